@@ -1,0 +1,166 @@
+"""Time: the one place where a clock is read.
+
+A clock has two hands. The monotonic one decides; the wall one only dates what is shown to people.
+"""
+
+import functools
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from recloser.config import Seconds, nanoseconds
+from recloser.errors import RecloserError
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Clock(Protocol):
+    """What is asked of a clock.
+
+    A clock may also have a text attribute ``boot_id``, which names the origin that its monotonic
+    hand counts from. Two sessions of a log that have the same one are on the same time scale;
+    without it, a restarted process takes its restart for a reboot.
+    """
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds that never run backwards, from any origin."""
+        ...
+
+    def now(self) -> datetime:
+        """The wall clock, as an aware time in UTC."""
+        ...
+
+
+def boot_id_of(clock: Clock) -> str:
+    """The name of the origin of the clock's monotonic hand; empty where it has none."""
+    return str(getattr(clock, "boot_id", ""))
+
+
+def after(moment: datetime, ns: int) -> datetime:
+    """The time ``ns`` nanoseconds after ``moment``, to the microsecond that holds it."""
+    return moment + timedelta(microseconds=ns // 1000)
+
+
+def nanoseconds_between(earlier: datetime, later: datetime) -> int:
+    """Nanoseconds from one moment to another; negative where ``later`` is the earlier one."""
+    return (later - earlier) // timedelta(microseconds=1) * 1000
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some point in the past, as ``time.monotonic_ns``."""
+        return time.monotonic_ns()
+
+    def now(self) -> datetime:
+        """The machine's idea of the time, in UTC."""
+        return datetime.now(UTC)
+
+    @functools.cached_property
+    def boot_id(self) -> str:
+        """The kernel's name for this boot; empty where the platform tells none."""
+        try:
+            return _BOOT_ID.read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+
+
+class ManualClock:
+    """A clock that moves when told, each hand on its own where that is wanted.
+
+    Attributes:
+        boot_id: Names the origin of the monotonic hand; ``reboot`` changes it.
+    """
+
+    def __init__(
+        self,
+        start: datetime = datetime(2000, 1, 1, tzinfo=UTC),
+        monotonic_ns: int = 0,
+        boot_id: str = "manual-0",
+    ) -> None:
+        if start.tzinfo is None:
+            raise RecloserError("a ManualClock starts at an aware time: give start a tzinfo")
+        self.boot_id = boot_id
+        self._wall = start.astimezone(UTC)
+        self._wall_ns = 0
+        self._monotonic_ns = monotonic_ns
+        self._boots = 0
+
+    def monotonic_ns(self) -> int:
+        """Where the monotonic hand stands."""
+        return self._monotonic_ns
+
+    def now(self) -> datetime:
+        """Where the wall hand stands."""
+        return after(self._wall, self._wall_ns)
+
+    def advance(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
+        """Move both hands forward."""
+        self.advance_monotonic(seconds=seconds, ns=ns)
+        self.advance_wall(seconds=seconds, ns=ns)
+
+    def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
+        """Move the wall hand alone, backwards if negative."""
+        self._wall_ns += nanoseconds(seconds) + ns
+
+    def advance_monotonic(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
+        """Move the monotonic hand alone.
+
+        Raises:
+            RecloserError: It would run backwards.
+        """
+        step_ns = nanoseconds(seconds) + ns
+        if step_ns < 0:
+            raise RecloserError("a monotonic hand never runs backwards")
+        self._monotonic_ns += step_ns
+
+    def reboot(self) -> None:
+        """Start the monotonic hand again from nought, under another ``boot_id``."""
+        self._boots += 1
+        self.boot_id = f"manual-{self._boots}"
+        self._monotonic_ns = 0
+
+
+class SkewedClock:
+    """A clock whose wall hand is wrong: shifted, drifting, and stepped at given moments.
+
+    Args:
+        clock: The clock that is right.
+        shift_seconds: How far the wall hand is ahead from the start.
+        drift_ppm: How many microseconds a second it gains.
+        steps: Pairs of ``(after_seconds, by_seconds)``: so long after the start, the wall hand
+            jumps by so much.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        shift_seconds: Seconds = 0,
+        drift_ppm: int = 0,
+        steps: Iterable[tuple[Seconds, Seconds]] = (),
+    ) -> None:
+        self._clock = clock
+        self._shift_ns = nanoseconds(shift_seconds)
+        self._drift_ppm = drift_ppm
+        self._steps = [(nanoseconds(due), nanoseconds(by)) for due, by in steps]
+        self._started_ns = clock.monotonic_ns()
+
+    @property
+    def boot_id(self) -> str:
+        """That of the clock inside."""
+        return boot_id_of(self._clock)
+
+    def monotonic_ns(self) -> int:
+        """That of the clock inside."""
+        return self._clock.monotonic_ns()
+
+    def now(self) -> datetime:
+        """The wall clock inside, with the skew added."""
+        elapsed = self._clock.monotonic_ns() - self._started_ns
+        skew = self._shift_ns + elapsed * self._drift_ppm // 1_000_000
+        skew += sum(by for due, by in self._steps if elapsed >= due)
+        return after(self._clock.now(), skew)

@@ -1,0 +1,40 @@
+"""Every error that recloser raises on purpose, under one base.
+
+The command line maps each class to one exit status and one line; see ``recloser.cli``.
+"""
+
+
+class RecloserError(Exception):
+    """The base of all errors raised on purpose by this package."""
+
+
+class ConfigError(RecloserError, ValueError):
+    """A setting has a value that it can't have; the message names the field and its range."""
+
+
+class PermitError(RecloserError):
+    """A permit was reported twice, or to a breaker that did not give it, or there is none."""
+
+
+class FoldError(RecloserError):
+    """An event can't be applied to the state that the events before it left."""
+
+
+class LogError(RecloserError):
+    """A log can't be used as asked."""
+
+
+class NotALogError(LogError):
+    """The file or folder does not hold a recloser log."""
+
+
+class DamagedLogError(LogError):
+    """The log's bytes are not those that were written; the message names the place."""
+
+
+class FutureVersionError(LogError):
+    """The log was written in a format, or under decision rules, newer than this library knows."""
+
+
+class ImportTraceError(RecloserError):
+    """A trace can't be imported as asked: a column, template or file is not what was named."""

@@ -1,0 +1,355 @@
+"""The vocabulary: what can have happened, and nothing of what it means.
+
+Every event is immutable. ``seq`` counts from 1 without a hole within a log; ``at`` is nanoseconds
+elapsed since the log's first anchor, read from the monotonic hand of the clock. ``kind`` is the
+event's name on the wire, ``breaker`` the name of the breaker that it is about; events without
+``breaker`` are about the whole log. All numbers are natural numbers, all durations nanoseconds.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import ClassVar, Literal, TypeAlias
+
+from attrs import Attribute, field, frozen
+
+FORMAT_VERSION = 1
+"""The version of the log's format that this library writes; it reads all up to this one."""
+
+RULES_VERSION = 1
+"""The version of the decision rules that this library writes; it replays all up to this one."""
+
+GENESIS = "0" * 64
+"""What stands for the previous digest where nothing has been sealed yet."""
+
+
+class CircuitBreakerState(Enum):
+    """The three states of a circuit breaker; the values are the names in logs and digests."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+class Trigger(Enum):
+    """What can move a breaker along an edge, as named in ``recloser.machine``."""
+
+    TRIP = "trip"
+    COOL = "cool"
+    RECOVER = "recover"
+    RELAPSE = "relapse"
+    FORCE_OPEN = "force_open"
+    FORCE_CLOSED = "force_closed"
+    RESET = "reset"
+
+
+class Rule(Enum):
+    """The rules that can fire an edge."""
+
+    CONSECUTIVE_FAILURES = "consecutive_failures"
+    COOLDOWN = "cooldown"
+    PROBE_SUCCESSES = "probe_successes"
+    PROBE_FAILED = "probe_failed"
+    COMMAND = "command"
+
+
+class Outcome(Enum):
+    """How a call ended, as far as a breaker is concerned."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    IGNORED = "ignored"
+
+
+class Reason(Enum):
+    """Why a call was allowed or refused."""
+
+    CLOSED = "closed"
+    PROBE = "probe"
+    COOLDOWN_ACTIVE = "cooldown_active"
+    PROBES_EXHAUSTED = "probes_exhausted"
+    FORCED_OPEN = "forced_open"
+    SHADOW = "shadow"
+    DISABLED = "disabled"
+
+
+@frozen
+class FiredRule:
+    """The cause of an edge: the rule that fired, its figures, and the evidence.
+
+    Attributes:
+        rule: Which rule fired.
+        observed: What was counted, or for ``cooldown`` the nanoseconds that had passed.
+        threshold: What ``observed`` had to reach.
+        seqs: The ``seq`` of each outcome that the rule rests on, in order.
+        actor: Who gave the command, for ``command``.
+        reason: Why it was given, for ``command``.
+    """
+
+    rule: Rule
+    observed: int = 0
+    threshold: int = 0
+    seqs: tuple[int, ...] = ()
+    actor: str | None = None
+    reason: str | None = None
+
+
+def _aware_utc(_event: object, attribute: "Attribute[datetime]", value: datetime) -> None:
+    if value.utcoffset() != timedelta(0):
+        raise ValueError(f"{attribute.name} must be a time in UTC, not {value.isoformat()}")
+
+
+@frozen
+class LogOpened:
+    """A segment begins: the first event of every segment.
+
+    Attributes:
+        format: Version of the log's format.
+        rules: Version of the decision rules that the events were decided under.
+        session: Counts the openings of the log from 1; a segment begun in mid-session repeats it.
+        wall: The wall clock at ``at``.
+        monotonic: The monotonic hand at ``at``.
+        boot_id: Names the boot that the monotonic hand counts from; empty where unknown.
+        host: Name of the machine.
+        pid: The writing process.
+        library: Version of recloser.
+        chain: Digest of all that stands before this segment.
+        unsealed: How many events after the last seal of the segment before were kept.
+        torn: How many bytes of a half-written last line of the segment before were dropped.
+    """
+
+    kind: ClassVar[Literal["log_opened"]] = "log_opened"
+    seq: int
+    at: int
+    format: int
+    rules: int
+    session: int
+    wall: datetime = field(validator=_aware_utc)
+    monotonic: int
+    boot_id: str
+    host: str
+    pid: int
+    library: str
+    chain: str = GENESIS
+    unsealed: int = 0
+    torn: int = 0
+
+
+@frozen
+class BreakerConfigured:
+    """A breaker is first named, or its settings change: the whole configuration, as data."""
+
+    kind: ClassVar[Literal["breaker_configured"]] = "breaker_configured"
+    seq: int
+    at: int
+    breaker: str
+    config: Mapping[str, object]
+
+
+@frozen
+class CallSucceeded:
+    """A permitted call came back well; ``epoch`` is its permit's."""
+
+    kind: ClassVar[Literal["call_succeeded"]] = "call_succeeded"
+    seq: int
+    at: int
+    breaker: str
+    epoch: int
+    took: int
+    count: int = 1
+
+
+@frozen
+class CallFailed:
+    """A permitted call failed; ``error`` is the type of its exception."""
+
+    kind: ClassVar[Literal["call_failed"]] = "call_failed"
+    seq: int
+    at: int
+    breaker: str
+    epoch: int
+    took: int
+    error: str | None = None
+
+
+@frozen
+class CallIgnored:
+    """A permitted call ended in a way that says nothing about the dependency."""
+
+    kind: ClassVar[Literal["call_ignored"]] = "call_ignored"
+    seq: int
+    at: int
+    breaker: str
+    epoch: int
+    took: int
+    error: str | None = None
+
+
+@frozen
+class CallRejected:
+    """``count`` calls were refused; ``retry_after`` is in nanoseconds, None where unknown."""
+
+    kind: ClassVar[Literal["call_rejected"]] = "call_rejected"
+    seq: int
+    at: int
+    breaker: str
+    reason: Reason
+    retry_after: int | None = None
+    count: int = 1
+
+
+@frozen
+class ProbeAdmitted:
+    """A half-open breaker let a call through; ``probe`` counts from 1 within the epoch."""
+
+    kind: ClassVar[Literal["probe_admitted"]] = "probe_admitted"
+    seq: int
+    at: int
+    breaker: str
+    epoch: int
+    probe: int
+
+
+@frozen
+class ClockTicked:
+    """Both hands of the clock, read together."""
+
+    kind: ClassVar[Literal["clock_ticked"]] = "clock_ticked"
+    seq: int
+    at: int
+    wall: datetime = field(validator=_aware_utc)
+    monotonic: int
+
+
+@frozen
+class ForcedOpen:
+    """An operator opened the breaker until further notice."""
+
+    kind: ClassVar[Literal["forced_open"]] = "forced_open"
+    seq: int
+    at: int
+    breaker: str
+    actor: str | None = None
+    reason: str | None = None
+
+
+@frozen
+class ForcedClosed:
+    """An operator closed the breaker; it trips again by its rules."""
+
+    kind: ClassVar[Literal["forced_closed"]] = "forced_closed"
+    seq: int
+    at: int
+    breaker: str
+    actor: str | None = None
+    reason: str | None = None
+
+
+@frozen
+class Reset:
+    """An operator put the breaker back to where it began."""
+
+    kind: ClassVar[Literal["reset"]] = "reset"
+    seq: int
+    at: int
+    breaker: str
+    actor: str | None = None
+    reason: str | None = None
+
+
+@frozen
+class StateChanged:
+    """An edge was taken: a witness, which replay must reproduce.
+
+    ``at`` is the time of the event that fired it, ``epoch`` the one that the edge begins.
+    """
+
+    kind: ClassVar[Literal["state_changed"]] = "state_changed"
+    seq: int
+    at: int
+    breaker: str
+    epoch: int
+    from_state: CircuitBreakerState
+    to_state: CircuitBreakerState
+    trigger: Trigger
+    cause: FiredRule
+
+
+@frozen
+class Checkpoint:
+    """The complete fold state of one breaker, from which a fold can start."""
+
+    kind: ClassVar[Literal["checkpoint"]] = "checkpoint"
+    seq: int
+    at: int
+    breaker: str
+    state: Mapping[str, object]
+
+
+@frozen
+class LogGap:
+    """``lost`` events about the breaker could not be written; ``state`` is what they led to."""
+
+    kind: ClassVar[Literal["log_gap"]] = "log_gap"
+    seq: int
+    at: int
+    breaker: str
+    lost: int
+    state: Mapping[str, object]
+
+
+@frozen
+class CallObserved:
+    """Traffic recorded by something else: it drives a breaker, but is none's history.
+
+    Attributes:
+        at: When the call ended.
+        start: When it started, on the same scale as ``at``.
+        took: ``at - start``.
+        outcome: How it ended.
+        error: The failure's type or status, where known.
+        labels: What else was recorded of it, such as its route.
+    """
+
+    kind: ClassVar[Literal["call_observed"]] = "call_observed"
+    seq: int
+    at: int
+    breaker: str
+    start: int
+    took: int
+    outcome: Outcome
+    error: str | None = None
+    labels: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class LogSealed:
+    """``count`` events since the last seal are whole; ``digest`` chains over their bytes."""
+
+    kind: ClassVar[Literal["log_sealed"]] = "log_sealed"
+    seq: int
+    at: int
+    count: int
+    digest: str
+
+
+Command: TypeAlias = ForcedOpen | ForcedClosed | Reset
+
+LogEvent: TypeAlias = LogOpened | ClockTicked | LogSealed
+"""Events about the whole log."""
+
+BreakerEvent: TypeAlias = (
+    CallSucceeded
+    | CallFailed
+    | CallIgnored
+    | CallRejected
+    | ProbeAdmitted
+    | Command
+    | StateChanged
+    | BreakerConfigured
+    | Checkpoint
+    | LogGap
+)
+"""Events about one breaker."""
+
+Event: TypeAlias = LogEvent | BreakerEvent | CallObserved

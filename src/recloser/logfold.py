@@ -1,0 +1,157 @@
+"""The fold of a whole log: the states of all its breakers, and where its time stands."""
+
+import heapq
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve
+
+from recloser.clock import after
+from recloser.errors import DamagedLogError, FoldError
+from recloser.events import (
+    BreakerConfigured,
+    Checkpoint,
+    ClockTicked,
+    Event,
+    LogOpened,
+    StateChanged,
+)
+from recloser.fold import NO_EDGES, BreakerState, FoldedEvent, apply, config_in, restore
+from recloser.snapshot import Snapshot, take_snapshot
+
+
+class LogFold:
+    """Folds the events of one log, in its order, into the state of every breaker in it.
+
+    Attributes:
+        breakers: The state of each breaker, by name.
+        seq: That of the last event; 0 before the first.
+        at: That of the last event, in nanoseconds.
+        opened: The last ``log_opened``; None before the first event.
+    """
+
+    def __init__(self) -> None:
+        self.breakers: dict[str, BreakerState] = {}
+        self.seq = 0
+        self.at = 0
+        self.opened: LogOpened | None = None
+        self._anchor: LogOpened | ClockTicked | None = None
+        self._deadlines: list[tuple[int, str]] = []
+
+    @property
+    def ticked_at(self) -> int:
+        """When both hands of the clock were last read, in nanoseconds."""
+        return 0 if self._anchor is None else self._anchor.at
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When the next timed edge of any breaker is due; None if none is waiting."""
+        deadlines = self._deadlines
+        while deadlines and self.breakers[deadlines[0][1]].deadline != deadlines[0][0]:
+            heapq.heappop(deadlines)
+        return deadlines[0][0] if deadlines else None
+
+    @property
+    def longest_wait_ns(self) -> int:
+        """How long the last of the timed edges is still to come; 0 if none is waiting."""
+        deadlines = [state.deadline for state in self.breakers.values()]
+        return max((due - self.at for due in deadlines if due is not None), default=0)
+
+    def apply(self, event: Event) -> Sequence[StateChanged]:
+        """Apply the next event of the log.
+
+        Returns:
+            The edges taken, as the witnesses that follow the event in the log.
+
+        Raises:
+            DamagedLogError: Its ``seq`` or ``at`` can't follow that of the event before it.
+            FoldError: It can't have happened in the state that it is applied to.
+        """
+        self._check_order(event)
+        self.seq = event.seq
+        self.at = event.at
+        if event.kind == "state_changed":
+            return NO_EDGES
+        if event.kind == "clock_ticked":
+            self._anchor = event
+            return self._fire_deadlines(event)
+        if event.kind == "log_opened":
+            return self._open(event)
+        if event.kind == "log_sealed":
+            return NO_EDGES
+        if event.kind == "call_observed":
+            return NO_EDGES
+        return self._apply_to(self._state_of(event), event)
+
+    def utc(self, at: int) -> datetime:
+        """The wall time at ``at`` nanoseconds, by the last reading of both hands."""
+        assert self._anchor is not None
+        return after(self._anchor.wall, at - self._anchor.at)
+
+    def snapshot(self, breaker: str, at: int | None = None) -> Snapshot:
+        """The breaker as read at ``at``, by default the time of the last event."""
+        return take_snapshot(self.breakers[breaker], self.at if at is None else at, self.utc)
+
+    def _check_order(self, event: Event) -> None:
+        if self.opened is None:
+            if event.kind != "log_opened":
+                raise DamagedLogError(
+                    f"event {event.seq} ({event.kind}): a log begins with log_opened, not with this"
+                )
+        elif event.seq != self.seq + 1:
+            raise DamagedLogError(
+                f"event {event.seq} ({event.kind}): seq {self.seq + 1} must follow seq {self.seq}"
+            )
+        if event.at < self.at:
+            raise DamagedLogError(
+                f"event {event.seq} ({event.kind}): it is timed {event.at}, before the {self.at} of seq {self.seq}"
+            )
+
+    def _open(self, event: LogOpened) -> Sequence[StateChanged]:
+        new_session = self.opened is not None and event.session != self.opened.session
+        self.opened = self._anchor = event
+        if not new_session:
+            return NO_EDGES
+        return self._apply_to_all(sorted(self.breakers), event)
+
+    def _fire_deadlines(self, tick: ClockTicked) -> Sequence[StateChanged]:
+        due = []
+        while (deadline := self.next_deadline) is not None and deadline <= tick.at:
+            due.append(heapq.heappop(self._deadlines)[1])
+        return self._apply_to_all(due, tick) if due else NO_EDGES
+
+    def _apply_to_all(
+        self, names: Sequence[str], event: LogOpened | ClockTicked
+    ) -> Sequence[StateChanged]:
+        edges: list[StateChanged] = []
+        for name in names:
+            first = len(edges)
+            edges += [
+                evolve(edge, seq=edge.seq + first)
+                for edge in self._apply_to(self.breakers[name], event)
+            ]
+        return edges
+
+    def _apply_to(self, state: BreakerState, event: FoldedEvent) -> Sequence[StateChanged]:
+        deadline = state.deadline
+        edges = apply(state, event)
+        if state.deadline is not None and state.deadline != deadline:
+            heapq.heappush(self._deadlines, (state.deadline, state.breaker))
+        return edges
+
+    def _state_of(self, event: FoldedEvent) -> BreakerState:
+        assert not isinstance(event, LogOpened | ClockTicked)
+        state = self.breakers.get(event.breaker)
+        if state is None:
+            state = self.breakers[event.breaker] = _first_state(event)
+        return state
+
+
+def _first_state(event: FoldedEvent) -> BreakerState:
+    if isinstance(event, BreakerConfigured):
+        return BreakerState(event.breaker, config_in(event))
+    if isinstance(event, Checkpoint):
+        return restore(event)
+    raise FoldError(
+        f"event {event.seq} ({event.kind}): its breaker was never configured in this log"
+    )
