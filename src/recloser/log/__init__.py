@@ -1,0 +1,24 @@
+"""The log: an append-only record of events, and the truth about the breakers in it.
+
+This is the specification of format version 1. A log is a folder of segments named by twelve digits
+counting from ``000000000001.jsonl``; one segment alone is a valid trace. A segment is UTF-8 text of
+one compact JSON object a line, each ended by LF and shorter than 1 MiB. The first key of each is
+``event``, then ``seq`` and ``at``; the fields are those of the classes in ``recloser.events``, with
+what has its default value left out, ``from_state`` and ``to_state`` shortened to ``from`` and
+``to``, wall times in RFC 3339 with ``Z``, enums by their value. Unknown fields are an error.
+
+* ``seq`` counts from 1 without a hole over all segments; ``at`` never falls.
+* Every segment begins with ``log_opened``. A restarted process begins a new segment with a higher
+  ``session`` and never touches an older one.
+* A ``state_changed`` line stands directly behind the event that fired it, edges of several breakers
+  in the order of their deadlines.
+* ``log_sealed`` stands at the latest behind every 4,096th event and its witnesses. Its ``count`` is the number of
+  lines since the seal before it or the segment's start. Its ``digest`` is the SHA-256, in lower-case
+  hex, of the previous digest as 64 hex digits followed by every byte of the segment behind the
+  previous seal's line, up to and including ``"digest":"`` of its own line. For the first seal of a
+  segment the previous digest is ``chain`` of the segment's ``log_opened``, by default 64 zeros.
+* ``chain`` is the last digest of the segment before. Where that one was left without a closing seal,
+  ``unsealed`` counts the whole lines behind its last seal, ``torn`` the bytes of a last line without
+  LF, which is no part of the log, and ``chain`` is the SHA-256 of its last digest followed by the
+  bytes of those whole lines, or that digest itself where there are none.
+"""

@@ -1,0 +1,141 @@
+"""Events to lines and back.
+
+The wire form of an event is derived from its class in ``recloser.events``: the same fields in the
+same order behind ``event``, with what has its default value left out. Decoding is strict: a field
+that is missing, unknown or of another type is an error.
+"""
+
+from typing import Annotated, Any, Final, Union, cast, get_args
+
+import attrs
+import msgspec
+
+from recloser.errors import DamagedLogError, FutureVersionError, NotALogError
+from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, FiredRule
+
+MAX_LINE_BYTES: Final = 1 << 20
+"""No event has a line as long as this; a longer one is refused before it is read whole."""
+
+_WIRE_NAMES: Final = {"from_state": "from", "to_state": "to"}
+_Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Form:
+    """The wire form of one attrs class.
+
+    ``msgspec`` reads and writes its own structs in the declared order and without defaults, which
+    it does not do for attrs classes; this is the one place that knows of both.
+    """
+
+    def __init__(self, event_type: type[attrs.AttrsInstance], **struct_options: object) -> None:
+        fields = attrs.fields(event_type)
+        self._type = event_type
+        self._names = [field.name for field in fields]
+        self._cause_at = self._names.index("cause") if "cause" in self._names else None
+        self.struct: type[msgspec.Struct] = msgspec.defstruct(
+            event_type.__name__,
+            [_struct_field(field) for field in fields],
+            rename=_WIRE_NAMES,
+            omit_defaults=True,
+            forbid_unknown_fields=True,
+            frozen=True,
+            **cast("Any", struct_options),
+        )
+
+    def to_wire(self, event: object) -> msgspec.Struct:
+        values = [getattr(event, name) for name in self._names]
+        if self._cause_at is not None:
+            values[self._cause_at] = _CAUSE.to_wire(values[self._cause_at])
+        return self.struct(*values)
+
+    def from_wire(self, wire: msgspec.Struct) -> object:
+        values = [getattr(wire, name) for name in self._names]
+        if self._cause_at is not None:
+            values[self._cause_at] = _CAUSE.from_wire(values[self._cause_at])
+        return self._type(*values)
+
+
+def _struct_field(field: "attrs.Attribute[Any]") -> tuple[str, Any] | tuple[str, Any, Any]:
+    wire_type = _WIRE_TYPES.get(field.type, field.type)
+    if field.default is attrs.NOTHING:
+        return field.name, wire_type
+    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+        return (
+            field.name,
+            wire_type,
+            msgspec.field(default_factory=cast("Any", field.default).factory),
+        )
+    return field.name, wire_type, field.default
+
+
+_WIRE_TYPES: Final[dict[Any, Any]] = {
+    int: _Natural,
+    int | None: _Natural | None,
+    tuple[int, ...]: tuple[_Natural, ...],
+}
+_CAUSE: Final = _Form(FiredRule)
+_WIRE_TYPES[FiredRule] = _CAUSE.struct
+
+_FORMS: Final = {
+    event_type: _Form(event_type, tag_field="event", tag=event_type.kind)
+    for event_type in get_args(Event)
+}
+_FORM_OF_STRUCT: Final = {form.struct: form for form in _FORMS.values()}
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Union[tuple(_FORM_OF_STRUCT)]).decode  # noqa: UP007  # a run-time union
+
+
+class _Header(msgspec.Struct):
+    """As much of a first line as every version of the format has."""
+
+    event: str
+    format: int
+    rules: int
+
+
+_decode_header: Final = msgspec.json.Decoder(_Header).decode
+
+
+def encode(event: Event) -> bytes:
+    """The event's line, with its newline."""
+    return _encode(_FORMS[type(event)].to_wire(event)) + b"\n"
+
+
+def decode(line: bytes) -> Event:
+    """The event of a line.
+
+    Raises:
+        DamagedLogError: The line holds no event; the caller knows where it stands.
+    """
+    try:
+        wire = _decode(line)
+        return cast("Event", _FORM_OF_STRUCT[type(wire)].from_wire(wire))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise DamagedLogError(f"no event can be read here: {error}") from error
+
+
+def check_header(line: bytes, where: str) -> None:
+    """Check that a first line opens a log that this library can read.
+
+    Raises:
+        NotALogError: It opens none.
+        FutureVersionError: It opens one of a later version.
+    """
+    try:
+        header = _decode_header(line)
+    except (msgspec.DecodeError, RecursionError):
+        header = None
+    if header is None or header.event != "log_opened":
+        raise NotALogError(
+            f"{where}: this is no recloser log: it does not begin with a log_opened event"
+        )
+    if header.format > FORMAT_VERSION:
+        raise FutureVersionError(
+            f"{where}: the log has format version {header.format}; this library reads up to "
+            f"{FORMAT_VERSION}: upgrade recloser"
+        )
+    if header.rules > RULES_VERSION:
+        raise FutureVersionError(
+            f"{where}: the log was decided under rules version {header.rules}; this library knows "
+            f"up to {RULES_VERSION}: upgrade recloser"
+        )

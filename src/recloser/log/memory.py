@@ -1,0 +1,58 @@
+"""A log in memory, for tests and trials."""
+
+from collections.abc import Iterator, Sequence
+
+from recloser.clock import Clock
+from recloser.config import Seconds
+from recloser.events import Event
+from recloser.log.reader import Tail
+from recloser.log.sequencer import Log
+from recloser.logfold import LogFold
+
+
+class MemoryLog(Log):
+    """A log that lives and dies with its process; it is never sealed and never forgets."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        tick_seconds: Seconds | None = 1,
+        host: str | None = None,
+    ) -> None:
+        super().__init__(clock=clock, tick_seconds=tick_seconds, host=host)
+        self._events: list[Event] = []
+
+    def recovered(self) -> tuple[LogFold, Tail]:
+        """Nothing: a log in memory begins empty."""
+        return LogFold(), Tail()
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Append events."""
+        self._events += events
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(list(self._events))
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def close(self) -> None:
+        """Nothing is left to be done."""
+
+
+class NoLog(Log):
+    """What stands for a log where a breaker was given none: it keeps nothing."""
+
+    def recovered(self) -> tuple[LogFold, Tail]:
+        """Nothing."""
+        return LogFold(), Tail()
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Forget the events."""
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(())
+
+    def close(self) -> None:
+        """Nothing is left to be done."""

@@ -1,0 +1,174 @@
+"""The strict reader: hands out no event whose seal does not match."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from attrs import frozen
+
+from recloser.errors import DamagedLogError, NotALogError
+from recloser.events import GENESIS, Event, LogOpened, LogSealed
+from recloser.log.codec import MAX_LINE_BYTES, check_header, decode
+from recloser.log.seals import SEAL_EVERY, SealChain, is_seal
+
+SEGMENT_SUFFIX: Final = ".jsonl"
+_WITNESS_START: Final = b'{"event":"state_changed",'
+
+
+@frozen
+class Tail:
+    """How a log, or one segment of it, ends.
+
+    Attributes:
+        chain: The digest that the next segment is chained to.
+        unsealed: Whole lines behind the last seal.
+        torn: Bytes of a last line that was not written whole.
+    """
+
+    chain: str = GENESIS
+    unsealed: int = 0
+    torn: int = 0
+
+
+def segments_of(path: Path) -> list[Path]:
+    """The segments of a log in their order: those of a folder, or the one file itself.
+
+    Raises:
+        NotALogError: There is no such file, or no segment in the folder.
+    """
+    if not path.exists():
+        raise NotALogError(f"{path}: there is no such file or folder")
+    if not path.is_dir():
+        return [path]
+    segments = sorted(path.glob(f"*{SEGMENT_SUFFIX}"))
+    if not segments:
+        raise NotALogError(f"{path}: there is no segment (*{SEGMENT_SUFFIX}) in this folder")
+    return segments
+
+
+class LogReader:
+    """The events of a log, as often as it is iterated.
+
+    Every block is checked against its seal before its first event is handed out, so an error can
+    only come between blocks. What stands behind the last seal is handed out last.
+
+    Args:
+        path: A folder of segments, or one segment.
+
+    Attributes:
+        tail: How the log ended, once it has been iterated to its end.
+
+    Raises:
+        NotALogError, FutureVersionError, DamagedLogError: While iterating; each names the place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tail = Tail()
+
+    def __iter__(self) -> Iterator[Event]:
+        before: Tail | None = None
+        for segment in segments_of(self.path):
+            reader = _SegmentReader(segment, before)
+            try:
+                with segment.open("rb") as stream:
+                    yield from reader.read(stream)
+            except OSError as error:
+                raise NotALogError(f"{segment}: {error.strerror}") from error
+            before = self.tail = reader.tail
+
+
+class _SegmentReader:
+    def __init__(self, path: Path, before: Tail | None) -> None:
+        self.tail = Tail()
+        self._path = path
+        self._before = before
+        self._chain = SealChain()
+        self._offset = 0
+        self._seals = 0
+        self._block: list[tuple[int, bytes]] = []
+
+    def read(self, stream: IO[bytes]) -> Iterator[Event]:
+        torn = 0
+        for line in iter(lambda: stream.readline(MAX_LINE_BYTES), b""):
+            if not line.endswith(b"\n"):
+                torn = len(line)
+                self._check_torn(torn)
+                break
+            if self._offset == 0:
+                self._open(line)
+            if is_seal(line):
+                sealed = self._check_seal(line)
+                yield from self._decoded()
+                yield sealed
+            else:
+                self._add(line)
+            self._offset += len(line)
+        if self._offset == 0:
+            self.tail = self._headless()
+            return
+        self.tail = Tail(self._chain.carried(), len(self._block), torn)
+        yield from self._decoded()
+
+    def _open(self, line: bytes) -> None:
+        check_header(line, str(self._path))
+        header = self._decode(line, 0)
+        if not isinstance(header, LogOpened):
+            raise self._damaged(0, "the segment does not begin with log_opened")
+        if self._before is not None:
+            told = Tail(header.chain, header.unsealed, header.torn)
+            if told != self._before:
+                raise self._damaged(
+                    0,
+                    "the segment is not the one written after the segment before it: "
+                    f"it continues {_told(told)}, and there stands {_told(self._before)}",
+                )
+        self._chain = SealChain(header.chain)
+
+    def _add(self, line: bytes) -> None:
+        if len(self._block) >= SEAL_EVERY and not line.startswith(_WITNESS_START):
+            raise self._damaged(self._offset, f"{SEAL_EVERY} events stand here without a seal")
+        self._chain.add(line)
+        self._block.append((self._offset, line))
+
+    def _check_seal(self, line: bytes) -> LogSealed:
+        self._seals += 1
+        sealed = self._decode(line, self._offset)
+        assert isinstance(sealed, LogSealed)
+        count = self._chain.count
+        if self._chain.seal(sealed.seq, sealed.at)[1] == line:
+            return sealed
+        start = self._block[0][0] if self._block else self._offset
+        raise self._damaged(
+            self._offset,
+            f"seal {self._seals} (seq {sealed.seq}) is broken: the {count} events before it, from "
+            f"byte {start} on, are not those that were sealed",
+        )
+
+    def _decoded(self) -> Iterator[Event]:
+        block, self._block = self._block, []
+        for offset, line in block:
+            yield self._decode(line, offset)
+
+    def _decode(self, line: bytes, offset: int) -> Event:
+        try:
+            return decode(line)
+        except DamagedLogError as error:
+            raise self._damaged(offset, str(error)) from error
+
+    def _check_torn(self, torn: int) -> None:
+        if torn >= MAX_LINE_BYTES:
+            raise self._damaged(self._offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
+
+    def _headless(self) -> Tail:
+        """A process that died before its first line was whole left no event, and so no trace."""
+        if self._before is None:
+            raise NotALogError(f"{self._path}: this is no recloser log: it holds no whole line")
+        return self._before
+
+    def _damaged(self, offset: int, what: str) -> DamagedLogError:
+        return DamagedLogError(f"{self._path}, byte {offset}: {what}")
+
+
+def _told(tail: Tail) -> str:
+    return f"digest {tail.chain[:16]}, {tail.unsealed} unsealed lines and {tail.torn} torn bytes"

@@ -1,0 +1,55 @@
+"""Seals: SHA-256 chained over every byte of a log."""
+
+import hashlib
+from typing import Final
+
+from recloser.events import GENESIS, LogSealed
+from recloser.log.codec import encode
+
+SEAL_EVERY: Final = 4096
+"""A block has at most so many events before its seal, so a reader can hold one block in memory."""
+
+_SEAL_START: Final = b'{"event":"log_sealed",'
+_BEHIND_PREFIX: Final = len(GENESIS) + len('"}\n')
+
+
+def is_seal(line: bytes) -> bool:
+    """Whether the line is, or claims to be, a seal."""
+    return line.startswith(_SEAL_START)
+
+
+class SealChain:
+    """The digest so far of a log's bytes, block by block.
+
+    Args:
+        previous: The digest that the first block is chained to.
+
+    Attributes:
+        count: How many lines stand since the last seal.
+    """
+
+    def __init__(self, previous: str = GENESIS) -> None:
+        self._start(previous)
+
+    def _start(self, previous: str) -> None:
+        self.count = 0
+        self._previous = previous
+        self._hash = hashlib.sha256(previous.encode("ascii"))
+
+    def add(self, line: bytes) -> None:
+        """Take in the next line."""
+        self._hash.update(line)
+        self.count += 1
+
+    def carried(self) -> str:
+        """What the next segment is chained to, if this one ends here."""
+        return self._hash.hexdigest() if self.count else self._previous
+
+    def seal(self, seq: int, at: int) -> tuple[LogSealed, bytes]:
+        """Close the block: the seal and its line, to which the next block is then chained."""
+        unsigned = encode(LogSealed(seq=seq, at=at, count=self.count, digest=GENESIS))
+        self._hash.update(unsigned[:-_BEHIND_PREFIX])
+        digest = self._hash.hexdigest()
+        sealed = LogSealed(seq=seq, at=at, count=self.count, digest=digest)
+        self._start(digest)
+        return sealed, encode(sealed)

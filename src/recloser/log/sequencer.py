@@ -1,0 +1,186 @@
+"""The sequencer of one process: a lock that puts events in order.
+
+Whoever holds the lock reads the clock, folds the event and hands it to the log together with its
+witnesses. So the order in the log is the order of the fold, and ``at`` never falls.
+"""
+
+import os
+import platform
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from recloser.clock import Clock, SystemClock, boot_id_of, nanoseconds_between
+from recloser.config import Seconds, nanoseconds
+from recloser.errors import ConfigError
+from recloser.events import (
+    FORMAT_VERSION,
+    RULES_VERSION,
+    ClockTicked,
+    Event,
+    LogOpened,
+    LogSealed,
+    StateChanged,
+)
+from recloser.log.reader import Tail
+from recloser.logfold import LogFold
+from recloser.version import __version__
+
+
+class Log(ABC):
+    """Where a sequencer puts its events, and what they were before.
+
+    Args:
+        clock: What times the log; by default that of the first breaker on it.
+        tick_seconds: While events flow, both hands of the clock are recorded as often as this;
+            None records them only where a deadline has passed.
+        host: What the log names as its machine; by default the machine's own name.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        tick_seconds: Seconds | None = 1,
+        host: str | None = None,
+    ) -> None:
+        self._clock = clock
+        self._tick_ns = None if tick_seconds is None else nanoseconds(tick_seconds)
+        self._host = platform.node() if host is None else host
+        self._sequencer: Sequencer | None = None
+        self._attaching = threading.Lock()
+
+    def attach(self, clock: Clock | None = None) -> "Sequencer":
+        """The sequencer that writes this log; the first call opens a session.
+
+        Raises:
+            ConfigError: The log is timed by another clock already.
+        """
+        with self._attaching:
+            if self._sequencer is None:
+                self._clock = self._clock or clock or SystemClock()
+                self._sequencer = Sequencer(self, self._clock, self._tick_ns, self._host)
+            if clock is not None and clock is not self._clock:
+                raise ConfigError("clock: the log is timed by another clock; one log has one clock")
+            return self._sequencer
+
+    @abstractmethod
+    def recovered(self) -> tuple[LogFold, Tail]:
+        """The fold of what the log holds already, and how that ended."""
+
+    @abstractmethod
+    def write(self, events: Sequence[Event]) -> LogSealed | None:
+        """Append an event and its witnesses, and a seal if one is due, which is returned."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Event]:
+        """The events of the log from its beginning."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session; what was appended is kept."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Sequencer:
+    """Orders, folds and records the events of one session.
+
+    Attributes:
+        lock: Held by whoever calls any method; no code of a user runs under it.
+        fold: The state of every breaker in the log.
+    """
+
+    def __init__(self, log: Log, clock: Clock, tick_ns: int | None, host: str) -> None:
+        self.lock = threading.Lock()
+        self.fold, tail = log.recovered()
+        self._log = log
+        self._clock = clock
+        self._tick_ns = tick_ns
+        monotonic = clock.monotonic_ns()
+        at = _resumed_at(self.fold, clock, monotonic)
+        self._origin = monotonic - at
+        opened = self.fold.opened
+        self.append(
+            LogOpened(
+                seq=self.next_seq,
+                at=at,
+                format=FORMAT_VERSION,
+                rules=RULES_VERSION,
+                session=1 if opened is None else opened.session + 1,
+                wall=clock.now(),
+                monotonic=monotonic,
+                boot_id=boot_id_of(clock),
+                host=host,
+                pid=os.getpid(),
+                library=__version__,
+                chain=tail.chain,
+                unsealed=tail.unsealed,
+                torn=tail.torn,
+            )
+        )
+
+    @property
+    def next_seq(self) -> int:
+        """The ``seq`` of the next event."""
+        return self.fold.seq + 1
+
+    def read_at(self) -> int:
+        """The time, in nanoseconds of the log; nothing is recorded."""
+        return max(self.fold.at, self._clock.monotonic_ns() - self._origin)
+
+    def advance(self) -> int:
+        """The time, after a tick has been recorded where one is due."""
+        at = self.read_at()
+        fold = self.fold
+        deadline = fold.next_deadline
+        if (deadline is not None and at >= deadline) or (
+            self._tick_ns is not None and at - fold.ticked_at >= self._tick_ns
+        ):
+            self.append(
+                ClockTicked(
+                    seq=self.next_seq,
+                    at=at,
+                    wall=self._clock.now(),
+                    monotonic=at + self._origin,
+                )
+            )
+        return at
+
+    def append(self, event: Event) -> Sequence[StateChanged]:
+        """Fold the event and record it with the edges that it fires, which are returned."""
+        edges = self.fold.apply(event)
+        for edge in edges:
+            self.fold.apply(edge)
+        sealed = self._log.write([event, *edges])
+        if sealed is not None:
+            self.fold.apply(sealed)
+        return edges
+
+
+def _resumed_at(fold: LogFold, clock: Clock, monotonic: int) -> int:
+    """Where the time of a log goes on when it is opened again.
+
+    Within one boot the monotonic hand has gone on, and says how long the pause was. Over a reboot
+    only the wall clock can say it, and is believed no further than any breaker still has to wait.
+    """
+    opened = fold.opened
+    if opened is None:
+        return 0
+    if opened.boot_id and opened.boot_id == boot_id_of(clock):
+        at = opened.at + monotonic - opened.monotonic
+        if at >= fold.at:
+            return at
+    gap = nanoseconds_between(fold.utc(fold.at), clock.now())
+    return fold.at + max(0, min(gap, fold.longest_wait_ns))
