@@ -1,0 +1,1 @@
+"""The audit: why a breaker opened, and what that rests on."""
