@@ -1,0 +1,77 @@
+"""Arguments that several commands share, and what is made of them."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from recloser.cli.terminal import note
+from recloser.config import CircuitBreakerConfig, read_settings
+from recloser.log.reader import LogReader
+from recloser.log.sequencer import Log
+from recloser.replay.engine import is_traffic, replay
+from recloser.replay.history import History
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+log_argument = click.argument("log", metavar="LOG")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def settings_options(function: F) -> F:
+    """``--config`` and ``--set``: what to drive imported traffic with."""
+    function = click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="One setting for imported traffic, after the file; repeatable.",
+    )(function)
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Settings for imported traffic, in TOML or JSON.",
+    )(function)
+
+
+@contextmanager
+def log_path(log: str) -> Iterator[Path]:
+    """The path of a log; ``-`` is standard input, kept in a file while it is worked on."""
+    if log != "-":
+        yield Path(log)
+        return
+    with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
+        spooled = Path(folder) / "stdin.jsonl"
+        with spooled.open("wb") as stream:
+            shutil.copyfileobj(sys.stdin.buffer, stream)
+        yield spooled
+
+
+def replayed(
+    path: Path,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    into: Log | None = None,
+) -> History:
+    """The history of a log, driven with the settings given if it is imported traffic."""
+    config: CircuitBreakerConfig | None = None
+    if config_path is not None or assignments:
+        config = read_settings(config_path, assignments)
+    if is_traffic(LogReader(path)):
+        config = CircuitBreakerConfig() if config is None else config
+        settings = ", ".join(f"{name}={value}" for name, value in config.to_mapping().items())
+        note(f"imported traffic, driven with {settings}")
+    history = replay(path, config=config, into=into)
+    tail = history.tail
+    if tail.torn:
+        note(f"{path}: the last line was torn; its {tail.torn} bytes are left out")
+    if tail.unsealed:
+        note(f"{path}: the last {tail.unsealed} events are not sealed")
+    return history

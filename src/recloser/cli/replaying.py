@@ -1,0 +1,163 @@
+"""``recloser replay``: the states out of a log, and the witnesses checked."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import click
+
+from recloser import cli
+from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
+from recloser.cli.terminal import counted, note, print_json, print_table, results
+from recloser.errors import LogError
+from recloser.events import FiredRule, StateChanged
+from recloser.log.writer import EventLog
+from recloser.replay.history import History
+
+
+@click.command(short_help="Rebuild the states and check the witnesses.")
+@log_argument
+@settings_options
+@click.option(
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="DRIVEN",
+    help="Keep the log that breakers driven by imported traffic write.",
+)
+@click.option(
+    "--edges",
+    "shown",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="How many of the last edges to print; 0 prints all.",
+)
+@json_option
+def command(
+    *,
+    log: str,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    out: Path | None,
+    shown: int,
+    as_json: bool,
+) -> int:
+    """Rebuild the state of every breaker in LOG and compare its edges with the witnesses.
+
+    LOG is a folder of segments, one segment, or - for standard input. If it holds imported
+    traffic, breakers of the settings given are driven with it.
+    """
+    with log_path(log) as path:
+        history = _history(path, config_path, assignments, out)
+        if as_json:
+            print_json(_as_data(history))
+        else:
+            _print(history, shown)
+    for difference in history.differences[:1]:
+        note(
+            f"the histories part at seq {difference.seq}: expected {difference.expected}; "
+            f"got {difference.got}"
+        )
+    if history.differences:
+        return cli.DIFFERENCE
+    return cli.TORN if history.tail.torn else 0
+
+
+def _history(
+    path: Path, config_path: Path | None, assignments: Sequence[str], out: Path | None
+) -> History:
+    if out is None:
+        return replayed(path, config_path, assignments)
+    if out.exists():
+        raise LogError(f"{out} exists already and is left as it is; choose another path")
+    with EventLog(out, durability="memory", tick_seconds=None, seal_seconds=None, host="") as log:
+        return replayed(path, config_path, assignments, into=log)
+
+
+def _as_data(history: History) -> Mapping[str, object]:
+    return {
+        "schema": "recloser.replay/1",
+        "events": history.count,
+        "breakers": len(history.snapshots),
+        "digest": history.digest,
+        "edges": [
+            {
+                "seq": edge.seq,
+                "at_ns": edge.at,
+                "utc": history.timeline.text(edge.at),
+                "breaker": edge.breaker,
+                "epoch": edge.epoch,
+                "from": edge.from_state.value,
+                "to": edge.to_state.value,
+                "trigger": edge.trigger.value,
+                "cause": _cause_data(edge.cause),
+            }
+            for edge in history.edges
+        ],
+        "states": {name: snapshot.state.value for name, snapshot in history.snapshots.items()},
+        "totals": {
+            name: attrs.asdict(snapshot.totals) for name, snapshot in history.snapshots.items()
+        },
+        "witnesses": {"checked": history.witnesses, "differing": len(history.differences)},
+        "differences": [attrs.asdict(difference) for difference in history.differences],
+    }
+
+
+def _cause_data(cause: FiredRule) -> Mapping[str, object]:
+    return {
+        "rule": cause.rule.value,
+        "observed": cause.observed,
+        "threshold": cause.threshold,
+        "seqs": cause.seqs,
+        "actor": cause.actor,
+        "reason": cause.reason,
+    }
+
+
+def _print(history: History, shown: int) -> None:
+    trips = {name: len(history.trips(name)) for name in history.snapshots}
+    print_table(
+        ("breaker", "state", "trips", "succeeded", "failed", "ignored", "rejected", "stale"),
+        (
+            (
+                name,
+                snapshot.state.value,
+                f"{trips[name]:,}",
+                *(f"{count:,}" for count in attrs.astuple(snapshot.totals)),
+            )
+            for name, snapshot in sorted(
+                history.snapshots.items(), key=lambda item: (-trips[item[0]], item[0])
+            )
+        ),
+        right=("trips", "succeeded", "failed", "ignored", "rejected", "stale"),
+    )
+    edges = history.edges[-shown:] if shown else history.edges
+    if edges:
+        results().print()
+        print_table(
+            ("seq", "time (UTC)", "breaker", "edge", "cause"),
+            (_edge_row(history, edge) for edge in edges),
+            right=("seq",),
+        )
+    if len(edges) < len(history.edges):
+        results().print(
+            f"… and {len(history.edges) - len(edges):,} before them; --edges 0 shows all"
+        )
+    differing = len(history.differences)
+    results().print(
+        f"\n{counted(history.count, 'event')}, {counted(len(history.edges), 'edge')}, "
+        f"{counted(history.witnesses, 'witness', 'witnesses')} checked, "
+        f"{f'{differing:,} differ' if differing else 'all equal'}; digest {history.digest[:16]}"
+    )
+
+
+def _edge_row(history: History, edge: StateChanged) -> tuple[str, ...]:
+    cause = edge.cause
+    return (
+        str(edge.seq),
+        history.timeline.text(edge.at),
+        edge.breaker,
+        f"{edge.from_state.value} → {edge.to_state.value}",
+        cause.rule.value if cause.actor is None else f"{cause.rule.value} of {cause.actor}",
+    )

@@ -1,0 +1,58 @@
+"""The process that calls the service through a breaker: ``python -m recloser.demo.caller``.
+
+It prints one line a call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does.
+"""
+
+import sys
+import threading
+import urllib.error
+import urllib.request
+from typing import Final
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
+
+BREAKER: Final = "quotes"
+CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_seconds=2)
+_PAUSE_SECONDS: Final = 0.03
+
+
+def main(path: str, url: str) -> None:
+    """Call ``url`` again and again, recording to the log at ``path``."""
+    stopping = threading.Event()
+    threading.Thread(target=_await_end_of_input, args=(stopping,), daemon=True).start()
+    with EventLog(path) as log:
+        breaker = CircuitBreaker(BREAKER, CONFIG, log=log)
+        snapshot = breaker.snapshot()
+        _say(breaker, "started", snapshot.retry_after)
+        while not stopping.wait(_PAUSE_SECONDS):
+            _call(breaker, url)
+
+
+def _call(breaker: CircuitBreaker, url: str) -> None:
+    decision = breaker.before_call()
+    if not decision.allowed:
+        _say(breaker, "rejected", decision.retry_after)
+        return
+    try:
+        with urllib.request.urlopen(url, timeout=1) as response:  # noqa: S310  # the demo's own URL
+            response.read()
+    except (urllib.error.URLError, OSError) as error:
+        breaker.after_failure(decision.permit, error)
+        _say(breaker, "failed", None)
+    else:
+        breaker.after_success(decision.permit)
+        _say(breaker, "succeeded", None)
+
+
+def _say(breaker: CircuitBreaker, outcome: str, retry_after: float | None) -> None:
+    wait = "-" if retry_after is None else f"{retry_after:.3f}"
+    print(breaker.current_state().value, outcome, wait, flush=True)  # noqa: T201  # its interface
+
+
+def _await_end_of_input(stopping: threading.Event) -> None:
+    sys.stdin.read()
+    stopping.set()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

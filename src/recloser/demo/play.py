@@ -1,0 +1,94 @@
+"""The play: what happens to the service and its caller, in order."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from attrs import frozen
+
+from recloser.demo.service import Service
+from recloser.errors import RecloserError
+
+_PATIENCE: Final = 400
+"""How many calls the demo waits for something; at 30 ms a call, some 12 s."""
+
+
+@frozen
+class _Call:
+    state: str
+    outcome: str
+    retry_after: str
+
+
+def play(path: Path, say: Callable[[str], None]) -> None:
+    """Record an outage, with the caller killed in the middle of it, to a log at ``path``.
+
+    Args:
+        path: Where the log is to be.
+        say: Told what happens as it happens.
+
+    Raises:
+        RecloserError: Something that must happen did not.
+    """
+    with Service() as service:
+        say(f"a service listens on {service.url}")
+        with _caller(path, service) as (process, calls):
+            _await(calls, "20 calls to succeed", lambda call: call.outcome == "succeeded", 20)
+            say("it answers; 20 calls through the breaker succeeded")
+            service.healthy = False
+            say("the service fails: every answer is 503 from now on")
+            _await(calls, "the breaker to open", lambda call: call.state == "OPEN", 1)
+            reached = service.requests
+            _await(calls, "10 calls to be refused", lambda call: call.outcome == "rejected", 10)
+            say(
+                f"the breaker opened; 10 calls were refused, {service.requests - reached} of them "
+                "reached the service"
+            )
+            process.kill()
+        say("the calling process was killed with SIGKILL, in mid-outage")
+        with _caller(path, service) as (process, calls):
+            first = next(calls)
+            say(f"started again from its log: {first.state}, {first.retry_after} s left to wait")
+            _await(calls, "a call to be refused", lambda call: call.outcome == "rejected", 1)
+            service.healthy = True
+            say("the service works again")
+            _await(calls, "the breaker to close", lambda call: call.state == "CLOSED", 10)
+            say("the breaker probed, closed, and lets calls through")
+
+
+@contextmanager
+def _caller(
+    path: Path, service: Service
+) -> Iterator[tuple[subprocess.Popen[str], Iterator[_Call]]]:
+    command = [sys.executable, "-m", "recloser.demo.caller", str(path), service.url]
+    with subprocess.Popen(  # noqa: S603  # our own module
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process, _read_calls(process.stdout)
+        except BaseException:
+            process.kill()
+            raise
+        process.stdin.close()
+        process.stdout.read()
+
+
+def _read_calls(lines: IO[str]) -> Iterator[_Call]:
+    for line in lines:
+        yield _Call(*line.split())
+    raise RecloserError("the calling process ended before its time; what it said is above")
+
+
+def _await(
+    calls: Iterator[_Call], what: str, happened: Callable[[_Call], bool], times: int
+) -> None:
+    for _, call in zip(range(_PATIENCE), calls, strict=False):
+        times -= happened(call)
+        if times == 0:
+            return
+    raise RecloserError(f"the demo waited for {what} in vain")

@@ -1,0 +1,61 @@
+"""An HTTP service on loopback that can be told to fail."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+
+class Service:
+    """A service that answers 200, or 503 while ``healthy`` is false.
+
+    Attributes:
+        healthy: Whether it works.
+        requests: How many requests have reached it.
+    """
+
+    def __init__(self) -> None:
+        self.healthy = True
+        self.requests = 0
+        self._counting = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/quote"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # the name that http.server calls
+                with service._counting:  # its own handler
+                    service.requests += 1
+                body = b"42\n" if service.healthy else b"out of order\n"
+                self.send_response(200 if service.healthy else 503)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_args: object) -> None:
+                """Say nothing: the demo tells what happens."""
+
+        return Handler

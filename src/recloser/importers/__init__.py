@@ -1,0 +1,1 @@
+"""Importers: call outcomes out of traces that something else recorded."""
