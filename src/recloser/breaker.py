@@ -13,7 +13,7 @@ from attrs import frozen
 
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import PermitError, RecloserError
+from recloser.errors import ConfigError, PermitError, RecloserError
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
@@ -109,6 +109,9 @@ class CircuitBreaker:
         config: Its settings; by default those of ``CircuitBreakerConfig()``.
         log: Where its events go and its state comes from; without one nothing is recorded.
         clock: What times it; by default the log's clock, or else the system's.
+
+    Raises:
+        ConfigError: The name is empty or no text, or the log is timed by another clock.
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class CircuitBreaker:
         log: Log | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.name = name
+        self.name = _checked_name(name)
         self.config = CircuitBreakerConfig() if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
         with self._sequencer.lock:
@@ -303,6 +306,15 @@ class CircuitBreaker:
         with self._sequencer.lock:
             at = self._sequencer.advance()
             self._sequencer.append(command(self._sequencer.next_seq, at, self.name, actor, reason))
+
+
+def _checked_name(name: str) -> str:
+    try:
+        if isinstance(name, str) and name.encode():
+            return name
+    except UnicodeEncodeError:
+        pass
+    raise ConfigError(f"name must be a text that UTF-8 can encode, and not empty, not {name!r}")
 
 
 def _error_type(error: BaseException | str | None) -> str | None:

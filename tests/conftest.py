@@ -1,0 +1,35 @@
+"""What all tests share: clocks, and the real traces that are never part of the project."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from recloser import ManualClock
+
+settings.register_profile("ci", deadline=None, print_blob=True)
+settings.load_profile("ci")
+
+ROOT = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("RECLOSER_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def real_trace() -> "RealTraces":
+    return RealTraces()
+
+
+class RealTraces:
+    """Traces of others, which are read from beside the checkout."""
+
+    def __call__(self, name: str) -> Path:
+        path = SHARED / "data" / name
+        if not path.exists():
+            pytest.skip(f"the real trace {path} is not on this machine")
+        return path

@@ -1,0 +1,173 @@
+"""The strict reader hands out nothing that was not sealed as it stands."""
+
+import pytest
+from support import crash, fail, read_lines, succeed
+
+from recloser import CircuitBreaker, DamagedLogError, EventLog, FutureVersionError, NotALogError
+from recloser.events import LogOpened
+from recloser.log.codec import MAX_LINE_BYTES
+from recloser.log.reader import LogReader, segments_of
+from recloser.log.seals import SEAL_EVERY, is_seal
+from recloser.replay.engine import read_events
+
+FIRST = "000000000001.jsonl"
+SECOND = "000000000002.jsonl"
+
+
+@pytest.fixture
+def path(tmp_path, clock):
+    """Two sessions: the first ends with a crash, the second in order."""
+    path = tmp_path / "log"
+    log = EventLog(path, clock=clock)
+    breaker = CircuitBreaker("b", log=log)
+    fail(breaker, 5)
+    clock.advance(seconds=0.1)
+    ask_in_vain(breaker)
+    crash(log)
+    with EventLog(path, clock=clock) as log:
+        ask_in_vain(CircuitBreaker("b", log=log))
+    return path
+
+
+def ask_in_vain(breaker):
+    assert not breaker.before_call().allowed
+
+
+def replace(path, segment, old, new):
+    data = (path / segment).read_bytes()
+    assert old in data
+    (path / segment).write_bytes(data.replace(old, new, 1))
+
+
+def test_a_log_is_read_over_all_its_segments(path):
+    reader = LogReader(path)
+    events = list(reader)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [event.session for event in events if isinstance(event, LogOpened)] == [1, 2]
+    assert (reader.tail.unsealed, reader.tail.torn) == (0, 0)
+
+
+def test_one_segment_alone_is_a_valid_trace(path):
+    alone = list(read_events(path / SECOND))
+    assert list(read_events(str(path)))[-len(alone) :] == alone
+    assert alone[0].seq > 1
+
+
+def test_a_log_can_be_read_again_and_again(path):
+    reader = LogReader(path)
+    assert list(reader) == list(reader)
+
+
+def test_the_header_tells_what_the_session_before_left_unsealed(path):
+    lines = read_lines(path / FIRST)
+    unsealed = len(lines) - 1 - max(i for i, line in enumerate(lines) if is_seal(line))
+    assert unsealed == 1
+    header = next(iter(read_events(path / SECOND)))
+    assert (header.unsealed, header.torn) == (unsealed, 0)
+
+
+def test_a_torn_last_line_is_left_out_and_told(path):
+    with (path / SECOND).open("ab") as stream:
+        stream.write(b'{"event":"call_fai')
+    reader = LogReader(path)
+    whole = list(reader)
+    assert reader.tail.torn == 18
+    assert whole[-1].kind == "log_sealed"
+
+
+def test_a_changed_byte_is_found_and_its_seal_named(path):
+    """No event of the block is handed out."""
+    replace(path, FIRST, b'"call_failed","seq":4', b'"call_failed","seq":9')
+    handed_out = []
+    with pytest.raises(DamagedLogError) as raised:
+        handed_out.extend(read_events(path))
+    assert handed_out == []
+    assert f"{FIRST}, byte " in str(raised.value)
+    assert "seal 1 (seq 9) is broken: the 8 events before it, from byte 0 on" in str(raised.value)
+
+
+def test_damage_behind_the_last_seal_is_found_by_the_next_header(path):
+    replace(path, FIRST, b'"retry_after":29900000000', b'"retry_after":29900000001')
+    with pytest.raises(DamagedLogError, match=f"{SECOND}, byte 0: .* not the one written after"):
+        list(read_events(path))
+
+
+def test_a_changed_seal_is_broken_too(path):
+    lines = read_lines(path / FIRST)
+    seal = next(line for line in lines if is_seal(line))
+    changed = seal.replace(b'"count":8', b'"count":9')
+    assert changed != seal
+    replace(path, FIRST, seal, changed)
+    with pytest.raises(DamagedLogError, match="seal 1 .* is broken"):
+        list(read_events(path))
+
+
+def test_a_removed_segment_is_missed(tmp_path, clock):
+    for _ in range(3):
+        with EventLog(tmp_path / "log", clock=clock) as log:
+            succeed(CircuitBreaker("b", log=log))
+    (tmp_path / "log" / SECOND).unlink()
+    with pytest.raises(
+        DamagedLogError, match=r"000000000003.jsonl, byte 0: .* not the one written"
+    ):
+        list(read_events(tmp_path / "log"))
+
+
+def test_swapped_segments_are_missed(path):
+    (path / FIRST).rename(path / "000000000003.jsonl")
+    with pytest.raises(DamagedLogError, match=r"000000000003.jsonl, byte 0"):
+        list(read_events(path))
+
+
+def test_an_unreadable_line_is_named_by_its_byte(path):
+    lines = read_lines(path / SECOND)
+    (path / SECOND).write_bytes(b"".join(lines[:-1]) + b"{}\n")
+    offset = sum(len(line) for line in lines[:-1])
+    with pytest.raises(DamagedLogError, match=f"{SECOND}, byte {offset}: no event can be read"):
+        list(read_events(path))
+
+
+def test_a_line_without_end_is_refused_before_it_is_read_whole(path):
+    with (path / SECOND).open("ab") as stream:
+        stream.write(b"x" * (MAX_LINE_BYTES + 1))
+    with pytest.raises(DamagedLogError, match=f"longer than {MAX_LINE_BYTES} bytes"):
+        list(read_events(path))
+
+
+def test_a_block_without_end_is_refused_before_it_is_read_whole(path):
+    line = b'{"event":"reset","seq":1,"at":0,"breaker":"b"}\n'
+    with (path / SECOND).open("ab") as stream:
+        stream.write(line * (SEAL_EVERY + 1))
+    with pytest.raises(DamagedLogError, match="4096 events stand here without a seal"):
+        list(read_events(path))
+
+
+def test_a_last_segment_without_a_whole_line_holds_nothing(path):
+    """A process that died before its first line was whole left no event."""
+    before = list(read_events(path))
+    (path / "000000000003.jsonl").write_bytes(b'{"event":"log_op')
+    assert list(read_events(path)) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no log", b"{}\n", b"no log\n", b"\x00\n", b"\x1f\x8b"])
+def test_a_file_that_is_no_log_is_refused(tmp_path, content):
+    path = tmp_path / "file.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(NotALogError, match=r"file.jsonl: this is no recloser log"):
+        list(read_events(path))
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(NotALogError, match="absent: there is no such file or folder"):
+        list(read_events(tmp_path / "absent"))
+
+
+def test_a_folder_without_segments_is_no_log(tmp_path):
+    with pytest.raises(NotALogError, match="there is no segment"):
+        segments_of(tmp_path)
+
+
+def test_a_log_from_the_future_is_told_from_damage(path):
+    replace(path, FIRST, b'"format":1', b'"format":2')
+    with pytest.raises(FutureVersionError, match=f"{FIRST}: the log has format version 2"):
+        list(read_events(path))

@@ -1,0 +1,177 @@
+"""The log on disk: segments, seals, and going on after a stop."""
+
+import os
+
+import pytest
+from support import crash, fail, read_lines, succeed
+
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConfigError,
+    EventLog,
+    LogError,
+    ManualClock,
+)
+from recloser.log.reader import LogReader
+from recloser.log.seals import is_seal
+from recloser.replay.engine import replay
+
+SECOND_NS = 10**9
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "logs" / "payments"
+
+
+def segment(path, number=1):
+    return path / f"{number:012d}.jsonl"
+
+
+def test_an_edge_is_sealed_at_once(path, clock):
+    with EventLog(path, clock=clock) as log:
+        fail(CircuitBreaker("b", log=log), 5)
+        lines = read_lines(segment(path))
+        assert is_seal(lines[-1])
+        assert b"state_changed" in lines[-2]
+
+
+def test_while_events_flow_a_seal_is_written_every_second(path, clock):
+    with EventLog(path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(30):
+            clock.advance(seconds=0.1)
+            succeed(breaker)
+        events = list(log)
+    seals = [event.at for event in events if event.kind == "log_sealed"]
+    assert seals == [1 * SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS]
+
+
+def test_a_block_has_at_most_4096_events(path, clock):
+    with EventLog(path, clock=clock, seal_seconds=None, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        succeed(breaker, 10_000)
+    counts = [event.count for event in LogReader(path) if event.kind == "log_sealed"]
+    assert counts == [4096, 4096, 10_002 - 2 * 4096]
+
+
+def test_closing_seals_what_is_left_and_can_be_done_twice(path, clock):
+    log = EventLog(path, clock=clock)
+    succeed(CircuitBreaker("b", log=log))
+    log.close()
+    log.close()
+    reader = LogReader(path)
+    assert list(reader)[-1].kind == "log_sealed"
+    assert reader.tail.unsealed == 0
+
+
+def test_a_log_that_no_breaker_used_leaves_no_segment(path):
+    with EventLog(path) as log:
+        pass
+    log.close()
+    assert list(path.iterdir()) == []
+
+
+def test_a_closed_log_records_nothing_more(path, clock):
+    with EventLog(path, clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+    with pytest.raises(LogError, match=r"payments: the log is closed"):
+        breaker.before_call()
+        breaker.after_success()
+
+
+def test_an_unknown_durability_is_refused(path):
+    with pytest.raises(ConfigError, match="durability must be batch, sync or memory, not 'none'"):
+        EventLog(path, durability="none")
+
+
+@pytest.mark.parametrize(("durability", "waits"), [("batch", 1), ("sync", 5), ("memory", 0)])
+def test_the_durability_says_when_the_disk_is_waited_for(
+    path, clock, monkeypatch, durability, waits
+):
+    """Five failures are recorded, the last of them with an edge and so with a seal."""
+    with EventLog(path, clock=clock, durability=durability) as log:
+        breaker = CircuitBreaker("b", log=log)
+        forced = []
+        monkeypatch.setattr(os, "fdatasync", forced.append)
+        fail(breaker, 5)
+        monkeypatch.undo()
+    assert len(forced) == waits
+
+
+def test_every_event_is_with_the_operating_system_when_the_call_returns(path, clock):
+    """So the death of the process loses none: it is read here while the log is open."""
+    with EventLog(path, clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for count in range(1, 5):
+            fail(breaker)
+            assert [event.kind for event in LogReader(path)].count("call_failed") == count
+
+
+def test_a_restarted_process_goes_on_in_a_segment_of_its_own(path, clock):
+    config = CircuitBreakerConfig(failure_threshold=4)
+    with EventLog(path, clock=clock) as log:
+        fail(CircuitBreaker("b", config, log=log), 3)
+    first = segment(path).read_bytes()
+    with EventLog(path, clock=clock) as log:
+        breaker = CircuitBreaker("b", config, log=log)
+        assert breaker.snapshot().consecutive_failures == 3
+        fail(breaker)
+        assert breaker.current_state().value == "OPEN"
+    assert segment(path).read_bytes() == first
+    assert segment(path, 2).exists()
+    assert replay(path).differences == []
+
+
+def test_after_a_crash_whole_lines_are_kept_and_a_torn_one_is_dropped(path, clock):
+    log = EventLog(path, clock=clock)
+    fail(CircuitBreaker("b", log=log), 3)
+    crash(log)
+    with segment(path).open("ab") as stream:
+        stream.write(b'{"event":"call_failed","seq":6,"at"')
+    log = EventLog(path, clock=clock)
+    assert (log.tail.unsealed, log.tail.torn) == (5, 35)
+    with log:
+        assert CircuitBreaker("b", log=log).snapshot().consecutive_failures == 3
+    history = replay(path)
+    assert history.differences == []
+    assert history.snapshots["b"].totals.failed == 3
+
+
+def test_a_segment_that_died_before_its_first_line_is_taken_over(path, clock):
+    with EventLog(path, clock=clock) as log:
+        succeed(CircuitBreaker("b", log=log))
+    segment(path, 2).write_bytes(b'{"event":"log_')
+    with EventLog(path, clock=clock) as log:
+        succeed(CircuitBreaker("b", log=log))
+    assert sorted(file.name for file in path.iterdir()) == [
+        segment(path).name,
+        segment(path, 2).name,
+    ]
+    assert replay(path).snapshots["b"].totals.succeeded == 2
+
+
+def test_a_witness_that_a_crash_kept_from_being_written_is_no_difference(path, clock):
+    log = EventLog(path, clock=clock)
+    fail(CircuitBreaker("b", log=log), 5)
+    crash(log)
+    lines = read_lines(segment(path))
+    assert b"state_changed" in lines[-2]
+    segment(path).write_bytes(b"".join(lines[:-2]))
+    with EventLog(path, clock=clock) as log:
+        assert CircuitBreaker("b", log=log).current_state().value == "OPEN"
+    history = replay(path)
+    assert history.differences == []
+    assert [edge.trigger.value for edge in history.edges] == ["trip"]
+
+
+def test_a_damaged_log_is_not_gone_on_with(path, clock):
+    with EventLog(path, clock=clock) as log:
+        fail(CircuitBreaker("b", log=log), 5)
+    data = segment(path).read_bytes()
+    segment(path).write_bytes(data.replace(b"call_failed", b"call_ignored", 1))
+    with pytest.raises(LogError, match="is broken"):
+        EventLog(path, clock=ManualClock())
+    assert segment(path).read_bytes() != data
+    assert not segment(path, 2).exists()

@@ -1,0 +1,60 @@
+"""Short ways to make breakers do what a test is about."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from recloser import CircuitBreaker, EventLog
+from recloser.events import Event
+from recloser.log.codec import decode, encode
+from recloser.log.seals import SealChain, is_seal
+
+
+def fail(breaker: CircuitBreaker, times: int = 1) -> None:
+    for _ in range(times):
+        breaker.after_failure(breaker.before_call().permit, "TimeoutError")
+
+
+def succeed(breaker: CircuitBreaker, times: int = 1) -> None:
+    for _ in range(times):
+        breaker.after_success(breaker.before_call().permit)
+
+
+def crash(log: EventLog) -> None:
+    """End a log's process as SIGKILL would: what was written stays, and nothing more comes."""
+    if log._segment is not None:
+        log._segment.close()
+    log._closed = True
+
+
+def read_lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def sealed_again(lines: Iterable[bytes]) -> bytes:
+    """The lines with every ``seq`` counted anew and every seal made good."""
+    chain = SealChain()
+    kept = []
+    for seq, line in enumerate(lines, start=1):
+        renumbered = re.sub(rb'"seq":\d+', b'"seq":%d' % seq, line, count=1)
+        if is_seal(renumbered):
+            renumbered = chain.seal(seq, decode(renumbered).at)[1]
+        else:
+            chain.add(renumbered)
+        kept.append(renumbered)
+    return b"".join(kept)
+
+
+def write_segment(path: Path, events: Iterable[Event]) -> Path:
+    """A hand-made segment: the events, and one seal."""
+    path.mkdir(parents=True, exist_ok=True)
+    chain = SealChain()
+    lines = []
+    for event in events:
+        lines.append(encode(event))
+        chain.add(lines[-1])
+        last = event
+    lines.append(chain.seal(last.seq + 1, last.at)[1])
+    segment = path / "000000000001.jsonl"
+    segment.write_bytes(b"".join(lines))
+    return segment

@@ -1,0 +1,105 @@
+"""Settings are checked one by one, and read from data, TOML, JSON and the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from recloser import CircuitBreakerConfig, ConfigError
+from recloser.config import nanoseconds, read_settings
+
+
+def test_the_defaults_are_those_of_the_design():
+    """Five failures in a row, 30 s, two successes, one probe at once."""
+    config = CircuitBreakerConfig()
+    assert config.to_mapping() == {
+        "failure_threshold": 5,
+        "recovery_timeout_seconds": 30,
+        "half_open_success_threshold": 2,
+        "half_open_max_probes": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("failure_threshold", 0),
+        ("failure_threshold", True),
+        ("failure_threshold", 2.0),
+        ("failure_threshold", "5"),
+        ("recovery_timeout_seconds", -1),
+        ("recovery_timeout_seconds", float("nan")),
+        ("recovery_timeout_seconds", float("inf")),
+        ("recovery_timeout_seconds", 10**10),
+        ("recovery_timeout_seconds", None),
+        ("half_open_success_threshold", -1),
+        ("half_open_success_threshold", None),
+        ("half_open_max_probes", 0),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_field_and_range(field, value):
+    """The message names the field, the range and the value."""
+    with pytest.raises(ConfigError, match=rf"^{field} must be .* not "):
+        CircuitBreakerConfig(**{field: value})
+
+
+def test_an_unknown_setting_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError, match=r"no setting 'failures'.*failure_threshold"):
+        CircuitBreakerConfig.from_mapping({"failures": 3})
+
+
+def test_settings_survive_the_way_through_data():
+    config = CircuitBreakerConfig(failure_threshold=None, recovery_timeout_seconds=0.25)
+    assert CircuitBreakerConfig.from_mapping(config.to_mapping()) == config
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ns"),
+    [(0, 0), (30, 30_000_000_000), (0.1, 100_000_000), (30.000000001, 30_000_000_001)],
+)
+def test_seconds_are_exact_to_the_nanosecond(seconds, ns):
+    """A float is the decimal number that it prints as, not the binary one behind it."""
+    assert nanoseconds(seconds) == ns
+
+
+def test_assignments_go_on_top_of_a_file(tmp_path: Path):
+    path = tmp_path / "breaker.toml"
+    path.write_text("failure_threshold = 3\nrecovery_timeout_seconds = 10\n")
+    config = read_settings(path, ["recovery_timeout_seconds=0.5", "half_open_max_probes = 4"])
+    assert config == CircuitBreakerConfig(
+        failure_threshold=3, recovery_timeout_seconds=0.5, half_open_max_probes=4
+    )
+
+
+def test_json_and_the_word_none_are_read_too(tmp_path: Path):
+    path = tmp_path / "breaker.json"
+    path.write_text('{"failure_threshold": null}')
+    assert read_settings(path) == CircuitBreakerConfig(failure_threshold=None)
+    assert read_settings(None, ["failure_threshold=none"]) == read_settings(path)
+    path.write_text('{"failure_threshold": "none"}')
+    assert read_settings(path) == CircuitBreakerConfig(failure_threshold=None)
+
+
+@pytest.mark.parametrize("text", ["failure_threshold = ", "[", "\x00"])
+def test_a_broken_file_is_named(tmp_path: Path, text):
+    path = tmp_path / "breaker.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="breaker.toml"):
+        read_settings(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"absent.toml: No such file"):
+        read_settings(tmp_path / "absent.toml")
+
+
+def test_a_file_that_holds_no_object_is_refused(tmp_path: Path):
+    path = tmp_path / "breaker.json"
+    path.write_text("[1]")
+    with pytest.raises(ConfigError, match="one object"):
+        read_settings(path)
+
+
+@pytest.mark.parametrize("assignment", ["failure_threshold", "failure_threshold=five"])
+def test_a_broken_assignment_is_named(assignment):
+    with pytest.raises(ConfigError, match=assignment):
+        read_settings(None, [assignment])
