@@ -6,7 +6,6 @@ import threading
 from datetime import UTC, timedelta
 
 import pytest
-from support import fail, succeed
 
 from recloser import (
     BreakerDecision,
@@ -19,6 +18,7 @@ from recloser import (
     Reason,
 )
 from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded, ForcedOpen
+from support import fail, succeed
 
 
 @pytest.fixture

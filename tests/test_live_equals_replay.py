@@ -12,13 +12,13 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
-from model import Model
-from support import crash
 
+from model import Model
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock
 from recloser.events import LogOpened
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
+from support import crash
 
 NAMES = ("a", "b")
 COOLDOWN_NS = 2_000_000_000

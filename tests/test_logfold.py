@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
-from support import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, FoldError, MemoryLog
 from recloser.events import BreakerConfigured, Checkpoint, ClockTicked, LogOpened, Reset
 from recloser.fold import dump
 from recloser.logfold import LogFold
+from support import fail
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 OPENED = LogOpened(1, 0, 1, 1, 1, WALL, 0, "", "", 1, "0")

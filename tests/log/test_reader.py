@@ -1,7 +1,6 @@
 """The strict reader hands out nothing that was not sealed as it stands."""
 
 import pytest
-from support import crash, fail, read_lines, succeed
 
 from recloser import CircuitBreaker, DamagedLogError, EventLog, FutureVersionError, NotALogError
 from recloser.events import LogOpened
@@ -9,6 +8,7 @@ from recloser.log.codec import MAX_LINE_BYTES
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.seals import SEAL_EVERY, is_seal
 from recloser.replay.engine import read_events
+from support import crash, fail, read_lines, succeed
 
 FIRST = "000000000001.jsonl"
 SECOND = "000000000002.jsonl"

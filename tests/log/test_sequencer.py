@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
-from support import fail, succeed
 
 from recloser import CircuitBreaker, EventLog, ManualClock
 from recloser.replay.engine import read_events, replay
+from support import fail, succeed
 
 HOUR = 3600
 

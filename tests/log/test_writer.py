@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from support import crash, fail, read_lines, succeed
 
 from recloser import (
     CircuitBreaker,
@@ -16,6 +15,7 @@ from recloser import (
 from recloser.log.reader import LogReader
 from recloser.log.seals import is_seal
 from recloser.replay.engine import replay
+from support import crash, fail, read_lines, succeed
 
 SECOND_NS = 10**9
 
@@ -77,8 +77,7 @@ def test_a_closed_log_records_nothing_more(path, clock):
     with EventLog(path, clock=clock) as log:
         breaker = CircuitBreaker("b", log=log)
     with pytest.raises(LogError, match=r"payments: the log is closed"):
-        breaker.before_call()
-        breaker.after_success()
+        breaker.reset()
 
 
 def test_an_unknown_durability_is_refused(path):

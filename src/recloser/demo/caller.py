@@ -16,11 +16,11 @@ CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_secon
 _PAUSE_SECONDS: Final = 0.03
 
 
-def main(path: str, url: str) -> None:
-    """Call ``url`` again and again, recording to the log at ``path``."""
+def main(path: str, url: str, host: str | None = None) -> None:
+    """Call ``url`` again and again, recording to the log at ``path`` under the name of a host."""
     stopping = threading.Event()
     threading.Thread(target=_await_end_of_input, args=(stopping,), daemon=True).start()
-    with EventLog(path) as log:
+    with EventLog(path, host=host) as log:
         breaker = CircuitBreaker(BREAKER, CONFIG, log=log)
         snapshot = breaker.snapshot()
         _say(breaker, "started", snapshot.retry_after)
@@ -55,4 +55,4 @@ def _await_end_of_input(stopping: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

@@ -23,19 +23,20 @@ class _Call:
     retry_after: str
 
 
-def play(path: Path, say: Callable[[str], None]) -> None:
+def play(path: Path, say: Callable[[str], None], host: str | None = None) -> None:
     """Record an outage, with the caller killed in the middle of it, to a log at ``path``.
 
     Args:
         path: Where the log is to be.
         say: Told what happens as it happens.
+        host: What the log names as its machine; by default the machine's own name.
 
     Raises:
         RecloserError: Something that must happen did not.
     """
     with Service() as service:
         say(f"a service listens on {service.url}")
-        with _caller(path, service) as (process, calls):
+        with _caller(path, service, host) as (process, calls):
             _await(calls, "20 calls to succeed", lambda call: call.outcome == "succeeded", 20)
             say("it answers; 20 calls through the breaker succeeded")
             service.healthy = False
@@ -49,7 +50,7 @@ def play(path: Path, say: Callable[[str], None]) -> None:
             )
             process.kill()
         say("the calling process was killed with SIGKILL, in mid-outage")
-        with _caller(path, service) as (process, calls):
+        with _caller(path, service, host) as (process, calls):
             first = next(calls)
             say(f"started again from its log: {first.state}, {first.retry_after} s left to wait")
             _await(calls, "a call to be refused", lambda call: call.outcome == "rejected", 1)
@@ -61,9 +62,11 @@ def play(path: Path, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def _caller(
-    path: Path, service: Service
+    path: Path, service: Service, host: str | None
 ) -> Iterator[tuple[subprocess.Popen[str], Iterator[_Call]]]:
     command = [sys.executable, "-m", "recloser.demo.caller", str(path), service.url]
+    if host is not None:
+        command.append(host)
     with subprocess.Popen(  # noqa: S603  # our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

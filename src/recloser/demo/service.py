@@ -1,5 +1,6 @@
 """An HTTP service on loopback that can be told to fail."""
 
+import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -11,13 +12,16 @@ class Service:
 
     Attributes:
         healthy: Whether it works.
+        delay_seconds: How long it takes for an answer.
         requests: How many requests have reached it.
     """
 
     def __init__(self) -> None:
         self.healthy = True
+        self.delay_seconds = 0.0
         self.requests = 0
         self._counting = threading.Lock()
+        self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
@@ -38,6 +42,7 @@ class Service:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._closing.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -49,11 +54,13 @@ class Service:
             def do_GET(self) -> None:  # the name that http.server calls
                 with service._counting:  # its own handler
                     service.requests += 1
+                service._closing.wait(service.delay_seconds)
                 body = b"42\n" if service.healthy else b"out of order\n"
                 self.send_response(200 if service.healthy else 503)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(body)
 
             def log_message(self, *_args: object) -> None:
                 """Say nothing: the demo tells what happens."""

@@ -7,14 +7,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import zstandard
 
 from recloser.errors import ImportTraceError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PIECE: Final = 1 << 16
 
 
 @contextmanager
@@ -50,6 +54,46 @@ def _decompressed(raw: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
     if magic.startswith(_GZIP):
         return gzip.GzipFile(fileobj=raw)
     if magic == _ZSTD:
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return io.BufferedReader(reader)
+        return io.BufferedReader(_ZstdStream(raw))
     return raw
+
+
+class _ZstdStream(io.RawIOBase):
+    """Reads zstd frames one after another, and minds where the last one is cut.
+
+    ``ZstdDecompressor.stream_reader`` takes a frame without its end for a whole one.
+    """
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._raw = raw
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._compressed = b""
+        self._pending = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        while not self._pending and self._fill():
+            pass
+        view = memoryview(buffer).cast("B")
+        size = min(len(view), len(self._pending))
+        view[:size] = self._pending[:size]
+        self._pending = self._pending[size:]
+        return size
+
+    def _fill(self) -> bool:
+        """Decompress the next piece; False at the end of the input."""
+        piece = self._compressed or self._raw.read(_PIECE)
+        self._compressed = b""
+        if not piece:
+            if self._frame is not None:
+                raise EOFError("the last frame is cut")
+            return False
+        if self._frame is None:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._pending = self._frame.decompress(piece)
+        if self._frame.eof:
+            self._compressed = self._frame.unused_data
+            self._frame = None
+        return True

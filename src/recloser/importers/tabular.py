@@ -68,7 +68,7 @@ def read_csv(text: IO[str], mapping: CsvMapping) -> Iterator[ObservedCall | Unre
                 return
             yield _call(row, mapping, start_ns, duration_ns)
         except (ValueError, csv.Error) as error:
-            yield Unreadable(rows.line_num, str(error))
+            yield Unreadable(rows.reader.line_num, str(error))
 
 
 def _duration_unit(mapping: CsvMapping) -> int:

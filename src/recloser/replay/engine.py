@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import ConfigError, FoldError
+from recloser.errors import ConfigError, FoldError, NotALogError
 from recloser.events import CallObserved, ClockTicked, Event, LogOpened, LogSealed, StateChanged
 from recloser.log.memory import MemoryLog
 from recloser.log.reader import LogReader, Tail
@@ -80,12 +80,15 @@ def fold_history(events: Iterable[Event]) -> History:
         LogError: The log can't be read or is damaged.
     """
     replayed = _Replay()
+    event: Event | None = None
     for event in events:
         try:
             replayed.take(event)
         except FoldError as error:
             replayed.refuse(event, error)
             break
+    if event is None:
+        raise NotALogError("there are no events in this log")
     tail = events.tail if isinstance(events, LogReader) else Tail()
     if not tail.unsealed:
         replayed.finish()

@@ -49,7 +49,9 @@ class Timeline:
         if index + 1 == len(self._readings):
             return reading, ns
         following = self._readings[index + 1]
-        if following.kind == "log_opened":
-            return reading, ns
+        span = following.at - reading.at
         wall_ns = nanoseconds_between(reading.wall, following.wall)
-        return reading, ns * wall_ns // (following.at - reading.at)
+        # A new session may follow any gap, and no clock drifts by a tenth: that one was stepped.
+        if following.kind == "log_opened" or abs(wall_ns - span) * 10 > span:
+            return reading, ns
+        return reading, ns * wall_ns // span

@@ -1,0 +1,107 @@
+"""Imported traffic drives live breakers, in the order of time."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from recloser import CircuitBreakerConfig, EventLog, MemoryLog, NotALogError, Outcome
+from recloser.events import CallFailed, CallIgnored, CallObserved, CallSucceeded, LogOpened
+from recloser.replay.drive import drive
+from recloser.replay.engine import is_traffic, replay
+
+MS = 10**6
+OPENED = LogOpened(1, 0, 1, 1, 1, datetime(2026, 1, 1, tzinfo=UTC), 0, "", "", 1, "0")
+
+
+def trace(*calls):
+    """Calls as (start, took, outcome) in milliseconds, put in the order of their ends."""
+    ends = sorted(calls, key=lambda call: call[0] + call[1])
+    events = [OPENED]
+    for seq, (start, took, outcome) in enumerate(ends, start=2):
+        error = "503" if outcome == "failed" else None
+        events.append(
+            CallObserved(
+                seq, (start + took) * MS, "b", start * MS, took * MS, Outcome(outcome), error
+            )
+        )
+    return events
+
+
+def driven(*calls, **settings):
+    log = MemoryLog(tick_seconds=None)
+    drive(trace(*calls), CircuitBreakerConfig(**settings), log)
+    return list(log)
+
+
+def test_a_call_reports_when_it_ends_with_its_own_duration():
+    events = driven((0, 30, "succeeded"), (10, 5, "failed"), (40, 2, "ignored"))
+    assert [(type(e), e.at, e.took) for e in events if hasattr(e, "took")] == [
+        (CallFailed, 15 * MS, 5 * MS),
+        (CallSucceeded, 30 * MS, 30 * MS),
+        (CallIgnored, 42 * MS, 2 * MS),
+    ]
+    assert next(e for e in events if isinstance(e, CallFailed)).error == "503"
+
+
+def test_at_one_instant_ends_come_before_starts():
+    """The failure that trips ends just when the next call starts, which is then refused."""
+    events = driven((0, 10, "failed"), (10, 5, "succeeded"), failure_threshold=1)
+    assert [e.kind for e in events if e.seq > 2] == [
+        "call_failed",
+        "state_changed",
+        "call_rejected",
+    ]
+
+
+def test_a_call_without_duration_ends_before_the_next_starts():
+    events = driven((5, 0, "failed"), (5, 0, "failed"), failure_threshold=1)
+    assert [e.kind for e in events if e.seq > 2] == [
+        "call_failed",
+        "state_changed",
+        "call_rejected",
+    ]
+
+
+def test_a_call_that_began_before_the_trip_is_stale():
+    events = driven((0, 1000, "failed"), (1, 1, "failed"), failure_threshold=1)
+    history = replay(events)
+    assert history.snapshots["b"].totals.stale == 1
+    assert len(history.edges) == 1
+
+
+def test_a_refused_call_reports_nothing():
+    history = replay(
+        trace((0, 1, "failed"), (5, 1, "failed")), config=CircuitBreakerConfig(failure_threshold=1)
+    )
+    totals = history.snapshots["b"].totals
+    assert (totals.failed, totals.rejected) == (1, 1)
+
+
+def test_the_driven_log_is_on_the_time_scale_of_the_trace():
+    history = replay(trace((500, 250, "failed")), config=CircuitBreakerConfig(failure_threshold=1))
+    (edge,) = history.edges
+    assert edge.at == 750 * MS
+    assert history.timeline.text(edge.at) == "2026-01-01T00:00:00.750000000Z"
+
+
+def test_the_driven_log_can_be_kept_and_replayed(tmp_path):
+    calls = [(n * 10, 1, "failed" if n < 20 else "succeeded") for n in range(60)]
+    config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.1)
+    with EventLog(tmp_path / "driven", tick_seconds=None, seal_seconds=None) as log:
+        history = replay(trace(*calls), config=config, into=log)
+    kept = replay(tmp_path / "driven")
+    assert kept.edges == history.edges
+    assert kept.digest == replay(trace(*calls), config=config).digest
+    assert kept.differences == []
+    assert kept.witnesses == len(kept.edges) > 3
+
+
+def test_traffic_is_told_from_the_events_of_breakers():
+    assert is_traffic(trace((0, 1, "failed")))
+    assert not is_traffic(driven((0, 1, "failed")))
+    assert not is_traffic([OPENED])
+
+
+def test_a_trace_must_say_when_its_time_begins():
+    with pytest.raises(NotALogError, match="begins with a log_opened"):
+        drive(trace((0, 1, "failed"))[1:], CircuitBreakerConfig(), MemoryLog())

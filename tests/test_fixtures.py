@@ -1,0 +1,62 @@
+"""The recordings of real parts under real faults replay to what was recorded live."""
+
+import pytest
+
+from conftest import ROOT
+from recloser import Trigger
+from recloser.audit.why import why
+from recloser.log.reader import LogReader
+from recloser.replay.engine import replay
+
+FIXTURES = ROOT / "fixtures"
+ERRORS = {
+    "http-outage": "httpx.HTTPStatusError",
+    "process-killed": "urllib.error.HTTPError",
+    "redis-killed": "redis.exceptions.ConnectionError",
+    "slow-dependency": "httpx.ReadTimeout",
+    "wall-clock-stepped": "httpx.HTTPStatusError",
+}
+
+
+def test_every_recording_is_known_here_and_told_of():
+    recordings = {path.name for path in FIXTURES.iterdir() if path.is_dir()}
+    assert recordings == set(ERRORS)
+    told = (FIXTURES / "README.md").read_text()
+    assert all(f"- `{name}`: " in told for name in recordings)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_recording_replays_to_its_witnesses(name):
+    history = replay(FIXTURES / name)
+    assert history.differences == []
+    assert history.witnesses == len(history.edges) >= 3
+    assert (history.tail.torn, history.tail.unsealed) == (0, 0)
+    assert history.edges[0].trigger is Trigger.TRIP
+    assert history.edges[-1].trigger is Trigger.RECOVER
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_recording_tells_why_its_breaker_opened(name):
+    history = replay(FIXTURES / name)
+    (breaker,) = history.snapshots
+    cause = why(history, breaker)
+    assert len(cause.evidence) == 5
+    assert {call.error for call in cause.evidence} == {ERRORS[name]}
+    assert cause.cost.rejected > 10
+
+
+def test_the_killed_process_went_on_from_its_log():
+    sessions = [e for e in LogReader(FIXTURES / "process-killed") if e.kind == "log_opened"]
+    first, second = sessions
+    assert second.unsealed > 0
+    assert second.boot_id == first.boot_id != ""
+
+
+def test_the_stepped_clock_was_stepped_by_hours():
+    ticks = [e for e in LogReader(FIXTURES / "wall-clock-stepped") if e.kind == "clock_ticked"]
+    skews = [
+        (later.wall - earlier.wall).total_seconds() - (later.at - earlier.at) / 1e9
+        for earlier, later in pairwise(ticks)
+    ]
+    assert min(skews) == pytest.approx(-3600, abs=1)
+    assert max(skews) == pytest.approx(7200, abs=1)

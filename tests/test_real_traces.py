@@ -1,0 +1,129 @@
+"""Real traces of others, from import to the cause of a trip, against counts made by hand."""
+
+import csv
+import gzip
+import json
+from collections import defaultdict
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pytest
+
+from recloser.cli import status_of
+
+FAILURES_IN_A_ROW = 5
+
+
+def run(capsys, *arguments):
+    assert status_of([str(argument) for argument in arguments]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def imported_csv(capsys, trace, out, breaker):
+    return run(
+        capsys, "import", "csv", trace, "-o", out, "--breaker", breaker, "--start",
+        "start_unix_nano", "--duration", "duration_ms", "--outcome", "outcome", "--failure",
+        "fail", "--json",
+    )  # fmt: skip
+
+
+def replayed(capsys, log):
+    return run(
+        capsys, "replay", log, "--set", "failure_threshold=5", "--set",
+        "recovery_timeout_seconds=30", "--json",
+    )  # fmt: skip
+
+
+def rows_of(trace):
+    """Each row with its breaker's name and the nanosecond of its end, by no code of ours."""
+    with gzip.open(trace, "rt", newline="") as text:
+        for row in csv.DictReader(text):
+            took = round(Fraction(row["duration_ms"] or "0") * 10**6)
+            row["took_ns"] = took
+            row["end_ns"] = int(row["start_unix_nano"]) + took
+            row["breaker"] = f"{row['caller']}->{row['target']}"
+            yield row
+
+
+def runs_of_failures(trace):
+    """Per breaker, in the order of the ends: the first five of every run of at least five failures."""
+    runs = defaultdict(list)
+    current = defaultdict(list)
+    for row in sorted(rows_of(trace), key=lambda row: row["end_ns"]):
+        run = current[row["breaker"]]
+        if row["outcome"] != "fail":
+            current[row["breaker"]] = []
+            continue
+        run.append(row)
+        if len(run) == FAILURES_IN_A_ROW:
+            runs[row["breaker"]].append(list(run))
+    return runs
+
+
+def utc_text(ns):
+    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{ns % 10**9:09d}Z"
+
+
+@pytest.mark.parametrize(
+    ("name", "calls", "breakers", "failed", "runs", "tripping"),
+    [
+        ("trainticket-2023-01-29.csv.gz", 50_654, 55, 513, 42, 8),
+        ("upptime-sites.csv.gz", 93_257, 125, 22_840, 51, 46),
+    ],
+)
+def test_the_breakers_that_trip_are_the_pairs_with_five_failures_in_a_row(
+    real_trace, capsys, tmp_path, name, calls, breakers, failed, runs, tripping
+):
+    trace = real_trace(name)
+    log = tmp_path / "log"
+    summary = imported_csv(capsys, trace, log, "{caller}->{target}")
+    assert (summary["read"], summary["calls"], summary["breakers"]) == (calls, calls, breakers)
+    assert (summary["failed"], summary["unreadable"]) == (failed, [])
+
+    by_hand = runs_of_failures(trace)
+    assert sum(len(found) for found in by_hand.values()) == runs
+    assert len(by_hand) == tripping
+
+    history = replayed(capsys, log)
+    trips = [edge for edge in history["edges"] if edge["trigger"] == "trip"]
+    assert {edge["breaker"] for edge in trips} == set(by_hand)
+    assert history["witnesses"] == {"checked": len(history["edges"]), "differing": 0}
+    assert len(history["states"]) == history["breakers"] == breakers
+    for breaker, found in by_hand.items():
+        first = next(edge for edge in trips if edge["breaker"] == breaker)
+        assert first["utc"] == utc_text(found[0][-1]["end_ns"])
+    totals = history["totals"].values()
+    assert sum(sum(total.values()) for total in totals) == calls
+
+
+@pytest.mark.parametrize("name", ["trainticket-2023-01-29.csv.gz", "upptime-sites.csv.gz"])
+def test_why_names_the_failures_that_a_query_by_hand_finds(real_trace, capsys, tmp_path, name):
+    """For the first trips of four breakers: the very rows, by time, duration and order."""
+    trace = real_trace(name)
+    imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
+    run(capsys, "replay", tmp_path / "log", "-o", tmp_path / "driven", "--json")
+    for breaker, found in list(runs_of_failures(trace).items())[:4]:
+        cause = run(capsys, "why", tmp_path / "driven", "--breaker", breaker, "--trip", 1, "--json")
+        assert [(call["utc"], call["took_ns"]) for call in cause["evidence"]] == [
+            (utc_text(row["end_ns"]), row["took_ns"]) for row in found[0]
+        ]
+        assert [call["error"] for call in cause["evidence"]] == ["fail"] * FAILURES_IN_A_ROW
+        lines = (tmp_path / "driven" / "000000000001.jsonl").read_text().splitlines()
+        for call in cause["evidence"]:
+            event = json.loads(lines[call["seq"] - 1])
+            assert (event["seq"], event["event"]) == (call["seq"], "call_failed")
+            assert (event["breaker"], event["took"]) == (breaker, call["took_ns"])
+
+
+def test_a_web_server_with_three_errors_in_ten_thousand_trips_nothing(real_trace, capsys, tmp_path):
+    trace = real_trace("apache-combined.log.gz")
+    for template in ("{host}", "{method}"):
+        log = tmp_path / template.strip("{}")
+        summary = run(
+            capsys, "import", "access-log", trace, "-o", log, "--breaker", template, "--json"
+        )
+        assert (summary["read"], summary["calls"], summary["failed"]) == (10_000, 10_000, 3)
+        assert summary["unreadable"] == []
+        history = replayed(capsys, log)
+        assert history["edges"] == []
+        assert set(history["states"].values()) == {"CLOSED"}
