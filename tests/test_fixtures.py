@@ -1,5 +1,7 @@
 """The recordings of real parts under real faults replay to what was recorded live."""
 
+from itertools import pairwise
+
 import pytest
 
 from conftest import ROOT
