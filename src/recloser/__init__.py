@@ -3,6 +3,7 @@
 What is named here is the public interface; the rest of the package is internal.
 """
 
+from recloser.audit.why import Cause, why
 from recloser.breaker import BreakerDecision, CircuitBreaker, CircuitOpenError, Permit
 from recloser.clock import Clock, ManualClock, SkewedClock, SystemClock
 from recloser.config import CircuitBreakerConfig
@@ -16,14 +17,25 @@ from recloser.errors import (
     PermitError,
     RecloserError,
 )
-from recloser.events import CircuitBreakerState, FiredRule, Outcome, Reason, Rule, Trigger
+from recloser.events import (
+    CircuitBreakerState,
+    Edge,
+    FiredRule,
+    Outcome,
+    Reason,
+    Rule,
+    Trigger,
+)
 from recloser.log.memory import MemoryLog
 from recloser.log.writer import EventLog
+from recloser.replay.engine import read_events, replay
+from recloser.replay.history import Difference, History
 from recloser.snapshot import Snapshot, Totals
 from recloser.version import __version__
 
 __all__ = [
     "BreakerDecision",
+    "Cause",
     "CircuitBreaker",
     "CircuitBreakerConfig",
     "CircuitBreakerState",
@@ -31,10 +43,13 @@ __all__ = [
     "Clock",
     "ConfigError",
     "DamagedLogError",
+    "Difference",
+    "Edge",
     "EventLog",
     "FiredRule",
     "FoldError",
     "FutureVersionError",
+    "History",
     "LogError",
     "ManualClock",
     "MemoryLog",
@@ -51,4 +66,7 @@ __all__ = [
     "Totals",
     "Trigger",
     "__version__",
+    "read_events",
+    "replay",
+    "why",
 ]

@@ -275,6 +275,10 @@ class StateChanged:
     cause: FiredRule
 
 
+Edge: TypeAlias = StateChanged
+"""An edge as the fold takes it is the very event that witnesses it in the log."""
+
+
 @frozen
 class Checkpoint:
     """The complete fold state of one breaker, from which a fold can start."""

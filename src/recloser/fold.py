@@ -23,12 +23,12 @@ from recloser.events import (
     CircuitBreakerState,
     ClockTicked,
     Command,
+    Edge,
     FiredRule,
     LogGap,
     LogOpened,
     ProbeAdmitted,
     Rule,
-    StateChanged,
     Trigger,
 )
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
@@ -38,7 +38,7 @@ FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
 
 _Outcome: TypeAlias = CallSucceeded | CallFailed | CallIgnored
 
-NO_EDGES: Final[Sequence[StateChanged]] = ()
+NO_EDGES: Final[Sequence[Edge]] = ()
 
 
 @define
@@ -114,7 +114,7 @@ def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
         raise _fold_error(event, str(error)) from error
 
 
-def apply(state: BreakerState, event: FoldedEvent) -> Sequence[StateChanged]:
+def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     """Apply the next event to the state of the breaker that it is about.
 
     First the timed edges that are due at ``event.at`` are taken, then the event itself is counted.
@@ -126,7 +126,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[StateChanged]:
     Raises:
         FoldError: The event can't have happened in this state; the message names its ``seq``.
     """
-    edges: list[StateChanged] = []
+    edges: list[Edge] = []
     if state.state is OPEN:
         _check_open(state, event)
     if state.deadline is not None and event.at >= state.deadline:
@@ -146,7 +146,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[StateChanged]:
     return edges
 
 
-def _apply_rare(state: BreakerState, event: FoldedEvent, edges: list[StateChanged]) -> None:
+def _apply_rare(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
     if event.kind in ("forced_open", "forced_closed", "reset"):
         _obey(state, event, edges)
     elif event.kind == "breaker_configured":
@@ -158,7 +158,7 @@ def _apply_rare(state: BreakerState, event: FoldedEvent, edges: list[StateChange
         state.probes_in_flight = 0
 
 
-def _count_success(state: BreakerState, event: CallSucceeded, edges: list[StateChanged]) -> None:
+def _count_success(state: BreakerState, event: CallSucceeded, edges: list[Edge]) -> None:
     if _is_stale(state, event):
         state.stale += event.count
         return
@@ -172,7 +172,7 @@ def _count_success(state: BreakerState, event: CallSucceeded, edges: list[StateC
     _recover_if_due(state, event, edges)
 
 
-def _count_failure(state: BreakerState, event: CallFailed, edges: list[StateChanged]) -> None:
+def _count_failure(state: BreakerState, event: CallFailed, edges: list[Edge]) -> None:
     if _is_stale(state, event):
         state.stale += 1
         return
@@ -224,7 +224,7 @@ def _admit(state: BreakerState, event: ProbeAdmitted) -> None:
     state.probes_in_flight += 1
 
 
-def _trip_if_due(state: BreakerState, event: CallFailed, edges: list[StateChanged]) -> None:
+def _trip_if_due(state: BreakerState, event: CallFailed, edges: list[Edge]) -> None:
     state.consecutive_failures += 1
     threshold = state.config.failure_threshold
     if threshold is None:
@@ -240,7 +240,7 @@ def _trip_if_due(state: BreakerState, event: CallFailed, edges: list[StateChange
         _take(state, Trigger.TRIP, cause, event, edges)
 
 
-def _recover_if_due(state: BreakerState, event: FoldedEvent, edges: list[StateChanged]) -> None:
+def _recover_if_due(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
     threshold = state.config.half_open_success_threshold
     if len(state.probe_seqs) >= threshold:
         cause = FiredRule(
@@ -252,7 +252,7 @@ def _recover_if_due(state: BreakerState, event: FoldedEvent, edges: list[StateCh
         _take(state, Trigger.RECOVER, cause, event, edges)
 
 
-def _cool(state: BreakerState, event: FoldedEvent, edges: list[StateChanged]) -> None:
+def _cool(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
     assert state.opened_at is not None
     assert state.deadline is not None
     cause = FiredRule(
@@ -272,7 +272,7 @@ _COMMANDS: Final = {
 }
 
 
-def _obey(state: BreakerState, event: Command, edges: list[StateChanged]) -> None:
+def _obey(state: BreakerState, event: Command, edges: list[Edge]) -> None:
     cause = FiredRule(Rule.COMMAND, actor=event.actor, reason=event.reason)
     _take(state, _COMMANDS[event.kind], cause, event, edges)
 
@@ -289,7 +289,7 @@ def _take(
     trigger: Trigger,
     cause: FiredRule,
     event: FoldedEvent,
-    edges: list[StateChanged],
+    edges: list[Edge],
 ) -> None:
     """Take one edge: a new epoch begins, with the counters of the state left cleared."""
     left = state.state
@@ -308,7 +308,7 @@ def _take(
     elif state.state is CLOSED:
         state.why_open = None
     edges.append(
-        StateChanged(
+        Edge(
             seq=event.seq + 1 + len(edges),
             at=event.at,
             breaker=state.breaker,

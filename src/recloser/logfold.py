@@ -12,9 +12,9 @@ from recloser.events import (
     BreakerConfigured,
     Checkpoint,
     ClockTicked,
+    Edge,
     Event,
     LogOpened,
-    StateChanged,
 )
 from recloser.fold import NO_EDGES, BreakerState, FoldedEvent, apply, config_in, restore
 from recloser.snapshot import Snapshot, take_snapshot
@@ -57,7 +57,7 @@ class LogFold:
         deadlines = [state.deadline for state in self.breakers.values()]
         return max((due - self.at for due in deadlines if due is not None), default=0)
 
-    def apply(self, event: Event) -> Sequence[StateChanged]:
+    def apply(self, event: Event) -> Sequence[Edge]:
         """Apply the next event of the log.
 
         Returns:
@@ -107,23 +107,21 @@ class LogFold:
                 f"event {event.seq} ({event.kind}): it is timed {event.at}, before the {self.at} of seq {self.seq}"
             )
 
-    def _open(self, event: LogOpened) -> Sequence[StateChanged]:
+    def _open(self, event: LogOpened) -> Sequence[Edge]:
         new_session = self.opened is not None and event.session != self.opened.session
         self.opened = self._anchor = event
         if not new_session:
             return NO_EDGES
         return self._apply_to_all(sorted(self.breakers), event)
 
-    def _fire_deadlines(self, tick: ClockTicked) -> Sequence[StateChanged]:
+    def _fire_deadlines(self, tick: ClockTicked) -> Sequence[Edge]:
         due = []
         while (deadline := self.next_deadline) is not None and deadline <= tick.at:
             due.append(heapq.heappop(self._deadlines)[1])
         return self._apply_to_all(due, tick) if due else NO_EDGES
 
-    def _apply_to_all(
-        self, names: Sequence[str], event: LogOpened | ClockTicked
-    ) -> Sequence[StateChanged]:
-        edges: list[StateChanged] = []
+    def _apply_to_all(self, names: Sequence[str], event: LogOpened | ClockTicked) -> Sequence[Edge]:
+        edges: list[Edge] = []
         for name in names:
             first = len(edges)
             edges += [
@@ -132,7 +130,7 @@ class LogFold:
             ]
         return edges
 
-    def _apply_to(self, state: BreakerState, event: FoldedEvent) -> Sequence[StateChanged]:
+    def _apply_to(self, state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
         deadline = state.deadline
         edges = apply(state, event)
         if state.deadline is not None and state.deadline != deadline:

@@ -9,10 +9,10 @@ from recloser.events import (
     CallFailed,
     CallSucceeded,
     CircuitBreakerState,
+    Edge,
     Event,
     FiredRule,
     Rule,
-    StateChanged,
     Trigger,
 )
 from recloser.replay.history import History
@@ -191,7 +191,7 @@ def why(history: History, breaker: str, trip: int = -1) -> Cause:
     )
 
 
-def _closing_edge(history: History, opened: StateChanged) -> StateChanged | None:
+def _closing_edge(history: History, opened: Edge) -> Edge | None:
     for edge in history.edges:
         if (
             edge.breaker == opened.breaker
@@ -211,7 +211,7 @@ class _Found:
     last_at: int = 0
 
 
-def _look_up(history: History, opened: StateChanged, closed: StateChanged | None) -> _Found:
+def _look_up(history: History, opened: Edge, closed: Edge | None) -> _Found:
     """One pass over the events: the evidence before the trip, and what it cost behind it."""
     found = _Found()
     wanted = set(opened.cause.seqs)

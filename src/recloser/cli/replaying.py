@@ -10,7 +10,7 @@ from recloser import cli
 from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
 from recloser.cli.terminal import counted, note, print_json, print_table, results
 from recloser.errors import LogError
-from recloser.events import FiredRule, StateChanged
+from recloser.events import Edge, FiredRule
 from recloser.log.writer import EventLog
 from recloser.replay.history import History
 
@@ -152,7 +152,7 @@ def _print(history: History, shown: int) -> None:
     )
 
 
-def _edge_row(history: History, edge: StateChanged) -> tuple[str, ...]:
+def _edge_row(history: History, edge: Edge) -> tuple[str, ...]:
     cause = edge.cause
     return (
         str(edge.seq),

@@ -19,10 +19,10 @@ from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
     ClockTicked,
+    Edge,
     Event,
     LogOpened,
     LogSealed,
-    StateChanged,
 )
 from recloser.log.reader import Tail
 from recloser.logfold import LogFold
@@ -158,7 +158,7 @@ class Sequencer:
             )
         return at
 
-    def append(self, event: Event) -> Sequence[StateChanged]:
+    def append(self, event: Event) -> Sequence[Edge]:
         """Fold the event and record it with the edges that it fires, which are returned."""
         edges = self.fold.apply(event)
         for edge in edges:

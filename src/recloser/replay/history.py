@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
-from recloser.events import CircuitBreakerState, Event, StateChanged
+from recloser.events import CircuitBreakerState, Edge, Event
 from recloser.log.reader import Tail
 from recloser.replay.timeline import Timeline
 from recloser.snapshot import Snapshot
@@ -45,7 +45,7 @@ class History:
         tail: How the log ended, where it was read from disk.
     """
 
-    edges: Sequence[StateChanged]
+    edges: Sequence[Edge]
     snapshots: Mapping[str, Snapshot]
     witnesses: int
     differences: Sequence[Difference]
@@ -75,7 +75,7 @@ class History:
             digest.update(f"{_UNIT.join(fields)}\n".encode())
         return digest.hexdigest()
 
-    def trips(self, breaker: str | None = None) -> list[StateChanged]:
+    def trips(self, breaker: str | None = None) -> list[Edge]:
         """The edges that left CLOSED for OPEN, of one breaker or of all."""
         return [
             edge

@@ -1,0 +1,110 @@
+"""The README is always true: its commands run, its code works, its pictures are what is printed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from recloser import CircuitBreakerConfig, machine
+
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def commands():
+    return [line for block in blocks("sh") for line in block.splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where a reader would be: beside the fixtures, with traces of their own."""
+    shutil.copytree(ROOT / "fixtures", tmp_path / "fixtures")
+    rows = [f"{n}000000000,5,shop,bank,{'fail' if n < 6 else 'ok'}" for n in range(1, 60)]
+    header = "start_unix_nano,duration_ms,caller,target,outcome"
+    (tmp_path / "calls.csv").write_text("\n".join([header, *rows]) + "\n")
+    (tmp_path / "access.log").write_text(
+        'h - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "a"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def shell(command):
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_every_command_runs_in_its_order(folder):
+    assert len(commands()) >= 8
+    for command in commands():
+        assert shell(command)
+
+
+def test_every_command_of_the_program_is_mentioned():
+    for name in ("demo", "import csv", "import access-log", "machine", "replay", "why"):
+        assert f"recloser {name}" in README
+
+
+def test_the_python_code_works(folder):
+    for code in blocks("python"):
+        names = {}
+        exec(compile(code, "README.md", "exec"), names)
+        for name, value in list(names.items()):
+            if name.startswith("test_"):
+                value()
+        if "pay" in names:
+            assert names["pay"](7) == "paid 7"
+            names["breaker"].force_open()
+            assert names["pay"](7) == "not now: forced_open"
+            names["log"].close()
+
+
+def test_the_picture_is_what_why_prints(folder):
+    picture = re.search(r"^    \$ (recloser why .*?)\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    shown = [line[4:] for line in picture[2].strip("\n").splitlines()]
+    printed = [line.rstrip() for line in shell(picture[1]).rstrip("\n").splitlines()]
+    assert shown == printed
+
+
+def test_the_diagram_is_generated():
+    assert blocks("mermaid") == [machine.mermaid() + "\n"]
+
+
+def test_the_settings_are_listed_with_their_defaults():
+    table = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", README, re.MULTILINE))
+    defaults = CircuitBreakerConfig().to_mapping()
+    assert table == {name: str(value) for name, value in defaults.items()}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/recloser demo",
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest",
+    ],
+)
+def test_the_quickstart_is_what_the_checks_run(command):
+    assert f"\n    {command}\n" in README
+    assert f"\n{command} || exit 1\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_map_of_the_source_is_complete():
+    listed = set(re.findall(r"^      (\w+(?:\.py|/)) ", README, re.MULTILINE))
+    source = ROOT / "src" / "recloser"
+    there = {path.name + "/" * path.is_dir() for path in source.iterdir() if path.name[0] != "_"}
+    assert listed == there - {"py.typed", "errors.py", "version.py"}
