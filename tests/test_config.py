@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from recloser import CircuitBreakerConfig, ConfigError
-from recloser.config import nanoseconds, read_settings
+from recloser.settings import read_settings
+from recloser.validation import nanoseconds
 
 
 def test_the_defaults_are_those_of_the_design():
@@ -13,9 +14,19 @@ def test_the_defaults_are_those_of_the_design():
     config = CircuitBreakerConfig()
     assert config.to_mapping() == {
         "failure_threshold": 5,
+        "window": None,
+        "slow_call_seconds": None,
         "recovery_timeout_seconds": 30,
+        "backoff": {"jitter": "none", "seed": 0},
         "half_open_success_threshold": 2,
         "half_open_max_probes": 1,
+        "half_open_window": None,
+        "half_open_timeout_seconds": None,
+        "probe_timeout_seconds": 60,
+        "record": (),
+        "ignore": (),
+        "failure_result": None,
+        "mode": "enforce",
     }
 
 
@@ -99,7 +110,15 @@ def test_a_file_that_holds_no_object_is_refused(tmp_path: Path):
         read_settings(path)
 
 
-@pytest.mark.parametrize("assignment", ["failure_threshold", "failure_threshold=five"])
-def test_a_broken_assignment_is_named(assignment):
-    with pytest.raises(ConfigError, match=assignment):
+@pytest.mark.parametrize(
+    ("assignment", "named"),
+    [
+        ("failure_threshold", "'failure_threshold'"),
+        ("failure_threshold=five", "failure_threshold must be .* not 'five'"),
+        ("failure_threshold=5 6", "'failure_threshold=5 6'"),
+        ("window={size=5}", "CountWindow needs a failure_rate"),
+    ],
+)
+def test_a_broken_assignment_is_named(assignment, named):
+    with pytest.raises(ConfigError, match=named):
         read_settings(None, [assignment])

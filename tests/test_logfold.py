@@ -6,8 +6,8 @@ import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, FoldError, MemoryLog
 from recloser.events import BreakerConfigured, Checkpoint, ClockTicked, LogOpened, Reset
-from recloser.fold import dump
 from recloser.logfold import LogFold
+from recloser.state import dump
 from support import fail
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)

@@ -18,13 +18,17 @@ LAYERS = [
     {"demo"},
     {"audit", "importers"},
     {"replay"},
+    {"registry"},
     {"breaker"},
-    {"log"},
-    {"logfold"},
+    {"log", "forms", "classification"},
+    {"logfold", "listeners", "settings"},
     {"snapshot", "clock"},
     {"fold"},
-    {"machine", "config"},
-    {"events"},
+    {"state"},
+    {"windows", "machine"},
+    {"config"},
+    {"backoff"},
+    {"validation", "events"},
     {"errors", "version"},
 ]
 
@@ -92,7 +96,10 @@ def _is_datetime(node):
     return isinstance(node, ast.Name) and node.id in ("datetime", "date")
 
 
-@pytest.mark.parametrize("name", ["events", "config", "fold", "machine", "logfold", "snapshot"])
+@pytest.mark.parametrize(
+    "name",
+    ["events", "config", "fold", "machine", "state", "windows", "backoff", "logfold", "snapshot"],
+)
 def test_the_core_does_no_io(name):
     imported = {module for module, _ in imports_of(SOURCE / f"{name}.py")}
     assert imported.isdisjoint({"os", "io", "socket", "threading", "subprocess", "sys"})

@@ -4,9 +4,10 @@ What is named here is the public interface; the rest of the package is internal.
 """
 
 from recloser.audit.why import Cause, why
+from recloser.backoff import Constant, Exponential
 from recloser.breaker import BreakerDecision, CircuitBreaker, CircuitOpenError, Permit
 from recloser.clock import Clock, ManualClock, SkewedClock, SystemClock
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.errors import (
     ConfigError,
     DamagedLogError,
@@ -26,15 +27,18 @@ from recloser.events import (
     Rule,
     Trigger,
 )
+from recloser.listeners import Listener, LoggingListener
 from recloser.log.memory import MemoryLog
 from recloser.log.writer import EventLog
+from recloser.registry import Breakers
 from recloser.replay.engine import read_events, replay
 from recloser.replay.history import Difference, History
-from recloser.snapshot import Snapshot, Totals
+from recloser.snapshot import Snapshot, Totals, WindowCounts
 from recloser.version import __version__
 
 __all__ = [
     "BreakerDecision",
+    "Breakers",
     "Cause",
     "CircuitBreaker",
     "CircuitBreakerConfig",
@@ -42,15 +46,20 @@ __all__ = [
     "CircuitOpenError",
     "Clock",
     "ConfigError",
+    "Constant",
+    "CountWindow",
     "DamagedLogError",
     "Difference",
     "Edge",
     "EventLog",
+    "Exponential",
     "FiredRule",
     "FoldError",
     "FutureVersionError",
     "History",
+    "Listener",
     "LogError",
+    "LoggingListener",
     "ManualClock",
     "MemoryLog",
     "NotALogError",
@@ -63,8 +72,10 @@ __all__ = [
     "SkewedClock",
     "Snapshot",
     "SystemClock",
+    "TimeWindow",
     "Totals",
     "Trigger",
+    "WindowCounts",
     "__version__",
     "read_events",
     "replay",

@@ -4,15 +4,17 @@ Each method is a command that becomes an event; what the event does to the state
 ``recloser.fold`` alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from types import MappingProxyType
-from typing import Final, ParamSpec, TypeVar
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 from attrs import frozen
 
+from recloser import forms
+from recloser.classification import is_failure_result, outcome_of_error, type_name
 from recloser.clock import Clock
-from recloser.config import CircuitBreakerConfig
+from recloser.config import MODES, CircuitBreakerConfig, Mode
 from recloser.errors import ConfigError, PermitError, RecloserError
 from recloser.events import (
     BreakerConfigured,
@@ -23,16 +25,19 @@ from recloser.events import (
     CircuitBreakerState,
     ForcedClosed,
     ForcedOpen,
+    ModeChanged,
     Outcome,
     ProbeAdmitted,
     Reason,
     Reset,
 )
-from recloser.fold import BreakerState
+from recloser.fold import may_probe
+from recloser.listeners import Listener
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
-from recloser.machine import CLOSED, OPEN
+from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.snapshot import Snapshot
+from recloser.state import BreakerState
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,16 +49,18 @@ class Permit:
     Attributes:
         breaker: Name of the breaker that gave it.
         epoch: The epoch in which it was given; once that has passed, its outcome changes nothing.
+        probe: The number of the probe that it is for, or 0.
         started_at: When it was given, in nanoseconds of the log.
         giver: The state of that breaker.
         spent: Whether its outcome was reported.
     """
 
-    __slots__ = ("breaker", "epoch", "giver", "spent", "started_at")
+    __slots__ = ("breaker", "epoch", "giver", "probe", "spent", "started_at")
 
-    def __init__(self, giver: BreakerState, started_at: int) -> None:
+    def __init__(self, giver: BreakerState, started_at: int, probe: int = 0) -> None:
         self.breaker = giver.breaker
         self.epoch = giver.epoch
+        self.probe = probe
         self.started_at = started_at
         self.giver = giver
         self.spent = False
@@ -68,7 +75,7 @@ class BreakerDecision:
 
     Attributes:
         allowed: Whether the call may be made.
-        reason: Why, or why not.
+        reason: Why, or why not; ``shadow`` where only the mode lets it through.
         retry_after: Seconds until a call may be let through; None where there is no knowing, or
             nothing to wait for.
         permit: What the outcome is to be reported with; None if the call is refused.
@@ -92,23 +99,31 @@ class CircuitOpenError(RecloserError):
         self.breaker = breaker
         self.decision = decision
 
+    def __reduce__(self) -> tuple[type["CircuitOpenError"], tuple[str, BreakerDecision]]:
+        return type(self), (self.breaker, self.decision)
 
-# The permits given in this context and not yet reported, by the id of their giver.
-_open_permits: Final[ContextVar[Mapping[int, Permit]]] = ContextVar(
-    "recloser_open_permits", default=MappingProxyType({})
+
+# By the id of their giver, the permits given in this context and not yet reported: the last one of
+# before_call(), and those of the ``with`` blocks that are open.
+_last_permits: Final[ContextVar[Mapping[int, Permit]]] = ContextVar(
+    "recloser_last_permits", default=MappingProxyType({})
 )
+_entered: Final[ContextVar[tuple[Permit, ...]]] = ContextVar("recloser_entered", default=())
 
 
 class CircuitBreaker:
     """Decides whether calls to one dependency may be made, and records how they went.
 
-    Breakers of one name on one log are one breaker. Any thread or task may use it.
+    Breakers of one name on one log are one breaker. Any thread or task may use it. As a decorator,
+    ``@breaker``, it protects functions, coroutine functions, generators and asynchronous
+    generators; as a context, ``with breaker:`` or ``async with breaker:``, a block.
 
     Args:
         name: What the breaker is called in the log.
         config: Its settings; by default those of ``CircuitBreakerConfig()``.
         log: Where its events go and its state comes from; without one nothing is recorded.
         clock: What times it; by default the log's clock, or else the system's.
+        listeners: Who is told of its events.
 
     Raises:
         ConfigError: The name is empty or no text, or the log is timed by another clock.
@@ -121,20 +136,23 @@ class CircuitBreaker:
         *,
         log: Log | None = None,
         clock: Clock | None = None,
+        listeners: Iterable[Listener] = (),
     ) -> None:
         self.name = _checked_name(name)
         self.config = CircuitBreakerConfig() if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
-        with self._sequencer.lock:
-            self._state = self._configured()
+        for listener in listeners:
+            self._sequencer.listen(name, listener)
+        with self._sequencer as at:
+            self._state = self._configured(at)
 
-    def _configured(self) -> BreakerState:
+    def _configured(self, at: int) -> BreakerState:
         """The state of the breaker, once the log says that it has this configuration."""
         breakers = self._sequencer.fold.breakers
-        if self.name not in breakers or breakers[self.name].config != self.config:
-            at = self._sequencer.advance()
+        settings = self.config.to_mapping()
+        if self.name not in breakers or breakers[self.name].config.to_mapping() != settings:
             self._sequencer.append(
-                BreakerConfigured(self._sequencer.next_seq, at, self.name, self.config.to_mapping())
+                BreakerConfigured(self._sequencer.next_seq, at, self.name, settings)
             )
         return breakers[self.name]
 
@@ -146,7 +164,7 @@ class CircuitBreaker:
         """
         decision = self._decide()
         if decision.permit is not None:
-            _open_permits.set({**_open_permits.get(), id(self._state): decision.permit})
+            _last_permits.set({**_last_permits.get(), id(self._state): decision.permit})
         return decision
 
     def after_success(self, permit: Permit | None = None, *, took_ns: int | None = None) -> None:
@@ -169,7 +187,7 @@ class CircuitBreaker:
         took_ns: int | None = None,
     ) -> None:
         """Report that the call failed; ``error`` is recorded by its type. Else as above."""
-        self._report(Outcome.FAILED, permit, took_ns, _error_type(error))
+        self._report(Outcome.FAILED, permit, took_ns, error)
 
     def after_ignored(
         self,
@@ -179,30 +197,55 @@ class CircuitBreaker:
         took_ns: int | None = None,
     ) -> None:
         """Report an end that says nothing about the dependency; it only gives the permit back."""
-        self._report(Outcome.IGNORED, permit, took_ns, _error_type(error))
+        self._report(Outcome.IGNORED, permit, took_ns, error)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``function`` if the breaker allows it, and report how it went.
 
-        An ``Exception`` is a failure; whatever else unwinds the stack, such as
-        ``KeyboardInterrupt``, is ignored.
+        What it raises or returns is told apart by ``record``, ``ignore`` and ``failure_result`` of
+        the configuration. If it is asynchronous, so is this: ``await breaker.call(function)``.
 
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        decision = self._decide()
-        if decision.permit is None:
-            raise CircuitOpenError(self.name, decision)
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            self.after_failure(decision.permit, error)
-            raise
-        except BaseException as error:
-            self.after_ignored(decision.permit, error)
-            raise
-        self.after_success(decision.permit)
-        return result
+        return forms.call(self, function, *args, **kwargs)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Decorate a function, coroutine function, generator or asynchronous generator.
+
+        A generator is asked for when it is begun, and its outcome is known when it ends.
+        """
+        return forms.protected(self, function)
+
+    def __enter__(self) -> Permit:
+        permit = self.admit()
+        _entered.set((*_entered.get(), permit))
+        return permit
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        entered = _entered.get()
+        for index in range(len(entered) - 1, -1, -1):
+            if entered[index].giver is self._state:
+                _entered.set(entered[:index] + entered[index + 1 :])
+                self.settle(entered[index], error)
+                return False
+        raise PermitError(f"the block of {self.name!r} is left in another context than its own")
+
+    async def __aenter__(self) -> Permit:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        return self.__exit__(kind, error, traceback)
 
     def current_state(self) -> CircuitBreakerState:
         """Where the breaker is; reading it changes nothing."""
@@ -215,77 +258,118 @@ class CircuitBreaker:
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
-        self._command(ForcedOpen, actor, reason)
+        with self._sequencer as at:
+            seq = self._sequencer.next_seq
+            self._sequencer.append(ForcedOpen(seq, at, self.name, actor, reason))
 
     def force_closed(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Close the breaker now; it trips again by its rules."""
-        self._command(ForcedClosed, actor, reason)
+        with self._sequencer as at:
+            seq = self._sequencer.next_seq
+            self._sequencer.append(ForcedClosed(seq, at, self.name, actor, reason))
 
     def reset(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Put the breaker back to where it began: closed, with nothing counted."""
-        self._command(Reset, actor, reason)
+        with self._sequencer as at:
+            seq = self._sequencer.next_seq
+            self._sequencer.append(Reset(seq, at, self.name, actor, reason))
+
+    def set_mode(self, mode: Mode, *, actor: str | None = None, reason: str | None = None) -> None:
+        """Change what the breaker does with its decisions; it stays in the state that it is in.
+
+        Raises:
+            ConfigError: There is no such mode.
+        """
+        if mode not in MODES:
+            raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        with self._sequencer as at:
+            seq = self._sequencer.next_seq
+            self._sequencer.append(ModeChanged(seq, at, self.name, mode, actor, reason))
+
+    def admit(self) -> Permit:
+        """The permit for a call, to be given back with ``settle``.
+
+        Raises:
+            CircuitOpenError: The breaker refused the call.
+        """
+        decision = self._decide()
+        if decision.permit is None:
+            raise CircuitOpenError(self.name, decision)
+        return decision.permit
+
+    def settle(
+        self, permit: Permit, error: BaseException | None = None, result: Any = None
+    ) -> None:
+        """Report what a call raised or returned, told apart by the configuration."""
+        if error is not None:
+            self._report(outcome_of_error(self.config, error), permit, error=error)
+        elif is_failure_result(self.config, result):
+            self._report(Outcome.FAILED, permit, error="failure_result")
+        else:
+            self._report(Outcome.SUCCEEDED, permit)
 
     def _decide(self) -> BreakerDecision:
         sequencer, state = self._sequencer, self._state
-        with sequencer.lock:
-            at = sequencer.advance()
+        with sequencer as at:
+            if state.mode == "disabled":
+                return BreakerDecision(True, Reason.DISABLED, None, Permit(state, at), state.state)
             if state.state is CLOSED:
                 return BreakerDecision(True, Reason.CLOSED, None, Permit(state, at), CLOSED)
-            if state.state is OPEN:
-                return self._reject(at)
-            if state.probes_in_flight >= state.config.half_open_max_probes:
-                return self._reject(at)
-            sequencer.append(
-                ProbeAdmitted(
-                    sequencer.next_seq, at, self.name, state.epoch, state.probes_admitted + 1
+            if state.state is HALF_OPEN and may_probe(state):
+                probe = state.probes_admitted + 1
+                sequencer.append(
+                    ProbeAdmitted(sequencer.next_seq, at, self.name, state.epoch, probe)
                 )
-            )
-            return BreakerDecision(True, Reason.PROBE, None, Permit(state, at), state.state)
+                permit = Permit(state, at, probe)
+                return BreakerDecision(True, Reason.PROBE, None, permit, HALF_OPEN)
+            return self._refuse(at)
 
-    def _reject(self, at: int) -> BreakerDecision:
+    def _refuse(self, at: int) -> BreakerDecision:
         state = self._state
-        wait_ns = None if state.deadline is None else state.deadline - at
-        if state.forced:
-            reason = Reason.FORCED_OPEN
-        elif state.state is OPEN:
+        wait_ns = None
+        reason = Reason.FORCED_OPEN if state.forced else Reason.PROBES_EXHAUSTED
+        if state.state is OPEN and state.deadline is not None:
             reason = Reason.COOLDOWN_ACTIVE
-        else:
-            reason = Reason.PROBES_EXHAUSTED
+            wait_ns = state.deadline - at
         self._sequencer.append(
             CallRejected(self._sequencer.next_seq, at, self.name, reason, wait_ns)
         )
         retry_after = None if wait_ns is None else wait_ns / 1e9
+        if state.mode == "shadow":
+            # Its outcome is recorded, and as this epoch lets no such call through, counts as stale.
+            permit = Permit(state, at)
+            return BreakerDecision(True, Reason.SHADOW, retry_after, permit, state.state)
         return BreakerDecision(False, reason, retry_after, None, state.state)
 
     def _report(
         self,
         outcome: Outcome,
         permit: Permit | None,
-        took_ns: int | None,
-        error: str | None = None,
+        took_ns: int | None = None,
+        error: BaseException | str | None = None,
     ) -> None:
         permit = self._own(permit)
+        name = type_name(type(error)) if isinstance(error, BaseException) else error
         sequencer = self._sequencer
-        with sequencer.lock:
+        with sequencer as at:
             if permit.spent:
                 raise PermitError(f"{permit!r} was reported before; a permit is for one call")
             permit.spent = True
-            at = sequencer.advance()
             took = at - permit.started_at if took_ns is None else took_ns
-            seq, name, epoch = sequencer.next_seq, self.name, permit.epoch
+            call = (sequencer.next_seq, at, self.name, permit.epoch, took, permit.probe)
             if outcome is Outcome.SUCCEEDED:
-                sequencer.append(CallSucceeded(seq, at, name, epoch, took))
+                sequencer.append(CallSucceeded(*call))
             elif outcome is Outcome.FAILED:
-                sequencer.append(CallFailed(seq, at, name, epoch, took, error))
+                sequencer.append(CallFailed(*call, name))
             else:
-                sequencer.append(CallIgnored(seq, at, name, epoch, took, error))
+                sequencer.append(CallIgnored(*call, name))
 
     def _own(self, permit: Permit | None) -> Permit:
         """The permit to report, which is then no longer open in this context."""
-        opened = _open_permits.get()
+        last = _last_permits.get()
         key = id(self._state)
         if permit is None:
-            permit = opened.get(key)
+            permit = last.get(key)
             if permit is None:
                 raise PermitError(
                     f"there is no open permit of {self.name!r} in this context; "
@@ -293,19 +377,9 @@ class CircuitBreaker:
                 )
         elif permit.giver is not self._state:
             raise PermitError(f"{permit!r} was not given by this breaker, {self.name!r}")
-        if opened.get(key) is permit:
-            _open_permits.set({other: held for other, held in opened.items() if other != key})
+        if last.get(key) is permit:
+            _last_permits.set({other: held for other, held in last.items() if other != key})
         return permit
-
-    def _command(
-        self,
-        command: type[ForcedOpen | ForcedClosed | Reset],
-        actor: str | None,
-        reason: str | None,
-    ) -> None:
-        with self._sequencer.lock:
-            at = self._sequencer.advance()
-            self._sequencer.append(command(self._sequencer.next_seq, at, self.name, actor, reason))
 
 
 def _checked_name(name: str) -> str:
@@ -315,12 +389,3 @@ def _checked_name(name: str) -> str:
     except UnicodeEncodeError:
         pass
     raise ConfigError(f"name must be a text that UTF-8 can encode, and not empty, not {name!r}")
-
-
-def _error_type(error: BaseException | str | None) -> str | None:
-    if error is None or isinstance(error, str):
-        return error
-    error_type = type(error)
-    if error_type.__module__ == "builtins":
-        return error_type.__qualname__
-    return f"{error_type.__module__}.{error_type.__qualname__}"

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from recloser.config import Seconds, nanoseconds
 from recloser.errors import RecloserError
+from recloser.validation import Seconds, nanoseconds
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 

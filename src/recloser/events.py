@@ -47,9 +47,15 @@ class Rule(Enum):
     """The rules that can fire an edge."""
 
     CONSECUTIVE_FAILURES = "consecutive_failures"
+    WINDOW_FAILURES = "window_failures"
+    FAILURE_RATE = "failure_rate"
+    SLOW_CALL_RATE = "slow_call_rate"
     COOLDOWN = "cooldown"
     PROBE_SUCCESSES = "probe_successes"
     PROBE_FAILED = "probe_failed"
+    PROBE_TIMEOUT = "probe_timeout"
+    PROBE_WINDOW = "probe_window"
+    HALF_OPEN_TIMEOUT = "half_open_timeout"
     COMMAND = "command"
 
 
@@ -79,9 +85,12 @@ class FiredRule:
 
     Attributes:
         rule: Which rule fired.
-        observed: What was counted, or for ``cooldown`` the nanoseconds that had passed.
-        threshold: What ``observed`` had to reach.
-        seqs: The ``seq`` of each outcome that the rule rests on, in order.
+        observed: What was counted, or for a rule of time the nanoseconds that had passed.
+        threshold: What ``observed`` had to reach; 0 where ``rate`` says it.
+        seqs: The ``seq`` of each outcome that the rule rests on, in order, where they are few.
+        calls: For a window, how many outcomes were in it.
+        rate: For a rate, the share of ``calls`` that ``observed`` had to reach.
+        span: For a window, the ``seq`` of the first and the last outcome in it.
         actor: Who gave the command, for ``command``.
         reason: Why it was given, for ``command``.
     """
@@ -90,6 +99,9 @@ class FiredRule:
     observed: int = 0
     threshold: int = 0
     seqs: tuple[int, ...] = ()
+    calls: int = 0
+    rate: str | None = None
+    span: tuple[int, ...] = ()
     actor: str | None = None
     reason: str | None = None
 
@@ -148,7 +160,11 @@ class BreakerConfigured:
 
 @frozen
 class CallSucceeded:
-    """A permitted call came back well; ``epoch`` is its permit's."""
+    """A permitted call came back well.
+
+    ``epoch`` is its permit's, as is ``probe``, the number of the probe that it was, or 0. ``count``
+    is how many like outcomes this stands for.
+    """
 
     kind: ClassVar[Literal["call_succeeded"]] = "call_succeeded"
     seq: int
@@ -156,6 +172,7 @@ class CallSucceeded:
     breaker: str
     epoch: int
     took: int
+    probe: int = 0
     count: int = 1
 
 
@@ -169,6 +186,7 @@ class CallFailed:
     breaker: str
     epoch: int
     took: int
+    probe: int = 0
     error: str | None = None
 
 
@@ -182,6 +200,7 @@ class CallIgnored:
     breaker: str
     epoch: int
     took: int
+    probe: int = 0
     error: str | None = None
 
 
@@ -253,6 +272,19 @@ class Reset:
     seq: int
     at: int
     breaker: str
+    actor: str | None = None
+    reason: str | None = None
+
+
+@frozen
+class ModeChanged:
+    """An operator changed what the breaker does with its decisions."""
+
+    kind: ClassVar[Literal["mode_changed"]] = "mode_changed"
+    seq: int
+    at: int
+    breaker: str
+    mode: Literal["enforce", "shadow", "disabled"]
     actor: str | None = None
     reason: str | None = None
 
@@ -349,6 +381,7 @@ BreakerEvent: TypeAlias = (
     | CallRejected
     | ProbeAdmitted
     | Command
+    | ModeChanged
     | StateChanged
     | BreakerConfigured
     | Checkpoint

@@ -5,12 +5,10 @@ the same events lead to the same states wherever and whenever they are applied. 
 the state in place, because a copy per call would be the dearest part of a call.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-import msgspec
-from attrs import Factory, define
-
+from recloser.backoff import cooldown_ns
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, FoldError
 from recloser.events import (
@@ -19,99 +17,27 @@ from recloser.events import (
     CallFailed,
     CallIgnored,
     CallSucceeded,
-    Checkpoint,
-    CircuitBreakerState,
     ClockTicked,
     Command,
     Edge,
     FiredRule,
-    LogGap,
     LogOpened,
+    ModeChanged,
     ProbeAdmitted,
     Rule,
     Trigger,
 )
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
+from recloser.state import BreakerState, check_times, restore
+from recloser.windows import CountedOutcomes, new_window, reached
 
 FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
 """What ``apply`` takes: events about one breaker, and those about the whole log that carry time."""
 
 _Outcome: TypeAlias = CallSucceeded | CallFailed | CallIgnored
+_Recorded: TypeAlias = CallSucceeded | CallFailed
 
 NO_EDGES: Final[Sequence[Edge]] = ()
-
-
-@define
-class BreakerState:
-    """All that is known of one breaker; a checkpoint carries just this.
-
-    Attributes:
-        state: Where it is.
-        epoch: How many edges it has taken.
-        forced: Held open by an operator.
-        opened_at: When it last opened, in nanoseconds of the log; None unless OPEN.
-        deadline: When the next timed edge is due; None where only a call or a command can move it.
-        why_open: The rule that opened it; None once it is closed again.
-        consecutive_failures: Length of the current run of failures in CLOSED.
-        failure_seqs: The ``seq`` of each failure of that run, while the rule is on.
-        probes_admitted: Probes let through in this epoch.
-        probes_in_flight: Those of them that have not reported.
-        probe_seqs: The ``seq`` of each probe of this epoch that succeeded.
-        succeeded: Outcomes counted since the log began, as are the four below.
-    """
-
-    breaker: str
-    config: CircuitBreakerConfig
-    state: CircuitBreakerState = CLOSED
-    epoch: int = 0
-    forced: bool = False
-    opened_at: int | None = None
-    deadline: int | None = None
-    why_open: FiredRule | None = None
-    consecutive_failures: int = 0
-    failure_seqs: list[int] = Factory(list)
-    probes_admitted: int = 0
-    probes_in_flight: int = 0
-    probe_seqs: list[int] = Factory(list)
-    succeeded: int = 0
-    failed: int = 0
-    ignored: int = 0
-    rejected: int = 0
-    stale: int = 0
-
-
-def dump(state: BreakerState) -> Mapping[str, object]:
-    """The state as data for a checkpoint; ``restore`` is its inverse."""
-    data: Mapping[str, object] = msgspec.to_builtins(state)
-    return data
-
-
-def restore(event: Checkpoint | LogGap) -> BreakerState:
-    """The state that a checkpoint or a gap carries.
-
-    Raises:
-        FoldError: It is no complete and possible state; the message names the event.
-    """
-    try:
-        state = msgspec.convert(event.state, BreakerState)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise _fold_error(event, f"its state can't be used: {error}") from error
-    if state.breaker != event.breaker:
-        raise _fold_error(event, f"its state is that of {state.breaker!r}")
-    _check_open(state, event)
-    return state
-
-
-def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
-    """The configuration that the event carries.
-
-    Raises:
-        FoldError: It is none; the message names the event and the field.
-    """
-    try:
-        return CircuitBreakerConfig.from_mapping(event.config)
-    except ConfigError as error:
-        raise _fold_error(event, str(error)) from error
 
 
 def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
@@ -127,10 +53,10 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
         FoldError: The event can't have happened in this state; the message names its ``seq``.
     """
     edges: list[Edge] = []
-    if state.state is OPEN:
-        _check_open(state, event)
-    if state.deadline is not None and event.at >= state.deadline:
-        _cool(state, event, edges)
+    if state.state is not CLOSED:
+        check_times(state, _place(event))
+    while state.deadline is not None and event.at >= state.deadline:
+        _pass_deadline(state, event, edges)
     if event.kind == "call_succeeded":
         _count_success(state, event, edges)
     elif event.kind == "call_failed":
@@ -146,16 +72,38 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     return edges
 
 
+def may_probe(state: BreakerState) -> bool:
+    """Whether a half-open breaker has a place for one more probe."""
+    window = state.config.half_open_window
+    if window is None or state.probe_window is None:
+        return len(state.probes) < state.config.half_open_max_probes
+    return len(state.probes) + state.probe_window.calls < window.size
+
+
+def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
+    """The configuration that the event carries.
+
+    Raises:
+        FoldError: It is none; the message names the event and the field.
+    """
+    try:
+        return CircuitBreakerConfig.from_mapping(event.config)
+    except ConfigError as error:
+        raise FoldError(f"{_place(event)}: {error}") from error
+
+
 def _apply_rare(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
     if event.kind in ("forced_open", "forced_closed", "reset"):
         _obey(state, event, edges)
+    elif event.kind == "mode_changed":
+        _change_mode(state, event)
     elif event.kind == "breaker_configured":
         _configure(state, event)
     elif event.kind in ("checkpoint", "log_gap"):
         _replace(state, restore(event))
     elif event.kind == "log_opened":
         # The permits of the session before died with its process.
-        state.probes_in_flight = 0
+        _forget_probes(state)
 
 
 def _count_success(state: BreakerState, event: CallSucceeded, edges: list[Edge]) -> None:
@@ -163,13 +111,16 @@ def _count_success(state: BreakerState, event: CallSucceeded, edges: list[Edge])
         state.stale += event.count
         return
     state.succeeded += event.count
+    if state.mode == "disabled":
+        return
     if state.state is CLOSED:
         state.consecutive_failures = 0
         state.failure_seqs.clear()
+        _add_to_window(state, event, edges)
         return
-    _report_probe(state, event)
+    del state.probes[event.probe]
     state.probe_seqs.append(event.seq)
-    _recover_if_due(state, event, edges)
+    _judge_probe(state, event, edges, failed=False)
 
 
 def _count_failure(state: BreakerState, event: CallFailed, edges: list[Edge]) -> None:
@@ -177,12 +128,14 @@ def _count_failure(state: BreakerState, event: CallFailed, edges: list[Edge]) ->
         state.stale += 1
         return
     state.failed += 1
-    if state.state is CLOSED:
-        _trip_if_due(state, event, edges)
+    if state.mode == "disabled":
         return
-    _report_probe(state, event)
-    cause = FiredRule(Rule.PROBE_FAILED, observed=1, threshold=1, seqs=(event.seq,))
-    _take(state, Trigger.RELAPSE, cause, event, edges)
+    if state.state is CLOSED:
+        if not _trip_by_run(state, event, edges):
+            _add_to_window(state, event, edges)
+        return
+    del state.probes[event.probe]
+    _judge_probe(state, event, edges, failed=True)
 
 
 def _count_ignored(state: BreakerState, event: CallIgnored) -> None:
@@ -190,54 +143,114 @@ def _count_ignored(state: BreakerState, event: CallIgnored) -> None:
         state.stale += 1
         return
     state.ignored += 1
-    if state.state is HALF_OPEN:
-        _report_probe(state, event)
+    if state.state is HALF_OPEN and state.mode != "disabled":
+        del state.probes[event.probe]
+        state.deadline = _half_open_deadline(state)
 
 
 def _is_stale(state: BreakerState, event: _Outcome) -> bool:
-    """Whether the outcome's call began in an epoch that has passed."""
-    if event.epoch < state.epoch:
-        return True
+    """Whether the outcome is of a call that this epoch did not let through, or has given up."""
     if event.epoch > state.epoch:
-        raise _fold_error(event, f"its epoch {event.epoch} has not begun; it is {state.epoch}")
-    if state.state is OPEN:
-        raise _fold_error(event, f"no call was permitted in epoch {event.epoch}, which is OPEN")
-    return False
+        raise FoldError(
+            f"{_place(event)}: its epoch {event.epoch} has not begun; it is {state.epoch}"
+        )
+    if state.mode == "disabled":
+        return False
+    if event.epoch < state.epoch or state.state is OPEN:
+        return True
+    return state.state is HALF_OPEN and event.probe not in state.probes
 
 
-def _report_probe(state: BreakerState, event: _Outcome) -> None:
-    if state.probes_in_flight == 0:
-        raise _fold_error(event, "it reports a probe that was not admitted")
-    state.probes_in_flight -= 1
+def _trip_by_run(state: BreakerState, event: CallFailed, edges: list[Edge]) -> bool:
+    state.consecutive_failures += 1
+    threshold = state.config.failure_threshold
+    if threshold is None:
+        return False
+    state.failure_seqs.append(event.seq)
+    if state.consecutive_failures < threshold:
+        return False
+    cause = FiredRule(
+        Rule.CONSECUTIVE_FAILURES,
+        observed=state.consecutive_failures,
+        threshold=threshold,
+        seqs=tuple(state.failure_seqs),
+    )
+    _take(state, Trigger.TRIP, cause, event, edges)
+    return True
+
+
+def _add_to_window(state: BreakerState, event: _Recorded, edges: list[Edge]) -> None:
+    window, config = state.window, state.config.window
+    if window is None or config is None:
+        return
+    failed = event.kind == "call_failed"
+    count = event.count if event.kind == "call_succeeded" else 1
+    window.add(event.seq, event.at, count, failed=failed, slow=_is_slow(state, event.took))
+    cause = reached(config, window)
+    if cause is not None:
+        _take(state, Trigger.TRIP, cause, event, edges)
+
+
+def _is_slow(state: BreakerState, took: int) -> bool:
+    limit = state.config.slow_call_ns
+    return limit is not None and took > limit
 
 
 def _admit(state: BreakerState, event: ProbeAdmitted) -> None:
     if state.state is not HALF_OPEN or event.epoch != state.epoch:
-        raise _fold_error(
-            event, f"epoch {event.epoch} admits no probes; it is {state.epoch}, {state.state.value}"
+        raise FoldError(
+            f"{_place(event)}: epoch {event.epoch} admits no probes; "
+            f"it is {state.epoch}, {state.state.value}"
         )
-    if state.probes_in_flight >= state.config.half_open_max_probes:
-        raise _fold_error(event, f"{state.probes_in_flight} probes are under way already")
+    if not may_probe(state):
+        raise FoldError(f"{_place(event)}: {len(state.probes)} probes are under way already")
     if event.probe != state.probes_admitted + 1:
-        raise _fold_error(event, f"probe {event.probe} follows probe {state.probes_admitted}")
-    state.probes_admitted += 1
-    state.probes_in_flight += 1
-
-
-def _trip_if_due(state: BreakerState, event: CallFailed, edges: list[Edge]) -> None:
-    state.consecutive_failures += 1
-    threshold = state.config.failure_threshold
-    if threshold is None:
-        return
-    state.failure_seqs.append(event.seq)
-    if state.consecutive_failures >= threshold:
-        cause = FiredRule(
-            Rule.CONSECUTIVE_FAILURES,
-            observed=state.consecutive_failures,
-            threshold=threshold,
-            seqs=tuple(state.failure_seqs),
+        raise FoldError(
+            f"{_place(event)}: probe {event.probe} follows probe {state.probes_admitted}"
         )
-        _take(state, Trigger.TRIP, cause, event, edges)
+    state.probes_admitted += 1
+    state.probes[event.probe] = event.at
+    state.deadline = _half_open_deadline(state)
+
+
+def _judge_probe(state: BreakerState, event: _Recorded, edges: list[Edge], *, failed: bool) -> None:
+    """Decide what a probe that has reported means."""
+    if state.probe_window is not None:
+        slow = _is_slow(state, event.took)
+        _judge_by_window(state, state.probe_window, event, edges, failed=failed, slow=slow)
+    elif failed:
+        cause = FiredRule(Rule.PROBE_FAILED, observed=1, threshold=1, seqs=(event.seq,))
+        _take(state, Trigger.RELAPSE, cause, event, edges)
+    else:
+        _recover_if_due(state, event, edges)
+    if state.state is HALF_OPEN:
+        state.deadline = _half_open_deadline(state)
+
+
+def _judge_by_window(
+    state: BreakerState,
+    probes: CountedOutcomes,
+    event: FoldedEvent,
+    edges: list[Edge],
+    *,
+    failed: bool,
+    slow: bool,
+) -> None:
+    config = state.config.half_open_window
+    assert config is not None
+    probes.add(event.seq, event.at, 1, failed=failed, slow=slow)
+    cause = reached(config, probes)
+    if cause is not None:
+        _take(state, Trigger.RELAPSE, cause, event, edges)
+    elif probes.calls >= config.needed:
+        cause = FiredRule(
+            Rule.PROBE_WINDOW,
+            observed=probes.calls,
+            threshold=config.needed,
+            calls=probes.calls,
+            span=probes.span(),
+        )
+        _take(state, Trigger.RECOVER, cause, event, edges)
 
 
 def _recover_if_due(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
@@ -252,6 +265,26 @@ def _recover_if_due(state: BreakerState, event: FoldedEvent, edges: list[Edge]) 
         _take(state, Trigger.RECOVER, cause, event, edges)
 
 
+def _pass_deadline(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
+    """Take what is due first, of the cooldown, a probe's timeout and the half-open one's."""
+    assert state.deadline is not None
+    if state.opened_at is not None:
+        _cool(state, event, edges)
+        return
+    assert state.half_open_at is not None
+    number = next(iter(state.probes), None)
+    timeout = state.config.probe_timeout_ns
+    if number is not None and state.probes[number] + timeout == state.deadline:
+        _expire_probe(state, number, event, edges)
+        return
+    cause = FiredRule(
+        Rule.HALF_OPEN_TIMEOUT,
+        observed=event.at - state.half_open_at,
+        threshold=state.deadline - state.half_open_at,
+    )
+    _take(state, Trigger.RELAPSE, cause, event, edges)
+
+
 def _cool(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
     assert state.opened_at is not None
     assert state.deadline is not None
@@ -261,8 +294,31 @@ def _cool(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
         threshold=state.deadline - state.opened_at,
     )
     _take(state, Trigger.COOL, cause, event, edges)
-    if state.config.half_open_success_threshold == 0:
+    if state.probe_window is None and state.config.half_open_success_threshold == 0:
         _recover_if_due(state, event, edges)
+
+
+def _expire_probe(state: BreakerState, number: int, event: FoldedEvent, edges: list[Edge]) -> None:
+    """A probe that has not reported in time counts as failed."""
+    timeout = state.config.probe_timeout_ns
+    waited = event.at - state.probes.pop(number)
+    if state.probe_window is None:
+        cause = FiredRule(Rule.PROBE_TIMEOUT, observed=waited, threshold=timeout)
+        _take(state, Trigger.RELAPSE, cause, event, edges)
+        return
+    slow = _is_slow(state, timeout)
+    _judge_by_window(state, state.probe_window, event, edges, failed=True, slow=slow)
+    if state.state is HALF_OPEN:
+        state.deadline = _half_open_deadline(state)
+
+
+def _half_open_deadline(state: BreakerState) -> int | None:
+    """When the first probe under way, or the half-open state itself, takes too long."""
+    assert state.half_open_at is not None
+    deadlines = [state.probes[number] + state.config.probe_timeout_ns for number in state.probes]
+    if state.config.half_open_timeout_ns is not None:
+        deadlines.append(state.half_open_at + state.config.half_open_timeout_ns)
+    return min(deadlines, default=None)
 
 
 _COMMANDS: Final = {
@@ -277,11 +333,36 @@ def _obey(state: BreakerState, event: Command, edges: list[Edge]) -> None:
     _take(state, _COMMANDS[event.kind], cause, event, edges)
 
 
+def _change_mode(state: BreakerState, event: ModeChanged) -> None:
+    state.mode = event.mode
+    if event.mode == "disabled":
+        _forget_probes(state)
+
+
 def _configure(state: BreakerState, event: BreakerConfigured) -> None:
-    # A run counted under other settings is no evidence under these.
+    # What was counted under other settings is no evidence under these.
     state.config = config_in(event)
+    state.mode = state.config.mode
     state.consecutive_failures = 0
     state.failure_seqs.clear()
+    _start_windows(state)
+    if state.state is HALF_OPEN:
+        _forget_probes(state)
+
+
+def _forget_probes(state: BreakerState) -> None:
+    state.probes.clear()
+    if state.state is HALF_OPEN:
+        state.deadline = _half_open_deadline(state)
+
+
+def _start_windows(state: BreakerState) -> None:
+    """Empty windows for the state that the breaker is in."""
+    state.window = state.probe_window = None
+    if state.state is CLOSED and state.config.window is not None:
+        state.window = new_window(state.config.window)
+    elif state.state is HALF_OPEN and state.config.half_open_window is not None:
+        state.probe_window = CountedOutcomes(state.config.half_open_window.size)
 
 
 def _take(
@@ -296,17 +377,23 @@ def _take(
     fire(state, trigger)
     state.epoch += 1
     state.forced = trigger is Trigger.FORCE_OPEN
-    state.opened_at = state.deadline = None
-    state.consecutive_failures = state.probes_admitted = state.probes_in_flight = 0
+    state.opened_at = state.half_open_at = state.deadline = None
+    state.consecutive_failures = state.probes_admitted = 0
     state.failure_seqs.clear()
+    state.probes.clear()
     state.probe_seqs.clear()
+    _start_windows(state)
     if state.state is OPEN:
         state.why_open = cause
         state.opened_at = event.at
         if not state.forced:
-            state.deadline = event.at + state.config.recovery_timeout_ns
-    elif state.state is CLOSED:
+            state.deadline = event.at + _next_cooldown(state)
+    elif state.state is HALF_OPEN:
+        state.half_open_at = event.at
+        state.deadline = _half_open_deadline(state)
+    else:
         state.why_open = None
+        state.openings_in_a_row = 0
     edges.append(
         Edge(
             seq=event.seq + 1 + len(edges),
@@ -321,21 +408,23 @@ def _take(
     )
 
 
+def _next_cooldown(state: BreakerState) -> int:
+    state.openings += 1
+    state.openings_in_a_row += 1
+    return cooldown_ns(
+        state.config.backoff,
+        state.config.recovery_timeout_ns,
+        state.breaker,
+        opening=state.openings,
+        in_a_row=state.openings_in_a_row,
+    )
+
+
 def _replace(state: BreakerState, other: BreakerState) -> None:
     for name in BreakerState.__slots__:
         if name != "__weakref__":
             setattr(state, name, getattr(other, name))
 
 
-def _check_open(state: BreakerState, event: FoldedEvent) -> None:
-    """An OPEN breaker must know when it opened and when to probe, or it would stay open for ever."""
-    if state.state is not OPEN:
-        return
-    if state.opened_at is None:
-        raise _fold_error(event, f"{state.breaker!r} is OPEN without an opening time")
-    if state.deadline is None and not state.forced:
-        raise _fold_error(event, f"{state.breaker!r} is OPEN without the end of its cooldown")
-
-
-def _fold_error(event: FoldedEvent, what: str) -> FoldError:
-    return FoldError(f"event {event.seq} ({event.kind}): {what}")
+def _place(event: FoldedEvent) -> str:
+    return f"event {event.seq} ({event.kind})"

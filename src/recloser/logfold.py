@@ -16,8 +16,9 @@ from recloser.events import (
     Event,
     LogOpened,
 )
-from recloser.fold import NO_EDGES, BreakerState, FoldedEvent, apply, config_in, restore
+from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
 from recloser.snapshot import Snapshot, take_snapshot
+from recloser.state import BreakerState, first_state, restore
 
 
 class LogFold:
@@ -147,7 +148,7 @@ class LogFold:
 
 def _first_state(event: FoldedEvent) -> BreakerState:
     if isinstance(event, BreakerConfigured):
-        return BreakerState(event.breaker, config_in(event))
+        return first_state(event.breaker, config_in(event))
     if isinstance(event, Checkpoint):
         return restore(event)
     raise FoldError(

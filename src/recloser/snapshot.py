@@ -5,8 +5,11 @@ from datetime import datetime
 
 from attrs import field, frozen
 
+from recloser.config import Mode
 from recloser.events import CircuitBreakerState, FiredRule
-from recloser.fold import BreakerState
+from recloser.machine import OPEN
+from recloser.state import BreakerState
+from recloser.windows import OutcomeWindow
 
 
 @frozen
@@ -21,17 +24,46 @@ class Totals:
 
 
 @frozen
+class WindowCounts:
+    """What a window held after the last outcome that was put into it.
+
+    Attributes:
+        calls: Outcomes in it.
+        failures: Those that failed.
+        slow: Those that were slow.
+    """
+
+    calls: int
+    failures: int
+    slow: int
+
+    @property
+    def failure_rate(self) -> float | None:
+        """Share of failures, for display; None where there are no calls."""
+        return self.failures / self.calls if self.calls else None
+
+    @property
+    def slow_call_rate(self) -> float | None:
+        """Share of slow calls, for display; None where there are no calls."""
+        return self.slow / self.calls if self.calls else None
+
+
+@frozen
 class Snapshot:
     """A breaker at one moment; equal snapshots mean equal states.
 
     Attributes:
         breaker: Its name.
         state: Where it is. Past its deadline an OPEN breaker is still OPEN until the next event.
+        mode: What it does with its decisions.
         epoch: How many edges it has taken.
         forced: Held open by an operator.
+        openings_in_a_row: How often it has opened by its rules since it was last closed.
         consecutive_failures: Length of the current run of failures.
+        window: What its window holds; None where it has none, or is not CLOSED.
         probes_in_flight: Probes that have not reported.
         probe_successes: Probes of this epoch that succeeded.
+        probe_window: What the window over its probes holds; None where it has none.
         why_open: The rule that opened it; None while it has been closed since.
         opened_at: When it opened, in UTC; None unless OPEN.
         retry_at: When it will probe, in UTC; None unless it is cooling.
@@ -42,11 +74,15 @@ class Snapshot:
 
     breaker: str
     state: CircuitBreakerState
+    mode: Mode
     epoch: int
     forced: bool
+    openings_in_a_row: int
     consecutive_failures: int
+    window: WindowCounts | None
     probes_in_flight: int
     probe_successes: int
+    probe_window: WindowCounts | None
     why_open: FiredRule | None
     opened_at: datetime | None
     retry_at: datetime | None
@@ -56,15 +92,19 @@ class Snapshot:
 
 def take_snapshot(state: BreakerState, at: int, utc: Callable[[int], datetime]) -> Snapshot:
     """The state as read at ``at`` nanoseconds; ``utc`` dates a moment of the log."""
-    deadline = state.deadline
+    deadline = state.deadline if state.state is OPEN else None
     return Snapshot(
         breaker=state.breaker,
         state=state.state,
+        mode=state.mode,
         epoch=state.epoch,
         forced=state.forced,
+        openings_in_a_row=state.openings_in_a_row,
         consecutive_failures=state.consecutive_failures,
-        probes_in_flight=state.probes_in_flight,
+        window=_counts(state.window),
+        probes_in_flight=len(state.probes),
         probe_successes=len(state.probe_seqs),
+        probe_window=_counts(state.probe_window),
         why_open=state.why_open,
         opened_at=None if state.opened_at is None else utc(state.opened_at),
         retry_at=None if deadline is None else utc(deadline),
@@ -77,3 +117,7 @@ def take_snapshot(state: BreakerState, at: int, utc: Callable[[int], datetime]) 
             stale=state.stale,
         ),
     )
+
+
+def _counts(window: OutcomeWindow | None) -> WindowCounts | None:
+    return None if window is None else WindowCounts(window.calls, window.failures, window.slow)

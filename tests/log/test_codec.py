@@ -24,6 +24,7 @@ from recloser.events import (
     LogGap,
     LogOpened,
     LogSealed,
+    ModeChanged,
     Outcome,
     ProbeAdmitted,
     Reason,
@@ -38,9 +39,9 @@ WALL = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
 EVENTS = [
     LogOpened(1, 0, 1, 1, 2, WALL, 7, "boot", "host", 9, "0.1.0", "a" * 64, 3, 4),
     BreakerConfigured(2, 1, "b", {"failure_threshold": None, "recovery_timeout_seconds": 0.5}),
-    CallSucceeded(3, 2, "b", 0, 5, 40),
-    CallFailed(4, 3, "b", 0, 5, "OSError"),
-    CallIgnored(5, 4, "b", 0, 5, "KeyboardInterrupt"),
+    CallSucceeded(3, 2, "b", 2, 5, 1, 40),
+    CallFailed(4, 3, "b", 0, 5, 0, "OSError"),
+    CallIgnored(5, 4, "b", 0, 5, 0, "KeyboardInterrupt"),
     CallRejected(6, 5, "b", Reason.COOLDOWN_ACTIVE, 30, 2),
     ProbeAdmitted(7, 6, "b", 2, 1),
     ClockTicked(8, 7, WALL, 11),
@@ -55,12 +56,13 @@ EVENTS = [
         CircuitBreakerState.CLOSED,
         CircuitBreakerState.OPEN,
         Trigger.TRIP,
-        FiredRule(Rule.CONSECUTIVE_FAILURES, 2, 2, (3, 4)),
+        FiredRule(Rule.FAILURE_RATE, 2, 0, (), 4, "0.5", (3, 9)),
     ),
     Checkpoint(13, 12, "b", {"epoch": 1}),
     LogGap(14, 13, "b", 5, {"epoch": 1}),
     CallObserved(15, 14, "b", 4, 10, Outcome.FAILED, "503", {"route": "GET /"}),
-    LogSealed(16, 15, 15, GENESIS),
+    ModeChanged(16, 15, "b", "shadow", "ann", "a dry run"),
+    LogSealed(17, 16, 16, GENESIS),
 ]
 
 

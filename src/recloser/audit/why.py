@@ -1,9 +1,11 @@
 """Why a breaker opened: the rule, the outcomes that it rests on, and what it cost."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from attrs import define, field, frozen
 
+from recloser.config import CircuitBreakerConfig
 from recloser.errors import RecloserError
 from recloser.events import (
     CallFailed,
@@ -89,14 +91,27 @@ class Cause:
     @property
     def headline(self) -> str:
         """The answer in one sentence."""
-        rule = self.rule
-        if rule.rule is Rule.COMMAND:
-            by = f" by {rule.actor}" if rule.actor else ""
-            because = f": {rule.reason}" if rule.reason else ""
+        if self.rule.rule is Rule.COMMAND:
+            by = f" by {self.rule.actor}" if self.rule.actor else ""
+            because = f": {self.rule.reason}" if self.rule.reason else ""
             return f"{self.breaker} was forced open{by} at {self.utc}{because}"
+        return f"{self.breaker} opened at {self.utc}: {self.figures}"
+
+    @property
+    def figures(self) -> str:
+        """The rule's figures against its threshold."""
+        rule = self.rule
+        if rule.rule is Rule.CONSECUTIVE_FAILURES:
+            return f"{rule.observed} consecutive failures reached the threshold of {rule.threshold}"
+        if rule.rule is Rule.WINDOW_FAILURES:
+            return (
+                f"{rule.observed} failures among the last {rule.calls} calls reached the threshold "
+                f"of {rule.threshold}"
+            )
+        what = "slow" if rule.rule is Rule.SLOW_CALL_RATE else "failed"
         return (
-            f"{self.breaker} opened at {self.utc}: {rule.observed} consecutive failures "
-            f"reached the threshold of {rule.threshold}"
+            f"{rule.observed} of the last {rule.calls} calls {what}, which reached the rate of "
+            f"{rule.rate}"
         )
 
     def to_mapping(self) -> Mapping[str, object]:
@@ -114,6 +129,9 @@ class Cause:
             "rule": self.rule.rule.value,
             "observed": self.rule.observed,
             "threshold": self.rule.threshold,
+            "calls": self.rule.calls,
+            "rate": self.rule.rate,
+            "span": list(self.rule.span),
             "actor": self.rule.actor,
             "reason": self.rule.reason,
             "evidence": [
@@ -214,16 +232,34 @@ class _Found:
 def _look_up(history: History, opened: Edge, closed: Edge | None) -> _Found:
     """One pass over the events: the evidence before the trip, and what it cost behind it."""
     found = _Found()
-    wanted = set(opened.cause.seqs)
+    slow_ns: int | None = None
     for event in history.events:
         found.last_at = event.at
         if closed is not None and event.seq > closed.seq:
             break
-        if event.seq in wanted and event.kind in ("call_succeeded", "call_failed"):
-            found.evidence.append(event)
-        elif event.seq > opened.seq:
+        if event.seq > opened.seq:
             _add_cost(found, event, opened.breaker)
+        elif event.kind == "breaker_configured" and event.breaker == opened.breaker:
+            slow_ns = CircuitBreakerConfig.from_mapping(event.config).slow_call_ns
+        elif _is_evidence(event, opened, slow_ns):
+            found.evidence.append(event)
     return found
+
+
+def _is_evidence(
+    event: Event, opened: Edge, slow_ns: int | None
+) -> TypeGuard[CallSucceeded | CallFailed]:
+    """Whether the edge rests on this outcome: it counted, and against the dependency."""
+    if event.kind not in ("call_succeeded", "call_failed") or event.breaker != opened.breaker:
+        return False
+    cause = opened.cause
+    if not cause.span:
+        return event.seq in cause.seqs
+    if event.epoch != opened.epoch - 1 or not cause.span[0] <= event.seq <= cause.span[1]:
+        return False
+    if cause.rule is Rule.SLOW_CALL_RATE:
+        return slow_ns is not None and event.took > slow_ns
+    return event.kind == "call_failed"
 
 
 def _add_cost(found: _Found, event: Event, breaker: str) -> None:

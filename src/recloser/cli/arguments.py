@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import click
 
 from recloser.cli.terminal import note
-from recloser.config import CircuitBreakerConfig, read_settings
+from recloser.config import CircuitBreakerConfig
 from recloser.log.reader import LogReader
 from recloser.log.sequencer import Log
 from recloser.replay.engine import is_traffic, replay
 from recloser.replay.history import History
+from recloser.settings import read_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,8 +67,7 @@ def replayed(
         config = read_settings(config_path, assignments)
     if is_traffic(LogReader(path)):
         config = CircuitBreakerConfig() if config is None else config
-        settings = ", ".join(f"{name}={value}" for name, value in config.to_mapping().items())
-        note(f"imported traffic, driven with {settings}")
+        note(f"imported traffic, driven with {_told(config)}")
     history = replay(path, config=config, into=into)
     tail = history.tail
     if tail.torn:
@@ -75,3 +75,11 @@ def replayed(
     if tail.unsealed:
         note(f"{path}: the last {tail.unsealed} events are not sealed")
     return history
+
+
+def _told(config: CircuitBreakerConfig) -> str:
+    defaults = CircuitBreakerConfig().to_mapping()
+    changed = {n: value for n, value in config.to_mapping().items() if value != defaults[n]}
+    if not changed:
+        return "the default settings"
+    return ", ".join(f"{name}={value}" for name, value in changed.items())

@@ -110,6 +110,9 @@ def _cause_data(cause: FiredRule) -> Mapping[str, object]:
         "observed": cause.observed,
         "threshold": cause.threshold,
         "seqs": cause.seqs,
+        "calls": cause.calls,
+        "rate": cause.rate,
+        "span": cause.span,
         "actor": cause.actor,
         "reason": cause.reason,
     }

@@ -97,7 +97,7 @@ def print_cause(cause: Cause, again: str) -> None:
     print_table(
         ("", ""),
         (
-            ("rule", f"{cause.rule.rule.value}, {cause.rule.observed} of {cause.rule.threshold}"),
+            ("rule", _rule(cause)),
             ("trip", f"{cause.trip} of {cause.trips}, state_changed at seq {cause.seq}"),
             ("cost", f"{counted(cost.rejected, 'call')} rejected, {_probes(cause)}"),
             ("closed", ended),
@@ -121,3 +121,12 @@ def _probes(cause: Cause) -> str:
     cost = cause.cost
     failed = f", {cost.relapses:,} of them failed" if cost.relapses else ""
     return f"{counted(cost.probes, 'probe')}{failed}"
+
+
+def _rule(cause: Cause) -> str:
+    rule = cause.rule
+    if rule.rate is not None:
+        return f"{rule.rule.value}, {rule.observed} of {rule.calls} against {rule.rate}"
+    if rule.threshold:
+        return f"{rule.rule.value}, {rule.observed} of {rule.threshold}"
+    return rule.rule.value

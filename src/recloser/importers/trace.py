@@ -8,11 +8,11 @@ from typing import Final
 from attrs import define, field, frozen
 
 from recloser.clock import ManualClock
-from recloser.config import nanoseconds
 from recloser.errors import ImportTraceError
 from recloser.events import CallObserved, Outcome
 from recloser.importers.fields import EPOCH
 from recloser.log.writer import EventLog
+from recloser.validation import nanoseconds
 
 _NS_PER_SECOND: Final = nanoseconds(1)
 

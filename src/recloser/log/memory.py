@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from recloser.clock import Clock
-from recloser.config import Seconds
 from recloser.events import Event
 from recloser.log.reader import Tail
 from recloser.log.sequencer import Log
 from recloser.logfold import LogFold
+from recloser.validation import Seconds
 
 
 class MemoryLog(Log):

@@ -8,25 +8,30 @@ import os
 import platform
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Final, Self, get_args
 
 from recloser.clock import Clock, SystemClock, boot_id_of, nanoseconds_between
-from recloser.config import Seconds, nanoseconds
 from recloser.errors import ConfigError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
+    BreakerEvent,
     ClockTicked,
     Edge,
     Event,
     LogOpened,
     LogSealed,
 )
+from recloser.listeners import Listener, notify
 from recloser.log.reader import Tail
 from recloser.logfold import LogFold
+from recloser.validation import Seconds, nanoseconds
 from recloser.version import __version__
+
+_ABOUT_A_BREAKER: Final = get_args(BreakerEvent)
 
 
 class Log(ABC):
@@ -97,13 +102,19 @@ class Log(ABC):
 class Sequencer:
     """Orders, folds and records the events of one session.
 
+    As a context it holds the lock, has a tick recorded if one is due, and gives the time; when it
+    is left, listeners are told of what was recorded. No code of a user runs under the lock.
+
     Attributes:
-        lock: Held by whoever calls any method; no code of a user runs under it.
+        lock: Held by whoever calls any method.
         fold: The state of every breaker in the log.
     """
 
     def __init__(self, log: Log, clock: Clock, tick_ns: int | None, host: str) -> None:
         self.lock = threading.Lock()
+        self._listeners: dict[str, tuple[Listener, ...]] = {}
+        self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
+        self._telling = threading.Lock()
         self.fold, tail = log.recovered()
         self._log = log
         self._clock = clock
@@ -130,6 +141,28 @@ class Sequencer:
                 torn=tail.torn,
             )
         )
+
+    def __enter__(self) -> int:
+        self.lock.acquire()
+        try:
+            return self.advance()
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.lock.release()
+        if self._untold:
+            self._tell()
+
+    def listen(self, breaker: str, listener: Listener) -> None:
+        """Have the listener told of all events about a breaker from now on."""
+        self._listeners[breaker] = (*self._listeners.get(breaker, ()), listener)
 
     @property
     def next_seq(self) -> int:
@@ -163,10 +196,28 @@ class Sequencer:
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
-        sealed = self._log.write([event, *edges])
+        recorded = [event, *edges]
+        sealed = self._log.write(recorded)
         if sealed is not None:
             self.fold.apply(sealed)
+        if self._listeners:
+            self._note(recorded)
         return edges
+
+    def _note(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, _ABOUT_A_BREAKER):
+                for listener in self._listeners.get(event.breaker, ()):
+                    self._untold.append((listener, event))
+
+    def _tell(self) -> None:
+        """Tell the listeners in the order of the log; whoever is telling already tells this too."""
+        while self._untold and self._telling.acquire(blocking=False):
+            try:
+                while self._untold:
+                    notify(*self._untold.popleft())
+            finally:
+                self._telling.release()
 
 
 def _resumed_at(fold: LogFold, clock: Clock, monotonic: int) -> int:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import IO, Literal, TypeAlias, get_args
 
 from recloser.clock import Clock
-from recloser.config import Seconds, nanoseconds
 from recloser.errors import ConfigError, LogError
 from recloser.events import Event, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, encode
@@ -14,6 +13,7 @@ from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail
 from recloser.log.seals import SEAL_EVERY, SealChain
 from recloser.log.sequencer import Log
 from recloser.logfold import LogFold
+from recloser.validation import Seconds, nanoseconds
 
 Durability: TypeAlias = Literal["batch", "sync", "memory"]
 

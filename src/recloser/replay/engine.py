@@ -171,8 +171,10 @@ class _Replay:
 def _told(edge: StateChanged) -> str:
     cause = edge.cause
     evidence = f", on seq {', '.join(map(str, cause.seqs))}" if cause.seqs else ""
+    if cause.span:
+        evidence = f" in {cause.calls} calls, on seq {cause.span[0]} to {cause.span[1]}"
     return (
         f"{edge.trigger.value} of {edge.breaker!r} from {edge.from_state.value} to "
         f"{edge.to_state.value} (epoch {edge.epoch}) at {edge.at} ns by {cause.rule.value}, "
-        f"{cause.observed} of {cause.threshold}{evidence}"
+        f"{cause.observed} of {cause.rate or cause.threshold}{evidence}"
     )

@@ -1,0 +1,105 @@
+"""Backoff: how long a breaker cools, the more often it opens.
+
+Jitter is drawn from a generator that counts instead of remembering: the draw is a hash of the seed,
+the breaker's name and the number of the opening. So a replay draws the same, in any order.
+"""
+
+import hashlib
+from fractions import Fraction
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from recloser.validation import (
+    MAX_SECONDS,
+    Rate,
+    Seconds,
+    as_number,
+    exact,
+    factor,
+    nanoseconds,
+    one_of,
+    seconds,
+    whole,
+)
+
+Jitter: TypeAlias = Literal["none", "full", "equal"]
+
+_jitter: Final = one_of("none", "full", "equal")
+_DRAW_BITS: Final = 64
+
+
+@attrs.frozen
+class Constant:
+    """Every opening cools for as long as the first.
+
+    Attributes:
+        jitter: ``full`` cools for anything up to that, ``equal`` for at least half of it.
+        seed: Breakers of different seeds draw different jitter.
+    """
+
+    jitter: Jitter = attrs.field(default="none", validator=_jitter)
+    seed: int = attrs.field(default=0, validator=whole(0))
+
+    def wait_ns(self, base_ns: int, _opening_in_a_row: int) -> int:
+        """How long to cool before jitter."""
+        return base_ns
+
+
+@attrs.frozen
+class Exponential:
+    """Every opening in a row cools ``factor`` times as long as the one before.
+
+    Attributes:
+        factor: At least 1.
+        max_seconds: It never cools for longer than this.
+        jitter: ``full`` cools for anything up to that, ``equal`` for at least half of it.
+        seed: Breakers of different seeds draw different jitter.
+    """
+
+    factor: Rate = attrs.field(default=2, converter=as_number, validator=factor)
+    max_seconds: Seconds = attrs.field(default=MAX_SECONDS, validator=seconds())
+    jitter: Jitter = attrs.field(default="none", validator=_jitter)
+    seed: int = attrs.field(default=0, validator=whole(0))
+
+    def wait_ns(self, base_ns: int, opening_in_a_row: int) -> int:
+        """``min(max, base * factor ** (k - 1))`` for the k-th opening since it was last closed."""
+        most = nanoseconds(self.max_seconds)
+        times = exact(self.factor)
+        if base_ns == 0 or times == 1:
+            return min(most, base_ns)
+        wait = Fraction(base_ns)
+        for _ in range(opening_in_a_row - 1):
+            if wait >= most:
+                break
+            wait *= times
+        return min(most, int(wait))
+
+
+Backoff: TypeAlias = Constant | Exponential
+
+
+def cooldown_ns(
+    backoff: Backoff, base_ns: int, breaker: str, *, opening: int, in_a_row: int
+) -> int:
+    """How long a breaker cools.
+
+    Args:
+        backoff: The rule.
+        base_ns: How long the first opening cools.
+        breaker: Its name.
+        opening: How often it has opened in its life, from 1: what the jitter is drawn by.
+        in_a_row: How often since it was last closed, from 1.
+    """
+    wait = backoff.wait_ns(base_ns, in_a_row)
+    if backoff.jitter == "none":
+        return wait
+    least = wait - wait // 2 if backoff.jitter == "equal" else 0
+    return least + _draw(f"{backoff.seed}\x1f{breaker}\x1f{opening}", wait - least)
+
+
+def _draw(key: str, most: int) -> int:
+    """A whole number from 0 to ``most``, evenly, the same for the same key."""
+    digest = hashlib.sha256(key.encode()).digest()
+    number = int.from_bytes(digest[: _DRAW_BITS // 8], "big")
+    return number * (most + 1) >> _DRAW_BITS

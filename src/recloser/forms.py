@@ -1,0 +1,142 @@
+"""The forms a protected call can take: functions and generators, plain and asynchronous."""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from types import BuiltinFunctionType
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Token = TypeVar("Token")
+
+
+class Protector(Protocol[Token]):
+    """What a form asks for leave, and tells how the call went."""
+
+    def admit(self) -> Token:
+        """Leave for one call, or an exception."""
+
+    def settle(self, permit: Token, error: BaseException | None = None, result: Any = None) -> None:
+        """How the call went that the permit was for."""
+
+
+def protected(breaker: Protector[Token], function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` in the same form, with every call of it protected.
+
+    A coroutine function asks when it is awaited, a generator when it is begun. A plain function
+    that returns an awaitable is reported when that has been awaited, not when it was made.
+    """
+    wrap = _form_of(function)
+    return functools.wraps(function)(cast("Callable[P, R]", wrap(breaker, function)))
+
+
+def call(breaker: Protector[Token], function: Callable[P, R], /, *args: Any, **kwargs: Any) -> R:
+    """Call ``function`` once, protected in its form."""
+    wrap = _function if _is_plain(function) else _form_of(function)
+    return cast("R", wrap(breaker, function)(*args, **kwargs))
+
+
+def _is_plain(function: Callable[..., Any]) -> bool:
+    """Whether it takes no look at a function to know that it is of no special form."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return isinstance(function, type | BuiltinFunctionType)
+    return not code.co_flags & _SPECIAL
+
+
+_SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def _form_of(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[..., Any]]:
+    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    for candidate in (function, called):
+        if inspect.isasyncgenfunction(candidate):
+            return _async_generator
+        if inspect.iscoroutinefunction(candidate):
+            return _coroutine
+        if inspect.isgeneratorfunction(candidate):
+            return _generator
+    return _function
+
+
+def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        permit = breaker.admit()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            breaker.settle(permit, error)
+            raise
+        if inspect.isawaitable(result):
+            return _awaited(breaker, permit, result)
+        breaker.settle(permit, result=result)
+        return result
+
+    return call
+
+
+def _coroutine(
+    breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
+) -> Callable[..., Awaitable[Any]]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        permit = breaker.admit()
+        return await _awaited(breaker, permit, function(*args, **kwargs))
+
+    return call
+
+
+async def _awaited(breaker: Protector[Token], permit: Token, awaitable: Awaitable[Any]) -> Any:
+    try:
+        result = await awaitable
+    except BaseException as error:
+        breaker.settle(permit, error)
+        raise
+    breaker.settle(permit, result=result)
+    return result
+
+
+def _generator(
+    breaker: Protector[Token], function: Callable[..., Generator[Any, Any, Any]]
+) -> Callable[..., Generator[Any, Any, Any]]:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        permit = breaker.admit()
+        try:
+            result = yield from function(*args, **kwargs)
+        except BaseException as error:
+            breaker.settle(permit, error)
+            raise
+        breaker.settle(permit, result=result)
+        return result
+
+    return call
+
+
+def _async_generator(
+    breaker: Protector[Token], function: Callable[..., AsyncGenerator[Any, Any]]
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        permit = breaker.admit()
+        try:
+            inner = function(*args, **kwargs)
+            try:
+                item = await anext(inner)
+                while True:
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        raise
+                    except BaseException as thrown:  # noqa: BLE001  # it goes where it was thrown
+                        item = await inner.athrow(thrown)
+                    else:
+                        item = await inner.asend(sent)
+            except StopAsyncIteration:
+                pass
+            finally:
+                await inner.aclose()
+        except BaseException as error:
+            breaker.settle(permit, error)
+            raise
+        breaker.settle(permit)
+
+    return call

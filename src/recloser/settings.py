@@ -1,0 +1,51 @@
+"""Settings from files and from the command line."""
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from recloser.config import CircuitBreakerConfig
+from recloser.errors import ConfigError
+
+
+def read_settings(path: Path | None, assignments: Iterable[str] = ()) -> CircuitBreakerConfig:
+    """A configuration from a TOML or JSON file, then ``NAME=VALUE`` assignments on top.
+
+    A value is written as in TOML, as in ``window={size=10, failure_rate=0.5}``.
+
+    Raises:
+        ConfigError: The file or an assignment can't be read, or describes no configuration.
+    """
+    settings = {} if path is None else _read_file(path)
+    for assignment in assignments:
+        settings |= _read_assignment(assignment)
+    return CircuitBreakerConfig.from_mapping(settings)
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: the settings must be one object of names and values")
+    return settings
+
+
+def _read_assignment(assignment: str) -> dict[str, object]:
+    name, equals, value = assignment.partition("=")
+    name, value = name.strip(), value.strip()
+    if not equals:
+        raise ConfigError(f"a setting is given as NAME=VALUE, not {assignment!r}")
+    if value.lower() in ("none", "off"):
+        return {name: None}
+    if value.isidentifier() and value not in ("true", "false"):
+        return {name: value}  # a word, such as a mode, need not be quoted twice for the shell
+    try:
+        return tomllib.loads(f"{name} = {value}")
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the value in {assignment!r} can't be read: {error}") from error

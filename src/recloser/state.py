@@ -1,0 +1,145 @@
+"""The state of one breaker: all that is known of it, and nothing that is not in its log."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+import msgspec
+from attrs import Factory, define
+
+from recloser.config import CircuitBreakerConfig, Mode
+from recloser.errors import FoldError
+from recloser.events import Checkpoint, CircuitBreakerState, FiredRule, LogGap
+from recloser.machine import CLOSED, HALF_OPEN, OPEN
+from recloser.windows import (
+    CountedOutcomes,
+    TimedOutcomes,
+    new_window,
+    restored_count,
+    restored_window,
+)
+
+
+@define
+class BreakerState:
+    """All that is known of one breaker; a checkpoint carries just this.
+
+    Attributes:
+        breaker: Its name.
+        config: Its settings.
+        mode: What it does with its decisions.
+        state: Where it is.
+        epoch: How many edges it has taken.
+        forced: Held open by an operator.
+        opened_at: When it last opened, in nanoseconds of the log; None unless OPEN.
+        half_open_at: When it began to probe; None unless HALF_OPEN.
+        deadline: When the next timed edge is due; None where only a call or a command can move it.
+        why_open: The rule that opened it; None once it is closed again.
+        openings: How often it has opened by its rules.
+        openings_in_a_row: How often since it was last closed.
+        consecutive_failures: Length of the current run of failures in CLOSED.
+        failure_seqs: The ``seq`` of each failure of that run, while the rule is on.
+        window: The outcomes that its window holds; None where it has none, or is not CLOSED.
+        probes_admitted: Probes let through in this epoch.
+        probes: When each of them that has not reported was let through, by its number.
+        probe_seqs: The ``seq`` of each probe of this epoch that succeeded.
+        probe_window: The probes that have reported, where a window decides on them.
+        succeeded: Outcomes counted since the log began, as are the four below.
+    """
+
+    breaker: str
+    config: CircuitBreakerConfig
+    mode: Mode = "enforce"
+    state: CircuitBreakerState = CLOSED
+    epoch: int = 0
+    forced: bool = False
+    opened_at: int | None = None
+    half_open_at: int | None = None
+    deadline: int | None = None
+    why_open: FiredRule | None = None
+    openings: int = 0
+    openings_in_a_row: int = 0
+    consecutive_failures: int = 0
+    failure_seqs: list[int] = Factory(list)
+    window: CountedOutcomes | TimedOutcomes | None = None
+    probes_admitted: int = 0
+    probes: dict[int, int] = Factory(dict)
+    probe_seqs: list[int] = Factory(list)
+    probe_window: CountedOutcomes | None = None
+    succeeded: int = 0
+    failed: int = 0
+    ignored: int = 0
+    rejected: int = 0
+    stale: int = 0
+
+
+def first_state(breaker: str, config: CircuitBreakerConfig) -> BreakerState:
+    """A breaker of which nothing has been recorded yet."""
+    state = BreakerState(breaker, config, config.mode)
+    if config.window is not None:
+        state.window = new_window(config.window)
+    return state
+
+
+_SPECIAL: Final = ("config", "window", "probe_window")
+_PLAIN: Final = [field for field in attrs.fields(BreakerState) if field.name not in _SPECIAL]
+_PlainState: Final = msgspec.defstruct(
+    "BreakerState", [(field.name, field.type) for field in _PLAIN], forbid_unknown_fields=True
+)
+
+
+def dump(state: BreakerState) -> Mapping[str, object]:
+    """The state as data for a checkpoint; ``restore`` is its inverse."""
+    data: dict[str, object] = {
+        field.name: msgspec.to_builtins(getattr(state, field.name), str_keys=True)
+        for field in _PLAIN
+    }
+    data["config"] = state.config.to_mapping()
+    data["window"] = None if state.window is None else state.window.to_data()
+    data["probe_window"] = None if state.probe_window is None else state.probe_window.to_data()
+    return data
+
+
+def restore(event: Checkpoint | LogGap) -> BreakerState:
+    """The state that a checkpoint or a gap carries.
+
+    Raises:
+        FoldError: It is no complete and possible state; the message names the event.
+    """
+    place = f"event {event.seq} ({event.kind})"
+    try:
+        state = _restored(dict(event.state))
+    except (msgspec.ValidationError, ValueError) as error:
+        raise FoldError(f"{place}: its state can't be used: {error}") from error
+    if state.breaker != event.breaker:
+        raise FoldError(f"{place}: its state is that of {state.breaker!r}")
+    check_times(state, place)
+    return state
+
+
+def _restored(data: dict[str, object]) -> BreakerState:
+    settings = msgspec.convert(data.pop("config", None), dict[str, object])
+    config = CircuitBreakerConfig.from_mapping(settings)
+    window, probes = data.pop("window", None), data.pop("probe_window", None)
+    plain = msgspec.convert(data, _PlainState, str_keys=True)
+    state = BreakerState(config=config, **msgspec.structs.asdict(plain))
+    if state.state is CLOSED and config.window is not None:
+        state.window = restored_window(config.window, window)
+    if state.state is HALF_OPEN and config.half_open_window is not None:
+        state.probe_window = restored_count(config.half_open_window.size, probes)
+    return state
+
+
+def check_times(state: BreakerState, place: str) -> None:
+    """What leaves its state by time must know since when it is there, or it would never leave.
+
+    Raises:
+        FoldError: It does not; the message begins with ``place``.
+    """
+    if state.state is OPEN:
+        if state.opened_at is None:
+            raise FoldError(f"{place}: {state.breaker!r} is OPEN without an opening time")
+        if state.deadline is None and not state.forced:
+            raise FoldError(f"{place}: {state.breaker!r} is OPEN without the end of its cooldown")
+    elif state.state is HALF_OPEN and state.half_open_at is None:
+        raise FoldError(f"{place}: {state.breaker!r} is HALF_OPEN without the time it began")

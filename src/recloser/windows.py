@@ -1,0 +1,192 @@
+"""The counters behind the fold: outcomes in a window, and whether they reach a threshold."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+from attrs import Factory, define
+
+from recloser.config import CountWindow, TimeWindow
+from recloser.events import FiredRule, Rule
+from recloser.validation import NS_PER_SECOND, Rate, exact
+
+WindowData: TypeAlias = Sequence[int] | Sequence[Sequence[int]]
+
+
+class OutcomeWindow(Protocol):
+    """What a window tells of the outcomes in it.
+
+    Attributes:
+        calls: How many there are.
+        failures: How many of them failed.
+        slow: How many of them were slow.
+    """
+
+    calls: int
+    failures: int
+    slow: int
+
+    def add(self, seq: int, at: int, count: int, *, failed: bool, slow: bool) -> None:
+        """Take in ``count`` like outcomes of one event, and let go of those that are too old."""
+
+    def span(self) -> tuple[int, int]:
+        """The ``seq`` of the first and the last outcome in it."""
+
+    def to_data(self) -> WindowData:
+        """What is in it, for a checkpoint."""
+
+
+@define
+class CountedOutcomes:
+    """The last ``size`` outcomes, each as its ``seq`` and two bits."""
+
+    size: int
+    calls: int = 0
+    failures: int = 0
+    slow: int = 0
+    _outcomes: deque[int] = Factory(deque)
+
+    def add(self, seq: int, at: int, count: int, *, failed: bool, slow: bool) -> None:
+        """Take in outcomes; O(1) each."""
+        del at
+        outcomes = self._outcomes
+        code = seq << 2 | failed << 1 | slow
+        for _ in range(min(count, self.size)):
+            if len(outcomes) == self.size:
+                self._forget(outcomes.popleft())
+            outcomes.append(code)
+            self.failures += failed
+            self.slow += slow
+        self.calls = len(outcomes)
+
+    def _forget(self, code: int) -> None:
+        self.failures -= code >> 1 & 1
+        self.slow -= code & 1
+
+    def span(self) -> tuple[int, int]:
+        """The ``seq`` of the first and the last outcome in it."""
+        return self._outcomes[0] >> 2, self._outcomes[-1] >> 2
+
+    def to_data(self) -> Sequence[int]:
+        """Each outcome as its code."""
+        return list(self._outcomes)
+
+
+@define
+class TimedOutcomes:
+    """The outcomes of the last ``seconds`` whole seconds, a bucket for each that has any."""
+
+    seconds: int
+    calls: int = 0
+    failures: int = 0
+    slow: int = 0
+    _buckets: deque[list[int]] = Factory(deque)
+
+    def add(self, seq: int, at: int, count: int, *, failed: bool, slow: bool) -> None:
+        """Take in outcomes; O(1) amortised."""
+        second = at // NS_PER_SECOND
+        self._let_go(second - self.seconds)
+        buckets = self._buckets
+        if not buckets or buckets[-1][0] != second:
+            buckets.append([second, seq, seq, 0, 0, 0])
+        bucket = buckets[-1]
+        bucket[2] = seq
+        bucket[3] += count
+        bucket[4] += count * failed
+        bucket[5] += count * slow
+        self.calls += count
+        self.failures += count * failed
+        self.slow += count * slow
+
+    def _let_go(self, last: int) -> None:
+        """Forget the buckets up to second ``last``."""
+        while self._buckets and self._buckets[0][0] <= last:
+            _, _, _, calls, failures, slow = self._buckets.popleft()
+            self.calls -= calls
+            self.failures -= failures
+            self.slow -= slow
+
+    def span(self) -> tuple[int, int]:
+        """The ``seq`` of the first and the last outcome in it."""
+        return self._buckets[0][1], self._buckets[-1][2]
+
+    def to_data(self) -> Sequence[Sequence[int]]:
+        """Each bucket as its second, first and last ``seq``, calls, failures and slow calls."""
+        return [list(bucket) for bucket in self._buckets]
+
+
+def new_window(config: CountWindow | TimeWindow) -> CountedOutcomes | TimedOutcomes:
+    """An empty window of this configuration."""
+    if isinstance(config, CountWindow):
+        return CountedOutcomes(config.size)
+    return TimedOutcomes(config.seconds)
+
+
+def restored_window(
+    config: CountWindow | TimeWindow, data: object
+) -> CountedOutcomes | TimedOutcomes:
+    """The window that ``to_data`` told of.
+
+    Raises:
+        msgspec.ValidationError: It told of no such window.
+    """
+    if isinstance(config, CountWindow):
+        return restored_count(config.size, data)
+    buckets = msgspec.convert(data, list[tuple[int, int, int, int, int, int]])
+    return TimedOutcomes(
+        config.seconds,
+        calls=sum(bucket[3] for bucket in buckets),
+        failures=sum(bucket[4] for bucket in buckets),
+        slow=sum(bucket[5] for bucket in buckets),
+        buckets=deque(list(bucket) for bucket in buckets),
+    )
+
+
+def restored_count(size: int, data: object) -> CountedOutcomes:
+    """The counted window that ``to_data`` told of.
+
+    Raises:
+        msgspec.ValidationError: It told of no such window.
+    """
+    codes = msgspec.convert(data, list[int])
+    return CountedOutcomes(
+        size,
+        calls=len(codes),
+        failures=sum(code >> 1 & 1 for code in codes),
+        slow=sum(code & 1 for code in codes),
+        outcomes=deque(codes),
+    )
+
+
+def reached(config: CountWindow | TimeWindow, window: OutcomeWindow) -> FiredRule | None:
+    """The first threshold of ``config`` that the outcomes in the window reach, if any."""
+    if config.failures is not None and window.failures >= config.failures:
+        return _fired(Rule.WINDOW_FAILURES, window, window.failures, config.failures)
+    if window.calls < config.needed:
+        return None
+    if _at_rate(window.failures, window.calls, config.failure_rate):
+        return _fired(Rule.FAILURE_RATE, window, window.failures, 0, config.failure_rate)
+    if _at_rate(window.slow, window.calls, config.slow_call_rate):
+        return _fired(Rule.SLOW_CALL_RATE, window, window.slow, 0, config.slow_call_rate)
+    return None
+
+
+def _at_rate(count: int, calls: int, rate: Rate | None) -> bool:
+    if rate is None:
+        return False
+    threshold = exact(rate)
+    return count * threshold.denominator >= threshold.numerator * calls
+
+
+def _fired(
+    rule: Rule, window: OutcomeWindow, observed: int, threshold: int, rate: Rate | None = None
+) -> FiredRule:
+    return FiredRule(
+        rule,
+        observed=observed,
+        threshold=threshold,
+        calls=window.calls,
+        rate=None if rate is None else str(rate),
+        span=window.span(),
+    )
