@@ -5,7 +5,7 @@ the breaker's name and the number of the opening. So a replay draws the same, in
 """
 
 import hashlib
-from fractions import Fraction
+from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -27,6 +27,10 @@ Jitter: TypeAlias = Literal["none", "full", "equal"]
 
 _jitter: Final = one_of("none", "full", "equal")
 _DRAW_BITS: Final = 64
+
+# Exact as far as a wait can be told in nanoseconds, and as quick for the millionth opening in a row
+# as for the second; what is larger than any number is larger than any bound.
+_SIXTY_DIGITS: Final = Context(prec=60, rounding=ROUND_FLOOR, traps=[])
 
 
 @attrs.frozen
@@ -66,14 +70,10 @@ class Exponential:
         """``min(max, base * factor ** (k - 1))`` for the k-th opening since it was last closed."""
         most = nanoseconds(self.max_seconds)
         times = exact(self.factor)
-        if base_ns == 0 or times == 1:
-            return min(most, base_ns)
-        wait = Fraction(base_ns)
-        for _ in range(opening_in_a_row - 1):
-            if wait >= most:
-                break
-            wait *= times
-        return min(most, int(wait))
+        with localcontext(_SIXTY_DIGITS):
+            growth = Decimal(times.numerator) / times.denominator
+            wait = base_ns * growth ** (opening_in_a_row - 1) if base_ns else Decimal(0)
+            return most if wait >= most else int(wait)
 
 
 Backoff: TypeAlias = Constant | Exponential

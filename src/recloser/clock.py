@@ -4,6 +4,7 @@ A clock has two hands. The monotonic one decides; the wall one only dates what i
 """
 
 import functools
+import threading
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -69,7 +70,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves when told, each hand on its own where that is wanted.
+    """A clock that moves when told, each hand on its own where that is wanted; threads may share it.
 
     Attributes:
         boot_id: Names the origin of the monotonic hand; ``reboot`` changes it.
@@ -88,6 +89,7 @@ class ManualClock:
         self._wall_ns = 0
         self._monotonic_ns = monotonic_ns
         self._boots = 0
+        self._moving = threading.Lock()
 
     def monotonic_ns(self) -> int:
         """Where the monotonic hand stands."""
@@ -104,7 +106,9 @@ class ManualClock:
 
     def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move the wall hand alone, backwards if negative."""
-        self._wall_ns += nanoseconds(seconds) + ns
+        step_ns = nanoseconds(seconds) + ns
+        with self._moving:
+            self._wall_ns += step_ns
 
     def advance_monotonic(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move the monotonic hand alone.
@@ -115,7 +119,8 @@ class ManualClock:
         step_ns = nanoseconds(seconds) + ns
         if step_ns < 0:
             raise RecloserError("a monotonic hand never runs backwards")
-        self._monotonic_ns += step_ns
+        with self._moving:
+            self._monotonic_ns += step_ns
 
     def reboot(self) -> None:
         """Start the monotonic hand again from nought, under another ``boot_id``."""

@@ -7,7 +7,7 @@ serves all breakers, since a model carries nothing but its state.
 from typing import Final, Protocol
 
 from attrs import frozen
-from transitions import Machine, MachineError
+from transitions import EventData, Machine, MachineError, State
 
 from recloser.errors import FoldError
 from recloser.events import CircuitBreakerState, Trigger
@@ -40,13 +40,30 @@ EDGES: Final = (
 )
 
 
+class _SilentState(State):
+    """A state that does not tell the log of ``transitions`` that it is entered and left.
+
+    An edge is taken under a lock, where no handler of a user may run.
+    """
+
+    def enter(self, event_data: EventData) -> None:
+        """Nothing happens on the way in; the counters are the fold's."""
+
+    def exit(self, event_data: EventData) -> None:
+        """Nor on the way out."""
+
+
+class _SilentMachine(Machine):
+    state_cls = _SilentState
+
+
 class Model(Protocol):
     """What the machine drives: anything with a state."""
 
     state: CircuitBreakerState
 
 
-_MACHINE: Final = Machine(
+_MACHINE: Final = _SilentMachine(
     model=None,
     states=CircuitBreakerState,
     initial=CLOSED,

@@ -1,0 +1,287 @@
+"""Every form of a call is protected, and its outcome is known when it ends."""
+
+import asyncio
+import functools
+import inspect
+import pickle
+
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, MemoryLog, PermitError
+from support import fail
+
+
+@pytest.fixture
+def log(clock):
+    return MemoryLog(clock=clock, tick_seconds=None)
+
+
+@pytest.fixture
+def breaker(log):
+    return CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
+
+
+def outcomes(log):
+    return [event.kind[5:] for event in log if event.kind.startswith("call_")]
+
+
+def test_a_function_is_decorated(breaker, log):
+    @breaker
+    def divide(a, b=1):
+        """Divide."""
+        return a / b
+
+    assert divide(6, b=3) == 2
+    assert divide.__doc__ == "Divide."
+    with pytest.raises(ZeroDivisionError):
+        divide(1, 0)
+    assert outcomes(log) == ["succeeded", "failed"]
+
+
+def test_a_coroutine_function_is_decorated_and_asks_when_awaited(breaker, log, clock):
+    @breaker
+    async def work(fails=False):
+        clock.advance(seconds=2)
+        await asyncio.sleep(0)
+        if fails:
+            raise OSError
+        return "done"
+
+    assert inspect.iscoroutinefunction(work)
+    coroutine = work()
+    assert outcomes(log) == []
+    assert asyncio.run(coroutine) == "done"
+    with pytest.raises(OSError):
+        asyncio.run(work(fails=True))
+    assert outcomes(log) == ["succeeded", "failed"]
+    assert list(log)[-1].took == 2 * 10**9
+
+
+def test_call_takes_coroutine_functions_too(breaker, log):
+    async def work():
+        return "done"
+
+    async def main():
+        assert await breaker.call(work) == "done"
+        fail(breaker, 3)
+        with pytest.raises(CircuitOpenError):
+            await breaker.call(work)
+
+    asyncio.run(main())
+    assert outcomes(log)[0] == "succeeded"
+
+
+def hidden(function):
+    def call():
+        return function()
+
+    return call
+
+
+@pytest.mark.parametrize("wrap", [hidden, functools.partial])
+def test_what_returns_an_awaitable_is_reported_when_that_has_been_awaited(breaker, log, wrap):
+    """The sync form must not take the making of a coroutine for its success."""
+
+    async def work():
+        raise OSError
+
+    async def main():
+        with pytest.raises(OSError):
+            await breaker.call(wrap(work))
+
+    asyncio.run(main())
+    assert outcomes(log) == ["failed"]
+
+
+def test_a_callable_object_with_an_async_call_is_protected(breaker, log):
+    class Client:
+        async def __call__(self):
+            raise OSError
+
+    async def main():
+        with pytest.raises(OSError):
+            await breaker.call(Client())
+
+    asyncio.run(main())
+    assert outcomes(log) == ["failed"]
+
+
+def test_a_cancelled_call_is_ignored_and_gives_its_place_back(breaker, log, clock):
+    fail(breaker, 3)
+    clock.advance(seconds=30)
+
+    @breaker
+    async def forever():
+        await asyncio.Event().wait()
+
+    async def main():
+        task = asyncio.create_task(forever())
+        await asyncio.sleep(0)
+        assert breaker.snapshot().probes_in_flight == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert outcomes(log)[-1] == "ignored"
+    assert breaker.snapshot().probes_in_flight == 0
+    assert breaker.current_state().value == "HALF_OPEN"
+
+
+def test_a_generator_is_reported_when_it_ends(breaker, log):
+    @breaker
+    def numbers(fails=False):
+        got = yield 1
+        yield got
+        if fails:
+            raise OSError
+        return "end"
+
+    assert inspect.isgeneratorfunction(numbers)
+    generator = numbers()
+    assert outcomes(log) == []
+    assert next(generator) == 1
+    assert generator.send(7) == 7
+    assert outcomes(log) == []
+    with pytest.raises(StopIteration) as stopped:
+        next(generator)
+    assert stopped.value.value == "end"
+    with pytest.raises(OSError):
+        list(numbers(fails=True))
+    generator = numbers()
+    next(generator)
+    generator.close()
+    assert outcomes(log) == ["succeeded", "failed", "ignored"]
+
+
+def test_an_async_generator_is_reported_when_it_ends(breaker, log):
+    closed = []
+
+    @breaker
+    async def numbers(fails=False):
+        try:
+            got = yield 1
+            try:
+                yield got
+            except KeyError:
+                yield "caught"
+            if fails:
+                raise OSError
+        finally:
+            closed.append(True)
+
+    assert inspect.isasyncgenfunction(numbers)
+
+    async def main():
+        generator = numbers()
+        assert await anext(generator) == 1
+        assert await generator.asend(7) == 7
+        assert await generator.athrow(KeyError()) == "caught"
+        assert outcomes(log) == []
+        with pytest.raises(StopAsyncIteration):
+            await anext(generator)
+        with pytest.raises(OSError):
+            [item async for item in numbers(fails=True)]
+        generator = numbers()
+        await anext(generator)
+        await generator.aclose()
+
+    asyncio.run(main())
+    assert outcomes(log) == ["succeeded", "failed", "ignored"]
+    assert closed == [True] * 3
+
+
+def test_a_block_is_protected(breaker, log):
+    with breaker as permit:
+        assert permit.breaker == "b"
+    with pytest.raises(OSError), breaker:
+        raise OSError
+    assert outcomes(log) == ["succeeded", "failed"]
+
+
+def test_blocks_nest(breaker, log, clock):
+    with breaker:
+        clock.advance(seconds=1)
+        with pytest.raises(OSError), breaker:
+            raise OSError
+        clock.advance(seconds=1)
+    assert [event.took for event in log if event.kind.startswith("call_")] == [0, 2 * 10**9]
+
+
+def test_an_async_block_is_protected_in_each_task(breaker, log):
+    async def work(n):
+        async with breaker:
+            await asyncio.sleep(0)
+            if n % 2:
+                raise OSError
+
+    async def main():
+        return await asyncio.gather(*(work(n) for n in range(4)), return_exceptions=True)
+
+    assert [type(result) for result in asyncio.run(main())] == [type(None), OSError] * 2
+    assert sorted(outcomes(log)) == ["failed", "failed", "succeeded", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    "form", ["call", "function", "coroutine", "generator", "agen", "with", "async with"]
+)
+def test_every_form_is_refused_by_an_open_breaker_before_anything_is_done(breaker, form):
+    fail(breaker, 3)
+
+    def function():
+        pytest.fail("it was called")
+
+    async def coroutine():
+        pytest.fail("it was called")
+
+    def generator():
+        pytest.fail("it was called")
+        yield
+
+    async def agen():
+        pytest.fail("it was called")
+        yield
+
+    async def consume():
+        async for _ in breaker(agen)():
+            pass
+
+    async def enter():
+        async with breaker:
+            pytest.fail("it was entered")
+
+    def block():
+        with breaker:
+            pytest.fail("it was entered")
+
+    run = {
+        "call": lambda: breaker.call(function),
+        "function": breaker(function),
+        "coroutine": lambda: asyncio.run(breaker(coroutine)()),
+        "generator": lambda: list(breaker(generator)()),
+        "agen": lambda: asyncio.run(consume()),
+        "with": block,
+        "async with": lambda: asyncio.run(enter()),
+    }[form]
+    with pytest.raises(CircuitOpenError, match="cooldown_active"):
+        run()
+
+
+def test_a_block_left_in_another_context_is_an_error_and_not_a_wrong_report(breaker):
+    import contextvars
+
+    contextvars.Context().run(breaker.__enter__)
+    with pytest.raises(PermitError, match="left in another context"):
+        breaker.__exit__(None, None, None)
+
+
+def test_a_refusal_can_be_pickled(breaker):
+    """As by a pool of processes that carries it to its parent."""
+    error = CircuitOpenError("b", attrs_less_permit(breaker))
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.breaker, again.decision) == (str(error), "b", error.decision)
+
+
+def attrs_less_permit(breaker):
+    fail(breaker, 3)
+    return breaker.before_call()

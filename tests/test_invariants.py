@@ -1,0 +1,205 @@
+"""Invariants under any configuration and any interleaving of overlapping calls.
+
+After every step: never more probes than allowed; what a window holds equals a recount from the
+log; a stale outcome moves no counter; every opening has a cause whose evidence, recounted from the
+log, reaches its threshold; and a half-open breaker that is left alone ends.
+"""
+
+from fractions import Fraction
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    Constant,
+    CountWindow,
+    Exponential,
+    ManualClock,
+    MemoryLog,
+    Rule,
+    TimeWindow,
+)
+from recloser.replay.engine import replay
+from recloser.validation import exact
+
+MS = 10**6
+SECOND = 10**9
+
+rates = st.sampled_from([None, 0.1, 0.3, 0.5, Fraction(1, 3), 1])
+thresholds = {
+    "failure_rate": rates,
+    "minimum_calls": st.integers(1, 6),
+    "slow_call_rate": rates,
+    "failures": st.sampled_from([None, 1, 3]),
+}
+
+
+def _windows(kind, length):
+    drawn = st.fixed_dictionaries({length: st.integers(1, 8), **thresholds})
+    limits = ("failure_rate", "slow_call_rate", "failures")
+    return drawn.filter(lambda d: any(d[name] is not None for name in limits)).map(
+        lambda d: kind(**d)
+    )
+
+
+count_windows = _windows(CountWindow, "size")
+time_windows = _windows(TimeWindow, "seconds")
+jitters = st.sampled_from(["none", "full", "equal"])
+configs = st.builds(
+    CircuitBreakerConfig,
+    failure_threshold=st.sampled_from([None, 1, 2, 5]),
+    window=st.one_of(st.none(), count_windows, time_windows),
+    slow_call_seconds=st.just(0.05),
+    recovery_timeout_seconds=st.sampled_from([0, 0.5, 2]),
+    backoff=st.one_of(
+        st.builds(Constant, jitters), st.builds(Exponential, st.just(2), st.just(8), jitters)
+    ),
+    half_open_success_threshold=st.integers(0, 3),
+    half_open_max_probes=st.integers(1, 3),
+    half_open_window=st.one_of(st.none(), count_windows),
+    half_open_timeout_seconds=st.sampled_from([None, 3]),
+    probe_timeout_seconds=st.sampled_from([1, 10]),
+    mode=st.sampled_from(["enforce", "enforce", "enforce", "shadow"]),
+)
+
+
+class Invariants(RuleBasedStateMachine):
+    permits = Bundle("permits")
+
+    @initialize(config=configs)
+    def begin(self, config):
+        self.config = config
+        self.clock = ManualClock()
+        self.log = MemoryLog(clock=self.clock)
+        self.breaker = CircuitBreaker("b", config, log=self.log)
+
+    @rule(ms=st.sampled_from([0, 1, 60, 400, 500, 1000, 3000, 20_000]))
+    def wait(self, ms):
+        self.clock.advance(ns=ms * MS)
+
+    @rule(target=permits)
+    def ask(self):
+        return self.breaker.before_call().permit
+
+    @rule(permit=consumes(permits), outcome=st.sampled_from(["success", "failure", "ignored"]))
+    def end(self, permit, outcome):
+        if permit is None:
+            return
+        # Time first, so that what is compared is the outcome alone.
+        with self.breaker._sequencer:
+            pass
+        before = self.breaker.snapshot()
+        getattr(self.breaker, f"after_{outcome}")(permit)
+        after = self.breaker.snapshot()
+        if after.totals.stale > before.totals.stale:
+            assert _counters(after) == _counters(before)
+
+    @rule(times=st.integers(1, 4), outcome=st.sampled_from(["success", "failure"]))
+    def call(self, times, outcome):
+        for _ in range(times):
+            self.end(self.ask(), outcome)
+
+    @rule()
+    def leave_alone(self):
+        """A half-open breaker whose probes are lost leaves that state by time alone."""
+        if self.breaker.current_state().value != "HALF_OPEN":
+            return
+        if not self.breaker.snapshot().probes_in_flight:
+            return
+        before = self.breaker.snapshot().epoch
+        for _ in range(self.config.half_open_window.size if self.config.half_open_window else 1):
+            self.clock.advance(seconds=self.config.probe_timeout_seconds)
+            self.breaker.before_call()
+        self.clock.advance(seconds=self.config.probe_timeout_seconds)
+        self.breaker.before_call()
+        assert self.breaker.snapshot().epoch > before
+
+    @invariant()
+    def no_more_probes_than_allowed(self):
+        window = self.config.half_open_window
+        allowed = self.config.half_open_max_probes if window is None else window.size
+        snapshot = self.breaker.snapshot()
+        assert snapshot.probes_in_flight <= allowed
+        if window is not None and snapshot.probe_window is not None:
+            assert snapshot.probes_in_flight + snapshot.probe_window.calls <= window.size
+
+    @invariant()
+    def a_window_holds_what_the_log_tells(self):
+        snapshot = self.breaker.snapshot()
+        if snapshot.window is None:
+            return
+        recorded = [o for o in self.outcomes() if o.epoch == snapshot.epoch]
+        held = self.window_of(recorded, recorded[-1].at if recorded else 0)
+        assert snapshot.window.calls == len(held)
+        assert snapshot.window.failures == sum(o.kind == "call_failed" for o in held)
+        assert snapshot.window.slow == sum(o.took > 50 * MS for o in held)
+
+    @invariant()
+    def the_log_folds_to_the_live_state(self):
+        history = replay(self.log)
+        assert history.differences == []
+        assert history.snapshots["b"] == self.breaker.snapshot()
+
+    def teardown(self):
+        if hasattr(self, "log"):
+            for edge in replay(self.log).edges:
+                if edge.trigger.value == "trip":
+                    self.check_evidence(edge)
+
+    def outcomes(self):
+        kinds = ("call_succeeded", "call_failed")
+        return [event for event in self.log if event.kind in kinds]
+
+    def window_of(self, outcomes, at):
+        window = self.config.window
+        if isinstance(window, CountWindow):
+            return outcomes[-window.size :]
+        return [o for o in outcomes if o.at // SECOND > at // SECOND - window.seconds]
+
+    def check_evidence(self, edge):
+        """Recount from the log what the cause claims."""
+        cause = edge.cause
+        counted = [o for o in self.outcomes() if o.epoch == edge.epoch - 1 and o.seq < edge.seq]
+        failed = [o for o in counted if o.kind == "call_failed"]
+        if cause.rule is Rule.CONSECUTIVE_FAILURES:
+            run = counted[-cause.observed :]
+            assert tuple(o.seq for o in run) == cause.seqs
+            assert all(o.kind == "call_failed" for o in run)
+            assert cause.observed == self.config.failure_threshold
+            return
+        held = self.window_of(counted, edge.at)
+        assert (held[0].seq, held[-1].seq) == cause.span
+        assert len(held) == cause.calls
+        failures, slow = [o for o in held if o in failed], [o for o in held if o.took > 50 * MS]
+        if cause.rule is Rule.WINDOW_FAILURES:
+            assert len(failures) == cause.observed >= self.config.window.failures
+            return
+        rate, against = {
+            Rule.FAILURE_RATE: (self.config.window.failure_rate, failures),
+            Rule.SLOW_CALL_RATE: (self.config.window.slow_call_rate, slow),
+        }[cause.rule]
+        assert len(against) == cause.observed
+        assert Fraction(cause.observed, cause.calls) >= exact(rate)
+        assert cause.calls >= self.config.window.needed
+
+
+def _counters(snapshot):
+    return (
+        snapshot.state,
+        snapshot.epoch,
+        snapshot.consecutive_failures,
+        snapshot.window,
+        snapshot.probe_window,
+        snapshot.probe_successes,
+        snapshot.probes_in_flight,
+        snapshot.totals.succeeded,
+        snapshot.totals.failed,
+        snapshot.totals.ignored,
+    )
+
+
+Invariants.TestCase.settings = settings(max_examples=400, stateful_step_count=40)
+test_invariants = Invariants.TestCase

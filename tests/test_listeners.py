@@ -1,0 +1,136 @@
+"""Listeners are told in order, outside the lock, and can break nothing."""
+
+import json
+import logging
+import threading
+
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, LoggingListener, MemoryLog
+from support import fail, succeed
+
+
+class Recorder(Listener):
+    def __init__(self):
+        self.events, self.edges = [], []
+
+    def on_event(self, event):
+        self.events.append(event)
+
+    def on_transition(self, edge):
+        self.edges.append(edge)
+
+
+@pytest.fixture
+def log(clock):
+    return MemoryLog(clock=clock, tick_seconds=None)
+
+
+def breaker_with(listener, log, name="b"):
+    config = CircuitBreakerConfig(failure_threshold=3)
+    return CircuitBreaker(name, config, log=log, listeners=[listener])
+
+
+def test_a_listener_is_told_of_all_events_of_its_breaker_in_their_order(log, clock):
+    recorder = Recorder()
+    breaker = breaker_with(recorder, log)
+    other = CircuitBreaker("other", log=log)
+    fail(breaker, 3)
+    clock.advance(seconds=30)
+    succeed(other)
+    succeed(breaker, 2)
+    assert recorder.events == [event for event in log if getattr(event, "breaker", "") == "b"]
+    assert recorder.edges == [event for event in recorder.events if event.kind == "state_changed"]
+    assert len(recorder.edges) == 3
+
+
+def test_what_a_listener_raises_is_logged_and_goes_no_further(log, caplog):
+    class Broken(Listener):
+        def on_event(self, event):
+            raise ZeroDivisionError
+
+    recorder = Recorder()
+    breaker = CircuitBreaker("b", log=log, listeners=[Broken(), recorder])
+    succeed(breaker)
+    assert [event.kind for event in recorder.events] == ["breaker_configured", "call_succeeded"]
+    assert "a listener raised on call_succeeded" in caplog.text
+
+
+def test_a_listener_may_use_the_breaker(log):
+    """It is called outside the lock; what it causes is told after what caused it."""
+
+    class Resetter(Recorder):
+        def on_transition(self, edge):
+            super().on_transition(edge)
+            if edge.to_state.value == "OPEN":
+                breaker.reset(actor="listener")
+
+    resetter = Resetter()
+    breaker = breaker_with(resetter, log)
+    fail(breaker, 3)
+    assert breaker.current_state().value == "CLOSED"
+    assert [edge.trigger.value for edge in resetter.edges] == ["trip", "reset"]
+
+
+def test_threads_are_told_in_the_order_of_the_log(log):
+    recorder = Recorder()
+    config = CircuitBreakerConfig(failure_threshold=None)
+    breaker = CircuitBreaker("b", config, log=log, listeners=[recorder])
+    threads = [threading.Thread(target=succeed, args=(breaker, 300)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recorder.events == list(log)[1:]
+
+
+def lines_of(caplog):
+    return [json.loads(record.getMessage()) for record in caplog.records]
+
+
+def test_an_edge_is_logged_as_one_structured_line_with_its_cause(log, caplog):
+    caplog.set_level(logging.INFO, "recloser")
+    fail(breaker_with(LoggingListener(), log, "pay\nments"), 3)
+    (line,) = lines_of(caplog)
+    assert line == {
+        "event": "state_changed",
+        "breaker": "pay\nments",
+        "seq": 6,
+        "epoch": 1,
+        "from_state": "CLOSED",
+        "to_state": "OPEN",
+        "trigger": "trip",
+        "rule": "consecutive_failures",
+        "observed": 3,
+        "threshold": 3,
+        "calls": 0,
+        "seqs": [3, 4, 5],
+    }
+    assert caplog.records[0].levelno == logging.WARNING
+    assert "\n" not in caplog.records[0].getMessage()
+
+
+def test_refusals_are_logged_once_a_second_with_the_count_of_those_between(log, caplog, clock):
+    caplog.set_level(logging.INFO, "recloser")
+    breaker = breaker_with(LoggingListener(), log)
+    fail(breaker, 3)
+    caplog.clear()
+    for _ in range(25):
+        breaker.before_call()
+        clock.advance(seconds=0.1)
+    lines = lines_of(caplog)
+    assert [line["count"] for line in lines] == [1, 10, 10]
+    assert lines[1] == {
+        "event": "call_rejected",
+        "breaker": "b",
+        "state": "OPEN",
+        "reason": "cooldown_active",
+        "retry_after": 29.0,
+        "count": 10,
+    }
+
+
+def test_another_logger_may_be_given(log, caplog):
+    caplog.set_level(logging.INFO)
+    fail(breaker_with(LoggingListener(logging.getLogger("mine")), log), 3)
+    assert {record.name for record in caplog.records} == {"mine"}

@@ -1,0 +1,79 @@
+"""Against a real HTTP service: an open breaker lets nothing reach it, then just its probes."""
+
+import contextlib
+import threading
+
+import httpx
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, EventLog
+from recloser.demo.service import Service
+from recloser.replay.engine import replay
+
+CALLERS = 12
+PROBES = 3
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=5, recovery_timeout_seconds=1, half_open_max_probes=PROBES
+)
+
+
+class Caller(threading.Thread):
+    """Asks again and again until a probe has failed, and notes what had reached the service."""
+
+    def __init__(self, breaker, service):
+        super().__init__()
+        self.breaker, self.service = breaker, service
+        self.refused_at = []
+
+    def run(self):
+        with httpx.Client() as client:
+            while len(self.refused_at) < 10_000:
+                reached = self.service.requests
+                try:
+                    self.breaker.call(get, client, self.service)
+                except CircuitOpenError:
+                    self.refused_at.append(reached)
+                except httpx.HTTPStatusError:
+                    return
+                if self.breaker.snapshot().openings_in_a_row > 1:
+                    return
+                threading.Event().wait(0.002)
+
+
+def get(client, service):
+    return client.get(service.url).raise_for_status()
+
+
+def trip(breaker, service):
+    with httpx.Client() as client:
+        for _ in range(10):
+            breaker.call(get, client, service)
+        service.healthy = False
+        while breaker.current_state().value == "CLOSED":
+            with contextlib.suppress(httpx.HTTPStatusError):
+                breaker.call(get, client, service)
+
+
+def test_after_the_trip_nothing_reaches_the_service_until_the_allowed_probes_do(tmp_path):
+    """Twelve callers go on asking while the cooldown of one second passes."""
+    with Service() as service, EventLog(tmp_path) as log:
+        breaker = CircuitBreaker("b", CONFIG, log=log)
+        trip(breaker, service)
+        reached = service.requests
+        assert reached == 15
+        # Now each answer takes its time, so that the probes are under way together.
+        service.delay_seconds = 0.4
+        callers = [Caller(breaker, service) for _ in range(CALLERS)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert service.requests - reached == PROBES
+    history = replay(tmp_path)
+    assert history.differences == []
+    assert [edge.trigger.value for edge in history.edges] == ["trip", "cool", "relapse"]
+    tripped, cooled, _ = history.edges
+    assert cooled.at - tripped.at >= 10**9
+    assert [e.kind for e in history.events].count("probe_admitted") == PROBES
+    refused_at = [seen for caller in callers for seen in caller.refused_at]
+    assert refused_at.count(reached) > 100
+    assert set(refused_at) <= set(range(reached, reached + PROBES + 1))

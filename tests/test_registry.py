@@ -1,0 +1,77 @@
+"""The registry makes a breaker for each name on first use."""
+
+import threading
+
+import pytest
+
+from recloser import Breakers, CircuitBreakerConfig, ConfigError, Listener, MemoryLog
+from support import fail
+
+
+@pytest.fixture
+def log(clock):
+    return MemoryLog(clock=clock)
+
+
+def test_a_breaker_is_made_on_first_use_and_kept(log):
+    breakers = Breakers(CircuitBreakerConfig(failure_threshold=2), log=log)
+    assert "payments" not in breakers
+    assert len(breakers) == 0
+    fail(breakers["payments"], 2)
+    assert breakers["payments"] is breakers["payments"]
+    assert breakers["payments"].current_state().value == "OPEN"
+    assert breakers["orders"].current_state().value == "CLOSED"
+    assert list(breakers) == ["payments", "orders"]
+    assert dict(breakers)["orders"] is breakers["orders"]
+
+
+def test_settings_may_depend_on_the_name(log):
+    breakers = Breakers(lambda name: CircuitBreakerConfig(failure_threshold=len(name)), log=log)
+    assert breakers["abc"].config.failure_threshold == 3
+
+
+def test_listeners_and_the_clock_are_those_of_all(clock):
+    told = []
+
+    class Recorder(Listener):
+        def on_transition(self, edge):
+            told.append(edge.breaker)
+
+    breakers = Breakers(clock=clock, listeners=[Recorder()])
+    fail(breakers["a"], 5)
+    fail(breakers["b"], 5)
+    assert told == ["a", "b"]
+
+
+def test_a_bounded_registry_gives_further_names_one_breaker_together(log):
+    breakers = Breakers(log=log, max_size=2)
+    first, second = breakers["a"], breakers["b"]
+    assert breakers["c"] is breakers["d"]
+    assert breakers["c"].name == "(others)"
+    assert (breakers["a"], breakers["b"]) == (first, second)
+    for n in range(1000):
+        breakers[f"stranger {n}"]
+    assert len(breakers) <= 3
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_bound_is_a_number_from_1_up(size):
+    with pytest.raises(ConfigError, match="max_size must be"):
+        Breakers(max_size=size)
+
+
+def test_threads_that_ask_at_once_get_the_same_breaker(log):
+    breakers = Breakers(log=log)
+    got = []
+    barrier = threading.Barrier(8)
+
+    def ask():
+        barrier.wait()
+        got.append(breakers["payments"])
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(breaker) for breaker in got}) == 1

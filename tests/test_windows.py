@@ -1,0 +1,172 @@
+"""Windows of outcomes: what is in them, and when they reach a threshold."""
+
+from collections import deque
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloser import ConfigError, CountWindow, FiredRule, Rule, TimeWindow
+from recloser.windows import new_window, reached, restored_window
+
+SECOND = 10**9
+
+outcomes = st.lists(
+    st.tuples(st.booleans(), st.booleans(), st.integers(0, 3 * SECOND)), max_size=60
+)
+
+
+def filled(config, *outcomes):
+    """Outcomes as (failed, slow, at), numbered from 1."""
+    window = new_window(config)
+    for seq, (failed, slow, at) in enumerate(outcomes, start=1):
+        window.add(seq, at, 1, failed=failed, slow=slow)
+    return window
+
+
+def failures(count, calls):
+    return [(n < count, False, 0) for n in range(calls)]
+
+
+@given(outcomes, st.integers(1, 10))
+def test_a_count_window_holds_the_last_outcomes(added, size):
+    window = filled(CountWindow(size, failures=1), *added)
+    last = deque(added, maxlen=size)
+    assert window.calls == len(last)
+    assert window.failures == sum(failed for failed, _, _ in last)
+    assert window.slow == sum(slow for _, slow, _ in last)
+    if last:
+        assert window.span() == (len(added) - len(last) + 1, len(added))
+
+
+@given(outcomes, st.integers(1, 4))
+def test_a_time_window_holds_the_outcomes_of_its_whole_seconds(steps, seconds):
+    at, added = 0, []
+    for failed, slow, step in steps:
+        at += step
+        added.append((failed, slow, at))
+    window = filled(TimeWindow(seconds, failures=1), *added)
+    last = [o for o in added if o[2] // SECOND > at // SECOND - seconds]
+    assert window.calls == len(last)
+    assert window.failures == sum(failed for failed, _, _ in last)
+    assert window.slow == sum(slow for _, slow, _ in last)
+    if last:
+        assert window.span() == (len(added) - len(last) + 1, len(added))
+
+
+def test_the_seconds_of_a_time_window_are_whole_seconds_of_the_log():
+    """Not so many nanoseconds back: 1.999 and 2.0 are one second apart, as are 1.0 and 2.999."""
+    config = TimeWindow(1, failures=2)
+    assert filled(config, (True, False, SECOND), (True, False, 2 * SECOND - 1)).failures == 2
+    assert filled(config, (True, False, 2 * SECOND - 1), (True, False, 2 * SECOND)).failures == 1
+
+
+def test_idle_time_ages_a_time_window():
+    window = filled(
+        TimeWindow(10, failures=1), *[(True, False, 0)] * 9, (False, False, 10 * SECOND)
+    )
+    assert (window.calls, window.failures) == (1, 0)
+
+
+def test_a_time_window_needs_no_memory_beyond_its_seconds():
+    window = new_window(TimeWindow(5, failures=1))
+    for n in range(10_000):
+        window.add(n, n * SECOND // 100, 1, failed=True, slow=False)
+    assert len(window.to_data()) == 5
+
+
+@pytest.mark.parametrize("config", [CountWindow(7, failures=1), TimeWindow(3, failures=1)])
+def test_a_run_of_like_outcomes_counts_like_as_many_single_ones(config):
+    runs, single = new_window(config), new_window(config)
+    for seq, (count, failed) in enumerate([(3, True), (2, False), (20, False), (4, True)]):
+        runs.add(seq, 0, count, failed=failed, slow=False)
+        for _ in range(count):
+            single.add(seq, 0, 1, failed=failed, slow=False)
+    assert runs == single
+
+
+@pytest.mark.parametrize(
+    ("window", "added", "rule"),
+    [
+        (CountWindow(10, 0.5), failures(5, 10), Rule.FAILURE_RATE),
+        (CountWindow(10, 0.5), failures(4, 10), None),
+        (CountWindow(10, 0.5), failures(9, 9), None),
+        (CountWindow(10, 0.5, minimum_calls=4), failures(2, 4), Rule.FAILURE_RATE),
+        (CountWindow(5, 1.0, minimum_calls=100), failures(5, 5), Rule.FAILURE_RATE),
+        (CountWindow(10, failures=3), failures(3, 3), Rule.WINDOW_FAILURES),
+        (CountWindow(10, failures=3), failures(2, 10), None),
+        (CountWindow(10, 0.5, failures=5), failures(5, 10), Rule.WINDOW_FAILURES),
+        (TimeWindow(10, 0.5, minimum_calls=4), failures(2, 4), Rule.FAILURE_RATE),
+        (TimeWindow(10, 0.5, minimum_calls=4), failures(3, 3), None),
+    ],
+)
+def test_a_threshold_is_reached_at_its_value_once_the_minimum_is_there(window, added, rule):
+    fired = reached(window, filled(window, *added))
+    assert (fired and fired.rule) is rule
+
+
+def test_slow_calls_have_a_rate_of_their_own():
+    config = CountWindow(4, slow_call_rate=0.5, minimum_calls=4)
+    assert reached(config, filled(config, *[(True, False, 0)] * 4)) is None
+    fired = reached(config, filled(config, *[(False, True, 0)] * 2, *[(False, False, 0)] * 2))
+    assert fired == FiredRule(Rule.SLOW_CALL_RATE, observed=2, calls=4, rate="0.5", span=(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "calls"),
+    [
+        (0.1, 1, 10),
+        (0.3, 3, 10),
+        (0.29, 29, 100),
+        (0.07, 7, 100),
+        (Fraction(1, 3), 3, 9),
+        (1, 9, 9),
+    ],
+)
+def test_a_rate_is_the_exact_fraction_of_its_decimal_form(rate, count, calls):
+    """0.29 * 100 is 28.999999999999996 in floating point, and 29 here."""
+    config = CountWindow(calls, rate, minimum_calls=1)
+    assert reached(config, filled(config, *failures(count, calls)))
+    if count > 1:
+        assert not reached(config, filled(config, *failures(count - 1, calls)[::-1]))
+
+
+def test_the_size_of_a_window_is_the_one_that_was_given_whatever_the_rate():
+    """Not the denominator of a fraction that can be reduced, as 50 of 100 to 1 of 2."""
+    config = CountWindow(100, Fraction(50, 100), minimum_calls=100)
+    assert reached(config, filled(config, *failures(99, 99))) is None
+    assert reached(config, filled(config, *failures(50, 100))).calls == 100
+
+
+@pytest.mark.parametrize("config", [CountWindow(7, failures=1), TimeWindow(3, failures=1)])
+@given(added=outcomes)
+def test_a_window_survives_the_way_through_a_checkpoint(config, added):
+    at, steps = 0, []
+    for failed, slow, step in added:
+        at += step
+        steps.append((failed, slow, at))
+    window = filled(config, *steps)
+    assert restored_window(config, window.to_data()) == window
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CountWindow(0, 0.5), "size must be a whole number from 1 up, not 0"),
+        (lambda: CountWindow(10), "a CountWindow needs a failure_rate, a slow_call_rate or"),
+        (lambda: TimeWindow(10), "a TimeWindow needs"),
+        (lambda: CountWindow(10, 0), "failure_rate must be a rate above 0, at most 1, .* not 0"),
+        (lambda: CountWindow(10, 50), "failure_rate must be .* not 50"),
+        (lambda: CountWindow(10, True), "failure_rate must be .* not True"),
+        (lambda: CountWindow(10, float("nan")), "failure_rate must be .* not nan"),
+        (lambda: CountWindow(10, "half"), "failure_rate must be .* not 'half'"),
+        (lambda: CountWindow(10, "1/0"), "failure_rate must be .* not '1/0'"),
+        (lambda: CountWindow(10, 0.5, minimum_calls=0), "minimum_calls must be .* not 0"),
+        (lambda: TimeWindow(1.5, 0.5), "seconds must be a whole number from 1 up, not 1.5"),
+        (lambda: CountWindow(10, failures=0), "failures must be .* not 0"),
+    ],
+)
+def test_a_bad_window_is_refused_with_its_field_and_range(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
