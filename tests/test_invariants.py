@@ -7,6 +7,7 @@ log, reaches its threshold; and a half-open breaker that is left alone ends.
 
 from fractions import Fraction
 
+from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -22,7 +23,10 @@ from recloser import (
     Rule,
     TimeWindow,
 )
+from recloser.events import Checkpoint
+from recloser.log.codec import decode, encode
 from recloser.replay.engine import replay
+from recloser.state import dump, restore
 from recloser.validation import exact
 
 MS = 10**6
@@ -143,6 +147,12 @@ class Invariants(RuleBasedStateMachine):
         assert history.differences == []
         assert history.snapshots["b"] == self.breaker.snapshot()
 
+    @invariant()
+    def a_checkpoint_carries_the_whole_state(self):
+        state = self.breaker._state
+        line = encode(Checkpoint(1, 0, "b", dump(state)))
+        assert restore(decode(line)) == _as_logged(state)
+
     def teardown(self):
         if hasattr(self, "log"):
             for edge in replay(self.log).edges:
@@ -184,6 +194,11 @@ class Invariants(RuleBasedStateMachine):
         assert len(against) == cause.observed
         assert Fraction(cause.observed, cause.calls) >= exact(rate)
         assert cause.calls >= self.config.window.needed
+
+
+def _as_logged(state):
+    """A log holds a fraction as a fraction, whatever it was given as."""
+    return evolve(state, config=CircuitBreakerConfig.from_mapping(state.config.to_mapping()))
 
 
 def _counters(snapshot):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from conftest import ROOT
@@ -86,9 +87,10 @@ def test_the_diagram_is_generated():
 
 
 def test_the_settings_are_listed_with_their_defaults():
-    table = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", README, re.MULTILINE))
-    defaults = CircuitBreakerConfig().to_mapping()
-    assert table == {name: str(value) for name, value in defaults.items()}
+    table = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", README, re.MULTILINE))
+    defaults = CircuitBreakerConfig()
+    names = [field.name for field in attrs.fields(CircuitBreakerConfig)]
+    assert table == {name: str(getattr(defaults, name)) for name in names}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The log on disk: segments, seals, and going on after a stop."""
 
 import os
+from fractions import Fraction
 
 import pytest
 
@@ -8,7 +9,9 @@ from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
     ConfigError,
+    CountWindow,
     EventLog,
+    Exponential,
     LogError,
     ManualClock,
 )
@@ -121,6 +124,33 @@ def test_a_restarted_process_goes_on_in_a_segment_of_its_own(path, clock):
     assert segment(path).read_bytes() == first
     assert segment(path, 2).exists()
     assert replay(path).differences == []
+
+
+def test_windows_backoff_and_probes_go_on_over_a_restart_too(path, clock):
+    """With settings that JSON has no form of: a fraction, a type, a predicate."""
+    config = CircuitBreakerConfig(
+        failure_threshold=None,
+        window=CountWindow(9, Fraction(1, 3), minimum_calls=9),
+        backoff=Exponential(Fraction(3, 2), 60, jitter="equal"),
+        record=[OSError, callable],
+        recovery_timeout_seconds=1,
+    )
+    snapshots = []
+    for n in range(12):
+        with EventLog(path, clock=clock) as log:
+            breaker = CircuitBreaker("b", config, log=log)
+            decision = breaker.before_call()
+            if decision.allowed and n % 3 == 0:
+                breaker.after_failure(decision.permit)
+            elif decision.allowed:
+                breaker.after_success(decision.permit)
+            snapshots.append(breaker.snapshot())
+    assert [snapshot.window.failures for snapshot in snapshots[:8]] == [1, 1, 1, 2, 2, 2, 3, 3]
+    assert snapshots[8].state.value == "OPEN"
+    history = replay(path)
+    assert history.differences == []
+    assert history.snapshots["b"] == snapshots[-1]
+    assert [event.kind for event in LogReader(path)].count("breaker_configured") == 1
 
 
 def test_after_a_crash_whole_lines_are_kept_and_a_torn_one_is_dropped(path, clock):
