@@ -28,7 +28,7 @@ from recloser.events import (
     Trigger,
 )
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
-from recloser.state import BreakerState, check_times, restore
+from recloser.state import BreakerState, check_times, place, restore
 from recloser.windows import CountedOutcomes, new_window, reached
 
 FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
@@ -54,7 +54,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     """
     edges: list[Edge] = []
     if state.state is not CLOSED:
-        check_times(state, _place(event))
+        check_times(state, event)
     while state.deadline is not None and event.at >= state.deadline:
         _pass_deadline(state, event, edges)
     if event.kind == "call_succeeded":
@@ -89,7 +89,7 @@ def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
     try:
         return CircuitBreakerConfig.from_mapping(event.config)
     except ConfigError as error:
-        raise FoldError(f"{_place(event)}: {error}") from error
+        raise FoldError(f"{place(event)}: {error}") from error
 
 
 def _apply_rare(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
@@ -152,7 +152,7 @@ def _is_stale(state: BreakerState, event: _Outcome) -> bool:
     """Whether the outcome is of a call that this epoch did not let through, or has given up."""
     if event.epoch > state.epoch:
         raise FoldError(
-            f"{_place(event)}: its epoch {event.epoch} has not begun; it is {state.epoch}"
+            f"{place(event)}: its epoch {event.epoch} has not begun; it is {state.epoch}"
         )
     if state.mode == "disabled":
         return False
@@ -199,14 +199,14 @@ def _is_slow(state: BreakerState, took: int) -> bool:
 def _admit(state: BreakerState, event: ProbeAdmitted) -> None:
     if state.state is not HALF_OPEN or event.epoch != state.epoch:
         raise FoldError(
-            f"{_place(event)}: epoch {event.epoch} admits no probes; "
+            f"{place(event)}: epoch {event.epoch} admits no probes; "
             f"it is {state.epoch}, {state.state.value}"
         )
     if not may_probe(state):
-        raise FoldError(f"{_place(event)}: {len(state.probes)} probes are under way already")
+        raise FoldError(f"{place(event)}: {len(state.probes)} probes are under way already")
     if event.probe != state.probes_admitted + 1:
         raise FoldError(
-            f"{_place(event)}: probe {event.probe} follows probe {state.probes_admitted}"
+            f"{place(event)}: probe {event.probe} follows probe {state.probes_admitted}"
         )
     state.probes_admitted += 1
     state.probes[event.probe] = event.at
@@ -424,7 +424,3 @@ def _replace(state: BreakerState, other: BreakerState) -> None:
     for name in BreakerState.__slots__:
         if name != "__weakref__":
             setattr(state, name, getattr(other, name))
-
-
-def _place(event: FoldedEvent) -> str:
-    return f"event {event.seq} ({event.kind})"

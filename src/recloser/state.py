@@ -9,7 +9,7 @@ from attrs import Factory, define
 
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.errors import FoldError
-from recloser.events import Checkpoint, CircuitBreakerState, FiredRule, LogGap
+from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule, LogGap
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.windows import (
     CountedOutcomes,
@@ -106,14 +106,13 @@ def restore(event: Checkpoint | LogGap) -> BreakerState:
     Raises:
         FoldError: It is no complete and possible state; the message names the event.
     """
-    place = f"event {event.seq} ({event.kind})"
     try:
         state = _restored(dict(event.state))
     except (msgspec.ValidationError, ValueError) as error:
-        raise FoldError(f"{place}: its state can't be used: {error}") from error
+        raise FoldError(f"{place(event)}: its state can't be used: {error}") from error
     if state.breaker != event.breaker:
-        raise FoldError(f"{place}: its state is that of {state.breaker!r}")
-    check_times(state, place)
+        raise FoldError(f"{place(event)}: its state is that of {state.breaker!r}")
+    check_times(state, event)
     return state
 
 
@@ -130,16 +129,24 @@ def _restored(data: dict[str, object]) -> BreakerState:
     return state
 
 
-def check_times(state: BreakerState, place: str) -> None:
+def check_times(state: BreakerState, event: Event) -> None:
     """What leaves its state by time must know since when it is there, or it would never leave.
 
     Raises:
-        FoldError: It does not; the message begins with ``place``.
+        FoldError: It does not; the message names the event at which that is found.
     """
+    missing = None
     if state.state is OPEN:
         if state.opened_at is None:
-            raise FoldError(f"{place}: {state.breaker!r} is OPEN without an opening time")
-        if state.deadline is None and not state.forced:
-            raise FoldError(f"{place}: {state.breaker!r} is OPEN without the end of its cooldown")
+            missing = "OPEN without an opening time"
+        elif state.deadline is None and not state.forced:
+            missing = "OPEN without the end of its cooldown"
     elif state.state is HALF_OPEN and state.half_open_at is None:
-        raise FoldError(f"{place}: {state.breaker!r} is HALF_OPEN without the time it began")
+        missing = "HALF_OPEN without the time it began"
+    if missing:
+        raise FoldError(f"{place(event)}: {state.breaker!r} is {missing}")
+
+
+def place(event: Event) -> str:
+    """Where in its log an event stands, for an error about it."""
+    return f"event {event.seq} ({event.kind})"

@@ -2,7 +2,14 @@
 
 import pytest
 
-from recloser import CircuitBreaker, CircuitBreakerConfig, MemoryLog, RecloserError, Trigger
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CountWindow,
+    MemoryLog,
+    RecloserError,
+    Trigger,
+)
 from recloser.audit.why import why
 from recloser.replay.engine import replay
 from support import fail, succeed
@@ -76,6 +83,46 @@ def test_trips_are_counted_from_1_and_from_the_last(breaker, log):
     for trip in (0, 4, -4):
         with pytest.raises(RecloserError, match=f"has trips 1 to 3; there is no trip {trip}"):
             why(history, "payments", trip)
+
+
+def windowed(log, window, **settings):
+    config = CircuitBreakerConfig(failure_threshold=None, window=window, **settings)
+    return CircuitBreaker("payments", config, log=log)
+
+
+def test_the_evidence_for_a_failure_rate_is_the_failures_in_its_window(log):
+    breaker = windowed(log, CountWindow(4, 0.5))
+    fail(breaker)
+    succeed(breaker, 2)
+    fail(breaker)
+    cause = why(replay(log), "payments")
+    assert cause.figures == "2 of the last 4 calls failed, which reached the rate of 0.5"
+    assert [call.seq for call in cause.evidence] == [3, 6]
+    assert (cause.to_mapping()["calls"], cause.to_mapping()["span"]) == (4, [3, 6])
+
+
+def test_the_evidence_leaves_out_what_came_before_the_window_or_from_another_breaker(log):
+    breaker, other = windowed(log, CountWindow(3, failures=2)), CircuitBreaker("other", log=log)
+    fail(breaker)
+    succeed(breaker, 2)
+    fail(breaker)
+    fail(other)
+    fail(breaker)
+    cause = why(replay(log), "payments")
+    assert cause.figures == "2 failures among the last 3 calls reached the threshold of 2"
+    mine = [e.seq for e in log if e.kind == "call_failed" and e.breaker == "payments"]
+    assert [call.seq for call in cause.evidence] == mine[1:]
+
+
+def test_the_evidence_for_slow_calls_is_the_slow_ones_failed_or_not(log):
+    breaker = windowed(log, CountWindow(3, slow_call_rate=0.6), slow_call_seconds=0.1)
+    for took, report in ((0.2, "success"), (0.1, "failure"), (0.3, "failure")):
+        permit = breaker.before_call().permit
+        getattr(breaker, f"after_{report}")(permit, took_ns=round(took * 10**9))
+    cause = why(replay(log), "payments")
+    assert cause.figures == "2 of the last 3 calls were slow, which reached the rate of 0.6"
+    assert [call.took_ns for call in cause.evidence] == [200_000_000, 300_000_000]
+    assert [call.outcome for call in cause.evidence] == ["call_succeeded", "call_failed"]
 
 
 def test_an_operators_command_is_a_cause_of_its_own(breaker, log):

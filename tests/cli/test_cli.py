@@ -160,6 +160,20 @@ def test_imported_traffic_drives_breakers(capsys, traffic, tmp_path):
     )
 
 
+def test_a_window_is_set_as_in_toml(capsys, traffic, tmp_path):
+    import_csv(capsys, traffic, tmp_path / "log")
+    window = "window={size=10, failure_rate=0.5, minimum_calls=3}"
+    status, out, err = run(
+        capsys, "why", tmp_path / "log", "--set", window, "--set", "failure_threshold=none"
+    )
+    assert status == 0
+    assert "3 of the last 3 calls failed, which reached the rate of 0.5" in out
+    assert "failure_rate, 3 of 3 against 0.5" in out
+    status, out, err = run(capsys, "replay", tmp_path / "log", "--set", "window={size=0}")
+    assert (status, out) == (2, "")
+    assert err == "recloser: size must be a whole number from 1 up, not 0\n"
+
+
 def test_settings_may_come_from_a_file(capsys, traffic, tmp_path):
     import_csv(capsys, traffic, tmp_path / "log")
     config = tmp_path / "breaker.toml"
@@ -343,7 +357,12 @@ def test_ctrl_c_has_a_status_of_its_own(tmp_path):
     """A pipe that never ends is being read when the interrupt comes."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    with subprocess.Popen([RECLOSER, "replay", fifo], stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [RECLOSER, "replay", fifo],
+        stderr=subprocess.PIPE,
+        # Where the tests run in the background, a shell has turned the interrupt off for all.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         with fifo.open("wb"):
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 130

@@ -108,7 +108,7 @@ class Cause:
                 f"{rule.observed} failures among the last {rule.calls} calls reached the threshold "
                 f"of {rule.threshold}"
             )
-        what = "slow" if rule.rule is Rule.SLOW_CALL_RATE else "failed"
+        what = "were slow" if rule.rule is Rule.SLOW_CALL_RATE else "failed"
         return (
             f"{rule.observed} of the last {rule.calls} calls {what}, which reached the rate of "
             f"{rule.rate}"
