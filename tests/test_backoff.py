@@ -66,6 +66,19 @@ def test_jitter_is_even_and_depends_on_seed_name_and_opening():
     assert draws != cooldowns(Constant("full"), 2000, base=1000, breaker="c")
 
 
+def test_jitter_is_drawn_anew_for_each_opening_of_a_breakers_life(clock):
+    """Not for each in a row, or every outage would begin with the same wait."""
+    config = CircuitBreakerConfig(failure_threshold=1, backoff=Constant("full"))
+    breaker = CircuitBreaker("b", config, clock=clock)
+    waits = []
+    for _ in range(3):
+        breaker.after_failure(breaker.before_call().permit)
+        waits.append(breaker.snapshot().retry_after)
+        breaker.reset()
+    base = 30 * SECOND
+    assert [round(wait * 1e9) for wait in waits] == cooldowns(Constant("full"), 3, base)
+
+
 def test_each_opening_in_a_row_cools_longer_until_the_breaker_closes(clock):
     log = MemoryLog(clock=clock)
     config = CircuitBreakerConfig(

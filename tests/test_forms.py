@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import inspect
 import pickle
 
@@ -152,6 +153,34 @@ def test_a_generator_is_reported_when_it_ends(breaker, log):
     next(generator)
     generator.close()
     assert outcomes(log) == ["succeeded", "failed", "ignored"]
+
+
+def test_a_generator_that_garbage_collection_ends_in_mid_record_is_reported_after_it(clock):
+    """The collection strikes under the lock, which the report would wait for, for ever."""
+
+    class CollectingLog(MemoryLog):
+        def write(self, events):
+            super().write(events)
+            if events[0].kind == "call_succeeded":
+                gc.collect()
+
+    log = CollectingLog(clock=clock)
+    breaker = CircuitBreaker("b", log=log)
+
+    @breaker
+    def numbers():
+        yield 1
+
+    gc.disable()
+    try:
+        cycle = [numbers()]
+        next(cycle[0])
+        cycle.append(cycle)
+        del cycle
+        breaker.call(int)
+    finally:
+        gc.enable()
+    assert outcomes(log) == ["succeeded", "ignored"]
 
 
 def test_an_async_generator_is_reported_when_it_ends(breaker, log):

@@ -117,7 +117,9 @@ def test_a_window_over_probes_may_decide_on_slow_ones(half_open):
 
 def test_a_window_over_probes_goes_before_a_threshold_of_0(half_open):
     breaker, _ = half_open(half_open_window=CountWindow(1, 1.0), half_open_success_threshold=0)
-    breaker.after_success(probe(breaker))
+    permit = probe(breaker)
+    assert state(breaker) == "HALF_OPEN"
+    breaker.after_success(permit)
     assert state(breaker) == "CLOSED"
 
 
@@ -158,6 +160,18 @@ def test_in_a_window_each_lost_probe_counts_as_failed_and_its_late_report_not_at
     assert not breaker.before_call().allowed
     assert state(breaker) == "OPEN"
     assert edges(log)[-1].cause.observed == 2
+
+
+def test_a_lost_probe_is_slow_if_its_timeout_is(half_open, clock):
+    breaker, log = half_open(
+        half_open_window=CountWindow(1, slow_call_rate=1.0),
+        slow_call_seconds=1,
+        probe_timeout_seconds=5,
+    )
+    probe(breaker)
+    clock.advance(seconds=5)
+    breaker.before_call()
+    assert edges(log)[-1].cause.rule is Rule.SLOW_CALL_RATE
 
 
 def test_several_lost_probes_are_counted_in_one_step(half_open, clock):

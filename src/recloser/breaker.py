@@ -253,8 +253,8 @@ class CircuitBreaker:
 
     def snapshot(self) -> Snapshot:
         """All there is to see of the breaker; reading it changes nothing."""
-        with self._sequencer.lock:
-            return self._sequencer.fold.snapshot(self.name, self._sequencer.read_at())
+        with self._sequencer.reading() as at:
+            return self._sequencer.fold.snapshot(self.name, at)
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
@@ -349,6 +349,8 @@ class CircuitBreaker:
         error: BaseException | str | None = None,
     ) -> None:
         permit = self._own(permit)
+        if self._sequencer.defer_if_held(lambda: self._report(outcome, permit, took_ns, error)):
+            return
         name = type_name(type(error)) if isinstance(error, BaseException) else error
         sequencer = self._sequencer
         with sequencer as at:

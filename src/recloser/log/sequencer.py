@@ -9,7 +9,8 @@ import platform
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self, get_args
 
@@ -103,15 +104,16 @@ class Sequencer:
     """Orders, folds and records the events of one session.
 
     As a context it holds the lock, has a tick recorded if one is due, and gives the time; when it
-    is left, listeners are told of what was recorded. No code of a user runs under the lock.
+    is left, listeners are told of what was recorded. No code of a user is called under the lock.
 
     Attributes:
-        lock: Held by whoever calls any method.
-        fold: The state of every breaker in the log.
+        fold: The state of every breaker in the log; to be read under the lock.
     """
 
     def __init__(self, log: Log, clock: Clock, tick_ns: int | None, host: str) -> None:
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+        self._deferred: deque[Callable[[], None]] = deque()
         self._listeners: dict[str, tuple[Listener, ...]] = {}
         self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
         self._telling = threading.Lock()
@@ -143,11 +145,12 @@ class Sequencer:
         )
 
     def __enter__(self) -> int:
-        self.lock.acquire()
+        self._lock.acquire()
+        self._holder = threading.get_ident()
         try:
             return self.advance()
         except BaseException:
-            self.lock.release()
+            self._release()
             raise
 
     def __exit__(
@@ -156,9 +159,32 @@ class Sequencer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.lock.release()
+        self._release()
         if self._untold:
             self._tell()
+        while self._deferred:
+            self._deferred.popleft()()
+
+    def _release(self) -> None:
+        self._holder = None
+        self._lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[int]:
+        """The lock and the time, with nothing recorded."""
+        with self._lock:
+            yield max(self.fold.at, self._clock.monotonic_ns() - self._origin)
+
+    def defer_if_held(self, report: Callable[[], None]) -> bool:
+        """Put off a report that comes while this very thread holds the lock.
+
+        That happens when the collection of garbage, which can strike anywhere, ends a protected
+        generator. True if the report was taken, to be made as soon as the lock is free.
+        """
+        if self._holder != threading.get_ident():
+            return False
+        self._deferred.append(report)
+        return True
 
     def listen(self, breaker: str, listener: Listener) -> None:
         """Have the listener told of all events about a breaker from now on."""
@@ -169,13 +195,9 @@ class Sequencer:
         """The ``seq`` of the next event."""
         return self.fold.seq + 1
 
-    def read_at(self) -> int:
-        """The time, in nanoseconds of the log; nothing is recorded."""
-        return max(self.fold.at, self._clock.monotonic_ns() - self._origin)
-
     def advance(self) -> int:
         """The time, after a tick has been recorded where one is due."""
-        at = self.read_at()
+        at = max(self.fold.at, self._clock.monotonic_ns() - self._origin)
         fold = self.fold
         deadline = fold.next_deadline
         if (deadline is not None and at >= deadline) or (

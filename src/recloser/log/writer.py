@@ -97,7 +97,7 @@ class EventLog(Log):
         if self._sequencer is None:
             self._closed = True
             return
-        with self._sequencer.lock:
+        with self._sequencer.reading():
             if self._closed or self._segment is None:
                 return
             self._closed = True
