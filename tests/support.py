@@ -24,6 +24,7 @@ def crash(log: EventLog) -> None:
     """End a log's process as SIGKILL would: what was written stays, and nothing more comes."""
     if log._segment is not None:
         log._segment.close()
+    log._lock.release()
     log._closed = True
 
 

@@ -195,6 +195,14 @@ def test_a_half_open_that_takes_too_long_opens_again(half_open, clock, ns, expec
         assert edges(log)[-1].cause.rule is Rule.HALF_OPEN_TIMEOUT
 
 
+def test_a_half_open_breaker_tells_no_time_to_retry_at(half_open):
+    """Its deadline is when it gives a probe up, which is nothing to wait for."""
+    breaker, _ = half_open()
+    probe(breaker)
+    assert breaker._state.deadline is not None
+    assert (breaker.snapshot().retry_at, breaker.snapshot().retry_after) == (None, None)
+
+
 def test_a_timeout_that_comes_during_a_report_comes_first(half_open, clock):
     """The report is of a half-open state that had ended."""
     breaker, _ = half_open(half_open_timeout_seconds=7)

@@ -124,7 +124,7 @@ def main(*, names: tuple[str, ...], again: bool) -> None:
             if history.differences or not history.trips():
                 raise click.ClickException(f"{name}: the recording is not what it should be")
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(recorded, target)
+            shutil.copytree(recorded, target, ignore=shutil.ignore_patterns("lock"))
         click.echo(f"{name}: {history.count} events, {len(history.edges)} edges")
     lines = [f"- `{name}`: {_told(scenario)}" for name, scenario in SCENARIOS.items()]
     (FIXTURES / "README.md").write_text(

@@ -72,7 +72,7 @@ def test_a_trace_without_calls_is_not_written(tmp_path, observed, message):
 
 def test_a_trace_is_sealed_like_any_log(tmp_path):
     write_trace(tmp_path / "log", [ObservedCall("a", ORIGIN, n, OK) for n in range(5000)])
-    (segment,) = (tmp_path / "log").iterdir()
+    (segment,) = (tmp_path / "log").glob("*.jsonl")
     data = segment.read_bytes()
     assert data.count(b"log_sealed") == 2
     segment.write_bytes(data.replace(b'"took":4999', b'"took":4998'))

@@ -9,6 +9,7 @@ from recloser.clock import Clock
 from recloser.errors import ConfigError, LogError
 from recloser.events import Event, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, encode
+from recloser.log.lock import FolderLock
 from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail
 from recloser.log.seals import SEAL_EVERY, SealChain
 from recloser.log.sequencer import Log
@@ -40,7 +41,7 @@ class EventLog(Log):
         tail: How the log ended when it was opened: what was kept unsealed, and what was dropped.
 
     Raises:
-        LogError: What is in the folder can't be read, or is not whole.
+        LogError: Another writer has the folder, or what is in it can't be read or is not whole.
     """
 
     def __init__(
@@ -63,7 +64,12 @@ class EventLog(Log):
         self._segment: IO[bytes] | None = None
         self._closed = False
         self.path.mkdir(parents=True, exist_ok=True)
-        self._fold, self.tail = _recover(self.path)
+        self._lock = FolderLock(self.path)
+        try:
+            self._fold, self.tail = _recover(self.path)
+        except BaseException:
+            self._lock.release()
+            raise
         self._chain = SealChain(self.tail.chain)
 
     def recovered(self) -> tuple[LogFold, Tail]:
@@ -96,6 +102,7 @@ class EventLog(Log):
         """Seal what is not yet sealed and end the session; closing twice does nothing."""
         if self._sequencer is None:
             self._closed = True
+            self._lock.release()
             return
         with self._sequencer.reading():
             if self._closed or self._segment is None:
@@ -107,6 +114,7 @@ class EventLog(Log):
             if self._durability != "memory":
                 _force_to_disk(self._segment)
             self._segment.close()
+            self._lock.release()
 
     def _is_seal_due(self, events: Sequence[Event]) -> bool:
         at = events[-1].at

@@ -1,0 +1,55 @@
+"""One writer a folder: a lock that dies with its process."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import IO, Final
+
+from recloser.errors import LogError
+
+LOCK_NAME: Final = "lock"
+
+
+class FolderLock:
+    """The lock of a log's folder, held until it is released or the process ends.
+
+    The operating system holds it, so that of a dead process is free again; the file tells who has
+    it, and stays.
+
+    Raises:
+        LogError: Another writer holds it; the message names its process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._stream: IO[str] = (folder / LOCK_NAME).open("a+", encoding="ascii")
+        try:
+            _lock(self._stream)
+        except OSError as error:
+            self._stream.seek(0)
+            holder = self._stream.read(32).strip() or "unknown"
+            self._stream.close()
+            raise LogError(
+                f"{folder}: the log is being written by process {holder}; one log has one writer"
+            ) from error
+        self._stream.truncate(0)
+        self._stream.write(f"{os.getpid()}\n")
+        self._stream.flush()
+
+    def release(self) -> None:
+        """Let another writer in; releasing twice does nothing."""
+        with contextlib.suppress(ValueError):
+            self._stream.close()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(stream: IO[str]) -> None:
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(stream: IO[str]) -> None:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
