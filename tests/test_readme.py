@@ -57,7 +57,16 @@ def test_every_command_runs_in_its_order(folder):
 
 
 def test_every_command_of_the_program_is_mentioned():
-    for name in ("demo", "import csv", "import access-log", "machine", "replay", "why"):
+    for name in (
+        "demo",
+        "import csv",
+        "import access-log",
+        "machine",
+        "repair",
+        "replay",
+        "verify",
+        "why",
+    ):
         assert f"recloser {name}" in README
 
 

@@ -26,7 +26,9 @@ _COMMANDS: Final = {
     "demo": "recloser.cli.demo",
     "import": "recloser.cli.importing",
     "machine": "recloser.cli.machine",
+    "repair": "recloser.cli.repairing",
     "replay": "recloser.cli.replaying",
+    "verify": "recloser.cli.verifying",
     "why": "recloser.cli.why",
 }
 

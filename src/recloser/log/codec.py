@@ -123,7 +123,7 @@ def check_header(line: bytes, where: str) -> None:
     """
     try:
         header = _decode_header(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         header = None
     if header is None or header.event != "log_opened":
         raise NotALogError(

@@ -1,6 +1,6 @@
 """The strict reader: hands out no event whose seal does not match."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -69,96 +69,136 @@ class LogReader:
     def __iter__(self) -> Iterator[Event]:
         before: Tail | None = None
         for segment in segments_of(self.path):
-            reader = _SegmentReader(segment, before)
-            try:
-                with segment.open("rb") as stream:
-                    yield from reader.read(stream)
-            except OSError as error:
-                raise NotALogError(f"{segment}: {error.strerror}") from error
+            reader = SegmentReader(segment, before)
+            yield from reader
             before = self.tail = reader.tail
 
 
-class _SegmentReader:
-    def __init__(self, path: Path, before: Tail | None) -> None:
+def _refuse(error: DamagedLogError) -> None:
+    raise error
+
+
+class SegmentReader:
+    """The events of one segment.
+
+    Args:
+        path: The segment.
+        before: How the segment before it ended; None where that is not known.
+        on_damage: Told of each damage found. If it returns, the events that the damage touches are
+            left out and reading goes on behind them; by default it raises.
+
+    Attributes:
+        tail: How the segment ended, once it has been read to its end.
+        whole_until: The byte up to which all that has been read is whole.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        before: Tail | None,
+        on_damage: Callable[[DamagedLogError], None] = _refuse,
+    ) -> None:
         self.tail = Tail()
+        self.whole_until = 0
         self._path = path
         self._before = before
+        self._on_damage = on_damage
+        self._is_whole = True
         self._chain = SealChain()
         self._offset = 0
         self._seals = 0
         self._block: list[tuple[int, bytes]] = []
 
-    def read(self, stream: IO[bytes]) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            with self._path.open("rb") as stream:
+                yield from self._read(stream)
+        except OSError as error:
+            raise NotALogError(f"{self._path}: {error.strerror}") from error
+
+    def _read(self, stream: IO[bytes]) -> Iterator[Event]:
         torn = 0
         for line in iter(lambda: stream.readline(MAX_LINE_BYTES), b""):
             if not line.endswith(b"\n"):
                 torn = len(line)
-                self._check_torn(torn)
                 break
             if self._offset == 0:
                 self._open(line)
             if is_seal(line):
-                sealed = self._check_seal(line)
-                yield from self._decoded()
-                yield sealed
+                yield from self._close_block(line)
             else:
                 self._add(line)
             self._offset += len(line)
+            if not self._block and self._is_whole:
+                self.whole_until = self._offset
+        if torn >= MAX_LINE_BYTES:
+            self._damaged(self._offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
         if self._offset == 0:
             self.tail = self._headless()
             return
         self.tail = Tail(self._chain.carried(), len(self._block), torn)
-        yield from self._decoded()
+        yield from self._unsealed()
 
     def _open(self, line: bytes) -> None:
         check_header(line, str(self._path))
-        header = self._decode(line, 0)
+        try:
+            header = decode(line)
+        except DamagedLogError as error:
+            self._damaged(0, str(error))
+            return
         if not isinstance(header, LogOpened):
-            raise self._damaged(0, "the segment does not begin with log_opened")
-        if self._before is not None:
-            told = Tail(header.chain, header.unsealed, header.torn)
-            if told != self._before:
-                raise self._damaged(
-                    0,
-                    "the segment is not the one written after the segment before it: "
-                    f"it continues {_told(told)}, and there stands {_told(self._before)}",
-                )
+            self._damaged(0, "the segment does not begin with log_opened")
+            return
+        told = Tail(header.chain, header.unsealed, header.torn)
+        if self._before is not None and told != self._before:
+            self._damaged(
+                0,
+                "the segment is not the one written after the segment before it: "
+                f"it continues {_told(told)}, and there stands {_told(self._before)}",
+            )
         self._chain = SealChain(header.chain)
 
     def _add(self, line: bytes) -> None:
         if len(self._block) >= SEAL_EVERY and not line.startswith(_WITNESS_START):
-            raise self._damaged(self._offset, f"{SEAL_EVERY} events stand here without a seal")
+            self._damaged(self._offset, f"{SEAL_EVERY} events stand here without a seal")
+            self._block.clear()
         self._chain.add(line)
         self._block.append((self._offset, line))
 
-    def _check_seal(self, line: bytes) -> LogSealed:
+    def _close_block(self, line: bytes) -> Iterator[Event]:
+        """The events that a seal closes, and the seal, if it is theirs."""
         self._seals += 1
-        sealed = self._decode(line, self._offset)
-        assert isinstance(sealed, LogSealed)
+        block, self._block = self._block, []
         count = self._chain.count
+        try:
+            sealed = decode(line)
+        except DamagedLogError as error:
+            self._damaged(self._offset, f"seal {self._seals} is broken: {error}")
+            return
+        assert isinstance(sealed, LogSealed)
         if self._chain.seal(sealed.seq, sealed.at)[1] == line:
-            return sealed
-        start = self._block[0][0] if self._block else self._offset
-        raise self._damaged(
+            for offset, sealed_line in block:
+                yield from self._decoded(offset, sealed_line)
+            yield sealed
+            return
+        self._damaged(
             self._offset,
             f"seal {self._seals} (seq {sealed.seq}) is broken: the {count} events before it, from "
-            f"byte {start} on, are not those that were sealed",
+            f"byte {block[0][0] if block else self._offset} on, are not those that were sealed",
         )
+        self._chain = SealChain(sealed.digest)
 
-    def _decoded(self) -> Iterator[Event]:
-        block, self._block = self._block, []
-        for offset, line in block:
-            yield self._decode(line, offset)
+    def _unsealed(self) -> Iterator[Event]:
+        for offset, line in self._block:
+            yield from self._decoded(offset, line)
+            if self._is_whole:
+                self.whole_until = offset + len(line)
 
-    def _decode(self, line: bytes, offset: int) -> Event:
+    def _decoded(self, offset: int, line: bytes) -> Iterator[Event]:
         try:
-            return decode(line)
+            yield decode(line)
         except DamagedLogError as error:
-            raise self._damaged(offset, str(error)) from error
-
-    def _check_torn(self, torn: int) -> None:
-        if torn >= MAX_LINE_BYTES:
-            raise self._damaged(self._offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
+            self._damaged(offset, str(error))
 
     def _headless(self) -> Tail:
         """A process that died before its first line was whole left no event, and so no trace."""
@@ -166,8 +206,9 @@ class _SegmentReader:
             raise NotALogError(f"{self._path}: this is no recloser log: it holds no whole line")
         return self._before
 
-    def _damaged(self, offset: int, what: str) -> DamagedLogError:
-        return DamagedLogError(f"{self._path}, byte {offset}: {what}")
+    def _damaged(self, offset: int, what: str) -> None:
+        self._is_whole = False
+        self._on_damage(DamagedLogError(f"{self._path}, byte {offset}: {what}"))
 
 
 def _told(tail: Tail) -> str:

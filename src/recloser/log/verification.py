@@ -1,0 +1,151 @@
+"""Verifying a log, and keeping what is whole of a damaged one.
+
+A log that is cut exactly behind a seal is a valid shorter log: only its head, kept elsewhere, can
+tell. So verifying prints the head, and can be given one to look for.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from recloser.errors import DamagedLogError, LogError
+from recloser.events import Event, LogSealed
+from recloser.log.reader import SegmentReader, Tail, segments_of
+
+
+@frozen
+class Head:
+    """A seal that a log must have: its ``seq`` and its digest."""
+
+    seq: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.digest}"
+
+
+@define
+class Verification:
+    """What was found in a log.
+
+    Attributes:
+        segments: How many segments it has.
+        events: How many whole events.
+        seals: How many seals that match.
+        head: The last of them; None if there is none.
+        tail: How it ends.
+        damages: What is not as it was written, each with its place.
+        found: Whether the head that was looked for is there; None if none was.
+    """
+
+    segments: int = 0
+    events: int = 0
+    seals: int = 0
+    head: Head | None = None
+    tail: Tail = field(factory=Tail)
+    damages: list[str] = field(factory=list)
+    found: bool | None = None
+
+
+@frozen
+class KeptSegment:
+    """As much of a segment as is whole.
+
+    Attributes:
+        path: The segment.
+        kept: How many of its first bytes are kept.
+        dropped: How many bytes behind them are not.
+    """
+
+    path: Path
+    kept: int
+    dropped: int
+
+
+def verify(path: Path, expected: Head | None = None) -> Verification:
+    """Check every seal, every line and the order of a log.
+
+    Raises:
+        LogError: There is no log there, or one from the future.
+    """
+    result = Verification(found=None if expected is None else False)
+    order = _Order(result.damages)
+    before: Tail | None = None
+    for segment in segments_of(path):
+        reader = SegmentReader(segment, before, lambda error: order.note(str(error)))
+        result.segments += 1
+        for event in reader:
+            result.events += 1
+            order.check(segment, event)
+            if isinstance(event, LogSealed):
+                result.seals += 1
+                result.head = Head(event.seq, event.digest)
+                if result.head == expected:
+                    result.found = True
+        before = result.tail = reader.tail
+    return result
+
+
+class _Order:
+    """Checks that ``seq`` has no hole and ``at`` never falls, but where damage has made a gap."""
+
+    def __init__(self, damages: list[str]) -> None:
+        self._damages = damages
+        self._seq: int | None = None
+        self._at = 0
+
+    def note(self, damage: str) -> None:
+        self._damages.append(damage)
+        self._seq = None
+
+    def check(self, segment: Path, event: Event) -> None:
+        if self._seq is not None and event.seq != self._seq + 1:
+            self._damages.append(
+                f"{segment}, seq {event.seq}: it follows seq {self._seq}, which is no neighbour"
+            )
+        if event.at < self._at:
+            self._damages.append(f"{segment}, seq {event.seq}: its time is before that of the last")
+        self._seq, self._at = event.seq, event.at
+
+
+def whole_part(path: Path) -> Sequence[KeptSegment]:
+    """How much of each segment comes before the first damage of a log.
+
+    Raises:
+        LogError: There is no log there, or none of it is whole.
+    """
+    kept: list[KeptSegment] = []
+    before: Tail | None = None
+    damaged = False
+    for segment in segments_of(path):
+        size = segment.stat().st_size
+        whole = 0
+        if not damaged:
+            errors: list[DamagedLogError] = []
+            reader = SegmentReader(segment, before, errors.append)
+            for _ in reader:
+                pass
+            before, whole, damaged = reader.tail, reader.whole_until, bool(errors)
+        kept.append(KeptSegment(segment, whole, size - whole))
+    if not any(segment.kept for segment in kept):
+        raise LogError(f"{path}: nothing at its beginning is whole, so nothing can be kept")
+    return kept
+
+
+def write_whole_part(kept: Sequence[KeptSegment], out: Path) -> None:
+    """Write the whole part of a log to a new folder.
+
+    Raises:
+        LogError: ``out`` exists already.
+    """
+    if out.exists():
+        raise LogError(f"{out} exists already and is left as it is; choose another path")
+    out.mkdir(parents=True)
+    for segment in kept:
+        if segment.kept:
+            target = out / segment.path.name
+            shutil.copyfile(segment.path, target)
+            os.truncate(target, segment.kept)

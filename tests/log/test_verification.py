@@ -1,0 +1,263 @@
+"""Damage is found and located, wherever it is, and told from a torn tail; what is whole is kept."""
+
+import json
+import shutil
+
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
+from recloser.cli import status_of
+from recloser.events import LogSealed
+from recloser.log.reader import LogReader
+from recloser.log.seals import is_seal
+from recloser.log.verification import Head, verify, whole_part, write_whole_part
+from recloser.replay.engine import replay
+from support import crash, fail, read_lines, succeed
+
+SEGMENTS = [f"{n:012d}.jsonl" for n in (1, 2, 3)]
+
+
+@pytest.fixture
+def path(tmp_path, clock):
+    """Three sessions, the second ended by a crash, with several seals in each."""
+    path = tmp_path / "log"
+    for session in range(3):
+        log = EventLog(path, clock=clock, durability="memory")
+        breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
+        for _ in range(2):
+            fail(breaker, 3)
+            clock.advance(seconds=30)
+            succeed(breaker, 2)
+        breaker.before_call()
+        if session == 1:
+            crash(log)
+        else:
+            log.close()
+    return path
+
+
+def edit(path, name, old, new, count=1):
+    data = (path / name).read_bytes()
+    assert old in data
+    (path / name).write_bytes(data.replace(old, new, count))
+
+
+def run(capsys, *arguments):
+    status = status_of([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_a_whole_log_is_told_to_be_whole_with_its_head(path):
+    result = verify(path)
+    events = list(LogReader(path))
+    assert result.damages == []
+    assert (result.segments, result.events) == (3, len(events))
+    assert result.seals == sum(isinstance(event, LogSealed) for event in events)
+    assert result.head == Head(events[-1].seq, events[-1].digest)
+
+
+def test_every_damage_is_located_by_segment_byte_and_seal(path):
+    """What comes behind a damage is checked all the same, and so are the later segments."""
+    edit(path, SEGMENTS[0], b'"error":"TimeoutError"', b'"error":"TimeoutErrer"')
+    edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
+    result = verify(path)
+    first, second = result.damages
+    lines = read_lines(path / SEGMENTS[0])
+    nth = next(i for i, line in enumerate(lines) if is_seal(line))
+    assert first.startswith(
+        f"{path / SEGMENTS[0]}, byte {sum(map(len, lines[:nth]))}: seal 1 (seq "
+    )
+    assert f"{SEGMENTS[2]}, byte " in second
+    assert "seal 3 (seq " in second
+
+
+def test_a_removed_segment_and_a_swapped_one_are_found(path):
+    (path / SEGMENTS[1]).unlink()
+    damages = verify(path).damages
+    assert any(
+        f"{SEGMENTS[2]}, byte 0: the segment is not the one written after" in d for d in damages
+    )
+
+
+def test_a_log_cut_behind_a_seal_is_found_against_a_head_that_was_kept(path):
+    """Without one it is a valid shorter log, which nothing in it can tell."""
+    head = verify(path).head
+    lines = read_lines(path / SEGMENTS[2])
+    cut = max(i for i, line in enumerate(lines[:-1]) if is_seal(line))
+    (path / SEGMENTS[2]).write_bytes(b"".join(lines[: cut + 1]))
+    assert verify(path).damages == []
+    assert verify(path, head).found is False
+
+
+def test_a_log_that_has_grown_since_still_has_its_head(path, clock):
+    head = verify(path).head
+    with EventLog(path, clock=clock) as log:
+        succeed(CircuitBreaker("b", log=log))
+    assert verify(path, head).found is True
+
+
+def test_a_hole_in_the_seq_and_time_that_falls_are_found_though_the_seals_match(path, tmp_path):
+    from support import write_segment
+
+    _, configured, *_ = events = list(LogReader(path))
+    hole = write_segment(tmp_path / "hole", [events[0], configured, events[4]])
+    (damage,) = verify(hole).damages
+    assert f"seq {events[4].seq}: it follows seq 2, which is no neighbour" in damage
+
+
+def test_the_command_tells_damage_a_torn_tail_and_a_missing_head_by_its_status(capsys, path):
+    status, out, err = run(capsys, "verify", path)
+    assert (status, err) == (0, "")
+    assert out.startswith("whole: ")
+    head = out.rpartition("head: ")[2].strip()
+    assert run(capsys, "verify", path, "--expect-head", head)[0] == 0
+    seq, digest = head.split(":")
+    status, _, err = run(capsys, "verify", path, "--expect-head", f"{int(seq) + 1}:{digest}")
+    assert status == 1
+    assert "is not in this log" in err
+    with (path / SEGMENTS[2]).open("ab") as stream:
+        stream.write(b'{"event"')
+    status, out, _ = run(capsys, "verify", path)
+    assert status == 4
+    assert "torn: 8 bytes" in out
+    edit(path, SEGMENTS[0], b"TimeoutError", b"TimeoutErrer")
+    status, out, err = run(capsys, "verify", path, "--json")
+    assert status == 3
+    assert err.count("is broken") == 1
+    assert json.loads(out)["schema"] == "recloser.verify/1"
+    assert run(capsys, "verify", path, "--expect-head", "7")[0] == 2
+
+
+def test_torn_at_every_byte(path, clock, capsys):
+    """Cut anywhere in its last two seals' blocks, a log opens, keeps what is whole, invents none."""
+    whole = list(LogReader(path))
+    data = (path / SEGMENTS[2]).read_bytes()
+    lines = read_lines(path / SEGMENTS[2])
+    seals = [i for i, line in enumerate(lines) if is_seal(line)]
+    start = sum(map(len, lines[: seals[-3] + 1]))
+    before = [event for event in whole if event.seq < first_seq(path / SEGMENTS[2])]
+    opened = 0
+    for cut in range(start, len(data) + 1):
+        shutil.rmtree(path.with_name("cut"), ignore_errors=True)
+        copy = shutil.copytree(path, path.with_name("cut"))
+        (copy / SEGMENTS[2]).write_bytes(data[:cut])
+        complete = data[:cut].count(b"\n")
+        expected = before + whole[len(before) : len(before) + complete]
+        with EventLog(copy, clock=clock, durability="memory") as log:
+            assert log.tail.torn == len(data[:cut]) - data[:cut].rfind(b"\n") - 1
+            CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
+        kept = list(LogReader(copy))
+        assert kept[: len(expected)] == expected
+        assert kept[len(expected)].kind == "log_opened"
+        assert replay(copy).differences == []
+        opened += 1
+    assert opened == len(data) + 1 - start
+    with capsys.disabled():
+        print(f"\ntorn at every byte: {opened:,} cuts, all opened, no event lost or invented")
+
+
+def first_seq(segment):
+    return next(iter(LogReader(segment))).seq
+
+
+def test_every_bit(tmp_path, clock, capsys):
+    """Each bit of a small log flipped: found and located, or provably the same events."""
+    with EventLog(tmp_path / "log", clock=clock, durability="memory", host="h") as log:
+        breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=2), log=log)
+        fail(breaker, 2)
+        clock.advance(seconds=30)
+        succeed(breaker, 2)
+    segment = tmp_path / "log" / SEGMENTS[0]
+    data = segment.read_bytes()
+    original = list(LogReader(segment))
+    last_line = len(data) - data[:-1].rfind(b"\n") - 1
+    found = torn = 0
+    for bit in range(len(data) * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        segment.write_bytes(flipped)
+        try:
+            result = verify(segment)
+        except LogError as error:
+            refused = str(error)
+        else:
+            refused = None
+        if refused:
+            # The first line is no header any more, or one from the future.
+            assert bit // 8 < data.index(b"\n") + 1
+            assert segment.name in refused
+            found += 1
+            continue
+        if result.damages:
+            assert f"{segment.name}, byte " in result.damages[0]
+            found += 1
+            continue
+        # Only the end of the last seal's own line may look as if it had not been written whole.
+        assert bit // 8 >= len(data) - last_line
+        assert result.tail.torn > 0
+        assert list(LogReader(segment)) == original[:-1]
+        torn += 1
+    assert found + torn == len(data) * 8
+    assert torn <= 8
+    with capsys.disabled():
+        print(f"\nevery bit: {found + torn:,} flipped, {found:,} located as damage, {torn} as torn")
+
+
+def test_what_comes_before_the_first_damage_is_kept_in_a_copy(capsys, path):
+    edit(path, SEGMENTS[1], b'"trigger":"recover"', b'"trigger":"relapse"')
+    before = {file.name: file.read_bytes() for file in path.glob("*.jsonl")}
+    status, out, _ = run(capsys, "repair", path)
+    repaired = path.with_name("log-repaired")
+    assert status == 0
+    assert {file.name: file.read_bytes() for file in path.glob("*.jsonl")} == before
+    assert sorted(file.name for file in repaired.iterdir()) == SEGMENTS[:2]
+    assert f"{SEGMENTS[2]}: {len(before[SEGMENTS[2]]):,} bytes dropped" in out
+    assert (repaired / SEGMENTS[0]).read_bytes() == before[SEGMENTS[0]]
+    assert before[SEGMENTS[1]].startswith((repaired / SEGMENTS[1]).read_bytes())
+    assert verify(repaired).damages == []
+    assert replay(repaired).differences == []
+    assert run(capsys, "repair", path)[0] == 2
+
+
+def test_a_repaired_log_can_be_gone_on_with(path, clock):
+    edit(path, SEGMENTS[1], b'"trigger":"recover"', b'"trigger":"relapse"')
+    write_whole_part(whole_part(path), path.with_name("repaired"))
+    with EventLog(path.with_name("repaired"), clock=clock) as log:
+        succeed(CircuitBreaker("other", log=log))
+    assert replay(path.with_name("repaired")).differences == []
+
+
+def test_a_whole_log_is_kept_whole(path):
+    kept = whole_part(path)
+    assert [segment.dropped for segment in kept] == [0, 0, 0]
+
+
+def test_nothing_is_written_on_a_dry_run(capsys, path):
+    edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
+    status, out, _ = run(capsys, "repair", path, "--dry-run", "--json")
+    assert status == 0
+    assert json.loads(out)["written"] is None
+    assert [entry.name for entry in path.parent.iterdir()] == ["log"]
+
+
+def test_in_place_what_it_was_is_set_aside(capsys, path):
+    edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
+    damaged = (path / SEGMENTS[2]).read_bytes()
+    assert run(capsys, "repair", path, "--in-place", "--yes")[0] == 0
+    assert verify(path).damages == []
+    assert (path.with_name("log.broken") / SEGMENTS[2]).read_bytes() == damaged
+    assert run(capsys, "repair", path, "--in-place", "--yes")[0] == 2
+
+
+def test_in_place_it_asks_first(capsys, path, monkeypatch):
+    edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
+    assert run(capsys, "repair", path, "--in-place")[0] == 130
+    assert [entry.name for entry in path.parent.iterdir()] == ["log"]
+
+
+def test_where_nothing_is_whole_nothing_is_kept(path):
+    edit(path, SEGMENTS[0], b"TimeoutError", b"TimeoutErrer")
+    with pytest.raises(LogError, match="nothing at its beginning is whole"):
+        whole_part(path)
