@@ -127,7 +127,9 @@ class LogOpened:
         library: Version of recloser.
         chain: Digest of all that stands before this segment.
         unsealed: How many events after the last seal of the segment before were kept.
-        torn: How many bytes of a half-written last line of the segment before were dropped.
+        torn: How many bytes at the end of the segment before are not part of the log: a line that
+            was not written whole, or what could not be made sure of.
+        checkpoints: How many checkpoints follow, with which a fold can start here.
     """
 
     kind: ClassVar[Literal["log_opened"]] = "log_opened"
@@ -145,6 +147,7 @@ class LogOpened:
     chain: str = GENESIS
     unsealed: int = 0
     torn: int = 0
+    checkpoints: int = 0
 
 
 @frozen
@@ -324,14 +327,16 @@ class Checkpoint:
 
 @frozen
 class LogGap:
-    """``lost`` events about the breaker could not be written; ``state`` is what they led to."""
+    """``lost`` events could not be written; checkpoints of every breaker follow.
+
+    It is the one event whose ``seq`` may leave a hole behind the one before it.
+    """
 
     kind: ClassVar[Literal["log_gap"]] = "log_gap"
     seq: int
     at: int
-    breaker: str
     lost: int
-    state: Mapping[str, object]
+    error: str | None = None
 
 
 @frozen
@@ -371,7 +376,7 @@ class LogSealed:
 
 Command: TypeAlias = ForcedOpen | ForcedClosed | Reset
 
-LogEvent: TypeAlias = LogOpened | ClockTicked | LogSealed
+LogEvent: TypeAlias = LogOpened | ClockTicked | LogSealed | LogGap
 """Events about the whole log."""
 
 BreakerEvent: TypeAlias = (
@@ -385,7 +390,6 @@ BreakerEvent: TypeAlias = (
     | StateChanged
     | BreakerConfigured
     | Checkpoint
-    | LogGap
 )
 """Events about one breaker."""
 

@@ -52,6 +52,10 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     Raises:
         FoldError: The event can't have happened in this state; the message names its ``seq``.
     """
+    if event.kind == "checkpoint":
+        # Time has no say in what is replaced: behind a gap it is not what it was.
+        _replace(state, restore(event))
+        return NO_EDGES
     edges: list[Edge] = []
     if state.state is not CLOSED:
         check_times(state, event)
@@ -99,8 +103,6 @@ def _apply_rare(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> N
         _change_mode(state, event)
     elif event.kind == "breaker_configured":
         _configure(state, event)
-    elif event.kind in ("checkpoint", "log_gap"):
-        _replace(state, restore(event))
     elif event.kind == "log_opened":
         # The permits of the session before died with its process.
         _forget_probes(state)

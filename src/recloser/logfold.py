@@ -10,11 +10,15 @@ from recloser.clock import after
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import (
     BreakerConfigured,
+    CallObserved,
     Checkpoint,
     ClockTicked,
     Edge,
     Event,
+    LogGap,
     LogOpened,
+    LogSealed,
+    StateChanged,
 )
 from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
 from recloser.snapshot import Snapshot, take_snapshot
@@ -71,18 +75,18 @@ class LogFold:
         self._check_order(event)
         self.seq = event.seq
         self.at = event.at
-        if event.kind == "state_changed":
+        if isinstance(event, StateChanged | LogSealed | LogGap | CallObserved):
             return NO_EDGES
         if event.kind == "clock_ticked":
             self._anchor = event
             return self._fire_deadlines(event)
         if event.kind == "log_opened":
             return self._open(event)
-        if event.kind == "log_sealed":
-            return NO_EDGES
-        if event.kind == "call_observed":
-            return NO_EDGES
         return self._apply_to(self._state_of(event), event)
+
+    def reanchor(self, header: LogOpened) -> None:
+        """Take the reading of both hands that a further segment of the session begins with."""
+        self.opened = self._anchor = header
 
     def utc(self, at: int) -> datetime:
         """The wall time at ``at`` nanoseconds, by the last reading of both hands."""
@@ -99,7 +103,7 @@ class LogFold:
                 raise DamagedLogError(
                     f"event {event.seq} ({event.kind}): a log begins with log_opened, not with this"
                 )
-        elif event.seq != self.seq + 1:
+        elif event.seq != self.seq + 1 and not (event.kind == "log_gap" and event.seq > self.seq):
             raise DamagedLogError(
                 f"event {event.seq} ({event.kind}): seq {self.seq + 1} must follow seq {self.seq}"
             )
@@ -143,6 +147,8 @@ class LogFold:
         state = self.breakers.get(event.breaker)
         if state is None:
             state = self.breakers[event.breaker] = _first_state(event)
+            if state.deadline is not None:
+                heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return state
 
 

@@ -9,7 +9,7 @@ from attrs import Factory, define
 
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.errors import FoldError
-from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule, LogGap
+from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.windows import (
     CountedOutcomes,
@@ -100,8 +100,8 @@ def dump(state: BreakerState) -> Mapping[str, object]:
     return data
 
 
-def restore(event: Checkpoint | LogGap) -> BreakerState:
-    """The state that a checkpoint or a gap carries.
+def restore(event: Checkpoint) -> BreakerState:
+    """The state that a checkpoint carries.
 
     Raises:
         FoldError: It is no complete and possible state; the message names the event.

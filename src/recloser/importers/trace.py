@@ -11,7 +11,7 @@ from recloser.clock import ManualClock
 from recloser.errors import ImportTraceError
 from recloser.events import CallObserved, Outcome
 from recloser.importers.fields import EPOCH
-from recloser.log.writer import EventLog
+from recloser.log.writer import FLUSH_EVERY, EventLog
 from recloser.validation import nanoseconds
 
 _NS_PER_SECOND: Final = nanoseconds(1)
@@ -108,19 +108,22 @@ def _write(path: Path, calls: list[ObservedCall]) -> None:
     with EventLog(path, clock=clock, tick_seconds=None, seal_seconds=None, host="") as log:
         sequencer = log.attach()
         at = 0
-        for call in calls:
+        for written, call in enumerate(calls):
             end = call.start + call.took - origin
             clock.advance(ns=end - at)
             at = end
-            sequencer.append(
-                CallObserved(
-                    seq=sequencer.next_seq,
-                    at=at,
-                    breaker=call.breaker,
-                    start=call.start - origin,
-                    took=call.took,
-                    outcome=call.outcome,
-                    error=call.error,
-                    labels=call.labels,
+            with sequencer.held():
+                sequencer.append(
+                    CallObserved(
+                        seq=sequencer.next_seq,
+                        at=at,
+                        breaker=call.breaker,
+                        start=call.start - origin,
+                        took=call.took,
+                        outcome=call.outcome,
+                        error=call.error,
+                        labels=call.labels,
+                    )
                 )
-            )
+            if written % FLUSH_EVERY == 0:
+                log.flush()

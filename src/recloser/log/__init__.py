@@ -7,9 +7,15 @@ one compact JSON object a line, each ended by LF and shorter than 1 MiB. The fir
 what has its default value left out, ``from_state`` and ``to_state`` shortened to ``from`` and
 ``to``, wall times in RFC 3339 with ``Z``, enums by their value. Unknown fields are an error.
 
-* ``seq`` counts from 1 without a hole over all segments; ``at`` never falls.
-* Every segment begins with ``log_opened``. A restarted process begins a new segment with a higher
-  ``session`` and never touches an older one.
+* ``seq`` counts from 1 without a hole over all segments, but for one that a ``log_gap`` tells of;
+  ``at`` never falls.
+* Every segment begins with ``log_opened``, then, behind the edges that this fires, a ``checkpoint``
+  of every breaker there is, ``checkpoints`` of them in all, so that a fold can start at any
+  segment. A restarted process begins a new segment with a higher ``session`` and never touches an
+  older one; a full segment is followed by one of the same session.
+* Elsewhere a checkpoint is what the events before it lead to, and changes nothing. Behind a
+  ``log_gap``, which says how many events could not be written, checkpoints of every breaker say
+  what they led to.
 * A ``state_changed`` line stands directly behind the event that fired it, edges of several breakers
   in the order of their deadlines.
 * ``log_sealed`` stands at the latest behind every 4,096th event and its witnesses. Its ``count`` is the number of
@@ -18,7 +24,8 @@ what has its default value left out, ``from_state`` and ``to_state`` shortened t
   previous seal's line, up to and including ``"digest":"`` of its own line. For the first seal of a
   segment the previous digest is ``chain`` of the segment's ``log_opened``, by default 64 zeros.
 * ``chain`` is the last digest of the segment before. Where that one was left without a closing seal,
-  ``unsealed`` counts the whole lines behind its last seal, ``torn`` the bytes of a last line without
-  LF, which is no part of the log, and ``chain`` is the SHA-256 of its last digest followed by the
-  bytes of those whole lines, or that digest itself where there are none.
+  ``torn`` counts the bytes at its end that are no part of the log (a last line without LF, or what
+  the disk could not be made sure of), ``unsealed`` the whole lines between them and its last seal,
+  and ``chain`` is the SHA-256 of its last digest followed by the bytes of those whole lines, or that
+  digest itself where there are none.
 """

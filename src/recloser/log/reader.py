@@ -1,6 +1,9 @@
 """The strict reader: hands out no event whose seal does not match."""
 
-from collections.abc import Callable, Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Final
 
@@ -68,10 +71,29 @@ class LogReader:
 
     def __iter__(self) -> Iterator[Event]:
         before: Tail | None = None
-        for segment in segments_of(self.path):
-            reader = SegmentReader(segment, before)
+        for reader in segment_readers(segments_of(self.path)):
+            reader.before = before
             yield from reader
             before = self.tail = reader.tail
+
+
+def segment_readers(
+    segments: Sequence[Path], on_damage: Callable[[DamagedLogError], None] | None = None
+) -> Iterator["SegmentReader"]:
+    """A reader for each segment, told by the segment behind it how much of its end to leave out."""
+    for segment, following in zip_longest(segments, segments[1:]):
+        torn = 0 if following is None else _torn_before(following)
+        yield SegmentReader(segment, torn, on_damage or _refuse)
+
+
+def _torn_before(segment: Path) -> int:
+    """How many bytes of the segment before it are not part of the log, as its header says."""
+    try:
+        with segment.open("rb") as stream:
+            header = decode(stream.readline(MAX_LINE_BYTES))
+    except (OSError, DamagedLogError):
+        return 0
+    return header.torn if isinstance(header, LogOpened) else 0
 
 
 def _refuse(error: DamagedLogError) -> None:
@@ -88,20 +110,23 @@ class SegmentReader:
             left out and reading goes on behind them; by default it raises.
 
     Attributes:
+        before: How the segment before ended; None where that is not known.
         tail: How the segment ended, once it has been read to its end.
+        path: The segment.
         whole_until: The byte up to which all that has been read is whole.
     """
 
     def __init__(
         self,
         path: Path,
-        before: Tail | None,
+        torn: int = 0,
         on_damage: Callable[[DamagedLogError], None] = _refuse,
     ) -> None:
+        self.before: Tail | None = None
         self.tail = Tail()
         self.whole_until = 0
-        self._path = path
-        self._before = before
+        self.path = path
+        self._torn = torn
         self._on_damage = on_damage
         self._is_whole = True
         self._chain = SealChain()
@@ -111,16 +136,18 @@ class SegmentReader:
 
     def __iter__(self) -> Iterator[Event]:
         try:
-            with self._path.open("rb") as stream:
+            with self.path.open("rb") as stream:
                 yield from self._read(stream)
         except OSError as error:
-            raise NotALogError(f"{self._path}: {error.strerror}") from error
+            raise NotALogError(f"{self.path}: {error.strerror}") from error
 
     def _read(self, stream: IO[bytes]) -> Iterator[Event]:
-        torn = 0
-        for line in iter(lambda: stream.readline(MAX_LINE_BYTES), b""):
+        size = os.fstat(stream.fileno()).st_size
+        left = sys.maxsize if self._torn == 0 else max(0, size - self._torn)
+        torn = self._torn
+        for line in iter(lambda: stream.readline(min(MAX_LINE_BYTES, left - self._offset)), b""):
             if not line.endswith(b"\n"):
-                torn = len(line)
+                torn += len(line)
                 break
             if self._offset == 0:
                 self._open(line)
@@ -131,7 +158,7 @@ class SegmentReader:
             self._offset += len(line)
             if not self._block and self._is_whole:
                 self.whole_until = self._offset
-        if torn >= MAX_LINE_BYTES:
+        if torn - self._torn >= MAX_LINE_BYTES:
             self._damaged(self._offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
         if self._offset == 0:
             self.tail = self._headless()
@@ -140,7 +167,7 @@ class SegmentReader:
         yield from self._unsealed()
 
     def _open(self, line: bytes) -> None:
-        check_header(line, str(self._path))
+        check_header(line, str(self.path))
         try:
             header = decode(line)
         except DamagedLogError as error:
@@ -150,11 +177,11 @@ class SegmentReader:
             self._damaged(0, "the segment does not begin with log_opened")
             return
         told = Tail(header.chain, header.unsealed, header.torn)
-        if self._before is not None and told != self._before:
+        if self.before is not None and told != self.before:
             self._damaged(
                 0,
                 "the segment is not the one written after the segment before it: "
-                f"it continues {_told(told)}, and there stands {_told(self._before)}",
+                f"it continues {_told(told)}, and there stands {_told(self.before)}",
             )
         self._chain = SealChain(header.chain)
 
@@ -202,13 +229,13 @@ class SegmentReader:
 
     def _headless(self) -> Tail:
         """A process that died before its first line was whole left no event, and so no trace."""
-        if self._before is None:
-            raise NotALogError(f"{self._path}: this is no recloser log: it holds no whole line")
-        return self._before
+        if self.before is None:
+            raise NotALogError(f"{self.path}: this is no recloser log: it holds no whole line")
+        return self.before
 
     def _damaged(self, offset: int, what: str) -> None:
         self._is_whole = False
-        self._on_damage(DamagedLogError(f"{self._path}, byte {offset}: {what}"))
+        self._on_damage(DamagedLogError(f"{self.path}, byte {offset}: {what}"))
 
 
 def _told(tail: Tail) -> str:

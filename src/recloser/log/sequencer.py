@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self, get_args
 
+from attrs import asdict, evolve
+
 from recloser.clock import Clock, SystemClock, boot_id_of, nanoseconds_between
 from recloser.errors import ConfigError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
     BreakerEvent,
+    Checkpoint,
     ClockTicked,
     Edge,
     Event,
@@ -29,6 +32,7 @@ from recloser.events import (
 from recloser.listeners import Listener, notify
 from recloser.log.reader import Tail
 from recloser.logfold import LogFold
+from recloser.state import dump
 from recloser.validation import Seconds, nanoseconds
 from recloser.version import __version__
 
@@ -80,6 +84,15 @@ class Log(ABC):
     def write(self, events: Sequence[Event]) -> LogSealed | None:
         """Append an event and its witnesses, and a seal if one is due, which is returned."""
 
+    def settle(self, seq: int) -> None:  # noqa: B027  # not every log promises more
+        """Return when all up to ``seq`` is as safe as was promised; called outside the lock."""
+
+    def begin_in_child(self) -> None:  # noqa: B027  # memory needs no log of its own
+        """Begin the log of a forked child, before its first event; called under the lock."""
+
+    def flush(self) -> None:  # noqa: B027  # not every log has anything to hand on
+        """Hand all that was appended to where it can be read."""
+
     @abstractmethod
     def __iter__(self) -> Iterator[Event]:
         """The events of the log from its beginning."""
@@ -111,12 +124,11 @@ class Sequencer:
     """
 
     def __init__(self, log: Log, clock: Clock, tick_ns: int | None, host: str) -> None:
-        self._lock = threading.Lock()
-        self._holder: int | None = None
+        self._make_locks()
+        self._is_forked = False
         self._deferred: deque[Callable[[], None]] = deque()
         self._listeners: dict[str, tuple[Listener, ...]] = {}
         self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
-        self._telling = threading.Lock()
         self.fold, tail = log.recovered()
         self._log = log
         self._clock = clock
@@ -124,30 +136,58 @@ class Sequencer:
         monotonic = clock.monotonic_ns()
         at = _resumed_at(self.fold, clock, monotonic)
         self._origin = monotonic - at
-        opened = self.fold.opened
-        self.append(
-            LogOpened(
-                seq=self.next_seq,
-                at=at,
-                format=FORMAT_VERSION,
-                rules=RULES_VERSION,
-                session=1 if opened is None else opened.session + 1,
-                wall=clock.now(),
-                monotonic=monotonic,
-                boot_id=boot_id_of(clock),
-                host=host,
-                pid=os.getpid(),
-                library=__version__,
-                chain=tail.chain,
-                unsealed=tail.unsealed,
-                torn=tail.torn,
-            )
+        self._host = host
+        self._session = 1 if self.fold.opened is None else self.fold.opened.session + 1
+        with self._lock:
+            self._open_session(at, monotonic, tail)
+
+    def _make_locks(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+        self._telling = threading.Lock()
+
+    def after_fork(self) -> None:
+        """In a forked child: whoever held a lock is not here to release it."""
+        self._make_locks()
+        self._is_forked = True
+
+    def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
+        self.append(evolve(self._header(at, monotonic), **asdict(tail)))
+        for name in self.fold.breakers:
+            self.append(self.checkpoint(name))
+
+    def _header(self, at: int, monotonic: int) -> LogOpened:
+        return LogOpened(
+            seq=self.next_seq,
+            at=at,
+            format=FORMAT_VERSION,
+            rules=RULES_VERSION,
+            session=self._session,
+            wall=self._clock.now(),
+            monotonic=monotonic,
+            boot_id=boot_id_of(self._clock),
+            host=self._host,
+            pid=os.getpid(),
+            library=__version__,
+            checkpoints=len(self.fold.breakers),
         )
+
+    def header(self) -> LogOpened:
+        """What begins a further segment of this session."""
+        at = self.fold.at
+        return self._header(at, at + self._origin)
+
+    def checkpoint(self, breaker: str) -> Checkpoint:
+        """The state of a breaker, from which a fold can start."""
+        return Checkpoint(self.next_seq, self.fold.at, breaker, dump(self.fold.breakers[breaker]))
 
     def __enter__(self) -> int:
         self._lock.acquire()
         self._holder = threading.get_ident()
         try:
+            if self._is_forked:
+                self._is_forked = False
+                self._log.begin_in_child()
             return self.advance()
         except BaseException:
             self._release()
@@ -159,7 +199,9 @@ class Sequencer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        seq = self.fold.seq
         self._release()
+        self._log.settle(seq)
         if self._untold:
             self._tell()
         while self._deferred:
@@ -168,6 +210,16 @@ class Sequencer:
     def _release(self) -> None:
         self._holder = None
         self._lock.release()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The lock alone, for the log itself."""
+        with self._lock:
+            self._holder = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._holder = None
 
     @contextmanager
     def reading(self) -> Iterator[int]:

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from recloser.errors import DamagedLogError, LogError
 from recloser.events import Event, LogSealed
-from recloser.log.reader import SegmentReader, Tail, segments_of
+from recloser.log.reader import Tail, segment_readers, segments_of
 
 
 @frozen
@@ -74,12 +74,12 @@ def verify(path: Path, expected: Head | None = None) -> Verification:
     result = Verification(found=None if expected is None else False)
     order = _Order(result.damages)
     before: Tail | None = None
-    for segment in segments_of(path):
-        reader = SegmentReader(segment, before, lambda error: order.note(str(error)))
+    for reader in segment_readers(segments_of(path), lambda error: order.note(str(error))):
+        reader.before = before
         result.segments += 1
         for event in reader:
             result.events += 1
-            order.check(segment, event)
+            order.check(reader.path, event)
             if isinstance(event, LogSealed):
                 result.seals += 1
                 result.head = Head(event.seq, event.digest)
@@ -102,7 +102,8 @@ class _Order:
         self._seq = None
 
     def check(self, segment: Path, event: Event) -> None:
-        if self._seq is not None and event.seq != self._seq + 1:
+        gap = event.kind == "log_gap"
+        if self._seq is not None and event.seq != self._seq + 1 and not gap:
             self._damages.append(
                 f"{segment}, seq {event.seq}: it follows seq {self._seq}, which is no neighbour"
             )
@@ -118,18 +119,20 @@ def whole_part(path: Path) -> Sequence[KeptSegment]:
         LogError: There is no log there, or none of it is whole.
     """
     kept: list[KeptSegment] = []
+    errors: list[DamagedLogError] = []
     before: Tail | None = None
-    damaged = False
-    for segment in segments_of(path):
-        size = segment.stat().st_size
-        whole = 0
-        if not damaged:
-            errors: list[DamagedLogError] = []
-            reader = SegmentReader(segment, before, errors.append)
+    for reader in segment_readers(segments_of(path), errors.append):
+        if not errors:
+            reader.before = before
             for _ in reader:
                 pass
-            before, whole, damaged = reader.tail, reader.whole_until, bool(errors)
-        kept.append(KeptSegment(segment, whole, size - whole))
+            before = reader.tail
+        size = reader.path.stat().st_size
+        kept.append(KeptSegment(reader.path, reader.whole_until, size - reader.whole_until))
+        if not errors and len(kept) > 1:
+            # What is torn at the end of a segment is counted by the one behind it.
+            whole = kept[-2].path.stat().st_size
+            kept[-2] = KeptSegment(kept[-2].path, whole, 0)
     if not any(segment.kept for segment in kept):
         raise LogError(f"{path}: nothing at its beginning is whole, so nothing can be kept")
     return kept

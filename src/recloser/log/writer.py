@@ -1,41 +1,77 @@
-"""The log on disk: one writer, which appends to a segment of its own."""
+"""The log on disk: callers append to a buffer, and a thread writes it.
 
+Whoever writes holds ``_io``; what is appended and counted is guarded by the sequencer's lock, which
+is never held while the disk is waited for.
+"""
+
+import atexit
+import logging
 import os
-from collections.abc import Iterator, Sequence
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
+
+from attrs import asdict, evolve
 
 from recloser.clock import Clock
 from recloser.errors import ConfigError, LogError
-from recloser.events import Event, LogSealed
-from recloser.log.codec import MAX_LINE_BYTES, encode
+from recloser.events import (
+    Checkpoint,
+    Event,
+    LogGap,
+    LogOpened,
+    LogSealed,
+)
+from recloser.log import disk
+from recloser.log.codec import encode
 from recloser.log.lock import FolderLock
 from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail
+from recloser.log.recovery import recover
 from recloser.log.seals import SEAL_EVERY, SealChain
+from recloser.log.segment import Mark, Segment
 from recloser.log.sequencer import Log
 from recloser.logfold import LogFold
 from recloser.validation import Seconds, nanoseconds
 
 Durability: TypeAlias = Literal["batch", "sync", "memory"]
+OnLogFailure: TypeAlias = Literal["gap", "raise"]
+
+BATCH_SECONDS: Final = 0.05
+MAX_BUFFERED: Final = 100_000
+FLUSH_EVERY: Final = 10_000
+"""Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
+
+_IDLE_SECONDS: Final = 1.0
+_OWN: Final = (LogOpened, LogSealed, LogGap, Checkpoint)
+
+_logger: Final = logging.getLogger("recloser")
+_open_logs: Final[weakref.WeakSet["EventLog"]] = weakref.WeakSet()
 
 
 class EventLog(Log):
     """A log in a folder of segments.
 
-    Opening it folds what earlier sessions left, so that every breaker goes on where it stood.
-    Every event is handed to the operating system before the call that caused it returns, and so
-    outlives the death of the process.
+    Opening it folds what earlier sessions left, so that every breaker goes on where it stood. A
+    thread writes what is appended every 50 ms, and at once on an edge. A disk that fails or stalls
+    costs events, never a protected call: what could not be written is counted in a ``log_gap``,
+    with the state after it.
 
     Args:
         path: The folder; it is made if absent.
-        durability: When events are forced to disk, and so outlive the machine: ``batch`` with each
-            seal, at least once a second while events flow and at once with an edge; ``sync`` with
-            every event; ``memory`` when the operating system sees fit.
+        durability: When events are safe. ``batch``: with the operating system within 50 ms, which
+            the death of the process does not undo, and on disk with each seal, at least once a
+            second and at once with an edge. ``sync``: on disk before the call returns; calls that
+            come together share one wait. ``memory``: as ``batch``, but the disk is not waited for.
         clock: What times the log; by default that of the first breaker on it.
         tick_seconds: While events flow, both hands of the clock are recorded as often as this;
             None records them only where a deadline has passed.
         host: What the log names as its machine; by default the machine's own name.
         seal_seconds: How often a seal is written while events flow; None for the sake of size.
+        segment_bytes: A segment that has grown to this is followed by a new one.
+        on_log_failure: ``raise`` has a call whose event could not be made safe raise a LogError;
+            only with ``sync`` is that known in time.
 
     Attributes:
         tail: How the log ended when it was opened: what was kept unsealed, and what was dropped.
@@ -53,24 +89,81 @@ class EventLog(Log):
         tick_seconds: Seconds | None = 1,
         host: str | None = None,
         seal_seconds: Seconds | None = 1,
+        segment_bytes: int = 8 << 20,
+        on_log_failure: OnLogFailure = "gap",
     ) -> None:
         super().__init__(clock=clock, tick_seconds=tick_seconds, host=host)
         if durability not in get_args(Durability):
             raise ConfigError(f"durability must be batch, sync or memory, not {durability!r}")
+        if on_log_failure not in get_args(OnLogFailure):
+            raise ConfigError(f"on_log_failure must be gap or raise, not {on_log_failure!r}")
         self.path = Path(path)
         self._durability = durability
+        self._raises = on_log_failure == "raise"
         self._seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
-        self._sealed_at = 0
-        self._segment: IO[bytes] | None = None
-        self._closed = False
+        self._segment_bytes = segment_bytes
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(self.path)
         try:
-            self._fold, self.tail = _recover(self.path)
+            self._fold, self.tail = recover(self.path)
         except BaseException:
             self._lock.release()
             raise
-        self._chain = SealChain(self.tail.chain)
+
+        self._buffer: list[Event] = []
+        self._unsealed = 0
+        self._sealed_at = self._fold.at
+        self._is_urgent = False
+        self._lost = 0
+        self._closed = False
+
+        self._segment: Segment | None = None
+        self._behind = (self.tail, self._fold.seq)
+        self._failure: str | None = None
+        self._safe_seq = 0
+        self._is_forked = False
+        self._make_thread()
+        _open_logs.add(self)
+
+    def _make_thread(self) -> None:
+        self._io = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name=f"recloser-log-{self.path.name}", daemon=True
+        )
+
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's segment, buffer and lock to the parent.
+
+        The child's log is a folder of its own beside the parent's, made with its first event, and
+        begins with the state that it was forked with.
+        """
+        if self._closed:
+            return
+        self._is_forked = True
+        self._buffer = []
+        self._unsealed = self._lost = self._safe_seq = 0
+        if self._segment is not None:
+            self._segment.close()
+        self._segment = None
+        self._behind = (Tail(), 0)
+        self._failure = None
+        self._lock.release()
+        self._make_thread()
+        if self._sequencer is not None:
+            self._sequencer.after_fork()
+
+    def begin_in_child(self) -> None:
+        """Begin the log of a forked child, before its first event; called under the lock."""
+        if not self._is_forked:
+            return
+        self._is_forked = False
+        self.path = self.path.with_name(f"{self.path.name}-{os.getpid()}")
+        self.path.mkdir(parents=True)
+        self._lock = FolderLock(self.path)
+        parent = f"forked from process {os.getppid()}"
+        self._number(self._buffer, self._after_a_loss(parent))
 
     def recovered(self) -> tuple[LogFold, Tail]:
         """The fold of the earlier sessions, and how the last of them ended."""
@@ -80,96 +173,247 @@ class EventLog(Log):
         """Append an event and its witnesses, and a seal if one is due."""
         if self._closed:
             raise LogError(f"{self.path}: the log is closed; nothing more can be recorded in it")
-        if self._segment is None:
-            self._segment = _new_segment(self.path)
-            self._sealed_at = events[0].at
-        for event in events:
-            line = encode(event)
-            self._segment.write(line)
-            self._chain.add(line)
-        sealed = None
-        if self._is_seal_due(events):
-            sealed = self._seal(self._segment, events[-1].seq, events[-1].at)
-        self._segment.flush()
-        if self._durability == "sync" or (sealed and self._durability == "batch"):
-            _force_to_disk(self._segment)
-        return sealed
+        if len(self._buffer) >= MAX_BUFFERED or (self._lost and self._failure is None):
+            self._lost += _callers(events)
+            return None
+        self._buffer += events
+        self._unsealed += len(events)
+        took_an_edge = len(events) > 1
+        self._is_urgent |= took_an_edge
+        seal = None
+        if took_an_edge or self._is_seal_due(events[-1].at):
+            seal = self._seal_behind(events[-1])
+            self._buffer.append(seal)
+        if not self._wake.is_set():
+            self._start()
+            self._wake.set()
+        return seal
+
+    def _is_seal_due(self, at: int) -> bool:
+        is_time = self._seal_ns is not None and at - self._sealed_at >= self._seal_ns
+        return is_time or self._unsealed >= SEAL_EVERY
+
+    def settle(self, seq: int) -> None:
+        """With ``sync``, wait until all up to ``seq`` is on disk."""
+        if self._durability != "sync" or self._sequencer is None:
+            return
+        if self._failure is None and self._safe_seq < seq:
+            with self._io:
+                if self._failure is None and self._safe_seq < seq:
+                    self._commit(seal=True)
+        if self._raises and self._failure is not None:
+            raise LogError(f"{self.path}: the event could not be made safe: {self._failure}")
+
+    def flush(self) -> None:
+        """Hand all that was appended to the operating system."""
+        with self._io:
+            if self._sequencer is not None and not self._closed:
+                self._commit(seal=False)
 
     def __iter__(self) -> Iterator[Event]:
+        self.flush()
         return iter(LogReader(self.path))
 
     def close(self) -> None:
-        """Seal what is not yet sealed and end the session; closing twice does nothing."""
-        if self._sequencer is None:
-            self._closed = True
-            self._lock.release()
-            return
-        with self._sequencer.reading():
-            if self._closed or self._segment is None:
+        """Write and seal what is not yet, and end the session; closing twice does nothing."""
+        sequencer = self._sequencer
+        with self._io:
+            if self._closed:
                 return
+            if sequencer is not None:
+                with sequencer.held():
+                    self._closed = True
+                self._commit(seal=True)
             self._closed = True
-            if self._chain.count:
-                self._fold.apply(self._seal(self._segment, self._fold.seq, self._fold.at))
-            self._segment.flush()
-            if self._durability != "memory":
-                _force_to_disk(self._segment)
+        self._end()
+
+    def _end(self) -> None:
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+        if self._segment is not None:
             self._segment.close()
-            self._lock.release()
+        atexit.unregister(self.close)
+        self._lock.release()
 
-    def _is_seal_due(self, events: Sequence[Event]) -> bool:
-        at = events[-1].at
-        took_an_edge = len(events) > 1
-        return (
-            took_an_edge
-            or self._chain.count >= SEAL_EVERY
-            or (self._seal_ns is not None and at - self._sealed_at >= self._seal_ns)
-        )
+    def _start(self) -> None:
+        if self._thread.ident is None:
+            self._thread.start()
+            atexit.register(self.close)
 
-    def _seal(self, segment: IO[bytes], seq: int, at: int) -> LogSealed:
-        sealed, line = self._chain.seal(seq + 1, at)
-        segment.write(line)
-        self._sealed_at = at
-        return sealed
+    def _run(self) -> None:
+        """Write in batches until the log is closed."""
+        while not self._stopping.is_set():
+            woken = self._wake.wait(_IDLE_SECONDS if self._unsealed or self._failure else None)
+            if self._failure is not None or (woken and not self._is_urgent):
+                self._stopping.wait(BATCH_SECONDS)
+            self._wake.clear()
+            with self._io:
+                if self._sequencer is None:
+                    self._wake.set()  # the session is still being opened
+                elif not self._closed:
+                    self._commit(seal=not woken)
+
+    def _commit(self, *, seal: bool) -> None:
+        """Write what is buffered; whoever calls this holds ``_io``."""
+        batch, seq = self._take(seal=seal)
+        if not batch:
+            return
+        done = 0
+        try:
+            for event in batch:
+                self._put(event)
+                done += 1
+            self._make_safe(batch)
+        except OSError as error:
+            self._fail(error, batch[done:])
+            return
+        self._safe_seq = seq
+        for event in batch:
+            if isinstance(event, LogGap):
+                self._go_on(event)
+
+    def _go_on(self, gap: LogGap) -> None:
+        """The gap is in the log, so what it tells of is told."""
+        assert self._sequencer is not None
+        with self._sequencer.held():
+            self._lost -= gap.lost
+            self._failure = None
+        _logger.warning("%s: the log goes on; %d events are missing", self.path, gap.lost)
+
+    def _take(self, *, seal: bool) -> tuple[list[Event], int]:
+        """What is to be written next, numbered and in order, and the ``seq`` that it reaches."""
+        assert self._sequencer is not None
+        if self._is_forked:
+            return [], 0
+        with self._sequencer.held():
+            fold = self._sequencer.fold
+            batch: list[Event] = self._buffer
+            self._buffer = []
+            if self._failure is not None:
+                self._lost += _callers(batch)
+                batch = []
+            if self._lost or self._failure is not None:
+                self._number(batch, self._after_a_loss(self._failure or "the disk is too slow"))
+                seal = True
+            elif self._segment is not None and self._segment.size >= self._segment_bytes and batch:
+                self._number(batch, [self._seal_behind(batch[-1])])
+                self._number(batch, [self._sequencer.header()])
+                self._number(batch, map(self._sequencer.checkpoint, fold.breakers))
+            if self._unsealed and seal:
+                last = batch[-1] if batch else LogSealed(fold.seq, fold.at, 0, "")
+                self._number(batch, [self._seal_behind(last)])
+            self._is_urgent = False
+            return batch, fold.seq
+
+    def _after_a_loss(self, why: str) -> Iterator[Event]:
+        sequencer = self._sequencer
+        assert sequencer is not None
+        fold = sequencer.fold
+        if self._segment is None:
+            # It takes the number of the first event that was lost: no hole stands before it.
+            header = evolve(sequencer.header(), seq=self._behind[1] + 1)
+            fold.reanchor(header)
+            yield header
+        yield LogGap(fold.seq + 1, fold.at, self._lost, why)
+        for name in fold.breakers:
+            yield sequencer.checkpoint(name)
+
+    def _number(self, batch: list[Event], events: Iterable[Event]) -> None:
+        """Put events of the log's own behind the batch, each folded before the next is made."""
+        assert self._sequencer is not None
+        fold = self._sequencer.fold
+        for event in events:
+            if event.seq > fold.seq:
+                fold.apply(event)
+            batch.append(event)
+            self._unsealed += not isinstance(event, LogSealed)
+            if self._unsealed >= SEAL_EVERY:
+                seal = self._seal_behind(event)
+                fold.apply(seal)
+                batch.append(seal)
+
+    def _seal_behind(self, event: Event) -> LogSealed:
+        self._unsealed = 0
+        self._sealed_at = event.at
+        return LogSealed(event.seq + 1, event.at, 0, "")
+
+    def _put(self, event: Event) -> None:
+        if isinstance(event, LogOpened):
+            self._begin_segment(event)
+            return
+        assert self._segment is not None
+        if isinstance(event, LogSealed):
+            self._segment.seal(event.seq, event.at)
+        else:
+            self._segment.add(encode(event), event.seq, is_callers=not isinstance(event, _OWN))
+
+    def _begin_segment(self, header: LogOpened) -> None:
+        if self._segment is not None:
+            self._segment.write()
+            if self._durability != "memory":
+                self._segment.sync()
+            self._leave(self._segment, self._segment.written, torn=0)
+        header = evolve(header, **asdict(self._behind[0]))
+        numbers = [int(segment.stem) for segment in self.path.glob(f"*{SEGMENT_SUFFIX}")]
+        path = self.path / f"{max(numbers, default=0) + 1:012d}{SEGMENT_SUFFIX}"
+        segment = Segment(path, SealChain(header.chain))
+        try:
+            disk.sync_folder(self.path)
+        except OSError:
+            segment.remove()
+            raise
+        self._segment = segment
+        segment.add(encode(header), header.seq, is_callers=False)
+
+    def _make_safe(self, batch: Sequence[Event]) -> None:
+        assert self._segment is not None
+        self._segment.write()
+        is_sealed = any(isinstance(event, LogSealed) for event in batch)
+        if self._durability == "sync" or (is_sealed and self._durability == "batch"):
+            self._segment.sync()
+
+    def _fail(self, error: OSError, unput: Sequence[Event]) -> None:
+        """Come back to what is known to be safe, and count what is not."""
+        assert self._sequencer is not None
+        segment = self._segment
+        lost = _callers(unput)
+        if segment is not None:
+            mark = segment.synced if segment.is_sync_failed else segment.written
+            lost += segment.events_behind(mark)
+            try:
+                if mark.offset == 0:
+                    # Not even its header is there.
+                    self._segment = None
+                    segment.remove()
+                else:
+                    segment.fall_back(mark)
+            except OSError:
+                size = segment.path.stat().st_size
+                self._leave(segment, mark, torn=size - mark.offset)
+        with self._sequencer.held():
+            if self._failure is None:
+                _logger.error("%s: the log can't be written: %s", self.path, error)
+            self._failure = f"{error.strerror or error}"
+            self._lost += lost
+
+    def _leave(self, segment: Segment, mark: Mark, *, torn: int) -> None:
+        """Close a segment for good; the next one continues from the mark."""
+        self._behind = (Tail(mark.chain.carried(), mark.chain.count, torn), mark.seq)
+        self._segment = None
+        segment.close()
 
 
-def _recover(path: Path) -> tuple[LogFold, Tail]:
-    fold = LogFold()
-    _drop_headless(path)
-    if not any(path.glob(f"*{SEGMENT_SUFFIX}")):
-        return fold, Tail()
-    reader = LogReader(path)
-    for event in reader:
-        fold.apply(event)
-    return fold, reader.tail
+def _callers(events: Iterable[Event]) -> int:
+    """How many of them are callers' events, and not the log's own."""
+    return sum(not isinstance(event, _OWN) for event in events)
 
 
-def _drop_headless(path: Path) -> None:
-    """Remove a last segment that holds no whole line: its process died before its first event."""
-    for segment in sorted(path.glob(f"*{SEGMENT_SUFFIX}"))[-1:]:
-        with segment.open("rb") as stream:
-            if not stream.readline(MAX_LINE_BYTES).endswith(b"\n"):
-                segment.unlink()
+def _after_fork() -> None:
+    for log in list(_open_logs):
+        log.after_fork()
 
 
-def _new_segment(path: Path) -> IO[bytes]:
-    numbers = [int(segment.stem) for segment in path.glob(f"*{SEGMENT_SUFFIX}")]
-    segment = path / f"{max(numbers, default=0) + 1:012d}{SEGMENT_SUFFIX}"
-    stream = segment.open("xb")
-    _force_entry_to_disk(path)
-    return stream
-
-
-def _force_to_disk(stream: IO[bytes]) -> None:
-    # macOS has no fdatasync.
-    getattr(os, "fdatasync", os.fsync)(stream.fileno())
-
-
-def _force_entry_to_disk(folder: Path) -> None:
-    """Make the folder's new entry survive a loss of power, where folders can be opened at all."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

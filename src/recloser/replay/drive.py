@@ -9,6 +9,7 @@ from recloser.config import CircuitBreakerConfig
 from recloser.errors import NotALogError
 from recloser.events import CallObserved, Event, LogOpened, Outcome
 from recloser.log.sequencer import Log
+from recloser.log.writer import FLUSH_EVERY
 
 
 def drive(events: Iterable[Event], config: CircuitBreakerConfig, log: Log) -> None:
@@ -25,8 +26,10 @@ def drive(events: Iterable[Event], config: CircuitBreakerConfig, log: Log) -> No
     """
     opened, calls = _read_trace(events)
     driver = _Driver(opened, config, log)
-    for call in calls:
+    for started, call in enumerate(calls):
         driver.start(call)
+        if started % FLUSH_EVERY == 0:
+            log.flush()
     driver.finish()
 
 

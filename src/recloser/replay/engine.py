@@ -6,9 +6,19 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import attrs
+
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, FoldError, NotALogError
-from recloser.events import CallObserved, ClockTicked, Event, LogOpened, LogSealed, StateChanged
+from recloser.events import (
+    CallObserved,
+    Checkpoint,
+    ClockTicked,
+    Event,
+    LogOpened,
+    LogSealed,
+    StateChanged,
+)
 from recloser.log.memory import MemoryLog
 from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
@@ -16,6 +26,7 @@ from recloser.logfold import LogFold
 from recloser.replay.drive import drive
 from recloser.replay.history import Difference, History
 from recloser.replay.timeline import Timeline
+from recloser.state import BreakerState, restore
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[Event]:
@@ -121,6 +132,10 @@ class _Replay:
             self._compare(event)
         elif self._awaited:
             self._miss(event)
+        if event.kind == "checkpoint":
+            self._check(event)
+        elif event.kind != "log_sealed":
+            self._is_gap = event.kind == "log_gap"
         edges = self.fold.apply(event)
         self.edges += edges
         self._awaited.extend(edges)
@@ -153,10 +168,32 @@ class _Replay:
             expected = "no edge" if awaited is None else _told(awaited)
             self._differ(witness, expected)
 
+    def _check(self, checkpoint: Checkpoint) -> None:
+        """A checkpoint must be what the events before it lead to, unless some of them are lost."""
+        state = self.fold.breakers.get(checkpoint.breaker)
+        if state is None or self._is_gap:
+            return
+        told = restore(checkpoint)
+        parted = [
+            field.name
+            for field in attrs.fields(BreakerState)
+            if getattr(state, field.name) != getattr(told, field.name)
+        ]
+        if parted:
+            self.differences.append(
+                Difference(
+                    seq=checkpoint.seq,
+                    breaker=checkpoint.breaker,
+                    expected="the state that the events before it lead to",
+                    got=f"a checkpoint that differs in {', '.join(parted)}",
+                )
+            )
+
     def _miss(self, event: Event) -> None:
         """The witnesses of the event before should have stood here."""
-        if not (event.kind == "log_opened" and event.unsealed):
-            # A process that died may have left the event and not yet its witness.
+        is_cut = event.kind == "log_gap" or (event.kind == "log_opened" and event.unsealed > 0)
+        if not is_cut:
+            # A process that died, or a disk, may have left the event and not its witness.
             self._differ(event, _told(self._awaited[0]))
         self._awaited.clear()
 

@@ -1,0 +1,59 @@
+"""Opening a log that is there: the fold of its end, from the last checkpoints on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from recloser.events import LogOpened
+from recloser.log.codec import MAX_LINE_BYTES
+from recloser.log.reader import SEGMENT_SUFFIX, Tail, segment_readers
+from recloser.logfold import LogFold
+
+
+def recover(folder: Path) -> tuple[LogFold, Tail]:
+    """The state that the log in a folder folds to, and how the log ends.
+
+    Every segment begins with the checkpoints of all breakers, so its last one is enough; an older
+    one is read only where a crash came before those were written.
+
+    Raises:
+        LogError: What is in the folder can't be read, or is not whole.
+    """
+    _drop_headless(folder)
+    segments = sorted(folder.glob(f"*{SEGMENT_SUFFIX}"))
+    for first in range(len(segments) - 1, -1, -1):
+        recovered = _fold(segments[first:], is_whole_log=first == 0)
+        if recovered is not None:
+            return recovered
+    return LogFold(), Tail()
+
+
+def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tail] | None:
+    """The fold of these segments; None if they do not begin with the state of all breakers."""
+    fold = LogFold()
+    before: Tail | None = None
+    missing = 0
+    for reader in segment_readers(segments):
+        reader.before = before
+        for event in reader:
+            if fold.opened is None and isinstance(event, LogOpened):
+                missing = event.checkpoints
+            elif missing and event.kind == "checkpoint":
+                missing -= 1
+            elif missing and not is_whole_log and event.kind not in _BEFORE_CHECKPOINTS:
+                return None
+            fold.apply(event)
+        before = reader.tail
+    if missing and not is_whole_log:
+        return None
+    return fold, before or Tail()
+
+
+_BEFORE_CHECKPOINTS = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
+
+
+def _drop_headless(folder: Path) -> None:
+    """Remove a last segment that holds no whole line: its process died before its first event."""
+    for segment in sorted(folder.glob(f"*{SEGMENT_SUFFIX}"))[-1:]:
+        with segment.open("rb") as stream:
+            if not stream.readline(MAX_LINE_BYTES).endswith(b"\n"):
+                segment.unlink()

@@ -1,0 +1,115 @@
+"""A segment being written: its bytes, its seals, and two marks to come back to when a write fails."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from attrs import frozen
+
+from recloser.events import LogSealed
+from recloser.log import disk
+from recloser.log.seals import SealChain
+
+
+@frozen
+class Mark:
+    """A place in a segment: all before it is known to be there.
+
+    Attributes:
+        offset: Its byte.
+        chain: The seals up to it.
+        seq: The number of the last event before it.
+        events: How many events of callers stand before it.
+    """
+
+    offset: int
+    chain: SealChain
+    seq: int
+    events: int
+
+
+class Segment:
+    """The end of a log, to which lines are appended.
+
+    Attributes:
+        path: Its file.
+        chain: The seals of its lines.
+        written: Up to where the operating system has it.
+        synced: Up to where the disk has it.
+        is_sync_failed: Whether the last attempt to have the disk take it failed.
+    """
+
+    def __init__(self, path: Path, chain: SealChain) -> None:
+        self.path = path
+        self.chain = chain
+        self._descriptor = disk.create(path)
+        self.written = self.synced = Mark(0, chain.copy(), 0, 0)
+        self.is_sync_failed = False
+        self._seq = 0
+        self._events = 0
+        self._pending: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        """How many bytes the operating system has."""
+        return self.written.offset
+
+    def add(self, line: bytes, seq: int, *, is_callers: bool) -> None:
+        """Take in an event's line, to be written with the next ``write``."""
+        self._pending.append(line)
+        self.chain.add(line)
+        self._seq = seq
+        self._events += is_callers
+
+    def seal(self, seq: int, at: int) -> LogSealed:
+        """Take in the seal of all lines since the last one."""
+        sealed, line = self.chain.seal(seq, at)
+        self._pending.append(line)
+        self._seq = seq
+        return sealed
+
+    def write(self) -> None:
+        """Hand what was taken in to the operating system."""
+        if not self._pending:
+            return
+        data = memoryview(b"".join(self._pending))
+        self._pending.clear()
+        offset = self.written.offset + len(data)
+        while data:
+            data = data[disk.write(self._descriptor, data) :]
+        self.written = Mark(offset, self.chain.copy(), self._seq, self._events)
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was written."""
+        # A failed sync may have dropped what it was to write, so a later one proves nothing of it.
+        self.is_sync_failed = True
+        disk.sync(self._descriptor)
+        self.is_sync_failed = False
+        self.synced = self.written
+
+    def events_behind(self, mark: Mark) -> int:
+        """How many events of callers were taken in behind the mark."""
+        return self._events - mark.events
+
+    def fall_back(self, mark: Mark) -> None:
+        """Forget all behind the mark.
+
+        Raises:
+            OSError: The file could not be cut there, so nothing can be appended to it any more.
+        """
+        self._pending.clear()
+        self._events, self._seq = mark.events, mark.seq
+        self.chain = mark.chain.copy()
+        self.written = mark
+        self.is_sync_failed = False
+        disk.cut(self._descriptor, mark.offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def remove(self) -> None:
+        """Close the file and take it away, where that can be done."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
