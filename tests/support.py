@@ -22,10 +22,9 @@ def succeed(breaker: CircuitBreaker, times: int = 1) -> None:
 
 def crash(log: EventLog) -> None:
     """End a log's process as SIGKILL would: what was written stays, and nothing more comes."""
-    if log._segment is not None:
-        log._segment.close()
-    log._lock.release()
+    log.flush()
     log._closed = True
+    log._end()
 
 
 def read_lines(path: Path) -> list[bytes]:

@@ -37,7 +37,7 @@ from recloser.log.codec import check_header, decode, encode
 
 WALL = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
 EVENTS = [
-    LogOpened(1, 0, 1, 1, 2, WALL, 7, "boot", "host", 9, "0.1.0", "a" * 64, 3, 4),
+    LogOpened(1, 0, 1, 1, 2, WALL, 7, "boot", "host", 9, "0.1.0", "a" * 64, 3, 4, 2),
     BreakerConfigured(2, 1, "b", {"failure_threshold": None, "recovery_timeout_seconds": 0.5}),
     CallSucceeded(3, 2, "b", 2, 5, 1, 40),
     CallFailed(4, 3, "b", 0, 5, 0, "OSError"),
@@ -59,7 +59,7 @@ EVENTS = [
         FiredRule(Rule.FAILURE_RATE, 2, 0, (), 4, "0.5", (3, 9)),
     ),
     Checkpoint(13, 12, "b", {"epoch": 1}),
-    LogGap(14, 13, "b", 5, {"epoch": 1}),
+    LogGap(14, 13, 5, "No space left on device"),
     CallObserved(15, 14, "b", 4, 10, Outcome.FAILED, "503", {"route": "GET /"}),
     ModeChanged(16, 15, "b", "shadow", "ann", "a dry run"),
     LogSealed(17, 16, 16, GENESIS),

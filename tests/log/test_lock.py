@@ -15,6 +15,7 @@ import sys, threading
 from recloser import CircuitBreaker, EventLog
 log = EventLog(sys.argv[1])
 CircuitBreaker("b", log=log).call(int)
+log.flush()
 print("writing", flush=True)
 threading.Event().wait()
 """

@@ -1,6 +1,6 @@
 """The log on disk: segments, seals, and going on after a stop."""
 
-import os
+import threading
 from fractions import Fraction
 
 import pytest
@@ -15,6 +15,7 @@ from recloser import (
     LogError,
     ManualClock,
 )
+from recloser.log import disk
 from recloser.log.reader import LogReader
 from recloser.log.seals import is_seal
 from recloser.replay.engine import replay
@@ -35,6 +36,7 @@ def segment(path, number=1):
 def test_an_edge_is_sealed_at_once(path, clock):
     with EventLog(path, clock=clock) as log:
         fail(CircuitBreaker("b", log=log), 5)
+        log.flush()
         lines = read_lines(segment(path))
         assert is_seal(lines[-1])
         assert b"state_changed" in lines[-2]
@@ -95,20 +97,103 @@ def test_the_durability_says_when_the_disk_is_waited_for(
     """Five failures are recorded, the last of them with an edge and so with a seal."""
     with EventLog(path, clock=clock, durability=durability) as log:
         breaker = CircuitBreaker("b", log=log)
+        log.flush()
         forced = []
-        monkeypatch.setattr(os, "fdatasync", forced.append)
+        monkeypatch.setattr(disk, "sync", forced.append)
         fail(breaker, 5)
+        log.flush()
         monkeypatch.undo()
     assert len(forced) == waits
 
 
-def test_every_event_is_with_the_operating_system_when_the_call_returns(path, clock):
-    """So the death of the process loses none: it is read here while the log is open."""
+def appears(path, kind):
+    """Wait until the file, read while the log is open, has an event of this kind."""
+    for _ in range(500):
+        if segment(path).exists() and kind in segment(path).read_bytes():
+            return True
+        threading.Event().wait(0.01)
+    return False
+
+
+def test_what_is_appended_is_written_without_anyone_asking(path, clock):
+    with EventLog(path, clock=clock) as log:
+        fail(CircuitBreaker("b", log=log))
+        assert appears(path, b"call_failed")
+
+
+def test_what_is_left_unsealed_is_sealed_when_nothing_more_comes(path, clock):
+    with EventLog(path, clock=clock) as log:
+        succeed(CircuitBreaker("b", log=log))
+        assert appears(path, b"log_sealed")
+
+
+def test_flushing_hands_on_all_that_was_appended(path, clock):
     with EventLog(path, clock=clock) as log:
         breaker = CircuitBreaker("b", log=log)
         for count in range(1, 5):
             fail(breaker)
+            log.flush()
             assert [event.kind for event in LogReader(path)].count("call_failed") == count
+
+
+def test_a_full_segment_is_followed_by_one_that_begins_with_every_breaker(path, clock):
+    with EventLog(path, clock=clock, segment_bytes=2000) as log:
+        breakers = [CircuitBreaker(name, log=log) for name in "ab"]
+        for _ in range(30):
+            for breaker in breakers:
+                if breaker.before_call().allowed:
+                    breaker.after_failure()
+            log.flush()
+        snapshots = {breaker.name: breaker.snapshot() for breaker in breakers}
+    files = sorted(path.glob("*.jsonl"))
+    assert len(files) > 3
+    for file in files[1:]:
+        opened, first, second, *_ = LogReader(file)
+        assert (opened.session, opened.checkpoints) == (1, 2)
+        assert [first.kind, second.kind] == ["checkpoint"] * 2
+        assert replay(file).differences == []
+    assert replay(path).differences == []
+    assert replay(path).snapshots == replay(files[-1]).snapshots == snapshots
+
+
+def test_more_breakers_than_a_block_holds_begin_a_segment_too(path, clock):
+    with EventLog(path, clock=clock, segment_bytes=1, durability="memory") as log:
+        for n in range(4200):
+            breaker = CircuitBreaker(f"b{n}", log=log)
+        log.flush()
+        fail(breaker)
+    assert len(list(path.glob("*.jsonl"))) > 1
+    history = replay(path)
+    assert history.differences == []
+    assert len(history.snapshots) == 4200
+    with EventLog(path, clock=clock) as log:
+        assert CircuitBreaker("b4199", log=log).snapshot().consecutive_failures == 1
+
+
+def test_opening_reads_the_last_segment_only(path, clock):
+    """An older one may even be damaged; it is verified by those who want to know."""
+    with EventLog(path, clock=clock, segment_bytes=2000) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(60):
+            succeed(breaker)
+            log.flush()
+        snapshot = breaker.snapshot()
+    data = segment(path).read_bytes()
+    segment(path).write_bytes(data.replace(b"call_succeeded", b"call_failed...", 1))
+    with EventLog(path, clock=clock) as log:
+        assert CircuitBreaker("b", log=log).snapshot() == snapshot
+
+
+def test_a_crash_before_the_checkpoints_were_written_costs_nothing(path, clock):
+    for _ in range(2):
+        with EventLog(path, clock=clock) as log:
+            fail(CircuitBreaker("b", log=log), 2)
+    whole = read_lines(segment(path, 2))
+    assert b"checkpoint" in whole[1]
+    segment(path, 2).write_bytes(whole[0])
+    with EventLog(path, clock=clock) as log:
+        assert CircuitBreaker("b", log=log).snapshot().consecutive_failures == 2
+    assert replay(path).differences == []
 
 
 def test_a_restarted_process_goes_on_in_a_segment_of_its_own(path, clock):
