@@ -133,6 +133,7 @@ class LiveEqualsReplay(RuleBasedStateMachine):
         self.open()
         if rebooted:
             # What the wall clock said of the gap is in the log now, and within its bounds.
+            self.log.flush()
             self.at = [e.at for e in LogReader(self.path) if isinstance(e, LogOpened)][-1]
             assert last_at <= self.at <= max(last_at, longest)
         self.pass_time()
@@ -141,6 +142,7 @@ class LiveEqualsReplay(RuleBasedStateMachine):
 
     @invariant()
     def the_fold_of_the_files_is_the_live_state(self):
+        self.log.flush()
         history = replay(self.path)
         assert history.differences == []
         for name, breaker in self.breakers.items():

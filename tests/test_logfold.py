@@ -49,6 +49,17 @@ def test_a_breaker_may_begin_with_a_checkpoint():
     assert folded(OPENED, Checkpoint(2, 0, "b", dump(known))).breakers["b"] == known
 
 
+def test_a_breaker_that_begins_with_a_checkpoint_keeps_its_deadline(clock):
+    """A tick takes the edge that is due, as it would have without the checkpoint."""
+    log = MemoryLog(clock=clock, tick_seconds=None)
+    fail(CircuitBreaker("b", log=log), 5)
+    *_, trip = log
+    checkpoint = Checkpoint(2, trip.at, "b", dump(folded(*log).breakers["b"]))
+    fold = folded(OPENED, checkpoint)
+    (edge,) = fold.apply(ClockTicked(3, trip.at + 30 * 10**9, WALL, 0))
+    assert edge.trigger.value == "cool"
+
+
 def test_a_segment_alone_may_begin_at_any_seq():
     opened = LogOpened(70, 5, 1, 1, 3, WALL, 0, "", "", 1, "0")
     assert folded(opened, BreakerConfigured(71, 6, "b", {})).seq == 71
