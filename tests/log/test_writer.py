@@ -137,7 +137,7 @@ def test_flushing_hands_on_all_that_was_appended(path, clock):
 
 
 def test_a_full_segment_is_followed_by_one_that_begins_with_every_breaker(path, clock):
-    with EventLog(path, clock=clock, segment_bytes=2000) as log:
+    with EventLog(path, clock=clock, segment_bytes=2000, compress=False) as log:
         breakers = [CircuitBreaker(name, log=log) for name in "ab"]
         for _ in range(30):
             for breaker in breakers:
@@ -157,7 +157,7 @@ def test_a_full_segment_is_followed_by_one_that_begins_with_every_breaker(path, 
 
 
 def test_more_breakers_than_a_block_holds_begin_a_segment_too(path, clock):
-    with EventLog(path, clock=clock, segment_bytes=1, durability="memory") as log:
+    with EventLog(path, clock=clock, segment_bytes=1, compress=False, durability="memory") as log:
         for n in range(4200):
             breaker = CircuitBreaker(f"b{n}", log=log)
         log.flush()
@@ -172,7 +172,7 @@ def test_more_breakers_than_a_block_holds_begin_a_segment_too(path, clock):
 
 def test_opening_reads_the_last_segment_only(path, clock):
     """An older one may even be damaged; it is verified by those who want to know."""
-    with EventLog(path, clock=clock, segment_bytes=2000) as log:
+    with EventLog(path, clock=clock, segment_bytes=2000, compress=False) as log:
         breaker = CircuitBreaker("b", log=log)
         for _ in range(60):
             succeed(breaker)

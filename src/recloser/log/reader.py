@@ -1,8 +1,9 @@
 """The strict reader: hands out no event whose seal does not match."""
 
-import os
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Final
@@ -15,6 +16,7 @@ from recloser.log.codec import MAX_LINE_BYTES, check_header, decode
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal
 
 SEGMENT_SUFFIX: Final = ".jsonl"
+COMPRESSED_SUFFIX: Final = ".zst"
 _WITNESS_START: Final = b'{"event":"state_changed",'
 
 
@@ -43,10 +45,56 @@ def segments_of(path: Path) -> list[Path]:
         raise NotALogError(f"{path}: there is no such file or folder")
     if not path.is_dir():
         return [path]
-    segments = sorted(path.glob(f"*{SEGMENT_SUFFIX}"))
+    segments = segments_in(path)
     if not segments:
         raise NotALogError(f"{path}: there is no segment (*{SEGMENT_SUFFIX}) in this folder")
     return segments
+
+
+def segments_in(folder: Path) -> list[Path]:
+    """The segments in a folder in their order, compressed or not.
+
+    Of one that is there in both forms, as while it is compressed, the plain one is taken.
+    """
+    found = {path.name: path for path in folder.glob(f"*{SEGMENT_SUFFIX}{COMPRESSED_SUFFIX}")}
+    plain = {path.name: path for path in folder.glob(f"*{SEGMENT_SUFFIX}")}
+    for name in plain:
+        found.pop(name + COMPRESSED_SUFFIX, None)
+    return [path for _, path in sorted((found | plain).items())]
+
+
+def number_of(segment: Path) -> int:
+    """The number that a segment's name begins with."""
+    return int(segment.name.partition(".")[0])
+
+
+@contextmanager
+def open_segment(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a segment, decompressed as they are read."""
+    compressed = path.with_name(path.name + COMPRESSED_SUFFIX)
+    if not path.exists() and compressed.exists():
+        path = compressed  # its writer has compressed it since it was listed
+    with path.open("rb") as raw:
+        if path.suffix != COMPRESSED_SUFFIX:
+            yield raw
+            return
+        import zstandard
+
+        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        try:
+            yield io.BufferedReader(reader)
+        except zstandard.ZstdError as error:
+            raise DamagedLogError(f"{path}: the compressed data is broken: {error}") from error
+
+
+def torn_before(segment: Path) -> int:
+    """How many bytes of the segment before it are not part of the log, as its header says."""
+    try:
+        with open_segment(segment) as stream:
+            header = decode(stream.readline(MAX_LINE_BYTES))
+    except (OSError, DamagedLogError):
+        return 0
+    return header.torn if isinstance(header, LogOpened) else 0
 
 
 class LogReader:
@@ -82,18 +130,8 @@ def segment_readers(
 ) -> Iterator["SegmentReader"]:
     """A reader for each segment, told by the segment behind it how much of its end to leave out."""
     for segment, following in zip_longest(segments, segments[1:]):
-        torn = 0 if following is None else _torn_before(following)
+        torn = 0 if following is None else torn_before(following)
         yield SegmentReader(segment, torn, on_damage or _refuse)
-
-
-def _torn_before(segment: Path) -> int:
-    """How many bytes of the segment before it are not part of the log, as its header says."""
-    try:
-        with segment.open("rb") as stream:
-            header = decode(stream.readline(MAX_LINE_BYTES))
-    except (OSError, DamagedLogError):
-        return 0
-    return header.torn if isinstance(header, LogOpened) else 0
 
 
 def _refuse(error: DamagedLogError) -> None:
@@ -136,14 +174,15 @@ class SegmentReader:
 
     def __iter__(self) -> Iterator[Event]:
         try:
-            with self.path.open("rb") as stream:
+            with open_segment(self.path) as stream:
                 yield from self._read(stream)
         except OSError as error:
             raise NotALogError(f"{self.path}: {error.strerror}") from error
 
     def _read(self, stream: IO[bytes]) -> Iterator[Event]:
-        size = os.fstat(stream.fileno()).st_size
-        left = sys.maxsize if self._torn == 0 else max(0, size - self._torn)
+        left = sys.maxsize
+        if self._torn:
+            left = max(0, self.path.stat().st_size - self._torn)
         torn = self._torn
         for line in iter(lambda: stream.readline(min(MAX_LINE_BYTES, left - self._offset)), b""):
             if not line.endswith(b"\n"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recloser.events import LogOpened
 from recloser.log.codec import MAX_LINE_BYTES
-from recloser.log.reader import SEGMENT_SUFFIX, Tail, segment_readers
+from recloser.log.reader import SEGMENT_SUFFIX, Tail, segment_readers, segments_in
 from recloser.logfold import LogFold
 
 
@@ -19,7 +19,7 @@ def recover(folder: Path) -> tuple[LogFold, Tail]:
         LogError: What is in the folder can't be read, or is not whole.
     """
     _drop_headless(folder)
-    segments = sorted(folder.glob(f"*{SEGMENT_SUFFIX}"))
+    segments = segments_in(folder)
     for first in range(len(segments) - 1, -1, -1):
         recovered = _fold(segments[first:], is_whole_log=first == 0)
         if recovered is not None:

@@ -4,7 +4,6 @@ A log that is cut exactly behind a seal is a valid shorter log: only its head, k
 tell. So verifying prints the head, and can be given one to look for.
 """
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,14 @@ from attrs import define, field, frozen
 
 from recloser.errors import DamagedLogError, LogError
 from recloser.events import Event, LogSealed
-from recloser.log.reader import Tail, segment_readers, segments_of
+from recloser.log.housekeeping import copy_beginning
+from recloser.log.reader import (
+    COMPRESSED_SUFFIX,
+    Tail,
+    open_segment,
+    segment_readers,
+    segments_of,
+)
 
 
 @frozen
@@ -127,15 +133,20 @@ def whole_part(path: Path) -> Sequence[KeptSegment]:
             for _ in reader:
                 pass
             before = reader.tail
-        size = reader.path.stat().st_size
+        size = _size(reader.path)
         kept.append(KeptSegment(reader.path, reader.whole_until, size - reader.whole_until))
         if not errors and len(kept) > 1:
             # What is torn at the end of a segment is counted by the one behind it.
-            whole = kept[-2].path.stat().st_size
-            kept[-2] = KeptSegment(kept[-2].path, whole, 0)
+            kept[-2] = KeptSegment(kept[-2].path, _size(kept[-2].path), 0)
     if not any(segment.kept for segment in kept):
         raise LogError(f"{path}: nothing at its beginning is whole, so nothing can be kept")
     return kept
+
+
+def _size(segment: Path) -> int:
+    """How many bytes a segment has, decompressed."""
+    with open_segment(segment) as stream:
+        return sum(len(piece) for piece in iter(lambda: stream.read(1 << 16), b""))
 
 
 def write_whole_part(kept: Sequence[KeptSegment], out: Path) -> None:
@@ -149,6 +160,8 @@ def write_whole_part(kept: Sequence[KeptSegment], out: Path) -> None:
     out.mkdir(parents=True)
     for segment in kept:
         if segment.kept:
-            target = out / segment.path.name
-            shutil.copyfile(segment.path, target)
-            os.truncate(target, segment.kept)
+            if segment.dropped:
+                name = segment.path.name.removesuffix(COMPRESSED_SUFFIX)
+                copy_beginning(segment.path, out / name, segment.kept)
+            else:
+                shutil.copyfile(segment.path, out / segment.path.name)

@@ -26,8 +26,9 @@ from recloser.events import (
 )
 from recloser.log import disk
 from recloser.log.codec import encode
+from recloser.log.housekeeping import compress_full, remove_old, tidy
 from recloser.log.lock import FolderLock
-from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail
+from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail, number_of, segments_in
 from recloser.log.recovery import recover
 from recloser.log.seals import SEAL_EVERY, SealChain
 from recloser.log.segment import Mark, Segment
@@ -70,6 +71,9 @@ class EventLog(Log):
         host: What the log names as its machine; by default the machine's own name.
         seal_seconds: How often a seal is written while events flow; None for the sake of size.
         segment_bytes: A segment that has grown to this is followed by a new one.
+        compress: Whether full segments are compressed.
+        keep_bytes: So large may the log be; its oldest segments are removed, never the last two.
+        keep_seconds: So old may its events be, likewise.
         on_log_failure: ``raise`` has a call whose event could not be made safe raise a LogError;
             only with ``sync`` is that known in time.
 
@@ -90,6 +94,9 @@ class EventLog(Log):
         host: str | None = None,
         seal_seconds: Seconds | None = 1,
         segment_bytes: int = 8 << 20,
+        compress: bool = True,
+        keep_bytes: int | None = None,
+        keep_seconds: Seconds | None = None,
         on_log_failure: OnLogFailure = "gap",
     ) -> None:
         super().__init__(clock=clock, tick_seconds=tick_seconds, host=host)
@@ -102,9 +109,13 @@ class EventLog(Log):
         self._raises = on_log_failure == "raise"
         self._seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
         self._segment_bytes = segment_bytes
+        self._compresses = compress
+        self._keep_bytes = keep_bytes
+        self._keep_ns = None if keep_seconds is None else nanoseconds(keep_seconds)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(self.path)
         try:
+            tidy(self.path)
             self._fold, self.tail = recover(self.path)
         except BaseException:
             self._lock.release()
@@ -121,6 +132,7 @@ class EventLog(Log):
         self._behind = (self.tail, self._fold.seq)
         self._failure: str | None = None
         self._safe_seq = 0
+        self._is_house_due = False
         self._is_forked = False
         self._make_thread()
         _open_logs.add(self)
@@ -232,6 +244,8 @@ class EventLog(Log):
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
+        if self._is_house_due and not self._is_forked:
+            self._keep_house()
         if self._segment is not None:
             self._segment.close()
         atexit.unregister(self.close)
@@ -254,6 +268,20 @@ class EventLog(Log):
                     self._wake.set()  # the session is still being opened
                 elif not self._closed:
                     self._commit(seal=not woken)
+            if self._is_house_due and self._failure is None:
+                self._keep_house()
+
+    def _keep_house(self) -> None:
+        """See to the segments that are full; nobody waits for it."""
+        self._is_house_due = False
+        try:
+            if self._compresses:
+                compress_full(self.path, self._segment_bytes)
+            remove_old(
+                self.path, now=self._fold.at, keep_bytes=self._keep_bytes, keep_ns=self._keep_ns
+            )
+        except OSError as error:
+            _logger.warning("%s: full segments stay as they are: %s", self.path, error)
 
     def _commit(self, *, seal: bool) -> None:
         """Write what is buffered; whoever calls this holds ``_io``."""
@@ -356,7 +384,7 @@ class EventLog(Log):
                 self._segment.sync()
             self._leave(self._segment, self._segment.written, torn=0)
         header = evolve(header, **asdict(self._behind[0]))
-        numbers = [int(segment.stem) for segment in self.path.glob(f"*{SEGMENT_SUFFIX}")]
+        numbers = [number_of(segment) for segment in segments_in(self.path)]
         path = self.path / f"{max(numbers, default=0) + 1:012d}{SEGMENT_SUFFIX}"
         segment = Segment(path, SealChain(header.chain))
         try:
@@ -365,6 +393,7 @@ class EventLog(Log):
             segment.remove()
             raise
         self._segment = segment
+        self._is_house_due = True
         segment.add(encode(header), header.seq, is_callers=False)
 
     def _make_safe(self, batch: Sequence[Event]) -> None:
