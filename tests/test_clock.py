@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from recloser import ManualClock, RecloserError, SkewedClock, SystemClock
-from recloser.clock import boot_id_of, nanoseconds_between
+from recloser.clock import after, boot_id_of, nanoseconds_between
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -88,3 +88,8 @@ def test_the_time_between_two_moments_is_exact():
         40000 * 86400 * 10**9 + 1000
     )
     assert nanoseconds_between(START + timedelta(microseconds=1), START) == -1000
+
+
+def test_a_time_that_no_calendar_holds_is_the_last_one_that_it_does():
+    assert after(datetime.max.replace(tzinfo=UTC), 10**9).year == 9999
+    assert after(datetime.min.replace(tzinfo=UTC), -(10**9)).year == 1

@@ -16,6 +16,9 @@ from recloser.validation import Seconds, nanoseconds
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
 
 class Clock(Protocol):
     """What is asked of a clock.
@@ -40,8 +43,14 @@ def boot_id_of(clock: Clock) -> str:
 
 
 def after(moment: datetime, ns: int) -> datetime:
-    """The time ``ns`` nanoseconds after ``moment``, to the microsecond that holds it."""
-    return moment + timedelta(microseconds=ns // 1000)
+    """The time ``ns`` nanoseconds after ``moment``, to the microsecond that holds it.
+
+    What no calendar holds is the last or first moment that one does.
+    """
+    try:
+        return moment + timedelta(microseconds=ns // 1000)
+    except OverflowError:
+        return _LAST if ns > 0 else _FIRST
 
 
 def nanoseconds_between(earlier: datetime, later: datetime) -> int:

@@ -34,7 +34,7 @@ class SealChain:
     def _start(self, previous: str) -> None:
         self.count = 0
         self._previous = previous
-        self._hash = hashlib.sha256(previous.encode("ascii"))
+        self._hash = hashlib.sha256(previous.encode())
 
     def copy(self) -> "SealChain":
         """The chain as it stands, to come back to."""
