@@ -1,5 +1,7 @@
 """The log on disk: segments, seals, and going on after a stop."""
 
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 
@@ -289,3 +291,29 @@ def test_a_damaged_log_is_not_gone_on_with(path, clock):
         EventLog(path, clock=ManualClock())
     assert segment(path).read_bytes() != data
     assert not segment(path, 2).exists()
+
+
+EXITING = """
+import signal, sys, threading
+from recloser import CircuitBreaker, EventLog
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+log = EventLog(sys.argv[1])
+CircuitBreaker("b", log=log).call(int)
+if sys.argv[2] == "wait":
+    print("up", flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("ends", ["at its end", "wait"])
+def test_a_log_that_was_not_closed_is_closed_when_the_interpreter_exits(path, ends):
+    """Also on SIGTERM, where the application turns that into an exit."""
+    command = [sys.executable, "-c", EXITING, path, ends]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        if ends == "wait":
+            assert process.stdout.readline() == b"up\n"
+            process.terminate()
+        assert process.wait(30) == 0
+    reader = LogReader(path)
+    assert [event.kind for event in reader][-2:] == ["call_succeeded", "log_sealed"]
+    assert (reader.tail.unsealed, reader.tail.torn) == (0, 0)
