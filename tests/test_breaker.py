@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import threading
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -13,6 +13,7 @@ from recloser import (
     CircuitBreakerConfig,
     CircuitBreakerState,
     CircuitOpenError,
+    ConfigError,
     MemoryLog,
     PermitError,
     Reason,
@@ -323,3 +324,51 @@ def test_threads_lose_no_outcome(log):
     totals = breaker.snapshot().totals
     assert (totals.succeeded, totals.failed) == (400, 1600)
     assert [event.seq for event in log] == list(range(1, len(log) + 1))
+
+
+@pytest.mark.parametrize("took_ns", [-1, 1.5, "7"])
+def test_a_duration_that_no_log_can_hold_is_refused_and_the_permit_kept(breaker, took_ns):
+    permit = breaker.before_call().permit
+    with pytest.raises(ConfigError, match="took_ns must be a whole number"):
+        breaker.after_success(permit, took_ns=took_ns)
+    breaker.after_success(permit)
+
+
+def test_texts_of_callers_are_made_such_that_a_log_can_hold_them(breaker, log):
+    breaker.after_failure(breaker.before_call().permit, "lone \ud800" + "x" * 10_000)
+    recorded = last(log, CallFailed).error
+    assert recorded.startswith("lone \\ud800x")
+    assert len(recorded) < 1100
+    with pytest.raises(ConfigError, match="must be texts, not 7"):
+        breaker.force_open(actor=7)
+
+
+class OtherClock:
+    def __init__(self, now, monotonic_ns=0):
+        self._now, self._ns = now, monotonic_ns
+
+    def monotonic_ns(self):
+        return self._ns
+
+    def now(self):
+        return self._now
+
+
+def test_a_clock_in_another_zone_is_read_in_utc():
+    zone = timezone(timedelta(hours=14))
+    log = MemoryLog()
+    CircuitBreaker("b", log=log, clock=OtherClock(datetime(2026, 1, 1, 14, tzinfo=zone)))
+    assert next(iter(log)).wall == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("clock", "message"),
+    [
+        (OtherClock(datetime(2026, 1, 1)), r"now\(\) must give an aware time"),  # noqa: DTZ001
+        (OtherClock(datetime(2026, 1, 1, tzinfo=UTC), 0.5), r"monotonic_ns\(\) must give a whole"),
+        (OtherClock(datetime(2026, 1, 1, tzinfo=UTC), -1), "not -1"),
+    ],
+)
+def test_a_clock_that_can_not_time_a_log_is_refused(clock, message):
+    with pytest.raises(ConfigError, match=f"^clock: .*{message}"):
+        CircuitBreaker("b", clock=clock)

@@ -39,6 +39,8 @@ from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.snapshot import Snapshot
 from recloser.state import BreakerState
 
+_LONGEST_TEXT: Final = 1000
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -260,19 +262,19 @@ class CircuitBreaker:
         """Refuse all calls until ``reset`` or ``force_closed``."""
         with self._sequencer as at:
             seq = self._sequencer.next_seq
-            self._sequencer.append(ForcedOpen(seq, at, self.name, actor, reason))
+            self._sequencer.append(ForcedOpen(seq, at, self.name, _text(actor), _text(reason)))
 
     def force_closed(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Close the breaker now; it trips again by its rules."""
         with self._sequencer as at:
             seq = self._sequencer.next_seq
-            self._sequencer.append(ForcedClosed(seq, at, self.name, actor, reason))
+            self._sequencer.append(ForcedClosed(seq, at, self.name, _text(actor), _text(reason)))
 
     def reset(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Put the breaker back to where it began: closed, with nothing counted."""
         with self._sequencer as at:
             seq = self._sequencer.next_seq
-            self._sequencer.append(Reset(seq, at, self.name, actor, reason))
+            self._sequencer.append(Reset(seq, at, self.name, _text(actor), _text(reason)))
 
     def set_mode(self, mode: Mode, *, actor: str | None = None, reason: str | None = None) -> None:
         """Change what the breaker does with its decisions; it stays in the state that it is in.
@@ -284,7 +286,9 @@ class CircuitBreaker:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
         with self._sequencer as at:
             seq = self._sequencer.next_seq
-            self._sequencer.append(ModeChanged(seq, at, self.name, mode, actor, reason))
+            self._sequencer.append(
+                ModeChanged(seq, at, self.name, mode, _text(actor), _text(reason))
+            )
 
     def admit(self) -> Permit:
         """The permit for a call, to be given back with ``settle``.
@@ -348,10 +352,12 @@ class CircuitBreaker:
         took_ns: int | None = None,
         error: BaseException | str | None = None,
     ) -> None:
+        if took_ns is not None and (not isinstance(took_ns, int) or took_ns < 0):
+            raise ConfigError(f"took_ns must be a whole number from 0 up, not {took_ns!r}")
         permit = self._own(permit)
         if self._sequencer.defer_if_held(lambda: self._report(outcome, permit, took_ns, error)):
             return
-        name = type_name(type(error)) if isinstance(error, BaseException) else error
+        name = type_name(type(error)) if isinstance(error, BaseException) else _text(error)
         sequencer = self._sequencer
         with sequencer as at:
             if permit.spent:
@@ -382,6 +388,15 @@ class CircuitBreaker:
         if last.get(key) is permit:
             _last_permits.set({other: held for other, held in last.items() if other != key})
         return permit
+
+
+def _text(value: object) -> str | None:
+    """What a log can hold of a text that a caller gave: cut, and with nothing that UTF-8 lacks."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ConfigError(f"actor, reason and error must be texts, not {value!r}")
+    return value[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
 
 
 def _checked_name(name: str) -> str:

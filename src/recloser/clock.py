@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
-from recloser.errors import RecloserError
+from recloser.errors import ConfigError, RecloserError
 from recloser.validation import Seconds, nanoseconds
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -40,6 +40,30 @@ class Clock(Protocol):
 def boot_id_of(clock: Clock) -> str:
     """The name of the origin of the clock's monotonic hand; empty where it has none."""
     return str(getattr(clock, "boot_id", ""))
+
+
+def read_wall(clock: Clock) -> datetime:
+    """The wall hand of a clock, in UTC.
+
+    Raises:
+        ConfigError: It shows a time without a zone.
+    """
+    wall = clock.now()
+    if wall.utcoffset() is None:
+        raise ConfigError("clock: now() must give an aware time, in UTC; give it a tzinfo")
+    return wall.astimezone(UTC)
+
+
+def read_monotonic(clock: Clock) -> int:
+    """The monotonic hand of a clock.
+
+    Raises:
+        ConfigError: It is no whole number of nanoseconds.
+    """
+    ns = clock.monotonic_ns()
+    if not isinstance(ns, int) or ns < 0:
+        raise ConfigError(f"clock: monotonic_ns() must give a whole number from 0 up, not {ns!r}")
+    return ns
 
 
 def after(moment: datetime, ns: int) -> datetime:

@@ -80,11 +80,45 @@ def test_a_log_that_no_breaker_used_leaves_no_segment(path):
     assert [file.name for file in path.iterdir()] == ["lock"]
 
 
-def test_a_closed_log_records_nothing_more(path, clock):
+def test_a_closed_log_records_nothing_more_and_breaks_no_call(path, clock, caplog):
     with EventLog(path, clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+    count = len(list(log))
+    assert breaker.call(lambda: "made") == "made"
+    fail(breaker, 5)
+    assert not breaker.before_call().allowed
+    assert len(list(log)) == count
+    assert caplog.text.count("the log is closed; calls go on, and are not recorded") == 1
+
+
+def test_a_closed_log_raises_where_that_is_asked_for(path, clock):
+    with EventLog(path, clock=clock, on_log_failure="raise") as log:
         breaker = CircuitBreaker("b", log=log)
     with pytest.raises(LogError, match=r"payments: the log is closed"):
         breaker.reset()
+
+
+def test_garbage_that_reports_in_mid_write_waits_for_nobody(path, clock, monkeypatch):
+    """With sync a report waits for the writer, which may be this very thread."""
+    with EventLog(path, clock=clock, durability="sync") as log:
+        breaker = CircuitBreaker("b", log=log)
+        generators = [breaker(iter_once)()]
+        next(generators[0])
+        write = disk.write
+
+        def write_and_collect(*arguments):
+            if generators:
+                generators.pop().close()
+            return write(*arguments)
+
+        monkeypatch.setattr(disk, "write", write_and_collect)
+        succeed(breaker)
+        monkeypatch.undo()
+    assert replay(path).snapshots["b"].totals.ignored == 1
+
+
+def iter_once():
+    yield
 
 
 def test_an_unknown_durability_is_refused(path):

@@ -16,7 +16,14 @@ from typing import Final, Self, get_args
 
 from attrs import asdict, evolve
 
-from recloser.clock import Clock, SystemClock, boot_id_of, nanoseconds_between
+from recloser.clock import (
+    Clock,
+    SystemClock,
+    boot_id_of,
+    nanoseconds_between,
+    read_monotonic,
+    read_wall,
+)
 from recloser.errors import ConfigError
 from recloser.events import (
     FORMAT_VERSION,
@@ -133,7 +140,7 @@ class Sequencer:
         self._log = log
         self._clock = clock
         self._tick_ns = tick_ns
-        monotonic = clock.monotonic_ns()
+        monotonic = read_monotonic(clock)
         at = _resumed_at(self.fold, clock, monotonic)
         self._origin = monotonic - at
         self._host = host
@@ -163,7 +170,7 @@ class Sequencer:
             format=FORMAT_VERSION,
             rules=RULES_VERSION,
             session=self._session,
-            wall=self._clock.now(),
+            wall=read_wall(self._clock),
             monotonic=monotonic,
             boot_id=boot_id_of(self._clock),
             host=self._host,
@@ -259,7 +266,7 @@ class Sequencer:
                 ClockTicked(
                     seq=self.next_seq,
                     at=at,
-                    wall=self._clock.now(),
+                    wall=read_wall(self._clock),
                     monotonic=at + self._origin,
                 )
             )
@@ -307,5 +314,5 @@ def _resumed_at(fold: LogFold, clock: Clock, monotonic: int) -> int:
         at = opened.at + monotonic - opened.monotonic
         if at >= fold.at:
             return at
-    gap = nanoseconds_between(fold.utc(fold.at), clock.now())
+    gap = nanoseconds_between(fold.utc(fold.at), read_wall(clock))
     return fold.at + max(0, min(gap, fold.longest_wait_ns))

@@ -74,8 +74,8 @@ class EventLog(Log):
         compress: Whether full segments are compressed.
         keep_bytes: So large may the log be; its oldest segments are removed, never the last two.
         keep_seconds: So old may its events be, likewise.
-        on_log_failure: ``raise`` has a call whose event could not be made safe raise a LogError;
-            only with ``sync`` is that known in time.
+        on_log_failure: ``raise`` has a call raise a LogError whose event could not be made safe,
+            which is known in time with ``sync`` only, or came after the log was closed.
 
     Attributes:
         tail: How the log ended when it was opened: what was kept unsealed, and what was dropped.
@@ -126,7 +126,7 @@ class EventLog(Log):
         self._sealed_at = self._fold.at
         self._is_urgent = False
         self._lost = 0
-        self._closed = False
+        self._closed = self._has_refused = False
 
         self._segment: Segment | None = None
         self._behind = (self.tail, self._fold.seq)
@@ -139,6 +139,7 @@ class EventLog(Log):
 
     def _make_thread(self) -> None:
         self._io = threading.Lock()
+        self._writer: int | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -184,7 +185,8 @@ class EventLog(Log):
     def write(self, events: Sequence[Event]) -> LogSealed | None:
         """Append an event and its witnesses, and a seal if one is due."""
         if self._closed:
-            raise LogError(f"{self.path}: the log is closed; nothing more can be recorded in it")
+            self._refuse()
+            return None
         if len(self._buffer) >= MAX_BUFFERED or (self._lost and self._failure is None):
             self._lost += _callers(events)
             return None
@@ -201,13 +203,20 @@ class EventLog(Log):
             self._wake.set()
         return seal
 
+    def _refuse(self) -> None:
+        if self._raises:
+            raise LogError(f"{self.path}: the log is closed; nothing more can be recorded in it")
+        if not self._has_refused:
+            self._has_refused = True
+            _logger.warning("%s: the log is closed; calls go on, and are not recorded", self.path)
+
     def _is_seal_due(self, at: int) -> bool:
         is_time = self._seal_ns is not None and at - self._sealed_at >= self._seal_ns
         return is_time or self._unsealed >= SEAL_EVERY
 
     def settle(self, seq: int) -> None:
         """With ``sync``, wait until all up to ``seq`` is on disk."""
-        if self._durability != "sync" or self._sequencer is None:
+        if self._durability != "sync" or self._sequencer is None or self._is_mine():
             return
         if self._failure is None and self._safe_seq < seq:
             with self._io:
@@ -218,6 +227,8 @@ class EventLog(Log):
 
     def flush(self) -> None:
         """Hand all that was appended to the operating system."""
+        if self._is_mine():
+            return
         with self._io:
             if self._sequencer is not None and not self._closed:
                 self._commit(seal=False)
@@ -283,8 +294,19 @@ class EventLog(Log):
         except OSError as error:
             _logger.warning("%s: full segments stay as they are: %s", self.path, error)
 
+    def _is_mine(self) -> bool:
+        """Whether this thread writes already: garbage may be collected, and report, in mid-write."""
+        return self._writer == threading.get_ident()
+
     def _commit(self, *, seal: bool) -> None:
         """Write what is buffered; whoever calls this holds ``_io``."""
+        self._writer = threading.get_ident()
+        try:
+            self._write_batch(seal=seal)
+        finally:
+            self._writer = None
+
+    def _write_batch(self, *, seal: bool) -> None:
         batch, seq = self._take(seal=seal)
         if not batch:
             return
