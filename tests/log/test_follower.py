@@ -1,0 +1,83 @@
+"""A log is followed while it is written, rotated and compressed."""
+
+import threading
+
+import pytest
+
+from recloser import CircuitBreaker, DamagedLogError, EventLog
+from recloser.log.follower import LogFollower
+from recloser.log.reader import LogReader
+from support import crash, fail, succeed
+
+
+def test_each_event_is_handed_out_once_and_in_order(tmp_path, clock):
+    follower = LogFollower(tmp_path)
+    assert list(follower.poll()) == []
+    seen = []
+    with EventLog(tmp_path, clock=clock, segment_bytes=3000) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(60):
+            clock.advance(seconds=1)
+            succeed(breaker)
+            log.flush()
+            seen += follower.poll()
+    seen += follower.poll()
+    assert seen == list(LogReader(tmp_path))
+    assert any(path.suffix == ".zst" for path in tmp_path.iterdir())
+    assert list(follower.poll()) == []
+
+
+def test_what_is_not_sealed_yet_is_waited_for(tmp_path, clock):
+    follower = LogFollower(tmp_path)
+    with EventLog(tmp_path, clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+        succeed(breaker)
+        log.flush()
+        assert list(follower.poll()) == []
+        fail(breaker, 5)
+        log.flush()
+        kinds = [event.kind for event in follower.poll()]
+    assert kinds[0] == "log_opened"
+    assert kinds[-2:] == ["state_changed", "log_sealed"]
+
+
+def test_a_crash_and_a_restart_are_followed(tmp_path, clock):
+    follower = LogFollower(tmp_path)
+    log = EventLog(tmp_path, clock=clock)
+    succeed(CircuitBreaker("b", log=log))
+    crash(log)
+    seen = list(follower.poll())
+    with EventLog(tmp_path, clock=clock) as log:
+        succeed(CircuitBreaker("b", log=log))
+    seen += follower.poll()
+    assert seen == list(LogReader(tmp_path))
+
+
+def test_damage_is_told(tmp_path, clock):
+    with EventLog(tmp_path, clock=clock) as log:
+        succeed(CircuitBreaker("b", log=log))
+    segment = tmp_path / "000000000001.jsonl"
+    segment.write_bytes(segment.read_bytes().replace(b"succeeded", b"suxxeeded"))
+    with pytest.raises(DamagedLogError, match="seal 1"):
+        list(LogFollower(tmp_path).poll())
+
+
+def test_a_log_under_load_is_followed_to_its_end(tmp_path):
+    follower, stop, seen = LogFollower(tmp_path), threading.Event(), []
+
+    def follow():
+        while not stop.wait(0.01):
+            seen.extend(follower.poll())
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    with EventLog(tmp_path, segment_bytes=200_000, durability="memory") as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(40):
+            succeed(breaker, 200)
+            threading.Event().wait(0.01)
+    stop.set()
+    thread.join()
+    seen.extend(follower.poll())
+    assert seen == list(LogReader(tmp_path))
+    assert sum(event.kind == "call_succeeded" for event in seen) == 8000
