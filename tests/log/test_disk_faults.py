@@ -158,7 +158,8 @@ def test_a_buffer_at_its_bound_loses_what_comes_and_counts_it(tmp_path, clock, m
     (gap,) = gaps(tmp_path)
     assert gap.error == "the disk is too slow"
     assert recorded(tmp_path) + gap.lost == 254
-    assert gap.lost >= 150
+    # At most one full buffer was taken before the disk stalled, and one waits behind it.
+    assert gap.lost >= 50
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 254
 
 
