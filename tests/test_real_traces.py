@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
+import zstandard
 
 from recloser.cli import status_of
 
@@ -60,6 +61,18 @@ def runs_of_failures(trace):
     return runs
 
 
+def lines_of(log):
+    """The lines of a log's segments, of which those that are full are compressed."""
+    data = b""
+    for path in sorted(log.glob("*.jsonl*")):
+        with path.open("rb") as raw:
+            if path.suffix == ".zst":
+                data += zstandard.ZstdDecompressor().stream_reader(raw).read()
+            else:
+                data += raw.read()
+    return data.splitlines()
+
+
 def utc_text(ns):
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{ns % 10**9:09d}Z"
 
@@ -102,13 +115,13 @@ def test_why_names_the_failures_that_a_query_by_hand_finds(real_trace, capsys, t
     trace = real_trace(name)
     imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
     run(capsys, "replay", tmp_path / "log", "-o", tmp_path / "driven", "--json")
+    lines = lines_of(tmp_path / "driven")
     for breaker, found in list(runs_of_failures(trace).items())[:4]:
         cause = run(capsys, "why", tmp_path / "driven", "--breaker", breaker, "--trip", 1, "--json")
         assert [(call["utc"], call["took_ns"]) for call in cause["evidence"]] == [
             (utc_text(row["end_ns"]), row["took_ns"]) for row in found[0]
         ]
         assert [call["error"] for call in cause["evidence"]] == ["fail"] * FAILURES_IN_A_ROW
-        lines = (tmp_path / "driven" / "000000000001.jsonl").read_text().splitlines()
         for call in cause["evidence"]:
             event = json.loads(lines[call["seq"] - 1])
             assert (event["seq"], event["event"]) == (call["seq"], "call_failed")
