@@ -15,7 +15,7 @@ from recloser.cli.terminal import counted, note, print_json, results
 from recloser.cli.why import print_cause
 from recloser.demo.caller import BREAKER
 from recloser.demo.play import play
-from recloser.errors import LogError
+from recloser.log.verification import refuse_existing
 from recloser.replay.engine import replay
 
 
@@ -33,8 +33,8 @@ def command(*, out: Path | None, as_json: bool) -> int:
 
     The calling process is killed in the outage and goes on from its log. Takes some seconds.
     """
-    if out is not None and out.exists():
-        raise LogError(f"{out} exists already and is left as it is; choose another path")
+    if out is not None:
+        refuse_existing(out)
     path = Path(tempfile.mkdtemp(prefix="recloser-demo-")) / "log" if out is None else out
     with _progress() as say:
         play(path, say)

@@ -1,5 +1,6 @@
 """``recloser replay``: the states out of a log, and the witnesses checked."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import click
 from recloser import cli
 from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
 from recloser.cli.terminal import counted, note, print_json, print_table, results
-from recloser.errors import LogError
 from recloser.events import Edge, FiredRule
+from recloser.log.verification import refuse_existing
 from recloser.log.writer import EventLog
 from recloser.replay.history import History
 
@@ -69,8 +70,7 @@ def _history(
 ) -> History:
     if out is None:
         return replayed(path, config_path, assignments)
-    if out.exists():
-        raise LogError(f"{out} exists already and is left as it is; choose another path")
+    refuse_existing(out)
     with EventLog(out, durability="memory", tick_seconds=None, seal_seconds=None, host="") as log:
         return replayed(path, config_path, assignments, into=log)
 
@@ -119,7 +119,7 @@ def _cause_data(cause: FiredRule) -> Mapping[str, object]:
 
 
 def _print(history: History, shown: int) -> None:
-    trips = {name: len(history.trips(name)) for name in history.snapshots}
+    trips = Counter(edge.breaker for edge in history.trips())
     print_table(
         ("breaker", "state", "trips", "succeeded", "failed", "ignored", "rejected", "stale"),
         (

@@ -10,12 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from recloser.events import LogOpened
 from recloser.log import disk
-from recloser.log.codec import MAX_LINE_BYTES, decode
 from recloser.log.reader import (
     COMPRESSED_SUFFIX,
     SEGMENT_SUFFIX,
+    header_of,
     open_segment,
     segments_in,
     torn_before,
@@ -76,23 +75,19 @@ def remove_old(
         What was removed.
     """
     segments = segments_in(folder)
-    sizes = [segment.stat().st_size for segment in segments]
+    left = sum(segment.stat().st_size for segment in segments)
     removed = []
-    for index, segment in enumerate(segments[:-_KEPT_ANYHOW]):
-        is_too_large = keep_bytes is not None and sum(sizes[index:]) > keep_bytes
-        ended_at = _begins_at(segments[index + 1])
-        is_too_old = keep_ns is not None and ended_at is not None and now - ended_at >= keep_ns
+    for segment, following in pairwise(segments[: 1 - _KEPT_ANYHOW]):
+        is_too_large = keep_bytes is not None and left > keep_bytes
+        # A segment ends where the next one begins.
+        header = None if keep_ns is None else header_of(following)
+        is_too_old = keep_ns is not None and header is not None and now - header.at >= keep_ns
         if not (is_too_large or is_too_old):
             break
+        left -= segment.stat().st_size
         segment.unlink()
         removed.append(segment)
     return removed
-
-
-def _begins_at(segment: Path) -> int | None:
-    with open_segment(segment) as stream:
-        header = decode(stream.readline(MAX_LINE_BYTES))
-    return header.at if isinstance(header, LogOpened) else None
 
 
 def copy_beginning(segment: Path, target: Path, length: int) -> None:

@@ -89,12 +89,18 @@ def open_segment(path: Path) -> Iterator[IO[bytes]]:
 
 def torn_before(segment: Path) -> int:
     """How many bytes of the segment before it are not part of the log, as its header says."""
+    header = header_of(segment)
+    return 0 if header is None else header.torn
+
+
+def header_of(segment: Path) -> LogOpened | None:
+    """What a segment begins with; None if that can't be read."""
     try:
         with open_segment(segment) as stream:
             header = decode(stream.readline(MAX_LINE_BYTES))
     except (OSError, DamagedLogError):
-        return 0
-    return header.torn if isinstance(header, LogOpened) else 0
+        return None
+    return header if isinstance(header, LogOpened) else None
 
 
 class LogReader:
@@ -118,20 +124,26 @@ class LogReader:
         self.tail = Tail()
 
     def __iter__(self) -> Iterator[Event]:
-        before: Tail | None = None
         for reader in segment_readers(segments_of(self.path)):
-            reader.before = before
             yield from reader
-            before = self.tail = reader.tail
+            self.tail = reader.tail
 
 
 def segment_readers(
     segments: Sequence[Path], on_damage: Callable[[DamagedLogError], None] | None = None
 ) -> Iterator["SegmentReader"]:
-    """A reader for each segment, told by the segment behind it how much of its end to leave out."""
+    """A reader for each segment, told by its neighbours what is expected of it.
+
+    The one behind says how much of its end to leave out; the one before must have been read to its
+    end by then, and says what it continues.
+    """
+    before: Tail | None = None
     for segment, following in zip_longest(segments, segments[1:]):
         torn = 0 if following is None else torn_before(following)
-        yield SegmentReader(segment, torn, on_damage or _refuse)
+        reader = SegmentReader(segment, torn, on_damage or _refuse)
+        reader.before = before
+        yield reader
+        before = reader.tail
 
 
 def _refuse(error: DamagedLogError) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recloser.events import LogOpened
 from recloser.log.codec import MAX_LINE_BYTES
-from recloser.log.reader import SEGMENT_SUFFIX, Tail, segment_readers, segments_in
+from recloser.log.reader import Tail, open_segment, segment_readers, segments_in
 from recloser.logfold import LogFold
 
 
@@ -30,10 +30,9 @@ def recover(folder: Path) -> tuple[LogFold, Tail]:
 def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tail] | None:
     """The fold of these segments; None if they do not begin with the state of all breakers."""
     fold = LogFold()
-    before: Tail | None = None
+    tail = Tail()
     missing = 0
     for reader in segment_readers(segments):
-        reader.before = before
         for event in reader:
             if fold.opened is None and isinstance(event, LogOpened):
                 missing = event.checkpoints
@@ -42,10 +41,10 @@ def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tai
             elif missing and not is_whole_log and event.kind not in _BEFORE_CHECKPOINTS:
                 return None
             fold.apply(event)
-        before = reader.tail
+        tail = reader.tail
     if missing and not is_whole_log:
         return None
-    return fold, before or Tail()
+    return fold, tail
 
 
 _BEFORE_CHECKPOINTS = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
@@ -53,7 +52,7 @@ _BEFORE_CHECKPOINTS = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
 
 def _drop_headless(folder: Path) -> None:
     """Remove a last segment that holds no whole line: its process died before its first event."""
-    for segment in sorted(folder.glob(f"*{SEGMENT_SUFFIX}"))[-1:]:
-        with segment.open("rb") as stream:
+    for segment in segments_in(folder)[-1:]:
+        with open_segment(segment) as stream:
             if not stream.readline(MAX_LINE_BYTES).endswith(b"\n"):
                 segment.unlink()

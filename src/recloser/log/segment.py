@@ -6,7 +6,6 @@ from pathlib import Path
 
 from attrs import frozen
 
-from recloser.events import LogSealed
 from recloser.log import disk
 from recloser.log.seals import SealChain
 
@@ -61,12 +60,11 @@ class Segment:
         self._seq = seq
         self._events += is_callers
 
-    def seal(self, seq: int, at: int) -> LogSealed:
+    def seal(self, seq: int, at: int) -> None:
         """Take in the seal of all lines since the last one."""
-        sealed, line = self.chain.seal(seq, at)
+        _, line = self.chain.seal(seq, at)
         self._pending.append(line)
         self._seq = seq
-        return sealed
 
     def write(self) -> None:
         """Hand what was taken in to the operating system."""

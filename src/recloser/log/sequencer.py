@@ -232,7 +232,7 @@ class Sequencer:
     def reading(self) -> Iterator[int]:
         """The lock and the time, with nothing recorded."""
         with self._lock:
-            yield max(self.fold.at, self._clock.monotonic_ns() - self._origin)
+            yield self._read_at()
 
     def defer_if_held(self, report: Callable[[], None]) -> bool:
         """Put off a report that comes while this very thread holds the lock.
@@ -254,9 +254,13 @@ class Sequencer:
         """The ``seq`` of the next event."""
         return self.fold.seq + 1
 
+    def _read_at(self) -> int:
+        """The time in nanoseconds of the log, which never falls whatever the clock does."""
+        return max(self.fold.at, self._clock.monotonic_ns() - self._origin)
+
     def advance(self) -> int:
         """The time, after a tick has been recorded where one is due."""
-        at = max(self.fold.at, self._clock.monotonic_ns() - self._origin)
+        at = self._read_at()
         fold = self.fold
         deadline = fold.next_deadline
         if (deadline is not None and at >= deadline) or (

@@ -79,9 +79,7 @@ def verify(path: Path, expected: Head | None = None) -> Verification:
     """
     result = Verification(found=None if expected is None else False)
     order = _Order(result.damages)
-    before: Tail | None = None
     for reader in segment_readers(segments_of(path), lambda error: order.note(str(error))):
-        reader.before = before
         result.segments += 1
         for event in reader:
             result.events += 1
@@ -91,7 +89,7 @@ def verify(path: Path, expected: Head | None = None) -> Verification:
                 result.head = Head(event.seq, event.digest)
                 if result.head == expected:
                     result.found = True
-        before = result.tail = reader.tail
+        result.tail = reader.tail
     return result
 
 
@@ -126,13 +124,10 @@ def whole_part(path: Path) -> Sequence[KeptSegment]:
     """
     kept: list[KeptSegment] = []
     errors: list[DamagedLogError] = []
-    before: Tail | None = None
     for reader in segment_readers(segments_of(path), errors.append):
         if not errors:
-            reader.before = before
             for _ in reader:
                 pass
-            before = reader.tail
         size = _size(reader.path)
         kept.append(KeptSegment(reader.path, reader.whole_until, size - reader.whole_until))
         if not errors and len(kept) > 1:
@@ -149,14 +144,23 @@ def _size(segment: Path) -> int:
         return sum(len(piece) for piece in iter(lambda: stream.read(1 << 16), b""))
 
 
+def refuse_existing(out: Path) -> None:
+    """Check that nothing is where a log is to be written.
+
+    Raises:
+        LogError: Something is.
+    """
+    if out.exists():
+        raise LogError(f"{out} exists already and is left as it is; choose another path")
+
+
 def write_whole_part(kept: Sequence[KeptSegment], out: Path) -> None:
     """Write the whole part of a log to a new folder.
 
     Raises:
         LogError: ``out`` exists already.
     """
-    if out.exists():
-        raise LogError(f"{out} exists already and is left as it is; choose another path")
+    refuse_existing(out)
     out.mkdir(parents=True)
     for segment in kept:
         if segment.kept:

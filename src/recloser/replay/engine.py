@@ -125,6 +125,7 @@ class _Replay:
         self.witnesses = 0
         self.count = 0
         self._awaited: deque[StateChanged] = deque()
+        self._is_gap = False
 
     def take(self, event: Event) -> None:
         self.count += 1
