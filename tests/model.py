@@ -3,6 +3,9 @@
 CLOSED, OPEN, HALF_OPEN = "CLOSED", "OPEN", "HALF_OPEN"
 
 
+PROBE_TIMEOUT = 60 * 10**9
+
+
 class Model:
     def __init__(self, threshold, cooldown, successes, probes):
         self.threshold, self.cooldown = threshold, cooldown
@@ -12,7 +15,8 @@ class Model:
 
     def enter(self, state, at=None, *, forced=False):
         self.state, self.opened_at, self.forced = state, at, forced
-        self.failures = self.successes = self.in_flight = 0
+        self.failures = self.successes = 0
+        self.probes = []
 
     def edge(self, state, at=None, *, forced=False):
         self.epoch += 1
@@ -23,17 +27,25 @@ class Model:
             self.edge(HALF_OPEN)
             if self.successes_needed == 0:
                 self.edge(CLOSED)
+        elif self.probes and at >= min(self.probes) + PROBE_TIMEOUT:
+            self.edge(OPEN, at)
 
-    def asks(self):
-        if self.state == HALF_OPEN and self.in_flight < self.probes_at_once:
-            self.in_flight += 1
+    def deadline(self):
+        if self.probes:
+            return min(self.probes) + PROBE_TIMEOUT
+        return self.opened_at + self.cooldown if self.state == OPEN and not self.forced else 0
+
+    def asks(self, at):
+        if self.state == HALF_OPEN and len(self.probes) < self.probes_at_once:
+            self.probes.append(at)
             return True
         return self.state == CLOSED
 
-    def ends(self, epoch, outcome, at):
+    def ends(self, epoch, asked_at, outcome, at):
         if epoch != self.epoch:
             return
-        self.in_flight -= self.state == HALF_OPEN
+        if self.state == HALF_OPEN:
+            self.probes.remove(asked_at)
         if outcome == "failure":
             self.failures += 1
             if self.state == HALF_OPEN or self.failures == self.threshold:
@@ -45,4 +57,4 @@ class Model:
                 self.edge(CLOSED)
 
     def restart(self):
-        self.in_flight = 0
+        self.probes = []

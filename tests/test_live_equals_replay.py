@@ -77,13 +77,13 @@ class LiveEqualsReplay(RuleBasedStateMachine):
     def ask(self, name):
         self.pass_time()
         decision = self.breakers[name].before_call()
-        assert decision.allowed == self.models[name].asks()
+        assert decision.allowed == self.models[name].asks(self.at)
         assert decision.state.value == self.models[name].state
-        return (name, self.sessions, self.models[name].epoch, decision.permit)
+        return (name, self.sessions, self.models[name].epoch, self.at, decision.permit)
 
     @rule(ticket=consumes(permits), outcome=outcomes)
     def end(self, ticket, outcome):
-        name, session, epoch, permit = ticket
+        name, session, epoch, asked_at, permit = ticket
         if permit is None or session != self.sessions:
             return
         self.pass_time()
@@ -94,7 +94,7 @@ class LiveEqualsReplay(RuleBasedStateMachine):
             breaker.after_success(permit)
         else:
             breaker.after_ignored(permit)
-        self.models[name].ends(epoch, outcome, self.at)
+        self.models[name].ends(epoch, asked_at, outcome, self.at)
 
     @rule(name=names, times=st.integers(1, 3), outcome=outcomes)
     def call(self, name, times, outcome):
@@ -119,14 +119,7 @@ class LiveEqualsReplay(RuleBasedStateMachine):
             crash(self.log)
         else:
             self.log.close()
-        longest = max(
-            (
-                m.opened_at + COOLDOWN_NS
-                for m in self.models.values()
-                if m.opened_at is not None and not m.forced
-            ),
-            default=0,
-        )
+        longest = max(model.deadline() for model in self.models.values())
         last_at = list(LogReader(self.path))[-1].at
         if rebooted:
             self.clock.reboot()
