@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from model import Model
-from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock
+from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, EventLog, ManualClock
 from recloser.events import LogOpened
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
@@ -100,6 +100,21 @@ class LiveEqualsReplay(RuleBasedStateMachine):
     def call(self, name, times, outcome):
         for _ in range(times):
             self.end(self.ask(name), outcome)
+
+    @rule(name=names, times=st.integers(1, 3))
+    def call_well(self, name, times):
+        """In one go, which takes the way past the lock where that is open."""
+        self.pass_time()
+        model = self.models[name]
+        for _ in range(times):
+            is_allowed = model.asks(self.at)
+            try:
+                self.breakers[name].call(lambda: None)
+            except CircuitOpenError:
+                assert not is_allowed
+            else:
+                assert is_allowed
+                model.ends(model.epoch, self.at, "success", self.at)
 
     @rule(name=names)
     def force_open(self, name):

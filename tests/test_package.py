@@ -22,7 +22,7 @@ LAYERS = [
     {"breaker"},
     {"log", "forms", "classification"},
     {"logfold", "listeners", "settings"},
-    {"snapshot", "clock"},
+    {"gate", "snapshot", "clock"},
     {"fold"},
     {"state"},
     {"windows", "machine"},

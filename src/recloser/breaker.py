@@ -32,7 +32,9 @@ from recloser.events import (
     Reset,
 )
 from recloser.fold import may_probe
+from recloser.gate import SHUT, Leave
 from recloser.listeners import Listener
+from recloser.log.codec import lean
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
@@ -40,6 +42,12 @@ from recloser.snapshot import Snapshot
 from recloser.state import BreakerState
 
 _LONGEST_TEXT: Final = 1000
+
+_Succeeded: Final = lean(CallSucceeded)
+_Failed: Final = lean(CallFailed)
+_Ignored: Final = lean(CallIgnored)
+_Rejected: Final = lean(CallRejected)
+_ProbeAdmitted: Final = lean(ProbeAdmitted)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,9 +67,9 @@ class Permit:
 
     __slots__ = ("breaker", "epoch", "giver", "probe", "spent", "started_at")
 
-    def __init__(self, giver: BreakerState, started_at: int, probe: int = 0) -> None:
+    def __init__(self, giver: BreakerState, epoch: int, started_at: int, probe: int = 0) -> None:
         self.breaker = giver.breaker
-        self.epoch = giver.epoch
+        self.epoch = epoch
         self.probe = probe
         self.started_at = started_at
         self.giver = giver
@@ -147,6 +155,9 @@ class CircuitBreaker:
             self._sequencer.listen(name, listener)
         with self._sequencer as at:
             self._state = self._configured(at)
+            gate = self._sequencer.gate(name)
+        # A result can be told from a failure by a predicate only, which is asked in ``settle``.
+        self.gate = gate if self.config.failure_result is None else SHUT
 
     def _configured(self, at: int) -> BreakerState:
         """The state of the breaker, once the log says that it has this configuration."""
@@ -210,7 +221,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        return forms.call(self, function, *args, **kwargs)
+        return forms.call(self, function, args, kwargs)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, coroutine function, generator or asynchronous generator.
@@ -301,6 +312,15 @@ class CircuitBreaker:
             raise CircuitOpenError(self.name, decision)
         return decision.permit
 
+    def permit_of(self, leave: Leave, started_ns: int) -> Permit:
+        """The permit of a call that was let past the lock, for what is not settled there.
+
+        Args:
+            leave: What it was let past on.
+            started_ns: The monotonic hand of the clock at its start.
+        """
+        return Permit(leave.state, leave.epoch, started_ns - self._sequencer.origin)
+
     def settle(
         self, permit: Permit, error: BaseException | None = None, result: Any = None
     ) -> None:
@@ -315,16 +335,16 @@ class CircuitBreaker:
     def _decide(self) -> BreakerDecision:
         sequencer, state = self._sequencer, self._state
         with sequencer as at:
+            epoch = state.epoch
+            permit = Permit(state, epoch, at)
             if state.mode == "disabled":
-                return BreakerDecision(True, Reason.DISABLED, None, Permit(state, at), state.state)
+                return BreakerDecision(True, Reason.DISABLED, None, permit, state.state)
             if state.state is CLOSED:
-                return BreakerDecision(True, Reason.CLOSED, None, Permit(state, at), CLOSED)
+                return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
             if state.state is HALF_OPEN and may_probe(state):
                 probe = state.probes_admitted + 1
-                sequencer.append(
-                    ProbeAdmitted(sequencer.next_seq, at, self.name, state.epoch, probe)
-                )
-                permit = Permit(state, at, probe)
+                sequencer.append(_ProbeAdmitted(sequencer.next_seq, at, self.name, epoch, probe))
+                permit = Permit(state, epoch, at, probe)
                 return BreakerDecision(True, Reason.PROBE, None, permit, HALF_OPEN)
             return self._refuse(at)
 
@@ -335,13 +355,11 @@ class CircuitBreaker:
         if state.state is OPEN and state.deadline is not None:
             reason = Reason.COOLDOWN_ACTIVE
             wait_ns = state.deadline - at
-        self._sequencer.append(
-            CallRejected(self._sequencer.next_seq, at, self.name, reason, wait_ns)
-        )
+        self._sequencer.append(_Rejected(self._sequencer.next_seq, at, self.name, reason, wait_ns))
         retry_after = None if wait_ns is None else wait_ns / 1e9
         if state.mode == "shadow":
             # Its outcome is recorded, and as this epoch lets no such call through, counts as stale.
-            permit = Permit(state, at)
+            permit = Permit(state, state.epoch, at)
             return BreakerDecision(True, Reason.SHADOW, retry_after, permit, state.state)
         return BreakerDecision(False, reason, retry_after, None, state.state)
 
@@ -363,14 +381,14 @@ class CircuitBreaker:
             if permit.spent:
                 raise PermitError(f"{permit!r} was reported before; a permit is for one call")
             permit.spent = True
-            took = at - permit.started_at if took_ns is None else took_ns
+            took = max(0, at - permit.started_at) if took_ns is None else took_ns
             call = (sequencer.next_seq, at, self.name, permit.epoch, took, permit.probe)
             if outcome is Outcome.SUCCEEDED:
-                sequencer.append(CallSucceeded(*call))
+                sequencer.append(_Succeeded(*call))
             elif outcome is Outcome.FAILED:
-                sequencer.append(CallFailed(*call, name))
+                sequencer.append(_Failed(*call, name))
             else:
-                sequencer.append(CallIgnored(*call, name))
+                sequencer.append(_Ignored(*call, name))
 
     def _own(self, permit: Permit | None) -> Permit:
         """The permit to report, which is then no longer open in this context."""

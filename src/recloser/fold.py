@@ -84,6 +84,19 @@ def may_probe(state: BreakerState) -> bool:
     return len(state.probes) + state.probe_window.calls < window.size
 
 
+def is_steady(state: BreakerState) -> bool:
+    """Whether a success that comes next can fire no edge.
+
+    In CLOSED only a window could do it, and each of its thresholds asks for at least one failed or
+    slow call. What is slow is told by the time that the call took, so where that matters it isn't
+    known beforehand.
+    """
+    if state.state is not CLOSED or state.mode == "disabled":
+        return False
+    window = state.window
+    return window is None or (state.config.slow_call_ns is None and not window.failures)
+
+
 def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
     """The configuration that the event carries.
 

@@ -6,19 +6,30 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import BuiltinFunctionType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
+from recloser.gate import Gate, Leave
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Token = TypeVar("Token")
 
 
 class Protector(Protocol[Token]):
-    """What a form asks for leave, and tells how the call went."""
+    """What a form asks for leave, and tells how the call went.
+
+    Attributes:
+        gate: The way past asking, while it is open.
+    """
+
+    gate: Gate
 
     def admit(self) -> Token:
         """Leave for one call, or an exception."""
 
     def settle(self, permit: Token, error: BaseException | None = None, result: Any = None) -> None:
         """How the call went that the permit was for."""
+
+    def permit_of(self, leave: Leave, started_ns: int) -> Token:
+        """The permit of a call that began without one."""
 
 
 def protected(breaker: Protector[Token], function: Callable[P, R]) -> Callable[P, R]:
@@ -31,7 +42,12 @@ def protected(breaker: Protector[Token], function: Callable[P, R]) -> Callable[P
     return functools.wraps(function)(cast("Callable[P, R]", wrap(breaker, function)))
 
 
-def call(breaker: Protector[Token], function: Callable[P, R], /, *args: Any, **kwargs: Any) -> R:
+def call(
+    breaker: Protector[Token],
+    function: Callable[..., R],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> R:
     """Call ``function`` once, protected in its form."""
     wrap = _function if _is_plain(function) else _form_of(function)
     return cast("R", wrap(breaker, function)(*args, **kwargs))
@@ -61,7 +77,31 @@ def _form_of(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[...,
 
 
 def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+    gate = breaker.gate
+    monotonic_ns, pending, record = gate.monotonic_ns, gate.pending, gate.pending.append
+    plain: type | None = None
+
     def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal plain
+        leave = gate.leave
+        if leave is None:
+            return ask(*args, **kwargs)
+        started = monotonic_ns()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            breaker.settle(breaker.permit_of(leave, started), error)
+            raise
+        if type(result) is not plain:
+            if inspect.isawaitable(result):
+                return _awaited(breaker, breaker.permit_of(leave, started), result)
+            plain = type(result)
+        record((leave, started, monotonic_ns()))
+        if len(pending) > pending.limit:
+            gate.relieve()
+        return result
+
+    def ask(*args: Any, **kwargs: Any) -> Any:
         permit = breaker.admit()
         try:
             result = function(*args, **kwargs)
@@ -79,9 +119,24 @@ def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
 def _coroutine(
     breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
+    gate = breaker.gate
+    monotonic_ns, pending, record = gate.monotonic_ns, gate.pending, gate.pending.append
+
     async def call(*args: Any, **kwargs: Any) -> Any:
-        permit = breaker.admit()
-        return await _awaited(breaker, permit, function(*args, **kwargs))
+        leave = gate.leave
+        if leave is None:
+            permit = breaker.admit()
+            return await _awaited(breaker, permit, function(*args, **kwargs))
+        started = monotonic_ns()
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            breaker.settle(breaker.permit_of(leave, started), error)
+            raise
+        record((leave, started, monotonic_ns()))
+        if len(pending) > pending.limit:
+            gate.relieve()
+        return result
 
     return call
 

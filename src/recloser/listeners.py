@@ -15,13 +15,26 @@ class Listener:
 
     It runs in the thread that caused the event or in another that was just recording, so it should
     be quick. What it raises is logged and goes no further.
+
+    Attributes:
+        hears_successes: Whether it wants to be told of each call that went well, which costs every
+            call more; by default if it overrides ``on_event``.
     """
+
+    hears_successes: bool | None = None
 
     def on_event(self, event: BreakerEvent) -> None:
         """An event about the breaker was recorded; edges are among them."""
 
     def on_transition(self, edge: Edge) -> None:
         """The breaker took an edge."""
+
+
+def hears_all(listener: Listener) -> bool:
+    """Whether a listener is to be told of successes too."""
+    if listener.hears_successes is None:
+        return type(listener).on_event is not Listener.on_event
+    return listener.hears_successes
 
 
 def notify(listener: Listener, event: BreakerEvent) -> None:
@@ -40,6 +53,8 @@ class LoggingListener(Listener):
     Args:
         logger: Where to; by default the logger ``recloser``.
     """
+
+    hears_successes = False
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = _logger if logger is None else logger

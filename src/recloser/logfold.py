@@ -1,8 +1,10 @@
 """The fold of a whole log: the states of all its breakers, and where its time stands."""
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final, cast
 
 from attrs import evolve
 
@@ -10,19 +12,19 @@ from recloser.clock import after
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import (
     BreakerConfigured,
-    CallObserved,
+    BreakerEvent,
+    CallSucceeded,
     Checkpoint,
     ClockTicked,
     Edge,
     Event,
-    LogGap,
     LogOpened,
-    LogSealed,
-    StateChanged,
 )
 from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
 from recloser.snapshot import Snapshot, take_snapshot
 from recloser.state import BreakerState, first_state, restore
+
+_WITHOUT_EFFECT: Final = frozenset(("state_changed", "log_sealed", "log_gap", "call_observed"))
 
 
 class LogFold:
@@ -75,14 +77,33 @@ class LogFold:
         self._check_order(event)
         self.seq = event.seq
         self.at = event.at
-        if isinstance(event, StateChanged | LogSealed | LogGap | CallObserved):
+        if event.kind in _WITHOUT_EFFECT:
             return NO_EDGES
         if event.kind == "clock_ticked":
             self._anchor = event
             return self._fire_deadlines(event)
         if event.kind == "log_opened":
             return self._open(event)
-        return self._apply_to(self._state_of(event), event)
+        about_a_breaker = cast("BreakerEvent", event)
+        return self._apply_to(self._state_of(about_a_breaker), about_a_breaker)
+
+    def apply_successes(self, events: Sequence[CallSucceeded]) -> None:
+        """Apply successes of breakers that are steady, which is the same as one after another.
+
+        Where there is no window, only how many they are makes a difference.
+        """
+        self.seq, self.at = events[-1].seq, events[-1].at
+        windowed = set()
+        for breaker, count in Counter([event.breaker for event in events]).items():
+            state = self.breakers[breaker]
+            if state.window is None:
+                apply(state, CallSucceeded(self.seq, self.at, breaker, state.epoch, 0, count=count))
+            else:
+                windowed.add(breaker)
+        if windowed:
+            for event in events:
+                if event.breaker in windowed:
+                    apply(self.breakers[event.breaker], event)
 
     def reanchor(self, header: LogOpened) -> None:
         """Take the reading of both hands that a further segment of the session begins with."""

@@ -5,7 +5,8 @@ same order behind ``event``, with what has its default value left out. Decoding 
 that is missing, unknown or of another type is an error.
 """
 
-from typing import Annotated, Any, Final, Union, cast, get_args
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
 
 import attrs
 import msgspec
@@ -15,6 +16,8 @@ from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, FiredRule
 
 MAX_LINE_BYTES: Final = 1 << 20
 """No event has a line as long as this; a longer one is refused before it is read whole."""
+
+E = TypeVar("E", bound=Event)
 
 _WIRE_NAMES: Final = {"from_state": "from", "to_state": "to"}
 _Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -39,6 +42,7 @@ class _Form:
             omit_defaults=True,
             forbid_unknown_fields=True,
             frozen=True,
+            gc=False,
             **cast("Any", struct_options),
         )
 
@@ -77,11 +81,17 @@ _CAUSE: Final = _Form(FiredRule)
 _WIRE_TYPES[FiredRule] = _CAUSE.struct
 
 _FORMS: Final = {
-    event_type: _Form(event_type, tag_field="event", tag=event_type.kind)
+    event_type: _Form(
+        event_type,
+        tag_field="event",
+        tag=event_type.kind,
+        namespace={"kind": event_type.kind},
+    )
     for event_type in get_args(Event)
 }
 _FORM_OF_STRUCT: Final = {form.struct: form for form in _FORMS.values()}
 _encode: Final = msgspec.json.Encoder().encode
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
 _decode: Final = msgspec.json.Decoder(Union[tuple(_FORM_OF_STRUCT)]).decode  # noqa: UP007  # a run-time union
 
 
@@ -96,9 +106,33 @@ class _Header(msgspec.Struct):
 _decode_header: Final = msgspec.json.Decoder(_Header).decode
 
 
+def lean(event_type: type[E]) -> type[E]:
+    """The lean form of an event class: the same fields, in an object that costs a fifth as much.
+
+    It is for the events that come with every call. ``full`` makes the event itself of it.
+    """
+    return cast("type[E]", _FORMS[event_type].struct)
+
+
+def full(event: E) -> E:
+    """The event of its class, from either form."""
+    form = _FORM_OF_STRUCT.get(cast("Any", type(event)))
+    return event if form is None else cast("E", form.from_wire(cast("Any", event)))
+
+
 def encode(event: Event) -> bytes:
     """The event's line, with its newline."""
-    return _encode(_FORMS[type(event)].to_wire(event)) + b"\n"
+    return _encode(_to_wire(event)) + b"\n"
+
+
+def encode_all(events: Iterable[Event]) -> bytes:
+    """The lines of the events, which may be of either form."""
+    return _encode_lines([_to_wire(event) for event in events])
+
+
+def _to_wire(event: Event) -> object:
+    form = _FORMS.get(type(event))
+    return event if form is None else form.to_wire(event)
 
 
 def decode(line: bytes) -> Event:

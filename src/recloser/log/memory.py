@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from recloser.clock import Clock
 from recloser.events import Event
+from recloser.log.codec import full
 from recloser.log.reader import Tail
 from recloser.log.sequencer import Log
 from recloser.logfold import LogFold
@@ -31,10 +32,18 @@ class MemoryLog(Log):
         """Append events."""
         self._events += events
 
+    def flush(self) -> None:
+        """Take in what is not folded yet."""
+        if self._sequencer is not None:
+            with self._sequencer.reading():
+                pass
+
     def __iter__(self) -> Iterator[Event]:
-        return iter(list(self._events))
+        self.flush()
+        return map(full, list(self._events))
 
     def __len__(self) -> int:
+        self.flush()
         return len(self._events)
 
     def close(self) -> None:

@@ -43,10 +43,10 @@ class SealChain:
         other._hash = self._hash.copy()
         return other
 
-    def add(self, line: bytes) -> None:
-        """Take in the next line."""
-        self._hash.update(line)
-        self.count += 1
+    def add(self, lines: bytes, count: int = 1) -> None:
+        """Take in the next lines, as many as ``count`` says."""
+        self._hash.update(lines)
+        self.count += count
 
     def carried(self) -> str:
         """What the next segment is chained to, if this one ends here."""

@@ -53,12 +53,19 @@ class Segment:
         """How many bytes the operating system has."""
         return self.written.offset
 
-    def add(self, line: bytes, seq: int, *, is_callers: bool) -> None:
-        """Take in an event's line, to be written with the next ``write``."""
-        self._pending.append(line)
-        self.chain.add(line)
+    def add(self, lines: bytes, seq: int, count: int, callers: int) -> None:
+        """Take in events, to be written with the next ``write``.
+
+        Args:
+            lines: Their lines.
+            seq: The number of the last of them.
+            count: How many they are.
+            callers: How many of them are callers'.
+        """
+        self._pending.append(lines)
+        self.chain.add(lines, count)
         self._seq = seq
-        self._events += is_callers
+        self._events += callers
 
     def seal(self, seq: int, at: int) -> None:
         """Take in the seal of all lines since the last one."""

@@ -11,8 +11,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, count
 from types import TracebackType
-from typing import Final, Self, get_args
+from typing import Final, Self, TypeGuard, get_args
 
 from attrs import asdict, evolve
 
@@ -29,21 +30,30 @@ from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
     BreakerEvent,
+    CallSucceeded,
     Checkpoint,
     ClockTicked,
     Edge,
     Event,
+    LogEvent,
     LogOpened,
     LogSealed,
 )
-from recloser.listeners import Listener, notify
+from recloser.gate import PENDING_LIMIT, Gate, Pending, Success
+from recloser.listeners import Listener, hears_all, notify
+from recloser.log.codec import full, lean
 from recloser.log.reader import Tail
 from recloser.logfold import LogFold
 from recloser.state import dump
 from recloser.validation import Seconds, nanoseconds
 from recloser.version import __version__
 
-_ABOUT_A_BREAKER: Final = get_args(BreakerEvent)
+_ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
+_Succeeded: Final = lean(CallSucceeded)
+
+
+def _is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
+    return event.kind not in _ABOUT_ALL
 
 
 class Log(ABC):
@@ -87,9 +97,21 @@ class Log(ABC):
     def recovered(self) -> tuple[LogFold, Tail]:
         """The fold of what the log holds already, and how that ended."""
 
+    @property
+    def can_wait(self) -> bool:
+        """Whether a success may be reported before it is in the log's hands."""
+        return True
+
+    def room(self) -> int:
+        """How many events can be appended at once; called under the lock."""
+        return PENDING_LIMIT
+
     @abstractmethod
     def write(self, events: Sequence[Event]) -> LogSealed | None:
-        """Append an event and its witnesses, and a seal if one is due, which is returned."""
+        """Append events, and a seal if one is due, which is returned; called under the lock.
+
+        They are an event and its witnesses, or as many successes as there is ``room`` for.
+        """
 
     def settle(self, seq: int) -> None:  # noqa: B027  # not every log promises more
         """Return when all up to ``seq`` is as safe as was promised; called outside the lock."""
@@ -128,6 +150,8 @@ class Sequencer:
 
     Attributes:
         fold: The state of every breaker in the log; to be read under the lock.
+        pending: Successes that were let past the lock and are not folded yet.
+        origin: What the monotonic hand showed when the time of the log was 0.
     """
 
     def __init__(self, log: Log, clock: Clock, tick_ns: int | None, host: str) -> None:
@@ -136,13 +160,15 @@ class Sequencer:
         self._deferred: deque[Callable[[], None]] = deque()
         self._listeners: dict[str, tuple[Listener, ...]] = {}
         self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
+        self._gates: dict[str, Gate] = {}
+        self.pending = Pending()
         self.fold, tail = log.recovered()
         self._log = log
         self._clock = clock
         self._tick_ns = tick_ns
         monotonic = read_monotonic(clock)
         at = _resumed_at(self.fold, clock, monotonic)
-        self._origin = monotonic - at
+        self.origin = monotonic - at
         self._host = host
         self._session = 1 if self.fold.opened is None else self.fold.opened.session + 1
         with self._lock:
@@ -157,6 +183,8 @@ class Sequencer:
         """In a forked child: whoever held a lock is not here to release it."""
         self._make_locks()
         self._is_forked = True
+        self.pending.clear()  # the parent has them
+        self.pending.limit = 0
 
     def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
         self.append(evolve(self._header(at, monotonic), **asdict(tail)))
@@ -182,7 +210,7 @@ class Sequencer:
     def header(self) -> LogOpened:
         """What begins a further segment of this session."""
         at = self.fold.at
-        return self._header(at, at + self._origin)
+        return self._header(at, at + self.origin)
 
     def checkpoint(self, breaker: str) -> Checkpoint:
         """The state of a breaker, from which a fold can start."""
@@ -195,6 +223,7 @@ class Sequencer:
             if self._is_forked:
                 self._is_forked = False
                 self._log.begin_in_child()
+            self.drain()
             return self.advance()
         except BaseException:
             self._release()
@@ -209,6 +238,10 @@ class Sequencer:
         seq = self.fold.seq
         self._release()
         self._log.settle(seq)
+        self.do_what_waited()
+
+    def do_what_waited(self) -> None:
+        """Do, outside the lock, what was not to be done under it."""
         if self._untold:
             self._tell()
         while self._deferred:
@@ -230,9 +263,11 @@ class Sequencer:
 
     @contextmanager
     def reading(self) -> Iterator[int]:
-        """The lock and the time, with nothing recorded."""
-        with self._lock:
+        """The lock and the time; nothing is recorded but what happened before."""
+        with self.held():
+            self.drain()
             yield self._read_at()
+        self.do_what_waited()
 
     def defer_if_held(self, report: Callable[[], None]) -> bool:
         """Put off a report that comes while this very thread holds the lock.
@@ -246,8 +281,72 @@ class Sequencer:
         return True
 
     def listen(self, breaker: str, listener: Listener) -> None:
-        """Have the listener told of all events about a breaker from now on."""
+        """Have the listener told of the events about a breaker from now on."""
         self._listeners[breaker] = (*self._listeners.get(breaker, ()), listener)
+
+    def gate(self, breaker: str) -> Gate:
+        """The way past the lock for a breaker's calls; called under the lock.
+
+        It stays shut where somebody waits for each success: a listener, or a log that must have it
+        before the call returns.
+        """
+        if breaker not in self._gates:
+            self._gates[breaker] = Gate(self.pending, self._clock.monotonic_ns, self.relieve)
+        self._update_gate(breaker)
+        return self._gates[breaker]
+
+    def _update_gate(self, breaker: str) -> None:
+        gate = self._gates.get(breaker)
+        if gate is not None:
+            listeners = self._listeners.get(breaker, ())
+            gate.update(
+                self.fold.breakers[breaker],
+                may_open=self._log.can_wait and not any(map(hears_all, listeners)),
+            )
+
+    def relieve(self) -> None:
+        """Fold what is pending, unless this very thread is at it."""
+        if self._holder != threading.get_ident():
+            with self:
+                pass
+
+    def drain(self) -> None:
+        """Fold and record what is pending, in its order; called under the lock."""
+        left = len(self.pending)
+        while left > 0:
+            batch = self.pending[: min(left, self._log.room())]
+            del self.pending[: len(batch)]
+            left -= len(batch)
+            self._take(batch)
+
+    def _take(self, batch: Sequence[Success]) -> None:
+        origin, floor = self.origin, self.fold.at + self.origin
+        ends = [ended for _, _, ended in batch]
+        if ends[0] < floor or ends != sorted(ends):
+            # Threads may have come here in another order than they read the clock in.
+            ends = [max(floor, ended) for ended in accumulate(ends, max)]
+        events = [
+            _Succeeded(
+                seq,
+                at - origin,
+                leave.breaker,
+                leave.epoch,
+                ended - started if ended > started else 0,
+            )
+            for seq, at, (leave, started, ended) in zip(
+                count(self.next_seq), ends, batch, strict=False
+            )
+        ]
+        if not all(leave.is_valid for leave in {leave for leave, _, _ in batch}):
+            for event in events:
+                self.append(
+                    _Succeeded(self.next_seq, event.at, event.breaker, event.epoch, event.took)
+                )
+            return
+        self.fold.apply_successes(events)
+        sealed = self._log.write(events)
+        if sealed is not None:
+            self.fold.apply(sealed)
 
     @property
     def next_seq(self) -> int:
@@ -256,7 +355,7 @@ class Sequencer:
 
     def _read_at(self) -> int:
         """The time in nanoseconds of the log, which never falls whatever the clock does."""
-        return max(self.fold.at, self._clock.monotonic_ns() - self._origin)
+        return max(self.fold.at, self._clock.monotonic_ns() - self.origin)
 
     def advance(self) -> int:
         """The time, after a tick has been recorded where one is due."""
@@ -271,7 +370,7 @@ class Sequencer:
                     seq=self.next_seq,
                     at=at,
                     wall=read_wall(self._clock),
-                    monotonic=at + self._origin,
+                    monotonic=at + self.origin,
                 )
             )
         return at
@@ -281,6 +380,9 @@ class Sequencer:
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
+            self._update_gate(edge.breaker)
+        if _is_about_a_breaker(event):
+            self._update_gate(event.breaker)
         recorded = [event, *edges]
         sealed = self._log.write(recorded)
         if sealed is not None:
@@ -291,9 +393,10 @@ class Sequencer:
 
     def _note(self, events: Sequence[Event]) -> None:
         for event in events:
-            if isinstance(event, _ABOUT_A_BREAKER):
+            if _is_about_a_breaker(event):
                 for listener in self._listeners.get(event.breaker, ()):
-                    self._untold.append((listener, event))
+                    if event.kind != "call_succeeded" or hears_all(listener):
+                        self._untold.append((listener, full(event)))
 
     def _tell(self) -> None:
         """Tell the listeners in the order of the log; whoever is telling already tells this too."""

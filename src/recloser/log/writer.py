@@ -24,8 +24,9 @@ from recloser.events import (
     LogOpened,
     LogSealed,
 )
+from recloser.gate import PENDING_LIMIT
 from recloser.log import disk
-from recloser.log.codec import encode
+from recloser.log.codec import encode, encode_all
 from recloser.log.housekeeping import compress_full, remove_old, tidy
 from recloser.log.lock import FolderLock
 from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail, number_of, segments_in
@@ -41,10 +42,14 @@ OnLogFailure: TypeAlias = Literal["gap", "raise"]
 
 BATCH_SECONDS: Final = 0.05
 MAX_BUFFERED: Final = 100_000
+GIVE_WAY_SECONDS: Final = 0.005
 FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
 
 _IDLE_SECONDS: Final = 1.0
+_Chunk: TypeAlias = Sequence[Event]
+"""Events that are encoded together; one of the log's own has only its witnesses behind it."""
+
 _OWN: Final = (LogOpened, LogSealed, LogGap, Checkpoint)
 
 _logger: Final = logging.getLogger("recloser")
@@ -121,10 +126,10 @@ class EventLog(Log):
             self._lock.release()
             raise
 
-        self._buffer: list[Event] = []
+        self._buffer: list[_Chunk] = []
+        self._buffered = 0
         self._unsealed = 0
         self._sealed_at = self._fold.at
-        self._is_urgent = False
         self._lost = 0
         self._closed = self._has_refused = False
 
@@ -141,6 +146,8 @@ class EventLog(Log):
         self._io = threading.Lock()
         self._writer: int | None = None
         self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._taken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"recloser-log-{self.path.name}", daemon=True
@@ -156,7 +163,7 @@ class EventLog(Log):
             return
         self._is_forked = True
         self._buffer = []
-        self._unsealed = self._lost = self._safe_seq = 0
+        self._buffered = self._unsealed = self._lost = self._safe_seq = 0
         if self._segment is not None:
             self._segment.close()
         self._segment = None
@@ -182,25 +189,37 @@ class EventLog(Log):
         """The fold of the earlier sessions, and how the last of them ended."""
         return self._fold, self.tail
 
+    @property
+    def can_wait(self) -> bool:
+        """Whether a success may be reported before it is in the log's hands: not with ``sync``."""
+        return self._durability != "sync"
+
+    def room(self) -> int:
+        """How many events there may be before the next seal."""
+        return max(1, SEAL_EVERY - self._unsealed)
+
     def write(self, events: Sequence[Event]) -> LogSealed | None:
-        """Append an event and its witnesses, and a seal if one is due."""
+        """Append events, and a seal if one is due; called under the sequencer's lock."""
         if self._closed:
             self._refuse()
             return None
-        if len(self._buffer) >= MAX_BUFFERED or (self._lost and self._failure is None):
-            self._lost += _callers(events)
+        if self._buffered >= MAX_BUFFERED or (self._lost and self._failure is None):
+            self._lost += _callers([events])
             return None
-        self._buffer += events
+        self._buffer.append(events)
+        self._buffered += len(events)
         self._unsealed += len(events)
-        took_an_edge = len(events) > 1
-        self._is_urgent |= took_an_edge
+        takes_edge = events[-1].kind == "state_changed"
+        if takes_edge:
+            self._hurry.set()
+        elif self._is_filling():
+            self._hurry.set()
+            self._taken.clear()
         seal = None
-        if took_an_edge or self._is_seal_due(events[-1].at):
+        if takes_edge or self._is_seal_due(events[-1].at):
             seal = self._seal_behind(events[-1])
-            self._buffer.append(seal)
-        if not self._wake.is_set():
-            self._start()
-            self._wake.set()
+            self._buffer.append((seal,))
+        self._wake_thread()
         return seal
 
     def _refuse(self) -> None:
@@ -215,7 +234,13 @@ class EventLog(Log):
         return is_time or self._unsealed >= SEAL_EVERY
 
     def settle(self, seq: int) -> None:
-        """With ``sync``, wait until all up to ``seq`` is on disk."""
+        """With ``sync``, wait until all up to ``seq`` is on disk.
+
+        Else wait for nothing, but that callers who append faster than the thread gets to write give
+        way to it for a moment.
+        """
+        if self._is_filling() and not self._is_mine():
+            self._taken.wait(GIVE_WAY_SECONDS)
         if self._durability != "sync" or self._sequencer is None or self._is_mine():
             return
         if self._failure is None and self._safe_seq < seq:
@@ -224,6 +249,9 @@ class EventLog(Log):
                     self._commit(seal=True)
         if self._raises and self._failure is not None:
             raise LogError(f"{self.path}: the event could not be made safe: {self._failure}")
+
+    def _is_filling(self) -> bool:
+        return self._buffered > MAX_BUFFERED // 2
 
     def flush(self) -> None:
         """Hand all that was appended to the operating system."""
@@ -245,6 +273,8 @@ class EventLog(Log):
                 return
             if sequencer is not None:
                 with sequencer.held():
+                    sequencer.drain()
+                    sequencer.pending.limit = 0
                     self._closed = True
                 self._commit(seal=True)
             self._closed = True
@@ -252,6 +282,7 @@ class EventLog(Log):
 
     def _end(self) -> None:
         self._stopping.set()
+        self._hurry.set()
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
@@ -262,23 +293,31 @@ class EventLog(Log):
         atexit.unregister(self.close)
         self._lock.release()
 
-    def _start(self) -> None:
-        if self._thread.ident is None:
-            self._thread.start()
-            atexit.register(self.close)
+    def _wake_thread(self) -> None:
+        if self._sequencer is not None:
+            self._sequencer.pending.limit = PENDING_LIMIT
+        if not self._wake.is_set():
+            if self._thread.ident is None:
+                self._thread.start()
+                atexit.register(self.close)
+            self._wake.set()
 
     def _run(self) -> None:
         """Write in batches until the log is closed."""
         while not self._stopping.is_set():
             woken = self._wake.wait(_IDLE_SECONDS if self._unsealed or self._failure else None)
-            if self._failure is not None or (woken and not self._is_urgent):
+            if self._failure is not None:
                 self._stopping.wait(BATCH_SECONDS)
+            elif woken:
+                self._hurry.wait(BATCH_SECONDS)
             self._wake.clear()
             with self._io:
                 if self._sequencer is None:
                     self._wake.set()  # the session is still being opened
                 elif not self._closed:
                     self._commit(seal=not woken)
+            if self._sequencer is not None:
+                self._sequencer.do_what_waited()
             if self._is_house_due and self._failure is None:
                 self._keep_house()
 
@@ -312,17 +351,17 @@ class EventLog(Log):
             return
         done = 0
         try:
-            for event in batch:
-                self._put(event)
+            for chunk in batch:
+                self._put(chunk)
                 done += 1
             self._make_safe(batch)
         except OSError as error:
             self._fail(error, batch[done:])
             return
         self._safe_seq = seq
-        for event in batch:
-            if isinstance(event, LogGap):
-                self._go_on(event)
+        for chunk in batch:
+            if isinstance(chunk[0], LogGap):
+                self._go_on(chunk[0])
 
     def _go_on(self, gap: LogGap) -> None:
         """The gap is in the log, so what it tells of is told."""
@@ -332,15 +371,18 @@ class EventLog(Log):
             self._failure = None
         _logger.warning("%s: the log goes on; %d events are missing", self.path, gap.lost)
 
-    def _take(self, *, seal: bool) -> tuple[list[Event], int]:
+    def _take(self, *, seal: bool) -> tuple[list[_Chunk], int]:
         """What is to be written next, numbered and in order, and the ``seq`` that it reaches."""
         assert self._sequencer is not None
         if self._is_forked:
             return [], 0
         with self._sequencer.held():
+            self._collect()
             fold = self._sequencer.fold
-            batch: list[Event] = self._buffer
+            batch = self._buffer
             self._buffer = []
+            self._buffered = 0
+            self._taken.set()
             if self._failure is not None:
                 self._lost += _callers(batch)
                 batch = []
@@ -348,14 +390,24 @@ class EventLog(Log):
                 self._number(batch, self._after_a_loss(self._failure or "the disk is too slow"))
                 seal = True
             elif self._segment is not None and self._segment.size >= self._segment_bytes and batch:
-                self._number(batch, [self._seal_behind(batch[-1])])
+                self._number(batch, [self._seal_behind(batch[-1][-1])])
                 self._number(batch, [self._sequencer.header()])
                 self._number(batch, map(self._sequencer.checkpoint, fold.breakers))
             if self._unsealed and seal:
-                last = batch[-1] if batch else LogSealed(fold.seq, fold.at, 0, "")
+                last = batch[-1][-1] if batch else LogSealed(fold.seq, fold.at, 0, "")
                 self._number(batch, [self._seal_behind(last)])
-            self._is_urgent = False
+            self._hurry.clear()
             return batch, fold.seq
+
+    def _collect(self) -> None:
+        """Have folded what was let past the lock; if that is nothing, have the next one say so."""
+        assert self._sequencer is not None
+        pending = self._sequencer.pending
+        if not pending:
+            pending.limit = 0
+        if pending:  # also what came before its caller could see the limit
+            self._sequencer.drain()
+            self._sequencer.advance()
 
     def _after_a_loss(self, why: str) -> Iterator[Event]:
         sequencer = self._sequencer
@@ -370,34 +422,36 @@ class EventLog(Log):
         for name in fold.breakers:
             yield sequencer.checkpoint(name)
 
-    def _number(self, batch: list[Event], events: Iterable[Event]) -> None:
+    def _number(self, batch: list[_Chunk], events: Iterable[Event]) -> None:
         """Put events of the log's own behind the batch, each folded before the next is made."""
         assert self._sequencer is not None
         fold = self._sequencer.fold
         for event in events:
             if event.seq > fold.seq:
                 fold.apply(event)
-            batch.append(event)
+            batch.append((event,))
             self._unsealed += not isinstance(event, LogSealed)
             if self._unsealed >= SEAL_EVERY:
                 seal = self._seal_behind(event)
                 fold.apply(seal)
-                batch.append(seal)
+                batch.append((seal,))
 
     def _seal_behind(self, event: Event) -> LogSealed:
         self._unsealed = 0
         self._sealed_at = event.at
         return LogSealed(event.seq + 1, event.at, 0, "")
 
-    def _put(self, event: Event) -> None:
-        if isinstance(event, LogOpened):
-            self._begin_segment(event)
-            return
+    def _put(self, chunk: _Chunk) -> None:
+        first, last = chunk[0], chunk[-1]
+        callers = _callers([chunk])
+        if isinstance(first, LogOpened):
+            self._begin_segment(first)
+            chunk = chunk[1:]
         assert self._segment is not None
-        if isinstance(event, LogSealed):
-            self._segment.seal(event.seq, event.at)
-        else:
-            self._segment.add(encode(event), event.seq, is_callers=not isinstance(event, _OWN))
+        if isinstance(first, LogSealed):
+            self._segment.seal(first.seq, first.at)
+        elif chunk:
+            self._segment.add(encode_all(chunk), last.seq, len(chunk), callers)
 
     def _begin_segment(self, header: LogOpened) -> None:
         if self._segment is not None:
@@ -416,16 +470,16 @@ class EventLog(Log):
             raise
         self._segment = segment
         self._is_house_due = True
-        segment.add(encode(header), header.seq, is_callers=False)
+        segment.add(encode(header), header.seq, 1, 0)
 
-    def _make_safe(self, batch: Sequence[Event]) -> None:
+    def _make_safe(self, batch: Sequence[_Chunk]) -> None:
         assert self._segment is not None
         self._segment.write()
-        is_sealed = any(isinstance(event, LogSealed) for event in batch)
+        is_sealed = any(isinstance(chunk[0], LogSealed) for chunk in batch)
         if self._durability == "sync" or (is_sealed and self._durability == "batch"):
             self._segment.sync()
 
-    def _fail(self, error: OSError, unput: Sequence[Event]) -> None:
+    def _fail(self, error: OSError, unput: Sequence[_Chunk]) -> None:
         """Come back to what is known to be safe, and count what is not."""
         assert self._sequencer is not None
         segment = self._segment
@@ -456,9 +510,9 @@ class EventLog(Log):
         segment.close()
 
 
-def _callers(events: Iterable[Event]) -> int:
-    """How many of them are callers' events, and not the log's own."""
-    return sum(not isinstance(event, _OWN) for event in events)
+def _callers(chunks: Iterable[_Chunk]) -> int:
+    """How many events in them are callers', and not the log's own."""
+    return sum(len(chunk) - isinstance(chunk[0], _OWN) for chunk in chunks)
 
 
 def _after_fork() -> None:

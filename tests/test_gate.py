@@ -1,0 +1,220 @@
+"""The way past the lock: it changes nothing but what a call costs."""
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    CountWindow,
+    EventLog,
+    Listener,
+    LoggingListener,
+    ManualClock,
+    MemoryLog,
+    TimeWindow,
+    read_events,
+    replay,
+)
+from support import fail
+
+
+class ServiceDownError(Exception):
+    pass
+
+
+def work():
+    return "done"
+
+
+def broken():
+    raise ServiceDownError
+
+
+class HearsAll(Listener):
+    def on_event(self, event):
+        pass
+
+
+@pytest.fixture
+def log():
+    return MemoryLog(clock=ManualClock())
+
+
+def kinds(log):
+    return [event.kind for event in log]
+
+
+def test_a_call_of_a_steady_breaker_takes_no_lock(log):
+    breaker = CircuitBreaker("b", log=log)
+    protected = breaker(work)
+    with breaker._sequencer.held():
+        assert protected() == "done"
+        assert breaker.call(work) == "done"
+    assert breaker.snapshot().totals.succeeded == 2
+    assert kinds(log)[-2:] == ["call_succeeded", "call_succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_open"),
+    [
+        ({}, True),
+        ({"mode": "shadow"}, True),
+        ({"mode": "disabled"}, False),
+        ({"failure_result": lambda result: result is None}, False),
+        ({"window": CountWindow(10, failure_rate=0.5)}, True),
+        ({"window": CountWindow(10, slow_call_rate=0.5), "slow_call_seconds": 1}, False),
+    ],
+)
+def test_the_gate_is_open_where_a_success_can_fire_no_edge(log, settings, is_open):
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(**settings), log=log)
+    assert (breaker.gate.leave is not None) == is_open
+
+
+def test_a_window_with_a_failure_in_it_shuts_the_gate_until_it_is_forgotten(log):
+    config = CircuitBreakerConfig(window=CountWindow(3, failure_rate=0.9, minimum_calls=3))
+    breaker = CircuitBreaker("b", config, log=log)
+    fail(breaker)
+    assert breaker.gate.leave is None
+    for _ in range(3):
+        breaker.call(work)
+    assert breaker.gate.leave is not None
+
+
+def test_what_opens_the_breaker_shuts_the_gate(log):
+    breaker = CircuitBreaker("b", log=log)
+    fail(breaker, 5)
+    assert breaker.gate.leave is None
+    with pytest.raises(CircuitOpenError):
+        breaker.call(work)
+    breaker.reset()
+    assert breaker.gate.leave.epoch == 2
+
+
+def test_a_success_that_comes_back_to_another_epoch_is_stale_and_stands_in_its_order(log):
+    breaker = CircuitBreaker("b", log=log)
+    breaker.call(lambda: fail(breaker, 5))
+    assert breaker.snapshot().totals.stale == 1
+    assert kinds(log)[-2:] == ["state_changed", "call_succeeded"]
+    assert replay(log).differences == []
+
+
+def test_a_stale_success_behind_the_cooldown_fires_the_edge_that_is_due(log):
+    """As any event does; and its witness stands right behind it."""
+    breaker = CircuitBreaker("b", log=log)
+
+    def slow():
+        fail(breaker, 5)
+        log.attach()._clock.advance(seconds=31)
+
+    breaker.call(slow)
+    assert breaker.snapshot().state.value == "HALF_OPEN"
+    assert kinds(log)[-2:] == ["call_succeeded", "state_changed"]
+    assert replay(log).differences == []
+
+
+def test_time_never_falls_where_threads_come_in_another_order_than_they_read_the_clock(log):
+    breaker = CircuitBreaker("b", log=log)
+    leave, pending = breaker.gate.leave, breaker.gate.pending
+    pending += [(leave, 10, 50), (leave, 20, 40), (leave, 60, 70), (leave, 90, 80)]
+    recorded = [event for event in log if event.kind == "call_succeeded"]
+    assert [event.at for event in recorded] == [50, 50, 70, 80]
+    assert [event.took for event in recorded] == [40, 20, 10, 0]
+
+
+def test_only_a_listener_that_wants_each_success_shuts_the_gate(log):
+    quiet = CircuitBreaker("quiet", log=log, listeners=[LoggingListener()])
+    assert quiet.gate.leave is not None
+    told = []
+
+    class Hears(Listener):
+        def on_event(self, event):
+            told.append(event)
+
+    loud = CircuitBreaker("loud", log=log, listeners=[Hears()])
+    loud.call(work)
+    assert [(event.kind, type(event).__name__) for event in told[-1:]] == [
+        ("call_succeeded", "CallSucceeded")
+    ]
+
+
+def test_more_than_a_few_thousand_are_folded_by_their_callers(log):
+    protected = CircuitBreaker("b", log=log)(work)
+    for _ in range(10_000):
+        protected()
+    assert len(log.attach().pending) < 5000
+    assert kinds(log).count("call_succeeded") == 10_000
+
+
+def test_a_success_after_the_writer_fell_asleep_wakes_it(tmp_path):
+    with EventLog(tmp_path, seal_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        log.flush()
+        log.flush()
+        assert breaker.gate.pending.limit == 0
+        breaker.call(work)
+        deadline = time.monotonic() + 10
+        while b"call_succeeded" not in (tmp_path / "000000000001.jsonl").read_bytes():
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+
+
+def test_with_sync_every_success_is_on_disk_before_the_call_returns(tmp_path):
+    with EventLog(tmp_path, durability="sync") as log:
+        CircuitBreaker("b", log=log).call(work)
+        assert [event.kind for event in read_events(tmp_path)][-2:] == [
+            "call_succeeded",
+            "log_sealed",
+        ]
+
+
+configs = st.builds(
+    CircuitBreakerConfig,
+    failure_threshold=st.integers(1, 4) | st.none(),
+    window=st.builds(CountWindow, st.integers(1, 6), st.just(0.5), minimum_calls=st.just(2))
+    | st.builds(TimeWindow, st.integers(1, 3), st.just(0.5), minimum_calls=st.just(2)),
+    slow_call_seconds=st.none() | st.just(0.5),
+    recovery_timeout_seconds=st.just(2),
+    half_open_success_threshold=st.integers(0, 2),
+)
+steps = st.lists(
+    st.tuples(st.sampled_from(["success"] * 3 + ["failure", "reset"]), st.integers(0, 12)),
+    max_size=60,
+)
+
+
+@given(configs, steps)
+def test_the_history_is_the_same_as_under_the_lock(config, steps):
+    with_gate, without = (history_of(config, steps, listeners) for listeners in ([], [HearsAll()]))
+    assert with_gate.edges_told == without.edges_told
+    assert with_gate.snapshot == without.snapshot
+    assert with_gate.history.differences == []
+    assert with_gate.history.snapshots["b"] == with_gate.snapshot
+
+
+class history_of:  # noqa: N801  # it is used as a function
+    def __init__(self, config, steps, listeners):
+        clock = ManualClock()
+        log = MemoryLog(clock=clock, tick_seconds=None)
+        breaker = CircuitBreaker("b", config, log=log, listeners=listeners)
+        for step, tenths in steps:
+
+            def call(step=step, tenths=tenths):
+                clock.advance_monotonic(seconds=tenths / 10)
+                if step == "failure":
+                    raise ServiceDownError
+
+            try:
+                breaker.reset() if step == "reset" else breaker.call(call)
+            except (ServiceDownError, CircuitOpenError):
+                clock.advance_monotonic(seconds=tenths / 10)
+        self.snapshot = breaker.snapshot()
+        self.history = replay(log)
+        self.edges_told = [
+            (edge.at, edge.epoch, edge.trigger, edge.cause) for edge in self.history.edges
+        ]
