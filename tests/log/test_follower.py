@@ -5,6 +5,8 @@ import threading
 import pytest
 
 from recloser import CircuitBreaker, DamagedLogError, EventLog
+from recloser.log import reader
+from recloser.log.codec import decode
 from recloser.log.follower import LogFollower
 from recloser.log.reader import LogReader
 from support import crash, fail, succeed
@@ -51,6 +53,46 @@ def test_a_crash_and_a_restart_are_followed(tmp_path, clock):
         succeed(CircuitBreaker("b", log=log))
     seen += follower.poll()
     assert seen == list(LogReader(tmp_path))
+
+
+def test_a_poll_reads_only_what_is_new(tmp_path, clock, monkeypatch):
+    follower = LogFollower(tmp_path)
+    with EventLog(tmp_path, clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+        fail(breaker, 5)
+        log.flush()
+        assert len(list(follower.poll())) == 9
+        breaker.reset()
+        log.flush()
+        checked = []
+        monkeypatch.setattr(reader, "decode", lambda line: checked.append(line) or decode(line))
+        assert [event.kind for event in follower.poll()] == ["reset", "state_changed", "log_sealed"]
+        assert len(checked) == 3
+
+
+def test_a_segment_that_does_not_continue_the_one_before_it_is_told(tmp_path, clock):
+    logs = [tmp_path / "a", tmp_path / "b"]
+    for path in logs:
+        with EventLog(path, clock=clock) as log:
+            succeed(CircuitBreaker(path.name, log=log))
+    follower = LogFollower(logs[0])
+    assert list(follower.poll())
+    foreign = (logs[1] / "000000000001.jsonl").read_bytes()
+    (logs[0] / "000000000002.jsonl").write_bytes(foreign)
+    with pytest.raises(DamagedLogError, match="not the one written after"):
+        list(follower.poll())
+
+
+def test_what_was_removed_for_its_age_is_missing_and_no_damage(tmp_path, clock):
+    follower, seen = LogFollower(tmp_path), []
+    for session in range(1, 5):
+        with EventLog(tmp_path, clock=clock) as log:
+            succeed(CircuitBreaker("b", log=log))
+        if session == 1:
+            seen += follower.poll()
+    (tmp_path / "000000000002.jsonl").unlink()
+    seen += follower.poll()
+    assert [event.session for event in seen if event.kind == "log_opened"] == [1, 3, 4]
 
 
 def test_damage_is_told(tmp_path, clock):

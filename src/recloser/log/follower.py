@@ -3,16 +3,24 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from recloser.errors import NotALogError
 from recloser.events import Event
-from recloser.log.reader import LogReader, number_of, segments_in
+from recloser.log.codec import MAX_LINE_BYTES
+from recloser.log.reader import (
+    SegmentReader,
+    Tail,
+    number_of,
+    open_segment,
+    segments_in,
+    torn_before,
+)
 
 
 class LogFollower:
     """Hands out a log's events as they come, each once and in order.
 
-    A poll reads what has been written since the last one. As with ``LogReader``, an event is handed
-    out once its seal has been checked; a writer seals at the latest a second behind it.
+    A poll reads what has been written since the last one, and checks all that a ``LogReader``
+    checks. An event is handed out once its seal has been checked; a writer seals at the latest a
+    second behind it. No file stays open between polls.
 
     Args:
         path: The log's folder; it need not be there yet.
@@ -20,8 +28,8 @@ class LogFollower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seq = 0
-        self._segment = 0
+        self._reader: SegmentReader | None = None
+        self._before: Tail | None = None
 
     def poll(self) -> Iterator[Event]:
         """The events sealed since the last poll.
@@ -29,31 +37,41 @@ class LogFollower:
         Raises:
             LogError: The log is damaged, or none.
         """
-        segments = [s for s in segments_in(self.path) if number_of(s) >= self._segment]
-        for segment in segments:
-            is_last = segment == segments[-1]
-            yield from self._new_events(segment, is_last=is_last)
-            self._segment = number_of(segment)
+        while True:
+            # Looked for first: what stands before a segment that has begun is whole by then.
+            following = self._following()
+            if self._reader is not None:
+                yield from self._read_on(self._reader)
+            if following is None:
+                return
+            if self._reader is not None:
+                yield from self._leave(self._reader, torn_before(following))
+            self._begin(following)
 
-    def _new_events(self, segment: Path, *, is_last: bool) -> Iterator[Event]:
-        unsealed: list[Event] = []
-        try:
-            for event in LogReader(segment):
-                if event.seq <= self._seq:
-                    continue
-                unsealed.append(event)
-                if event.kind == "log_sealed":
-                    yield from self._hand_out(unsealed)
-        except NotALogError:
-            if not is_last:
-                raise
-            return  # its first line is still being written
-        if not is_last:
-            yield from self._hand_out(unsealed)
+    def _following(self) -> Path | None:
+        """The segment behind the one being followed, once its first line is there."""
+        last = -1 if self._reader is None else number_of(self._reader.path)
+        for segment in segments_in(self.path):
+            if number_of(segment) > last:
+                with open_segment(segment) as stream:
+                    has_begun = stream.readline(MAX_LINE_BYTES).endswith(b"\n")
+                return segment if has_begun else None
+        return None
 
-    def _hand_out(self, events: list[Event]) -> Iterator[Event]:
-        handed_out = list(events)
-        events.clear()
-        for event in handed_out:
-            self._seq = event.seq
-            yield event
+    def _begin(self, segment: Path) -> None:
+        if self._reader is not None and number_of(segment) != number_of(self._reader.path) + 1:
+            self._before = None  # what stood between has been removed for its age
+        self._reader = SegmentReader(segment)
+        self._reader.before = self._before
+
+    def _read_on(self, reader: SegmentReader) -> Iterator[Event]:
+        with open_segment(reader.path) as stream:
+            try:
+                stream.seek(reader.offset)
+            except OSError:  # it has been compressed meanwhile
+                stream.read(reader.offset)
+            yield from reader.read_on(stream)
+
+    def _leave(self, reader: SegmentReader, torn: int) -> Iterator[Event]:
+        yield from reader.finish()
+        self._before = Tail(reader.tail.chain, reader.tail.unsealed, max(torn, reader.tail.torn))

@@ -163,6 +163,7 @@ class SegmentReader:
         before: How the segment before ended; None where that is not known.
         tail: How the segment ended, once it has been read to its end.
         path: The segment.
+        offset: The byte up to which it has been read.
         whole_until: The byte up to which all that has been read is whole.
     """
 
@@ -174,47 +175,57 @@ class SegmentReader:
     ) -> None:
         self.before: Tail | None = None
         self.tail = Tail()
-        self.whole_until = 0
+        self.offset = self.whole_until = 0
         self.path = path
         self._torn = torn
         self._on_damage = on_damage
         self._is_whole = True
         self._chain = SealChain()
-        self._offset = 0
         self._seals = 0
+        self._unwhole = 0
         self._block: list[tuple[int, bytes]] = []
 
     def __iter__(self) -> Iterator[Event]:
         try:
             with open_segment(self.path) as stream:
-                yield from self._read(stream)
+                yield from self.read_on(stream)
+            yield from self.finish()
         except OSError as error:
             raise NotALogError(f"{self.path}: {error.strerror}") from error
 
-    def _read(self, stream: IO[bytes]) -> Iterator[Event]:
+    def read_on(self, stream: IO[bytes]) -> Iterator[Event]:
+        """The events of the blocks that have been sealed since the last call.
+
+        Args:
+            stream: The segment, where the last call left off; a line that is not whole yet is read
+                again by the next call.
+        """
         left = sys.maxsize
         if self._torn:
             left = max(0, self.path.stat().st_size - self._torn)
-        torn = self._torn
-        for line in iter(lambda: stream.readline(min(MAX_LINE_BYTES, left - self._offset)), b""):
+        self._unwhole = 0
+        for line in iter(lambda: stream.readline(min(MAX_LINE_BYTES, left - self.offset)), b""):
             if not line.endswith(b"\n"):
-                torn += len(line)
+                self._unwhole = len(line)
                 break
-            if self._offset == 0:
+            if self.offset == 0:
                 self._open(line)
             if is_seal(line):
                 yield from self._close_block(line)
             else:
                 self._add(line)
-            self._offset += len(line)
+            self.offset += len(line)
             if not self._block and self._is_whole:
-                self.whole_until = self._offset
-        if torn - self._torn >= MAX_LINE_BYTES:
-            self._damaged(self._offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
-        if self._offset == 0:
+                self.whole_until = self.offset
+
+    def finish(self) -> Iterator[Event]:
+        """The events behind the last seal, once the segment has been read to its end."""
+        if self._unwhole >= MAX_LINE_BYTES:
+            self._damaged(self.offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
+        if self.offset == 0:
             self.tail = self._headless()
             return
-        self.tail = Tail(self._chain.carried(), len(self._block), torn)
+        self.tail = Tail(self._chain.carried(), len(self._block), self._torn + self._unwhole)
         yield from self._unsealed()
 
     def _open(self, line: bytes) -> None:
@@ -238,10 +249,10 @@ class SegmentReader:
 
     def _add(self, line: bytes) -> None:
         if len(self._block) >= SEAL_EVERY and not line.startswith(_WITNESS_START):
-            self._damaged(self._offset, f"{SEAL_EVERY} events stand here without a seal")
+            self._damaged(self.offset, f"{SEAL_EVERY} events stand here without a seal")
             self._block.clear()
         self._chain.add(line)
-        self._block.append((self._offset, line))
+        self._block.append((self.offset, line))
 
     def _close_block(self, line: bytes) -> Iterator[Event]:
         """The events that a seal closes, and the seal, if it is theirs."""
@@ -251,7 +262,7 @@ class SegmentReader:
         try:
             sealed = decode(line)
         except DamagedLogError as error:
-            self._damaged(self._offset, f"seal {self._seals} is broken: {error}")
+            self._damaged(self.offset, f"seal {self._seals} is broken: {error}")
             return
         assert isinstance(sealed, LogSealed)
         if self._chain.seal(sealed.seq, sealed.at)[1] == line:
@@ -260,9 +271,9 @@ class SegmentReader:
             yield sealed
             return
         self._damaged(
-            self._offset,
+            self.offset,
             f"seal {self._seals} (seq {sealed.seq}) is broken: the {count} events before it, from "
-            f"byte {block[0][0] if block else self._offset} on, are not those that were sealed",
+            f"byte {block[0][0] if block else self.offset} on, are not those that were sealed",
         )
         self._chain = SealChain(sealed.digest)
 
