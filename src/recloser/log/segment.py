@@ -33,14 +33,16 @@ class Segment:
     Attributes:
         path: Its file.
         chain: The seals of its lines.
+        begun_at: The time of its first event, in nanoseconds of the log.
         written: Up to where the operating system has it.
         synced: Up to where the disk has it.
         is_sync_failed: Whether the last attempt to have the disk take it failed.
     """
 
-    def __init__(self, path: Path, chain: SealChain) -> None:
+    def __init__(self, path: Path, chain: SealChain, begun_at: int) -> None:
         self.path = path
         self.chain = chain
+        self.begun_at = begun_at
         self._descriptor = disk.create(path)
         self.written = self.synced = Mark(0, chain.copy(), 0, 0)
         self.is_sync_failed = False

@@ -76,6 +76,7 @@ class EventLog(Log):
         host: What the log names as its machine; by default the machine's own name.
         seal_seconds: How often a seal is written while events flow; None for the sake of size.
         segment_bytes: A segment that has grown to this is followed by a new one.
+        segment_seconds: One that is as old as this likewise, with the next event.
         compress: Whether full segments are compressed.
         keep_bytes: So large may the log be; its oldest segments are removed, never the last two.
         keep_seconds: So old may its events be, likewise.
@@ -99,6 +100,7 @@ class EventLog(Log):
         host: str | None = None,
         seal_seconds: Seconds | None = 1,
         segment_bytes: int = 8 << 20,
+        segment_seconds: Seconds | None = None,
         compress: bool = True,
         keep_bytes: int | None = None,
         keep_seconds: Seconds | None = None,
@@ -114,6 +116,7 @@ class EventLog(Log):
         self._raises = on_log_failure == "raise"
         self._seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
         self._segment_bytes = segment_bytes
+        self._segment_ns = None if segment_seconds is None else nanoseconds(segment_seconds)
         self._compresses = compress
         self._keep_bytes = keep_bytes
         self._keep_ns = None if keep_seconds is None else nanoseconds(keep_seconds)
@@ -389,7 +392,7 @@ class EventLog(Log):
             if self._lost or self._failure is not None:
                 self._number(batch, self._after_a_loss(self._failure or "the disk is too slow"))
                 seal = True
-            elif self._segment is not None and self._segment.size >= self._segment_bytes and batch:
+            elif batch and self._is_full():
                 self._number(batch, [self._seal_behind(batch[-1][-1])])
                 self._number(batch, [self._sequencer.header()])
                 self._number(batch, map(self._sequencer.checkpoint, fold.breakers))
@@ -398,6 +401,14 @@ class EventLog(Log):
                 self._number(batch, [self._seal_behind(last)])
             self._hurry.clear()
             return batch, fold.seq
+
+    def _is_full(self) -> bool:
+        """Whether the segment is to be followed by a new one."""
+        if self._segment is None:
+            return False
+        age = self._fold.at - self._segment.begun_at
+        is_old = self._segment_ns is not None and age >= self._segment_ns
+        return is_old or self._segment.size >= self._segment_bytes
 
     def _collect(self) -> None:
         """Have folded what was let past the lock; if that is nothing, have the next one say so."""
@@ -462,7 +473,7 @@ class EventLog(Log):
         header = evolve(header, **asdict(self._behind[0]))
         numbers = [number_of(segment) for segment in segments_in(self.path)]
         path = self.path / f"{max(numbers, default=0) + 1:012d}{SEGMENT_SUFFIX}"
-        segment = Segment(path, SealChain(header.chain))
+        segment = Segment(path, SealChain(header.chain), header.at)
         try:
             disk.sync_folder(self.path)
         except OSError:
