@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from recloser import CircuitBreaker, EventLog
+from recloser import CircuitBreaker, EventLog, Outcome
 from recloser.events import Event
+from recloser.importers.trace import ObservedCall, write_trace
 from recloser.log.codec import decode, encode
 from recloser.log.seals import SealChain, is_seal
 
@@ -58,3 +59,15 @@ def write_segment(path: Path, events: Iterable[Event]) -> Path:
     segment = path / "000000000001.jsonl"
     segment.write_bytes(b"".join(lines))
     return segment
+
+
+def write_traffic(path: Path, outcomes: str, every_ns: int = 10**9) -> Path:
+    """Imported traffic of a breaker ``b``: a call every second, F for one that fails."""
+    calls = [
+        ObservedCall(
+            "b", n * every_ns, 10**6, Outcome.FAILED if letter == "F" else Outcome.SUCCEEDED
+        )
+        for n, letter in enumerate(outcomes)
+    ]
+    write_trace(path, calls)
+    return path

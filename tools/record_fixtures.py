@@ -2,8 +2,8 @@
 
     python tools/record_fixtures.py [NAME ...] [--again]
 
-Each recording is a log in ``fixtures/NAME``; how it was made is told beside it, in
-``fixtures/README.md``. Needs the ``dev`` extra. A recording that exists is kept unless ``--again``
+Each recording is a log in ``fixtures/NAME``, with its golden file beside it; how it was made is told
+in ``fixtures/README.md``. Needs the ``dev`` extra. A recording that exists is kept unless ``--again``
 is given.
 """
 
@@ -37,6 +37,7 @@ from recloser import (
 from recloser.demo.play import play
 from recloser.demo.service import Service
 from recloser.replay.engine import replay
+from recloser.replay.golden_files import GoldenPair, golden_path, update
 
 FIXTURES: Final = Path(__file__).parent.parent / "fixtures"
 HOST: Final = "fixture"
@@ -125,11 +126,13 @@ def main(*, names: tuple[str, ...], again: bool) -> None:
                 raise click.ClickException(f"{name}: the recording is not what it should be")
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(recorded, target, ignore=shutil.ignore_patterns("lock"))
+        update(GoldenPair(target, golden_path(target)))
         click.echo(f"{name}: {history.count} events, {len(history.edges)} edges")
     lines = [f"- `{name}`: {_told(scenario)}" for name, scenario in SCENARIOS.items()]
     (FIXTURES / "README.md").write_text(
         "# Recordings\n\nLogs of live breakers on real parts under real faults, each made by "
-        "`python tools/record_fixtures.py NAME`.\n\n" + "\n".join(lines) + "\n",
+        "`python tools/record_fixtures.py NAME`.\nBeside each stands its history, "
+        "`NAME.golden.json`, which the tests hold it to.\n\n" + "\n".join(lines) + "\n",
         encoding="utf-8",
     )
 

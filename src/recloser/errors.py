@@ -38,3 +38,7 @@ class FutureVersionError(LogError):
 
 class ImportTraceError(RecloserError):
     """A trace can't be imported as asked: a column, template or file is not what was named."""
+
+
+class GoldenError(RecloserError):
+    """A golden file can't be used as asked: it is missing, broken, or belongs to no trace."""

@@ -24,6 +24,8 @@ INTERRUPTED: Final = 130
 
 _COMMANDS: Final = {
     "demo": "recloser.cli.demo",
+    "diff": "recloser.cli.diff",
+    "golden": "recloser.cli.golden",
     "import": "recloser.cli.importing",
     "machine": "recloser.cli.machine",
     "repair": "recloser.cli.repairing",
@@ -83,11 +85,12 @@ def status_of(arguments: list[str]) -> int:
         if "--debug" in arguments:
             traceback.print_exc()
         click.echo(f"recloser: {printable(str(error))}", err=True)
-        return _status_for(error)
+        return status_for(error)
     return status if isinstance(status, int) else 0
 
 
-def _status_for(error: RecloserError) -> int:
+def status_for(error: RecloserError) -> int:
+    """The exit status that tells of an error."""
     if isinstance(error, FutureVersionError):
         return FUTURE
     return DAMAGED if isinstance(error, DamagedLogError | FoldError) else BAD_INPUT

@@ -60,15 +60,23 @@ def replayed(
     config_path: Path | None,
     assignments: Sequence[str],
     into: Log | None = None,
+    otherwise: CircuitBreakerConfig | None = None,
 ) -> History:
-    """The history of a log, driven with the settings given if it is imported traffic."""
-    config: CircuitBreakerConfig | None = None
+    """The history of a log, driven with the settings given if it is imported traffic.
+
+    If none are given it is driven with ``otherwise``, or else the defaults.
+    """
+    config = otherwise
     if config_path is not None or assignments:
         config = read_settings(config_path, assignments)
     if is_traffic(LogReader(path)):
         config = CircuitBreakerConfig() if config is None else config
         note(f"imported traffic, driven with {_told(config)}")
-    history = replay(path, config=config, into=into)
+    return noted(path, replay(path, config=config, into=into))
+
+
+def noted(path: Path, history: History) -> History:
+    """The history, with a word on how its log ends where that is not a seal."""
     tail = history.tail
     if tail.torn:
         note(f"{path}: the last line was torn; its {tail.torn} bytes are left out")

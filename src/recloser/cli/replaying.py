@@ -9,11 +9,16 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
-from recloser.cli.terminal import counted, note, print_json, print_table, results
+from recloser.cli.differing import comparison_data, lines_of, print_lines
+from recloser.cli.terminal import counted, note, print_json, print_table, printable, results
 from recloser.events import Edge, FiredRule
 from recloser.log.verification import refuse_existing
 from recloser.log.writer import EventLog
+from recloser.replay.difference import Comparison
+from recloser.replay.golden import read_golden
+from recloser.replay.golden_files import compare_with, config_in
 from recloser.replay.history import History
+from recloser.replay.outline import Outline, outline
 
 
 @click.command(short_help="Rebuild the states and check the witnesses.")
@@ -25,6 +30,12 @@ from recloser.replay.history import History
     type=click.Path(path_type=Path),
     metavar="DRIVEN",
     help="Keep the log that breakers driven by imported traffic write.",
+)
+@click.option(
+    "--golden",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Compare with a golden file, which tells the settings too if none are given.",
 )
 @click.option(
     "--edges",
@@ -41,6 +52,7 @@ def command(
     config_path: Path | None,
     assignments: Sequence[str],
     out: Path | None,
+    golden: Path | None,
     shown: int,
     as_json: bool,
 ) -> int:
@@ -50,29 +62,39 @@ def command(
     traffic, breakers of the settings given are driven with it.
     """
     with log_path(log) as path:
-        history = _history(path, config_path, assignments, out)
+        told = None if golden is None else read_golden(golden)
+        history = _history(path, config_path, assignments, out, told)
+        comparison = None if told is None else compare_with(told, outline(history), history)
         if as_json:
-            print_json(_as_data(history))
+            golden_data = {} if comparison is None else {"golden": comparison_data(comparison)}
+            print_json({**_as_data(history), **golden_data})
         else:
             _print(history, shown)
+            if comparison is not None:
+                _print_golden(golden, comparison)
     for difference in history.differences[:1]:
         note(
             f"the histories part at seq {difference.seq}: expected {difference.expected}; "
             f"got {difference.got}"
         )
-    if history.differences:
+    if history.differences or comparison:
         return cli.DIFFERENCE
     return cli.TORN if history.tail.torn else 0
 
 
 def _history(
-    path: Path, config_path: Path | None, assignments: Sequence[str], out: Path | None
+    path: Path,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    out: Path | None,
+    golden: Outline | None,
 ) -> History:
+    config = None if golden is None else config_in(golden)
     if out is None:
-        return replayed(path, config_path, assignments)
+        return replayed(path, config_path, assignments, otherwise=config)
     refuse_existing(out)
     with EventLog(out, durability="memory", tick_seconds=None, seal_seconds=None, host="") as log:
-        return replayed(path, config_path, assignments, into=log)
+        return replayed(path, config_path, assignments, into=log, otherwise=config)
 
 
 def _as_data(history: History) -> Mapping[str, object]:
@@ -153,6 +175,12 @@ def _print(history: History, shown: int) -> None:
         f"{counted(history.witnesses, 'witness', 'witnesses')} checked, "
         f"{f'{differing:,} differ' if differing else 'all equal'}; digest {history.digest[:16]}"
     )
+
+
+def _print_golden(golden: Path | None, comparison: Comparison) -> None:
+    results().print(f"{'it differs from' if comparison else 'as told in'} {printable(str(golden))}")
+    if comparison:
+        print_lines(lines_of(comparison))
 
 
 def _edge_row(history: History, edge: Edge) -> tuple[str, ...]:

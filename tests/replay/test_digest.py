@@ -1,0 +1,65 @@
+"""The digest of a history: any implementation computes it, and nothing around it changes it."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+FIXTURES = ROOT / "fixtures"
+NAMES = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())
+
+
+def digest_by_hand(folder):
+    """From the witnesses in the text of a log, by the words of the design and no code of ours."""
+    lines = {}
+    for segment in sorted(folder.glob("*.jsonl")):
+        for line in segment.read_text(encoding="utf-8").splitlines():
+            event = json.loads(line)
+            if event["event"] != "state_changed":
+                continue
+            names = ("breaker", "epoch", "at", "from", "to", "trigger")
+            canonical = "\x1f".join(str(event[name]) for name in names) + "\x0a"
+            lines.setdefault(event["breaker"], []).append(canonical)
+    text = "".join("".join(lines[breaker]) for breaker in sorted(lines))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def digests(python=sys.executable, **environment):
+    """Each recording's digest, as another process replays it."""
+    code = (
+        "import sys; from recloser import replay; print(*(replay(p).digest for p in sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [python, "-c", code, *(FIXTURES / name for name in NAMES)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(zip(NAMES, done.stdout.split(), strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_the_one_computed_by_hand_and_the_one_that_is_committed(name):
+    golden = json.loads((FIXTURES / f"{name}.golden.json").read_text(encoding="utf-8"))
+    assert golden["digest"] == digest_by_hand(FIXTURES / name)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONHASHSEED": "0"},
+        {"PYTHONHASHSEED": "1"},
+        {"PYTHONHASHSEED": "4294967295"},
+        {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONUTF8": "0"},
+        {"PYTHONOPTIMIZE": "2"},
+    ],
+    ids=lambda environment: "-".join(environment.values()).replace("/", "-"),
+)
+def test_hash_seed_zone_locale_and_optimisation_do_not_change_it(environment):
+    assert digests(**environment) == {name: digest_by_hand(FIXTURES / name) for name in NAMES}
