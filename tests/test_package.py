@@ -14,9 +14,10 @@ SOURCE = ROOT / "src" / "recloser"
 
 # Arrows point down: a module may import from its own layer and from those below it.
 LAYERS = [
+    {"pytest_plugin"},
     {"cli"},
     {"demo"},
-    {"audit", "importers"},
+    {"audit", "importers", "testing"},
     {"replay"},
     {"registry"},
     {"breaker"},

@@ -1,0 +1,101 @@
+"""The strategies that users get: valid, varied, and replayed to what happened."""
+
+import itertools
+import subprocess
+import sys
+
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+from recloser import CircuitBreakerConfig, ManualClock, Rule, TimeWindow, Trigger, replay
+from recloser.events import CallObserved
+from recloser.testing import strategies as rst
+
+some = settings(max_examples=100)
+until_found = settings(max_examples=5000, phases=[Phase.generate], derandomize=True, database=None)
+
+
+def comes_up(strategy, condition):
+    """Finding one is enough; making it small would take its time."""
+    return find(strategy, condition, settings=until_found)
+
+
+@some
+@given(rst.configurations())
+def test_a_configuration_is_valid_and_read_back_from_its_data(config):
+    assert CircuitBreakerConfig.from_mapping(config.to_mapping()) == config
+
+
+@some
+@given(rst.configurations(failure_threshold=st.just(7), window=st.none()))
+def test_a_setting_can_be_given(config):
+    assert (config.failure_threshold, config.window) == (7, None)
+
+
+@some
+@given(rst.clocks(), st.data())
+def test_a_clock_moves_by_hand_and_a_skewed_one_only_in_its_wall_hand(clock, data):
+    skewed = data.draw(rst.skewed_clocks(clock))
+    assert isinstance(clock, ManualClock)
+    before = clock.monotonic_ns()
+    clock.advance(seconds=5)
+    assert skewed.monotonic_ns() == clock.monotonic_ns() == before + 5 * 10**9
+
+
+@some
+@given(rst.traces(), rst.configurations())
+def test_a_trace_drives_breakers_whose_log_replays_to_the_same(trace, config):
+    history = replay(trace, config=config)
+    assert history.differences == []
+    assert replay(list(history.events)).digest == history.digest
+    calls = [event for event in trace if isinstance(event, CallObserved)]
+    assert history.snapshots.keys() == {call.breaker for call in calls}
+    assert 1 <= len(calls) <= 40
+    assert [event.at for event in trace] == sorted(event.at for event in trace)
+
+
+@some
+@given(rst.logs())
+def test_a_log_of_live_breakers_replays_to_its_witnesses(log):
+    history = replay(log)
+    assert history.differences == []
+    assert history.witnesses == len(history.edges)
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_every_edge_comes_up(trigger):
+    comes_up(rst.logs(), lambda log: any(edge.trigger is trigger for edge in replay(log).edges))
+
+
+@pytest.mark.parametrize("rule", [Rule.FAILURE_RATE, Rule.WINDOW_FAILURES, Rule.PROBE_WINDOW])
+def test_every_kind_of_rule_comes_up(rule):
+    config = rst.configurations(mode=st.just("enforce"))
+    comes_up(
+        rst.logs(config), lambda log: any(edge.cause.rule is rule for edge in replay(log).edges)
+    )
+
+
+def test_calls_overlap_and_windows_of_time_come_up():
+    comes_up(rst.traces(), _overlaps)
+    comes_up(rst.configurations(), lambda config: isinstance(config.window, TimeWindow))
+
+
+def _overlaps(trace):
+    calls = sorted((e.start, e.at) for e in trace if isinstance(e, CallObserved))
+    return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(calls))
+
+
+def test_names_and_sizes_can_be_given():
+    trace = comes_up(rst.traces(breakers=["only"], max_calls=3), lambda _: True)
+    assert {event.breaker for event in trace[1:]} == {"only"}
+
+
+def test_without_hypothesis_one_line_says_what_to_install():
+    code = "import sys; sys.modules['hypothesis'] = None\nimport recloser.testing.strategies"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: recloser.testing.strategies needs Hypothesis: "
+        "pip install 'recloser[testing]'"
+    )
+    assert "During handling" not in done.stderr
