@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, cast
 
@@ -87,14 +87,22 @@ class LogFold:
         about_a_breaker = cast("BreakerEvent", event)
         return self._apply_to(self._state_of(about_a_breaker), about_a_breaker)
 
-    def apply_successes(self, events: Sequence[CallSucceeded]) -> None:
+    def apply_successes(self, events: Sequence[CallSucceeded], breakers: Collection[str]) -> None:
         """Apply successes of breakers that are steady, which is the same as one after another.
 
         Where there is no window, only how many they are makes a difference.
+
+        Args:
+            events: The successes.
+            breakers: The breakers that they are of.
         """
         self.seq, self.at = events[-1].seq, events[-1].at
+        if len(breakers) == 1:
+            counts = dict.fromkeys(breakers, len(events))
+        else:
+            counts = Counter([event.breaker for event in events])
         windowed = set()
-        for breaker, count in Counter([event.breaker for event in events]).items():
+        for breaker, count in counts.items():
             state = self.breakers[breaker]
             if state.window is None:
                 apply(state, CallSucceeded(self.seq, self.at, breaker, state.epoch, 0, count=count))

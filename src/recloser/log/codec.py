@@ -5,7 +5,7 @@ same order behind ``event``, with what has its default value left out. Decoding 
 that is missing, unknown or of another type is an error.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
 
 import attrs
@@ -125,8 +125,10 @@ def encode(event: Event) -> bytes:
     return _encode(_to_wire(event)) + b"\n"
 
 
-def encode_all(events: Iterable[Event]) -> bytes:
+def encode_all(events: Sequence[Event]) -> bytes:
     """The lines of the events, which may be of either form."""
+    if _FORMS.keys().isdisjoint(map(type, events)):
+        return _encode_lines(events)
     return _encode_lines([_to_wire(event) for event in events])
 
 

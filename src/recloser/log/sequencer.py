@@ -337,13 +337,14 @@ class Sequencer:
                 count(self.next_seq), ends, batch, strict=False
             )
         ]
-        if not all(leave.is_valid for leave in {leave for leave, _, _ in batch}):
+        leaves = {leave for leave, _, _ in batch}
+        if not all(leave.is_valid for leave in leaves):
             for event in events:
                 self.append(
                     _Succeeded(self.next_seq, event.at, event.breaker, event.epoch, event.took)
                 )
             return
-        self.fold.apply_successes(events)
+        self.fold.apply_successes(events, {leave.breaker for leave in leaves})
         sealed = self._log.write(events)
         if sealed is not None:
             self.fold.apply(sealed)
