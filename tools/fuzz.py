@@ -1,0 +1,75 @@
+"""Coverage-guided fuzzing of all that reads a log; nothing but a RecloserError may come out.
+
+    pip install atheris
+    python tools/fuzz.py CORPUS [-max_total_time=600] [another option of libFuzzer]...
+
+Each input is read as it is and, so that what stands behind the seals is reached too, with its
+seals made good. CORPUS is a folder, which is begun with the segments of ``fixtures``.
+"""
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["recloser"]):
+    from recloser.errors import RecloserError
+    from recloser.log.codec import decode
+    from recloser.log.reader import LogReader
+    from recloser.log.recovery import recover
+    from recloser.log.seals import SealChain, is_seal
+    from recloser.log.verification import verify
+    from recloser.replay.engine import is_traffic, replay
+
+_FIXTURES = Path(__file__).parents[1] / "fixtures"
+_SEED_BYTES = 20_000
+
+
+def seed(corpus: Path) -> None:
+    """Begin a corpus with the beginnings of the fixtures' segments."""
+    corpus.mkdir(parents=True, exist_ok=True)
+    for segment in _FIXTURES.glob("*/*.jsonl"):
+        whole = segment.read_bytes()[:_SEED_BYTES].rpartition(b"\n")[0] + b"\n"
+        (corpus / f"{segment.parent.name}.jsonl").write_bytes(whole)
+
+
+def sealed(data: bytes) -> bytes:
+    """The lines with their seals made good, as far as they can be read."""
+    chain, lines = SealChain(), []
+    for line in data.splitlines(keepends=True):
+        if is_seal(line):
+            with contextlib.suppress(RecloserError):
+                event = decode(line)
+                lines.append(chain.seal(event.seq, event.at)[1])
+        else:
+            chain.add(line)
+            lines.append(line)
+    return b"".join(lines)
+
+
+def read(data: bytes) -> None:
+    """Read a log in every way there is."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        folder = Path(name)
+        (folder / "000000000001.jsonl").write_bytes(data)
+        with contextlib.suppress(RecloserError):
+            is_traffic(LogReader(folder))
+        for way in (verify, replay, recover):
+            with contextlib.suppress(RecloserError):
+                way(folder)
+
+
+def one_input(data: bytes) -> None:
+    """What the fuzzer calls."""
+    read(data)
+    read(sealed(data))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    seed(Path(sys.argv[1]))
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
