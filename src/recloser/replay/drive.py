@@ -1,18 +1,29 @@
 """Driving: imported traffic put through breakers, which then have a history of their own."""
 
 import heapq
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain, islice
+from typing import Final
 
 from recloser.breaker import CircuitBreaker, Permit
 from recloser.clock import ManualClock
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import NotALogError
 from recloser.events import CallObserved, Event, LogOpened, Outcome
+from recloser.log.codec import decode, encode
 from recloser.log.sequencer import Log
 from recloser.log.writer import FLUSH_EVERY
+from recloser.replay.warping import WarpedClock, warped
+from recloser.replay.warps import Warp, bending
+
+_SORTED_IN_MEMORY: Final = 20_000
 
 
-def drive(events: Iterable[Event], config: CircuitBreakerConfig, log: Log) -> None:
+def drive(
+    events: Iterable[Event], config: CircuitBreakerConfig, log: Log, warps: Sequence[Warp] = ()
+) -> None:
     """Let each recorded call ask a breaker when it started and report when it ended.
 
     Calls go in the order of time, at one instant ends before starts. The breakers are live ones of
@@ -23,9 +34,10 @@ def drive(events: Iterable[Event], config: CircuitBreakerConfig, log: Log) -> No
         events: A trace: its ``log_opened``, and ``call_observed`` events.
         config: The settings of each breaker.
         log: An empty log for what the breakers write, which is left open.
+        warps: What is wrong with the clocks, those of the trace and that of the breakers.
     """
-    opened, calls = _read_trace(events)
-    driver = _Driver(opened, config, log)
+    opened, calls = read_trace(warped(events, bending(warps)))
+    driver = Driver(opened, config, log, warps)
     for started, call in enumerate(calls):
         driver.start(call)
         if started % FLUSH_EVERY == 0:
@@ -33,32 +45,69 @@ def drive(events: Iterable[Event], config: CircuitBreakerConfig, log: Log) -> No
     driver.finish()
 
 
-def _read_trace(events: Iterable[Event]) -> tuple[LogOpened, list[CallObserved]]:
-    opened: LogOpened | None = None
-    calls: list[CallObserved] = []
-    for event in events:
-        if event.kind == "call_observed":
-            calls.append(event)
-        elif event.kind == "log_opened" and opened is None:
-            opened = event
-    if opened is None:
+def read_trace(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]:
+    """What a trace begins with, and its calls in the order of their starts.
+
+    Raises:
+        NotALogError: It does not begin with ``log_opened``.
+    """
+    rest = iter(events)
+    opened = next(rest, None)
+    if not isinstance(opened, LogOpened):
         raise NotALogError("a trace begins with a log_opened event")
-    # The log has them in the order of their ends.
-    calls.sort(key=lambda call: (call.start, call.seq))
-    return opened, calls
+    return opened, by_start(event for event in rest if isinstance(event, CallObserved))
 
 
-class _Driver:
-    def __init__(self, opened: LogOpened, config: CircuitBreakerConfig, log: Log) -> None:
+def by_start(calls: Iterator[CallObserved]) -> Iterator[CallObserved]:
+    """Calls in the order of their starts; a log has them in that of their ends.
+
+    Memory does not grow with their number: many are sorted on disk.
+    """
+    first = list(islice(calls, _SORTED_IN_MEMORY))
+    if len(first) < _SORTED_IN_MEMORY:
+        yield from sorted(first, key=lambda call: (call.start, call.seq))
+        return
+    with closing(sqlite3.connect("")) as database:  # a file of its own, gone when it is closed
+        database.execute("PRAGMA journal_mode = OFF")
+        database.execute("CREATE TABLE calls (start INTEGER, seq INTEGER, line BLOB)")
+        database.executemany(
+            "INSERT INTO calls VALUES (?, ?, ?)",
+            ((call.start, call.seq, encode(call)) for call in chain(first, calls)),
+        )
+        del first
+        for (line,) in database.execute("SELECT line FROM calls ORDER BY start, seq"):
+            call = decode(line)
+            assert isinstance(call, CallObserved)
+            yield call
+
+
+class Driver:
+    """Live breakers that are given the calls of a trace, one after the other.
+
+    Args:
+        opened: What the trace begins with.
+        config: The settings of each breaker.
+        log: Where they write.
+        warps: What is wrong with their clock, unless it bends time: then the calls are bent.
+    """
+
+    def __init__(
+        self,
+        opened: LogOpened,
+        config: CircuitBreakerConfig,
+        log: Log,
+        warps: Sequence[Warp] = (),
+    ) -> None:
         self._clock = ManualClock(start=opened.wall, boot_id="")
         self._config = config
         self._log = log
         self._now = 0
         self._breakers: dict[str, CircuitBreaker] = {}
         self._under_way: list[tuple[int, int, CallObserved, Permit]] = []
-        log.attach(self._clock)
+        log.attach(WarpedClock(self._clock, warps) if warps else self._clock)
 
     def start(self, call: CallObserved) -> None:
+        """Ask for the next call, after what ended before has been reported."""
         self._end_until(call.start)
         self._move_to(call.start)
         breaker = self._breakers.get(call.breaker)
@@ -70,6 +119,7 @@ class _Driver:
             heapq.heappush(self._under_way, (call.at, call.seq, call, permit))
 
     def finish(self) -> None:
+        """Report all calls that are under way."""
         while self._under_way:
             self._end_first()
 

@@ -30,6 +30,19 @@ class Difference:
     got: str
 
 
+def canonical(edge: Edge) -> bytes:
+    """The line of an edge that the digest of a history is made of."""
+    fields = (
+        edge.breaker,
+        str(edge.epoch),
+        str(edge.at),
+        edge.from_state.value,
+        edge.to_state.value,
+        edge.trigger.value,
+    )
+    return f"{_UNIT.join(fields)}\n".encode()
+
+
 @frozen
 class History:
     """What a log folds to.
@@ -64,15 +77,7 @@ class History:
         """
         digest = hashlib.sha256()
         for edge in sorted(self.edges, key=lambda edge: edge.breaker):
-            fields = (
-                edge.breaker,
-                str(edge.epoch),
-                str(edge.at),
-                edge.from_state.value,
-                edge.to_state.value,
-                edge.trigger.value,
-            )
-            digest.update(f"{_UNIT.join(fields)}\n".encode())
+            digest.update(canonical(edge))
         return digest.hexdigest()
 
     def trips(self, breaker: str | None = None) -> list[Edge]:

@@ -1,0 +1,222 @@
+"""Warping: events and clocks as wrong as warps make them.
+
+What was derived from the right time says nothing under a monotonic warp: witnesses are taken out of
+the stream, and so are checkpoints of what the fold knows already, so that it computes the states
+anew. A checkpoint that it can't do without, as behind a gap, is kept with its times moved.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Final, TypeAlias, cast
+
+import attrs
+from attrs import evolve
+
+from recloser.clock import Clock, boot_id_of
+from recloser.config import TimeWindow
+from recloser.events import (
+    CallFailed,
+    CallIgnored,
+    CallObserved,
+    CallSucceeded,
+    Checkpoint,
+    ClockTicked,
+    Event,
+    LogOpened,
+    LogSealed,
+)
+from recloser.machine import HALF_OPEN
+from recloser.replay.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
+from recloser.state import BreakerState, dump, restore
+from recloser.validation import NS_PER_SECOND
+from recloser.windows import TimedOutcomes, restored_window
+
+Mapper: TypeAlias = Callable[[Event], Event]
+"""Makes the next event of a stream wrong; it remembers what came before."""
+
+
+def warped(events: Iterable[Event], warps: Iterable[Warp]) -> Iterator[Event]:
+    """The events as they would have been recorded by clocks that wrong; the first warp comes first.
+
+    Observed calls may come out of their order in time where a warp changes it.
+    """
+    mappers = [mapper(warp) for warp in warps]
+    for event in events:
+        for change in mappers:
+            event = change(event)  # noqa: PLW2901  # composition
+        yield event
+
+
+def mapper(warp: Warp) -> Mapper:
+    """What makes one stream of events wrong."""
+    if isinstance(warp, WallWarp):
+        return _wall_mapper(warp)
+    return _origin_mapper(warp) if isinstance(warp, OriginWarp) else _Retiming(warp)
+
+
+class WarpedClock:
+    """A clock whose wall hand is wrong, and whose monotonic hand has another origin.
+
+    Args:
+        clock: The clock that is right.
+        warps: Of these, those that do not bend time.
+    """
+
+    def __init__(self, clock: Clock, warps: Iterable[Warp]) -> None:
+        warps = list(warps)
+        self._clock = clock
+        self._began = clock.monotonic_ns()
+        self._origin = sum(warp.ns for warp in warps if isinstance(warp, OriginWarp))
+        self._walls = [warp.begin() for warp in warps if isinstance(warp, WallWarp)]
+
+    @property
+    def boot_id(self) -> str:
+        """That of the clock inside."""
+        return boot_id_of(self._clock)
+
+    def monotonic_ns(self) -> int:
+        """That of the clock inside, from the other origin."""
+        return self._clock.monotonic_ns() + self._origin
+
+    def now(self) -> datetime:
+        """What the wrong hand shows."""
+        wall = self._clock.now()
+        at = self._clock.monotonic_ns() - self._began
+        for hand in self._walls:
+            wall = hand(at, wall)
+        return wall
+
+
+def host_of(event: Event, session_host: str) -> str:
+    """The host whose clock timed the event."""
+    if isinstance(event, LogOpened):
+        return event.host
+    if isinstance(event, CallObserved):
+        return event.labels.get("host", session_host)
+    return session_host
+
+
+def _wall_mapper(warp: WallWarp) -> Mapper:
+    hand = warp.begin()
+
+    def change(event: Event) -> Event:
+        if isinstance(event, LogOpened | ClockTicked):
+            return evolve(event, wall=hand(event.at, event.wall))
+        return event
+
+    return change
+
+
+def _origin_mapper(warp: OriginWarp) -> Mapper:
+    def change(event: Event) -> Event:
+        if isinstance(event, LogOpened | ClockTicked):
+            return evolve(event, monotonic=max(0, event.monotonic + warp.ns))
+        return event
+
+    return change
+
+
+class _Retiming:
+    """Times the events of one stream by a wrong monotonic hand."""
+
+    def __init__(self, warp: MonotonicWarp) -> None:
+        self._hand = warp.begin()
+        self._host = ""
+        self._at = 0
+        self._known: set[str] = set()
+        self._is_gap = False
+
+    def __call__(self, event: Event) -> Event:
+        host = host_of(event, self._host)
+        if isinstance(event, CallObserved):
+            start = max(0, self._hand(event.start, host))
+            at = max(start, self._hand(event.at, host))
+            return evolve(event, at=at, start=start, took=at - start)
+        self._host = host
+        self._at = at = max(self._at, self._hand(event.at, host))
+        if event.kind == "state_changed":
+            return _nothing(event, at)
+        if event.kind == "checkpoint":
+            return self._checkpoint(event, at)
+        if event.kind != "log_sealed":
+            self._is_gap = event.kind == "log_gap"
+        if event.kind == "breaker_configured":
+            self._known.add(event.breaker)
+        if isinstance(event, CallSucceeded | CallFailed | CallIgnored) and event.took:
+            took = max(0, self._hand(event.at, host) - self._hand(event.at - event.took, host))
+            if took != event.took:
+                event = evolve(event, took=took)
+        return _timed(event, at)
+
+    def _checkpoint(self, event: Checkpoint, at: int) -> Event:
+        """What the fold knows better is left out; what it could not know is kept, timed anew."""
+        if event.breaker in self._known and not self._is_gap:
+            return _nothing(event, at)
+        self._known.add(event.breaker)
+        state = restore(event)
+        _retime(state, lambda moment: max(0, min(at, self._hand(moment, self._host))))
+        return Checkpoint(event.seq, at, event.breaker, dump(state))
+
+
+def _retime(state: BreakerState, moved: Callable[[int], int]) -> None:
+    if state.opened_at is not None:
+        opened_at = moved(state.opened_at)
+        if state.deadline is not None:
+            state.deadline += opened_at - state.opened_at
+        state.opened_at = opened_at
+    state.probes = {number: moved(at) for number, at in state.probes.items()}
+    if state.state is HALF_OPEN and state.half_open_at is not None:
+        state.half_open_at = moved(state.half_open_at)
+        ends = [at + state.config.probe_timeout_ns for at in state.probes.values()]
+        if state.config.half_open_timeout_ns is not None:
+            ends.append(state.half_open_at + state.config.half_open_timeout_ns)
+        state.deadline = min(ends, default=None)
+    if isinstance(state.window, TimedOutcomes):
+        assert isinstance(state.config.window, TimeWindow)
+        state.window = _retimed_window(state.config.window, state.window, moved)
+
+
+def _retimed_window(
+    config: TimeWindow, window: TimedOutcomes, moved: Callable[[int], int]
+) -> TimedOutcomes:
+    """The window with its buckets in the seconds that they fall in now."""
+    buckets: list[list[int]] = []
+    for second, first, last, *counts in window.to_data():
+        moved_to = moved(second * NS_PER_SECOND) // NS_PER_SECOND
+        if buckets and buckets[-1][0] == moved_to:
+            _, begun, _, *before = buckets.pop()
+            sums = [earlier + later for earlier, later in zip(before, counts, strict=True)]
+            buckets.append([moved_to, begun, last, *sums])
+        else:
+            buckets.append([moved_to, first, last, *counts])
+    retimed = restored_window(config, buckets)
+    assert isinstance(retimed, TimedOutcomes)
+    return retimed
+
+
+_REST: Final[dict[type, Callable[[object], tuple[object, ...]]]] = {}
+"""What each kind of event carries behind ``seq`` and ``at``; many times as quick as ``evolve``."""
+
+
+def _timed(event: Event, at: int) -> Event:
+    """The event at another time; ``monotonic`` moves along with it."""
+    if isinstance(event, LogOpened | ClockTicked):
+        return evolve(event, at=at, monotonic=max(0, event.monotonic + at - event.at))
+    if at == event.at:
+        return event
+    kind = type(event)
+    rest = _REST.get(kind)
+    if rest is None:
+        rest = _REST[kind] = _getter([field.name for field in attrs.fields(kind)[2:]])
+    return cast("Callable[..., Event]", kind)(event.seq, at, *rest(event))
+
+
+def _getter(names: Sequence[str]) -> Callable[[object], tuple[object, ...]]:
+    get = attrgetter(*names)
+    return (lambda event: (get(event),)) if len(names) == 1 else get
+
+
+def _nothing(event: Event, at: int) -> LogSealed:
+    """What stands in the place of an event that was derived, so that ``seq`` has no hole."""
+    return LogSealed(event.seq, at, 0, "")
