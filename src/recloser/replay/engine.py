@@ -1,32 +1,22 @@
 """The engine: folds a log's events and compares the edges with those that it witnessed."""
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import attrs
-
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, FoldError, NotALogError
-from recloser.events import (
-    CallObserved,
-    Checkpoint,
-    ClockTicked,
-    Event,
-    LogOpened,
-    LogSealed,
-    StateChanged,
-)
+from recloser.events import CallObserved, ClockTicked, Edge, Event, LogOpened, LogSealed
 from recloser.log.memory import MemoryLog
 from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
-from recloser.logfold import LogFold
 from recloser.replay.drive import drive
-from recloser.replay.history import Difference, History
+from recloser.replay.history import History
 from recloser.replay.timeline import Timeline
-from recloser.state import BreakerState, restore
+from recloser.replay.warping import WarpedEvents, warped
+from recloser.replay.warps import Warp, bending
+from recloser.replay.witnesses import WitnessedFold
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[Event]:
@@ -43,6 +33,7 @@ def replay(
     *,
     config: CircuitBreakerConfig | None = None,
     into: Log | None = None,
+    warps: Sequence[Warp] = (),
 ) -> History:
     """Rebuild the history of every breaker in a log.
 
@@ -53,6 +44,7 @@ def replay(
         source: A log's folder or file, or any iterable of events.
         config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
         into: The log to drive imported traffic into, timed by nothing yet; by default in memory.
+        warps: What to take as wrong with the clocks.
 
     Raises:
         LogError: The log can't be read or is damaged.
@@ -61,14 +53,14 @@ def replay(
     events = _reiterable(source)
     if is_traffic(events):
         driven = MemoryLog(tick_seconds=None) if into is None else into
-        drive(events, CircuitBreakerConfig() if config is None else config, driven)
+        drive(events, CircuitBreakerConfig() if config is None else config, driven, warps)
         return fold_history(driven)
     if config is not None or into is not None:
         raise ConfigError(
             "this log was written by breakers, whose configuration is in it; "
             "settings can be given only for imported traffic"
         )
-    return fold_history(events)
+    return fold_history(events, warps)
 
 
 def is_traffic(events: Iterable[Event]) -> bool:
@@ -84,135 +76,42 @@ def _reiterable(source: str | os.PathLike[str] | Iterable[Event]) -> Iterable[Ev
     return list(source) if isinstance(source, Iterator) else source
 
 
-def fold_history(events: Iterable[Event]) -> History:
+def fold_history(events: Iterable[Event], warps: Sequence[Warp] = ()) -> History:
     """Fold the events of a log that breakers wrote and compare its witnesses.
+
+    Under a warp that bends time there are no witnesses: what was recorded happened in another time.
 
     Raises:
         LogError: The log can't be read or is damaged.
     """
-    replayed = _Replay()
-    event: Event | None = None
-    for event in events:
+    is_witnessed = not bending(warps)
+    witnessed = WitnessedFold()
+    fold = witnessed.fold
+    take = witnessed.take if is_witnessed else fold.apply
+    edges: list[Edge] = []
+    timeline = Timeline()
+    count = 0
+    for event in warped(events, warps):
+        count += 1
         try:
-            replayed.take(event)
+            edges += take(event)
         except FoldError as error:
-            replayed.refuse(event, error)
+            witnessed.refuse(event, error)
             break
-    if event is None:
+        if event.kind in ("log_opened", "clock_ticked"):
+            timeline.add(event)
+    if count == 0:
         raise NotALogError("there are no events in this log")
     tail = events.tail if isinstance(events, LogReader) else Tail()
     if not tail.unsealed:
-        replayed.finish()
-    fold = replayed.fold
+        witnessed.finish()
     return History(
-        edges=replayed.edges,
+        edges=edges,
         snapshots={name: fold.snapshot(name) for name in sorted(fold.breakers)},
-        witnesses=replayed.witnesses,
-        differences=replayed.differences,
-        timeline=replayed.timeline,
-        events=events,
-        count=replayed.count,
+        witnesses=witnessed.witnesses,
+        differences=witnessed.differences,
+        timeline=timeline,
+        events=WarpedEvents(events, warps) if warps else events,
+        count=count,
         tail=tail,
-    )
-
-
-class _Replay:
-    def __init__(self) -> None:
-        self.fold = LogFold()
-        self.edges: list[StateChanged] = []
-        self.differences: list[Difference] = []
-        self.timeline = Timeline()
-        self.witnesses = 0
-        self.count = 0
-        self._awaited: deque[StateChanged] = deque()
-        self._is_gap = False
-
-    def take(self, event: Event) -> None:
-        self.count += 1
-        if event.kind == "state_changed":
-            self._compare(event)
-        elif self._awaited:
-            self._miss(event)
-        if event.kind == "checkpoint":
-            self._check(event)
-        elif event.kind != "log_sealed":
-            self._is_gap = event.kind == "log_gap"
-        edges = self.fold.apply(event)
-        self.edges += edges
-        self._awaited.extend(edges)
-        if event.kind in ("log_opened", "clock_ticked"):
-            self.timeline.add(event)
-
-    def finish(self) -> None:
-        """Note witnesses that the end of a whole log leaves wanting."""
-        for edge in self._awaited:
-            self.differences.append(
-                Difference(edge.seq, edge.breaker, _told(edge), "the end of the log")
-            )
-
-    def refuse(self, event: Event, error: FoldError) -> None:
-        """Note an event that can't have happened; what follows it can't be folded."""
-        self.differences.append(
-            Difference(
-                seq=event.seq,
-                breaker=getattr(event, "breaker", ""),
-                expected="an event that can happen in this state",
-                got=str(error),
-            )
-        )
-        self._awaited.clear()
-
-    def _compare(self, witness: StateChanged) -> None:
-        self.witnesses += 1
-        awaited = self._awaited.popleft() if self._awaited else None
-        if awaited != witness:
-            expected = "no edge" if awaited is None else _told(awaited)
-            self._differ(witness, expected)
-
-    def _check(self, checkpoint: Checkpoint) -> None:
-        """A checkpoint must be what the events before it lead to, unless some of them are lost."""
-        state = self.fold.breakers.get(checkpoint.breaker)
-        if state is None or self._is_gap:
-            return
-        told = restore(checkpoint)
-        parted = [
-            field.name
-            for field in attrs.fields(BreakerState)
-            if getattr(state, field.name) != getattr(told, field.name)
-        ]
-        if parted:
-            self.differences.append(
-                Difference(
-                    seq=checkpoint.seq,
-                    breaker=checkpoint.breaker,
-                    expected="the state that the events before it lead to",
-                    got=f"a checkpoint that differs in {', '.join(parted)}",
-                )
-            )
-
-    def _miss(self, event: Event) -> None:
-        """The witnesses of the event before should have stood here."""
-        is_cut = event.kind == "log_gap" or (event.kind == "log_opened" and event.unsealed > 0)
-        if not is_cut:
-            # A process that died, or a disk, may have left the event and not its witness.
-            self._differ(event, _told(self._awaited[0]))
-        self._awaited.clear()
-
-    def _differ(self, event: Event, expected: str) -> None:
-        breaker = getattr(event, "breaker", "") or (
-            self._awaited[0].breaker if self._awaited else ""
-        )
-        got = _told(event) if event.kind == "state_changed" else event.kind
-        self.differences.append(Difference(event.seq, breaker, expected, got))
-
-
-def _told(edge: StateChanged) -> str:
-    cause = edge.cause
-    evidence = f", on seq {', '.join(map(str, cause.seqs))}" if cause.seqs else ""
-    if cause.span:
-        evidence = f" in {cause.calls} calls, on seq {cause.span[0]} to {cause.span[1]}"
-    return (
-        f"{edge.trigger.value} of {edge.breaker!r} from {edge.from_state.value} to "
-        f"{edge.to_state.value} (epoch {edge.epoch}) at {edge.at} ns by {cause.rule.value}, "
-        f"{cause.observed} of {cause.rate or cause.threshold}{evidence}"
     )

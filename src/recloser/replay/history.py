@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from attrs import frozen
 
@@ -10,7 +11,8 @@ from recloser.log.reader import Tail
 from recloser.replay.timeline import Timeline
 from recloser.snapshot import Snapshot
 
-_UNIT = "\x1f"
+UNIT: Final = "\x1f"
+"""What stands between the fields of a canonical line."""
 
 
 @frozen
@@ -40,7 +42,7 @@ def canonical(edge: Edge) -> bytes:
         edge.to_state.value,
         edge.trigger.value,
     )
-    return f"{_UNIT.join(fields)}\n".encode()
+    return f"{UNIT.join(fields)}\n".encode()
 
 
 @frozen

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Final, TypeAlias, cast
 
 import attrs
-from attrs import evolve
+from attrs import evolve, frozen
 
 from recloser.clock import Clock, boot_id_of
 from recloser.config import TimeWindow
@@ -46,6 +46,17 @@ def warped(events: Iterable[Event], warps: Iterable[Warp]) -> Iterator[Event]:
         for change in mappers:
             event = change(event)  # noqa: PLW2901  # composition
         yield event
+
+
+@frozen
+class WarpedEvents:
+    """Events under warps, as often as they are iterated."""
+
+    events: Iterable[Event]
+    warps: Sequence[Warp]
+
+    def __iter__(self) -> Iterator[Event]:
+        return warped(self.events, self.warps)
 
 
 def mapper(warp: Warp) -> Mapper:

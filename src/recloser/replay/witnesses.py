@@ -1,0 +1,121 @@
+"""Witnesses: the edges recorded live, compared with those that the fold finds."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from recloser.errors import FoldError
+from recloser.events import Checkpoint, Edge, Event, StateChanged
+from recloser.logfold import LogFold
+from recloser.replay.history import Difference
+from recloser.state import BreakerState, restore
+
+
+class WitnessedFold:
+    """Folds a log and compares its witnesses and checkpoints with what comes of it.
+
+    Attributes:
+        fold: The states.
+        witnesses: How many witnesses have been compared.
+        differences: Where they part from the fold.
+    """
+
+    def __init__(self) -> None:
+        self.fold = LogFold()
+        self.witnesses = 0
+        self.differences: list[Difference] = []
+        self._awaited: deque[StateChanged] = deque()
+        self._is_gap = False
+
+    def take(self, event: Event) -> Sequence[Edge]:
+        """Fold the next event; the edges taken.
+
+        Raises:
+            FoldError: It can't have happened; ``refuse`` notes that.
+        """
+        if event.kind == "state_changed":
+            self._compare(event)
+        elif self._awaited:
+            self._miss(event)
+        if event.kind == "checkpoint":
+            self._check(event)
+        elif event.kind != "log_sealed":
+            self._is_gap = event.kind == "log_gap"
+        edges = self.fold.apply(event)
+        self._awaited.extend(edges)
+        return edges
+
+    def finish(self) -> None:
+        """Note witnesses that the end of a whole log leaves wanting."""
+        for edge in self._awaited:
+            self.differences.append(
+                Difference(edge.seq, edge.breaker, _told(edge), "the end of the log")
+            )
+
+    def refuse(self, event: Event, error: FoldError) -> None:
+        """Note an event that can't have happened; what follows it can't be folded."""
+        self.differences.append(
+            Difference(
+                seq=event.seq,
+                breaker=getattr(event, "breaker", ""),
+                expected="an event that can happen in this state",
+                got=str(error),
+            )
+        )
+        self._awaited.clear()
+
+    def _compare(self, witness: StateChanged) -> None:
+        self.witnesses += 1
+        awaited = self._awaited.popleft() if self._awaited else None
+        if awaited != witness:
+            expected = "no edge" if awaited is None else _told(awaited)
+            self._differ(witness, expected)
+
+    def _check(self, checkpoint: Checkpoint) -> None:
+        """A checkpoint must be what the events before it lead to, unless some of them are lost."""
+        state = self.fold.breakers.get(checkpoint.breaker)
+        if state is None or self._is_gap:
+            return
+        told = restore(checkpoint)
+        parted = [
+            field.name
+            for field in attrs.fields(BreakerState)
+            if getattr(state, field.name) != getattr(told, field.name)
+        ]
+        if parted:
+            self.differences.append(
+                Difference(
+                    seq=checkpoint.seq,
+                    breaker=checkpoint.breaker,
+                    expected="the state that the events before it lead to",
+                    got=f"a checkpoint that differs in {', '.join(parted)}",
+                )
+            )
+
+    def _miss(self, event: Event) -> None:
+        """The witnesses of the event before should have stood here."""
+        is_cut = event.kind == "log_gap" or (event.kind == "log_opened" and event.unsealed > 0)
+        if not is_cut:
+            # A process that died, or a disk, may have left the event and not its witness.
+            self._differ(event, _told(self._awaited[0]))
+        self._awaited.clear()
+
+    def _differ(self, event: Event, expected: str) -> None:
+        breaker = getattr(event, "breaker", "") or (
+            self._awaited[0].breaker if self._awaited else ""
+        )
+        got = _told(event) if event.kind == "state_changed" else event.kind
+        self.differences.append(Difference(event.seq, breaker, expected, got))
+
+
+def _told(edge: StateChanged) -> str:
+    cause = edge.cause
+    evidence = f", on seq {', '.join(map(str, cause.seqs))}" if cause.seqs else ""
+    if cause.span:
+        evidence = f" in {cause.calls} calls, on seq {cause.span[0]} to {cause.span[1]}"
+    return (
+        f"{edge.trigger.value} of {edge.breaker!r} from {edge.from_state.value} to "
+        f"{edge.to_state.value} (epoch {edge.epoch}) at {edge.at} ns by {cause.rule.value}, "
+        f"{cause.observed} of {cause.rate or cause.threshold}{evidence}"
+    )
