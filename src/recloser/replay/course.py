@@ -65,6 +65,11 @@ class Course:
         copied._steps = {breaker: list(steps) for breaker, steps in self._steps.items()}
         return copied
 
+    def __iter__(self) -> Iterator[tuple[str, Step]]:
+        for breaker, steps in self._steps.items():
+            for step in steps:
+                yield breaker, step
+
     def __len__(self) -> int:
         return sum(len(steps) for steps in self._steps.values())
 

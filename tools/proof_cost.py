@@ -1,0 +1,119 @@
+"""What a proof costs, in replays of the same log and in memory: ``python tools/proof_cost.py [EVENTS]``.
+
+Makes a log that breakers wrote and a trace of calls, of so many events each (by default a million
+and a quarter of that, to see what grows), replays and proves each in a process of its own, and
+prints seconds, their ratio and the peak of memory. The ratio must be no more than 20.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock, TimeWindow
+from recloser.events import Outcome
+from recloser.importers.trace import ObservedCall, write_trace
+
+BREAKERS = 8
+SETTINGS = CircuitBreakerConfig(
+    window=TimeWindow(10, failure_rate=0.5, minimum_calls=20), recovery_timeout_seconds=5
+)
+MOST = 20
+
+_MEASURED = """
+import json, resource, sys, time
+from pathlib import Path
+from recloser.config import CircuitBreakerConfig
+from recloser.log.reader import LogReader
+from recloser.replay.plain import taken_plainly
+from recloser.replay.proof import prove
+what, path, settings = sys.argv[1:]
+config = CircuitBreakerConfig.from_mapping(json.loads(settings)) if settings else None
+began = time.monotonic()
+if what == "replay":
+    taken_plainly(LogReader(Path(path)), config or CircuitBreakerConfig())
+else:
+    assert prove(path, config=config).holds
+seconds = time.monotonic() - began
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([seconds, peak / 1024]))
+"""
+
+
+def fails(call: int) -> bool:
+    """A tenth of the time is an outage, of 2,000 calls."""
+    return call // 2000 % 10 == 3
+
+
+def record(path: Path, events: int) -> None:
+    """A log of breakers that were called 400 times a second."""
+    clock = ManualClock()
+    with EventLog(path, clock=clock, durability="memory") as log:
+        breakers = [CircuitBreaker(f"b{n}", SETTINGS, log=log) for n in range(BREAKERS)]
+        for call in range(events):
+            clock.advance(ns=2_500_000)
+            breaker = breakers[call % BREAKERS]
+            permit = breaker.before_call().permit
+            if permit is not None and fails(call):
+                breaker.after_failure(permit, "TimeoutError")
+            elif permit is not None:
+                breaker.after_success(permit)
+            if call % 10_000 == 0:
+                log.flush()
+
+
+def trace(path: Path, events: int) -> None:
+    """The calls of the same traffic, which overlap."""
+    begun = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 10**9
+    write_trace(
+        path,
+        (
+            ObservedCall(
+                f"b{call % BREAKERS}",
+                begun + call * 2_500_000,
+                (call * 7919 % 50) * 1_000_000,
+                Outcome.FAILED if fails(call) else Outcome.SUCCEEDED,
+            )
+            for call in range(events)
+        ),
+    )
+
+
+def measured(what: str, path: Path, settings: str) -> tuple[float, float]:
+    """Seconds and MiB of one run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, what, str(path), settings],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seconds, peak = json.loads(done.stdout)
+    return seconds, peak
+
+
+def main() -> None:
+    """Print one line for each log."""
+    most = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for events in (most // 4, most):
+            for make, settings in (
+                (record, ""),
+                (trace, json.dumps(SETTINGS.to_mapping())),
+            ):
+                path = Path(folder) / f"{make.__name__}-{events}"
+                make(path, events)
+                replayed, memory = measured("replay", path, settings)
+                proved, most_memory = measured("prove", path, settings)
+                worst = max(worst, proved / replayed)
+                print(
+                    f"{make.__name__} {events:,}: replay {replayed:.1f} s, {memory:.0f} MiB; "
+                    f"proof {proved:.1f} s, {most_memory:.0f} MiB; {proved / replayed:.1f} replays"
+                )
+    sys.exit(worst > MOST)
+
+
+if __name__ == "__main__":
+    main()
