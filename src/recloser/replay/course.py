@@ -39,8 +39,18 @@ class Step:
     seq: int
     line: bytes
 
+    @property
+    def fields(self) -> Sequence[str]:
+        """The fields of the line: breaker, epoch, at, from, to and trigger."""
+        return self.line[:-1].decode().rsplit(UNIT, 5)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """From, to and trigger: the edge, whenever it is taken."""
+        return self.fields[3:]
+
     def __str__(self) -> str:
-        breaker, epoch, at, left, to, trigger = self.line[:-1].decode().rsplit(UNIT, 5)
+        breaker, epoch, at, left, to, trigger = self.fields
         return f"{trigger} of {breaker!r} from {left} to {to} (epoch {epoch}) at {at} ns"
 
 
@@ -65,10 +75,13 @@ class Course:
         copied._steps = {breaker: list(steps) for breaker, steps in self._steps.items()}
         return copied
 
-    def __iter__(self) -> Iterator[tuple[str, Step]]:
-        for breaker, steps in self._steps.items():
-            for step in steps:
-                yield breaker, step
+    def items(self) -> Iterable[tuple[str, Sequence[Step]]]:
+        """Each breaker that takes edges, with them."""
+        return self._steps.items()
+
+    def steps(self, breaker: str) -> Sequence[Step]:
+        """The edges of one breaker."""
+        return self._steps.get(breaker, ())
 
     def __len__(self) -> int:
         return sum(len(steps) for steps in self._steps.values())

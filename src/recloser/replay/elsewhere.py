@@ -84,8 +84,9 @@ def _another_seed() -> str:
 
 def _lines(path: Path, config: CircuitBreakerConfig) -> Iterator[bytes]:
     course = taken_plainly(LogReader(path), config).course
-    for breaker, step in course:
-        yield msgspec.json.encode((step.seq, breaker, step.line.decode())) + b"\n"
+    for breaker, steps in course.items():
+        for step in steps:
+            yield msgspec.json.encode((step.seq, breaker, step.line.decode())) + b"\n"
 
 
 if __name__ == "__main__":

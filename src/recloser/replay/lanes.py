@@ -7,6 +7,7 @@ after which two lanes are no longer the same is where their histories part.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
+from typing import Final
 
 from attrs import evolve, fields
 
@@ -36,6 +37,9 @@ from recloser.replay.warps import Warp, log_origin
 from recloser.replay.witnesses import WitnessedFold
 from recloser.state import BreakerState, dump, first_state, place, restore
 
+_READINGS: Final = (LogOpened.kind, ClockTicked.kind)
+"""What tells the hands of a clock: all that a warp changes that does not bend time."""
+
 
 class Lane(ABC):
     """One way to take a history."""
@@ -59,7 +63,11 @@ class Lane(ABC):
 
 
 class FoldLane(Lane):
-    """The fold of a log, of which the clocks were wrong."""
+    """The fold of a log, of which the clocks were wrong.
+
+    Args:
+        warps: What was wrong with them, none of which bends time.
+    """
 
     def __init__(self, warps: Sequence[Warp] = ()) -> None:
         self._fold = LogFold()
@@ -67,8 +75,9 @@ class FoldLane(Lane):
 
     def take(self, event: Event) -> Sequence[Edge]:
         """Fold the event as the wrong clocks would have timed it."""
-        for change in self._mappers:
-            event = change(event)
+        if event.kind in _READINGS:
+            for change in self._mappers:
+                event = change(event)
         return self._fold.apply(event)
 
     @property
