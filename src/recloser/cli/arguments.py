@@ -12,10 +12,11 @@ import click
 
 from recloser.cli.terminal import note
 from recloser.config import CircuitBreakerConfig
-from recloser.log.reader import LogReader
+from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
 from recloser.replay.engine import is_traffic, replay
 from recloser.replay.history import History
+from recloser.replay.warps import Warp
 from recloser.settings import read_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,28 +62,44 @@ def replayed(
     assignments: Sequence[str],
     into: Log | None = None,
     otherwise: CircuitBreakerConfig | None = None,
+    warps: Sequence[Warp] = (),
 ) -> History:
     """The history of a log, driven with the settings given if it is imported traffic.
 
     If none are given it is driven with ``otherwise``, or else the defaults.
     """
+    config = settings_for(path, config_path, assignments, otherwise)
+    return noted(path, replay(path, config=config, into=into, warps=warps))
+
+
+def settings_for(
+    path: Path,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    otherwise: CircuitBreakerConfig | None = None,
+) -> CircuitBreakerConfig | None:
+    """The settings given, said if a log is traffic to be driven with them; None if none are."""
     config = otherwise
     if config_path is not None or assignments:
         config = read_settings(config_path, assignments)
     if is_traffic(LogReader(path)):
         config = CircuitBreakerConfig() if config is None else config
         note(f"imported traffic, driven with {_told(config)}")
-    return noted(path, replay(path, config=config, into=into))
+    return config
 
 
 def noted(path: Path, history: History) -> History:
     """The history, with a word on how its log ends where that is not a seal."""
-    tail = history.tail
+    note_tail(path, history.tail)
+    return history
+
+
+def note_tail(path: Path, tail: Tail) -> None:
+    """Say how a log ends, where that is not a seal."""
     if tail.torn:
         note(f"{path}: the last line was torn; its {tail.torn} bytes are left out")
     if tail.unsealed:
         note(f"{path}: the last {tail.unsealed} events are not sealed")
-    return history
 
 
 def _told(config: CircuitBreakerConfig) -> str:

@@ -10,6 +10,7 @@ import click
 from recloser import cli
 from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
 from recloser.cli.differing import comparison_data, lines_of, print_lines
+from recloser.cli.proving import show_proof, show_sensitivity
 from recloser.cli.terminal import counted, note, print_json, print_table, printable, results
 from recloser.events import Edge, FiredRule
 from recloser.log.verification import refuse_existing
@@ -19,6 +20,7 @@ from recloser.replay.golden import read_golden
 from recloser.replay.golden_files import compare_with, config_in
 from recloser.replay.history import History
 from recloser.replay.outline import Outline, outline
+from recloser.replay.warps import FORMS, Warp, bending, parse_warps
 
 
 @click.command(short_help="Rebuild the states and check the witnesses.")
@@ -45,6 +47,17 @@ from recloser.replay.outline import Outline, outline
     show_default=True,
     help="How many of the last edges to print; 0 prints all.",
 )
+@click.option(
+    "--warp",
+    "texts",
+    multiple=True,
+    metavar="WARP",
+    help=f"Take a clock for wrong; repeatable. {', '.join(FORMS)}.",
+)
+@click.option("--prove", is_flag=True, help="Take the history in every way that must not matter.")
+@click.option(
+    "--sensitivity", is_flag=True, help="Find the smallest error of time that changes the history."
+)
 @json_option
 def command(
     *,
@@ -54,16 +67,34 @@ def command(
     out: Path | None,
     golden: Path | None,
     shown: int,
+    texts: Sequence[str],
+    prove: bool,
+    sensitivity: bool,
     as_json: bool,
 ) -> int:
     """Rebuild the state of every breaker in LOG and compare its edges with the witnesses.
 
     LOG is a folder of segments, one segment, or - for standard input. If it holds imported
     traffic, breakers of the settings given are driven with it.
+
+    With --prove the history is taken again in some twenty ways, under other processes and wrong wall
+    clocks among them; a difference is a defect, and the exit status is then 1. With --sensitivity
+    it is told how wrong the monotonic clock may be before the history is another one.
     """
+    if sum((prove, sensitivity, bool(texts or out or golden))) > 1:
+        raise click.UsageError(
+            "--prove, --sensitivity, and --warp, -o or --golden do not go together"
+        )
     with log_path(log) as path:
+        if prove:
+            return show_proof(path, config_path, assignments, as_json=as_json)
+        if sensitivity:
+            return show_sensitivity(path, config_path, assignments, as_json=as_json)
+        warps = parse_warps(texts)
         told = None if golden is None else read_golden(golden)
-        history = _history(path, config_path, assignments, out, told)
+        history = _history(path, config_path, assignments, out, told, warps)
+        if bending(warps):
+            note("the time that decisions are taken by is warped: witnesses are not compared")
         comparison = None if told is None else compare_with(told, outline(history), history)
         if as_json:
             golden_data = {} if comparison is None else {"golden": comparison_data(comparison)}
@@ -88,13 +119,14 @@ def _history(
     assignments: Sequence[str],
     out: Path | None,
     golden: Outline | None,
+    warps: Sequence[Warp],
 ) -> History:
     config = None if golden is None else config_in(golden)
     if out is None:
-        return replayed(path, config_path, assignments, otherwise=config)
+        return replayed(path, config_path, assignments, otherwise=config, warps=warps)
     refuse_existing(out)
     with EventLog(out, durability="memory", tick_seconds=None, seal_seconds=None, host="") as log:
-        return replayed(path, config_path, assignments, into=log, otherwise=config)
+        return replayed(path, config_path, assignments, log, otherwise=config, warps=warps)
 
 
 def _as_data(history: History) -> Mapping[str, object]:

@@ -2,7 +2,8 @@
 
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -49,9 +50,15 @@ def print_json(value: Mapping[str, object]) -> None:
 
 
 def print_table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    red: Container[int] = (),
 ) -> None:
     """Print a table without frames; the columns in ``right`` are set flush right.
+
+    The rows whose number, from 0, is in ``red`` are coloured so.
 
     Headings that are all empty are left out.
     """
@@ -67,9 +74,28 @@ def print_table(
     )
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+    for number, row in enumerate(rows):
+        cells = (Text(printable(cell)) for cell in row)
+        table.add_row(*cells, style="red" if number in red else None)
     results().print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """On a terminal, a bar: told what is done, how much of it, and of how much if that is known."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True, markup=False), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(doing: str, done: int, total: int | None) -> None:
+            bar.update(task, description=printable(doing), completed=done, total=total)
+
+        yield tell
 
 
 def duration(ns: int) -> str:

@@ -55,12 +55,21 @@ def replay(
         driven = MemoryLog(tick_seconds=None) if into is None else into
         drive(events, CircuitBreakerConfig() if config is None else config, driven, warps)
         return fold_history(driven)
-    if config is not None or into is not None:
+    refuse_settings(events, config or into)
+    return fold_history(events, warps)
+
+
+def refuse_settings(events: Iterable[Event], settings: object) -> None:
+    """Refuse what is given for a log that is not driven.
+
+    Raises:
+        ConfigError: Settings are given, and the log was written by breakers.
+    """
+    if settings is not None and not is_traffic(events):
         raise ConfigError(
             "this log was written by breakers, whose configuration is in it; "
             "settings can be given only for imported traffic"
         )
-    return fold_history(events, warps)
 
 
 def is_traffic(events: Iterable[Event]) -> bool:

@@ -23,6 +23,7 @@ from recloser.log.reader import LogReader
 from recloser.replay.course import Course, Parting, parting_of
 from recloser.replay.drive import read_trace
 from recloser.replay.elsewhere import OtherProcess, other_process
+from recloser.replay.engine import refuse_settings
 from recloser.replay.lanes import (
     ApartLane,
     DrivenLane,
@@ -126,19 +127,14 @@ def prove(
         ConfigError: ``config`` is given for a log that breakers wrote, or the events can be iterated
             only once.
     """
-    path = Path(source) if isinstance(source, str | os.PathLike) else None
-    events = source if path is None else LogReader(path)
-    assert not isinstance(events, str | os.PathLike)
+    events = LogReader(Path(source)) if isinstance(source, str | os.PathLike) else source
     if isinstance(events, Iterator):
         raise ConfigError("a proof reads the events several times: give it a list of them")
+    refuse_settings(events, config)
     settings = CircuitBreakerConfig() if config is None else config
+    path = events.path if isinstance(events, LogReader) else None
     with nullcontext() if path is None else other_process(path, settings) as other:
         plain = taken_plainly(events, settings, progress)
-        if config is not None and not plain.is_traffic:
-            raise ConfigError(
-                "this log was written by breakers, whose configuration is in it; "
-                "settings can be given only for imported traffic"
-            )
         battery = _Battery(plain, settings)
         battery.run(events, progress)
         course = battery.course

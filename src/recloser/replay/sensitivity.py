@@ -22,9 +22,10 @@ from attrs import define, frozen
 from recloser.config import CircuitBreakerConfig
 from recloser.events import Event
 from recloser.replay.drive import read_trace
+from recloser.replay.engine import refuse_settings
 from recloser.replay.erring import ErringLane, Moved, PossibleFold, RetimedDrive, Trial
 from recloser.replay.lanes import DrivenLane
-from recloser.replay.plain import PlainReading, Progress, counted
+from recloser.replay.plain import PlainReading, Progress, counted, taken_plainly
 from recloser.replay.warping import host_of
 from recloser.replay.warps import MonotonicWarp, drift, host_offset, jitter
 
@@ -61,21 +62,40 @@ class Sensitivity:
     detail: str = ""
 
 
-def sensitivities(
+@frozen
+class Sensitivities:
+    """How near the history of one log is to another.
+
+    Attributes:
+        plain: What a plain reading of the log told.
+        found: The smallest error of each kind.
+    """
+
+    plain: PlainReading
+    found: Sequence[Sensitivity]
+
+
+def sensitivity(
     events: Iterable[Event],
-    plain: PlainReading,
-    config: CircuitBreakerConfig,
+    *,
+    config: CircuitBreakerConfig | None = None,
     progress: Progress | None = None,
-) -> Sequence[Sensitivity]:
+) -> Sensitivities:
     """The smallest drift, jitter and, of a log from several hosts, offset that make a difference.
 
     Args:
         events: The log, to be iterated again and again.
-        plain: What a plain reading of it told.
-        config: What to drive imported traffic with.
+        config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
         progress: Told how far a reading is.
+
+    Raises:
+        LogError: The log can't be read or is damaged.
+        ConfigError: ``config`` is given for a log that breakers wrote.
     """
-    search = _Search(events, plain, config, progress)
+    refuse_settings(events, config)
+    settings = CircuitBreakerConfig() if config is None else config
+    plain = taken_plainly(events, settings, progress)
+    search = _Search(events, plain, settings, progress)
     found = [
         search.smallest("drift", "ppm", {(sign, ""): _drifting(sign) for sign in (1, -1)}),
         search.smallest("jitter", "us", {(1, str(seed)): _jittery(seed) for seed in _SEEDS}),
@@ -84,7 +104,7 @@ def sensitivities(
     if len(hosts) > 1:
         offsets = {(sign, host): _ahead(host, sign) for host in hosts for sign in (1, -1)}
         found.append(search.smallest("host offset", "us", offsets))
-    return found
+    return Sensitivities(plain, found)
 
 
 def _drifting(sign: int) -> _Direction:
