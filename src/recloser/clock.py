@@ -133,12 +133,13 @@ class ManualClock:
 
     def advance(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move both hands forward."""
-        self.advance_monotonic(seconds=seconds, ns=ns)
-        self.advance_wall(seconds=seconds, ns=ns)
+        step_ns = nanoseconds(seconds) + ns if seconds else ns
+        self.advance_monotonic(ns=step_ns)
+        self.advance_wall(ns=step_ns)
 
     def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move the wall hand alone, backwards if negative."""
-        step_ns = nanoseconds(seconds) + ns
+        step_ns = nanoseconds(seconds) + ns if seconds else ns
         with self._moving:
             self._wall_ns += step_ns
 
@@ -148,7 +149,7 @@ class ManualClock:
         Raises:
             RecloserError: It would run backwards.
         """
-        step_ns = nanoseconds(seconds) + ns
+        step_ns = nanoseconds(seconds) + ns if seconds else ns
         if step_ns < 0:
             raise RecloserError("a monotonic hand never runs backwards")
         with self._moving:
