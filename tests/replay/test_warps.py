@@ -10,6 +10,7 @@ from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
     ConfigError,
+    EventLog,
     MemoryLog,
     TimeWindow,
     replay,
@@ -144,9 +145,9 @@ def test_a_host_is_ahead_in_its_own_sessions_only():
 
 
 def test_a_checkpoint_is_left_out_where_the_fold_knows_better(tmp_path, clock):
-    for _ in range(2):
+    for times in (3, 2):
         with EventLog(tmp_path / "log", clock=clock) as log:
-            fail(CircuitBreaker("b", log=log), 3)
+            fail(CircuitBreaker("b", log=log), times)
             clock.advance(seconds=5)
     events = list(LogReader(tmp_path / "log"))
     assert any(isinstance(event, Checkpoint) for event in events)
