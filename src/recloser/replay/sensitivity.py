@@ -172,6 +172,9 @@ class _Search:
         nearest = min((b.high for b in borders.values() if b.high is not None), default=None)
         if nearest is None:
             return Sensitivity(kind, unit, None, most)
+        if nearest == 0:
+            found = next(border.moved for border in borders.values() if border.high == 0)
+            return Sensitivity(kind, unit, 0, most, found)
         # What begins where another has made a difference already can't be the smallest.
         borders = {
             way: border
