@@ -140,3 +140,33 @@ def test_a_web_server_with_three_errors_in_ten_thousand_trips_nothing(real_trace
         history = replayed(capsys, log)
         assert history["edges"] == []
         assert set(history["states"].values()) == {"CLOSED"}
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [
+        ("trainticket-2023-01-29.csv.gz", 50_654),
+        ("upptime-sites.csv.gz", 93_257),
+        ("apache-combined.log.gz", 10_000),
+    ],
+)
+def test_a_real_trace_is_proved_with_the_breakers_that_it_drives(
+    real_trace, capsys, tmp_path, name, calls
+):
+    trace = real_trace(name)
+    if name.endswith(".csv.gz"):
+        imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
+    else:
+        run(
+            capsys, "import", "access-log", trace, "-o", tmp_path / "log", "--breaker", "{method}",
+            "--json",
+        )  # fmt: skip
+    proof = run(
+        capsys, "replay", tmp_path / "log", "--prove", "--set", "failure_threshold=5", "--set",
+        "window={seconds=60, failure_rate=0.5, minimum_calls=10}", "--json",
+    )  # fmt: skip
+    assert proof["holds"]
+    assert proof["events"] > calls
+    assert {row["digest"] for row in proof["rows"] if row["equal"]} == {proof["digest"]}
+    left_out = [row["name"] for row in proof["rows"] if row["equal"] is None]
+    assert left_out == ["through Parquet and back"]

@@ -60,6 +60,7 @@ def replayed(
     path: Path,
     config_path: Path | None,
     assignments: Sequence[str],
+    *,
     into: Log | None = None,
     otherwise: CircuitBreakerConfig | None = None,
     warps: Sequence[Warp] = (),

@@ -92,7 +92,7 @@ def command(
             return show_sensitivity(path, config_path, assignments, as_json=as_json)
         warps = parse_warps(texts)
         told = None if golden is None else read_golden(golden)
-        history = _history(path, config_path, assignments, out, told, warps)
+        history = _history(path, config_path, assignments, out=out, golden=told, warps=warps)
         if bending(warps):
             note("the time that decisions are taken by is warped: witnesses are not compared")
         comparison = None if told is None else compare_with(told, outline(history), history)
@@ -117,6 +117,7 @@ def _history(
     path: Path,
     config_path: Path | None,
     assignments: Sequence[str],
+    *,
     out: Path | None,
     golden: Outline | None,
     warps: Sequence[Warp],
@@ -126,7 +127,7 @@ def _history(
         return replayed(path, config_path, assignments, otherwise=config, warps=warps)
     refuse_existing(out)
     with EventLog(out, durability="memory", tick_seconds=None, seal_seconds=None, host="") as log:
-        return replayed(path, config_path, assignments, log, otherwise=config, warps=warps)
+        return replayed(path, config_path, assignments, into=log, otherwise=config, warps=warps)
 
 
 def _as_data(history: History) -> Mapping[str, object]:
