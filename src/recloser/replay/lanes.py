@@ -26,7 +26,7 @@ from recloser.events import (
     StateChanged,
 )
 from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
-from recloser.log.codec import decode, encode
+from recloser.log.codec import decode, encode, full
 from recloser.log.reader import Tail
 from recloser.log.sequencer import Log
 from recloser.logfold import LogFold
@@ -229,15 +229,13 @@ class DrivenLane(Lane):
         opened: What the trace begins with.
         config: The settings of each breaker.
         warps: What is wrong with the clock of the breakers.
-
-    Attributes:
-        written: What the breakers wrote for the last event.
     """
 
     def __init__(
         self, opened: LogOpened, config: CircuitBreakerConfig, warps: Sequence[Warp] = ()
     ) -> None:
-        self.written: Sequence[Event] = ()
+        self._passed: Sequence[Event] = ()
+        self._written: Sequence[Event] | None = ()
         self._log = _PassingLog()
         # Each lane has its own permits to remember.
         self._context = copy_context()
@@ -247,14 +245,23 @@ class DrivenLane(Lane):
         """Drive the breakers up to the start of the call."""
         assert isinstance(event, CallObserved)
         self._context.run(self._driver.start, event)
-        self.written = self._log.passed()
-        return edges_of(self.written)
+        return self._taken()
 
     def finish(self) -> Sequence[Edge]:
         """Let the calls end that are under way."""
         self._context.run(self._driver.finish)
-        self.written = self._log.passed()
-        return edges_of(self.written)
+        return self._taken()
+
+    def _taken(self) -> Sequence[Edge]:
+        self._passed, self._written = self._log.passed(), None
+        return edges_of(self._passed)
+
+    @property
+    def written(self) -> Sequence[Event]:
+        """What the breakers wrote for the last event."""
+        if self._written is None:
+            self._written = [full(event) for event in self._passed]
+        return self._written
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:

@@ -92,8 +92,7 @@ class Performer:
             if permit is None:
                 raise FoldError(f"{place(event)}: a live breaker refuses this call")
         else:
-            permit = Permit(state, event.at - event.took, event.probe)
-            permit.epoch = event.epoch
+            permit = Permit(state, event.epoch, event.at - event.took, event.probe)
         if event.kind == "call_succeeded":
             breaker.after_success(permit, took_ns=event.took)
         elif event.kind == "call_failed":
