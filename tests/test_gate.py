@@ -1,5 +1,6 @@
 """The way past the lock: it changes nothing but what a call costs."""
 
+import contextlib
 import threading
 import time
 
@@ -218,3 +219,92 @@ class history_of:  # noqa: N801  # it is used as a function
         self.edges_told = [
             (edge.at, edge.epoch, edge.trigger, edge.cause) for edge in self.history.edges
         ]
+
+
+def tripped(log, **settings):
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(**settings), log=log)
+    fail(breaker, 5)
+    return breaker
+
+
+def refused(breaker, times):
+    for _ in range(times):
+        with pytest.raises(CircuitOpenError) as caught:
+            breaker.call(work)
+    return caught.value.decision
+
+
+def test_a_refusal_takes_no_lock_and_says_how_long_to_wait(log):
+    breaker = tripped(log)
+    log.attach()._clock.advance(seconds=12)
+    with breaker._sequencer.held():
+        decision = refused(breaker, 2)
+    assert (decision.reason.value, decision.retry_after) == ("cooldown_active", 18.0)
+    assert [(e.reason.value, e.retry_after) for e in log if e.kind == "call_rejected"] == [
+        ("cooldown_active", 18 * 10**9)
+    ] * 2
+    assert replay(log).snapshots["b"] == breaker.snapshot()
+
+
+def test_at_the_end_of_the_cooldown_a_call_is_let_through_again(log):
+    breaker = tripped(log)
+    clock = log.attach()._clock
+    clock.advance(ns=30 * 10**9 - 1)
+    refused(breaker, 1)
+    clock.advance(ns=1)
+    assert breaker.call(work) == "done"
+    assert breaker.current_state().value == "HALF_OPEN"
+
+
+def test_a_half_open_breaker_refuses_past_the_lock_while_its_probes_are_out(log):
+    breaker = tripped(log)
+    log.attach()._clock.advance(seconds=30)
+    permit = breaker.before_call().permit
+    with breaker._sequencer.held():
+        decision = refused(breaker, 1)
+    assert (decision.reason.value, decision.retry_after) == ("probes_exhausted", None)
+    breaker.after_success(permit)
+    assert breaker.call(work) == "done"
+
+
+@pytest.mark.parametrize("settings", [{"mode": "shadow"}, {"mode": "disabled"}])
+def test_what_is_let_through_in_another_mode_is_never_refused(log, settings):
+    breaker = tripped(log, **settings)
+    assert breaker.gate.refusal is None
+    assert breaker.call(work) == "done"
+
+
+def test_of_a_second_the_first_hundred_refusals_have_an_event_each_and_the_rest_one(log):
+    breaker = tripped(log)
+    clock = log.attach()._clock
+    refused(breaker, 250)
+    clock.advance(seconds=1.5)
+    refused(breaker, 3)
+    counts = [event.count for event in log if event.kind == "call_rejected"]
+    assert counts == [1] * 100 + [150] + [1] * 3
+    assert breaker.snapshot().totals.rejected == 253
+    assert replay(log).snapshots["b"] == breaker.snapshot()
+
+
+def test_a_million_refusals_in_a_second_write_at_most_102_lines(tmp_path):
+    clock = ManualClock()
+    with EventLog(tmp_path, clock=clock) as log:
+        breaker = tripped(log)
+        call = breaker(work)
+        for number in range(1_000_000):
+            if number % 1000 == 0:
+                clock.advance(ns=999_000)
+            with contextlib.suppress(CircuitOpenError):
+                call()
+    events = [event for event in read_events(tmp_path) if event.kind == "call_rejected"]
+    assert sum(event.count for event in events) == 1_000_000
+    assert len(events) <= 102
+    assert replay(tmp_path).snapshots["b"] == breaker.snapshot()
+
+
+def test_a_surplus_of_refusals_stands_before_whatever_happens_to_its_breaker_next(log):
+    breaker = tripped(log)
+    refused(breaker, 130)
+    breaker.reset()
+    assert kinds(log)[-3:] == ["call_rejected", "reset", "state_changed"]
+    assert replay(log).differences == []

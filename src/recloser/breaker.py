@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
-from attrs import frozen
+import msgspec
 
 from recloser import forms
 from recloser.classification import is_failure_result, outcome_of_error, type_name
@@ -31,13 +31,13 @@ from recloser.events import (
     Reason,
     Reset,
 )
-from recloser.fold import may_probe
+from recloser.fold import may_probe, refusal_of
 from recloser.gate import SHUT, Leave
 from recloser.listeners import Listener
 from recloser.log.codec import lean
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
-from recloser.machine import CLOSED, HALF_OPEN, OPEN
+from recloser.machine import CLOSED, HALF_OPEN
 from recloser.snapshot import Snapshot
 from recloser.state import BreakerState
 
@@ -79,8 +79,7 @@ class Permit:
         return f"<Permit of {self.breaker!r}, epoch {self.epoch}>"
 
 
-@frozen
-class BreakerDecision:
+class BreakerDecision(msgspec.Struct, frozen=True):
     """The answer to ``before_call``.
 
     Attributes:
@@ -103,14 +102,14 @@ class CircuitOpenError(RecloserError):
     """A call was refused; ``decision`` says why, and when to come back."""
 
     def __init__(self, breaker: str, decision: BreakerDecision) -> None:
-        wait = decision.retry_after
-        hint = "" if wait is None else f"; try again in {wait:.3f} s"
-        super().__init__(f"{breaker!r} refused the call: {decision.reason.value}{hint}")
+        super().__init__(breaker, decision)
         self.breaker = breaker
         self.decision = decision
 
-    def __reduce__(self) -> tuple[type["CircuitOpenError"], tuple[str, BreakerDecision]]:
-        return type(self), (self.breaker, self.decision)
+    def __str__(self) -> str:
+        wait = self.decision.retry_after
+        hint = "" if wait is None else f"; try again in {wait:.3f} s"
+        return f"{self.breaker!r} refused the call: {self.decision.reason.value}{hint}"
 
 
 # By the id of their giver, the permits given in this context and not yet reported: the last one of
@@ -307,6 +306,17 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
+        refusal = self.gate.refusal
+        if refusal is not None:
+            monotonic_ns = self.gate.monotonic_ns()
+            if monotonic_ns < refusal.until_ns:
+                self.gate.refuse(refusal, monotonic_ns)
+                wait_ns = refusal.wait_ns(monotonic_ns)
+                retry_after = None if wait_ns is None else wait_ns / 1e9
+                raise CircuitOpenError(
+                    self.name,
+                    BreakerDecision(False, refusal.reason, retry_after, None, refusal.state),
+                )
         decision = self._decide()
         if decision.permit is None:
             raise CircuitOpenError(self.name, decision)
@@ -350,10 +360,10 @@ class CircuitBreaker:
 
     def _refuse(self, at: int) -> BreakerDecision:
         state = self._state
+        reason = refusal_of(state)
+        assert reason is not None
         wait_ns = None
-        reason = Reason.FORCED_OPEN if state.forced else Reason.PROBES_EXHAUSTED
-        if state.state is OPEN and state.deadline is not None:
-            reason = Reason.COOLDOWN_ACTIVE
+        if reason is Reason.COOLDOWN_ACTIVE and state.deadline is not None:
             wait_ns = state.deadline - at
         self._sequencer.append(_Rejected(self._sequencer.next_seq, at, self.name, reason, wait_ns))
         retry_after = None if wait_ns is None else wait_ns / 1e9

@@ -24,6 +24,7 @@ from recloser.events import (
     LogOpened,
     ModeChanged,
     ProbeAdmitted,
+    Reason,
     Rule,
     Trigger,
 )
@@ -82,6 +83,15 @@ def may_probe(state: BreakerState) -> bool:
     if window is None or state.probe_window is None:
         return len(state.probes) < state.config.half_open_max_probes
     return len(state.probes) + state.probe_window.calls < window.size
+
+
+def refusal_of(state: BreakerState) -> Reason | None:
+    """Why the breaker refuses calls as long as no event comes; None where it lets one through."""
+    if state.mode == "disabled" or state.state is CLOSED:
+        return None
+    if state.state is OPEN:
+        return Reason.FORCED_OPEN if state.forced else Reason.COOLDOWN_ACTIVE
+    return None if may_probe(state) else Reason.PROBES_EXHAUSTED
 
 
 def is_steady(state: BreakerState) -> bool:

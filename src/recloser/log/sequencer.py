@@ -9,11 +9,11 @@ import platform
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, count
+from itertools import accumulate, count, groupby
 from types import TracebackType
-from typing import Final, Self, TypeGuard, get_args
+from typing import Final, Self, TypeGuard, cast, get_args
 
 from attrs import asdict, evolve
 
@@ -30,6 +30,7 @@ from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
     BreakerEvent,
+    CallRejected,
     CallSucceeded,
     Checkpoint,
     ClockTicked,
@@ -39,10 +40,11 @@ from recloser.events import (
     LogOpened,
     LogSealed,
 )
-from recloser.gate import PENDING_LIMIT, Gate, Pending, Success
+from recloser.gate import PENDING_LIMIT, Gate, Leave, Passed, Pending, Refusal
 from recloser.listeners import Listener, hears_all, notify
 from recloser.log.codec import full, lean
 from recloser.log.reader import Tail
+from recloser.log.refusals import Tally
 from recloser.logfold import LogFold
 from recloser.state import dump
 from recloser.validation import Seconds, nanoseconds
@@ -50,10 +52,15 @@ from recloser.version import __version__
 
 _ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
 _Succeeded: Final = lean(CallSucceeded)
+_Rejected: Final = lean(CallRejected)
 
 
 def _is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
     return event.kind not in _ABOUT_ALL
+
+
+def _kind_of(passed: Passed) -> type[Leave | Refusal]:
+    return type(passed[0])
 
 
 class Log(ABC):
@@ -161,6 +168,7 @@ class Sequencer:
         self._listeners: dict[str, tuple[Listener, ...]] = {}
         self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
         self._gates: dict[str, Gate] = {}
+        self._tallies: dict[str, Tally] = {}
         self.pending = Pending()
         self.fold, tail = log.recovered()
         self._log = log
@@ -217,13 +225,16 @@ class Sequencer:
         return Checkpoint(self.next_seq, self.fold.at, breaker, dump(self.fold.breakers[breaker]))
 
     def __enter__(self) -> int:
+        return self._enter(keep=False)
+
+    def _enter(self, *, keep: bool) -> int:
         self._lock.acquire()
         self._holder = threading.get_ident()
         try:
             if self._is_forked:
                 self._is_forked = False
                 self._log.begin_in_child()
-            self.drain()
+            self.drain(keep=keep)
             return self.advance()
         except BaseException:
             self._release()
@@ -301,25 +312,61 @@ class Sequencer:
             listeners = self._listeners.get(breaker, ())
             gate.update(
                 self.fold.breakers[breaker],
+                self.origin,
                 may_open=self._log.can_wait and not any(map(hears_all, listeners)),
             )
 
     def relieve(self) -> None:
         """Fold what is pending, unless this very thread is at it."""
         if self._holder != threading.get_ident():
-            with self:
-                pass
+            self._enter(keep=True)
+            self.__exit__(None, None, None)
 
-    def drain(self) -> None:
-        """Fold and record what is pending, in its order; called under the lock."""
+    @property
+    def keeps_refusals(self) -> bool:
+        """Whether there are refusals that wait for the end of their second."""
+        return any(tally.surplus for tally in self._tallies.values())
+
+    def drain(self, *, keep: bool = False) -> None:
+        """Fold and record what is pending, in its order; called under the lock.
+
+        Args:
+            keep: Whether refusals beyond the first hundred of a second may wait for its end.
+        """
         left = len(self.pending)
         while left > 0:
             batch = self.pending[: min(left, self._log.room())]
             del self.pending[: len(batch)]
             left -= len(batch)
-            self._take(batch)
+            for kind, entries in groupby(batch, _kind_of):
+                if kind is Refusal:
+                    self._take_refusals(cast("Iterable[tuple[Refusal, int, int]]", entries))
+                else:
+                    self._take_successes(cast("list[tuple[Leave, int, int]]", list(entries)))
+        for tally in [t for t in self._tallies.values() if t.surplus]:
+            if not keep or self._read_at() + self.origin >= tally.until_ns:
+                self._write_surplus(tally)
 
-    def _take(self, batch: Sequence[Success]) -> None:
+    def _take_refusals(self, batch: Iterable[tuple[Refusal, int, int]]) -> None:
+        for refusal, hand, _ in batch:
+            tally = self._tallies.get(refusal.breaker)
+            if tally is None or not tally.holds(refusal, hand):
+                if tally is not None and tally.surplus:
+                    self._write_surplus(tally)
+                tally = self._tallies[refusal.breaker] = Tally(refusal, hand)
+            if tally.is_single(hand):
+                self._append_refusals(refusal, hand, 1)
+
+    def _write_surplus(self, tally: Tally) -> None:
+        surplus, tally.surplus = tally.surplus, 0
+        self._append_refusals(tally.refusal, tally.last_ns, surplus)
+
+    def _append_refusals(self, refusal: Refusal, hand: int, count: int) -> None:
+        at = max(self.fold.at, hand - self.origin)
+        wait = refusal.wait_ns(at + self.origin)
+        self.append(_Rejected(self.next_seq, at, refusal.breaker, refusal.reason, wait, count))
+
+    def _take_successes(self, batch: Sequence[tuple[Leave, int, int]]) -> None:
         origin, floor = self.origin, self.fold.at + self.origin
         ends = [ended for _, _, ended in batch]
         if ends[0] < floor or ends != sorted(ends):

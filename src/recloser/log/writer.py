@@ -318,7 +318,7 @@ class EventLog(Log):
                 if self._sequencer is None:
                     self._wake.set()  # the session is still being opened
                 elif not self._closed:
-                    self._commit(seal=not woken)
+                    self._commit(seal=not woken, keep=True)
             if self._sequencer is not None:
                 self._sequencer.do_what_waited()
             if self._is_house_due and self._failure is None:
@@ -340,16 +340,16 @@ class EventLog(Log):
         """Whether this thread writes already: garbage may be collected, and report, in mid-write."""
         return self._writer == threading.get_ident()
 
-    def _commit(self, *, seal: bool) -> None:
+    def _commit(self, *, seal: bool, keep: bool = False) -> None:
         """Write what is buffered; whoever calls this holds ``_io``."""
         self._writer = threading.get_ident()
         try:
-            self._write_batch(seal=seal)
+            self._write_batch(seal=seal, keep=keep)
         finally:
             self._writer = None
 
-    def _write_batch(self, *, seal: bool) -> None:
-        batch, seq = self._take(seal=seal)
+    def _write_batch(self, *, seal: bool, keep: bool) -> None:
+        batch, seq = self._take(seal=seal, keep=keep)
         if not batch:
             return
         done = 0
@@ -374,13 +374,13 @@ class EventLog(Log):
             self._failure = None
         _logger.warning("%s: the log goes on; %d events are missing", self.path, gap.lost)
 
-    def _take(self, *, seal: bool) -> tuple[list[_Chunk], int]:
+    def _take(self, *, seal: bool, keep: bool) -> tuple[list[_Chunk], int]:
         """What is to be written next, numbered and in order, and the ``seq`` that it reaches."""
         assert self._sequencer is not None
         if self._is_forked:
             return [], 0
         with self._sequencer.held():
-            self._collect()
+            self._collect(keep=keep)
             fold = self._sequencer.fold
             batch = self._buffer
             self._buffer = []
@@ -410,15 +410,17 @@ class EventLog(Log):
         is_old = self._segment_ns is not None and age >= self._segment_ns
         return is_old or self._segment.size >= self._segment_bytes
 
-    def _collect(self) -> None:
+    def _collect(self, *, keep: bool) -> None:
         """Have folded what was let past the lock; if that is nothing, have the next one say so."""
         assert self._sequencer is not None
         pending = self._sequencer.pending
         if not pending:
             pending.limit = 0
-        if pending:  # also what came before its caller could see the limit
-            self._sequencer.drain()
+        if pending or self._sequencer.keeps_refusals:  # also what came before the limit was seen
+            self._sequencer.drain(keep=keep)
             self._sequencer.advance()
+        if self._sequencer.keeps_refusals:
+            self._wake_thread()
 
     def _after_a_loss(self, why: str) -> Iterator[Event]:
         sequencer = self._sequencer
