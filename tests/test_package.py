@@ -19,6 +19,7 @@ LAYERS = [
     {"demo"},
     {"audit", "importers", "testing"},
     {"replay"},
+    {"integrations", "compat"},
     {"registry"},
     {"breaker"},
     {"log", "forms", "classification"},

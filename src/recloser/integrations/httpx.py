@@ -1,0 +1,64 @@
+"""A breaker for every host or route that a client of httpx talks to: its transport.
+
+For the rules see ``recloser.integrations.http``.
+"""
+
+from collections.abc import Callable
+
+from recloser.clock import Clock
+from recloser.integrations import needs
+from recloser.integrations.http import (
+    BreakersOrOne,
+    NameOf,
+    by_host,
+    by_route,
+    is_server_error,
+)
+from recloser.integrations.transport import GuardedAsyncTransport, GuardedTransport
+
+with needs("httpx", extra="httpx"):
+    import httpx
+
+__all__ = ["AsyncBreakerTransport", "BreakerTransport", "by_host", "by_route"]
+
+
+class BreakerTransport(GuardedTransport[httpx.Request, httpx.Response], httpx.BaseTransport):
+    """A transport that asks a breaker before each request: ``httpx.Client(transport=...)``.
+
+    Args:
+        breakers: The breakers by name, as a ``Breakers``, or one for all requests.
+        transport: What sends the requests; by default a ``httpx.HTTPTransport()``.
+        name: What the breaker of a request is called; by default its host.
+        is_failure: Whether an answer with this status is a failure; by default from 500 up.
+        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+    """
+
+    def __init__(
+        self,
+        breakers: BreakersOrOne,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        name: NameOf = by_host,
+        is_failure: Callable[[int], bool] = is_server_error,
+        clock: Clock | None = None,
+    ) -> None:
+        inner = httpx.HTTPTransport() if transport is None else transport
+        super().__init__(inner, breakers, name=name, is_failure=is_failure, clock=clock)
+
+
+class AsyncBreakerTransport(
+    GuardedAsyncTransport[httpx.Request, httpx.Response], httpx.AsyncBaseTransport
+):
+    """As ``BreakerTransport``, for ``httpx.AsyncClient(transport=...)``."""
+
+    def __init__(
+        self,
+        breakers: BreakersOrOne,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        name: NameOf = by_host,
+        is_failure: Callable[[int], bool] = is_server_error,
+        clock: Clock | None = None,
+    ) -> None:
+        inner = httpx.AsyncHTTPTransport() if transport is None else transport
+        super().__init__(inner, breakers, name=name, is_failure=is_failure, clock=clock)
