@@ -1,0 +1,65 @@
+"""What Prometheus and OpenTelemetry both tell: counts out of a breaker's events, and of its log."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from recloser.events import BreakerEvent, CircuitBreakerState
+from recloser.listeners import Listener
+from recloser.log.writer import EventLog
+
+
+class EventCounts(Listener):
+    """Counts refusals by their reason and openings by their rule, since it began to listen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counting = threading.Lock()
+        self._rejected: Counter[tuple[str, str]] = Counter()
+        self._trips: Counter[tuple[str, str]] = Counter()
+
+    def on_event(self, event: BreakerEvent) -> None:
+        """Count it."""
+        if event.kind == "call_rejected":
+            with self._counting:
+                self._rejected[event.breaker, event.reason.value] += event.count
+        elif event.kind == "state_changed" and event.to_state is CircuitBreakerState.OPEN:
+            with self._counting:
+                self._trips[event.breaker, event.cause.rule.value] += 1
+
+    def rejected(self) -> Mapping[tuple[str, str], int]:
+        """Refused calls, by breaker and reason."""
+        with self._counting:
+            return dict(self._rejected)
+
+    def trips(self) -> Mapping[tuple[str, str], int]:
+        """How often a breaker opened, by breaker and rule."""
+        with self._counting:
+            return dict(self._trips)
+
+
+@frozen
+class LogHealth:
+    """How well a log is written.
+
+    Attributes:
+        waiting: Events that were appended and are not written yet: how far the writer lags.
+        lost: Events that could not be written and are not yet told of in a ``log_gap``.
+        is_failing: Whether the log can't be written now.
+    """
+
+    waiting: int
+    lost: int
+    is_failing: bool
+
+
+def health_of(log: EventLog) -> LogHealth:
+    """How well a log is written now."""
+    # EventLog tells none of it yet; here alone is its inside looked into.
+    return LogHealth(
+        waiting=len(log._buffer),  # noqa: SLF001
+        lost=log._lost,  # noqa: SLF001
+        is_failing=log._failure is not None,  # noqa: SLF001
+    )

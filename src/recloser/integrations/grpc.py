@@ -1,0 +1,244 @@
+"""A breaker for every service or method that a gRPC channel calls: its interceptors.
+
+The codes UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNKNOWN and DATA_LOSS are
+failures; CANCELLED is ignored, as the caller did it; every other code is an answer, and so a
+success. A call ends with its status: of a stream, when the stream does.
+
+A refused call raises ``CircuitOpenRpcError``, which is a ``grpc.RpcError`` with the code
+UNAVAILABLE too, so that what handles those handles it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn, TypeAlias
+
+from recloser.breaker import CircuitBreaker, CircuitOpenError, Permit
+from recloser.integrations import needs
+
+with needs("grpc", extra="grpc"):
+    import grpc
+    import grpc.aio
+
+__all__ = [
+    "FAILURES",
+    "BreakerInterceptor",
+    "CircuitOpenRpcError",
+    "aio_interceptors",
+    "by_method",
+    "by_service",
+]
+
+NameOf: TypeAlias = Callable[[str], str]
+"""The name of the breaker for a method, which is given as ``/package.Service/Method``."""
+
+FAILURES: Final = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+
+
+class CircuitOpenRpcError(CircuitOpenError, grpc.RpcError):
+    """A call was refused by a breaker, before it was sent."""
+
+    def code(self) -> grpc.StatusCode:
+        """UNAVAILABLE."""
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        """Why, and when to come back."""
+        return str(self)
+
+    # An interceptor around this one is handed the error in place of a call.
+
+    def result(self, _timeout: float | None = None) -> NoReturn:
+        """Raise it."""
+        raise self
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call back at once."""
+        callback(self)
+
+
+def by_service(method: str) -> str:
+    """A breaker for each service: ``package.Service``."""
+    return method.strip("/").partition("/")[0]
+
+
+def by_method(method: str) -> str:
+    """A breaker for each method: ``package.Service/Method``."""
+    return method.strip("/")
+
+
+class _Guard:
+    """Asks the breaker of each call, and tells it the code that the call ended with."""
+
+    def __init__(
+        self,
+        breakers: Mapping[str, CircuitBreaker] | CircuitBreaker,
+        name: NameOf,
+        failures: frozenset[grpc.StatusCode],
+    ) -> None:
+        self._breakers = breakers
+        self._name = name
+        self._failures = failures
+
+    def admit(self, method: str | bytes) -> tuple[CircuitBreaker, Permit]:
+        breaker = self._breakers
+        if not isinstance(breaker, CircuitBreaker):
+            text = method.decode() if isinstance(method, bytes) else method
+            breaker = breaker[self._name(text)]
+        try:
+            return breaker, breaker.admit()
+        except CircuitOpenError as refused:
+            raise CircuitOpenRpcError(refused.breaker, refused.decision) from None
+
+    def settle(self, breaker: CircuitBreaker, permit: Permit, code: grpc.StatusCode | None) -> None:
+        name = f"grpc {code.name}" if code is not None else None
+        if code is grpc.StatusCode.CANCELLED:
+            breaker.after_ignored(permit, name)
+        elif code in self._failures:
+            breaker.after_failure(permit, name)
+        else:
+            breaker.after_success(permit)
+
+
+class BreakerInterceptor(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Asks a breaker before each call of a channel: ``grpc.intercept_channel(channel, ...)``.
+
+    Args:
+        breakers: The breakers by name, as a ``Breakers``, or one for all calls.
+        name: What the breaker of a method is called; by default its service.
+        failures: The codes that are failures; by default as the module says.
+    """
+
+    def __init__(
+        self,
+        breakers: Mapping[str, CircuitBreaker] | CircuitBreaker,
+        *,
+        name: NameOf = by_service,
+        failures: frozenset[grpc.StatusCode] = FAILURES,
+    ) -> None:
+        self._guard = _Guard(breakers, name, failures)
+
+    # A call has no type that the four share.
+    def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        guard = self._guard
+        breaker, permit = guard.admit(details.method)
+        try:
+            call = continuation(details, request)
+        except BaseException as error:
+            breaker.settle(permit, error)
+            raise
+        call.add_done_callback(lambda done: guard.settle(breaker, permit, done.code()))
+        return call
+
+    def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        """One request, one answer."""
+        return self._intercept(continuation, client_call_details, request)
+
+    def intercept_unary_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        """One request, a stream of answers."""
+        return self._intercept(continuation, client_call_details, request)
+
+    def intercept_stream_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        """A stream of requests, one answer."""
+        return self._intercept(continuation, client_call_details, request_iterator)
+
+    def intercept_stream_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        """A stream of requests, a stream of answers."""
+        return self._intercept(continuation, client_call_details, request_iterator)
+
+
+def aio_interceptors(
+    breakers: Mapping[str, CircuitBreaker] | CircuitBreaker,
+    *,
+    name: NameOf = by_service,
+    failures: frozenset[grpc.StatusCode] = FAILURES,
+) -> list[grpc.aio.ClientInterceptor]:
+    """As ``BreakerInterceptor``, for ``grpc.aio.insecure_channel(target, interceptors=...)``.
+
+    There are four, since ``grpc.aio`` takes an interceptor for one kind of call only.
+    """
+    guard = _Guard(breakers, name, failures)
+    return [kind(guard) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
+
+
+class _Aio:
+    def __init__(self, guard: _Guard) -> None:
+        self._guard = guard
+        self._reports: set[asyncio.Task[None]] = set()
+
+    async def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        breaker, permit = self._guard.admit(details.method)
+        try:
+            call = await continuation(details, request)
+        except BaseException as error:
+            breaker.settle(permit, error)
+            raise
+
+        def report(_done: object) -> None:
+            task = asyncio.get_running_loop().create_task(self._report(breaker, permit, call))
+            self._reports.add(task)
+            task.add_done_callback(self._reports.discard)
+
+        call.add_done_callback(report)
+        return call
+
+    async def _report(self, breaker: CircuitBreaker, permit: Permit, call: Any) -> None:
+        self._guard.settle(breaker, permit, await call.code())
+
+
+class _UnaryUnary(_Aio, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        breaker, permit = self._guard.admit(client_call_details.method)
+        try:
+            call = await continuation(client_call_details, request)
+            # Nothing is to be had before the status is: who gets the answer finds it reported.
+            code = await call.code()
+        except BaseException as error:
+            breaker.settle(permit, error)
+            raise
+        self._guard.settle(breaker, permit, code)
+        return call
+
+
+class _UnaryStream(_Aio, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        return await self._intercept(continuation, client_call_details, request)
+
+
+class _StreamUnary(_Aio, grpc.aio.StreamUnaryClientInterceptor):
+    async def intercept_stream_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return await self._intercept(continuation, client_call_details, request_iterator)
+
+
+class _StreamStream(_Aio, grpc.aio.StreamStreamClientInterceptor):
+    async def intercept_stream_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return await self._intercept(continuation, client_call_details, request_iterator)

@@ -1,0 +1,125 @@
+"""A Prometheus collector: breakers and logs as they are when they are scraped."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from recloser.breaker import CircuitBreaker
+from recloser.events import CircuitBreakerState
+from recloser.integrations import needs
+from recloser.integrations.counts import EventCounts, LogHealth, health_of
+from recloser.log.writer import EventLog
+from recloser.snapshot import Snapshot
+
+with needs("prometheus_client", extra="prometheus"):
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
+
+__all__ = ["BreakerCollector"]
+
+_OUTCOMES: Final = ("succeeded", "failed", "ignored", "stale")
+
+
+class BreakerCollector(EventCounts, Collector):
+    """Counts as a listener, and tells the rest when it is scraped.
+
+    Give it to the breakers as a listener, and then the breakers to it::
+
+        collector = BreakerCollector()
+        breakers = Breakers(log=log, listeners=[collector])
+        collector.register(breakers, logs=[log])
+
+    Calls are counted since the log began, refusals by reason and trips by cause since this process
+    did. The metrics: ``recloser_state``, ``recloser_calls_total``, ``recloser_rejected_total``,
+    ``recloser_trips_total``, ``recloser_retry_after_seconds``, ``recloser_consecutive_failures``,
+    ``recloser_log_waiting_events``, ``recloser_log_lost_events`` and ``recloser_log_failing``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._breakers: Mapping[str, CircuitBreaker] = {}
+        self._logs: Sequence[EventLog] = ()
+
+    def register(
+        self,
+        breakers: Mapping[str, CircuitBreaker],
+        logs: Sequence[EventLog] = (),
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        """Tell of these breakers and logs in ``registry``."""
+        self._breakers = breakers
+        self._logs = tuple(logs)
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, as a scrape asks for them."""
+        snapshots = [breaker.snapshot() for breaker in self._breakers.values()]
+        yield _states(snapshots)
+        yield _calls(snapshots)
+        yield _counter("recloser_rejected", "Calls refused, by reason.", "reason", self.rejected())
+        yield _counter("recloser_trips", "Times opened, by cause.", "cause", self.trips())
+        yield _retry_after(snapshots)
+        failures = GaugeMetricFamily(
+            "recloser_consecutive_failures", "Failures in a row.", labels=["breaker"]
+        )
+        for snapshot in snapshots:
+            failures.add_metric([snapshot.breaker], snapshot.consecutive_failures)
+        yield failures
+        yield from _healths({str(log.path): health_of(log) for log in self._logs})
+
+
+def _states(snapshots: Sequence[Snapshot]) -> Metric:
+    family = GaugeMetricFamily(
+        "recloser_state", "1 for the state that a breaker is in.", labels=["breaker", "state"]
+    )
+    for snapshot in snapshots:
+        for state in CircuitBreakerState:
+            family.add_metric([snapshot.breaker, state.value], snapshot.state is state)
+    return family
+
+
+def _calls(snapshots: Sequence[Snapshot]) -> Metric:
+    family = CounterMetricFamily(
+        "recloser_calls", "Calls since the log began, by outcome.", labels=["breaker", "outcome"]
+    )
+    for snapshot in snapshots:
+        for outcome in _OUTCOMES:
+            family.add_metric([snapshot.breaker, outcome], getattr(snapshot.totals, outcome))
+    return family
+
+
+def _counter(name: str, told: str, label: str, counts: Mapping[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(name, told, labels=["breaker", label])
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
+
+
+def _retry_after(snapshots: Sequence[Snapshot]) -> Metric:
+    family = GaugeMetricFamily(
+        "recloser_retry_after_seconds",
+        "Until an open breaker probes; absent where there is no knowing.",
+        labels=["breaker"],
+    )
+    for snapshot in snapshots:
+        if snapshot.retry_after is not None:
+            family.add_metric([snapshot.breaker], snapshot.retry_after)
+    return family
+
+
+def _healths(healths: Mapping[str, LogHealth]) -> Iterator[Metric]:
+    if not healths:
+        return
+    waiting = GaugeMetricFamily(
+        "recloser_log_waiting_events", "Events not written yet.", labels=["log"]
+    )
+    lost = GaugeMetricFamily(
+        "recloser_log_lost_events", "Events lost that no log_gap tells of yet.", labels=["log"]
+    )
+    failing = GaugeMetricFamily(
+        "recloser_log_failing", "1 while the log can't be written.", labels=["log"]
+    )
+    for path, health in healths.items():
+        waiting.add_metric([path], health.waiting)
+        lost.add_metric([path], health.lost)
+        failing.add_metric([path], health.is_failing)
+    yield from (waiting, lost, failing)

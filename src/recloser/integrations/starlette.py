@@ -1,0 +1,73 @@
+"""Starlette and FastAPI: a refused call becomes a 503, and a route shows the breakers."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from attrs import asdict
+
+from recloser.breaker import CircuitBreaker, CircuitOpenError
+from recloser.integrations import needs
+from recloser.snapshot import Snapshot
+
+with needs("starlette", extra="starlette"):
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+__all__ = ["circuit_open_handler", "status_route"]
+
+_UNAVAILABLE: Final = 503
+
+
+def circuit_open_handler(_request: Request, error: Exception) -> JSONResponse:
+    """Answer 503, with ``Retry-After`` in whole seconds where the breaker can tell.
+
+    Use it as ``app.add_exception_handler(CircuitOpenError, circuit_open_handler)``. The body names
+    neither the dependency nor the reason: a stranger may read it.
+    """
+    wait = error.decision.retry_after if isinstance(error, CircuitOpenError) else None
+    headers = None if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
+    return JSONResponse({"detail": "temporarily unavailable"}, _UNAVAILABLE, headers)
+
+
+def status_route(breakers: Mapping[str, CircuitBreaker], path: str = "/breakers") -> Route:
+    """A route that shows every breaker, and changes none.
+
+    It answers to GET with ``{"schema": "recloser.status/1", "breakers": {name: ...}}``. In FastAPI
+    too it goes to ``app.router.routes``. It tells the names of your dependencies, so keep it where
+    your other internal routes are.
+    """
+    return Route(path, _status_of(breakers), methods=["GET"])
+
+
+def _status_of(
+    breakers: Mapping[str, CircuitBreaker],
+) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def recloser_status(_request: Request) -> JSONResponse:
+        return JSONResponse(
+            {
+                "schema": "recloser.status/1",
+                "breakers": {
+                    name: _as_data(breaker.snapshot()) for name, breaker in breakers.items()
+                },
+            }
+        )
+
+    return recloser_status
+
+
+def _as_data(snapshot: Snapshot) -> Mapping[str, object]:
+    opened_at = snapshot.opened_at
+    return {
+        "state": snapshot.state.value,
+        "mode": snapshot.mode,
+        "epoch": snapshot.epoch,
+        "forced": snapshot.forced,
+        "consecutive_failures": snapshot.consecutive_failures,
+        "probes_in_flight": snapshot.probes_in_flight,
+        "opened_at": None if opened_at is None else opened_at.isoformat(),
+        "retry_after": snapshot.retry_after,
+        "why_open": None if snapshot.why_open is None else snapshot.why_open.rule.value,
+        "totals": asdict(snapshot.totals),
+    }
