@@ -42,5 +42,7 @@ class ImportTraceError(RecloserError):
 
 class GoldenError(RecloserError):
     """A golden file can't be used as asked: it is missing, broken, or belongs to no trace."""
+
+
 class MissingLibraryError(RecloserError, ImportError):
     """An integration was imported without the library that it is for."""

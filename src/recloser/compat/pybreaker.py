@@ -364,7 +364,7 @@ class CircuitBreaker:
         permit = self._permit(func, *args, **kwargs)
         try:
             result = func(*args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # it is raised again
             self._failed(permit, error)
         if isinstance(result, GeneratorType):
             return self._generated(permit, result)
@@ -376,7 +376,7 @@ class CircuitBreaker:
         permit = self._permit(func, *args, **kwargs)
         try:
             result = await func(*args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # it is raised again
             self._failed(permit, error)
         self._succeeded(permit)
         return result
@@ -401,7 +401,7 @@ class CircuitBreaker:
     ) -> Generator[Any, Any, Any]:
         try:
             result = yield from generator
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # it is raised again
             self._failed(permit, error)
         self._succeeded(permit)
         return result
@@ -461,16 +461,16 @@ class CircuitBreaker:
 
     def open(self) -> bool:
         """Open the circuit, for as long as its timeout says."""
-        self.state = STATE_OPEN  # type: ignore[assignment]  # the setter takes a name
+        self.state = STATE_OPEN
         return self._throw_new_error_on_trip
 
     def half_open(self) -> None:
         """Have the next call tried."""
-        self.state = STATE_HALF_OPEN  # type: ignore[assignment]  # the setter takes a name
+        self.state = STATE_HALF_OPEN
 
     def close(self) -> None:
         """Close the circuit."""
-        self.state = STATE_CLOSED  # type: ignore[assignment]  # the setter takes a name
+        self.state = STATE_CLOSED
 
     def _move(self, state: str) -> None:
         """Bring the breaker to a state by events alone."""
