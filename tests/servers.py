@@ -1,5 +1,6 @@
 """Real servers on loopback that can be told to fail, and the outage that clients are put through."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ class Upstream:
     async def answer(self, request: Request) -> Response:
         self.requests += 1
         if request.url.path == "/slow":
-            await _sleep(0.3)
+            await asyncio.sleep(0.3)
         if self.healthy:
             return JSONResponse({"object": "list", "data": [], "price": 42})
         headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
@@ -65,12 +66,6 @@ class Upstream:
     def serving(self) -> Iterator["Upstream"]:
         with serving(Starlette(routes=[Route("/{path:path}", self.answer)])) as self.url:
             yield self
-
-
-async def _sleep(seconds: float) -> None:
-    import asyncio
-
-    await asyncio.sleep(seconds)
 
 
 def go_through_an_outage(

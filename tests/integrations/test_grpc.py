@@ -1,0 +1,216 @@
+"""Each kind of gRPC call, its breaker in between, against a real server."""
+
+import asyncio
+import threading
+from concurrent import futures
+from contextlib import contextmanager
+
+import grpc
+import grpc.aio
+import pytest
+
+from recloser import Breakers, CircuitBreaker, CircuitOpenError, EventLog, MemoryLog
+from recloser.integrations.grpc import (
+    BreakerInterceptor,
+    CircuitOpenRpcError,
+    aio_interceptors,
+    by_method,
+)
+from servers import CONFIG, THROUGH_AN_OUTAGE, go_through_an_outage, replayed, triggers_of
+
+
+class Quotes:
+    """The service ``shop.Quotes``: it fails while it is not ``healthy``."""
+
+    def __init__(self):
+        self.restore()
+
+    def restore(self):
+        self.healthy, self.code, self.requests = True, grpc.StatusCode.UNAVAILABLE, 0
+
+    def one(self, request, context):
+        self.requests += 1
+        if not self.healthy:
+            context.abort(self.code, "out of order")
+        return b"42"
+
+    def many(self, request, context):
+        yield self.one(request, context)
+        yield b"43"
+
+    def one_of_many(self, requests, context):
+        list(requests)
+        return self.one(b"", context)
+
+    def many_of_many(self, requests, context):
+        for request in requests:
+            yield self.one(request, context)
+
+
+@pytest.fixture(scope="module")
+def server():
+    quotes = Quotes()
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    methods = {
+        "One": grpc.unary_unary_rpc_method_handler(quotes.one),
+        "Many": grpc.unary_stream_rpc_method_handler(quotes.many),
+        "OneOfMany": grpc.stream_unary_rpc_method_handler(quotes.one_of_many),
+        "ManyOfMany": grpc.stream_stream_rpc_method_handler(quotes.many_of_many),
+    }
+    handlers = grpc.method_handlers_generic_handler("shop.Quotes", methods)
+    server.add_generic_rpc_handlers([handlers])
+    quotes.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield quotes
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def quotes(server):
+    server.restore()
+    return server
+
+
+def call_one(channel):
+    return channel.unary_unary("/shop.Quotes/One")(b"", timeout=5)
+
+
+def call_many(channel):
+    return list(channel.unary_stream("/shop.Quotes/Many")(b"", timeout=5))
+
+
+def call_one_of_many(channel):
+    return channel.stream_unary("/shop.Quotes/OneOfMany")(iter([b"", b""]), timeout=5)
+
+
+def call_many_of_many(channel):
+    return list(channel.stream_stream("/shop.Quotes/ManyOfMany")(iter([b""]), timeout=5))
+
+
+KINDS = [call_one, call_many, call_one_of_many, call_many_of_many]
+
+
+@contextmanager
+def plain(quotes, breakers, **options):
+    with grpc.insecure_channel(quotes.target) as channel:
+        intercepted = grpc.intercept_channel(channel, BreakerInterceptor(breakers, **options))
+        yield lambda kind: kind(intercepted)
+
+
+async def async_call(channel, kind):
+    if kind is call_one:
+        return await channel.unary_unary("/shop.Quotes/One")(b"", timeout=5)
+    if kind is call_many:
+        return [item async for item in channel.unary_stream("/shop.Quotes/Many")(b"", timeout=5)]
+    if kind is call_one_of_many:
+        return await channel.stream_unary("/shop.Quotes/OneOfMany")(iter([b""]), timeout=5)
+    calls = channel.stream_stream("/shop.Quotes/ManyOfMany")(iter([b""]), timeout=5)
+    return [item async for item in calls]
+
+
+@contextmanager
+def in_a_loop(quotes, breakers, **options):
+    async def opened():
+        interceptors = aio_interceptors(breakers, **options)
+        return grpc.aio.insecure_channel(quotes.target, interceptors=interceptors)
+
+    async def call(kind):
+        try:
+            return await async_call(channel, kind)
+        finally:
+            await asyncio.sleep(0)  # a stream is reported by a task of its own
+
+    with asyncio.Runner() as runner:
+        channel = runner.run(opened())
+        yield lambda kind: runner.run(call(kind))
+        runner.run(channel.close())
+
+
+CHANNELS = [plain, in_a_loop]
+each_channel = pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.__name__)
+
+
+def reports(breaker):
+    totals = breaker.snapshot().totals
+    return totals.succeeded + totals.failed + totals.ignored
+
+
+@each_channel
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_breaker_of_the_service_goes_through_an_outage(channel, kind, quotes, clock, tmp_path):
+    with EventLog(tmp_path, clock=clock) as log:
+        breakers = Breakers(CONFIG, log=log)
+        breaker = breakers["shop.Quotes"]
+        with channel(quotes, breakers) as call:
+
+            def once():
+                before = reports(breaker)
+                try:
+                    call(kind)
+                except CircuitOpenError:
+                    raise
+                except grpc.RpcError:
+                    return settled(breaker, before, False)
+                return settled(breaker, before, True)
+
+            go_through_an_outage(once, quotes, clock)
+    history = replayed(tmp_path)
+    assert triggers_of(history) == THROUGH_AN_OUTAGE
+    assert list(history.snapshots) == ["shop.Quotes"]
+    assert {e.error for e in history.events if e.kind == "call_failed"} == {"grpc UNAVAILABLE"}
+
+
+def settled(breaker, before, outcome):
+    """The outcome, once it is reported: who reads a stream's end may be ahead of its callback."""
+    for _ in range(2000):
+        if reports(breaker) > before:
+            return outcome
+        threading.Event().wait(0.001)
+    raise AssertionError("the call was never reported")
+
+
+@each_channel
+def test_a_refused_call_is_an_error_of_grpc_too(channel, quotes, clock):
+    breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
+    breaker.force_open()
+    with channel(quotes, breaker) as call, pytest.raises(CircuitOpenRpcError) as refused:
+        call(call_one)
+    assert isinstance(refused.value, grpc.RpcError)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "forced_open" in refused.value.details()
+
+
+@each_channel
+def test_an_answer_that_is_no_is_an_answer(channel, quotes, clock):
+    breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
+    quotes.healthy, quotes.code = False, grpc.StatusCode.NOT_FOUND
+    with channel(quotes, breaker) as call:
+        for _ in range(5):
+            with pytest.raises(grpc.RpcError):
+                call(call_one)
+    assert breaker.snapshot().totals.succeeded == 5
+
+
+@each_channel
+def test_which_codes_are_failures_and_what_breakers_are_called_may_be_said(channel, quotes, clock):
+    breakers = Breakers(CONFIG, log=MemoryLog(clock=clock))
+    quotes.healthy, quotes.code = False, grpc.StatusCode.NOT_FOUND
+    failures = frozenset({grpc.StatusCode.NOT_FOUND})
+    with channel(quotes, breakers, name=by_method, failures=failures) as call:
+        with pytest.raises(grpc.RpcError):
+            call(call_one)
+    assert breakers["shop.Quotes/One"].snapshot().totals.failed == 1
+
+
+def test_an_interceptor_around_the_breaker_is_told_of_a_refusal(quotes, clock):
+    """It is handed the error in place of a call, and may ask it what it would ask a call."""
+    outer = CircuitBreaker("outer", CONFIG, log=MemoryLog(clock=clock))
+    inner = CircuitBreaker("inner", CONFIG, log=MemoryLog(clock=clock))
+    inner.force_open()
+    with grpc.insecure_channel(quotes.target) as channel:
+        intercepted = grpc.intercept_channel(
+            channel, BreakerInterceptor(outer), BreakerInterceptor(inner)
+        )
+        with pytest.raises(CircuitOpenRpcError, match="inner"):
+            call_one(intercepted)
+    assert outer.snapshot().totals.failed == 1

@@ -1,0 +1,111 @@
+"""A database that is locked, goes away and comes back, behind a breaker."""
+
+import sqlite3
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from recloser import CircuitBreaker, CircuitOpenError, EventLog, MemoryLog
+from recloser.integrations.sqlalchemy import protect
+from servers import CONFIG, THROUGH_AN_OUTAGE, go_through_an_outage, replayed, triggers_of
+
+
+class Database:
+    """An SQLite file that another connection locks while it is not ``healthy``."""
+
+    def __init__(self, folder):
+        self.path = folder / "shop.db"
+        self.other = sqlite3.connect(self.path, isolation_level=None)
+        self.other.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+        self._healthy = True
+        self.requests = 0
+
+    @property
+    def healthy(self):
+        return self._healthy
+
+    @healthy.setter
+    def healthy(self, healthy):
+        self.other.execute("ROLLBACK" if healthy else "BEGIN EXCLUSIVE")
+        self._healthy = healthy
+
+    def engine(self, **options):
+        return sqlalchemy.create_engine(
+            f"sqlite:///{self.path}", connect_args={"timeout": 0}, **options
+        )
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path)
+    yield database
+    database.other.close()
+
+
+def test_a_locked_database_opens_the_breaker_until_it_is_free(database, clock, tmp_path):
+    engine = database.engine()
+    with EventLog(tmp_path / "log", clock=clock) as log:
+        with engine.connect() as connection:  # unprotected yet, so that a connection is pooled
+            connection.execute(text("SELECT 1"))
+        protect(engine, CircuitBreaker("orders", CONFIG, log=log))
+
+        def call():
+            with engine.connect() as connection:
+                try:
+                    connection.execute(text("SELECT count(*) FROM orders")).scalar_one()
+                except OperationalError:
+                    database.requests += 1
+                    return False
+                database.requests += 1
+                return True
+
+        go_through_an_outage(call, database, clock)
+    engine.dispose()
+    history = replayed(tmp_path / "log")
+    assert triggers_of(history) == THROUGH_AN_OUTAGE
+    failed = {event.error for event in history.events if event.kind == "call_failed"}
+    assert failed == {"sqlite3.OperationalError"}
+
+
+def test_a_database_that_can_not_be_connected_to_opens_it_too(clock, tmp_path):
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/none/shop.db", poolclass=NullPool)
+    breaker = CircuitBreaker("orders", CONFIG, log=MemoryLog(clock=clock))
+    protect(engine, breaker)
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            engine.connect()
+    with pytest.raises(CircuitOpenError):
+        engine.connect()
+    (tmp_path / "none").mkdir()
+    clock.advance(seconds=30)
+    for _ in range(2):
+        engine.connect().close()
+    assert breaker.current_state().value == "CLOSED"
+
+
+def test_a_violated_constraint_is_an_answer(database, clock):
+    engine = database.engine()
+    breaker = CircuitBreaker("orders", CONFIG, log=MemoryLog(clock=clock))
+    protect(engine, breaker)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO orders VALUES (1)"))
+    for _ in range(5):
+        with engine.connect() as connection, pytest.raises(IntegrityError):
+            connection.execute(text("INSERT INTO orders VALUES (1)"))
+    engine.dispose()
+    totals = breaker.snapshot().totals
+    assert totals.failed == 0
+    assert totals.succeeded == 7, "a connection and six statements"
+
+
+def test_which_errors_are_failures_may_be_said(database, clock):
+    engine = database.engine()
+    breaker = CircuitBreaker("orders", CONFIG, log=MemoryLog(clock=clock))
+    protect(engine, breaker, is_failure=lambda error: "locked" in str(error))
+    with engine.connect() as connection, pytest.raises(OperationalError, match="no such table"):
+        connection.execute(text("SELECT * FROM nowhere"))
+    engine.dispose()
+    assert breaker.snapshot().totals.failed == 0
