@@ -1,0 +1,113 @@
+"""OpenTelemetry and structlog are told of what a breaker really did, by their own exporters."""
+
+import pytest
+import structlog
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from recloser import Breakers, CircuitOpenError, EventLog
+from recloser.integrations.opentelemetry import BreakerTelemetry
+from recloser.integrations.structlog import StructlogListener
+from servers import CONFIG
+from support import fail, succeed
+
+
+@pytest.fixture
+def log(tmp_path, clock):
+    with EventLog(tmp_path, clock=clock) as log:
+        yield log
+
+
+def points(reader):
+    return {
+        (metric.name, *(value for _, value in sorted(point.attributes.items()))): point.value
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    }
+
+
+def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    telemetry = BreakerTelemetry()
+    breakers = Breakers(CONFIG, log=log, listeners=[telemetry])
+    telemetry.register(breakers, [log], provider)
+    bank = breakers["bank"]
+    succeed(bank, 2)
+    fail(bank, 3)
+    for _ in range(4):
+        assert not bank.before_call().allowed
+    clock.advance(seconds=12)
+    log.flush()
+    shown = points(reader)
+    assert shown["recloser.state", "bank", "OPEN"] == 1
+    assert shown["recloser.state", "bank", "CLOSED"] == 0
+    assert shown["recloser.calls", "bank", "succeeded"] == 2
+    assert shown["recloser.calls", "bank", "failed"] == 3
+    assert shown["recloser.rejected", "bank", "cooldown_active"] == 4
+    assert shown["recloser.trips", "bank", "consecutive_failures"] == 1
+    assert shown["recloser.retry_after", "bank"] == 18
+    assert shown["recloser.log.waiting", str(log.path)] == 0
+    assert shown["recloser.log.lost", str(log.path)] == 0
+    clock.advance(seconds=30)
+    succeed(bank, 2)
+    shown = points(reader)
+    assert shown["recloser.state", "bank", "CLOSED"] == 1
+    assert shown["recloser.calls", "bank", "succeeded"] == 4
+    assert ("recloser.retry_after", "bank") not in shown
+    provider.shutdown()
+
+
+def test_the_span_that_met_a_breaker_tells_of_it(log):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("shop")
+    bank = Breakers(CONFIG, log=log, listeners=[BreakerTelemetry()])["bank"]
+    fail(bank, 2)
+    with tracer.start_as_current_span("the one that trips it"):
+        fail(bank)
+    with tracer.start_as_current_span("the one that is refused"), pytest.raises(CircuitOpenError):
+        bank.call(dict)
+    tripped, refused = exporter.get_finished_spans()
+    (changed,) = tripped.events
+    assert changed.name == "recloser.state_changed"
+    assert dict(changed.attributes) == {
+        "recloser.breaker": "bank",
+        "recloser.from": "CLOSED",
+        "recloser.to": "OPEN",
+        "recloser.trigger": "trip",
+        "recloser.cause": "consecutive_failures",
+        "recloser.seq": 6,
+    }
+    rejected = refused.events[0]
+    assert rejected.name == "recloser.call_rejected"
+    assert dict(rejected.attributes) == {
+        "recloser.breaker": "bank",
+        "recloser.reason": "cooldown_active",
+        "recloser.retry_after": 30.0,
+    }
+    provider.shutdown()
+
+
+def test_a_breaker_that_no_span_meets_is_no_trouble(log):
+    fail(Breakers(CONFIG, log=log, listeners=[BreakerTelemetry()])["bank"], 3)
+
+
+def test_structlog_gets_events_with_fields(log):
+    with structlog.testing.capture_logs() as told:
+        bank = Breakers(CONFIG, log=log, listeners=[StructlogListener()])["bank"]
+        fail(bank, 3)
+        bank.before_call()
+    trip, refusal = told
+    assert trip["event"] == "state_changed"
+    assert trip["log_level"] == "warning"
+    assert (trip["breaker"], trip["rule"], trip["observed"]) == ("bank", "consecutive_failures", 3)
+    assert refusal["event"] == "call_rejected"
+    assert refusal["log_level"] == "info"
+    assert refusal["retry_after"] == 30.0

@@ -1,0 +1,1 @@
+"""A service that protects an external API: ``PYTHONPATH=tools python -m example_service --help``."""
