@@ -196,9 +196,9 @@ def test_which_codes_are_failures_and_what_breakers_are_called_may_be_said(chann
     breakers = Breakers(CONFIG, log=MemoryLog(clock=clock))
     quotes.healthy, quotes.code = False, grpc.StatusCode.NOT_FOUND
     failures = frozenset({grpc.StatusCode.NOT_FOUND})
-    with channel(quotes, breakers, name=by_method, failures=failures) as call:
-        with pytest.raises(grpc.RpcError):
-            call(call_one)
+    options = {"name": by_method, "failures": failures}
+    with channel(quotes, breakers, **options) as call, pytest.raises(grpc.RpcError):
+        call(call_one)
     assert breakers["shop.Quotes/One"].snapshot().totals.failed == 1
 
 

@@ -37,18 +37,14 @@ def upstream(server):
 
 @contextmanager
 def httpx_sync(upstream, breakers, **options):
-    transport = for_httpx.BreakerTransport(
-        breakers, httpx.HTTPTransport(verify=False), **options
-    )
+    transport = for_httpx.BreakerTransport(breakers, httpx.HTTPTransport(verify=False), **options)
     with httpx.Client(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
         yield lambda path: client.get(upstream.url + path).status_code
 
 
 @contextmanager
 def httpx2_sync(upstream, breakers, **options):
-    transport = for_httpx2.BreakerTransport(
-        breakers, httpx2.HTTPTransport(verify=False), **options
-    )
+    transport = for_httpx2.BreakerTransport(breakers, httpx2.HTTPTransport(verify=False), **options)
     with httpx2.Client(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
         yield lambda path: client.get(upstream.url + path).status_code
 

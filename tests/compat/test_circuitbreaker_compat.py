@@ -1,0 +1,148 @@
+"""The interface of circuitbreaker, on ours: recorded, replayed, and timed by an injected clock."""
+
+import asyncio
+import gc
+
+import pytest
+
+from recloser import ConfigError, EventLog, MemoryLog
+from recloser.compat import record_in
+from recloser.compat.circuitbreaker import (
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerMonitor,
+    circuit,
+)
+from servers import THROUGH_AN_OUTAGE, replayed, triggers_of
+
+
+@pytest.fixture(autouse=True)
+def no_circuits():
+    CircuitBreakerMonitor.circuit_breakers.clear()
+
+
+class Bank:
+    def __init__(self):
+        self.healthy, self.calls = True, 0
+
+    def __call__(self):
+        self.calls += 1
+        if not self.healthy:
+            raise ConnectionError("no bank")
+        return "paid"
+
+
+def test_a_decorated_function_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
+    bank = Bank()
+    with EventLog(tmp_path, clock=clock) as log:
+
+        @circuit(failure_threshold=2, recovery_timeout=10, name="bank", log=log, clock=clock)
+        def pay():
+            return bank()
+
+        breaker = CircuitBreakerMonitor.get("bank")
+        assert pay() == "paid"
+        bank.healthy = False
+        for _ in range(2):
+            with pytest.raises(ConnectionError):
+                pay()
+        assert (breaker.state, breaker.open_remaining) == ("open", 10)
+        clock.advance(seconds=4)
+        with pytest.raises(CircuitBreakerError, match=r"2 failures, 6 sec remaining.*no bank"):
+            pay()
+        assert bank.calls == 3
+        clock.advance(seconds=6)
+        assert breaker.state == "half_open"
+        assert not breaker.closed
+        with pytest.raises(ConnectionError):
+            pay()
+        assert (breaker.state, breaker.failure_count) == ("open", 3)
+        clock.advance(seconds=11)
+        assert breaker.open_remaining == -1
+        bank.healthy = True
+        assert pay() == "paid"
+        assert (breaker.state, breaker.failure_count, breaker.last_failure) == ("closed", 0, None)
+    history = replayed(tmp_path)
+    assert triggers_of(history) == THROUGH_AN_OUTAGE
+    assert history.snapshots["bank"].totals.rejected == 1
+
+
+def test_a_circuit_that_is_made_again_goes_on_where_its_log_ended(clock, tmp_path):
+    bank = Bank()
+    bank.healthy = False
+    for session in range(2):
+        with EventLog(tmp_path, clock=clock) as log:
+            breaker = CircuitBreaker(1, 10, name="bank", log=log, clock=clock)
+            error = ConnectionError if session == 0 else CircuitBreakerError
+            with pytest.raises(error):
+                breaker.call(bank)
+            assert breaker.open_remaining == 10 - 3 * session
+        clock.advance(seconds=3)
+    assert bank.calls == 1
+
+
+def test_record_in_has_all_that_are_made_afterwards_recorded(clock):
+    log = MemoryLog(clock=clock)
+    record_in(log)
+    try:
+
+        @circuit
+        def pay():
+            return "paid"
+
+        with pytest.raises(ConfigError, match="needs a name"), CircuitBreaker():
+            pass
+    finally:
+        record_in(None)
+    assert pay() == "paid"
+    kinds = [event.kind for event in log]
+    assert kinds == ["log_opened", "breaker_configured", "call_succeeded"]
+    assert list(log)[1].breaker.endswith("pay")
+
+
+def test_past_the_decorator_an_open_circuit_refuses_too(clock):
+    breaker = CircuitBreaker(failure_threshold=1, clock=clock)
+    with pytest.raises(ValueError, match="no"), breaker:
+        raise ValueError("no")
+    with pytest.raises(CircuitBreakerError), breaker:
+        pytest.fail("the block of an open circuit was entered")
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(dict)
+    breaker.reset()
+    assert breaker.call(dict) == {}
+
+
+def test_a_cancelled_call_closes_nothing(clock):
+    breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=5, clock=clock)
+    with pytest.raises(OSError, match="down"), breaker:
+        raise OSError("down")
+    clock.advance(seconds=5)
+
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(breaker.call_async(cancelled))
+    assert not breaker.closed
+
+
+def test_what_is_expected_is_a_failure_and_all_else_a_success(clock):
+    breaker = CircuitBreaker(2, expected_exception=(OSError,), clock=clock)
+    for error in (OSError, KeyError, OSError):
+        with pytest.raises(error), breaker:
+            raise error
+    assert (breaker.state, breaker.failure_count) == ("closed", 1)
+
+
+def test_a_generator_that_is_left_alone_is_reported_by_the_collection_of_garbage(clock):
+    """It may strike while a count is kept, in the same thread."""
+    breaker = CircuitBreaker(clock=clock)
+
+    @breaker
+    def numbers():
+        yield 1
+        yield 2
+
+    next(numbers())
+    gc.collect()
+    assert list(numbers()) == [1, 2]

@@ -1,0 +1,219 @@
+"""The interface of pybreaker, on ours: recorded, replayed, and timed by an injected clock."""
+
+import asyncio
+import threading
+
+import pytest
+
+from recloser import ConfigError, EventLog
+from recloser.compat.pybreaker import (
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerListener,
+    CircuitMemoryStorage,
+    CircuitRedisStorage,
+)
+from servers import THROUGH_AN_OUTAGE, replayed, triggers_of
+
+
+class Told(CircuitBreakerListener):
+    def __init__(self):
+        self.changes, self.calls = [], []
+
+    def before_call(self, cb, func, *args, **kwargs):
+        self.calls.append("before")
+
+    def success(self, cb):
+        self.calls.append("success")
+
+    def failure(self, cb, exc):
+        self.calls.append(type(exc).__name__)
+
+    def state_change(self, cb, old_state, new_state):
+        self.changes.append((old_state.name, new_state.name))
+
+
+def down():
+    raise ConnectionError
+
+
+def up():
+    return True
+
+
+def test_a_breaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
+    told = Told()
+    with EventLog(tmp_path, clock=clock) as log:
+        breaker = CircuitBreaker(2, 10, listeners=[told], name="bank", log=log, clock=clock)
+        assert breaker.call(up)
+        with pytest.raises(ConnectionError):
+            breaker.call(down)
+        with pytest.raises(CircuitBreakerError, match="threshold reached") as tripped:
+            breaker.call(down)
+        assert isinstance(tripped.value.__cause__, ConnectionError)
+        assert (breaker.current_state, breaker.fail_counter) == ("open", 2)
+        with pytest.raises(CircuitBreakerError, match="not elapsed"):
+            breaker.call(up)
+        clock.advance(seconds=10)
+        with pytest.raises(CircuitBreakerError, match="Trial call failed"):
+            breaker.call(down)
+        assert breaker.fail_counter == 3
+        clock.advance(seconds=10)
+        assert breaker.call(up)
+        assert (breaker.current_state, breaker.fail_counter) == ("closed", 0)
+    assert told.changes == [
+        ("closed", "open"),
+        ("open", "half-open"),
+        ("half-open", "open"),
+        ("open", "half-open"),
+        ("half-open", "closed"),
+    ]
+    assert told.calls == [
+        *("before", "success"),
+        *("before", "ConnectionError"),
+        *("before", "ConnectionError"),
+        *("before", "ConnectionError"),
+        *("before", "success"),
+    ]
+    assert triggers_of(replayed(tmp_path)) == THROUGH_AN_OUTAGE
+
+
+def test_what_is_moved_by_hand_is_moved_by_events(clock, tmp_path):
+    """``open()`` ends by itself; a listener sees one change where the log has several edges."""
+    told = Told()
+    with EventLog(tmp_path, clock=clock) as log:
+        breaker = CircuitBreaker(
+            reset_timeout=10, listeners=[told], name="bank", log=log, clock=clock
+        )
+        breaker.open()
+        clock.advance(seconds=9)
+        with pytest.raises(CircuitBreakerError):
+            breaker.call(up)
+        breaker.half_open()
+        assert breaker.current_state == "half-open"
+        assert breaker.call(up)
+        assert breaker.current_state == "closed"
+        breaker.half_open()
+        breaker.close()
+        breaker.open()
+        clock.advance(seconds=10)
+        assert breaker.call(up)
+    assert told.changes == [
+        ("closed", "open"),
+        ("open", "half-open"),
+        ("half-open", "closed"),
+        ("closed", "half-open"),
+        ("half-open", "closed"),
+        ("closed", "open"),
+        ("open", "half-open"),
+        ("half-open", "closed"),
+    ]
+    history = replayed(tmp_path)
+    assert {e.error for e in history.events if e.kind == "call_failed"} == {
+        "pybreaker.open()",
+        "pybreaker.half_open()",
+    }
+
+
+def test_a_breaker_begins_where_its_storage_says(clock):
+    for state in ("open", "half-open", "closed"):
+        breaker = CircuitBreaker(state_storage=CircuitMemoryStorage(state), clock=clock)
+        assert breaker.state.name == breaker.current_state == state
+    with pytest.raises(ValueError, match="Unknown state 'ajar'"):
+        CircuitBreaker(state_storage=CircuitMemoryStorage("ajar"), clock=clock)
+
+
+def test_another_storage_is_refused_with_what_to_do(clock):
+    with pytest.raises(ConfigError, match="give it log="):
+        CircuitRedisStorage("closed", None)
+    with pytest.raises(ConfigError, match="must be a CircuitMemoryStorage"):
+        CircuitBreaker(state_storage=object())
+
+
+def test_several_successful_trials_may_be_asked_for(clock):
+    breaker = CircuitBreaker(1, 5, success_threshold=2, clock=clock)
+    breaker.open()
+    clock.advance(seconds=5)
+    breaker.call(up)
+    assert (breaker.current_state, breaker.success_counter) == ("half-open", 1)
+    breaker.call(up)
+    assert (breaker.current_state, breaker.success_counter) == ("closed", 0)
+
+
+def test_what_is_excluded_is_a_success(clock):
+    breaker = CircuitBreaker(2, exclude=[LookupError, lambda error: "ours" in str(error)])
+    for error in (OSError(), KeyError(), OSError(), ValueError("ours"), OSError()):
+        with pytest.raises(type(error)):
+            breaker.call(raising(error))
+    assert (breaker.current_state, breaker.fail_counter) == ("closed", 1)
+
+
+def raising(error):
+    def function():
+        raise error
+
+    return function
+
+
+def test_the_call_that_trips_it_may_keep_its_own_error(clock):
+    breaker = CircuitBreaker(1, throw_new_error_on_trip=False, clock=clock)
+    with pytest.raises(ConnectionError):
+        breaker.call(down)
+    assert breaker.current_state == "open"
+
+
+def test_settings_may_be_changed(clock):
+    breaker = CircuitBreaker(clock=clock)
+    breaker.fail_max, breaker.reset_timeout, breaker.success_threshold = 1, 3, 1
+    assert (breaker.fail_max, breaker.reset_timeout, breaker.success_threshold) == (1, 3, 1)
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(down)
+    clock.advance(seconds=3)
+    assert breaker.call(up)
+
+
+def test_generators_and_blocks_and_coroutines_are_protected(clock):
+    breaker = CircuitBreaker(3, clock=clock)
+
+    @breaker
+    def numbers():
+        yield 1
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        list(numbers())
+    with pytest.raises(KeyError), breaker.calling():
+        raise KeyError
+    assert breaker.fail_counter == 2
+    begun = numbers()
+    assert next(begun) == 1
+    begun.close()
+    assert breaker.fail_counter == 2, "what is closed early says nothing"
+
+    @breaker(__pybreaker_call_async=True)
+    async def failing():
+        raise ConnectionError
+
+    assert breaker.fail_counter == 2
+    with pytest.raises(CircuitBreakerError):
+        asyncio.run(failing())
+    with pytest.raises(CircuitBreakerError):
+        asyncio.run(breaker.acall(failing))
+
+
+def test_threads_never_fail_more_often_than_the_maximum(clock):
+    breaker = CircuitBreaker(50, clock=clock)
+    barrier = threading.Barrier(4)
+
+    def fail():
+        barrier.wait()
+        for _ in range(50):
+            with pytest.raises((ConnectionError, CircuitBreakerError)):
+                breaker.call(down)
+
+    threads = [threading.Thread(target=fail) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (breaker.current_state, breaker.fail_counter) == ("open", 50)

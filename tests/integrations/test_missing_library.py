@@ -1,0 +1,69 @@
+"""An integration without its library says in one line what to install."""
+
+import importlib
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+import extras
+from conftest import ROOT
+from recloser import RecloserError
+from recloser.integrations import needs
+
+LIBRARIES = {"otel": "opentelemetry", "prometheus": "prometheus_client", "fastapi": "starlette"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("extra", extras.MODULES)
+def test_it_names_the_library_and_the_extra_in_one_line(extra, monkeypatch):
+    library = LIBRARIES.get(extra, extra)
+    module = f"recloser.integrations.{extras.MODULES[extra]}"
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Without(library), *sys.meta_path])
+    with pytest.raises(ImportError) as said:
+        __import__(module)
+    assert isinstance(said.value, RecloserError)
+    named = "starlette" if extra == "fastapi" else extra
+    assert str(said.value) == (
+        f"this integration needs {library}, which is not installed; pip install 'recloser[{named}]'"
+    )
+
+
+class _Without:
+    """Finds nothing of one library, as if it were not installed."""
+
+    def __init__(self, library):
+        self.library = library
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == self.library:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_library_that_lacks_one_of_its_own_says_so_itself():
+    with pytest.raises(ModuleNotFoundError, match="of_its_own"), needs("httpx", extra="httpx"):
+        importlib.import_module("of_its_own")
+
+
+def test_every_integration_has_an_extra():
+    modules = {path.stem for path in (ROOT / "src/recloser/integrations").glob("*.py")}
+    shared = {"__init__", "http", "transport", "counts"}
+    assert modules - shared == set(extras.MODULES.values())
+    assert set(extras.MODULES) <= set(PROJECT["optional-dependencies"])
+
+
+def test_the_base_install_has_none_of_them():
+    base = {requirement.partition(">")[0] for requirement in PROJECT["dependencies"]}
+    assert base == {"attrs", "click", "msgspec", "rich", "transitions", "zstandard"}
+
+
+def test_importing_the_package_loads_no_integration():
+    code = "import recloser, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not {name for name in loaded if name.startswith(("recloser.integ", "recloser.compat"))}
+    assert loaded.isdisjoint({*extras.MODULES, *LIBRARIES.values()})
