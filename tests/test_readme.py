@@ -1,5 +1,6 @@
 """The README is always true: its commands run, its code works, its pictures are what is printed."""
 
+import importlib
 import inspect
 import os
 import re
@@ -12,6 +13,7 @@ import attrs
 import pytest
 
 from conftest import ROOT
+from extras import MODULES
 from recloser import CircuitBreakerConfig, machine
 
 README = (ROOT / "README.md").read_text()
@@ -86,7 +88,17 @@ def test_the_python_code_works(folder, golden_replay):
             assert names["pay"](7) == "paid 7"
             names["breaker"].force_open()
             assert names["pay"](7) == "not now: forced_open"
+        if "log" in names:
             names["log"].close()
+
+
+def test_the_libraries_are_those_that_there_are_integrations_for():
+    rows = re.findall(r"^\| .+? \| (`.+`) \| `\.(\w+) import (.+)` \|$", README, re.MULTILINE)
+    extras = [extra for names, _, _ in rows for extra in re.findall(r"`(\w+)`", names)]
+    assert sorted(extras) == sorted(MODULES)
+    for _, module, names in rows:
+        integration = importlib.import_module(f"recloser.integrations.{module}")
+        assert set(names.split(", ")) <= set(integration.__all__)
 
 
 def test_the_picture_is_what_why_prints(folder):
