@@ -78,7 +78,7 @@ def _installed(folder: Path, what: str) -> Path:
 
 def _imported(python: Path, module: str) -> str:
     """The last line that importing it prints, which is empty if it can be imported."""
-    command = [python, "-W", "error", "-c", f"import {module}"]
+    command = [str(python), "-W", "error", "-c", f"import {module}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip().rpartition("\n")[2]
 
