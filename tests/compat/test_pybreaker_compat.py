@@ -201,6 +201,17 @@ def test_generators_and_blocks_and_coroutines_are_protected(clock):
         asyncio.run(breaker.acall(failing))
 
 
+def test_what_acall_can_not_await_is_refused_before_it_is_called(clock):
+    breaker = CircuitBreaker(1, clock=clock)
+
+    def numbers():
+        yield 1
+
+    with pytest.raises(TypeError, match="does not support generators"):
+        asyncio.run(breaker.acall(numbers))
+    assert breaker.call(up), "nothing was counted"
+
+
 def test_threads_never_fail_more_often_than_the_maximum(clock):
     breaker = CircuitBreaker(50, clock=clock)
     barrier = threading.Barrier(4)

@@ -16,6 +16,7 @@ What differs:
 """
 
 import functools
+import inspect
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -360,7 +361,10 @@ class CircuitBreaker:
         return True
 
     def call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call ``func``, protected; if it returns a generator, that is."""
+        """Call ``func``, protected; if it returns a generator, that is.
+
+        A coroutine is returned as it is, and its end is not seen: use ``acall``.
+        """
         permit = self._permit(func, *args, **kwargs)
         try:
             result = func(*args, **kwargs)
@@ -372,7 +376,13 @@ class CircuitBreaker:
         return result
 
     async def acall(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        """Await ``func``, protected."""
+        """Await ``func``, protected.
+
+        Raises:
+            TypeError: It is a generator, of either kind.
+        """
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError("acall does not support generators, nor async generators")
         permit = self._permit(func, *args, **kwargs)
         try:
             result = await func(*args, **kwargs)
