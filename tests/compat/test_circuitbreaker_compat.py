@@ -1,7 +1,7 @@
 """The interface of circuitbreaker, on ours: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
-import gc
+import threading
 
 import pytest
 
@@ -134,15 +134,39 @@ def test_what_is_expected_is_a_failure_and_all_else_a_success(clock):
     assert (breaker.state, breaker.failure_count) == ("closed", 1)
 
 
-def test_a_generator_that_is_left_alone_is_reported_by_the_collection_of_garbage(clock):
-    """It may strike while a count is kept, in the same thread."""
-    breaker = CircuitBreaker(clock=clock)
+def test_a_failure_that_comes_back_to_an_open_circuit_prolongs_nothing(clock):
+    breaker = CircuitBreaker(1, 10, clock=clock)
+
+    def slow():
+        with pytest.raises(OSError, match="down"), breaker:
+            raise OSError("down")
+        clock.advance(seconds=4)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        breaker.call(slow)
+    assert (breaker.failure_count, breaker.open_remaining) == (1, 6)
+
+
+def test_a_generator_may_be_thrown_away_while_another_call_is_counted(clock):
+    """The collection of garbage can strike anywhere; here the predicate drops the last reference."""
+    breaker = CircuitBreaker(
+        expected_exception=lambda kind, error: begun.clear() is None, clock=clock
+    )
 
     @breaker
     def numbers():
         yield 1
-        yield 2
 
-    next(numbers())
-    gc.collect()
-    assert list(numbers()) == [1, 2]
+    begun = [numbers()]
+    next(begun[0])
+
+    def fail():
+        with pytest.raises(OSError, match="down"), breaker:
+            raise OSError("down")
+
+    thread = threading.Thread(target=fail, daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert begun == []

@@ -162,6 +162,19 @@ def test_the_call_that_trips_it_may_keep_its_own_error(clock):
     assert breaker.current_state == "open"
 
 
+def test_a_failure_that_comes_back_to_an_open_breaker_counts_no_more(clock):
+    breaker = CircuitBreaker(1, clock=clock)
+
+    def slow():
+        with pytest.raises(CircuitBreakerError):
+            breaker.call(down)
+        raise OSError
+
+    with pytest.raises(OSError):
+        breaker.call(slow)
+    assert breaker.fail_counter == 1
+
+
 def test_settings_may_be_changed(clock):
     breaker = CircuitBreaker(clock=clock)
     breaker.fail_max, breaker.reset_timeout, breaker.success_threshold = 1, 3, 1

@@ -38,6 +38,11 @@ class Quotes:
         yield self.one(request, context)
         yield b"43"
 
+    def endless(self, request, context):
+        while context.is_active():
+            yield b"42"
+            threading.Event().wait(0.01)
+
     def one_of_many(self, requests, context):
         list(requests)
         return self.one(b"", context)
@@ -54,6 +59,7 @@ def server():
     methods = {
         "One": grpc.unary_unary_rpc_method_handler(quotes.one),
         "Many": grpc.unary_stream_rpc_method_handler(quotes.many),
+        "Endless": grpc.unary_stream_rpc_method_handler(quotes.endless),
         "OneOfMany": grpc.stream_unary_rpc_method_handler(quotes.one_of_many),
         "ManyOfMany": grpc.stream_stream_rpc_method_handler(quotes.many_of_many),
     }
@@ -189,6 +195,37 @@ def test_an_answer_that_is_no_is_an_answer(channel, quotes, clock):
             with pytest.raises(grpc.RpcError):
                 call(call_one)
     assert breaker.snapshot().totals.succeeded == 5
+
+
+def test_a_stream_that_its_caller_cancels_says_nothing(quotes, clock):
+    breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
+    with plain(quotes, breaker) as call:
+
+        def cancelled(channel):
+            stream = channel.unary_stream("/shop.Quotes/Endless")(b"")
+            assert next(stream) == b"42"
+            stream.cancel()
+
+        call(cancelled)
+        settled(breaker, 0, None)
+    assert breaker.snapshot().totals.ignored == 1
+
+
+def test_a_stream_that_its_caller_cancels_says_nothing_in_a_loop_either(quotes, clock):
+    breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
+
+    async def cancelled():
+        interceptors = aio_interceptors(breaker)
+        async with grpc.aio.insecure_channel(quotes.target, interceptors=interceptors) as channel:
+            stream = channel.unary_stream("/shop.Quotes/Endless")(b"")
+            assert await stream.read() == b"42"
+            stream.cancel()
+            for _ in range(2000):
+                if not reports(breaker):
+                    await asyncio.sleep(0.001)
+
+    asyncio.run(cancelled())
+    assert breaker.snapshot().totals.ignored == 1
 
 
 @each_channel
