@@ -10,7 +10,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from recloser import Breakers, CircuitOpenError, EventLog
 from recloser.integrations.opentelemetry import BreakerTelemetry
+from recloser.integrations.prometheus import BreakerCollector
 from recloser.integrations.structlog import StructlogListener
+from recloser.listeners import hears_all
 from servers import CONFIG
 from support import fail, succeed
 
@@ -93,6 +95,11 @@ def test_the_span_that_met_a_breaker_tells_of_it(log):
         "recloser.retry_after": 30.0,
     }
     provider.shutdown()
+
+
+def test_counting_costs_a_successful_call_nothing():
+    """Successes are read from the snapshot, so no call waits for a listener to hear of it."""
+    assert not any(map(hears_all, (BreakerTelemetry(), BreakerCollector(), StructlogListener())))
 
 
 def test_a_breaker_that_no_span_meets_is_no_trouble(log):

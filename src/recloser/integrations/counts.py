@@ -14,6 +14,8 @@ from recloser.log.writer import EventLog
 class EventCounts(Listener):
     """Counts refusals by their reason and openings by their rule, since it began to listen."""
 
+    hears_successes = False
+
     def __init__(self) -> None:
         super().__init__()
         self._counting = threading.Lock()
@@ -59,7 +61,7 @@ def health_of(log: EventLog) -> LogHealth:
     """How well a log is written now."""
     # EventLog tells none of it yet; here alone is its inside looked into.
     return LogHealth(
-        waiting=len(log._buffer),  # noqa: SLF001
+        waiting=log._buffered,  # noqa: SLF001
         lost=log._lost,  # noqa: SLF001
         is_failing=log._failure is not None,  # noqa: SLF001
     )
