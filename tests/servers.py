@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from recloser import CircuitBreakerConfig, CircuitOpenError, History, ManualClock, replay
+from recloser.replay.proof import prove
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=30)
 THROUGH_AN_OUTAGE = ["trip", "cool", "relapse", "cool", "recover"]
@@ -97,10 +98,11 @@ def go_through_an_outage(
 
 
 def replayed(path: Path) -> History:
-    """The history of a log that was closed, which is what was witnessed live."""
+    """The history of a log that was closed: as witnessed live, and proved to come to nothing else."""
     history = replay(path)
     assert history.witnesses > 0
     assert history.differences == []
+    assert prove(path).holds
     return history
 
 
