@@ -105,21 +105,22 @@ class Gate:
         self.pending = pending
         self.relieve = relieve
 
-    def update(self, state: BreakerState, origin: int, *, may_open: bool) -> None:
+    def update(self, state: BreakerState, origin: int, *, may_let: bool, may_refuse: bool) -> None:
         """Open or shut the gate by what the breaker has become; called under the lock.
 
         Args:
             state: What it has become.
             origin: What the monotonic hand shows at the time 0 of the log.
-            may_open: Whether nobody waits for each single call.
+            may_let: Whether nobody waits for each single success.
+            may_refuse: Whether nobody waits for each single refusal.
         """
         leave = self.leave
         if leave is not None and (leave.epoch != state.epoch or not is_steady(state)):
             leave.is_valid = False
             self.leave = None
-        if may_open and self.leave is None and is_steady(state):
+        if may_let and self.leave is None and is_steady(state):
             self.leave = Leave(state)
-        self.refusal = self._refusal(state, origin) if may_open else None
+        self.refusal = self._refusal(state, origin) if may_refuse else None
 
     def refuse(self, refusal: Refusal, monotonic_ns: int) -> None:
         """Record a refused call."""

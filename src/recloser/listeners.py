@@ -19,9 +19,13 @@ class Listener:
     Attributes:
         hears_successes: Whether it wants to be told of each call that went well, which costs every
             call more; by default if it overrides ``on_event``.
+        hears_refusals: Whether it wants to be told of each refusal at once, which costs every
+            refusal more; by default likewise. If not it is told up to a second later, of many at
+            once where they are many.
     """
 
     hears_successes: bool | None = None
+    hears_refusals: bool | None = None
 
     def on_event(self, event: BreakerEvent) -> None:
         """An event about the breaker was recorded; edges are among them."""
@@ -30,11 +34,18 @@ class Listener:
         """The breaker took an edge."""
 
 
-def hears_all(listener: Listener) -> bool:
-    """Whether a listener is to be told of successes too."""
-    if listener.hears_successes is None:
-        return type(listener).on_event is not Listener.on_event
-    return listener.hears_successes
+def hears_successes(listener: Listener) -> bool:
+    """Whether a listener is to be told of successes."""
+    return _or_if_it_listens(listener.hears_successes, listener)
+
+
+def hears_refusals(listener: Listener) -> bool:
+    """Whether a listener is to be told of each refusal at once."""
+    return _or_if_it_listens(listener.hears_refusals, listener)
+
+
+def _or_if_it_listens(wish: bool | None, listener: Listener) -> bool:
+    return type(listener).on_event is not Listener.on_event if wish is None else wish
 
 
 def notify(listener: Listener, event: BreakerEvent) -> None:
@@ -54,7 +65,7 @@ class LoggingListener(Listener):
         logger: Where to; by default the logger ``recloser``.
     """
 
-    hears_successes = False
+    hears_successes = hears_refusals = False
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = _logger if logger is None else logger

@@ -141,7 +141,9 @@ def test_what_prometheus_scrapes_is_what_happened(visitor, upstream, clock, log)
     assert shown["recloser_consecutive_failures", host] == 0
     path = str(log.path)
     assert shown["recloser_log_waiting_events", path] == 0
-    assert shown["recloser_log_lost_events", path] == 0
+    assert shown["recloser_log_lag_seconds", path] == 0
+    assert shown["recloser_log_lost_events_total", path] == 0
+    assert shown["recloser_log_gaps_total", path] == 0
     assert shown["recloser_log_failing", path] == 0
 
 
@@ -158,10 +160,14 @@ def test_prometheus_is_told_of_a_disk_that_fails(visitor, log, monkeypatch):
     log.flush()
     shown = scraped(visitor)
     assert shown["recloser_log_failing", str(log.path)] == 1
-    assert shown["recloser_log_lost_events", str(log.path)] == 1
+    assert shown["recloser_log_lost_events_total", str(log.path)] == 1
+    assert shown["recloser_log_gaps_total", str(log.path)] == 0
     monkeypatch.undo()
     log.flush()
-    assert scraped(visitor)["recloser_log_failing", str(log.path)] == 0
+    shown = scraped(visitor)
+    assert shown["recloser_log_failing", str(log.path)] == 0
+    assert shown["recloser_log_lost_events_total", str(log.path)] == 1
+    assert shown["recloser_log_gaps_total", str(log.path)] == 1
 
 
 def test_fastapi_takes_the_same_handler_and_route(clock):

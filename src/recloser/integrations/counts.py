@@ -1,20 +1,17 @@
-"""What Prometheus and OpenTelemetry both tell: counts out of a breaker's events, and of its log."""
+"""What Prometheus and OpenTelemetry both tell: counts out of a breaker's events."""
 
 import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from attrs import frozen
-
 from recloser.events import BreakerEvent, CircuitBreakerState
 from recloser.listeners import Listener
-from recloser.log.writer import EventLog
 
 
 class EventCounts(Listener):
     """Counts refusals by their reason and openings by their rule, since it began to listen."""
 
-    hears_successes = False
+    hears_successes = hears_refusals = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,28 +37,3 @@ class EventCounts(Listener):
         """How often a breaker opened, by breaker and rule."""
         with self._counting:
             return dict(self._trips)
-
-
-@frozen
-class LogHealth:
-    """How well a log is written.
-
-    Attributes:
-        waiting: Events that were appended and are not written yet: how far the writer lags.
-        lost: Events that could not be written and are not yet told of in a ``log_gap``.
-        is_failing: Whether the log can't be written now.
-    """
-
-    waiting: int
-    lost: int
-    is_failing: bool
-
-
-def health_of(log: EventLog) -> LogHealth:
-    """How well a log is written now."""
-    # EventLog tells none of it yet; here alone is its inside looked into.
-    return LogHealth(
-        waiting=log._buffered,  # noqa: SLF001
-        lost=log._lost,  # noqa: SLF001
-        is_failing=log._failure is not None,  # noqa: SLF001
-    )

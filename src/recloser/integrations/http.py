@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeAlias
 
-from attrs import evolve
+from msgspec import structs
 
 from recloser.breaker import BreakerDecision, CircuitBreaker, CircuitOpenError, Permit
 from recloser.clock import Clock, SystemClock, nanoseconds_between, read_monotonic, read_wall
@@ -175,4 +175,4 @@ _HALF_OPEN: Final = BreakerDecision(
 
 def _held(breaker: CircuitBreaker, decision: BreakerDecision, held_ns: int) -> CircuitOpenError:
     wait = held_ns / NS_PER_SECOND
-    return CircuitOpenError(breaker.name, evolve(decision, retry_after=wait))
+    return CircuitOpenError(breaker.name, structs.replace(decision, retry_after=wait))

@@ -6,7 +6,7 @@ from typing import Final
 from recloser.breaker import CircuitBreaker
 from recloser.events import BreakerEvent, CircuitBreakerState, Edge
 from recloser.integrations import needs
-from recloser.integrations.counts import EventCounts, health_of
+from recloser.integrations.counts import EventCounts
 from recloser.log.writer import EventLog
 from recloser.snapshot import Snapshot
 from recloser.validation import NS_PER_SECOND
@@ -38,6 +38,8 @@ class BreakerTelemetry(EventCounts):
     moment, one of them may tell of the other's, and its span gets the event.
     """
 
+    hears_refusals = True  # they are told to the span of their call
+
     def __init__(self) -> None:
         super().__init__()
         self._breakers: Mapping[str, CircuitBreaker] = {}
@@ -63,7 +65,9 @@ class BreakerTelemetry(EventCounts):
         )
         meter.create_observable_gauge("recloser.retry_after", [self._waits], unit="s")
         meter.create_observable_gauge("recloser.log.waiting", [self._waiting], unit="{event}")
-        meter.create_observable_gauge("recloser.log.lost", [self._lost], unit="{event}")
+        meter.create_observable_gauge("recloser.log.lag", [self._lag], unit="s")
+        meter.create_observable_counter("recloser.log.lost", [self._lost], unit="{event}")
+        meter.create_observable_counter("recloser.log.gaps", [self._gaps], unit="{gap}")
 
     def on_event(self, event: BreakerEvent) -> None:
         """Count it, and tell the current span of a refusal."""
@@ -116,11 +120,20 @@ class BreakerTelemetry(EventCounts):
 
     def _waiting(self, _options: CallbackOptions) -> Iterable[Observation]:
         for log in self._logs:
-            yield Observation(health_of(log).waiting, {"recloser.log": str(log.path)})
+            yield Observation(log.health().waiting, {"recloser.log": str(log.path)})
+
+    def _lag(self, _options: CallbackOptions) -> Iterable[Observation]:
+        for log in self._logs:
+            seconds = log.health().lag_ns / NS_PER_SECOND
+            yield Observation(seconds, {"recloser.log": str(log.path)})
+
+    def _gaps(self, _options: CallbackOptions) -> Iterable[Observation]:
+        for log in self._logs:
+            yield Observation(log.health().gaps, {"recloser.log": str(log.path)})
 
     def _lost(self, _options: CallbackOptions) -> Iterable[Observation]:
         for log in self._logs:
-            yield Observation(health_of(log).lost, {"recloser.log": str(log.path)})
+            yield Observation(log.health().lost, {"recloser.log": str(log.path)})
 
 
 def _observe(counts: Callable[[], Mapping[tuple[str, str], int]], label: str) -> _Observe:

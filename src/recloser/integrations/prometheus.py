@@ -6,9 +6,11 @@ from typing import Final
 from recloser.breaker import CircuitBreaker
 from recloser.events import CircuitBreakerState
 from recloser.integrations import needs
-from recloser.integrations.counts import EventCounts, LogHealth, health_of
+from recloser.integrations.counts import EventCounts
+from recloser.log.health import LogHealth
 from recloser.log.writer import EventLog
 from recloser.snapshot import Snapshot
+from recloser.validation import NS_PER_SECOND
 
 with needs("prometheus_client", extra="prometheus"):
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -64,7 +66,7 @@ class BreakerCollector(EventCounts, Collector):
         for snapshot in snapshots:
             failures.add_metric([snapshot.breaker], snapshot.consecutive_failures)
         yield failures
-        yield from _healths({str(log.path): health_of(log) for log in self._logs})
+        yield from _healths({str(log.path): log.health() for log in self._logs})
 
 
 def _states(snapshots: Sequence[Snapshot]) -> Metric:
@@ -112,14 +114,22 @@ def _healths(healths: Mapping[str, LogHealth]) -> Iterator[Metric]:
     waiting = GaugeMetricFamily(
         "recloser_log_waiting_events", "Events not written yet.", labels=["log"]
     )
-    lost = GaugeMetricFamily(
-        "recloser_log_lost_events", "Events lost that no log_gap tells of yet.", labels=["log"]
+    lag = GaugeMetricFamily(
+        "recloser_log_lag_seconds", "How long the oldest of them has waited.", labels=["log"]
+    )
+    lost = CounterMetricFamily(
+        "recloser_log_lost_events", "Events that could not be written.", labels=["log"]
+    )
+    gaps = CounterMetricFamily(
+        "recloser_log_gaps", "Gaps in the log that tell of lost events.", labels=["log"]
     )
     failing = GaugeMetricFamily(
         "recloser_log_failing", "1 while the log can't be written.", labels=["log"]
     )
     for path, health in healths.items():
         waiting.add_metric([path], health.waiting)
+        lag.add_metric([path], health.lag_ns / NS_PER_SECOND)
         lost.add_metric([path], health.lost)
-        failing.add_metric([path], health.is_failing)
-    yield from (waiting, lost, failing)
+        gaps.add_metric([path], health.gaps)
+        failing.add_metric([path], health.failure is not None)
+    yield from (waiting, lag, lost, gaps, failing)

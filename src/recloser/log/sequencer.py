@@ -41,7 +41,7 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.gate import PENDING_LIMIT, Gate, Leave, Passed, Pending, Refusal
-from recloser.listeners import Listener, hears_all, notify
+from recloser.listeners import Listener, hears_refusals, hears_successes, notify
 from recloser.log.codec import full, lean
 from recloser.log.reader import Tail
 from recloser.log.refusals import Tally
@@ -313,7 +313,8 @@ class Sequencer:
             gate.update(
                 self.fold.breakers[breaker],
                 self.origin,
-                may_open=self._log.can_wait and not any(map(hears_all, listeners)),
+                may_let=self._log.can_wait and not any(map(hears_successes, listeners)),
+                may_refuse=self._log.can_wait and not any(map(hears_refusals, listeners)),
             )
 
     def relieve(self) -> None:
@@ -443,7 +444,7 @@ class Sequencer:
         for event in events:
             if _is_about_a_breaker(event):
                 for listener in self._listeners.get(event.breaker, ()):
-                    if event.kind != "call_succeeded" or hears_all(listener):
+                    if event.kind != "call_succeeded" or hears_successes(listener):
                         self._untold.append((listener, full(event)))
 
     def _tell(self) -> None:

@@ -27,6 +27,7 @@ from recloser.events import (
 from recloser.gate import PENDING_LIMIT
 from recloser.log import disk
 from recloser.log.codec import encode, encode_all
+from recloser.log.health import LogHealth
 from recloser.log.housekeeping import compress_full, remove_old, tidy
 from recloser.log.lock import FolderLock
 from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail, number_of, segments_in
@@ -133,7 +134,7 @@ class EventLog(Log):
         self._buffered = 0
         self._unsealed = 0
         self._sealed_at = self._fold.at
-        self._lost = 0
+        self._lost = self._told_lost = self._gaps = 0
         self._closed = self._has_refused = False
 
         self._segment: Segment | None = None
@@ -264,6 +265,20 @@ class EventLog(Log):
             if self._sequencer is not None and not self._closed:
                 self._commit(seal=False)
 
+    def health(self) -> LogHealth:
+        """How well the log is written now."""
+        if self._sequencer is None:
+            return LogHealth(0, 0, 0, 0, None)
+        with self._sequencer.held():
+            since = self._buffer[0][0].at if self._buffer else self._fold.at
+            return LogHealth(
+                waiting=self._buffered + len(self._sequencer.pending),
+                lag_ns=self._fold.at - since,
+                lost=self._lost + self._told_lost,
+                gaps=self._gaps,
+                failure=self._failure,
+            )
+
     def __iter__(self) -> Iterator[Event]:
         self.flush()
         return iter(LogReader(self.path))
@@ -371,6 +386,8 @@ class EventLog(Log):
         assert self._sequencer is not None
         with self._sequencer.held():
             self._lost -= gap.lost
+            self._told_lost += gap.lost
+            self._gaps += 1
             self._failure = None
         _logger.warning("%s: the log goes on; %d events are missing", self.path, gap.lost)
 

@@ -1,0 +1,22 @@
+"""How well a log is written."""
+
+from attrs import frozen
+
+
+@frozen
+class LogHealth:
+    """How well a log is written at one moment.
+
+    Attributes:
+        waiting: Events that were appended and are not written yet.
+        lag_ns: How long the oldest of them has waited, by the time of the log.
+        lost: Events of this session that could not be written.
+        gaps: How many gaps in the log tell of them so far.
+        failure: Why the log can't be written now; None while it can.
+    """
+
+    waiting: int
+    lag_ns: int
+    lost: int
+    gaps: int
+    failure: str | None
