@@ -98,7 +98,7 @@ def test_the_evidence_for_a_failure_rate_is_the_failures_in_its_window(log):
     cause = why(replay(log), "payments")
     assert cause.figures == "2 of the last 4 calls failed, which reached the rate of 0.5"
     assert [call.seq for call in cause.evidence] == [3, 6]
-    assert (cause.to_mapping()["calls"], cause.to_mapping()["span"]) == (4, [3, 6])
+    assert (cause.rule.calls, cause.rule.span) == (4, (3, 6))
 
 
 def test_the_evidence_leaves_out_what_came_before_the_window_or_from_another_breaker(log):
