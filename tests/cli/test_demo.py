@@ -42,5 +42,5 @@ def test_the_demo_as_json_prints_the_cause(tmp_path):
     )
     cause = json.loads(done.stdout)
     assert cause["schema"] == "recloser.demo/1"
-    assert cause["rule"] == "consecutive_failures"
+    assert cause["rule"]["rule"] == "consecutive_failures"
     assert len(cause["evidence"]) == 5

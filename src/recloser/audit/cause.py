@@ -303,6 +303,7 @@ class Standing:
         at_ns: The moment.
         utc: The same as wall time.
         state: Where it was.
+        epoch: How many edges it had taken.
         mode: What it did with its decisions.
         since_utc: Since when it was there; None where that lies before what was read.
         since_seq: The edge that led there; None if none did in what was read.
@@ -319,6 +320,7 @@ class Standing:
     at_ns: int
     utc: str
     state: CircuitBreakerState
+    epoch: int
     mode: Mode
     since_utc: str | None
     since_seq: int | None
@@ -335,13 +337,14 @@ class Extent:
 
     Attributes:
         first_seq: Its first event.
-        last_seq: Its last event.
-        is_whole: Whether that is all the log holds.
+        events: How many were read.
+        is_from_beginning: Whether that begins where the log did. If not, the fold began at
+            checkpoints, and what came before is known by their counters only.
     """
 
     first_seq: int
-    last_seq: int
-    is_whole: bool
+    events: int
+    is_from_beginning: bool
 
 
 @frozen

@@ -8,15 +8,40 @@ their seal, to know where to look; all that is told is read with its seals check
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
+from attrs import frozen
+
+from recloser.audit.incident import oldest_held
 from recloser.errors import DamagedLogError, FoldError
-from recloser.events import CircuitBreakerState, Event, LogOpened
+from recloser.events import Edge, Event, LogOpened
 from recloser.log.codec import MAX_LINE_BYTES, decode
 from recloser.log.reader import LogReader, open_segment, segment_readers, segments_of
+from recloser.machine import CLOSED
 from recloser.state import BreakerState, restore
 
-States = Mapping[str, BreakerState]
+
+@frozen
+class Counters:
+    """What the checkpoint at a segment's start tells of one breaker, as far as it helps to look.
+
+    Attributes:
+        epoch: How many edges it had taken.
+        openings: How often it had opened by its rules.
+        openings_in_a_row: How often since it was last closed.
+        is_closed: Whether it was closed.
+        oldest_held: The ``seq`` of the oldest outcome that its counters held.
+    """
+
+    epoch: int
+    openings: int
+    openings_in_a_row: int
+    is_closed: bool
+    oldest_held: int
+
+
+Start = tuple[LogOpened, Mapping[str, Counters]]
 
 
 class Excerpt(LogReader):
@@ -25,14 +50,16 @@ class Excerpt(LogReader):
     Args:
         path: The log.
         segments: Which of its segments.
+        reaches_end: Whether the log's last is among them.
 
     Attributes:
         tail: How the last of them ended, once it has been iterated to its end.
     """
 
-    def __init__(self, path: Path, segments: Sequence[Path]) -> None:
+    def __init__(self, path: Path, segments: Sequence[Path], *, reaches_end: bool) -> None:
         super().__init__(path)
         self.segments = segments
+        self.reaches_end = reaches_end
 
     def __iter__(self) -> Iterator[Event]:
         for reader in segment_readers(self.segments):
@@ -53,23 +80,36 @@ class Segments:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.paths = segments_of(path)
-        self._starts: dict[int, tuple[LogOpened, States] | None] = {}
+        self._starts: dict[int, Start | None] = {}
 
-    def start(self, index: int) -> tuple[LogOpened, States] | None:
+    def start(self, index: int) -> Start | None:
         """What a segment begins with; None where a fold can't start there."""
         if index not in self._starts:
             self._starts[index] = _read_start(self.paths[index])
         return self._starts[index]
 
     def excerpt(self, first: int, end: int | None = None) -> Excerpt:
-        """The segments from ``first`` to before ``end``, or a little more, to start at a state."""
-        while first > 0 and self.start(first) is None:
-            first -= 1
-        return Excerpt(self.path, self.paths[first:end])
+        """The events of the segments from ``first``, or the nearest start before, to ``end``."""
+        segments = self.paths[self.first_for(first) : end]
+        return Excerpt(self.path, segments, reaches_end=segments[-1] == self.paths[-1])
+
+    def first_for(self, index: int) -> int:
+        """The last segment up to ``index`` that a fold can start at."""
+        while index > 0 and self.start(index) is None:
+            index -= 1
+        return index
 
     def holding_seq(self, seq: int) -> int:
-        """The segment that holds the event, as far as the segments' headers tell."""
+        """The segment that holds an event, as far as the segments' headers tell."""
         return self._last(lambda opened: opened.seq <= seq)
+
+    def holding_wall(self, moment: datetime) -> int:
+        """The last segment that begins before a moment of wall time."""
+        return self._last(lambda opened: opened.wall <= moment)
+
+    def holding_at(self, at: int) -> int:
+        """The last segment that begins before a moment, in nanoseconds of the log."""
+        return self._last(lambda opened: opened.at <= at)
 
     def last_trip(self, breaker: str | None, before: int | None = None) -> int | None:
         """The last segment, of those before ``before``, that a breaker may have tripped in.
@@ -82,12 +122,14 @@ class Segments:
                 return index
         return None
 
-    def closed_by(self, index: int, breaker: str) -> int:
-        """The end of the segments in which a breaker that tripped in ``index`` closes again."""
+    def closed_by(self, opened: Edge, index: int) -> int:
+        """The end of the segments from ``index`` on in which a breaker that opened closes again."""
         for later in range(index + 1, len(self.paths)):
             start = self.start(later)
-            state = None if start is None else start[1].get(breaker)
-            if state is not None and state.state is CircuitBreakerState.CLOSED:
+            state = None if start is None else start[1].get(opened.breaker)
+            if start is None or state is None or start[0].seq <= opened.seq:
+                continue
+            if state.is_closed:
                 return later
         return len(self.paths)
 
@@ -110,7 +152,7 @@ class Segments:
         return 0
 
 
-def _may_have_tripped(before: BreakerState | None, after: BreakerState) -> bool:
+def _may_have_tripped(before: Counters | None, after: Counters) -> bool:
     if before is None or before.epoch == after.epoch:
         return before is None and after.epoch > 0
     # Open all along: each of its openings since then has added to those in a row.
@@ -121,17 +163,27 @@ def _may_have_tripped(before: BreakerState | None, after: BreakerState) -> bool:
     return not was_open_all_along
 
 
-def _read_start(segment: Path) -> tuple[LogOpened, States] | None:
-    states: dict[str, BreakerState] = {}
+def _read_start(segment: Path) -> Start | None:
+    states: dict[str, Counters] = {}
     with suppress(OSError, DamagedLogError, FoldError), open_segment(segment) as stream:
         opened = decode(stream.readline(MAX_LINE_BYTES))
-        if not isinstance(opened, LogOpened):
+        if not isinstance(opened, LogOpened) or (opened.seq > 1 and not opened.checkpoints):
             return None
         while len(states) < opened.checkpoints:
             event = decode(stream.readline(MAX_LINE_BYTES))
             if event.kind == "checkpoint":
-                states[event.breaker] = restore(event)
-            elif event.kind not in ("state_changed", "log_sealed", "clock_ticked", "log_gap"):
-                return None
+                states[event.breaker] = _counters(restore(event))
+            elif event.kind not in ("log_sealed", "log_gap"):
+                return None  # as an edge that opening the log fired, which only a state shows
         return opened, states
     return None
+
+
+def _counters(state: BreakerState) -> Counters:
+    return Counters(
+        epoch=state.epoch,
+        openings=state.openings,
+        openings_in_a_row=state.openings_in_a_row,
+        is_closed=state.state is CLOSED,
+        oldest_held=oldest_held(state),
+    )

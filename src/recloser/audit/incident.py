@@ -90,7 +90,7 @@ class Runs:
             return  # it has just tripped: all that is here led to it
         if len(run.events) >= _MARK_EVERY:
             self._runs.append(Run(dump(state)))
-        oldest = _oldest_held(state)
+        oldest = oldest_held(state)
         while len(self._runs) > 1 and self._runs[0].events[-1].seq < oldest:
             del self._runs[0]
 
@@ -106,8 +106,8 @@ class Runs:
         )
 
 
-def _oldest_held(state: BreakerState) -> int:
-    """The ``seq`` of the oldest outcome that the state's counters still hold."""
+def oldest_held(state: BreakerState) -> int:
+    """The ``seq`` of the oldest outcome that a state's counters still hold."""
     held = list(state.failure_seqs[:1])
     if state.window is not None and state.window.calls:
         held.append(state.window.span()[0])
@@ -206,7 +206,7 @@ class _Gatherer:
         if self.incident is None:
             # The last one before the oldest outcome that counts is kept, and those behind it.
             state = self._fold.breakers.get(self._opened.breaker)
-            oldest = _NOTHING_HELD if state is None else _oldest_held(state)
+            oldest = _NOTHING_HELD if state is None else oldest_held(state)
             while len(self._readings) > 1 and self._readings[1].seq <= oldest:
                 del self._readings[0]
 

@@ -1,14 +1,12 @@
 """Why a breaker is in the state that it is in: what led there, and how far it is from leaving."""
 
-from collections.abc import Iterable
-
 from recloser.audit.cause import Standing
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import RecloserError
-from recloser.events import CircuitBreakerState, Edge, Event, LogOpened, Trigger
+from recloser.events import CircuitBreakerState, Edge, Trigger
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
-from recloser.replay.timeline import Timeline
+from recloser.replay.history import History
 from recloser.state import BreakerState
 from recloser.validation import Rate
 from recloser.windows import OutcomeWindow
@@ -18,26 +16,28 @@ class Moment:
     """A log folded up to a moment.
 
     Args:
-        events: The log from a ``log_opened`` on.
+        history: The log from a ``log_opened`` on.
         at: The moment, in nanoseconds; None for the last event.
+        seq: The last event; None for all up to ``at``.
 
     Attributes:
         fold: Its fold.
         edges: The last edge of each breaker, as far as it was read.
-        timeline: Dates its moments.
+        at: The moment, in nanoseconds.
+
+    Raises:
+        RecloserError: The log begins later.
     """
 
-    def __init__(self, events: Iterable[Event], at: int | None = None) -> None:
+    def __init__(self, history: History, at: int | None = None, seq: int | None = None) -> None:
         self.fold = LogFold()
         self.edges: dict[str, Edge] = {}
-        self.timeline = Timeline()
-        for event in events:
-            if at is not None and event.at > at:
+        self._timeline = history.timeline
+        for event in history.events:
+            if (at is not None and event.at > at) or (seq is not None and event.seq > seq):
                 break
             for edge in self.fold.apply(event):
                 self.edges[edge.breaker] = edge
-            if isinstance(event, LogOpened) or event.kind == "clock_ticked":
-                self.timeline.add(event)
         if self.fold.opened is None:
             raise RecloserError("the log begins after that moment")
         self.at = self.fold.at if at is None else at
@@ -57,7 +57,7 @@ class Moment:
         """Why a breaker was in its state."""
         state = self.state_of(breaker)
         edge = self.edges.get(breaker)
-        text = self.timeline.text
+        text = self._timeline.text
         since = edge.at if edge else _known_since(state)
         cause = edge.cause if edge else None
         return Standing(
@@ -67,6 +67,7 @@ class Moment:
             at_ns=self.at,
             utc=text(self.at),
             state=state.state,
+            epoch=state.epoch,
             mode=state.mode,
             since_utc=None if since is None else text(since),
             since_seq=edge.seq if edge else None,

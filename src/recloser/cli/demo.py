@@ -12,7 +12,7 @@ from recloser import cli
 from recloser.audit.why import why
 from recloser.cli.arguments import json_option
 from recloser.cli.terminal import counted, note, print_json, results
-from recloser.cli.why import print_cause
+from recloser.cli.why_text import print_cause
 from recloser.demo.caller import BREAKER
 from recloser.demo.play import play
 from recloser.log.verification import refuse_existing
@@ -41,7 +41,7 @@ def command(*, out: Path | None, as_json: bool) -> int:
     history = replay(path)
     cause = why(history, BREAKER)
     if as_json:
-        print_json({**cause.to_mapping(), "schema": "recloser.demo/1", "log": str(path)})
+        print_json({"schema": "recloser.demo/1", "log": str(path), **cause.to_mapping()})
     else:
         differing = len(history.differences)
         results().print(
@@ -49,7 +49,8 @@ def command(*, out: Path | None, as_json: bool) -> int:
             f"{f'{differing} differ from' if differing else 'all equal to'} those recorded live; "
             f"digest {history.digest[:16]}\n"
         )
-        print_cause(cause, f"recloser why {path}")
+        print_cause(cause)
+        results().print(f"\nagain: recloser why {path}")
     return cli.DIFFERENCE if history.differences else 0
 
 

@@ -55,12 +55,16 @@ def print_table(
     *,
     right: Sequence[str] = (),
     red: Container[int] = (),
+    folded: Sequence[str] = (),
 ) -> None:
-    """Print a table without frames; the columns in ``right`` are set flush right.
+    """Print a table without frames.
 
-    The rows whose number, from 0, is in ``red`` are coloured so.
-
-    Headings that are all empty are left out.
+    Args:
+        headings: Its columns; if all are empty the headings are left out.
+        rows: Its cells.
+        right: The columns that are set flush right.
+        folded: The columns whose cells go on below themselves where they are too long.
+        red: The numbers, from 0, of the rows that are coloured so.
     """
     from rich.table import Table
     from rich.text import Text
@@ -73,7 +77,12 @@ def print_table(
         show_header=any(headings),
     )
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
+        table.add_column(
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=heading not in folded,
+            overflow="fold" if heading in folded else "ellipsis",
+        )
     for number, row in enumerate(rows):
         cells = (Text(printable(cell)) for cell in row)
         table.add_row(*cells, style="red" if number in red else None)
@@ -96,6 +105,19 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
             bar.update(task, description=printable(doing), completed=done, total=total)
 
         yield tell
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names and what they are, a line each; what is too long goes on below itself."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        table.add_row(name, Text(printable(fact)))
+    results().print(table)
 
 
 def duration(ns: int) -> str:

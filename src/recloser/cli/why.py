@@ -1,23 +1,42 @@
-"""``recloser why``: why a breaker opened."""
+"""``recloser why``: why a breaker opened, or was in the state that it was in."""
 
-import shlex
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
-from recloser.audit.why import Cause, why
-from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
-from recloser.cli.terminal import (
-    counted,
-    duration,
-    note,
-    print_json,
-    print_table,
-    printable,
-    results,
+from recloser.audit.asking import ALL_TRIPS, Found, Inquiry, Question
+from recloser.audit.cause import Answer, as_data
+from recloser.audit.excerpt import Excerpt
+from recloser.cli.arguments import (
+    json_option,
+    log_argument,
+    log_path,
+    note_tail,
+    replayed,
+    settings_options,
 )
-from recloser.replay.history import History
+from recloser.cli.terminal import note, print_json
+from recloser.log.reader import LogReader
+from recloser.log.writer import EventLog
+from recloser.replay.engine import is_traffic
+
+
+class _Trip(click.ParamType[int]):
+    name = "trip"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if value == "all":
+            return ALL_TRIPS
+        number = click.INT.convert(value, param, ctx)
+        if number == ALL_TRIPS:
+            self.fail("trips are counted from 1, or from -1 backwards", param, ctx)
+        return int(number)
 
 
 @click.command(short_help="Say why a breaker opened, and what that rests on.")
@@ -25,108 +44,100 @@ from recloser.replay.history import History
 @click.option("--breaker", metavar="NAME", help="Which breaker; by default the last that opened.")
 @click.option(
     "--trip",
-    type=int,
-    default=-1,
+    "trips",
+    type=_Trip(),
+    multiple=True,
     metavar="N",
-    help="Which of its trips, from 1; negative numbers count from the last, the default.",
+    help="Which of its trips, from 1; -1, the default, is the last; all; repeatable.",
 )
+@click.option(
+    "--at",
+    "moment",
+    metavar="TIME",
+    help="Say why it was in its state then: UTC as 2026-11-24T14:48:54Z, local without the Z or as "
+    "14:48:54, relative as -5m (before the log's end) or +1h30m (after its beginning), or seq:106.",
+)
+@click.option("--whole", is_flag=True, help="Read the log from its beginning, to count all trips.")
 @settings_options
 @json_option
+@click.option("--json-schema", is_flag=True, help="Print the JSON Schema of what --json prints.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown for a document.")
 def command(
     *,
     log: str,
     breaker: str | None,
-    trip: int,
+    trips: Sequence[int],
+    moment: str | None,
+    whole: bool,
     config_path: Path | None,
     assignments: Sequence[str],
     as_json: bool,
+    json_schema: bool,
+    as_markdown: bool,
 ) -> None:
-    """Say why a breaker in LOG opened: the rule, its figures, and the outcomes it rests on."""
-    with log_path(log) as path:
-        history = replayed(path, config_path, assignments)
-        for difference in history.differences[:1]:
-            note(f"this history is not proved: it parts from the log at seq {difference.seq}")
-        chosen = breaker or _last_opened(history)
-        if chosen is None:
-            _tell_none(history, as_json=as_json)
-            return
-        cause = why(history, chosen, trip)
-    if as_json:
-        print_json(cause.to_mapping())
+    """Say why a breaker in LOG opened, or was as it was at a moment, closed too.
+
+    The answer is read from the checkpoints nearest to it; trips counted from 1, all, or --whole
+    read the log from its beginning. With --json-schema LOG is not read.
+    """
+    if json_schema:
+        print_json(_schema())
         return
-    again = ["recloser", "why", log, "--breaker", chosen, "--trip", str(cause.trip)]
-    if config_path is not None:
-        again += ["--config", str(config_path)]
+    if moment is not None and trips:
+        raise click.UsageError("--trip and --at ask for different things; give one of them")
+    question = Question(breaker, trips or (-1,), moment, is_whole=whole)
+    with log_path(log) as path, _inquiry(path, log, config_path, assignments) as inquiry:
+        found = inquiry.ask(question)
+        _say(found, path)
+    settings = [] if config_path is None else ["--config", str(config_path)]
     for assignment in assignments:
-        again += ["--set", assignment]
-    print_cause(cause, shlex.join(again))
-
-
-def _last_opened(history: History) -> str | None:
-    trips = history.trips()
-    if not trips:
-        return None
-    opened = {edge.breaker for edge in trips}
-    if len(opened) > 1:
-        note(
-            f"{counted(len(trips), 'trip')} of {counted(len(opened), 'breaker')}; this is the last: "
-            "choose with --breaker and --trip"
-        )
-    return trips[-1].breaker
-
-
-def _tell_none(history: History, *, as_json: bool) -> None:
+        settings += ["--set", assignment]
     if as_json:
-        print_json({"schema": "recloser.why/1", "trips": 0})
+        print_json(as_data(found.answer))
+    elif as_markdown:
+        from recloser.cli.why_markdown import markdown
+
+        click.echo(markdown(found.answer, settings), nl=False)
     else:
-        results().print(f"no breaker opened: {counted(len(history.snapshots), 'breaker')}, no trip")
+        from recloser.cli.why_text import print_answer
+
+        print_answer(found.answer, settings)
 
 
-def print_cause(cause: Cause, again: str) -> None:
-    """Print why a breaker opened, and the command that tells it again."""
-    out = results()
-    out.print(printable(cause.headline), style="bold")
-    out.print()
-    cost = cause.cost
-    if cost.closed_by is None:
-        ended = f"not closed again {duration(cost.not_closed_ns)} later, where the log ends"
-    else:
-        ended = (
-            f"{duration(cost.not_closed_ns)} later, at {cost.closed_utc}, by {cost.closed_by.value}"
+@contextmanager
+def _inquiry(
+    path: Path, name: str, config_path: Path | None, assignments: Sequence[str]
+) -> Iterator[Inquiry]:
+    """Questions to a log; imported traffic drives breakers into one of their own first."""
+    traffic = LogReader(path)
+    if not is_traffic(traffic) and config_path is None and not assignments:
+        yield Inquiry(path, name)
+        return
+    with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
+        driven = Path(folder) / "driven"
+        with EventLog(
+            driven, durability="memory", tick_seconds=None, seal_seconds=None, host=""
+        ) as log:
+            replayed(path, config_path, assignments, into=log)
+        yield Inquiry(driven, name, traffic)
+
+
+def _say(found: Found, path: Path) -> None:
+    for difference in found.history.differences[:1]:
+        note(f"this history is not proved: it parts from the log at seq {difference.seq}")
+    read = found.history.events
+    if isinstance(read, Excerpt) and read.reaches_end:
+        note_tail(path, read.tail)
+    if len(found.others) > 1 and found.answer.standing:
+        note(f"{len(found.others):,} breakers, and this is one: choose with --breaker")
+    elif len(found.others) > 1 and found.answer.causes:
+        note(
+            f"{len(found.others):,} breakers opened, and this is the last that did: choose with "
+            "--breaker and --trip"
         )
-    print_table(
-        ("", ""),
-        (
-            ("rule", _rule(cause)),
-            ("trip", f"{cause.trip} of {cause.trips}, state_changed at seq {cause.seq}"),
-            ("cost", f"{counted(cost.rejected, 'call')} rejected, {_probes(cause)}"),
-            ("closed", ended),
-        ),
-    )
-    if cause.evidence:
-        out.print()
-        print_table(
-            ("seq", "ended (UTC)", "took", "outcome", "error"),
-            (
-                (str(call.seq), call.utc, duration(call.took_ns), call.outcome, call.error or "")
-                for call in cause.evidence
-            ),
-            right=("seq", "took"),
-        )
-    out.print()
-    out.print(f"again: {printable(again)}")
 
 
-def _probes(cause: Cause) -> str:
-    cost = cause.cost
-    failed = f", {cost.relapses:,} of them failed" if cost.relapses else ""
-    return f"{counted(cost.probes, 'probe')}{failed}"
+def _schema() -> dict[str, object]:
+    import msgspec
 
-
-def _rule(cause: Cause) -> str:
-    rule = cause.rule
-    if rule.rate is not None:
-        return f"{rule.rule.value}, {rule.observed} of {rule.calls} against {rule.rate}"
-    if rule.threshold:
-        return f"{rule.rule.value}, {rule.observed} of {rule.threshold}"
-    return rule.rule.value
+    return msgspec.json.schema(Answer)

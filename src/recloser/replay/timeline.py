@@ -41,6 +41,36 @@ class Timeline:
         reading, ns = self._dated(at)
         return f"{after(reading.wall, ns):%Y-%m-%dT%H:%M:%S.%f}{ns % 1000:03d}Z"
 
+    def at(self, moment: datetime, ns: int = 0) -> int:
+        """The last moment of the log that is dated ``moment`` or before, in nanoseconds.
+
+        The inverse of ``text``; a wall time that came twice, because the clock was set back, is the
+        later one.
+
+        Args:
+            moment: A wall time.
+            ns: Nanoseconds beyond its microsecond.
+        """
+        walls = [reading.wall for reading in self._readings]
+        index = max((i for i, wall in enumerate(walls) if wall <= moment), default=0)
+        reading = self._readings[index]
+        wall_ns = nanoseconds_between(reading.wall, moment) + ns
+        if index + 1 == len(self._readings):
+            return reading.at + wall_ns
+        until = self._ats[index + 1] - 1
+        span, walked = self._pace(index)
+        return min(until, reading.at + ((wall_ns + 1) * span - 1) // walked)
+
+    def _pace(self, index: int) -> tuple[int, int]:
+        """Nanoseconds of the log, and of the wall, from one reading to the next; 1 to 1 if stepped."""
+        reading, following = self._readings[index : index + 2]
+        span = following.at - reading.at
+        wall_ns = nanoseconds_between(reading.wall, following.wall)
+        # A new session may follow any gap, and no clock drifts by a tenth: that one was stepped.
+        if following.kind == "log_opened" or abs(wall_ns - span) * 10 > span:
+            return 1, 1
+        return span, wall_ns
+
     def _dated(self, at: int) -> tuple[LogOpened | ClockTicked, int]:
         """The last reading before ``at``, and the wall's nanoseconds from then on."""
         index = max(0, bisect.bisect_right(self._ats, at) - 1)
@@ -48,10 +78,5 @@ class Timeline:
         ns = at - reading.at
         if index + 1 == len(self._readings):
             return reading, ns
-        following = self._readings[index + 1]
-        span = following.at - reading.at
-        wall_ns = nanoseconds_between(reading.wall, following.wall)
-        # A new session may follow any gap, and no clock drifts by a tenth: that one was stepped.
-        if following.kind == "log_opened" or abs(wall_ns - span) * 10 > span:
-            return reading, ns
-        return reading, ns * wall_ns // span
+        span, walked = self._pace(index)
+        return reading, ns * walked // span

@@ -1,0 +1,53 @@
+"""Writes a log as long as wanted, of breakers that trip now and then: for measuring, not for keeping.
+
+python tools/long_log.py OUT --events 10000000 --breakers 20
+"""
+
+import argparse
+from pathlib import Path
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, CountWindow, EventLog, ManualClock
+
+FLUSH_EVERY = 10_000
+STEP_NS = 1_000_000
+TRIPS_EVERY = 200_000
+
+
+def write(out: Path, events: int, breakers: int, segment_bytes: int = 8 << 20) -> None:
+    """Write about ``events`` events: calls every millisecond, and an outage every 200,000 calls."""
+    clock = ManualClock()
+    config = CircuitBreakerConfig(
+        failure_threshold=5, window=CountWindow(100, 0.5), recovery_timeout_seconds=1
+    )
+    with EventLog(
+        out, durability="memory", clock=clock, host="", segment_bytes=segment_bytes, compress=False
+    ) as log:
+        all_of_them = [CircuitBreaker(f"b{n:04}", config, log=log) for n in range(breakers)]
+        every = min(TRIPS_EVERY, events // 3)
+        for call in range(events):
+            clock.advance(ns=STEP_NS)
+            breaker = all_of_them[call % breakers]
+            is_out = call % every > every - 12 * breakers and call % breakers == call // every % breakers
+            decision = breaker.before_call()
+            if decision.permit is None:
+                continue
+            if is_out:
+                breaker.after_failure(decision.permit, "TimeoutError", took_ns=STEP_NS)
+            else:
+                breaker.after_success(decision.permit, took_ns=STEP_NS)
+            if call % FLUSH_EVERY == 0:
+                log.flush()
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--breakers", type=int, default=20)
+    arguments = parser.parse_args()
+    write(arguments.out, arguments.events, arguments.breakers)
+
+
+if __name__ == "__main__":
+    main()
