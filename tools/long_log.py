@@ -13,8 +13,16 @@ STEP_NS = 1_000_000
 TRIPS_EVERY = 200_000
 
 
-def write(out: Path, events: int, breakers: int, segment_bytes: int = 8 << 20) -> None:
-    """Write about ``events`` events: calls every millisecond, and an outage every 200,000 calls."""
+def write(
+    out: Path,
+    events: int,
+    breakers: int,
+    *,
+    segment_bytes: int = 8 << 20,
+    trips_every: int = TRIPS_EVERY,
+    flush_every: int = FLUSH_EVERY,
+) -> None:
+    """Write about ``events`` events: a call every millisecond, and an outage now and then."""
     clock = ManualClock()
     config = CircuitBreakerConfig(
         failure_threshold=5, window=CountWindow(100, 0.5), recovery_timeout_seconds=1
@@ -23,11 +31,11 @@ def write(out: Path, events: int, breakers: int, segment_bytes: int = 8 << 20) -
         out, durability="memory", clock=clock, host="", segment_bytes=segment_bytes, compress=False
     ) as log:
         all_of_them = [CircuitBreaker(f"b{n:04}", config, log=log) for n in range(breakers)]
-        every = min(TRIPS_EVERY, events // 3)
         for call in range(events):
             clock.advance(ns=STEP_NS)
             breaker = all_of_them[call % breakers]
-            is_out = call % every > every - 12 * breakers and call % breakers == call // every % breakers
+            turn = call // trips_every % breakers == call % breakers
+            is_out = turn and call % trips_every > trips_every - 12 * breakers
             decision = breaker.before_call()
             if decision.permit is None:
                 continue
@@ -35,7 +43,7 @@ def write(out: Path, events: int, breakers: int, segment_bytes: int = 8 << 20) -
                 breaker.after_failure(decision.permit, "TimeoutError", took_ns=STEP_NS)
             else:
                 breaker.after_success(decision.permit, took_ns=STEP_NS)
-            if call % FLUSH_EVERY == 0:
+            if call % flush_every == 0:
                 log.flush()
 
 

@@ -72,13 +72,17 @@ def trips(draw):
     trace = draw(st.lists(outcomes, min_size=1, max_size=12))
     history = replay(drive(config, trace))
     assume(history.trips())
-    calls = [e for e in history.events if e.kind in ("call_succeeded", "call_failed", "call_ignored")]
+    calls = [
+        e for e in history.events if e.kind in ("call_succeeded", "call_failed", "call_ignored")
+    ]
     length = next(n for n, e in enumerate(calls, 1) if e.seq == history.trips()[0].seq - 1)
     return config, trace[:length], history
 
 
 def place_of(history, seq):
-    calls = [e for e in history.events if e.kind in ("call_succeeded", "call_failed", "call_ignored")]
+    calls = [
+        e for e in history.events if e.kind in ("call_succeeded", "call_failed", "call_ignored")
+    ]
     return next(n for n, event in enumerate(calls) if event.seq == seq)
 
 
@@ -133,7 +137,7 @@ def with_settings_value(config, setting):
 @settings(max_examples=10)
 def test_what_was_left_before_the_counters_begin_changes_no_answer(trip):
     """An epoch of any length leads to the same answer: only what the counters hold is needed."""
-    config, trace, history = trip
+    config, trace, _history = trip
     assume(not isinstance(config.window, TimeWindow))
     assume(config.window is None or config.window.size <= 7)
     quiet = [("success", 0, 0)] * 9000
@@ -193,5 +197,3 @@ def test_where_two_rules_were_reached_at_once_both_must_be_changed():
     assert values(cause) == [{"failure_threshold": 4, "window.failures": 4}]
     assert cause.minimal_cause.count == 1
     assert len(cause.minimal_cause.any_of) == 3
-
-

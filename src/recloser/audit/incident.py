@@ -178,12 +178,15 @@ class _Gatherer:
         self._acts: list[Act] = []
         self._readings: list[Reading] = []
         self._since = 0
+        self._is_gap = False
         self.incident: Incident | None = None
 
     def take(self, event: Event) -> bool:
         """Fold the next event; True once nothing more belongs to the incident."""
         if isinstance(event, Reading):
             self._read(event)
+        if event.kind not in ("checkpoint", "log_sealed"):
+            self._is_gap = event.kind == "log_gap"
         if self.incident is not None and self.incident.closed is not None:
             return isinstance(event, Reading)
         is_mine = getattr(event, "breaker", None) == self._opened.breaker
@@ -218,8 +221,13 @@ class _Gatherer:
         state = self._fold.breakers[self._opened.breaker]
         if isinstance(event, Act) and before is not None:
             self._acts.append(event)
-        if event.kind in ("breaker_configured", "checkpoint") or before is None:
+        if event.kind == "breaker_configured" or before is None:
             self._runs.begin(state)
+            return
+        if event.kind == "checkpoint":
+            # Anywhere but behind a gap it is what the events before it lead to.
+            if self._is_gap:
+                self._runs.begin(state)
             return
         if event.kind in ("state_changed", "call_observed"):
             return

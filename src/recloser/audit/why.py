@@ -174,9 +174,7 @@ def _backoff(incident: Incident) -> BackoffStep | None:
     )
 
 
-def _earlier(
-    trips: Sequence[Edge], opened: Edge, text: Callable[[int], str]
-) -> list[EarlierTrip]:
+def _earlier(trips: Sequence[Edge], opened: Edge, text: Callable[[int], str]) -> list[EarlierTrip]:
     return [
         EarlierTrip(edge.seq, text(edge.at), edge.cause.rule, opened.at - edge.at)
         for edge in trips[-_EARLIER_TOLD:]

@@ -28,9 +28,7 @@ from recloser.replay.engine import is_traffic
 class _Trip(click.ParamType[int]):
     name = "trip"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if value == "all":
             return ALL_TRIPS
         number = click.INT.convert(value, param, ctx)

@@ -9,7 +9,9 @@ from recloser.cli.terminal import duration, printable
 from recloser.cli.why_words import again, facts, read_in_part
 
 # What begins markup, a mention, a link or an emoji; an underscore or colon within a word does not.
-_ACTIVE: Final = re.compile(r"[\\`*\[\]#|~<>&$@]|(?<!\w)_|_(?!\w)|:(?=[A-Za-z+/])|(?<=\bwww)\.", re.ASCII)
+_ACTIVE: Final = re.compile(
+    r"[\\`*\[\]#|~<>&$@]|(?<!\w)_|_(?!\w)|:(?=[A-Za-z+/])|(?<=\bwww)\.", re.ASCII
+)
 
 
 def escaped(text: str) -> str:

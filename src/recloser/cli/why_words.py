@@ -79,7 +79,7 @@ def _group(group: EvidenceGroup) -> str:
     took = duration(group.shortest_ns)
     if group.longest_ns > group.shortest_ns:
         took += f" to {duration(group.longest_ns)}"
-    return f"{group.count:,} times {of}{on}, {took}"
+    return f"{of}{on}, {counted(group.count, 'time')}, {took}"
 
 
 def _minimal(cause: MinimalCause, fired: FiredRule) -> str:
