@@ -31,7 +31,7 @@ LAYERS = [
     {"config"},
     {"backoff"},
     {"validation", "events"},
-    {"errors", "version"},
+    {"errors", "version", "wording"},
 ]
 
 

@@ -1,7 +1,8 @@
 """An incident out of the log: all that belongs to one trip, gathered in one pass over the events."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeAlias
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias, cast
 
 from attrs import Factory, define, evolve
 
@@ -11,7 +12,6 @@ from recloser.events import (
     CallFailed,
     CallSucceeded,
     Checkpoint,
-    CircuitBreakerState,
     ClockTicked,
     Edge,
     Event,
@@ -22,14 +22,15 @@ from recloser.events import (
 from recloser.events import Command as CommandEvent
 from recloser.fold import FoldedEvent, apply
 from recloser.logfold import LogFold
-from recloser.machine import CLOSED, HALF_OPEN
+from recloser.machine import CLOSED, OPEN
 from recloser.state import BreakerState, dump, restore
 
 Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured
 Reading: TypeAlias = LogOpened | ClockTicked
 
-_MARK_EVERY: Final = 4096
+_MARK_EVERY: Final = 256
+_READINGS_KEPT: Final = 100_000
 _NOTHING_HELD: Final = 1 << 63
 
 
@@ -134,7 +135,7 @@ class Incident:
         relapses: Times that it opened again from HALF_OPEN.
         late: Outcomes after the trip of calls let through before it.
         acts: What operators did, from the beginning of the epoch on.
-        readings: The readings of both hands, from one before the evidence to one behind the close.
+        readings: The readings of both hands, from one before the evidence to the close.
     """
 
     opened: Edge
@@ -162,63 +163,95 @@ def gather(events: Iterable[Event], opened: Edge) -> Incident:
         events: A log's events from a ``log_opened`` on, as far as the fold went.
         opened: An edge from CLOSED to OPEN that they fold to.
     """
-    gatherer = _Gatherer(opened)
+    return next(gather_all(events, lambda edge: edge.seq == opened.seq, breaker=opened.breaker))
+
+
+def gather_all(
+    events: Iterable[Event],
+    is_wanted: Callable[[Edge], bool] = lambda _edge: True,
+    *,
+    breaker: str | None = None,
+    watch: Callable[[Event, LogFold, Sequence[Edge]], None] = lambda *_: None,
+) -> Iterator[Incident]:
+    """Gather the incidents of a log in one pass, each when it is over.
+
+    Args:
+        events: A log's events from a ``log_opened`` on.
+        is_wanted: Whether the trip that an edge is, is gathered.
+        breaker: The only breaker looked at; None for all.
+        watch: Told of each event, the fold behind it, and the edges that it fired.
+    """
+    fold = LogFold()
+    readings: deque[Reading] = deque(maxlen=_READINGS_KEPT)
+    gatherers: dict[str, _Gatherer] = {}
+    is_gap = False
     for event in events:
-        if gatherer.take(event):
-            break
-    assert gatherer.incident is not None
-    return gatherer.incident
+        if isinstance(event, Reading):
+            readings.append(event)
+        if event.kind not in ("checkpoint", "log_sealed"):
+            is_gap = event.kind == "log_gap"
+        name = getattr(event, "breaker", None)
+        gatherer = None
+        if name is not None and breaker in (None, name):
+            gatherer = gatherers.get(name)
+            if gatherer is None:
+                gatherer = gatherers[name] = _Gatherer(is_wanted, readings)
+            gatherer.prepare(fold.breakers.get(name))
+        edges = fold.apply(event)
+        watch(event, fold, edges)
+        if gatherer is not None:
+            assert name is not None
+            gatherer.take(event, fold.breakers[name], is_gap=is_gap)
+        for edge in edges:
+            if edge.breaker in gatherers:
+                done = gatherers[edge.breaker].pass_edge(edge, fold.breakers[edge.breaker])
+                if done is not None:
+                    yield done
+    for gatherer in gatherers.values():
+        if gatherer.incident is not None:
+            yield gatherer.finish(fold.at)
 
 
 class _Gatherer:
-    def __init__(self, opened: Edge) -> None:
-        self._opened = opened
-        self._fold = LogFold()
+    """Gathers the incidents of one breaker."""
+
+    def __init__(self, is_wanted: Callable[[Edge], bool], readings: Sequence[Reading]) -> None:
+        self._is_wanted = is_wanted
+        self._all_readings = readings
         self._runs = Runs()
         self._acts: list[Act] = []
-        self._readings: list[Reading] = []
         self._since = 0
-        self._is_gap = False
+        self._before: tuple[int, int] | None = None
         self.incident: Incident | None = None
 
-    def take(self, event: Event) -> bool:
-        """Fold the next event; True once nothing more belongs to the incident."""
-        if isinstance(event, Reading):
-            self._read(event)
-        if event.kind not in ("checkpoint", "log_sealed"):
-            self._is_gap = event.kind == "log_gap"
-        if self.incident is not None and self.incident.closed is not None:
-            return isinstance(event, Reading)
-        is_mine = getattr(event, "breaker", None) == self._opened.breaker
-        before = self._counts() if is_mine else None
-        edges = self._fold.apply(event)
+    def prepare(self, state: BreakerState | None) -> None:
+        """Note the state before an event about the breaker is folded."""
+        self._before = None
+        if state is not None:
+            self._before = state.epoch, state.succeeded + state.failed
+
+    def take(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
+        """Take in an event about the breaker, which has been folded."""
         if self.incident is None:
-            if is_mine:
-                self._lead_up(event, before)
+            self._lead_up(event, state, is_gap=is_gap)
         else:
-            self.incident.last_at = event.at
-            if is_mine:
-                self._follow(event)
-        for edge in edges:
-            if edge.breaker == self._opened.breaker:
-                self._pass_edge(edge)
-        return False
+            self._follow(event)
 
-    def _read(self, reading: Reading) -> None:
-        self._readings.append(reading)
-        if self.incident is None:
-            # The last one before the oldest outcome that counts is kept, and those behind it.
-            state = self._fold.breakers.get(self._opened.breaker)
-            oldest = _NOTHING_HELD if state is None else oldest_held(state)
-            while len(self._readings) > 1 and self._readings[1].seq <= oldest:
-                del self._readings[0]
+    def finish(self, at: int) -> Incident:
+        """The incident, as it stands at a moment."""
+        incident, self.incident = self.incident, None
+        assert incident is not None
+        incident.last_at = at
+        counted = incident.run.counted if incident.run else []
+        first = counted[0].seq if counted else incident.opened.seq
+        for reading in reversed(self._all_readings):
+            incident.readings.insert(0, reading)
+            if reading.seq < first:
+                break
+        return incident
 
-    def _counts(self) -> tuple[int, int] | None:
-        state = self._fold.breakers.get(self._opened.breaker)
-        return None if state is None else (state.epoch, state.succeeded + state.failed)
-
-    def _lead_up(self, event: Event, before: tuple[int, int] | None) -> None:
-        state = self._fold.breakers[self._opened.breaker]
+    def _lead_up(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
+        before = self._before
         if isinstance(event, Act) and before is not None:
             self._acts.append(event)
         if event.kind == "breaker_configured" or before is None:
@@ -226,31 +259,35 @@ class _Gatherer:
             return
         if event.kind == "checkpoint":
             # Anywhere but behind a gap it is what the events before it lead to.
-            if self._is_gap:
+            if is_gap:
                 self._runs.begin(state)
             return
         if event.kind in ("state_changed", "call_observed"):
             return
         is_counted = state.succeeded + state.failed > before[1] and state.mode != "disabled"
-        assert not isinstance(event, LogOpened | ClockTicked)
-        self._runs.add(event, state, is_counted=is_counted)  # type: ignore[arg-type]
+        self._runs.add(cast("FoldedEvent", event), state, is_counted=is_counted)
 
-    def _pass_edge(self, edge: Edge) -> None:
-        state = self._fold.breakers[edge.breaker]
-        if self.incident is None:
-            if edge.seq == self._opened.seq:
+    def pass_edge(self, edge: Edge, state: BreakerState) -> Incident | None:
+        """Take in an edge of the breaker; the incident, if that is over."""
+        incident = self.incident
+        if incident is None:
+            is_trip = edge.from_state is CLOSED and edge.to_state is OPEN
+            if is_trip and self._is_wanted(edge):
                 self._begin(edge, state)
-                return
+                return None
             self._runs.begin(state)
             self._since = edge.seq
             self._acts = [act for act in self._acts if act.seq == edge.seq - 1]
-            return
-        if edge.to_state is CircuitBreakerState.CLOSED:
-            self.incident.closed = edge
-            self.incident.last_at = edge.at
-        elif edge.from_state is HALF_OPEN and edge.trigger is Trigger.RELAPSE:
-            self.incident.relapses += 1
+        elif edge.to_state is CLOSED:
+            incident.closed = edge
+            self._runs.begin(state)
+            self._since = edge.seq
+            self._acts = [act for act in incident.acts if act.seq == edge.seq - 1]
+            return self.finish(edge.at)
+        elif edge.trigger is Trigger.RELAPSE:
+            incident.relapses += 1
             self._note_cooldown(state)
+        return None
 
     def _begin(self, edge: Edge, state: BreakerState) -> None:
         self.incident = Incident(
@@ -263,7 +300,6 @@ class _Gatherer:
             in_a_row=state.openings_in_a_row,
             last_at=edge.at,
             acts=self._acts,
-            readings=self._readings,
         )
         self._note_cooldown(state)
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from attrs import evolve
+
 from recloser.audit.cause import (
     BackoffStep,
     Cause,
@@ -19,6 +21,7 @@ from recloser.audit.incident import Act, Incident, Outcome, gather
 from recloser.errors import RecloserError
 from recloser.events import CallObserved, Edge, Event, Rule
 from recloser.replay.history import History
+from recloser.replay.timeline import Timeline
 
 _EARLIER_TOLD: Final = 10
 
@@ -54,16 +57,44 @@ def explain(history: History, opened: Edge, *, traffic: Iterable[Event] | None =
     """Why a breaker took the edge ``opened`` of a history."""
     incident = gather(history.events, opened)
     trips = history.trips(opened.breaker)
-    index = next(i for i, edge in enumerate(trips) if edge.seq == opened.seq)
+    number = 1 + next(i for i, edge in enumerate(trips) if edge.seq == opened.seq)
     is_whole = first_seq(history) == 1
-    text = history.timeline.text
-    routes = _routes(traffic, incident)
-    evidence = [_evidence_call(call, text, routes) for call in _evidence(incident)]
+    cause = cause_of(
+        incident,
+        history.timeline,
+        earlier=trips[: number - 1],
+        unread_openings=_unread(history, incident),
+        routes=_routes(traffic, incident),
+    )
+    if is_whole:
+        cause = evolve(cause, trip=number, trips=len(trips))
+    return cause
+
+
+def cause_of(
+    incident: Incident,
+    timeline: Timeline,
+    *,
+    earlier: Sequence[Edge],
+    unread_openings: int = 0,
+    routes: Routes | None = None,
+) -> Cause:
+    """The cause of an incident that has been gathered.
+
+    Args:
+        incident: What belongs to the trip.
+        timeline: Dates its moments.
+        earlier: The trips of the breaker before it, as far as they are known.
+        unread_openings: How often it had opened before those.
+        routes: The labels of its calls, by their end and duration.
+    """
+    opened, text = incident.opened, timeline.text
+    evidence = [_evidence_call(call, text, routes or {}) for call in _evidence(incident)]
     return Cause(
         breaker=opened.breaker,
         headline=headline_of(opened.breaker, text(opened.at), opened.cause, incident.mode),
-        trip=index + 1 if is_whole else None,
-        trips=len(trips) if is_whole else None,
+        trip=None,
+        trips=None,
         seq=opened.seq,
         at_ns=opened.at,
         utc=text(opened.at),
@@ -76,10 +107,10 @@ def explain(history: History, opened: Edge, *, traffic: Iterable[Event] | None =
         preventions=preventions(incident),
         cost=_cost(incident, text),
         backoff=_backoff(incident),
-        earlier=_earlier(trips[:index], opened, text),
-        earlier_count=index,
-        unread_openings=_unread(history, incident),
-        clock=clock_health(incident, history.timeline),
+        earlier=_earlier(earlier, opened, text),
+        earlier_count=len(earlier),
+        unread_openings=unread_openings,
+        clock=clock_health(incident, timeline),
         operator=[_told(act, text) for act in incident.acts],
     )
 

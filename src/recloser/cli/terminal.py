@@ -1,7 +1,6 @@
-"""What all commands print with: safe text, tables, JSON, and durations."""
+"""What all commands print with: notes, tables, facts and JSON."""
 
 import sys
-import unicodedata
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -10,24 +9,24 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
+from recloser.wording import counted, duration, printable
+
+# Whoever prints needs the words too.
+__all__ = [
+    "counted",
+    "duration",
+    "note",
+    "print_facts",
+    "print_json",
+    "print_table",
+    "printable",
+    "results",
+]
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDE: Final = 1000  # for a file or a pipe: nothing is cut
-
-_UNSAFE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-
-
-def printable(text: str) -> str:
-    """The text with all that could steer a terminal, or turn the reading order, shown escaped."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        char.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(char) in _UNSAFE
-        else char
-        for char in text
-    )
 
 
 @cache
@@ -118,20 +117,3 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     for name, fact in facts:
         table.add_row(name, Text(printable(fact)))
     results().print(table)
-
-
-def duration(ns: int) -> str:
-    """A duration for people, in the unit that fits it."""
-    if ns >= 60_000_000_000:  # noqa: PLR2004  # a minute
-        minutes, rest = divmod(ns // 1_000_000_000, 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours} h {minutes:02} min {rest:02} s" if hours else f"{minutes} min {rest:02} s"
-    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)):
-        if ns >= size:
-            return f"{ns / size:.3f} {unit}"
-    return f"{ns} ns"
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """A number with its noun: ``1 call``, ``1,024 calls``."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

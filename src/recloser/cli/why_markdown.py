@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from recloser.audit.cause import Answer, Cause, Standing
+from recloser.audit.words import again, facts, read_in_part
 from recloser.cli.terminal import duration, printable
-from recloser.cli.why_words import again, facts, read_in_part
 
 # What begins markup, a mention, a link or an emoji; an underscore or colon within a word does not.
 _ACTIVE: Final = re.compile(

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from recloser.audit.cause import Answer, Cause, EvidenceCall, Standing
+from recloser.audit.words import again, facts, read_in_part
 from recloser.cli.terminal import duration, print_facts, print_table, printable, results
-from recloser.cli.why_words import again, facts, read_in_part
 from recloser.machine import CLOSED
 
 _CALLS_SHOWN: Final = 10

@@ -1,4 +1,4 @@
-"""What ``recloser why`` says of a cause, in words that its text and its Markdown share."""
+"""What is said of a cause, in words that text, Markdown and the report share."""
 
 import shlex
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from recloser.audit.cause import (
     OperatorAct,
     Prevention,
 )
-from recloser.cli.terminal import counted, duration
 from recloser.events import FiredRule, Rule
+from recloser.wording import counted, duration
 
 Fact = tuple[str, str]
 
