@@ -181,35 +181,64 @@ def gather_all(
         breaker: The only breaker looked at; None for all.
         watch: Told of each event, the fold behind it, and the edges that it fired.
     """
-    fold = LogFold()
-    readings: deque[Reading] = deque(maxlen=_READINGS_KEPT)
-    gatherers: dict[str, _Gatherer] = {}
-    is_gap = False
+    gathering = _Gathering(is_wanted, breaker, watch)
     for event in events:
+        yield from gathering.take(event)
+    yield from gathering.finish()
+
+
+class _Gathering:
+    """One fold of a log, and a gatherer for each breaker in it."""
+
+    def __init__(
+        self,
+        is_wanted: Callable[[Edge], bool],
+        breaker: str | None,
+        watch: Callable[[Event, LogFold, Sequence[Edge]], None],
+    ) -> None:
+        self._is_wanted = is_wanted
+        self._breaker = breaker
+        self._watch = watch
+        self._fold = LogFold()
+        self._readings: deque[Reading] = deque(maxlen=_READINGS_KEPT)
+        self._gatherers: dict[str, _Gatherer] = {}
+        self._is_gap = False
+
+    def take(self, event: Event) -> Iterator[Incident]:
+        """Fold the next event; the incidents that it ends."""
         if isinstance(event, Reading):
-            readings.append(event)
+            self._readings.append(event)
         if event.kind not in ("checkpoint", "log_sealed"):
-            is_gap = event.kind == "log_gap"
-        name = getattr(event, "breaker", None)
-        gatherer = None
-        if name is not None and breaker in (None, name):
-            gatherer = gatherers.get(name)
-            if gatherer is None:
-                gatherer = gatherers[name] = _Gatherer(is_wanted, readings)
-            gatherer.prepare(fold.breakers.get(name))
-        edges = fold.apply(event)
-        watch(event, fold, edges)
+            self._is_gap = event.kind == "log_gap"
+        name: str = getattr(event, "breaker", "")
+        gatherer = self._gatherer_of(event, name)
         if gatherer is not None:
-            assert name is not None
-            gatherer.take(event, fold.breakers[name], is_gap=is_gap)
+            gatherer.prepare(self._fold.breakers.get(name))
+        edges = self._fold.apply(event)
+        self._watch(event, self._fold, edges)
+        if gatherer is not None:
+            gatherer.take(event, self._fold.breakers[name], is_gap=self._is_gap)
         for edge in edges:
-            if edge.breaker in gatherers:
-                done = gatherers[edge.breaker].pass_edge(edge, fold.breakers[edge.breaker])
+            if edge.breaker in self._gatherers:
+                state = self._fold.breakers[edge.breaker]
+                done = self._gatherers[edge.breaker].pass_edge(edge, state)
                 if done is not None:
                     yield done
-    for gatherer in gatherers.values():
-        if gatherer.incident is not None:
-            yield gatherer.finish(fold.at)
+
+    def finish(self) -> Iterator[Incident]:
+        """The incidents that the end of the log leaves open."""
+        for gatherer in self._gatherers.values():
+            if gatherer.incident is not None:
+                yield gatherer.finish(self._fold.at)
+
+    def _gatherer_of(self, event: Event, name: str) -> "_Gatherer | None":
+        if event.kind == "call_observed" or not hasattr(event, "breaker"):
+            return None
+        if self._breaker not in (None, name):
+            return None
+        if name not in self._gatherers:
+            self._gatherers[name] = _Gatherer(self._is_wanted, self._readings)
+        return self._gatherers[name]
 
 
 class _Gatherer:

@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "machine": "recloser.cli.machine",
     "repair": "recloser.cli.repairing",
     "replay": "recloser.cli.replaying",
+    "report": "recloser.cli.report",
     "verify": "recloser.cli.verifying",
     "why": "recloser.cli.why",
 }

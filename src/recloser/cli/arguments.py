@@ -14,6 +14,7 @@ from recloser.cli.terminal import note
 from recloser.config import CircuitBreakerConfig
 from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
+from recloser.log.writer import EventLog
 from recloser.replay.engine import is_traffic, replay
 from recloser.replay.history import History
 from recloser.replay.warps import Warp
@@ -89,6 +90,24 @@ def settings_for(
     return config
 
 
+@contextmanager
+def driven_if_traffic(
+    path: Path, config_path: Path | None, assignments: Sequence[str]
+) -> Iterator[tuple[Path, LogReader | None]]:
+    """A log that breakers wrote: the one given, or one driven by it and the traffic in it."""
+    traffic = LogReader(path)
+    if config_path is None and not assignments and not is_traffic(traffic):
+        yield path, None
+        return
+    with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
+        driven = Path(folder) / "driven"
+        with EventLog(
+            driven, durability="memory", tick_seconds=None, seal_seconds=None, host=""
+        ) as log:
+            replayed(path, config_path, assignments, into=log)
+        yield driven, traffic
+
+
 def noted(path: Path, history: History) -> History:
     """The history, with a word on how its log ends where that is not a seal."""
     note_tail(path, history.tail)
@@ -101,6 +120,7 @@ def note_tail(path: Path, tail: Tail) -> None:
         note(f"{path}: the last line was torn; its {tail.torn} bytes are left out")
     if tail.unsealed:
         note(f"{path}: the last {tail.unsealed} events are not sealed")
+    return history
 
 
 def _told(config: CircuitBreakerConfig) -> str:

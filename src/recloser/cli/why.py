@@ -1,8 +1,6 @@
 """``recloser why``: why a breaker opened, or was in the state that it was in."""
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +10,14 @@ from recloser.audit.asking import ALL_TRIPS, Found, Inquiry, Question
 from recloser.audit.cause import Answer, as_data
 from recloser.audit.excerpt import Excerpt
 from recloser.cli.arguments import (
+    driven_if_traffic,
     json_option,
     log_argument,
     log_path,
     note_tail,
-    replayed,
     settings_options,
 )
 from recloser.cli.terminal import note, print_json
-from recloser.log.reader import LogReader
-from recloser.log.writer import EventLog
-from recloser.replay.engine import is_traffic
 
 
 class _Trip(click.ParamType[int]):
@@ -84,8 +79,11 @@ def command(
     if moment is not None and trips:
         raise click.UsageError("--trip and --at ask for different things; give one of them")
     question = Question(breaker, trips or (-1,), moment, is_whole=whole)
-    with log_path(log) as path, _inquiry(path, log, config_path, assignments) as inquiry:
-        found = inquiry.ask(question)
+    with (
+        log_path(log) as path,
+        driven_if_traffic(path, config_path, assignments) as (written, traffic),
+    ):
+        found = Inquiry(written, log, traffic).ask(question)
         _say(found, path)
     settings = [] if config_path is None else ["--config", str(config_path)]
     for assignment in assignments:
@@ -100,24 +98,6 @@ def command(
         from recloser.cli.why_text import print_answer
 
         print_answer(found.answer, settings)
-
-
-@contextmanager
-def _inquiry(
-    path: Path, name: str, config_path: Path | None, assignments: Sequence[str]
-) -> Iterator[Inquiry]:
-    """Questions to a log; imported traffic drives breakers into one of their own first."""
-    traffic = LogReader(path)
-    if not is_traffic(traffic) and config_path is None and not assignments:
-        yield Inquiry(path, name)
-        return
-    with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
-        driven = Path(folder) / "driven"
-        with EventLog(
-            driven, durability="memory", tick_seconds=None, seal_seconds=None, host=""
-        ) as log:
-            replayed(path, config_path, assignments, into=log)
-        yield Inquiry(driven, name, traffic)
 
 
 def _say(found: Found, path: Path) -> None:
