@@ -28,7 +28,7 @@ def facts(cause: Cause) -> list[Fact]:
     told = [("rule", rule(cause.rule)), ("trip", _trip(cause))]
     if cause.mode != "enforce":
         told.append(("mode", f"{cause.mode}: no call was blocked"))
-    told += [("evidence", _group(group)) for group in cause.groups]
+    told += [("evidence", _group(group, cause.rule)) for group in cause.groups]
     if cause.minimal_cause is not None:
         told.append(("minimal cause", _minimal(cause.minimal_cause, cause.rule)))
     told += [("nearest setting", _prevention(prevention)) for prevention in cause.preventions]
@@ -73,8 +73,9 @@ def _trip(cause: Cause) -> str:
     return f"{number}state_changed at seq {cause.seq}, which ended epoch {cause.epoch}"
 
 
-def _group(group: EvidenceGroup) -> str:
-    of = group.error or "no error recorded"
+def _group(group: EvidenceGroup, fired: FiredRule) -> str:
+    nothing = "slow, no error" if fired.rule is Rule.SLOW_CALL_RATE else "no error recorded"
+    of = group.error or nothing
     on = f" on {group.route}" if group.route else ""
     took = duration(group.shortest_ns)
     if group.longest_ns > group.shortest_ns:

@@ -4,13 +4,14 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  const LANE = 26, FRAME = 70, NAME = 24, LEFT = 170;
+  const LANE = 26, FRAME = 70, NAME = 30, LEFT = 210;
   const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] };
   const lanes = byId("lanes"), calls = byId("calls");
-  let range = null, chosen = null;
+  let range = null;
+  const period = () => [...data.period];  // the library writes into the arrays that it is given
 
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-  const short = (text) => text.length > NAME ? text.slice(0, NAME - 1) + "…" : text;
+  const short = (text) => text.length > NAME ? text.slice(0, NAME - 14) + "…" + text.slice(-13) : text;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const element = (kind, text, kindOfCell) => {
     const made = document.createElement(kind);
@@ -32,7 +33,7 @@
     ...more,
   });
   const timeAxis = (more) => ({
-    type: "date", range: range || data.period, gridcolor: colour("line"), linecolor: colour("line"),
+    type: "date", range: range ? [...range] : period(), gridcolor: colour("line"), linecolor: colour("line"),
     zeroline: false, ...more,
   });
 
@@ -67,9 +68,9 @@
     byId("shown").textContent = `${shown.length.toLocaleString("en")} of ${data.breakers.length.toLocaleString("en")} breakers`;
     const height = FRAME + LANE * Math.max(2, shown.length) + 24;
     return Plotly.react(lanes, [bands("OPEN", "open", "open"), bands("HALF_OPEN", "half-open", "half"), marks], layout({
-      height, barmode: "overlay", dragmode: "zoom", margin: { l: LEFT, r: 24, t: 40, b: 40 },
-      legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", xanchor: "left" },
-      xaxis: timeAxis({ side: "bottom" }),
+      height, barmode: "overlay", dragmode: "zoom", margin: { l: LEFT, r: 24, t: 76, b: 12 },
+      legend: { orientation: "h", x: 0, y: 1, yref: "container", yanchor: "top", xanchor: "left" },
+      xaxis: timeAxis({ side: "top" }),
       yaxis: { range: [shown.length - 0.4, -0.7], fixedrange: true, tickvals: shown.map((_, n) => n),
         ticktext: shown.map((b) => plain(short(b.name))), gridcolor: colour("closed"), zeroline: false, ticks: "" },
     }), options);
@@ -94,7 +95,7 @@
     ];
     const limit = (name, value, hue) => value == null ? [] : [{
       type: "scatter", mode: "lines", name: `${name} ${value.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 })}`,
-      x: data.period, y: [value, value], yaxis: "y2", line: { color: colour(hue), width: 1.25, dash: "dash" }, hoverinfo: "skip",
+      x: period(), y: [value, value], yaxis: "y2", line: { color: colour(hue), width: 1.25, dash: "dash" }, hoverinfo: "skip",
     }];
     const limits = series.limits || {};
     byId("rates-hint").textContent = series.rates_are;
@@ -110,7 +111,6 @@
 
   function show(n, scroll) {
     const trip = data.trips[n];
-    chosen = n;
     byId("why").hidden = false;
     byId("why").dataset.trip = n;
     byId("headline").textContent = trip.headline;
@@ -143,8 +143,8 @@
       else return;
       if (JSON.stringify(next) === JSON.stringify(range)) return;
       range = next;
-      if (next === null) { Plotly.relayout(from, { "xaxis.range": data.period }); }
-      Plotly.relayout(other, { "xaxis.range": range || data.period });
+      if (next === null) { Plotly.relayout(from, { "xaxis.range": period() }); }
+      Plotly.relayout(other, { "xaxis.range": range ? [...range] : period() });
     });
   }
 
@@ -180,8 +180,8 @@
     byId("breaker").addEventListener("input", drawCalls);
     byId("all").addEventListener("click", () => {
       range = null;
-      Plotly.relayout(lanes, { "xaxis.range": data.period });
-      Plotly.relayout(calls, { "xaxis.range": data.period });
+      Plotly.relayout(lanes, { "xaxis.range": period() });
+      Plotly.relayout(calls, { "xaxis.range": period() });
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawLanes(); drawCalls(); });
     Promise.all([drawLanes(), drawCalls()]).then(() => {
