@@ -75,7 +75,7 @@ class Moment:
             actor=cause.actor if cause else None,
             reason=cause.reason if cause else None,
             retry_utc=text(state.deadline) if state.state is OPEN and state.deadline else None,
-            figures=_figures(state, self.at),
+            figures=figures_of_state(state, self.at),
         )
 
 
@@ -102,7 +102,8 @@ def _because(state: BreakerState, edge: Edge | None) -> str:
     return f"{how[edge.trigger]}{by}, and no limit has been reached since"
 
 
-def _figures(state: BreakerState, at: int) -> list[str]:
+def figures_of_state(state: BreakerState, at: int) -> list[str]:
+    """Each rule that could move a breaker next, with its figures against the threshold."""
     config = state.config
     if state.state is CLOSED:
         return _limits(config, state)

@@ -30,8 +30,9 @@ _COMMANDS: Final = {
     "machine": "recloser.cli.machine",
     "repair": "recloser.cli.repairing",
     "replay": "recloser.cli.replaying",
-    "report": "recloser.cli.report",
+    "report": "recloser.cli.reporting",
     "verify": "recloser.cli.verifying",
+    "watch": "recloser.cli.watching",
     "why": "recloser.cli.why",
 }
 

@@ -1,0 +1,134 @@
+"""``recloser watch``: a live view of a log that is being written."""
+
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from recloser.audit.cause import as_data
+from recloser.audit.watch import Watch, WatchedBreaker
+from recloser.cli.arguments import json_option
+from recloser.cli.terminal import counted, duration, print_json, printable, results
+from recloser.clock import SystemClock
+from recloser.errors import NotALogError
+from recloser.machine import CLOSED, OPEN
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+_EVERY_SECONDS: Final = 0.5
+_AT_ONCE: Final = 20_000
+_ABOVE_AND_BELOW: Final = 6  # lines of the view that are no breaker and no trip
+_TRIPS_SHOWN: Final = 5
+
+
+@click.command(short_help="Show a log live while it is written.")
+@click.argument("log", metavar="LOG", type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Show what is there now, and end.")
+@json_option
+def command(*, log: Path, once: bool, as_json: bool) -> None:
+    """Show the breakers of LOG, a folder that is being written, until Ctrl-C.
+
+    Those that are not closed come first: states, counters against their thresholds, the countdown
+    to the next probe, and the last trips. Off a terminal, and with --json, it shows what is there
+    once.
+    """
+    if not log.exists():
+        raise NotALogError(f"{log}: there is no such file or folder")
+    watch = Watch(log, SystemClock())
+    if as_json:
+        watch.poll()
+        print_json(_as_data(watch))
+    elif once or not sys.stdout.isatty():
+        watch.poll()
+        results().print(view(watch, str(log), None))
+    else:
+        _live(watch, str(log))
+
+
+def _live(watch: Watch, name: str) -> None:
+    from rich.live import Live
+
+    out = results()
+    resting = threading.Event()
+    with Live(console=out, screen=True, auto_refresh=False) as live:
+        while True:
+            is_more = watch.poll(_AT_ONCE)
+            live.update(view(watch, name, out.height), refresh=True)
+            if not is_more:
+                resting.wait(_EVERY_SECONDS)
+
+
+def view(watch: Watch, name: str, height: int | None) -> "RenderableType":
+    """What is shown, in so many lines where they are limited."""
+    from rich.console import Group
+    from rich.text import Text
+
+    breakers, trips = watch.breakers(), watch.trips[:_TRIPS_SHOWN]
+    names = results().width // 4
+    room = len(breakers)
+    if height is not None:
+        room = max(1, height - _ABOVE_AND_BELOW - len(trips))
+    table = _table(
+        ("state", 9, 0), ("breaker", 7, names), ("next probe", 10, 0), ("counters", 0, 0)
+    )
+    for breaker in breakers[:room]:
+        table.add_row(*(Text(printable(cell), style) for cell, style in _row(breaker)))
+    closed = sum(breaker.state is CLOSED for breaker in breakers)
+    said = f"{counted(len(breakers), 'breaker')}, {len(breakers) - closed:,} not closed"
+    left_out = f", {len(breakers) - room:,} not shown" if room < len(breakers) else ""
+    head = f"{said}{left_out}; {counted(watch.events, 'event')} of {name}"
+    lines: list[RenderableType] = [
+        Text(printable(head), "bold", no_wrap=True, overflow="ellipsis"),
+        Text(),
+        table,
+    ]
+    if trips:
+        table = _table(("last trips", 20, 0), ("", 7, names), ("", 0, 0))
+        for trip in trips:
+            table.add_row(*(Text(printable(part)) for part in (trip.utc, trip.breaker, trip.cause)))
+        lines += [Text(), table]
+    return Group(*lines)
+
+
+def _table(*columns: tuple[str, int, int]) -> "Table":
+    """A table of columns that are cut and not wrapped: heading, least and greatest width."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading, least, most in columns:
+        table.add_column(
+            heading, min_width=least, max_width=most or None, no_wrap=True, overflow="ellipsis"
+        )
+    return table
+
+
+def _row(breaker: WatchedBreaker) -> list[tuple[str, str]]:
+    style = "green" if breaker.state is CLOSED else "red" if breaker.state is OPEN else "yellow"
+    wait = "" if breaker.probe_in_ns is None else duration(breaker.probe_in_ns // 10**8 * 10**8)
+    mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
+    figures = "" if breaker.probe_in_ns is not None else "; ".join(breaker.figures)
+    totals = breaker.totals
+    counters = f"{totals.failed:,} failed, {totals.rejected:,} rejected in all"
+    return [
+        (breaker.state.value + mode, f"bold {style}"),
+        (breaker.breaker, ""),
+        (wait, ""),
+        (
+            f"{figures}; {counters}" if figures else counters,
+            "dim" if breaker.state is CLOSED else "",
+        ),
+    ]
+
+
+def _as_data(watch: Watch) -> Mapping[str, object]:
+    return {
+        "schema": "recloser.watch/1",
+        "events": watch.events,
+        "breakers": [as_data(breaker) for breaker in watch.breakers()],
+        "trips": [as_data(trip) for trip in watch.trips],
+    }
