@@ -111,7 +111,7 @@ def test_why_answers_in_its_first_line(capsys, path):
         "5 consecutive failures reached the threshold of 5"
     )
     assert any("3 calls rejected, 2 probes" in line for line in rest)
-    assert sum("call_failed" in line for line in rest) == 5
+    assert sum(line.endswith("  TimeoutError") for line in rest) == 5
     assert rest[-1].startswith("again: recloser why ")
 
 

@@ -24,6 +24,7 @@ _EVERY_SECONDS: Final = 0.5
 _AT_ONCE: Final = 20_000
 _ABOVE_AND_BELOW: Final = 6  # lines of the view that are no breaker and no trip
 _TRIPS_SHOWN: Final = 5
+_GAP: Final = 2
 
 
 @click.command(short_help="Show a log live while it is written.")
@@ -69,13 +70,15 @@ def view(watch: Watch, name: str, height: int | None) -> "RenderableType":
     from rich.text import Text
 
     breakers, trips = watch.breakers(), watch.trips[:_TRIPS_SHOWN]
-    names = results().width // 4
+    # Off a terminal nothing is cut.
+    names = rest = None
+    if height is not None:
+        names = results().width // 4
+        rest = results().width - names - 2 * 9 - 4 * _GAP
     room = len(breakers)
     if height is not None:
         room = max(1, height - _ABOVE_AND_BELOW - len(trips))
-    table = _table(
-        ("state", 9, 0), ("breaker", 7, names), ("next probe", 10, 0), ("counters", 0, 0)
-    )
+    table = _table(("state", 9), ("breaker", names), ("probes in", 9), ("counters", rest))
     for breaker in breakers[:room]:
         table.add_row(*(Text(printable(cell), style) for cell, style in _row(breaker)))
     closed = sum(breaker.state is CLOSED for breaker in breakers)
@@ -88,34 +91,32 @@ def view(watch: Watch, name: str, height: int | None) -> "RenderableType":
         table,
     ]
     if trips:
-        table = _table(("last trips", 20, 0), ("", 7, names), ("", 0, 0))
+        table = _table(("last trips", 20), ("", names), ("", rest))
         for trip in trips:
             table.add_row(*(Text(printable(part)) for part in (trip.utc, trip.breaker, trip.cause)))
         lines += [Text(), table]
     return Group(*lines)
 
 
-def _table(*columns: tuple[str, int, int]) -> "Table":
-    """A table of columns that are cut and not wrapped: heading, least and greatest width."""
+def _table(*columns: tuple[str, int | None]) -> "Table":
+    """A table of columns, by heading and width, whose cells are cut and not wrapped."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading, least, most in columns:
-        table.add_column(
-            heading, min_width=least, max_width=most or None, no_wrap=True, overflow="ellipsis"
-        )
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for heading, width in columns:
+        table.add_column(heading, width=width, no_wrap=True, overflow="ellipsis")
     return table
 
 
 def _row(breaker: WatchedBreaker) -> list[tuple[str, str]]:
     style = "green" if breaker.state is CLOSED else "red" if breaker.state is OPEN else "yellow"
     wait = "" if breaker.probe_in_ns is None else duration(breaker.probe_in_ns // 10**8 * 10**8)
-    mode = "" if breaker.mode == "enforce" else f" ({breaker.mode})"
-    figures = "" if breaker.probe_in_ns is not None else "; ".join(breaker.figures)
+    mode = [] if breaker.mode == "enforce" else [breaker.mode]
+    figures = "; ".join(mode + ([] if breaker.probe_in_ns is not None else [*breaker.figures]))
     totals = breaker.totals
     counters = f"{totals.failed:,} failed, {totals.rejected:,} rejected in all"
     return [
-        (breaker.state.value + mode, f"bold {style}"),
+        (breaker.state.value, f"bold {style}"),
         (breaker.breaker, ""),
         (wait, ""),
         (

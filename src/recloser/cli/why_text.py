@@ -32,7 +32,7 @@ def print_answer(answer: Answer, settings: Sequence[str] = ()) -> None:
 def print_cause(cause: Cause) -> None:
     """Print why a breaker opened."""
     out = results()
-    out.print(printable(cause.headline), style="bold red")
+    _print_headline(cause.headline, "bold red")
     out.print()
     print_facts(facts(cause))
     if not cause.evidence:
@@ -41,14 +41,15 @@ def print_cause(cause: Cause) -> None:
     shown = list(cause.evidence)
     if len(shown) > 2 * _CALLS_SHOWN:
         shown = [*shown[:_CALLS_SHOWN], *shown[-_CALLS_SHOWN:]]
+    # The headline tells the day.
     print_table(
-        ("seq", "ended (UTC)", "took", "outcome", "error"),
+        ("seq", "ended (UTC)", "took", "outcome"),
         (
-            (str(call.seq), call.utc, duration(call.took_ns), call.outcome, _what(call))
+            (str(call.seq), call.utc.partition("T")[2], duration(call.took_ns), _what(call))
             for call in shown
         ),
         right=("seq", "took"),
-        folded=("error",),
+        folded=("outcome",),
     )
     if len(shown) < len(cause.evidence):
         left_out = len(cause.evidence) - len(shown)
@@ -56,13 +57,18 @@ def print_cause(cause: Cause) -> None:
 
 
 def _what(call: EvidenceCall) -> str:
-    return " ".join(part for part in (call.error, call.route) if part)
+    ended = "succeeded" if call.outcome == "call_succeeded" else call.error or "failed"
+    return " ".join(part for part in (ended, call.route) if part)
+
+
+def _print_headline(headline: str, style: str) -> None:
+    out = results()
+    out.print(printable(headline), style=style, soft_wrap=not out.is_terminal)
 
 
 def _print_standing(standing: Standing) -> None:
     out = results()
-    style = "bold green" if standing.state is CLOSED else "bold red"
-    out.print(printable(standing.headline), style=style)
+    _print_headline(standing.headline, "bold green" if standing.state is CLOSED else "bold red")
     out.print()
     unknown = "before what was read" if standing.epoch else "the beginning"
     since = standing.since_utc or unknown
