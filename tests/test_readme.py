@@ -70,7 +70,9 @@ def test_every_command_of_the_program_is_mentioned():
         "machine",
         "repair",
         "replay",
+        "report",
         "verify",
+        "watch",
         "why",
     ):
         assert f"recloser {name}" in README

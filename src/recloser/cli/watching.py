@@ -25,6 +25,7 @@ _AT_ONCE: Final = 20_000
 _ABOVE_AND_BELOW: Final = 6  # lines of the view that are no breaker and no trip
 _TRIPS_SHOWN: Final = 5
 _GAP: Final = 2
+_MINUTE_NS: Final = 60_000_000_000
 
 
 @click.command(short_help="Show a log live while it is written.")
@@ -80,7 +81,7 @@ def view(watch: Watch, name: str, height: int | None) -> "RenderableType":
         room = max(1, height - _ABOVE_AND_BELOW - len(trips))
     table = _table(("state", 9), ("breaker", names), ("probes in", 9), ("counters", rest))
     for breaker in breakers[:room]:
-        table.add_row(*(Text(printable(cell), style) for cell, style in _row(breaker)))
+        table.add_row(*(Text(cell, style) for cell, style in _row(breaker, names)))
     closed = sum(breaker.state is CLOSED for breaker in breakers)
     said = f"{counted(len(breakers), 'breaker')}, {len(breakers) - closed:,} not closed"
     left_out = f", {len(breakers) - room:,} not shown" if room < len(breakers) else ""
@@ -93,7 +94,8 @@ def view(watch: Watch, name: str, height: int | None) -> "RenderableType":
     if trips:
         table = _table(("last trips", 20), ("", names), ("", rest))
         for trip in trips:
-            table.add_row(*(Text(printable(part)) for part in (trip.utc, trip.breaker, trip.cause)))
+            name = _shortened(printable(trip.breaker), names)
+            table.add_row(trip.utc, Text(name), Text(printable(trip.cause)))
         lines += [Text(), table]
     return Group(*lines)
 
@@ -108,22 +110,37 @@ def _table(*columns: tuple[str, int | None]) -> "Table":
     return table
 
 
-def _row(breaker: WatchedBreaker) -> list[tuple[str, str]]:
+def _row(breaker: WatchedBreaker, names: int | None) -> list[tuple[str, str]]:
     style = "green" if breaker.state is CLOSED else "red" if breaker.state is OPEN else "yellow"
-    wait = "" if breaker.probe_in_ns is None else duration(breaker.probe_in_ns // 10**8 * 10**8)
+    wait = "" if breaker.probe_in_ns is None else _countdown(breaker.probe_in_ns)
     mode = [] if breaker.mode == "enforce" else [breaker.mode]
     figures = "; ".join(mode + ([] if breaker.probe_in_ns is not None else [*breaker.figures]))
     totals = breaker.totals
     counters = f"{totals.failed:,} failed, {totals.rejected:,} rejected in all"
     return [
         (breaker.state.value, f"bold {style}"),
-        (breaker.breaker, ""),
+        (_shortened(printable(breaker.breaker), names), ""),
         (wait, ""),
         (
             f"{figures}; {counters}" if figures else counters,
             "dim" if breaker.state is CLOSED else "",
         ),
     ]
+
+
+def _countdown(ns: int) -> str:
+    """How long until it probes, to the tenth of a second."""
+    if ns == 0:
+        return "due"
+    return f"{ns / 1e9:.1f} s" if ns < _MINUTE_NS else duration(ns)
+
+
+def _shortened(name: str, width: int | None) -> str:
+    """A name cut in its middle: its end often tells it from others."""
+    if width is None or len(name) <= width:
+        return name
+    kept = width - 1
+    return f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}"
 
 
 def _as_data(watch: Watch) -> Mapping[str, object]:
