@@ -20,8 +20,8 @@ def run(capsys, *arguments):
 def test_the_page_is_written_and_what_is_in_it_told(capsys, tmp_path):
     page = tmp_path / "page.html"
     status, out, err = run(capsys, LOG, "-o", page)
-    assert (status, out) == (0, "")
-    assert err.startswith(f"recloser: {page}: 397 events of 1 breaker, 1 trip, ")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"{page}: 397 events of 1 breaker, 1 trip, ")
     assert page.read_text().startswith("<!doctype html>")
 
 

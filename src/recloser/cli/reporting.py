@@ -13,7 +13,7 @@ from recloser.cli.arguments import (
     log_path,
     settings_options,
 )
-from recloser.cli.terminal import counted, note, print_json
+from recloser.cli.terminal import counted, print_json, printable
 from recloser.log.verification import refuse_existing
 
 
@@ -57,7 +57,7 @@ def command(
     if as_json:
         print_json({"schema": "recloser.report/1", "page": str(out), **told})
         return
-    note(
-        f"{out}: {counted(told['events'], 'event')} of {counted(told['breakers'], 'breaker')}, "
+    click.echo(
+        f"{printable(str(out))}: {counted(told['events'], 'event')} of {counted(told['breakers'], 'breaker')}, "
         f"{counted(told['trips'], 'trip')}, {counted(len(page.encode()) // 1024, 'KiB', 'KiB')}"
     )
