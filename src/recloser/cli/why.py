@@ -14,7 +14,7 @@ from recloser.cli.arguments import (
     json_option,
     log_argument,
     log_path,
-    note_tail,
+    noted,
     settings_options,
 )
 from recloser.cli.terminal import note, print_json
@@ -105,7 +105,7 @@ def _say(found: Found, path: Path) -> None:
         note(f"this history is not proved: it parts from the log at seq {difference.seq}")
     read = found.history.events
     if isinstance(read, Excerpt) and read.reaches_end:
-        note_tail(path, read.tail)
+        noted(path, found.history)
     if len(found.others) > 1 and found.answer.standing:
         note(f"{len(found.others):,} breakers, and this is one: choose with --breaker")
     elif len(found.others) > 1 and found.answer.causes:
