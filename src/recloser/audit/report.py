@@ -121,7 +121,8 @@ def _data(figures: Aggregates, name: str) -> Mapping[str, object]:
         "period_text": f"{text(figures.begins)[:19]} to {text(figures.ends)[:19]} UTC, "
         f"{duration(figures.ends - figures.begins)}",
         "figures": _figures(figures, lanes),
-        "proof": "Every edge shown is computed from the log's events by the fold that ran in production.",
+        "proof": "Every edge is computed anew from the log's events; recloser replay compares them with "
+        "those that were witnessed.",
         "bounds": _bounds(figures),
         "width": max(1, figures.width // _NS_PER_MS),
         "width_text": duration(figures.width).replace(".000", ""),

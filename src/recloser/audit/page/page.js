@@ -80,6 +80,7 @@
     const index = Number(byId("breaker").value);
     const series = index < 0 ? data.together : data.breakers[index];
     const x = series.buckets.map((n) => data.starts[n]);
+    const most = Math.max(0, ...series.buckets.map((_, n) => series.succeeded[n] + series.failed[n] + series.ignored[n] + series.rejected[n]));
     const counts = ["succeeded", "failed", "ignored", "rejected"].map((name) => ({
       type: "bar", name, x, y: series[name], offset: 0, width: data.width, marker: { color: colour(name), line: { width: 0 } },
       hovertemplate: "%{y:,} " + name + "<extra></extra>",
@@ -104,7 +105,7 @@
       height: 460, barmode: "stack", hovermode: "x unified", dragmode: "zoom", bargap: 0, margin: { l: LEFT, r: 24, t: 60, b: 40 },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" },
       xaxis: timeAxis({ anchor: "y2" }),
-      yaxis: { title: { text: "calls per " + data.width_text }, domain: [0.46, 1], gridcolor: colour("line"), zeroline: false, fixedrange: true, rangemode: "tozero" },
+      yaxis: { title: { text: "calls per " + data.width_text }, domain: [0.46, 1], gridcolor: colour("line"), zeroline: false, fixedrange: true, rangemode: "tozero", dtick: most < 6 ? 1 : undefined },
       yaxis2: { title: { text: "rate" }, domain: [0, 0.38], tickformat: ".0%", range: [0, 1.06], gridcolor: colour("line"), zeroline: false, fixedrange: true },
     }), options);
   }
