@@ -197,3 +197,14 @@ def test_where_two_rules_were_reached_at_once_both_must_be_changed():
     assert values(cause) == [{"failure_threshold": 4, "window.failures": 4}]
     assert cause.minimal_cause.count == 1
     assert len(cause.minimal_cause.any_of) == 3
+
+
+def test_an_outcome_that_is_failed_and_slow_counts_against_both_limits():
+    window = CountWindow(4, 0.5, minimum_calls=4, slow_call_rate=0.5)
+    config = CircuitBreakerConfig(failure_threshold=None, window=window, slow_call_seconds=0.05)
+    cause = told(
+        config, ("failure", 90, 0), ("success", 0, 0), ("failure", 0, 0), ("success", 90, 0)
+    )
+    assert cause.minimal_cause.seqs == [cause.evidence[0].seq]
+    assert cause.minimal_cause.any_of == []
+    assert {"window.failure_rate": 0.51, "window.slow_call_rate": 0.51} in values(cause)
