@@ -120,7 +120,6 @@ def note_tail(path: Path, tail: Tail) -> None:
         note(f"{path}: the last line was torn; its {tail.torn} bytes are left out")
     if tail.unsealed:
         note(f"{path}: the last {tail.unsealed} events are not sealed")
-    return history
 
 
 def _told(config: CircuitBreakerConfig) -> str:
