@@ -99,7 +99,9 @@ def test_the_span_that_met_a_breaker_tells_of_it(log):
 
 def test_counting_costs_a_successful_call_nothing():
     """Successes are read from the snapshot, so no call waits for a listener to hear of it."""
-    assert not any(map(hears_successes, (BreakerTelemetry(), BreakerCollector(), StructlogListener())))
+    assert not any(
+        map(hears_successes, (BreakerTelemetry(), BreakerCollector(), StructlogListener()))
+    )
 
 
 def test_a_breaker_that_no_span_meets_is_no_trouble(log):
