@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "repair": "recloser.cli.repairing",
     "replay": "recloser.cli.replaying",
     "verify": "recloser.cli.verifying",
+    "whatif": "recloser.cli.whatif",
     "why": "recloser.cli.why",
 }
 

@@ -9,13 +9,14 @@ started at ``at - took``.
 import bisect
 import heapq
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
 from attrs import define, field
 
+from recloser.config import CircuitBreakerConfig
 from recloser.errors import NotALogError
 from recloser.events import (
     CallFailed,
@@ -202,6 +203,7 @@ class Traffic:
     Attributes:
         calls: Those of each breaker, by name.
         recorded: Whether breakers wrote the log; their history is then in ``edges``.
+        configs: The configuration of each of those breakers, as it was at the end.
         edges: The edges that they took, in the order of the log.
         lost: How many events the log could not hold.
         horizon: When the last event or call ended, in nanoseconds of the log.
@@ -210,6 +212,7 @@ class Traffic:
 
     calls: dict[str, Calls]
     recorded: bool
+    configs: Mapping[str, CircuitBreakerConfig]
     edges: Sequence[Edge]
     lost: int
     horizon: int
@@ -327,6 +330,7 @@ class _Reading:
         return Traffic(
             calls=calls,
             recorded=self._recorded,
+            configs={name: state.config for name, state in self._fold.breakers.items()},
             edges=self._edges,
             lost=self._lost,
             horizon=max(self._fold.at, *(_last_end(found) for found in calls.values())),

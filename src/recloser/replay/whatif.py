@@ -13,7 +13,7 @@ What is claimed, and proved by test:
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Final
 
@@ -39,7 +39,7 @@ class Verdict:
         figures: The figures.
         outages: The outages among the calls, which are the same for every configuration.
         detection: For each outage, from its first failure until the breaker was not closed.
-        recovery: For each outage, from its end until the breaker was closed.
+        recovery: For each outage that ended, from its end until the breaker was closed.
         followed: Whether all possible courses were followed; else the figures say only what is
             true of any configuration.
     """
@@ -89,8 +89,18 @@ def evaluate(
     if ledger is None:
         unsure = [Delay(0, None) for _ in outages]
         span = horizon - min(calls.starts)
-        return Verdict(trivial_figures(calls, span), outages, unsure, unsure, followed=False)
-    return Verdict(ledger.figures(), outages, delays.detection, delays.recovery)
+        recovery = _of_those_over(outages, unsure)
+        return Verdict(trivial_figures(calls, span), outages, unsure, recovery, followed=False)
+    recovery = _of_those_over(outages, delays.recovery)
+    return Verdict(ledger.figures(), outages, delays.detection, recovery)
+
+
+def _of_those_over(outages: Sequence[Outage], delays: Sequence[Delay]) -> Sequence[Delay]:
+    return [
+        delay
+        for outage, delay in zip(outages, delays, strict=True)
+        if outage.over is not None
+    ]
 
 
 def _followed(first: Passage, max_branches: int) -> Ledger | None:
@@ -132,17 +142,19 @@ def _followed(first: Passage, max_branches: int) -> Ledger | None:
 
 
 def what_if(
-    traffic: Traffic, config: CircuitBreakerConfig, failures: int = OUTAGE_FAILURES
+    traffic: Traffic,
+    config: Callable[[str], CircuitBreakerConfig],
+    failures: int = OUTAGE_FAILURES,
 ) -> Mapping[str, Verdict]:
     """What the configuration would have made of each breaker's calls.
 
     Args:
         traffic: The calls.
-        config: The settings of each breaker.
+        config: The settings of the breaker of a name.
         failures: So many failures in a row are an outage.
     """
     return {
-        name: evaluate(Lookout(calls), config, traffic.horizon, outages_of(calls, failures))
+        name: evaluate(Lookout(calls), config(name), traffic.horizon, outages_of(calls, failures))
         for name, calls in traffic.calls.items()
     }
 
@@ -182,7 +194,7 @@ def _recorded(traffic: Traffic, calls: Calls, outages: Sequence[Outage]) -> Verd
         ),
         outages,
         delays.detection,
-        delays.recovery,
+        _of_those_over(outages, delays.recovery),
     )
 
 
