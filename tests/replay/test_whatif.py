@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from recloser import (
@@ -187,6 +187,10 @@ def lies_in(value, delay):
 @settings(max_examples=250)
 @given(partly_unknown(), configs())
 def test_whichever_way_the_unknown_calls_ended_the_result_lies_in_the_range(rows, config):
+    check_all_ways(rows, config)
+
+
+def check_all_ways(rows, config):
     calls = calls_of(rows)
     bound = evaluate(Lookout(calls), config, horizon(calls), OUTAGES)
     assert bound.followed
@@ -222,6 +226,44 @@ def test_where_failures_in_a_row_decide_no_range_is_wider_than_need_be(
     for name in FIGURES:
         values = [getattr(figures, name).low for figures in exact]
         assert (min(values), max(values)) == (getattr(bound, name).low, getattr(bound, name).high)
+
+
+@st.composite
+def quiet(draw, codes):
+    """Calls one after another, most of them good, and a window that is their only rule."""
+    gaps = draw(st.lists(st.sampled_from([0, 100, 300, 900]), min_size=20, max_size=60))
+    ends = draw(st.lists(st.sampled_from(codes), min_size=len(gaps), max_size=len(gaps)))
+    rows = [
+        (sum(gaps[: n + 1]) * MS, took * MS, code)
+        for n, (took, code) in enumerate(zip(gaps, ends, strict=True))
+    ]
+    slow = draw(st.booleans())
+    windows_ = (windows(CountWindow, "size", slow), windows(TimeWindow, "seconds", slow))
+    config = CircuitBreakerConfig(
+        failure_threshold=None,
+        window=draw(st.one_of(*windows_)),
+        slow_call_seconds=0.5 if slow else None,
+        recovery_timeout_seconds=draw(st.sampled_from([0.2, 3])),
+        half_open_success_threshold=1,
+    )
+    return rows, config
+
+
+@settings(max_examples=300)
+@given(quiet([SUCCEEDED] * 4 + [FAILED] * 2 + [IGNORED]))
+def test_trips_are_found_ahead_where_windows_are_full(drawn):
+    rows, config = drawn
+    _, edges, refused = driven(rows, config)
+    _, its_edges, its_refused = course(rows, config)
+    assert (its_edges, its_refused) == (edges, refused)
+
+
+@settings(max_examples=150)
+@given(quiet([SUCCEEDED] * 8 + [FAILED] * 3 + [UNKNOWN]))
+def test_a_window_that_holds_unknown_outcomes_may_trip_and_may_not(drawn):
+    rows, config = drawn
+    assume(sum(code == UNKNOWN for _, _, code in rows) <= 6)
+    check_all_ways(rows, config)
 
 
 @settings(max_examples=100)
@@ -354,13 +396,19 @@ def test_where_too_much_is_unknown_only_the_obvious_is_said():
         assert getattr(bound.figures, name).high >= getattr(exact.figures, name).high
 
 
-@pytest.mark.parametrize("unknown", [2000])
-def test_a_long_refusal_is_followed_to_its_end(unknown):
-    """Courses that come to the same are one, so that their number grows with the calls only."""
+@pytest.mark.parametrize(
+    ("unknown", "window"),
+    [
+        (2000, None),
+        (100, CountWindow(20, failure_rate=0.5)),
+        (100, TimeWindow(10, failure_rate=0.5)),
+    ],
+)
+def test_a_long_refusal_is_followed_to_its_end(unknown, window):
+    """Courses that come to the same are one: their number does not double with each call."""
     codes = [SUCCEEDED] * 50 + [FAILED] * 5 + [UNKNOWN] * unknown + [SUCCEEDED] * 200
     calls = calls_of([(n * 10 * MS, 5 * MS, code) for n, code in enumerate(codes)])
-    for window in (None, CountWindow(100, failure_rate=0.5), TimeWindow(10, failure_rate=0.5)):
-        config = CircuitBreakerConfig(
-            failure_threshold=8, window=window, recovery_timeout_seconds=2
-        )
-        assert evaluate(Lookout(calls), config, horizon(calls), []).followed
+    config = CircuitBreakerConfig(
+        failure_threshold=8, window=window, recovery_timeout_seconds=2
+    )
+    assert evaluate(Lookout(calls), config, horizon(calls), []).followed

@@ -154,7 +154,7 @@ class Passage:
             0 if is_even else self._zone,
             0 if asks_outcome else self._clean,
             self._run,
-            self._is_fresh,
+            asks_outcome or self._is_fresh,
             self._window and self._window.key,
             self._openings if self._config.backoff.jitter != "none" else 0,
             self._in_a_row if grows else 0,

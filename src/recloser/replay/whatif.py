@@ -27,7 +27,7 @@ from recloser.replay.lookout import Lookout
 from recloser.replay.outages import OUTAGE_FAILURES, Delay, Delays, Outage, outages_of
 from recloser.replay.traffic import FAILED, UNKNOWN, Calls, Traffic
 
-MAX_BRANCHES: Final = 50_000
+MAX_BRANCHES: Final = 150_000
 """So many courses are followed for one breaker before only the obvious is said of it."""
 
 
