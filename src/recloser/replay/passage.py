@@ -142,30 +142,38 @@ class Passage:
         """What two courses that ask at one place must agree in, to go on alike."""
         if self._state is CLOSED:
             self.ledger.settle(self._calls.end_of(self.place) - 1)
-        is_even = self._state is CLOSED and self.place >= self._zone
-        asks_outcome = self._state is CLOSED and self._asked_for is not None
         grows = isinstance(self._config.backoff, Exponential)
         return (
             self.place,
-            self._state,
-            self._is_window_asked,
             self._asked_for,
-            0 if is_even else self._since,
-            0 if is_even else self._zone,
-            0 if asks_outcome else self._clean,
-            self._run,
-            asks_outcome or self._is_fresh,
-            self._window and self._window.key,
+            self._closed_key() if self._state is CLOSED else self._open_key(),
             self._openings if self._config.backoff.jitter != "none" else 0,
             self._in_a_row if grows else 0,
             tuple(place for place in self._out if place >= self.place),
-            None if self._state is CLOSED else self._deadline,
-            None if self._config.half_open_timeout_ns is None else self._half_open_at,
+            self.ledger.key,
+        )
+
+    def _closed_key(self) -> tuple[object, ...]:
+        is_even = self.place >= self._zone
+        asks_outcome = self._asked_for is not None
+        return (
+            0 if is_even else self._since,
+            0 if is_even else self._zone,
+            0 if asks_outcome else self._clean,
+            asks_outcome or self._is_fresh,
+            self._run,
+            self._window and self._window.key,
+        )
+
+    def _open_key(self) -> tuple[object, ...]:
+        return (
+            self._state,
+            self._number,
+            self._deadline,
+            self._half_open_at if self._config.half_open_timeout_ns is not None else 0,
             tuple(self._probes),
             self._good,
-            self._number if self._state is not CLOSED else 0,
             self._probe_window and self._probe_window.key,
-            self.ledger.key,
         )
 
     def run(self) -> Sequence[Answer]:
