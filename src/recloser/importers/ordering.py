@@ -4,7 +4,7 @@ import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import IO, Final, TypeVar
+from typing import IO, Final, Generic, Self, TypeVar
 
 import msgspec
 
@@ -17,7 +17,7 @@ _BATCH: Final = 256
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class SortedRuns:
+class SortedRuns(Generic[T]):
     """Takes items in any order and gives them back in that of their key; equal ones stay in order.
 
     Args:
@@ -32,7 +32,7 @@ class SortedRuns:
         self._runs: list[IO[bytes]] = []
         self._stack = ExitStack()
 
-    def __enter__(self) -> "SortedRuns":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -75,7 +75,7 @@ class SortedRuns:
         self._runs.append(run)
 
     def _read(self, run: IO[bytes]) -> Iterator[T]:
-        decode = msgspec.msgpack.Decoder(list[self._item]).decode  # type: ignore[name-defined]  # known at run time
+        decode = msgspec.msgpack.Decoder(list[self._item]).decode  # type: ignore[name-defined]  # a run-time type
         run.seek(0)
         while size := run.read(8):
             yield from decode(run.read(int.from_bytes(size, "little")))
