@@ -13,6 +13,9 @@ from recloser.importers.trace import Unreadable
 MAX_VALUE_CHARS: Final = 1 << 24
 """A longer line or element is not read."""
 
+MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""What comes of reading JSON that has not the shape that it should."""
+
 _PIECE: Final = 1 << 16
 
 

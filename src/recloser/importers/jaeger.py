@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
-from recloser.importers.documents import values_of
+from recloser.importers.documents import MALFORMED, values_of
 from recloser.importers.spans import Span, SpanMapping, call_of
 from recloser.importers.trace import ObservedCall, Skipped, Unreadable
 
@@ -23,7 +23,7 @@ def read_jaeger(
             traces = data["data"] if "data" in data else [data]
             for trace in traces:
                 yield from _calls(trace, mapping, line)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except MALFORMED as error:
             yield Unreadable(line, f"it holds no trace of Jaeger: {error}")
 
 
@@ -37,7 +37,7 @@ def _calls(
     for span in trace["spans"]:
         try:
             yield call_of(_span(span, services), mapping, line)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except MALFORMED as error:
             yield Unreadable(line, f"a span can't be read: {error}")
 
 

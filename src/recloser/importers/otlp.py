@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
-from recloser.importers.documents import values_of
+from recloser.importers.documents import MALFORMED, values_of
 from recloser.importers.spans import Span, SpanMapping, call_of
 from recloser.importers.trace import ObservedCall, Skipped, Unreadable
 
@@ -22,7 +22,7 @@ def read_otlp(
         line, data = value
         try:
             yield from _calls(data, mapping, line)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except MALFORMED as error:
             yield Unreadable(line, f"it holds no spans of OTLP: {_told(error)}")
 
 
@@ -38,18 +38,19 @@ def _calls(
             for span in scope.get("spans", ()):
                 try:
                     yield call_of(_span(span, service), mapping, line)
-                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                except MALFORMED as error:
                     yield Unreadable(line, f"a span can't be read: {_told(error)}")
 
 
 def _span(span: Mapping[str, Any], service: str) -> Span:
     kind = span.get("kind", 0)
-    is_name = isinstance(kind, str)
+    if isinstance(kind, int) and not 0 <= kind < len(_KINDS):
+        raise ValueError(f"there is no kind {kind}")
     status = span.get("status") or {}
     return Span(
         service=service,
         name=str(span.get("name", "")),
-        kind=kind.removeprefix("SPAN_KIND_").lower() if is_name else _KINDS[kind],
+        kind=_KINDS[kind] if isinstance(kind, int) else kind.removeprefix("SPAN_KIND_").lower(),
         start=int(span["startTimeUnixNano"]),
         end=int(span["endTimeUnixNano"]),
         is_error=status.get("code") in (_ERROR, "STATUS_CODE_ERROR"),

@@ -12,10 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
-import msgspec
-
 from recloser.events import Outcome
-from recloser.importers.documents import values_of
+from recloser.importers.documents import MALFORMED, values_of
 from recloser.importers.fields import BreakerTemplate, parse_moment
 from recloser.importers.source import lines_of, too_long
 from recloser.importers.trace import ObservedCall, Skipped, Unreadable
@@ -102,12 +100,12 @@ def _json_events(
             yield value
             continue
         line, data = value
-        events = data.get("circuitBreakerEvents", [data]) if isinstance(data, dict) else [data]
+        events = data.get("circuitBreakerEvents", data) if isinstance(data, dict) else data
         for event in events if isinstance(events, list) else [events]:
             if isinstance(event, dict):
                 yield _call(event, breaker, line)
             else:
-                yield Unreadable(line, f"no event: {msgspec.json.encode(event)[:60].decode()}")
+                yield Unreadable(line, f"no event: {str(event)[:60]}")
 
 
 def _call(
@@ -120,7 +118,7 @@ def _call(
         at = parse_moment(re.sub(r"\[.*\]$", "", str(event["creationTime"])), None)
         took = int(event.get("durationInMs") or 0) * _NS_PER_MS
         name = breaker.name({"breaker": str(event["circuitBreakerName"])})
-    except (ValueError, TypeError, KeyError) as error:
+    except MALFORMED as error:
         return Unreadable(line, f"an event that can't be read: {error}")
     if not 0 <= took <= at:
         return Unreadable(line, f"an event that took {took} ns, ending at {at}")

@@ -113,7 +113,7 @@ class _ZstdStream(io.RawIOBase):
         self._raw = raw
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._compressed = b""
-        self._pending = b""
+        self._pending = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -137,7 +137,7 @@ class _ZstdStream(io.RawIOBase):
             return False
         if self._frame is None:
             self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self._pending = self._frame.decompress(piece)
+        self._pending = memoryview(self._frame.decompress(piece))
         if self._frame.eof:
             self._compressed = self._frame.unused_data
             self._frame = None

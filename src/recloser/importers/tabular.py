@@ -54,7 +54,10 @@ def read_csv(text: IO[str], mapping: CsvMapping) -> Iterator[ObservedCall | Unre
         ImportTraceError: The header lacks a column that the mapping names, or a unit is missing.
     """
     rows = csv.DictReader(_lines(text), strict=True)
-    header = rows.fieldnames or ()
+    try:
+        header = rows.fieldnames or ()
+    except csv.Error as error:
+        raise ImportTraceError(f"the header can't be read: {error}") from error
     missing = [column for column in mapping.columns if column not in header]
     if missing:
         raise ImportTraceError(

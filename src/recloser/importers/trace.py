@@ -19,6 +19,7 @@ from recloser.validation import nanoseconds
 
 _NS_PER_SECOND: Final = nanoseconds(1)
 _KEPT: Final = 1000
+_END_OF_TIME: Final = 2**63
 
 
 @frozen
@@ -106,6 +107,9 @@ def write_trace(path: Path, observed: Iterable[ObservedCall | Unreadable | Skipp
             if not isinstance(item, ObservedCall):
                 _leave_out(item, summary)
                 continue
+            if why := _impossible(item):
+                _leave_out(Unreadable(summary.read, why), summary)
+                continue
             summary.calls += 1
             name = item.outcome.value
             setattr(summary, name, getattr(summary, name) + 1)
@@ -117,6 +121,15 @@ def write_trace(path: Path, observed: Iterable[ObservedCall | Unreadable | Skipp
         summary.breakers = len(breakers)
         _write(path, rows, first // _NS_PER_SECOND * _NS_PER_SECOND)
     return summary
+
+
+def _impossible(call: ObservedCall) -> str | None:
+    """What a log could not hold of a call."""
+    if not call.breaker:
+        return "its breaker has no name"
+    if not (0 <= call.start and 0 <= call.took and call.start + call.took < _END_OF_TIME):
+        return "its time is out of range"
+    return None
 
 
 def _leave_out(item: Unreadable | Skipped, summary: ImportSummary) -> None:

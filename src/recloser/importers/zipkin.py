@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
-from recloser.importers.documents import values_of
+from recloser.importers.documents import MALFORMED, values_of
 from recloser.importers.spans import Span, SpanMapping, call_of
 from recloser.importers.trace import ObservedCall, Skipped, Unreadable
 
@@ -22,7 +22,7 @@ def read_zipkin(
         for span in _spans(data):
             try:
                 yield call_of(_span(span), mapping, line)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except MALFORMED as error:
                 yield Unreadable(line, f"a span can't be read: {error}")
 
 
