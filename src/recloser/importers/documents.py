@@ -1,6 +1,5 @@
 """JSON as traces come in it: one value a line, or one document around an array of many values."""
 
-import io
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
@@ -25,13 +24,12 @@ def values_of(text: IO[str], key: str) -> Iterator[tuple[int, Any] | Unreadable]
     Of a document that is no JSON Lines, those are the elements of its array, or of the array
     under ``key``.
     """
-    first = text.readline(MAX_VALUE_CHARS)
-    second = text.readline(MAX_VALUE_CHARS)
-    rest = _Prefixed(first + second, text)
-    if not first or _is_json(first) or _is_json(second):
-        yield from _lines(rest)
-    else:
-        yield from _elements(rest, "item" if first.lstrip().startswith("[") else f"{key}.item")
+    beginning = [text.readline(MAX_VALUE_CHARS), text.readline(MAX_VALUE_CHARS)]
+    are_lines = not beginning[0] or any(map(_is_json, beginning))
+    prefix = "item" if beginning[0].lstrip()[:1] == "[" else f"{key}.item"
+    rest = _Prefixed([line for line in beginning if line], text)
+    del beginning
+    yield from _lines(rest) if are_lines else _elements(rest, prefix)
 
 
 def _is_json(line: str) -> bool:
@@ -74,20 +72,20 @@ def _elements(text: "_Prefixed", prefix: str) -> Iterator[tuple[int, Any] | Unre
 
 
 class _Prefixed:
-    """A text whose beginning was read already; ``read`` gives bytes, as a parser wants them."""
+    """A text whose first two lines were read already; ``read`` gives bytes, as a parser wants them."""
 
-    def __init__(self, beginning: str, rest: IO[str]) -> None:
-        self._beginning = io.StringIO(beginning, newline="")
+    def __init__(self, beginning: list[str], rest: IO[str]) -> None:
+        self._beginning = beginning
         self._rest = rest
         self._since = 0
 
     def readline(self, limit: int) -> str:
-        return self._beginning.readline(limit) or self._rest.readline(limit)
+        return self._beginning.pop(0) if self._beginning else self._rest.readline(limit)
 
     def read(self, size: int = _PIECE) -> bytes:
         if size == 0:
             return b""
-        piece = self._beginning.read(_PIECE) or self._rest.read(_PIECE)
+        piece = self._beginning.pop(0) if self._beginning else self._rest.read(_PIECE)
         self._since += len(piece)
         if self._since > 2 * MAX_VALUE_CHARS:
             raise ValueError(too_long(2 * MAX_VALUE_CHARS))
