@@ -164,7 +164,6 @@ def test_a_document_is_read_like_lines(document, indent):
         (span(endTimeUnixNano=str(START - 1)), "ends before it starts"),
         (span(attributes=[]), "has no target"),
         (span(kind=9), "no kind 9"),
-        (span(startTimeUnixNano=1e999), "a span can't be read"),
         (span(kind=None), "a span can't be read"),
         ({"kind": 3}, "startTimeUnixNano' is missing"),
         ("no span", "a span can't be read"),

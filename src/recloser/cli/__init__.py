@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "machine": "recloser.cli.machine",
     "repair": "recloser.cli.repairing",
     "replay": "recloser.cli.replaying",
+    "tune": "recloser.cli.tune",
     "verify": "recloser.cli.verifying",
     "whatif": "recloser.cli.whatif",
     "why": "recloser.cli.why",

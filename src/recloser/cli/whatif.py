@@ -17,7 +17,6 @@ from recloser.cli.arguments import (
 )
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import ConfigError
 from recloser.log.reader import LogReader
 from recloser.replay.ledger import FIGURES, Figures, Range
 from recloser.replay.outages import OUTAGE_FAILURES, Delay
@@ -78,7 +77,8 @@ def command(
     """
     with log_path(log) as path:
         traffic = read_traffic(LogReader(path))
-    traffic = _chosen(traffic, breaker)
+    if breaker is not None:
+        traffic = traffic.only(breaker)
     config = _config_for(traffic, config_path, assignments, config_from)
     columns: dict[str, Column] = {
         "as recorded" if traffic.recorded else "no breaker": what_did(traffic, failures),
@@ -91,17 +91,6 @@ def command(
         print_json(_as_data(traffic, columns))
     else:
         _print(traffic, columns)
-
-
-def _chosen(traffic: Traffic, breaker: str | None) -> Traffic:
-    if breaker is None:
-        return traffic
-    if breaker not in traffic.calls:
-        raise ConfigError(
-            f"there is no breaker {breaker!r} with calls in this log; there are "
-            f"{', '.join(list(traffic.calls)[:_BREAKERS_SHOWN])}"
-        )
-    return attrs.evolve(traffic, calls={breaker: traffic.calls[breaker]})
 
 
 def _config_for(

@@ -14,10 +14,10 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import NotALogError
+from recloser.errors import ConfigError, NotALogError
 from recloser.events import (
     CallFailed,
     CallIgnored,
@@ -46,6 +46,7 @@ _CODES: Final = {
     Outcome.IGNORED: IGNORED,
 }
 _NOTE_EVERY: Final = 256
+_NAMES_TOLD: Final = 10
 
 
 @define(eq=False)
@@ -227,6 +228,17 @@ class Traffic:
     def unknown(self) -> int:
         """How many of them have an unknown outcome."""
         return sum(calls.count(UNKNOWN) for calls in self.calls.values())
+
+    def only(self, breaker: str) -> "Traffic":
+        """The calls of one breaker alone.
+
+        Raises:
+            ConfigError: It has none.
+        """
+        if breaker not in self.calls:
+            some = ", ".join(list(self.calls)[:_NAMES_TOLD])
+            raise ConfigError(f"there is no breaker {breaker!r} with calls; there are {some}")
+        return evolve(self, calls={breaker: self.calls[breaker]})
 
 
 def read_traffic(events: Iterable[Event]) -> Traffic:
