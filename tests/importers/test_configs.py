@@ -52,9 +52,7 @@ def test_resilience4j_in_yaml(tmp_path):
     assert (window.slow_call_rate, config.slow_call_seconds) == (0.8, 2)
     assert config.recovery_timeout_seconds == 5
     assert (config.half_open_window.size, config.half_open_window.needed) == (3, 3)
-    assert left_out == [
-        "recordExceptions does not carry over: name Python's exceptions in record"
-    ]
+    assert left_out == ["recordExceptions does not carry over: name Python's exceptions in record"]
 
 
 def test_resilience4j_with_hyphens_and_time(tmp_path):

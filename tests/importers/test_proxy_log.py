@@ -57,9 +57,12 @@ def test_istio_names_the_cluster():
         (200, "-", "succeeded"),
         (404, "-", "succeeded"),
         (500, "-", "failed"),
-        *((503, flag, "failed") for flag in "UH UF UT UC UR LR URX UMSDR UPE DF UF,URX".split()),
-        *((503, flag, "ignored") for flag in "UO RL RLSE UO,URX".split()),
-        *((503, flag, "ignored") for flag in "NR NC UAEX DC DI FI".split()),
+        *(
+            (503, flag, "failed")
+            for flag in ["UH", "UF", "UT", "UC", "UR", "LR", "URX", "UMSDR", "UPE", "DF", "UF,URX"]
+        ),
+        *((503, flag, "ignored") for flag in ["UO", "RL", "RLSE", "UO,URX"]),
+        *((503, flag, "ignored") for flag in ["NR", "NC", "UAEX", "DC", "DI", "FI"]),
         (0, "DC", "ignored"),
         (0, "-", "ignored"),
         (499, "-", "ignored"),
@@ -77,7 +80,8 @@ def test_what_envoy_refused_itself_is_of_unknown_outcome():
 
 
 @pytest.mark.parametrize(
-    "line", ["", "no log", ENVOY.format("x", "-", 1), ENVOY.replace("-01T", "-99T").format(200, "-", 1)]
+    "line",
+    ["", "no log", ENVOY.format("x", "-", 1), ENVOY.replace("-01T", "-99T").format(200, "-", 1)],
 )
 def test_a_line_that_can_not_be_read_is_told(line):
     good = ENVOY.format(200, "-", 1)
@@ -103,7 +107,12 @@ def test_istios_json_is_read_with_numbers_or_texts():
     )  # fmt: skip
 
 
-NGINX = {"time_iso8601": "2026-01-01T00:00:02+00:00", "status": "200", "request_time": "1.500", "host": "h"}
+NGINX = {
+    "time_iso8601": "2026-01-01T00:00:02+00:00",
+    "status": "200",
+    "request_time": "1.500",
+    "host": "h",
+}
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_what_is_no_call_is_counted_as_what_it_is():
     [
         "Event published: : CircuitBreaker 'a' recorded a call which was not permitted.",
         f"{AT}: CircuitBreaker 'a' did something new",
-        f"2024-99-25T14:52:20+09:00: CircuitBreaker 'a' recorded a successful call. Elapsed time: 7 ms",
+        "2024-99-25T14:52:20+09:00: CircuitBreaker 'a' recorded a successful call. Elapsed time: 7 ms",
         f"{AT}: CircuitBreaker 'a' recorded a successful call. Elapsed time: 9{'9' * 20} ms",
     ],
 )
@@ -101,7 +101,13 @@ def test_the_endpoints_answer_is_read(text):
 
 @pytest.mark.parametrize(
     "bad",
-    [7, "x", event("ERROR", creationTime=7), event("ERROR", durationInMs="x"), event("ERROR", durationInMs=-1)],
+    [
+        7,
+        "x",
+        event("ERROR", creationTime=7),
+        event("ERROR", durationInMs="x"),
+        event("ERROR", durationInMs=-1),
+    ],
 )
 def test_an_answer_that_is_wrong_is_told(bad):
     (found,) = read(json.dumps([bad]), is_json=True)

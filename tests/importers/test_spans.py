@@ -30,7 +30,6 @@ def value(content):
     return {kind[type(content)]: str(content) if type(content) is int else content}
 
 
-
 def pairs(values):
     return [{"key": key, "value": value(content)} for key, content in values.items()]
 
@@ -62,7 +61,9 @@ def traces(*spans, **options):
 
 def otlp(*documents, text=None, **options):
     lines = "".join(json.dumps(document) + "\n" for document in documents)
-    return list(read_otlp(io.StringIO(lines if text is None else text, newline=""), mapping(**options)))
+    return list(
+        read_otlp(io.StringIO(lines if text is None else text, newline=""), mapping(**options))
+    )
 
 
 def test_the_span_of_a_client_becomes_a_call():

@@ -55,9 +55,7 @@ def test_the_front_is_what_nothing_beats():
     assert set(front) == {
         (lost, through)
         for lost, through in points
-        if not any(
-            a <= lost and b <= through and (a, b) != (lost, through) for a, b in points
-        )
+        if not any(a <= lost and b <= through and (a, b) != (lost, through) for a, b in points)
     }
     assert front == sorted(front)
 
@@ -118,8 +116,17 @@ def test_unknown_calls_are_left_out():
 def test_slow_calls_alone_are_scored():
     codes = [SUCCEEDED] * 20
     starts = array("q", (n * SECOND for n in range(20)))
-    calls = Calls("b", starts, array("q", (s + SECOND for s in starts)), array("q", [SECOND] * 20), bytes(codes))
-    settings = {"window": {"size": 4, "slow_call_rate": 0.5, "minimum_calls": 4}, "slow_call_seconds": 0.5}
+    calls = Calls(
+        "b",
+        starts,
+        array("q", (s + SECOND for s in starts)),
+        array("q", [SECOND] * 20),
+        bytes(codes),
+    )
+    settings = {
+        "window": {"size": 4, "slow_call_rate": 0.5, "minimum_calls": 4},
+        "slow_call_seconds": 0.5,
+    }
     assert score([Lookout(calls)], configured({}, settings)).trips == 1
 
 

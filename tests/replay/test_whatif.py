@@ -41,7 +41,7 @@ OUTCOMES = {
 
 def calls_of(rows):
     """Columns from (start, took, code), in the order in which a trace is driven."""
-    rows = sorted(rows, key=lambda row: (row[0] + row[1]))
+    rows = sorted(rows, key=lambda row: row[0] + row[1])
     rows = sorted(rows, key=lambda row: row[0])
     return Calls(
         "b",
@@ -81,7 +81,9 @@ def configs(draw):
     window = draw(st.one_of(st.none(), count, windows(TimeWindow, "seconds", slow)))
     jitter = draw(st.sampled_from(["none", "full", "equal"]))
     backoff = draw(
-        st.sampled_from([Constant(jitter=jitter), Exponential(factor=2, max_seconds=9, jitter=jitter)])
+        st.sampled_from(
+            [Constant(jitter=jitter), Exponential(factor=2, max_seconds=9, jitter=jitter)]
+        )
     )
     return CircuitBreakerConfig(
         failure_threshold=threshold,
@@ -174,14 +176,20 @@ def resolved(rows):
         yield [(start, took, codes.get(n, code)) for n, (start, took, code) in enumerate(rows)]
 
 
-OUTAGES = [Outage(200 * MS, 900 * MS, 3), Outage(1500 * MS, 4000 * MS, 5), Outage(6000 * MS, None, 9)]
+OUTAGES = [
+    Outage(200 * MS, 900 * MS, 3),
+    Outage(1500 * MS, 4000 * MS, 5),
+    Outage(6000 * MS, None, 9),
+]
 
 
 def lies_in(value, delay):
     """Whether a delay, None being one that did not end, is one of those that are possible."""
     if value is None:
         return delay.high is None
-    return delay.low is not None and delay.low <= value and (delay.high is None or value <= delay.high)
+    return (
+        delay.low is not None and delay.low <= value and (delay.high is None or value <= delay.high)
+    )
 
 
 @settings(max_examples=250)
@@ -201,7 +209,10 @@ def check_all_ways(rows, config):
             value, span = getattr(exact.figures, name), getattr(bound.figures, name)
             assert value.exact
             assert span.low <= value.low <= span.high, name
-        for delays, bounds in ((exact.detection, bound.detection), (exact.recovery, bound.recovery)):
+        for delays, bounds in (
+            (exact.detection, bound.detection),
+            (exact.recovery, bound.recovery),
+        ):
             for delay, possible in zip(delays, bounds, strict=True):
                 assert delay.low == delay.high
                 assert lies_in(delay.low, possible)
@@ -332,7 +343,11 @@ def test_what_happened_is_read_from_the_record():
     traffic = read_traffic(log)
     assert (traffic.total, traffic.unknown) == (6, 2)
     did = what_did(traffic, failures=2)["b"]
-    assert (did.figures.trips.low, did.figures.rejected.low, did.figures.let_through.low) == (1, 2, 2)
+    assert (did.figures.trips.low, did.figures.rejected.low, did.figures.let_through.low) == (
+        1,
+        2,
+        2,
+    )
     assert did.figures.open_ns.low == 33 * 10**9
     assert (did.figures.saved.low, did.figures.saved.high) == (0, 2)
     (outage,) = did.outages
@@ -408,7 +423,5 @@ def test_a_long_refusal_is_followed_to_its_end(unknown, window):
     """Courses that come to the same are one: their number does not double with each call."""
     codes = [SUCCEEDED] * 50 + [FAILED] * 5 + [UNKNOWN] * unknown + [SUCCEEDED] * 200
     calls = calls_of([(n * 10 * MS, 5 * MS, code) for n, code in enumerate(codes)])
-    config = CircuitBreakerConfig(
-        failure_threshold=8, window=window, recovery_timeout_seconds=2
-    )
+    config = CircuitBreakerConfig(failure_threshold=8, window=window, recovery_timeout_seconds=2)
     assert evaluate(Lookout(calls), config, horizon(calls), []).followed

@@ -150,8 +150,12 @@ def _csv(
 @command.command("access-log", short_help="An access log: combined, Envoy's, or JSON.")
 @_shared(ignored=["499"])
 @click.option(
-    "--format", "form", type=click.Choice(["combined", "envoy", "json"]), default="combined",
-    show_default=True, help="Envoy's default text, or JSON of any proxy, tell of the upstream.",
+    "--format",
+    "form",
+    type=click.Choice(["combined", "envoy", "json"]),
+    default="combined",
+    show_default=True,
+    help="Envoy's default text, or JSON of any proxy, tell of the upstream.",
 )
 @click.option(
     "--key", "keys", multiple=True, metavar="ROLE=KEY",
@@ -257,11 +261,17 @@ def _zipkin(**options: Any) -> int:
 @command.command("resilience4j", short_help="The events that resilience4j logs.")
 @click.argument("file", metavar="FILE")
 @click.option(
-    "-o", "out", required=True, type=click.Path(path_type=Path), metavar="LOG",
+    "-o",
+    "out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="LOG",
     help="The folder to write the log to; it must not exist.",
 )
 @click.option("--breaker", default="{breaker}", show_default=True, metavar="TEMPLATE")
-@click.option("--events", "is_json", is_flag=True, help="FILE is what /circuitbreakerevents answers.")
+@click.option(
+    "--events", "is_json", is_flag=True, help="FILE is what /circuitbreakerevents answers."
+)
 @_telling_options
 def _resilience4j(*, file: str, out: Path, breaker: str, is_json: bool, **telling: Any) -> int:
     """Read calls from the events that resilience4j logs, whatever stands before them on a line.
@@ -294,10 +304,13 @@ def _import(
     return cli.DIFFERENCE if summary.unread else 0
 
 
-def _slow_as_failed(observed: Observed, limit_ns: int) -> Iterator[ObservedCall | Unreadable | Skipped]:
+def _slow_as_failed(
+    observed: Observed, limit_ns: int
+) -> Iterator[ObservedCall | Unreadable | Skipped]:
     for item in observed:
-        is_success = isinstance(item, ObservedCall) and item.outcome is Outcome.SUCCEEDED
-        if is_success and item.took > limit_ns:
+        if not isinstance(item, ObservedCall):
+            yield item
+        elif item.outcome is Outcome.SUCCEEDED and item.took > limit_ns:
             yield attrs.evolve(item, outcome=Outcome.FAILED, error="slow")
         else:
             yield item

@@ -191,7 +191,15 @@ def _print_breakers(traffic: Traffic, column: Column) -> None:
     results().print()
     names = ("trips", "saved", "lost", "let_through")
     print_table(
-        ("breaker, with these settings", "calls", "unknown", "trips", "saved", "lost", "let through"),
+        (
+            "breaker, with these settings",
+            "calls",
+            "unknown",
+            "trips",
+            "saved",
+            "lost",
+            "let through",
+        ),
         (
             (
                 name,
@@ -233,7 +241,9 @@ def _delay_cells(
 
 
 def _range(name: str, value: Range) -> str:
-    told: Callable[[int], str] = duration if name in FIGURES and name.endswith("_ns") else "{:,}".format
+    told: Callable[[int], str] = (
+        duration if name in FIGURES and name.endswith("_ns") else "{:,}".format
+    )
     return told(value.low) if value.exact else f"{told(value.low)} to {told(value.high)}"
 
 

@@ -93,8 +93,7 @@ def _documents(path: Path, text: str) -> list[Any]:
 def _properties(text: str) -> dict[str, Any]:
     """Java properties as nested mappings."""
     root: dict[str, Any] = {}
-    for line in text.splitlines():
-        line = line.strip()
+    for line in map(str.strip, text.splitlines()):
         key, equals, value = (part.strip() for part in line.partition("="))
         if not equals or line[0] in "#!":
             continue
@@ -103,7 +102,7 @@ def _properties(text: str) -> dict[str, Any]:
         for part in outer:
             at = at.setdefault(part, {})
             if not isinstance(at, dict):
-                raise ValueError(f"{key}: {part} is a value and a group")
+                raise ConfigError(f"{key}: {part} is a value and a group")
         at[last] = value
     return root
 
@@ -284,7 +283,9 @@ _KNOWN: Final[tuple[tuple[Callable[[Mapping[str, Any]], ForeignSettings], frozen
         ),
     ),
 )  # fmt: skip
-_WRAPPERS: Final = frozenset(("outlierdetection", "circuitbreaker", "trafficpolicy", "spec", "options"))
+_WRAPPERS: Final = frozenset(
+    ("outlierdetection", "circuitbreaker", "trafficpolicy", "spec", "options")
+)
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -66,9 +66,7 @@ def _elements(text: "_Prefixed", prefix: str) -> Iterator[tuple[int, Any] | Unre
             text.restart()
             yield number, value
     except (ijson.JSONError, ValueError, RecursionError) as error:
-        yield Unreadable(
-            number + 1, f"the document is broken behind its element {number}: {error}"
-        )
+        yield Unreadable(number + 1, f"the document is broken behind its element {number}: {error}")
 
 
 class _Prefixed:

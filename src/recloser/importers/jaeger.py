@@ -20,7 +20,7 @@ def read_jaeger(
             continue
         line, data = value
         try:
-            traces = data["data"] if "data" in data else [data]
+            traces = data.get("data", [data])
             for trace in traces:
                 yield from _calls(trace, mapping, line)
         except MALFORMED as error:

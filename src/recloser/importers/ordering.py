@@ -63,7 +63,8 @@ class SortedRuns(Generic[T]):
         return place
 
     def _write(self, items: Iterable[T]) -> None:
-        run = self._stack.enter_context(tempfile.TemporaryFile(prefix="recloser-"))
+        file = tempfile.TemporaryFile(prefix="recloser-")  # noqa: SIM115  # closed with the stack
+        run = self._stack.enter_context(file)
         encode = msgspec.msgpack.Encoder().encode
         batch: list[T] = []
         for item in items:

@@ -11,9 +11,7 @@ _KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "con
 _ERROR: Final = 2
 
 
-def read_otlp(
-    text: IO[str], mapping: SpanMapping
-) -> Iterator[ObservedCall | Unreadable | Skipped]:
+def read_otlp(text: IO[str], mapping: SpanMapping) -> Iterator[ObservedCall | Unreadable | Skipped]:
     """The calls in the spans of clients, and what can't be read."""
     for value in values_of(text, "resourceSpans"):
         if isinstance(value, Unreadable):

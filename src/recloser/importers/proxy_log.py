@@ -41,9 +41,9 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
 }
 """The keys of JSON that each role is looked for under, in this order."""
 
-_FAILING: Final = frozenset("UH UF UT UC UR LR URX UMSDR UPE DF".split())
+_FAILING: Final = frozenset(["UH", "UF", "UT", "UC", "UR", "LR", "URX", "UMSDR", "UPE", "DF"])
 _REFUSING: Final = frozenset(("UO", "RL", "RLSE"))
-_NOT_OF_UPSTREAM: Final = frozenset("NR NC UAEX DC DI FI".split())
+_NOT_OF_UPSTREAM: Final = frozenset(["NR", "NC", "UAEX", "DC", "DI", "FI"])
 _CLIENT_LEFT: Final = "0"
 
 _ENVOY: Final = re.compile(
@@ -54,7 +54,6 @@ _ENVOY: Final = re.compile(
     r"(?: (?P<cluster>\S+))?.*"
 )
 _ATTEMPTS: Final = re.compile(r"\s*[,:]\s+")
-_LOCAL: Final = "%d/%b/%Y:%H:%M:%S %z"
 _MS: Final = 1_000_000
 _S: Final = 1_000_000_000
 
@@ -192,7 +191,7 @@ def _moment(text: str) -> int:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return parse_ns(text, _S)
     if "/" in text:
-        return nanoseconds_between(EPOCH, datetime.strptime(text, _LOCAL))
+        return nanoseconds_between(EPOCH, datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z"))
     return parse_moment(text, None)
 
 

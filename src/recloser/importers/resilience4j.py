@@ -122,12 +122,12 @@ def _call(
         return Unreadable(line, f"an event that can't be read: {error}")
     if not 0 <= took <= at:
         return Unreadable(line, f"an event that took {took} ns, ending at {at}")
-    error = event.get("errorMessage")
+    message = event.get("errorMessage")
     return ObservedCall(
         breaker=name,
         start=at - took,
         took=took,
         outcome=_OUTCOMES[kind],
-        error=str(error) if error else None,
+        error=str(message) if message else None,
         labels={REFUSED: "resilience4j"} if kind == "NOT_PERMITTED" else {},
     )

@@ -38,11 +38,25 @@ _PORTS: Final = {"server.address": "server.port", "net.peer.name": "net.peer.por
 _HTTP: Final = ("http.response.status_code", "http.status_code")
 _GRPC: Final = ("rpc.response.status_code", "rpc.status_code", "rpc.grpc.status_code")
 _METHODS: Final = ("http.request.method", "http.method", "rpc.method")
-_GRPC_CODES: Final = (
-    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
-    "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED "
-    "INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED"
-).split()
+_GRPC_CODES: Final = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
 _CALLS: Final = ("client", "producer")
 
 
@@ -104,10 +118,10 @@ def call_of(span: Span, mapping: SpanMapping, line: int) -> ObservedCall | Unrea
         return Unreadable(line, f"the span {span.name!r} has no {error.args[0]}")
     status = status_of(span)
     outcome = mapping.rule(status)
-    error = None
+    told = None
     if outcome is not Outcome.SUCCEEDED:
-        error = span.attributes.get("error.type") or span.exception or status
-    return ObservedCall(breaker, span.start, took, outcome, error, labels)
+        told = span.attributes.get("error.type") or span.exception or status
+    return ObservedCall(breaker, span.start, took, outcome, told, labels)
 
 
 def status_of(span: Span) -> str:

@@ -85,7 +85,9 @@ class _Row(msgspec.Struct, array_like=True):
     labels: dict[str, str]
 
 
-def write_trace(path: Path, observed: Iterable[ObservedCall | Unreadable | Skipped]) -> ImportSummary:
+def write_trace(
+    path: Path, observed: Iterable[ObservedCall | Unreadable | Skipped]
+) -> ImportSummary:
     """Write observed calls to a new log, in the order of their ends, in bounded memory.
 
     The log's time begins with the whole second in which the first call started, so that whole
@@ -127,7 +129,7 @@ def _impossible(call: ObservedCall) -> str | None:
     """What a log could not hold of a call."""
     if not call.breaker:
         return "its breaker has no name"
-    if not (0 <= call.start and 0 <= call.took and call.start + call.took < _END_OF_TIME):
+    if not (call.start >= 0 and call.took >= 0 and call.start + call.took < _END_OF_TIME):
         return "its time is out of range"
     return None
 

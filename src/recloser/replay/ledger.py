@@ -219,5 +219,3 @@ def trivial_figures(calls: Calls, span_ns: int) -> Figures:
         lost=Range(0, succeeded + unknown),
         let_through=Range(0, failed + unknown),
     )
-
-

@@ -90,8 +90,11 @@ class Lookout:
     def _timed(
         self, window: TimeWindow, failures: Sequence[int], slow: Sequence[int]
     ) -> Iterator[int]:
-        """Within a second a rate can rise only at a failure, at its first outcome, or where the
-        minimum is met."""  # fmt: skip
+        """The outcomes at which a window of seconds reaches a threshold.
+
+        Within a second a rate can rise only at a failure, at the first outcome, or where the
+        minimum is met.
+        """
         groups = self._second_groups()
         oldest = 0
         for second, first, behind in groups:
@@ -102,7 +105,9 @@ class Lookout:
                 bisect.bisect_left(failures, first) : bisect.bisect_left(failures, behind)
             ]
             slowed = slow[bisect.bisect_left(slow, first) : bisect.bisect_left(slow, behind)]
-            failed_before = bisect.bisect_left(failures, first) - bisect.bisect_left(failures, start)
+            failed_before = bisect.bisect_left(failures, first) - bisect.bisect_left(
+                failures, start
+            )
             slowed_before = bisect.bisect_left(slow, first) - bisect.bisect_left(slow, start)
             if not (failed or slowed or failed_before or slowed_before):
                 continue

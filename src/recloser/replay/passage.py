@@ -181,10 +181,7 @@ class Passage:
         if self._is_window_asked:
             return _EITHER
         while self.place < len(self._calls) or self._state is not CLOSED:
-            if self._state is CLOSED:
-                answers = self._pass_closed()
-            else:
-                answers = self._pass_open()
+            answers = self._pass_closed() if self._state is CLOSED else self._pass_open()
             if answers:
                 return answers
             if self._number >= len(self._calls) and not self._out and self._state is not CLOSED:

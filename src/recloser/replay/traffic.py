@@ -333,9 +333,7 @@ class _Reading:
         return gathered
 
     def traffic(self) -> Traffic:
-        calls = {
-            name: gathered.calls(name) for name, gathered in sorted(self._gathered.items())
-        }
+        calls = {name: gathered.calls(name) for name, gathered in sorted(self._gathered.items())}
         calls = {name: found for name, found in calls.items() if len(found)}
         if not calls:
             raise NotALogError("there is no call in this log")

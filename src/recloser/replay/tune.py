@@ -97,7 +97,9 @@ class Tuning:
     warnings: Sequence[str]
 
 
-def grid_of(axes: Mapping[str, Sequence[object]], budget: int | None = None) -> list[dict[str, object]]:
+def grid_of(
+    axes: Mapping[str, Sequence[object]], budget: int | None = None
+) -> list[dict[str, object]]:
     """Every combination of the values, or so many of them, evenly spread and always the same."""
     names, values = list(axes), [list(choices) for choices in axes.values()]
     size = prod(map(len, values))

@@ -96,11 +96,7 @@ def evaluate(
 
 
 def _of_those_over(outages: Sequence[Outage], delays: Sequence[Delay]) -> Sequence[Delay]:
-    return [
-        delay
-        for outage, delay in zip(outages, delays, strict=True)
-        if outage.over is not None
-    ]
+    return [delay for outage, delay in zip(outages, delays, strict=True) if outage.over is not None]
 
 
 def _followed(first: Passage, max_branches: int) -> Ledger | None:
@@ -206,9 +202,7 @@ def timed(delays: Sequence[Delay]) -> Timed | None:
     return Timed(
         median=(_median(lows), _median(highs)),
         longest=(_last(lows), _last(highs)),
-        ended=Range(
-            sum(high is not None for high in highs), sum(low is not None for low in lows)
-        ),
+        ended=Range(sum(high is not None for high in highs), sum(low is not None for low in lows)),
     )
 
 
