@@ -169,7 +169,7 @@ def _as_data(traffic: Traffic, tuning: Tuning) -> Mapping[str, object]:
         "tried": len(tuning.candidates),
         "base": _candidate_data(tuning.base),
         "recommended": _candidate_data(tuning.recommended),
-        "toml": as_toml(tuning.recommended.config),
+        "toml": as_toml(tuning.recommended),
         "front": [_candidate_data(candidate) for candidate in tuning.front],
         "warnings": tuning.warnings,
     }
@@ -215,7 +215,7 @@ def _print(tuning: Tuning, failure_weight: int) -> None:
         out.print(f"… and {len(tuning.front) - len(shown):,} more between them; --json has all")
     out.print()
     out.print("# to paste into a file for --config, or CircuitBreakerConfig.from_mapping()")
-    out.print(as_toml(best.config))
+    out.print(as_toml(best))
 
 
 def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
@@ -258,15 +258,15 @@ def told(settings: Mapping[str, object]) -> str:
     return " ".join(f"{name}={_toml_value(value)}" for name, value in settings.items())
 
 
-def as_toml(config: CircuitBreakerConfig) -> str:
-    """What of a configuration is not the default, as TOML."""
+def as_toml(candidate: Candidate) -> str:
+    """What of a configuration was chosen, or is not the default, as TOML."""
     defaults = CircuitBreakerConfig().to_mapping()
-    lines = [
+    chosen = {name.partition(".")[0] for name in candidate.settings}
+    return "\n".join(
         f"{name} = {_toml_value(value)}"
-        for name, value in config.to_mapping().items()
-        if value != defaults[name]
-    ]
-    return "\n".join(lines) or "# the defaults"
+        for name, value in candidate.config.to_mapping().items()
+        if name in chosen or value != defaults[name]
+    )
 
 
 def _toml_value(value: object) -> str:
