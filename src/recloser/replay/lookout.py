@@ -23,6 +23,7 @@ class Lookout:
         self._failures, self._lengths, self.runs_before_unknown = _runs(calls)
         self._run_trips: dict[int, Sequence[int]] = {}
         self._window_trips: dict[tuple[object, int | None], Sequence[int]] = {}
+        self._bad: dict[int | None, Sequence[int]] = {}
         self._slow: dict[int, Sequence[int]] = {}
         self._groups: Sequence[tuple[int, int, int]] | None = None
 
@@ -43,6 +44,15 @@ class Lookout:
             trips = array("q", (counted[index] for index in self._reaching(window, slow_ns)))
             self._window_trips[window, slow_ns] = trips
         return self._first(trips, place)
+
+    def next_bad(self, slow_ns: int | None, place: int) -> int:
+        """The first outcome from ``place`` on that is no success, or was slow if that matters."""
+        bad = self._bad.get(slow_ns)
+        if bad is None:
+            slow = () if slow_ns is None else self._slow_places(slow_ns)
+            bad = array("q", sorted({*self._failures, *self.calls.unknown, *slow}))
+            self._bad[slow_ns] = bad
+        return self._first(bad, place)
 
     def next_unknown(self, place: int) -> int:
         """The first unknown outcome from ``place`` on."""

@@ -16,7 +16,7 @@ from recloser.events import Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.replay.ledger import Ledger
 from recloser.replay.lookout import Lookout, reaches
-from recloser.replay.traffic import FAILED, IGNORED, UNKNOWN
+from recloser.replay.traffic import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 from recloser.validation import NS_PER_SECOND
 
 Answer: TypeAlias = tuple[bool, bool]
@@ -80,6 +80,26 @@ class _Window:
             return True
         possible = unsure and reaches(config, calls, failures + unsure, slowed + unsure)
         return None if possible else False
+
+    def add_successes(self, at: int, count: int) -> None:
+        """Take in quick successes, of the second of the outcome before where seconds count."""
+        config, parts = self._config, self._parts
+        if isinstance(config, CountWindow):
+            part = (at // NS_PER_SECOND, 1, 0, 0, 0)
+            for _ in range(min(count, config.size)):
+                if len(parts) == config.size:
+                    self._count(parts.popleft(), -1)
+                parts.append(part)
+                self._count(part, 1)
+            return
+        second, calls, *rest = parts.pop()
+        parts.append((second, calls + count, rest[0], rest[1], rest[2]))
+        self._totals[0] += count
+
+    @property
+    def second(self) -> int | None:
+        """That of the last outcome."""
+        return self._parts[-1][0] if self._parts else None
 
     def _count(self, part: Sequence[int], sign: int) -> None:
         totals = self._totals
@@ -221,6 +241,8 @@ class Passage:
             outcome = outcomes[place]
             if outcome == IGNORED or by_end[place] < self._since:
                 self.place += 1
+            elif outcome == SUCCEEDED and place >= self._zone and self._glide(place):
+                continue
             elif outcome == UNKNOWN and threshold is not None:
                 self._asked_for = place
                 return _OUTCOMES
@@ -252,6 +274,31 @@ class Passage:
                 self._is_window_asked = True
                 return
         self.place = place + 1
+
+    def _glide(self, place: int) -> bool:
+        """Pass over successes that can trip nothing; False if there are none such from here on.
+
+        A rate falls with each of them, unless the minimum is met, or a new second lets others go.
+        """
+        config, window, calls = self._config.window, self._window, self._calls
+        if config is None or window is None or self._run:
+            return False
+        slow_ns = None if config.slow_call_rate is None else self._config.slow_call_ns
+        index = calls.counted_before[place]
+        behind = calls.counted_before[self._lookout.next_bad(slow_ns, place)]
+        if window.calls < config.needed:
+            behind = min(behind, index + config.needed - window.calls - 1)
+        if isinstance(config, TimeWindow):
+            second = calls.seconds[index]
+            if window.second != second:
+                return False
+            behind = bisect.bisect_right(calls.seconds, second, index, max(index, behind))
+        if behind <= index:
+            return False
+        window.add_successes(calls.end_of(place), behind - index)
+        self.place = calls.counted[behind - 1] + 1
+        self._is_fresh = True
+        return True
 
     def _is_steady(self) -> bool:
         """Whether the rules look at nothing but certain outcomes of this epoch, and full windows."""
