@@ -139,7 +139,7 @@ def changed(data, changes):
     return bytes(data)
 
 
-@settings(max_examples=800, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.sampled_from(ALL), how=changes)
 def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_factory, which, how):
     """And what came of it can be driven and asked about."""

@@ -143,7 +143,7 @@ def driven(rows, config):
     return history, edges, [event.at for event in log if event.kind == "call_rejected"]
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(rows_with(KNOWN), configs())
 def test_with_every_outcome_known_it_is_what_a_live_breaker_does(rows, config):
     history, edges, refused = driven(rows, config)
@@ -192,7 +192,7 @@ def lies_in(value, delay):
     )
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(partly_unknown(), configs())
 def test_whichever_way_the_unknown_calls_ended_the_result_lies_in_the_range(rows, config):
     check_all_ways(rows, config)
@@ -260,7 +260,7 @@ def quiet(draw, codes):
     return rows, config
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(quiet([SUCCEEDED] * 4 + [FAILED] * 2 + [IGNORED]))
 def test_trips_are_found_ahead_where_windows_are_full(drawn):
     rows, config = drawn
