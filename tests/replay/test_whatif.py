@@ -21,12 +21,12 @@ from recloser import (
 )
 from recloser.backoff import Constant
 from recloser.events import CallObserved, LogOpened
-from recloser.replay.passage import Passage
 from recloser.replay.drive import drive
 from recloser.replay.engine import replay
 from recloser.replay.ledger import FIGURES, Ledger
 from recloser.replay.lookout import Lookout
 from recloser.replay.outages import Delays, Outage, outages_of
+from recloser.replay.passage import Passage
 from recloser.replay.traffic import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls, read_traffic
 from recloser.replay.whatif import evaluate, timed, what_did, what_if
 

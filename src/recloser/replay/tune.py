@@ -20,10 +20,10 @@ from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.replay.passage import Passage
 from recloser.replay.ledger import Figures, Ledger, Range
 from recloser.replay.lookout import Lookout
 from recloser.replay.outages import Delays
+from recloser.replay.passage import Passage
 from recloser.replay.traffic import FAILED, Calls, Traffic
 
 HELD_OUT_PERCENT: Final = 30

@@ -21,10 +21,10 @@ from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig
 from recloser.machine import CLOSED
-from recloser.replay.passage import Passage
 from recloser.replay.ledger import Figures, Ledger, Range, trivial_figures
 from recloser.replay.lookout import Lookout
 from recloser.replay.outages import OUTAGE_FAILURES, Delay, Delays, Outage, outages_of
+from recloser.replay.passage import Passage
 from recloser.replay.traffic import FAILED, UNKNOWN, Calls, Traffic
 
 MAX_BRANCHES: Final = 150_000
