@@ -1,5 +1,6 @@
 """The README is always true: its commands run, its code works, its pictures are what is printed."""
 
+import gzip
 import importlib
 import inspect
 import os
@@ -12,11 +13,12 @@ from pathlib import Path
 import attrs
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, SHARED
 from extras import MODULES
 from recloser import CircuitBreakerConfig, machine
 
 README = (ROOT / "README.md").read_text()
+SHOP = "ts-gateway-service,ts-travel2-service"
 BIN = Path(sys.executable).parent
 
 
@@ -38,6 +40,13 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "access.log").write_text(
         'h - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "a"\n'
     )
+    real = SHARED / "data" / "trainticket-2023-01-29.csv.gz"
+    if real.exists():
+        shutil.copy(real, tmp_path)
+    else:
+        gateway = (row.replace("shop,bank", SHOP) for row in rows)
+        text = "\n".join([header, *gateway]) + "\n"
+        (tmp_path / real.name).write_bytes(gzip.compress(text.encode()))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -71,8 +80,10 @@ def test_every_command_of_the_program_is_mentioned():
         "repair",
         "replay",
         "report",
+        "tune",
         "verify",
         "watch",
+        "whatif",
         "why",
     ):
         assert f"recloser {name}" in README
@@ -108,6 +119,16 @@ def test_the_picture_is_what_why_prints(folder):
     shown = [line[4:] for line in picture[2].strip("\n").splitlines()]
     printed = [line.rstrip() for line in shell(picture[1]).rstrip("\n").splitlines()]
     assert shown == printed
+
+
+def test_the_table_is_what_whatif_prints_of_a_real_trace(real_trace, folder):
+    real_trace("trainticket-2023-01-29.csv.gz")
+    command, picture = re.search(
+        r"^    \$ (recloser whatif .*?)\n(.*?)\n\n(?=\S)", README, re.DOTALL | re.MULTILINE
+    ).groups()
+    shell(next(line for line in commands() if "-o shop" in line))
+    printed = [line.rstrip() for line in shell(command).rstrip("\n").splitlines()]
+    assert [line[4:] for line in picture.splitlines()] == printed
 
 
 def test_the_diagram_is_generated():

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import subprocess
 from collections import defaultdict
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -117,7 +118,9 @@ def test_why_names_the_failures_that_a_query_by_hand_finds(real_trace, capsys, t
     run(capsys, "replay", tmp_path / "log", "-o", tmp_path / "driven", "--json")
     lines = lines_of(tmp_path / "driven")
     for breaker, found in list(runs_of_failures(trace).items())[:4]:
-        cause = run(capsys, "why", tmp_path / "driven", "--breaker", breaker, "--trip", 1, "--json")
+        driven = tmp_path / "driven"
+        told = run(capsys, "why", driven, "--breaker", breaker, "--trip", 1, "--json")
+        (cause,) = told["causes"]
         assert [(call["utc"], call["took_ns"]) for call in cause["evidence"]] == [
             (utc_text(row["end_ns"]), row["took_ns"]) for row in found[0]
         ]
@@ -175,3 +178,45 @@ def assert_proved(proof):
     assert {row["digest"] for row in proof["rows"] if row["equal"]} == {proof["digest"]}
     left_out = [row["name"] for row in proof["rows"] if row["equal"] is None]
     assert left_out == ["through Parquet and back"]
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("trainticket-2023-01-29.csv.gz", """awk -F, 'NR>1 {n++; k[$3"->"$4]; f+=$7=="fail"} END {print n, length(k), f}'"""),
+        ("upptime-sites.csv.gz", """awk -F, 'NR>1 {n++; k[$3"->"$4]; f+=$7=="fail"} END {print n, length(k), f}'"""),
+    ],
+)  # fmt: skip
+def test_counts_of_an_import_and_of_whatif_are_those_of_one_line_of_shell(
+    real_trace, capsys, tmp_path, name, query
+):
+    trace = real_trace(name)
+    counted = subprocess.run(
+        f"gzip -dc '{trace}' | {query}", shell=True, capture_output=True, text=True, check=True
+    )
+    calls, breakers, failed = map(int, counted.stdout.split())
+    summary = imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
+    assert (summary["calls"], summary["breakers"], summary["failed"]) == (calls, breakers, failed)
+    told = run(capsys, "whatif", tmp_path / "log", "--json")
+    none, ours = (result["total"] for result in told["results"])
+    assert (told["calls"], none["let_through"]["low"]) == (calls, failed)
+    assert ours["saved"]["low"] + ours["let_through"]["low"] == failed
+
+    history = replayed(capsys, tmp_path / "log")
+    trips = sum(edge["trigger"] == "trip" for edge in history["edges"])
+    assert ours["trips"]["low"] == trips
+    totals = history["totals"].values()
+    assert ours["rejected"]["low"] == sum(total["rejected"] for total in totals)
+
+
+def test_counts_of_an_access_log_are_those_of_one_line_of_shell(real_trace, capsys, tmp_path):
+    trace = real_trace("apache-combined.log.gz")
+    query = "grep -cE '\" 5[0-9][0-9] [0-9-]+ '"
+    counted = subprocess.run(
+        f"gzip -dc '{trace}' | {query}", shell=True, capture_output=True, text=True, check=True
+    )
+    log = tmp_path / "log"
+    summary = run(
+        capsys, "import", "access-log", trace, "-o", log, "--breaker", "{method}", "--json"
+    )
+    assert summary["failed"] == int(counted.stdout)

@@ -2,22 +2,26 @@
 
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 
 
-def read_settings(path: Path | None, assignments: Iterable[str] = ()) -> CircuitBreakerConfig:
+def read_settings(
+    path: Path | None,
+    assignments: Iterable[str] = (),
+    base: Mapping[str, object] | None = None,
+) -> CircuitBreakerConfig:
     """A configuration from a TOML or JSON file, then ``NAME=VALUE`` assignments on top.
 
-    A value is written as in TOML, as in ``window={size=10, failure_rate=0.5}``.
+    Without a file it begins with ``base``, or else with the defaults. A value is written as in TOML, as in ``window={size=10, failure_rate=0.5}``.
 
     Raises:
         ConfigError: The file or an assignment can't be read, or describes no configuration.
     """
-    settings = {} if path is None else _read_file(path)
+    settings = dict(base or {}) if path is None else _read_file(path)
     for assignment in assignments:
         settings |= _read_assignment(assignment)
     return CircuitBreakerConfig.from_mapping(settings)

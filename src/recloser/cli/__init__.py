@@ -31,8 +31,10 @@ _COMMANDS: Final = {
     "repair": "recloser.cli.repairing",
     "replay": "recloser.cli.replaying",
     "report": "recloser.cli.reporting",
+    "tune": "recloser.cli.tune",
     "verify": "recloser.cli.verifying",
     "watch": "recloser.cli.watching",
+    "whatif": "recloser.cli.whatif",
     "why": "recloser.cli.why",
 }
 

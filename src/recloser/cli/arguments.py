@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ import click
 
 from recloser.cli.terminal import note
 from recloser.config import CircuitBreakerConfig
+from recloser.errors import ConfigError
 from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
 from recloser.log.writer import EventLog
@@ -42,6 +43,40 @@ def settings_options(function: F) -> F:
         metavar="FILE",
         help="Settings for imported traffic, in TOML or JSON.",
     )(function)
+
+
+source_option = click.option(
+    "--config-from",
+    metavar="FILE[#NAME]",
+    help="Settings of resilience4j, Polly or Envoy, of the instance NAME where there are several; "
+    "before --set.",
+)
+
+
+def read_config(
+    path: Path | None,
+    assignments: Sequence[str],
+    config_from: str | None = None,
+    base: Mapping[str, object] | None = None,
+) -> CircuitBreakerConfig:
+    """The settings of ``--config`` or ``--config-from``, then ``--set``.
+
+    What another library's settings say that ours can't is told on standard error.
+
+    Raises:
+        ConfigError: They can't be read, or both are given.
+    """
+    if config_from is None:
+        return read_settings(path, assignments, base)
+    if path is not None:
+        raise ConfigError("--config and --config-from can't be given together")
+    from recloser.importers.configs import read_foreign
+
+    file, _, name = config_from.partition("#")
+    foreign = read_foreign(Path(file), name or None)
+    for line in foreign.left_out:
+        note(f"{file}: {line}")
+    return read_settings(None, assignments, foreign.settings)
 
 
 @contextmanager

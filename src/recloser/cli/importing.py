@@ -1,24 +1,38 @@
 """``recloser import``: production traces into logs of call outcomes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, TypeAlias, TypeVar
 
 import attrs
 import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import counted, note, print_json
+from recloser.cli.terminal import counted, note, print_json, reading_progress
+from recloser.errors import ImportTraceError
+from recloser.events import Outcome
 from recloser.importers.access_log import FIELDS, AccessLogMapping, read_access_log
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
+from recloser.importers.jaeger import read_jaeger
+from recloser.importers.otlp import read_otlp
+from recloser.importers.proxy_log import KEYS, ProxyMapping, read_envoy, read_json_log
+from recloser.importers.resilience4j import read_resilience4j
 from recloser.importers.source import open_text
+from recloser.importers.spans import FAILURES, SpanMapping
 from recloser.importers.tabular import CsvMapping, read_csv
-from recloser.importers.trace import ImportSummary, ObservedCall, Unreadable, write_trace
+from recloser.importers.trace import (
+    ImportSummary,
+    ObservedCall,
+    Skipped,
+    Unreadable,
+    write_trace,
+)
+from recloser.importers.zipkin import read_zipkin
+from recloser.validation import nanoseconds
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_SHOWN: Final = 5
+Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
 
 
 @click.group(short_help="Turn a production trace into a log of call outcomes.")
@@ -30,47 +44,72 @@ def command() -> None:
     """
 
 
-def _shared(function: F) -> F:
-    """The argument and options of every importer."""
-    decorators = (
-        click.argument("file", metavar="FILE"),
-        click.option(
-            "-o", "out", required=True, type=click.Path(path_type=Path), metavar="LOG",
-            help="The folder to write the log to; it must not exist.",
-        ),
-        click.option(
-            "--breaker", required=True, metavar="TEMPLATE",
-            help="Names the breaker of a call from its fields, as '{caller}->{target}'.",
-        ),
-        click.option(
-            "--failure", "failures", multiple=True, default=["5xx"], show_default=True,
-            metavar="VALUE",
-            help="What counts as failed: a value, 5xx, or a range as 500-599; repeatable.",
-        ),
-        click.option(
-            "--label", "labels", multiple=True, metavar="FIELD",
-            help="A field to keep with each call; repeatable.",
-        ),
-        json_option,
-    )  # fmt: skip
-    for decorator in reversed(decorators):
+def _shared(
+    breaker: str | None = None, failures: Sequence[str] = ("5xx",), ignored: Sequence[str] = ()
+) -> Callable[[F], F]:
+    """The argument and options of every importer, with the defaults that suit it."""
+
+    def decorate(function: F) -> F:
+        decorators = (
+            click.argument("file", metavar="FILE"),
+            click.option(
+                "-o", "out", required=True, type=click.Path(path_type=Path), metavar="LOG",
+                help="The folder to write the log to; it must not exist.",
+            ),
+            click.option(
+                "--breaker", required=breaker is None, default=breaker, show_default=True,
+                metavar="TEMPLATE",
+                help="Names the breaker of a call from its fields, as '{caller}->{target}'.",
+            ),
+            click.option(
+                "--failure", "failures", multiple=True, default=failures, show_default=True,
+                metavar="VALUE",
+                help="What counts as failed: a value, 5xx, or a range as 500-599; repeatable.",
+            ),
+            click.option(
+                "--ignore", "ignored", multiple=True, default=ignored, show_default=True,
+                metavar="VALUE",
+                help="What counts as neither, in the form of --failure; repeatable.",
+            ),
+        )  # fmt: skip
+        function = _telling_options(function)
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+_ALL = (
+    click.option(
+        "--slow", "slow_seconds", type=click.FloatRange(min=0), metavar="SECONDS",
+        help="A success that took longer counts as failed; else only slow_call_seconds of a "
+        "breaker tells slow calls.",
+    ),
+    click.option(
+        "--label", "labels", multiple=True, metavar="FIELD",
+        help="A field to keep with each call; repeatable.",
+    ),
+    click.option(
+        "--unreadable", "shown", type=click.IntRange(min=0), default=20, show_default=True,
+        metavar="N", help="How many of the lines that can't be read to show; 0 shows up to 1000.",
+    ),
+    json_option,
+)  # fmt: skip
+
+
+def _telling_options(function: F) -> F:
+    for decorator in reversed(_ALL):
         function = decorator(function)
     return function
 
 
 @command.command("csv", short_help="A CSV file, by the names of its columns.")
-@_shared
+@_shared()
 @click.option("--start", required=True, metavar="COLUMN", help="When the call started.")
 @click.option("--duration", metavar="COLUMN", help="How long it took; empty is taken as 0.")
 @click.option("--outcome", required=True, metavar="COLUMN", help="What tells a failure.")
 @click.option("--error", metavar="COLUMN", help="What names a failure; by default the outcome.")
-@click.option(
-    "--ignore",
-    "ignored",
-    multiple=True,
-    metavar="VALUE",
-    help="What counts as neither, in the form of --failure; repeatable.",
-)
 @click.option("--start-unit", type=click.Choice(list(UNITS)), help="Unless the name ends in it.")
 @click.option("--duration-unit", type=click.Choice(list(UNITS)), help="Likewise.")
 def _csv(
@@ -87,7 +126,7 @@ def _csv(
     labels: Sequence[str],
     start_unit: str | None,
     duration_unit: str | None,
-    as_json: bool,
+    **telling: Any,
 ) -> int:
     """Read calls from a CSV file with a header row.
 
@@ -105,20 +144,23 @@ def _csv(
         start_unit=start_unit,
         duration_unit=duration_unit,
     )
-    return _import(file, out, lambda text: read_csv(text, mapping), as_json=as_json)
+    return _import(file, out, lambda text: read_csv(text, mapping), **telling)
 
 
-@command.command("access-log", short_help="A web server's access log, combined format.")
-@_shared
+@command.command("access-log", short_help="An access log: combined, Envoy's, or JSON.")
+@_shared(ignored=["499"])
 @click.option(
-    "--ignore",
-    "ignored",
-    multiple=True,
-    default=["499"],
+    "--format",
+    "form",
+    type=click.Choice(["combined", "envoy", "json"]),
+    default="combined",
     show_default=True,
-    metavar="VALUE",
-    help="What counts as neither; 499 is nginx's word for a client that went away.",
+    help="Envoy's default text, or JSON of any proxy, tell of the upstream.",
 )
+@click.option(
+    "--key", "keys", multiple=True, metavar="ROLE=KEY",
+    help=f"For JSON, under which key a role is found; roles are {', '.join(KEYS)}.",
+)  # fmt: skip
 def _access_log(
     *,
     file: str,
@@ -127,39 +169,158 @@ def _access_log(
     failures: Sequence[str],
     ignored: Sequence[str],
     labels: Sequence[str],
-    as_json: bool,
+    form: str,
+    keys: Sequence[str],
+    **telling: Any,
 ) -> int:
-    """Read requests from an access log in the combined format.
+    """Read requests from an access log.
 
-    Templates and labels can name the fields of a line.
+    499 is nginx's word for a client that went away. Of Envoy's flags, those about the upstream are
+    failures; a call that Envoy itself refused (UO, RL) is kept as one of unknown outcome.
     """
-    mapping = AccessLogMapping(
-        breaker=BreakerTemplate(breaker), rule=OutcomeRule(failures, ignored), labels=labels
+    template, rule = BreakerTemplate(breaker), OutcomeRule(failures, ignored)
+    if form == "combined":
+        combined = AccessLogMapping(breaker=template, rule=rule, labels=labels)
+        return _import(file, out, lambda text: read_access_log(text, combined), **telling)
+    mapping = ProxyMapping(breaker=template, rule=rule, labels=labels, keys=_keys(keys))
+    read = read_envoy if form == "envoy" else read_json_log
+    return _import(file, out, lambda text: read(text, mapping), **telling)
+
+
+_access_log.epilog = (
+    f"Fields of the combined format: {', '.join(FIELDS)}. Of the others: target, method, path, "
+    "route, upstream, and each key of JSON."
+)
+
+
+def _keys(assignments: Sequence[str]) -> Mapping[str, str]:
+    keys = {}
+    for assignment in assignments:
+        role, equals, key = assignment.partition("=")
+        if not equals or role not in KEYS:
+            raise ImportTraceError(
+                f"--key is ROLE=KEY with a role of {', '.join(KEYS)}, not {assignment!r}"
+            )
+        keys[role] = key
+    return keys
+
+
+def _spans(
+    *,
+    file: str,
+    out: Path,
+    read: Callable[[IO[str], SpanMapping], Observed],
+    breaker: str,
+    failures: Sequence[str],
+    ignored: Sequence[str],
+    labels: Sequence[str],
+    producers: bool,
+    **telling: Any,
+) -> int:
+    mapping = SpanMapping(
+        breaker=BreakerTemplate(breaker),
+        rule=OutcomeRule(failures, ignored),
+        labels=labels,
+        producers=producers,
     )
-    return _import(file, out, lambda text: read_access_log(text, mapping), as_json=as_json)
+    return _import(file, out, lambda text: read(text, mapping), **telling)
 
 
-_access_log.epilog = f"Fields: {', '.join(FIELDS)}."
+_span_options = _shared("{caller}->{target}", FAILURES)
+_producers = click.option("--producers", is_flag=True, help="Count sent messages as calls too.")
+
+
+@command.command("otlp", short_help="OTLP JSON, as the collector's file exporter writes it.")
+@_span_options
+@_producers
+def _otlp(**options: Any) -> int:
+    """Read the spans of clients from OTLP JSON, a document or one object a line.
+
+    The HTTP status tells a failure, then that of gRPC, then the span's own: a client's span is an
+    error on 4xx too. Templates can name caller, target, route, method, name and any attribute.
+    """
+    return _spans(read=read_otlp, **options)
+
+
+@command.command("jaeger", short_help="Jaeger's JSON.")
+@_span_options
+@_producers
+def _jaeger(**options: Any) -> int:
+    """Read the spans of clients from Jaeger's JSON; else as for otlp."""
+    return _spans(read=read_jaeger, **options)
+
+
+@command.command("zipkin", short_help="Zipkin's JSON, version 2.")
+@_span_options
+@_producers
+def _zipkin(**options: Any) -> int:
+    """Read the spans of clients from Zipkin's JSON, version 2; else as for otlp."""
+    return _spans(read=read_zipkin, **options)
+
+
+@command.command("resilience4j", short_help="The events that resilience4j logs.")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "-o",
+    "out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="LOG",
+    help="The folder to write the log to; it must not exist.",
+)
+@click.option("--breaker", default="{breaker}", show_default=True, metavar="TEMPLATE")
+@click.option(
+    "--events", "is_json", is_flag=True, help="FILE is what /circuitbreakerevents answers."
+)
+@_telling_options
+def _resilience4j(*, file: str, out: Path, breaker: str, is_json: bool, **telling: Any) -> int:
+    """Read calls from the events that resilience4j logs, whatever stands before them on a line.
+
+    A call that was not permitted is kept as one of unknown outcome.
+    """
+    template = BreakerTemplate(breaker)
+    telling.pop("labels", None)
+    return _import(
+        file, out, lambda text: read_resilience4j(text, template, is_json=is_json), **telling
+    )
 
 
 def _import(
     file: str,
     out: Path,
-    read: Callable[[IO[str]], Iterable[ObservedCall | Unreadable]],
+    read: Callable[[IO[str]], Observed],
     *,
+    slow_seconds: float | None,
+    shown: int,
     as_json: bool,
 ) -> int:
-    with open_text(file) as text:
-        summary = write_trace(out, read(text))
-    _tell(summary, file, out, as_json=as_json)
-    return cli.DIFFERENCE if summary.unreadable else 0
+    size = 0 if file == "-" or not Path(file).exists() else Path(file).stat().st_size
+    with reading_progress(file, size) as on_read, open_text(file, on_read) as text:
+        observed = read(text)
+        if slow_seconds is not None:
+            observed = _slow_as_failed(observed, nanoseconds(slow_seconds))
+        summary = write_trace(out, observed)
+    _tell(summary, file, out, shown=shown, as_json=as_json)
+    return cli.DIFFERENCE if summary.unread else 0
 
 
-def _tell(summary: ImportSummary, file: str, out: Path, *, as_json: bool) -> None:
-    for line in summary.unreadable[:_SHOWN]:
+def _slow_as_failed(
+    observed: Observed, limit_ns: int
+) -> Iterator[ObservedCall | Unreadable | Skipped]:
+    for item in observed:
+        if not isinstance(item, ObservedCall):
+            yield item
+        elif item.outcome is Outcome.SUCCEEDED and item.took > limit_ns:
+            yield attrs.evolve(item, outcome=Outcome.FAILED, error="slow")
+        else:
+            yield item
+
+
+def _tell(summary: ImportSummary, file: str, out: Path, *, shown: int, as_json: bool) -> None:
+    for line in summary.unreadable[: shown or None]:
         note(f"{file}, line {line.line}: {line.why}")
-    if summary.unreadable:
-        note(f"{counted(len(summary.unreadable), 'line')} of {summary.read:,} could not be read")
+    if summary.unread:
+        note(f"{counted(summary.unread, 'line')} of {summary.read:,} could not be read")
     if as_json:
         print_json({"schema": "recloser.import/1", "log": str(out), **attrs.asdict(summary)})
         return
@@ -168,3 +329,5 @@ def _tell(summary: ImportSummary, file: str, out: Path, *, as_json: bool) -> Non
         f"{counted(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
         f"{summary.failed:,} failed, {summary.ignored:,} ignored; written to {out}"
     )
+    for what, count in sorted(summary.skipped.items()):
+        click.echo(f"no calls: {count:,} {what}")

@@ -43,6 +43,44 @@ def note(message: str) -> None:
     click.echo(f"recloser: {printable(message)}", err=True)
 
 
+@contextmanager
+def reading_progress(what: str, size: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on standard error for the bytes of a file, to be told of each read.
+
+    None where standard error is no terminal, or the size is not known.
+    """
+    if not sys.stderr.isatty() or not size:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.fields[what]}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=size, what=printable(what))
+        yield lambda read: progress.advance(task, read)
+
+
+@contextmanager
+def working_progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on standard error for things done, to be told how many; None off a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
 def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object, indented for people and parsers alike."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

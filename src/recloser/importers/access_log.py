@@ -14,6 +14,7 @@ from recloser.clock import nanoseconds_between
 from recloser.errors import ImportTraceError
 from recloser.events import Outcome
 from recloser.importers.fields import EPOCH, BreakerTemplate, OutcomeRule
+from recloser.importers.source import lines_of, too_long
 from recloser.importers.trace import ObservedCall, Unreadable
 
 _QUOTED: Final = r'"((?:[^"\\]|\\.)*)"'
@@ -59,9 +60,12 @@ def read_access_log(
     for name in (*mapping.breaker.fields, *mapping.labels):
         if name not in FIELDS:
             raise ImportTraceError(f"there is no field {name!r}; there are {', '.join(FIELDS)}")
-    for number, line in enumerate(text, start=1):
+    for number, line in lines_of(text):
+        if line is None:
+            yield Unreadable(number, too_long())
+            continue
         try:
-            yield _call(_fields(line.rstrip("\r\n")), mapping)
+            yield _call(_fields(line), mapping)
         except ValueError as error:
             yield Unreadable(number, str(error))
 

@@ -4,7 +4,7 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -18,20 +18,25 @@ if TYPE_CHECKING:
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_PIECE: Final = 1 << 16
+# A piece of zstd can grow by thirty thousand times when it is decompressed.
+_PIECE: Final = 1 << 9
+
+MAX_LINE_CHARS: Final = 1 << 20
+"""A longer line of text is not read; JSON has a bound of its own."""
 
 
 @contextmanager
-def open_text(path: str) -> Iterator[IO[str]]:
+def open_text(path: str, on_read: Callable[[int], None] | None = None) -> Iterator[IO[str]]:
     """The text of a file, ``-`` being standard input; compression is told by the first bytes.
 
-    Bytes that are no UTF-8 are shown escaped.
+    Bytes that are no UTF-8 are shown escaped. ``on_read`` is told of bytes of the file as they are
+    read.
 
     Raises:
         ImportTraceError: The file can't be opened, or its compressed data is broken.
     """
     try:
-        raw = _open(path)
+        raw = _open(path, on_read)
     except OSError as error:
         raise ImportTraceError(f"{path}: {error.strerror}") from error
     try:
@@ -43,10 +48,50 @@ def open_text(path: str) -> Iterator[IO[str]]:
         raise ImportTraceError(f"{path}: the compressed data is broken: {error}") from error
 
 
-def _open(path: str) -> io.BufferedReader:
-    if path == "-":
-        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
-    return Path(path).open("rb")
+def lines_of(text: IO[str], limit: int = MAX_LINE_CHARS) -> Iterator[tuple[int, str | None]]:
+    """The lines with their numbers, from 1, without their ends; None for one beyond the limit.
+
+    Such a line is passed over in pieces, never held whole.
+    """
+    number = 0
+    while line := text.readline(limit):
+        number += 1
+        if len(line) < limit or line.endswith("\n"):
+            yield number, line.rstrip("\r\n")
+            continue
+        while (piece := text.readline(limit)) and not piece.endswith("\n"):
+            pass
+        yield number, None
+
+
+def too_long(limit: int = MAX_LINE_CHARS) -> str:
+    """Why a line beyond the limit is not read."""
+    return f"it is longer than {limit:,} characters"
+
+
+def _open(path: str, on_read: Callable[[int], None] | None) -> io.BufferedReader:
+    raw = io.FileIO(sys.stdin.fileno(), closefd=False) if path == "-" else io.FileIO(Path(path))
+    return io.BufferedReader(raw if on_read is None else _Watched(raw, on_read))
+
+
+class _Watched(io.RawIOBase):
+    """Tells of each read."""
+
+    def __init__(self, raw: io.FileIO, on_read: Callable[[int], None]) -> None:
+        self._raw = raw
+        self._on_read = on_read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        size = self._raw.readinto(buffer)
+        self._on_read(size or 0)
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def _decompressed(raw: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
@@ -68,7 +113,7 @@ class _ZstdStream(io.RawIOBase):
         self._raw = raw
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._compressed = b""
-        self._pending = b""
+        self._pending = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -92,7 +137,7 @@ class _ZstdStream(io.RawIOBase):
             return False
         if self._frame is None:
             self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self._pending = self._frame.decompress(piece)
+        self._pending = memoryview(self._frame.decompress(piece))
         if self._frame.eof:
             self._compressed = self._frame.unused_data
             self._frame = None

@@ -1,20 +1,25 @@
 """Writing a trace: observed calls, put in order of their ends, as a log."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from attrs import define, field, frozen
 
 from recloser.clock import ManualClock
 from recloser.errors import ImportTraceError
 from recloser.events import CallObserved, Outcome
 from recloser.importers.fields import EPOCH
+from recloser.importers.ordering import SortedRuns
 from recloser.log.writer import FLUSH_EVERY, EventLog
 from recloser.validation import nanoseconds
 
 _NS_PER_SECOND: Final = nanoseconds(1)
+_KEPT: Final = 1000
+_END_OF_TIME: Final = 2**63
 
 
 @frozen
@@ -37,15 +42,24 @@ class Unreadable:
     why: str
 
 
+@frozen
+class Skipped:
+    """Something that was read and is no call of a client, such as a span of a server."""
+
+    what: str
+
+
 @define
 class ImportSummary:
     """What came of an import.
 
     Attributes:
-        read: Lines or rows read.
+        read: Lines, rows or spans read.
         calls: Those that became calls, of which so many succeeded, failed and were ignored.
         breakers: How many breakers they are for.
-        unreadable: Those that could not be read.
+        skipped: Those that are no calls, by what they are.
+        unread: How many could not be read.
+        unreadable: The first of these, at most a thousand.
     """
 
     read: int = 0
@@ -54,14 +68,30 @@ class ImportSummary:
     failed: int = 0
     ignored: int = 0
     breakers: int = 0
+    skipped: dict[str, int] = field(factory=Counter)
+    unread: int = 0
     unreadable: list[Unreadable] = field(factory=list)
 
 
-def write_trace(path: Path, observed: Iterable[ObservedCall | Unreadable]) -> ImportSummary:
-    """Write observed calls to a new log, in the order of their ends.
+class _Row(msgspec.Struct, array_like=True):
+    """A call on its way to its place; ``end`` is ``start + took``."""
+
+    end: int
+    start: int
+    took: int
+    breaker: str
+    outcome: Outcome
+    error: str | None
+    labels: dict[str, str]
+
+
+def write_trace(
+    path: Path, observed: Iterable[ObservedCall | Unreadable | Skipped]
+) -> ImportSummary:
+    """Write observed calls to a new log, in the order of their ends, in bounded memory.
 
     The log's time begins with the whole second in which the first call started, so that whole
-    seconds of ``at`` are whole seconds of UTC.
+    seconds of ``at`` are whole seconds of UTC. Nothing is written before all has been read.
 
     Raises:
         ImportTraceError: ``path`` exists already, or there is nothing to write.
@@ -71,45 +101,70 @@ def write_trace(path: Path, observed: Iterable[ObservedCall | Unreadable]) -> Im
             f"{path} exists already and is left as it is; choose another path or delete it first"
         )
     summary = ImportSummary()
-    calls = list(_readable(observed, summary))
-    if not calls:
-        raise ImportTraceError(_nothing_read(summary))
-    calls.sort(key=lambda call: call.start + call.took)
-    summary.calls = len(calls)
-    summary.breakers = len({call.breaker for call in calls})
-    for outcome in Outcome:
-        count = sum(call.outcome is outcome for call in calls)
-        setattr(summary, outcome.value, count)
-    _write(path, calls)
+    breakers = set()
+    first = None
+    with SortedRuns(_Row, "end") as rows:
+        for item in observed:
+            summary.read += 1
+            if not isinstance(item, ObservedCall):
+                _leave_out(item, summary)
+                continue
+            if why := _impossible(item):
+                _leave_out(Unreadable(summary.read, why), summary)
+                continue
+            summary.calls += 1
+            name = item.outcome.value
+            setattr(summary, name, getattr(summary, name) + 1)
+            breakers.add(item.breaker)
+            first = item.start if first is None else min(first, item.start)
+            rows.add(_row(item))
+        if first is None:
+            raise ImportTraceError(_nothing_read(summary))
+        summary.breakers = len(breakers)
+        _write(path, rows, first // _NS_PER_SECOND * _NS_PER_SECOND)
     return summary
 
 
-def _readable(
-    observed: Iterable[ObservedCall | Unreadable], summary: ImportSummary
-) -> Iterable[ObservedCall]:
-    for call in observed:
-        summary.read += 1
-        if isinstance(call, Unreadable):
-            summary.unreadable.append(call)
-        else:
-            yield call
+def _impossible(call: ObservedCall) -> str | None:
+    """What a log could not hold of a call."""
+    if not call.breaker:
+        return "its breaker has no name"
+    if not (call.start >= 0 and call.took >= 0 and call.start + call.took < _END_OF_TIME):
+        return "its time is out of range"
+    return None
+
+
+def _leave_out(item: Unreadable | Skipped, summary: ImportSummary) -> None:
+    if isinstance(item, Skipped):
+        summary.skipped[item.what] += 1
+        return
+    summary.unread += 1
+    if len(summary.unreadable) < _KEPT:
+        summary.unreadable.append(item)
+
+
+def _row(call: ObservedCall) -> _Row:
+    end = call.start + call.took
+    return _Row(end, call.start, call.took, call.breaker, call.outcome, call.error, call.labels)
 
 
 def _nothing_read(summary: ImportSummary) -> str:
     if not summary.unreadable:
-        return "there is no call in the input"
+        others = ", ".join(f"{count:,} {what}" for what, count in summary.skipped.items())
+        return "there is no call in the input" + (f", only {others}" if others else "")
     first = summary.unreadable[0]
+    if summary.skipped:
+        return f"there is no call in the input; line {first.line} could not be read: {first.why}"
     return f"none of the {summary.read} lines could be read; the first is line {first.line}: {first.why}"
 
 
-def _write(path: Path, calls: list[ObservedCall]) -> None:
-    origin = min(call.start for call in calls) // _NS_PER_SECOND * _NS_PER_SECOND
+def _write(path: Path, rows: Iterable[_Row], origin: int) -> None:
     clock = ManualClock(start=EPOCH + timedelta(microseconds=origin // 1000), boot_id="")
     with EventLog(path, clock=clock, tick_seconds=None, seal_seconds=None, host="") as log:
         sequencer = log.attach()
         at = 0
-        for written, call in enumerate(calls):
-            end = call.start + call.took - origin
+        for written, row in enumerate(rows):
+            end = row.end - origin
             clock.advance(ns=end - at)
             at = end
             with sequencer.held():
@@ -117,12 +172,12 @@ def _write(path: Path, calls: list[ObservedCall]) -> None:
                     CallObserved(
                         seq=sequencer.next_seq,
                         at=at,
-                        breaker=call.breaker,
-                        start=call.start - origin,
-                        took=call.took,
-                        outcome=call.outcome,
-                        error=call.error,
-                        labels=call.labels,
+                        breaker=row.breaker,
+                        start=row.start - origin,
+                        took=row.took,
+                        outcome=row.outcome,
+                        error=row.error,
+                        labels=row.labels,
                     )
                 )
             if written % FLUSH_EVERY == 0:

@@ -1,0 +1,286 @@
+"""``recloser tune``: many settings on the same traffic, and which of them to take."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+
+from recloser.cli.arguments import (
+    json_option,
+    log_argument,
+    log_path,
+    read_config,
+    settings_options,
+    source_option,
+)
+from recloser.cli.terminal import (
+    counted,
+    duration,
+    note,
+    print_json,
+    print_table,
+    printable,
+    results,
+    working_progress,
+)
+from recloser.config import CircuitBreakerConfig
+from recloser.errors import ConfigError
+from recloser.log.reader import LogReader
+from recloser.log.verification import refuse_existing
+from recloser.replay.traffic import Traffic, read_traffic
+from recloser.replay.tune import HELD_OUT_PERCENT, Candidate, Tuning, grid_of, tune
+
+DEFAULT_GRID: Final = (
+    "failure_threshold=2,3,4,5,7,10,15,20",
+    "recovery_timeout_seconds=1,2,5,10,20,30,60",
+    "half_open_success_threshold=1,2,3",
+)
+MAX_SETTINGS: Final = 100_000
+
+_FRONT_SHOWN: Final = 12
+
+
+@click.command(short_help="Many settings, the Pareto front and a recommendation.")
+@log_argument
+@click.option(
+    "--grid",
+    "axes",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Values to try, as failure_threshold=2..20, window.failure_rate=0.1..0.9..0.1 or "
+    f"recovery_timeout_seconds=1,5,10; repeatable. By default {' '.join(DEFAULT_GRID)}",
+)
+@click.option(
+    "--budget",
+    type=click.IntRange(min=1, max=MAX_SETTINGS),
+    metavar="N",
+    help="Try only so many of the grid's combinations, spread over it.",
+)
+@click.option(
+    "--failure-weight",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="A failure let through is as bad as so many good calls lost.",
+)
+@settings_options
+@source_option
+@click.option("--breaker", metavar="NAME", help="One breaker only.")
+@click.option(
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="FRONT.html",
+    help="Plot every setting and the front, in one page that needs no network.",
+)
+@json_option
+def command(
+    *,
+    log: str,
+    axes: Sequence[str],
+    budget: int | None,
+    failure_weight: int,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    config_from: str | None,
+    breaker: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Try many settings on the calls in LOG and recommend one.
+
+    Settings are chosen by the first part of the calls and tried on the last, which is held out.
+    Calls of unknown outcome are left out; whatif tells what they may change.
+    """
+    if out is not None:
+        refuse_existing(out)
+    base = read_config(config_path, assignments, config_from).to_mapping()
+    grid = grid_of(dict(map(_axis, axes or DEFAULT_GRID)), budget)
+    if len(grid) > MAX_SETTINGS:
+        raise ConfigError(
+            f"the grid has {len(grid):,} combinations, more than {MAX_SETTINGS:,}; "
+            "try some of them with --budget"
+        )
+    with log_path(log) as path:
+        traffic = read_traffic(LogReader(path))
+    if breaker is not None:
+        traffic = traffic.only(breaker)
+    if traffic.unknown:
+        note(
+            f"{counted(traffic.unknown, 'call')} of unknown outcome left out, of "
+            f"{traffic.total:,}; see what they may change with recloser whatif"
+        )
+    with working_progress("settings", len(grid)) as on_done:
+        tuning = tune(traffic, base, grid, failure_weight=failure_weight, on_done=on_done)
+    if out is not None:
+        from recloser.audit.front import front_page
+
+        out.write_text(front_page(tuning), encoding="utf-8")
+        note(f"the front is plotted in {out}")
+    if as_json:
+        print_json(_as_data(traffic, tuning))
+    else:
+        _print(tuning, failure_weight)
+
+
+def _axis(text: str) -> tuple[str, Sequence[object]]:
+    name, equals, values = text.partition("=")
+    if not equals or not values:
+        raise ConfigError(f"a grid is given as NAME=VALUES, not {text!r}")
+    try:
+        return name.strip(), [value for part in values.split(",") for value in _values(part)]
+    except (InvalidOperation, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"the values in {text!r} can't be read") from error
+
+
+def _values(part: str) -> Iterator[object]:
+    part = part.strip()
+    if ".." not in part:
+        if part.isidentifier() and part not in ("true", "false"):
+            yield None if part.lower() in ("none", "off") else part
+        else:
+            yield tomllib.loads(f"value = {part}")["value"]
+        return
+    bounds = [Decimal(bound) for bound in part.split("..")]
+    if len(bounds) not in (2, 3):
+        raise ConfigError(f"a range is FIRST..LAST or FIRST..LAST..STEP, not {part!r}")
+    first, last, step = (*bounds, Decimal(1))[:3]
+    if step <= 0 or not all(bound.is_finite() for bound in bounds):
+        raise ConfigError(f"a range goes up in steps above 0, unlike {part!r}")
+    if (last - first) / step >= MAX_SETTINGS:
+        raise ConfigError(f"the range {part!r} has more than {MAX_SETTINGS:,} values")
+    while first <= last:
+        yield int(first) if first == first.to_integral_value() else float(first)
+        first += step
+
+
+def _as_data(traffic: Traffic, tuning: Tuning) -> Mapping[str, object]:
+    return {
+        "schema": "recloser.tune/1",
+        "calls": traffic.total,
+        "unknown": traffic.unknown,
+        "chosen_by": {"calls": tuning.calls[0], "failures": tuning.failures[0]},
+        "held_out": {"calls": tuning.calls[1], "failures": tuning.failures[1]},
+        "tried": len(tuning.candidates),
+        "base": _candidate_data(tuning.base),
+        "recommended": _candidate_data(tuning.recommended),
+        "toml": as_toml(tuning.recommended),
+        "front": [_candidate_data(candidate) for candidate in tuning.front],
+        "warnings": tuning.warnings,
+    }
+
+
+def _candidate_data(candidate: Candidate) -> Mapping[str, object]:
+    return {
+        "settings": candidate.settings,
+        "chosen_by": attrs.asdict(candidate.chosen_by),
+        "held_out": attrs.asdict(candidate.held_out),
+    }
+
+
+def _print(tuning: Tuning, failure_weight: int) -> None:
+    best = tuning.recommended
+    out = results()
+    out.print(f"take {printable(told(best.settings))}", style="bold")
+    out.print()
+    for reason in _reasons(tuning, failure_weight):
+        out.print(f"- {reason}")
+    for warning in tuning.warnings:
+        out.print(f"- warning: {warning}")
+    out.print()
+    shown = _thinned(tuning.front, best)
+    columns = ("trips", "lost", "let through", "lost, held out", "let through, held out")
+    print_table(
+        ("", "the front", *columns),
+        (
+            (
+                "→" if candidate is best else "",
+                told(candidate.settings) or "without the grid",
+                f"{candidate.chosen_by.trips:,}",
+                f"{candidate.chosen_by.lost:,}",
+                f"{candidate.chosen_by.let_through:,}",
+                f"{candidate.held_out.lost:,}",
+                f"{candidate.held_out.let_through:,}",
+            )
+            for candidate in (*shown, tuning.base)
+        ),
+        right=columns,
+    )
+    if len(shown) < len(tuning.front):
+        out.print(f"… and {len(tuning.front) - len(shown):,} more between them; --json has all")
+    out.print()
+    out.print("# to paste into a file for --config, or CircuitBreakerConfig.from_mapping()")
+    out.print(as_toml(best))
+
+
+def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
+    best, chosen = tuning.recommended, tuning.recommended.chosen_by
+    failures = tuning.failures[0]
+    yield (
+        f"on the first {100 - HELD_OUT_PERCENT} % of the calls, {tuning.calls[0]:,}, it refuses "
+        f"{chosen.saved:,} of {counted(failures, 'failure')} and {counted(chosen.lost, 'good call')}; "
+        f"{counted(chosen.trips, 'trip')}, {duration(chosen.open_ns)} not closed"
+    )
+    yield (
+        f"of {counted(len(tuning.candidates), 'setting')}, none has a lower cost: lost calls and "
+        f"{failure_weight} for each failure let through, {chosen.cost(failure_weight):,} in all"
+    )
+    index = tuning.front.index(best)
+    if index + 1 < len(tuning.front):
+        following = tuning.front[index + 1]
+        yield (
+            f"the next that lets fewer through, {printable(told(following.settings))}, would spare "
+            f"{chosen.let_through - following.chosen_by.let_through:,} more failures and lose "
+            f"{following.chosen_by.lost - chosen.lost:,} more good calls"
+        )
+    held = best.held_out
+    yield (
+        f"on the last {HELD_OUT_PERCENT} %, held out, it refuses {held.saved:,} of "
+        f"{counted(tuning.failures[1], 'failure')} and {counted(held.lost, 'good call')}"
+    )
+
+
+def _thinned(front: Sequence[Candidate], kept: Candidate) -> Sequence[Candidate]:
+    if len(front) <= _FRONT_SHOWN:
+        return front
+    last = len(front) - 1
+    indexes = {last * n // (_FRONT_SHOWN - 1) for n in range(_FRONT_SHOWN)} | {front.index(kept)}
+    return [front[index] for index in sorted(indexes)]
+
+
+def told(settings: Mapping[str, object]) -> str:
+    """Settings on one line."""
+    return " ".join(f"{name}={_toml_value(value)}" for name, value in settings.items())
+
+
+def as_toml(candidate: Candidate) -> str:
+    """What of a configuration was chosen, or is not the default, as TOML."""
+    defaults = CircuitBreakerConfig().to_mapping()
+    chosen = {name.partition(".")[0] for name in candidate.settings}
+    return "\n".join(
+        f"{name} = {_toml_value(value)}"
+        for name, value in candidate.config.to_mapping().items()
+        if name in chosen or value != defaults[name]
+    )
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{name} = {_toml_value(inner)}" for name, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if value is None:
+        return '"none"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        import json
+
+        return json.dumps(value)
+    return str(value)

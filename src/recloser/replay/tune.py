@@ -1,0 +1,323 @@
+"""Tune: many settings on the same calls, and which of them to take.
+
+Two things can be had from a breaker, fewer failures let through and fewer good calls lost, and each
+costs some of the other. The settings that nothing else beats in both are the Pareto front; which of
+them to take is a matter of what a lost call is worth, and of whether it holds on calls that it was
+not chosen by.
+"""
+
+import hashlib
+import itertools
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from math import prod
+from typing import Final
+
+from attrs import frozen
+
+from recloser.config import CircuitBreakerConfig
+from recloser.errors import ConfigError
+from recloser.replay.ledger import Figures, Ledger, Range
+from recloser.replay.lookout import Lookout
+from recloser.replay.outages import Delays
+from recloser.replay.passage import Passage
+from recloser.replay.traffic import FAILED, Calls, Traffic
+
+HELD_OUT_PERCENT: Final = 30
+"""So much of the calls, the last of them, is not looked at in choosing."""
+
+_SMALL: Final = 5_000_000  # calls times settings below which no process is worth starting
+_CHUNK: Final = 8
+_NOTHING: Final = Range(0, 0)
+
+
+@frozen
+class Score:
+    """What one configuration came to on a part of the calls.
+
+    Attributes:
+        trips: How often breakers opened.
+        lost: Refused calls that would have succeeded.
+        let_through: Failures that were not refused.
+        saved: Refused calls that would have failed.
+        open_ns: How long breakers were not closed.
+    """
+
+    trips: int
+    lost: int
+    let_through: int
+    saved: int
+    open_ns: int
+
+    def cost(self, failure_weight: int) -> int:
+        """Lost calls, and failures let through for so many lost calls each."""
+        return self.lost + failure_weight * self.let_through
+
+
+@frozen
+class Candidate:
+    """One configuration and its scores.
+
+    Attributes:
+        settings: What sets it apart from the others.
+        config: All of it.
+        chosen_by: Its score on the calls that settings are chosen by.
+        held_out: Its score on those that are held out.
+    """
+
+    settings: Mapping[str, object]
+    config: CircuitBreakerConfig
+    chosen_by: Score
+    held_out: Score
+
+
+@frozen
+class Tuning:
+    """What came of trying many settings.
+
+    Attributes:
+        candidates: All that were tried, in the order of the grid.
+        front: Those that no other beats in both lost calls and failures let through, by the first.
+        recommended: The one to take.
+        base: What it was compared with: the settings that the grid departs from.
+        calls: How many calls settings were chosen by, and how many were held out.
+        failures: How many of these failed.
+        warnings: Why not to trust the recommendation.
+    """
+
+    candidates: Sequence[Candidate]
+    front: Sequence[Candidate]
+    recommended: Candidate
+    base: Candidate
+    calls: tuple[int, int]
+    failures: tuple[int, int]
+    warnings: Sequence[str]
+
+
+def grid_of(
+    axes: Mapping[str, Sequence[object]], budget: int | None = None
+) -> list[dict[str, object]]:
+    """Every combination of the values, or so many of them, evenly spread and always the same."""
+    names, values = list(axes), [list(choices) for choices in axes.values()]
+    size = prod(map(len, values))
+    if budget is None or budget >= size:
+        return [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values)]
+    return [_combination(names, values, index) for index in sorted(_drawn(size, budget))]
+
+
+def _combination(
+    names: Sequence[str], values: Sequence[Sequence[object]], index: int
+) -> dict[str, object]:
+    settings: dict[str, object] = {}
+    for name, choices in zip(reversed(names), reversed(values), strict=True):
+        index, choice = divmod(index, len(choices))
+        settings[name] = choices[choice]
+    return {name: settings[name] for name in names}
+
+
+def _drawn(size: int, count: int) -> set[int]:
+    drawn: set[int] = set()
+    for number in itertools.count():
+        if len(drawn) == count:
+            return drawn
+        digest = hashlib.sha256(str(number).encode()).digest()
+        drawn.add(int.from_bytes(digest[:16], "big") % size)
+    raise AssertionError
+
+
+def configured(base: Mapping[str, object], settings: Mapping[str, object]) -> CircuitBreakerConfig:
+    """The base with these settings; ``window.size`` is a setting of the setting ``window``.
+
+    Raises:
+        ConfigError: There is no such setting, or a value is out of its range.
+    """
+    data = dict(base)
+    for name, value in settings.items():
+        outer, dot, inner = name.partition(".")
+        if dot:
+            held = data.get(outer)
+            data[outer] = {**(held if isinstance(held, Mapping) else {}), inner: value}
+        else:
+            data[name] = value
+    return CircuitBreakerConfig.from_mapping(data)
+
+
+def tune(
+    traffic: Traffic,
+    base: Mapping[str, object],
+    grid: Sequence[Mapping[str, object]],
+    *,
+    failure_weight: int = 1,
+    processes: int | None = None,
+    on_done: Callable[[int], None] | None = None,
+) -> Tuning:
+    """Try every configuration of a grid on the calls whose outcome is known.
+
+    Args:
+        traffic: The calls.
+        base: The settings that the grid departs from.
+        grid: What each configuration changes about them.
+        failure_weight: A failure let through costs as much as so many lost calls.
+        processes: How many to work with; by default one a processor, or one where there is little.
+        on_done: Told how many configurations have been tried, as they are.
+
+    Raises:
+        ConfigError: The grid is empty, or holds settings that there can't be.
+    """
+    if not grid:
+        raise ConfigError("the grid holds no settings to try")
+    configs = [configured(base, {}), *(configured(base, settings) for settings in grid)]
+    parts = _split(traffic)
+    sizes = tuple(sum(len(lookout.calls) for lookout in part) for part in parts)
+    if processes is None:
+        small = sum(sizes) * len(configs) < _SMALL
+        processes = 1 if small else os.cpu_count() or 1
+    found = [
+        Candidate(settings, config, *scores)
+        for settings, config, scores in zip(
+            [{}, *grid], configs, _scores(parts, configs, processes, on_done), strict=True
+        )
+    ]
+    base_candidate, *candidates = found
+    front = pareto_front(candidates)
+    recommended = min(
+        front, key=lambda one: (one.chosen_by.cost(failure_weight), one.chosen_by.trips)
+    )
+    failures = tuple(sum(lookout.calls.count(FAILED) for lookout in part) for part in parts)
+    return Tuning(
+        candidates=candidates,
+        front=front,
+        recommended=recommended,
+        base=base_candidate,
+        calls=(sizes[0], sizes[1]),
+        failures=(failures[0], failures[1]),
+        warnings=_warnings(candidates, recommended, base_candidate, failures, failure_weight),
+    )
+
+
+def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Those that none beats in lost calls without letting more failures through, or the reverse.
+
+    Of several that come to the same, it is the first that trips least.
+    """
+    order = sorted(
+        candidates, key=lambda c: (c.chosen_by.lost, c.chosen_by.let_through, c.chosen_by.trips)
+    )
+    front: list[Candidate] = []
+    for candidate in order:
+        if not front or candidate.chosen_by.let_through < front[-1].chosen_by.let_through:
+            front.append(candidate)
+    return front
+
+
+def _split(traffic: Traffic) -> tuple[list[Lookout], list[Lookout]]:
+    """Where each breaker's known calls are looked out on, before and behind one moment."""
+    known = [calls.known() for calls in traffic.calls.values()]
+    starts = sorted(start for calls in known for start in calls.starts)
+    if not starts:
+        raise ConfigError("there is no call with a known outcome in this log")
+    cut = starts[len(starts) * (100 - HELD_OUT_PERCENT) // 100]
+    first, last = [], []
+    for calls in known:
+        number = _first_from(calls, cut)
+        first.append(Lookout(calls.until(number)))
+        last.append(Lookout(calls.since(number)))
+    return first, last
+
+
+def _first_from(calls: Calls, cut: int) -> int:
+    return next((n for n, start in enumerate(calls.starts) if start >= cut), len(calls))
+
+
+def score(lookouts: Sequence[Lookout], config: CircuitBreakerConfig) -> Score:
+    """What a configuration comes to on the calls of several breakers, all known."""
+    window = config.window
+    can_be_slow = window is not None and window.slow_call_rate is not None
+    total = Figures(*[_NOTHING] * 6)
+    for lookout in lookouts:
+        calls = lookout.calls
+        if not len(calls) or not (can_be_slow or calls.count(FAILED)):
+            continue  # nothing can trip it
+        ledger = Ledger(calls, Delays(()))
+        Passage(lookout, config, ledger, max(calls.ends[calls.by_end[-1]], 0)).run()
+        total = Figures.total((total, ledger.figures()))
+    return Score(
+        trips=total.trips.low,
+        lost=total.lost.low,
+        let_through=total.let_through.low,
+        saved=total.saved.low,
+        open_ns=total.open_ns.low,
+    )
+
+
+_Parts = tuple[list[Lookout], list[Lookout]]
+_worked_on: list[_Parts] = []
+
+
+def _scores(
+    parts: _Parts,
+    configs: Sequence[CircuitBreakerConfig],
+    processes: int,
+    on_done: Callable[[int], None] | None,
+) -> Iterator[tuple[Score, Score]]:
+    if processes == 1:
+        for done, config in enumerate(configs):
+            yield score(parts[0], config), score(parts[1], config)
+            if on_done is not None:
+                on_done(done)
+        return
+    # A forked process has the calls already; elsewhere they are sent once to each.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_work_on, initargs=(parts,)
+    ) as pool:
+        for done, scores in enumerate(pool.map(_both_scores, configs, chunksize=_CHUNK)):
+            yield scores
+            if on_done is not None:
+                on_done(done)
+
+
+def _work_on(parts: _Parts) -> None:
+    _worked_on[:] = [parts]
+
+
+def _both_scores(config: CircuitBreakerConfig) -> tuple[Score, Score]:
+    first, last = _worked_on[0]
+    return score(first, config), score(last, config)
+
+
+def _warnings(
+    candidates: Sequence[Candidate],
+    recommended: Candidate,
+    base: Candidate,
+    failures: Sequence[int],
+    failure_weight: int,
+) -> list[str]:
+    """Why the recommendation may be no more than a fit to the calls that it was chosen by."""
+    if not failures[0]:
+        return ["no call failed in the part that settings are chosen by: nothing can be learned"]
+    if not failures[1]:
+        return ["no call failed in the part held out: whether the choice holds can't be told"]
+    warnings = []
+    costs = sorted(candidate.held_out.cost(failure_weight) for candidate in candidates)
+    own = recommended.held_out.cost(failure_weight)
+    better = sum(cost < own for cost in costs)
+    if better * 4 > len(costs):
+        warnings.append(
+            f"over-fitted: on the calls held out, {better:,} of {len(costs):,} settings do better "
+            f"(cost {own:,} against {costs[0]:,} at best)"
+        )
+    if own > base.held_out.cost(failure_weight):
+        warnings.append(
+            "over-fitted: on the calls held out, it does worse than the settings that were varied "
+            f"(cost {own:,} against {base.held_out.cost(failure_weight):,})"
+        )
+    if len(candidates) > failures[0]:
+        warnings.append(
+            f"{len(candidates):,} settings were tried on {failures[0]:,} failures: some do well by "
+            "chance"
+        )
+    return warnings

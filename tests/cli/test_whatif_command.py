@@ -1,0 +1,157 @@
+"""``recloser whatif`` and ``recloser tune`` on the command line."""
+
+import json
+import tomllib
+
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
+from recloser.cli import status_of
+from support import fail, succeed
+
+
+def run(capsys, *arguments):
+    status = status_of([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture
+def traffic(capsys, tmp_path):
+    trace = tmp_path / "trace.csv"
+    rows = [f"{n},{b},{'fail' if n % 20 < 6 else 'ok'}" for n in range(200) for b in "xy"]
+    trace.write_text("\n".join(["start_s,b,outcome", *rows]) + "\n")
+    log = tmp_path / "log"
+    assert run(
+        capsys, "import", "csv", trace, "-o", log, "--breaker", "{b}", "--start", "start_s",
+        "--outcome", "outcome", "--failure", "fail",
+    )[0] == 0  # fmt: skip
+    return log
+
+
+@pytest.fixture
+def recorded(tmp_path, clock):
+    path = tmp_path / "recorded"
+    config = CircuitBreakerConfig(failure_threshold=2, recovery_timeout_seconds=7)
+    with EventLog(path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("pay", config, log=log)
+        succeed(breaker, 3)
+        fail(breaker, 2)
+        for _ in range(4):
+            clock.advance(seconds=1)
+            breaker.before_call()
+        clock.advance(seconds=7)
+        succeed(breaker, 2)
+    return path
+
+
+def test_imported_traffic_is_set_beside_no_breaker_and_other_settings(capsys, traffic, tmp_path):
+    other = tmp_path / "other.toml"
+    other.write_text("failure_threshold = 3\n")
+    status, out, err = run(capsys, "whatif", traffic, "--against", other)
+    assert (status, err) == (0, "")
+    assert out.startswith("400 calls on 2 breakers, 0 outcomes unknown (0.0 %)")
+    assert str(other) in out
+    told = json.loads(run(capsys, "whatif", traffic, "--against", other, "--json")[1])
+    assert next(iter(told)) == "schema"
+    assert told["schema"] == "recloser.whatif/1"
+    none, ours, theirs = told["results"]
+    assert none["total"]["let_through"] == {"low": 120, "high": 120}
+    assert none["total"]["trips"]["low"] == 0
+    for result in (ours, theirs):
+        total = result["total"]
+        assert total["saved"]["low"] + total["let_through"]["low"] == 120
+        assert total["saved"]["low"] + total["lost"]["low"] == total["rejected"]["low"]
+    assert theirs["total"]["let_through"]["low"] < ours["total"]["let_through"]["low"]
+
+
+def test_a_recorded_log_begins_with_its_own_settings_and_tells_ranges(capsys, recorded):
+    status, out, _ = run(capsys, "whatif", recorded)
+    assert status == 0
+    assert "4 outcomes unknown (36.3 %)" in out
+    told = json.loads(run(capsys, "whatif", recorded, "--json")[1])
+    did, same = (result["total"] for result in told["results"])
+    assert did["trips"] == same["trips"] == {"low": 1, "high": 1}
+    assert did["open_ns"] == same["open_ns"]
+    assert did["lost"] == {"low": 0, "high": 4}
+    lenient = json.loads(
+        run(capsys, "whatif", recorded, "--set", "failure_threshold=3", "--json")[1]
+    )
+    assert lenient["results"][1]["total"]["trips"] == {"low": 0, "high": 1}
+
+
+@pytest.mark.parametrize("command", ["whatif", "tune"])
+def test_a_breaker_can_be_chosen(capsys, traffic, command):
+    told = json.loads(run(capsys, command, traffic, "--breaker", "x", "--json")[1])
+    assert told["calls"] == 200
+    status, _, err = run(capsys, command, traffic, "--breaker", "z")
+    assert status == 2
+    assert "no breaker 'z' with calls; there are x, y" in err
+
+
+def test_settings_of_other_libraries_are_taken(capsys, traffic, tmp_path):
+    path = tmp_path / "envoy.json"
+    path.write_text('{"outlier_detection": {"consecutive_5xx": 3, "max_ejection_percent": 10}}')
+    status, _, err = run(capsys, "whatif", traffic, "--config-from", path)
+    assert status == 0
+    assert "max_ejection_percent does not carry over" in err
+    assert run(capsys, "whatif", traffic, "--config-from", path, "--config", path)[0] == 2
+
+
+def test_tune_prints_what_can_be_pasted(capsys, traffic, tmp_path):
+    page = tmp_path / "front.html"
+    status, out, err = run(
+        capsys, "tune", traffic, "--grid", "failure_threshold=2..6", "--grid",
+        "recovery_timeout_seconds=1,2.5", "-o", page,
+    )  # fmt: skip
+    assert status == 0
+    assert out.startswith("take failure_threshold=")
+    pasted = tomllib.loads(out[out.index("# to paste") :])
+    config = CircuitBreakerConfig.from_mapping(pasted)
+    assert f"take failure_threshold={config.failure_threshold} " in out
+    assert "front.html" in err
+    text = page.read_text()
+    assert "good calls lost" in text
+    assert "<script src=" not in text.replace("\n", " ")
+    assert run(capsys, "tune", traffic, "-o", page)[0] == 2
+
+
+def test_tune_tells_all_as_json(capsys, traffic):
+    out = run(capsys, "tune", traffic, "--budget", "10", "--json")[1]
+    told = json.loads(out)
+    assert next(iter(told)) == "schema"
+    assert told["tried"] == 10
+    assert told["recommended"]["settings"] in [one["settings"] for one in told["front"]]
+    assert out == run(capsys, "tune", traffic, "--budget", "10", "--json")[1]
+
+
+@pytest.mark.parametrize(
+    ("grid", "why"),
+    [
+        ("failure_threshold", "NAME=VALUES"),
+        ("failure_threshold=", "NAME=VALUES"),
+        ("failure_threshold=x..y", "can't be read"),
+        ("failure_threshold=1..2..0", "steps above 0"),
+        ("failure_threshold=1..NaN", "steps above 0"),
+        ("failure_threshold=1..1e30", "more than"),
+        ("failure_threshold=1..2..3..4", "a range is"),
+        ("failure_threshold=0..2", "failure_threshold must be"),
+        ("nothing=1", "no setting 'nothing'"),
+        ("failure_threshold=5..2", "no settings to try"),
+        ("window.size=5", "needs a failure_rate"),
+    ],
+)
+def test_a_grid_that_can_not_be_is_refused_in_one_line(capsys, traffic, grid, why):
+    status, out, err = run(capsys, "tune", traffic, "--grid", grid)
+    assert (status, out) == (2, "")
+    assert why in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["whatif", "tune"])
+def test_a_log_without_calls_is_told_so(capsys, tmp_path, clock, command):
+    with EventLog(tmp_path / "empty", clock=clock) as log:
+        CircuitBreaker("b", log=log)
+    status, _, err = run(capsys, command, tmp_path / "empty")
+    assert status == 2
+    assert "there is no call in this log" in err

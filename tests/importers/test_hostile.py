@@ -1,0 +1,165 @@
+"""Whatever a trace holds, importing it ends with a status and clear lines, in little memory."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recloser.cli import status_of
+
+if not Path("/proc/self/status").exists():
+    pytest.skip("this platform has no /proc to tell a peak of memory", allow_module_level=True)
+
+MEASURED = """
+import sys
+from recloser.cli import status_of
+status = status_of(sys.argv[1:])
+told = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(status, told["VmHWM"].split()[0])
+"""
+LIMIT_KIB = 200 * 1024  # less than a line
+
+CSV = ("csv", "--breaker", "{b}", "--start", "start_ns", "--outcome", "o", "--failure", "fail")
+IMPORTERS = [
+    CSV,
+    ("access-log", "--breaker", "{host}"),
+    ("access-log", "--breaker", "{target}", "--format", "envoy"),
+    ("access-log", "--breaker", "{target}", "--format", "json"),
+    ("otlp",),
+    ("jaeger",),
+    ("zipkin",),
+    ("resilience4j",),
+    ("resilience4j", "--events"),
+]
+KINDS = ["-".join(importer).replace("--", "") for importer in IMPORTERS]
+
+
+def sparse(path):
+    """One line of 300 MB that takes no room on the disk."""
+    with path.open("wb") as stream:
+        stream.truncate(300 << 20)
+
+
+def bomb(path):
+    """A gigabyte of zeros in some 30 KB."""
+    compressor = zstandard.ZstdCompressor(level=1).compressobj()
+    with path.open("wb") as stream:
+        for _ in range(1024):
+            stream.write(compressor.compress(bytes(1 << 20)))
+        stream.write(compressor.flush())
+
+
+def endless_string(path):
+    """A document whose first element never ends."""
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(b'{\n"resourceSpans": [\n{"x": "')
+        for _ in range(300):
+            stream.write(b"a" * (1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("make", "importer"),
+    [(sparse, CSV), (bomb, IMPORTERS[1]), (sparse, ("otlp",)), (endless_string, ("otlp",))],
+    ids=["sparse-csv", "bomb-access-log", "sparse-otlp", "endless-otlp"],
+)
+def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, make, importer):
+    path = tmp_path / "hostile"
+    make(path)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, "import", *importer, path, "-o", tmp_path / "log"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    status, peak_kib = map(int, done.stdout.split()[-2:])
+    assert status == 2
+    assert "Traceback" not in done.stderr
+    assert peak_kib < LIMIT_KIB
+    assert not (tmp_path / "log").exists()
+
+
+GOOD = {
+    "csv": b"start_ns,b,o\n5,x,ok\n7,y,fail\n",
+    "access-log": b'h - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "a"\n',
+    "envoy": b'[2026-01-01T00:00:00.250Z] "GET /p HTTP/1.1" 503 UO 0 1 2 3 "-" "c" "i" "b" "u"\n',
+    "json": b'{"start_time":"2026-01-01T00:00:00Z","response_code":503,"authority":"b"}\n',
+    "otlp": json.dumps({"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [
+        {"spans": [{"kind": 3, "startTimeUnixNano": "5", "endTimeUnixNano": "7", "attributes": [
+            {"key": "peer.service", "value": {"stringValue": "x"}}]}]}]}]}).encode() + b"\n",
+    "jaeger": json.dumps({"data": [{"spans": [{"startTime": 5, "duration": 7, "processID": "p",
+        "tags": [{"key": "span.kind", "value": "client"}, {"key": "peer.service", "value": "x"}],
+        }], "processes": {"p": {"serviceName": "s"}}}]}).encode() + b"\n",
+    "zipkin": json.dumps([{"kind": "CLIENT", "timestamp": 5, "duration": 7, "remoteEndpoint": {
+        "serviceName": "x"}}]).encode() + b"\n",
+    "resilience4j": b"2024-02-25T14:52:20.7+09:00[Asia/Seoul]: CircuitBreaker 'a' recorded an error: "
+        b"'x.Y: z'. Elapsed time: 3 ms\n",
+    "resilience4j-events": json.dumps({"circuitBreakerEvents": [{"circuitBreakerName": "a",
+        "type": "ERROR", "creationTime": "2024-02-25T14:52:20Z", "durationInMs": 3}]}).encode(),
+}  # fmt: skip
+ALL = list(zip(GOOD.values(), IMPORTERS, strict=True))
+
+changes = st.lists(
+    st.one_of(
+        st.tuples(st.just("flip"), st.integers(0, 10**6), st.integers(1, 255)),
+        st.tuples(st.just("cut"), st.integers(0, 10**6), st.just(0)),
+        st.tuples(st.just("twice"), st.integers(0, 10**6), st.integers(1, 50)),
+        st.tuples(
+            st.just("insert"),
+            st.integers(0, 10**6),
+            st.sampled_from(
+                [b"\x00", b"\n", b"\r", b'"', b"{", b"[", b"}", b"]", b",", b"null", b"-1", b"1e999",
+                 b"9" * 30, b"\\ud800", b"\xff", b"[" * 5000, b"true", b'""', b"\xe2\x80\xae", b"\x1b[2J"]
+            ),
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)  # fmt: skip
+
+
+def changed(data, changes):
+    data = bytearray(data * 2)
+    for kind, where, what in changes:
+        at = where % len(data) if data else 0
+        if kind == "flip" and data:
+            data[at] ^= what
+        elif kind == "cut" and len(data) > 1:
+            del data[at:]
+        elif kind == "twice":
+            data[at:at] = data[at : at + what]
+        elif kind == "insert":
+            data[at:at] = what
+    return bytes(data)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.sampled_from(ALL), how=changes)
+def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_factory, which, how):
+    """And what came of it can be driven and asked about."""
+    data, importer = which
+    folder = tmp_path_factory.mktemp("mutated")
+    (folder / "trace").write_bytes(changed(data, how))
+    log = folder / "log"
+    status = status_of(["import", *importer, str(folder / "trace"), "-o", str(log)])
+    captured = capsys.readouterr()
+    assert status in (0, 1, 2)
+    assert "Traceback" not in captured.err
+    assert "\x1b" not in captured.err
+    assert (status == 2) == (not log.exists())
+    if log.exists():
+        assert status_of(["whatif", str(log)]) == 0
+        capsys.readouterr()
+
+
+@pytest.mark.parametrize(("data", "importer"), ALL, ids=KINDS)
+def test_the_traces_that_are_mutated_are_good(capsys, tmp_path, data, importer):
+    (tmp_path / "trace").write_bytes(data)
+    log = tmp_path / "log"
+    assert status_of(["import", *importer, str(tmp_path / "trace"), "-o", str(log)]) == 0
