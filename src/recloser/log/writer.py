@@ -131,7 +131,7 @@ class EventLog(Log):
             raise
 
         self._buffer: list[_Chunk] = []
-        self._buffered = 0
+        self._buffered = self._in_hand = 0
         self._unsealed = 0
         self._sealed_at = self._fold.at
         self._lost = self._told_lost = self._gaps = 0
@@ -151,8 +151,9 @@ class EventLog(Log):
         self._writer: int | None = None
         self._wake = threading.Event()
         self._hurry = threading.Event()
-        self._taken = threading.Event()
+        self._has_written = threading.Event()
         self._stopping = threading.Event()
+        self._housekeeper = threading.Thread()
         self._thread = threading.Thread(
             target=self._run, name=f"recloser-log-{self.path.name}", daemon=True
         )
@@ -167,7 +168,7 @@ class EventLog(Log):
             return
         self._is_forked = True
         self._buffer = []
-        self._buffered = self._unsealed = self._lost = self._safe_seq = 0
+        self._buffered = self._in_hand = self._unsealed = self._lost = self._safe_seq = 0
         if self._segment is not None:
             self._segment.close()
         self._segment = None
@@ -207,7 +208,7 @@ class EventLog(Log):
         if self._closed:
             self._refuse()
             return None
-        if self._buffered >= MAX_BUFFERED or (self._lost and self._failure is None):
+        if self._buffered + self._in_hand >= MAX_BUFFERED or (self._lost and self._failure is None):
             self._lost += _callers([events])
             return None
         self._buffer.append(events)
@@ -218,7 +219,7 @@ class EventLog(Log):
             self._hurry.set()
         elif self._is_filling():
             self._hurry.set()
-            self._taken.clear()
+            self._has_written.clear()
         seal = None
         if takes_edge or self._is_seal_due(events[-1].at):
             seal = self._seal_behind(events[-1])
@@ -244,7 +245,7 @@ class EventLog(Log):
         way to it for a moment.
         """
         if self._is_filling() and not self._is_mine():
-            self._taken.wait(GIVE_WAY_SECONDS)
+            self._has_written.wait(GIVE_WAY_SECONDS)
         if self._durability != "sync" or self._sequencer is None or self._is_mine():
             return
         if self._failure is None and self._safe_seq < seq:
@@ -255,7 +256,7 @@ class EventLog(Log):
             raise LogError(f"{self.path}: the event could not be made safe: {self._failure}")
 
     def _is_filling(self) -> bool:
-        return self._buffered > MAX_BUFFERED // 2
+        return self._buffered + self._in_hand > MAX_BUFFERED // 2
 
     def flush(self) -> None:
         """Hand all that was appended to the operating system."""
@@ -272,7 +273,7 @@ class EventLog(Log):
         with self._sequencer.held():
             since = self._buffer[0][0].at if self._buffer else self._fold.at
             return LogHealth(
-                waiting=self._buffered + len(self._sequencer.pending),
+                waiting=self._buffered + self._in_hand + len(self._sequencer.pending),
                 lag_ns=self._fold.at - since,
                 lost=self._lost + self._told_lost,
                 gaps=self._gaps,
@@ -304,6 +305,8 @@ class EventLog(Log):
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
+        if self._housekeeper.is_alive():
+            self._housekeeper.join()
         if self._is_house_due and not self._is_forked:
             self._keep_house()
         if self._segment is not None:
@@ -336,8 +339,10 @@ class EventLog(Log):
                     self._commit(seal=not woken, keep=True)
             if self._sequencer is not None:
                 self._sequencer.do_what_waited()
-            if self._is_house_due and self._failure is None:
-                self._keep_house()
+            if self._is_house_due and self._failure is None and not self._housekeeper.is_alive():
+                # To compress takes longer than to write, so it has a thread of its own.
+                self._housekeeper = threading.Thread(target=self._keep_house, daemon=True)
+                self._housekeeper.start()
 
     def _keep_house(self) -> None:
         """See to the segments that are full; nobody waits for it."""
@@ -362,6 +367,8 @@ class EventLog(Log):
             self._write_batch(seal=seal, keep=keep)
         finally:
             self._writer = None
+            self._in_hand = 0
+            self._has_written.set()
 
     def _write_batch(self, *, seal: bool, keep: bool) -> None:
         batch, seq = self._take(seal=seal, keep=keep)
@@ -401,8 +408,7 @@ class EventLog(Log):
             fold = self._sequencer.fold
             batch = self._buffer
             self._buffer = []
-            self._buffered = 0
-            self._taken.set()
+            self._in_hand, self._buffered = self._buffered, 0
             if self._failure is not None:
                 self._lost += _callers(batch)
                 batch = []
