@@ -308,3 +308,20 @@ def test_a_surplus_of_refusals_stands_before_whatever_happens_to_its_breaker_nex
     breaker.reset()
     assert kinds(log)[-3:] == ["call_rejected", "reset", "state_changed"]
     assert replay(log).differences == []
+
+
+def test_no_block_grows_beyond_its_seal_however_refusals_and_successes_mix(tmp_path):
+    clock = ManualClock()
+    with EventLog(tmp_path, clock=clock, seal_seconds=None, tick_seconds=None) as log:
+        open_one = tripped(log)
+        closed_one = CircuitBreaker("closed", log=log)
+        for number in range(12_000):
+            closed_one.call(work)
+            if number % 1000 < 120:
+                refused(open_one, 1)
+            if number % 1000 == 999:
+                clock.advance(seconds=1)
+    history = replay(tmp_path)
+    assert history.differences == []
+    assert history.snapshots["closed"].totals.succeeded == 12_000
+    assert history.snapshots["b"].totals.rejected == 12 * 120

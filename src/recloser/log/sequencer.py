@@ -9,7 +9,8 @@ import platform
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from itertools import accumulate, count, groupby
 from types import TracebackType
@@ -57,10 +58,6 @@ _Rejected: Final = lean(CallRejected)
 
 def _is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
     return event.kind not in _ABOUT_ALL
-
-
-def _kind_of(passed: Passed) -> type[Leave | Refusal]:
-    return type(passed[0])
 
 
 class Log(ABC):
@@ -334,21 +331,30 @@ class Sequencer:
         Args:
             keep: Whether refusals beyond the first hundred of a second may wait for its end.
         """
-        left = len(self.pending)
-        while left > 0:
-            batch = self.pending[: min(left, self._log.room())]
-            del self.pending[: len(batch)]
-            left -= len(batch)
-            for kind, entries in groupby(batch, _kind_of):
-                if kind is Refusal:
-                    self._take_refusals(cast("Iterable[tuple[Refusal, int, int]]", entries))
-                else:
-                    self._take_successes(cast("list[tuple[Leave, int, int]]", list(entries)))
+        batch = self.pending[:]
+        del self.pending[: len(batch)]
+        self._take(batch)
         for tally in [t for t in self._tallies.values() if t.surplus]:
             if not keep or self._read_at() + self.origin >= tally.until_ns:
                 self._write_surplus(tally)
 
-    def _take_refusals(self, batch: Iterable[tuple[Refusal, int, int]]) -> None:
+    def _take(self, batch: Sequence[Passed]) -> None:
+        while len(batch) > (room := self._log.room()):
+            self._take(batch[:room])
+            batch = batch[room:]
+        passes = {passed for passed, _, _ in batch}
+        kinds = {type(passed) for passed in passes}
+        if len(kinds) > 1:
+            for _, entries in groupby(batch, lambda entry: type(entry[0])):
+                self._take(list(entries))
+        elif Refusal in kinds:
+            self._take_refusals(cast("Sequence[tuple[Refusal, int, int]]", batch))
+        elif kinds:
+            self._take_successes(
+                cast("Sequence[tuple[Leave, int, int]]", batch), cast("set[Leave]", passes)
+            )
+
+    def _take_refusals(self, batch: Sequence[tuple[Refusal, int, int]]) -> None:
         for refusal, hand, _ in batch:
             tally = self._tallies.get(refusal.breaker)
             if tally is None or not tally.holds(refusal, hand):
@@ -367,7 +373,9 @@ class Sequencer:
         wait = refusal.wait_ns(at + self.origin)
         self.append(_Rejected(self.next_seq, at, refusal.breaker, refusal.reason, wait, count))
 
-    def _take_successes(self, batch: Sequence[tuple[Leave, int, int]]) -> None:
+    def _take_successes(
+        self, batch: Sequence[tuple[Leave, int, int]], leaves: AbstractSet[Leave]
+    ) -> None:
         origin, floor = self.origin, self.fold.at + self.origin
         ends = [ended for _, _, ended in batch]
         if ends[0] < floor or ends != sorted(ends):
@@ -385,7 +393,6 @@ class Sequencer:
                 count(self.next_seq), ends, batch, strict=False
             )
         ]
-        leaves = {leave for leave, _, _ in batch}
         if not all(leave.is_valid for leave in leaves):
             for event in events:
                 self.append(
