@@ -155,3 +155,15 @@ def test_a_log_without_calls_is_told_so(capsys, tmp_path, clock, command):
     status, _, err = run(capsys, command, tmp_path / "empty")
     assert status == 2
     assert "there is no call in this log" in err
+
+
+def test_an_outage_that_has_not_ended_has_no_recovery_to_tell_of(capsys, tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("start_s,b,o\n" + "".join(f"{second},x,fail\n" for second in range(5)))
+    log = tmp_path / "log"
+    told = ("--breaker", "{b}", "--start", "start_s", "--outcome", "o", "--failure", "fail")
+    assert run(capsys, "import", "csv", trace, "-o", log, *told)[0] == 0
+    status, out, _ = run(capsys, "whatif", log)
+    assert status == 0
+    assert "no outage ended" in out
+    assert run(capsys, "whatif", log, "--json")[0] == 0

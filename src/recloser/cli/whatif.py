@@ -230,7 +230,9 @@ def _delay_cells(
     for column in columns.values():
         delays = _all(column, kind)
         summary = timed(delays)
-        assert summary is not None
+        if summary is None:
+            cells.append("no outage ended")
+            continue
         value = part(summary)
         if isinstance(value, Range):
             cells.append(f"{_range('', value)} of {len(delays):,}")
