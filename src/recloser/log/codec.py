@@ -126,8 +126,8 @@ def encode(event: Event) -> bytes:
 
 
 def encode_all(events: Sequence[Event]) -> bytes:
-    """The lines of the events, which may be of either form."""
-    if _FORMS.keys().isdisjoint(map(type, events)):
+    """The lines of the events: lean ones, or any with their witnesses behind them."""
+    if type(events[-1]) not in _FORMS:  # so none of them is a witness, or has any
         return _encode_lines(events)
     return _encode_lines([_to_wire(event) for event in events])
 
