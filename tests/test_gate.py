@@ -167,11 +167,25 @@ def test_a_success_after_the_writer_fell_asleep_wakes_it(tmp_path):
 
 def test_with_sync_every_success_is_on_disk_before_the_call_returns(tmp_path):
     with EventLog(tmp_path, durability="sync") as log:
-        CircuitBreaker("b", log=log).call(work)
-        assert [event.kind for event in read_events(tmp_path)][-2:] == [
-            "call_succeeded",
-            "log_sealed",
-        ]
+        breaker = CircuitBreaker("b", log=log)
+        for number in range(1, 4):
+            breaker.call(work)
+            recorded = [event.kind for event in read_events(tmp_path)]
+            assert recorded.count("call_succeeded") == number
+            assert recorded[-1] == "log_sealed"
+
+
+def test_each_success_in_a_window_is_evidence_by_its_own_number(log):
+    config = CircuitBreakerConfig(
+        failure_threshold=None, window=CountWindow(6, failure_rate=0.5, minimum_calls=2)
+    )
+    breaker = CircuitBreaker("b", config, log=log)
+    for _ in range(3):
+        breaker.call(work)
+    fail(breaker, 3)
+    (edge,) = replay(log).edges
+    assert edge.cause.span == (3, 8)
+    assert replay(log).differences == []
 
 
 configs = st.builds(

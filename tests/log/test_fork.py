@@ -66,3 +66,30 @@ def test_a_child_that_uses_no_breaker_leaves_nothing(tmp_path, clock):
         fail(breaker)
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
     assert replay(tmp_path / "log").snapshots["b"].totals.failed == 2
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_childs(
+    tmp_path, clock
+):
+    """Calls that go past the lock wait in a list, which the child has a copy of."""
+    log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None)
+    breaker = CircuitBreaker("b", log=log)
+    call = breaker(lambda: None)
+    with breaker._sequencer.held():  # nobody folds them before the fork
+        breaker.gate.pending.limit = 100
+        for _ in range(3):
+            call()
+
+        def work():
+            call()
+            assert not breaker.gate.pending  # else no thread would ever come for it
+            log.close()
+
+        pid = in_child(work)
+    log.close()
+    counted = [
+        sum(event.kind == "call_succeeded" for event in LogReader(tmp_path / name))
+        for name in ("log", f"log-{pid}")
+    ]
+    assert counted == [3, 1]
