@@ -331,9 +331,12 @@ class Sequencer:
         Args:
             keep: Whether refusals beyond the first hundred of a second may wait for its end.
         """
-        batch = self.pending[:]
-        del self.pending[: len(batch)]
-        self._take(batch)
+        if self.pending:
+            batch = self.pending[:]
+            del self.pending[: len(batch)]
+            self._take(batch)
+        if not self._tallies:
+            return
         for tally in [t for t in self._tallies.values() if t.surplus]:
             if not keep or self._read_at() + self.origin >= tally.until_ns:
                 self._write_surplus(tally)
