@@ -66,21 +66,6 @@ def reading_progress(what: str, size: int) -> Iterator[Callable[[int], None] | N
         yield lambda read: progress.advance(task, read)
 
 
-@contextmanager
-def working_progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on standard error for things done, to be told how many; None off a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda done: progress.update(task, completed=done)
-
-
 def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object, indented for people and parsers alike."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
@@ -142,6 +127,13 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
             bar.update(task, description=printable(doing), completed=done, total=total)
 
         yield tell
+
+
+@contextmanager
+def working_progress(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on standard error for things done, to be told how many; None off a terminal."""
+    with progress_bar() as bar:
+        yield None if bar is None else lambda done: bar(what, done, total)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
