@@ -152,6 +152,15 @@ def test_more_than_a_few_thousand_are_folded_by_their_callers(log):
     assert kinds(log).count("call_succeeded") == 10_000
 
 
+def test_a_breaker_without_a_log_lets_only_a_few_wait():
+    """There may be thousands of them, each with a list of its own."""
+    breaker = CircuitBreaker("b")
+    for _ in range(1000):
+        breaker.call(work)
+    assert len(breaker.gate.pending) <= 64
+    assert breaker.snapshot().totals.succeeded == 1000
+
+
 def test_a_success_after_the_writer_fell_asleep_wakes_it(tmp_path):
     with EventLog(tmp_path, seal_seconds=None) as log:
         breaker = CircuitBreaker("b", log=log)

@@ -78,9 +78,9 @@ class Pending(list[Passed]):
 
     __slots__ = ("limit",)
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = PENDING_LIMIT) -> None:
         super().__init__()
-        self.limit = PENDING_LIMIT
+        self.limit = limit
 
 
 class Gate:

@@ -53,6 +53,8 @@ class MemoryLog(Log):
 class NoLog(Log):
     """What stands for a log where a breaker was given none: it keeps nothing."""
 
+    pending_limit = 64  # every such breaker has a list of its own
+
     def recovered(self) -> tuple[LogFold, Tail]:
         """Nothing."""
         return LogFold(), Tail()

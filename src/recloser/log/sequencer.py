@@ -68,7 +68,12 @@ class Log(ABC):
         tick_seconds: While events flow, both hands of the clock are recorded as often as this;
             None records them only where a deadline has passed.
         host: What the log names as its machine; by default the machine's own name.
+
+    Attributes:
+        pending_limit: How many calls may wait to be folded.
     """
+
+    pending_limit = PENDING_LIMIT
 
     def __init__(
         self,
@@ -166,7 +171,7 @@ class Sequencer:
         self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
         self._gates: dict[str, Gate] = {}
         self._tallies: dict[str, Tally] = {}
-        self.pending = Pending()
+        self.pending = Pending(log.pending_limit)
         self.fold, tail = log.recovered()
         self._log = log
         self._clock = clock
