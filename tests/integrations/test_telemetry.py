@@ -56,6 +56,8 @@ def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
     assert shown["recloser.retry_after", "bank"] == 18
     assert shown["recloser.log.waiting", str(log.path)] == 0
     assert shown["recloser.log.lost", str(log.path)] == 0
+    assert shown["recloser.log.lag", str(log.path)] == 0
+    assert shown["recloser.log.gaps", str(log.path)] == 0
     clock.advance(seconds=30)
     succeed(bank, 2)
     shown = points(reader)

@@ -7,6 +7,7 @@ from recloser.breaker import CircuitBreaker
 from recloser.events import BreakerEvent, CircuitBreakerState, Edge
 from recloser.integrations import needs
 from recloser.integrations.counts import EventCounts
+from recloser.log.health import LogHealth
 from recloser.log.writer import EventLog
 from recloser.snapshot import Snapshot
 from recloser.validation import NS_PER_SECOND
@@ -32,7 +33,8 @@ class BreakerTelemetry(EventCounts):
         telemetry.register(breakers, logs=[log])
 
     The instruments: ``recloser.state``, ``recloser.calls``, ``recloser.rejected``,
-    ``recloser.trips``, ``recloser.retry_after``, ``recloser.log.waiting``, ``recloser.log.lost``.
+    ``recloser.trips``, ``recloser.retry_after``, ``recloser.log.waiting``, ``recloser.log.lag``,
+    ``recloser.log.lost`` and ``recloser.log.gaps``.
     The span that is current when a breaker takes an edge or refuses a call gets the event
     ``recloser.state_changed`` or ``recloser.call_rejected``. Where threads report at the same
     moment, one of them may tell of the other's, and its span gets the event.
@@ -64,10 +66,20 @@ class BreakerTelemetry(EventCounts):
             "recloser.trips", [_observe(self.trips, "cause")], unit="{trip}"
         )
         meter.create_observable_gauge("recloser.retry_after", [self._waits], unit="s")
-        meter.create_observable_gauge("recloser.log.waiting", [self._waiting], unit="{event}")
-        meter.create_observable_gauge("recloser.log.lag", [self._lag], unit="s")
-        meter.create_observable_counter("recloser.log.lost", [self._lost], unit="{event}")
-        meter.create_observable_counter("recloser.log.gaps", [self._gaps], unit="{gap}")
+        meter.create_observable_gauge(
+            "recloser.log.waiting", [self._of_logs(lambda health: health.waiting)], unit="{event}"
+        )
+        meter.create_observable_gauge(
+            "recloser.log.lag",
+            [self._of_logs(lambda health: health.lag_ns / NS_PER_SECOND)],
+            unit="s",
+        )
+        meter.create_observable_counter(
+            "recloser.log.lost", [self._of_logs(lambda health: health.lost)], unit="{event}"
+        )
+        meter.create_observable_counter(
+            "recloser.log.gaps", [self._of_logs(lambda health: health.gaps)], unit="{gap}"
+        )
 
     def on_event(self, event: BreakerEvent) -> None:
         """Count it, and tell the current span of a refusal."""
@@ -118,22 +130,12 @@ class BreakerTelemetry(EventCounts):
             if snapshot.retry_after is not None:
                 yield Observation(snapshot.retry_after, {"recloser.breaker": snapshot.breaker})
 
-    def _waiting(self, _options: CallbackOptions) -> Iterable[Observation]:
-        for log in self._logs:
-            yield Observation(log.health().waiting, {"recloser.log": str(log.path)})
+    def _of_logs(self, figure: Callable[[LogHealth], float]) -> _Observe:
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            for log in self._logs:
+                yield Observation(figure(log.health()), {"recloser.log": str(log.path)})
 
-    def _lag(self, _options: CallbackOptions) -> Iterable[Observation]:
-        for log in self._logs:
-            seconds = log.health().lag_ns / NS_PER_SECOND
-            yield Observation(seconds, {"recloser.log": str(log.path)})
-
-    def _gaps(self, _options: CallbackOptions) -> Iterable[Observation]:
-        for log in self._logs:
-            yield Observation(log.health().gaps, {"recloser.log": str(log.path)})
-
-    def _lost(self, _options: CallbackOptions) -> Iterable[Observation]:
-        for log in self._logs:
-            yield Observation(log.health().lost, {"recloser.log": str(log.path)})
+        return observe
 
 
 def _observe(counts: Callable[[], Mapping[tuple[str, str], int]], label: str) -> _Observe:

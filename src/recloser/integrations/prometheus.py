@@ -33,7 +33,8 @@ class BreakerCollector(EventCounts, Collector):
     Calls are counted since the log began, refusals by reason and trips by cause since this process
     did. The metrics: ``recloser_state``, ``recloser_calls_total``, ``recloser_rejected_total``,
     ``recloser_trips_total``, ``recloser_retry_after_seconds``, ``recloser_consecutive_failures``,
-    ``recloser_log_waiting_events``, ``recloser_log_lost_events`` and ``recloser_log_failing``.
+    ``recloser_log_waiting_events``, ``recloser_log_lag_seconds``,
+    ``recloser_log_lost_events_total``, ``recloser_log_gaps_total`` and ``recloser_log_failing``.
     """
 
     def __init__(self) -> None:
