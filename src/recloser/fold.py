@@ -8,6 +8,8 @@ the state in place, because a copy per call would be the dearest part of a call.
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from attrs import frozen
+
 from recloser.backoff import cooldown_ns
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, FoldError
@@ -75,6 +77,52 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     else:
         _apply_rare(state, event, edges)
     return edges
+
+
+@frozen
+class Stretch:
+    """Events of one breaker in a row of which none fires an edge, summed up.
+
+    Attributes:
+        succeeded: How many outcomes of this epoch succeeded, and so on for the four below.
+        run: How many failures there are behind the last success.
+        run_seqs: The ``seq`` of each.
+        is_unbroken: Whether there is no success among them, so that a run before goes on.
+        codes: The last outcomes, for a ``CountedOutcomes``.
+        buckets: The outcomes of the last seconds, for a ``TimedOutcomes``.
+    """
+
+    succeeded: int = 0
+    failed: int = 0
+    ignored: int = 0
+    rejected: int = 0
+    stale: int = 0
+    run: int = 0
+    run_seqs: Sequence[int] = ()
+    is_unbroken: bool = True
+    codes: Sequence[int] = ()
+    buckets: Sequence[Sequence[int]] = ()
+
+
+def pass_over(state: BreakerState, stretch: Stretch) -> None:
+    """Apply a stretch, which is the same as to apply its events one after the other."""
+    state.succeeded += stretch.succeeded
+    state.failed += stretch.failed
+    state.ignored += stretch.ignored
+    state.rejected += stretch.rejected
+    state.stale += stretch.stale
+    if state.state is not CLOSED or state.mode == "disabled":
+        return
+    if not stretch.is_unbroken:
+        state.consecutive_failures = 0
+        state.failure_seqs.clear()
+    state.consecutive_failures += stretch.run
+    if state.config.failure_threshold is not None:
+        state.failure_seqs += stretch.run_seqs
+    if isinstance(state.window, CountedOutcomes):
+        state.window.extend(stretch.codes)
+    elif state.window is not None:
+        state.window.extend(stretch.buckets)
 
 
 def may_probe(state: BreakerState) -> bool:

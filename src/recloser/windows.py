@@ -60,6 +60,15 @@ class CountedOutcomes:
             self.slow += slow
         self.calls = len(outcomes)
 
+    def extend(self, codes: Sequence[int]) -> None:
+        """Take in outcomes by their codes, as ``to_data`` tells them."""
+        kept = deque(self._outcomes, self.size)
+        kept.extend(codes)
+        self._outcomes = deque(kept)
+        self.calls = len(kept)
+        self.failures = sum(code >> 1 & 1 for code in kept)
+        self.slow = sum(code & 1 for code in kept)
+
     def _forget(self, code: int) -> None:
         self.failures -= code >> 1 & 1
         self.slow -= code & 1
@@ -98,6 +107,20 @@ class TimedOutcomes:
         self.calls += count
         self.failures += count * failed
         self.slow += count * slow
+
+    def extend(self, buckets: Sequence[Sequence[int]]) -> None:
+        """Take in outcomes by buckets, as ``to_data`` tells them."""
+        for second, first, last, calls, failures, slow in buckets:
+            self._let_go(second - self.seconds)
+            if not self._buckets or self._buckets[-1][0] != second:
+                self._buckets.append([second, first, last, 0, 0, 0])
+            bucket = self._buckets[-1]
+            bucket[2] = last
+            for index, number in enumerate((calls, failures, slow), 3):
+                bucket[index] += number
+            self.calls += calls
+            self.failures += failures
+            self.slow += slow
 
     def _let_go(self, last: int) -> None:
         """Forget the buckets up to second ``last``."""

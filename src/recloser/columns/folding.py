@@ -1,0 +1,93 @@
+"""The histories of all breakers of an exported log, from edge to edge."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from attrs import evolve, field, frozen
+
+from recloser.clock import after
+from recloser.columns.reading import rows_of, times_of, whole_log_events
+from recloser.columns.rows import Rows
+from recloser.columns.skipping import SkippingFold, Taken, Times
+from recloser.errors import FoldError, RecloserError
+from recloser.events import ClockTicked, Edge, LogOpened, StateChanged
+from recloser.log.parquet import ParquetLog
+from recloser.snapshot import Snapshot, take_snapshot
+
+
+class NotSkippedError(RecloserError):
+    """The columns can't be folded from edge to edge; why not is its message."""
+
+
+@frozen
+class ColumnHistory:
+    """What the columns of a log fold to.
+
+    Attributes:
+        edges: Every edge of every breaker, in the order of the log.
+        snapshots: Each breaker as it was after the last event.
+        witnesses: How many witnesses were compared; all are equal.
+        readings: The readings of both hands of the clock, in their order.
+    """
+
+    edges: Sequence[Edge]
+    snapshots: Mapping[str, Snapshot]
+    witnesses: int
+    readings: Sequence[LogOpened | ClockTicked] = field(repr=False)
+
+
+def fold_columns(log: ParquetLog) -> ColumnHistory:
+    """Fold an exported log that breakers wrote.
+
+    Raises:
+        NotSkippedError: It has to be folded event by event: it tells of a gap or of a witness that
+            differs, or an event in it can't have happened.
+        LogError: It can't be read.
+    """
+    about_all = whole_log_events(log)
+    if not about_all or about_all[0].kind != "log_opened":
+        raise NotSkippedError("it does not begin with log_opened")
+    if any(event.kind == "log_gap" for event in about_all):
+        raise NotSkippedError("events are missing in it")
+    folds = list(_folded(rows_of(log), times_of(about_all)))
+    edges = in_order(taken for fold in folds for taken in fold.taken)
+    witnesses = sorted((w for fold in folds for w in fold.witnesses), key=_seq_of)
+    if edges != witnesses or any(fold.is_parted for fold in folds):
+        raise NotSkippedError("what it witnessed differs from what comes of it")
+    readings = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")]
+    last = readings[-1]
+    snapshots = {
+        fold.breaker: take_snapshot(
+            fold.state, log.about.last_at, lambda at: after(last.wall, at - last.at)
+        )
+        for fold in folds
+    }
+    return ColumnHistory(edges, snapshots, len(witnesses), readings)
+
+
+def _folded(parts: Iterable[Rows], times: Times) -> Iterator[SkippingFold]:
+    for breaker, rows in groupby(parts, key=lambda part: part.breaker):
+        fold = SkippingFold(breaker, times)
+        try:
+            for part in rows:
+                fold.take(part)
+            fold.finish()
+        except FoldError as error:
+            raise NotSkippedError(str(error)) from error
+        yield fold
+
+
+def in_order(taken: Iterable[Taken]) -> list[Edge]:
+    """The edges of several breakers in the order of the log.
+
+    An event about the whole log may move several: their witnesses follow it one after the other.
+    """
+    edges: list[Edge] = []
+    for _, fired in groupby(sorted(taken), key=lambda one: one.seq):
+        for number, one in enumerate(fired):
+            edges.append(evolve(one.edge, seq=one.seq + 1 + number))
+    return edges
+
+
+def _seq_of(event: StateChanged) -> int:
+    return event.seq

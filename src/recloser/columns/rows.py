@@ -1,0 +1,187 @@
+"""The events of one breaker as columns, and what can be found in them without a loop."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from recloser.events import (
+    BreakerEvent,
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    ProbeAdmitted,
+    Reason,
+)
+from recloser.log.codec import lean
+from recloser.validation import NS_PER_SECOND
+
+Whole: TypeAlias = NDArray[np.int64]
+Places: TypeAlias = NDArray[np.intp]
+
+SUCCEEDED: Final = 0
+FAILED: Final = 1
+IGNORED: Final = 2
+REJECTED: Final = 3
+PROBE: Final = 4
+OTHER: Final = 5
+
+_FEWEST: Final = 4
+_MOST: Final = 1024
+_Succeeded: Final = lean(CallSucceeded)
+_Failed: Final = lean(CallFailed)
+_Ignored: Final = lean(CallIgnored)
+_Rejected: Final = lean(CallRejected)
+_Admitted: Final = lean(ProbeAdmitted)
+
+
+@frozen(eq=False, slots=False)
+class Rows:
+    """Events of one breaker in their order, a stretch of its history; all arrays have shape (n,).
+
+    Attributes:
+        breaker: Its name.
+        kinds: What each event is: one of the six codes of this module.
+        seqs: Their ``seq``.
+        ats: Their times, in nanoseconds of the log.
+        epochs: Their epochs; for events that have none, that of the row before.
+        tooks: How long each call took, in nanoseconds; 0 where that makes no difference.
+        counts: How many like outcomes or refusals each stands for.
+        others: The events of code ``OTHER``, by their row.
+        probes: The number of each outcome's probe.
+    """
+
+    breaker: str
+    kinds: NDArray[np.uint8]
+    seqs: Whole
+    ats: Whole
+    epochs: Whole
+    tooks: Whole
+    counts: Whole
+    probes: Whole
+    others: Mapping[int, BreakerEvent] = field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def events(self, start: int, stop: int) -> list[BreakerEvent]:
+        """The events of these rows, in their lean form."""
+        part = slice(start, stop)
+        columns = (self.kinds, self.seqs, self.ats, self.epochs, self.tooks, self.probes)
+        fields = (column[part].tolist() for column in (*columns, self.counts))
+        return [
+            self._event(row, *values) for row, values in enumerate(zip(*fields, strict=True), start)
+        ]
+
+    def _event(
+        self, row: int, kind: int, seq: int, at: int, epoch: int, took: int, probe: int, count: int
+    ) -> BreakerEvent:
+        if kind == SUCCEEDED:
+            return _Succeeded(seq, at, self.breaker, epoch, took, probe, count)
+        if kind == FAILED:
+            return _Failed(seq, at, self.breaker, epoch, took, probe)
+        if kind == IGNORED:
+            return _Ignored(seq, at, self.breaker, epoch, took, probe)
+        if kind == REJECTED:
+            # Why a call was refused decides nothing.
+            return _Rejected(seq, at, self.breaker, Reason.COOLDOWN_ACTIVE, None, count)
+        if kind == PROBE:
+            return _Admitted(seq, at, self.breaker, epoch, probe)
+        return self.others[row]
+
+    @cached_property
+    def failures(self) -> Places:
+        """The rows of failures."""
+        return np.flatnonzero(self.kinds == FAILED)
+
+    @cached_property
+    def outside(self) -> Places:
+        """The rows of what is neither a success nor a failure."""
+        return np.flatnonzero(self.kinds > FAILED)
+
+    @cached_property
+    def breaks(self) -> Places:
+        """The rows that are other than the row before in more than how a call ended."""
+        changes = np.flatnonzero(self.epochs[1:] != self.epochs[:-1]) + 1
+        others = self.outside[self.kinds[self.outside] > REJECTED]
+        return np.union1d(changes, others) if len(others) else changes
+
+    def slow(self, limit_ns: int) -> Places:
+        """The rows of outcomes that took longer than this."""
+        return np.flatnonzero((self.tooks > limit_ns) & (self.kinds <= FAILED))
+
+    @cached_property
+    def failure_ranks(self) -> Places:
+        """The rank of each failure."""
+        return self.ranks(self.failures)
+
+    def rank(self, row: int) -> int:
+        """How many outcomes that count stand before a row, 0 <= row <= n."""
+        if self._weights is not None:
+            return int(self._weights[row])
+        return row - int(np.searchsorted(self.outside, row))
+
+    def ranks(self, rows: Places) -> Places:
+        """How many outcomes that count stand before each of these rows."""
+        if self._weights is not None:
+            return self._weights[rows]
+        return rows - np.searchsorted(self.outside, rows)
+
+    def row_of(self, rank: int) -> int:
+        """The row of the outcome of this rank; n if there is none."""
+        if self._weights is not None:
+            return int(np.searchsorted(self._weights, rank, "right")) - 1
+        return min(len(self), rank + int(np.searchsorted(self._inside, rank, "right")))
+
+    @cached_property
+    def _inside(self) -> Places:
+        """How many successes and failures stand before each row outside."""
+        return self.outside - np.arange(len(self.outside))
+
+    @cached_property
+    def _weights(self) -> Places | None:
+        """The rank of each row, shape (n + 1,), where some rows stand for several outcomes."""
+        several = np.flatnonzero(self.counts != 1)
+        if not (self.kinds[several] <= FAILED).any():
+            return None
+        counted = np.where(self.kinds <= FAILED, self.counts, 0)
+        return np.concatenate(([0], np.cumsum(counted)))
+
+    def first_at(self, at: int, start: int) -> int:
+        """The first row from ``start`` on whose time is ``at`` or later."""
+        return start + int(np.searchsorted(self.ats[start:], at))
+
+    @cached_property
+    def seconds(self) -> tuple[Whole, Places]:
+        """The whole seconds of ``at`` that hold any row, and the first row of each."""
+        first, last = (int(at) // NS_PER_SECOND for at in (self.ats[0], self.ats[-1]))
+        if last - first < len(self) // 8:
+            seconds = np.arange(first, last + 1)
+            starts = np.searchsorted(self.ats, seconds * NS_PER_SECOND)
+            held = np.diff(starts, append=len(self)) > 0
+            return seconds[held], starts[held]
+        of_row = self.ats // NS_PER_SECOND
+        starts = np.flatnonzero(np.diff(of_row, prepend=of_row[0] - 1))
+        return of_row[starts], starts
+
+
+class Cursor:
+    """Hands out the events of rows one by one; the longer it is in one place, the more at once."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._start = self._stop = 0
+        self._events: list[BreakerEvent] = []
+
+    def events(self, start: int, stop: int) -> Iterator[BreakerEvent]:
+        """The events of these rows."""
+        for row in range(start, stop):
+            if not self._start <= row < self._stop:
+                size = max(_FEWEST, 2 * len(self._events)) if row == self._stop else _FEWEST
+                self._start, self._stop = row, min(len(self._rows), row + min(_MOST, size))
+                self._events = self._rows.events(self._start, self._stop)
+            yield self._events[row - self._start]

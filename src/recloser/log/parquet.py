@@ -1,0 +1,271 @@
+"""Parquet: a log as one file of columns, sorted by breaker and ``seq``.
+
+Neither writing nor reading holds more than a bounded number of events in memory: what has to change
+its order goes through files that are gone afterwards.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from attrs import frozen
+
+from recloser.errors import DamagedLogError, FutureVersionError, NotALogError
+from recloser.events import GENESIS, Event
+from recloser.log.columns import SCHEMA, epoch_behind, events_of, table_of
+from recloser.log.reader import LogReader, Tail
+
+PARQUET_SUFFIX: Final = ".parquet"
+COLUMNS_VERSION: Final = 1
+"""The version of the columns that this library writes; it reads all up to this one."""
+
+ROWS_AT_ONCE: Final = 1 << 19
+"""So many events are held in memory, and stand in one row group."""
+
+_ABOUT: Final = b"recloser"
+_TEXTS: Final = ["breaker", "event", "epoch", "probe", "count", "error", "reason", "outcome", "labels"]
+_DELTAS: Final = ["seq", "at", "took", "retry_after", "monotonic"]
+_IPC: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+@frozen
+class About:
+    """What a file says of the log that it was made of.
+
+    Attributes:
+        columns: Version of the columns.
+        events: How many events it holds.
+        first_seq: The ``seq`` of the first.
+        last_at: The time of the last, in nanoseconds.
+        traffic: Whether it is imported traffic, and not the events of breakers.
+        chain: How the log ended; see ``Tail``, as for the two below.
+        unsealed: Events behind the last seal.
+        torn: Bytes of a last line that was not written whole.
+    """
+
+    columns: int
+    events: int
+    first_seq: int
+    last_at: int
+    traffic: bool
+    chain: str = GENESIS
+    unsealed: int = 0
+    torn: int = 0
+
+    @property
+    def tail(self) -> Tail:
+        """How the log ended."""
+        return Tail(self.chain, self.unsealed, self.torn)
+
+
+def write_parquet(events: Iterable[Event], path: Path) -> About:
+    """Write the events of a whole log to a new Parquet file.
+
+    Raises:
+        LogError: They can't be read.
+        NotALogError: There are none.
+        FileExistsError: The file is there already.
+    """
+    with tempfile.TemporaryDirectory(prefix="recloser-") as folder, ExitStack() as stack:
+        runs, about = _sorted_runs(events, Path(folder), stack)
+        metadata = {_ABOUT: msgspec.json.encode(about)}
+        with (
+            path.open("xb") as stream,
+            pq.ParquetWriter(
+                stream,
+                SCHEMA.with_metadata(metadata),
+                compression="zstd",
+                use_dictionary=_TEXTS,
+                column_encoding=dict.fromkeys(_DELTAS, "DELTA_BINARY_PACKED"),
+            ) as writer,
+        ):
+            for table in _in_row_groups(_by_breaker(runs)):
+                writer.write_table(table, ROWS_AT_ONCE)
+    return about
+
+
+class _Run:
+    """The events of a stretch of the log, sorted by breaker, in a file of their own."""
+
+    def __init__(self, path: Path, groups: dict[str | None, list[Event]], epochs: dict[str | None, int]) -> None:
+        self._path = path
+        self._batches: dict[str | None, range] = {}
+        written = 0
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA, options=_IPC) as out:
+            for name in sorted(groups, key=_in_order):
+                table = table_of(name, groups[name], epochs.get(name, 0))
+                epochs[name] = epoch_behind(groups[name], epochs.get(name, 0))
+                batches = table.to_batches()
+                for batch in batches:
+                    out.write_batch(batch)
+                self._batches[name] = range(written, written + len(batches))
+                written += len(batches)
+
+    @property
+    def names(self) -> Iterable[str | None]:
+        return self._batches
+
+    def open(self, stack: ExitStack) -> None:
+        source = stack.enter_context(pa.memory_map(str(self._path)))
+        self._reader = pa.ipc.open_file(source)
+
+    def batches_of(self, name: str | None) -> Iterator[pa.RecordBatch]:
+        for index in self._batches.get(name, ()):
+            yield self._reader.get_batch(index)
+
+
+def _in_order(name: str | None) -> tuple[bool, str]:
+    return name is not None, name or ""
+
+
+def _sorted_runs(events: Iterable[Event], folder: Path, stack: ExitStack) -> tuple[list[_Run], About]:
+    rest = iter(events)
+    runs: list[_Run] = []
+    epochs: dict[str | None, int] = {}
+    count, first_seq, last_at, traffic = 0, 0, 0, False
+    while chunk := list(islice(rest, ROWS_AT_ONCE)):
+        first_seq = first_seq or chunk[0].seq
+        groups: dict[str | None, list[Event]] = {}
+        for event in chunk:
+            groups.setdefault(getattr(event, "breaker", None), []).append(event)
+        traffic = traffic or any(
+            event.kind == "call_observed" for group in groups.values() for event in group[:1]
+        )
+        count += len(chunk)
+        last_at = chunk[-1].at
+        runs.append(_Run(folder / f"{len(runs)}.arrow", groups, epochs))
+    if not count:
+        raise NotALogError("there are no events in this log")
+    for run in runs:
+        run.open(stack)
+    tail = events.tail if isinstance(events, LogReader) else Tail()
+    ends = (tail.chain, tail.unsealed, tail.torn)
+    return runs, About(COLUMNS_VERSION, count, first_seq, last_at, traffic, *ends)
+
+
+def _by_breaker(runs: Sequence[_Run]) -> Iterator[pa.RecordBatch]:
+    for name in sorted({name for run in runs for name in run.names}, key=_in_order):
+        for run in runs:
+            yield from run.batches_of(name)
+
+
+def _in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        rest = batch
+        while rows + len(rest) >= ROWS_AT_ONCE:
+            taken = ROWS_AT_ONCE - rows
+            yield pa.Table.from_batches([*held, rest.slice(0, taken)])
+            held, rows, rest = [], 0, rest.slice(taken)
+        if len(rest):
+            held.append(rest)
+            rows += len(rest)
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+class ParquetLog:
+    """The events of an exported log, by column or in the order of their ``seq``.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        about: What it says of the log that it was made of.
+        file: The open file.
+
+    Raises:
+        NotALogError: It is no such file.
+        FutureVersionError: It is one of a later version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.file = pq.ParquetFile(path, read_dictionary=["breaker", "event"])
+        except FileNotFoundError as error:
+            raise NotALogError(f"{path}: there is no such file or folder") from error
+        except (OSError, pa.ArrowException) as error:
+            raise NotALogError(f"{path}: this can't be read as Parquet: {_first_line(error)}") from error
+        self.path = path
+        self.about = _about(path, self.file.schema_arrow)
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events in the order of their ``seq``."""
+        groups = range(self.file.num_row_groups)
+        if self.about.events <= ROWS_AT_ONCE:
+            yield from events_of(_by_seq(pa.concat_tables(map(self.read, groups))))
+            return
+        with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
+            yield from self._reordered(Path(folder))
+
+    def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """One row group; of all columns, or of these.
+
+        Raises:
+            DamagedLogError: It can't be read.
+        """
+        try:
+            return self.file.read_row_group(group, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedLogError(
+                f"{self.path}, row group {group}: it can't be read: {_first_line(error)}"
+            ) from error
+
+    def _reordered(self, folder: Path) -> Iterator[Event]:
+        """Through one file for each stretch of ``seq``; a row group is sorted within each breaker."""
+        first = self.about.first_seq
+        paths: dict[int, Path] = {}
+        with ExitStack() as stack:
+            writers: dict[int, Any] = {}
+            for group in range(self.file.num_row_groups):
+                table = self.read(group)
+                stretches = (table.column("seq").to_numpy() - first) // ROWS_AT_ONCE
+                bounds = np.flatnonzero(np.diff(stretches)) + 1
+                for begin, end in zip([0, *bounds], [*bounds, len(table)], strict=True):
+                    stretch = int(stretches[begin])
+                    if stretch not in writers:
+                        paths[stretch] = folder / f"{stretch}.arrow"
+                        sink = stack.enter_context(pa.OSFile(str(paths[stretch]), "wb"))
+                        writers[stretch] = stack.enter_context(
+                            pa.ipc.new_stream(sink, SCHEMA, options=_IPC)
+                        )
+                    writers[stretch].write_table(table.slice(begin, end - begin).cast(SCHEMA))
+        for stretch in sorted(paths):
+            with pa.memory_map(str(paths[stretch])) as source:
+                yield from events_of(_by_seq(pa.ipc.open_stream(source).read_all()))
+            paths[stretch].unlink()
+
+
+def _by_seq(table: pa.Table) -> pa.Table:
+    return table.sort_by("seq")
+
+
+def _about(path: Path, schema: pa.Schema) -> About:
+    told = (schema.metadata or {}).get(_ABOUT)
+    if told is None:
+        raise NotALogError(f"{path}: this Parquet file was not made by `recloser export`")
+    try:
+        about = msgspec.json.decode(told, type=About)
+    except msgspec.DecodeError as error:
+        raise NotALogError(f"{path}: what it says of its log can't be read: {error}") from error
+    if about.columns > COLUMNS_VERSION:
+        raise FutureVersionError(
+            f"{path}: its columns have version {about.columns}; this library reads up to "
+            f"{COLUMNS_VERSION}: upgrade recloser"
+        )
+    missing = [name for name in SCHEMA.names if name not in schema.names]
+    if missing:
+        raise NotALogError(f"{path}: the column {missing[0]!r} is missing")
+    return about
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
