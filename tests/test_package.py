@@ -19,6 +19,7 @@ LAYERS = [
     {"demo"},
     {"audit", "importers", "testing"},
     {"replay"},
+    {"columns"},
     {"integrations", "compat"},
     {"registry"},
     {"breaker"},

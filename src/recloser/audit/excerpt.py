@@ -17,7 +17,13 @@ from recloser.audit.incident import oldest_held
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import Edge, Event, LogOpened
 from recloser.log.codec import MAX_LINE_BYTES, decode
-from recloser.log.reader import LogReader, open_segment, segment_readers, segments_of
+from recloser.log.reader import (
+    PARQUET_SUFFIX,
+    LogReader,
+    open_segment,
+    segment_readers,
+    segments_of,
+)
 from recloser.machine import CLOSED
 from recloser.state import BreakerState, restore
 
@@ -62,6 +68,9 @@ class Excerpt(LogReader):
         self.reaches_end = reaches_end
 
     def __iter__(self) -> Iterator[Event]:
+        if self.path.suffix == PARQUET_SUFFIX:
+            yield from super().__iter__()
+            return
         for reader in segment_readers(self.segments):
             yield from reader
             self.tail = reader.tail

@@ -25,6 +25,7 @@ INTERRUPTED: Final = 130
 _COMMANDS: Final = {
     "demo": "recloser.cli.demo",
     "diff": "recloser.cli.diff",
+    "export": "recloser.cli.exporting",
     "golden": "recloser.cli.golden",
     "import": "recloser.cli.importing",
     "machine": "recloser.cli.machine",

@@ -103,6 +103,8 @@ def command(
             _print(history, shown)
             if comparison is not None:
                 _print_golden(golden, comparison)
+    if history.because is not None:
+        note(f"folded event by event: {history.because}")
     for difference in history.differences[:1]:
         note(
             f"the histories part at seq {difference.seq}: expected {difference.expected}; "
@@ -154,6 +156,7 @@ def _as_data(history: History) -> Mapping[str, object]:
         "totals": {
             name: attrs.asdict(snapshot.totals) for name, snapshot in history.snapshots.items()
         },
+        "engine": {"name": history.engine, "because": history.because},
         "witnesses": {"checked": history.witnesses, "differing": len(history.differences)},
         "differences": [attrs.asdict(difference) for difference in history.differences],
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Final
 
 from attrs import evolve, field, frozen
 
@@ -13,6 +14,8 @@ from recloser.errors import FoldError, RecloserError
 from recloser.events import ClockTicked, Edge, LogOpened, StateChanged
 from recloser.log.parquet import ParquetLog
 from recloser.snapshot import Snapshot, take_snapshot
+
+_NAMED: Final = 5
 
 
 class NotSkippedError(RecloserError):
@@ -28,12 +31,14 @@ class ColumnHistory:
         snapshots: Each breaker as it was after the last event.
         witnesses: How many witnesses were compared; all are equal.
         readings: The readings of both hands of the clock, in their order.
+        unsearched: Which breakers were folded event by event, and why; None if none was.
     """
 
     edges: Sequence[Edge]
     snapshots: Mapping[str, Snapshot]
     witnesses: int
     readings: Sequence[LogOpened | ClockTicked] = field(repr=False)
+    unsearched: str | None = None
 
 
 def fold_columns(log: ParquetLog) -> ColumnHistory:
@@ -62,7 +67,14 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
         )
         for fold in folds
     }
-    return ColumnHistory(edges, snapshots, len(witnesses), readings)
+    unsearched = [fold.breaker for fold in folds if fold.is_unsearched]
+    return ColumnHistory(edges, snapshots, len(witnesses), readings, _told(unsearched))
+
+
+def _told(unsearched: Sequence[str]) -> str | None:
+    if not unsearched:
+        return None
+    return f"the thresholds of {', '.join(unsearched[:_NAMED])} can't be searched for in 64 bits"
 
 
 def _folded(parts: Iterable[Rows], times: Times) -> Iterator[SkippingFold]:

@@ -1,6 +1,7 @@
 """An exported log as the rows of its breakers, read a row group at a time."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Final, cast
 
 import numpy as np
@@ -37,7 +38,9 @@ def whole_log_events(log: ParquetLog) -> list[Event]:
     for group in range(log.file.num_row_groups):
         table = log.read(group)
         own = table.filter(pc.is_null(table.column("breaker")))
-        events += events_of(own.filter(pc.not_equal(own.column("event").cast("string"), "log_sealed")))
+        events += events_of(
+            own.filter(pc.not_equal(own.column("event").cast("string"), "log_sealed"))
+        )
         if len(own) < len(table):
             break
     return events
@@ -103,7 +106,7 @@ def _parts(names: pa.Array) -> Iterator[tuple[str, range]]:
     """The stretches of rows of one breaker each; those about the whole log are left out."""
     indices = names.indices.fill_null(-1).to_numpy()
     bounds = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist(), len(indices)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         if stop > start and indices[start] >= 0:
             yield names.dictionary[int(indices[start])].as_py(), range(start, stop)
 
@@ -113,7 +116,8 @@ def _kinds(events: pa.ChunkedArray) -> NDArray[np.uint8]:
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     codes = [_CODES.get(name, OTHER) for name in array.dictionary.to_pylist()]
-    return np.array(codes, np.uint8)[array.indices.to_numpy()]
+    kinds: NDArray[np.uint8] = np.array(codes, np.uint8)[array.indices.to_numpy()]
+    return kinds
 
 
 def _rows(table: pa.Table, breaker: str) -> Rows:

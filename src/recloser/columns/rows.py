@@ -74,12 +74,11 @@ class Rows:
         columns = (self.kinds, self.seqs, self.ats, self.epochs, self.tooks, self.probes)
         fields = (column[part].tolist() for column in (*columns, self.counts))
         return [
-            self._event(row, *values) for row, values in enumerate(zip(*fields, strict=True), start)
+            self._event(row, values) for row, values in enumerate(zip(*fields, strict=True), start)
         ]
 
-    def _event(
-        self, row: int, kind: int, seq: int, at: int, epoch: int, took: int, probe: int, count: int
-    ) -> BreakerEvent:
+    def _event(self, row: int, values: tuple[int, ...]) -> BreakerEvent:
+        kind, seq, at, epoch, took, probe, count = values
         if kind == SUCCEEDED:
             return _Succeeded(seq, at, self.breaker, epoch, took, probe, count)
         if kind == FAILED:

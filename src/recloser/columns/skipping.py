@@ -5,6 +5,7 @@ before it is summed up, and only that one event is handed to ``recloser.fold``. 
 probes, and where searching does not pay, it is handed every event.
 """
 
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +14,8 @@ import numpy as np
 from attrs import field, frozen
 
 from recloser.columns.rows import REJECTED, Cursor, Rows, Whole
-from recloser.columns.search import Search, searches_of, stretch_of
+from recloser.columns.search import Search, searches_of
+from recloser.columns.stretches import stretch_of
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import FoldError
 from recloser.events import (
@@ -84,6 +86,7 @@ class SkippingFold:
         witnesses: The edges that the log tells of.
         is_parted: Whether a checkpoint differs from what the events before it lead to.
         searched: How many rows were passed over.
+        is_unsearched: Whether its settings are such that none could be.
     """
 
     def __init__(self, breaker: str, times: Times) -> None:
@@ -92,8 +95,9 @@ class SkippingFold:
         self.witnesses: list[StateChanged] = []
         self.is_parted = False
         self.searched = 0
+        self.is_unsearched = False
         self._times = times
-        self._time = 0  # the place of the next of them
+        self._time, self._next_time = 0, 0  # the place of the next of them, and its seq
         self._state: BreakerState | None = None
         self._rows: Rows
         self._cursor: Cursor
@@ -116,7 +120,7 @@ class SkippingFold:
         self._rows, self._cursor, self._searches = rows, Cursor(rows), None
         if self._state is None:
             self._state = _first_state(rows.events(0, 1)[0])
-            self._time = int(np.searchsorted(self._times.seqs, rows.seqs[0]))
+            self._time_from(int(rows.seqs[0]))
         row = 0
         while row < len(rows):
             if self._unsearched > 0:
@@ -140,6 +144,7 @@ class SkippingFold:
         stop = self._next_break(row)
         searches = self._searches_for(state.config)
         if searches is None:
+            self.is_unsearched = True
             return self._step(row, stop)
         found = stop
         if state.mode != "disabled":
@@ -189,26 +194,31 @@ class SkippingFold:
         state = self.state
         was = state.state
         for row, event in enumerate(self._cursor.events(start, stop), start):
-            if state.state is not CLOSED:
+            if event.seq > self._next_time and state.state is not CLOSED:
                 self._pass_times(event.seq)
-            self._apply(event)
+            if event.kind == "state_changed":
+                self.witnesses.append(event)
+            elif event.kind == "checkpoint":
+                self.is_parted |= _differs(state, event)
+            for place, edge in enumerate(apply(state, event)):
+                self.taken.append(Taken(event.seq, 0, "", place, edge))
             self._unsearched -= 1
             if state.state is not was:
                 was = state.state
                 if was is not CLOSED:
-                    self._time = int(np.searchsorted(self._times.seqs, event.seq))
+                    self._time_from(event.seq)
                 if self._unsearched <= 0:
                     return row + 1
         return stop
 
-    def _apply(self, event: BreakerEvent) -> None:
-        if event.kind == "state_changed":
-            self.witnesses.append(event)
-            return
-        if event.kind == "checkpoint":
-            self.is_parted |= _differs(self.state, event)
-        for place, edge in enumerate(apply(self.state, event)):
-            self.taken.append(Taken(event.seq, 0, "", place, edge))
+    def _time_from(self, seq: int) -> None:
+        """Go on with the events about the whole log that stand behind ``seq``."""
+        self._time = int(np.searchsorted(self._times.seqs, seq))
+        self._look_up_time()
+
+    def _look_up_time(self) -> None:
+        seqs = self._times.seqs
+        self._next_time = int(seqs[self._time]) if self._time < len(seqs) else sys.maxsize
 
     def _pass_times(self, until: int | None) -> None:
         """Take the timed edges that are due at events about the whole log before seq ``until``."""
@@ -227,12 +237,13 @@ class SkippingFold:
             if place >= stop:
                 break
             event = times.events[place]
-            deadline = state.deadline or 0
-            due_at = deadline if event.kind == "clock_ticked" else 0
+            # A tick moves breakers in the order in which they fell due, an opening in that of names.
+            due_at = state.deadline or 0 if event.kind == "clock_ticked" else 0
             for number, edge in enumerate(apply(state, event)):
                 self.taken.append(Taken(event.seq, due_at, self.breaker, number, edge))
             self._time = place + 1
         self._time = max(self._time, stop)
+        self._look_up_time()
 
     def _searches_for(self, config: CircuitBreakerConfig) -> list[Search] | None:
         if self._searches is None or self._searches[0] != config:
@@ -254,4 +265,3 @@ def _differs(state: BreakerState, checkpoint: Checkpoint) -> bool:
     told = restore(checkpoint)
     names = [attribute.name for attribute in attrs.fields(BreakerState)]
     return any(getattr(state, name) != getattr(told, name) for name in names)
-

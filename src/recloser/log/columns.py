@@ -143,23 +143,35 @@ def events_of(table: pa.Table) -> Iterator[Event]:
 
 
 def _event_of(row: Sequence[Any]) -> Event:
-    breaker, seq, at, kind, epoch, took, probe, count, error = row[:9]
-    if row[15] is not None:
-        return decode(row[15].encode())
-    if kind == "call_succeeded":
-        return CallSucceeded(seq, at, breaker, epoch, took, probe, count)
-    if kind == "call_failed":
-        return CallFailed(seq, at, breaker, epoch, took, probe, error)
-    if kind == "call_ignored":
-        return CallIgnored(seq, at, breaker, epoch, took, probe, error)
-    if kind == "call_rejected":
-        return CallRejected(seq, at, breaker, Reason(row[9]), row[10], count)
-    if kind == "probe_admitted":
-        return ProbeAdmitted(seq, at, breaker, epoch, probe)
-    if kind == "clock_ticked":
-        return ClockTicked(seq, at, row[13], row[14])
-    labels = msgspec.json.decode(row[12], type=dict[str, str]) if row[12] is not None else {}
-    return CallObserved(seq, at, breaker, at - took, took, Outcome(row[11]), error, labels)
+    if row[_LINE] is not None:
+        return decode(row[_LINE].encode())
+    return _EVENT_OF[row[3]](row)
+
+
+def _outcome(kind: type[CallFailed | CallIgnored]) -> Callable[[Sequence[Any]], Event]:
+    return lambda row: kind(row[1], row[2], row[0], row[4], row[5], row[6], row[8])
+
+
+def _observed(row: Sequence[Any]) -> CallObserved:
+    breaker, seq, at, _, _, took, _, _, error, _, _, outcome, told, *_ = row
+    labels = {} if told is None else msgspec.json.decode(told, type=dict[str, str])
+    return CallObserved(seq, at, breaker, at - took, took, Outcome(outcome), error, labels)
+
+
+_LINE: Final = SCHEMA.get_field_index("line")
+_EVENT_OF: Final[Mapping[str, Callable[[Sequence[Any]], Event]]] = {
+    "call_succeeded": lambda row: CallSucceeded(
+        row[1], row[2], row[0], row[4], row[5], row[6], row[7]
+    ),
+    "call_failed": _outcome(CallFailed),
+    "call_ignored": _outcome(CallIgnored),
+    "call_rejected": lambda row: CallRejected(
+        row[1], row[2], row[0], Reason(row[9]), row[10], row[7]
+    ),
+    "probe_admitted": lambda row: ProbeAdmitted(row[1], row[2], row[0], row[4], row[6]),
+    "call_observed": _observed,
+    "clock_ticked": lambda row: ClockTicked(row[1], row[2], row[13], row[14]),
+}
 
 
 def epoch_behind(events: Sequence[Event], epoch: int) -> int:

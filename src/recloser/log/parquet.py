@@ -5,32 +5,45 @@ its order goes through files that are gone afterwards.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
+import attrs
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import frozen
 
-from recloser.errors import DamagedLogError, FutureVersionError, NotALogError
+from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 from recloser.events import GENESIS, Event
 from recloser.log.columns import SCHEMA, epoch_behind, events_of, table_of
-from recloser.log.reader import LogReader, Tail
+from recloser.log.reader import Tail
 
-PARQUET_SUFFIX: Final = ".parquet"
 COLUMNS_VERSION: Final = 1
 """The version of the columns that this library writes; it reads all up to this one."""
 
-ROWS_AT_ONCE: Final = 1 << 19
-"""So many events are held in memory, and stand in one row group."""
+SORTED_AT_ONCE: Final = 1 << 18
+"""So many events are put in order in memory."""
+
+ROW_GROUP: Final = 1 << 20
+"""So many stand in one row group."""
 
 _ABOUT: Final = b"recloser"
-_TEXTS: Final = ["breaker", "event", "epoch", "probe", "count", "error", "reason", "outcome", "labels"]
+_TEXTS: Final = [
+    "breaker",
+    "event",
+    "epoch",
+    "probe",
+    "count",
+    "error",
+    "reason",
+    "outcome",
+    "labels",
+]
 _DELTAS: Final = ["seq", "at", "took", "retry_after", "monotonic"]
 _IPC: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -65,36 +78,56 @@ class About:
         return Tail(self.chain, self.unsealed, self.torn)
 
 
-def write_parquet(events: Iterable[Event], path: Path) -> About:
+def write_parquet(events: Iterable[Event], path: Path, tail: Callable[[], Tail] = Tail) -> About:
     """Write the events of a whole log to a new Parquet file.
 
+    Args:
+        events: All events of the log, in their order.
+        path: The file, which must not exist.
+        tail: Tells how the log ends, once its events have been read.
+
     Raises:
-        LogError: They can't be read.
+        LogError: They can't be read, or the file can't be written; it is then not left behind.
         NotALogError: There are none.
-        FileExistsError: The file is there already.
     """
     with tempfile.TemporaryDirectory(prefix="recloser-") as folder, ExitStack() as stack:
-        runs, about = _sorted_runs(events, Path(folder), stack)
-        metadata = {_ABOUT: msgspec.json.encode(about)}
-        with (
-            path.open("xb") as stream,
-            pq.ParquetWriter(
-                stream,
-                SCHEMA.with_metadata(metadata),
-                compression="zstd",
-                use_dictionary=_TEXTS,
-                column_encoding=dict.fromkeys(_DELTAS, "DELTA_BINARY_PACKED"),
-            ) as writer,
-        ):
-            for table in _in_row_groups(_by_breaker(runs)):
-                writer.write_table(table, ROWS_AT_ONCE)
+        runs, about = _sorted_runs(events, Path(folder), stack, tail)
+        try:
+            _write(runs, about, path)
+        except OSError as error:
+            told = error.strerror or _first_line(error)
+            raise LogError(f"{path}: it can't be written: {told}") from error
     return about
+
+
+def _write(runs: Sequence["_Run"], about: About, path: Path) -> None:
+    metadata = {_ABOUT: msgspec.json.encode(about)}
+    with path.open("xb") as stream:
+        try:
+            _write_to(stream, runs, metadata)
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _write_to(stream: IO[bytes], runs: Sequence["_Run"], metadata: Mapping[bytes, bytes]) -> None:
+    with pq.ParquetWriter(
+        stream,
+        SCHEMA.with_metadata(metadata),
+        compression="zstd",
+        use_dictionary=_TEXTS,
+        column_encoding=dict.fromkeys(_DELTAS, "DELTA_BINARY_PACKED"),
+    ) as writer:
+        for table in _in_row_groups(_by_breaker(runs)):
+            writer.write_table(table, ROW_GROUP)
 
 
 class _Run:
     """The events of a stretch of the log, sorted by breaker, in a file of their own."""
 
-    def __init__(self, path: Path, groups: dict[str | None, list[Event]], epochs: dict[str | None, int]) -> None:
+    def __init__(
+        self, path: Path, groups: dict[str | None, list[Event]], epochs: dict[str | None, int]
+    ) -> None:
         self._path = path
         self._batches: dict[str | None, range] = {}
         written = 0
@@ -125,12 +158,14 @@ def _in_order(name: str | None) -> tuple[bool, str]:
     return name is not None, name or ""
 
 
-def _sorted_runs(events: Iterable[Event], folder: Path, stack: ExitStack) -> tuple[list[_Run], About]:
+def _sorted_runs(
+    events: Iterable[Event], folder: Path, stack: ExitStack, tail: Callable[[], Tail]
+) -> tuple[list[_Run], About]:
     rest = iter(events)
     runs: list[_Run] = []
     epochs: dict[str | None, int] = {}
     count, first_seq, last_at, traffic = 0, 0, 0, False
-    while chunk := list(islice(rest, ROWS_AT_ONCE)):
+    while chunk := list(islice(rest, SORTED_AT_ONCE)):
         first_seq = first_seq or chunk[0].seq
         groups: dict[str | None, list[Event]] = {}
         for event in chunk:
@@ -145,8 +180,7 @@ def _sorted_runs(events: Iterable[Event], folder: Path, stack: ExitStack) -> tup
         raise NotALogError("there are no events in this log")
     for run in runs:
         run.open(stack)
-    tail = events.tail if isinstance(events, LogReader) else Tail()
-    ends = (tail.chain, tail.unsealed, tail.torn)
+    ends = attrs.astuple(tail())
     return runs, About(COLUMNS_VERSION, count, first_seq, last_at, traffic, *ends)
 
 
@@ -161,8 +195,8 @@ def _in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     rows = 0
     for batch in batches:
         rest = batch
-        while rows + len(rest) >= ROWS_AT_ONCE:
-            taken = ROWS_AT_ONCE - rows
+        while rows + len(rest) >= ROW_GROUP:
+            taken = ROW_GROUP - rows
             yield pa.Table.from_batches([*held, rest.slice(0, taken)])
             held, rows, rest = [], 0, rest.slice(taken)
         if len(rest):
@@ -193,14 +227,16 @@ class ParquetLog:
         except FileNotFoundError as error:
             raise NotALogError(f"{path}: there is no such file or folder") from error
         except (OSError, pa.ArrowException) as error:
-            raise NotALogError(f"{path}: this can't be read as Parquet: {_first_line(error)}") from error
+            raise NotALogError(
+                f"{path}: this can't be read as Parquet: {_first_line(error)}"
+            ) from error
         self.path = path
         self.about = _about(path, self.file.schema_arrow)
 
     def __iter__(self) -> Iterator[Event]:
         """The events in the order of their ``seq``."""
         groups = range(self.file.num_row_groups)
-        if self.about.events <= ROWS_AT_ONCE:
+        if self.about.events <= SORTED_AT_ONCE:
             yield from events_of(_by_seq(pa.concat_tables(map(self.read, groups))))
             return
         with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
@@ -227,7 +263,7 @@ class ParquetLog:
             writers: dict[int, Any] = {}
             for group in range(self.file.num_row_groups):
                 table = self.read(group)
-                stretches = (table.column("seq").to_numpy() - first) // ROWS_AT_ONCE
+                stretches = (table.column("seq").to_numpy() - first) // SORTED_AT_ONCE
                 bounds = np.flatnonzero(np.diff(stretches)) + 1
                 for begin, end in zip([0, *bounds], [*bounds, len(table)], strict=True):
                     stretch = int(stretches[begin])

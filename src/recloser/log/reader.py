@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from recloser.errors import DamagedLogError, NotALogError
+from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
 from recloser.events import GENESIS, Event, LogOpened, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, check_header, decode
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal
 
+if TYPE_CHECKING:
+    from recloser.log.parquet import ParquetLog
+
 SEGMENT_SUFFIX: Final = ".jsonl"
 COMPRESSED_SUFFIX: Final = ".zst"
+PARQUET_SUFFIX: Final = ".parquet"
 _WITNESS_START: Final = b'{"event":"state_changed",'
 
 
@@ -110,7 +114,7 @@ class LogReader:
     only come between blocks. What stands behind the last seal is handed out last.
 
     Args:
-        path: A folder of segments, or one segment.
+        path: A folder of segments, one segment, or an exported file.
 
     Attributes:
         tail: How the log ended, once it has been iterated to its end.
@@ -124,9 +128,49 @@ class LogReader:
         self.tail = Tail()
 
     def __iter__(self) -> Iterator[Event]:
+        columns = self.columns()
+        if columns is not None:
+            yield from columns
+            self.tail = columns.about.tail
+            return
         for reader in segment_readers(segments_of(self.path)):
             yield from reader
             self.tail = reader.tail
+
+    def columns(self) -> "ParquetLog | None":
+        """The log by its columns, where it is an exported file.
+
+        Raises:
+            MissingLibraryError: The libraries that read it are not installed.
+        """
+        return open_columns(self.path) if self.path.suffix == PARQUET_SUFFIX else None
+
+
+def open_columns(path: Path) -> "ParquetLog":
+    """An exported file.
+
+    Raises:
+        MissingLibraryError: The libraries that read it are not installed.
+    """
+    with parquet_libraries():
+        from recloser.log.parquet import ParquetLog
+    return ParquetLog(path)
+
+
+@contextmanager
+def parquet_libraries() -> Iterator[None]:
+    """Import what needs pyarrow and numpy in this block, to be told in one line if they are missing.
+
+    Raises:
+        MissingLibraryError: They are.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingLibraryError(
+            f"Parquet needs {error.name}, which is not installed; pip install 'recloser[parquet]'",
+            name=error.name,
+        ) from None
 
 
 def segment_readers(

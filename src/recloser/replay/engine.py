@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import evolve
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, FoldError, NotALogError
@@ -17,6 +20,10 @@ from recloser.replay.timeline import Timeline
 from recloser.replay.warping import WarpedEvents, warped
 from recloser.replay.warps import Warp, bending
 from recloser.replay.witnesses import WitnessedFold
+
+if TYPE_CHECKING:
+    from recloser.columns.folding import ColumnHistory
+    from recloser.log.parquet import About
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[Event]:
@@ -56,7 +63,15 @@ def replay(
         drive(events, CircuitBreakerConfig() if config is None else config, driven, warps)
         return fold_history(driven)
     refuse_settings(events, config or into)
-    return fold_history(events, warps)
+    columns = events.columns() if isinstance(events, LogReader) and not warps else None
+    if columns is None:
+        return fold_history(events, warps)
+    from recloser.columns.folding import NotSkippedError, fold_columns
+
+    try:
+        return _history_of(fold_columns(columns), events, columns.about)
+    except NotSkippedError as reason:
+        return evolve(fold_history(events), because=str(reason))
 
 
 def refuse_settings(events: Iterable[Event], settings: object) -> None:
@@ -74,6 +89,9 @@ def refuse_settings(events: Iterable[Event], settings: object) -> None:
 
 def is_traffic(events: Iterable[Event]) -> bool:
     """Whether a log holds imported traffic, and not the events of breakers."""
+    columns = events.columns() if isinstance(events, LogReader) else None
+    if columns is not None:
+        return columns.about.traffic
     about_all = (LogOpened, ClockTicked, LogSealed)
     calls = (event for event in events if not isinstance(event, about_all))
     return any(isinstance(event, CallObserved) for event in islice(calls, 1))
@@ -83,6 +101,24 @@ def _reiterable(source: str | os.PathLike[str] | Iterable[Event]) -> Iterable[Ev
     if isinstance(source, str | os.PathLike):
         return LogReader(Path(source))
     return list(source) if isinstance(source, Iterator) else source
+
+
+def _history_of(found: "ColumnHistory", events: Iterable[Event], about: "About") -> History:
+    timeline = Timeline()
+    for reading in found.readings:
+        timeline.add(reading)
+    return History(
+        edges=found.edges,
+        snapshots=found.snapshots,
+        witnesses=found.witnesses,
+        differences=(),
+        timeline=timeline,
+        events=events,
+        count=about.events,
+        tail=about.tail,
+        engine="columns",
+        because=found.unsearched,
+    )
 
 
 def fold_history(events: Iterable[Event], warps: Sequence[Warp] = ()) -> History:

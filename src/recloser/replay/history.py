@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from attrs import frozen
 
@@ -58,6 +58,8 @@ class History:
         events: The events that were folded, to be iterated again.
         count: How many there were.
         tail: How the log ended, where it was read from disk.
+        engine: Whether every event was folded, or columns from edge to edge.
+        because: Why columns were folded event by event, where they were.
     """
 
     edges: Sequence[Edge]
@@ -68,6 +70,8 @@ class History:
     events: Iterable[Event]
     count: int
     tail: Tail
+    engine: Literal["events", "columns"] = "events"
+    because: str | None = None
 
     @property
     def digest(self) -> str:

@@ -7,6 +7,7 @@ log is can be named. No row keeps events; what is kept is the edges.
 """
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -17,13 +18,13 @@ from attrs import evolve, frozen
 
 from recloser.clock import after, nanoseconds_between
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import ConfigError, RecloserError
+from recloser.errors import ConfigError, MissingLibraryError, RecloserError
 from recloser.events import Edge, Event
-from recloser.log.reader import LogReader
+from recloser.log.reader import LogReader, parquet_libraries
 from recloser.replay.course import Course, Parting, parting_of
 from recloser.replay.drive import read_trace
 from recloser.replay.elsewhere import OtherProcess, other_process
-from recloser.replay.engine import refuse_settings
+from recloser.replay.engine import is_traffic, refuse_settings, replay
 from recloser.replay.lanes import (
     ApartLane,
     DrivenLane,
@@ -139,7 +140,8 @@ def prove(
         battery.run(events, progress)
         course = battery.course
         rows = [_compared("same again", course, plain.course), _elsewhere(course, other)]
-    rows += battery.rows()
+    *lanes, witnesses = battery.rows()
+    rows += [*lanes, _through_parquet(events, settings, course, progress), witnesses]
     return Proof(course.digest, plain.events, len(course), rows)
 
 
@@ -155,6 +157,40 @@ def _elsewhere(course: Course, other: OtherProcess | None) -> Row:
         return _compared(name, course, other.course())
     except RecloserError as error:
         return Row(name, parting=Parting(0, "", "a history", str(error)))
+
+
+def _through_parquet(
+    events: Iterable[Event],
+    settings: CircuitBreakerConfig,
+    course: Course,
+    progress: Progress | None,
+) -> Row:
+    """The history of the events as columns: recorded ones are folded from edge to edge."""
+    name = "through Parquet and back"
+    try:
+        with parquet_libraries():
+            from recloser.log.parquet import write_parquet
+    except MissingLibraryError as error:
+        return Row(name, left_out=str(error))
+    with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
+        path = Path(folder) / "log.parquet"
+        try:
+            write_parquet(counted(events, name, None, progress), path)
+            log = LogReader(path)
+            return _compared(name, course, _course_in(log, settings))
+        except RecloserError as error:
+            return Row(name, parting=Parting(0, "", "a history", str(error)))
+
+
+def _course_in(log: LogReader, settings: CircuitBreakerConfig) -> Course:
+    if not is_traffic(log):
+        history = replay(log.path)
+        if history.engine == "columns":
+            course = Course()
+            for edge in history.edges:
+                course.add(edge.seq, [edge])
+            return course
+    return taken_plainly(log, settings).course
 
 
 class _Trial:
@@ -265,7 +301,6 @@ class _Battery:
         """What each lane came to."""
         return [
             *(trial.row(self.course) for trial in self._trials),
-            Row("through Parquet and back", left_out="this version exports no Parquet"),
             self._witness_row(),
         ]
 

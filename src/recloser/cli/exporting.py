@@ -1,0 +1,51 @@
+"""``recloser export``: a log as one file of columns."""
+
+from pathlib import Path
+
+import click
+
+from recloser.cli.arguments import json_option, log_argument, log_path, note_tail
+from recloser.cli.terminal import counted, print_json, printable, progress_bar
+from recloser.errors import LogError
+from recloser.log.reader import PARQUET_SUFFIX, LogReader, parquet_libraries
+from recloser.log.verification import refuse_existing
+from recloser.replay.plain import counted as counting
+
+
+@click.command(short_help="Write a log as Parquet.")
+@log_argument
+@click.argument("out", metavar="OUT.parquet", type=click.Path(path_type=Path))
+@json_option
+def command(*, log: str, out: Path, as_json: bool) -> None:
+    """Write LOG to OUT.parquet, sorted by breaker and seq, with nothing lost.
+
+    Every command reads it as it reads LOG, and replay by its columns. OUT.parquet must not exist.
+    """
+    if out.suffix != PARQUET_SUFFIX:
+        raise LogError(f"{out}: columns are written to a file whose name ends in {PARQUET_SUFFIX}")
+    refuse_existing(out)
+    with parquet_libraries():
+        from recloser.log.parquet import write_parquet
+    with log_path(log) as path, progress_bar() as progress:
+        events = LogReader(path)
+        about = write_parquet(
+            counting(events, "exporting", None, progress), out, lambda: events.tail
+        )
+    note_tail(path, events.tail)
+    size = out.stat().st_size
+    if as_json:
+        print_json(
+            {
+                "schema": "recloser.export/1",
+                "written": str(out),
+                "events": about.events,
+                "bytes": size,
+            }
+        )
+        return
+    click.echo(
+        printable(
+            f"{counted(about.events, 'event')} written to {out}: {size:,} bytes, "
+            f"{size / about.events:.1f} an event"
+        )
+    )

@@ -1,0 +1,62 @@
+"""The search for what may fire the rules of a window of the last outcomes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recloser.columns.limits import Limit
+from recloser.columns.rows import Places, Rows, Whole
+from recloser.config import CountWindow
+from recloser.state import BreakerState
+from recloser.windows import CountedOutcomes
+
+
+class CountSearch:
+    """For a window of the last outcomes."""
+
+    def __init__(self, rows: Rows, window: CountWindow, limits: Sequence[Limit]) -> None:
+        self._rows, self._size, self._needed = rows, window.size, window.needed
+        self._limits = limits
+        found = [self._in_full(limit) for limit in limits]
+        self._found = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+
+    def _in_full(self, limit: Limit) -> Places:
+        """The rows at which a window that is full of this epoch's outcomes reaches the limit."""
+        back = limit.least(self._size) - 1
+        ranks = limit.ranks
+        near = ranks[back:] - ranks[: max(0, len(ranks) - back)] < self._size
+        return limit.bad[back:][near]
+
+    def next(self, state: BreakerState, start: int, stop: int) -> int:
+        """The first row from ``start`` on at which the rule may fire."""
+        window = state.window
+        assert isinstance(window, CountedOutcomes)
+        rank = self._rows.rank(start)
+        full = min(stop, self._rows.row_of(rank + self._size))
+        codes = np.array(window.to_data(), np.int64)
+        nearest = min(
+            (self._while_filling(limit, codes, start, full, rank) for limit in self._limits),
+            default=full,
+        )
+        if nearest < full or full == stop:
+            return nearest
+        place = int(np.searchsorted(self._found, full))
+        return min(stop, int(self._found[place])) if place < len(self._found) else stop
+
+    def _while_filling(self, limit: Limit, codes: Whole, start: int, full: int, rank: int) -> int:
+        """While the window holds outcomes from before ``start``, or is not full."""
+        held = len(codes)
+        old = rank - held + np.flatnonzero(codes >> limit.bit & 1)
+        first, last = np.searchsorted(limit.bad, (start, full))
+        ranks = np.concatenate((old, limit.ranks[first:last]))
+        places = np.arange(len(old), len(ranks))
+        new = ranks[len(old) :]
+        calls = np.minimum(self._size, held + new - rank + 1)
+        bad = places + 1 - np.searchsorted(ranks, new - self._size, "right")
+        fired = np.flatnonzero(limit.reached(bad, calls))
+        nearest = int(limit.bad[first + fired[0]]) if len(fired) else full
+        if limit.number is None and held < limit.needed:
+            filling = rank + limit.needed - held - 1
+            if np.searchsorted(ranks, filling, "right") >= limit.least(limit.needed):
+                nearest = min(nearest, self._rows.row_of(filling))
+        return nearest

@@ -1,0 +1,43 @@
+"""The search for what may fire the rule of consecutive failures."""
+
+import numpy as np
+
+from recloser.columns.rows import Rows
+from recloser.state import BreakerState
+
+
+class RunSearch:
+    """For consecutive failures."""
+
+    def __init__(self, rows: Rows, threshold: int) -> None:
+        failures, outside = rows.failures, rows.outside
+        self._rows, self._threshold = rows, threshold
+        gaps = np.diff(failures) - 1 - np.diff(np.searchsorted(outside, failures))
+        begins = np.concatenate(([True], gaps > 0))[: len(failures)]
+        self._begins = np.flatnonzero(begins)
+        lengths = np.diff(self._begins, append=len(failures))
+        reaching = self._begins[lengths >= threshold] + threshold - 1
+        self._reaching = failures[reaching]
+
+    def next(self, state: BreakerState, start: int, stop: int) -> int:
+        """The first row from ``start`` on at which the rule may fire."""
+        rows, failures = self._rows, self._rows.failures
+        number = int(np.searchsorted(failures, start))
+        if number == len(failures) or failures[number] >= stop:
+            return stop
+        following = int(np.searchsorted(self._begins, number, "right"))
+        is_whole = following and self._begins[following - 1] == number
+        if not is_whole or state.consecutive_failures:
+            # The run under way, of which only what is counted in this epoch is a run.
+            first = int(failures[number])
+            is_unbroken = rows.rank(first) == rows.rank(start)
+            before = state.consecutive_failures if is_unbroken else 0
+            number += max(0, self._threshold - before - 1)
+            bounds = self._begins[following : following + 1]
+            if number < (bounds[0] if len(bounds) else len(failures)):
+                return min(stop, int(failures[number]))
+            if not len(bounds):
+                return stop
+            start = int(failures[bounds[0]])
+        place = int(np.searchsorted(self._reaching, start))
+        return min(stop, int(self._reaching[place])) if place < len(self._reaching) else stop
