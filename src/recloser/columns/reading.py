@@ -81,7 +81,7 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
         table = log.read(group, _COLUMNS)
         tooks: Whole | None = None
         for name, part in _parts(table.column("breaker").combine_chunks()):
-            rows = _rows(table.slice(part.start, len(part)), name)
+            rows = rows_in(table.slice(part.start, len(part)), name)
             if any(map(_minds_slowness, rows.others.values())):
                 minding.add(name)
             if name in minding:
@@ -120,7 +120,8 @@ def _kinds(events: pa.ChunkedArray) -> NDArray[np.uint8]:
     return kinds
 
 
-def _rows(table: pa.Table, breaker: str) -> Rows:
+def rows_in(table: pa.Table, breaker: str) -> Rows:
+    """The events of one breaker in a table of the exported schema; all calls as if quick."""
     kinds = _kinds(table.column("event"))
     seqs, ats, epochs, counts, probes = (_numbers(table, name) for name in _NUMBERS)
     places = np.flatnonzero(kinds == OTHER)

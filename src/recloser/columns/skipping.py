@@ -196,13 +196,14 @@ class SkippingFold:
         for row, event in enumerate(self._cursor.events(start, stop), start):
             if event.seq > self._next_time and state.state is not CLOSED:
                 self._pass_times(event.seq)
+            self._unsearched -= 1
             if event.kind == "state_changed":
                 self.witnesses.append(event)
-            elif event.kind == "checkpoint":
+                continue
+            if event.kind == "checkpoint":
                 self.is_parted |= _differs(state, event)
             for place, edge in enumerate(apply(state, event)):
                 self.taken.append(Taken(event.seq, 0, "", place, edge))
-            self._unsearched -= 1
             if state.state is not was:
                 was = state.state
                 if was is not CLOSED:

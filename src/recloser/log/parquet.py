@@ -223,6 +223,7 @@ class ParquetLog:
 
     def __init__(self, path: Path) -> None:
         try:
+            self.about = _about(path, pq.read_schema(path))
             self.file = pq.ParquetFile(path, read_dictionary=["breaker", "event"])
         except FileNotFoundError as error:
             raise NotALogError(f"{path}: there is no such file or folder") from error
@@ -231,7 +232,6 @@ class ParquetLog:
                 f"{path}: this can't be read as Parquet: {_first_line(error)}"
             ) from error
         self.path = path
-        self.about = _about(path, self.file.schema_arrow)
 
     def __iter__(self) -> Iterator[Event]:
         """The events in the order of their ``seq``."""

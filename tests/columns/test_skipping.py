@@ -1,0 +1,163 @@
+"""The fold from edge to edge: the same edges, causes and states as event by event."""
+
+import random
+from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import pairwise
+from unittest import mock
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lives import Life
+
+from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
+from recloser.columns import skipping
+from recloser.columns.folding import in_order
+from recloser.columns.reading import rows_in, times_of
+from recloser.columns.skipping import SkippingFold
+from recloser.events import (
+    BreakerConfigured,
+    CallFailed,
+    CallSucceeded,
+    CircuitBreakerState,
+    LogOpened,
+    ProbeAdmitted,
+)
+from recloser.log.columns import table_of
+from recloser.logfold import LogFold
+from recloser.state import dump
+from recloser.testing import strategies as rst
+
+wide_windows = st.builds(
+    lambda kind, length, **thresholds: kind(length, **thresholds),
+    st.sampled_from([CountWindow, TimeWindow]),
+    st.integers(1, 80),
+    failure_rate=st.sampled_from([0.05, 0.2, 0.5]),
+    minimum_calls=st.integers(1, 60),
+    slow_call_rate=st.sampled_from([None, 0.3]),
+    failures=st.sampled_from([None, 7]),
+)
+configs = rst.configurations(
+    window=st.one_of(wide_windows, st.none(), rst.count_windows(), rst.time_windows()),
+    mode=st.sampled_from(["enforce", "enforce", "enforce", "shadow", "disabled"]),
+)
+
+
+def folded(events):
+    fold = LogFold()
+    return fold, [edge for event in events for edge in fold.apply(event)]
+
+
+def skipped(events, cuts=()):
+    """The folds of each breaker, its rows handed over in parts that are cut at these shares."""
+    of = {}
+    for event in events:
+        of.setdefault(getattr(event, "breaker", None), []).append(event)
+    times = times_of([event for event in of.pop(None) if event.kind != "log_sealed"])
+    folds = []
+    for breaker, own in of.items():
+        table, fold = table_of(breaker, own), SkippingFold(breaker, times)
+        bounds = sorted({0, len(own), *(int(cut * len(own)) for cut in cuts)})
+        for start, stop in pairwise(bounds):
+            part = table.slice(start, stop - start)
+            fold.take(evolve(rows_in(part, breaker), tooks=part.column("took").to_numpy()))
+        fold.finish()
+        folds.append(fold)
+    return folds
+
+
+def edges_of(folds):
+    return in_order(taken for fold in folds for taken in fold.taken)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    seed=st.integers(0, 10**9),
+    configs=st.lists(configs, min_size=1, max_size=2),
+    cuts=st.lists(st.floats(0, 1), max_size=3),
+    worthwhile=st.sampled_from([0, 0, 20, 256]),
+)
+def test_it_takes_the_same_edges_to_the_same_states(seed, configs, cuts, worthwhile):
+    events = Life(seed, configs).live(500)
+    fold, edges = folded(events)
+    with mock.patch.object(skipping, "_WORTHWHILE", worthwhile):
+        folds = skipped(events, cuts)
+    assert edges_of(folds) == edges
+    for each in folds:
+        assert dump(each.state) == dump(fold.breakers[each.breaker])
+        assert not each.is_parted
+    assert sorted((w for f in folds for w in f.witnesses), key=lambda w: w.seq) == edges
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CircuitBreakerConfig(failure_threshold=8),
+        CircuitBreakerConfig(failure_threshold=None, window=CountWindow(50, failure_rate=0.6)),
+        CircuitBreakerConfig(failure_threshold=None, window=TimeWindow(10, failure_rate=0.6)),
+        CircuitBreakerConfig(
+            failure_threshold=None, window=CountWindow(50, slow_call_rate=0.9), slow_call_seconds=1
+        ),
+    ],
+)
+def test_what_fires_nothing_is_passed_over(config):
+    life = Life(2, [config])
+    life.pace_ns, life.slow = 50 * 10**6, 0.1
+    events = life.live(5_000)
+    (fold,) = skipped(events)
+    assert fold.searched > 0.8 * len(events)
+
+
+def test_thresholds_beyond_64_bits_are_folded_event_by_event():
+    rate = Fraction(2**62 + 1, 2**63)
+    window = CountWindow(10, failure_rate=rate)
+    events = Life(3, [CircuitBreakerConfig(failure_threshold=None, window=window)]).live(1_000)
+    (fold,) = skipped(events)
+    assert fold.is_unsearched
+    assert edges_of([fold]) == folded(events)[1]
+
+
+@pytest.mark.parametrize(
+    "window", [CountWindow(20, failure_rate=0.2), TimeWindow(5, failure_rate=0.1)]
+)
+def test_a_row_that_stands_for_several_calls_counts_as_many(window):
+    config = CircuitBreakerConfig(failure_threshold=None, window=window)
+    events = counted_life(config, steps=2_000)
+    fold, edges = folded(events)
+    with mock.patch.object(skipping, "_WORTHWHILE", 0):
+        (skipping_fold,) = skipped(events, cuts=(0.3, 0.6))
+    assert len(edges) > 30
+    assert edges_of([skipping_fold]) == edges
+    assert dump(skipping_fold.state) == dump(fold.breakers["b"])
+
+
+def counted_life(config, steps):
+    """A log as hot services write it: successes of one second in one event."""
+    chance = random.Random(1)
+    fold, events = LogFold(), []
+
+    def write(kind, *fields, **more):
+        event = kind(fold.seq + 1, *fields, **more)
+        events.append(event)
+        for edge in fold.apply(event):
+            events.append(edge)
+            fold.apply(edge)
+
+    write(LogOpened, 0, 1, 1, 1, datetime(2000, 1, 1, tzinfo=UTC), 0, "", "", 0, "")
+    write(BreakerConfigured, 0, "b", config.to_mapping())
+    for _ in range(steps):
+        state = fold.breakers["b"]
+        at = fold.at + chance.randrange(300 * 10**6)
+        if state.state is CircuitBreakerState.OPEN:
+            write(ProbeAdmitted, max(at, state.deadline), "b", state.epoch + 1, 1)
+        elif state.state is CircuitBreakerState.HALF_OPEN and not state.probes:
+            write(ProbeAdmitted, at, "b", state.epoch, state.probes_admitted + 1)
+        elif state.probes:
+            write(CallSucceeded, at, "b", state.epoch, 0, next(iter(state.probes)))
+        elif chance.random() < 0.3:
+            write(CallFailed, at, "b", state.epoch, 0)
+        else:
+            write(CallSucceeded, at, "b", state.epoch, 0, count=chance.randrange(1, 9))
+    return events
