@@ -141,7 +141,7 @@ def prove(
         course = battery.course
         rows = [_compared("same again", course, plain.course), _elsewhere(course, other)]
     *lanes, witnesses = battery.rows()
-    rows += [*lanes, _through_parquet(events, settings, course, progress), witnesses]
+    rows += [*lanes, _through_parquet(events, plain, settings, course, progress), witnesses]
     return Proof(course.digest, plain.events, len(course), rows)
 
 
@@ -161,6 +161,7 @@ def _elsewhere(course: Course, other: OtherProcess | None) -> Row:
 
 def _through_parquet(
     events: Iterable[Event],
+    plain: PlainReading,
     settings: CircuitBreakerConfig,
     course: Course,
     progress: Progress | None,
@@ -175,7 +176,7 @@ def _through_parquet(
     with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
         path = Path(folder) / "log.parquet"
         try:
-            write_parquet(counted(events, name, None, progress), path)
+            write_parquet(counted(events, name, plain.events, progress), path)
             log = LogReader(path)
             return _compared(name, course, _course_in(log, settings))
         except RecloserError as error:
