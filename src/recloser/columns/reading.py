@@ -15,7 +15,7 @@ from recloser.columns.skipping import Times
 from recloser.errors import DamagedLogError
 from recloser.events import BreakerEvent, ClockTicked, Event, LogOpened
 from recloser.log.codec import decode
-from recloser.log.columns import events_of
+from recloser.log.columns import SCHEMA, events_of
 from recloser.log.parquet import ParquetLog
 
 _CODES: Final = {
@@ -26,6 +26,7 @@ _CODES: Final = {
     "probe_admitted": PROBE,
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
+_BREAKER: Final = SCHEMA.get_field_index("breaker")
 _COLUMNS: Final = ["breaker", "event", "line", *_NUMBERS]
 
 
@@ -36,13 +37,14 @@ def whole_log_events(log: ParquetLog) -> list[Event]:
     """
     events: list[Event] = []
     for group in range(log.file.num_row_groups):
+        told = log.file.metadata.row_group(group).column(_BREAKER).statistics
+        if told is not None and told.null_count == 0:
+            break
         table = log.read(group)
         own = table.filter(pc.is_null(table.column("breaker")))
         events += events_of(
             own.filter(pc.not_equal(own.column("event").cast("string"), "log_sealed"))
         )
-        if len(own) < len(table):
-            break
     return events
 
 

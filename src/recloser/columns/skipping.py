@@ -133,8 +133,10 @@ class SkippingFold:
                 row = self._step(row, self._next_break(row))
 
     def finish(self) -> None:
-        """Fold what stands in the log behind the last row."""
+        """Fold what stands in the log behind the last row, and let go of the rows."""
         self._pass_times(None)
+        self._searches = None
+        del self._rows, self._cursor
 
     def _pass_closed(self, row: int) -> int:
         """From a row in CLOSED to the next that may move the breaker, or that is of other kind."""

@@ -7,7 +7,7 @@ its order goes through files that are gone afterwards.
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -118,12 +118,13 @@ def _write_to(stream: IO[bytes], runs: Sequence["_Run"], metadata: Mapping[bytes
         use_dictionary=_TEXTS,
         column_encoding=dict.fromkeys(_DELTAS, "DELTA_BINARY_PACKED"),
     ) as writer:
-        for table in _in_row_groups(_by_breaker(runs)):
+        about_all, breakers = [*_batches_of(runs, None)], _by_breaker(runs)
+        for table in chain(_in_row_groups(about_all), _in_row_groups(breakers)):
             writer.write_table(table, ROW_GROUP)
 
 
 class _Run:
-    """The events of a stretch of the log, sorted by breaker, in a file of their own."""
+    """The events of a stretch of the log, parted by breaker, in a file of their own."""
 
     def __init__(
         self, path: Path, groups: dict[str | None, list[Event]], epochs: dict[str | None, int]
@@ -132,9 +133,10 @@ class _Run:
         self._batches: dict[str | None, range] = {}
         written = 0
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA, options=_IPC) as out:
-            for name in sorted(groups, key=_in_order):
-                table = table_of(name, groups[name], epochs.get(name, 0))
-                epochs[name] = epoch_behind(groups[name], epochs.get(name, 0))
+            for name, events in groups.items():
+                epoch = epochs.get(name, 0)
+                table = table_of(name, events, epoch)
+                epochs[name] = epoch_behind(events, epoch)
                 batches = table.to_batches()
                 for batch in batches:
                     out.write_batch(batch)
@@ -152,10 +154,6 @@ class _Run:
     def batches_of(self, name: str | None) -> Iterator[pa.RecordBatch]:
         for index in self._batches.get(name, ()):
             yield self._reader.get_batch(index)
-
-
-def _in_order(name: str | None) -> tuple[bool, str]:
-    return name is not None, name or ""
 
 
 def _sorted_runs(
@@ -185,9 +183,13 @@ def _sorted_runs(
 
 
 def _by_breaker(runs: Sequence[_Run]) -> Iterator[pa.RecordBatch]:
-    for name in sorted({name for run in runs for name in run.names}, key=_in_order):
-        for run in runs:
-            yield from run.batches_of(name)
+    for name in sorted({name for run in runs for name in run.names if name is not None}):
+        yield from _batches_of(runs, name)
+
+
+def _batches_of(runs: Sequence[_Run], name: str | None) -> Iterator[pa.RecordBatch]:
+    for run in runs:
+        yield from run.batches_of(name)
 
 
 def _in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
