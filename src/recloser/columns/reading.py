@@ -1,6 +1,7 @@
 """An exported log as the rows of its breakers, read a row group at a time."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Final, cast
 
@@ -79,8 +80,7 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
     """
     minding: set[str] = set()
     before: Rows | None = None
-    for group in range(log.file.num_row_groups):
-        table = log.read(group, _COLUMNS)
+    for group, table in enumerate(_read_ahead(log)):
         tooks: Whole | None = None
         for name, part in _parts(table.column("breaker").combine_chunks()):
             rows = rows_in(table.slice(part.start, len(part)), name)
@@ -93,6 +93,20 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
             _check_order(log, rows, before)
             yield rows
             before = rows
+
+
+def _read_ahead(log: ParquetLog) -> Iterator[pa.Table]:
+    """The row groups, each decoded while the one before it is folded."""
+    ahead = ParquetLog(log.path)
+    groups = range(log.file.num_row_groups)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(ahead.read, 0, _COLUMNS) if groups else None
+        for group in groups:
+            assert coming is not None
+            table = coming.result()
+            if group + 1 < len(groups):
+                coming = pool.submit(ahead.read, group + 1, _COLUMNS)
+            yield table
 
 
 def _minds_slowness(event: BreakerEvent) -> bool:
