@@ -59,7 +59,7 @@ def skipped(events, cuts=()):
     folds = []
     for breaker, own in of.items():
         table, fold = table_of(breaker, own), SkippingFold(breaker, times)
-        bounds = sorted({0, len(own), *(int(cut * len(own)) for cut in cuts)})
+        bounds = sorted({0, len(own), *(min(len(own), int(cut * len(own))) for cut in cuts)})
         for start, stop in pairwise(bounds):
             part = table.slice(start, stop - start)
             fold.take(evolve(rows_in(part, breaker), tooks=part.column("took").to_numpy()))
@@ -89,6 +89,32 @@ def test_it_takes_the_same_edges_to_the_same_states(seed, configs, cuts, worthwh
         assert dump(each.state) == dump(fold.breakers[each.breaker])
         assert not each.is_parted
     assert sorted((w for f in folds for w in f.witnesses), key=lambda w: w.seq) == edges
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+@pytest.mark.parametrize(
+    "window",
+    [
+        None,
+        CountWindow(20, failure_rate=0.4, slow_call_rate=0.5),
+        TimeWindow(9, failure_rate=0.4, slow_call_rate=0.5),
+    ],
+)
+def test_what_is_counted_is_carried_from_one_part_to_the_next(window, size):
+    threshold = 4 if window is None else None
+    config = CircuitBreakerConfig(
+        failure_threshold=threshold,
+        window=window,
+        slow_call_seconds=1,
+        recovery_timeout_seconds=0.2,
+    )
+    events = Life(20, [config]).live(800)
+    fold, edges = folded(events)
+    with mock.patch.object(skipping, "_WORTHWHILE", 0):
+        (in_parts,) = skipped(events, cuts=[n * size / len(events) for n in range(len(events))])
+    assert len(edges) > 20
+    assert edges_of([in_parts]) == edges
+    assert dump(in_parts.state) == dump(fold.breakers["b0"])
 
 
 @pytest.mark.parametrize(
