@@ -132,7 +132,9 @@ def main(*, names: tuple[str, ...], again: bool) -> None:
     (FIXTURES / "README.md").write_text(
         "# Recordings\n\nLogs of live breakers on real parts under real faults, each made by "
         "`python tools/record_fixtures.py NAME`.\nBeside each stands its history, "
-        "`NAME.golden.json`, which the tests hold it to.\n\n" + "\n".join(lines) + "\n",
+        "`NAME.golden.json`, which the tests hold it to.\n\n" + "\n".join(lines) + "\n\n"
+        "`redis-killed.parquet` is that log as `recloser export` first wrote it, which every later "
+        "version reads.\n",
         encoding="utf-8",
     )
 

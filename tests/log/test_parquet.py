@@ -65,6 +65,11 @@ def test_any_log_comes_back_whole_whatever_fits_in_memory(
         assert replay(path).digest == replay(events).digest
 
 
+def test_the_first_version_of_the_columns_is_read():
+    log = LogReader(ROOT / "fixtures" / "redis-killed")
+    assert list(LogReader(ROOT / "fixtures" / "redis-killed.parquet")) == list(log)
+
+
 def test_it_is_sorted_by_breaker_and_seq(tmp_path):
     write_parquet(LogReader(ROOT / "fixtures" / "redis-killed"), tmp_path / "log.parquet")
     rows = pq.read_table(tmp_path / "log.parquet").select(["breaker", "seq"]).to_pylist()
