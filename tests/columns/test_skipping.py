@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import Life
 
-from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CountWindow,
+    ManualClock,
+    MemoryLog,
+    TimeWindow,
+)
 from recloser.columns import skipping
 from recloser.columns.folding import in_order
 from recloser.columns.reading import rows_in, times_of
@@ -134,6 +141,24 @@ def test_what_fires_nothing_is_passed_over(config):
     events = life.live(5_000)
     (fold,) = skipped(events)
     assert fold.searched > 0.8 * len(events)
+
+
+def test_failures_that_are_made_good_within_their_second_trip_a_window_of_seconds():
+    window = TimeWindow(5, failure_rate=0.5, minimum_calls=4)
+    config = CircuitBreakerConfig(failure_threshold=None, window=window, mode="shadow")
+    clock = ManualClock()
+    log = MemoryLog(clock=clock, host="")
+    breaker = CircuitBreaker("b", config, log=log)
+    for second in (".....", ".....", "....", "", "", "", "FFFF........"):
+        for letter in second:
+            permit = breaker.before_call().permit
+            (breaker.after_failure if letter == "F" else breaker.after_success)(permit)
+        clock.advance(seconds=1)
+    edges = folded(log)[1]
+    with mock.patch.object(skipping, "_WORTHWHILE", 0):
+        (found,) = skipped(log)
+    assert [edge.trigger.value for edge in edges] == ["trip"]
+    assert edges_of([found]) == edges
 
 
 def test_thresholds_beyond_64_bits_are_folded_event_by_event():
