@@ -66,8 +66,8 @@ class CountedOutcomes:
         kept.extend(codes)
         self._outcomes = deque(kept)
         self.calls = len(kept)
-        self.failures = sum(code >> 1 & 1 for code in kept)
-        self.slow = sum(code & 1 for code in kept)
+        self.failures = sum([code >> 1 & 1 for code in kept])
+        self.slow = sum([code & 1 for code in kept])
 
     def _forget(self, code: int) -> None:
         self.failures -= code >> 1 & 1

@@ -27,6 +27,7 @@ _CODES: Final = {
     "probe_admitted": PROBE,
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
+_MOST_IN_32_BITS: Final = (1 << 31) - 1
 _BREAKER: Final = SCHEMA.get_field_index("breaker")
 _COLUMNS: Final = ["breaker", "event", "line", *_NUMBERS]
 
@@ -146,7 +147,12 @@ def rows_in(table: pa.Table, breaker: str) -> Rows:
         place: cast("BreakerEvent", decode(line.encode()))
         for place, line in zip(places.tolist(), lines, strict=True)
     }
-    return Rows(breaker, kinds, seqs, ats, epochs, np.zeros_like(seqs), counts, probes, others)
+    if epochs.max(initial=0) <= _MOST_IN_32_BITS:
+        epochs = epochs.astype(np.int32)  # they are compared from row to row
+    if (counts == 1).all():
+        counts = np.broadcast_to(np.int64(1), len(kinds))
+    tooks = np.broadcast_to(np.int64(0), len(kinds))
+    return Rows(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
 
 
 def _numbers(table: pa.Table, name: str) -> Whole:

@@ -59,7 +59,7 @@ class Rows:
     kinds: NDArray[np.uint8]
     seqs: Whole
     ats: Whole
-    epochs: Whole
+    epochs: Whole | NDArray[np.int32]
     tooks: Whole
     counts: Whole
     probes: Whole
@@ -95,12 +95,19 @@ class Rows:
     @cached_property
     def failures(self) -> Places:
         """The rows of failures."""
-        return np.flatnonzero(self.kinds == FAILED)
+        failures: Places = self._unusual[self.kinds[self._unusual] == FAILED]
+        return failures
 
     @cached_property
     def outside(self) -> Places:
         """The rows of what is neither a success nor a failure."""
-        return np.flatnonzero(self.kinds > FAILED)
+        outside: Places = self._unusual[self.kinds[self._unusual] > FAILED]
+        return outside
+
+    @cached_property
+    def _unusual(self) -> Places:
+        """The rows of all but successes."""
+        return np.flatnonzero(self.kinds != SUCCEEDED)
 
     @cached_property
     def breaks(self) -> Places:
@@ -144,6 +151,8 @@ class Rows:
     @cached_property
     def _weights(self) -> Places | None:
         """The rank of each row, shape (n + 1,), where some rows stand for several outcomes."""
+        if self.counts.strides == (0,) and self.counts[0] == 1:
+            return None  # one number that stands for all rows
         several = np.flatnonzero(self.counts != 1)
         if not (self.kinds[several] <= FAILED).any():
             return None
