@@ -11,10 +11,10 @@ SECOND = 10**9
 class Life:
     """Live breakers under traffic whose failure rate, pace and slowness change with chance."""
 
-    def __init__(self, seed, configs):
+    def __init__(self, seed, configs, log=None, clock=None):
         self.random = random.Random(seed)
-        self.clock = ManualClock()
-        self.log = MemoryLog(clock=self.clock, host="")
+        self.clock = ManualClock() if clock is None else clock
+        self.log = MemoryLog(clock=self.clock, host="") if log is None else log
         self.breakers = [
             CircuitBreaker(f"b{number}", config, log=self.log)
             for number, config in enumerate(configs)
@@ -44,10 +44,11 @@ class Life:
         permit = breaker.before_call().permit
         if permit is None:
             return
-        # One in twenty is overtaken by those that start behind it.
-        place = len(self.under_way) if self.random.random() < 0.05 else 0
-        self.under_way.insert(place, (breaker, permit))
-        self._end(*self.under_way.pop(0))
+        # Some are overtaken, so that they end in another epoch.
+        self.under_way.append((breaker, permit))
+        if len(self.under_way) > 4 or self.random.random() < 0.8:
+            place = self.random.choice([-1, -1, -1, 0])
+            self._end(*self.under_way.pop(place))
 
     def _end(self, breaker, permit):
         took = 2 * SECOND if self.random.random() < self.slow else self.random.randrange(10 * MS)
