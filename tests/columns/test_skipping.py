@@ -129,7 +129,7 @@ def test_what_is_counted_is_carried_from_one_part_to_the_next(window, size):
 @pytest.mark.parametrize(
     "config",
     [
-        CircuitBreakerConfig(failure_threshold=8),
+        CircuitBreakerConfig(failure_threshold=40),
         CircuitBreakerConfig(failure_threshold=None, window=CountWindow(50, failure_rate=0.6)),
         CircuitBreakerConfig(failure_threshold=None, window=TimeWindow(10, failure_rate=0.6)),
         CircuitBreakerConfig(
