@@ -1,0 +1,142 @@
+"""How fast events are appended, against encoding and writing them, and against ``eventsourcing``."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from bench.effort import Effort
+from bench.results import Group, Series
+from bench.timing import interleaved_rates, timed
+from recloser import CircuitBreaker, EventLog
+from recloser.events import CallSucceeded
+from recloser.log.codec import encode_all, lean
+
+BARE: Final = "encode and write alone"
+APPEND: Final = "recloser, append"
+CALLS: Final = "recloser, calls through a breaker"
+EVENTSOURCING: Final = "eventsourcing on SQLite"
+EVENTS: Final = "events/s"
+
+_BATCH: Final = 1000
+_BLOCK: Final = 4096
+_SHARE: Final = 10
+"""Of a library that is slower by far, so much less is asked."""
+
+_Succeeded: Final = lean(CallSucceeded)
+
+
+def measured(effort: Effort, folder: Path) -> Iterator[Group]:
+    """Events a second until they are folded, encoded, sealed and written."""
+    events = effort.events // _BATCH * _BATCH
+    series = list(
+        interleaved_rates(
+            [
+                (BARE, lambda: _bare(folder, events)),
+                (APPEND, lambda: _append(folder, events)),
+                (CALLS, lambda: _calls(folder, events)),
+            ],
+            events,
+            effort.long_rounds,
+        )
+    )
+    missing = {}
+    other = _eventsourcing(folder, max(_BATCH, events // _SHARE // _BATCH * _BATCH), effort)
+    if other is None:
+        missing[EVENTSOURCING] = "it is not installed"
+    else:
+        series.append(other)
+    yield Group("append", "Append", EVENTS, BARE, tuple(series), missing)
+
+
+def _bare(folder: Path, events: int) -> float:
+    """Seconds to encode and write the lines in batches, and nothing else."""
+    path = folder / f"bare-{time.monotonic_ns()}"
+
+    def write() -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        for first in range(0, events, _BATCH):
+            lines = encode_all(
+                [
+                    _Succeeded(seq, 10**12 + seq * 1000, "payments", 0, 700)
+                    for seq in range(first, first + _BATCH)
+                ]
+            )
+            os.write(descriptor, lines)
+        os.close(descriptor)
+
+    seconds = timed(write)
+    path.unlink()
+    return seconds
+
+
+def _append(folder: Path, events: int) -> float:
+    """Seconds until a log has as many successes, from the call path's tuples on."""
+    with EventLog(
+        folder / f"log-{time.monotonic_ns()}", durability="memory", compress=False
+    ) as log:
+        gate = CircuitBreaker("payments", log=log).gate
+        leave, now = gate.leave, gate.monotonic_ns()
+        assert leave is not None
+        log.flush()
+        seconds = 0.0
+        for first in range(0, events, _BLOCK):
+            # What waits is a few thousand at most; more would be the collector's work, not the log's.
+            last = min(first + _BLOCK, events)
+            block = [(leave, now + n, now + n + 700) for n in range(first, last)]
+            started = time.perf_counter()
+            gate.pending += block
+            log.flush()
+            seconds += time.perf_counter() - started
+        return seconds
+
+
+def _calls(folder: Path, events: int) -> float:
+    """Seconds that as many protected calls of nothing take, until they are in the log."""
+    with EventLog(
+        folder / f"calls-{time.monotonic_ns()}", durability="memory", compress=False
+    ) as log:
+        protected = CircuitBreaker("payments", log=log)(lambda: None)
+
+        def call() -> None:
+            for _ in range(events):
+                protected()
+            log.flush()
+
+        return timed(call)
+
+
+def _eventsourcing(folder: Path, events: int, effort: Effort) -> Series | None:
+    """As many of its events put into SQLite in batches; None if it isn't installed."""
+    try:
+        from eventsourcing.persistence import StoredEvent
+        from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteDatastore
+    except ImportError:
+        return None
+
+    def insert() -> float:
+        path = folder / f"events-{time.monotonic_ns()}.sqlite"
+        recorder = SQLiteAggregateRecorder(SQLiteDatastore(str(path)))
+        recorder.create_table()
+        originator = uuid4()
+
+        def put() -> None:
+            for first in range(0, events, _BATCH):
+                recorder.insert_events(
+                    [
+                        StoredEvent(
+                            originator_id=originator,
+                            originator_version=version,
+                            topic="calls:CallSucceeded",
+                            state=encode_all([_Succeeded(version, version, "payments", 0, 700)]),
+                        )
+                        for version in range(first, first + _BATCH)
+                    ]
+                )
+
+        return timed(put)
+
+    (series,) = interleaved_rates([(EVENTSOURCING, insert)], events, effort.long_rounds)
+    return series

@@ -1,0 +1,49 @@
+"""Where and with what it was measured."""
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Final
+
+from bench.adapters import Adapter
+
+_OURS: Final = ("recloser", "attrs", "transitions", "msgspec", "zstandard", "eventsourcing")
+_OPTIONAL: Final = ("numpy", "pyarrow")
+
+
+def described() -> dict[str, str]:
+    """The machine, by name of what is told of it."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "processors": str(os.cpu_count()),
+        "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+    }
+
+
+def _processor() -> str:
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    model = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
+    return model[1] if model else platform.machine()
+
+
+def versions(adapters: Sequence[Adapter]) -> dict[str, str]:
+    """The versions of all packages that are measured or measured with."""
+    distributions = packages_distributions()
+    of_peers = [distributions.get(adapter.module, [adapter.module])[0] for adapter in adapters]
+    found = {}
+    for name in dict.fromkeys((*_OURS, *_OPTIONAL, *of_peers)):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

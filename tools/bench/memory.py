@@ -1,0 +1,85 @@
+"""How much memory one idle breaker takes, each library in a process of its own."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from bench.adapters import FEW, Adapter, nothing, nothing_awaited
+from bench.effort import Effort
+from bench.ours import DISK
+from bench.results import Group, Series
+
+BYTES: Final = "bytes a breaker"
+_TOOLS: Final = Path(__file__).parent.parent
+_CHILD: Final = "import sys; from bench.memory import bytes_each; print(bytes_each(*sys.argv[1:]))"
+_FIRST: Final = 10
+"""So many breakers are made before any is counted, for what all of them share."""
+
+
+def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
+    """Bytes of a breaker after its first call, as ``tracemalloc`` counts them."""
+    series = [
+        Series(adapter.name, (_in_a_process(adapter.name, effort.breakers),))
+        for adapter in adapters
+    ]
+    yield Group(
+        "memory", f"Memory, each of {effort.breakers:,} breakers", BYTES, DISK, tuple(series)
+    )
+
+
+def _in_a_process(name: str, count: int) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, name, str(count)],
+        env={"PYTHONPATH": str(_TOOLS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout.splitlines()[-1])
+
+
+def bytes_each(name: str, number: str) -> float:
+    """Bytes that each of so many breakers adds in this process."""
+    from bench.command import every_adapter
+
+    adapter = next(adapter for adapter in every_adapter() if adapter.name == name)
+    first = _made(adapter, _FIRST)
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    made = _made(adapter, int(number))
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del first, made  # not before
+    return (after - before) / int(number)
+
+
+def _made(adapter: Adapter, count: int) -> object:
+    """Breakers that have let one call through each."""
+    if adapter.many is not None:
+        return adapter.many(count)
+    if adapter.sync is not None:
+        breakers = []
+        for _ in range(count):
+            protection = adapter.sync(FEW)
+            protection.protect(nothing)()
+            breakers.append(protection.breaker)
+        return breakers
+    assert adapter.asynchronous is not None
+    return asyncio.run(_made_awaiting(adapter, count))
+
+
+async def _made_awaiting(adapter: Adapter, count: int) -> list[object]:
+    assert adapter.asynchronous is not None
+    breakers = []
+    for _ in range(count):
+        protection = adapter.asynchronous(FEW)
+        await protection.protect(nothing_awaited)()
+        breakers.append(protection.breaker)
+    return breakers

@@ -1,0 +1,112 @@
+"""Recloser, in the ways that it can be used: without a log, with one in memory, with one on disk."""
+
+import inspect
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from bench.adapters import OPEN_SECONDS, Adapter, AsyncCall, Call, Protection
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    EventLog,
+    MemoryLog,
+)
+from recloser.log.sequencer import Log
+
+C = TypeVar("C", Call, AsyncCall)
+Detail = Literal["full", "runs"]
+
+WRITER_STRETCH: Final = 4
+"""A turn of 50 ms could end before the log's thread has written once."""
+
+NO_LOG: Final = "recloser, no log"
+MEMORY: Final = "recloser, MemoryLog"
+DISK: Final = "recloser, EventLog"
+RUNS: Final = 'recloser, EventLog(detail="runs")'
+
+
+def has_runs() -> bool:
+    """Whether the recloser that is installed can write runs."""
+    return "detail" in inspect.signature(EventLog).parameters
+
+
+def log_in(folder: Path, detail: Detail = "full") -> EventLog:
+    """A log on disk with so much detail, else as it is by default."""
+    options: dict[str, Any] = {"detail": detail} if has_runs() else {}
+    return EventLog(folder, **options)
+
+
+def _protection(
+    failures: int, log: Log | None, close: Callable[[], object] = lambda: None
+) -> Protection[C]:
+    config = CircuitBreakerConfig(failure_threshold=failures, recovery_timeout_seconds=OPEN_SECONDS)
+    breaker = CircuitBreaker("payments", config, log=log)
+    return Protection(breaker, breaker, CircuitOpenError, close)
+
+
+def _without_log(failures: int) -> Protection[C]:
+    return _protection(failures, None)
+
+
+def _in_memory(failures: int) -> Protection[C]:
+    return _protection(failures, MemoryLog())
+
+
+class _OnDisk:
+    """Breakers on logs on disk, one log each.
+
+    Attributes:
+        lost: How many events the logs have lost: a loop of calls with nothing in them can outrun
+            any disk.
+    """
+
+    def __init__(self, detail: Detail) -> None:
+        self.detail: Detail = detail
+        self.lost = 0
+
+    def protection(self, failures: int) -> Protection[C]:
+        """A breaker on a new log."""
+        folder = tempfile.TemporaryDirectory(prefix="recloser-bench-")
+        log = log_in(Path(folder.name), self.detail)
+
+        def close() -> None:
+            log.close()
+            self.lost += log.health().lost
+            folder.cleanup()
+
+        return _protection(failures, log, close)
+
+    def adapter(self, name: str) -> Adapter:
+        """How they are used."""
+        make = self.protection
+        return Adapter(
+            name,
+            "recloser",
+            make,
+            make,
+            many=_many_on_disk,
+            stretch=WRITER_STRETCH,
+            lost=lambda: self.lost,
+        )
+
+
+def _many_on_disk(count: int) -> object:
+    """Breakers of one log, which is not kept with them."""
+    folder = tempfile.TemporaryDirectory(prefix="recloser-bench-")
+    log = EventLog(folder.name)
+    breakers = [CircuitBreaker(f"payments-{number}", log=log) for number in range(count)]
+    for breaker in breakers:
+        breaker.after_success(breaker.before_call().permit)
+    log.flush()
+    return folder, log, breakers
+
+
+WAYS: Final = (
+    Adapter(NO_LOG, "recloser", _without_log, _without_log),
+    Adapter(MEMORY, "recloser", _in_memory, _in_memory),
+    _OnDisk("full").adapter(DISK),
+    _OnDisk("runs").adapter(RUNS),
+)

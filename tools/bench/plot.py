@@ -1,0 +1,58 @@
+"""The measurements as bars, in one page that loads nothing."""
+
+from pathlib import Path
+from typing import Final
+
+from bench.results import Group, Result
+from bench.table import head
+
+_BAR_PX: Final = 26
+_HEAD_PX: Final = 90
+_OURS: Final = "#c2410c"
+_OTHERS: Final = "#64748b"
+
+
+def write(result: Result, path: Path) -> None:
+    """Write the page.
+
+    Raises:
+        ImportError: ``plotly`` is not installed.
+    """
+    from plotly.graph_objects import Bar, Figure
+    from plotly.subplots import make_subplots
+
+    groups = result.groups
+    heights = [len(group.series) * _BAR_PX + _HEAD_PX for group in groups]
+    total = sum(heights)
+    figure: Figure = make_subplots(
+        rows=len(groups),
+        cols=1,
+        subplot_titles=[f"{group.title}, {group.unit}" for group in groups],
+        row_heights=[height / total for height in heights],
+        vertical_spacing=min(60 / total, 1 / max(1, len(groups))),
+    )
+    for row, group in enumerate(groups, 1):
+        figure.add_trace(Bar(**_bars(group)), row=row, col=1)
+        figure.update_yaxes(autorange="reversed", row=row, col=1)
+    figure.update_layout(
+        height=total,
+        showlegend=False,
+        template="plotly_white",
+        margin={"l": 260},
+        title={"text": "<br>".join(head(result)[:1])},
+    )
+    figure.write_html(path, include_plotlyjs=True)
+
+
+def _bars(group: Group) -> dict[str, object]:
+    ours = [series.name.startswith("recloser") for series in group.series]
+    return {
+        "orientation": "h",
+        "x": [series.median for series in group.series],
+        "y": [series.name for series in group.series],
+        "error_x": {
+            "array": [series.spread[1] - series.median for series in group.series],
+            "arrayminus": [series.median - series.spread[0] for series in group.series],
+        },
+        "marker": {"color": [_OURS if mine else _OTHERS for mine in ours]},
+    }

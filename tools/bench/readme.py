@@ -1,0 +1,128 @@
+"""The table of the README: the lines that a user needs, as they were measured."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from bench import appending, columns, opening, ours, replaying, starting
+from bench.results import Group, Result
+from bench.table import as_markdown, number, ratio
+
+BEGIN: Final = "<!-- what `python tools/bench --readme` measured -->"
+END: Final = "<!-- end of what it measured -->"
+
+_PATHS: Final = {
+    "closed": "closed",
+    "refused": "refused",
+    "failing": "failing",
+    "async-closed": "async",
+}
+_HEADS: Final = (
+    "ns a call",
+    *_PATHS.values(),
+    "of 8 threads, calls/s",
+    "bytes a breaker",
+    "import, ms",
+)
+
+
+class NoMarkersError(Exception):
+    """The file has no place for the table."""
+
+
+def rewrite(path: Path, result: Result) -> None:
+    """Put the table between the markers of the file.
+
+    Raises:
+        NoMarkersError: They are not there, each once and in their order.
+    """
+    text = path.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise NoMarkersError(f"{path}: the lines {BEGIN!r} and {END!r} must be there")
+    path.write_text(f"{before}{begin}{block(result)}{end}{after}", encoding="utf-8")
+
+
+def block(result: Result) -> str:
+    """What stands between the markers."""
+    machine = result.machine
+    told = (
+        f"Measured {machine['date']} on {machine['processors']} processors ({machine['processor']}), "
+        f"{machine['python']}; medians."
+    )
+    lines = [*as_markdown(_HEADS, list(_rows(result))), "", told, ""]
+    lines += [f"- {line}" for line in _sentences(result)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(result: Result) -> Iterator[Sequence[str]]:
+    groups = [result.group(key) for key in _PATHS]
+    waiting = result.group("threads-waiting")
+    memory, starts = result.group("memory"), result.group("import")
+    named = dict.fromkeys(s.name for group in groups if group is not None for s in group.series)
+    for name in named:
+        yield (
+            _shown(name, result),
+            *(_median(group, name) for group in groups),
+            _median(waiting, name),
+            _median(memory, name),
+            _median(starts, starting.RECLOSER if name.startswith("recloser") else name),
+        )
+
+
+def _shown(name: str, result: Result) -> str:
+    if name.startswith("recloser"):
+        return f"**{name}**"
+    return f"{name} {result.versions.get(name, '')}".strip()
+
+
+def _median(group: Group | None, name: str) -> str:
+    return number(group[name].median) if group is not None and name in group else ""
+
+
+def _sentences(result: Result) -> Iterator[str]:
+    yield from _closed(result)
+    if (group := result.group("append")) is not None:
+        told = f"appending: {_rate(group, appending.APPEND)}"
+        if appending.EVENTSOURCING in group:
+            times = group[appending.APPEND].median / group[appending.EVENTSOURCING].median
+            told += f", and {number(times)} times that of `eventsourcing` on SQLite"
+        yield told
+    if (group := result.group("replay")) is not None:
+        times = group[replaying.REPLAY].ratio_to(group[replaying.TRANSITIONS])
+        yield (
+            f"replaying JSON lines: {_rate(group, replaying.REPLAY)}, and {number(times)} times "
+            "that of handing every outcome to `transitions`"
+        )
+    for trace in columns.TRACES:
+        group = result.group(trace.key)
+        if group is not None and columns.COLUMNS in group:
+            yield f"{trace.title.lower()}: {_rate(group, columns.COLUMNS)}"
+    if (group := result.group("opening")) is not None:
+        share = group[opening.OPEN].ratio_to(group[opening.FOLD])
+        yield f"{group.title.lower()}: {share:.2%} of the time that folding it whole takes"
+    if (group := result.group("start")) is not None:
+        share = group[starting.VERSION].ratio_to(group[starting.LIBRARIES])
+        yield f"`{starting.VERSION}` takes {ratio(share)} times `{starting.LIBRARIES}`"
+
+
+def _closed(result: Result) -> Iterator[str]:
+    """What the recording of one call costs who makes it."""
+    group = result.group("closed")
+    if group is None:
+        return
+    for name in (ours.DISK, ours.RUNS):
+        if name in group:
+            cpu = group[name].cpu_ratio_to(group[group.reference])
+            yield (
+                f"closed path, {name}: {ratio(group[name].ratio_to(group[group.reference]))} of the "
+                f"floor while the log's thread writes beside it, {ratio(cpu)} of the calling thread's "
+                "own processor time"
+            )
+
+
+def _rate(group: Group, name: str) -> str:
+    series = group[name]
+    share = ratio(series.ratio_to(group[group.reference]))
+    return f"{series.median / 1e6:.2f} million events/s, {share} of the rate of {group.reference}"

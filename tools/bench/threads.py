@@ -1,0 +1,107 @@
+"""What threads get through together: with no work in the calls, and where each waits for 5 ms."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import repeat
+from typing import Final
+
+from attrs import evolve
+
+from bench import floors
+from bench.adapters import FEW, Adapter, Call, Maker, Protection, nothing
+from bench.calls import BARE, COROUTINES_ONLY, FLOOR
+from bench.effort import Effort
+from bench.results import Group, Series
+from bench.timing import Loop, Subject, interleave
+
+NUMBERS: Final = (1, 2, 8)
+RATE: Final = "calls/s"
+_MANY: Final = NUMBERS[-1]
+
+
+def waits() -> None:
+    """A call that waits for 5 ms, as for a dependency."""
+    time.sleep(0.005)
+
+
+def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
+    """Closed path, no work: by 1, 2 and 8 threads. Then 8 threads whose calls wait."""
+    ways = [_BARE, _FLOOR, *(adapter for adapter in adapters if adapter.sync is not None)]
+    missing = {adapter.name: COROUTINES_ONLY for adapter in adapters if adapter.sync is None}
+    subjects = [
+        _subject(adapter, nothing, number, f"{adapter.name} by {number}")
+        for number in NUMBERS
+        for adapter in ways
+    ]
+    rates = [_rates(series) for series in interleave(subjects, effort)]
+    alone = rates[: len(ways)]
+    for place, number in enumerate(NUMBERS):
+        together = rates[place * len(ways) : (place + 1) * len(ways)]
+        yield Group(
+            f"threads-{number}",
+            f"{number} thread{'s' * (number > 1)}, no work",
+            RATE,
+            FLOOR,
+            tuple(
+                evolve(
+                    series,
+                    name=adapter.name,
+                    figures={**series.figures, "of_one_thread": series.ratio_to(single)},
+                )
+                for adapter, series, single in zip(ways, together, alone, strict=True)
+            ),
+            missing,
+        )
+    waiting = [_subject(adapter, waits, _MANY, adapter.name) for adapter in ways]
+    long = evolve(effort, rounds=effort.long_rounds)
+    series = interleave(waiting, long, count=_MANY * effort.sleeping_calls)
+    yield Group(
+        "threads-waiting",
+        f"{_MANY} threads, calls of 5 ms",
+        RATE,
+        BARE,
+        tuple(map(_rates, series)),
+        missing,
+    )
+
+
+_BARE: Final = Adapter(BARE, "", lambda _: Protection(None, lambda call: call, Exception), None)
+_FLOOR: Final = Adapter(FLOOR, "", lambda _: Protection(None, floors.recording, Exception), None)
+
+
+def _subject(adapter: Adapter, function: Call, number: int, name: str) -> Subject:
+    assert adapter.sync is not None
+    begin = partial(_begun, adapter.sync, function, number)
+    return Subject(name, begin, adapter.stretch, adapter.lost)
+
+
+def _rates(series: Series) -> Series:
+    return evolve(series, samples=tuple(1e9 / ns for ns in series.samples), cpu=())
+
+
+@contextmanager
+def _begun(make: Maker[Call], function: Call, number: int) -> Iterator[Loop]:
+    protection = make(FEW)
+    call = protection.protect(function)
+    try:
+        yield partial(_by_threads, call, number)
+    finally:
+        protection.close()
+
+
+def _by_threads(call: Call, number: int, count: int) -> None:
+    """Make so many calls, an equal share by each thread, all at once."""
+    share = max(1, count // number)
+
+    def work() -> None:
+        for _ in repeat(None, share):
+            call()
+
+    workers = [threading.Thread(target=work) for _ in range(number)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
