@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from bench.effort import Effort
-from bench.results import Group, Series
-from bench.timing import interleaved_rates, timed
+from bench.results import Group
+from bench.timing import Work, interleaved_rates, timed
 from recloser import CircuitBreaker, EventLog
 from recloser.events import CallSucceeded
 from recloser.log.codec import encode_all, lean
@@ -31,24 +32,19 @@ _Succeeded: Final = lean(CallSucceeded)
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     """Events a second until they are folded, encoded, sealed and written."""
     events = effort.events // _BATCH * _BATCH
-    series = list(
-        interleaved_rates(
-            [
-                (BARE, lambda: _bare(folder, events)),
-                (APPEND, lambda: _append(folder, events)),
-                (CALLS, lambda: _calls(folder, events)),
-            ],
-            events,
-            effort.long_rounds,
-        )
-    )
+    works = [
+        Work(BARE, events, lambda: _bare(folder, events)),
+        Work(APPEND, events, lambda: _append(folder, events)),
+        Work(CALLS, events, lambda: _calls(folder, events)),
+    ]
     missing = {}
-    other = _eventsourcing(folder, max(_BATCH, events // _SHARE // _BATCH * _BATCH), effort)
-    if other is None:
+    if find_spec("eventsourcing") is None:
         missing[EVENTSOURCING] = "it is not installed"
     else:
-        series.append(other)
-    yield Group("append", "Append", EVENTS, BARE, tuple(series), missing)
+        few = max(1, events // _SHARE // _BATCH) * _BATCH
+        works.append(Work(EVENTSOURCING, few, lambda: _eventsourcing(folder, few)))
+    series = interleaved_rates(works, effort.long_rounds)
+    yield Group("append", "Append", EVENTS, BARE, series, missing)
 
 
 def _bare(folder: Path, events: int) -> float:
@@ -108,35 +104,28 @@ def _calls(folder: Path, events: int) -> float:
         return timed(call)
 
 
-def _eventsourcing(folder: Path, events: int, effort: Effort) -> Series | None:
-    """As many of its events put into SQLite in batches; None if it isn't installed."""
-    try:
-        from eventsourcing.persistence import StoredEvent
-        from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteDatastore
-    except ImportError:
-        return None
+def _eventsourcing(folder: Path, events: int) -> float:
+    """Seconds to put as many of its events into SQLite, in batches."""
+    from eventsourcing.persistence import StoredEvent
+    from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteDatastore
 
-    def insert() -> float:
-        path = folder / f"events-{time.monotonic_ns()}.sqlite"
-        recorder = SQLiteAggregateRecorder(SQLiteDatastore(str(path)))
-        recorder.create_table()
-        originator = uuid4()
+    path = folder / f"events-{time.monotonic_ns()}.sqlite"
+    recorder = SQLiteAggregateRecorder(SQLiteDatastore(str(path)))
+    recorder.create_table()
+    originator = uuid4()
 
-        def put() -> None:
-            for first in range(0, events, _BATCH):
-                recorder.insert_events(
-                    [
-                        StoredEvent(
-                            originator_id=originator,
-                            originator_version=version,
-                            topic="calls:CallSucceeded",
-                            state=encode_all([_Succeeded(version, version, "payments", 0, 700)]),
-                        )
-                        for version in range(first, first + _BATCH)
-                    ]
-                )
+    def put() -> None:
+        for first in range(0, events, _BATCH):
+            recorder.insert_events(
+                [
+                    StoredEvent(
+                        originator_id=originator,
+                        originator_version=version,
+                        topic="calls:CallSucceeded",
+                        state=encode_all([_Succeeded(version, version, "payments", 0, 700)]),
+                    )
+                    for version in range(first, first + _BATCH)
+                ]
+            )
 
-        return timed(put)
-
-    (series,) = interleaved_rates([(EVENTSOURCING, insert)], events, effort.long_rounds)
-    return series
+    return timed(put)

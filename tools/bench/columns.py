@@ -15,7 +15,7 @@ from attrs import frozen
 from bench.appending import EVENTS
 from bench.effort import Effort
 from bench.results import Group
-from bench.timing import interleaved_rates, timed
+from bench.timing import Work, interleaved_rates, timed
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -90,8 +90,11 @@ def measured(effort: Effort) -> Iterator[Group]:
     found, missing = engines()
     for trace in TRACES:
         events = recorded(trace, effort.events)
-        works = [(name, partial(timed, engine(events))) for name, engine in found.items()]
-        series = interleaved_rates(works, len(events), effort.long_rounds)
+        works = [
+            Work(name, len(events), partial(timed, engine(events)))
+            for name, engine in found.items()
+        ]
+        series = interleaved_rates(works, effort.long_rounds)
         yield Group(trace.key, trace.title, EVENTS, FOLD, series, missing)
 
 

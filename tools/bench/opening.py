@@ -32,7 +32,7 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
             CircuitBreaker("payments", log=log)
 
     opened = [timed(reopen) * 1000 for _ in range(_OPENINGS)]
-    folded = [timed(lambda: replay(path)) * 1000] * _OPENINGS
+    folded = [timed(lambda: replay(path)) * 1000]
     yield Group(
         "opening",
         f"Opening a log of {effort.opened:,} events",

@@ -101,7 +101,7 @@ def _hyx(failures: int) -> Protection[AsyncCall]:
 
 def _interlock(failures: int) -> Protection[C]:
     library = import_module("interlock")
-    # It knows rates only; of the last hundred calls at most, so a threshold beyond is never met.
+    # It knows rates only: here, half of the last hundred calls, once there are so many.
     config = library.Config(
         failure_rate_threshold=0.5,
         minimum_number_of_calls=failures,

@@ -20,7 +20,7 @@ _PATHS: Final = {
 _HEADS: Final = (
     "ns a call",
     *_PATHS.values(),
-    "of 8 threads, calls/s",
+    "8 threads that wait 5 ms, calls/s",
     "bytes a breaker",
     "import, ms",
 )

@@ -4,7 +4,7 @@ Beside it stand the bare decoding of the same bytes with ``msgspec``, which no r
 and a breaker that has ``transitions`` handle every outcome.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Union, get_args
@@ -15,7 +15,7 @@ from transitions import Machine
 from bench.appending import EVENTS
 from bench.effort import Effort
 from bench.results import Group
-from bench.timing import interleaved_rates, timed
+from bench.timing import Work, interleaved_rates, timed
 from long_log import write
 from recloser import replay
 from recloser.events import Event
@@ -39,12 +39,12 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     write(log, effort.events, _BREAKERS, trips_every=trips_every, flush_every=1000)
     segments = segments_of(log)
     history = replay(log)
-    works: list[tuple[str, Callable[[], float]]] = [
-        (DECODE, partial(timed, lambda: _decoded(segments))),
-        (REPLAY, partial(timed, lambda: replay(log))),
-        (TRANSITIONS, partial(timed, lambda: _triggered(segments))),
+    works = [
+        Work(DECODE, history.count, partial(timed, lambda: _decoded(segments))),
+        Work(REPLAY, history.count, partial(timed, lambda: replay(log))),
+        Work(TRANSITIONS, history.count, partial(timed, lambda: _triggered(segments))),
     ]
-    series = interleaved_rates(works, history.count, effort.long_rounds)
+    series = interleaved_rates(works, effort.long_rounds)
     yield Group("replay", "Replay of JSON lines", EVENTS, DECODE, series)
 
 

@@ -42,7 +42,10 @@ class Series:
         return statistics.median(self.cpu) if self.cpu else None
 
     def ratio_to(self, other: "Series") -> float:
-        """The middle of the ratios to another's figure in the same round."""
+        """The middle of the ratios to another's figure in the same round.
+
+        Where they had not as many turns, the ratio of their medians.
+        """
         return _ratio(self.samples, other.samples)
 
     def cpu_ratio_to(self, other: "Series") -> float | None:
@@ -51,6 +54,8 @@ class Series:
 
 
 def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    if len(ours) != len(theirs):
+        return statistics.median(ours) / statistics.median(theirs)
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 

@@ -36,6 +36,21 @@ class Subject:
     lost: Callable[[], int] = lambda: 0
 
 
+@frozen
+class Work:
+    """What is worked through in one turn.
+
+    Attributes:
+        name: What it is called.
+        count: How many there are to work through.
+        seconds: Works through all of them, and tells how long that took.
+    """
+
+    name: str
+    count: int
+    seconds: Callable[[], float]
+
+
 def interleave(
     subjects: Sequence[Subject], effort: Effort, count: int | None = None
 ) -> tuple[Series, ...]:
@@ -97,22 +112,11 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def interleaved_rates(
-    works: Sequence[tuple[str, Callable[[], float]]], count: int, rounds: int
-) -> tuple[Series, ...]:
-    """How many a second each gets through.
-
-    Args:
-        works: By name, what works through all of them and tells how many seconds that took.
-        count: How many they are.
-        rounds: How often each takes its turn.
-    """
-    seconds: list[list[float]] = [[] for _ in works]
+def interleaved_rates(works: Sequence[Work], rounds: int) -> tuple[Series, ...]:
+    """How many a second each gets through, one turn a round."""
+    rates: list[list[float]] = [[] for _ in works]
     for turn in range(rounds):
         for place in range(len(works)):
             index = (turn + place) % len(works)
-            seconds[index].append(works[index][1]())
-    return tuple(
-        Series(name, tuple(count / took for took in taken))
-        for (name, _), taken in zip(works, seconds, strict=True)
-    )
+            rates[index].append(works[index].count / works[index].seconds())
+    return tuple(Series(work.name, tuple(of)) for work, of in zip(works, rates, strict=True))
