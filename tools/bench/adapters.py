@@ -1,6 +1,7 @@
 """What a breaker is to the benchmark: something that protects a function."""
 
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from attrs import frozen
@@ -54,10 +55,10 @@ class Adapter:
 
     Attributes:
         name: What it is called in the tables.
-        module: What is imported.
+        module: What is imported by who uses it.
         sync: Makes a breaker for functions; None if it has none.
         asynchronous: Makes one for coroutine functions; None if it has none.
-        requirements: What pip is to install.
+        requirements: What pip is to install; by default its name.
         many: Makes so many breakers, each as after its first call; where that takes another way
             than to make them one by one.
         stretch: How many times as long its turns are.
@@ -72,6 +73,15 @@ class Adapter:
     many: Callable[[int], object] | None = None
     stretch: int = 1
     lost: Callable[[], int] = lambda: 0
+
+    @property
+    def distribution(self) -> str:
+        """The name that it is installed by."""
+        return self.requirements[0] if self.requirements else self.name
+
+    def is_installed(self) -> bool:
+        """Whether it can be imported here."""
+        return find_spec(self.module.partition(".")[0]) is not None
 
 
 def nothing() -> None:

@@ -1,17 +1,19 @@
-"""How fast the events of one breaker are folded in memory: one after another, and by columns.
+"""How fast the log of one breaker is folded: event after event, and by columns.
 
-Each engine is a function of the events, as they were recorded, that gets them into the form it
-wants and gives back what is timed: the fold of all of them.
+An *engine* is given a log, gets it into the form that it folds, and gives back what is timed. One
+more way to fold is one more line in ``engines``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 from typing import Final, TypeAlias
 
 from attrs import frozen
 
+from bench.adapters import Broken
 from bench.appending import EVENTS
 from bench.effort import Effort
 from bench.results import Group
@@ -19,23 +21,26 @@ from bench.timing import Work, interleaved_rates, timed
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
+    CircuitOpenError,
     CountWindow,
+    EventLog,
     ManualClock,
-    MemoryLog,
     TimeWindow,
 )
-from recloser.events import Event
+from recloser.log.reader import LogReader
 from recloser.logfold import LogFold
 
 FOLD: Final = "recloser, scalar fold"
 COLUMNS: Final = "recloser, columns"
 
-Engine: TypeAlias = Callable[[Sequence[Event]], Callable[[], object]]
+Engine: TypeAlias = Callable[[Path], tuple[int, Callable[[], object]]]
+"""Of a log's folder, how many events are in it and what folds them."""
 
 _STEP_NS: Final = 1_000_000
 _OUTAGE_EVERY: Final = 10_000
 _OUTAGE_CALLS: Final = 100
-_COOLDOWN_SECONDS: Final = 0.05
+_COOLDOWN_SECONDS: Final = 0.02
+_FLUSH_EVERY: Final = 4000
 _SEED: Final = 7
 
 
@@ -48,17 +53,19 @@ class Trace:
         title: The name.
         config: What decides.
         failing: How many of a hundred calls fail.
-        has_outages: Whether now and then all calls of a tenth of a second fail.
+        has_outages: Whether all calls of a tenth of a second fail, once in ten seconds.
     """
 
     key: str
     title: str
     config: CircuitBreakerConfig
-    failing: int
+    failing: int = 1
     has_outages: bool = True
 
 
-def _config(window: CountWindow | TimeWindow | None, threshold: int | None) -> CircuitBreakerConfig:
+def _config(
+    window: CountWindow | TimeWindow | None = None, threshold: int | None = None
+) -> CircuitBreakerConfig:
     return CircuitBreakerConfig(
         failure_threshold=threshold,
         window=window,
@@ -68,58 +75,69 @@ def _config(window: CountWindow | TimeWindow | None, threshold: int | None) -> C
 
 
 TRACES: Final = (
-    Trace("columns-consecutive", "Fold, consecutive failures", _config(None, 5), 1),
-    Trace("columns-count", "Fold, count window", _config(CountWindow(100, 0.5), None), 1),
-    Trace("columns-time", "Fold, time window", _config(TimeWindow(10, 0.5), None), 1),
+    Trace("columns-consecutive", "Fold, consecutive failures", _config(threshold=5)),
+    Trace("columns-count", "Fold, count window", _config(CountWindow(100, 0.5))),
+    Trace("columns-time", "Fold, time window", _config(TimeWindow(2, failures=60))),
     Trace(
-        "columns-hostile", "Fold, hostile: 30 % failures", _config(None, 3), 30, has_outages=False
+        "columns-hostile",
+        "Fold, 30 % failures",
+        _config(threshold=3),
+        failing=30,
+        has_outages=False,
     ),
 )
 
 
 def engines() -> tuple[Mapping[str, Engine], Mapping[str, str]]:
-    """The engines that there are, and why others are not."""
+    """The engines that there are, by name; and why others are not."""
     found: dict[str, Engine] = {FOLD: _scalar}
     if find_spec("recloser.columns") is None:
         return found, {COLUMNS: "this recloser has no engine over columns"}
-    return found, {COLUMNS: "it is not measured yet"}
+    return found, {COLUMNS: "nothing here drives it yet"}
 
 
-def measured(effort: Effort) -> Iterator[Group]:
-    """Events a second of each engine, for each rule and for a trace that is hard on columns."""
+def measured(effort: Effort, folder: Path) -> Iterator[Group]:
+    """Events a second of each engine, for each rule and for traffic that is hard on columns."""
     found, missing = engines()
     for trace in TRACES:
-        events = recorded(trace, effort.events)
-        works = [
-            Work(name, len(events), partial(timed, engine(events)))
-            for name, engine in found.items()
-        ]
+        log = folder / trace.key
+        record(log, trace, effort.folded)
+        works = []
+        for name, engine in found.items():
+            count, fold = engine(log)
+            works.append(Work(name, count, partial(timed, fold)))
         series = interleaved_rates(works, effort.long_rounds)
         yield Group(trace.key, trace.title, EVENTS, FOLD, series, missing)
 
 
-def recorded(trace: Trace, count: int) -> Sequence[Event]:
-    """What a live breaker records of so many calls."""
+def record(path: Path, trace: Trace, count: int) -> None:
+    """Have a live breaker write a log of so many calls."""
     clock = ManualClock()
-    log = MemoryLog(clock=clock)
-    breaker = CircuitBreaker("payments", trace.config, log=log)
     random = Random(_SEED)
-    for call in range(count):
-        clock.advance(ns=_STEP_NS)
-        is_out = trace.has_outages and call % _OUTAGE_EVERY >= _OUTAGE_EVERY - _OUTAGE_CALLS
-        fails = is_out or random.randrange(100) < trace.failing
-        permit = breaker.before_call().permit
-        if permit is None:
-            continue
-        if fails:
-            breaker.after_failure(permit, "TimeoutError", took_ns=_STEP_NS)
-        else:
-            breaker.after_success(permit, took_ns=_STEP_NS)
-    return list(log)
+    with EventLog(path, clock=clock, durability="memory", compress=False, host="") as log:
+        breaker = CircuitBreaker("payments", trace.config, log=log)
+
+        @breaker
+        def call(fails: bool) -> None:
+            clock.advance_monotonic(ns=_STEP_NS)
+            if fails:
+                raise Broken
+
+        for number in range(count):
+            is_out = trace.has_outages and number % _OUTAGE_EVERY >= _OUTAGE_EVERY - _OUTAGE_CALLS
+            try:
+                call(is_out or random.randrange(100) < trace.failing)
+            except Broken:
+                pass
+            except CircuitOpenError:
+                clock.advance_monotonic(ns=_STEP_NS)
+            if number % _FLUSH_EVERY == 0:
+                log.flush()
 
 
-def _scalar(events: Sequence[Event]) -> Callable[[], object]:
+def _scalar(path: Path) -> tuple[int, Callable[[], object]]:
     """The one definition of what the events come to."""
+    events = list(LogReader(path))
 
     def fold() -> LogFold:
         whole = LogFold()
@@ -127,4 +145,4 @@ def _scalar(events: Sequence[Event]) -> Callable[[], object]:
             whole.apply(event)
         return whole
 
-    return fold
+    return len(events), fold

@@ -46,7 +46,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "threads": lambda effort, adapters, _: threads.measured(effort, adapters),
     "append": lambda effort, _, folder: appending.measured(effort, folder),
     "replay": lambda effort, _, folder: replaying.measured(effort, folder),
-    "columns": lambda effort, _adapters, _folder: columns.measured(effort),
+    "columns": lambda effort, _, folder: columns.measured(effort, folder),
     "opening": lambda effort, _, folder: opening.measured(effort, folder),
     "memory": lambda effort, adapters, _: memory.measured(effort, adapters),
     "start": lambda effort, adapters, _: starting.measured(effort, adapters),
@@ -85,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--smoke", action="store_true", help="a few calls of everything that is installed here")
     add("--venv", type=Path, help="where the peers are installed, kept for the next time")
-    add("--without", action="append", default=[], metavar="PEER", help="leave a peer out")
+    names = [peer.name for peer in PEERS]
+    add("--without", action="append", default=[], choices=names, help="leave a peer out")
     add("--only", action="append", choices=MEASUREMENTS, help="measure this alone")
     add("--rounds", type=int, help="how often each subject takes its turn")
     add("--opened", type=int, help="how many events the log has that is opened")
@@ -114,10 +115,13 @@ def _measure(options: argparse.Namespace) -> int:
     if not ours.has_runs():
         missing[ours.RUNS] = "this recloser knows no detail but the full one"
     for peer in _wanted(options):
-        if find_spec(peer.module) is None:
+        if not peer.is_installed():
             missing.setdefault(peer.name, "it is not installed")
         else:
             adapters.append(peer)
+    if options.plot is not None and find_spec("plotly") is None:
+        _say("--plot needs plotly, which is not installed: pip install 'recloser[report]'")
+        return 2
     paths = {
         name: path.absolute()
         for name in ("json", "markdown", "plot")

@@ -15,6 +15,7 @@ class Effort:
         long_rounds: The same for what takes seconds a turn.
         sleeping_calls: How many calls of 5 ms each thread makes in a turn.
         events: How many are appended, and replayed.
+        folded: How many calls the logs have that are folded in memory.
         opened: How many there are in the log that is opened.
         breakers: How many there are when the memory of one is told.
         starts: How often each program is started.
@@ -25,6 +26,7 @@ class Effort:
     long_rounds: int
     sleeping_calls: int
     events: int
+    folded: int
     opened: int
     breakers: int
     starts: int
@@ -36,6 +38,7 @@ FULL: Final = Effort(
     long_rounds=5,
     sleeping_calls=20,
     events=500_000,
+    folded=1_000_000,
     opened=10_000_000,
     breakers=10_000,
     starts=15,
@@ -46,6 +49,7 @@ SMOKE: Final = Effort(
     long_rounds=1,
     sleeping_calls=1,
     events=5_000,
+    folded=5_000,
     opened=5_000,
     breakers=50,
     starts=1,

@@ -5,7 +5,7 @@ import platform
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -38,8 +38,7 @@ def _processor() -> str:
 
 def versions(adapters: Sequence[Adapter]) -> dict[str, str]:
     """The versions of all packages that are measured or measured with."""
-    distributions = packages_distributions()
-    of_peers = [distributions.get(adapter.module, [adapter.module])[0] for adapter in adapters]
+    of_peers = [adapter.distribution for adapter in adapters]
     found = {}
     for name in dict.fromkeys((*_OURS, *_OPTIONAL, *of_peers)):
         try:

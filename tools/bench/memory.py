@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -35,7 +36,7 @@ def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
 def _in_a_process(name: str, count: int) -> float:
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, name, str(count)],
-        env={"PYTHONPATH": str(_TOOLS)},
+        env={**os.environ, "PYTHONPATH": str(_TOOLS)},
         capture_output=True,
         text=True,
         check=True,

@@ -77,7 +77,19 @@ class _OnDisk:
             self.lost += log.health().lost
             folder.cleanup()
 
-        return _protection(failures, log, close)
+        protection: Protection[C] = _protection(failures, log, close)
+        log.flush()  # to begin its first segment is not part of any call
+        return protection
+
+    def many(self, count: int) -> object:
+        """So many breakers on one log, which comes with them."""
+        folder = tempfile.TemporaryDirectory(prefix="recloser-bench-")
+        log = log_in(Path(folder.name), self.detail)
+        breakers = [CircuitBreaker(f"payments-{number}", log=log) for number in range(count)]
+        for breaker in breakers:
+            breaker.after_success(breaker.before_call().permit)
+        log.flush()
+        return folder, log, breakers
 
     def adapter(self, name: str) -> Adapter:
         """How they are used."""
@@ -87,21 +99,10 @@ class _OnDisk:
             "recloser",
             make,
             make,
-            many=_many_on_disk,
+            many=self.many,
             stretch=WRITER_STRETCH,
             lost=lambda: self.lost,
         )
-
-
-def _many_on_disk(count: int) -> object:
-    """Breakers of one log, which is not kept with them."""
-    folder = tempfile.TemporaryDirectory(prefix="recloser-bench-")
-    log = EventLog(folder.name)
-    breakers = [CircuitBreaker(f"payments-{number}", log=log) for number in range(count)]
-    for breaker in breakers:
-        breaker.after_success(breaker.before_call().permit)
-    log.flush()
-    return folder, log, breakers
 
 
 WAYS: Final = (

@@ -188,10 +188,17 @@ PEERS: Final = (
     ),
     Adapter("aiobreaker", "aiobreaker", _aiobreaker, _aiobreaker),
     Adapter("pybreaker", "pybreaker", _pybreaker, None),
-    Adapter("hyx", "hyx", None, _hyx),
+    Adapter("hyx", "hyx.circuitbreaker", None, _hyx),
     Adapter("resilient-circuit", "resilient_circuit", _resilient_circuit, _resilient_circuit),
     Adapter("interlock", "interlock", _interlock, _interlock, ("interlock-cb",)),
     Adapter("fluxgate", "fluxgate", _fluxgate("CircuitBreaker"), _fluxgate("AsyncCircuitBreaker")),
-    Adapter("baldur", "baldur", _baldur, _baldur_async, ("baldur-framework",), _baldurs),
+    Adapter(
+        "baldur",
+        "baldur.services.circuit_breaker.policy",
+        _baldur,
+        _baldur_async,
+        ("baldur-framework",),
+        _baldurs,
+    ),
 )
 """The breakers for Python that can be installed, as far as they are known to us."""

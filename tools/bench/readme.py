@@ -5,21 +5,21 @@ from pathlib import Path
 from typing import Final
 
 from bench import appending, columns, opening, ours, replaying, starting
+from bench.peers import PEERS
 from bench.results import Group, Result
 from bench.table import as_markdown, number, ratio
 
 BEGIN: Final = "<!-- what `python tools/bench --readme` measured -->"
 END: Final = "<!-- end of what it measured -->"
 
-_PATHS: Final = {
-    "closed": "closed",
-    "refused": "refused",
-    "failing": "failing",
-    "async-closed": "async",
-}
+_PATHS: Final = ("closed", "refused", "failing", "async-closed")
 _HEADS: Final = (
     "ns a call",
-    *_PATHS.values(),
+    "closed",
+    "of it the caller's CPU",
+    "refused",
+    "failing",
+    "async",
     "8 threads that wait 5 ms, calls/s",
     "bytes a breaker",
     "import, ms",
@@ -64,7 +64,9 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
     for name in named:
         yield (
             _shown(name, result),
-            *(_median(group, name) for group in groups),
+            _median(groups[0], name),
+            _cpu(groups[0], name),
+            *(_median(group, name) for group in groups[1:]),
             _median(waiting, name),
             _median(memory, name),
             _median(starts, starting.RECLOSER if name.startswith("recloser") else name),
@@ -74,15 +76,27 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
 def _shown(name: str, result: Result) -> str:
     if name.startswith("recloser"):
         return f"**{name}**"
-    return f"{name} {result.versions.get(name, '')}".strip()
+    distribution = {peer.name: peer.distribution for peer in PEERS}.get(name, name)
+    return f"{name} {result.versions.get(distribution, '')}".strip()
 
 
 def _median(group: Group | None, name: str) -> str:
     return number(group[name].median) if group is not None and name in group else ""
 
 
+def _cpu(group: Group | None, name: str) -> str:
+    return number(group[name].cpu_median) if group is not None and name in group else ""
+
+
 def _sentences(result: Result) -> Iterator[str]:
     yield from _closed(result)
+    if (group := result.group("threads-8")) is not None:
+        share = group[ours.DISK].figures.get("share_lost", 0)
+        if share:
+            yield (
+                f"8 threads whose calls do nothing outrun the log's thread: {share:.0%} of their calls "
+                "were counted in gaps, and not written"
+            )
     if (group := result.group("append")) is not None:
         told = f"appending: {_rate(group, appending.APPEND)}"
         if appending.EVENTSOURCING in group:

@@ -77,8 +77,15 @@ def interleave(
             cpus[index].append(cpu / counts[index])
     gc.unfreeze()
     return tuple(
-        Series(subject.name, tuple(wall), tuple(cpu), {"lost": missed} if missed else {})
-        for subject, wall, cpu, missed in zip(subjects, walls, cpus, lost, strict=True)
+        Series(
+            subject.name,
+            tuple(wall),
+            tuple(cpu),
+            {"share_lost": missed / made / effort.rounds} if missed else {},
+        )
+        for subject, wall, cpu, missed, made in zip(
+            subjects, walls, cpus, lost, counts, strict=True
+        )
     )
 
 
