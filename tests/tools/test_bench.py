@@ -8,7 +8,7 @@ import pytest
 
 from bench import calls, columns, ours, readme, threads
 from bench.adapters import FEW, Adapter, Broken, Protection, Unsupported, nothing
-from bench.command import every_adapter
+from bench.command import every_adapter, main
 from bench.effort import SMOKE
 from bench.peers import PEERS
 from bench.results import Group, Result, Series
@@ -83,14 +83,14 @@ def test_the_plot_loads_nothing(smoke):
     assert "<script src=" not in page
 
 
-def test_only_one_table_is_asked_for_by_its_name():
-    unknown = ["--only", "nothing"]
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "bench", "--smoke", *unknown],
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 2
+@pytest.mark.parametrize(
+    "asked", [["--only", "nothing"], ["--without", "nobody"], ["--smoke", "--readme"]]
+)
+def test_what_makes_no_sense_is_refused(asked, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(asked)
+    assert left.value.code == 2
+    assert asked[-1] in capsys.readouterr().err
 
 
 class OpensAtTheThreshold:

@@ -56,7 +56,10 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(given)
+    parser = _parser()
+    options = parser.parse_args(given)
+    if options.readme and (options.smoke or options.only or options.without):
+        parser.error("--readme takes a whole run: no --smoke, --only or --without")
     try:
         if options.smoke or options.here is not None:
             return _measure(options)

@@ -45,5 +45,6 @@ def _install(python: Path, *arguments: str) -> str | None:
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
-    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    return (errors or done.stderr.splitlines() or ["pip failed"])[-1]
+    lines = [line.strip() for line in done.stderr.splitlines()]
+    errors = [line for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines or ["pip failed"])[-1].removeprefix("ERROR: ")
