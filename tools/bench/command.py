@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--opened", type=int, help="how many events the log has that is opened")
     add("--json", type=Path, metavar="FILE", help="write all figures and ratios")
     add("--markdown", type=Path, metavar="FILE", help="write the tables")
-    add("--plot", type=Path, metavar="FILE", help="write the figures as bars, an HTML page")
+    add("--plot", type=Path, metavar="FILE", help="draw the figures, an HTML page")
     add("--readme", action="store_true", help="rewrite the table of the README")
     add("--here", metavar="MISSING", help=argparse.SUPPRESS)
     return parser

@@ -11,6 +11,12 @@ from bench.results import Group, Result, Series
 
 _OURS: Final = "recloser"
 
+_FLOOR: Final = (
+    "The floor is a wrapper that reads the monotonic clock twice, takes a lock and appends a tuple: "
+    "recloser records every call, and no peer does. A column that ends in `/ it` has the ratio of "
+    "recloser's figure to the row's. CPU is the processor time of the calling thread alone."
+)
+
 
 def head(result: Result) -> list[str]:
     """With what it was measured, and what is not in it, as lines."""
@@ -45,7 +51,8 @@ def show(result: Result, console: Console) -> None:
 
 def markdown(result: Result) -> str:
     """Every measurement, in Markdown."""
-    lines = ["# recloser and its peers, measured", "", *(f"{line}  " for line in head(result))]
+    lines = ["# recloser and its peers, measured", "", _FLOOR, ""]
+    lines += [f"{line}  " for line in head(result)]
     for group in result.groups:
         columns, rows = cells(group)
         lines += ["", f"## {group.title}, {group.unit}", ""]
