@@ -15,7 +15,7 @@ from bench.results import Group, Result, Series
 from bench.timing import Subject, interleave
 from bench.verification import AdapterError, verify
 from conftest import ROOT
-from recloser import CircuitBreaker, CircuitOpenError
+from recloser import CircuitBreaker, CircuitOpenError, replay
 
 PATHS = ["closed", "refused", "failing"]
 THREADS = ["threads-1", "threads-2", "threads-8", "threads-waiting"]
@@ -215,6 +215,24 @@ def test_the_calls_of_many_threads_wait_as_they_are_said_to():
     *_, waiting = threads.measured(SMOKE, [])
     # No machine is so fast that more calls of 5 ms fit into a second of eight threads.
     assert all(series.median <= 8 / 0.005 for series in waiting.series)
+
+
+@pytest.mark.parametrize("trace", columns.TRACES, ids=lambda trace: trace.key)
+def test_each_engine_comes_to_the_same_edges(trace, tmp_path):
+    log = tmp_path / "log"
+    columns.record(log, trace, 2000)
+    history = replay(log)
+    assert len(history.trips()) > 0
+    engines, _ = columns.engines()
+    (count, scalar), (rows, in_memory), (_, out_of_parquet) = (
+        engine(log) for engine in engines.values()
+    )
+    assert count == rows == history.count
+    last = scalar().breakers["payments"]
+    folded = in_memory()
+    assert folded.state == last
+    assert [taken.edge.at for taken in folded.taken] == [edge.at for edge in history.edges]
+    assert out_of_parquet().edges == history.edges
 
 
 def test_subjects_take_turns_and_each_turn_begins_anew():

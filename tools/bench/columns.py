@@ -1,7 +1,6 @@
 """How fast the log of one breaker is folded: event after event, and by columns.
 
-An *engine* is given a log, gets it into the form that it folds, and gives back what is timed. One
-more way to fold is one more line in ``engines``.
+An *engine* is given a log, gets it into the form that it folds, and gives back what is timed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +8,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import frozen
 
@@ -30,16 +29,20 @@ from recloser import (
 from recloser.log.reader import LogReader
 from recloser.logfold import LogFold
 
+if TYPE_CHECKING:
+    from recloser.log.parquet import ParquetLog
+
 FOLD: Final = "recloser, scalar fold"
-COLUMNS: Final = "recloser, columns"
+COLUMNS: Final = "recloser, columns in memory"
+PARQUET: Final = "recloser, columns out of Parquet"
 
 Engine: TypeAlias = Callable[[Path], tuple[int, Callable[[], object]]]
 """Of a log's folder, how many events are in it and what folds them."""
 
 _STEP_NS: Final = 1_000_000
-_OUTAGE_EVERY: Final = 10_000
-_OUTAGE_CALLS: Final = 100
-_COOLDOWN_SECONDS: Final = 0.02
+_OUTAGE_EVERY: Final = 50_000
+_OUTAGE_CALLS: Final = 200
+_BREAKER: Final = "payments"
 _FLUSH_EVERY: Final = 4000
 _SEED: Final = 7
 
@@ -53,7 +56,7 @@ class Trace:
         title: The name.
         config: What decides.
         failing: How many of a hundred calls fail.
-        has_outages: Whether all calls of a tenth of a second fail, once in ten seconds.
+        has_outages: Whether all calls of a fifth of a second fail, once in 50 seconds.
     """
 
     key: str
@@ -64,12 +67,14 @@ class Trace:
 
 
 def _config(
-    window: CountWindow | TimeWindow | None = None, threshold: int | None = None
+    window: CountWindow | TimeWindow | None = None,
+    threshold: int | None = None,
+    cooldown_seconds: float = 0.5,
 ) -> CircuitBreakerConfig:
     return CircuitBreakerConfig(
         failure_threshold=threshold,
         window=window,
-        recovery_timeout_seconds=_COOLDOWN_SECONDS,
+        recovery_timeout_seconds=cooldown_seconds,
         half_open_success_threshold=1,
     )
 
@@ -81,7 +86,7 @@ TRACES: Final = (
     Trace(
         "columns-hostile",
         "Fold, 30 % failures",
-        _config(threshold=3),
+        _config(threshold=3, cooldown_seconds=0.02),
         failing=30,
         has_outages=False,
     ),
@@ -90,10 +95,10 @@ TRACES: Final = (
 
 def engines() -> tuple[Mapping[str, Engine], Mapping[str, str]]:
     """The engines that there are, by name; and why others are not."""
-    found: dict[str, Engine] = {FOLD: _scalar}
-    if find_spec("recloser.columns") is None:
-        return found, {COLUMNS: "this recloser has no engine over columns"}
-    return found, {COLUMNS: "nothing here drives it yet"}
+    if find_spec("pyarrow") is None:
+        why = "pyarrow is not installed: pip install 'recloser[parquet]'"
+        return {FOLD: _scalar}, {COLUMNS: why, PARQUET: why}
+    return {FOLD: _scalar, COLUMNS: _in_memory, PARQUET: _out_of_parquet}, {}
 
 
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
@@ -115,7 +120,7 @@ def record(path: Path, trace: Trace, count: int) -> None:
     clock = ManualClock()
     random = Random(_SEED)
     with EventLog(path, clock=clock, durability="memory", compress=False, host="") as log:
-        breaker = CircuitBreaker("payments", trace.config, log=log)
+        breaker = CircuitBreaker(_BREAKER, trace.config, log=log)
 
         @breaker
         def call(fails: bool) -> None:
@@ -124,7 +129,7 @@ def record(path: Path, trace: Trace, count: int) -> None:
                 raise Broken
 
         for number in range(count):
-            is_out = trace.has_outages and number % _OUTAGE_EVERY >= _OUTAGE_EVERY - _OUTAGE_CALLS
+            is_out = trace.has_outages and number % _OUTAGE_EVERY < _OUTAGE_CALLS
             try:
                 call(is_out or random.randrange(100) < trace.failing)
             except Broken:
@@ -146,3 +151,39 @@ def _scalar(path: Path) -> tuple[int, Callable[[], object]]:
         return whole
 
     return len(events), fold
+
+
+def _in_memory(path: Path) -> tuple[int, Callable[[], object]]:
+    """The columns that a fold needs, read already."""
+    from recloser.columns.reading import rows_of, times_of, whole_log_events
+    from recloser.columns.skipping import SkippingFold
+
+    log = _exported(path)
+    times, rows = times_of(whole_log_events(log)), list(rows_of(log))
+
+    def fold() -> SkippingFold:
+        skipping = SkippingFold(_BREAKER, times)
+        for part in rows:
+            skipping.take(part)
+        skipping.finish()
+        return skipping
+
+    return log.about.events, fold
+
+
+def _out_of_parquet(path: Path) -> tuple[int, Callable[[], object]]:
+    """From the file to the history, as a replay has it."""
+    from recloser.columns.folding import fold_columns
+    from recloser.log.parquet import ParquetLog
+
+    log = _exported(path)
+    return log.about.events, lambda: fold_columns(ParquetLog(log.path))
+
+
+def _exported(path: Path) -> "ParquetLog":
+    from recloser.log.parquet import ParquetLog, write_parquet
+
+    file = path.with_suffix(".parquet")
+    if not file.exists():
+        write_parquet(LogReader(path), file)
+    return ParquetLog(file)
