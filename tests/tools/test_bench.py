@@ -310,5 +310,5 @@ def test_the_readme_of_the_project_has_the_table_of_all_peers():
     _, _, rest = (ROOT / "README.md").read_text().partition(f"{readme.BEGIN}\n")
     table, end, _ = rest.partition(readme.END)
     assert end
-    assert table.startswith("| ns a call | closed | refused |")
+    assert table.startswith(f"| {' | '.join(readme.HEADS)} |\n")
     assert all(f"\n| {peer.name} " in table for peer in PEERS)

@@ -13,7 +13,7 @@ BEGIN: Final = "<!-- what `python tools/bench --readme` measured -->"
 END: Final = "<!-- end of what it measured -->"
 
 _PATHS: Final = ("closed", "refused", "failing", "async-closed")
-_HEADS: Final = (
+HEADS: Final = (
     "ns a call",
     "closed",
     "of it the caller's CPU",
@@ -51,7 +51,7 @@ def block(result: Result) -> str:
         f"Measured {machine['date']} on {machine['processors']} processors ({machine['processor']}), "
         f"{machine['python']}; medians."
     )
-    lines = [*as_markdown(_HEADS, list(_rows(result))), "", told, ""]
+    lines = [*as_markdown(HEADS, list(_rows(result))), "", told, ""]
     lines += [f"- {line}" for line in _sentences(result)]
     return "\n".join(lines) + "\n"
 
