@@ -276,6 +276,9 @@ def test_a_ratio_is_taken_within_the_rounds():
     assert Series("c", (8,)).ratio_to(second) == 2
 
 
+RATES = {columns.FOLD: 1, columns.COLUMNS: 300, columns.PARQUET: 30}
+
+
 def result_of(*groups):
     machine = {"date": "2026-01-01", "processors": "2", "processor": "p", "python": "CPython 3"}
     return Result(machine, {"circuitbreaker": "2.1.3"}, {}, groups)
@@ -287,7 +290,9 @@ def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
     floor, peer = Series("floor", (500,), (500,)), Series("circuitbreaker", (550,), (550,))
     disk = Series(ours.DISK, (800,), (600,))
     closed = Group("closed", "Closed path", "ns a call", "floor", (floor, disk, peer))
-    readme.rewrite(path, result_of(closed))
+    rates = [Series(name, (rate * 1e6,)) for name, rate in RATES.items()]
+    fold = Group(columns.TRACES[0].key, "Fold", "events/s", columns.FOLD, tuple(rates))
+    readme.rewrite(path, result_of(closed, fold))
     text = path.read_text()
     assert text.startswith(f"before\n{readme.BEGIN}\n")
     assert text.endswith(f"{readme.END}\nafter\n")
@@ -296,6 +301,7 @@ def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
     assert "| circuitbreaker 2.1.3 | 550 |" in text
     assert "1.60 of the floor" in text
     assert "1.20 of the calling thread's" in text
+    assert "300.00 million events/s by columns in memory, 30.00 out of Parquet, 1.00" in text
 
 
 def test_a_file_without_a_place_for_it_is_left_alone(tmp_path):

@@ -112,7 +112,14 @@ def _sentences(result: Result) -> Iterator[str]:
     for trace in columns.TRACES:
         group = result.group(trace.key)
         if group is not None and columns.COLUMNS in group:
-            yield f"{trace.title.lower()}: {_rate(group, columns.COLUMNS)}"
+            events, memory, parquet = (
+                f"{group[name].median / 1e6:.2f}"
+                for name in (columns.FOLD, columns.COLUMNS, columns.PARQUET)
+            )
+            yield (
+                f"{trace.title.lower()}: {memory} million events/s by columns in memory, {parquet} "
+                f"out of Parquet, {events} event after event"
+            )
     if (group := result.group("opening")) is not None:
         share = group[opening.OPEN].ratio_to(group[opening.FOLD])
         yield f"{group.title.lower()}: {share:.2%} of the time that folding it whole takes"
