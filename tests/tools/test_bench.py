@@ -286,7 +286,7 @@ def result_of(*groups):
 
 def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    path.write_text(f"before\n{readme.BEGIN}\nwhat stood there\n{readme.END}\nafter\n")
     floor, peer = Series("floor", (500,), (500,)), Series("circuitbreaker", (550,), (550,))
     disk = Series(ours.DISK, (800,), (600,))
     closed = Group("closed", "Closed path", "ns a call", "floor", (floor, disk, peer))
@@ -296,12 +296,12 @@ def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
     text = path.read_text()
     assert text.startswith(f"before\n{readme.BEGIN}\n")
     assert text.endswith(f"{readme.END}\nafter\n")
-    assert "old" not in text
+    assert "what stood there" not in text
     assert f"| **{ours.DISK}** | 800 |" in text
     assert "| circuitbreaker 2.1.3 | 550 |" in text
     assert "1.60 of the floor" in text
     assert "1.20 of the calling thread's" in text
-    assert "300.00 million events/s by columns in memory, 30.00 out of Parquet, 1.00" in text
+    assert "300 million events/s by columns in memory, 30.00 out of Parquet, 1.00 event" in text
 
 
 def test_a_file_without_a_place_for_it_is_left_alone(tmp_path):

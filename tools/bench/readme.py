@@ -113,7 +113,7 @@ def _sentences(result: Result) -> Iterator[str]:
         group = result.group(trace.key)
         if group is not None and columns.COLUMNS in group:
             events, memory, parquet = (
-                f"{group[name].median / 1e6:.2f}"
+                ratio(group[name].median / 1e6)
                 for name in (columns.FOLD, columns.COLUMNS, columns.PARQUET)
             )
             yield (
