@@ -6,7 +6,7 @@ lies between, and the segment need not be read. The first lines of a segment are
 their seal, to know where to look; all that is told is read with its seals checked.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +15,9 @@ from attrs import frozen
 
 from recloser.audit.incident import oldest_held
 from recloser.errors import DamagedLogError, FoldError
-from recloser.events import Edge, Event, LogOpened
+from recloser.events import Edge, LogOpened
 from recloser.log.codec import MAX_LINE_BYTES, decode
-from recloser.log.reader import (
-    PARQUET_SUFFIX,
-    LogReader,
-    open_segment,
-    segment_readers,
-    segments_of,
-)
+from recloser.log.reader import LogReader, open_segment, segments_of
 from recloser.machine import CLOSED
 from recloser.state import BreakerState, restore
 
@@ -67,13 +61,9 @@ class Excerpt(LogReader):
         self.segments = segments
         self.reaches_end = reaches_end
 
-    def __iter__(self) -> Iterator[Event]:
-        if self.path.suffix == PARQUET_SUFFIX:
-            yield from super().__iter__()
-            return
-        for reader in segment_readers(self.segments):
-            yield from reader
-            self.tail = reader.tail
+    def listed(self) -> Sequence[Path]:
+        """Those segments."""
+        return self.segments
 
 
 class Segments:

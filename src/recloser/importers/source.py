@@ -4,7 +4,7 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Final
 import zstandard
 
 from recloser.errors import ImportTraceError
+from recloser.log.watched import OnRead, Watched
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,7 +27,7 @@ MAX_LINE_CHARS: Final = 1 << 20
 
 
 @contextmanager
-def open_text(path: str, on_read: Callable[[int], None] | None = None) -> Iterator[IO[str]]:
+def open_text(path: str, on_read: OnRead | None = None) -> Iterator[IO[str]]:
     """The text of a file, ``-`` being standard input; compression is told by the first bytes.
 
     Bytes that are no UTF-8 are shown escaped. ``on_read`` is told of bytes of the file as they are
@@ -69,29 +70,9 @@ def too_long(limit: int = MAX_LINE_CHARS) -> str:
     return f"it is longer than {limit:,} characters"
 
 
-def _open(path: str, on_read: Callable[[int], None] | None) -> io.BufferedReader:
+def _open(path: str, on_read: OnRead | None) -> io.BufferedReader:
     raw = io.FileIO(sys.stdin.fileno(), closefd=False) if path == "-" else io.FileIO(Path(path))
-    return io.BufferedReader(raw if on_read is None else _Watched(raw, on_read))
-
-
-class _Watched(io.RawIOBase):
-    """Tells of each read."""
-
-    def __init__(self, raw: io.FileIO, on_read: Callable[[int], None]) -> None:
-        self._raw = raw
-        self._on_read = on_read
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        size = self._raw.readinto(buffer)
-        self._on_read(size or 0)
-        return size
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+    return io.BufferedReader(raw if on_read is None else Watched(raw, on_read))
 
 
 def _decompressed(raw: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:

@@ -5,7 +5,8 @@ same order behind ``event``, with what has its default value left out. Decoding 
 that is missing, unknown or of another type is an error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
 
 import attrs
@@ -30,11 +31,15 @@ class _Form:
     it does not do for attrs classes; this is the one place that knows of both.
     """
 
-    def __init__(self, event_type: type[attrs.AttrsInstance], **struct_options: object) -> None:
+    def __init__(self, event_type: type[attrs.AttrsInstance], kind: str | None = None) -> None:
         fields = attrs.fields(event_type)
         self._type = event_type
         self._names = [field.name for field in fields]
+        self._values: Callable[[object], Sequence[object]] = attrgetter(*self._names)
         self._cause_at = self._names.index("cause") if "cause" in self._names else None
+        namespace: dict[str, object] = {} if kind is None else {"kind": kind}
+        if validated := [field for field in fields if field.validator is not None]:
+            namespace["__post_init__"] = _check(validated)
         self.struct: type[msgspec.Struct] = msgspec.defstruct(
             event_type.__name__,
             [_struct_field(field) for field in fields],
@@ -43,20 +48,34 @@ class _Form:
             forbid_unknown_fields=True,
             frozen=True,
             gc=False,
-            **cast("Any", struct_options),
+            namespace=namespace,
+            tag_field=None if kind is None else "event",
+            tag=kind,
         )
 
     def to_wire(self, event: object) -> msgspec.Struct:
-        values = [getattr(event, name) for name in self._names]
+        values = list(self._values(event))
         if self._cause_at is not None:
             values[self._cause_at] = _CAUSE.to_wire(values[self._cause_at])
         return self.struct(*values)
 
-    def from_wire(self, wire: msgspec.Struct) -> object:
-        values = [getattr(wire, name) for name in self._names]
-        if self._cause_at is not None:
-            values[self._cause_at] = _CAUSE.from_wire(values[self._cause_at])
+    def from_wire(self, wire: object) -> object:
+        if self._cause_at is None:
+            return self._type(*self._values(wire))
+        values = list(self._values(wire))
+        values[self._cause_at] = _CAUSE.from_wire(values[self._cause_at])
         return self._type(*values)
+
+
+def _check(validated: Sequence["attrs.Attribute[Any]"]) -> Callable[[object], None]:
+    """What checks the fields of a struct as its attrs class would."""
+
+    def check(wire: object) -> None:
+        for field in validated:
+            assert field.validator is not None
+            field.validator(wire, field, getattr(wire, field.name))
+
+    return check
 
 
 def _struct_field(field: "attrs.Attribute[Any]") -> tuple[str, Any] | tuple[str, Any, Any]:
@@ -80,19 +99,11 @@ _WIRE_TYPES: Final[dict[Any, Any]] = {
 _CAUSE: Final = _Form(FiredRule)
 _WIRE_TYPES[FiredRule] = _CAUSE.struct
 
-_FORMS: Final = {
-    event_type: _Form(
-        event_type,
-        tag_field="event",
-        tag=event_type.kind,
-        namespace={"kind": event_type.kind},
-    )
-    for event_type in get_args(Event)
-}
+_FORMS: Final = {event_type: _Form(event_type, event_type.kind) for event_type in get_args(Event)}
 _FORM_OF_STRUCT: Final = {form.struct: form for form in _FORMS.values()}
 _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
-_decode: Final = msgspec.json.Decoder(Union[tuple(_FORM_OF_STRUCT)]).decode  # noqa: UP007  # a run-time union
+_decoder: Final = msgspec.json.Decoder(Union[tuple(_FORM_OF_STRUCT)])  # noqa: UP007  # a run-time union
 
 
 class _Header(msgspec.Struct):
@@ -109,7 +120,7 @@ _decode_header: Final = msgspec.json.Decoder(_Header).decode
 def lean(event_type: type[E]) -> type[E]:
     """The lean form of an event class: the same fields, in an object that costs a fifth as much.
 
-    It is for the events that come with every call. ``full`` makes the event itself of it.
+    It is for where many events are made or read. ``full`` makes the event itself of it.
     """
     return cast("type[E]", _FORMS[event_type].struct)
 
@@ -144,10 +155,22 @@ def decode(line: bytes) -> Event:
         DamagedLogError: The line holds no event; the caller knows where it stands.
     """
     try:
-        wire = _decode(line)
+        wire = _decoder.decode(line)
         return cast("Event", _FORM_OF_STRUCT[type(wire)].from_wire(wire))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise DamagedLogError(f"no event can be read here: {error}") from error
+
+
+def decode_lines(lines: bytes, count: int) -> Sequence[Event] | None:
+    """The events of many lines, all in their lean forms, in half the time of one after another.
+
+    None if they are not ``count`` events: ``decode``, line by line, then tells which is none.
+    """
+    try:
+        events = _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return cast("Sequence[Event]", events) if len(events) == count else None
 
 
 def check_header(line: bytes, where: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recloser.events import Event
-from recloser.log.codec import MAX_LINE_BYTES
+from recloser.log.codec import MAX_LINE_BYTES, full
 from recloser.log.reader import (
     SegmentReader,
     Tail,
@@ -70,8 +70,10 @@ class LogFollower:
                 stream.seek(reader.offset)
             except OSError:  # it has been compressed meanwhile
                 stream.read(reader.offset)
-            yield from reader.read_on(stream)
+            for batch in reader.read_on(stream):
+                yield from map(full, batch)
 
     def _leave(self, reader: SegmentReader, torn: int) -> Iterator[Event]:
-        yield from reader.finish()
+        for batch in reader.finish():
+            yield from map(full, batch)
         self._before = Tail(reader.tail.chain, reader.tail.unsealed, max(torn, reader.tail.torn))

@@ -4,7 +4,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -12,8 +12,9 @@ from attrs import frozen
 
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
 from recloser.events import GENESIS, Event, LogOpened, LogSealed
-from recloser.log.codec import MAX_LINE_BYTES, check_header, decode
-from recloser.log.seals import SEAL_EVERY, SealChain, is_seal
+from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
+from recloser.log.seals import SEAL_EVERY, SealChain, find_seal, is_seal
+from recloser.log.watched import OnRead, watched
 
 if TYPE_CHECKING:
     from recloser.log.parquet import ParquetLog
@@ -22,6 +23,8 @@ SEGMENT_SUFFIX: Final = ".jsonl"
 COMPRESSED_SUFFIX: Final = ".zst"
 PARQUET_SUFFIX: Final = ".parquet"
 _WITNESS_START: Final = b'{"event":"state_changed",'
+_PIECE: Final = 1 << 16
+"""So much is read at once: what is decoded of it stays in the processor's cache."""
 
 
 @frozen
@@ -73,12 +76,15 @@ def number_of(segment: Path) -> int:
 
 
 @contextmanager
-def open_segment(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a segment, decompressed as they are read."""
+def open_segment(path: Path, on_read: OnRead | None = None) -> Iterator[IO[bytes]]:
+    """The bytes of a segment, decompressed as they are read.
+
+    ``on_read`` is told of the bytes of the file, as they are on disk.
+    """
     compressed = path.with_name(path.name + COMPRESSED_SUFFIX)
     if not path.exists() and compressed.exists():
         path = compressed  # its writer has compressed it since it was listed
-    with path.open("rb") as raw:
+    with watched(path, on_read) as raw:
         if path.suffix != COMPRESSED_SUFFIX:
             yield raw
             return
@@ -118,6 +124,7 @@ class LogReader:
 
     Attributes:
         tail: How the log ended, once it has been iterated to its end.
+        on_read: Told of the bytes on disk as they are read, if anything is.
 
     Raises:
         NotALogError, FutureVersionError, DamagedLogError: While iterating; each names the place.
@@ -126,15 +133,27 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.tail = Tail()
+        self.on_read: OnRead | None = None
+
+    def listed(self) -> Sequence[Path]:
+        """The segments that are read, in their order."""
+        return segments_of(self.path)
 
     def __iter__(self) -> Iterator[Event]:
+        for batch in self.batches():
+            yield from map(full, batch)
+
+    def batches(self) -> Iterator[Sequence[Event]]:
+        """The events in their lean forms, many at a time."""
         columns = self.columns()
         if columns is not None:
-            yield from columns
+            events = iter(columns)
+            while batch := list(islice(events, SEAL_EVERY)):
+                yield batch
             self.tail = columns.about.tail
             return
-        for reader in segment_readers(segments_of(self.path)):
-            yield from reader
+        for reader in segment_readers(self.listed(), on_read=self.on_read):
+            yield from reader.batches()
             self.tail = reader.tail
 
     def columns(self) -> "ParquetLog | None":
@@ -174,7 +193,9 @@ def parquet_libraries() -> Iterator[None]:
 
 
 def segment_readers(
-    segments: Sequence[Path], on_damage: Callable[[DamagedLogError], None] | None = None
+    segments: Sequence[Path],
+    on_damage: Callable[[DamagedLogError], None] | None = None,
+    on_read: OnRead | None = None,
 ) -> Iterator["SegmentReader"]:
     """A reader for each segment, told by its neighbours what is expected of it.
 
@@ -186,6 +207,7 @@ def segment_readers(
         torn = 0 if following is None else torn_before(following)
         reader = SegmentReader(segment, torn, on_damage or _refuse)
         reader.before = before
+        reader.on_read = on_read
         yield reader
         before = reader.tail
 
@@ -206,6 +228,7 @@ class SegmentReader:
     Attributes:
         before: How the segment before ended; None where that is not known.
         tail: How the segment ended, once it has been read to its end.
+        on_read: Told of the bytes on disk as they are read, if anything is.
         path: The segment.
         offset: The byte up to which it has been read.
         whole_until: The byte up to which all that has been read is whole.
@@ -218,6 +241,7 @@ class SegmentReader:
         on_damage: Callable[[DamagedLogError], None] = _refuse,
     ) -> None:
         self.before: Tail | None = None
+        self.on_read: OnRead | None = None
         self.tail = Tail()
         self.offset = self.whole_until = 0
         self.path = path
@@ -227,18 +251,23 @@ class SegmentReader:
         self._chain = SealChain()
         self._seals = 0
         self._unwhole = 0
-        self._block: list[tuple[int, bytes]] = []
+        self._block = _Lines(0)
 
     def __iter__(self) -> Iterator[Event]:
+        for batch in self.batches():
+            yield from map(full, batch)
+
+    def batches(self) -> Iterator[Sequence[Event]]:
+        """The events in their lean forms, many at a time."""
         try:
-            with open_segment(self.path) as stream:
+            with open_segment(self.path, self.on_read) as stream:
                 yield from self.read_on(stream)
             yield from self.finish()
         except OSError as error:
             raise NotALogError(f"{self.path}: {error.strerror}") from error
 
-    def read_on(self, stream: IO[bytes]) -> Iterator[Event]:
-        """The events of the blocks that have been sealed since the last call.
+    def read_on(self, stream: IO[bytes]) -> Iterator[Sequence[Event]]:
+        """The events of the blocks that have been sealed since the last call, many at a time.
 
         Args:
             stream: The segment, where the last call left off; a line that is not whole yet is read
@@ -247,30 +276,28 @@ class SegmentReader:
         left = sys.maxsize
         if self._torn:
             left = max(0, self.path.stat().st_size - self._torn)
-        self._unwhole = 0
-        for line in iter(lambda: stream.readline(min(MAX_LINE_BYTES, left - self.offset)), b""):
-            if not line.endswith(b"\n"):
-                self._unwhole = len(line)
+        rest = b""
+        while piece := stream.read(min(_PIECE, left - self.offset - len(rest))):
+            lines = rest + piece
+            if len(lines) >= MAX_LINE_BYTES and lines.find(b"\n", 0, MAX_LINE_BYTES) < 0:
+                rest = lines[:MAX_LINE_BYTES]
                 break
-            if self.offset == 0:
-                self._open(line)
-            if is_seal(line):
-                yield from self._close_block(line)
-            else:
-                self._add(line)
-            self.offset += len(line)
-            if not self._block and self._is_whole:
-                self.whole_until = self.offset
+            end = lines.rfind(b"\n") + 1
+            rest = lines[end:]
+            if end and self.offset == 0:
+                self._open(lines[: lines.index(b"\n") + 1])
+            yield from self._take(lines[:end])
+        self._unwhole = len(rest)
 
-    def finish(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[Sequence[Event]]:
         """The events behind the last seal, once the segment has been read to its end."""
         if self._unwhole >= MAX_LINE_BYTES:
             self._damaged(self.offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
         if self.offset == 0:
             self.tail = self._headless()
             return
-        self.tail = Tail(self._chain.carried(), len(self._block), self._torn + self._unwhole)
-        yield from self._unsealed()
+        self.tail = Tail(self._chain.carried(), self._block.count, self._torn + self._unwhole)
+        yield from self._decoded(self._block, is_sealed=False)
 
     def _open(self, line: bytes) -> None:
         check_header(line, str(self.path))
@@ -291,47 +318,88 @@ class SegmentReader:
             )
         self._chain = SealChain(header.chain)
 
-    def _add(self, line: bytes) -> None:
-        if len(self._block) >= SEAL_EVERY and not line.startswith(_WITNESS_START):
-            self._damaged(self.offset, f"{SEAL_EVERY} events stand here without a seal")
-            self._block.clear()
-        self._chain.add(line)
-        self._block.append((self.offset, line))
+    def _take(self, lines: bytes) -> Iterator[Sequence[Event]]:
+        """Take in whole lines; the events of all the blocks that seals in them close."""
+        begin, self.offset = self.offset, self.offset + len(lines)
+        sealed = _Lines(self._block.offset)
+        start = 0
+        while start < len(lines):
+            seal = find_seal(lines, start)
+            end = len(lines) if seal < 0 else lines.index(b"\n", seal) + 1
+            between = lines[start : end if seal < 0 else seal]
+            count = between.count(b"\n")
+            if self._block.count + count > SEAL_EVERY:
+                yield from self._decoded(sealed)
+                sealed = self._add_singly(between, begin + start)
+            else:
+                self._block.add(between, count)
+                self._chain.add_at_once(between, count)
+            if seal >= 0:
+                line = lines[seal:end]
+                block, self._block = self._block, _Lines(begin + end)
+                broken = self._broken(line, block, begin + seal)
+                if broken is None:
+                    sealed.join(block, line)
+                else:
+                    yield from self._decoded(sealed)
+                    sealed = _Lines(begin + end)
+                    self._damaged(begin + seal, broken)
+            start = end
+        yield from self._decoded(sealed)
 
-    def _close_block(self, line: bytes) -> Iterator[Event]:
-        """The events that a seal closes, and the seal, if it is theirs."""
+    def _add_singly(self, lines: bytes, offset: int) -> "_Lines":
+        """Add lines to a block that may be too long by now; where what is sealed then begins."""
+        for line in io.BytesIO(lines):
+            if self._block.count >= SEAL_EVERY and not line.startswith(_WITNESS_START):
+                self._damaged(offset, f"{SEAL_EVERY} events stand here without a seal")
+                self._block = _Lines(offset)
+            self._chain.add(line)
+            self._block.add(line, 1)
+            offset += len(line)
+        return _Lines(self._block.offset)
+
+    def _broken(self, line: bytes, block: "_Lines", offset: int) -> str | None:
+        """What is wrong with a seal, if it is not that of its block."""
         self._seals += 1
-        block, self._block = self._block, []
         count = self._chain.count
         try:
             sealed = decode(line)
         except DamagedLogError as error:
-            self._damaged(self.offset, f"seal {self._seals} is broken: {error}")
-            return
+            return f"seal {self._seals} is broken: {error}"
         assert isinstance(sealed, LogSealed)
         if self._chain.seal(sealed.seq, sealed.at)[1] == line:
-            for offset, sealed_line in block:
-                yield from self._decoded(offset, sealed_line)
-            yield sealed
-            return
-        self._damaged(
-            self.offset,
-            f"seal {self._seals} (seq {sealed.seq}) is broken: the {count} events before it, from "
-            f"byte {block[0][0] if block else self.offset} on, are not those that were sealed",
-        )
+            return None
         self._chain = SealChain(sealed.digest)
+        begin = block.offset if block.count else offset
+        return (
+            f"seal {self._seals} (seq {sealed.seq}) is broken: the {count} events before it, from "
+            f"byte {begin} on, are not those that were sealed"
+        )
 
-    def _unsealed(self) -> Iterator[Event]:
-        for offset, line in self._block:
-            yield from self._decoded(offset, line)
-            if self._is_whole:
-                self.whole_until = offset + len(line)
+    def _decoded(self, lines: "_Lines", *, is_sealed: bool = True) -> Iterator[Sequence[Event]]:
+        """The events of lines that are as they were written; each that holds none is damage."""
+        if not lines.count:
+            return
+        text = lines.text()
+        events = decode_lines(text, lines.count)
+        if events is None:
+            yield from self._decoded_singly(text, lines.offset, is_sealed=is_sealed)
+            return
+        yield events
+        if self._is_whole:
+            self.whole_until = lines.offset + len(text)
 
-    def _decoded(self, offset: int, line: bytes) -> Iterator[Event]:
-        try:
-            yield decode(line)
-        except DamagedLogError as error:
-            self._damaged(offset, str(error))
+    def _decoded_singly(
+        self, lines: bytes, offset: int, *, is_sealed: bool
+    ) -> Iterator[Sequence[Event]]:
+        for line in io.BytesIO(lines):
+            try:
+                yield (decode(line),)
+            except DamagedLogError as error:
+                self._damaged(offset, str(error))
+            offset += len(line)
+            if self._is_whole and (is_seal(line) or not is_sealed):
+                self.whole_until = offset
 
     def _headless(self) -> Tail:
         """A process that died before its first line was whole left no event, and so no trace."""
@@ -346,3 +414,33 @@ class SegmentReader:
 
 def _told(tail: Tail) -> str:
     return f"digest {tail.chain[:16]}, {tail.unsealed} unsealed lines and {tail.torn} torn bytes"
+
+
+class _Lines:
+    """Neighbouring whole lines of a segment.
+
+    Attributes:
+        offset: The byte at which they begin.
+        count: How many they are.
+        pieces: They themselves, in pieces.
+    """
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.count = 0
+        self.pieces: list[bytes] = []
+
+    def add(self, lines: bytes, count: int) -> None:
+        """Take in the next lines."""
+        self.pieces.append(lines)
+        self.count += count
+
+    def join(self, block: "_Lines", seal: bytes) -> None:
+        """Take in the block that comes next, and its seal."""
+        self.pieces += block.pieces
+        self.pieces.append(seal)
+        self.count += block.count + 1
+
+    def text(self) -> bytes:
+        """All of them."""
+        return b"".join(self.pieces)
