@@ -20,7 +20,7 @@ from recloser.events import (
     Event,
     LogOpened,
 )
-from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
+from recloser.fold import NO_EDGES, FoldedEvent, apply, apply_successes, config_in
 from recloser.snapshot import Snapshot, take_snapshot
 from recloser.state import BreakerState, first_state, restore
 
@@ -112,6 +112,23 @@ class LogFold:
             for event in events:
                 if event.breaker in windowed:
                     apply(self.breakers[event.breaker], event)
+
+    def apply_waiting(self, breaker: str, events: Sequence[CallSucceeded]) -> Sequence[Edge]:
+        """Apply successes of a breaker that waited while the log went on with what is of others.
+
+        ``seq`` and ``at`` stand behind them already, and stay.
+
+        Returns:
+            The edges of the first that fires one; those behind it are not applied.
+
+        Raises:
+            FoldError: As ``apply``.
+        """
+        state = self.breakers[breaker]
+        edges = apply_successes(state, events)
+        if edges and state.deadline is not None:
+            heapq.heappush(self._deadlines, (state.deadline, breaker))
+        return edges
 
     def reanchor(self, header: LogOpened) -> None:
         """Take the reading of both hands that a further segment of the session begins with."""

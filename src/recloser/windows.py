@@ -1,14 +1,17 @@
 """The counters behind the fold: outcomes in a window, and whether they reach a threshold."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from itertools import islice
+from operator import attrgetter
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 from attrs import Factory, define
 
 from recloser.config import CountWindow, TimeWindow
-from recloser.events import FiredRule, Rule
+from recloser.events import CallSucceeded, FiredRule, Rule
 from recloser.validation import NS_PER_SECOND, Rate, exact
 
 WindowData: TypeAlias = Sequence[int] | Sequence[Sequence[int]]
@@ -30,6 +33,9 @@ class OutcomeWindow(Protocol):
     def add(self, seq: int, at: int, count: int, *, failed: bool, slow: bool) -> None:
         """Take in ``count`` like outcomes of one event, and let go of those that are too old."""
 
+    def add_successes(self, events: Sequence[CallSucceeded], counts: Sequence[int]) -> None:
+        """Take in quick successes, as one after another; ``counts`` are theirs."""
+
     def span(self) -> tuple[int, int]:
         """The ``seq`` of the first and the last outcome in it."""
 
@@ -45,7 +51,7 @@ class CountedOutcomes:
     calls: int = 0
     failures: int = 0
     slow: int = 0
-    _outcomes: deque[int] = Factory(deque)
+    _outcomes: deque[int] = Factory(lambda self: deque(maxlen=self.size), takes_self=True)
 
     def add(self, seq: int, at: int, count: int, *, failed: bool, slow: bool) -> None:
         """Take in outcomes; O(1) each."""
@@ -62,12 +68,24 @@ class CountedOutcomes:
 
     def extend(self, codes: Sequence[int]) -> None:
         """Take in outcomes by their codes, as ``to_data`` tells them."""
-        kept = deque(self._outcomes, self.size)
+        kept = self._outcomes
         kept.extend(codes)
-        self._outcomes = deque(kept)
         self.calls = len(kept)
         self.failures = sum([code >> 1 & 1 for code in kept])
         self.slow = sum([code & 1 for code in kept])
+
+    def add_successes(self, events: Sequence[CallSucceeded], counts: Sequence[int]) -> None:
+        """Take in quick successes as ``add`` would, in a fraction of the time."""
+        if counts.count(1) != len(counts):
+            for event in events:
+                self.add(event.seq, event.at, event.count, failed=False, slow=False)
+            return
+        outcomes = self._outcomes
+        if self.failures or self.slow:
+            for code in list(islice(outcomes, max(0, self.calls + len(events) - self.size))):
+                self._forget(code)
+        outcomes.extend([event.seq << 2 for event in events[-self.size :]])
+        self.calls = len(outcomes)
 
     def _forget(self, code: int) -> None:
         self.failures -= code >> 1 & 1
@@ -122,6 +140,22 @@ class TimedOutcomes:
             self.failures += failures
             self.slow += slow
 
+    def add_successes(self, events: Sequence[CallSucceeded], counts: Sequence[int]) -> None:
+        """Take in quick successes, in the order of time, as ``add`` would, in less time."""
+        first = 0
+        while first < len(events):
+            begin = events[first]
+            last = end_of_second(events, first)
+            further = sum(counts[first + 1 : last])
+            self.add(begin.seq, begin.at, counts[first], failed=False, slow=False)
+            self.add(events[last - 1].seq, begin.at, further, failed=False, slow=False)
+            first = last
+
+    @property
+    def second(self) -> int | None:
+        """The whole second of the last outcome; None if there is none."""
+        return self._buckets[-1][0] if self._buckets else None
+
     def _let_go(self, last: int) -> None:
         """Forget the buckets up to second ``last``."""
         while self._buckets and self._buckets[0][0] <= last:
@@ -137,6 +171,17 @@ class TimedOutcomes:
     def to_data(self) -> Sequence[Sequence[int]]:
         """Each bucket as its second, first and last ``seq``, calls, failures and slow calls."""
         return [list(bucket) for bucket in self._buckets]
+
+
+def end_of_second(events: Sequence[CallSucceeded], first: int) -> int:
+    """Behind the last event, from ``first`` on, that is in the same whole second."""
+    end = (events[first].at // NS_PER_SECOND + 1) * NS_PER_SECOND
+    if events[-1].at < end:
+        return len(events)
+    return bisect_left(events, end, first, key=_at)
+
+
+_at: Final = attrgetter("at")
 
 
 def new_window(config: CountWindow | TimeWindow) -> CountedOutcomes | TimedOutcomes:
@@ -173,12 +218,14 @@ def restored_count(size: int, data: object) -> CountedOutcomes:
         msgspec.ValidationError: It told of no such window.
     """
     codes = msgspec.convert(data, list[int])
+    if len(codes) > size:
+        raise msgspec.ValidationError(f"{len(codes)} outcomes in a window of {size}")
     return CountedOutcomes(
         size,
         calls=len(codes),
         failures=sum(code >> 1 & 1 for code in codes),
         slow=sum(code & 1 for code in codes),
-        outcomes=deque(codes),
+        outcomes=deque(codes, maxlen=size),
     )
 
 

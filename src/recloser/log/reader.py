@@ -145,6 +145,7 @@ class LogReader:
 
     def batches(self) -> Iterator[Sequence[Event]]:
         """The events in their lean forms, many at a time."""
+        self.tail = Tail()
         columns = self.columns()
         if columns is not None:
             events = iter(columns)

@@ -14,6 +14,7 @@ from recloser.events import CallObserved, ClockTicked, Edge, Event, LogOpened, L
 from recloser.log.memory import MemoryLog
 from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
+from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.drive import drive
 from recloser.replay.history import History
 from recloser.replay.timeline import Timeline
@@ -129,10 +130,31 @@ def fold_history(events: Iterable[Event], warps: Sequence[Warp] = ()) -> History
     Raises:
         LogError: The log can't be read or is damaged.
     """
+    if isinstance(events, LogReader) and not warps:
+        history = _fold_in_batches(events)
+        if history is not None:
+            return history
+    return _fold_singly(events, warps)
+
+
+def _fold_in_batches(log: LogReader) -> History | None:
+    """The history of a log in which nothing is amiss; None where something may be."""
+    fold = BatchFold()
+    try:
+        try:
+            for batch in log.batches():
+                fold.take(batch)
+        finally:
+            fold.settle()
+    except (OutOfStepError, FoldError):
+        return None
+    return _history(log, fold.witnessed, fold.edges, fold.timeline, fold.count)
+
+
+def _fold_singly(events: Iterable[Event], warps: Sequence[Warp]) -> History:
     is_witnessed = not bending(warps)
     witnessed = WitnessedFold()
-    fold = witnessed.fold
-    take = witnessed.take if is_witnessed else fold.apply
+    take = witnessed.take if is_witnessed else witnessed.fold.apply
     edges: list[Edge] = []
     timeline = Timeline()
     count = 0
@@ -145,18 +167,31 @@ def fold_history(events: Iterable[Event], warps: Sequence[Warp] = ()) -> History
             break
         if event.kind in ("log_opened", "clock_ticked"):
             timeline.add(event)
+    told = WarpedEvents(events, warps) if warps else events
+    return _history(told, witnessed, edges, timeline, count)
+
+
+def _history(
+    events: Iterable[Event],
+    witnessed: WitnessedFold,
+    edges: Sequence[Edge],
+    timeline: Timeline,
+    count: int,
+) -> History:
     if count == 0:
         raise NotALogError("there are no events in this log")
-    tail = events.tail if isinstance(events, LogReader) else Tail()
+    inner = events.events if isinstance(events, WarpedEvents) else events
+    tail = inner.tail if isinstance(inner, LogReader) else Tail()
     if not tail.unsealed:
         witnessed.finish()
+    fold = witnessed.fold
     return History(
         edges=edges,
         snapshots={name: fold.snapshot(name) for name in sorted(fold.breakers)},
         witnesses=witnessed.witnesses,
         differences=witnessed.differences,
         timeline=timeline,
-        events=WarpedEvents(events, warps) if warps else events,
+        events=events,
         count=count,
         tail=tail,
     )

@@ -19,13 +19,14 @@ class WitnessedFold:
         fold: The states.
         witnesses: How many witnesses have been compared.
         differences: Where they part from the fold.
+        awaited: The edges whose witnesses must come next.
     """
 
     def __init__(self) -> None:
         self.fold = LogFold()
         self.witnesses = 0
         self.differences: list[Difference] = []
-        self._awaited: deque[StateChanged] = deque()
+        self.awaited: deque[StateChanged] = deque()
         self._is_gap = False
 
     def take(self, event: Event) -> Sequence[Edge]:
@@ -36,19 +37,24 @@ class WitnessedFold:
         """
         if event.kind == "state_changed":
             self._compare(event)
-        elif self._awaited:
+        elif self.awaited:
             self._miss(event)
         if event.kind == "checkpoint":
             self._check(event)
         elif event.kind != "log_sealed":
             self._is_gap = event.kind == "log_gap"
         edges = self.fold.apply(event)
-        self._awaited.extend(edges)
+        self.awaited.extend(edges)
         return edges
+
+    def pass_successes(self, edges: Sequence[Edge] = ()) -> None:
+        """Take note that successes were folded otherwise, of which the last took these edges."""
+        self._is_gap = False
+        self.awaited.extend(edges)
 
     def finish(self) -> None:
         """Note witnesses that the end of a whole log leaves wanting."""
-        for edge in self._awaited:
+        for edge in self.awaited:
             self.differences.append(
                 Difference(edge.seq, edge.breaker, _told(edge), "the end of the log")
             )
@@ -63,11 +69,11 @@ class WitnessedFold:
                 got=str(error),
             )
         )
-        self._awaited.clear()
+        self.awaited.clear()
 
     def _compare(self, witness: StateChanged) -> None:
         self.witnesses += 1
-        awaited = self._awaited.popleft() if self._awaited else None
+        awaited = self.awaited.popleft() if self.awaited else None
         if awaited != witness:
             expected = "no edge" if awaited is None else _told(awaited)
             self._differ(witness, expected)
@@ -98,13 +104,11 @@ class WitnessedFold:
         is_cut = event.kind == "log_gap" or (event.kind == "log_opened" and event.unsealed > 0)
         if not is_cut:
             # A process that died, or a disk, may have left the event and not its witness.
-            self._differ(event, _told(self._awaited[0]))
-        self._awaited.clear()
+            self._differ(event, _told(self.awaited[0]))
+        self.awaited.clear()
 
     def _differ(self, event: Event, expected: str) -> None:
-        breaker = getattr(event, "breaker", "") or (
-            self._awaited[0].breaker if self._awaited else ""
-        )
+        breaker = getattr(event, "breaker", "") or (self.awaited[0].breaker if self.awaited else "")
         got = _told(event) if event.kind == "state_changed" else event.kind
         self.differences.append(Difference(event.seq, breaker, expected, got))
 

@@ -1,0 +1,210 @@
+"""A log folded in batches comes to what it comes to event by event, whatever is wrong with it."""
+
+import shutil
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CountWindow,
+    MemoryLog,
+    RecloserError,
+    TimeWindow,
+)
+from recloser.events import CallFailed, CallSucceeded, LogGap, ProbeAdmitted
+from recloser.fold import apply, apply_successes
+from recloser.log.codec import lean
+from recloser.log.reader import LogReader
+from recloser.machine import HALF_OPEN, OPEN
+from recloser.replay import batches, engine
+from recloser.replay.batches import BatchFold, OutOfStepError
+from recloser.replay.engine import _fold_singly, replay
+from recloser.state import dump, first_state
+from recloser.testing import strategies as rst
+from support import fail, succeed, write_segment
+
+FIXTURES = sorted(path for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+MS = 10**6
+
+
+def in_batches(events, sizes=(7,)):
+    """What a log comes to when it is cut in batches, the sizes of which come again and again."""
+    fold = BatchFold()
+    start = turn = 0
+    while start < len(events):
+        size = sizes[turn % len(sizes)]
+        fold.take([lean_form(event) for event in events[start : start + size]])
+        start, turn = start + size, turn + 1
+    fold.settle()
+    fold.witnessed.finish()
+    return fold
+
+
+def lean_form(event):
+    if not isinstance(event, CallSucceeded):
+        return event
+    return lean(CallSucceeded)(*(getattr(event, f.name) for f in attrs.fields(CallSucceeded)))
+
+
+def told(history):
+    """All that a history says."""
+    return (
+        history.edges,
+        history.snapshots,
+        history.witnesses,
+        history.differences,
+        history.count,
+        history.tail,
+        [history.timeline.text(edge.at) for edge in history.edges],
+    )
+
+
+@given(
+    rst.logs(), st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([1, 20, 4096])
+)
+def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting):
+    events = list(log)
+    expected = _fold_singly(events, ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "_MOST_WAITING", most_waiting)
+        patch.setattr(batches, "_A_BREAKER", 1)
+        fold = in_batches(events, sizes)
+    assert fold.edges == expected.edges
+    assert fold.witnessed.differences == []
+    assert fold.witnessed.witnesses == expected.witnesses
+    assert fold.count == expected.count
+    again = engine._history(events, fold.witnessed, fold.edges, fold.timeline, fold.count)
+    assert told(again) == told(expected)
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.name)
+def test_every_recording_comes_to_the_same_and_is_not_folded_twice(path, monkeypatch):
+    expected = _fold_singly(LogReader(path), ())
+    monkeypatch.setattr(engine, "_fold_singly", None)
+    assert told(replay(path)) == told(expected)
+
+
+def admitted(state, seq, at):
+    """The probe that the next call of a half-open breaker is."""
+    if state.state is not HALF_OPEN or state.mode == "disabled":
+        return 0
+    probe = state.probes_admitted + 1
+    apply(state, ProbeAdmitted(seq, at, "b", state.epoch, probe))
+    return probe
+
+
+successes = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, 300, 999, 1000, 2500]),  # ms since the one before
+        st.sampled_from([0, 0, 0, 60]),  # how long it took
+        st.sampled_from([1, 1, 1, 1, 5, 0]),
+        st.sampled_from([0, 0, 0, 0, 0, -1]),  # its epoch, from that of the state
+    ),
+    max_size=30,
+)
+settings_that_count = rst.configurations(mode=st.sampled_from(["enforce", "shadow", "disabled"]))
+
+
+@given(settings_that_count, st.lists(st.booleans(), max_size=12), successes)
+@settings(max_examples=300)
+def test_successes_together_are_successes_one_after_another(config, earlier, calls):
+    """From any state that failures and successes lead to, up to the first edge."""
+    together, apart = first_state("b", config), first_state("b", config)
+    at = seq = 0
+    for failed in earlier:
+        seq, at = seq + 1, at + 200 * MS
+        for state in (together, apart):
+            kind = CallFailed if failed else CallSucceeded
+            if state.state is not OPEN:
+                probe = admitted(state, seq, at)
+                apply(state, kind(seq, at, "b", state.epoch, 0, probe))
+    events = []
+    for after, took, count, epoch in calls:
+        seq, at = seq + 1, at + after * MS
+        told_epoch = max(0, together.epoch + epoch)
+        events.append(CallSucceeded(seq, at, "b", told_epoch, took * MS, count=count))
+    expected = next(filter(None, (apply(apart, event) for event in events)), ())
+    assert apply_successes(together, events) == expected
+    assert dump(together) == dump(apart)
+
+
+def result_of(fold):
+    """What a fold tells, or what is wrong with the log."""
+    try:
+        return told(fold())
+    except RecloserError as error:
+        return type(error), str(error)
+
+
+@given(rst.logs(), st.data())
+@settings(max_examples=100)
+def test_whatever_is_wrong_with_a_log_is_told_as_event_by_event(tmp_path_factory, log, data):
+    """An event is left out, told twice, timed otherwise or given to another breaker or epoch."""
+    events = list(log)
+    n = data.draw(st.integers(1, len(events) - 1), label="event")
+    event = events[n]
+    change = data.draw(st.sampled_from(["drop", "twice", "at", "breaker", "epoch"]), label="change")
+    if change in ("at", "breaker", "epoch") and hasattr(event, change):
+        other = {"at": max(0, event.at - 10**9), "breaker": "b", "epoch": 7}[change]
+        events[n] = attrs.evolve(event, **{change: other})
+    elif change == "twice":
+        events.insert(n, event)
+    else:
+        del events[n]
+    is_numbered_anew = data.draw(st.booleans(), label="numbered anew")
+    if is_numbered_anew:
+        events = [attrs.evolve(event, seq=seq) for seq, event in enumerate(events, start=1)]
+    folder = tmp_path_factory.mktemp("log")
+    write_segment(folder, events)
+    assert result_of(lambda: replay(folder)) == result_of(
+        lambda: _fold_singly(LogReader(folder), ())
+    )
+    shutil.rmtree(folder)
+
+
+def test_a_gap_in_the_log_is_passed_in_the_middle_of_a_batch(clock):
+    log = MemoryLog(clock=clock)
+    breaker = CircuitBreaker("b", log=log)
+    succeed(breaker, 3)
+    *events, last = list(log)
+    gap = LogGap(last.seq + 5, last.at, 5)
+    behind = [attrs.evolve(last, seq=gap.seq + n, epoch=0) for n in (1, 2)]
+    fold = in_batches([*events, gap, *behind], [100])
+    assert fold.witnessed.fold.seq == gap.seq + 2
+    assert fold.witnessed.fold.breakers["b"].succeeded == 4
+    assert fold.count == len(events) + 3
+
+
+def test_an_edge_without_its_witness_is_left_to_the_fold_event_by_event(clock):
+    """A success can trip: the one that makes the outcomes of a window enough."""
+    log = MemoryLog(clock=clock, tick_seconds=None)
+    config = CircuitBreakerConfig(
+        failure_threshold=None, window=CountWindow(10, 0.1, minimum_calls=3)
+    )
+    a, b = (CircuitBreaker(name, config, log=log) for name in "ab")
+    fail(a), succeed(a), succeed(b), succeed(a), succeed(b)
+    events = [event for event in log if event.kind != "state_changed"]
+    events = [attrs.evolve(event, seq=seq) for seq, event in enumerate(events, start=1)]
+    with pytest.raises(OutOfStepError):
+        in_batches(events, [100])
+    assert [edge.trigger.value for edge in in_batches(list(log), [100]).edges] == ["trip"]
+
+
+@pytest.mark.parametrize(
+    "window", [None, CountWindow(100, 0.9), TimeWindow(10, 0.9)], ids=["run", "count", "time"]
+)
+def test_a_success_that_waits_is_counted_before_what_comes_next(window, clock):
+    log = MemoryLog(clock=clock)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3, window=window), log=log)
+    for _ in range(5):
+        fail(breaker, 2)
+        succeed(breaker)
+        clock.advance(seconds=0.4)
+    fold = in_batches(list(log), [1000])
+    assert fold.edges == []
+    assert fold.witnessed.fold.breakers["b"] == log.attach().fold.breakers["b"]
