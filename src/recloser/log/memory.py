@@ -50,6 +50,15 @@ class MemoryLog(Log):
         """Nothing is left to be done."""
 
 
+class PassingLog(MemoryLog):
+    """A log whose events are passed on, and not kept."""
+
+    def passed(self) -> Sequence[Event]:
+        """What was written since this was asked last, in the form in which it was written."""
+        passed, self._events = self._events, []
+        return passed
+
+
 class NoLog(Log):
     """What stands for a log where a breaker was given none: it keeps nothing."""
 

@@ -5,20 +5,25 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice
-from typing import Final
+from typing import Final, cast
+
+from attrs import frozen
 
 from recloser.breaker import CircuitBreaker, Permit
 from recloser.clock import ManualClock
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import NotALogError
 from recloser.events import CallObserved, Event, LogOpened, Outcome
-from recloser.log.codec import decode, encode
+from recloser.log.codec import decode_lines, encode, full
+from recloser.log.memory import PassingLog
+from recloser.log.reader import LogReader
 from recloser.log.sequencer import Log
 from recloser.log.writer import FLUSH_EVERY
 from recloser.replay.warping import WarpedClock, warped
 from recloser.replay.warps import Warp, bending
 
 _SORTED_IN_MEMORY: Final = 20_000
+_FETCHED: Final = 500
 
 
 def drive(
@@ -36,13 +41,51 @@ def drive(
         log: An empty log for what the breakers write, which is left open.
         warps: What is wrong with the clocks, those of the trace and that of the breakers.
     """
-    opened, calls = read_trace(warped(events, bending(warps)))
+    for _ in _driving(events, config, log, warps):
+        pass
+
+
+@frozen
+class DrivenEvents:
+    """What breakers write that are driven by a trace: driven anew each time this is iterated.
+
+    So neither the trace nor what comes of it need be held. The parameters are those of ``drive``.
+    """
+
+    trace: Iterable[Event]
+    config: CircuitBreakerConfig
+    warps: Sequence[Warp] = ()
+
+    def __iter__(self) -> Iterator[Event]:
+        for batch in self.batches():
+            yield from map(full, batch)
+
+    def batches(self) -> Iterator[Sequence[Event]]:
+        """The events, in lean forms where calls come with them, many at a time."""
+        log = PassingLog(tick_seconds=None)
+        for _ in _driving(self.trace, self.config, log, self.warps):
+            yield log.passed()
+
+
+def _driving(
+    events: Iterable[Event], config: CircuitBreakerConfig, log: Log, warps: Sequence[Warp]
+) -> Iterator[None]:
+    """Drive as ``drive`` does, and pause whenever the log has been flushed."""
+    bent = bending(warps)
+    if isinstance(events, LogReader) and not bent:
+        events = chain.from_iterable(events.batches())
+    opened, calls = _begun(warped(events, bent))
     driver = Driver(opened, config, log, warps)
+    log.flush()
+    yield
     for started, call in enumerate(calls):
         driver.start(call)
         if started % FLUSH_EVERY == 0:
             log.flush()
+            yield
     driver.finish()
+    log.flush()
+    yield
 
 
 def read_trace(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]:
@@ -51,17 +94,25 @@ def read_trace(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserve
     Raises:
         NotALogError: It does not begin with ``log_opened``.
     """
+    opened, calls = _begun(events)
+    return opened, map(full, calls)
+
+
+def _begun(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]:
+    """As ``read_trace``, of which the calls may be lean."""
     rest = iter(events)
-    opened = next(rest, None)
+    first = next(rest, None)
+    opened = None if first is None else full(first)
     if not isinstance(opened, LogOpened):
         raise NotALogError("a trace begins with a log_opened event")
-    return opened, by_start(event for event in rest if isinstance(event, CallObserved))
+    calls = (event for event in rest if event.kind == "call_observed")
+    return opened, by_start(cast("Iterator[CallObserved]", calls))
 
 
 def by_start(calls: Iterator[CallObserved]) -> Iterator[CallObserved]:
     """Calls in the order of their starts; a log has them in that of their ends.
 
-    Memory does not grow with their number: many are sorted on disk.
+    Memory does not grow with their number: many are sorted on disk, and come back in lean forms.
     """
     first = list(islice(calls, _SORTED_IN_MEMORY))
     if len(first) < _SORTED_IN_MEMORY:
@@ -75,10 +126,11 @@ def by_start(calls: Iterator[CallObserved]) -> Iterator[CallObserved]:
             ((call.start, call.seq, encode(call)) for call in chain(first, calls)),
         )
         del first
-        for (line,) in database.execute("SELECT line FROM calls ORDER BY start, seq"):
-            call = decode(line)
-            assert isinstance(call, CallObserved)
-            yield call
+        rows = database.execute("SELECT line FROM calls ORDER BY start, seq")
+        while lines := [line for (line,) in rows.fetchmany(_FETCHED)]:
+            batch = decode_lines(b"".join(lines), len(lines))
+            assert batch is not None
+            yield from cast("Sequence[CallObserved]", batch)
 
 
 class Driver:

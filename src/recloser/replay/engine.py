@@ -11,11 +11,10 @@ from attrs import evolve
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, FoldError, NotALogError
 from recloser.events import CallObserved, ClockTicked, Edge, Event, LogOpened, LogSealed
-from recloser.log.memory import MemoryLog
 from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
 from recloser.replay.batches import BatchFold, OutOfStepError
-from recloser.replay.drive import drive
+from recloser.replay.drive import DrivenEvents, drive
 from recloser.replay.history import History
 from recloser.replay.timeline import Timeline
 from recloser.replay.warping import WarpedEvents, warped
@@ -51,7 +50,8 @@ def replay(
     Args:
         source: A log's folder or file, or any iterable of events.
         config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
-        into: The log to drive imported traffic into, timed by nothing yet; by default in memory.
+        into: The log to drive imported traffic into, timed by nothing yet; by default what the
+            breakers write is not kept, and driven anew for who iterates ``events``.
         warps: What to take as wrong with the clocks.
 
     Raises:
@@ -60,9 +60,11 @@ def replay(
     """
     events = _reiterable(source)
     if is_traffic(events):
-        driven = MemoryLog(tick_seconds=None) if into is None else into
-        drive(events, CircuitBreakerConfig() if config is None else config, driven, warps)
-        return fold_history(driven)
+        settings = CircuitBreakerConfig() if config is None else config
+        if into is None:
+            return fold_history(DrivenEvents(events, settings, warps))
+        drive(events, settings, into, warps)
+        return fold_history(into)
     refuse_settings(events, config or into)
     columns = events.columns() if isinstance(events, LogReader) and not warps else None
     if columns is None:
@@ -130,14 +132,14 @@ def fold_history(events: Iterable[Event], warps: Sequence[Warp] = ()) -> History
     Raises:
         LogError: The log can't be read or is damaged.
     """
-    if isinstance(events, LogReader) and not warps:
+    if isinstance(events, LogReader | DrivenEvents) and not warps:
         history = _fold_in_batches(events)
         if history is not None:
             return history
     return _fold_singly(events, warps)
 
 
-def _fold_in_batches(log: LogReader) -> History | None:
+def _fold_in_batches(log: LogReader | DrivenEvents) -> History | None:
     """The history of a log in which nothing is amiss; None where something may be."""
     fold = BatchFold()
     try:

@@ -5,7 +5,7 @@ after which two lanes are no longer the same is where their histories part.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from typing import Final
 
@@ -27,8 +27,7 @@ from recloser.events import (
 )
 from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
 from recloser.log.codec import decode, encode, full
-from recloser.log.reader import Tail
-from recloser.log.sequencer import Log
+from recloser.log.memory import PassingLog
 from recloser.logfold import LogFold
 from recloser.replay.drive import Driver
 from recloser.replay.perform import Performer
@@ -236,7 +235,7 @@ class DrivenLane(Lane):
     ) -> None:
         self._passed: Sequence[Event] = ()
         self._written: Sequence[Event] | None = ()
-        self._log = _PassingLog()
+        self._log = PassingLog(tick_seconds=None, host="")
         # Each lane has its own permits to remember.
         self._context = copy_context()
         self._driver = Driver(opened, config, self._log, warps)
@@ -303,7 +302,7 @@ class PerformedLane(Lane):
 
     def __init__(self, warps: Sequence[Warp] = ()) -> None:
         self._warps = warps
-        self._log = _PassingLog()
+        self._log = PassingLog(tick_seconds=None, host="")
         self._context = copy_context()
         self._performer: Performer | None = None
 
@@ -315,31 +314,6 @@ class PerformedLane(Lane):
         else:
             self._context.run(self._performer.take, event)
         return edges_of(self._log.passed())
-
-
-class _PassingLog(Log):
-    """A log whose events are passed on, and not kept."""
-
-    def __init__(self) -> None:
-        super().__init__(tick_seconds=None, host="")
-        self._events: list[Event] = []
-
-    def passed(self) -> Sequence[Event]:
-        """What was written since this was asked last."""
-        passed, self._events = self._events, []
-        return passed
-
-    def recovered(self) -> tuple[LogFold, Tail]:
-        return LogFold(), Tail()
-
-    def write(self, events: Sequence[Event]) -> None:
-        self._events += events
-
-    def __iter__(self) -> Iterator[Event]:
-        return iter(self._events)
-
-    def close(self) -> None:
-        pass
 
 
 def edges_of(events: Sequence[Event]) -> Sequence[Edge]:
