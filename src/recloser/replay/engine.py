@@ -16,6 +16,7 @@ from recloser.log.sequencer import Log
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.drive import DrivenEvents, drive
 from recloser.replay.history import History
+from recloser.replay.parts import fold_parts, split
 from recloser.replay.timeline import Timeline
 from recloser.replay.warping import WarpedEvents, warped
 from recloser.replay.warps import Warp, bending
@@ -41,6 +42,7 @@ def replay(
     config: CircuitBreakerConfig | None = None,
     into: Log | None = None,
     warps: Sequence[Warp] = (),
+    jobs: int | None = 1,
 ) -> History:
     """Rebuild the history of every breaker in a log.
 
@@ -53,6 +55,9 @@ def replay(
         into: The log to drive imported traffic into, timed by nothing yet; by default what the
             breakers write is not kept, and driven anew for who iterates ``events``.
         warps: What to take as wrong with the clocks.
+        jobs: How many processes may fold the segments of a log that breakers wrote; None: as many
+            as there are processors, where the log is long enough for it to pay. What is returned is
+            the same.
 
     Raises:
         LogError: The log can't be read or is damaged.
@@ -68,7 +73,7 @@ def replay(
     refuse_settings(events, config or into)
     columns = events.columns() if isinstance(events, LogReader) and not warps else None
     if columns is None:
-        return fold_history(events, warps)
+        return fold_history(events, warps, jobs=jobs)
     from recloser.columns.folding import NotSkippedError, fold_columns
 
     try:
@@ -124,19 +129,52 @@ def _history_of(found: "ColumnHistory", events: Iterable[Event], about: "About")
     )
 
 
-def fold_history(events: Iterable[Event], warps: Sequence[Warp] = ()) -> History:
+def fold_history(
+    events: Iterable[Event], warps: Sequence[Warp] = (), *, jobs: int | None = 1
+) -> History:
     """Fold the events of a log that breakers wrote and compare its witnesses.
 
     Under a warp that bends time there are no witnesses: what was recorded happened in another time.
+
+    Args:
+        events: Those of a log.
+        warps: What to take as wrong with the clocks.
+        jobs: How many processes may fold the parts of a log on disk; None: as many as it pays to.
 
     Raises:
         LogError: The log can't be read or is damaged.
     """
     if isinstance(events, LogReader | DrivenEvents) and not warps:
-        history = _fold_in_batches(events)
+        history = None
+        if isinstance(events, LogReader) and jobs != 1:
+            history = _fold_in_parts(events, jobs)
+        if history is None:
+            history = _fold_in_batches(events)
         if history is not None:
             return history
     return _fold_singly(events, warps)
+
+
+def _fold_in_parts(log: LogReader, jobs: int | None) -> History | None:
+    """As ``_fold_in_batches``, by several processes; None where one does as well."""
+    parts = split(log.listed(), jobs)
+    folded = fold_parts(parts, log.on_read) if len(parts) > 1 else None
+    if folded is None:
+        return None
+    log.tail = folded[-1].tail
+    timeline = Timeline()
+    for part in folded:
+        timeline.join(part.timeline)
+    return History(
+        edges=[edge for part in folded for edge in part.edges],
+        snapshots=folded[-1].snapshots,
+        witnesses=sum(part.witnesses for part in folded),
+        differences=[],
+        timeline=timeline,
+        events=log,
+        count=sum(part.count for part in folded),
+        tail=log.tail,
+    )
 
 
 def _fold_in_batches(log: LogReader | DrivenEvents) -> History | None:

@@ -2,7 +2,7 @@
 
 import bisect
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from recloser.clock import after, nanoseconds_between
 from recloser.events import ClockTicked, LogOpened
@@ -30,6 +30,11 @@ class Timeline:
                 return
         self._ats.append(reading.at)
         self._readings.append(reading)
+
+    def join(self, other: Self) -> None:
+        """Take in the readings of a timeline that begins behind this one, with a ``log_opened``."""
+        self._ats += other._ats
+        self._readings += other._readings
 
     def utc(self, at: int) -> datetime:
         """The wall time at ``at`` nanoseconds, to the microsecond."""

@@ -19,6 +19,7 @@ class WitnessedFold:
         fold: The states.
         witnesses: How many witnesses have been compared.
         differences: Where they part from the fold.
+        is_gap: Whether the last thing that is told is that events are lost.
         awaited: The edges whose witnesses must come next.
     """
 
@@ -27,7 +28,7 @@ class WitnessedFold:
         self.witnesses = 0
         self.differences: list[Difference] = []
         self.awaited: deque[StateChanged] = deque()
-        self._is_gap = False
+        self.is_gap = False
 
     def take(self, event: Event) -> Sequence[Edge]:
         """Fold the next event; the edges taken.
@@ -42,14 +43,14 @@ class WitnessedFold:
         if event.kind == "checkpoint":
             self._check(event)
         elif event.kind != "log_sealed":
-            self._is_gap = event.kind == "log_gap"
+            self.is_gap = event.kind == "log_gap"
         edges = self.fold.apply(event)
         self.awaited.extend(edges)
         return edges
 
     def pass_successes(self, edges: Sequence[Edge] = ()) -> None:
         """Take note that successes were folded otherwise, of which the last took these edges."""
-        self._is_gap = False
+        self.is_gap = False
         self.awaited.extend(edges)
 
     def finish(self) -> None:
@@ -81,7 +82,7 @@ class WitnessedFold:
     def _check(self, checkpoint: Checkpoint) -> None:
         """A checkpoint must be what the events before it lead to, unless some of them are lost."""
         state = self.fold.breakers.get(checkpoint.breaker)
-        if state is None or self._is_gap:
+        if state is None or self.is_gap:
             return
         told = restore(checkpoint)
         parted = [

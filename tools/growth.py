@@ -1,0 +1,149 @@
+"""What grows with a trace, and what must not: ``python tools/growth.py [WORK ...] [--events N ...]``.
+
+Makes inputs of each size, has a process of its own do the work on each, and prints its processor
+time, that for one event, and the peak of its memory, on Linux. From the smallest size to the largest,
+the time for an event must stay within a tenth, and the memory within a tenth and 16 MiB; what a
+process needs before its first event is measured on an input of a hundred and left out of the time.
+Works: ``jsonl`` replays a log that breakers wrote, ``traffic`` replays imported calls, ``import``
+turns a CSV file into such a log.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+
+import long_log
+
+SIZES = (100_000, 1_000_000)
+BREAKERS = 20
+WITHIN = 1.1
+SLACK_MIB = 16
+_BARE = 100
+
+_MEASURED = """
+import json, os, re, sys
+from pathlib import Path
+from recloser.cli import status_of
+status = status_of(sys.argv[1:])
+sys.stdout.flush()
+seconds = sum(os.times()[:4])
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+print(json.dumps([status, seconds, int(peak) / 1024]), file=sys.stderr)
+"""
+
+
+@frozen
+class Work:
+    """Something that is done to inputs of any size.
+
+    Attributes:
+        make: Writes an input of so many events.
+        arguments: Those of the command line that does the work, behind them the input.
+        into: Whether the work writes to a folder, which ``-o`` names.
+    """
+
+    make: Callable[[Path, int], None]
+    arguments: tuple[str, ...]
+    into: bool = False
+
+
+def record(path: Path, events: int) -> None:
+    """A log of breakers that trip now and then."""
+    long_log.write(path, events, BREAKERS, trips_every=50_000)
+
+
+def spell(path: Path, events: int) -> None:
+    """A CSV file of calls that overlap; a hundredth fails, and of each 20,000 many more."""
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write("target,start_ns,duration_ms,outcome\n")
+        for call in range(events):
+            fails = call * 7919 % 100 == 0 or call % 20_000 < 400
+            stream.write(
+                f"b{call % BREAKERS},{1_700_000_000_000_000_000 + call * 1_000_000},"
+                f"{call * 7919 % 50},{'fail' if fails else 'ok'}\n"
+            )
+
+
+_IMPORT = (
+    "import", "csv", "--breaker", "{target}", "--start", "start_ns",
+    "--duration", "duration_ms", "--outcome", "outcome", "--failure", "fail",
+)  # fmt: skip
+
+
+def bring(path: Path, events: int) -> None:
+    """The calls of such a file, imported."""
+    file = path.with_suffix(".csv")
+    spell(file, events)
+    done(Work(spell, _IMPORT, into=True), file, path)
+    file.unlink()
+
+
+WORKS = {
+    "jsonl": Work(record, ("replay", "--edges", "1")),
+    "traffic": Work(bring, ("replay", "--edges", "1", "--set", "recovery_timeout_seconds=2")),
+    "import": Work(spell, _IMPORT, into=True),
+}
+
+
+def done(work: Work, path: Path, out: Path) -> tuple[float, float]:
+    """Seconds of processor time and MiB at the peak of one run in a process of its own."""
+    command = [*work.arguments, str(path), *(("-o", str(out)) if work.into else ())]
+    process = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *command], capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        raise RuntimeError(f"{command}: {process.stderr}")
+    status, seconds, peak = json.loads(process.stderr.splitlines()[-1])
+    if status:
+        raise RuntimeError(f"{command} ended with {status}: {process.stderr}")
+    return seconds, peak
+
+
+def measured(name: str, work: Work, sizes: list[int], folder: Path) -> bool:
+    """Print a line for each size; whether nothing grew that must not."""
+    rows: list[tuple[int, float, float]] = []
+    for events in (_BARE, *sizes):
+        path = folder / f"{name}-{events}"
+        work.make(path, events)
+        seconds, peak = done(work, path, folder / f"{name}-{events}-out")
+        rows.append((events, seconds - (rows[0][1] if rows else 0), peak))
+        if len(rows) > 1:
+            each = rows[-1][1] / events * 1e9
+            print(
+                f"{name:8} {events:12,} events {rows[-1][1]:8.2f} s {each:9.0f} ns an event "
+                f"{peak:7.0f} MiB",
+                flush=True,
+            )
+    _, smallest, *_, largest = [rows[0], *rows[1:], rows[-1]]
+    paces = [seconds / events for events, seconds, _ in (smallest, largest)]
+    is_flat = largest[2] <= smallest[2] * WITHIN + SLACK_MIB
+    is_linear = paces[1] <= paces[0] * WITHIN
+    print(
+        f"{name:8} the time for an event grew by {paces[1] / paces[0]:.2f}, "
+        f"the memory by {largest[2] / smallest[2]:.2f}"
+    )
+    return is_flat and is_linear
+
+
+def main() -> int:
+    """Measure and print; 1 if something grew that must not."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("works", nargs="*", metavar="WORK", help=f"of {', '.join(WORKS)}")
+    parser.add_argument("--events", type=int, nargs="+", default=list(SIZES))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="recloser-growth-") as name:
+        results = [
+            measured(name_of, WORKS[name_of], sorted(options.events), Path(name))
+            for name_of in options.works or WORKS
+        ]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
