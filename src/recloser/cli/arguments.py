@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from recloser.cli.terminal import note
+from recloser.cli.terminal import note, stages_progress
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.log.reader import LogReader, Tail
@@ -100,13 +100,29 @@ def replayed(
     into: Log | None = None,
     otherwise: CircuitBreakerConfig | None = None,
     warps: Sequence[Warp] = (),
+    jobs: int | None = None,
 ) -> History:
     """The history of a log, driven with the settings given if it is imported traffic.
 
-    If none are given it is driven with ``otherwise``, or else the defaults.
+    If none are given it is driven with ``otherwise``, or else the defaults. On a terminal, bars show
+    how far it has come.
     """
     config = settings_for(path, config_path, assignments, otherwise)
-    return noted(path, replay(path, config=config, into=into, warps=warps))
+    log = LogReader(path)
+    size = sum(segment.stat().st_size for segment in log.listed())
+    with stages_progress(str(path), size) as stages:
+        if stages is not None:
+            log.on_read = stages.read
+        history = replay(
+            log,
+            config=config,
+            into=into,
+            warps=warps,
+            jobs=jobs,
+            on_driven=None if stages is None else stages.driven,
+        )
+    log.on_read = None
+    return noted(path, history)
 
 
 def settings_for(

@@ -9,7 +9,7 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import counted, note, print_json, reading_progress
+from recloser.cli.terminal import counted, note, print_json, stages_progress
 from recloser.errors import ImportTraceError
 from recloser.events import Outcome
 from recloser.importers.access_log import FIELDS, AccessLogMapping, read_access_log
@@ -295,7 +295,10 @@ def _import(
     as_json: bool,
 ) -> int:
     size = 0 if file == "-" or not Path(file).exists() else Path(file).stat().st_size
-    with reading_progress(file, size) as on_read, open_text(file, on_read) as text:
+    with (
+        stages_progress(file, size) as stages,
+        open_text(file, None if stages is None else stages.read) as text,
+    ):
         observed = read(text)
         if slow_seconds is not None:
             observed = _slow_as_failed(observed, nanoseconds(slow_seconds))

@@ -58,6 +58,13 @@ from recloser.replay.warps import FORMS, Warp, bending, parse_warps
 @click.option(
     "--sensitivity", is_flag=True, help="Find the smallest error of time that changes the history."
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes may fold a log that breakers wrote; by default as many as there are "
+    "processors, if it is long enough.",
+)
 @json_option
 def command(
     *,
@@ -70,6 +77,7 @@ def command(
     texts: Sequence[str],
     prove: bool,
     sensitivity: bool,
+    jobs: int | None,
     as_json: bool,
 ) -> int:
     """Rebuild the state of every breaker in LOG and compare its edges with the witnesses.
@@ -92,7 +100,9 @@ def command(
             return show_sensitivity(path, config_path, assignments, as_json=as_json)
         warps = parse_warps(texts)
         told = None if golden is None else read_golden(golden)
-        history = _history(path, config_path, assignments, out=out, golden=told, warps=warps)
+        history = _history(
+            path, config_path, assignments, out=out, golden=told, warps=warps, jobs=jobs
+        )
         if bending(warps):
             note("the time that decisions are taken by is warped: witnesses are not compared")
         comparison = None if told is None else compare_with(told, outline(history), history)
@@ -123,10 +133,11 @@ def _history(
     out: Path | None,
     golden: Outline | None,
     warps: Sequence[Warp],
+    jobs: int | None,
 ) -> History:
     config = None if golden is None else config_in(golden)
     if out is None:
-        return replayed(path, config_path, assignments, otherwise=config, warps=warps)
+        return replayed(path, config_path, assignments, otherwise=config, warps=warps, jobs=jobs)
     refuse_existing(out)
     with EventLog(out, durability="memory", tick_seconds=None, seal_seconds=None, host="") as log:
         return replayed(path, config_path, assignments, into=log, otherwise=config, warps=warps)

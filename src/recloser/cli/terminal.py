@@ -25,6 +25,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 _WIDE: Final = 1000  # for a file or a pipe: nothing is cut
 
@@ -43,27 +44,65 @@ def note(message: str) -> None:
     click.echo(f"recloser: {printable(message)}", err=True)
 
 
-@contextmanager
-def reading_progress(what: str, size: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on standard error for the bytes of a file, to be told of each read.
+class Stages:
+    """Bars for the stages of one work: the bytes of its files are read, then calls are driven."""
 
-    None where standard error is no terminal, or the size is not known.
+    def __init__(self, bars: "Progress", what: str, size: int) -> None:
+        self._bars = bars
+        self._reading = bars.add_task(printable(what), total=size, unit="")
+        self._driving: TaskID | None = None
+
+    def read(self, size: int) -> None:
+        """So many more bytes have been read, as they are on disk."""
+        self._bars.advance(self._reading, size)
+
+    def driven(self, done: int, total: int) -> None:
+        """So many calls have been driven, of so many."""
+        if self._driving is None:
+            self._driving = self._bars.add_task("driving", total=total, unit="calls")
+        self._bars.update(self._driving, completed=done)
+
+
+@contextmanager
+def stages_progress(what: str, size: int) -> Iterator[Stages | None]:
+    """Bars on standard error for the bytes of files and what is done with them.
+
+    Each shows how fast it goes and how long it still takes. None where standard error is no
+    terminal, or the size is not known.
     """
     if not sys.stderr.isatty() or not size:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.filesize import decimal
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            if speed is None:
+                return Text("")
+            unit = task.fields["unit"]
+            return Text(f"{speed:,.0f} {unit}/s" if unit else f"{decimal(int(speed))}/s")
 
     columns = (
-        TextColumn("{task.fields[what]}", markup=False),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        DownloadColumn(),
+        TaskProgressColumn(),
+        Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=size, what=printable(what))
-        yield lambda read: progress.advance(task, read)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield Stages(bars, what, size)
 
 
 def print_json(value: Mapping[str, object]) -> None:

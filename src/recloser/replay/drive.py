@@ -2,10 +2,10 @@
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import chain, islice
-from typing import Final, cast
+from itertools import chain, count, islice
+from typing import Final, TypeAlias, cast
 
 from attrs import frozen
 
@@ -24,10 +24,18 @@ from recloser.replay.warps import Warp, bending
 
 _SORTED_IN_MEMORY: Final = 20_000
 _FETCHED: Final = 500
+_TOLD_EVERY: Final = 500
+
+OnDriven: TypeAlias = Callable[[int, int], None]
+"""Told how many calls have been driven, of about how many."""
 
 
 def drive(
-    events: Iterable[Event], config: CircuitBreakerConfig, log: Log, warps: Sequence[Warp] = ()
+    events: Iterable[Event],
+    config: CircuitBreakerConfig,
+    log: Log,
+    warps: Sequence[Warp] = (),
+    on_driven: OnDriven | None = None,
 ) -> None:
     """Let each recorded call ask a breaker when it started and report when it ended.
 
@@ -40,8 +48,9 @@ def drive(
         config: The settings of each breaker.
         log: An empty log for what the breakers write, which is left open.
         warps: What is wrong with the clocks, those of the trace and that of the breakers.
+        on_driven: Told how many calls have been driven, of how many, now and then.
     """
-    for _ in _driving(events, config, log, warps):
+    for _ in _driving(events, config, log, warps, on_driven):
         pass
 
 
@@ -55,6 +64,7 @@ class DrivenEvents:
     trace: Iterable[Event]
     config: CircuitBreakerConfig
     warps: Sequence[Warp] = ()
+    on_driven: OnDriven | None = None
 
     def __iter__(self) -> Iterator[Event]:
         for batch in self.batches():
@@ -63,23 +73,32 @@ class DrivenEvents:
     def batches(self) -> Iterator[Sequence[Event]]:
         """The events, in lean forms where calls come with them, many at a time."""
         log = PassingLog(tick_seconds=None)
-        for _ in _driving(self.trace, self.config, log, self.warps):
+        for _ in _driving(self.trace, self.config, log, self.warps, self.on_driven):
             yield log.passed()
 
 
 def _driving(
-    events: Iterable[Event], config: CircuitBreakerConfig, log: Log, warps: Sequence[Warp]
+    events: Iterable[Event],
+    config: CircuitBreakerConfig,
+    log: Log,
+    warps: Sequence[Warp],
+    on_driven: OnDriven | None,
 ) -> Iterator[None]:
     """Drive as ``drive`` does, and pause whenever the log has been flushed."""
     bent = bending(warps)
     if isinstance(events, LogReader) and not bent:
         events = chain.from_iterable(events.batches())
-    opened, calls = _begun(warped(events, bent))
+    counter = count()
+    opened, calls = _begun(event for event, _ in zip(warped(events, bent), counter, strict=False))
     driver = Driver(opened, config, log, warps)
     log.flush()
     yield
+    total = 0
     for started, call in enumerate(calls):
         driver.start(call)
+        if on_driven is not None and started % _TOLD_EVERY == 0:
+            total = total or next(counter)  # all have been read before the first was driven
+            on_driven(started, total)
         if started % FLUSH_EVERY == 0:
             log.flush()
             yield

@@ -14,7 +14,7 @@ from recloser.events import CallObserved, ClockTicked, Edge, Event, LogOpened, L
 from recloser.log.reader import LogReader, Tail
 from recloser.log.sequencer import Log
 from recloser.replay.batches import BatchFold, OutOfStepError
-from recloser.replay.drive import DrivenEvents, drive
+from recloser.replay.drive import DrivenEvents, OnDriven, drive
 from recloser.replay.history import History
 from recloser.replay.parts import fold_parts, split
 from recloser.replay.timeline import Timeline
@@ -43,6 +43,7 @@ def replay(
     into: Log | None = None,
     warps: Sequence[Warp] = (),
     jobs: int | None = 1,
+    on_driven: OnDriven | None = None,
 ) -> History:
     """Rebuild the history of every breaker in a log.
 
@@ -58,6 +59,7 @@ def replay(
         jobs: How many processes may fold the segments of a log that breakers wrote; None: as many
             as there are processors, where the log is long enough for it to pay. What is returned is
             the same.
+        on_driven: Told how many calls have been driven, of how many.
 
     Raises:
         LogError: The log can't be read or is damaged.
@@ -67,8 +69,8 @@ def replay(
     if is_traffic(events):
         settings = CircuitBreakerConfig() if config is None else config
         if into is None:
-            return fold_history(DrivenEvents(events, settings, warps))
-        drive(events, settings, into, warps)
+            return fold_history(DrivenEvents(events, settings, warps, on_driven))
+        drive(events, settings, into, warps, on_driven)
         return fold_history(into)
     refuse_settings(events, config or into)
     columns = events.columns() if isinstance(events, LogReader) and not warps else None

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, Self
@@ -145,7 +145,7 @@ def fold_parts(parts: Sequence[Part], on_read: OnRead | None = None) -> Sequence
         parts: All parts of the log.
         on_read: Told of the bytes on disk as they are read, by several threads.
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack, suppress(OSError):  # where no process can be begun
         others = [stack.enter_context(_OtherProcess(part, on_read)) for part in parts[1:]]
         first = fold_part(parts[0], is_first=True, on_read=on_read)
         if first is None:
@@ -157,6 +157,7 @@ def fold_parts(parts: Sequence[Part], on_read: OnRead | None = None) -> Sequence
                 return None
             folded.append(result)
         return folded
+    return None
 
 
 def fold_part(
@@ -272,6 +273,10 @@ class _OtherProcess:
         self._process.kill()
         self._thread.join()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
 
     def result(self) -> FoldedPart | None:
         """What it came to; returns when it has."""
@@ -283,14 +288,13 @@ class _OtherProcess:
         assert into is not None
         assert out is not None
         try:
-            with into:
-                pickle.dump(part, into)
-            with out:
-                for line in out:
-                    if line == _DONE:
-                        self._result = pickle.loads(out.read())  # noqa: S301  # our own process
-                    elif self._on_read is not None:
-                        self._on_read(int(line))
+            pickle.dump(part, into)
+            into.close()
+            for line in out:
+                if line == _DONE:
+                    self._result = pickle.loads(out.read())  # noqa: S301  # our own process
+                elif self._on_read is not None:
+                    self._on_read(int(line))
         except (OSError, EOFError, pickle.UnpicklingError):
             self._result = None
 
