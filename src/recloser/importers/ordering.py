@@ -1,8 +1,8 @@
 """Putting calls in the order of their ends, in bounded memory: sorted runs on disk, then merged."""
 
-import heapq
 import tempfile
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import IO, Final, Generic, Self, TypeVar
 
@@ -12,7 +12,7 @@ RUN_LENGTH: Final = 100_000
 """So many items are sorted in memory at once."""
 
 _FAN_IN: Final = 64
-_BATCH: Final = 256
+_BATCH: Final = 128
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -46,13 +46,31 @@ class SortedRuns(Generic[T]):
             self._held = []
             if len(self._runs) >= _FAN_IN:
                 runs, self._runs = self._runs, []
-                self._write(heapq.merge(*map(self._read, runs), key=self._place))
+                self._write(self._merged(map(self._read, runs)))
                 for run in runs:
                     run.close()
 
     def __iter__(self) -> Iterator[T]:
         held = self._sorted()
-        return heapq.merge(*map(self._read, self._runs), held, key=self._place)
+        batches = (held[start : start + _BATCH] for start in range(0, len(held), _BATCH))
+        return self._merged([*map(self._read, self._runs), batches])
+
+    def _merged(self, runs: Iterable[Iterator[list[T]]]) -> Iterator[T]:
+        """The items of sorted runs, each told in batches, in one order.
+
+        What is less than the least of the last keys that are at hand is sorted at once, which is
+        quick, as it is made of sorted pieces; then comes what is equal to that key, run by run.
+        """
+        heads = [_Head(run, self._place) for run in runs]
+        while heads := [head for head in heads if head.items]:
+            bound = min(head.last for head in heads)
+            less = []
+            for head in heads:
+                less += head.take_less(bound)
+            yield from sorted(less, key=self._place)
+            for head in heads:
+                while equal := head.take_less(bound + 1):
+                    yield from equal
 
     def _sorted(self) -> list[T]:
         return sorted(self._held, key=self._place)
@@ -75,11 +93,43 @@ class SortedRuns(Generic[T]):
         _put(run, encode(batch))
         self._runs.append(run)
 
-    def _read(self, run: IO[bytes]) -> Iterator[T]:
+    def _read(self, run: IO[bytes]) -> Iterator[list[T]]:
         decode = msgspec.msgpack.Decoder(list[self._item]).decode  # type: ignore[name-defined]  # a run-time type
         run.seek(0)
         while size := run.read(8):
-            yield from decode(run.read(int.from_bytes(size, "little")))
+            yield decode(run.read(int.from_bytes(size, "little")))
+
+
+class _Head(Generic[T]):
+    """What is at hand of a run.
+
+    Attributes:
+        items: The next of its items; empty at its end only.
+        last: The key of the last of them.
+    """
+
+    def __init__(self, batches: Iterator[list[T]], key: Callable[[T], int]) -> None:
+        self._batches = batches
+        self._key = key
+        self._first = self.last = 0
+        self.items: list[T] = []
+        self._go_on([])
+
+    def take_less(self, bound: int) -> list[T]:
+        """Take away those at hand whose key is less."""
+        if not self.items or self._first >= bound:
+            return []
+        end = len(self.items)
+        if self.last >= bound:
+            end = bisect_left(self.items, bound, key=self._key)
+        taken = self.items[:end]
+        self._go_on(self.items[end:])
+        return taken
+
+    def _go_on(self, items: list[T]) -> None:
+        self.items = items or next(self._batches, [])
+        if self.items:
+            self._first, self.last = self._key(self.items[0]), self._key(self.items[-1])
 
 
 def _put(run: IO[bytes], data: bytes) -> None:
