@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import pty
 import re
@@ -72,7 +73,7 @@ def on_a_terminal(arguments, folder):
     )
     os.close(its)
     shown = bytearray()
-    with open(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
+    with io.FileIO(ours) as terminal, contextlib.suppress(OSError):
         while piece := terminal.read(4096):  # EIO is how its end is told
             shown += piece
     printed = process.communicate(timeout=60)[0]
@@ -83,9 +84,7 @@ def on_a_terminal(arguments, folder):
 def test_replay_shows_on_a_terminal_how_far_it_has_come_how_fast_and_how_long_it_takes(tmp_path):
     """The bytes are those on disk, so that compressed segments do not mislead."""
     clock = ManualClock()
-    with EventLog(
-        tmp_path / "log", clock=clock, durability="memory", segment_bytes=100_000
-    ) as log:
+    with EventLog(tmp_path / "log", clock=clock, durability="memory", segment_bytes=100_000) as log:
         breaker = CircuitBreaker("b", log=log)
         for _ in range(6000):
             clock.advance(seconds=0.01)
@@ -96,14 +95,14 @@ def test_replay_shows_on_a_terminal_how_far_it_has_come_how_fast_and_how_long_it
     assert "all equal" in printed
     assert "\x1b" not in printed
     assert re.search(r"log .*100% .*\d (bytes|[kM]B)/s .*0:00:00", shown)
-    status, alone, nothing = on_a_terminal(["replay", "log", "--jobs", "1"], tmp_path)
+    status, alone, _ = on_a_terminal(["replay", "log", "--jobs", "1"], tmp_path)
     assert (status, alone) == (0, printed)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
 def test_replay_of_traffic_shows_that_it_is_read_and_that_it_drives(tmp_path):
     write_traffic(tmp_path / "calls", "FFSSF" * 1000, every_ns=10**8)
-    status, printed, shown = on_a_terminal(["replay", "calls"], tmp_path)
+    status, _, shown = on_a_terminal(["replay", "calls"], tmp_path)
     assert status == 0
     assert "imported traffic, driven with the default settings" in shown
     assert "calls" in shown

@@ -3,11 +3,15 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recloser import CircuitBreakerConfig, EventLog, MemoryLog, NotALogError, Outcome
 from recloser.events import CallFailed, CallIgnored, CallObserved, CallSucceeded, LogOpened
-from recloser.replay.drive import drive
+from recloser.replay import drive as drive_module
+from recloser.replay.drive import DrivenEvents, drive
 from recloser.replay.engine import is_traffic, replay
+from recloser.testing import strategies as rst
 
 MS = 10**6
 OPENED = LogOpened(1, 0, 1, 1, 1, datetime(2026, 1, 1, tzinfo=UTC), 0, "", "", 1, "0")
@@ -94,6 +98,33 @@ def test_the_driven_log_can_be_kept_and_replayed(tmp_path):
     assert kept.digest == replay(trace(*calls), config=config).digest
     assert kept.differences == []
     assert kept.witnesses == len(kept.edges) > 3
+
+
+@given(
+    rst.traces(max_calls=80),
+    rst.configurations(),
+    st.sampled_from([1, 7, 10_000]),
+    st.sampled_from([2, 20_000]),
+)
+@settings(max_examples=30)
+def test_what_is_driven_anew_each_time_is_what_a_log_would_hold(trace, config, every, in_memory):
+    """However often the log is flushed, and whether the calls are sorted in memory or on disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drive_module, "FLUSH_EVERY", every)
+        patch.setattr(drive_module, "_SORTED_IN_MEMORY", in_memory)
+        log = MemoryLog(tick_seconds=None)
+        drive(trace, config, log)
+        events = DrivenEvents(trace, config)
+        assert list(events) == list(log)
+        assert list(events) == list(log)
+        assert replay(trace, config=config).edges == replay(list(log)).edges
+
+
+def test_who_drives_is_told_how_far_it_has_come():
+    told = []
+    calls = trace(*((n, 1, "succeeded") for n in range(1200)))
+    replay(calls, on_driven=lambda done, total: told.append((done, total)))
+    assert told == [(0, 1201), (500, 1201), (1000, 1201)]
 
 
 def test_traffic_is_told_from_the_events_of_breakers():

@@ -6,12 +6,13 @@ tell. So verifying prints the head, and can be given one to look for.
 
 import shutil
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from attrs import define, field, frozen
 
 from recloser.errors import DamagedLogError, LogError
-from recloser.events import Event, LogSealed
+from recloser.events import Event
 from recloser.log.housekeeping import copy_beginning
 from recloser.log.reader import (
     COMPRESSED_SUFFIX,
@@ -81,10 +82,10 @@ def verify(path: Path, expected: Head | None = None) -> Verification:
     order = _Order(result.damages)
     for reader in segment_readers(segments_of(path), lambda error: order.note(str(error))):
         result.segments += 1
-        for event in reader:
+        for event in chain.from_iterable(reader.batches()):
             result.events += 1
             order.check(reader.path, event)
-            if isinstance(event, LogSealed):
+            if event.kind == "log_sealed":
                 result.seals += 1
                 result.head = Head(event.seq, event.digest)
                 if result.head == expected:
@@ -126,7 +127,7 @@ def whole_part(path: Path) -> Sequence[KeptSegment]:
     errors: list[DamagedLogError] = []
     for reader in segment_readers(segments_of(path), errors.append):
         if not errors:
-            for _ in reader:
+            for _ in reader.batches():
                 pass
         size = _size(reader.path)
         kept.append(KeptSegment(reader.path, reader.whole_until, size - reader.whole_until))
