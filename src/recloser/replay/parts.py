@@ -30,6 +30,9 @@ from recloser.snapshot import Snapshot
 from recloser.state import BreakerState
 
 _WORTH_A_PROCESS: Final = 32 << 20
+_HEAD_START: Final = 24 << 20
+"""What is folded here while another Python starts."""
+
 _SHRUNK_BY: Final = 5
 _TOLD_EVERY: Final = 1 << 20
 
@@ -102,10 +105,12 @@ def split(segments: Sequence[Path], jobs: int | None) -> Sequence[Part]:
     weights = [_weight(segment) for segment in segments]
     if jobs is None:
         jobs = min(_processors(), max(1, sum(weights) // _WORTH_A_PROCESS))
+    total = sum(weights)
+    head_start = _HEAD_START if total > 2 * jobs * _HEAD_START else 0
     starts = [0]
     weight = 0
     for index, own in enumerate(weights):
-        due = sum(weights) * len(starts) / jobs
+        due = head_start + (total - head_start) * len(starts) // jobs
         if len(starts) < jobs and weight >= due and _can_begin_at(segments, index):
             starts.append(index)
         weight += own
