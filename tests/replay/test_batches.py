@@ -16,7 +16,7 @@ from recloser import (
     RecloserError,
     TimeWindow,
 )
-from recloser.events import CallFailed, CallSucceeded, LogGap, ProbeAdmitted
+from recloser.events import CallFailed, CallSucceeded, Checkpoint, LogGap, ProbeAdmitted
 from recloser.fold import apply, apply_successes
 from recloser.log.codec import lean
 from recloser.log.reader import LogReader
@@ -208,3 +208,51 @@ def test_a_success_that_waits_is_counted_before_what_comes_next(window, clock):
     fold = in_batches(list(log), [1000])
     assert fold.edges == []
     assert fold.witnessed.fold.breakers["b"] == log.attach().fold.breakers["b"]
+
+
+def test_a_success_that_lets_go_of_a_good_second_can_trip():
+    """The rate of a window in time rises when a second with many successes leaves it."""
+    config = CircuitBreakerConfig(
+        failure_threshold=None, window=TimeWindow(2, 0.5, minimum_calls=4)
+    )
+    together, apart = first_state("b", config), first_state("b", config)
+    for state in (together, apart):
+        for seq in range(1, 21):
+            apply(state, CallSucceeded(seq, 0, "b", 0, 0))
+        for seq in range(21, 24):
+            apply(state, CallFailed(seq, 1000 * MS, "b", 0, 0))
+    events = [CallSucceeded(seq, (1000 + 500 * (seq - 23)) * MS, "b", 0, 0) for seq in (24, 25, 26)]
+    edges = apply_successes(together, events)
+    assert [edge.seq for edge in edges] == [26]
+    assert edges == next(filter(None, (apply(apart, event) for event in events)))
+    assert dump(together) == dump(apart)
+
+
+def test_a_witness_that_is_wanting_is_missed_at_the_next_success_of_another_breaker(
+    clock, tmp_path
+):
+    log = MemoryLog(clock=clock, tick_seconds=None)
+    a, b = (CircuitBreaker(n, CircuitBreakerConfig(failure_threshold=1), log=log) for n in "ab")
+    fail(a)
+    succeed(b, 2)
+    events = [event for event in log if event.kind != "state_changed"]
+    events = [attrs.evolve(event, seq=seq) for seq, event in enumerate(events, start=1)]
+    write_segment(tmp_path / "log", events)
+    (difference,) = replay(tmp_path / "log").differences
+    assert (difference.seq, difference.got) == (5, "call_succeeded")
+
+
+def test_a_checkpoint_behind_a_gap_and_a_success_must_agree_again(clock):
+    """Only what stands directly behind a gap says what the events that are lost led to."""
+    log = MemoryLog(clock=clock)
+    breaker = CircuitBreaker("b", log=log)
+    succeed(breaker)
+    *_, last = events = list(log)
+    behind = [
+        LogGap(last.seq + 2, last.at, 1),
+        attrs.evolve(last, seq=last.seq + 3),
+        Checkpoint(last.seq + 4, last.at, "b", dump(first_state("b", CircuitBreakerConfig()))),
+    ]
+    fold = in_batches([*events, *behind], [100])
+    assert [difference.seq for difference in fold.witnessed.differences] == [last.seq + 4]
+    assert fold.witnessed.differences == _fold_singly([*events, *behind], ()).differences
