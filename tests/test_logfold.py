@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, FoldError, MemoryLog
-from recloser.events import BreakerConfigured, Checkpoint, ClockTicked, LogOpened, Reset
+from recloser.events import (
+    BreakerConfigured,
+    CallFailed,
+    CallSucceeded,
+    Checkpoint,
+    ClockTicked,
+    LogOpened,
+    Reset,
+)
 from recloser.logfold import LogFold
 from recloser.state import dump
 from support import fail
@@ -58,6 +66,17 @@ def test_a_breaker_that_begins_with_a_checkpoint_keeps_its_deadline(clock):
     fold = folded(OPENED, checkpoint)
     (edge,) = fold.apply(ClockTicked(3, trip.at + 30 * 10**9, WALL, 0))
     assert edge.trigger.value == "cool"
+
+
+def test_a_success_that_waited_and_trips_leaves_a_deadline_that_a_tick_passes():
+    window = {"size": 10, "failure_rate": 0.5, "minimum_calls": 2}
+    config = {"failure_threshold": None, "window": window}
+    fold = folded(OPENED, BreakerConfigured(2, 0, "b", config), CallFailed(3, 0, "b", 0, 0))
+    fold.seq = 4
+    (trip,) = fold.apply_waiting("b", [CallSucceeded(4, 0, "b", 0, 0)])
+    fold.apply(trip)
+    (edge,) = fold.apply(ClockTicked(6, 30 * 10**9, WALL, 0))
+    assert (trip.trigger.value, edge.trigger.value) == ("trip", "cool")
 
 
 def test_a_segment_alone_may_begin_at_any_seq():
