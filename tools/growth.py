@@ -4,7 +4,7 @@ Makes inputs of each size, has a process of its own do the work on each, and pri
 time, that for one event, and the peak of its memory, on Linux. From the smallest size to the largest,
 the time for an event must stay within a tenth, and the memory within a tenth and 16 MiB; what a
 process needs before its first event is measured on an input of a hundred and left out of the time.
-Works: ``jsonl`` replays a log that breakers wrote, ``traffic`` replays imported calls, ``import``
+Works: ``jsonl`` replays a log that breakers wrote, ``columns`` such a log out of Parquet, ``traffic`` replays imported calls, ``import``
 turns a CSV file into such a log.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+import long_columns
 import long_log
 
 SIZES = (100_000, 1_000_000)
@@ -46,16 +47,23 @@ class Work:
         make: Writes an input of so many events.
         arguments: Those of the command line that does the work, behind them the input.
         into: Whether the work writes to a folder, which ``-o`` names.
+        suffix: What the input's name ends in.
     """
 
     make: Callable[[Path, int], None]
     arguments: tuple[str, ...]
     into: bool = False
+    suffix: str = ""
 
 
 def record(path: Path, events: int) -> None:
     """A log of breakers that trip now and then."""
     long_log.write(path, events, BREAKERS, trips_every=50_000)
+
+
+def spread(path: Path, events: int) -> None:
+    """The columns of a breaker that trips now and then."""
+    long_columns.write(path, events)
 
 
 def spell(path: Path, events: int) -> None:
@@ -86,6 +94,7 @@ def bring(path: Path, events: int) -> None:
 
 WORKS = {
     "jsonl": Work(record, ("replay", "--edges", "1")),
+    "columns": Work(spread, ("replay", "--edges", "1"), suffix=".parquet"),
     "traffic": Work(bring, ("replay", "--edges", "1", "--set", "recovery_timeout_seconds=2")),
     "import": Work(spell, _IMPORT, into=True),
 }
@@ -109,7 +118,7 @@ def measured(name: str, work: Work, sizes: list[int], folder: Path) -> bool:
     """Print a line for each size; whether nothing grew that must not."""
     rows: list[tuple[int, float, float]] = []
     for events in (_BARE, *sizes):
-        path = folder / f"{name}-{events}"
+        path = folder / f"{name}-{events}{work.suffix}"
         work.make(path, events)
         seconds, peak = done(work, path, folder / f"{name}-{events}-out")
         rows.append((events, seconds - (rows[0][1] if rows else 0), peak))

@@ -5,7 +5,7 @@ its order goes through files that are gone afterwards.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
@@ -100,27 +100,27 @@ def write_parquet(events: Iterable[Event], path: Path, tail: Callable[[], Tail] 
     return about
 
 
-def _write(runs: Sequence["_Run"], about: About, path: Path) -> None:
-    metadata = {_ABOUT: msgspec.json.encode(about)}
-    with path.open("xb") as stream:
-        try:
-            _write_to(stream, runs, metadata)
-        except BaseException:
-            path.unlink()
-            raise
-
-
-def _write_to(stream: IO[bytes], runs: Sequence["_Run"], metadata: Mapping[bytes, bytes]) -> None:
-    with pq.ParquetWriter(
+def parquet_writer(stream: IO[bytes], about: About) -> pq.ParquetWriter:
+    """What writes tables of ``SCHEMA`` so that they take little room and are read quickly."""
+    return pq.ParquetWriter(
         stream,
-        SCHEMA.with_metadata(metadata),
+        SCHEMA.with_metadata({_ABOUT: msgspec.json.encode(about)}),
         compression="zstd",
         use_dictionary=_TEXTS,
         column_encoding=dict.fromkeys(_DELTAS, "DELTA_BINARY_PACKED"),
-    ) as writer:
-        about_all, breakers = [*_batches_of(runs, None)], _by_breaker(runs)
-        for table in chain(_in_row_groups(about_all), _in_row_groups(breakers)):
-            writer.write_table(table, ROW_GROUP)
+    )
+
+
+def _write(runs: Sequence["_Run"], about: About, path: Path) -> None:
+    with path.open("xb") as stream:
+        try:
+            with parquet_writer(stream, about) as writer:
+                about_all, breakers = [*_batches_of(runs, None)], _by_breaker(runs)
+                for table in chain(_in_row_groups(about_all), _in_row_groups(breakers)):
+                    writer.write_table(table, ROW_GROUP)
+        except BaseException:
+            path.unlink()
+            raise
 
 
 class _Run:
