@@ -22,6 +22,8 @@ from recloser import (
     read_events,
     replay,
 )
+from recloser.events import CallSucceeded
+from recloser.log.codec import lean
 from support import fail
 
 
@@ -121,11 +123,22 @@ def test_a_stale_success_behind_the_cooldown_fires_the_edge_that_is_due(log):
 
 def test_time_never_falls_where_threads_come_in_another_order_than_they_read_the_clock(log):
     breaker = CircuitBreaker("b", log=log)
-    leave, pending = breaker.gate.leave, breaker.gate.pending
-    pending += [(leave, 10, 50), (leave, 20, 40), (leave, 60, 70), (leave, 90, 80)]
+    succeeded = lean(CallSucceeded)
+    breaker.gate.pending += [succeeded(0, at, "b", 0, 10) for at in (50, 40, 70, 80)]
     recorded = [event for event in log if event.kind == "call_succeeded"]
     assert [event.at for event in recorded] == [50, 50, 70, 80]
-    assert [event.took for event in recorded] == [40, 20, 10, 0]
+    assert [event.seq for event in recorded] == [3, 4, 5, 6]
+
+
+def test_no_call_took_less_than_no_time_whatever_the_clock_does():
+    class FallingClock(ManualClock):
+        def monotonic_ns(self):
+            return next(hands)
+
+    hands = iter([0, 100, 100, 100, 200, 50, 300, 300])
+    log = MemoryLog(clock=FallingClock(), tick_seconds=None)
+    CircuitBreaker("b", log=log)(work)()
+    assert [event.took for event in log if event.kind == "call_succeeded"] == [0]
 
 
 def test_only_a_listener_that_wants_each_success_shuts_the_gate(log):

@@ -25,7 +25,7 @@ LAYERS = [
     {"breaker"},
     {"log", "forms", "classification"},
     {"logfold", "listeners", "settings"},
-    {"gate", "snapshot", "clock"},
+    {"gate", "snapshot", "clock", "decision"},
     {"fold"},
     {"state"},
     {"windows", "machine"},

@@ -6,7 +6,8 @@ What is named here is the public interface; the rest of the package is internal.
 from recloser.audit.cause import Cause
 from recloser.audit.why import why
 from recloser.backoff import Constant, Exponential
-from recloser.breaker import BreakerDecision, CircuitBreaker, CircuitOpenError, Permit
+from recloser.breaker import CircuitBreaker
+from recloser.decision import BreakerDecision, CircuitOpenError, Permit
 from recloser.clock import Clock, ManualClock, SkewedClock, SystemClock
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.errors import (

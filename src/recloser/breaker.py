@@ -9,13 +9,12 @@ from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
-import msgspec
-
 from recloser import forms
 from recloser.classification import is_failure_result, outcome_of_error, type_name
 from recloser.clock import Clock
 from recloser.config import MODES, CircuitBreakerConfig, Mode
-from recloser.errors import ConfigError, PermitError, RecloserError
+from recloser.decision import BreakerDecision, CircuitOpenError, Permit
+from recloser.errors import ConfigError, PermitError
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
@@ -32,7 +31,7 @@ from recloser.events import (
     Reset,
 )
 from recloser.fold import may_probe, refusal_of
-from recloser.gate import SHUT, Leave
+from recloser.gate import SHUT, Leave, Refusal
 from recloser.listeners import Listener
 from recloser.log.codec import lean
 from recloser.log.memory import NoLog
@@ -51,65 +50,6 @@ _ProbeAdmitted: Final = lean(ProbeAdmitted)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Permit:
-    """Leave for one call, to be reported once.
-
-    Attributes:
-        breaker: Name of the breaker that gave it.
-        epoch: The epoch in which it was given; once that has passed, its outcome changes nothing.
-        probe: The number of the probe that it is for, or 0.
-        started_at: When it was given, in nanoseconds of the log.
-        giver: The state of that breaker.
-        spent: Whether its outcome was reported.
-    """
-
-    __slots__ = ("breaker", "epoch", "giver", "probe", "spent", "started_at")
-
-    def __init__(self, giver: BreakerState, epoch: int, started_at: int, probe: int = 0) -> None:
-        self.breaker = giver.breaker
-        self.epoch = epoch
-        self.probe = probe
-        self.started_at = started_at
-        self.giver = giver
-        self.spent = False
-
-    def __repr__(self) -> str:
-        return f"<Permit of {self.breaker!r}, epoch {self.epoch}>"
-
-
-class BreakerDecision(msgspec.Struct, frozen=True):
-    """The answer to ``before_call``.
-
-    Attributes:
-        allowed: Whether the call may be made.
-        reason: Why, or why not; ``shadow`` where only the mode lets it through.
-        retry_after: Seconds until a call may be let through; None where there is no knowing, or
-            nothing to wait for.
-        permit: What the outcome is to be reported with; None if the call is refused.
-        state: Where the breaker is.
-    """
-
-    allowed: bool
-    reason: Reason
-    retry_after: float | None
-    permit: Permit | None
-    state: CircuitBreakerState
-
-
-class CircuitOpenError(RecloserError):
-    """A call was refused; ``decision`` says why, and when to come back."""
-
-    def __init__(self, breaker: str, decision: BreakerDecision) -> None:
-        super().__init__(breaker, decision)
-        self.breaker = breaker
-        self.decision = decision
-
-    def __str__(self) -> str:
-        wait = self.decision.retry_after
-        hint = "" if wait is None else f"; try again in {wait:.3f} s"
-        return f"{self.breaker!r} refused the call: {self.decision.reason.value}{hint}"
 
 
 # By the id of their giver, the permits given in this context and not yet reported: the last one of
@@ -164,7 +104,7 @@ class CircuitBreaker:
         settings = self.config.to_mapping()
         if self.name not in breakers or breakers[self.name].config.to_mapping() != settings:
             self._sequencer.append(
-                BreakerConfigured(self._sequencer.next_seq, at, self.name, settings)
+                BreakerConfigured(self._next_seq(at), at, self.name, settings)
             )
         return breakers[self.name]
 
@@ -174,7 +114,7 @@ class CircuitBreaker:
         The permit is also kept in the current context, where ``after_success`` and the others find
         it if they are given none.
         """
-        decision = self._decide()
+        decision = self._refused() or self._decide()
         if decision.permit is not None:
             _last_permits.set({**_last_permits.get(), id(self._state): decision.permit})
         return decision
@@ -265,25 +205,25 @@ class CircuitBreaker:
 
     def snapshot(self) -> Snapshot:
         """All there is to see of the breaker; reading it changes nothing."""
-        with self._sequencer.reading() as at:
+        with self._sequencer.reading(self.name) as at:
             return self._sequencer.fold.snapshot(self.name, at)
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
         with self._sequencer as at:
-            seq = self._sequencer.next_seq
+            seq = self._next_seq(at)
             self._sequencer.append(ForcedOpen(seq, at, self.name, _text(actor), _text(reason)))
 
     def force_closed(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Close the breaker now; it trips again by its rules."""
         with self._sequencer as at:
-            seq = self._sequencer.next_seq
+            seq = self._next_seq(at)
             self._sequencer.append(ForcedClosed(seq, at, self.name, _text(actor), _text(reason)))
 
     def reset(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Put the breaker back to where it began: closed, with nothing counted."""
         with self._sequencer as at:
-            seq = self._sequencer.next_seq
+            seq = self._next_seq(at)
             self._sequencer.append(Reset(seq, at, self.name, _text(actor), _text(reason)))
 
     def set_mode(self, mode: Mode, *, actor: str | None = None, reason: str | None = None) -> None:
@@ -295,7 +235,7 @@ class CircuitBreaker:
         if mode not in MODES:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
         with self._sequencer as at:
-            seq = self._sequencer.next_seq
+            seq = self._next_seq(at)
             self._sequencer.append(
                 ModeChanged(seq, at, self.name, mode, _text(actor), _text(reason))
             )
@@ -306,21 +246,37 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        refusal = self.gate.refusal
-        if refusal is not None:
-            monotonic_ns = self.gate.monotonic_ns()
-            if monotonic_ns < refusal.until_ns:
-                self.gate.refuse(refusal, monotonic_ns)
-                wait_ns = refusal.wait_ns(monotonic_ns)
-                retry_after = None if wait_ns is None else wait_ns / 1e9
-                raise CircuitOpenError(
-                    self.name,
-                    BreakerDecision(False, refusal.reason, retry_after, None, refusal.state),
-                )
+        refused = self._refused()
+        if refused is not None:
+            raise CircuitOpenError(self.name, refused)
         decision = self._decide()
         if decision.permit is None:
             raise CircuitOpenError(self.name, decision)
         return decision.permit
+
+    def _refused(self) -> BreakerDecision | None:
+        """The answer to a call that can only be refused; None if it has to be decided."""
+        refusal = self.gate.refusal
+        if refusal is None:
+            return None
+        monotonic_ns = self.gate.monotonic_ns()
+        if monotonic_ns < refusal.until_ns:
+            next(refusal.counter)
+            refusal.run.last_ns = monotonic_ns
+        elif monotonic_ns < refusal.opens_ns:
+            self._record_refusal(refusal, monotonic_ns)
+        else:
+            return None
+        wait = (refusal.opens_ns - monotonic_ns) / 1e9 if refusal.has_end else None
+        return BreakerDecision(False, refusal.reason, wait, None, refusal.where)
+
+    def _record_refusal(self, refusal: Refusal, monotonic_ns: int) -> None:
+        gate = self.gate
+        wait_ns = refusal.run.wait_ns(monotonic_ns)
+        at = monotonic_ns - gate.origin
+        gate.pending.append(_Rejected(0, at, refusal.breaker, refusal.reason, wait_ns))
+        if len(gate.pending) > gate.pending.limit:
+            gate.relieve()
 
     def permit_of(self, leave: Leave, started_ns: int) -> Permit:
         """The permit of a call that was let past the lock, for what is not settled there.
@@ -353,7 +309,7 @@ class CircuitBreaker:
                 return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
             if state.state is HALF_OPEN and may_probe(state):
                 probe = state.probes_admitted + 1
-                sequencer.append(_ProbeAdmitted(sequencer.next_seq, at, self.name, epoch, probe))
+                sequencer.append(_ProbeAdmitted(self._next_seq(at), at, self.name, epoch, probe))
                 permit = Permit(state, epoch, at, probe)
                 return BreakerDecision(True, Reason.PROBE, None, permit, HALF_OPEN)
             return self._refuse(at)
@@ -365,7 +321,7 @@ class CircuitBreaker:
         wait_ns = None
         if reason is Reason.COOLDOWN_ACTIVE and state.deadline is not None:
             wait_ns = state.deadline - at
-        self._sequencer.append(_Rejected(self._sequencer.next_seq, at, self.name, reason, wait_ns))
+        self._sequencer.append(_Rejected(self._next_seq(at), at, self.name, reason, wait_ns))
         retry_after = None if wait_ns is None else wait_ns / 1e9
         if state.mode == "shadow":
             # Its outcome is recorded, and as this epoch lets no such call through, counts as stale.
@@ -392,13 +348,21 @@ class CircuitBreaker:
                 raise PermitError(f"{permit!r} was reported before; a permit is for one call")
             permit.spent = True
             took = max(0, at - permit.started_at) if took_ns is None else took_ns
-            call = (sequencer.next_seq, at, self.name, permit.epoch, took, permit.probe)
+            is_plain = outcome is Outcome.SUCCEEDED and not permit.probe
+            if is_plain and sequencer.hold(self.name, permit.epoch, took, at):
+                return
+            call = (self._next_seq(at), at, self.name, permit.epoch, took, permit.probe)
             if outcome is Outcome.SUCCEEDED:
                 sequencer.append(_Succeeded(*call))
             elif outcome is Outcome.FAILED:
                 sequencer.append(_Failed(*call, name))
             else:
                 sequencer.append(_Ignored(*call, name))
+
+    def _next_seq(self, at: int) -> int:
+        """The number of the breaker's next event, once what was counted of it is recorded."""
+        self._sequencer.end_run(self.name, at)
+        return self._sequencer.next_seq
 
     def _own(self, permit: Permit | None) -> Permit:
         """The permit to report, which is then no longer open in this context."""

@@ -6,7 +6,7 @@ A clock has two hands. The monotonic one decides; the wall one only dates what i
 import functools
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
@@ -64,6 +64,24 @@ def read_monotonic(clock: Clock) -> int:
     if not isinstance(ns, int) or ns < 0:
         raise ConfigError(f"clock: monotonic_ns() must give a whole number from 0 up, not {ns!r}")
     return ns
+
+
+def hand_of(clock: Clock) -> Callable[[], int]:
+    """What reads the monotonic hand of a clock, and stands still where that would fall.
+
+    The system's own doesn't, so there it is the function itself.
+    """
+    if type(clock) is SystemClock:
+        return clock.monotonic_ns
+    reading, last = threading.Lock(), 0
+
+    def hand() -> int:
+        nonlocal last
+        with reading:
+            last = max(last, clock.monotonic_ns())
+            return last
+
+    return hand
 
 
 def after(moment: datetime, ns: int) -> datetime:

@@ -130,6 +130,8 @@ class LogOpened:
         torn: How many bytes at the end of the segment before are not part of the log: a line that
             was not written whole, or what could not be made sure of.
         checkpoints: How many checkpoints follow, with which a fold can start here.
+        detail: Whether it has every outcome (``full``), or runs of like ones as one event each
+            (``runs``).
     """
 
     kind: ClassVar[Literal["log_opened"]] = "log_opened"
@@ -148,6 +150,7 @@ class LogOpened:
     unsealed: int = 0
     torn: int = 0
     checkpoints: int = 0
+    detail: Literal["full", "runs"] = "full"
 
 
 @frozen
@@ -166,7 +169,8 @@ class CallSucceeded:
     """A permitted call came back well.
 
     ``epoch`` is its permit's, as is ``probe``, the number of the probe that it was, or 0. ``count``
-    is how many like outcomes this stands for.
+    is how many like outcomes this stands for, all within one whole second of ``at`` and none of
+    them slow; ``at`` is then when the last of them ended, and ``took`` what the first took.
     """
 
     kind: ClassVar[Literal["call_succeeded"]] = "call_succeeded"

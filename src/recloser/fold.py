@@ -33,7 +33,7 @@ from recloser.events import (
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
 from recloser.state import BreakerState, check_times, place, restore
 from recloser.validation import NS_PER_SECOND
-from recloser.windows import CountedOutcomes, end_of_second, new_window, reached
+from recloser.windows import FOREVER, CountedOutcomes, end_of_second, new_window, reached
 
 FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
 """What ``apply`` takes: events about one breaker, and those about the whole log that carry time."""
@@ -166,17 +166,36 @@ def refusal_of(state: BreakerState) -> Reason | None:
     return None if may_probe(state) else Reason.PROBES_EXHAUSTED
 
 
-def is_steady(state: BreakerState) -> bool:
-    """Whether a success that comes next can fire no edge.
+def steady_until(state: BreakerState) -> int:
+    """Before what time of the log a success that is not slow can fire no edge; 0 where one can.
 
-    In CLOSED only a window could do it, and each of its thresholds asks for at least one failed or
-    slow call. What is slow is told by the time that the call took, so where that matters it isn't
-    known beforehand.
+    In CLOSED only a window could fire one, and each of its thresholds asks for a failed or a slow
+    call. Where the window has as many calls as its rates ask for, one more that is neither can't
+    raise a rate either, as long as it makes the window let go of nothing but for the room. It is
+    taken for granted that no deadline is due: that fires an edge whatever the event.
     """
-    if state.state is not CLOSED or state.mode == "disabled":
-        return False
-    window = state.window
-    return window is None or (state.config.slow_call_ns is None and not window.failures)
+    if state.mode == "disabled":
+        return FOREVER
+    if state.state is not CLOSED:
+        return 0
+    window, config = state.window, state.config.window
+    if window is None or config is None or not (window.failures or window.slow):
+        return FOREVER
+    return window.keeps_until if window.calls >= config.needed else 0
+
+
+def is_steady(state: BreakerState) -> bool:
+    """Whether a success that comes next can fire no edge, whenever that is and however it came.
+
+    What is slow is told by the time that the call took, so where that matters it isn't known
+    beforehand.
+    """
+    return (
+        state.state is CLOSED
+        and state.mode != "disabled"
+        and state.config.slow_call_ns is None
+        and steady_until(state) == FOREVER
+    )
 
 
 def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:

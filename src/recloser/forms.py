@@ -6,20 +6,27 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import BuiltinFunctionType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
+from recloser.config import CircuitBreakerConfig
+from recloser.events import CallSucceeded
 from recloser.gate import Gate, Leave
+from recloser.log.codec import lean
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Token = TypeVar("Token")
+
+_Succeeded: Final = lean(CallSucceeded)
 
 
 class Protector(Protocol[Token]):
     """What a form asks for leave, and tells how the call went.
 
     Attributes:
+        config: What it was made with.
         gate: The way past asking, while it is open.
     """
 
+    config: CircuitBreakerConfig
     gate: Gate
 
     def admit(self) -> Token:
@@ -77,8 +84,20 @@ def _form_of(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[...,
 
 
 def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
-    gate = breaker.gate
-    monotonic_ns, pending, record = gate.monotonic_ns, gate.pending, gate.pending.append
+    """A plain function, in the form that costs least where all that comes of a call is a count."""
+    if not breaker.gate.counts:
+        return _recorded(breaker, function)
+    config = breaker.config
+    if config.window is None and config.slow_call_ns is None:
+        return _counted(breaker, function)
+    return _leased(breaker, function)
+
+
+def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Each success is an event."""
+    gate, ask = breaker.gate, _asking(breaker, function)
+    name, origin, monotonic_ns = gate.breaker, gate.origin, gate.monotonic_ns
+    pending, record = gate.pending, gate.pending.append
     plain: type | None = None
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -96,10 +115,92 @@ def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
             if inspect.isawaitable(result):
                 return _awaited(breaker, breaker.permit_of(leave, started), result)
             plain = type(result)
-        record((leave, started, monotonic_ns()))
+        ended = monotonic_ns()
+        record(_Succeeded(0, ended - origin, name, leave.epoch, ended - started))
         if len(pending) > pending.limit:
             gate.relieve()
         return result
+
+    return call
+
+
+def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Successes are counted, and none of them can be slow or is counted in a window."""
+    gate, ask = breaker.gate, _asking(breaker, function)
+    monotonic_ns = gate.monotonic_ns
+    plain: type | None = None
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal plain
+        leave = gate.leave
+        if leave is None:
+            return ask(*args, **kwargs)
+        started = monotonic_ns()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            breaker.settle(breaker.permit_of(leave, started), error)
+            raise
+        if type(result) is not plain:
+            if inspect.isawaitable(result):
+                return _awaited(breaker, breaker.permit_of(leave, started), result)
+            plain = type(result)
+        ended = monotonic_ns()
+        if ended < leave.until_ns:
+            leave.run.last_ns = ended
+            next(leave.counter)
+        else:
+            _pass(breaker, leave, started, ended)
+        return result
+
+    return call
+
+
+def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Successes are counted that are not slow, for as long as a window can't trip by them."""
+    gate, ask = breaker.gate, _asking(breaker, function)
+    monotonic_ns = gate.monotonic_ns
+    plain: type | None = None
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal plain
+        leave = gate.lease
+        if leave is None or (started := monotonic_ns()) >= leave.lapses_ns:
+            return ask(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            breaker.settle(breaker.permit_of(leave, started), error)
+            raise
+        if type(result) is not plain:
+            if inspect.isawaitable(result):
+                return _awaited(breaker, breaker.permit_of(leave, started), result)
+            plain = type(result)
+        ended = monotonic_ns()
+        if ended < leave.until_ns and ended - started <= leave.slow_ns:
+            leave.run.last_ns = ended
+            next(leave.counter)
+        else:
+            _pass(breaker, leave, started, ended)
+        return result
+
+    return call
+
+
+def _pass(breaker: Protector[Token], leave: Leave, started: int, ended: int) -> None:
+    """A success on a leave that could not just be counted."""
+    if not leave.is_firm:
+        breaker.settle(breaker.permit_of(leave, started))
+        return
+    gate = breaker.gate
+    at = ended - gate.origin
+    gate.pending.append(_Succeeded(0, at, leave.breaker, leave.epoch, ended - started))
+    if len(gate.pending) > gate.pending.limit:
+        gate.relieve()
+
+
+def _asking(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A call that asks first."""
 
     def ask(*args: Any, **kwargs: Any) -> Any:
         permit = breaker.admit()
@@ -113,14 +214,21 @@ def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
         breaker.settle(permit, result=result)
         return result
 
-    return call
+    return ask
 
 
 def _coroutine(
     breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
+    return (_coroutine_leased if breaker.gate.counts else _coroutine_recorded)(breaker, function)
+
+
+def _coroutine_recorded(
+    breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
+) -> Callable[..., Awaitable[Any]]:
     gate = breaker.gate
-    monotonic_ns, pending, record = gate.monotonic_ns, gate.pending, gate.pending.append
+    name, origin, monotonic_ns = gate.breaker, gate.origin, gate.monotonic_ns
+    pending, record = gate.pending, gate.pending.append
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         leave = gate.leave
@@ -133,9 +241,37 @@ def _coroutine(
         except BaseException as error:
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
-        record((leave, started, monotonic_ns()))
+        ended = monotonic_ns()
+        record(_Succeeded(0, ended - origin, name, leave.epoch, ended - started))
         if len(pending) > pending.limit:
             gate.relieve()
+        return result
+
+    return call
+
+
+def _coroutine_leased(
+    breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
+) -> Callable[..., Awaitable[Any]]:
+    gate = breaker.gate
+    monotonic_ns = gate.monotonic_ns
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        leave = gate.lease
+        if leave is None or (started := monotonic_ns()) >= leave.lapses_ns:
+            permit = breaker.admit()
+            return await _awaited(breaker, permit, function(*args, **kwargs))
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            breaker.settle(breaker.permit_of(leave, started), error)
+            raise
+        ended = monotonic_ns()
+        if ended < leave.until_ns and ended - started <= leave.slow_ns:
+            leave.run.last_ns = ended
+            next(leave.counter)
+        else:
+            _pass(breaker, leave, started, ended)
         return result
 
     return call

@@ -1,76 +1,157 @@
 """The way past the lock: for calls of which nothing but a count can come.
 
 While a breaker is *steady*, a success fires no edge, whatever else happens first. So such a call
-asks nobody: it takes the breaker's leave, and when it comes back appends one tuple to a list. So
-does a call that is refused, as long as the breaker can do nothing else. The order of that list is
-the order in which its tuples are folded, and it is emptied before anything else is: under the
-sequencer's lock, before each event that could change what a leave or a refusal stands for.
+asks nobody: it takes the breaker's leave, and when it comes back puts its event into a list, or
+only counts. So does a call that is refused, as long as the breaker can do nothing else. The order
+of that list is the order in which its events are folded, and it is emptied before anything else is:
+under the sequencer's lock, before each event that could change what a leave or a refusal stands for.
+
+What is only counted is a *run*: the successes, or the refusals, of one breaker and epoch within a
+second. It is folded and written as one event with a count, before anything else happens to its
+breaker and before anything is recorded that is later than its second.
 """
 
-import sys
+import weakref
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from itertools import count
+from typing import Final
 
-from recloser.events import Reason
-from recloser.fold import is_steady, refusal_of
+from recloser.events import CallRejected, CallSucceeded, Reason
+from recloser.fold import is_steady, refusal_of, steady_until
 from recloser.state import BreakerState
+from recloser.windows import FOREVER
 
 PENDING_LIMIT: Final = 4096
-"""Whoever finds more successes waiting than this has them folded."""
+"""Whoever finds more calls waiting than this has them folded."""
 
 
-class Leave:
-    """Leave for any number of calls of one epoch.
-
-    Attributes:
-        state: The breaker's state.
-        breaker: Its name.
-        epoch: The epoch that the calls belong to.
-        is_valid: Whether the breaker has been steady ever since.
-    """
-
-    __slots__ = ("breaker", "epoch", "is_valid", "state")
-
-    def __init__(self, state: BreakerState) -> None:
-        self.state = state
-        self.breaker = state.breaker
-        self.epoch = state.epoch
-        self.is_valid = True
-
-
-class Refusal:
-    """What any number of calls of one epoch are refused with.
+class Run:
+    """Like calls of one breaker that are still to be written as one event.
 
     Attributes:
-        breaker: The breaker's name.
-        epoch: The epoch.
-        state: Where the breaker is.
-        reason: Why.
-        until_ns: What the monotonic hand must show before a call can be let through.
+        epoch: The epoch that they belong to.
+        reason: Why they were refused; None if they went well.
+        opens_ns: For refusals, what the monotonic hand must show before a call can be let through.
+        counter: Whoever has a call counted takes its next number. No thread can split that step, in
+            builds without a global lock from Python 3.14.
+        took_ns: How long the first of them took.
+        last_ns: What the monotonic hand showed when the last of them ended.
+        ends_ns: What it shows when their second is over; 0 before the first.
+        singly: How many of that second were written one by one.
     """
 
-    __slots__ = ("breaker", "epoch", "reason", "state", "until_ns")
+    __slots__ = (
+        "_held",
+        "_seen",
+        "counter",
+        "ends_ns",
+        "epoch",
+        "last_ns",
+        "opens_ns",
+        "reason",
+        "singly",
+        "took_ns",
+    )
 
-    def __init__(self, state: BreakerState, reason: Reason, until_ns: int) -> None:
-        self.breaker = state.breaker
-        self.epoch = state.epoch
-        self.state = state.state
+    def __init__(self, epoch: int, reason: Reason | None = None, opens_ns: int = 0) -> None:
+        self.epoch = epoch
         self.reason = reason
-        self.until_ns = until_ns
+        self.opens_ns = opens_ns
+        self.counter = count()
+        self.took_ns = self.last_ns = self.ends_ns = self.singly = 0
+        self._seen = self._held = 0
+
+    def begin(self, ends_ns: int) -> None:
+        """Begin with a new second."""
+        if ends_ns != self.ends_ns:
+            self.ends_ns = ends_ns
+            self.singly = 0
+
+    def hold(self, took_ns: int, hand_ns: int) -> None:
+        """Take in one call that was not counted."""
+        if not self._held:
+            self.took_ns = took_ns
+        self._held += 1
+        self.last_ns = max(self.last_ns, hand_ns)
+
+    def take(self) -> int:
+        """How many there are since this was last asked."""
+        number = next(self.counter)
+        calls = self._held + number - self._seen
+        self._seen, self._held = number + 1, 0
+        return calls
 
     def wait_ns(self, monotonic_ns: int) -> int | None:
         """How long until a call may be let through; None where there is no knowing."""
         if self.reason is not Reason.COOLDOWN_ACTIVE:
             return None
-        return max(0, self.until_ns - monotonic_ns)
+        return max(0, self.opens_ns - monotonic_ns)
 
 
-Passed: TypeAlias = tuple[Leave | Refusal, int, int]
-"""A call that went well, or was refused, and the monotonic hand at its start and at its end."""
+class Pass:
+    """What any number of calls of one epoch are let past the lock on.
+
+    Attributes:
+        state: The breaker's state.
+        breaker: Its name.
+        epoch: The epoch that the calls belong to.
+        run: What is counted of them.
+        counter: Its counter.
+        until_ns: What the monotonic hand must show before calls are but counted; 0 while none is.
+    """
+
+    __slots__ = ("__weakref__", "breaker", "counter", "epoch", "run", "state", "until_ns")
+
+    def __init__(self, state: BreakerState, run: Run) -> None:
+        self.state = state
+        self.breaker = state.breaker
+        self.epoch = run.epoch
+        self.run = run
+        self.counter = run.counter
+        self.until_ns = 0
 
 
-class Pending(list[Passed]):
-    """Calls that are not folded yet, in the order in which they will be.
+class Leave(Pass):
+    """Leave for calls.
+
+    Attributes:
+        is_firm: Whether a success fires no edge however long the call takes, and whenever it ends.
+        lapses_ns: What the monotonic hand must show before it is good for no further call.
+        slow_ns: A call that took longer has to ask.
+    """
+
+    __slots__ = ("is_firm", "lapses_ns", "slow_ns")
+
+    def __init__(self, state: BreakerState) -> None:
+        super().__init__(state, Run(state.epoch))
+        limit = state.config.slow_call_ns
+        self.slow_ns = FOREVER if limit is None else limit
+        self.is_firm = is_steady(state)
+        self.lapses_ns = FOREVER if self.is_firm else 0
+
+
+class Refusal(Pass):
+    """What calls are refused with.
+
+    Attributes:
+        where: Where the breaker is.
+        reason: Why.
+        opens_ns: What the monotonic hand must show before a call can be let through.
+        has_end: Whether that is known.
+    """
+
+    __slots__ = ("has_end", "opens_ns", "reason", "where")
+
+    def __init__(self, state: BreakerState, reason: Reason, opens_ns: int) -> None:
+        super().__init__(state, Run(state.epoch, reason, opens_ns))
+        self.where = state.state
+        self.reason = reason
+        self.opens_ns = opens_ns
+        self.has_end = reason is Reason.COOLDOWN_ACTIVE
+
+
+class Pending(list[CallSucceeded | CallRejected]):
+    """Calls that are not folded yet, in the order in which they will be, and not numbered.
 
     Attributes:
         limit: Whoever makes it longer than this has it folded; 0 while nobody looks at it.
@@ -87,61 +168,127 @@ class Gate:
     """Lets the calls of one breaker past the lock while nothing but a count can come of them.
 
     Attributes:
-        leave: What they take; None unless the breaker is steady.
-        refusal: What they are refused with; None unless it can do nothing else.
+        breaker: Its name.
+        leave: What they take; None unless a success fires no edge whatever happens first.
+        lease: What calls take that look at its time; None unless for a while a success fires none.
+        refusal: What they are refused with; None unless the breaker can do nothing else.
+        counts: Whether successes are counted where that is all that matters.
         monotonic_ns: Reads the monotonic hand.
-        pending: Where their successes go.
+        origin: What it shows at the time 0 of the log.
+        pending: Where their events go.
         relieve: Folds what is pending.
+        is_open: Whether anything may have been counted in a second that is not over yet.
     """
 
-    __slots__ = ("leave", "monotonic_ns", "pending", "refusal", "relieve")
+    __slots__ = (
+        "_past",
+        "breaker",
+        "counts",
+        "is_open",
+        "lease",
+        "leave",
+        "monotonic_ns",
+        "origin",
+        "pending",
+        "refusal",
+        "relieve",
+    )
 
     def __init__(
-        self, pending: Pending, monotonic_ns: Callable[[], int], relieve: Callable[[], None]
+        self,
+        breaker: str,
+        pending: Pending,
+        monotonic_ns: Callable[[], int],
+        relieve: Callable[[], None],
+        origin: int = 0,
+        *,
+        counts: bool = False,
     ) -> None:
+        self.breaker = breaker
         self.leave: Leave | None = None
+        self.lease: Leave | None = None
         self.refusal: Refusal | None = None
+        self.counts = counts
         self.monotonic_ns = monotonic_ns
+        self.origin = origin
         self.pending = pending
         self.relieve = relieve
+        self.is_open = False
+        self._past: tuple[tuple[weakref.ref[Pass], Run], ...] = ()
 
-    def update(self, state: BreakerState, origin: int, *, may_let: bool, may_refuse: bool) -> None:
+    def update(self, state: BreakerState, *, may_let: bool, may_refuse: bool) -> None:
         """Open or shut the gate by what the breaker has become; called under the lock.
 
         Args:
             state: What it has become.
-            origin: What the monotonic hand shows at the time 0 of the log.
             may_let: Whether nobody waits for each single success.
             may_refuse: Whether nobody waits for each single refusal.
         """
-        leave = self.leave
-        if leave is not None and (leave.epoch != state.epoch or not is_steady(state)):
-            leave.is_valid = False
-            self.leave = None
-        if may_let and self.leave is None and is_steady(state):
-            self.leave = Leave(state)
-        self.refusal = self._refusal(state, origin) if may_refuse else None
+        is_firm = may_let and is_steady(state)
+        lease = self.lease
+        if lease is not None and (lease.epoch != state.epoch or not may_let):
+            self._retire(lease)
+            lease = self.lease = None
+        if may_let and lease is None and (is_firm or (self.counts and steady_until(state))):
+            lease = self.lease = Leave(state)
+        if lease is not None:
+            lease.is_firm = is_firm
+            lease.lapses_ns = FOREVER if is_firm else 0
+            if not is_firm:
+                lease.until_ns = 0
+        self.leave = lease if is_firm else None
+        self._update_refusal(state, may_refuse=may_refuse)
 
-    def refuse(self, refusal: Refusal, monotonic_ns: int) -> None:
-        """Record a refused call."""
-        self.pending.append((refusal, monotonic_ns, monotonic_ns))
-        if len(self.pending) > self.pending.limit:
-            self.relieve()
-
-    def _refusal(self, state: BreakerState, origin: int) -> Refusal | None:
-        reason = refusal_of(state)
-        if reason is None or state.mode != "enforce":
-            return None
-        until_ns = sys.maxsize if state.deadline is None else state.deadline + origin
+    def _update_refusal(self, state: BreakerState, *, may_refuse: bool) -> None:
+        reason = refusal_of(state) if may_refuse and state.mode == "enforce" else None
         old = self.refusal
-        if old is not None and (old.epoch, old.reason, old.until_ns) == (
-            state.epoch,
-            reason,
-            until_ns,
-        ):
-            return old
-        return Refusal(state, reason, until_ns)
+        if reason is None:
+            self.refusal = None
+        else:
+            opens_ns = FOREVER if state.deadline is None else state.deadline + self.origin
+            if old is not None and (old.epoch, old.reason, old.opens_ns) == (
+                state.epoch,
+                reason,
+                opens_ns,
+            ):
+                return
+            self.refusal = Refusal(state, reason, opens_ns)
+        if old is not None:
+            self._retire(old)
+
+    def _retire(self, passed: Pass) -> None:
+        """Nothing is to be counted on it any more, though some thread may be just about to."""
+        passed.until_ns = 0
+        self._past = (*self._past, (weakref.ref(passed), passed.run))
+
+    @property
+    def has_past(self) -> bool:
+        """Whether something may still be counted that no longer should."""
+        return bool(self._past)
+
+    def runs(self) -> list[Run]:
+        """What there may be to write, in its order; of what was retired, while anybody holds it."""
+        current = [passed.run for passed in (self.lease, self.refusal) if passed is not None]
+        if not self._past:
+            return current
+        past = [run for _, run in self._past]
+        self._past = tuple((held, run) for held, run in self._past if held() is not None)
+        return past + current
+
+    def stop_counting(self) -> None:
+        """Have no call counted from now on."""
+        self.counts = False
+        for passed in (self.lease, self.refusal):
+            if passed is not None:
+                self._retire(passed)
+        self.refusal = None
+        self.lease = self.leave = None
+
+    def forget(self) -> None:
+        """Take no account of what was counted so far: in a forked child it is the parent's."""
+        for run in self.runs():
+            run.take()
 
 
-SHUT: Final = Gate(Pending(), lambda: 0, lambda: None)
+SHUT: Final = Gate("", Pending(), lambda: 0, lambda: None)
 """A gate that nobody opens."""

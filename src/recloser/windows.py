@@ -16,6 +16,9 @@ from recloser.validation import NS_PER_SECOND, Rate, exact
 
 WindowData: TypeAlias = Sequence[int] | Sequence[Sequence[int]]
 
+FOREVER: Final = (1 << 63) - 1
+"""Later than any time of a log."""
+
 
 class OutcomeWindow(Protocol):
     """What a window tells of the outcomes in it.
@@ -29,6 +32,10 @@ class OutcomeWindow(Protocol):
     calls: int
     failures: int
     slow: int
+
+    @property
+    def keeps_until(self) -> int:
+        """Before what time no outcome is too old that is not now, in nanoseconds of the log."""
 
     def add(self, seq: int, at: int, count: int, *, failed: bool, slow: bool) -> None:
         """Take in ``count`` like outcomes of one event, and let go of those that are too old."""
@@ -86,6 +93,11 @@ class CountedOutcomes:
                 self._forget(code)
         outcomes.extend([event.seq << 2 for event in events[-self.size :]])
         self.calls = len(outcomes)
+
+    @property
+    def keeps_until(self) -> int:
+        """For ever: time makes none too old."""
+        return FOREVER
 
     def _forget(self, code: int) -> None:
         self.failures -= code >> 1 & 1
@@ -155,6 +167,11 @@ class TimedOutcomes:
     def second(self) -> int | None:
         """The whole second of the last outcome; None if there is none."""
         return self._buckets[-1][0] if self._buckets else None
+
+    @property
+    def keeps_until(self) -> int:
+        """The end of the second of the last outcome."""
+        return (self._buckets[-1][0] + 1) * NS_PER_SECOND if self._buckets else 0
 
     def _let_go(self, last: int) -> None:
         """Forget the buckets up to second ``last``."""

@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeAlias
 
-from recloser.breaker import CircuitBreaker, CircuitOpenError, Permit
+from recloser.breaker import CircuitBreaker
+from recloser.decision import CircuitOpenError, Permit
 from recloser.integrations import needs
 
 with needs("grpc", extra="grpc"):

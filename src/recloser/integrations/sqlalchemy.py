@@ -9,7 +9,8 @@ A commit or rollback is not asked for: it ends what a statement began.
 from collections.abc import Callable
 from typing import Any, Final
 
-from recloser.breaker import CircuitBreaker, Permit
+from recloser.breaker import CircuitBreaker
+from recloser.decision import Permit
 from recloser.integrations import needs
 
 with needs("sqlalchemy", extra="sqlalchemy"):

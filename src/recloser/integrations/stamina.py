@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from recloser.breaker import CircuitOpenError
+from recloser.decision import CircuitOpenError
 from recloser.integrations import needs
 
 with needs("stamina", extra="stamina"):

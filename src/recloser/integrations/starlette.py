@@ -6,7 +6,8 @@ from typing import Final
 
 from attrs import asdict
 
-from recloser.breaker import CircuitBreaker, CircuitOpenError
+from recloser.breaker import CircuitBreaker
+from recloser.decision import CircuitOpenError
 from recloser.integrations import needs
 from recloser.snapshot import Snapshot
 

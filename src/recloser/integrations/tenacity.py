@@ -1,6 +1,6 @@
 """Retries of tenacity that never come before a breaker would let them through."""
 
-from recloser.breaker import CircuitOpenError
+from recloser.decision import CircuitOpenError
 from recloser.integrations import needs
 
 with needs("tenacity", extra="tenacity"):

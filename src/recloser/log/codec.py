@@ -46,7 +46,6 @@ class _Form:
             rename=_WIRE_NAMES,
             omit_defaults=True,
             forbid_unknown_fields=True,
-            frozen=True,
             gc=False,
             namespace=namespace,
             tag_field=None if kind is None else "event",

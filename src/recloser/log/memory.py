@@ -6,7 +6,7 @@ from recloser.clock import Clock
 from recloser.events import Event
 from recloser.log.codec import full
 from recloser.log.reader import Tail
-from recloser.log.sequencer import Log
+from recloser.log.sequencer import Detail, Log
 from recloser.logfold import LogFold
 from recloser.validation import Seconds
 
@@ -20,8 +20,9 @@ class MemoryLog(Log):
         clock: Clock | None = None,
         tick_seconds: Seconds | None = 1,
         host: str | None = None,
+        detail: Detail = "full",
     ) -> None:
-        super().__init__(clock=clock, tick_seconds=tick_seconds, host=host)
+        super().__init__(clock=clock, tick_seconds=tick_seconds, host=host, detail=detail)
         self._events: list[Event] = []
 
     def recovered(self) -> tuple[LogFold, Tail]:
@@ -62,7 +63,8 @@ class PassingLog(MemoryLog):
 class NoLog(Log):
     """What stands for a log where a breaker was given none: it keeps nothing."""
 
-    pending_limit = 64  # every such breaker has a list of its own
+    def __init__(self) -> None:
+        super().__init__(detail="runs")
 
     def recovered(self) -> tuple[LogFold, Tail]:
         """Nothing."""

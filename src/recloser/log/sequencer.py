@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from itertools import accumulate, count, groupby
+from itertools import accumulate, groupby
 from types import TracebackType
-from typing import Final, Self, TypeGuard, cast, get_args
+from typing import Final, Literal, Self, TypeAlias, TypeGuard, cast, get_args
 
 from attrs import asdict, evolve
 
@@ -22,6 +22,7 @@ from recloser.clock import (
     Clock,
     SystemClock,
     boot_id_of,
+    hand_of,
     nanoseconds_between,
     read_monotonic,
     read_wall,
@@ -41,15 +42,22 @@ from recloser.events import (
     LogOpened,
     LogSealed,
 )
-from recloser.gate import PENDING_LIMIT, Gate, Leave, Passed, Pending, Refusal
+from recloser.fold import is_steady, steady_until
+from recloser.gate import PENDING_LIMIT, Gate, Pending, Run
 from recloser.listeners import Listener, hears_refusals, hears_successes, notify
 from recloser.log.codec import full, lean
 from recloser.log.reader import Tail
-from recloser.log.refusals import Tally
+from recloser.log.runs import SINGLY, Runs, second_end
 from recloser.logfold import LogFold
-from recloser.state import dump
-from recloser.validation import Seconds, nanoseconds
+from recloser.state import BreakerState, dump
+from recloser.validation import NS_PER_SECOND, Seconds, nanoseconds
 from recloser.version import __version__
+from recloser.windows import FOREVER
+
+Detail: TypeAlias = Literal["full", "runs"]
+
+FEW: Final = 256
+"""So many calls may wait where they are but counted: once folded, those behind them needn't wait."""
 
 _ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
 _Succeeded: Final = lean(CallSucceeded)
@@ -68,9 +76,15 @@ class Log(ABC):
         tick_seconds: While events flow, both hands of the clock are recorded as often as this;
             None records them only where a deadline has passed.
         host: What the log names as its machine; by default the machine's own name.
+        detail: ``full`` for an event an outcome, ``runs`` for one event a run: the successes of a
+            breaker within a whole second, none of them slow and with nothing in between, or its
+            refusals. All states and edges are the same; what single calls took is given up.
 
     Attributes:
         pending_limit: How many calls may wait to be folded.
+
+    Raises:
+        ConfigError: There is no such detail.
     """
 
     pending_limit = PENDING_LIMIT
@@ -81,10 +95,16 @@ class Log(ABC):
         clock: Clock | None = None,
         tick_seconds: Seconds | None = 1,
         host: str | None = None,
+        detail: Detail = "full",
     ) -> None:
+        if detail not in get_args(Detail):
+            raise ConfigError(f"detail must be full or runs, not {detail!r}")
+        if detail == "runs":
+            self.pending_limit = FEW
         self._clock = clock
         self._tick_ns = None if tick_seconds is None else nanoseconds(tick_seconds)
         self._host = platform.node() if host is None else host
+        self._detail: Detail = detail
         self._sequencer: Sequencer | None = None
         self._attaching = threading.Lock()
 
@@ -97,7 +117,9 @@ class Log(ABC):
         with self._attaching:
             if self._sequencer is None:
                 self._clock = self._clock or clock or SystemClock()
-                self._sequencer = Sequencer(self, self._clock, self._tick_ns, self._host)
+                self._sequencer = Sequencer(
+                    self, self._clock, self._tick_ns, self._host, self._detail
+                )
             if clock is not None and clock is not self._clock:
                 raise ConfigError("clock: the log is timed by another clock; one log has one clock")
             return self._sequencer
@@ -127,6 +149,9 @@ class Log(ABC):
 
     def begin_in_child(self) -> None:  # noqa: B027  # memory needs no log of its own
         """Begin the log of a forked child, before its first event; called under the lock."""
+
+    def stay_awake(self) -> None:  # noqa: B027  # memory needs no thread
+        """Have runs ended soon after their seconds are over; called under the lock."""
 
     def flush(self) -> None:  # noqa: B027  # not every log has anything to hand on
         """Hand all that was appended to where it can be read."""
@@ -159,23 +184,28 @@ class Sequencer:
 
     Attributes:
         fold: The state of every breaker in the log; to be read under the lock.
-        pending: Successes that were let past the lock and are not folded yet.
+        pending: Calls that were let past the lock and are not folded yet.
         origin: What the monotonic hand showed when the time of the log was 0.
     """
 
-    def __init__(self, log: Log, clock: Clock, tick_ns: int | None, host: str) -> None:
+    def __init__(
+        self, log: Log, clock: Clock, tick_ns: int | None, host: str, detail: Detail
+    ) -> None:
         self._make_locks()
         self._is_forked = False
         self._deferred: deque[Callable[[], None]] = deque()
         self._listeners: dict[str, tuple[Listener, ...]] = {}
         self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
         self._gates: dict[str, Gate] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._runs = Runs()
         self.pending = Pending(log.pending_limit)
         self.fold, tail = log.recovered()
         self._log = log
         self._clock = clock
+        self._hand = hand_of(clock)
         self._tick_ns = tick_ns
+        self._detail = detail
+        self._counts = detail == "runs"
         monotonic = read_monotonic(clock)
         at = _resumed_at(self.fold, clock, monotonic)
         self.origin = monotonic - at
@@ -194,6 +224,8 @@ class Sequencer:
         self._make_locks()
         self._is_forked = True
         self.pending.clear()  # the parent has them
+        for gate in self._runs:
+            gate.forget()
         self.pending.limit = 0
 
     def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
@@ -215,6 +247,7 @@ class Sequencer:
             pid=os.getpid(),
             library=__version__,
             checkpoints=len(self.fold.breakers),
+            detail=self._detail,
         )
 
     def header(self) -> LogOpened:
@@ -227,17 +260,13 @@ class Sequencer:
         return Checkpoint(self.next_seq, self.fold.at, breaker, dump(self.fold.breakers[breaker]))
 
     def __enter__(self) -> int:
-        return self._enter(keep=False)
-
-    def _enter(self, *, keep: bool) -> int:
         self._lock.acquire()
         self._holder = threading.get_ident()
         try:
             if self._is_forked:
                 self._is_forked = False
                 self._log.begin_in_child()
-            self.drain(keep=keep)
-            return self.advance()
+            return self.advance(self.drain())
         except BaseException:
             self._release()
             raise
@@ -275,11 +304,19 @@ class Sequencer:
                 self._holder = None
 
     @contextmanager
-    def reading(self) -> Iterator[int]:
-        """The lock and the time; nothing is recorded but what happened before."""
+    def reading(self, breaker: str | None = None) -> Iterator[int]:
+        """The lock and the time; nothing is recorded but what happened before.
+
+        Args:
+            breaker: Whose state is to be up to date; by default that of all.
+        """
         with self.held():
-            self.drain()
-            yield self._read_at()
+            at = self.drain()
+            if breaker is None:
+                self.end_runs(at)
+            else:
+                self.end_run(breaker, at)
+            yield at
         self.do_what_waited()
 
     def defer_if_held(self, report: Callable[[], None]) -> bool:
@@ -304,110 +341,214 @@ class Sequencer:
         before the call returns.
         """
         if breaker not in self._gates:
-            self._gates[breaker] = Gate(self.pending, self._clock.monotonic_ns, self.relieve)
+            self._gates[breaker] = Gate(
+                breaker, self.pending, self._hand, self.relieve, self.origin, counts=self._counts
+            )
         self._update_gate(breaker)
         return self._gates[breaker]
 
     def _update_gate(self, breaker: str) -> None:
         gate = self._gates.get(breaker)
         if gate is not None:
+            state = self.fold.breakers[breaker]
             listeners = self._listeners.get(breaker, ())
             gate.update(
-                self.fold.breakers[breaker],
-                self.origin,
+                state,
                 may_let=self._log.can_wait and not any(map(hears_successes, listeners)),
                 may_refuse=self._log.can_wait and not any(map(hears_refusals, listeners)),
             )
+            if self._counts:
+                self._open_lease(gate, self.fold.at)
+
+    def _open_lease(self, gate: Gate, at: int) -> None:
+        """Have calls counted that look at the time, as long as a success can fire no edge by it.
+
+        Nor may a deadline of any breaker go unnoticed by them, as it doesn't where they ask.
+        """
+        lease = gate.lease
+        if lease is None or lease.is_firm:
+            return
+        ends = second_end(at)
+        lapses = min(ends, steady_until(lease.state), self.fold.next_deadline or FOREVER)
+        if lapses > at:
+            lease.lapses_ns = lease.until_ns = lapses + self.origin
+            self._begin(gate, lease.run, ends + self.origin)
+
+    def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
+        run.begin(ends_ns)
+        if not gate.is_open:
+            self._runs.open(gate, ends_ns)
+            self._log.stay_awake()
+
+    def _shorten_leases(self) -> None:
+        """A deadline that is new may come before what leases were given for."""
+        deadline = self.fold.next_deadline
+        if deadline is None:
+            return
+        for gate in self._runs if deadline < second_end(self.fold.at) else ():
+            lease = gate.lease
+            if lease is not None and not lease.is_firm:
+                lease.lapses_ns = min(lease.lapses_ns, deadline + self.origin)
+                lease.until_ns = min(lease.until_ns, lease.lapses_ns)
 
     def relieve(self) -> None:
         """Fold what is pending, unless this very thread is at it."""
         if self._holder != threading.get_ident():
-            self._enter(keep=True)
-            self.__exit__(None, None, None)
+            with self:
+                pass
 
     @property
-    def keeps_refusals(self) -> bool:
-        """Whether there are refusals that wait for the end of their second."""
-        return any(tally.surplus for tally in self._tallies.values())
+    def has_runs(self) -> bool:
+        """Whether there may be calls that are counted, and wait for the end of their second."""
+        return bool(self._runs)
 
-    def drain(self, *, keep: bool = False) -> None:
-        """Fold and record what is pending, in its order; called under the lock.
+    def stop_counting(self) -> None:
+        """Have every call come by itself from now on; called under the lock."""
+        self._counts = False
+        for gate in self._gates.values():
+            gate.stop_counting()
 
-        Args:
-            keep: Whether refusals beyond the first hundred of a second may wait for its end.
+    def drain(self) -> int:
+        """Fold what is pending, in its order, and the runs whose second is over; under the lock.
+
+        Returns:
+            The time up to which that is done.
         """
+        at = self._read_at()
         if self.pending:
             batch = self.pending[:]
             del self.pending[: len(batch)]
             self._take(batch)
-        if not self._tallies:
-            return
-        for tally in [t for t in self._tallies.values() if t.surplus]:
-            if not keep or self._read_at() + self.origin >= tally.until_ns:
-                self._write_surplus(tally)
+        at = max(at, self.fold.at)
+        if self._runs:
+            self._end_runs_before(at)
+        return at
 
-    def _take(self, batch: Sequence[Passed]) -> None:
+    def end_runs(self, at: int) -> None:
+        """Fold and record what was counted up to now of all breakers; called under the lock."""
+        for gate in self._runs:
+            self._end(gate, at)
+
+    def end_run(self, breaker: str, at: int) -> None:
+        """Fold and record what was counted of a breaker: something else is about to happen to it."""
+        gate = self._gates.get(breaker)
+        if gate is not None and (gate.is_open or gate.has_past):
+            self._end(gate, at)
+
+    def _end_runs_before(self, at: int) -> None:
+        hand = at + self.origin
+        for gate in self._runs.over(hand):
+            self._end(gate, at)
+            ends = max((run.ends_ns for run in gate.runs()), default=0)
+            if ends > hand:
+                self._runs.open(gate, ends)
+
+    def _end(self, gate: Gate, at: int) -> None:
+        for run in gate.runs():
+            calls = run.take()
+            if calls:
+                self._write_run(gate.breaker, run, calls, at)
+
+    def _write_run(self, breaker: str, run: Run, calls: int, at: int) -> None:
+        fold = self.fold
+        last = min(run.last_ns, run.ends_ns - 1) - self.origin
+        at = max(fold.at, min(last, at))
+        seq = fold.seq + 1
+        event: Event
+        if run.reason is None:
+            event = _Succeeded(seq, at, breaker, run.epoch, run.took_ns, count=calls)
+        else:
+            wait = run.wait_ns(at + self.origin)
+            event = _Rejected(seq, at, breaker, run.reason, wait, calls)
+        self.append(event)
+
+    def _take(self, batch: Sequence[CallSucceeded | CallRejected]) -> None:
+        """Fold calls that were let past the lock, in their order."""
         while len(batch) > (room := self._log.room()):
             self._take(batch[:room])
             batch = batch[room:]
-        passes = {passed for passed, _, _ in batch}
-        kinds = {type(passed) for passed in passes}
-        if len(kinds) > 1:
-            for _, entries in groupby(batch, lambda entry: type(entry[0])):
-                self._take(list(entries))
-        elif Refusal in kinds:
-            self._take_refusals(cast("Sequence[tuple[Refusal, int, int]]", batch))
-        elif kinds:
-            self._take_successes(
-                cast("Sequence[tuple[Leave, int, int]]", batch), cast("set[Leave]", passes)
-            )
-
-    def _take_refusals(self, batch: Sequence[tuple[Refusal, int, int]]) -> None:
-        for refusal, hand, _ in batch:
-            tally = self._tallies.get(refusal.breaker)
-            if tally is None or not tally.holds(refusal, hand):
-                if tally is not None and tally.surplus:
-                    self._write_surplus(tally)
-                tally = self._tallies[refusal.breaker] = Tally(refusal, hand)
-            if tally.is_single(hand):
-                self._append_refusals(refusal, hand, 1)
-
-    def _write_surplus(self, tally: Tally) -> None:
-        surplus, tally.surplus = tally.surplus, 0
-        self._append_refusals(tally.refusal, tally.last_ns, surplus)
-
-    def _append_refusals(self, refusal: Refusal, hand: int, count: int) -> None:
-        at = max(self.fold.at, hand - self.origin)
-        wait = refusal.wait_ns(at + self.origin)
-        self.append(_Rejected(self.next_seq, at, refusal.breaker, refusal.reason, wait, count))
-
-    def _take_successes(
-        self, batch: Sequence[tuple[Leave, int, int]], leaves: AbstractSet[Leave]
-    ) -> None:
-        origin, floor = self.origin, self.fold.at + self.origin
-        ends = [ended for _, _, ended in batch]
-        if ends[0] < floor or ends != sorted(ends):
+        ats = [event.at for event in batch]
+        if ats[0] < self.fold.at or ats != sorted(ats):
             # Threads may have come here in another order than they read the clock in.
-            ends = [max(floor, ended) for ended in accumulate(ends, max)]
-        events = [
-            _Succeeded(
-                seq,
-                at - origin,
-                leave.breaker,
-                leave.epoch,
-                ended - started if ended > started else 0,
-            )
-            for seq, at, (leave, started, ended) in zip(
-                count(self.next_seq), ends, batch, strict=False
-            )
-        ]
-        if not all(leave.is_valid for leave in leaves):
-            for event in events:
-                self.append(
-                    _Succeeded(self.next_seq, event.at, event.breaker, event.epoch, event.took)
-                )
+            for event, at in zip(batch, accumulate(ats, max), strict=True):
+                event.at = max(self.fold.at, at)
+        if not self._counts and {*map(type, batch)} == {_Succeeded}:
+            self._take_successes(cast("Sequence[CallSucceeded]", batch))
             return
-        self.fold.apply_successes(events, {leave.breaker for leave in leaves})
+        for event in batch:
+            if self._runs:
+                self._end_runs_before(event.at)
+            if event.kind == "call_rejected":
+                self._take_refusal(event)
+            elif not self.hold(event.breaker, event.epoch, event.took, event.at):
+                self.end_run(event.breaker, event.at)
+                self._append_numbered(event)
+
+    def _append_numbered(self, event: CallSucceeded | CallRejected) -> None:
+        event.seq = self.next_seq
+        self.append(event)
+
+    def hold(self, breaker: str, epoch: int, took_ns: int, at: int) -> bool:
+        """Count a success of which nothing but a count can come, if that is how it is recorded."""
+        gate = self._gates.get(breaker)
+        lease = None if gate is None or not self._counts else gate.lease
+        if gate is None or lease is None or lease.epoch != epoch:
+            return False
+        if took_ns > lease.slow_ns or at >= steady_until(lease.state):
+            return False
+        ends_ns = second_end(at) + self.origin
+        self._begin(gate, lease.run, ends_ns)
+        lease.run.hold(took_ns, at + self.origin)
+        if lease.is_firm:
+            lease.until_ns = ends_ns
+        else:
+            self._open_lease(gate, at)
+        return True
+
+    def _take_refusal(self, event: CallRejected) -> None:
+        gate = self._gates[event.breaker]
+        refusal = gate.refusal
+        if refusal is None or refusal.reason is not event.reason:
+            self._append_numbered(event)
+            return
+        run, hand = refusal.run, event.at + self.origin
+        if self._counts:
+            self._begin(gate, run, second_end(event.at) + self.origin)
+        elif hand >= run.ends_ns:
+            self._end(gate, event.at)
+            self._begin(gate, run, hand + NS_PER_SECOND)
+        if not self._counts and run.singly < SINGLY:
+            run.singly += 1
+            self._append_numbered(event)
+        else:
+            run.hold(0, hand)
+            refusal.until_ns = min(run.ends_ns, refusal.opens_ns)
+
+    def _take_successes(self, batch: Sequence[CallSucceeded]) -> None:
+        breakers = {event.breaker for event in batch}
+        epochs = {name: self._steady_epoch(name) for name in breakers}
+        if len(breakers) > 1 or {event.epoch for event in batch} != {*epochs.values()}:
+            for are_plain, group in groupby(batch, lambda e: e.epoch == epochs[e.breaker]):
+                if are_plain:
+                    events = list(group)
+                    self._append_successes(events, {event.breaker for event in events})
+                else:
+                    for event in group:
+                        self._append_numbered(event)
+        else:
+            self._append_successes(batch, breakers)
+
+    def _steady_epoch(self, breaker: str) -> int | None:
+        """The epoch of which a success fires no edge; None if there is none."""
+        state = self.fold.breakers[breaker]
+        return state.epoch if is_steady(state) else None
+
+    def _append_successes(
+        self, events: Sequence[CallSucceeded], breakers: AbstractSet[str]
+    ) -> None:
+        for seq, event in enumerate(events, self.next_seq):
+            event.seq = seq
+        self.fold.apply_successes(events, breakers)
         sealed = self._log.write(events)
         if sealed is not None:
             self.fold.apply(sealed)
@@ -419,16 +560,17 @@ class Sequencer:
 
     def _read_at(self) -> int:
         """The time in nanoseconds of the log, which never falls whatever the clock does."""
-        return max(self.fold.at, self._clock.monotonic_ns() - self.origin)
+        return max(self.fold.at, self._hand() - self.origin)
 
-    def advance(self) -> int:
-        """The time, after a tick has been recorded where one is due."""
-        at = self._read_at()
+    def advance(self, at: int) -> int:
+        """Let it be that time, with a tick recorded where one is due."""
         fold = self.fold
         deadline = fold.next_deadline
-        if (deadline is not None and at >= deadline) or (
-            self._tick_ns is not None and at - fold.ticked_at >= self._tick_ns
-        ):
+        is_passed = deadline is not None and at >= deadline
+        if is_passed or (self._tick_ns is not None and at - fold.ticked_at >= self._tick_ns):
+            if is_passed:
+                for breaker in fold.due(at):
+                    self.end_run(breaker, at)
             self.append(
                 ClockTicked(
                     seq=self.next_seq,
@@ -447,6 +589,8 @@ class Sequencer:
             self._update_gate(edge.breaker)
         if _is_about_a_breaker(event):
             self._update_gate(event.breaker)
+        if self._runs and self._counts:
+            self._shorten_leases()
         recorded = [event, *edges]
         sealed = self._log.write(recorded)
         if sealed is not None:

@@ -24,7 +24,6 @@ from recloser.events import (
     LogOpened,
     LogSealed,
 )
-from recloser.gate import PENDING_LIMIT
 from recloser.log import disk
 from recloser.log.codec import encode, encode_all
 from recloser.log.health import LogHealth
@@ -34,7 +33,7 @@ from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail, number_of, segm
 from recloser.log.recovery import recover
 from recloser.log.seals import SEAL_EVERY, SealChain
 from recloser.log.segment import Mark, Segment
-from recloser.log.sequencer import Log
+from recloser.log.sequencer import Detail, Log
 from recloser.logfold import LogFold
 from recloser.validation import Seconds, nanoseconds
 
@@ -75,6 +74,10 @@ class EventLog(Log):
         tick_seconds: While events flow, both hands of the clock are recorded as often as this;
             None records them only where a deadline has passed.
         host: What the log names as its machine; by default the machine's own name.
+        detail: ``full`` for an event an outcome, ``runs`` for one event a run: the successes of a
+            breaker within a whole second, none of them slow and with nothing in between, or its
+            refusals. All states and edges are the same; what single calls took is given up, and a
+            run is safe when its second is over.
         seal_seconds: How often a seal is written while events flow; None for the sake of size.
         segment_bytes: A segment that has grown to this is followed by a new one.
         segment_seconds: One that is as old as this likewise, with the next event.
@@ -99,6 +102,7 @@ class EventLog(Log):
         clock: Clock | None = None,
         tick_seconds: Seconds | None = 1,
         host: str | None = None,
+        detail: Detail = "full",
         seal_seconds: Seconds | None = 1,
         segment_bytes: int = 8 << 20,
         segment_seconds: Seconds | None = None,
@@ -107,7 +111,7 @@ class EventLog(Log):
         keep_seconds: Seconds | None = None,
         on_log_failure: OnLogFailure = "gap",
     ) -> None:
-        super().__init__(clock=clock, tick_seconds=tick_seconds, host=host)
+        super().__init__(clock=clock, tick_seconds=tick_seconds, host=host, detail=detail)
         if durability not in get_args(Durability):
             raise ConfigError(f"durability must be batch, sync or memory, not {durability!r}")
         if on_log_failure not in get_args(OnLogFailure):
@@ -238,6 +242,10 @@ class EventLog(Log):
         is_time = self._seal_ns is not None and at - self._sealed_at >= self._seal_ns
         return is_time or self._unsealed >= SEAL_EVERY
 
+    def stay_awake(self) -> None:
+        """Have the thread look at what is counted; called under the sequencer's lock."""
+        self._wake_thread()
+
     def settle(self, seq: int) -> None:
         """With ``sync``, wait until all up to ``seq`` is on disk.
 
@@ -292,7 +300,8 @@ class EventLog(Log):
                 return
             if sequencer is not None:
                 with sequencer.held():
-                    sequencer.drain()
+                    sequencer.end_runs(sequencer.drain())
+                    sequencer.stop_counting()
                     sequencer.pending.limit = 0
                     self._closed = True
                 self._commit(seal=True)
@@ -316,7 +325,7 @@ class EventLog(Log):
 
     def _wake_thread(self) -> None:
         if self._sequencer is not None:
-            self._sequencer.pending.limit = PENDING_LIMIT
+            self._sequencer.pending.limit = self.pending_limit
         if not self._wake.is_set():
             if self._thread.ident is None:
                 self._thread.start()
@@ -439,10 +448,12 @@ class EventLog(Log):
         pending = self._sequencer.pending
         if not pending:
             pending.limit = 0
-        if pending or self._sequencer.keeps_refusals:  # also what came before the limit was seen
-            self._sequencer.drain(keep=keep)
-            self._sequencer.advance()
-        if self._sequencer.keeps_refusals:
+        if pending or self._sequencer.has_runs:  # also what came before the limit was seen
+            at = self._sequencer.drain()
+            if not keep:
+                self._sequencer.end_runs(at)
+            self._sequencer.advance(at)
+        if self._sequencer.has_runs:
             self._wake_thread()
 
     def _after_a_loss(self, why: str) -> Iterator[Event]:

@@ -9,7 +9,8 @@ from typing import Final, TypeAlias, cast
 
 from attrs import frozen
 
-from recloser.breaker import CircuitBreaker, Permit
+from recloser.breaker import CircuitBreaker
+from recloser.decision import Permit
 from recloser.clock import ManualClock
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import NotALogError

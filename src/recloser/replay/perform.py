@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from recloser.breaker import CircuitBreaker, Permit
+from recloser.breaker import CircuitBreaker
+from recloser.decision import Permit
 from recloser.clock import ManualClock
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import FoldError

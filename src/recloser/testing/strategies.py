@@ -15,7 +15,8 @@ from fractions import Fraction
 from typing import Any, Final, TypeVar
 
 from recloser.backoff import Backoff, Constant, Exponential
-from recloser.breaker import CircuitBreaker, Permit
+from recloser.breaker import CircuitBreaker
+from recloser.decision import Permit
 from recloser.clock import ManualClock, SkewedClock
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.events import (

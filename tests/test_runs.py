@@ -1,0 +1,407 @@
+"""Runs: calls that are but counted, and yet every state and edge is as if each were written."""
+
+import contextlib
+import gc
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    ConfigError,
+    CountWindow,
+    EventLog,
+    ManualClock,
+    MemoryLog,
+    PermitError,
+    TimeWindow,
+    read_events,
+    replay,
+)
+from support import fail
+
+SECOND = 10**9
+
+
+class ServiceDownError(Exception):
+    pass
+
+
+def work():
+    return "done"
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def log(clock):
+    return MemoryLog(clock=clock, detail="runs")
+
+
+def calls_in(log, breaker="b"):
+    """What the log has of calls: kind without its first word, time in ms, and count."""
+    return [
+        (event.kind[5:], event.at // 10**6, getattr(event, "count", 1))
+        for event in log
+        if event.kind.startswith("call_") and event.breaker == breaker
+    ]
+
+
+def test_a_log_says_which_detail_it_has(log, tmp_path):
+    log.attach()
+    assert next(iter(log)).detail == "runs"
+    full = MemoryLog()
+    full.attach()
+    assert next(iter(full)).detail == "full"
+    with pytest.raises(ConfigError, match="detail must be full or runs, not 'some'"):
+        EventLog(tmp_path, detail="some")
+
+
+def test_the_successes_of_a_second_are_one_event(log, clock):
+    protected = CircuitBreaker("b", log=log)(work)
+    for _ in range(2500):
+        protected()
+        clock.advance(seconds=0.001)
+    assert calls_in(log) == [
+        ("succeeded", 999, 1000),
+        ("succeeded", 1999, 1000),
+        ("succeeded", 2499, 500),
+    ]
+
+
+def test_once_the_first_of_a_second_is_folded_the_others_are_but_counted(log):
+    breaker = CircuitBreaker("b", log=log)
+    protected = breaker(work)
+    with breaker._sequencer.held():
+        for _ in range(100):
+            protected()
+    assert len(breaker.gate.pending) == 100
+    protected()
+    breaker.snapshot()
+    with breaker._sequencer.held():
+        for _ in range(100):
+            protected()
+    assert breaker.gate.pending == []
+    assert breaker.snapshot().totals.succeeded == 201
+
+
+def test_a_run_ends_before_anything_else_happens_to_its_breaker(log, clock):
+    breaker, other = CircuitBreaker("b", log=log), CircuitBreaker("other", log=log)
+    for _ in range(2):
+        for _ in range(3):
+            breaker.call(work)
+        fail(breaker)
+        fail(other)
+        clock.advance(seconds=0.1)
+    assert calls_in(log) == [
+        ("succeeded", 0, 3),
+        ("failed", 0, 1),
+        ("succeeded", 100, 3),
+        ("failed", 100, 1),
+    ]
+    assert replay(log).snapshots["b"] == breaker.snapshot()
+
+
+def test_what_happens_to_other_breakers_ends_no_run(log):
+    breaker, other = CircuitBreaker("b", log=log), CircuitBreaker("other", log=log)
+    for _ in range(3):
+        breaker.call(work)
+        fail(other)
+    assert calls_in(log) == [("succeeded", 0, 3)]
+
+
+def test_a_run_is_written_before_what_is_later_than_its_second(log, clock):
+    breaker, other = CircuitBreaker("b", log=log), CircuitBreaker("other", log=log)
+    breaker.call(work)
+    clock.advance(seconds=1)
+    fail(other)
+    assert calls_in(log) == [("succeeded", 0, 1)]
+
+
+def test_slow_calls_and_failures_are_written_one_by_one_and_with_what_they_took(log, clock):
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(slow_call_seconds=0.05), log=log)
+
+    def slow():
+        clock.advance(seconds=0.06)
+
+    def broken():
+        clock.advance(seconds=0.01)
+        raise ServiceDownError
+
+    for function in (work, work, slow, slow, work, work):
+        breaker(function)()
+    with contextlib.suppress(ServiceDownError):
+        breaker(broken)()
+    assert calls_in(log) == [
+        ("succeeded", 0, 2),
+        ("succeeded", 60, 1),
+        ("succeeded", 120, 1),
+        ("succeeded", 120, 2),
+        ("failed", 130, 1),
+    ]
+    took = [event.took for event in log if event.kind.startswith("call_")]
+    assert took == [0, 60 * 10**6, 60 * 10**6, 0, 10**7]
+
+
+def test_a_run_says_what_its_first_call_took(log, clock):
+    breaker = CircuitBreaker("b", log=log)
+    for tenth in (1, 2, 3):
+        breaker.call(lambda tenth=tenth: clock.advance(seconds=tenth / 10))
+    (run,) = [event for event in log if event.kind == "call_succeeded"]
+    assert (run.at, run.took, run.count) == (6 * 10**8, 10**8, 3)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        CountWindow(10, failure_rate=0.9, minimum_calls=2),
+        TimeWindow(10, failure_rate=0.9, minimum_calls=2),
+    ],
+)
+def test_a_window_with_failures_in_it_keeps_nobody_from_counting(log, clock, window):
+    config = CircuitBreakerConfig(failure_threshold=None, window=window)
+    breaker = CircuitBreaker("b", config, log=log)
+    breaker.call(work)
+    fail(breaker)
+    for _ in range(1000):
+        breaker.call(work)
+    clock.advance(seconds=1)
+    for _ in range(1000):
+        breaker.call(work)
+    assert len(calls_in(log)) <= 6
+    assert breaker.snapshot().totals.succeeded == 2001
+    assert replay(log).snapshots["b"] == breaker.snapshot()
+
+
+def test_what_is_reported_with_permits_is_counted_too(log):
+    breaker = CircuitBreaker("b", log=log)
+    for _ in range(10):
+        breaker.after_success(breaker.before_call().permit)
+    assert calls_in(log) == [("succeeded", 0, 10)]
+
+
+def test_refusals_are_runs_too(log, clock):
+    breaker = CircuitBreaker("b", log=log)
+    protected = breaker(work)
+    fail(breaker, 5)
+    for _ in range(3):
+        for _ in range(400):
+            with pytest.raises(CircuitOpenError):
+                protected()
+            assert not breaker.before_call().allowed
+        clock.advance(seconds=1)
+    assert calls_in(log)[5:] == [("rejected", 0, 800), ("rejected", 1000, 800), ("rejected", 2000, 800)]
+    assert breaker.snapshot().totals.rejected == 2400
+
+
+def test_a_success_that_comes_back_to_another_epoch_is_written_by_itself(log, clock):
+    breaker = CircuitBreaker("b", log=log)
+    breaker.call(work)
+    breaker.call(lambda: fail(breaker, 5))
+    breaker.call(lambda: breaker.reset()) if breaker.gate.leave else None
+    assert calls_in(log)[-1] == ("succeeded", 0, 1)
+    assert breaker.snapshot().totals.stale == 1
+    assert replay(log).differences == []
+
+
+def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):
+    """It had looked at the time, and was about to take its number."""
+    breaker = CircuitBreaker("b", log=log)
+    breaker.call(work)
+    breaker.snapshot()
+    leave = breaker.gate.leave
+    fail(breaker, 5)
+    next(leave.counter)
+    assert breaker.snapshot().totals.stale == 1
+    next(leave.counter)
+    del leave
+    gc.collect()
+    assert breaker.snapshot().totals.stale == 2
+    assert not breaker.gate.has_past
+    assert replay(log).snapshots["b"] == breaker.snapshot()
+
+
+def test_a_run_on_disk_is_written_when_its_second_is_over_though_nobody_calls(tmp_path):
+    with EventLog(tmp_path, detail="runs", seal_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(1000):
+            breaker.call(work)
+        log.flush()
+        breaker.call(work)
+        written = tmp_path / "000000000001.jsonl"
+        deadline = time.monotonic() + 10
+        while written.read_bytes().count(b"call_succeeded") < 2:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+    assert [count for _, _, count in calls_in(read_events(tmp_path))][-1] == 1
+
+
+def test_closing_writes_what_was_counted_and_counts_no_more(tmp_path, clock):
+    with EventLog(tmp_path, detail="runs", clock=clock, on_log_failure="raise") as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(1000):
+            breaker.call(work)
+    assert calls_in(read_events(tmp_path)) == [("succeeded", 0, 1000)]
+    with pytest.raises(Exception, match="the log is closed"):
+        breaker.call(work)
+
+
+def test_a_million_calls_of_either_kind_write_a_line_a_second(tmp_path, clock):
+    with EventLog(tmp_path, detail="runs", clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+        protected = breaker(work)
+        for number in range(200_000):
+            if number % 1000 == 0:
+                clock.advance(ns=10**7)
+            protected()
+        fail(breaker, 5)
+        for number in range(100_000):
+            if number % 1000 == 0:
+                clock.advance(ns=10**7)
+            with contextlib.suppress(CircuitOpenError):
+                protected()
+    events = [event for event in calls_in(read_events(tmp_path)) if event[0] != "failed"]
+    assert sum(count for kind, _, count in events if kind == "succeeded") == 200_000
+    assert sum(count for kind, _, count in events if kind == "rejected") == 100_000
+    assert len(events) <= 6
+    assert replay(tmp_path).snapshots["b"] == breaker.snapshot()
+
+
+@st.composite
+def configs(draw):
+    slow = draw(st.sampled_from([None, None, 0.25]))
+    thresholds = {
+        "failure_rate": draw(st.sampled_from([0.4, 0.5, 1])),
+        "minimum_calls": draw(st.integers(1, 4)),
+        "failures": draw(st.sampled_from([None, None, 2])),
+        "slow_call_rate": slow and draw(st.sampled_from([None, 0.5])),
+    }
+    window = draw(st.sampled_from([None, CountWindow, TimeWindow]))
+    return CircuitBreakerConfig(
+        failure_threshold=draw(st.sampled_from([1, 2, 3, None])),
+        window=window and window(draw(st.integers(1, 6)), **thresholds),
+        slow_call_seconds=slow,
+        recovery_timeout_seconds=draw(st.sampled_from([0.3, 1, 2])),
+        half_open_success_threshold=draw(st.integers(0, 2)),
+        half_open_max_probes=draw(st.integers(1, 2)),
+        half_open_timeout_seconds=draw(st.sampled_from([None, 1.5])),
+        probe_timeout_seconds=draw(st.sampled_from([0.7, 60])),
+        mode=draw(st.sampled_from(["enforce"] * 4 + ["shadow", "disabled"])),
+    )
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["call"] * 8 + ["ask"] * 2 + ["end", "reset", "open", "look", "mode"]),
+        st.sampled_from("ab"),
+        st.sampled_from(["success"] * 4 + ["failure", "ignored", "nested"]),
+        st.integers(0, 4) | st.integers(0, 14),
+    ),
+    max_size=60,
+)
+
+
+class Driven:
+    """Two breakers on one log, after a sequence of overlapping calls, commands and time."""
+
+    def __init__(self, detail, configs, steps, tick_seconds):
+        self.clock = ManualClock()
+        self.log = MemoryLog(clock=self.clock, tick_seconds=tick_seconds, detail=detail)
+        self.breakers = {n: CircuitBreaker(n, c, log=self.log) for n, c in configs.items()}
+        self.protected = {name: b(self.work) for name, b in self.breakers.items()}
+        self.permits = []
+        self.answers = []
+        self.steps = iter(steps)
+        for step in self.steps:
+            self.take(step)
+        self.snapshots = {name: b.snapshot() for name, b in self.breakers.items()}
+        self.history = replay(self.log)
+
+    def take(self, step):
+        action, name, outcome, tenths = step
+        breaker = self.breakers[name]
+        if action == "call":
+            try:
+                self.protected[name](outcome, tenths)
+            except (ServiceDownError, GeneratorExit, CircuitOpenError) as error:
+                self.answers.append(type(error))
+        elif action == "ask":
+            self.clock.advance(seconds=tenths / 10)
+            decision = breaker.before_call()
+            self.answers.append((decision.allowed, decision.reason, decision.retry_after))
+            if decision.permit:
+                self.permits.append((breaker, decision.permit, outcome))
+        elif action == "end" and self.permits:
+            breaker, permit, outcome = self.permits.pop(tenths % len(self.permits))
+            report = breaker.after_failure if outcome == "failure" else breaker.after_success
+            with contextlib.suppress(PermitError):
+                report(permit)
+        elif action == "reset":
+            breaker.reset()
+        elif action == "open" and tenths == 0:
+            breaker.force_open()
+        elif action == "look":
+            self.answers.append(shown(breaker.snapshot()))
+        elif action == "mode" and tenths < 3:
+            breaker.set_mode(("enforce", "shadow", "disabled")[tenths])
+
+    def work(self, outcome, tenths):
+        self.clock.advance(seconds=tenths / 10)
+        if outcome == "nested":
+            step = next(self.steps, None)
+            if step:
+                self.take(step)
+        elif outcome == "failure":
+            raise ServiceDownError
+        elif outcome == "ignored":
+            raise GeneratorExit
+
+
+def shown(snapshot):
+    """A snapshot, without the numbers that events have in their log."""
+    why = snapshot.why_open
+    cause = why and (why.rule, why.observed, why.threshold, why.calls, why.rate, len(why.seqs) > 0)
+    return (
+        snapshot.state,
+        snapshot.epoch,
+        snapshot.totals,
+        snapshot.retry_after,
+        snapshot.opened_at,
+        cause,
+    )
+
+
+def told(edges, name):
+    return [
+        (e.at, e.epoch, e.from_state, e.to_state, e.trigger, e.cause.rule, e.cause.observed, e.cause.calls)
+        for e in edges
+        if e.breaker == name
+    ]
+
+
+@settings(max_examples=400)
+@given(st.fixed_dictionaries({"a": configs(), "b": configs()}), steps, st.sampled_from([None, 1, 0.2]))
+def test_the_history_is_that_of_the_log_that_has_every_outcome(configs, steps, tick_seconds):
+    full, runs = (Driven(detail, configs, steps, tick_seconds) for detail in ("full", "runs"))
+    assert runs.answers == full.answers
+    assert runs.history.digest == full.history.digest
+    for name in configs:
+        assert told(runs.history.edges, name) == told(full.history.edges, name)
+        assert shown(runs.snapshots[name]) == shown(full.snapshots[name])
+        assert runs.history.snapshots[name] == runs.snapshots[name]
+    assert runs.history.differences == full.history.differences == []
+    assert sum(e.count for e in runs.log if e.kind == "call_succeeded") == sum(
+        e.kind == "call_succeeded" for e in full.log
+    )
+    for event in runs.log:
+        if event.kind == "call_succeeded" and event.count > 1:
+            limit = configs[event.breaker].slow_call_ns
+            assert limit is None or event.took <= limit
