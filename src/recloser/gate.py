@@ -36,7 +36,8 @@ class Run:
             builds without a global lock from Python 3.14.
         took_ns: How long the first of them took.
         last_ns: What the monotonic hand showed when the last of them ended.
-        ends_ns: What it shows when their second is over; 0 before the first.
+        ends_ns: What it shows when they must be written, their second being over or the breaker no
+            longer where it was; 0 before the first.
         singly: How many of that second were written one by one.
     """
 
@@ -177,14 +178,15 @@ class Gate:
         origin: What it shows at the time 0 of the log.
         pending: Where their events go.
         relieve: Folds what is pending.
-        is_open: Whether anything may have been counted in a second that is not over yet.
+        ends_ns: What the monotonic hand shows when what was counted must be written; ``FOREVER``
+            while nothing is.
     """
 
     __slots__ = (
         "_past",
         "breaker",
         "counts",
-        "is_open",
+        "ends_ns",
         "lease",
         "leave",
         "monotonic_ns",
@@ -213,7 +215,7 @@ class Gate:
         self.origin = origin
         self.pending = pending
         self.relieve = relieve
-        self.is_open = False
+        self.ends_ns = FOREVER
         self._past: tuple[tuple[weakref.ref[Pass], Run], ...] = ()
 
     def update(self, state: BreakerState, *, may_let: bool, may_refuse: bool) -> None:

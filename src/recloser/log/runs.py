@@ -1,11 +1,13 @@
-"""Runs: which of them are open, in the order in which their seconds end."""
+"""Runs: which of them are open, in the order in which they end."""
 
-from collections import deque
+import heapq
 from collections.abc import Iterator
+from itertools import count
 from typing import Final
 
 from recloser.gate import Gate
 from recloser.validation import NS_PER_SECOND
+from recloser.windows import FOREVER
 
 SINGLY: Final = 100
 """Where every outcome is written, so many refusals of a second have an event each."""
@@ -17,25 +19,32 @@ def second_end(at: int) -> int:
 
 
 class Runs:
-    """The gates of which something may have been counted in a second that is not over yet."""
+    """The gates of which something may have been counted that is not to be written later than so."""
 
     def __init__(self) -> None:
-        self._open: deque[tuple[int, Gate]] = deque()
+        self._ends: list[tuple[int, int, Gate]] = []
+        self._opened = count()
 
     def __bool__(self) -> bool:
-        return bool(self._open)
+        return bool(self._ends)
 
     def __iter__(self) -> Iterator[Gate]:
-        return iter([gate for _, gate in self._open])
+        return iter([gate for _, _, gate in self._ends])
+
+    @property
+    def first_end_ns(self) -> int:
+        """When the first of them ends, by the monotonic hand."""
+        return self._ends[0][0] if self._ends else FOREVER
 
     def open(self, gate: Gate, ends_ns: int) -> None:
-        """Have a gate looked at when its second ends, by the monotonic hand."""
-        gate.is_open = True
-        self._open.append((ends_ns, gate))
+        """Have a gate looked at when its run ends."""
+        gate.ends_ns = ends_ns
+        heapq.heappush(self._ends, (ends_ns, next(self._opened), gate))
 
     def over(self, monotonic_ns: int) -> Iterator[Gate]:
-        """The gates whose second is over; they are then no longer open."""
-        while self._open and self._open[0][0] <= monotonic_ns:
-            _, gate = self._open.popleft()
-            gate.is_open = False
-            yield gate
+        """The gates whose run has ended, in that order; they are then no longer looked at."""
+        while self.first_end_ns <= monotonic_ns:
+            ends_ns, _, gate = heapq.heappop(self._ends)
+            if gate.ends_ns == ends_ns:
+                gate.ends_ns = FOREVER
+                yield gate

@@ -8,6 +8,7 @@ import os
 import platform
 import threading
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -376,7 +377,7 @@ class Sequencer:
 
     def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
         run.begin(ends_ns)
-        if not gate.is_open:
+        if ends_ns < gate.ends_ns:
             self._runs.open(gate, ends_ns)
             self._log.stay_awake()
 
@@ -420,8 +421,7 @@ class Sequencer:
             del self.pending[: len(batch)]
             self._take(batch)
         at = max(at, self.fold.at)
-        if self._runs:
-            self._end_runs_before(at)
+        self._end_runs_before(at)
         return at
 
     def end_runs(self, at: int) -> None:
@@ -432,15 +432,15 @@ class Sequencer:
     def end_run(self, breaker: str, at: int) -> None:
         """Fold and record what was counted of a breaker: something else is about to happen to it."""
         gate = self._gates.get(breaker)
-        if gate is not None and (gate.is_open or gate.has_past):
+        if gate is not None and (gate.ends_ns != FOREVER or gate.has_past):
             self._end(gate, at)
 
     def _end_runs_before(self, at: int) -> None:
         hand = at + self.origin
         for gate in self._runs.over(hand):
             self._end(gate, at)
-            ends = max((run.ends_ns for run in gate.runs()), default=0)
-            if ends > hand:
+            ends = min((run.ends_ns for run in gate.runs() if run.ends_ns > hand), default=FOREVER)
+            if ends < gate.ends_ns:
                 self._runs.open(gate, ends)
 
     def _end(self, gate: Gate, at: int) -> None:
@@ -470,14 +470,22 @@ class Sequencer:
         ats = [event.at for event in batch]
         if ats[0] < self.fold.at or ats != sorted(ats):
             # Threads may have come here in another order than they read the clock in.
-            for event, at in zip(batch, accumulate(ats, max), strict=True):
-                event.at = max(self.fold.at, at)
+            ats = [max(self.fold.at, at) for at in accumulate(ats, max)]
+            for event, event.at in zip(batch, ats, strict=True):
+                pass
+        first_end = self._runs.first_end_ns - self.origin
+        if ats[-1] >= first_end:
+            before = bisect_left(ats, first_end)
+            if before:
+                self._take(batch[:before])
+            self._end_runs_before(first_end)
+            self._take(batch[before:])
+            return
         if not self._counts and {*map(type, batch)} == {_Succeeded}:
             self._take_successes(cast("Sequence[CallSucceeded]", batch))
             return
         for event in batch:
-            if self._runs:
-                self._end_runs_before(event.at)
+            self._end_runs_before(event.at)
             if event.kind == "call_rejected":
                 self._take_refusal(event)
             elif not self.hold(event.breaker, event.epoch, event.took, event.at):
@@ -513,16 +521,16 @@ class Sequencer:
             return
         run, hand = refusal.run, event.at + self.origin
         if self._counts:
-            self._begin(gate, run, second_end(event.at) + self.origin)
+            self._begin(gate, run, min(second_end(event.at) + self.origin, refusal.opens_ns))
         elif hand >= run.ends_ns:
             self._end(gate, event.at)
-            self._begin(gate, run, hand + NS_PER_SECOND)
+            self._begin(gate, run, min(hand + NS_PER_SECOND, refusal.opens_ns))
         if not self._counts and run.singly < SINGLY:
             run.singly += 1
             self._append_numbered(event)
         else:
             run.hold(0, hand)
-            refusal.until_ns = min(run.ends_ns, refusal.opens_ns)
+            refusal.until_ns = run.ends_ns
 
     def _take_successes(self, batch: Sequence[CallSucceeded]) -> None:
         breakers = {event.breaker for event in batch}
