@@ -13,7 +13,7 @@ from recloser import forms
 from recloser.classification import is_failure_result, outcome_of_error, type_name
 from recloser.clock import Clock
 from recloser.config import MODES, CircuitBreakerConfig, Mode
-from recloser.decision import BreakerDecision, CircuitOpenError, Permit
+from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
 from recloser.errors import ConfigError, PermitError
 from recloser.events import (
     BreakerConfigured,
@@ -262,13 +262,11 @@ class CircuitBreaker:
         monotonic_ns = self.gate.monotonic_ns()
         if monotonic_ns < refusal.until_ns:
             next(refusal.counter)
-            refusal.run.last_ns = monotonic_ns
         elif monotonic_ns < refusal.opens_ns:
             self._record_refusal(refusal, monotonic_ns)
         else:
             return None
-        wait = (refusal.opens_ns - monotonic_ns) / 1e9 if refusal.has_end else None
-        return BreakerDecision(False, refusal.reason, wait, None, refusal.where)
+        return refused_at(refusal, monotonic_ns)
 
     def _record_refusal(self, refusal: Refusal, monotonic_ns: int) -> None:
         gate = self.gate

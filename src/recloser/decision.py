@@ -6,6 +6,7 @@ import msgspec
 
 from recloser.errors import RecloserError
 from recloser.events import CircuitBreakerState, Reason
+from recloser.gate import Refusal
 from recloser.state import BreakerState
 
 
@@ -54,14 +55,24 @@ class BreakerDecision(msgspec.Struct, frozen=True):
     state: CircuitBreakerState
 
 
+def refused_at(refusal: Refusal, monotonic_ns: int) -> BreakerDecision:
+    """The answer to a call that can only be refused.
+
+    Args:
+        refusal: What it is refused with.
+        monotonic_ns: What the monotonic hand shows.
+    """
+    wait = (refusal.opens_ns - monotonic_ns) / 1e9 if refusal.has_end else None
+    return BreakerDecision(False, refusal.reason, wait, None, refusal.where)
+
+
 class CircuitOpenError(RecloserError):
-    """A call was refused; ``decision`` says why, and when to come back."""
+    """A call was refused; ``decision`` says why, and when to come back.
 
-    # A flood of refusals makes a million of these a second: nothing is done that nobody asks for.
+    It is made of the name of the breaker and of the decision.
+    """
 
-    def __new__(cls, breaker: str, decision: BreakerDecision) -> "CircuitOpenError":
-        """Keep both as they are."""
-        return super().__new__(cls, breaker, decision)
+    # A flood of refusals makes a million of these a second, and a constructor would be half of it.
 
     @property
     def breaker(self) -> str:

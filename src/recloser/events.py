@@ -170,7 +170,8 @@ class CallSucceeded:
 
     ``epoch`` is its permit's, as is ``probe``, the number of the probe that it was, or 0. ``count``
     is how many like outcomes this stands for, all within one whole second of ``at`` and none of
-    them slow; ``at`` is then when the last of them ended, and ``took`` what the first took.
+    them slow; ``at`` is then when they were recorded, or their second ended, and ``took`` what the
+    first of them took.
     """
 
     kind: ClassVar[Literal["call_succeeded"]] = "call_succeeded"

@@ -7,6 +7,7 @@ from types import BuiltinFunctionType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from recloser.config import CircuitBreakerConfig
+from recloser.decision import CircuitOpenError, refused_at
 from recloser.events import CallSucceeded
 from recloser.gate import Gate, Leave
 from recloser.log.codec import lean
@@ -104,6 +105,10 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
         nonlocal plain
         leave = gate.leave
         if leave is None:
+            refusal = gate.refusal
+            if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
+                next(refusal.counter)
+                raise CircuitOpenError(refusal.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
         started = monotonic_ns()
         try:
@@ -125,7 +130,11 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
 
 
 def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
-    """Successes are counted, and none of them can be slow or is counted in a window."""
+    """Successes are counted, and it does not matter how long they took, nor when they ended.
+
+    So the clock is read once a call. One that ends after its second is over may be counted to that
+    second, until the sequencer has ended it: within 50 ms where a thread writes the log.
+    """
     gate, ask = breaker.gate, _asking(breaker, function)
     monotonic_ns = gate.monotonic_ns
     plain: type | None = None
@@ -134,6 +143,10 @@ def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callabl
         nonlocal plain
         leave = gate.leave
         if leave is None:
+            refusal = gate.refusal
+            if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
+                next(refusal.counter)
+                raise CircuitOpenError(refusal.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
         started = monotonic_ns()
         try:
@@ -145,12 +158,10 @@ def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callabl
             if inspect.isawaitable(result):
                 return _awaited(breaker, breaker.permit_of(leave, started), result)
             plain = type(result)
-        ended = monotonic_ns()
-        if ended < leave.until_ns:
-            leave.run.last_ns = ended
+        if started < leave.until_ns:
             next(leave.counter)
         else:
-            _pass(breaker, leave, started, ended)
+            _pass(breaker, leave, started, monotonic_ns())
         return result
 
     return call
@@ -165,7 +176,13 @@ def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal plain
         leave = gate.lease
-        if leave is None or (started := monotonic_ns()) >= leave.lapses_ns:
+        if leave is None:
+            refusal = gate.refusal
+            if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
+                next(refusal.counter)
+                raise CircuitOpenError(refusal.breaker, refused_at(refusal, now))
+            return ask(*args, **kwargs)
+        if (started := monotonic_ns()) >= leave.lapses_ns:
             return ask(*args, **kwargs)
         try:
             result = function(*args, **kwargs)
@@ -178,7 +195,6 @@ def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
             plain = type(result)
         ended = monotonic_ns()
         if ended < leave.until_ns and ended - started <= leave.slow_ns:
-            leave.run.last_ns = ended
             next(leave.counter)
         else:
             _pass(breaker, leave, started, ended)
@@ -268,7 +284,6 @@ def _coroutine_leased(
             raise
         ended = monotonic_ns()
         if ended < leave.until_ns and ended - started <= leave.slow_ns:
-            leave.run.last_ns = ended
             next(leave.counter)
         else:
             _pass(breaker, leave, started, ended)

@@ -35,7 +35,6 @@ class Run:
         counter: Whoever has a call counted takes its next number. No thread can split that step, in
             builds without a global lock from Python 3.14.
         took_ns: How long the first of them took.
-        last_ns: What the monotonic hand showed when the last of them ended.
         ends_ns: What it shows when they must be written, their second being over or the breaker no
             longer where it was; 0 before the first.
         singly: How many of that second were written one by one.
@@ -47,7 +46,6 @@ class Run:
         "counter",
         "ends_ns",
         "epoch",
-        "last_ns",
         "opens_ns",
         "reason",
         "singly",
@@ -59,7 +57,7 @@ class Run:
         self.reason = reason
         self.opens_ns = opens_ns
         self.counter = count()
-        self.took_ns = self.last_ns = self.ends_ns = self.singly = 0
+        self.took_ns = self.ends_ns = self.singly = 0
         self._seen = self._held = 0
 
     def begin(self, ends_ns: int) -> None:
@@ -68,12 +66,11 @@ class Run:
             self.ends_ns = ends_ns
             self.singly = 0
 
-    def hold(self, took_ns: int, hand_ns: int) -> None:
+    def hold(self, took_ns: int = 0) -> None:
         """Take in one call that was not counted."""
         if not self._held:
             self.took_ns = took_ns
         self._held += 1
-        self.last_ns = max(self.last_ns, hand_ns)
 
     def take(self) -> int:
         """How many there are since this was last asked."""
@@ -170,7 +167,8 @@ class Gate:
 
     Attributes:
         breaker: Its name.
-        leave: What they take; None unless a success fires no edge whatever happens first.
+        leave: What they take; None unless a success fires no edge whatever happens first. Where
+            successes are counted, nor may it matter in which second one comes.
         lease: What calls take that look at its time; None unless for a while a success fires none.
         refusal: What they are refused with; None unless the breaker can do nothing else.
         counts: Whether successes are counted where that is all that matters.
@@ -238,7 +236,7 @@ class Gate:
             lease.lapses_ns = FOREVER if is_firm else 0
             if not is_firm:
                 lease.until_ns = 0
-        self.leave = lease if is_firm else None
+        self.leave = lease if is_firm and not (self.counts and state.config.window) else None
         self._update_refusal(state, may_refuse=may_refuse)
 
     def _update_refusal(self, state: BreakerState, *, may_refuse: bool) -> None:
@@ -276,6 +274,12 @@ class Gate:
         past = [run for _, run in self._past]
         self._past = tuple((held, run) for held, run in self._past if held() is not None)
         return past + current
+
+    def lapse(self, monotonic_ns: int) -> None:
+        """Have no call counted on what has ended by now."""
+        for passed in (self.lease, self.refusal):
+            if passed is not None and passed.until_ns <= monotonic_ns:
+                passed.until_ns = 0
 
     def stop_counting(self) -> None:
         """Have no call counted from now on."""

@@ -41,10 +41,10 @@ class Runs:
         gate.ends_ns = ends_ns
         heapq.heappush(self._ends, (ends_ns, next(self._opened), gate))
 
-    def over(self, monotonic_ns: int) -> Iterator[Gate]:
-        """The gates whose run has ended, in that order; they are then no longer looked at."""
+    def over(self, monotonic_ns: int) -> Iterator[tuple[Gate, int]]:
+        """The gates whose run has ended, and when, in that order; they are looked at no longer."""
         while self.first_end_ns <= monotonic_ns:
             ends_ns, _, gate = heapq.heappop(self._ends)
             if gate.ends_ns == ends_ns:
                 gate.ends_ns = FOREVER
-                yield gate
+                yield gate, ends_ns

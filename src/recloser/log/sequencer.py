@@ -10,7 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from itertools import accumulate, groupby
@@ -57,7 +57,7 @@ from recloser.windows import FOREVER
 
 Detail: TypeAlias = Literal["full", "runs"]
 
-FEW: Final = 256
+FEW: Final = 64
 """So many calls may wait where they are but counted: once folded, those behind them needn't wait."""
 
 _ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
@@ -369,11 +369,10 @@ class Sequencer:
         lease = gate.lease
         if lease is None or lease.is_firm:
             return
-        ends = second_end(at)
-        lapses = min(ends, steady_until(lease.state), self.fold.next_deadline or FOREVER)
+        lapses = min(second_end(at), steady_until(lease.state), self.fold.next_deadline or FOREVER)
         if lapses > at:
             lease.lapses_ns = lease.until_ns = lapses + self.origin
-            self._begin(gate, lease.run, ends + self.origin)
+            self._begin(gate, lease.run, lease.until_ns)
 
     def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
         run.begin(ends_ns)
@@ -436,23 +435,26 @@ class Sequencer:
             self._end(gate, at)
 
     def _end_runs_before(self, at: int) -> None:
-        hand = at + self.origin
-        for gate in self._runs.over(hand):
-            self._end(gate, at)
-            ends = min((run.ends_ns for run in gate.runs() if run.ends_ns > hand), default=FOREVER)
+        for gate, ended in self._runs.over(at + self.origin):
+            gate.lapse(ended)
+            runs = gate.runs()
+            self._write_runs(gate, [run for run in runs if run.ends_ns <= ended], at)
+            ends = min((run.ends_ns for run in runs if run.ends_ns > ended), default=FOREVER)
             if ends < gate.ends_ns:
                 self._runs.open(gate, ends)
 
     def _end(self, gate: Gate, at: int) -> None:
-        for run in gate.runs():
+        self._write_runs(gate, gate.runs(), at)
+
+    def _write_runs(self, gate: Gate, runs: Iterable[Run], at: int) -> None:
+        for run in runs:
             calls = run.take()
             if calls:
                 self._write_run(gate.breaker, run, calls, at)
 
     def _write_run(self, breaker: str, run: Run, calls: int, at: int) -> None:
         fold = self.fold
-        last = min(run.last_ns, run.ends_ns - 1) - self.origin
-        at = max(fold.at, min(last, at))
+        at = max(fold.at, min(at, run.ends_ns - 1 - self.origin))
         seq = fold.seq + 1
         event: Event
         if run.reason is None:
@@ -506,7 +508,7 @@ class Sequencer:
             return False
         ends_ns = second_end(at) + self.origin
         self._begin(gate, lease.run, ends_ns)
-        lease.run.hold(took_ns, at + self.origin)
+        lease.run.hold(took_ns)
         if lease.is_firm:
             lease.until_ns = ends_ns
         else:
@@ -529,7 +531,7 @@ class Sequencer:
             run.singly += 1
             self._append_numbered(event)
         else:
-            run.hold(0, hand)
+            run.hold()
             refusal.until_ns = run.ends_ns
 
     def _take_successes(self, batch: Sequence[CallSucceeded]) -> None:
