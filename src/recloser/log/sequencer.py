@@ -466,9 +466,12 @@ class Sequencer:
 
     def _take(self, batch: Sequence[CallSucceeded | CallRejected]) -> None:
         """Fold calls that were let past the lock, in their order."""
-        while len(batch) > (room := self._log.room()):
-            self._take(batch[:room])
-            batch = batch[room:]
+        done = 0
+        while len(batch) - done > (room := self._log.room()):
+            self._take(batch[done : done + room])
+            done += room
+        if done:
+            batch = batch[done:]
         ats = [event.at for event in batch]
         if ats[0] < self.fold.at or ats != sorted(ats):
             # Threads may have come here in another order than they read the clock in.

@@ -85,7 +85,8 @@ class Performer:
     def _end(self, event: CallSucceeded | CallFailed | CallIgnored) -> None:
         breaker, state = self._breakers[event.breaker], self._states[event.breaker]
         if event.kind == "call_succeeded" and event.count > 1:
-            with self._sequencer:
+            with self._sequencer as at:
+                self._sequencer.end_run(event.breaker, at)
                 self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
             return
         if event.epoch == state.epoch and state.state is CLOSED and not event.probe:
@@ -123,7 +124,7 @@ class Performer:
             event = evolve(event, session=opened.session + 1, wall=self._clock.now())
         elif isinstance(event, Checkpoint) and event.breaker in self._breakers and not self._is_gap:
             return
-        with sequencer.held():
+        with sequencer.reading():
             sequencer.append(evolve(event, seq=sequencer.next_seq))
         if isinstance(event, Checkpoint) and event.breaker not in self._breakers:
             self._make(event.breaker, restore(event).config)
@@ -133,7 +134,8 @@ class Performer:
 
     def _command(self, event: Event) -> None:
         if isinstance(event, BreakerConfigured):
-            with self._sequencer:
+            with self._sequencer as at:
+                self._sequencer.end_run(event.breaker, at)
                 self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
             if event.breaker not in self._breakers:
                 self._make(event.breaker, config_in(event))
