@@ -118,6 +118,7 @@ def test_refusals_are_logged_once_a_second_with_the_count_of_those_between(log, 
     for _ in range(25):
         breaker.before_call()
         clock.advance(seconds=0.1)
+    log.flush()
     lines = lines_of(caplog)
     assert [line["count"] for line in lines] == [1, 10, 10]
     assert lines[1] == {

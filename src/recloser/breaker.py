@@ -42,6 +42,8 @@ from recloser.state import BreakerState
 
 _LONGEST_TEXT: Final = 1000
 
+_DEFAULT: Final = CircuitBreakerConfig()
+
 _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
 _Ignored: Final = lean(CallIgnored)
@@ -78,6 +80,8 @@ class CircuitBreaker:
         ConfigError: The name is empty or no text, or the log is timed by another clock.
     """
 
+    __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
+
     def __init__(
         self,
         name: str,
@@ -88,7 +92,7 @@ class CircuitBreaker:
         listeners: Iterable[Listener] = (),
     ) -> None:
         self.name = _checked_name(name)
-        self.config = CircuitBreakerConfig() if config is None else config
+        self.config = _DEFAULT if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
         for listener in listeners:
             self._sequencer.listen(name, listener)
@@ -103,9 +107,7 @@ class CircuitBreaker:
         breakers = self._sequencer.fold.breakers
         settings = self.config.to_mapping()
         if self.name not in breakers or breakers[self.name].config.to_mapping() != settings:
-            self._sequencer.append(
-                BreakerConfigured(self._next_seq(at), at, self.name, settings)
-            )
+            self._sequencer.append(BreakerConfigured(self._next_seq(at), at, self.name, settings))
         return breakers[self.name]
 
     def before_call(self) -> BreakerDecision:
@@ -270,7 +272,7 @@ class CircuitBreaker:
 
     def _record_refusal(self, refusal: Refusal, monotonic_ns: int) -> None:
         gate = self.gate
-        wait_ns = refusal.run.wait_ns(monotonic_ns)
+        wait_ns = refusal.opens_ns - monotonic_ns if refusal.has_end else None
         at = monotonic_ns - gate.origin
         gate.pending.append(_Rejected(0, at, refusal.breaker, refusal.reason, wait_ns))
         if len(gate.pending) > gate.pending.limit:

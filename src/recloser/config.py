@@ -221,6 +221,10 @@ class CircuitBreakerConfig:
         Exception types and predicates are told by their dotted names, which decide nothing: by
         the time an outcome is an event, it is classified.
         """
+        return dict(self._mapping)
+
+    @cached_property
+    def _mapping(self) -> dict[str, object]:
         return attrs.asdict(self, value_serializer=_as_data)
 
     @classmethod

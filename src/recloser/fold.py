@@ -31,7 +31,7 @@ from recloser.events import (
     Trigger,
 )
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
-from recloser.state import BreakerState, check_times, place, restore
+from recloser.state import BreakerState, check_times, config_of, place, restore
 from recloser.validation import NS_PER_SECOND
 from recloser.windows import FOREVER, CountedOutcomes, end_of_second, new_window, reached
 
@@ -205,7 +205,7 @@ def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
         FoldError: It is none; the message names the event and the field.
     """
     try:
-        return CircuitBreakerConfig.from_mapping(event.config)
+        return config_of(event.config)
     except ConfigError as error:
         raise FoldError(f"{place(event)}: {error}") from error
 

@@ -86,6 +86,9 @@ class Run:
         return max(0, self.opens_ns - monotonic_ns)
 
 
+_NONE: Final = count()
+
+
 class Pass:
     """What any number of calls of one epoch are let past the lock on.
 
@@ -93,20 +96,30 @@ class Pass:
         state: The breaker's state.
         breaker: Its name.
         epoch: The epoch that the calls belong to.
-        run: What is counted of them.
+        run: What is counted of them; None before anything is.
         counter: Its counter.
         until_ns: What the monotonic hand must show before calls are but counted; 0 while none is.
     """
 
     __slots__ = ("__weakref__", "breaker", "counter", "epoch", "run", "state", "until_ns")
 
-    def __init__(self, state: BreakerState, run: Run) -> None:
+    def __init__(self, state: BreakerState) -> None:
         self.state = state
         self.breaker = state.breaker
-        self.epoch = run.epoch
-        self.run = run
-        self.counter = run.counter
+        self.epoch = state.epoch
+        self.run: Run | None = None
+        self.counter = _NONE
         self.until_ns = 0
+
+    def counted(self) -> Run:
+        """What is counted of them from now on."""
+        if self.run is None:
+            self.run = self._new_run()
+            self.counter = self.run.counter
+        return self.run
+
+    def _new_run(self) -> Run:
+        return Run(self.epoch)
 
 
 class Leave(Pass):
@@ -121,7 +134,7 @@ class Leave(Pass):
     __slots__ = ("is_firm", "lapses_ns", "slow_ns")
 
     def __init__(self, state: BreakerState) -> None:
-        super().__init__(state, Run(state.epoch))
+        super().__init__(state)
         limit = state.config.slow_call_ns
         self.slow_ns = FOREVER if limit is None else limit
         self.is_firm = is_steady(state)
@@ -141,11 +154,14 @@ class Refusal(Pass):
     __slots__ = ("has_end", "opens_ns", "reason", "where")
 
     def __init__(self, state: BreakerState, reason: Reason, opens_ns: int) -> None:
-        super().__init__(state, Run(state.epoch, reason, opens_ns))
+        super().__init__(state)
         self.where = state.state
         self.reason = reason
         self.opens_ns = opens_ns
         self.has_end = reason is Reason.COOLDOWN_ACTIVE
+
+    def _new_run(self) -> Run:
+        return Run(self.epoch, self.reason, self.opens_ns)
 
 
 class Pending(list[CallSucceeded | CallRejected]):
@@ -259,7 +275,8 @@ class Gate:
     def _retire(self, passed: Pass) -> None:
         """Nothing is to be counted on it any more, though some thread may be just about to."""
         passed.until_ns = 0
-        self._past = (*self._past, (weakref.ref(passed), passed.run))
+        if passed.run is not None:
+            self._past = (*self._past, (weakref.ref(passed), passed.run))
 
     @property
     def has_past(self) -> bool:
@@ -268,7 +285,8 @@ class Gate:
 
     def runs(self) -> list[Run]:
         """What there may be to write, in its order; of what was retired, while anybody holds it."""
-        current = [passed.run for passed in (self.lease, self.refusal) if passed is not None]
+        passes = (self.lease, self.refusal)
+        current = [passed.run for passed in passes if passed is not None and passed.run is not None]
         if not self._past:
             return current
         past = [run for _, run in self._past]

@@ -1,6 +1,7 @@
 """The state of one breaker: all that is known of it, and nothing that is not in its log."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -88,6 +89,23 @@ _PlainState: Final = msgspec.defstruct(
 )
 
 
+def config_of(settings: Mapping[str, object]) -> CircuitBreakerConfig:
+    """The configuration that an event carries; a log's thousand breakers may share a few.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        return _config_of(msgspec.json.encode(settings))
+    except TypeError:
+        return CircuitBreakerConfig.from_mapping(settings)
+
+
+@lru_cache(maxsize=64)
+def _config_of(settings: bytes) -> CircuitBreakerConfig:
+    return CircuitBreakerConfig.from_mapping(msgspec.json.decode(settings))
+
+
 def dump(state: BreakerState) -> Mapping[str, object]:
     """The state as data for a checkpoint; ``restore`` is its inverse."""
     data: dict[str, object] = {
@@ -118,7 +136,7 @@ def restore(event: Checkpoint) -> BreakerState:
 
 def _restored(data: dict[str, object]) -> BreakerState:
     settings = msgspec.convert(data.pop("config", None), dict[str, object])
-    config = CircuitBreakerConfig.from_mapping(settings)
+    config = config_of(settings)
     window, probes = data.pop("window", None), data.pop("probe_window", None)
     plain = msgspec.convert(data, _PlainState, str_keys=True)
     state = BreakerState(config=config, **msgspec.structs.asdict(plain))

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from recloser import breaker as live
+from recloser import decision
 from recloser.clock import Clock, read_monotonic, read_wall
 from recloser.compat import Recording
 from recloser.config import CircuitBreakerConfig
@@ -155,7 +156,7 @@ class CircuitBreaker:
     def __enter__(self) -> None:
         try:
             self._breaker.__enter__()
-        except live.CircuitOpenError:
+        except decision.CircuitOpenError:
             raise CircuitBreakerError(self) from None
 
     def __exit__(
@@ -254,11 +255,11 @@ class CircuitBreaker:
             async for item in func(*args, **kwargs):
                 yield item
 
-    def _leave(self) -> live.Permit | None:
+    def _leave(self) -> decision.Permit | None:
         """Leave for a call, or None where it is refused."""
         try:
             permit = self._breaker.admit()
-        except live.CircuitOpenError:
+        except decision.CircuitOpenError:
             return None
         if self.opened:
             # A subclass says so.
@@ -266,7 +267,7 @@ class CircuitBreaker:
             return None
         return permit
 
-    def _permit(self) -> live.Permit:
+    def _permit(self) -> decision.Permit:
         permit = self._leave()
         if permit is None:
             raise CircuitBreakerError(self)
@@ -278,7 +279,7 @@ class CircuitBreaker:
         return self.fallback_function
 
     @contextmanager
-    def _reported(self, permit: live.Permit) -> Iterator[None]:
+    def _reported(self, permit: decision.Permit) -> Iterator[None]:
         try:
             yield
         except BaseException as error:

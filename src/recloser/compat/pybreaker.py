@@ -26,8 +26,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from attrs import evolve
 
-from recloser import breaker as live
-from recloser import events
+from recloser import decision, events
 from recloser.clock import Clock, read_wall
 from recloser.compat import Recording
 from recloser.config import CircuitBreakerConfig
@@ -407,7 +406,7 @@ class CircuitBreaker:
         yield from self.call(block)
 
     def _generated(
-        self, permit: live.Permit, generator: Generator[Any, Any, Any]
+        self, permit: decision.Permit, generator: Generator[Any, Any, Any]
     ) -> Generator[Any, Any, Any]:
         try:
             result = yield from generator
@@ -416,11 +415,11 @@ class CircuitBreaker:
         self._succeeded(permit)
         return result
 
-    def _permit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> live.Permit:
+    def _permit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> decision.Permit:
         with self._lock:
             try:
                 permit = self._breaker.admit()
-            except live.CircuitOpenError as refused:
+            except decision.CircuitOpenError as refused:
                 raise CircuitBreakerError(
                     "Timeout not elapsed yet, circuit breaker still open"
                 ) from refused
@@ -429,7 +428,7 @@ class CircuitBreaker:
                 listener.before_call(self, func, *args, **kwargs)
             return permit
 
-    def _failed(self, permit: live.Permit, error: BaseException) -> NoReturn:
+    def _failed(self, permit: decision.Permit, error: BaseException) -> NoReturn:
         with self._lock:
             if not isinstance(error, Exception):
                 self._breaker.after_ignored(permit, error)
@@ -459,7 +458,7 @@ class CircuitBreaker:
     def _inc_counter(self) -> None:
         self._state_storage.increment_counter()
 
-    def _succeeded(self, permit: live.Permit) -> None:
+    def _succeeded(self, permit: decision.Permit) -> None:
         with self._lock:
             self._state_storage.reset_counter()
             if self.current_state == STATE_HALF_OPEN:

@@ -19,8 +19,8 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from recloser.breaker import CircuitBreaker
-from recloser.decision import BreakerDecision, CircuitOpenError, Permit
 from recloser.clock import Clock, SystemClock, nanoseconds_between, read_monotonic, read_wall
+from recloser.decision import BreakerDecision, CircuitOpenError, Permit
 from recloser.events import CircuitBreakerState, Reason
 from recloser.validation import NS_PER_SECOND
 

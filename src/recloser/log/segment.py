@@ -34,6 +34,7 @@ class Segment:
         path: Its file.
         chain: The seals of its lines.
         begun_at: The time of its first event, in nanoseconds of the log.
+        checkpoint_bytes: How much of it are checkpoints.
         written: Up to where the operating system has it.
         synced: Up to where the disk has it.
         is_sync_failed: Whether the last attempt to have the disk take it failed.
@@ -43,6 +44,7 @@ class Segment:
         self.path = path
         self.chain = chain
         self.begun_at = begun_at
+        self.checkpoint_bytes = 0
         self._descriptor = disk.create(path)
         self.written = self.synced = Mark(0, chain.copy(), 0, 0)
         self.is_sync_failed = False

@@ -46,11 +46,11 @@ from recloser.events import (
 from recloser.fold import is_steady, steady_until
 from recloser.gate import PENDING_LIMIT, Gate, Pending, Run
 from recloser.listeners import Listener, hears_refusals, hears_successes, notify
-from recloser.log.codec import full, lean
+from recloser.log.codec import full, lean, number, retime
 from recloser.log.reader import Tail
 from recloser.log.runs import SINGLY, Runs, second_end
 from recloser.logfold import LogFold
-from recloser.state import BreakerState, dump
+from recloser.state import dump
 from recloser.validation import NS_PER_SECOND, Seconds, nanoseconds
 from recloser.version import __version__
 from recloser.windows import FOREVER
@@ -372,7 +372,7 @@ class Sequencer:
         lapses = min(second_end(at), steady_until(lease.state), self.fold.next_deadline or FOREVER)
         if lapses > at:
             lease.lapses_ns = lease.until_ns = lapses + self.origin
-            self._begin(gate, lease.run, lease.until_ns)
+            self._begin(gate, lease.counted(), lease.until_ns)
 
     def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
         run.begin(ends_ns)
@@ -465,31 +465,35 @@ class Sequencer:
         self.append(event)
 
     def _take(self, batch: Sequence[CallSucceeded | CallRejected]) -> None:
-        """Fold calls that were let past the lock, in their order."""
+        """Fold calls that were let past the lock, in their order and in blocks that fit a seal."""
         done = 0
-        while len(batch) - done > (room := self._log.room()):
-            self._take(batch[done : done + room])
-            done += room
-        if done:
-            batch = batch[done:]
-        ats = [event.at for event in batch]
-        if ats[0] < self.fold.at or ats != sorted(ats):
-            # Threads may have come here in another order than they read the clock in.
-            ats = [max(self.fold.at, at) for at in accumulate(ats, max)]
-            for event, event.at in zip(batch, ats, strict=True):
-                pass
-        first_end = self._runs.first_end_ns - self.origin
-        if ats[-1] >= first_end:
+        while done < len(batch):
+            block = batch[done : done + self._log.room()]
+            done += len(block)
+            ats = [event.at for event in block]
+            if ats[0] < self.fold.at or ats != sorted(ats):
+                # Threads may have come here in another order than they read the clock in.
+                ats = [max(self.fold.at, at) for at in accumulate(ats, max)]
+                retime(block, ats)
+            first_end = self._runs.first_end_ns - self.origin
+            if ats[-1] < first_end:
+                self._take_block(block)
+                continue
             before = bisect_left(ats, first_end)
-            if before:
-                self._take(batch[:before])
+            self._take_block(block[:before])
             self._end_runs_before(first_end)
-            self._take(batch[before:])
+            done -= len(block) - before
+
+    def _take_block(self, block: Sequence[CallSucceeded | CallRejected]) -> None:
+        if not self._counts:
+            for event_type, group in groupby(block, type):
+                if event_type is _Succeeded:
+                    self._take_successes(cast("Sequence[CallSucceeded]", list(group)))
+                else:
+                    for event in group:
+                        self._take_refusal(cast("CallRejected", event))
             return
-        if not self._counts and {*map(type, batch)} == {_Succeeded}:
-            self._take_successes(cast("Sequence[CallSucceeded]", batch))
-            return
-        for event in batch:
+        for event in block:
             self._end_runs_before(event.at)
             if event.kind == "call_rejected":
                 self._take_refusal(event)
@@ -498,7 +502,7 @@ class Sequencer:
                 self._append_numbered(event)
 
     def _append_numbered(self, event: CallSucceeded | CallRejected) -> None:
-        event.seq = self.next_seq
+        number([event], self.next_seq)
         self.append(event)
 
     def hold(self, breaker: str, epoch: int, took_ns: int, at: int) -> bool:
@@ -510,8 +514,9 @@ class Sequencer:
         if took_ns > lease.slow_ns or at >= steady_until(lease.state):
             return False
         ends_ns = second_end(at) + self.origin
-        self._begin(gate, lease.run, ends_ns)
-        lease.run.hold(took_ns)
+        run = lease.counted()
+        self._begin(gate, run, ends_ns)
+        run.hold(took_ns)
         if lease.is_firm:
             lease.until_ns = ends_ns
         else:
@@ -524,7 +529,7 @@ class Sequencer:
         if refusal is None or refusal.reason is not event.reason:
             self._append_numbered(event)
             return
-        run, hand = refusal.run, event.at + self.origin
+        run, hand = refusal.counted(), event.at + self.origin
         if self._counts:
             self._begin(gate, run, min(second_end(event.at) + self.origin, refusal.opens_ns))
         elif hand >= run.ends_ns:
@@ -547,6 +552,7 @@ class Sequencer:
                     self._append_successes(events, {event.breaker for event in events})
                 else:
                     for event in group:
+                        self.end_run(event.breaker, event.at)
                         self._append_numbered(event)
         else:
             self._append_successes(batch, breakers)
@@ -559,8 +565,7 @@ class Sequencer:
     def _append_successes(
         self, events: Sequence[CallSucceeded], breakers: AbstractSet[str]
     ) -> None:
-        for seq, event in enumerate(events, self.next_seq):
-            event.seq = seq
+        number(events, self.next_seq)
         self.fold.apply_successes(events, breakers)
         sealed = self._log.write(events)
         if sealed is not None:

@@ -79,7 +79,8 @@ class EventLog(Log):
             refusals. All states and edges are the same; what single calls took is given up, and a
             run is safe when its second is over.
         seal_seconds: How often a seal is written while events flow; None for the sake of size.
-        segment_bytes: A segment that has grown to this is followed by a new one.
+        segment_bytes: A segment that has grown to this is followed by a new one, unless most of it
+            are the checkpoints that it began with.
         segment_seconds: One that is as old as this likewise, with the next event.
         compress: Whether full segments are compressed.
         keep_bytes: So large may the log be; its oldest segments are removed, never the last two.
@@ -440,7 +441,9 @@ class EventLog(Log):
             return False
         age = self._fold.at - self._segment.begun_at
         is_old = self._segment_ns is not None and age >= self._segment_ns
-        return is_old or self._segment.size >= self._segment_bytes
+        # Checkpoints alone may be as large; were there not as much else, nothing else was written.
+        full_bytes = max(self._segment_bytes, 2 * self._segment.checkpoint_bytes)
+        return is_old or self._segment.size >= full_bytes
 
     def _collect(self, *, keep: bool) -> None:
         """Have folded what was let past the lock; if that is nothing, have the next one say so."""
@@ -449,10 +452,12 @@ class EventLog(Log):
         if not pending:
             pending.limit = 0
         if pending or self._sequencer.has_runs:  # also what came before the limit was seen
+            seq = self._sequencer.next_seq
             at = self._sequencer.drain()
             if not keep:
                 self._sequencer.end_runs(at)
-            self._sequencer.advance(at)
+            if self._sequencer.next_seq != seq:
+                self._sequencer.advance(at)
         if self._sequencer.has_runs:
             self._wake_thread()
 
@@ -498,7 +503,10 @@ class EventLog(Log):
         if isinstance(first, LogSealed):
             self._segment.seal(first.seq, first.at)
         elif chunk:
-            self._segment.add(encode_all(chunk), last.seq, len(chunk), callers)
+            lines = encode_all(chunk)
+            self._segment.add(lines, last.seq, len(chunk), callers)
+            if isinstance(first, Checkpoint):
+                self._segment.checkpoint_bytes += len(lines)
 
     def _begin_segment(self, header: LogOpened) -> None:
         if self._segment is not None:

@@ -10,9 +10,9 @@ from typing import Final, TypeAlias, cast
 from attrs import frozen
 
 from recloser.breaker import CircuitBreaker
-from recloser.decision import Permit
 from recloser.clock import ManualClock
 from recloser.config import CircuitBreakerConfig
+from recloser.decision import Permit
 from recloser.errors import NotALogError
 from recloser.events import CallObserved, Event, LogOpened, Outcome
 from recloser.log.codec import decode_lines, encode, full

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from recloser.breaker import CircuitBreaker
-from recloser.decision import Permit
 from recloser.clock import ManualClock
 from recloser.config import CircuitBreakerConfig
+from recloser.decision import Permit
 from recloser.errors import FoldError
 from recloser.events import (
     BreakerConfigured,

@@ -16,9 +16,9 @@ from typing import Any, Final, TypeVar
 
 from recloser.backoff import Backoff, Constant, Exponential
 from recloser.breaker import CircuitBreaker
-from recloser.decision import Permit
 from recloser.clock import ManualClock, SkewedClock
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
+from recloser.decision import Permit
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
