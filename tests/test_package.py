@@ -54,14 +54,37 @@ def imports_of(path):
             yield from ((alias.name, None) for alias in node.names)
 
 
-def test_importing_the_package_loads_no_library_of_the_command_line():
-    code = "import recloser, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+def loaded_by(code):
+    """The modules that a fresh Python has loaded after ``code``."""
+    show = "import sys; print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+def test_using_the_package_loads_no_library_of_the_command_line():
+    loaded = loaded_by("from recloser import *")
     assert "recloser.breaker" in loaded
     assert loaded.isdisjoint(
         {"rich", "click", "numpy", "httpx", "zstandard", "pyarrow", "redis", "urllib.request"}
     )
+
+
+def test_a_service_waits_for_no_more_than_it_uses():
+    assert loaded_by("import recloser").isdisjoint({"attrs", "msgspec", "transitions"})
+    loaded = loaded_by("from recloser import CircuitBreaker, EventLog")
+    assert not {name for name in loaded if name.startswith(("recloser.audit", "recloser.replay."))}
+
+
+def test_the_version_is_told_without_loading_what_breakers_need():
+    loaded = loaded_by("from recloser.cli import status_of; status_of(['--version'])")
+    assert loaded.isdisjoint({"attrs", "msgspec", "transitions", "rich"})
+
+
+def test_a_package_of_the_same_name_does_not_hide_a_function():
+    code = "import recloser.replay.engine, recloser; assert recloser.replay.__name__ == 'replay'"
+    assert "recloser.replay.engine" in loaded_by(f"{code}; assert callable(recloser.replay)")
 
 
 def test_every_module_belongs_to_a_layer():
@@ -113,6 +136,10 @@ def test_what_is_public_is_what_is_named():
     assert sorted(recloser.__all__) == recloser.__all__
     for name in recloser.__all__:
         assert hasattr(recloser, name)
+    assert set(recloser.__all__) == {*recloser._HOMES, "__version__"}
+    assert set(recloser.__all__) <= set(dir(recloser))
+    with pytest.raises(AttributeError, match="has no attribute 'breakers'"):
+        recloser.breakers
 
 
 def test_the_top_level_is_as_agreed():

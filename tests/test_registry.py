@@ -1,10 +1,13 @@
 """The registry makes a breaker for each name on first use."""
 
+import gc
+import sys
 import threading
+import tracemalloc
 
 import pytest
 
-from recloser import Breakers, CircuitBreakerConfig, ConfigError, Listener, MemoryLog
+from recloser import Breakers, CircuitBreakerConfig, ConfigError, EventLog, Listener, MemoryLog
 from support import fail
 
 
@@ -75,3 +78,46 @@ def test_threads_that_ask_at_once_get_the_same_breaker(log):
     for thread in threads:
         thread.join()
     assert len({id(breaker) for breaker in got}) == 1
+
+
+@pytest.mark.parametrize("detail", [None, "full", "runs"])
+def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, detail):
+    log = None if detail is None else EventLog(tmp_path, detail=detail)
+    breakers = Breakers(log=log)
+    breakers["warm"].snapshot()
+    tracemalloc.start()
+    for number in range(1000):
+        breakers[f"dependency {number}"]
+    if log is not None:
+        log.flush()
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    if log is not None:
+        log.close()
+    assert size < 1000 * 1024
+
+
+@pytest.mark.parametrize("detail", ["full", "runs"])
+def test_a_call_costs_the_same_however_many_breakers_there_are(clock, detail):
+    def steps(count):
+        """How many functions are entered for a few calls of one of so many busy breakers."""
+        breakers = Breakers(log=MemoryLog(clock=clock, detail=detail))
+        calls = [breakers[f"{number}"](int) for number in range(count)]
+        fail(breakers["open"], 5)
+        for call in calls:
+            call()
+        for _ in range(200):
+            breakers["open"].before_call()
+        breakers["0"].snapshot()
+        entered = []
+        sys.setprofile(lambda _frame, event, _argument: entered.append(event))
+        calls[0]()
+        fail(breakers["0"])
+        calls[0]()
+        breakers["open"].before_call()
+        breakers["0"].snapshot()
+        sys.setprofile(None)
+        return len(entered)
+
+    assert steps(10) == steps(500)

@@ -2,8 +2,12 @@
 
 import contextlib
 import gc
+import random
+import sys
 import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -275,6 +279,65 @@ def test_a_million_calls_of_either_kind_write_a_line_a_second(tmp_path, clock):
     assert replay(tmp_path).snapshots["b"] == breaker.snapshot()
 
 
+def works_unless(fails):
+    if fails:
+        raise ServiceDownError
+
+
+def hammer(number, breaker, protected):
+    """How the calls of one thread ended, some of which fail, and some of which are reset behind."""
+    chance, ends = random.Random(number), Counter()
+    for _ in range(3000):
+        try:
+            protected(chance.random() < 0.02)
+            ends["succeeded"] += 1
+        except ServiceDownError:
+            ends["failed"] += 1
+        except CircuitOpenError:
+            ends["rejected"] += 1
+        if chance.random() < 0.01:
+            breaker.reset()
+    return ends
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"slow_call_seconds": 1},
+        {"window": CountWindow(20, failure_rate=0.9)},
+        {"window": TimeWindow(2, failure_rate=0.9)},
+    ],
+)
+def test_no_call_of_any_thread_is_lost_or_counted_twice(tmp_path, settings):
+    """The threads take turns at every few steps, and the breaker trips and is reset among them."""
+    config = CircuitBreakerConfig(
+        failure_threshold=3,
+        recovery_timeout_seconds=0.01,
+        half_open_success_threshold=1,
+        **settings,
+    )
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with (
+            EventLog(tmp_path, detail="runs", durability="memory") as log,
+            ThreadPoolExecutor(4) as threads,
+        ):
+            breaker = CircuitBreaker("b", config, log=log)
+            protected = breaker(works_unless)
+            ends = sum(threads.map(lambda n: hammer(n, breaker, protected), range(4)), Counter())
+    finally:
+        sys.setswitchinterval(interval)
+    recorded = Counter()
+    for kind, _, count in calls_in(read_events(tmp_path)):
+        recorded[kind] += count
+    assert recorded == ends
+    history = replay(tmp_path)
+    assert history.differences == []
+    assert history.snapshots["b"] == breaker.snapshot()
+
+
 @st.composite
 def configs(draw):
     slow = draw(st.sampled_from([None, None, 0.25]))
@@ -416,3 +479,49 @@ def test_the_history_is_that_of_the_log_that_has_every_outcome(configs, steps, t
         if event.kind == "call_succeeded" and event.count > 1:
             limit = configs[event.breaker].slow_call_ns
             assert limit is None or event.took <= limit
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_so_it_is_for_long_sequences(seed):
+    chance = random.Random(seed)
+    for _ in range(15):
+        drawn = {name: drawn_config(chance) for name in "ab"}
+        failing, still = chance.choice([0.02, 0.1, 0.3]), chance.choice([0.3, 0.7, 0.9])
+        steps = [drawn_step(chance, failing, still) for _ in range(chance.choice([30, 80, 200]))]
+        tick_seconds = chance.choice([None, 1, 0.2])
+        full, runs = (Driven(detail, drawn, steps, tick_seconds) for detail in ("full", "runs"))
+        assert runs.answers == full.answers
+        assert runs.history.digest == full.history.digest
+        assert runs.history.differences == []
+        for name in drawn:
+            assert shown(runs.snapshots[name]) == shown(full.snapshots[name])
+            assert runs.history.snapshots[name] == runs.snapshots[name]
+
+
+def drawn_config(chance):
+    slow = chance.choice([None, None, 0.25])
+    thresholds = {
+        "failure_rate": chance.choice([0.4, 0.5, 1]),
+        "minimum_calls": chance.randint(1, 4),
+        "failures": chance.choice([None, None, 2]),
+        "slow_call_rate": slow and chance.choice([None, 0.5]),
+    }
+    window = chance.choice([None, CountWindow, TimeWindow])
+    return CircuitBreakerConfig(
+        failure_threshold=chance.choice([1, 2, 3, None]),
+        window=window and window(chance.randint(1, 6), **thresholds),
+        slow_call_seconds=slow,
+        recovery_timeout_seconds=chance.choice([0.3, 1, 2]),
+        half_open_success_threshold=chance.randint(0, 2),
+        half_open_timeout_seconds=chance.choice([None, 1.5]),
+        probe_timeout_seconds=chance.choice([0.7, 60]),
+        mode=chance.choice(["enforce"] * 6 + ["shadow", "disabled"]),
+    )
+
+
+def drawn_step(chance, failing, still):
+    action = chance.choice(["call"] * 16 + ["ask", "ask", "end", "look", "reset", "open", "mode"])
+    drawn = chance.random()
+    outcome = "failure" if drawn < failing else "nested" if drawn < failing + 0.1 else "success"
+    tenths = 0 if chance.random() < still else chance.randint(0, 14)
+    return action, chance.choice("aab"), outcome, tenths
