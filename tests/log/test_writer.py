@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import pytest
@@ -351,3 +352,19 @@ def test_a_log_that_was_not_closed_is_closed_when_the_interpreter_exits(path, en
     reader = LogReader(path)
     assert [event.kind for event in reader][-2:] == ["call_succeeded", "log_sealed"]
     assert (reader.tail.unsealed, reader.tail.torn) == (0, 0)
+
+
+def test_callers_that_are_faster_than_the_writer_give_way_and_lose_nothing(tmp_path):
+    """Threads that do nothing else would leave it too little of the interpreter."""
+    with EventLog(tmp_path, durability="memory") as log:
+        protected = CircuitBreaker("b", log=log)(int)
+
+        def hammer(_):
+            for _ in range(25_000):
+                protected()
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(hammer, range(8)))
+        log.flush()
+        assert (log.health().lost, log.health().gaps) == (0, 0)
+    assert replay(tmp_path).snapshots["b"].totals.succeeded == 200_000

@@ -140,7 +140,7 @@ class EventLog(Log):
         self._unsealed = 0
         self._sealed_at = self._fold.at
         self._lost = self._told_lost = self._gaps = 0
-        self._closed = self._has_refused = False
+        self._closed = self._has_refused = self._is_at_disk = False
 
         self._segment: Segment | None = None
         self._behind = (self.tail, self._fold.seq)
@@ -251,9 +251,9 @@ class EventLog(Log):
         """With ``sync``, wait until all up to ``seq`` is on disk.
 
         Else wait for nothing, but that callers who append faster than the thread gets to write give
-        way to it for a moment.
+        way to it for a moment; not where it is the disk that it waits for.
         """
-        if self._is_filling() and not self._is_mine():
+        if self._is_filling() and not self._is_at_disk and not self._is_mine():
             self._has_written.wait(GIVE_WAY_SECONDS)
         if self._durability != "sync" or self._sequencer is None or self._is_mine():
             return
@@ -326,7 +326,8 @@ class EventLog(Log):
 
     def _wake_thread(self) -> None:
         if self._sequencer is not None:
-            self._sequencer.pending.limit = self.pending_limit
+            # Where the buffer fills, every caller comes by, to give way.
+            self._sequencer.pending.limit = 0 if self._is_filling() else self.pending_limit
         if not self._wake.is_set():
             if self._thread.ident is None:
                 self._thread.start()
@@ -529,10 +530,14 @@ class EventLog(Log):
 
     def _make_safe(self, batch: Sequence[_Chunk]) -> None:
         assert self._segment is not None
-        self._segment.write()
         is_sealed = any(isinstance(chunk[0], LogSealed) for chunk in batch)
-        if self._durability == "sync" or (is_sealed and self._durability == "batch"):
-            self._segment.sync()
+        self._is_at_disk = True
+        try:
+            self._segment.write()
+            if self._durability == "sync" or (is_sealed and self._durability == "batch"):
+                self._segment.sync()
+        finally:
+            self._is_at_disk = False
 
     def _fail(self, error: OSError, unput: Sequence[_Chunk]) -> None:
         """Come back to what is known to be safe, and count what is not."""
