@@ -18,6 +18,8 @@ what has its default value left out, ``from_state`` and ``to_state`` shortened t
   what they led to.
 * A ``state_changed`` line stands directly behind the event that fired it, edges of several breakers
   in the order of their deadlines.
+* A ``log_opened`` whose ``detail`` is ``runs`` says that like outcomes of a breaker, all within one
+  whole second of ``at``, may be one event with a ``count``.
 * ``log_sealed`` stands at the latest behind every 4,096th event and its witnesses. Its ``count`` is the number of
   lines since the seal before it or the segment's start. Its ``digest`` is the SHA-256, in lower-case
   hex, of the previous digest as 64 hex digits followed by every byte of the segment behind the
