@@ -216,6 +216,44 @@ def test_a_success_that_comes_back_to_another_epoch_is_written_by_itself(log, cl
     assert replay(log).differences == []
 
 
+def test_a_late_success_stands_behind_the_refusals_that_came_before_it(log):
+    breaker = CircuitBreaker("b", log=log)
+
+    def outage():
+        fail(breaker, 5)
+        for _ in range(2):
+            assert not breaker.before_call().allowed
+
+    breaker.call(outage)
+    assert calls_in(log)[-2:] == [("rejected", 0, 2), ("succeeded", 0, 1)]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_who_is_but_counted_lets_no_deadline_of_another_breaker_pass(log, clock, is_first):
+    """Where every outcome is written such a call would have asked, and a tick had been due."""
+    timed = CircuitBreaker("timed", CircuitBreakerConfig(slow_call_seconds=1), log=log)(work)
+    config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=0.3)
+    breaker = CircuitBreaker("b", config, log=log)
+    if is_first:
+        fail(breaker)
+    timed()
+    timed()
+    if not is_first:
+        fail(breaker)
+    clock.advance(seconds=0.5)
+    timed()
+    assert breaker.current_state().value == "HALF_OPEN"
+
+
+def test_who_looks_at_no_time_is_not_counted_in_a_window(log):
+    """A breaker that is made again with a window is one with those that were made without."""
+    old = CircuitBreaker("b", log=log)
+    new = CircuitBreaker("b", CircuitBreakerConfig(window=TimeWindow(2, failure_rate=1)), log=log)
+    assert old.gate is new.gate
+    assert new.gate.lease is not None
+    assert new.gate.leave is None
+
+
 def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):
     """It had looked at the time, and was about to take its number."""
     breaker = CircuitBreaker("b", log=log)
@@ -525,3 +563,43 @@ def drawn_step(chance, failing, still):
     outcome = "failure" if drawn < failing else "nested" if drawn < failing + 0.1 else "success"
     tenths = 0 if chance.random() < still else chance.randint(0, 14)
     return action, chance.choice("aab"), outcome, tenths
+
+
+_PLAIN = {"failure_threshold": 1, "half_open_success_threshold": 1}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "steps"),
+    [
+        (  # a run that ends with its second, of a gate that was to be looked at before
+            {**_PLAIN, "slow_call_seconds": 0.25, "recovery_timeout_seconds": 2},
+            {**_PLAIN, "slow_call_seconds": 0.25, "recovery_timeout_seconds": 0.3}
+            | {"half_open_timeout_seconds": 1.5, "probe_timeout_seconds": 0.7},
+            "bf0 as0 as8 bs13 as0 bi0 af0 as0 aq12",
+        ),
+        (  # refusals that must be written before the end of the cooldown, and not by others' time
+            {"failure_threshold": 3, "window": CountWindow(6, 1, minimum_calls=3)},
+            {"failure_threshold": 2, "recovery_timeout_seconds": 0.3}
+            | {"window": TimeWindow(2, 1, minimum_calls=1, failures=2)},
+            "as0 bf0 bs0 as5 as6",
+        ),
+        (  # successes of a disabled breaker, counted up to a deadline and then for their second
+            {"failure_threshold": 3, "recovery_timeout_seconds": 2, "mode": "disabled"},
+            {**_PLAIN, "recovery_timeout_seconds": 0.3, "half_open_timeout_seconds": 1.5}
+            | {"window": TimeWindow(6, 1, minimum_calls=2), "probe_timeout_seconds": 0.7},
+            "bs3 bf11 an7 af4 bf0 as0 am0 ar0 as0 bs0 af7",
+        ),
+    ],
+)
+def test_so_it_is_where_it_once_was_not(a, b, steps):
+    outcomes = {"s": "success", "f": "failure", "i": "ignored", "n": "nested"}
+    actions = {"q": "ask", "m": "mode", "r": "reset"}
+    taken = [
+        (actions.get(step[1], "call"), step[0], outcomes.get(step[1], "success"), int(step[2:]))
+        for step in steps.split()
+    ]
+    configs = {"a": CircuitBreakerConfig(**a), "b": CircuitBreakerConfig(**b)}
+    full, runs = (Driven(detail, configs, taken, 1) for detail in ("full", "runs"))
+    assert runs.history.digest == full.history.digest
+    assert runs.answers == full.answers
+    assert runs.history.differences == []

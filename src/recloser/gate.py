@@ -310,6 +310,7 @@ class Gate:
 
     def forget(self) -> None:
         """Take no account of what was counted so far: in a forked child it is the parent's."""
+        self.lapse(FOREVER)
         for run in self.runs():
             run.take()
 

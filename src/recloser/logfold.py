@@ -58,16 +58,6 @@ class LogFold:
             heapq.heappop(deadlines)
         return deadlines[0][0] if deadlines else None
 
-    def due(self, at: int) -> list[str]:
-        """The breakers with a timed edge that is due."""
-        deadlines, names, places = self._deadlines, [], [0]
-        while places:  # down the heap, no further than it is due
-            place = places.pop()
-            if place < len(deadlines) and deadlines[place][0] <= at:
-                names.append(deadlines[place][1])
-                places += (2 * place + 1, 2 * place + 2)
-        return names
-
     @property
     def longest_wait_ns(self) -> int:
         """How long the last of the timed edges is still to come; 0 if none is waiting."""

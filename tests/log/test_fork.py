@@ -93,3 +93,21 @@ def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_ch
         for name in ("log", f"log-{pid}")
     ]
     assert counted == [3, 1]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_was_counted_before_the_fork_is_the_parents(tmp_path, clock):
+    log = EventLog(tmp_path / "log", clock=clock, detail="runs", tick_seconds=None)
+    breaker = CircuitBreaker("b", log=log)
+    for _ in range(100):
+        breaker.call(int)
+
+    def work():
+        breaker.call(int)
+        log.close()
+
+    pid = in_child(work)
+    log.close()
+    assert breaker.snapshot().totals.succeeded == 100
+    child = LogReader(tmp_path / f"log-{pid}")
+    assert sum(event.count for event in child if event.kind == "call_succeeded") == 1

@@ -11,7 +11,7 @@ import pytest
 from recloser import CircuitBreaker, EventLog, read_events, replay
 from recloser.log import disk
 from recloser.log.reader import segments_of
-from support import succeed
+from support import fail, succeed
 
 STEPS = ("create", "write", "sync", "cut", "sync_folder")
 
@@ -118,3 +118,14 @@ def test_a_folder_made_read_only(tmp_path):
     assert recorded + lost == 50
     assert history.snapshots["b"].totals.succeeded == 50
     assert "can't be written: " in done.stderr
+
+
+def test_checkpoints_alone_fill_no_segment(tmp_path, clock):
+    """Of a thousand breakers they are larger than a segment should be, and would be all of it."""
+    with EventLog(tmp_path, clock=clock, segment_bytes=4096) as log:
+        breakers = [CircuitBreaker(f"b{number}", log=log) for number in range(100)]
+        for breaker in breakers[:30]:
+            fail(breaker)
+            log.flush()
+    assert len(list(tmp_path.glob("*.jsonl*"))) <= 4
+    assert replay(tmp_path).differences == []

@@ -584,11 +584,9 @@ class Sequencer:
         """Let it be that time, with a tick recorded where one is due."""
         fold = self.fold
         deadline = fold.next_deadline
-        is_passed = deadline is not None and at >= deadline
-        if is_passed or (self._tick_ns is not None and at - fold.ticked_at >= self._tick_ns):
-            if is_passed:
-                for breaker in fold.due(at):
-                    self.end_run(breaker, at)
+        if (deadline is not None and at >= deadline) or (
+            self._tick_ns is not None and at - fold.ticked_at >= self._tick_ns
+        ):
             self.append(
                 ClockTicked(
                     seq=self.next_seq,
