@@ -235,6 +235,7 @@ def test_who_is_but_counted_lets_no_deadline_of_another_breaker_pass(log, clock,
     config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=0.3)
     breaker = CircuitBreaker("b", config, log=log)
     if is_first:
+        clock.advance(seconds=1)
         fail(breaker)
     timed()
     timed()
