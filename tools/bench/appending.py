@@ -69,19 +69,18 @@ def _bare(folder: Path, events: int) -> float:
 
 
 def _append(folder: Path, events: int) -> float:
-    """Seconds until a log has as many successes, from the call path's tuples on."""
+    """Seconds until a log has as many successes, from the events that the call path makes on."""
     with EventLog(
         folder / f"log-{time.monotonic_ns()}", durability="memory", compress=False
     ) as log:
         gate = CircuitBreaker("payments", log=log).gate
-        leave, now = gate.leave, gate.monotonic_ns()
-        assert leave is not None
+        at = gate.monotonic_ns() - gate.origin
         log.flush()
         seconds = 0.0
         for first in range(0, events, _BLOCK):
             # What waits is a few thousand at most; more would be the collector's work, not the log's.
             last = min(first + _BLOCK, events)
-            block = [(leave, now + n, now + n + 700) for n in range(first, last)]
+            block = [_Succeeded(0, at + n, "payments", 0, 700) for n in range(first, last)]
             started = time.perf_counter()
             gate.pending += block
             log.flush()
