@@ -274,7 +274,7 @@ class CircuitBreaker:
         gate = self.gate
         wait_ns = refusal.opens_ns - monotonic_ns if refusal.has_end else None
         at = monotonic_ns - gate.origin
-        gate.pending.append(_Rejected(0, at, refusal.breaker, refusal.reason, wait_ns))
+        gate.pending.append(_Rejected(0, at, self.name, refusal.reason, wait_ns))
         if len(gate.pending) > gate.pending.limit:
             gate.relieve()
 

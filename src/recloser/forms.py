@@ -108,7 +108,7 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
             refusal = gate.refusal
             if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
                 next(refusal.counter)
-                raise CircuitOpenError(refusal.breaker, refused_at(refusal, now))
+                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
         started = monotonic_ns()
         try:
@@ -146,7 +146,7 @@ def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callabl
             refusal = gate.refusal
             if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
                 next(refusal.counter)
-                raise CircuitOpenError(refusal.breaker, refused_at(refusal, now))
+                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
         started = monotonic_ns()
         try:
@@ -180,7 +180,7 @@ def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
             refusal = gate.refusal
             if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
                 next(refusal.counter)
-                raise CircuitOpenError(refusal.breaker, refused_at(refusal, now))
+                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
         if (started := monotonic_ns()) >= leave.lapses_ns:
             return ask(*args, **kwargs)
@@ -210,7 +210,7 @@ def _pass(breaker: Protector[Token], leave: Leave, started: int, ended: int) -> 
         return
     gate = breaker.gate
     at = ended - gate.origin
-    gate.pending.append(_Succeeded(0, at, leave.breaker, leave.epoch, ended - started))
+    gate.pending.append(_Succeeded(0, at, gate.breaker, leave.epoch, ended - started))
     if len(gate.pending) > gate.pending.limit:
         gate.relieve()
 

@@ -14,7 +14,7 @@ breaker and before anything is recorded that is later than its second.
 import weakref
 from collections.abc import Callable
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from recloser.events import CallRejected, CallSucceeded, Reason
 from recloser.fold import is_steady, refusal_of, steady_until
@@ -25,15 +25,22 @@ PENDING_LIMIT: Final = 4096
 """Whoever finds more calls waiting than this has them folded."""
 
 
-class Run:
+if TYPE_CHECKING:
+    _Count = count[int]
+else:
+    _Count = count
+
+
+class Run(_Count):
     """Like calls of one breaker that are still to be written as one event.
+
+    Whoever has a call counted takes its next number. No thread can split that step, in builds
+    without a global lock from Python 3.14.
 
     Attributes:
         epoch: The epoch that they belong to.
         reason: Why they were refused; None if they went well.
         opens_ns: For refusals, what the monotonic hand must show before a call can be let through.
-        counter: Whoever has a call counted takes its next number. No thread can split that step, in
-            builds without a global lock from Python 3.14.
         took_ns: How long the first of them took.
         ends_ns: What it shows when they must be written, their second being over or the breaker no
             longer where it was; 0 before the first.
@@ -43,7 +50,6 @@ class Run:
     __slots__ = (
         "_held",
         "_seen",
-        "counter",
         "ends_ns",
         "epoch",
         "opens_ns",
@@ -52,11 +58,14 @@ class Run:
         "took_ns",
     )
 
+    def __new__(cls, *_: object) -> Self:
+        """It counts from 0, whatever it is of."""
+        return cast("Self", super().__new__(cls))
+
     def __init__(self, epoch: int, reason: Reason | None = None, opens_ns: int = 0) -> None:
         self.epoch = epoch
         self.reason = reason
         self.opens_ns = opens_ns
-        self.counter = count()
         self.took_ns = self.ends_ns = self.singly = 0
         self._seen = self._held = 0
 
@@ -74,7 +83,7 @@ class Run:
 
     def take(self) -> int:
         """How many there are since this was last asked."""
-        number = next(self.counter)
+        number = next(self)
         calls = self._held + number - self._seen
         self._seen, self._held = number + 1, 0
         return calls
@@ -94,29 +103,30 @@ class Pass:
 
     Attributes:
         state: The breaker's state.
-        breaker: Its name.
         epoch: The epoch that the calls belong to.
-        run: What is counted of them; None before anything is.
-        counter: Its counter.
+        counter: What is counted of them: their ``run``, once there is one.
         until_ns: What the monotonic hand must show before calls are but counted; 0 while none is.
     """
 
-    __slots__ = ("__weakref__", "breaker", "counter", "epoch", "run", "state", "until_ns")
+    __slots__ = ("__weakref__", "counter", "epoch", "state", "until_ns")
 
     def __init__(self, state: BreakerState) -> None:
         self.state = state
-        self.breaker = state.breaker
         self.epoch = state.epoch
-        self.run: Run | None = None
-        self.counter = _NONE
+        self.counter: count[int] = _NONE
         self.until_ns = 0
+
+    @property
+    def run(self) -> Run | None:
+        """What is counted of them; None before anything is."""
+        return self.counter if isinstance(self.counter, Run) else None
 
     def counted(self) -> Run:
         """What is counted of them from now on."""
-        if self.run is None:
-            self.run = self._new_run()
-            self.counter = self.run.counter
-        return self.run
+        run = self.run
+        if run is None:
+            run = self.counter = self._new_run()
+        return run
 
     def _new_run(self) -> Run:
         return Run(self.epoch)
@@ -275,8 +285,9 @@ class Gate:
     def _retire(self, passed: Pass) -> None:
         """Nothing is to be counted on it any more, though some thread may be just about to."""
         passed.until_ns = 0
-        if passed.run is not None:
-            self._past = (*self._past, (weakref.ref(passed), passed.run))
+        run = passed.run
+        if run is not None:
+            self._past = (*self._past, (weakref.ref(passed), run))
 
     @property
     def has_past(self) -> bool:
@@ -286,7 +297,8 @@ class Gate:
     def runs(self) -> list[Run]:
         """What there may be to write, in its order; of what was retired, while anybody holds it."""
         passes = (self.lease, self.refusal)
-        current = [passed.run for passed in passes if passed is not None and passed.run is not None]
+        runs = [passed.run for passed in passes if passed is not None]
+        current = [run for run in runs if run is not None]
         if not self._past:
             return current
         past = [run for _, run in self._past]
