@@ -11,7 +11,7 @@ from attrs import frozen
 
 from recloser.events import Trigger
 from recloser.replay.outages import Delays
-from recloser.replay.traffic import FAILED, SUCCEEDED, UNKNOWN, Calls
+from recloser.replay.calls import FAILED, SUCCEEDED, UNKNOWN, Calls
 
 FIGURES: Final = ("trips", "open_ns", "rejected", "saved", "lost", "let_through")
 _TRIPS, _OPEN, _REJECTED, _SAVED, _LOST, _LET_THROUGH = range(len(FIGURES))

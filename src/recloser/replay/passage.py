@@ -15,8 +15,10 @@ from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.events import Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.replay.ledger import Ledger
-from recloser.replay.lookout import Lookout, reaches
-from recloser.replay.traffic import FAILED, IGNORED, SUCCEEDED, UNKNOWN
+from recloser.replay.limits import Limits
+from recloser.replay.lookout import Lookout
+from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
+from recloser.replay.trips import Trips
 from recloser.validation import NS_PER_SECOND
 
 Answer: TypeAlias = tuple[bool, bool]
@@ -34,10 +36,10 @@ class _Window:
     whole second of a ``TimeWindow``.
     """
 
-    __slots__ = ("_config", "_parts", "_totals")
+    __slots__ = ("_config", "_limits", "_parts", "_totals")
 
     def __init__(self, config: CountWindow | TimeWindow) -> None:
-        self._config = config
+        self._config, self._limits = config, Limits.of(config)
         self._parts: deque[tuple[int, int, int, int, int]] = deque()
         self._totals = [0, 0, 0, 0]
 
@@ -76,9 +78,10 @@ class _Window:
                 parts.append(new)
         self._count(new, 1)
         calls, failures, slowed, unsure = self._totals
-        if reaches(config, calls, failures, slowed):
+        reached = self._limits.reached
+        if reached(calls, failures, slowed):
             return True
-        possible = unsure and reaches(config, calls, failures + unsure, slowed + unsure)
+        possible = unsure and reached(calls, failures + unsure, slowed + unsure)
         return None if possible else False
 
     def add_successes(self, at: int, count: int) -> None:
@@ -126,19 +129,23 @@ class Passage:
     ) -> None:
         self._lookout, self._config, self._horizon = lookout, config, horizon
         self._calls = lookout.calls
+        self._trips = Trips(lookout, config)
         self.ledger = ledger
         self.place = 0
         self._number = 0  # of the next start, while not closed
         self._state = CLOSED
         self._openings = self._in_a_row = 0
-        # Places of calls let through before this epoch, or by it as probes, and not yet ended.
+        # Places, in order, of calls let through before this epoch and not yet ended.
         self._out: list[int] = []
-        # Closed: calls from `since` on count, which from `zone` on all do; the outcomes from
-        # `clean` on are certain too. The run is `fresh` where it is that of the outcomes alone.
+        # Closed: calls from `since` on count. Where outcomes are unknown they are taken one by one:
+        # from `zone` on all are of calls that count, from `clean` on they are certain too. The run
+        # is `fresh` where it is that of the outcomes alone.
         self._since = self._zone = self._clean = self._run = 0
-        self._is_fresh = True
-        self._window = None if config.window is None else _Window(config.window)
-        # Not closed: probes as when they were let through, and their place.
+        self._is_new = self._is_fresh = True
+        self._window: _Window | None = None
+        # Not closed: the ends before `passed` have been; probes as when they were let through, and
+        # their place.
+        self._passed = 0
         self._half_open_at = 0
         self._deadline: int | None = None
         self._probes: list[tuple[int, int]] = []
@@ -200,12 +207,13 @@ class Passage:
         """Go on to the end, or to what is unknown: then the answers that there are."""
         if self._is_window_asked:
             return _EITHER
-        while self.place < len(self._calls) or self._state is not CLOSED:
-            answers = self._pass_closed() if self._state is CLOSED else self._pass_open()
+        while self._state is not CLOSED or self.place < len(self._calls):
+            is_closed = self._state is CLOSED
+            answers = self._pass_closed() if is_closed else self._pass_open()
             if answers:
                 return answers
-            if self._number >= len(self._calls) and not self._out and self._state is not CLOSED:
-                break
+            if not is_closed and self._state is not CLOSED:
+                break  # there are no more calls
         self.ledger.finish(self._horizon)
         return ()
 
@@ -230,6 +238,30 @@ class Passage:
     # Closed
 
     def _pass_closed(self) -> Sequence[Answer]:
+        if self._is_new:
+            trip = self._trips.after(self._since, self.place)
+            unknown = self._lookout.next_unknown(self.place)
+            if trip < unknown:
+                self._trip(trip)
+                return ()
+            if unknown == len(self._calls):
+                self.place = unknown
+                return ()
+            self._begin_to_count()
+        return self._pass_unknown()
+
+    def _begin_to_count(self) -> None:
+        """Take the outcomes of this epoch one by one, since some that it holds are unknown."""
+        config = self._config.window
+        self._is_new, self._is_fresh = False, self._since == 0
+        self._zone = self.place
+        if self._since:
+            self._zone = max(self.place, self._calls.last_place[self._since - 1] + 1)
+        self._clean = self._zone
+        self._run = 0
+        self._window = None if config is None else _Window(config)
+
+    def _pass_unknown(self) -> Sequence[Answer]:
         calls, threshold = self._calls, self._config.failure_threshold
         outcomes, by_end = calls.outcome_at, calls.by_end
         while self._state is CLOSED and self.place < len(calls):
@@ -324,17 +356,17 @@ class Passage:
         lookout, config = self._lookout, self._config
         trip = len(self._calls)
         if config.failure_threshold is not None:
-            trip = lookout.next_run(config.failure_threshold, self.place)
+            trip = lookout.first(lookout.run_trips(config.failure_threshold), self.place)
         if config.window is not None:
-            full = lookout.next_full(config.window, config.slow_call_ns, self.place)
-            trip = min(trip, full)
+            full = lookout.full_trips(config.window, config.slow_call_ns)
+            trip = min(trip, lookout.first(full, self.place))
         unknown = lookout.next_unknown(self.place)
         if trip < unknown:
             self._trip(trip)
             return
         self.place = unknown
         if unknown < len(self._calls):
-            self._run = lookout.runs_before_unknown[unknown]
+            self._run = lookout.run_before(unknown)
             if config.window is not None:
                 self._window = self._window_before(unknown, config.window)
 
@@ -362,14 +394,12 @@ class Passage:
     def _trip(self, place: int) -> None:
         calls = self._calls
         self._number = calls.started_before(place)
-        self._out = [later for later in self._out if later > place]
-        self._out += [
-            later
-            for later in calls.under_way(self._number, place)
-            if calls.by_end[later] >= self._since
-        ]
-        self._out.sort()
-        self.place = place + 1
+        out = [later for later in self._out if later > place]
+        under_way = calls.under_way(self._number, place + 1)
+        if self._since:
+            under_way = [later for later in under_way if calls.by_end[later] >= self._since]
+        self._out = sorted((*out, *under_way)) if out else list(under_way)
+        self.place = self._passed = place + 1
         at = calls.end_of(place)
         self.ledger.open(at)
         self._open(at, Trigger.TRIP)
@@ -380,11 +410,10 @@ class Passage:
         calls = self._calls
         while self._state is not CLOSED:
             start = self._next_start()
-            end = self._out[0] if self._out else None
+            end = self._next_end()
             if end is not None and (start >= len(calls) or end < calls.ended_before[start]):
                 self._refuse_until(max(self._number, calls.started_before(end)))
-                del self._out[0]
-                self.place = end
+                self.place, self._passed = end, end + 1
                 if self._end(end):
                     self._asked_for = end
                     return _SLOW_OUTCOMES if self._judges_slowness() else _OUTCOMES
@@ -404,6 +433,16 @@ class Passage:
         if self._deadline is None:
             return len(self._calls)
         return bisect.bisect_left(self._calls.starts, self._deadline, self._number)
+
+    def _next_end(self) -> int | None:
+        """The place of the next probe to report, or of a call that finds a deadline passed."""
+        end = min((place for _, place in self._probes), default=None)
+        if self._out and self._deadline is not None:
+            first = bisect.bisect_left(self._out, self._passed)
+            found = bisect.bisect_left(self._out, self._deadline, first, key=self._calls.end_of)
+            if found < len(self._out) and (end is None or self._out[found] < end):
+                return self._out[found]
+        return end
 
     def _refuse_until(self, number: int) -> None:
         self.ledger.refuse(self._number, number)
@@ -440,12 +479,12 @@ class Passage:
     def _start(self, number: int) -> None:
         calls = self._calls
         at = calls.starts[number]
-        self._pass_deadlines(at, calls.ended_before[number])
+        self._passed = calls.ended_before[number]
+        self._pass_deadlines(at, self._passed)
         if self._state is CLOSED:
             return
         if self._state is HALF_OPEN and self._may_probe():
             self._probes.append((at, calls.place[number]))
-            bisect.insort(self._out, calls.place[number])
             self._deadline = self._half_open_deadline()
             self._number += 1
         else:
@@ -468,7 +507,6 @@ class Passage:
         self._state = HALF_OPEN
         self.ledger.edge(at, Trigger.COOL)
         self._half_open_at = at
-        self._probes.clear()
         self._good = 0
         window = config.half_open_window
         self._probe_window = None if window is None else _Window(window)
@@ -477,7 +515,7 @@ class Passage:
             self._close(at, place)
 
     def _expire_probe(self, at: int, place: int) -> None:
-        del self._probes[0]
+        bisect.insort(self._out, self._probes.pop(0)[1])
         if self._probe_window is None:
             self._open(at, Trigger.RELAPSE)
         else:
@@ -513,9 +551,7 @@ class Passage:
         self.ledger.edge(at, trigger)
         self._openings += 1
         self._in_a_row += 1
-        self._probes.clear()
-        self._good = 0
-        self._probe_window = None
+        self._end_probing()
         self._deadline = at + cooldown_ns(
             self._config.backoff,
             self._config.recovery_timeout_ns,
@@ -531,14 +567,13 @@ class Passage:
         self.ledger.close(at)
         self._in_a_row = 0
         self._deadline = None
+        self._end_probing()
+        self._since, self.place = self._number, place
+        self._is_new = True
+
+    def _end_probing(self) -> None:
+        for _, place in self._probes:
+            bisect.insort(self._out, place)
         self._probes.clear()
         self._good = 0
         self._probe_window = None
-        self._since = self._number
-        self.place = place
-        self._zone = place
-        if self._number:
-            self._zone = max(place, calls.last_place[self._number - 1] + 1)
-        self._clean = self._zone
-        self._run, self._is_fresh = 0, False
-        self._window = None if self._config.window is None else _Window(self._config.window)

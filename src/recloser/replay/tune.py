@@ -6,6 +6,7 @@ them to take is a matter of what a lost call is worth, and of whether it holds o
 not chosen by.
 """
 
+import bisect
 import hashlib
 import itertools
 import multiprocessing
@@ -24,7 +25,8 @@ from recloser.replay.ledger import Figures, Ledger, Range
 from recloser.replay.lookout import Lookout
 from recloser.replay.outages import Delays
 from recloser.replay.passage import Passage
-from recloser.replay.traffic import FAILED, Calls, Traffic
+from recloser.replay.calls import FAILED, Calls
+from recloser.replay.traffic import Traffic
 
 HELD_OUT_PERCENT: Final = 30
 """So much of the calls, the last of them, is not looked at in choosing."""
@@ -229,7 +231,7 @@ def _split(traffic: Traffic) -> tuple[list[Lookout], list[Lookout]]:
 
 
 def _first_from(calls: Calls, cut: int) -> int:
-    return next((n for n, start in enumerate(calls.starts) if start >= cut), len(calls))
+    return bisect.bisect_left(calls.starts, cut)
 
 
 def score(lookouts: Sequence[Lookout], config: CircuitBreakerConfig) -> Score:
@@ -242,7 +244,7 @@ def score(lookouts: Sequence[Lookout], config: CircuitBreakerConfig) -> Score:
         if not len(calls) or not (can_be_slow or calls.count(FAILED)):
             continue  # nothing can trip it
         ledger = Ledger(calls, Delays(()))
-        Passage(lookout, config, ledger, max(calls.ends[calls.by_end[-1]], 0)).run()
+        Passage(lookout, config, ledger, calls.last_end).run()
         total = Figures.total((total, ledger.figures()))
     return Score(
         trips=total.trips.low,

@@ -25,7 +25,8 @@ from recloser.replay.ledger import Figures, Ledger, Range, trivial_figures
 from recloser.replay.lookout import Lookout
 from recloser.replay.outages import OUTAGE_FAILURES, Delay, Delays, Outage, outages_of
 from recloser.replay.passage import Passage
-from recloser.replay.traffic import FAILED, UNKNOWN, Calls, Traffic
+from recloser.replay.calls import FAILED, UNKNOWN, Calls
+from recloser.replay.traffic import Traffic
 
 MAX_BRANCHES: Final = 150_000
 """So many courses are followed for one breaker before only the obvious is said of it."""
@@ -88,7 +89,7 @@ def evaluate(
     ledger = _followed(first, max_branches)
     if ledger is None:
         unsure = [Delay(0, None) for _ in outages]
-        span = horizon - min(calls.starts)
+        span = horizon - calls.starts[0]
         recovery = _of_those_over(outages, unsure)
         return Verdict(trivial_figures(calls, span), outages, unsure, recovery, followed=False)
     recovery = _of_those_over(outages, delays.recovery)

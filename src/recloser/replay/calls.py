@@ -1,0 +1,201 @@
+"""The calls of one breaker, as columns.
+
+A call is known by its number in the order of the starts, from 0, or by its place in the order of
+the ends. That is the order in which they are driven: by time, and at one instant the ends before
+the starts; a call without duration ends behind its own start.
+"""
+
+import bisect
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final, Self
+
+from attrs import define, field
+
+from recloser.replay import scans
+
+SUCCEEDED: Final = 0
+FAILED: Final = 1
+IGNORED: Final = 2
+UNKNOWN: Final = 3
+
+_COUNTED: Final = bytes((SUCCEEDED, FAILED, UNKNOWN))
+_SOON: Final = 64
+
+
+@define(eq=False)
+class Calls:
+    """The calls of one breaker, in the order of their starts.
+
+    Columns are buffers of whole numbers of 64 bits, such as an ``array`` or a numpy column seen
+    through a ``memoryview``; what is derived from them is found when it is first asked for, by
+    ``recloser.replay.scans``, and kept.
+
+    Attributes:
+        breaker: Its name.
+        starts: When each call started, in nanoseconds of the log; shape (n,), as all are.
+        ends: When it ended, by its number.
+        tooks: How long it took, by its number.
+        outcomes: How it ended, by its number: one of the four codes of this module.
+        by_end: The number of each call, by its place.
+    """
+
+    breaker: str
+    starts: Sequence[int]
+    ends: Sequence[int]
+    tooks: Sequence[int]
+    outcomes: bytes
+    by_end: Sequence[int] = field()
+    _under_way: dict[tuple[int, int], Sequence[int]] = field(init=False, factory=dict)
+    _counts: dict[int, int] = field(init=False, factory=dict)
+    _before: dict[int, Sequence[int]] = field(init=False, factory=dict)
+    __dict__: dict[str, object] = field(init=False, factory=dict)
+
+    @by_end.default
+    def _as_started(self) -> Sequence[int]:
+        return scans.order_of_ends(self.starts, self.ends)
+
+    @classmethod
+    def from_log(
+        cls,
+        breaker: str,
+        starts: Sequence[int],
+        ends: Sequence[int],
+        tooks: Sequence[int],
+        outcomes: bytes,
+    ) -> Self:
+        """The calls that stand in the columns of a log, in its order.
+
+        Calls that start, or end, at one instant do so in the order of the log.
+
+        Args:
+            breaker: Its name.
+            starts: When each row's call started, in nanoseconds of the log, from 0.
+            ends: When it ended, not before it started.
+            tooks: How long it took.
+            outcomes: How it ended, as one of the codes of this module.
+        """
+        order = scans.order_of_starts(starts)
+        by_end = scans.taken(scans.inverse(order), scans.order_of_ends(starts, ends))
+        return cls(
+            breaker,
+            *(scans.taken(column, order) for column in (starts, ends, tooks)),
+            scans.codes_taken(outcomes, order),
+            by_end,
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def place(self) -> Sequence[int]:
+        """The place of each call, by its number."""
+        return scans.inverse(self.by_end)
+
+    @cached_property
+    def ended_before(self) -> Sequence[int]:
+        """How many calls have ended before each starts, by its number."""
+        return scans.ended_before(self.starts, self.ends, self.by_end)
+
+    @cached_property
+    def last_end(self) -> int:
+        """When the last of them ended."""
+        return self.end_of(len(self) - 1)
+
+    def end_of(self, place: int) -> int:
+        """When the call at this place ended."""
+        return self.ends[self.by_end[place]]
+
+    def started_before(self, place: int) -> int:
+        """How many calls have started before the one at this place ends."""
+        ended_before = self.ended_before
+        soon = place + _SOON
+        if soon < len(ended_before) and ended_before[soon] > place:
+            return bisect.bisect_right(ended_before, place, place + 1, soon)
+        return bisect.bisect_right(ended_before, place, place + 1)
+
+    def under_way(self, number: int, place: int) -> Sequence[int]:
+        """The places, in order, of the calls before ``number`` that end at ``place`` or later.
+
+        Args:
+            number: A call.
+            place: How many calls have ended before it starts, or at another moment between that
+                start and the one before.
+        """
+        if number == place:
+            return ()
+        found = self._under_way.get((number, place))
+        if found is None:
+            found = scans.places_from(self.place, number, place)
+            self._under_way[number, place] = found
+        return found
+
+    @cached_property
+    def outcome_at(self) -> bytes:
+        """How the call at each place ended."""
+        return scans.codes_taken(self.outcomes, self.by_end)
+
+    @cached_property
+    def last_place(self) -> Sequence[int]:
+        """The last place of all calls up to each number."""
+        return scans.highest_so_far(self.place)
+
+    def before(self, code: int) -> Sequence[int]:
+        """How many calls of this outcome stand before each number; shape (n + 1,)."""
+        found = self._before.get(code)
+        if found is None:
+            found = self._before[code] = scans.count_before(self.outcomes, bytes((code,)))
+        return found
+
+    def count(self, code: int) -> int:
+        """How many calls ended so."""
+        found = self._counts.get(code)
+        if found is None:
+            found = self._counts[code] = self.outcomes.count(code)
+        return found
+
+    @cached_property
+    def counted_before(self) -> Sequence[int]:
+        """How many outcomes that count, all but the ignored, stand before each place; (n + 1,)."""
+        if not self.count(IGNORED):
+            return range(len(self) + 1)
+        return scans.count_before(self.outcome_at, _COUNTED)
+
+    @cached_property
+    def counted(self) -> Sequence[int]:
+        """The places of the outcomes that count."""
+        if not self.count(IGNORED):
+            return range(len(self))
+        return scans.places_of(self.outcome_at, _COUNTED)
+
+    @cached_property
+    def seconds(self) -> Sequence[int]:
+        """The whole second of each outcome that counts."""
+        return scans.whole_seconds(self.ends, scans.taken(self.by_end, self.counted))
+
+    @cached_property
+    def unknown(self) -> Sequence[int]:
+        """The places of the unknown outcomes."""
+        if not self.count(UNKNOWN):
+            return ()
+        return scans.places_of(self.outcome_at, bytes((UNKNOWN,)))
+
+    def until(self, number: int) -> "Calls":
+        """The first calls alone, up to ``number``."""
+        return self._only(range(number))
+
+    def since(self, number: int) -> "Calls":
+        """The calls from ``number`` on alone."""
+        return self._only(range(number, len(self)))
+
+    def known(self) -> "Calls":
+        """The calls alone whose outcome is known."""
+        if not self.count(UNKNOWN):
+            return self
+        known = bytes((SUCCEEDED, FAILED, IGNORED))
+        return self._only(scans.places_of(self.outcomes, known))
+
+    def _only(self, numbers: Sequence[int]) -> "Calls":
+        columns = (scans.taken(column, numbers) for column in (self.starts, self.ends, self.tooks))
+        outcomes = scans.codes_taken(self.outcomes, numbers)
+        return Calls(self.breaker, *columns, outcomes, scans.kept(self.by_end, numbers))
