@@ -6,6 +6,7 @@ the starts; a call without duration ends behind its own start.
 """
 
 import bisect
+from array import array
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Final, Self
@@ -87,6 +88,12 @@ class Calls:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def __reduce__(self) -> tuple[type["Calls"], tuple[object, ...]]:
+        starts, ends, tooks, by_end = (
+            array("q", column) for column in (self.starts, self.ends, self.tooks, self.by_end)
+        )
+        return Calls, (self.breaker, starts, ends, tooks, self.outcomes, by_end)
+
     @cached_property
     def place(self) -> Sequence[int]:
         """The place of each call, by its number."""
@@ -129,6 +136,10 @@ class Calls:
             found = scans.places_from(self.place, number, place)
             self._under_way[number, place] = found
         return found
+
+    def forget(self) -> None:
+        """Keep nothing of which calls were under way when."""
+        self._under_way.clear()
 
     @cached_property
     def outcome_at(self) -> bytes:

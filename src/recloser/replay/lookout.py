@@ -25,10 +25,21 @@ class Lookout:
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
+        self.forget()
+
+    @property
+    def kept(self) -> int:
+        """How many places are kept for thresholds that have been asked for."""
+        kept = (self._run_trips, self._window_trips, self._bad, self._slow)
+        return sum(len(places) for each in kept for places in each.values())
+
+    def forget(self) -> None:
+        """Keep nothing that can be found again."""
         self._run_trips: dict[int, Sequence[int]] = {}
         self._window_trips: dict[tuple[object, int | None], Sequence[int]] = {}
         self._bad: dict[int | None, Sequence[int]] = {}
         self._slow: dict[int | None, Sequence[int]] = {None: ()}
+        self.calls.forget()
 
     @cached_property
     def failures(self) -> Sequence[int]:

@@ -14,7 +14,7 @@ from recloser.backoff import Exponential, cooldown_ns
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.events import Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
-from recloser.replay.ledger import Ledger
+from recloser.replay.ledger import Tape
 from recloser.replay.limits import Limits
 from recloser.replay.lookout import Lookout
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
@@ -121,33 +121,38 @@ class Passage:
 
     Attributes:
         place: That of the next end to be looked at.
+        since: The first call that was let through in this epoch, or the last one that was closed.
+        out: The places, in order, of calls let through before that and not yet ended.
+        number: That of the next start to be looked at, while it is not closed.
+        deadline: When the next timed edge is due, in nanoseconds; None if none is.
+        in_a_row: How often it has opened since it was last closed.
         ledger: The books.
     """
 
     def __init__(
-        self, lookout: Lookout, config: CircuitBreakerConfig, ledger: Ledger, horizon: int
+        self, lookout: Lookout, config: CircuitBreakerConfig, ledger: Tape, horizon: int
     ) -> None:
         self._lookout, self._config, self._horizon = lookout, config, horizon
         self._calls = lookout.calls
         self._trips = Trips(lookout, config)
         self.ledger = ledger
         self.place = 0
-        self._number = 0  # of the next start, while not closed
+        self.number = 0  # of the next start, while not closed
         self._state = CLOSED
-        self._openings = self._in_a_row = 0
-        # Places, in order, of calls let through before this epoch and not yet ended.
-        self._out: list[int] = []
-        # Closed: calls from `since` on count. Where outcomes are unknown they are taken one by one:
-        # from `zone` on all are of calls that count, from `clean` on they are certain too. The run
-        # is `fresh` where it is that of the outcomes alone.
-        self._since = self._zone = self._clean = self._run = 0
+        self._openings = self.in_a_row = 0
+        self.since = 0
+        self.out: list[int] = []
+        # Closed: where outcomes are unknown they are taken one by one. From `zone` on all are of
+        # calls let through in this epoch, from `clean` on they are certain too; the run is `fresh`
+        # where it is that of the outcomes alone.
+        self._zone = self._clean = self._run = 0
         self._is_new = self._is_fresh = True
         self._window: _Window | None = None
         # Not closed: the ends before `passed` have been; probes as when they were let through, and
         # their place.
         self._passed = 0
         self._half_open_at = 0
-        self._deadline: int | None = None
+        self.deadline: int | None = None
         self._probes: list[tuple[int, int]] = []
         self._good = 0
         self._probe_window: _Window | None = None
@@ -159,7 +164,7 @@ class Passage:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.ledger = self.ledger.copy()
-        other._out, other._probes = self._out.copy(), self._probes.copy()
+        other.out, other._probes = self.out.copy(), self._probes.copy()
         other._window = self._window and self._window.copy()
         other._probe_window = self._probe_window and self._probe_window.copy()
         return other
@@ -175,8 +180,8 @@ class Passage:
             self._asked_for,
             self._closed_key() if self._state is CLOSED else self._open_key(),
             self._openings if self._config.backoff.jitter != "none" else 0,
-            self._in_a_row if grows else 0,
-            tuple(place for place in self._out if place >= self.place),
+            self.in_a_row if grows else 0,
+            tuple(place for place in self.out if place >= self.place),
             self.ledger.key,
         )
 
@@ -184,7 +189,7 @@ class Passage:
         is_even = self.place >= self._zone
         asks_outcome = self._asked_for is not None
         return (
-            0 if is_even else self._since,
+            0 if is_even else self.since,
             0 if is_even else self._zone,
             0 if asks_outcome else self._clean,
             asks_outcome or self._is_fresh,
@@ -195,8 +200,8 @@ class Passage:
     def _open_key(self) -> tuple[object, ...]:
         return (
             self._state,
-            self._number,
-            self._deadline,
+            self.number,
+            self.deadline,
             self._half_open_at if self._config.half_open_timeout_ns is not None else 0,
             tuple(self._probes),
             self._good,
@@ -216,6 +221,38 @@ class Passage:
                 break  # there are no more calls
         self.ledger.finish(self._horizon)
         return ()
+
+    def trip(self, place: int, since: int, out: Sequence[int]) -> None:
+        """Open from CLOSED, all outcomes being known.
+
+        Args:
+            place: That of the outcome that trips it.
+            since: The first call that was let through while it was closed.
+            out: The places, in order, of calls let through before that and not ended by then.
+        """
+        self.since, self.out = since, list(out)
+        self.in_a_row = 0
+        self._trip(place)
+
+    def cool(self, number: int, in_a_row: int) -> bool:
+        """Be open, find the cooldown passed at a start, and go on until it opens or closes.
+
+        Returns:
+            Whether it is closed again.
+        """
+        self._state, self.out, self.in_a_row = OPEN, [], in_a_row
+        self.number, self.deadline = number, self._calls.starts[number]
+        is_over = self._step() is None
+        while self._state is HALF_OPEN and not is_over:
+            is_over = self._step() is None
+        if is_over:
+            self.number = len(self._calls)
+        return self._state is CLOSED
+
+    def recover(self) -> bool:
+        """Go on from where it is open; whether it closes before the calls are at their end."""
+        self._pass_open()
+        return self._state is CLOSED
 
     def answer(self, answer: Answer) -> None:
         """Take what was asked for to be so; then ``run`` goes on."""
@@ -239,7 +276,7 @@ class Passage:
 
     def _pass_closed(self) -> Sequence[Answer]:
         if self._is_new:
-            trip = self._trips.after(self._since, self.place)
+            trip = self._trips.after(self.since, self.place)
             unknown = self._lookout.next_unknown(self.place)
             if trip < unknown:
                 self._trip(trip)
@@ -253,10 +290,10 @@ class Passage:
     def _begin_to_count(self) -> None:
         """Take the outcomes of this epoch one by one, since some that it holds are unknown."""
         config = self._config.window
-        self._is_new, self._is_fresh = False, self._since == 0
+        self._is_new, self._is_fresh = False, self.since == 0
         self._zone = self.place
-        if self._since:
-            self._zone = max(self.place, self._calls.last_place[self._since - 1] + 1)
+        if self.since:
+            self._zone = max(self.place, self._calls.last_place[self.since - 1] + 1)
         self._clean = self._zone
         self._run = 0
         self._window = None if config is None else _Window(config)
@@ -271,7 +308,7 @@ class Passage:
                     break
             place = self.place
             outcome = outcomes[place]
-            if outcome == IGNORED or by_end[place] < self._since:
+            if outcome == IGNORED or by_end[place] < self.since:
                 self.place += 1
             elif outcome == SUCCEEDED and place >= self._zone and self._glide(place):
                 continue
@@ -393,12 +430,12 @@ class Passage:
 
     def _trip(self, place: int) -> None:
         calls = self._calls
-        self._number = calls.started_before(place)
-        out = [later for later in self._out if later > place]
-        under_way = calls.under_way(self._number, place + 1)
-        if self._since:
-            under_way = [later for later in under_way if calls.by_end[later] >= self._since]
-        self._out = sorted((*out, *under_way)) if out else list(under_way)
+        self.number = calls.started_before(place)
+        out = [later for later in self.out if later > place]
+        under_way = calls.under_way(self.number, place + 1)
+        if self.since:
+            under_way = [later for later in under_way if calls.by_end[later] >= self.since]
+        self.out = sorted((*out, *under_way)) if out else list(under_way)
         self.place = self._passed = place + 1
         at = calls.end_of(place)
         self.ledger.open(at)
@@ -407,46 +444,57 @@ class Passage:
     # Open and half-open
 
     def _pass_open(self) -> Sequence[Answer]:
-        calls = self._calls
         while self._state is not CLOSED:
-            start = self._next_start()
-            end = self._next_end()
-            if end is not None and (start >= len(calls) or end < calls.ended_before[start]):
-                self._refuse_until(max(self._number, calls.started_before(end)))
-                self.place, self._passed = end, end + 1
-                if self._end(end):
-                    self._asked_for = end
-                    return _SLOW_OUTCOMES if self._judges_slowness() else _OUTCOMES
-            elif start < len(calls):
-                self._refuse_until(start)
-                self._start(start)
-            else:
-                self._refuse_until(len(calls))
-                self.place = len(calls)
+            answers = self._step()
+            if answers is None:
                 break
+            if answers:
+                return answers
+        return ()
+
+    def _step(self) -> Sequence[Answer] | None:
+        """Take the next start or end that changes something; None if there is none."""
+        calls = self._calls
+        start = self._next_start()
+        end = self._next_end()
+        if end is not None and (start >= len(calls) or end < calls.ended_before[start]):
+            self._refuse_until(max(self.number, calls.started_before(end)))
+            self.place, self._passed = end, end + 1
+            if self._end(end):
+                self._asked_for = end
+                return _SLOW_OUTCOMES if self._judges_slowness() else _OUTCOMES
+        elif start < len(calls):
+            self._refuse_until(start)
+            self._start(start)
+        else:
+            self._refuse_until(len(calls))
+            self.place = len(calls)
+            return None
         return ()
 
     def _next_start(self) -> int:
         """The next call that is let through, or that finds a deadline passed."""
         if self._state is HALF_OPEN and self._may_probe():
-            return self._number
-        if self._deadline is None:
+            return self.number
+        if self.deadline is None:
             return len(self._calls)
-        return bisect.bisect_left(self._calls.starts, self._deadline, self._number)
+        return bisect.bisect_left(self._calls.starts, self.deadline, self.number)
 
     def _next_end(self) -> int | None:
         """The place of the next probe to report, or of a call that finds a deadline passed."""
-        end = min((place for _, place in self._probes), default=None)
-        if self._out and self._deadline is not None:
-            first = bisect.bisect_left(self._out, self._passed)
-            found = bisect.bisect_left(self._out, self._deadline, first, key=self._calls.end_of)
-            if found < len(self._out) and (end is None or self._out[found] < end):
-                return self._out[found]
+        end = None
+        if self._probes:
+            end = min(place for _, place in self._probes)
+        if self.out and self.deadline is not None:
+            first = bisect.bisect_left(self.out, self._passed)
+            found = bisect.bisect_left(self.out, self.deadline, first, key=self._calls.end_of)
+            if found < len(self.out) and (end is None or self.out[found] < end):
+                return self.out[found]
         return end
 
     def _refuse_until(self, number: int) -> None:
-        self.ledger.refuse(self._number, number)
-        self._number = number
+        self.ledger.refuse(self.number, number)
+        self.number = number
 
     def _may_probe(self) -> bool:
         window = self._config.half_open_window
@@ -471,7 +519,7 @@ class Passage:
         if outcome == UNKNOWN:
             return True
         if outcome == IGNORED:
-            self._deadline = self._half_open_deadline()
+            self.deadline = self._half_open_deadline()
         else:
             self._judge(at, failed=outcome == FAILED, slow=self._is_slow(calls.tooks[number]))
         return False
@@ -485,18 +533,18 @@ class Passage:
             return
         if self._state is HALF_OPEN and self._may_probe():
             self._probes.append((at, calls.place[number]))
-            self._deadline = self._half_open_deadline()
-            self._number += 1
+            self.deadline = self._half_open_deadline()
+            self.number += 1
         else:
             self._refuse_until(number + 1)
 
     def _pass_deadlines(self, at: int, place: int) -> None:
         """Take the timed edges that are due; ``place`` is where a closed breaker goes on."""
-        while self._deadline is not None and at >= self._deadline:
+        while self.deadline is not None and at >= self.deadline:
             if self._state is OPEN:
                 self._cool(at, place)
             elif self._probes and (
-                self._probes[0][0] + self._config.probe_timeout_ns == self._deadline
+                self._probes[0][0] + self._config.probe_timeout_ns == self.deadline
             ):
                 self._expire_probe(at, place)
             else:
@@ -510,12 +558,12 @@ class Passage:
         self._good = 0
         window = config.half_open_window
         self._probe_window = None if window is None else _Window(window)
-        self._deadline = self._half_open_deadline()
+        self.deadline = self._half_open_deadline()
         if window is None and config.half_open_success_threshold == 0:
             self._close(at, place)
 
     def _expire_probe(self, at: int, place: int) -> None:
-        bisect.insort(self._out, self._probes.pop(0)[1])
+        bisect.insort(self.out, self._probes.pop(0)[1])
         if self._probe_window is None:
             self._open(at, Trigger.RELAPSE)
         else:
@@ -537,27 +585,28 @@ class Passage:
         elif self._good >= self._config.half_open_success_threshold:
             self._close(at, place)
         if self._state is HALF_OPEN:
-            self._deadline = self._half_open_deadline()
+            self.deadline = self._half_open_deadline()
 
     def _half_open_deadline(self) -> int | None:
         timeout = self._config.half_open_timeout_ns
-        deadlines = [] if timeout is None else [self._half_open_at + timeout]
-        if self._probes:
-            deadlines.append(self._probes[0][0] + self._config.probe_timeout_ns)
-        return min(deadlines, default=None)
+        whole = None if timeout is None else self._half_open_at + timeout
+        if not self._probes:
+            return whole
+        probe = self._probes[0][0] + self._config.probe_timeout_ns
+        return probe if whole is None else min(probe, whole)
 
     def _open(self, at: int, trigger: Trigger) -> None:
         self._state = OPEN
         self.ledger.edge(at, trigger)
         self._openings += 1
-        self._in_a_row += 1
+        self.in_a_row += 1
         self._end_probing()
-        self._deadline = at + cooldown_ns(
+        self.deadline = at + cooldown_ns(
             self._config.backoff,
             self._config.recovery_timeout_ns,
             self._calls.breaker,
             opening=self._openings,
-            in_a_row=self._in_a_row,
+            in_a_row=self.in_a_row,
         )
 
     def _close(self, at: int, place: int) -> None:
@@ -565,15 +614,15 @@ class Passage:
         self._state = CLOSED
         self.ledger.edge(at, Trigger.RECOVER)
         self.ledger.close(at)
-        self._in_a_row = 0
-        self._deadline = None
+        self.in_a_row = 0
+        self.deadline = None
         self._end_probing()
-        self._since, self.place = self._number, place
+        self.since, self.place = self.number, place
         self._is_new = True
 
     def _end_probing(self) -> None:
         for _, place in self._probes:
-            bisect.insort(self._out, place)
+            bisect.insort(self.out, place)
         self._probes.clear()
         self._good = 0
         self._probe_window = None

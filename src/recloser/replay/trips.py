@@ -37,6 +37,11 @@ class Trips:
             self._full = lookout.full_trips(window, config.slow_call_ns)
         self._found: dict[tuple[int, int], int] = {}
 
+    @property
+    def kept(self) -> int:
+        """How many trips are kept."""
+        return len(self._found)
+
     def after(self, since: int, place: int) -> int:
         """The place of the first trip of an epoch; the number of calls if there is none.
 

@@ -184,11 +184,14 @@ def reaching_by_second(
     """
     whole, firsts = map(ints, occupied)
     failures, slow = map(ints, bad)
-    starts = firsts[np.searchsorted(whole, whole - min(seconds, _LARGEST // 2), "right")]
+    seconds = min(seconds, _LARGEST // 2)
+    told = _seconds_with(np.concatenate((failures, slow)), seconds, whole, firsts)
+    starts = firsts[np.searchsorted(whole, whole[told] - seconds, "right")]
+    behind = np.append(firsts[1:], total)[told]
     met = starts + min(limits.needed, total + 1) - 1
-    met = met[(met >= firsts) & (met < np.append(firsts[1:], total))]
-    found = np.unique(np.concatenate((firsts, failures, slow, met)))
-    start = starts[np.searchsorted(firsts, found, "right") - 1]
+    met = met[(met >= firsts[told]) & (met < behind)]
+    found = np.unique(np.concatenate((firsts[told], failures, slow, met)))
+    start = starts[np.searchsorted(firsts[told], found, "right") - 1]
     failed, slowed = (_count(indexes, start, found) for indexes in (failures, slow))
     calls = found - start + 1
     reached = _at_share(failed, calls, limits.failed) | _at_share(slowed, calls, limits.slow)
@@ -196,6 +199,15 @@ def reaching_by_second(
     if limits.failures is not None:
         reached |= failed >= limits.failures
     return column(found[reached])
+
+
+def _seconds_with(bad: Ints, seconds: int, whole: Ints, firsts: Ints) -> Ints:
+    """Which of the occupied seconds see one of these outcomes in a window of so many seconds."""
+    begin = np.searchsorted(firsts, bad, "right") - 1
+    end = np.searchsorted(whole, whole[begin] + seconds, "left")
+    size = len(whole) + 1
+    steps = np.bincount(begin, minlength=size) - np.bincount(end, minlength=size)
+    return np.flatnonzero(np.cumsum(steps))
 
 
 def _count(indexes: Ints, first: Ints, last: Ints) -> Ints:
