@@ -18,9 +18,10 @@ from recloser.cli.arguments import (
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
 from recloser.log.reader import LogReader
+from recloser.replay.calls import UNKNOWN
 from recloser.replay.ledger import FIGURES, Figures, Range
 from recloser.replay.outages import OUTAGE_FAILURES, Delay
-from recloser.replay.traffic import UNKNOWN, Traffic, read_traffic
+from recloser.replay.traffic import Traffic, read_traffic
 from recloser.replay.whatif import Timed, Verdict, timed, what_did, what_if
 
 Column: TypeAlias = Mapping[str, Verdict]

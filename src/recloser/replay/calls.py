@@ -80,7 +80,9 @@ class Calls:
         by_end = scans.taken(scans.inverse(order), scans.order_of_ends(starts, ends))
         return cls(
             breaker,
-            *(scans.taken(column, order) for column in (starts, ends, tooks)),
+            scans.taken(starts, order),
+            scans.taken(ends, order),
+            scans.taken(tooks, order),
             scans.codes_taken(outcomes, order),
             by_end,
         )
@@ -207,6 +209,11 @@ class Calls:
         return self._only(scans.places_of(self.outcomes, known))
 
     def _only(self, numbers: Sequence[int]) -> "Calls":
-        columns = (scans.taken(column, numbers) for column in (self.starts, self.ends, self.tooks))
-        outcomes = scans.codes_taken(self.outcomes, numbers)
-        return Calls(self.breaker, *columns, outcomes, scans.kept(self.by_end, numbers))
+        return Calls(
+            self.breaker,
+            scans.taken(self.starts, numbers),
+            scans.taken(self.ends, numbers),
+            scans.taken(self.tooks, numbers),
+            scans.codes_taken(self.outcomes, numbers),
+            scans.kept(self.by_end, numbers),
+        )

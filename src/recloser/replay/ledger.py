@@ -4,14 +4,14 @@ Each figure is kept as the least and the most that it can be. Where every outcom
 are equal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
 from attrs import frozen
 
 from recloser.events import Trigger
-from recloser.replay.outages import Delays
 from recloser.replay.calls import FAILED, SUCCEEDED, UNKNOWN, Calls
+from recloser.replay.outages import Delays
 
 FIGURES: Final = ("trips", "open_ns", "rejected", "saved", "lost", "let_through")
 _TRIPS, _OPEN, _REJECTED, _SAVED, _LOST, _LET_THROUGH = range(len(FIGURES))
@@ -69,19 +69,22 @@ class Tape:
     Attributes:
         edges: Each edge as its time and trigger; None where they are not asked for.
         refused: The calls refused, as the first number and the one behind; likewise.
+        stale: The places of calls let through that end in a later epoch, or too late; likewise.
     """
 
-    __slots__ = ("edges", "refused")
+    __slots__ = ("edges", "refused", "stale")
 
     def __init__(self) -> None:
         self.edges: list[tuple[int, Trigger]] | None = []
         self.refused: list[tuple[int, int]] | None = []
+        self.stale: list[int] | None = []
 
     def copy(self) -> Self:
         """The same up to here, to go on with another course."""
         other = object.__new__(type(self))
         other.edges = None if self.edges is None else self.edges.copy()
         other.refused = None if self.refused is None else self.refused.copy()
+        other.stale = None if self.stale is None else self.stale.copy()
         return other
 
     @property
@@ -98,6 +101,11 @@ class Tape:
         """The calls of these numbers are refused."""
         if self.refused is not None and first < behind:
             self.refused.append((first, behind))
+
+    def outlive(self, places: Sequence[int]) -> None:
+        """The calls of these places have been let through, and will end when it is too late."""
+        if self.stale is not None:
+            self.stale += places
 
     def resolve(self, *, failed: bool) -> None:
         """A call of unknown outcome that was let through is taken to have ended so."""
@@ -139,7 +147,7 @@ class Ledger(Tape):
 
     def __init__(self, calls: Calls, delays: Delays) -> None:
         super().__init__()
-        self.edges = self.refused = None
+        self.edges = self.refused = self.stale = None
         self._before = [calls.before(code) for code in (SUCCEEDED, FAILED, UNKNOWN)]
         failed, unknown = calls.count(FAILED), calls.count(UNKNOWN)
         self.low = [0] * len(FIGURES)

@@ -82,9 +82,7 @@ class Lookout:
         codes = self.calls.outcome_at[self.failures[last] + 1 : place]
         return self.lengths[last] if codes.count(IGNORED) == len(codes) else 0
 
-    def full_trips(
-        self, window: CountWindow | TimeWindow, slow_ns: int | None
-    ) -> Sequence[int]:
+    def full_trips(self, window: CountWindow | TimeWindow, slow_ns: int | None) -> Sequence[int]:
         """The places at which a full window reaches a threshold."""
         trips = self._window_trips.get((window, slow_ns))
         if trips is None:

@@ -8,21 +8,24 @@ that a cooldown refuses. Where it depends on an outcome that is unknown, it stop
 import bisect
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Self, TypeAlias
+from typing import Final, Generic, Self, TypeAlias, TypeVar
 
 from recloser.backoff import Exponential, cooldown_ns
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.events import Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
+from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 from recloser.replay.ledger import Tape
 from recloser.replay.limits import Limits
 from recloser.replay.lookout import Lookout
-from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 from recloser.replay.trips import Trips
 from recloser.validation import NS_PER_SECOND
 
 Answer: TypeAlias = tuple[bool, bool]
 """To whether the unknown call failed, and was slow; or, twice, to whether the window trips."""
+
+Book = TypeVar("Book", bound=Tape)
+"""Where what it comes to is booked."""
 
 _EITHER: Final = ((False, False), (True, True))
 _OUTCOMES: Final = ((False, False), (True, False))
@@ -110,7 +113,7 @@ class _Window:
             totals[index] += sign * part[index + 1]
 
 
-class Passage:
+class Passage(Generic[Book]):
     """One breaker's way through its calls.
 
     Args:
@@ -130,7 +133,7 @@ class Passage:
     """
 
     def __init__(
-        self, lookout: Lookout, config: CircuitBreakerConfig, ledger: Tape, horizon: int
+        self, lookout: Lookout, config: CircuitBreakerConfig, ledger: Book, horizon: int
     ) -> None:
         self._lookout, self._config, self._horizon = lookout, config, horizon
         self._calls = lookout.calls
@@ -435,6 +438,7 @@ class Passage:
         under_way = calls.under_way(self.number, place + 1)
         if self.since:
             under_way = [later for later in under_way if calls.by_end[later] >= self.since]
+        self.ledger.outlive(under_way)
         self.out = sorted((*out, *under_way)) if out else list(under_way)
         self.place = self._passed = place + 1
         at = calls.end_of(place)
@@ -563,7 +567,7 @@ class Passage:
             self._close(at, place)
 
     def _expire_probe(self, at: int, place: int) -> None:
-        bisect.insort(self.out, self._probes.pop(0)[1])
+        self._give_up(self._probes.pop(0)[1])
         if self._probe_window is None:
             self._open(at, Trigger.RELAPSE)
         else:
@@ -622,7 +626,11 @@ class Passage:
 
     def _end_probing(self) -> None:
         for _, place in self._probes:
-            bisect.insort(self.out, place)
+            self._give_up(place)
         self._probes.clear()
         self._good = 0
         self._probe_window = None
+
+    def _give_up(self, place: int) -> None:
+        self.ledger.outlive((place,))
+        bisect.insort(self.out, place)

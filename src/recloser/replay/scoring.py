@@ -73,7 +73,7 @@ def scores_of(
     done = 0
     with ExitStack() as stack:
         if processes == 1:
-            found = map(_Worker(parts), work)
+            found: Iterator[Sequence[Sequence[Score]]] = map(_Worker(parts), work)
         else:
             found = stack.enter_context(_pool(parts, processes)).map(_score_share, work)
         for share, scored in zip(shares, found, strict=True):

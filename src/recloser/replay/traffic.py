@@ -102,13 +102,12 @@ class _Gathered:
         self.outcomes = bytearray()
         self.unreported: dict[tuple[int, int], int] = {}
 
-    def add(self, start: int, took: int, code: int, count: int = 1) -> None:
+    def add(self, start: int, took: int, code: int) -> None:
         start = max(0, start)
-        for _ in range(count):
-            self.starts.append(start)
-            self.ends.append(start + took)
-            self.tooks.append(took)
-            self.outcomes.append(code)
+        self.starts.append(start)
+        self.ends.append(start + took)
+        self.tooks.append(took)
+        self.outcomes.append(code)
 
     def calls(self, breaker: str) -> Calls:
         for at in self.unreported.values():
@@ -145,7 +144,9 @@ class _Reading:
         elif event.kind == "call_rejected":
             self._recorded = True
             if self._fold.breakers[event.breaker].mode != "shadow":  # in shadow it is reported too
-                self._of(event.breaker).add(event.at, 0, UNKNOWN, event.count)
+                gathered = self._of(event.breaker)
+                for _ in range(event.count):
+                    gathered.add(event.at, 0, UNKNOWN)
         elif event.kind == "probe_admitted":
             self._recorded = True
             self._of(event.breaker).unreported[_permit(event)] = event.at
@@ -168,7 +169,8 @@ class _Reading:
             gathered.unreported.pop(_permit(event), None)
         code = _CODES[Outcome(event.kind.removeprefix("call_"))]
         count = event.count if event.kind == "call_succeeded" else 1
-        gathered.add(event.at - event.took, event.took, code, count)
+        for _ in range(count):
+            gathered.add(event.at - event.took, event.took, code)
 
     def _of(self, breaker: str) -> _Gathered:
         gathered = self._gathered.get(breaker)
@@ -194,4 +196,3 @@ class _Reading:
 
 def _permit(event: CallSucceeded | CallFailed | CallIgnored | ProbeAdmitted) -> tuple[int, int]:
     return event.epoch, event.probe
-

@@ -167,9 +167,7 @@ class YoungWindow:
             return met
         return None
 
-    def _first_of(
-        self, epoch: "_Epoch", failed: Sequence[int], slow: Sequence[int]
-    ) -> int | None:
+    def _first_of(self, epoch: "_Epoch", failed: Sequence[int], slow: Sequence[int]) -> int | None:
         limits, size = self._limits, None
         spans: Iterable[tuple[int, int, int]] = [(0, epoch.size, 0)]
         if isinstance(self._window, CountWindow):
@@ -183,7 +181,9 @@ class YoungWindow:
                 if not first <= number < behind:
                     continue
                 oldest = start if size is None else max(0, number - size + 1)
-                counts = (len(_within(numbers, oldest, number + 1)) for numbers in (failures, slowed))
+                counts = (
+                    len(_within(numbers, oldest, number + 1)) for numbers in (failures, slowed)
+                )
                 if limits.reached(number - oldest + 1, *counts):
                     return epoch.index(number)
         return None
@@ -208,6 +208,7 @@ class YoungWindow:
         if clear == 0:
             return 0
         return bisect.bisect_left(seconds, seconds[clear - 1] + window.seconds, clear)
+
 
 class _Epoch:
     """The outcomes from one index to before another, in which some have no number.

@@ -18,8 +18,8 @@ from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.replay.scoring import Score, scores_of
 from recloser.replay.calls import FAILED, Calls
+from recloser.replay.scoring import Score, scores_of
 from recloser.replay.traffic import Traffic
 
 HELD_OUT_PERCENT: Final = 30

@@ -128,7 +128,9 @@ def firsts_of(values: Sequence[int]) -> Sequence[int]:
 def dense(indexes: Sequence[int], size: int, needed: int) -> Sequence[int]:
     """The indexes that are, within ``size``, at least the ``needed``-th."""
     last = indexes[needed - 1 :]
-    return column(index for first, index in zip(indexes, last, strict=False) if index - first < size)
+    return column(
+        index for first, index in zip(indexes, last, strict=False) if index - first < size
+    )
 
 
 def reaching_by_second(

@@ -24,7 +24,7 @@ def ints(column: Sequence[int]) -> Ints:
 
 def column(numbers: npt.NDArray[np.generic]) -> Sequence[int]:
     """Numbers as a column, which gives plain whole numbers."""
-    return memoryview(np.ascontiguousarray(numbers, np.int64))
+    return np.ascontiguousarray(numbers, np.int64).data
 
 
 def _codes(outcomes: bytes) -> npt.NDArray[np.uint8]:
