@@ -21,6 +21,7 @@ IGNORED: Final = 2
 UNKNOWN: Final = 3
 
 _COUNTED: Final = bytes((SUCCEEDED, FAILED, UNKNOWN))
+_KNOWN: Final = bytes((SUCCEEDED, FAILED, IGNORED))
 _SOON: Final = 64
 
 
@@ -67,7 +68,8 @@ class Calls:
     ) -> Self:
         """The calls that stand in the columns of a log, in its order.
 
-        Calls that start, or end, at one instant do so in the order of the log.
+        Calls that start, or end, at one instant do so in the order of the log. One of unknown
+        outcome is taken to last as long as the median of the others.
 
         Args:
             breaker: Its name.
@@ -76,6 +78,8 @@ class Calls:
             tooks: How long it took.
             outcomes: How it ended, as one of the codes of this module.
         """
+        if UNKNOWN in outcomes:
+            ends, tooks = _supposed(starts, ends, tooks, outcomes)
         order = scans.order_of_starts(starts)
         by_end = scans.taken(scans.inverse(order), scans.order_of_ends(starts, ends))
         return cls(
@@ -205,8 +209,7 @@ class Calls:
         """The calls alone whose outcome is known."""
         if not self.count(UNKNOWN):
             return self
-        known = bytes((SUCCEEDED, FAILED, IGNORED))
-        return self._only(scans.places_of(self.outcomes, known))
+        return self._only(scans.places_of(self.outcomes, _KNOWN))
 
     def _only(self, numbers: Sequence[int]) -> "Calls":
         return Calls(
@@ -217,3 +220,15 @@ class Calls:
             scans.codes_taken(self.outcomes, numbers),
             scans.kept(self.by_end, numbers),
         )
+
+
+def _supposed(
+    starts: Sequence[int], ends: Sequence[int], tooks: Sequence[int], outcomes: bytes
+) -> tuple[Sequence[int], Sequence[int]]:
+    """The ends and durations, with those of unknown outcomes supposed."""
+    known = sorted(scans.taken(tooks, scans.places_of(outcomes, _KNOWN)))
+    median = known[len(known) // 2] if known else 0
+    ends, tooks = array("q", ends), array("q", tooks)
+    for row in scans.places_of(outcomes, bytes((UNKNOWN,))):
+        tooks[row], ends[row] = median, starts[row] + median
+    return ends, tooks

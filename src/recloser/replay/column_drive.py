@@ -48,17 +48,20 @@ class Driven:
     totals: Mapping[str, Totals]
 
     @property
+    def in_time(self) -> Sequence[DrivenEdge]:
+        """The edges in the order of time."""
+        return sorted(self.edges, key=lambda edge: edge.at)
+
+    @property
     def digest(self) -> str:
         """That of the history; see ``recloser.replay.history``."""
         return digest_of(self.edges)
 
 
-def undrivable(calls: Calls, config: CircuitBreakerConfig) -> str | None:
-    """Why these calls can't be driven by columns; None if they can."""
+def undrivable(config: CircuitBreakerConfig) -> str | None:
+    """Why breakers of this configuration can't be driven by columns; None if they can."""
     if config.mode != "enforce":
-        return f"mode {config.mode} is driven call by call"
-    if calls.count(UNKNOWN):
-        return "calls of unknown outcome can't drive a breaker"
+        return f"in mode {config.mode} no call is refused"
     return None
 
 
@@ -66,19 +69,20 @@ def drive_columns(several: Iterable[Calls], config: CircuitBreakerConfig) -> Dri
     """Let each breaker's calls ask it when they started and report when they ended.
 
     Args:
-        several: The calls of each breaker. A call that another breaker refused is an ignored one,
-            as it is where calls are driven one by one.
+        several: The calls of each breaker, none of unknown outcome: one that another breaker refused
+            is an ignored one, as it is where calls are driven one by one.
         config: The settings of each breaker.
 
     Raises:
         ConfigError: ``undrivable`` says why.
     """
+    reason = undrivable(config)
+    if reason is not None:
+        raise ConfigError(f"breakers can't be driven by columns: {reason}")
     edges: list[DrivenEdge] = []
     states, totals = {}, {}
     for calls in several:
-        reason = undrivable(calls, config)
-        if reason is not None:
-            raise ConfigError(reason)
+        assert not calls.count(UNKNOWN)
         tape = Tape()
         if len(calls):
             Passage(Lookout(calls), config, tape, calls.last_end).run()

@@ -8,7 +8,7 @@ started at ``at - took``.
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Self
 
 from attrs import define, evolve
 
@@ -25,6 +25,7 @@ from recloser.events import (
     Outcome,
     ProbeAdmitted,
 )
+from recloser.log.reader import LogReader
 from recloser.logfold import LogFold
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
 from recloser.replay.timeline import Timeline
@@ -59,6 +60,26 @@ class Traffic:
     horizon: int
     timeline: Timeline
 
+    @classmethod
+    def imported(cls, calls: dict[str, Calls], last_at: int, timeline: Timeline) -> Self:
+        """That which was recorded by something else than breakers.
+
+        Args:
+            calls: The calls of each breaker, by name; none is without any.
+            last_at: When the last event was, in nanoseconds of the log.
+            timeline: Dates the moments of the log.
+        """
+        horizon = max(last_at, *(each.last_end for each in calls.values()))
+        return cls(
+            calls,
+            recorded=False,
+            configs={},
+            edges=(),
+            lost=0,
+            horizon=horizon,
+            timeline=timeline,
+        )
+
     @property
     def total(self) -> int:
         """How many calls there are."""
@@ -88,6 +109,14 @@ def read_traffic(events: Iterable[Event]) -> Traffic:
         LogError: The log can't be read, is damaged, or holds no call.
         FoldError: An event can't have happened in the state that it is applied to.
     """
+    columns = events.columns() if isinstance(events, LogReader) else None
+    if columns is not None and columns.about.traffic:
+        from recloser.replay.column_traffic import column_calls, column_timeline
+
+        calls = column_calls(columns)
+        if calls:
+            timeline = column_timeline(columns)
+            return Traffic.imported(calls, columns.about.last_at, timeline)
     reading = _Reading()
     for event in events:
         reading.take(event)
@@ -112,18 +141,7 @@ class _Gathered:
     def calls(self, breaker: str) -> Calls:
         for at in self.unreported.values():
             self.add(at, 0, UNKNOWN)
-        if UNKNOWN in self.outcomes:
-            self._suppose_durations()
         return Calls.from_log(breaker, self.starts, self.ends, self.tooks, bytes(self.outcomes))
-
-    def _suppose_durations(self) -> None:
-        known = sorted(
-            took for took, code in zip(self.tooks, self.outcomes, strict=True) if code != UNKNOWN
-        )
-        median = known[len(known) // 2] if known else 0
-        for row, code in enumerate(self.outcomes):
-            if code == UNKNOWN:
-                self.tooks[row], self.ends[row] = median, self.starts[row] + median
 
 
 class _Reading:
