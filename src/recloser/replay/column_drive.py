@@ -1,8 +1,10 @@
 """Driving by columns: what breakers do with imported traffic, from one edge to the next.
 
-It comes to what ``recloser.replay.drive`` and the fold come to, digest for digest, but passes over
-all calls between two edges without looking at them, and writes no log. So it tells no ``seq`` and
-no evidence of an edge.
+Each breaker is taken alone, as if it had a log of its own. For such a log it comes to what
+``recloser.replay.drive`` and the fold come to, digest for digest, but passes over all calls between
+two edges without looking at them, and writes no log. So it tells no ``seq`` and no evidence of an
+edge. Breakers that share a log share its ticks too: there the cooldown of one may be found passed
+at a call of another, which is sooner than it would be alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +68,7 @@ def undrivable(config: CircuitBreakerConfig) -> str | None:
 
 
 def drive_columns(several: Iterable[Calls], config: CircuitBreakerConfig) -> Driven:
-    """Let each breaker's calls ask it when they started and report when they ended.
+    """Let each breaker's calls ask it, alone, when they started and report when they ended.
 
     Args:
         several: The calls of each breaker, none of unknown outcome: one that another breaker refused
