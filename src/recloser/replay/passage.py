@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 from recloser.backoff import cooldown_ns
 from recloser.config import CircuitBreakerConfig
-from recloser.events import Trigger
+from recloser.events import CircuitBreakerState, Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.replay.calls import FAILED, IGNORED, UNKNOWN
 from recloser.replay.ledger import Tape
@@ -97,20 +97,18 @@ class Passage(Generic[Book]):
         self.in_a_row = 0
         self._trip(place)
 
-    def cool(self, number: int, in_a_row: int) -> bool:
+    def cool(self, number: int) -> CircuitBreakerState | None:
         """Be open, find the cooldown passed at a start, and go on until it opens or closes.
 
         Returns:
-            Whether it is closed again.
+            Whether it is open or closed then; None if the calls are at their end before.
         """
-        self._state, self.out, self.in_a_row = OPEN, [], in_a_row
+        self._state, self.out = OPEN, []
         self.number, self.deadline = number, self._calls.starts[number]
         is_over = self._step() is None
         while self._state is HALF_OPEN and not is_over:
             is_over = self._step() is None
-        if is_over:
-            self.number = len(self._calls)
-        return self._state is CLOSED
+        return None if is_over else self._state
 
     def recover(self) -> bool:
         """Go on from where it is open; whether it closes before the calls are at their end."""

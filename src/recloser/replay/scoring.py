@@ -16,7 +16,14 @@ from recloser.replay.ledger import Ledger
 from recloser.replay.lookout import Lookout
 from recloser.replay.outages import Delays
 from recloser.replay.passage import Passage
-from recloser.replay.spells import Spells, spell_settings
+from recloser.replay.spells import (
+    Openings,
+    Spells,
+    Visits,
+    first_wait,
+    spell_settings,
+    visit_settings,
+)
 from recloser.replay.trips import Trips
 
 _KEPT: Final = 500_000
@@ -123,14 +130,16 @@ class _Shared:
     @property
     def kept(self) -> int:
         """How many things are kept."""
-        return self._lookout.kept + sum(
-            each.kept for kept in (self._trips, self._spells) for each in kept.values()
-        )
+        shared = (self._trips, self._visits, self._spells)
+        kept = sum(each.kept for several in shared for each in several.values())
+        return self._lookout.kept + self._openings.kept + kept
 
     def forget(self) -> None:
         """Keep nothing of what was found."""
         self._lookout.forget()
         self._trips: dict[object, Trips] = {}
+        self._openings = Openings(self._lookout.calls)
+        self._visits: dict[object, Visits] = {}
         self._spells: dict[object, Spells] = {}
 
     def tally(self, config: CircuitBreakerConfig) -> _Tally:
@@ -141,7 +150,7 @@ class _Shared:
         calls = self._lookout.calls
         end = len(calls)
         count = lost = saved = open_ns = since = place = 0
-        out: tuple[int, ...] = ()
+        out: Sequence[int] = ()
         while place < end and (trip := trips.after(since, place)) < end:
             count += 1
             if out:
@@ -172,8 +181,19 @@ class _Shared:
         key = spell_settings(config)
         spells = self._spells.get(key)
         if spells is None:
-            spells = self._spells[key] = Spells(self._lookout, config)
+            spells = Spells(self._lookout, config, self._openings, self._visits_of(config))
+            self._spells[key] = spells
         return spells
+
+    def _visits_of(self, config: CircuitBreakerConfig) -> Visits:
+        key = visit_settings(config)
+        if first_wait(self._lookout.calls, config) == 0:
+            # What opens on a visit is half-open again at once, and it goes on.
+            key = spell_settings(config)
+        visits = self._visits.get(key)
+        if visits is None:
+            visits = self._visits[key] = Visits(self._lookout, config)
+        return visits
 
 
 class _Worker:
