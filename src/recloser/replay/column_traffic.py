@@ -1,6 +1,6 @@
 """Imported traffic out of an exported log, by its columns: no object is made of a call."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +19,7 @@ from recloser.replay.timeline import Timeline
 
 _CODES: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "ignored": IGNORED}
 _COLUMNS: Final = ["breaker", "event", "at", "took", "outcome", "labels", "line"]
-_labels: Final = msgspec.json.Decoder(dict[str, str]).decode
+_decode_labels: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 _Columns: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -80,9 +80,16 @@ def _columns_of(log: ParquetLog, name: str, rows: pa.Table, refused: int) -> _Co
     for row, labels in zip(
         ignored.tolist(), rows.column("labels").take(pa.array(ignored)).to_pylist(), strict=True
     ):
-        if labels is not None and REFUSED in _labels(labels):
+        if labels is not None and REFUSED in _labels_in(log, labels):
             codes[row] = refused
     return ends - tooks, ends, tooks, codes
+
+
+def _labels_in(log: ParquetLog, text: str) -> Mapping[str, str]:
+    try:
+        return _decode_labels(text)
+    except msgspec.DecodeError as error:
+        raise DamagedLogError(f"{log.path}: labels can't be read: {error}") from error
 
 
 def _calls_of(log: ParquetLog, name: str, parts: Sequence[_Columns]) -> Calls:
