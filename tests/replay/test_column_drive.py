@@ -6,10 +6,10 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from observed import KNOWN, busy, calls_of, configs, driven, rows_with
+from observed import KNOWN, MS, OPENED, busy, calls_of, configs, driven, rows_with
 
 from recloser import CircuitBreakerConfig, ConfigError, FoldError, Trigger
-from recloser.events import Outcome
+from recloser.events import CallObserved, Outcome
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, Calls
 from recloser.replay.column_drive import DrivenEdge, drive_columns, undrivable
 from recloser.replay.engine import replay
@@ -57,6 +57,7 @@ def columns_of(trace):
             array("q", (event.at for event in events)),
             array("q", (event.took for event in events)),
             bytes(CODES[event.outcome] for event in events),
+            seqs=array("q", (event.seq for event in events)),
         )
         for name, events in named.items()
     ]
@@ -69,6 +70,37 @@ def test_calls_that_end_at_one_instant_end_in_the_order_of_the_log(trace, config
         alone = [e for e in trace if e.kind != "call_observed" or e.breaker == calls.breaker]
         alone = [evolve(event, seq=seq) for seq, event in enumerate(alone, start=1)]
         assert drive_columns([calls], config).digest == replay(alone, config=config).digest
+
+
+@settings(max_examples=80)
+@given(strategies.traces(), strategies.configurations(mode=st.just("enforce")))
+def test_breakers_that_share_a_log_find_each_others_cooldowns_passed(trace, config):
+    trace = list(trace)
+    history = replay(trace, config=config)
+    found = drive_columns(columns_of(trace), config, together=True)
+    assert found.digest == history.digest
+    assert found.totals == {name: each.totals for name, each in history.snapshots.items()}
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 2**32), min_size=2, max_size=3), st.booleans())
+def test_so_they_do_where_many_calls_are_under_way(seeds, is_coarse):
+    several = [busy(seed) for seed in seeds]
+    grain = 500 * MS if is_coarse else 1
+    rows = [
+        (start // grain * grain, took // grain * grain, code, f"b{number}")
+        for number, (rows, _) in enumerate(several)
+        for start, took, code in rows
+    ]
+    outcomes = {code: outcome for outcome, code in CODES.items()}
+    rows.sort(key=lambda row: row[0] + row[1])
+    trace = [OPENED] + [
+        CallObserved(seq, start + took, breaker, start, took, outcomes[code])
+        for seq, (start, took, code, breaker) in enumerate(rows, start=2)
+    ]
+    config = several[0][1][0]
+    found = drive_columns(columns_of(trace), config, together=True)
+    assert found.digest == replay(trace, config=config).digest
 
 
 def test_of_two_that_end_at_one_instant_the_first_in_the_log_counts_first():

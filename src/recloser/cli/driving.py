@@ -46,14 +46,10 @@ def show_driven(
     reason = undrivable(read_settings(config_path, assignments))
     calls = None if reason else column_calls(log, refused=IGNORED)
     if calls is None:
-        reason = reason or "there is more than plain calls in it"
-    elif len(calls) > 1:
-        reason = "breakers that share a log share its ticks"
-    if calls is None or reason:
-        note(f"driven call by call: {reason}")
+        note(f"driven call by call: {reason or 'there is more than plain calls in it'}")
         return None
     config = settings_for(path, config_path, assignments) or CircuitBreakerConfig()
-    driven = drive_columns(calls.values(), config)
+    driven = drive_columns(calls.values(), config, together=True)
     timeline = column_timeline(log)
     if as_json:
         print_json(_as_data(driven, log, timeline))

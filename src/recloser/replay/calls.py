@@ -40,6 +40,7 @@ class Calls:
         tooks: How long it took, by its number.
         outcomes: How it ended, by its number: one of the four codes of this module.
         by_end: The number of each call, by its place.
+        seqs: Where it stands in the log, by its number, if several breakers share that.
     """
 
     breaker: str
@@ -48,6 +49,7 @@ class Calls:
     tooks: Sequence[int]
     outcomes: bytes
     by_end: Sequence[int] = field()
+    seqs: Sequence[int] = ()
     _under_way: dict[tuple[int, int], Sequence[int]] = field(init=False, factory=dict)
     _counts: dict[int, int] = field(init=False, factory=dict)
     _before: dict[int, Sequence[int]] = field(init=False, factory=dict)
@@ -65,6 +67,8 @@ class Calls:
         ends: Sequence[int],
         tooks: Sequence[int],
         outcomes: bytes,
+        *,
+        seqs: Sequence[int] = (),
     ) -> Self:
         """The calls that stand in the columns of a log, in its order.
 
@@ -77,6 +81,7 @@ class Calls:
             ends: When it ended, not before it started.
             tooks: How long it took.
             outcomes: How it ended, as one of the codes of this module.
+            seqs: The ``seq`` of each row, where the log is shared by several breakers.
         """
         if UNKNOWN in outcomes:
             ends, tooks = _supposed(starts, ends, tooks, outcomes)
@@ -89,6 +94,7 @@ class Calls:
             scans.taken(tooks, order),
             scans.codes_taken(outcomes, order),
             by_end,
+            scans.taken(seqs, order) if len(seqs) else (),
         )
 
     def __len__(self) -> int:

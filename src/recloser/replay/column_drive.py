@@ -1,10 +1,8 @@
 """Driving by columns: what breakers do with imported traffic, from one edge to the next.
 
-Each breaker is taken alone, as if it had a log of its own. For such a log it comes to what
-``recloser.replay.drive`` and the fold come to, digest for digest, but passes over all calls between
-two edges without looking at them, and writes no log. So it tells no ``seq`` and no evidence of an
-edge. Breakers that share a log share its ticks too: there the cooldown of one may be found passed
-at a call of another, which is sooner than it would be alone.
+It comes to what ``recloser.replay.drive`` and the fold come to, digest for digest, but passes over
+all calls between two edges without looking at them, and writes no log. So it tells no ``seq`` and
+no evidence of an edge.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,13 +65,18 @@ def undrivable(config: CircuitBreakerConfig) -> str | None:
     return None
 
 
-def drive_columns(several: Iterable[Calls], config: CircuitBreakerConfig) -> Driven:
-    """Let each breaker's calls ask it, alone, when they started and report when they ended.
+def drive_columns(
+    several: Iterable[Calls], config: CircuitBreakerConfig, *, together: bool = False
+) -> Driven:
+    """Let each breaker's calls ask it when they started and report when they ended.
 
     Args:
         several: The calls of each breaker, none of unknown outcome: one that another breaker refused
             is an ignored one, as it is where calls are driven one by one.
         config: The settings of each breaker.
+        together: Whether the breakers share a log, and so its ticks: a call of one then finds the
+            cooldown of another passed. The calls must know their ``seqs``. If not, each breaker is
+            alone in a log of its own.
 
     Raises:
         ConfigError: ``undrivable`` says why.
@@ -81,18 +84,29 @@ def drive_columns(several: Iterable[Calls], config: CircuitBreakerConfig) -> Dri
     reason = undrivable(config)
     if reason is not None:
         raise ConfigError(f"breakers can't be driven by columns: {reason}")
+    several = list(several)
+    assert not any(calls.count(UNKNOWN) for calls in several)
+    if together and len(several) > 1:
+        from recloser.replay.shared_drive import drive_together
+
+        tapes = drive_together(several, config)
+    else:
+        tapes = [_alone(calls, config) for calls in several]
     edges: list[DrivenEdge] = []
     states, totals = {}, {}
-    for calls in several:
-        assert not calls.count(UNKNOWN)
-        tape = Tape()
-        if len(calls):
-            Passage(Lookout(calls), config, tape, calls.last_end).run()
+    for calls, tape in zip(several, tapes, strict=True):
         machine = _Machine(calls.breaker)
         edges += machine.taken(tape)
         states[calls.breaker] = machine.state
         totals[calls.breaker] = _totals(calls, tape)
     return Driven(edges, states, totals)
+
+
+def _alone(calls: Calls, config: CircuitBreakerConfig) -> Tape:
+    tape = Tape()
+    if len(calls):
+        Passage(Lookout(calls), config, tape, calls.last_end).run()
+    return tape
 
 
 @define

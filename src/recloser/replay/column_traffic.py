@@ -18,10 +18,10 @@ from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
 from recloser.replay.timeline import Timeline
 
 _CODES: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "ignored": IGNORED}
-_COLUMNS: Final = ["breaker", "event", "at", "took", "outcome", "labels", "line"]
+_COLUMNS: Final = ["breaker", "event", "seq", "at", "took", "outcome", "labels", "line"]
 _decode_labels: Final = msgspec.json.Decoder(dict[str, str]).decode
 
-_Columns: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+_Columns: TypeAlias = tuple[NDArray[Any], ...]
 
 
 def column_calls(log: ParquetLog, refused: int = UNKNOWN) -> dict[str, Calls] | None:
@@ -69,8 +69,8 @@ def _by_breaker(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _columns_of(log: ParquetLog, name: str, rows: pa.Table, refused: int) -> _Columns:
-    """Starts, ends, durations and outcomes."""
-    ends, tooks = (rows.column(column).to_numpy() for column in ("at", "took"))
+    """Starts, ends, durations, outcomes and the ``seq`` of each."""
+    ends, tooks, seqs = (rows.column(column).to_numpy() for column in ("at", "took", "seq"))
     outcomes = rows.column("outcome").combine_chunks().dictionary_encode()
     told = outcomes.dictionary.to_pylist()
     if outcomes.null_count or not set(told) <= set(_CODES):
@@ -82,7 +82,7 @@ def _columns_of(log: ParquetLog, name: str, rows: pa.Table, refused: int) -> _Co
     ):
         if labels is not None and REFUSED in _labels_in(log, labels):
             codes[row] = refused
-    return ends - tooks, ends, tooks, codes
+    return ends - tooks, ends, tooks, codes, seqs
 
 
 def _labels_in(log: ParquetLog, text: str) -> Mapping[str, str]:
@@ -93,7 +93,7 @@ def _labels_in(log: ParquetLog, text: str) -> Mapping[str, str]:
 
 
 def _calls_of(log: ParquetLog, name: str, parts: Sequence[_Columns]) -> Calls:
-    starts, ends, tooks, codes = map(np.concatenate, zip(*parts, strict=True))
+    starts, ends, tooks, codes, seqs = map(np.concatenate, zip(*parts, strict=True))
     if (tooks < 0).any() or (starts < 0).any() or (np.diff(ends) < 0).any():
         raise DamagedLogError(f"{log.path}: the events of {name!r} are not in order")
-    return Calls.from_log(name, starts.data, ends.data, tooks.data, codes.tobytes())
+    return Calls.from_log(name, starts.data, ends.data, tooks.data, codes.tobytes(), seqs=seqs.data)
