@@ -117,7 +117,7 @@ def real(path: Path, calls: int) -> Trace:
     first = min(int(starts.min()) for starts, _, _ in columns.values())
     length = max(int((starts + tooks).max()) for starts, tooks, _ in columns.values()) - first
     times = -(-calls // sum(map(len, recorded.values())))
-    shifts = np.repeat(np.arange(times) * (length + 10**9), 1)
+    shifts = np.arange(times) * (length + 10**9)
     return {
         name: rows_of(
             (starts[None, :] - first + shifts[:, None]).ravel(),
@@ -198,7 +198,8 @@ def by_commands(
     ]
 
     def run(*arguments: str) -> None:
-        command = (sys.executable, "-m", "recloser.cli", *arguments, "--config", str(config))
+        start = "import sys; from recloser.cli import run; sys.argv[0] = 'recloser'; run()"
+        command = (sys.executable, "-c", start, *arguments, "--config", str(config))
         subprocess.run(command, check=True, capture_output=True)
 
     return (
