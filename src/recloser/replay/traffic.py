@@ -7,7 +7,7 @@ started at ``at - took``.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Self
 
 from attrs import define, evolve
@@ -25,6 +25,7 @@ from recloser.events import (
     Outcome,
     ProbeAdmitted,
 )
+from recloser.log.codec import full
 from recloser.log.reader import LogReader
 from recloser.logfold import LogFold
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
@@ -118,9 +119,19 @@ def read_traffic(events: Iterable[Event]) -> Traffic:
             timeline = column_timeline(columns)
             return Traffic.imported(calls, columns.about.last_at, timeline)
     reading = _Reading()
-    for event in events:
+    for event in _lean_if_observed(events):
         reading.take(event)
     return reading.traffic()
+
+
+def _lean_if_observed(events: Iterable[Event]) -> Iterator[Event]:
+    """The events, of which observed calls need not be made whole."""
+    if not isinstance(events, LogReader):
+        yield from events
+        return
+    for batch in events.batches():
+        for event in batch:
+            yield event if event.kind == "call_observed" else full(event)
 
 
 class _Gathered:
