@@ -19,6 +19,9 @@ FORMAT_VERSION = 1
 RULES_VERSION = 1
 """The version of the decision rules that this library writes; it replays all up to this one."""
 
+REFUSED = "refused"
+"""The label of an observed call that another breaker refused, so that its outcome is unknown."""
+
 GENESIS = "0" * 64
 """What stands for the previous digest where nothing has been sealed yet."""
 

@@ -5,10 +5,10 @@ from array import array
 import pytest
 
 from recloser import ConfigError
-from recloser.replay.lookout import Lookout
+from recloser.replay.scoring import Scorer
 from recloser.replay.timeline import Timeline
 from recloser.replay.traffic import FAILED, SUCCEEDED, UNKNOWN, Calls, Traffic
-from recloser.replay.tune import configured, grid_of, score, tune
+from recloser.replay.tune import configured, grid_of, tune
 
 SECOND = 10**9
 
@@ -127,7 +127,7 @@ def test_slow_calls_alone_are_scored():
         "window": {"size": 4, "slow_call_rate": 0.5, "minimum_calls": 4},
         "slow_call_seconds": 0.5,
     }
-    assert score([Lookout(calls)], configured({}, settings)).trips == 1
+    assert Scorer([calls]).score(configured({}, settings)).trips == 1
 
 
 def test_a_setting_of_a_setting_is_named_with_a_dot():

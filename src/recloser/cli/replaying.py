@@ -13,6 +13,7 @@ from recloser.cli.differing import comparison_data, lines_of, print_lines
 from recloser.cli.proving import show_proof, show_sensitivity
 from recloser.cli.terminal import counted, note, print_json, print_table, printable, results
 from recloser.events import Edge, FiredRule
+from recloser.log.reader import LogReader
 from recloser.log.verification import refuse_existing
 from recloser.log.writer import EventLog
 from recloser.replay.difference import Comparison
@@ -98,6 +99,10 @@ def command(
             return show_proof(path, config_path, assignments, as_json=as_json)
         if sensitivity:
             return show_sensitivity(path, config_path, assignments, as_json=as_json)
+        if not (texts or out or golden):
+            status = _by_columns(path, config_path, assignments, shown, as_json=as_json)
+            if status is not None:
+                return status
         warps = parse_warps(texts)
         told = None if golden is None else read_golden(golden)
         history = _history(
@@ -113,6 +118,11 @@ def command(
             _print(history, shown)
             if comparison is not None:
                 _print_golden(golden, comparison)
+    return _status(history, comparison)
+
+
+def _status(history: History, comparison: Comparison | None) -> int:
+    """The exit status, and a word on why it is none of success."""
     if history.because is not None:
         note(f"folded event by event: {history.because}")
     for difference in history.differences[:1]:
@@ -123,6 +133,23 @@ def command(
     if history.differences or comparison:
         return cli.DIFFERENCE
     return cli.TORN if history.tail.torn else 0
+
+
+def _by_columns(
+    path: Path,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    shown: int,
+    *,
+    as_json: bool,
+) -> int | None:
+    """Drive breakers by the columns of exported traffic; None if it is something else."""
+    columns = LogReader(path).columns()
+    if columns is None or not columns.about.traffic:
+        return None
+    from recloser.cli.driving import show_driven
+
+    return show_driven(path, config_path, assignments, shown, as_json=as_json)
 
 
 def _history(

@@ -12,7 +12,6 @@ import click
 from recloser.cli.arguments import (
     json_option,
     log_argument,
-    log_path,
     read_config,
     settings_options,
     source_option,
@@ -27,11 +26,11 @@ from recloser.cli.terminal import (
     results,
     working_progress,
 )
+from recloser.cli.whatif import traffic_in
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.log.reader import LogReader
 from recloser.log.verification import refuse_existing
-from recloser.replay.traffic import Traffic, read_traffic
+from recloser.replay.traffic import Traffic
 from recloser.replay.tune import HELD_OUT_PERCENT, Candidate, Tuning, grid_of, tune
 
 DEFAULT_GRID: Final = (
@@ -106,10 +105,7 @@ def command(
             f"the grid has {len(grid):,} combinations, more than {MAX_SETTINGS:,}; "
             "try some of them with --budget"
         )
-    with log_path(log) as path:
-        traffic = read_traffic(LogReader(path))
-    if breaker is not None:
-        traffic = traffic.only(breaker)
+    traffic = traffic_in(log, breaker)
     if traffic.unknown:
         note(
             f"{counted(traffic.unknown, 'call')} of unknown outcome left out, of "

@@ -18,9 +18,11 @@ from recloser.cli.arguments import (
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
 from recloser.log.reader import LogReader
+from recloser.replay import scans
+from recloser.replay.calls import UNKNOWN
 from recloser.replay.ledger import FIGURES, Figures, Range
 from recloser.replay.outages import OUTAGE_FAILURES, Delay
-from recloser.replay.traffic import UNKNOWN, Traffic, read_traffic
+from recloser.replay.traffic import Traffic, read_traffic
 from recloser.replay.whatif import Timed, Verdict, timed, what_did, what_if
 
 Column: TypeAlias = Mapping[str, Verdict]
@@ -75,10 +77,7 @@ def command(
     breakers wrote begin with its own. A call that the recorded breaker refused may have ended
     either way: a figure that depends on it is told from its least to its most.
     """
-    with log_path(log) as path:
-        traffic = read_traffic(LogReader(path))
-    if breaker is not None:
-        traffic = traffic.only(breaker)
+    traffic = traffic_in(log, breaker)
     config = _config_for(traffic, config_path, assignments, config_from)
     columns: dict[str, Column] = {
         "as recorded" if traffic.recorded else "no breaker": what_did(traffic, failures),
@@ -91,6 +90,18 @@ def command(
         print_json(_as_data(traffic, columns))
     else:
         _print(traffic, columns)
+
+
+def traffic_in(log: str, breaker: str | None) -> Traffic:
+    """The calls in a log, or those of one breaker; it is said if reading them takes long."""
+    if not scans.VECTORISED:
+        note(
+            "numpy is not installed, so calls are gone through one by one, which takes longer; "
+            "pip install 'recloser[parquet]'"
+        )
+    with log_path(log) as path:
+        traffic = read_traffic(LogReader(path))
+    return traffic if breaker is None else traffic.only(breaker)
 
 
 def _config_for(

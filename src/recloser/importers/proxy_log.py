@@ -12,12 +12,11 @@ from typing import IO, Any, Final
 from attrs import frozen
 
 from recloser.clock import nanoseconds_between
-from recloser.events import Outcome
+from recloser.events import REFUSED, Outcome
 from recloser.importers.documents import values_of
 from recloser.importers.fields import EPOCH, BreakerTemplate, OutcomeRule, parse_moment, parse_ns
 from recloser.importers.source import lines_of, too_long
 from recloser.importers.trace import ObservedCall, Unreadable
-from recloser.replay.traffic import REFUSED
 
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "start": ("start_time",),

@@ -12,12 +12,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
-from recloser.events import Outcome
+from recloser.events import REFUSED, Outcome
 from recloser.importers.documents import MALFORMED, values_of
 from recloser.importers.fields import BreakerTemplate, parse_moment
 from recloser.importers.source import lines_of, too_long
 from recloser.importers.trace import ObservedCall, Skipped, Unreadable
-from recloser.replay.traffic import REFUSED
 
 _EVENT: Final = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))(?:\[[^\]]*\])?: "

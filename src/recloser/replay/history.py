@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from attrs import frozen
 
-from recloser.events import CircuitBreakerState, Edge, Event
+from recloser.events import CircuitBreakerState, Edge, Event, Trigger
 from recloser.log.reader import Tail
 from recloser.replay.timeline import Timeline
 from recloser.snapshot import Snapshot
@@ -32,7 +32,35 @@ class Difference:
     got: str
 
 
-def canonical(edge: Edge) -> bytes:
+class Transition(Protocol):
+    """What a digest takes of an edge; see ``StateChanged``."""
+
+    @property
+    def breaker(self) -> str:
+        """The name of the breaker."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the edge begins."""
+
+    @property
+    def at(self) -> int:
+        """When it was taken, in nanoseconds of the log."""
+
+    @property
+    def from_state(self) -> CircuitBreakerState:
+        """The state left."""
+
+    @property
+    def to_state(self) -> CircuitBreakerState:
+        """The state entered."""
+
+    @property
+    def trigger(self) -> Trigger:
+        """What moved it."""
+
+
+def canonical(edge: Transition) -> bytes:
     """The line of an edge that the digest of a history is made of."""
     fields = (
         edge.breaker,
@@ -43,6 +71,19 @@ def canonical(edge: Edge) -> bytes:
         edge.trigger.value,
     )
     return f"{UNIT.join(fields)}\n".encode()
+
+
+def digest_of(edges: Iterable[Transition]) -> str:
+    """SHA-256 over the canonical edges, in hex; equal digests mean equal transitions.
+
+    For each breaker in code-point order of its name, for each of its edges in order, the UTF-8
+    line ``breaker US epoch US at US from US to US trigger LF`` is hashed, where US is 0x1F, LF
+    is 0x0A, numbers are decimal and ``epoch`` is the one that the edge begins.
+    """
+    digest = hashlib.sha256()
+    for edge in sorted(edges, key=lambda edge: edge.breaker):
+        digest.update(canonical(edge))
+    return digest.hexdigest()
 
 
 @frozen
@@ -75,16 +116,8 @@ class History:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical edges, in hex; equal digests mean equal transitions.
-
-        For each breaker in code-point order of its name, for each of its edges in order, the UTF-8
-        line ``breaker US epoch US at US from US to US trigger LF`` is hashed, where US is 0x1F, LF
-        is 0x0A, numbers are decimal and ``epoch`` is the one that the edge begins.
-        """
-        digest = hashlib.sha256()
-        for edge in sorted(self.edges, key=lambda edge: edge.breaker):
-            digest.update(canonical(edge))
-        return digest.hexdigest()
+        """SHA-256 over the canonical edges, in hex; see ``digest_of``."""
+        return digest_of(self.edges)
 
     def trips(self, breaker: str | None = None) -> list[Edge]:
         """The edges that left CLOSED for OPEN, of one breaker or of all."""

@@ -4,14 +4,14 @@ Each figure is kept as the least and the most that it can be. Where every outcom
 are equal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
 from attrs import frozen
 
 from recloser.events import Trigger
+from recloser.replay.calls import FAILED, SUCCEEDED, UNKNOWN, Calls
 from recloser.replay.outages import Delays
-from recloser.replay.traffic import FAILED, SUCCEEDED, UNKNOWN, Calls
 
 FIGURES: Final = ("trips", "open_ns", "rejected", "saved", "lost", "let_through")
 _TRIPS, _OPEN, _REJECTED, _SAVED, _LOST, _LET_THROUGH = range(len(FIGURES))
@@ -63,7 +63,67 @@ class Figures:
         return cls(**sums)
 
 
-class Ledger:
+class Tape:
+    """What a course comes to, as it comes, and no figures.
+
+    Attributes:
+        edges: Each edge as its time and trigger; None where they are not asked for.
+        refused: The calls refused, as the first number and the one behind; likewise.
+        stale: The places of calls let through that end in a later epoch, or too late; likewise.
+    """
+
+    __slots__ = ("edges", "refused", "stale")
+
+    def __init__(self) -> None:
+        self.edges: list[tuple[int, Trigger]] | None = []
+        self.refused: list[tuple[int, int]] | None = []
+        self.stale: list[int] | None = []
+
+    def copy(self) -> Self:
+        """The same up to here, to go on with another course."""
+        other = object.__new__(type(self))
+        other.edges = None if self.edges is None else self.edges.copy()
+        other.refused = None if self.refused is None else self.refused.copy()
+        other.stale = None if self.stale is None else self.stale.copy()
+        return other
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What two courses must agree in, to be told of as one."""
+        return ()
+
+    def edge(self, at: int, trigger: Trigger) -> None:
+        """An edge is taken."""
+        if self.edges is not None:
+            self.edges.append((at, trigger))
+
+    def refuse(self, first: int, behind: int) -> None:
+        """The calls of these numbers are refused."""
+        if self.refused is not None and first < behind:
+            self.refused.append((first, behind))
+
+    def outlive(self, places: Sequence[int]) -> None:
+        """The calls of these places have been let through, and will end when it is too late."""
+        if self.stale is not None:
+            self.stale += places
+
+    def resolve(self, *, failed: bool) -> None:
+        """A call of unknown outcome that was let through is taken to have ended so."""
+
+    def open(self, at: int) -> None:
+        """The breaker leaves CLOSED by a trip."""
+
+    def close(self, at: int) -> None:
+        """The breaker is closed again."""
+
+    def settle(self, at: int) -> None:
+        """The breaker has been closed up to ``at``, inclusive."""
+
+    def finish(self, horizon: int) -> None:
+        """The calls are at their end; an open breaker is counted as such up to ``horizon``."""
+
+
+class Ledger(Tape):
     """Books one course of a breaker over its calls.
 
     Args:
@@ -73,7 +133,6 @@ class Ledger:
     Attributes:
         low: The least of each figure, in the order of ``FIGURES``.
         high: The most.
-        edges: Each edge as its time and trigger, where they were asked for.
     """
 
     __slots__ = (
@@ -82,13 +141,13 @@ class Ledger:
         "_next_over",
         "_opened_at",
         "delays",
-        "edges",
         "high",
         "low",
-        "refused",
     )
 
     def __init__(self, calls: Calls, delays: Delays) -> None:
+        super().__init__()
+        self.edges = self.refused = self.stale = None
         self._before = [calls.before(code) for code in (SUCCEEDED, FAILED, UNKNOWN)]
         failed, unknown = calls.count(FAILED), calls.count(UNKNOWN)
         self.low = [0] * len(FIGURES)
@@ -97,12 +156,10 @@ class Ledger:
         self.delays = delays
         self._next_begin = self._next_over = 0
         self._opened_at: int | None = None
-        self.edges: list[tuple[int, Trigger]] | None = None
-        self.refused: list[tuple[int, int]] | None = None
 
     def copy(self) -> Self:
         """The same books, to go on with another course."""
-        other = object.__new__(type(self))
+        other = super().copy()
         for name in self.__slots__:
             setattr(other, name, getattr(self, name))
         other.low, other.high = self.low.copy(), self.high.copy()
@@ -114,21 +171,15 @@ class Ledger:
         self.high = list(map(max, self.high, other.high))
 
     @property
-    def key(self) -> tuple[int, int, bool]:
+    def key(self) -> tuple[object, ...]:
         """What two courses must agree in, to be booked as one; see ``settle``."""
         return self._next_begin, self._next_over, self._opened_at is None
-
-    def edge(self, at: int, trigger: Trigger) -> None:
-        """An edge is taken."""
-        if self.edges is not None:
-            self.edges.append((at, trigger))
 
     def refuse(self, first: int, behind: int) -> None:
         """The calls of these numbers are refused."""
         if first >= behind:
             return
-        if self.refused is not None:
-            self.refused.append((first, behind))
+        super().refuse(first, behind)
         succeeded, failed, unknown = (column[behind] - column[first] for column in self._before)
         for figures, unsure in ((self.low, 0), (self.high, unknown)):
             figures[_REJECTED] += behind - first

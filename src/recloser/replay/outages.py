@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import Factory, define, frozen
 
-from recloser.replay.traffic import FAILED, SUCCEEDED, Calls
+from recloser.replay.calls import FAILED, SUCCEEDED, Calls
 
 OUTAGE_FAILURES: Final = 5
 """So many failures in a row, by default, are an outage."""

@@ -6,19 +6,16 @@ it is taken to last as long as the median of its breaker's other calls. A call t
 started at ``at - took``.
 """
 
-import bisect
-import heapq
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from itertools import accumulate
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Self
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, NotALogError
 from recloser.events import (
+    REFUSED,
     CallFailed,
     CallIgnored,
     CallObserved,
@@ -28,173 +25,18 @@ from recloser.events import (
     Outcome,
     ProbeAdmitted,
 )
+from recloser.log.codec import full
+from recloser.log.reader import LogReader
 from recloser.logfold import LogFold
+from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
 from recloser.replay.timeline import Timeline
-from recloser.validation import NS_PER_SECOND
-
-SUCCEEDED: Final = 0
-FAILED: Final = 1
-IGNORED: Final = 2
-UNKNOWN: Final = 3
-
-REFUSED: Final = "refused"
-"""The label of an imported call that another breaker refused, so that its outcome is unknown."""
 
 _CODES: Final = {
     Outcome.SUCCEEDED: SUCCEEDED,
     Outcome.FAILED: FAILED,
     Outcome.IGNORED: IGNORED,
 }
-_NOTE_EVERY: Final = 256
 _NAMES_TOLD: Final = 10
-
-
-@define(eq=False)
-class Calls:
-    """The calls of one breaker.
-
-    A call is known by its number in the order of the starts, from 0, or by its place in the order
-    of the ends. That is the order in which they are driven: by time, and at one instant the ends
-    before the starts; a call without duration ends behind its own start.
-
-    Attributes:
-        breaker: Its name.
-        starts: When each call started, in nanoseconds of the log; shape (n,), as all are.
-        ends: When it ended, by its number.
-        tooks: How long it took, by its number.
-        outcomes: How it ended, by its number: one of the four codes of this module.
-        by_end: The number of each call, by its place.
-        place: The place of each call, by its number.
-        ended_before: How many calls have ended before each starts, by its number.
-    """
-
-    breaker: str
-    starts: "array[int]"
-    ends: "array[int]"
-    tooks: "array[int]"
-    outcomes: bytes
-    by_end: "array[int]" = field(init=False)
-    place: "array[int]" = field(init=False)
-    ended_before: "array[int]" = field(init=False)
-    _notes: list[tuple[int, Sequence[int]]] = field(init=False, factory=list)
-    __dict__: dict[str, object] = field(init=False, factory=dict)
-
-    def __attrs_post_init__(self) -> None:
-        self.by_end, self.ended_before = array("q"), array("q")
-        under_way: list[tuple[int, int]] = []
-        noted = -_NOTE_EVERY
-        for number, start in enumerate(self.starts):
-            while under_way and under_way[0][0] <= start:
-                self.by_end.append(heapq.heappop(under_way)[1])
-            if number - noted >= max(_NOTE_EVERY, 4 * len(under_way)):
-                self._notes.append((number, array("q", (call for _, call in under_way))))
-                noted = number
-            self.ended_before.append(len(self.by_end))
-            heapq.heappush(under_way, (self.ends[number], number))
-        while under_way:
-            self.by_end.append(heapq.heappop(under_way)[1])
-        self.place = array("q", bytes(8 * len(self.starts)))
-        for place, number in enumerate(self.by_end):
-            self.place[number] = place
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def end_of(self, place: int) -> int:
-        """When the call at this place ended."""
-        return self.ends[self.by_end[place]]
-
-    def started_before(self, place: int) -> int:
-        """How many calls have started before the one at this place ends."""
-        return bisect.bisect_right(self.ended_before, place)
-
-    def under_way(self, number: int, place: int) -> list[int]:
-        """The places of the calls before ``number`` that end behind ``place``."""
-        noted, calls = self._notes[bisect.bisect_right(self._notes, number, key=_noted_at) - 1]
-        places = (self.place[call] for call in (*calls, *range(noted, number)))
-        return sorted(later for later in places if later > place)
-
-    @cached_property
-    def outcome_at(self) -> bytes:
-        """How the call at each place ended."""
-        return bytes(self.outcomes[number] for number in self.by_end)
-
-    @cached_property
-    def last_place(self) -> Sequence[int]:
-        """The last place of all calls up to each number."""
-        return array("q", accumulate(self.place, max))
-
-    def before(self, code: int) -> Sequence[int]:
-        """How many calls of this outcome stand before each number; shape (n + 1,)."""
-        return self._before[code]
-
-    @cached_property
-    def _before(self) -> Sequence[Sequence[int]]:
-        return [
-            array("q", accumulate((outcome == code for outcome in self.outcomes), initial=0))
-            for code in (SUCCEEDED, FAILED, IGNORED, UNKNOWN)
-        ]
-
-    def count(self, code: int) -> int:
-        """How many calls ended so."""
-        return self.outcomes.count(code)
-
-    @cached_property
-    def counted_before(self) -> Sequence[int]:
-        """How many outcomes that count, all but the ignored, stand before each place; (n + 1,)."""
-        return array("q", accumulate((code != IGNORED for code in self.outcome_at), initial=0))
-
-    @cached_property
-    def counted(self) -> Sequence[int]:
-        """The places of the outcomes that count."""
-        return array("q", (p for p, code in enumerate(self.outcome_at) if code != IGNORED))
-
-    @cached_property
-    def seconds(self) -> Sequence[int]:
-        """The whole second of each outcome that counts."""
-        return array("q", (self.end_of(place) // NS_PER_SECOND for place in self.counted))
-
-    @cached_property
-    def unknown(self) -> Sequence[int]:
-        """The places of the unknown outcomes."""
-        return array("q", (p for p, code in enumerate(self.outcome_at) if code == UNKNOWN))
-
-    def until(self, number: int) -> "Calls":
-        """The first calls alone, up to ``number``."""
-        return Calls(
-            self.breaker,
-            self.starts[:number],
-            self.ends[:number],
-            self.tooks[:number],
-            self.outcomes[:number],
-        )
-
-    def since(self, number: int) -> "Calls":
-        """The calls from ``number`` on alone."""
-        return Calls(
-            self.breaker,
-            self.starts[number:],
-            self.ends[number:],
-            self.tooks[number:],
-            self.outcomes[number:],
-        )
-
-    def known(self) -> "Calls":
-        """The calls alone whose outcome is known."""
-        if not self.count(UNKNOWN):
-            return self
-        kept = [n for n, code in enumerate(self.outcomes) if code != UNKNOWN]
-        return Calls(
-            self.breaker,
-            array("q", (self.starts[n] for n in kept)),
-            array("q", (self.ends[n] for n in kept)),
-            array("q", (self.tooks[n] for n in kept)),
-            bytes(self.outcomes[n] for n in kept),
-        )
-
-
-def _noted_at(note: tuple[int, Sequence[int]]) -> int:
-    return note[0]
 
 
 @define
@@ -218,6 +60,26 @@ class Traffic:
     lost: int
     horizon: int
     timeline: Timeline
+
+    @classmethod
+    def imported(cls, calls: dict[str, Calls], last_at: int, timeline: Timeline) -> Self:
+        """That which was recorded by something else than breakers.
+
+        Args:
+            calls: The calls of each breaker, by name; none is without any.
+            last_at: When the last event was, in nanoseconds of the log.
+            timeline: Dates the moments of the log.
+        """
+        horizon = max(last_at, *(each.last_end for each in calls.values()))
+        return cls(
+            calls,
+            recorded=False,
+            configs={},
+            edges=(),
+            lost=0,
+            horizon=horizon,
+            timeline=timeline,
+        )
 
     @property
     def total(self) -> int:
@@ -248,39 +110,49 @@ def read_traffic(events: Iterable[Event]) -> Traffic:
         LogError: The log can't be read, is damaged, or holds no call.
         FoldError: An event can't have happened in the state that it is applied to.
     """
+    columns = events.columns() if isinstance(events, LogReader) else None
+    if columns is not None and columns.about.traffic:
+        from recloser.replay.column_traffic import column_calls, column_timeline
+
+        calls = column_calls(columns)
+        if calls:
+            timeline = column_timeline(columns)
+            return Traffic.imported(calls, columns.about.last_at, timeline)
     reading = _Reading()
-    for event in events:
+    for event in _lean_if_observed(events):
         reading.take(event)
     return reading.traffic()
+
+
+def _lean_if_observed(events: Iterable[Event]) -> Iterator[Event]:
+    """The events, of which observed calls need not be made whole."""
+    if not isinstance(events, LogReader):
+        yield from events
+        return
+    for batch in events.batches():
+        for event in batch:
+            yield event if event.kind == "call_observed" else full(event)
 
 
 class _Gathered:
     """The calls of one breaker in the order in which the log tells of them."""
 
     def __init__(self) -> None:
-        self.starts, self.tooks, self.outcomes = array("q"), array("q"), bytearray()
+        self.starts, self.ends, self.tooks = array("q"), array("q"), array("q")
+        self.outcomes = bytearray()
         self.unreported: dict[tuple[int, int], int] = {}
 
-    def add(self, start: int, took: int, code: int, count: int = 1) -> None:
-        for _ in range(count):
-            self.starts.append(max(0, start))
-            self.tooks.append(took)
-            self.outcomes.append(code)
+    def add(self, start: int, took: int, code: int) -> None:
+        start = max(0, start)
+        self.starts.append(start)
+        self.ends.append(start + took)
+        self.tooks.append(took)
+        self.outcomes.append(code)
 
     def calls(self, breaker: str) -> Calls:
         for at in self.unreported.values():
             self.add(at, 0, UNKNOWN)
-        known = sorted(
-            took for took, code in zip(self.tooks, self.outcomes, strict=True) if code != UNKNOWN
-        )
-        median = known[len(known) // 2] if known else 0
-        order = sorted(range(len(self.starts)), key=self.starts.__getitem__)
-        tooks = array(
-            "q", (median if self.outcomes[n] == UNKNOWN else self.tooks[n] for n in order)
-        )
-        starts = array("q", (self.starts[n] for n in order))
-        ends = array("q", (start + took for start, took in zip(starts, tooks, strict=True)))
-        return Calls(breaker, starts, ends, tooks, bytes(self.outcomes[n] for n in order))
+        return Calls.from_log(breaker, self.starts, self.ends, self.tooks, bytes(self.outcomes))
 
 
 class _Reading:
@@ -301,7 +173,9 @@ class _Reading:
         elif event.kind == "call_rejected":
             self._recorded = True
             if self._fold.breakers[event.breaker].mode != "shadow":  # in shadow it is reported too
-                self._of(event.breaker).add(event.at, 0, UNKNOWN, event.count)
+                gathered = self._of(event.breaker)
+                for _ in range(event.count):
+                    gathered.add(event.at, 0, UNKNOWN)
         elif event.kind == "probe_admitted":
             self._recorded = True
             self._of(event.breaker).unreported[_permit(event)] = event.at
@@ -324,7 +198,8 @@ class _Reading:
             gathered.unreported.pop(_permit(event), None)
         code = _CODES[Outcome(event.kind.removeprefix("call_"))]
         count = event.count if event.kind == "call_succeeded" else 1
-        gathered.add(event.at - event.took, event.took, code, count)
+        for _ in range(count):
+            gathered.add(event.at - event.took, event.took, code)
 
     def _of(self, breaker: str) -> _Gathered:
         gathered = self._gathered.get(breaker)
@@ -343,14 +218,10 @@ class _Reading:
             configs={name: state.config for name, state in self._fold.breakers.items()},
             edges=self._edges,
             lost=self._lost,
-            horizon=max(self._fold.at, *(_last_end(found) for found in calls.values())),
+            horizon=max(self._fold.at, *(found.last_end for found in calls.values())),
             timeline=self._timeline,
         )
 
 
 def _permit(event: CallSucceeded | CallFailed | CallIgnored | ProbeAdmitted) -> tuple[int, int]:
     return event.epoch, event.probe
-
-
-def _last_end(calls: Calls) -> int:
-    return max(calls.ends)

@@ -6,13 +6,11 @@ them to take is a matter of what a lost call is worth, and of whether it holds o
 not chosen by.
 """
 
+import bisect
 import hashlib
 import itertools
-import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Final
 
@@ -20,41 +18,14 @@ from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.replay.ledger import Figures, Ledger, Range
-from recloser.replay.lookout import Lookout
-from recloser.replay.outages import Delays
-from recloser.replay.passage import Passage
-from recloser.replay.traffic import FAILED, Calls, Traffic
+from recloser.replay.calls import FAILED, Calls
+from recloser.replay.scoring import Score, scores_of
+from recloser.replay.traffic import Traffic
 
 HELD_OUT_PERCENT: Final = 30
 """So much of the calls, the last of them, is not looked at in choosing."""
 
-_SMALL: Final = 5_000_000  # calls times settings below which no process is worth starting
-_CHUNK: Final = 8
-_NOTHING: Final = Range(0, 0)
-
-
-@frozen
-class Score:
-    """What one configuration came to on a part of the calls.
-
-    Attributes:
-        trips: How often breakers opened.
-        lost: Refused calls that would have succeeded.
-        let_through: Failures that were not refused.
-        saved: Refused calls that would have failed.
-        open_ns: How long breakers were not closed.
-    """
-
-    trips: int
-    lost: int
-    let_through: int
-    saved: int
-    open_ns: int
-
-    def cost(self, failure_weight: int) -> int:
-        """Lost calls, and failures let through for so many lost calls each."""
-        return self.lost + failure_weight * self.let_through
+_SMALL: Final = 50_000_000  # calls times settings below which no process is worth starting
 
 
 @frozen
@@ -171,14 +142,14 @@ def tune(
         raise ConfigError("the grid holds no settings to try")
     configs = [configured(base, {}), *(configured(base, settings) for settings in grid)]
     parts = _split(traffic)
-    sizes = tuple(sum(len(lookout.calls) for lookout in part) for part in parts)
+    sizes = tuple(sum(map(len, part)) for part in parts)
     if processes is None:
         small = sum(sizes) * len(configs) < _SMALL
         processes = 1 if small else os.cpu_count() or 1
     found = [
         Candidate(settings, config, *scores)
         for settings, config, scores in zip(
-            [{}, *grid], configs, _scores(parts, configs, processes, on_done), strict=True
+            [{}, *grid], configs, scores_of(parts, configs, processes, on_done), strict=True
         )
     ]
     base_candidate, *candidates = found
@@ -186,7 +157,7 @@ def tune(
     recommended = min(
         front, key=lambda one: (one.chosen_by.cost(failure_weight), one.chosen_by.trips)
     )
-    failures = tuple(sum(lookout.calls.count(FAILED) for lookout in part) for part in parts)
+    failures = tuple(sum(calls.count(FAILED) for calls in part) for part in parts)
     return Tuning(
         candidates=candidates,
         front=front,
@@ -213,80 +184,30 @@ def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
     return front
 
 
-def _split(traffic: Traffic) -> tuple[list[Lookout], list[Lookout]]:
-    """Where each breaker's known calls are looked out on, before and behind one moment."""
+def _split(traffic: Traffic) -> tuple[list[Calls], list[Calls]]:
+    """Each breaker's known calls, before and behind one moment."""
     known = [calls.known() for calls in traffic.calls.values()]
-    starts = sorted(start for calls in known for start in calls.starts)
-    if not starts:
+    total = sum(map(len, known))
+    if not total:
         raise ConfigError("there is no call with a known outcome in this log")
-    cut = starts[len(starts) * (100 - HELD_OUT_PERCENT) // 100]
-    first, last = [], []
-    for calls in known:
-        number = _first_from(calls, cut)
-        first.append(Lookout(calls.until(number)))
-        last.append(Lookout(calls.since(number)))
-    return first, last
-
-
-def _first_from(calls: Calls, cut: int) -> int:
-    return next((n for n, start in enumerate(calls.starts) if start >= cut), len(calls))
-
-
-def score(lookouts: Sequence[Lookout], config: CircuitBreakerConfig) -> Score:
-    """What a configuration comes to on the calls of several breakers, all known."""
-    window = config.window
-    can_be_slow = window is not None and window.slow_call_rate is not None
-    total = Figures(*[_NOTHING] * 6)
-    for lookout in lookouts:
-        calls = lookout.calls
-        if not len(calls) or not (can_be_slow or calls.count(FAILED)):
-            continue  # nothing can trip it
-        ledger = Ledger(calls, Delays(()))
-        Passage(lookout, config, ledger, max(calls.ends[calls.by_end[-1]], 0)).run()
-        total = Figures.total((total, ledger.figures()))
-    return Score(
-        trips=total.trips.low,
-        lost=total.lost.low,
-        let_through=total.let_through.low,
-        saved=total.saved.low,
-        open_ns=total.open_ns.low,
+    cut = _start_of(known, total * (100 - HELD_OUT_PERCENT) // 100)
+    numbers = [bisect.bisect_left(calls.starts, cut) for calls in known]
+    return (
+        [calls.until(number) for calls, number in zip(known, numbers, strict=True)],
+        [calls.since(number) for calls, number in zip(known, numbers, strict=True)],
     )
 
 
-_Parts = tuple[list[Lookout], list[Lookout]]
-_worked_on: list[_Parts] = []
-
-
-def _scores(
-    parts: _Parts,
-    configs: Sequence[CircuitBreakerConfig],
-    processes: int,
-    on_done: Callable[[int], None] | None,
-) -> Iterator[tuple[Score, Score]]:
-    if processes == 1:
-        for done, config in enumerate(configs):
-            yield score(parts[0], config), score(parts[1], config)
-            if on_done is not None:
-                on_done(done)
-        return
-    # A forked process has the calls already; elsewhere they are sent once to each.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_work_on, initargs=(parts,)
-    ) as pool:
-        for done, scores in enumerate(pool.map(_both_scores, configs, chunksize=_CHUNK)):
-            yield scores
-            if on_done is not None:
-                on_done(done)
-
-
-def _work_on(parts: _Parts) -> None:
-    _worked_on[:] = [parts]
-
-
-def _both_scores(config: CircuitBreakerConfig) -> tuple[Score, Score]:
-    first, last = _worked_on[0]
-    return score(first, config), score(last, config)
+def _start_of(several: Sequence[Calls], number: int) -> int:
+    """When the call of this number starts, among those of several breakers."""
+    low, high = 0, max(calls.starts[-1] for calls in several if len(calls))
+    while low < high:
+        middle = (low + high) // 2
+        if sum(bisect.bisect_right(calls.starts, middle) for calls in several) > number:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def _warnings(

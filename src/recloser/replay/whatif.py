@@ -21,11 +21,12 @@ from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig
 from recloser.machine import CLOSED
+from recloser.replay.calls import FAILED, UNKNOWN, Calls
 from recloser.replay.ledger import Figures, Ledger, Range, trivial_figures
 from recloser.replay.lookout import Lookout
 from recloser.replay.outages import OUTAGE_FAILURES, Delay, Delays, Outage, outages_of
-from recloser.replay.passage import Passage
-from recloser.replay.traffic import FAILED, UNKNOWN, Calls, Traffic
+from recloser.replay.traffic import Traffic
+from recloser.replay.uncertain import UncertainPassage
 
 MAX_BRANCHES: Final = 150_000
 """So many courses are followed for one breaker before only the obvious is said of it."""
@@ -84,11 +85,11 @@ def evaluate(
     """
     calls = lookout.calls
     delays = Delays(outages)
-    first = Passage(lookout, config, Ledger(calls, delays), horizon)
+    first = UncertainPassage(lookout, config, Ledger(calls, delays), horizon)
     ledger = _followed(first, max_branches)
     if ledger is None:
         unsure = [Delay(0, None) for _ in outages]
-        span = horizon - min(calls.starts)
+        span = horizon - calls.starts[0]
         recovery = _of_those_over(outages, unsure)
         return Verdict(trivial_figures(calls, span), outages, unsure, recovery, followed=False)
     recovery = _of_those_over(outages, delays.recovery)
@@ -99,10 +100,10 @@ def _of_those_over(outages: Sequence[Outage], delays: Sequence[Delay]) -> Sequen
     return [delay for outage, delay in zip(outages, delays, strict=True) if outage.over is not None]
 
 
-def _followed(first: Passage, max_branches: int) -> Ledger | None:
+def _followed(first: UncertainPassage, max_branches: int) -> Ledger | None:
     """The figures of all possible courses in one; None if there are too many."""
     whole: Ledger | None = None
-    waiting: dict[tuple[object, ...], tuple[Passage, Sequence[tuple[bool, bool]]]] = {}
+    waiting: dict[tuple[object, ...], tuple[UncertainPassage, Sequence[tuple[bool, bool]]]] = {}
     order: list[tuple[int, int, tuple[object, ...]]] = []
     numbers = count()
     running = [first]

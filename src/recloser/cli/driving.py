@@ -1,0 +1,129 @@
+"""``recloser replay`` of imported traffic that stands in columns."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from recloser import cli
+from recloser.cli.arguments import note_tail, settings_for
+from recloser.cli.terminal import counted, note, print_json, print_table, results
+from recloser.config import CircuitBreakerConfig
+from recloser.events import Trigger
+from recloser.log.parquet import ParquetLog
+from recloser.log.reader import LogReader
+from recloser.replay.calls import IGNORED
+from recloser.replay.column_drive import Driven, drive_columns, undrivable
+from recloser.replay.column_traffic import column_calls, column_timeline
+from recloser.replay.timeline import Timeline
+from recloser.settings import read_settings
+
+
+def show_driven(
+    path: Path,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    shown: int,
+    *,
+    as_json: bool,
+) -> int | None:
+    """Drive breakers by the columns of exported traffic and print what they did.
+
+    Args:
+        path: The exported log.
+        config_path: Settings in a file.
+        assignments: Settings of the command line.
+        shown: How many of the last edges to print; 0 prints all.
+        as_json: Whether to print one JSON object.
+
+    Returns:
+        The exit status; None where it has to be driven call by call, which is said.
+    """
+    log = LogReader(path).columns()
+    if log is None or not log.about.traffic:
+        return None
+    reason = undrivable(read_settings(config_path, assignments))
+    calls = None if reason else column_calls(log, refused=IGNORED)
+    if calls is None:
+        note(f"driven call by call: {reason or 'there is more than plain calls in it'}")
+        return None
+    config = settings_for(path, config_path, assignments) or CircuitBreakerConfig()
+    driven = drive_columns(calls.values(), config, together=True)
+    timeline = column_timeline(log)
+    if as_json:
+        print_json(_as_data(driven, log, timeline))
+    else:
+        _print(driven, sum(map(len, calls.values())), timeline, shown)
+    note("driven by columns, which tell no evidence; -o keeps a log that does")
+    note_tail(path, log.about.tail)
+    return cli.TORN if log.about.tail.torn else 0
+
+
+def _as_data(driven: Driven, log: ParquetLog, timeline: Timeline) -> Mapping[str, object]:
+    return {
+        "schema": "recloser.replay/1",
+        "events": log.about.events,
+        "breakers": len(driven.states),
+        "digest": driven.digest,
+        "edges": [
+            {
+                "seq": None,
+                "at_ns": edge.at,
+                "utc": timeline.text(edge.at),
+                "breaker": edge.breaker,
+                "epoch": edge.epoch,
+                "from": edge.from_state.value,
+                "to": edge.to_state.value,
+                "trigger": edge.trigger.value,
+                "cause": None,
+            }
+            for edge in driven.in_time
+        ],
+        "states": {name: state.value for name, state in driven.states.items()},
+        "totals": {name: attrs.asdict(totals) for name, totals in driven.totals.items()},
+        "engine": {"name": "columns", "because": None},
+        "witnesses": {"checked": 0, "differing": 0},
+        "differences": [],
+    }
+
+
+def _print(driven: Driven, calls: int, timeline: Timeline, shown: int) -> None:
+    trips = Counter(edge.breaker for edge in driven.edges if edge.trigger is Trigger.TRIP)
+    figures = ("trips", "succeeded", "failed", "ignored", "rejected", "stale")
+    print_table(
+        ("breaker", "state", *figures),
+        (
+            (
+                name,
+                state.value,
+                f"{trips[name]:,}",
+                *(f"{count:,}" for count in attrs.astuple(driven.totals[name])),
+            )
+            for name, state in sorted(
+                driven.states.items(), key=lambda item: (-trips[item[0]], item[0])
+            )
+        ),
+        right=figures,
+    )
+    edges = driven.in_time
+    last = edges[-shown:] if shown else edges
+    if last:
+        results().print()
+        print_table(
+            ("time (UTC)", "breaker", "edge", "trigger"),
+            (
+                (
+                    timeline.text(edge.at),
+                    edge.breaker,
+                    f"{edge.from_state.value} → {edge.to_state.value}",
+                    edge.trigger.value,
+                )
+                for edge in last
+            ),
+        )
+    if len(last) < len(edges):
+        results().print(f"… and {len(edges) - len(last):,} before them; --edges 0 shows all")
+    results().print(
+        f"\n{counted(calls, 'call')}, {counted(len(edges), 'edge')}; digest {driven.digest[:16]}"
+    )

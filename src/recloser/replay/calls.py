@@ -1,0 +1,240 @@
+"""The calls of one breaker, as columns.
+
+A call is known by its number in the order of the starts, from 0, or by its place in the order of
+the ends. That is the order in which they are driven: by time, and at one instant the ends before
+the starts; a call without duration ends behind its own start.
+"""
+
+import bisect
+from array import array
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final, Self
+
+from attrs import define, field
+
+from recloser.replay import scans
+
+SUCCEEDED: Final = 0
+FAILED: Final = 1
+IGNORED: Final = 2
+UNKNOWN: Final = 3
+
+_COUNTED: Final = bytes((SUCCEEDED, FAILED, UNKNOWN))
+_KNOWN: Final = bytes((SUCCEEDED, FAILED, IGNORED))
+_SOON: Final = 64
+
+
+@define(eq=False)
+class Calls:
+    """The calls of one breaker, in the order of their starts.
+
+    Columns are buffers of whole numbers of 64 bits, such as an ``array`` or a numpy column seen
+    through a ``memoryview``; what is derived from them is found when it is first asked for, by
+    ``recloser.replay.scans``, and kept.
+
+    Attributes:
+        breaker: Its name.
+        starts: When each call started, in nanoseconds of the log; shape (n,), as all are.
+        ends: When it ended, by its number.
+        tooks: How long it took, by its number.
+        outcomes: How it ended, by its number: one of the four codes of this module.
+        by_end: The number of each call, by its place.
+        seqs: Where it stands in the log, by its number, if several breakers share that.
+    """
+
+    breaker: str
+    starts: Sequence[int]
+    ends: Sequence[int]
+    tooks: Sequence[int]
+    outcomes: bytes
+    by_end: Sequence[int] = field()
+    seqs: Sequence[int] = ()
+    _under_way: dict[tuple[int, int], Sequence[int]] = field(init=False, factory=dict)
+    _counts: dict[int, int] = field(init=False, factory=dict)
+    _before: dict[int, Sequence[int]] = field(init=False, factory=dict)
+    __dict__: dict[str, object] = field(init=False, factory=dict)
+
+    @by_end.default
+    def _as_started(self) -> Sequence[int]:
+        return scans.order_of_ends(self.starts, self.ends)
+
+    @classmethod
+    def from_log(
+        cls,
+        breaker: str,
+        starts: Sequence[int],
+        ends: Sequence[int],
+        tooks: Sequence[int],
+        outcomes: bytes,
+        *,
+        seqs: Sequence[int] = (),
+    ) -> Self:
+        """The calls that stand in the columns of a log, in its order.
+
+        Calls that start, or end, at one instant do so in the order of the log. One of unknown
+        outcome is taken to last as long as the median of the others.
+
+        Args:
+            breaker: Its name.
+            starts: When each row's call started, in nanoseconds of the log, from 0.
+            ends: When it ended, not before it started.
+            tooks: How long it took.
+            outcomes: How it ended, as one of the codes of this module.
+            seqs: The ``seq`` of each row, where the log is shared by several breakers.
+        """
+        if UNKNOWN in outcomes:
+            ends, tooks = _supposed(starts, ends, tooks, outcomes)
+        order = scans.order_of_starts(starts)
+        by_end = scans.taken(scans.inverse(order), scans.order_of_ends(starts, ends))
+        return cls(
+            breaker,
+            scans.taken(starts, order),
+            scans.taken(ends, order),
+            scans.taken(tooks, order),
+            scans.codes_taken(outcomes, order),
+            by_end,
+            scans.taken(seqs, order) if len(seqs) else (),
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __reduce__(self) -> tuple[type["Calls"], tuple[object, ...]]:
+        starts, ends, tooks, by_end = (
+            array("q", column) for column in (self.starts, self.ends, self.tooks, self.by_end)
+        )
+        return Calls, (self.breaker, starts, ends, tooks, self.outcomes, by_end)
+
+    @cached_property
+    def place(self) -> Sequence[int]:
+        """The place of each call, by its number."""
+        return scans.inverse(self.by_end)
+
+    @cached_property
+    def ended_before(self) -> Sequence[int]:
+        """How many calls have ended before each starts, by its number."""
+        return scans.ended_before(self.starts, self.ends, self.by_end)
+
+    @cached_property
+    def last_end(self) -> int:
+        """When the last of them ended."""
+        return self.end_of(len(self) - 1)
+
+    def end_of(self, place: int) -> int:
+        """When the call at this place ended."""
+        return self.ends[self.by_end[place]]
+
+    def started_before(self, place: int) -> int:
+        """How many calls have started before the one at this place ends."""
+        ended_before = self.ended_before
+        soon = place + _SOON
+        if soon < len(ended_before) and ended_before[soon] > place:
+            return bisect.bisect_right(ended_before, place, place + 1, soon)
+        return bisect.bisect_right(ended_before, place, place + 1)
+
+    def under_way(self, number: int, place: int) -> Sequence[int]:
+        """The places, in order, of the calls before ``number`` that end at ``place`` or later.
+
+        Args:
+            number: A call.
+            place: How many calls have ended before it starts, or at another moment between that
+                start and the one before.
+        """
+        if number == place:
+            return ()
+        found = self._under_way.get((number, place))
+        if found is None:
+            found = scans.places_from(self.place, number, place)
+            self._under_way[number, place] = found
+        return found
+
+    def forget(self) -> None:
+        """Keep nothing of which calls were under way when."""
+        self._under_way.clear()
+
+    @cached_property
+    def outcome_at(self) -> bytes:
+        """How the call at each place ended."""
+        return scans.codes_taken(self.outcomes, self.by_end)
+
+    @cached_property
+    def last_place(self) -> Sequence[int]:
+        """The last place of all calls up to each number."""
+        return scans.highest_so_far(self.place)
+
+    def before(self, code: int) -> Sequence[int]:
+        """How many calls of this outcome stand before each number; shape (n + 1,)."""
+        found = self._before.get(code)
+        if found is None:
+            found = self._before[code] = scans.count_before(self.outcomes, bytes((code,)))
+        return found
+
+    def count(self, code: int) -> int:
+        """How many calls ended so."""
+        found = self._counts.get(code)
+        if found is None:
+            found = self._counts[code] = self.outcomes.count(code)
+        return found
+
+    @cached_property
+    def counted_before(self) -> Sequence[int]:
+        """How many outcomes that count, all but the ignored, stand before each place; (n + 1,)."""
+        if not self.count(IGNORED):
+            return range(len(self) + 1)
+        return scans.count_before(self.outcome_at, _COUNTED)
+
+    @cached_property
+    def counted(self) -> Sequence[int]:
+        """The places of the outcomes that count."""
+        if not self.count(IGNORED):
+            return range(len(self))
+        return scans.places_of(self.outcome_at, _COUNTED)
+
+    @cached_property
+    def seconds(self) -> Sequence[int]:
+        """The whole second of each outcome that counts."""
+        return scans.whole_seconds(self.ends, scans.taken(self.by_end, self.counted))
+
+    @cached_property
+    def unknown(self) -> Sequence[int]:
+        """The places of the unknown outcomes."""
+        if not self.count(UNKNOWN):
+            return ()
+        return scans.places_of(self.outcome_at, bytes((UNKNOWN,)))
+
+    def until(self, number: int) -> "Calls":
+        """The first calls alone, up to ``number``."""
+        return self._only(range(number))
+
+    def since(self, number: int) -> "Calls":
+        """The calls from ``number`` on alone."""
+        return self._only(range(number, len(self)))
+
+    def known(self) -> "Calls":
+        """The calls alone whose outcome is known."""
+        if not self.count(UNKNOWN):
+            return self
+        return self._only(scans.places_of(self.outcomes, _KNOWN))
+
+    def _only(self, numbers: Sequence[int]) -> "Calls":
+        return Calls(
+            self.breaker,
+            scans.taken(self.starts, numbers),
+            scans.taken(self.ends, numbers),
+            scans.taken(self.tooks, numbers),
+            scans.codes_taken(self.outcomes, numbers),
+            scans.kept(self.by_end, numbers),
+        )
+
+
+def _supposed(
+    starts: Sequence[int], ends: Sequence[int], tooks: Sequence[int], outcomes: bytes
+) -> tuple[Sequence[int], Sequence[int]]:
+    """The ends and durations, with those of unknown outcomes supposed."""
+    known = sorted(scans.taken(tooks, scans.places_of(outcomes, _KNOWN)))
+    median = known[len(known) // 2] if known else 0
+    ends, tooks = array("q", ends), array("q", tooks)
+    for row in scans.places_of(outcomes, bytes((UNKNOWN,))):
+        tooks[row], ends[row] = median, starts[row] + median
+    return ends, tooks
