@@ -17,7 +17,7 @@ LAYERS = [
     {"pytest_plugin"},
     {"cli"},
     {"demo"},
-    {"audit", "importers", "testing"},
+    {"audit", "fleet", "importers", "testing"},
     {"replay"},
     {"columns"},
     {"integrations", "compat"},
@@ -67,7 +67,17 @@ def test_using_the_package_loads_no_library_of_the_command_line():
     loaded = loaded_by("from recloser import *")
     assert "recloser.breaker" in loaded
     assert loaded.isdisjoint(
-        {"rich", "click", "numpy", "httpx", "zstandard", "pyarrow", "redis", "urllib.request"}
+        {
+            "rich",
+            "click",
+            "numpy",
+            "httpx",
+            "zstandard",
+            "pyarrow",
+            "redis",
+            "urllib.request",
+            "distributed",
+        }
     )
 
 

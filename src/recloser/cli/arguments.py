@@ -138,7 +138,7 @@ def settings_for(
         config = read_settings(config_path, assignments)
     if is_traffic(LogReader(path)):
         config = CircuitBreakerConfig() if config is None else config
-        note(f"imported traffic, driven with {_told(config)}")
+        note(f"imported traffic, driven with {settings_told(config)}")
     return config
 
 
@@ -166,7 +166,7 @@ def noted(path: Path, history: History) -> History:
     return history
 
 
-def note_tail(path: Path, tail: Tail) -> None:
+def note_tail(path: Path | str, tail: Tail) -> None:
     """Say how a log ends, where that is not a seal."""
     if tail.torn:
         note(f"{path}: the last line was torn; its {tail.torn} bytes are left out")
@@ -174,7 +174,8 @@ def note_tail(path: Path, tail: Tail) -> None:
         note(f"{path}: the last {tail.unsealed} events are not sealed")
 
 
-def _told(config: CircuitBreakerConfig) -> str:
+def settings_told(config: CircuitBreakerConfig) -> str:
+    """The settings that are not the defaults, on one line."""
     defaults = CircuitBreakerConfig().to_mapping()
     changed = {n: value for n, value in config.to_mapping().items() if value != defaults[n]}
     if not changed:

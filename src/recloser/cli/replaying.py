@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import InvalidOperation
 from pathlib import Path
 
 import attrs
@@ -10,8 +11,10 @@ import click
 from recloser import cli
 from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
 from recloser.cli.differing import comparison_data, lines_of, print_lines
+from recloser.cli.engines import Engine, engine_options
 from recloser.cli.proving import show_proof, show_sensitivity
 from recloser.cli.terminal import counted, note, print_json, print_table, printable, results
+from recloser.errors import ConfigError
 from recloser.events import Edge, FiredRule
 from recloser.log.reader import LogReader
 from recloser.log.verification import refuse_existing
@@ -21,7 +24,8 @@ from recloser.replay.golden import read_golden
 from recloser.replay.golden_files import compare_with, config_in
 from recloser.replay.history import History
 from recloser.replay.outline import Outline, outline
-from recloser.replay.warps import FORMS, Warp, bending, parse_warps
+from recloser.replay.timeline import Timeline
+from recloser.replay.warps import FORMS, Warp, bending, parse_warps, read_ns
 
 
 @click.command(short_help="Rebuild the states and check the witnesses.")
@@ -66,10 +70,25 @@ from recloser.replay.warps import FORMS, Warp, bending, parse_warps
     help="How many processes may fold a log that breakers wrote; by default as many as there are "
     "processors, if it is long enough.",
 )
+@click.option(
+    "--merge-hosts",
+    is_flag=True,
+    help="Take breakers of one name in several logs for one that all these hosts share.",
+)
+@click.option(
+    "--clock-uncertainty",
+    "uncertainty",
+    metavar="TIME",
+    help="How wrong the wall clock of a host may be, as 5ms; by default, as its log shows.",
+)
+@engine_options
 @json_option
 def command(
     *,
     log: str,
+    engine: Engine | None,
+    merge_hosts: bool,
+    uncertainty: str | None,
     config_path: Path | None,
     assignments: Sequence[str],
     out: Path | None,
@@ -89,7 +108,24 @@ def command(
     With --prove the history is taken again in some twenty ways, under other processes and wrong wall
     clocks among them; a difference is a defect, and the exit status is then 1. With --sensitivity
     it is told how wrong the monotonic clock may be before the history is another one.
+
+    With --engine dask, LOG is many exported files, each a log with breakers of its own. Those of one
+    name are told apart by their host, unless --merge-hosts asks what one breaker would have done that
+    all hosts share: their calls are then put in the order of wall time and drive it, and it is told
+    whether an order that the hosts' clocks leave open would change an edge.
     """
+    if engine is not None or merge_hosts or uncertainty is not None:
+        return _replay_many(
+            log,
+            engine,
+            config_path,
+            assignments,
+            merge_hosts=merge_hosts,
+            uncertainty=uncertainty,
+            is_plain=not (prove or sensitivity or texts or out or golden),
+            shown=shown,
+            as_json=as_json,
+        )
     if sum((prove, sensitivity, bool(texts or out or golden))) > 1:
         raise click.UsageError(
             "--prove, --sensitivity, and --warp, -o or --golden do not go together"
@@ -152,6 +188,49 @@ def _by_columns(
     return show_driven(path, config_path, assignments, shown, as_json=as_json)
 
 
+def _replay_many(
+    dataset: str,
+    engine: Engine | None,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    *,
+    merge_hosts: bool,
+    uncertainty: str | None,
+    is_plain: bool,
+    shown: int,
+    as_json: bool,
+) -> int:
+    if not is_plain:
+        raise click.UsageError(
+            "--prove, --sensitivity, --warp, -o and --golden are not of --engine dask"
+        )
+    if engine is None:
+        raise click.UsageError("--merge-hosts and --clock-uncertainty are of --engine dask")
+    if uncertainty is not None and not merge_hosts:
+        raise click.UsageError("--clock-uncertainty is of --merge-hosts")
+    from recloser.cli.many import show_many
+
+    return show_many(
+        dataset,
+        engine,
+        config_path,
+        assignments,
+        uncertainty_ns=_uncertainty_ns(uncertainty) if merge_hosts else None,
+        shown=shown,
+        as_json=as_json,
+    )
+
+
+def _uncertainty_ns(text: str | None) -> int:
+    try:
+        ns = read_ns(text or "0ns")
+    except (ValueError, InvalidOperation) as error:
+        raise ConfigError(f"an uncertainty is a time such as 5ms, not {text!r}") from error
+    if ns < 0:
+        raise ConfigError(f"an uncertainty is a time from 0ns up, not {text!r}")
+    return ns
+
+
 def _history(
     path: Path,
     config_path: Path | None,
@@ -176,20 +255,7 @@ def _as_data(history: History) -> Mapping[str, object]:
         "events": history.count,
         "breakers": len(history.snapshots),
         "digest": history.digest,
-        "edges": [
-            {
-                "seq": edge.seq,
-                "at_ns": edge.at,
-                "utc": history.timeline.text(edge.at),
-                "breaker": edge.breaker,
-                "epoch": edge.epoch,
-                "from": edge.from_state.value,
-                "to": edge.to_state.value,
-                "trigger": edge.trigger.value,
-                "cause": _cause_data(edge.cause),
-            }
-            for edge in history.edges
-        ],
+        "edges": [edge_data(edge, history.timeline) for edge in history.edges],
         "states": {name: snapshot.state.value for name, snapshot in history.snapshots.items()},
         "totals": {
             name: attrs.asdict(snapshot.totals) for name, snapshot in history.snapshots.items()
@@ -197,6 +263,21 @@ def _as_data(history: History) -> Mapping[str, object]:
         "engine": {"name": history.engine, "because": history.because},
         "witnesses": {"checked": history.witnesses, "differing": len(history.differences)},
         "differences": [attrs.asdict(difference) for difference in history.differences],
+    }
+
+
+def edge_data(edge: Edge, timeline: Timeline) -> Mapping[str, object]:
+    """An edge as data, dated by the timeline of its log."""
+    return {
+        "seq": edge.seq,
+        "at_ns": edge.at,
+        "utc": timeline.text(edge.at),
+        "breaker": edge.breaker,
+        "epoch": edge.epoch,
+        "from": edge.from_state.value,
+        "to": edge.to_state.value,
+        "trigger": edge.trigger.value,
+        "cause": _cause_data(edge.cause),
     }
 
 
@@ -231,18 +312,8 @@ def _print(history: History, shown: int) -> None:
         ),
         right=("trips", "succeeded", "failed", "ignored", "rejected", "stale"),
     )
-    edges = history.edges[-shown:] if shown else history.edges
-    if edges:
-        results().print()
-        print_table(
-            ("seq", "time (UTC)", "breaker", "edge", "cause"),
-            (_edge_row(history, edge) for edge in edges),
-            right=("seq",),
-        )
-    if len(edges) < len(history.edges):
-        results().print(
-            f"… and {len(history.edges) - len(edges):,} before them; --edges 0 shows all"
-        )
+    dated = [(history.timeline.text(edge.at), edge.breaker, edge) for edge in history.edges]
+    print_edges(dated, shown)
     differing = len(history.differences)
     results().print(
         f"\n{counted(history.count, 'event')}, {counted(len(history.edges), 'edge')}, "
@@ -257,12 +328,31 @@ def _print_golden(golden: Path | None, comparison: Comparison) -> None:
         print_lines(lines_of(comparison))
 
 
-def _edge_row(history: History, edge: Edge) -> tuple[str, ...]:
+def print_edges(edges: Sequence[tuple[str, str, Edge]], shown: int) -> None:
+    """Print edges, each with its wall time and what its breaker is called.
+
+    Args:
+        edges: The edges, in their order.
+        shown: How many of the last to print; 0 prints all.
+    """
+    last = edges[-shown:] if shown else edges
+    if last:
+        results().print()
+        print_table(
+            ("seq", "time (UTC)", "breaker", "edge", "cause"),
+            (_edge_row(*row) for row in last),
+            right=("seq",),
+        )
+    if len(last) < len(edges):
+        results().print(f"… and {len(edges) - len(last):,} before them; --edges 0 shows all")
+
+
+def _edge_row(time: str, breaker: str, edge: Edge) -> tuple[str, ...]:
     cause = edge.cause
     return (
         str(edge.seq),
-        history.timeline.text(edge.at),
-        edge.breaker,
+        time,
+        breaker,
         f"{edge.from_state.value} → {edge.to_state.value}",
         cause.rule.value if cause.actor is None else f"{cause.rule.value} of {cause.actor}",
     )

@@ -16,6 +16,7 @@ from recloser.cli.arguments import (
     settings_options,
     source_option,
 )
+from recloser.cli.engines import Engine, engine_options, pieces_progress
 from recloser.cli.terminal import (
     counted,
     duration,
@@ -30,8 +31,7 @@ from recloser.cli.whatif import traffic_in
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.log.verification import refuse_existing
-from recloser.replay.traffic import Traffic
-from recloser.replay.tune import HELD_OUT_PERCENT, Candidate, Tuning, grid_of, tune
+from recloser.replay.tune import HELD_OUT_PERCENT, Candidate, Tuned, Tuning, grid_of, tune
 
 DEFAULT_GRID: Final = (
     "failure_threshold=2,3,4,5,7,10,15,20",
@@ -77,10 +77,12 @@ _FRONT_SHOWN: Final = 12
     metavar="FRONT.html",
     help="Plot every setting and the front, in one page that needs no network.",
 )
+@engine_options
 @json_option
 def command(
     *,
     log: str,
+    engine: Engine | None,
     axes: Sequence[str],
     budget: int | None,
     failure_weight: int,
@@ -95,6 +97,8 @@ def command(
 
     Settings are chosen by the first part of the calls and tried on the last, which is held out.
     Calls of unknown outcome are left out; whatif tells what they may change.
+
+    With --engine dask, LOG is many exported files; of each, the last calls are held out.
     """
     if out is not None:
         refuse_existing(out)
@@ -105,23 +109,68 @@ def command(
             f"the grid has {len(grid):,} combinations, more than {MAX_SETTINGS:,}; "
             "try some of them with --budget"
         )
-    traffic = traffic_in(log, breaker)
-    if traffic.unknown:
-        note(
-            f"{counted(traffic.unknown, 'call')} of unknown outcome left out, of "
-            f"{traffic.total:,}; see what they may change with recloser whatif"
-        )
-    with working_progress("settings", len(grid)) as on_done:
-        tuning = tune(traffic, base, grid, failure_weight=failure_weight, on_done=on_done)
+    if engine is None:
+        tuned = _tuned_here(log, base, grid, breaker, failure_weight)
+    else:
+        tuned = _tuned_on(engine, log, base, grid, breaker=breaker, failure_weight=failure_weight)
+    tuning = tuned.tuning
     if out is not None:
         from recloser.audit.front import front_page
 
         out.write_text(front_page(tuning), encoding="utf-8")
         note(f"the front is plotted in {out}")
     if as_json:
-        print_json(_as_data(traffic, tuning))
+        print_json(_as_data(tuned))
     else:
         _print(tuning, failure_weight)
+
+
+def _tuned_here(
+    log: str,
+    base: Mapping[str, object],
+    grid: Sequence[Mapping[str, object]],
+    breaker: str | None,
+    failure_weight: int,
+) -> Tuned:
+    traffic = traffic_in(log, breaker)
+    _note_unknown(traffic.unknown, traffic.total)
+    with working_progress("settings", len(grid)) as on_done:
+        tuning = tune(traffic, base, grid, failure_weight=failure_weight, on_done=on_done)
+    return Tuned(tuning, traffic.total, traffic.unknown)
+
+
+def _tuned_on(
+    engine: Engine,
+    dataset: str,
+    base: Mapping[str, object],
+    grid: Sequence[Mapping[str, object]],
+    *,
+    breaker: str | None,
+    failure_weight: int,
+) -> Tuned:
+    with engine.reading(dataset) as (runner, sources):
+        from recloser.fleet.trying import tune_many
+
+        with pieces_progress("scoring settings") as on_done:
+            tuned = tune_many(
+                sources,
+                runner,
+                base,
+                grid,
+                breaker=breaker,
+                failure_weight=failure_weight,
+                on_done=on_done,
+            )
+    _note_unknown(tuned.unknown, tuned.calls)
+    return tuned
+
+
+def _note_unknown(unknown: int, calls: int) -> None:
+    if unknown:
+        note(
+            f"{counted(unknown, 'call')} of unknown outcome left out, of {calls:,}; "
+            "see what they may change with recloser whatif"
+        )
 
 
 def _axis(text: str) -> tuple[str, Sequence[object]]:
@@ -155,11 +204,12 @@ def _values(part: str) -> Iterator[object]:
         first += step
 
 
-def _as_data(traffic: Traffic, tuning: Tuning) -> Mapping[str, object]:
+def _as_data(tuned: Tuned) -> Mapping[str, object]:
+    tuning = tuned.tuning
     return {
         "schema": "recloser.tune/1",
-        "calls": traffic.total,
-        "unknown": traffic.unknown,
+        "calls": tuned.calls,
+        "unknown": tuned.unknown,
         "chosen_by": {"calls": tuning.calls[0], "failures": tuning.failures[0]},
         "held_out": {"calls": tuning.calls[1], "failures": tuning.failures[1]},
         "tried": len(tuning.candidates),

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import attrs
 import click
+from attrs import frozen
 
 from recloser.cli.arguments import (
     json_option,
@@ -15,6 +16,7 @@ from recloser.cli.arguments import (
     settings_options,
     source_option,
 )
+from recloser.cli.engines import Engine, engine_options, pieces_progress
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
 from recloser.log.reader import LogReader
@@ -36,6 +38,42 @@ _TOLD: Final = {
     "let_through": "failures let through",
 }
 _BREAKERS_SHOWN: Final = 10
+_SETTINGS: Final = "these settings"
+
+_Given: TypeAlias = tuple[Path | None, Sequence[str], str | None]
+"""What is given of ``--config``, ``--set`` and ``--config-from``."""
+
+
+@frozen
+class _Counts:
+    """What the calls are.
+
+    Attributes:
+        calls: How many each breaker has, and how many of them have an unknown outcome.
+        recorded: Whether breakers recorded them.
+        lost: How many events could not be written.
+    """
+
+    calls: Mapping[str, tuple[int, int]]
+    recorded: bool
+    lost: int
+
+    @classmethod
+    def of(cls, traffic: Traffic) -> Self:
+        calls = {name: (len(own), own.count(UNKNOWN)) for name, own in traffic.calls.items()}
+        return cls(calls, traffic.recorded, traffic.lost)
+
+    @property
+    def total(self) -> int:
+        return sum(calls for calls, _ in self.calls.values())
+
+    @property
+    def unknown(self) -> int:
+        return sum(unknown for _, unknown in self.calls.values())
+
+    @property
+    def before(self) -> str:
+        return "as recorded" if self.recorded else "no breaker"
 
 
 @click.command(short_help="The same traffic under other settings, side by side.")
@@ -59,10 +97,12 @@ _BREAKERS_SHOWN: Final = 10
     metavar="N",
     help="So many failures in a row are an outage, by which delays are measured.",
 )
+@engine_options
 @json_option
 def command(
     *,
     log: str,
+    engine: Engine | None,
     config_path: Path | None,
     assignments: Sequence[str],
     config_from: str | None,
@@ -76,20 +116,71 @@ def command(
     LOG is imported traffic or a log that breakers wrote. Without --config, settings of a log that
     breakers wrote begin with its own. A call that the recorded breaker refused may have ended
     either way: a figure that depends on it is told from its least to its most.
+
+    With --engine dask, LOG is many exported files, and the figures are summed up over all of them.
     """
-    traffic = traffic_in(log, breaker)
-    config = _config_for(traffic, config_path, assignments, config_from)
-    columns: dict[str, Column] = {
-        "as recorded" if traffic.recorded else "no breaker": what_did(traffic, failures),
-        "these settings": what_if(traffic, config, failures),
-    }
-    if against_path is not None:
-        other = read_config(against_path, ())
-        columns[str(against_path)] = what_if(traffic, lambda _name: other, failures)
-    if as_json:
-        print_json(_as_data(traffic, columns))
+    against = {} if against_path is None else {str(against_path): read_config(against_path, ())}
+    own = (config_path, assignments, config_from)
+    if engine is None:
+        counts, columns = _tried_here(log, own, against, breaker, failures)
     else:
-        _print(traffic, columns)
+        counts, columns = _tried_on(engine, log, own, against, breaker=breaker, failures=failures)
+    if as_json:
+        print_json(_as_data(counts, columns))
+    else:
+        _print(counts, columns)
+
+
+def _tried_here(
+    log: str,
+    own: _Given,
+    against: Mapping[str, CircuitBreakerConfig],
+    breaker: str | None,
+    failures: int,
+) -> tuple[_Counts, Mapping[str, Column]]:
+    traffic = traffic_in(log, breaker)
+    counts = _Counts.of(traffic)
+    columns: dict[str, Column] = {
+        counts.before: what_did(traffic, failures),
+        _SETTINGS: what_if(traffic, _config_for(traffic, *own), failures),
+    }
+    for name, config in against.items():
+        columns[name] = what_if(traffic, {}.fromkeys(traffic.calls, config).__getitem__, failures)
+    return counts, columns
+
+
+def _tried_on(
+    engine: Engine,
+    dataset: str,
+    own: _Given,
+    against: Mapping[str, CircuitBreakerConfig],
+    *,
+    breaker: str | None,
+    failures: int,
+) -> tuple[_Counts, Mapping[str, Column]]:
+    config_path, assignments, config_from = own
+    with engine.reading(dataset) as (runner, sources):
+        from recloser.fleet.trying import try_many
+
+        is_whole = config_path is not None or config_from is not None or sources[0].about.traffic
+        asked = read_config(*own) if is_whole else tuple(assignments)
+        with pieces_progress("trying settings") as on_done:
+            found = try_many(
+                sources,
+                runner,
+                [asked, *against.values()],
+                breaker=breaker,
+                failures=failures,
+                on_done=on_done,
+            )
+    tried = found.breakers
+    calls = {name: (each.calls, each.unknown) for name, each in tried.items()}
+    counts = _Counts(calls, found.recorded, found.lost)
+    columns = {
+        told: {name: each.columns[number] for name, each in tried.items()}
+        for number, told in enumerate((counts.before, _SETTINGS, *against))
+    }
+    return counts, columns
 
 
 def traffic_in(log: str, breaker: str | None) -> Traffic:
@@ -120,13 +211,13 @@ def _config_for(
     return configs.__getitem__
 
 
-def _as_data(traffic: Traffic, columns: Mapping[str, Column]) -> Mapping[str, object]:
+def _as_data(counts: _Counts, columns: Mapping[str, Column]) -> Mapping[str, object]:
     return {
         "schema": "recloser.whatif/1",
-        "calls": traffic.total,
-        "unknown": traffic.unknown,
-        "lost_events": traffic.lost,
-        "recorded": traffic.recorded,
+        "calls": counts.total,
+        "unknown": counts.unknown,
+        "lost_events": counts.lost,
+        "recorded": counts.recorded,
         "results": [
             {
                 "settings": name,
@@ -169,14 +260,14 @@ def _all(column: Column, kind: str) -> Sequence[Delay]:
     return [delay for verdict in column.values() for delay in getattr(verdict, kind)]
 
 
-def _print(traffic: Traffic, columns: Mapping[str, Column]) -> None:
-    unknown, total = traffic.unknown, traffic.total
+def _print(counts: _Counts, columns: Mapping[str, Column]) -> None:
+    unknown, total = counts.unknown, counts.total
     results().print(
-        f"{counted(total, 'call')} on {counted(len(traffic.calls), 'breaker')}, "
+        f"{counted(total, 'call')} on {counted(len(counts.calls), 'breaker')}, "
         f"{counted(unknown, 'outcome')} unknown ({_percent(unknown, total)})"
     )
-    if traffic.lost:
-        note(f"{counted(traffic.lost, 'event')} could not be written to this log; not counted here")
+    if counts.lost:
+        note(f"{counted(counts.lost, 'event')} could not be written to this log; not counted here")
     results().print()
     totals = [Figures.total(v.figures for v in column.values()) for column in columns.values()]
     rows = [
@@ -190,13 +281,13 @@ def _print(traffic: Traffic, columns: Mapping[str, Column]) -> None:
             rows.append((f"{told}, median", *_delay_cells(columns, kind, lambda t: t.median)))
             rows.append((f"{told}, longest", *_delay_cells(columns, kind, lambda t: t.longest)))
     print_table(("", *columns), rows, right=tuple(columns))
-    if len(traffic.calls) > 1:
-        _print_breakers(traffic, columns["these settings"])
+    if len(counts.calls) > 1:
+        _print_breakers(counts, columns[_SETTINGS])
     if not all(v.followed for column in columns.values() for v in column.values()):
         note("too many outcomes are unknown to follow; some ranges say only what is always true")
 
 
-def _print_breakers(traffic: Traffic, column: Column) -> None:
+def _print_breakers(counts: _Counts, column: Column) -> None:
     moved = [name for name, verdict in column.items() if verdict.figures.trips.high]
     moved.sort(key=lambda name: (-column[name].figures.trips.high, name))
     results().print()
@@ -214,8 +305,7 @@ def _print_breakers(traffic: Traffic, column: Column) -> None:
         (
             (
                 name,
-                f"{len(traffic.calls[name]):,}",
-                f"{traffic.calls[name].count(UNKNOWN):,}",
+                *(f"{count:,}" for count in counts.calls[name]),
                 *(_range(figure, getattr(column[name].figures, figure)) for figure in names),
             )
             for name in moved[:_BREAKERS_SHOWN]

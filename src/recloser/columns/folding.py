@@ -11,7 +11,7 @@ from recloser.columns.reading import rows_of, times_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.columns.skipping import SkippingFold, Taken, Times
 from recloser.errors import FoldError, RecloserError
-from recloser.events import ClockTicked, Edge, LogOpened, StateChanged
+from recloser.events import ClockTicked, Edge, Event, LogOpened, StateChanged
 from recloser.log.parquet import ParquetLog
 from recloser.snapshot import Snapshot, take_snapshot
 
@@ -50,11 +50,8 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
         LogError: It can't be read.
     """
     about_all = whole_log_events(log)
-    if not about_all or about_all[0].kind != "log_opened":
-        raise NotSkippedError("it does not begin with log_opened")
-    if any(event.kind == "log_gap" for event in about_all):
-        raise NotSkippedError("events are missing in it")
-    folds = list(_folded(rows_of(log), times_of(about_all)))
+    check_skippable(about_all)
+    folds = list(folds_of(rows_of(log), times_of(about_all)))
     edges = in_order(taken for fold in folds for taken in fold.taken)
     witnesses = sorted((w for fold in folds for w in fold.witnesses), key=_seq_of)
     if edges != witnesses or any(fold.is_parted for fold in folds):
@@ -68,16 +65,34 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
         for fold in folds
     }
     unsearched = [fold.breaker for fold in folds if fold.is_unsearched]
-    return ColumnHistory(edges, snapshots, len(witnesses), readings, _told(unsearched))
+    return ColumnHistory(edges, snapshots, len(witnesses), readings, unsearched_told(unsearched))
 
 
-def _told(unsearched: Sequence[str]) -> str | None:
+def check_skippable(about_all: Sequence[Event]) -> None:
+    """Refuse what has to be folded event by event, as the events about the whole log tell.
+
+    Raises:
+        NotSkippedError: It has to be.
+    """
+    if not about_all or about_all[0].kind != "log_opened":
+        raise NotSkippedError("it does not begin with log_opened")
+    if any(event.kind == "log_gap" for event in about_all):
+        raise NotSkippedError("events are missing in it")
+
+
+def unsearched_told(unsearched: Sequence[str]) -> str | None:
+    """Why these breakers were folded event by event; None where there are none."""
     if not unsearched:
         return None
     return f"the thresholds of {', '.join(unsearched[:_NAMED])} can't be searched for in 64 bits"
 
 
-def _folded(parts: Iterable[Rows], times: Times) -> Iterator[SkippingFold]:
+def folds_of(parts: Iterable[Rows], times: Times) -> Iterator[SkippingFold]:
+    """The folds of breakers, whose rows come one breaker after the other.
+
+    Raises:
+        NotSkippedError: An event can't have happened.
+    """
     for breaker, rows in groupby(parts, key=lambda part: part.breaker):
         fold = SkippingFold(breaker, times)
         try:

@@ -1,6 +1,6 @@
 """An exported log as the rows of its breakers, read a row group at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Final, cast
@@ -8,7 +8,7 @@ from typing import Final, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from attrs import evolve
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from recloser.columns.rows import FAILED, IGNORED, OTHER, PROBE, REJECTED, SUCCEEDED, Rows, Whole
@@ -16,8 +16,8 @@ from recloser.columns.skipping import Times
 from recloser.errors import DamagedLogError
 from recloser.events import BreakerEvent, ClockTicked, Event, LogOpened
 from recloser.log.codec import decode
-from recloser.log.columns import SCHEMA, events_of
-from recloser.log.parquet import ParquetLog
+from recloser.log.columns import events_of
+from recloser.log.parquet import ROW_GROUP, ParquetLog
 
 _CODES: Final = {
     "call_succeeded": SUCCEEDED,
@@ -28,7 +28,7 @@ _CODES: Final = {
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
 _MOST_IN_32_BITS: Final = (1 << 31) - 1
-_BREAKER: Final = SCHEMA.get_field_index("breaker")
+_LOG_ROWS: Final = 1 << 15
 _COLUMNS: Final = ["breaker", "event", "line", *_NUMBERS]
 
 
@@ -39,14 +39,13 @@ def whole_log_events(log: ParquetLog) -> list[Event]:
     """
     events: list[Event] = []
     for group in range(log.file.num_row_groups):
-        told = log.file.metadata.row_group(group).column(_BREAKER).statistics
-        if told is not None and told.null_count == 0:
+        if log.is_about_breakers(group):
             break
-        table = log.read(group)
-        own = table.filter(pc.is_null(table.column("breaker")))
-        events += events_of(
-            own.filter(pc.not_equal(own.column("event").cast("string"), "log_sealed"))
-        )
+        for table in log.batches(group, rows=_LOG_ROWS):
+            own = table.filter(pc.is_null(table.column("breaker")))
+            events += events_of(
+                own.filter(pc.not_equal(own.column("event").cast("string"), "log_sealed"))
+            )
     return events
 
 
@@ -71,6 +70,63 @@ def times_of(events: list[Event]) -> Times:
     )
 
 
+@frozen
+class Part:
+    """Rows of one breaker that stand together.
+
+    Attributes:
+        breaker: Its name.
+        group: The row group.
+        start: Where in the group they begin.
+        table: The columns asked for.
+    """
+
+    breaker: str
+    group: int
+    start: int
+    table: pa.Table
+
+
+def parts_of(
+    log: ParquetLog,
+    columns: Sequence[str] | None = None,
+    groups: range | None = None,
+    at_once: int = ROW_GROUP,
+) -> Iterator[Part]:
+    """The rows of breakers, in the order of their names, each in one part or several.
+
+    Args:
+        log: The exported log.
+        columns: The columns to read, ``breaker`` among them; by default all.
+        groups: Only the breakers whose first row stands in these row groups; by default all.
+        at_once: No part has more rows than these.
+
+    Raises:
+        DamagedLogError: A part can't be read.
+    """
+    total = log.file.num_row_groups
+    own = range(total) if groups is None else groups
+    ahead = log.breakers(own.start - 1) if own.start else None
+    taken = None if ahead is None else ahead[1]  # that one begins further ahead
+    before = None
+    for group in range(own.start, total):
+        bounds = log.breakers(group)
+        if group >= own.stop and (bounds is None or before is None or bounds[0] != before):
+            return
+        if taken is not None and bounds == (taken, taken):
+            continue
+        start = 0
+        for table in log.batches(group, columns, at_once):
+            for name, rows in _parts(table.column("breaker").combine_chunks()):
+                if name == taken:
+                    continue
+                if group >= own.stop and name != before:
+                    return
+                before = name
+                yield Part(name, group, start + rows.start, table.slice(rows.start, len(rows)))
+            start += len(table)
+
+
 def rows_of(log: ParquetLog) -> Iterator[Rows]:
     """The rows of every breaker, in the order of their names, each in one part or several.
 
@@ -79,21 +135,47 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
     Raises:
         DamagedLogError: A part can't be read, or is not in order.
     """
+    return rows_in_parts(
+        log,
+        (
+            Part(name, group, part.start, table.slice(part.start, len(part)))
+            for group, table in enumerate(_read_ahead(log))
+            for name, part in _parts(table.column("breaker").combine_chunks())
+        ),
+    )
+
+
+def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]:
+    """As ``rows_of``, of the breakers whose first row stands in these row groups.
+
+    Args:
+        log: The exported log.
+        groups: The row groups.
+        at_once: No more rows than these are read at a time.
+    """
+    return rows_in_parts(log, parts_of(log, _COLUMNS, groups, at_once))
+
+
+def rows_in_parts(log: ParquetLog, parts: Iterable["Part"]) -> Iterator[Rows]:
+    """The rows in the parts of a log; each has all columns that a fold needs but one, ``took``.
+
+    Raises:
+        DamagedLogError: A part can't be read, or is not in order.
+    """
     minding: set[str] = set()
     before: Rows | None = None
-    for group, table in enumerate(_read_ahead(log)):
-        tooks: Whole | None = None
-        for name, part in _parts(table.column("breaker").combine_chunks()):
-            rows = rows_in(table.slice(part.start, len(part)), name)
-            if any(map(_minds_slowness, rows.others.values())):
-                minding.add(name)
-            if name in minding:
-                if tooks is None:
-                    tooks = _numbers(log.read(group, ["took"]), "took")
-                rows = evolve(rows, tooks=tooks[part.start : part.stop])
-            _check_order(log, rows, before)
-            yield rows
-            before = rows
+    tooks: tuple[int, Whole] | None = None
+    for part in parts:
+        rows = rows_in(part.table, part.breaker)
+        if any(map(_minds_slowness, rows.others.values())):
+            minding.add(part.breaker)
+        if part.breaker in minding:
+            if tooks is None or tooks[0] != part.group:
+                tooks = part.group, _numbers(log.read(part.group, ["took"]), "took")
+            rows = evolve(rows, tooks=tooks[1][part.start : part.start + len(rows)])
+        _check_order(log, rows, before)
+        yield rows
+        before = rows
 
 
 def _read_ahead(log: ParquetLog) -> Iterator[pa.Table]:

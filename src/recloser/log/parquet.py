@@ -45,6 +45,7 @@ _TEXTS: Final = [
     "labels",
 ]
 _DELTAS: Final = ["seq", "at", "took", "retry_after", "monotonic"]
+_BREAKER: Final = SCHEMA.get_field_index("breaker")
 _IPC: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -93,7 +94,7 @@ def write_parquet(events: Iterable[Event], path: Path, tail: Callable[[], Tail] 
     with tempfile.TemporaryDirectory(prefix="recloser-") as folder, ExitStack() as stack:
         runs, about = _sorted_runs(events, Path(folder), stack, tail)
         try:
-            _write(runs, about, path)
+            write_batches(_batches_of(runs, None), _by_breaker(runs), about, path)
         except OSError as error:
             told = error.strerror or _first_line(error)
             raise LogError(f"{path}: it can't be written: {told}") from error
@@ -111,11 +112,23 @@ def parquet_writer(stream: IO[bytes], about: About) -> pq.ParquetWriter:
     )
 
 
-def _write(runs: Sequence["_Run"], about: About, path: Path) -> None:
+def write_batches(
+    about_all: Iterable[pa.RecordBatch],
+    breakers: Iterable[pa.RecordBatch],
+    about: About,
+    path: Path,
+) -> None:
+    """Write columns to a new Parquet file; one that could not be written whole is not left behind.
+
+    Args:
+        about_all: Rows of ``SCHEMA`` about the whole log, sorted by ``seq``.
+        breakers: Those about breakers, sorted by breaker and ``seq``.
+        about: What the file is to say of its log.
+        path: The file, which must not exist.
+    """
     with path.open("xb") as stream:
         try:
             with parquet_writer(stream, about) as writer:
-                about_all, breakers = [*_batches_of(runs, None)], _by_breaker(runs)
                 for table in chain(_in_row_groups(about_all), _in_row_groups(breakers)):
                     writer.write_table(table, ROW_GROUP)
         except BaseException:
@@ -213,6 +226,7 @@ class ParquetLog:
 
     Args:
         path: The file.
+        stream: Where it is read from; by default, the file of that path on this machine.
 
     Attributes:
         about: What it says of the log that it was made of.
@@ -223,10 +237,11 @@ class ParquetLog:
         FutureVersionError: It is one of a later version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str, stream: IO[bytes] | None = None) -> None:
+        source = path if stream is None else stream
         try:
-            self.about = _about(path, pq.read_schema(path))
-            self.file = pq.ParquetFile(path, read_dictionary=["breaker", "event"])
+            self.about = _about(path, pq.read_schema(source))
+            self.file = pq.ParquetFile(source, read_dictionary=["breaker", "event"])
         except FileNotFoundError as error:
             raise NotALogError(f"{path}: there is no such file or folder") from error
         except (OSError, pa.ArrowException) as error:
@@ -253,9 +268,47 @@ class ParquetLog:
         try:
             return self.file.read_row_group(group, columns=columns)
         except (OSError, pa.ArrowException) as error:
-            raise DamagedLogError(
-                f"{self.path}, row group {group}: it can't be read: {_first_line(error)}"
-            ) from error
+            raise self._damaged(group, error) from error
+
+    def batches(
+        self, group: int, columns: Sequence[str] | None = None, rows: int = ROW_GROUP
+    ) -> Iterator[pa.Table]:
+        """One row group, so many rows at a time; of all columns, or of these.
+
+        Raises:
+            DamagedLogError: It can't be read.
+        """
+        try:
+            for batch in self.file.iter_batches(rows, row_groups=[group], columns=columns):
+                yield pa.Table.from_batches([batch])
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(group, error) from error
+
+    def breakers(self, group: int) -> tuple[str, str] | None:
+        """The first and the last breaker in a row group, as its statistics tell.
+
+        None where it has none, or the group tells of the whole log alone.
+        """
+        told = self._statistics(group)
+        return (told.min, told.max) if told is not None and told.has_min_max else None
+
+    def is_about_all(self, group: int) -> bool:
+        """Whether a row group tells of the whole log alone, as its statistics tell."""
+        told = self._statistics(group)
+        return told is not None and told.null_count == self.file.metadata.row_group(group).num_rows
+
+    def is_about_breakers(self, group: int) -> bool:
+        """Whether a row group tells of breakers alone, as its statistics tell."""
+        told = self._statistics(group)
+        return told is not None and told.null_count == 0
+
+    def _statistics(self, group: int) -> Any:
+        return self.file.metadata.row_group(group).column(_BREAKER).statistics
+
+    def _damaged(self, group: int, error: Exception) -> DamagedLogError:
+        return DamagedLogError(
+            f"{self.path}, row group {group}: it can't be read: {_first_line(error)}"
+        )
 
     def _reordered(self, folder: Path) -> Iterator[Event]:
         """Through one file for each stretch of ``seq``; a row group is sorted within each breaker."""
@@ -286,7 +339,7 @@ def _by_seq(table: pa.Table) -> pa.Table:
     return table.sort_by("seq")
 
 
-def _about(path: Path, schema: pa.Schema) -> About:
+def _about(path: Path | str, schema: pa.Schema) -> About:
     told = (schema.metadata or {}).get(_ABOUT)
     if told is None:
         raise NotALogError(f"{path}: this Parquet file was not made by `recloser export`")

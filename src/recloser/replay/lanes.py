@@ -264,8 +264,10 @@ class DrivenLane(Lane):
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """Those of the breakers."""
-        return self._log.attach().fold.breakers
+        """Those of the breakers, with all that they have counted."""
+        sequencer = self._log.attach()
+        with sequencer.reading():
+            return sequencer.fold.breakers
 
 
 class FollowingLane(Lane):

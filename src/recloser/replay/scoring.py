@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import astuple, frozen
 
 from recloser.config import CircuitBreakerConfig
 from recloser.replay.calls import FAILED, Calls
@@ -55,6 +55,9 @@ class Score:
     def cost(self, failure_weight: int) -> int:
         """Lost calls, and failures let through for so many lost calls each."""
         return self.lost + failure_weight * self.let_through
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 def scores_of(

@@ -29,6 +29,37 @@ _SMALL: Final = 50_000_000  # calls times settings below which no process is wor
 
 
 @frozen
+class Parted:
+    """What configurations came to before and behind a moment, which parts the calls.
+
+    Attributes:
+        calls: How many calls there are in either part.
+        failures: How many of these failed.
+        scores: For each configuration, its score on either part.
+    """
+
+    calls: tuple[int, int]
+    failures: tuple[int, int]
+    scores: Sequence[tuple[Score, Score]]
+
+    @classmethod
+    def total(cls, several: Iterable["Parted"], configs: int) -> "Parted":
+        """The sums over calls of several breakers, of so many configurations."""
+        nothing = Score(0, 0, 0, 0, 0)
+        total = cls((0, 0), (0, 0), [(nothing, nothing)] * configs)
+        for one in several:
+            total = cls(
+                (total.calls[0] + one.calls[0], total.calls[1] + one.calls[1]),
+                (total.failures[0] + one.failures[0], total.failures[1] + one.failures[1]),
+                [
+                    (first + more, last + later)
+                    for (first, last), (more, later) in zip(total.scores, one.scores, strict=True)
+                ],
+            )
+        return total
+
+
+@frozen
 class Candidate:
     """One configuration and its scores.
 
@@ -66,6 +97,21 @@ class Tuning:
     calls: tuple[int, int]
     failures: tuple[int, int]
     warnings: Sequence[str]
+
+
+@frozen
+class Tuned:
+    """What came of trying many settings on some calls.
+
+    Attributes:
+        tuning: What to take.
+        calls: How many calls there are.
+        unknown: How many of them have an unknown outcome, and are left out.
+    """
+
+    tuning: Tuning
+    calls: int
+    unknown: int
 
 
 def grid_of(
@@ -146,27 +192,65 @@ def tune(
     if processes is None:
         small = sum(sizes) * len(configs) < _SMALL
         processes = 1 if small else os.cpu_count() or 1
-    found = [
-        Candidate(settings, config, *scores)
-        for settings, config, scores in zip(
-            [{}, *grid], configs, scores_of(parts, configs, processes, on_done), strict=True
-        )
+    scores = scores_of(parts, configs, processes, on_done)
+    return tuning_of([{}, *grid], configs, _parted(parts, scores), failure_weight)
+
+
+def _parted(parts: Sequence[Sequence[Calls]], scores: Sequence[Sequence[Score]]) -> Parted:
+    sizes = [sum(map(len, part)) for part in parts]
+    failures = [sum(calls.count(FAILED) for calls in part) for part in parts]
+    return Parted(
+        (sizes[0], sizes[1]),
+        (failures[0], failures[1]),
+        [(both[0], both[1]) for both in scores],
+    )
+
+
+def tuning_of(
+    settings: Sequence[Mapping[str, object]],
+    configs: Sequence[CircuitBreakerConfig],
+    parted: Parted,
+    failure_weight: int,
+) -> Tuning:
+    """What to take, by what each configuration came to.
+
+    Args:
+        settings: What sets each configuration apart; the first is what the others depart from.
+        configs: The configurations.
+        parted: What they came to.
+        failure_weight: A failure let through costs as much as so many lost calls.
+    """
+    base, *candidates = [
+        Candidate(chosen, config, *scores)
+        for chosen, config, scores in zip(settings, configs, parted.scores, strict=True)
     ]
-    base_candidate, *candidates = found
     front = pareto_front(candidates)
     recommended = min(
         front, key=lambda one: (one.chosen_by.cost(failure_weight), one.chosen_by.trips)
     )
-    failures = tuple(sum(calls.count(FAILED) for calls in part) for part in parts)
     return Tuning(
         candidates=candidates,
         front=front,
         recommended=recommended,
-        base=base_candidate,
-        calls=(sizes[0], sizes[1]),
-        failures=(failures[0], failures[1]),
-        warnings=_warnings(candidates, recommended, base_candidate, failures, failure_weight),
+        base=base,
+        calls=parted.calls,
+        failures=parted.failures,
+        warnings=_warnings(candidates, recommended, base, parted.failures, failure_weight),
     )
+
+
+def score_around(
+    several: Sequence[Calls], cut: int, configs: Sequence[CircuitBreakerConfig]
+) -> Parted:
+    """What configurations come to before and behind a moment, in this process alone.
+
+    Args:
+        several: The calls of each breaker, all of known outcome.
+        cut: When the first call of the second part starts, in nanoseconds of the log.
+        configs: The configurations.
+    """
+    parts = _split_at(several, cut)
+    return _parted(parts, scores_of(parts, configs))
 
 
 def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -191,6 +275,10 @@ def _split(traffic: Traffic) -> tuple[list[Calls], list[Calls]]:
     if not total:
         raise ConfigError("there is no call with a known outcome in this log")
     cut = _start_of(known, total * (100 - HELD_OUT_PERCENT) // 100)
+    return _split_at(known, cut)
+
+
+def _split_at(known: Sequence[Calls], cut: int) -> tuple[list[Calls], list[Calls]]:
     numbers = [bisect.bisect_left(calls.starts, cut) for calls in known]
     return (
         [calls.until(number) for calls, number in zip(known, numbers, strict=True)],

@@ -170,7 +170,7 @@ def _mixed(number: int) -> int:
     return number ^ number >> 31
 
 
-def _read_ns(text: str) -> int:
+def read_ns(text: str) -> int:
     """A duration such as ``+1h`` or ``-0.5s`` in nanoseconds."""
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     return _whole(Decimal(number) * _UNITS.get(text[len(number) :], Decimal("NaN")))
@@ -192,7 +192,7 @@ def _whole(number: Decimal) -> int:
 
 
 def _shift(text: str, value: str) -> Warp:
-    return shift(text, _read_ns(value))
+    return shift(text, read_ns(value))
 
 
 def _wall_drift(text: str, value: str) -> Warp:
@@ -204,13 +204,13 @@ def _wall_step(text: str, value: str) -> Warp:
     by, at_sign, moment = value.partition("@")
     if not at_sign:
         raise ValueError(text)
-    ns = _read_ns(by)
+    ns = read_ns(by)
     if moment == "tick":
         return WallWarp(text, lambda: _stepping(ns))
     if moment.endswith(tuple("Z0123456789")):
         time = datetime.fromisoformat(moment).astimezone(UTC)
         return WallWarp(text, lambda: _stepped_when(lambda _at, wall: wall >= time, ns))
-    due = _read_ns(moment)
+    due = read_ns(moment)
     return WallWarp(text, lambda: _stepped_when(lambda at, _wall: at >= due, ns))
 
 
@@ -264,7 +264,7 @@ def _leap_smear(text: str, value: str) -> Warp:
 
 
 def _mono_origin(text: str, value: str) -> Warp:
-    return OriginWarp(text, _read_ns(value))
+    return OriginWarp(text, read_ns(value))
 
 
 def _mono_drift(text: str, value: str) -> Warp:
@@ -276,7 +276,7 @@ def _mono_drift(text: str, value: str) -> Warp:
 
 def _mono_jitter(text: str, value: str) -> Warp:
     ns, _, seed = value.partition(":")
-    most = _read_ns(ns)
+    most = read_ns(ns)
     if most < 0:
         raise ValueError(text)
     return evolve(jitter(most, int(seed or "0")), text=text)
@@ -286,11 +286,11 @@ def _host_offset(text: str, value: str) -> Warp:
     host, colon, ns = value.rpartition(":")
     if not colon or not host:
         raise ValueError(text)
-    return evolve(host_offset(host, _read_ns(ns)), text=text)
+    return evolve(host_offset(host, read_ns(ns)), text=text)
 
 
 def _log_origin(text: str, value: str) -> Warp:
-    ns = _read_ns(value)
+    ns = read_ns(value)
     if ns < 0:
         raise ValueError(text)
     return evolve(log_origin(ns), text=text)

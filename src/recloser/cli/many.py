@@ -1,0 +1,177 @@
+"""``recloser replay --engine dask``: the histories of many logs, side by side or merged."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from recloser import cli
+from recloser.cli.arguments import note_tail, settings_told
+from recloser.cli.engines import Engine, pieces_progress
+from recloser.cli.merging import show_merged
+from recloser.cli.replaying import edge_data, print_edges
+from recloser.cli.terminal import counted, note, print_json, print_table, results
+from recloser.config import CircuitBreakerConfig
+from recloser.settings import read_settings
+
+if TYPE_CHECKING:
+    from recloser.fleet.dataset import Source
+    from recloser.fleet.many import Histories
+
+_TOTALS: Final = ("succeeded", "failed", "ignored", "rejected", "stale")
+
+
+def show_many(
+    dataset: str,
+    engine: Engine,
+    config_path: Path | None,
+    assignments: Sequence[str],
+    *,
+    uncertainty_ns: int | None,
+    shown: int,
+    as_json: bool,
+) -> int:
+    """Replay the logs of a dataset on a cluster and print what came of it.
+
+    Args:
+        dataset: The logs.
+        engine: The cluster.
+        config_path: Settings in a file.
+        assignments: Settings of the command line.
+        uncertainty_ns: How wrong the wall clock of a host may be, where their calls are to be merged;
+            else None.
+        shown: How many of the last edges to print; 0 prints all.
+        as_json: Whether to print one JSON object.
+
+    Returns:
+        The exit status.
+    """
+    given = config_path is not None or assignments
+    config = read_settings(config_path, assignments) if given else None
+    with engine.reading(dataset) as (runner, sources):
+        from recloser.fleet.many import replay_many
+        from recloser.fleet.merging import merge_many
+
+        if uncertainty_ns is not None:
+            with pieces_progress("merging") as on_done:
+                merged = merge_many(
+                    sources, runner, config=config, uncertainty_ns=uncertainty_ns, on_done=on_done
+                )
+            return show_merged(sources, merged, shown, as_json=as_json)
+        _note_traffic(sources, config)
+        with pieces_progress("replaying") as on_done:
+            found = replay_many(sources, runner, config=config, on_done=on_done)
+    return _show_side_by_side(found, shown, as_json=as_json)
+
+
+def _note_traffic(sources: "Sequence[Source]", config: CircuitBreakerConfig | None) -> None:
+    if any(source.about.traffic for source in sources):
+        told = settings_told(CircuitBreakerConfig() if config is None else config)
+        note(f"imported traffic, driven with {told}")
+
+
+def _show_side_by_side(found: "Histories", shown: int, *, as_json: bool) -> int:
+    if as_json:
+        print_json(_as_data(found))
+    else:
+        _print(found, shown)
+    for source, history in zip(found.sources, found.histories, strict=True):
+        if history.because is not None:
+            note(f"{source.url}: folded event by event: {history.because}")
+        for difference in history.differences[:1]:
+            note(
+                f"{source.url}: the histories part at seq {difference.seq}: expected "
+                f"{difference.expected}; got {difference.got}"
+            )
+        note_tail(source.url, history.tail)
+    if any(" @ " in told for names in found.names for told in names.values()):
+        note(
+            "breakers of one name in several logs are told apart; --merge-hosts takes them for one"
+        )
+    if any(history.differences for history in found.histories):
+        return cli.DIFFERENCE
+    return cli.TORN if any(history.tail.torn for history in found.histories) else 0
+
+
+def _as_data(found: "Histories") -> Mapping[str, object]:
+    logs = list(zip(found.sources, found.histories, found.names, strict=True))
+    return {
+        "schema": "recloser.replay/1",
+        "events": sum(history.count for history in found.histories),
+        "breakers": sum(len(history.snapshots) for history in found.histories),
+        "digest": found.digest,
+        "edges": [
+            {"log": source.url, **edge_data(edge, history.timeline)}
+            for source, history, _ in logs
+            for edge in history.edges
+        ],
+        "states": {
+            names[name]: snapshot.state.value
+            for _, history, names in logs
+            for name, snapshot in history.snapshots.items()
+        },
+        "totals": {
+            names[name]: attrs.asdict(snapshot.totals)
+            for _, history, names in logs
+            for name, snapshot in history.snapshots.items()
+        },
+        "engine": {"name": "dask", "because": None},
+        "witnesses": {
+            "checked": sum(history.witnesses for history in found.histories),
+            "differing": sum(len(history.differences) for history in found.histories),
+        },
+        "differences": [
+            {"log": source.url, **attrs.asdict(difference)}
+            for source, history, _ in logs
+            for difference in history.differences
+        ],
+        "logs": [
+            {
+                "log": source.url,
+                "host": source.host,
+                "events": history.count,
+                "digest": history.digest,
+                "engine": {"name": history.engine, "because": history.because},
+            }
+            for source, history, _ in logs
+        ],
+    }
+
+
+def _print(found: "Histories", shown: int) -> None:
+    logs = list(zip(found.histories, found.names, strict=True))
+    rows = []
+    for history, names in logs:
+        trips = Counter(edge.breaker for edge in history.trips())
+        rows += [
+            (trips[name], names[name], snapshot.state.value, attrs.astuple(snapshot.totals))
+            for name, snapshot in history.snapshots.items()
+        ]
+    rows.sort(key=lambda row: (-row[0], row[1]))
+    print_table(
+        ("breaker", "state", "trips", *_TOTALS),
+        (
+            (name, state, f"{trips:,}", *(f"{count:,}" for count in totals))
+            for trips, name, state, totals in rows
+        ),
+        right=("trips", *_TOTALS),
+    )
+    edges = sorted(
+        (
+            (history.timeline.text(edge.at), names[edge.breaker], edge)
+            for history, names in logs
+            for edge in history.edges
+        ),
+        key=lambda row: (row[0], row[1], row[2].epoch),
+    )
+    print_edges(edges, shown)
+    checked = sum(history.witnesses for history in found.histories)
+    differing = sum(len(history.differences) for history in found.histories)
+    results().print(
+        f"\n{counted(sum(h.count for h in found.histories), 'event')} in "
+        f"{counted(len(found.sources), 'log')}, {counted(len(edges), 'edge')}, "
+        f"{counted(checked, 'witness', 'witnesses')} checked, "
+        f"{f'{differing:,} differ' if differing else 'all equal'}; digest {found.digest[:16]}"
+    )

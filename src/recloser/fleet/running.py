@@ -1,0 +1,179 @@
+"""Where work is done: on a cluster of dask.distributed, or here.
+
+A piece of work is a pure function of what it is given and of files that are only read, so whatever
+a worker had done when it died is done again by another, and comes to the same.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from attrs import frozen
+
+from recloser.errors import MissingLibraryError, RecloserError
+from recloser.version import __version__
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+R = TypeVar("R")
+OnDone = Callable[[int, int], None]
+"""Told how many pieces of work are done, and of how many."""
+
+_CONNECT_SECONDS: Final = 10
+
+
+class Runner(Protocol):
+    """Does pieces of work, wherever it may."""
+
+    def run(
+        self,
+        function: Callable[..., R],
+        jobs: Sequence[tuple[Any, ...]],
+        on_done: OnDone | None = None,
+    ) -> list[R]:
+        """The results of a function for each of these arguments, in their order."""
+        ...
+
+
+class Here:
+    """Does all work in this process, one piece after the other."""
+
+    def run(
+        self,
+        function: Callable[..., R],
+        jobs: Sequence[tuple[Any, ...]],
+        on_done: OnDone | None = None,
+    ) -> list[R]:
+        """As ``Runner.run``."""
+        results = []
+        for done, job in enumerate(jobs, start=1):
+            results.append(function(*job))
+            if on_done is not None:
+                on_done(done, len(jobs))
+        return results
+
+
+@frozen
+class OnCluster:
+    """Has the workers of a cluster do the work.
+
+    Attributes:
+        client: The connection to its scheduler.
+    """
+
+    client: "Client"
+
+    def run(
+        self,
+        function: Callable[..., R],
+        jobs: Sequence[tuple[Any, ...]],
+        on_done: OnDone | None = None,
+    ) -> list[R]:
+        """As ``Runner.run``.
+
+        Raises:
+            RecloserError: A piece of work did, or its workers died again and again.
+        """
+        from distributed import KilledWorker, as_completed
+
+        places = {
+            self.client.submit(_worked, function, *job, pure=False): place
+            for place, job in enumerate(jobs)
+        }
+        results: dict[int, R] = {}
+        try:
+            for future in as_completed(list(places), loop=self.client.loop):
+                results[places[future]] = future.result()
+                future.release()
+                if on_done is not None:
+                    on_done(len(results), len(jobs))
+        except KilledWorker as error:
+            raise RecloserError(
+                f"the workers died again and again, the last at {error.last_worker.address}: they "
+                "may need more memory than their limit"
+            ) from error
+        except CancelledError as error:
+            raise RecloserError("the scheduler or its workers have gone away") from error
+        finally:
+            self.client.cancel([future for future in places if not future.done()])
+        return [results[place] for place in range(len(jobs))]
+
+
+@contextmanager
+def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[OnCluster]:
+    """A cluster to work on, for as long as this block lasts.
+
+    Args:
+        scheduler: The address of a running scheduler; by default workers are started here.
+        workers: How many processes to start here; by default one for each processor.
+
+    Raises:
+        MissingLibraryError: dask.distributed is not installed.
+        RecloserError: The scheduler does not answer, or its workers have another recloser.
+    """
+    with dask_libraries():
+        from distributed import Client, LocalCluster
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise RecloserError(f"{scheduler}: no scheduler of dask answers there") from error
+        with client:
+            _check_workers(scheduler, client.run(_version_there, on_error="return"))
+            yield OnCluster(client)
+        return
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        yield OnCluster(client)
+
+
+@contextmanager
+def dask_libraries() -> Iterator[None]:
+    """Import what needs dask in this block, to be told in one line if it is missing.
+
+    Raises:
+        MissingLibraryError: It is.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingLibraryError(
+            f"--engine dask needs {error.name}, which is not installed; "
+            "pip install 'recloser[dask]'",
+            name=error.name,
+        ) from None
+
+
+def _worked(function: Callable[..., R], *job: Any) -> R:
+    """Do a piece of work, and give back the memory: a worker near its limit gets no more work."""
+    import pyarrow as pa
+
+    try:
+        return function(*job)
+    finally:
+        pa.default_memory_pool().release_unused()
+
+
+def _version_there() -> str:
+    return __version__
+
+
+def _check_workers(scheduler: str, versions: Mapping[str, object]) -> None:
+    if not versions:
+        raise RecloserError(f"{scheduler}: this scheduler has no workers; start some")
+    for worker, version in versions.items():
+        if version != __version__:
+            told = f"has recloser {version}" if isinstance(version, str) else "has no recloser"
+            raise RecloserError(
+                f"{worker}: this worker {told}; install {__version__} there, as here"
+            )

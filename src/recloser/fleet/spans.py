@@ -1,0 +1,129 @@
+"""The work on one span of a log: what a worker does, and hands back; it is pure, and so can be redone."""
+
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
+
+from recloser.clock import after
+from recloser.columns.folding import NotSkippedError, check_skippable, folds_of
+from recloser.columns.reading import rows_of_span, times_of, whole_log_events
+from recloser.columns.skipping import SkippingFold, Taken
+from recloser.config import CircuitBreakerConfig
+from recloser.events import Edge, Event
+from recloser.fleet.dataset import AT_ONCE, opened
+from recloser.log.parquet import ParquetLog
+from recloser.replay.drive import read_trace
+from recloser.replay.engine import fold_history
+from recloser.replay.history import History
+from recloser.replay.lanes import DrivenLane
+from recloser.replay.timeline import Timeline
+from recloser.snapshot import Snapshot, take_snapshot
+
+
+@frozen
+class FoldedBreaker:
+    """What came of one breaker.
+
+    Attributes:
+        snapshot: It, after the last event of the log.
+        taken: Its edges.
+        witnesses: The ``seq`` of each witness; they are equal to the edges but for that.
+        is_unsearched: Whether its settings are such that it was folded event by event.
+    """
+
+    snapshot: Snapshot
+    taken: Sequence[Taken]
+    witnesses: Sequence[int]
+    is_unsearched: bool
+
+
+@frozen
+class FoldedSpan:
+    """What came of a span.
+
+    Attributes:
+        breakers: Its breakers, in the order of their names.
+        because: Why the whole log has to be folded event by event; None if it has not.
+    """
+
+    breakers: Sequence[FoldedBreaker]
+    because: str | None = None
+
+
+def fold_span(url: str, groups: range) -> FoldedSpan:
+    """Fold the breakers of a span from edge to edge, a bounded number of rows at a time.
+
+    Raises:
+        LogError: It can't be read.
+    """
+    with opened(url) as log:
+        about_all = whole_log_events(log)
+        try:
+            check_skippable(about_all)
+            rows = rows_of_span(log, groups, AT_ONCE)
+            folds = [_folded(fold, log, about_all) for fold in folds_of(rows, times_of(about_all))]
+        except NotSkippedError as reason:
+            return FoldedSpan((), str(reason))
+    return FoldedSpan(folds)
+
+
+def _folded(fold: SkippingFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
+    told = [evolve(witness, seq=0) for witness in fold.witnesses]
+    if fold.is_parted or told != [evolve(taken.edge, seq=0) for taken in fold.taken]:
+        raise NotSkippedError("what it witnessed differs from what comes of it")
+    last = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")][-1]
+    assert last.kind in ("log_opened", "clock_ticked")
+    wall, at = last.wall, last.at
+    return FoldedBreaker(
+        take_snapshot(fold.state, log.about.last_at, lambda now: after(wall, now - at)),
+        fold.taken,
+        [witness.seq for witness in fold.witnesses],
+        fold.is_unsearched,
+    )
+
+
+def fold_whole(url: str, because: str) -> History:
+    """Fold a log event by event; its events go through files, and not through memory.
+
+    Raises:
+        LogError: It can't be read.
+    """
+    with opened(url) as log:
+        history = fold_history(log)
+        return evolve(history, events=(), tail=log.about.tail, because=because)
+
+
+def drive_whole(url: str, config: CircuitBreakerConfig) -> History:
+    """Drive breakers of these settings with the imported calls of a log; these go through files.
+
+    All of its breakers are driven together: what a call of one finds due moves the others too.
+
+    Raises:
+        LogError: It can't be read.
+    """
+    with opened(url) as log:
+        opening, calls = read_trace(log)
+        lane = DrivenLane(opening, config)
+        edges: list[Edge] = []
+        last = 0
+        for call in calls:
+            edges += lane.take(call)
+            last = max(last, call.at)
+        edges += lane.finish()
+        timeline = Timeline()
+        for event in whole_log_events(log):
+            if event.kind in ("log_opened", "clock_ticked"):
+                timeline.add(event)
+        states = lane.states or {}
+        return History(
+            edges=edges,
+            snapshots={
+                name: take_snapshot(states[name], last, timeline.utc) for name in sorted(states)
+            },
+            witnesses=0,
+            differences=(),
+            timeline=timeline,
+            events=(),
+            count=log.about.events,
+            tail=log.about.tail,
+        )

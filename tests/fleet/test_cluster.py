@@ -1,0 +1,128 @@
+"""Real workers: the same histories, whoever dies, and in less memory than the dataset takes."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from distributed import Client, LocalCluster
+
+import large_dataset
+from conftest import ROOT
+from recloser import CircuitBreakerConfig, replay
+from recloser.errors import NotALogError, RecloserError
+from recloser.fleet.dataset import urls_of
+from recloser.fleet.many import replay_many, sources_of
+from recloser.fleet.merging import merge_many
+from recloser.fleet.running import Here, OnCluster, cluster
+from recloser.fleet.trying import tune_many
+from recloser.log.parquet import write_parquet
+from recloser.log.reader import LogReader
+
+FIXTURES = sorted(path for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+LIMIT = 300_000_000
+COPIES = 8
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, memory_limit=LIMIT, dashboard_address=None
+        ) as workers,
+        Client(workers, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A dataset of more than the memory of both workers: one log, many times."""
+    folder = tmp_path_factory.mktemp("large")
+    large_dataset.write(folder / "0.parquet", "host", breakers=3, calls=400_000)
+    for number in range(1, COPIES):
+        shutil.copy(folder / "0.parquet", folder / f"{number}.parquet")
+    return folder
+
+
+def found_on(runner, folder, **more):
+    return replay_many(sources_of(urls_of(str(folder)), runner), runner, **more)
+
+
+def test_two_workers_come_to_the_digests_of_one_machine(client, tmp_path):
+    for number, path in enumerate(FIXTURES):
+        write_parquet(LogReader(path), tmp_path / f"{number}.parquet")
+    runner = OnCluster(client)
+    found = found_on(runner, tmp_path)
+    assert [history.digest for history in found.histories] == [
+        replay(path).digest for path in FIXTURES
+    ]
+    sources = found.sources
+    config = CircuitBreakerConfig(failure_threshold=4)
+    grid = [{"failure_threshold": threshold} for threshold in range(2, 9)]
+    for work in (
+        lambda runner: merge_many(sources, runner, config=config, uncertainty_ns=10**9),
+        lambda runner: tune_many(sources, runner, {}, grid),
+    ):
+        assert work(runner) == work(Here())
+
+
+def test_a_dataset_larger_than_the_memory_of_the_workers_passes_though_one_is_killed(client, large):
+    assert COPIES * pq.read_table(large / "0.parquet").nbytes > 2 * LIMIT
+    pids = client.run(os.getpid)
+    killed = []
+
+    def kill_one(_done, _total):
+        at_work = [worker for worker, tasks in client.processing().items() if tasks]
+        if not killed:
+            os.kill(pids[at_work[0]], signal.SIGKILL)
+            killed.append(at_work[0])
+
+    found = found_on(OnCluster(client), large, on_done=kill_one)
+    alone = replay(large / "0.parquet")
+    assert len(alone.edges) > 30
+    assert [history.digest for history in found.histories] == [alone.digest] * COPIES
+    assert found.histories[0].edges == alone.edges
+    client.wait_for_workers(2, timeout=30)
+    dead = pids.pop(killed[0])
+    (survivor,) = pids.values()
+    now = set(client.run(os.getpid).values())
+    assert survivor in now  # one that takes more than its limit is killed too
+    assert dead not in now
+    if sys.platform == "linux":
+        assert most_memory(survivor) < LIMIT
+
+
+def most_memory(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
+
+def test_what_a_worker_can_not_read_is_told_as_here(client):
+    with pytest.raises(NotALogError, match=r"^/nothing\.parquet: there is no such file$"):
+        sources_of(["/nothing.parquet"], OnCluster(client))
+
+
+def test_workers_that_die_again_and_again_are_told_of(client):
+    with pytest.raises(RecloserError, match="may need more memory than their limit"):
+        OnCluster(client).run(os._exit, [(1,)])
+    client.wait_for_workers(2, timeout=30)
+
+
+def test_a_scheduler_that_does_not_answer_is_told_of():
+    with (
+        pytest.raises(RecloserError, match="no scheduler of dask answers there"),
+        cluster("nonsense://nowhere"),
+    ):
+        pass
+
+
+def test_a_running_scheduler_is_used_and_left_running(client):
+    address = client.scheduler.address
+    with cluster(address) as runner:
+        assert runner.run(len, [("abc",), ("",)]) == [3, 0]
+    assert client.submit(len, "ab").result() == 2
