@@ -40,20 +40,24 @@ from recloser.events import (
     LogEvent,
     LogOpened,
     LogSealed,
+    ProbeAdmitted,
 )
+from recloser.fold import may_probe
 from recloser.gate import PENDING_LIMIT, Gate, Leave, Passed, Pending, Refusal
 from recloser.listeners import Listener, hears_refusals, hears_successes, notify
 from recloser.log.codec import full, lean
 from recloser.log.reader import Tail
 from recloser.log.refusals import Tally
 from recloser.logfold import LogFold
-from recloser.state import dump
+from recloser.machine import HALF_OPEN
+from recloser.state import BreakerState, dump
 from recloser.validation import Seconds, nanoseconds
 from recloser.version import __version__
 
 _ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
 _Succeeded: Final = lean(CallSucceeded)
 _Rejected: Final = lean(CallRejected)
+_ProbeAdmitted: Final = lean(ProbeAdmitted)
 
 
 def _is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
@@ -161,7 +165,10 @@ class Sequencer:
         fold: The state of every breaker in the log; to be read under the lock.
         pending: Successes that were let past the lock and are not folded yet.
         origin: What the monotonic hand showed when the time of the log was 0.
+        degraded: Whether it should put others' events in order too, and can't reach them.
     """
+
+    degraded = False
 
     def __init__(self, log: Log, clock: Clock, tick_ns: int | None, host: str) -> None:
         self._make_locks()
@@ -454,6 +461,15 @@ class Sequencer:
         if self._listeners:
             self._note(recorded)
         return edges
+
+    def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
+        """The admission of one more probe; None if the breaker has no place for it."""
+        if state.state is not HALF_OPEN or not may_probe(state):
+            return None
+        probe = state.probes_admitted + 1
+        admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
+        self.append(admitted)
+        return admitted
 
     def _note(self, events: Sequence[Event]) -> None:
         for event in events:
