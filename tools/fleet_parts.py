@@ -5,6 +5,7 @@ breaker on the stream. All parts run on loopback, and can be made to fail.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -202,7 +203,8 @@ class Proxy:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
