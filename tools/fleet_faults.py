@@ -157,7 +157,9 @@ def run_once(name: str, members: int, binary: str | None = None) -> Verdict:
 def main(*, faults: tuple[str, ...], members: int, runs: int, server: str | None) -> None:
     """Do the runs, a line each fault."""
     total = 0
-    click.echo(f"{'fault':27}{'runs':>5}{'violations':>12}{'edges':>7}{'probes':>8}{'longest wait':>15}")
+    click.echo(
+        f"{'fault':27}{'runs':>5}{'violations':>12}{'edges':>7}{'probes':>8}{'longest wait':>15}"
+    )
     for name in faults or FAULTS:
         verdicts = [run_once(name, members, server) for _ in range(runs)]
         violations = [violation for verdict in verdicts for violation in verdict.violations]

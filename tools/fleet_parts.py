@@ -287,7 +287,9 @@ def wall_ms() -> float:
     return nanoseconds_between(_EPOCH, CLOCK.now()) / 1e6
 
 
-_EPOCH: Final = CLOCK.now().replace(year=1970, month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
+_EPOCH: Final = CLOCK.now().replace(
+    year=1970, month=1, day=1, hour=0, minute=0, second=0, microsecond=0
+)
 
 
 @attrs.frozen
@@ -533,7 +535,10 @@ def judge(
     if known != told[len(told) - len(known) :]:
         say("the edges of the exported log are not those that the members know")
     verdict.edges = len(known)
-    _judge_requests(verdict, reports[0].edges, requests, admitted, since_ms, allowed)
+    recent = [request for request in requests if request.at_ms >= since_ms]
+    _judge_requests(verdict, reports[0].edges, recent, admitted)
+    if verdict.together > allowed:
+        say(f"{verdict.together} probes were under way at once")
     return verdict
 
 
@@ -542,15 +547,13 @@ def _judge_requests(
     edges: Sequence[Edge],
     requests: Sequence[Request],
     admitted: Counter[int],
-    since_ms: float,
-    allowed: int,
 ) -> None:
     say = verdict.violations.append
     ended = {edge.epoch - 1: int(edge.place.split("-")[0]) for edge in edges}
     closed = {edge.epoch - (edge.trigger == "trip") for edge in edges}
     closed -= {edge.epoch for edge in edges if edge.trigger != "recover"}
     of_epoch: dict[int, set[int]] = {}
-    for request in (r for r in requests if r.at_ms >= since_ms):
+    for request in requests:
         if request.probe:
             verdict.probes += 1
             verdict.together = max(verdict.together, request.together)
@@ -565,5 +568,3 @@ def _judge_requests(
     for epoch, probes in of_epoch.items():
         if len(probes) > admitted[epoch]:
             say(f"{len(probes)} probes of epoch {epoch} came, {admitted[epoch]} were admitted")
-    if verdict.together > allowed:
-        say(f"{verdict.together} probes were under way at once")

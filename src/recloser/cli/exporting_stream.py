@@ -4,10 +4,27 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
-from recloser.cli.terminal import counted, note, print_json
+import click
+
+from recloser.cli.arguments import json_option
+from recloser.cli.terminal import counted, note, print_json, printable
 from recloser.errors import ConfigError
 
 _SCHEMES: Final = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
+
+
+@click.command(short_help="Write the history of a fleet's stream as a log.")
+@click.argument("source", metavar="URL")
+@click.argument("out", metavar="LOG", type=click.Path(path_type=Path))
+@json_option
+def command(*, source: str, out: Path, as_json: bool) -> None:
+    """Write the history of a stream to the folder LOG, which every command reads.
+
+    URL is redis://host:6379/0?stream=NAME, or one with rediss, valkey or unix. LOG must not exist.
+    """
+    if not is_stream(source):
+        raise ConfigError(f"the URL of a stream begins with {', '.join(_SCHEMES)}")
+    export(source, out, as_json=as_json)
 
 
 def is_stream(source: str) -> bool:
@@ -34,8 +51,7 @@ def export(source: str, log: Path, *, as_json: bool) -> None:
         print_json(
             {
                 "schema": "recloser.export/1",
-                "log": str(log),
-                "stream": stream,
+                "written": str(log),
                 "events": exported.events,
                 "edges": exported.edges,
                 "breakers": exported.breakers,
@@ -44,10 +60,9 @@ def export(source: str, log: Path, *, as_json: bool) -> None:
             }
         )
         return
-    note(
-        f"{log}: {counted(exported.events, 'event')}, {counted(exported.edges, 'edge')} of "
-        f"{counted(exported.breakers, 'breaker')}"
-    )
+    told = f"{counted(exported.events, 'event')} written to {log}"
+    edges, breakers = counted(exported.edges, "edge"), counted(exported.breakers, "breaker")
+    click.echo(printable(f"{told}: {edges} of {breakers}"))
 
 
 def _split(source: str) -> tuple[str, str]:

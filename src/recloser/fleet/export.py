@@ -1,5 +1,7 @@
 """The history of a stream as a log: every event that its entries stand for, sealed."""
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from itertools import chain, dropwhile
 from pathlib import Path
@@ -17,6 +19,7 @@ from recloser.log.codec import encode
 from recloser.log.reader import SEGMENT_SUFFIX
 from recloser.log.seals import SealChain
 from recloser.log.segment import Segment
+from recloser.log.verification import refuse_existing
 from recloser.logfold import LogFold
 
 _TIMEOUT_SECONDS: Final = 10.0
@@ -48,30 +51,25 @@ def export_stream(url: str, stream: str, path: Path) -> Exported:
     Args:
         url: Where the server is.
         stream: The name of the stream.
-        path: The folder, which must not exist, or be empty.
+        path: The folder, which must not exist.
 
     Raises:
         ConfigError: The URL or the name can't be used.
-        LogError: There is something in the folder, the server can't be reached, or there is no such
+        LogError: There is something under that name already, the server can't be reached, or there is no such
             stream.
     """
     server = Server(url, stream, _TIMEOUT_SECONDS)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise LogError(f"{path}: there is something already; name a folder that is not there yet")
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    refuse_existing(path)
     try:
         events = events_of(server)
         first = next(events)
-        unfinished.mkdir(parents=True)
-        exported = _written(unfinished, chain([first], events))
-        unfinished.replace(path)
+        return _written_whole(path, chain([first], events))
     except StreamAwayError as error:
         raise LogError(f"{server.place} can't be reached: {error}") from None
     except OSError as error:
         raise LogError(f"{error.filename or path}: {error.strerror}") from error
     finally:
         server.close()
-    return exported
 
 
 def events_of(server: Server) -> Iterator[Event]:
@@ -123,6 +121,20 @@ def _entries_behind(server: Server, position: EntryId) -> Iterator[Entry]:
             if entry.id <= end:
                 yield entry
         position = page[-1].id
+
+
+def _written_whole(path: Path, events: Iterable[Event]) -> Exported:
+    """Write a log under another name first, so that there is never a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.mkdir()
+    try:
+        exported = _written(unfinished, events)
+        unfinished.replace(path)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return exported
 
 
 def _written(path: Path, events: Iterable[Event]) -> Exported:

@@ -6,6 +6,7 @@ probe, for as long as ``claim_seconds`` at most.
 """
 
 import atexit
+import contextlib
 import logging
 import os
 import threading
@@ -197,19 +198,23 @@ class RedisLog(Log):
         self._closed = True
         self._stopping.set()
         self._wake.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self._thread.is_alive():
             self._thread.join(2 * self._timeout_seconds)
+        if self._listener.is_alive():
+            with contextlib.suppress(LogError):
+                self._server.ring()
+            self._listener.join(2 * self._timeout_seconds)
         if self._sequencer is not None:
             with self._stream.held():
                 if self._stream.course is not None:
-                    self._stream.leave("the log is closed")
+                    self._stream.leave()
         self._server.close()
         atexit.unregister(self.close)
 
     # The thread that sends and reads.
 
-    def _wake_up(self) -> None:
-        self._hurry = True
+    def _wake_up(self, *, hurry: bool = True) -> None:
+        self._hurry |= hurry
         self._wake.set()
 
     def _now_ns(self) -> int:
@@ -366,7 +371,7 @@ class RedisLog(Log):
                         if heard.get_message(timeout=_IDLE_SECONDS) is not None:
                             self._wake.set()
             except (LogError, redis.RedisError, OSError, ValueError):
-                self._stopping.wait(_LONGEST_PAUSE)
+                self._stopping.wait(BATCH_SECONDS)
 
     # Forks.
 

@@ -42,11 +42,12 @@ from recloser.validation import exact
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 
 OWN_EPOCHS: Final = 1_000_000_000
-"""From here on the epochs are counted that a process begins on its own."""
+"""The epochs that a process begins on its own are above this, and differ with each absence."""
 
 HOLD_NS: Final = 1_000_000_000
 """A probe that was granted after its call had given up is kept so long for the next one."""
 
+_NS_PER_MS: Final = 1_000_000
 _GAVE_UP: Final = 100
 _COMMANDS: Final = frozenset(("forced_open", "forced_closed", "reset", "mode_changed"))
 _OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
@@ -84,7 +85,7 @@ class StreamSequencer(Sequencer):
     Args:
         log: The log of the stream.
         clock: Whose monotonic hand tells how long a call took, and about what time it is.
-        wake: Has the log's thread send what waits.
+        wake: Has the log's thread look for what waits; ``hurry`` has it sent at once.
         on_other_config: What becomes of settings that are not those in the stream.
         claim_seconds: So long a call waits for its probe, at most.
         timeout_seconds: So long an operator's command waits for its effect, at most.
@@ -100,7 +101,7 @@ class StreamSequencer(Sequencer):
         log: Log,
         clock: Clock,
         *,
-        wake: Callable[[], None],
+        wake: Callable[..., None],
         host: str,
         on_other_config: OnOtherConfig,
         claim_seconds: float,
@@ -117,6 +118,7 @@ class StreamSequencer(Sequencer):
         self._claims_made = 0
         self._confirmed = 0
         self._gave_up: list[str] = []
+        self._own_epochs = OWN_EPOCHS
         self._left_ns = 0
         self._lost_before = 0
         self._kept_apart = 0
@@ -149,6 +151,8 @@ class StreamSequencer(Sequencer):
             return self._configure(event)
         if self.degraded:
             return self._append_alone(event)
+        if getattr(event, "epoch", 0) >= OWN_EPOCHS:
+            return ()  # of a call that was let through alone
         self._hand_on(event)
         if event.kind in _COMMANDS:
             self._await_confirmed()
@@ -190,6 +194,17 @@ class StreamSequencer(Sequencer):
             )
         )
 
+    def relieve(self) -> None:
+        """Take in what is pending, unless this very thread is at it."""
+        super().relieve()
+        self._be_looked_at()
+
+    def _be_looked_at(self) -> None:
+        """If the log's thread was idle, have it come by again."""
+        if self.pending.limit == 0:
+            self.pending.limit = PENDING_LIMIT
+            self._wake(hurry=False)
+
     def _hand_on(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> None:
         state = self._faces.get(getattr(event, "breaker", ""))
         limit = None if state is None else state.config.slow_call_ns
@@ -201,11 +216,9 @@ class StreamSequencer(Sequencer):
             is_slow=limit is not None and getattr(event, "took", 0) > limit,
             replaces=replaces,
         )
-        if not self.degraded and (state is None or self._is_urgent(event, state)):
-            self._wake()
-        elif self.pending.limit == 0:  # nobody was looking
-            self.pending.limit = PENDING_LIMIT
-            self._wake()
+        if state is None or self._is_urgent(event, state):
+            self._wake(hurry=True)
+        self._be_looked_at()
 
     def _is_urgent(self, event: Event, state: BreakerState) -> bool:
         """Whether an edge may hang on it, so that it can't wait for company."""
@@ -227,7 +240,8 @@ class StreamSequencer(Sequencer):
         if config.half_open_window is not None:
             places = config.half_open_window.size
         if state.state is OPEN:
-            if state.deadline is None or self._read_at() < state.deadline:
+            # The stream counts in whole milliseconds.
+            if state.deadline is None or self._read_at() < state.deadline + _NS_PER_MS:
                 return False
         elif state.state is HALF_OPEN and may_probe(state):
             reported = 0 if state.probe_window is None else state.probe_window.calls
@@ -331,11 +345,14 @@ class StreamSequencer(Sequencer):
 
     def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:
         """Let go of the lock until something is so."""
-        holder, self._holder = self._holder, None
-        try:
-            self._changed.wait_for(is_so, seconds)
-        finally:
-            self._holder = holder
+        me = threading.get_ident()
+
+        def is_so_now() -> bool:
+            self._holder = me  # others have held the lock meanwhile
+            return is_so()
+
+        self._changed.wait_for(is_so_now, seconds)
+        self._holder = me
 
     # What the log's thread does, under the lock.
 
@@ -374,19 +391,25 @@ class StreamSequencer(Sequencer):
         is_untold = batch is not None and not batch.is_told
         self._note([event for event in taken.events if is_untold or event.kind in others])
 
-    def leave(self, why: str) -> None:
-        """Go on alone, from the states that the stream has left and all that was said since."""
+    def leave(self, why: str | None = None) -> None:
+        """Go on alone, from the states that the stream has left and all that was said since.
+
+        Args:
+            why: What is logged as the reason; None where that is not worth a word.
+        """
         if self.degraded:
             return
         assert self.course is not None
-        _logger.warning("%s: calls go on by those of this process alone: %s", self._log, why)
+        if why is not None:
+            _logger.warning("%s: calls go on by those of this process alone: %s", self._log, why)
         waiting = self.outbox.events()
         self.degraded = True
         self._left_ns = self._clock.monotonic_ns()
         self._lost_before = self.outbox.lost
         self.outbox.drop_claims()
-        for claim in self._claims:
-            claim.is_awaited = False
+        sent = self.outbox.in_flight
+        self._claims = [c for c in self._claims if sent is not None and c.upto <= sent.upto]
+        self._own_epochs += OWN_EPOCHS
         self.fold = self._own_fold(self.course.fold)
         for event in waiting:
             if event.kind not in ("probe_admitted", "breaker_configured"):
@@ -448,7 +471,7 @@ class StreamSequencer(Sequencer):
         self.outbox = Outbox()
         self._claims.clear()
         if self.course is not None:
-            self.leave("this is a forked process")
+            self.leave()
 
     def tune(self, latest_ns: int, earliest_ns: int | None = None) -> None:
         """Learn of the time of the stream.
@@ -507,7 +530,7 @@ class StreamSequencer(Sequencer):
         """Begin an epoch that can't be taken for one of the stream's."""
         if state.epoch >= OWN_EPOCHS:
             return
-        moved: dict[str, Any] = {**dump(state), "epoch": state.epoch + OWN_EPOCHS}
+        moved: dict[str, Any] = {**dump(state), "epoch": state.epoch + self._own_epochs}
         self.fold.apply(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))
         self._update_gate(state.breaker)
 
