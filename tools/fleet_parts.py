@@ -6,6 +6,7 @@ breaker on the stream. All parts run on loopback, and can be made to fail.
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -51,11 +52,16 @@ def servers_here() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on, nor on the one ten thousand above, which a cluster needs."""
+    for port in itertools.count(20_000 + os.getpid() % 10_000):
+        with socket.socket() as probe, socket.socket() as bus:
+            try:
+                probe.bind(("127.0.0.1", port))
+                bus.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            return port
+    raise AssertionError
 
 
 def wait_for(is_so: Callable[[], object], seconds: float = 20) -> None:
@@ -136,12 +142,20 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Do something in it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def serve(self, accept: Callable[..., Any]) -> int:
+        """Have connections accepted; the port."""
+        server: asyncio.Server = self.run(asyncio.start_server(accept, "127.0.0.1", 0))
+        self._servers.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
 
     def close(self) -> None:
         """End it, with all that runs in it."""
@@ -151,6 +165,8 @@ class Loop:
         self._loop.close()
 
     async def _cancel_all(self) -> None:
+        for server in self._servers:
+            server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -171,7 +187,7 @@ class Proxy:
         self.delay_seconds = 0.0
         self._open = asyncio.Event()
         self._open.set()
-        self.port: int = loop.run(self._listen())
+        self.port = loop.serve(self._accept)
 
     @property
     def url(self) -> str:
@@ -191,11 +207,6 @@ class Proxy:
             self._open.set()
         else:
             self._open.clear()
-
-    async def _listen(self) -> int:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -251,12 +262,7 @@ class Service:
         self.healthy = True
         self.requests: list[Request] = []
         self._probes = 0
-        self.port: int = loop.run(self._listen())
-
-    async def _listen(self) -> int:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+        self.port = loop.serve(self._accept)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

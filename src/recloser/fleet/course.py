@@ -49,6 +49,7 @@ CHECKPOINT_EVERY: Final = 2000
 _AGAIN_AFTER: Final = 50
 _SEAL_AFTER: Final = 1024
 _MEMBERS: Final = 1000
+_LONGEST_TEXT: Final = 1000
 _RECENT_EDGES: Final = 256
 _NS_PER_MS: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -266,7 +267,7 @@ class Course:
             f"{away.host} was without the stream for {away.seconds:.3f} s and on its own: "
             f"{away.sent} of its outcomes came late, {away.lost} not at all{gave_up}"
         )
-        self._apply(events, LogGap(self.fold.seq + 1, at, away.lost, told))
+        self._apply(events, LogGap(self.fold.seq + 1, at, away.lost, told[:_LONGEST_TEXT]))
         for state in self._states():
             name = str(state["breaker"])
             self._apply(events, Checkpoint(self.fold.seq + 1, at, name, state))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from attrs import frozen
@@ -21,7 +21,7 @@ _LAST_IN_MS: Final = 2**64 - 1
 _NUMBERS: Final = b',"seq":0,"at":0'
 _KIND: Final = re.compile(rb'^\{"event":"\w+"')
 
-B = TypeVar("B", bound="Begin | Checkpointed | Away")
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -87,8 +87,8 @@ class Away(msgspec.Struct, frozen=True):
 
     host: str
     seconds: float
-    sent: int
-    lost: int
+    sent: Natural
+    lost: Natural
     edges: tuple[str, ...] = ()
 
 
@@ -126,6 +126,8 @@ def read_entry(identity: bytes, fields: Mapping[bytes, bytes]) -> Entry:
         for name, kind in _BODIES.items():
             if name in fields:
                 body = msgspec.json.decode(fields[name], type=kind)
+        if isinstance(body, Checkpointed):
+            parse_id(body.of)
     except (KeyError, ValueError, msgspec.MsgspecError, RecursionError):
         return Entry(entry_id, "", 0, ())
     return Entry(entry_id, member, batch, body, b"replace" in fields)
@@ -157,9 +159,11 @@ def event_of(line: bytes, seq: int, at: int) -> Event | None:
     if match is None:
         return None
     try:
-        return decode(b'%b,"seq":%d,"at":%d%b' % (match[0], seq, at, line[match.end() :]))
+        event = decode(b'%b,"seq":%d,"at":%d%b' % (match[0], seq, at, line[match.end() :]))
     except DamagedLogError:
         return None
+    # It may have brought numbers of its own.
+    return event if (event.seq, event.at) == (seq, at) else None
 
 
 def parse_id(identity: bytes | str) -> EntryId:

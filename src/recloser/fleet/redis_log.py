@@ -177,12 +177,11 @@ class RedisLog(Log):
             )
 
     def flush(self) -> None:
-        """Send what waits, and wait until it has come back, no longer than ``timeout_seconds``."""
+        """Send what waits, and read all that there is; it takes ``timeout_seconds`` at most."""
         if self._sequencer is None or self._closed:
             return
         self._stream.relieve()
-        self._wake_up()
-        self._stream.await_sent()
+        self._stream.await_level()
 
     def __iter__(self) -> Iterator[Event]:
         from recloser.fleet.export import events_of
@@ -257,22 +256,16 @@ class RedisLog(Log):
             return
         course = self._stream.course
         assert course is not None
+
+        def is_due(since_ns: int | None) -> bool:
+            is_old = since_ns is not None and self._now_ns() - since_ns >= BATCH_SECONDS * 1e9
+            return hurry or not woken or is_old
+
         with self._stream.held():
-            batch = self._next_batch(is_due=hurry or not woken)
+            batch = self._stream.begin_round(is_due=is_due)
         if self._round(course, batch, ring=hurry):
             self._server.ring()
         self._stopping.wait(_SPACING_SECONDS)
-
-    def _next_batch(self, *, is_due: bool) -> Batch | None:
-        """What is to be sent now, under the lock."""
-        stream = self._stream
-        if not stream.pending and not len(stream.outbox):
-            stream.pending.limit = 0  # the next call has to say so
-        stream.drain(keep=True)
-        stream.give_back()
-        since = stream.outbox.since_ns
-        is_old = since is not None and self._now_ns() - since >= BATCH_SECONDS * 1e9
-        return stream.outbox.take() if is_due or is_old else stream.outbox.in_flight
 
     def _round(self, course: Course, batch: Batch | None, *, ring: bool) -> bool:
         """Send an entry, and read until there is nothing more; whether others should read too."""
@@ -291,12 +284,14 @@ class RedisLog(Log):
             after_ns = self._now_ns()
             with self._stream.held():
                 is_news |= self._stream.take(course, got.entries, self._member)
-                earliest = None
-                if got.sent is not None:
-                    earliest = before_ns - course.at_of_us(got.sent[0] * 1000) - _NS_PER_MS
-                self._stream.tune(after_ns - course.fold.at, earliest)
-            if len(got.entries) < PAGE - 1:
-                return is_news and not ring
+                if len(got.entries) < PAGE - 1:
+                    earliest = None
+                    if got.sent is not None:
+                        earliest = before_ns - course.at_of_us(got.sent[0] * 1000) - _NS_PER_MS
+                    self._stream.end_round(
+                        latest_ns=after_ns - course.fold.at, earliest_ns=earliest
+                    )
+                    return is_news and not ring
             say = trim_to = None
 
     # Finding the stream again.

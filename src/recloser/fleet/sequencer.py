@@ -117,6 +117,8 @@ class StreamSequencer(Sequencer):
         self._claims: list[_Claim] = []
         self._claims_made = 0
         self._confirmed = 0
+        self._rounds = 0
+        self._is_in_round = False
         self._gave_up: list[str] = []
         self._own_epochs = OWN_EPOCHS
         self._left_ns = 0
@@ -268,6 +270,7 @@ class StreamSequencer(Sequencer):
             if claim.settled_ns is None:
                 continue
             self._claims.remove(claim)
+            self._update_gate(state.breaker)
             if probe is None:
                 continue
             # Whoever was stopped for long does not know what has happened since.
@@ -284,8 +287,8 @@ class StreamSequencer(Sequencer):
                 claim.granted = taken.grants.get(claim.number)
                 claim.settled_ns = now_ns
 
-    def give_back(self) -> None:
-        """Give back the probes that no call has come for; called under the lock."""
+    def _give_back(self) -> None:
+        """Give back the probes that no call has come for."""
         now_ns = self._clock.monotonic_ns()
         for claim in list(self._claims):
             if claim.settled_ns is None or claim.is_awaited:
@@ -296,6 +299,15 @@ class StreamSequencer(Sequencer):
                 self._claims.remove(claim)
                 probe = claim.granted
                 self._hand_on(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))
+                self._update_gate(claim.breaker)
+
+    def _update_gate(self, breaker: str) -> None:
+        """Open or shut the way past the lock; a call that could have a probe must not take it."""
+        super()._update_gate(breaker)
+        if breaker in self._gates and any(
+            claim.breaker == breaker and claim.granted is not None for claim in self._claims
+        ):
+            self._gates[breaker].refusal = None
 
     # Settings and commands.
 
@@ -335,13 +347,8 @@ class StreamSequencer(Sequencer):
 
     def _await_confirmed(self) -> None:
         """Wait until what was put in last has come back, but not for long."""
-        upto, outbox = self.outbox.put, self.outbox
-
-        def is_done() -> bool:
-            has_all = not len(outbox) and outbox.in_flight is None
-            return has_all or self._confirmed >= upto or self.degraded
-
-        self._wait(is_done, self._timeout_seconds)
+        upto = self.outbox.put
+        self._wait(lambda: self._confirmed >= upto or self.degraded, self._timeout_seconds)
 
     def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:
         """Let go of the lock until something is so."""
@@ -404,6 +411,7 @@ class StreamSequencer(Sequencer):
             _logger.warning("%s: calls go on by those of this process alone: %s", self._log, why)
         waiting = self.outbox.events()
         self.degraded = True
+        self._is_in_round = False
         self._left_ns = self._clock.monotonic_ns()
         self._lost_before = self.outbox.lost
         self.outbox.drop_claims()
@@ -461,20 +469,35 @@ class StreamSequencer(Sequencer):
                 ", ".join(away.edges) or "no edge",
             )
 
-    def await_sent(self) -> None:
-        """Wait until all that waits has been sent and come back, but not for long."""
+    def await_level(self) -> None:
+        """Wait until all has been sent, and all read that is in the stream, but not for long."""
         with self.held():
-            self._await_confirmed()
+            outbox = self.outbox
+            # A round that is under way may have read before.
+            enough = self._rounds + (2 if self._is_in_round else 1)
 
-    def begin_in_child(self) -> None:
-        """Have nothing of the parent's to say, and be alone; called under the lock."""
-        self.outbox = Outbox()
-        self._claims.clear()
-        if self.course is not None:
-            self.leave()
+            def is_level() -> bool:
+                has_all = not len(outbox) and outbox.in_flight is None
+                return self.degraded or (has_all and self._rounds >= enough)
 
-    def tune(self, latest_ns: int, earliest_ns: int | None = None) -> None:
-        """Learn of the time of the stream.
+            self._wake(hurry=True)
+            self._wait(is_level, self._timeout_seconds)
+
+    def begin_round(self, *, is_due: Callable[[int | None], bool]) -> Batch | None:
+        """Take in what is pending; the entry to send now, if it is time for one.
+
+        Args:
+            is_due: Tells, by when the first thing that waits came, whether it is time.
+        """
+        self._is_in_round = True
+        if not self.pending and not len(self.outbox):
+            self.pending.limit = 0  # the next call has to say so
+        self.drain(keep=True)
+        self._give_back()
+        return self.outbox.take() if is_due(self.outbox.since_ns) else self.outbox.in_flight
+
+    def end_round(self, *, latest_ns: int, earliest_ns: int | None) -> None:
+        """Learn the time of the stream, when it has been read to its end.
 
         Args:
             latest_ns: What the monotonic hand showed at the stream's time 0, at the latest.
@@ -482,6 +505,16 @@ class StreamSequencer(Sequencer):
         """
         origin = min(self.origin, latest_ns)
         self.origin = origin if earliest_ns is None else max(origin, earliest_ns)
+        self._rounds += 1
+        self._is_in_round = False
+        self._changed.notify_all()
+
+    def begin_in_child(self) -> None:
+        """Have nothing of the parent's to say, and be alone; called under the lock."""
+        self.outbox = Outbox()
+        self._claims.clear()
+        if self.course is not None:
+            self.leave()
 
     # Which states the breakers see.
 
