@@ -271,7 +271,12 @@ def test_whoever_starts_at_a_checkpoint_comes_to_the_same_and_all_of_it_is_a_log
     if cut + late >= len(entries):
         return
     joined = Course.restored(kept)
-    later = [e for entry in stream.entries if entry.id > joined.position for e in joined.take(entry).events]
+    later = [
+        e
+        for entry in stream.entries
+        if entry.id > joined.position
+        for e in joined.take(entry).events
+    ]
     assert later == events[len(events) - len(later) :]
     assert joined.fold.breakers == whole.fold.breakers
     assert (joined.fold.seq, joined.fold.at) == (whole.fold.seq, whole.fold.at)

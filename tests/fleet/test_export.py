@@ -69,7 +69,7 @@ def test_it_is_a_log_as_any_other(server, stream, pair, tmp_path):
     assert why(history, "b").rule.rule.value == "consecutive_failures"
     assert prove(path).holds
     assert history.tail.unsealed == history.tail.torn == 0
-    assert verify(path).is_whole
+    assert verify(path).damages == []
 
 
 def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(

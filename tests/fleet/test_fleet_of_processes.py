@@ -28,7 +28,8 @@ def test_eight_processes_agree_on_an_outage(name):
 
 
 @pytest.mark.parametrize(
-    "fault", ["restarted with data", "restarted without data", "partition", "stopped until it was open"]
+    "fault",
+    ["restarted with data", "restarted without data", "partition", "stopped until it was open"],
 )
 def test_they_agree_again_once_a_fault_is_over(fault):
     verdict = fleet_faults.run_once(fault, 3, _binary(next(iter(SERVERS), "none")))

@@ -302,19 +302,15 @@ class RedisLog(Log):
         course = None if self._is_changed else self._stream.course
         if course is None:
             course = self._found()
-        batch: Batch | None = None
-        while True:
+        is_back = False
+        while not is_back:
             with self._stream.held():
-                unknown = self._stream.unknown_to(course)
-                batch = self._stream.outbox.in_flight
-                if unknown and batch is None:
-                    batch = self._stream.outbox.take_at_once(unknown)
+                batch = self._stream.word_to(course)
             self._round(course, batch, ring=False)
             if batch is None:
-                break
-        now_us = self._server.now_us()
-        with self._stream.held():
-            self._stream.rejoin(course, course.at_of_us(now_us))
+                now_us = self._server.now_us()
+                with self._stream.held():
+                    is_back = self._stream.rejoin(course, course.at_of_us(now_us))
         self._is_changed = False
         self._failure = None
         self._joined.set()

@@ -426,21 +426,33 @@ class StreamSequencer(Sequencer):
             self._update_gate(name)
         self._changed.notify_all()
 
-    def unknown_to(self, course: Course) -> Sequence[BreakerConfigured]:
-        """The settings of the breakers that a stream does not know yet."""
+    def word_to(self, course: Course) -> Batch | None:
+        """What a stream must be told before it can be gone by again.
+
+        That is what it may have been told already, and then of the breakers that it does not know.
+        """
+        unknown = self._unknown_to(course)
+        return self.outbox.take_at_once(unknown) if unknown else self.outbox.in_flight
+
+    def _unknown_to(self, course: Course) -> Sequence[BreakerConfigured]:
         return [
             BreakerConfigured(0, 0, name, face.config.to_mapping())
             for name, face in self._faces.items()
             if name not in course.fold.breakers
         ]
 
-    def rejoin(self, course: Course, at: int) -> None:
+    def rejoin(self, course: Course, at: int) -> bool:
         """Go by the stream again, and have it told what was done alone meanwhile.
 
         Args:
             course: What the stream comes to now.
             at: Its time now.
+
+        Returns:
+            Whether that could be done; not while it has to be told something before.
         """
+        if self._unknown_to(course):
+            return False
         now_ns = self._clock.monotonic_ns()
         self.drain()
         self.outbox.give_up_aged(now_ns)
@@ -468,6 +480,7 @@ class StreamSequencer(Sequencer):
                 away.lost,
                 ", ".join(away.edges) or "no edge",
             )
+        return True
 
     def await_level(self) -> None:
         """Wait until all has been sent, and all read that is in the stream, but not for long."""
