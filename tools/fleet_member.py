@@ -18,7 +18,7 @@ import click
 
 from fleet_parts import BREAKER, STREAM
 from recloser import CircuitBreaker, CircuitBreakerConfig, SkewedClock, SystemClock
-from recloser.fleet.redis_log import RedisLog
+from recloser.fleet.redis import RedisLog
 from recloser.state import dump
 
 CONFIG: Final = CircuitBreakerConfig(

@@ -8,7 +8,7 @@ from fleet_parts import RedisServer, servers_here
 from recloser import CircuitBreaker
 from recloser.cli import status_of
 from recloser.cli.exporting_stream import is_stream
-from recloser.fleet.redis_log import RedisLog
+from recloser.fleet.redis import RedisLog
 from support import fail
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from fleet_parts import Loop, Proxy, wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
+from recloser.fleet.absence import OWN_EPOCHS
 from recloser.fleet.export import events_of
 from recloser.fleet.outbox import MAX_WAITING
-from recloser.fleet.sequencer import OWN_EPOCHS
 from recloser.state import dump
 from support import fail, succeed
 
@@ -41,9 +41,9 @@ def level(*breakers):
 
 
 @pytest.fixture
-def pair(own_server, stream, joined):
+def pair(own_redis, stream, joined):
     breakers = [
-        CircuitBreaker("b", CONFIG, log=joined(own_server, stream, host=host, timeout_seconds=0.5))
+        CircuitBreaker("b", CONFIG, log=joined(own_redis, stream, host=host, timeout_seconds=0.5))
         for host in ("here", "there")
     ]
     succeed(breakers[0])
@@ -52,8 +52,8 @@ def pair(own_server, stream, joined):
 
 
 @pytest.fixture
-def away(own_server, pair):
-    own_server.kill()
+def away(own_redis, pair):
+    own_redis.kill()
     wait_for(lambda: all(map(is_degraded, pair)))
     return pair
 
@@ -83,23 +83,23 @@ def test_it_cools_probes_and_recovers_alone(away):
     assert here.snapshot().epoch > OWN_EPOCHS
 
 
-def test_failures_that_could_not_be_sent_are_sent_late_and_count(own_server, away):
+def test_failures_that_could_not_be_sent_are_sent_late_and_count(own_redis, away):
     fail(away[0])
     fail(away[1], 2)
-    come_back(own_server, away)
+    come_back(own_redis, away)
     assert [state(b) for b in away] == ["OPEN", "OPEN"]
     assert away[0].snapshot().totals.failed == 3
     assert away[0].snapshot().epoch == 1
 
 
-def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_server, away):
+def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_redis, away):
     here, there = away
     fail(here, 3)
     wait_for(lambda: here.before_call().reason is Reason.PROBE)
     here.after_success()
     succeed(here, 2)
     there.reset(actor="me")
-    come_back(own_server, away)
+    come_back(own_redis, away)
     assert here.snapshot().epoch < OWN_EPOCHS
     gaps = {e.error.split()[0]: e for e in history(here) if e.kind == "log_gap"}
     assert "gave up b trip, b cool, b recover" in gaps["here"].error
@@ -109,16 +109,16 @@ def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_server, a
     assert [reset.actor for reset in resets] == ["me"], "an operator's word is sent late, not lost"
 
 
-def test_who_did_nothing_alone_leaves_no_gap(own_server, away):
-    come_back(own_server, away)
+def test_who_did_nothing_alone_leaves_no_gap(own_redis, away):
+    come_back(own_redis, away)
     assert not [e for e in history(away[0]) if e.kind == "log_gap"]
 
 
-def test_a_probe_let_through_alone_is_none_of_the_streams(own_server, away):
+def test_a_probe_let_through_alone_is_none_of_the_streams(own_redis, away):
     here, there = away
     fail(here, 3)
     wait_for(lambda: here.before_call().reason is Reason.PROBE)
-    come_back(own_server, away)
+    come_back(own_redis, away)
     seen = there.snapshot().totals
     here.after_success()
     level(here, there)
@@ -137,13 +137,13 @@ def test_what_waits_is_bounded(away):
     assert health.failure is not None
 
 
-def test_a_stream_that_lost_its_data_begins_again_with_the_states_it_had(own_server, pair):
+def test_a_stream_that_lost_its_data_begins_again_with_the_states_it_had(own_redis, pair):
     here, there = pair
     fail(here, 3)
     wait_for(lambda: state(there) == "OPEN")
     opened_at = there.snapshot().opened_at
     generation = here._sequencer.course.begin.generation
-    with own_server.client() as client:
+    with own_redis.client() as client:
         client.flushall()
     wait_for(lambda: here._sequencer.course.begin.generation != generation)
     wait_for(lambda: not any(map(is_degraded, pair)))
@@ -157,13 +157,13 @@ def test_a_stream_that_lost_its_data_begins_again_with_the_states_it_had(own_ser
     assert state(there) == "CLOSED"
 
 
-def test_a_stream_that_lost_its_end_is_folded_anew(own_server, pair):
+def test_a_stream_that_lost_its_end_is_folded_anew(own_redis, pair):
     """As after a failover to a replica that was behind."""
     here, there = pair
     fail(here, 3)
     wait_for(lambda: state(there) == "OPEN")
     key = log_of(here)._server.key
-    with own_server.client() as client:
+    with own_redis.client() as client:
         kept, lost = client.xrange(key, count=3), []
         lost = [identity for identity, _ in client.xrange(key)][len(kept) :]
         client.xdel(key, *lost)
@@ -175,19 +175,19 @@ def test_a_stream_that_lost_its_end_is_folded_anew(own_server, pair):
     assert all("gave up b trip" in gap for gap in gaps)
 
 
-def test_a_foreign_trim_is_survived(own_server, pair):
+def test_a_foreign_trim_is_survived(own_redis, pair):
     here, there = pair
     for _ in range(5):
         succeed(here)
         level(*pair)
-    with own_server.client() as client:
+    with own_redis.client() as client:
         client.xtrim(log_of(here)._server.key, maxlen=1, approximate=False)
     fail(here, 3)
     wait_for(lambda: state(there) == "OPEN")
     level(*pair)
 
 
-def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_server, stream, joined):
+def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_redis, stream, joined):
     class Heard(Listener):
         hears_successes = hears_refusals = True
 
@@ -202,23 +202,23 @@ def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_serve
             self.edges.append(edge.trigger.value)
 
     heard = Heard()
-    log = joined(own_server, stream, timeout_seconds=0.5)
+    log = joined(own_redis, stream, timeout_seconds=0.5)
     breaker = CircuitBreaker("b", CONFIG, log=log, listeners=[heard])
-    own_server.kill()
+    own_redis.kill()
     wait_for(lambda: is_degraded(breaker))
     fail(breaker, 3)
     assert (heard.failures, heard.edges) == (3, ["trip"])
-    own_server.start()
+    own_redis.start()
     wait_for(lambda: not is_degraded(breaker))
     level(breaker)
     wait_for(lambda: len(heard.edges) == 2)
     assert (heard.failures, heard.edges) == (3, ["trip", "trip"])
 
 
-def test_a_server_that_says_nothing_delays_no_call(own_server, stream, joined, request):
+def test_a_server_that_says_nothing_delays_no_call(own_redis, stream, joined, request):
     loop = Loop()
     request.addfinalizer(loop.close)
-    proxy = Proxy(loop, own_server.port)
+    proxy = Proxy(loop, own_redis.port)
     log = joined(proxy, stream, timeout_seconds=0.3)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     proxy.hold()
@@ -234,14 +234,27 @@ def test_a_server_that_says_nothing_delays_no_call(own_server, stream, joined, r
     wait_for(lambda: not is_degraded(breaker))
 
 
-def test_a_process_that_starts_without_the_server_joins_it_later(own_server, stream, joined):
-    own_server.kill()
-    log = joined(own_server, stream, timeout_seconds=0.3)
+def test_other_settings_than_in_the_stream_are_told_when_it_is_back(
+    own_redis, stream, joined, caplog, pair
+):
+    own_redis.kill()
+    log = joined(own_redis, stream, timeout_seconds=0.3)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=9), log=log)
+    assert breaker._state.config.failure_threshold == 9
+    own_redis.start()
+    wait_for(lambda: not is_degraded(breaker))
+    assert breaker._state.config.failure_threshold == 3
+    assert "'b' has other settings in the stream than here: failure_threshold" in caplog.text
+
+
+def test_a_process_that_starts_without_the_server_joins_it_later(own_redis, stream, joined):
+    own_redis.kill()
+    log = joined(own_redis, stream, timeout_seconds=0.3)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     assert is_degraded(breaker)
     fail(breaker)
-    own_server.start()
+    own_redis.start()
     wait_for(lambda: not is_degraded(breaker))
-    other = CircuitBreaker("b", CONFIG, log=joined(own_server, stream))
+    other = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream))
     level(breaker, other)
     assert other.snapshot().totals.failed == 1

@@ -7,9 +7,9 @@ import pytest
 
 from recloser import CircuitBreaker, ConfigError
 from recloser.fleet.connection import Server, StreamAwayError, stream_key
-from recloser.fleet.redis_log import RedisLog
+from recloser.fleet.redis import RedisLog
 
-SECRET = "hunter2"  # noqa: S105  # it is looked for where it must not be
+SECRET = "hunter2"  # it is looked for where it must not be
 
 
 def test_the_key_keeps_a_stream_in_one_slot_of_a_cluster():

@@ -19,8 +19,8 @@ CONFIG = CircuitBreakerConfig(
 
 
 @pytest.fixture
-def pair(server, stream, joined):
-    return [CircuitBreaker("b", CONFIG, log=joined(server, stream)) for _ in range(2)]
+def pair(redis_server, stream, joined):
+    return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
 
 
 def level(*breakers):
@@ -46,9 +46,9 @@ def fold_of(path):
     return fold
 
 
-def test_the_fold_of_the_file_is_the_state_of_every_process(server, stream, pair, tmp_path):
+def test_the_fold_of_the_file_is_the_state_of_every_process(redis_server, stream, pair, tmp_path):
     go_through_an_outage(*pair)
-    exported = export_stream(server.url, stream, tmp_path / "log")
+    exported = export_stream(redis_server.url, stream, tmp_path / "log")
     fold = fold_of(tmp_path / "log")
     for breaker in pair:
         assert dump(fold.breakers["b"]) == dump(breaker._state)
@@ -58,10 +58,10 @@ def test_the_fold_of_the_file_is_the_state_of_every_process(server, stream, pair
     assert (exported.breakers, exported.edges) == (1, 3)
 
 
-def test_it_is_a_log_as_any_other(server, stream, pair, tmp_path):
+def test_it_is_a_log_as_any_other(redis_server, stream, pair, tmp_path):
     go_through_an_outage(*pair)
     path = tmp_path / "log"
-    export_stream(server.url, stream, path)
+    export_stream(redis_server.url, stream, path)
     history = replay(path)
     assert history.differences == []
     assert history.witnesses == 3
@@ -73,17 +73,17 @@ def test_it_is_a_log_as_any_other(server, stream, pair, tmp_path):
 
 
 def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(
-    server, stream, joined, tmp_path, monkeypatch
+    redis_server, stream, joined, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 10)
-    log = joined(server, stream, keep_entries=15)
+    log = joined(redis_server, stream, keep_entries=15)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
     for _ in range(60):
         fail(breaker)
         log.flush()
     level(breaker)
     path = tmp_path / "log"
-    exported = export_stream(server.url, stream, path)
+    exported = export_stream(redis_server.url, stream, path)
     assert not exported.is_whole
     assert len(list(path.iterdir())) >= 2, "a segment begins with each checkpoint"
     assert replay(path).differences == []
@@ -92,28 +92,28 @@ def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(
     assert list(log) == list(events_of(log._server))
 
 
-def test_nothing_is_overwritten(server, stream, pair, tmp_path):
+def test_nothing_is_overwritten(redis_server, stream, pair, tmp_path):
     (tmp_path / "log").mkdir()
     with pytest.raises(LogError, match="exists already"):
-        export_stream(server.url, stream, tmp_path / "log")
+        export_stream(redis_server.url, stream, tmp_path / "log")
 
 
-def test_a_stream_that_is_not_there_is_told_and_leaves_nothing(server, tmp_path):
+def test_a_stream_that_is_not_there_is_told_and_leaves_nothing(redis_server, tmp_path):
     with pytest.raises(LogError, match=r"has no stream recloser:\{none\}"):
-        export_stream(server.url, "none", tmp_path / "log")
+        export_stream(redis_server.url, "none", tmp_path / "log")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stream_trimmed_by_something_else_is_told(server, stream, pair, tmp_path):
+def test_a_stream_trimmed_by_something_else_is_told(redis_server, stream, pair, tmp_path):
     go_through_an_outage(*pair)
-    with server.client() as client:
+    with redis_server.client() as client:
         client.xtrim(f"recloser:{{{stream}}}", maxlen=1, approximate=False)
     with pytest.raises(LogError, match="something else has trimmed"):
-        export_stream(server.url, stream, tmp_path / "log")
+        export_stream(redis_server.url, stream, tmp_path / "log")
 
 
-def test_a_key_that_holds_something_else_is_told(server, stream, tmp_path):
-    with server.client() as client:
+def test_a_key_that_holds_something_else_is_told(redis_server, stream, tmp_path):
+    with redis_server.client() as client:
         client.set(f"recloser:{{{stream}}}", "x")
     with pytest.raises(LogError, match="WRONGTYPE"):
-        export_stream(server.url, stream, tmp_path / "log")
+        export_stream(redis_server.url, stream, tmp_path / "log")

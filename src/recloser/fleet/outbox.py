@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import define, evolve, frozen
 
-from recloser.events import CallRejected, CallSucceeded, Event
+from recloser.events import BreakerConfigured, CallRejected, CallSucceeded, Event
 from recloser.fleet.entry import EVENTS_AT_ONCE, Body, lines_of
 from recloser.log.codec import full
 
@@ -99,10 +99,24 @@ class Outbox:
         """How many calls wait."""
         return sum(map(_calls_in, self._waiting))
 
-    def events(self) -> list[Event]:
-        """The events that are not known to have arrived."""
-        sent = [] if self.in_flight is None else list(self.in_flight.events)
-        return sent + [_settled(w) for w in self._waiting if w.event is not None]
+    def configured(self) -> list[BreakerConfigured]:
+        """The settings that wait, and do not replace others."""
+        waiting = [w.event for w in self._waiting if not w.replaces]
+        return [event for event in waiting if isinstance(event, BreakerConfigured)]
+
+    def tell(self) -> list[Event]:
+        """The events that are not known to have arrived, which listeners are told of by this.
+
+        Claims that were not sent are forgotten: nobody waits for them any more.
+        """
+        self._give_up(lambda waiting: _kind(waiting) == "probe_admitted")
+        sent: Sequence[Event] = ()
+        if self.in_flight is not None:
+            sent = self.in_flight.events
+            self.in_flight = evolve(self.in_flight, is_told=True)
+        for waiting in self._waiting:
+            waiting.is_told = True
+        return [*sent, *(_settled(w) for w in self._waiting if w.event is not None)]
 
     def add(
         self,
@@ -136,10 +150,6 @@ class Outbox:
     def give_up_aged(self, now_ns: int) -> None:
         """Give up the outcomes that have waited for too long."""
         self._give_up(lambda waiting: now_ns - waiting.since_ns > MAX_AGE_NS)
-
-    def drop_claims(self) -> None:
-        """Forget the claims: nobody waits for them any more."""
-        self._give_up(lambda waiting: _kind(waiting) == "probe_admitted")
 
     def take(self) -> Batch | None:
         """What is in flight, or else the next entry; None if there is nothing to be said."""

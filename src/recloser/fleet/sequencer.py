@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from itertools import groupby
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import asdict, define, evolve
+from attrs import asdict, evolve
 
 from recloser.clock import Clock
 from recloser.errors import ConfigError
@@ -26,57 +26,26 @@ from recloser.events import (
     Event,
     ProbeAdmitted,
 )
+from recloser.fleet.absence import OWN_EPOCHS, Absence
+from recloser.fleet.claims import Claim, Claims
 from recloser.fleet.course import Course, Taken
-from recloser.fleet.entry import Away, Entry
+from recloser.fleet.entry import Entry
+from recloser.fleet.faces import Faces
 from recloser.fleet.outbox import Batch, Outbox, calls_in
+from recloser.fleet.urgency import is_slow, is_urgent
 from recloser.fold import may_probe
 from recloser.gate import PENDING_LIMIT, Leave
 from recloser.log.codec import full
 from recloser.log.reader import Tail
 from recloser.log.sequencer import Log, Sequencer
 from recloser.logfold import LogFold
-from recloser.machine import CLOSED, HALF_OPEN, OPEN
+from recloser.machine import HALF_OPEN, OPEN
 from recloser.state import BreakerState, dump
-from recloser.validation import exact
 
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 
-OWN_EPOCHS: Final = 1_000_000_000
-"""The epochs that a process begins on its own are above this, and differ with each absence."""
-
-HOLD_NS: Final = 1_000_000_000
-"""A probe that was granted after its call had given up is kept so long for the next one."""
-
-_NS_PER_MS: Final = 1_000_000
-_GAVE_UP: Final = 100
 _COMMANDS: Final = frozenset(("forced_open", "forced_closed", "reset", "mode_changed"))
-_OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
 _logger: Final = logging.getLogger("recloser")
-
-
-@define(eq=False)
-class _Claim:
-    """A probe that was asked for.
-
-    Attributes:
-        number: Which claim of this process it is.
-        breaker: The breaker.
-        epoch: In which epoch the probe is to be.
-        made_ns: When it was asked for, by the monotonic hand.
-        upto: Which thing in the outbox it is.
-        granted: The probe; None until the stream has granted it.
-        settled_ns: When the stream had decided, by the monotonic hand; None until then.
-        is_awaited: Whether a call waits for it.
-    """
-
-    number: int
-    breaker: str
-    epoch: int
-    made_ns: int
-    upto: int
-    granted: ProbeAdmitted | None = None
-    settled_ns: int | None = None
-    is_awaited: bool = True
 
 
 class StreamSequencer(Sequencer):
@@ -113,17 +82,12 @@ class StreamSequencer(Sequencer):
         self._on_other_config = on_other_config
         self._claim_seconds = claim_seconds
         self._timeout_seconds = timeout_seconds
-        self._faces: dict[str, BreakerState] = {}
-        self._claims: list[_Claim] = []
-        self._claims_made = 0
+        self._faces = Faces()
+        self._claims = Claims()
+        self._absence = Absence(1, clock.monotonic_ns(), 0)
         self._confirmed = 0
         self._rounds = 0
         self._is_in_round = False
-        self._gave_up: list[str] = []
-        self._own_epochs = OWN_EPOCHS
-        self._left_ns = 0
-        self._lost_before = 0
-        self._kept_apart = 0
         super().__init__(log, clock, None, host)
 
     def _make_locks(self) -> None:
@@ -133,7 +97,6 @@ class StreamSequencer(Sequencer):
     def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
         """Be alone until the stream has been read."""
         self.degraded = True
-        self._left_ns = monotonic
         super().append(evolve(self._header(at, monotonic), **asdict(tail)))
 
     # What the breakers ask for, under the lock.
@@ -163,19 +126,35 @@ class StreamSequencer(Sequencer):
     def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
         """Claim a probe, and wait until the stream says whose it is, but not for long."""
         if not self.degraded:
-            held = self._held_probe(state)
-            if held is not None or not self._may_claim(state):
-                return held
+            probe = self._granted_probe(state)
+            if probe is not None or not self._claims.may_be_made(state, self._read_at()):
+                return probe
             claim = self._claim(state)
             self._wait(lambda: claim.settled_ns is not None or self.degraded, self._claim_seconds)
             claim.is_awaited = False
-            probe = self._held_probe(state)
+            probe = self._granted_probe(state)
             if probe is not None or not self.degraded:
                 return probe
             at = self.advance()
         if state.state is HALF_OPEN and may_probe(state):
             self._part(state)
         return super().admit_probe(state, at)
+
+    def _claim(self, state: BreakerState) -> Claim:
+        epoch = state.epoch + (state.state is OPEN)
+        self._hand_on(ProbeAdmitted(0, 0, state.breaker, epoch, self._claims.next_number))
+        return self._claims.make(state.breaker, self._clock.monotonic_ns(), self.outbox.put)
+
+    def _granted_probe(self, state: BreakerState) -> ProbeAdmitted | None:
+        probe = self._claims.use(state, self._clock.monotonic_ns())
+        self._update_gate(state.breaker)
+        return None if probe is None else evolve(probe, at=self._read_at())
+
+    def _update_gate(self, breaker: str) -> None:
+        """Open or shut the way past the lock; a call that could have a probe must not take it."""
+        super()._update_gate(breaker)
+        if breaker in self._gates and self._claims.has_probe(breaker):
+            self._gates[breaker].refusal = None
 
     def _take_successes(
         self, batch: Sequence[tuple[Leave, int, int]], leaves: AbstractSet[Leave]
@@ -208,106 +187,19 @@ class StreamSequencer(Sequencer):
             self._wake(hurry=False)
 
     def _hand_on(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> None:
-        state = self._faces.get(getattr(event, "breaker", ""))
-        limit = None if state is None else state.config.slow_call_ns
-        event = _without_numbers(event)
+        """Put an event into the outbox, and have that looked at when it is time."""
+        event = evolve(full(event), seq=0, at=0)
+        state = self._faces.of(getattr(event, "breaker", ""))
         self.outbox.add(
             event,
             self._clock.monotonic_ns(),
             is_told=is_told,
-            is_slow=limit is not None and getattr(event, "took", 0) > limit,
+            is_slow=state is not None and is_slow(event, state),
             replaces=replaces,
         )
-        if state is None or self._is_urgent(event, state):
+        if state is None or is_urgent(event, state, self.outbox.failures[state.breaker]):
             self._wake(hurry=True)
         self._be_looked_at()
-
-    def _is_urgent(self, event: Event, state: BreakerState) -> bool:
-        """Whether an edge may hang on it, so that it can't wait for company."""
-        if event.kind == "call_rejected":
-            return False
-        if event.kind not in _OUTCOMES or getattr(event, "probe", 0) > 0:
-            return True
-        limit = state.config.slow_call_ns
-        is_slow = limit is not None and getattr(event, "took", 0) > limit
-        is_bad = is_slow or event.kind == "call_failed"
-        return is_bad and is_near_a_limit(state, self.outbox.failures[state.breaker])
-
-    # Claims.
-
-    def _may_claim(self, state: BreakerState) -> bool:
-        """Whether a probe may be granted, as far as can be known here."""
-        config = state.config
-        places = config.half_open_max_probes
-        if config.half_open_window is not None:
-            places = config.half_open_window.size
-        if state.state is OPEN:
-            # The stream counts in whole milliseconds.
-            if state.deadline is None or self._read_at() < state.deadline + _NS_PER_MS:
-                return False
-        elif state.state is HALF_OPEN and may_probe(state):
-            reported = 0 if state.probe_window is None else state.probe_window.calls
-            places -= len(state.probes) + reported
-        else:
-            return False
-        return places > sum(claim.breaker == state.breaker for claim in self._claims)
-
-    def _claim(self, state: BreakerState) -> _Claim:
-        self._claims_made += 1
-        number = self._claims_made
-        epoch = state.epoch + (state.state is OPEN)
-        self._hand_on(ProbeAdmitted(0, 0, state.breaker, epoch, number))
-        now_ns = self._clock.monotonic_ns()
-        claim = _Claim(number, state.breaker, epoch, now_ns, self.outbox.put)
-        self._claims.append(claim)
-        return claim
-
-    def _held_probe(self, state: BreakerState) -> ProbeAdmitted | None:
-        """A probe that was granted to this process and is not used yet, if it still stands."""
-        now_ns = self._clock.monotonic_ns()
-        for claim in [c for c in self._claims if c.breaker == state.breaker and not c.is_awaited]:
-            probe = claim.granted
-            if claim.settled_ns is None:
-                continue
-            self._claims.remove(claim)
-            self._update_gate(state.breaker)
-            if probe is None:
-                continue
-            # Whoever was stopped for long does not know what has happened since.
-            is_fresh = now_ns - claim.made_ns < state.config.probe_timeout_ns
-            stands = state.state is HALF_OPEN and state.epoch == probe.epoch
-            if is_fresh and stands and probe.probe in state.probes:
-                return evolve(probe, at=self._read_at())
-        return None
-
-    def _settle_claims(self, taken: Taken, upto: int) -> None:
-        now_ns = self._clock.monotonic_ns()
-        for claim in self._claims:
-            if claim.settled_ns is None and claim.upto <= upto:
-                claim.granted = taken.grants.get(claim.number)
-                claim.settled_ns = now_ns
-
-    def _give_back(self) -> None:
-        """Give back the probes that no call has come for."""
-        now_ns = self._clock.monotonic_ns()
-        for claim in list(self._claims):
-            if claim.settled_ns is None or claim.is_awaited:
-                continue
-            if claim.granted is None:
-                self._claims.remove(claim)
-            elif now_ns - claim.settled_ns > HOLD_NS:
-                self._claims.remove(claim)
-                probe = claim.granted
-                self._hand_on(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))
-                self._update_gate(claim.breaker)
-
-    def _update_gate(self, breaker: str) -> None:
-        """Open or shut the way past the lock; a call that could have a probe must not take it."""
-        super()._update_gate(breaker)
-        if breaker in self._gates and any(
-            claim.breaker == breaker and claim.granted is not None for claim in self._claims
-        ):
-            self._gates[breaker].refusal = None
 
     # Settings and commands.
 
@@ -321,7 +213,7 @@ class StreamSequencer(Sequencer):
             event = evolve(event, seq=self.next_seq, at=self._read_at())
             self._hand_on(event, is_told=True, replaces=replaces)
             edges = super().append(event)
-            self._faces[event.breaker] = self.fold.breakers[event.breaker]
+            self._faces.show(self.fold)
             return edges
         self._hand_on(event, replaces=replaces)
         self._await_confirmed()
@@ -329,21 +221,29 @@ class StreamSequencer(Sequencer):
         if now is None:
             self.leave("it gives no answer")
             return self._configure(event)
-        if not replaces and now.config.to_mapping() != event.config:
+        if not replaces:
             self._other_config(now, event)
         return ()
 
     def _other_config(self, known: BreakerState, event: BreakerConfigured) -> None:
+        """Tell of settings that are not those in the stream, if they are not."""
         settings = known.config.to_mapping()
+        if settings == event.config:
+            return
         parted = sorted(name for name in settings if settings[name] != event.config.get(name))
         told = (
             f"breaker {event.breaker!r} has other settings in the stream than here: "
             f"{', '.join(parted)}; those of the stream hold. on_other_config='replace' puts "
             "these in their place"
         )
-        if self._on_other_config == "raise":
+        if self._on_other_config == "raise" and not self.degraded:
             raise ConfigError(told)
         _logger.warning("%s: %s", self._log, told)
+
+    def _note_other_configs(self, course: Course) -> None:
+        """Tell of what was configured alone, and has other settings in the stream."""
+        for event in self.outbox.configured():
+            self._other_config(course.fold.breakers[event.breaker], event)
 
     def _await_confirmed(self) -> None:
         """Wait until what was put in last has come back, but not for long."""
@@ -380,7 +280,7 @@ class StreamSequencer(Sequencer):
             batch = self.outbox.arrived(entry.batch) if entry.member == member else None
             if batch is not None:
                 self._confirmed = max(self._confirmed, batch.upto)
-                self._settle_claims(taken, batch.upto)
+                self._claims.settle(taken.grants, batch.upto, self._clock.monotonic_ns())
                 is_news |= any(event.kind == "state_changed" for event in taken.events)
                 if course.is_checkpoint_due():
                     self.outbox.add_body(course.checkpoint(), self._clock.monotonic_ns())
@@ -409,21 +309,18 @@ class StreamSequencer(Sequencer):
         assert self.course is not None
         if why is not None:
             _logger.warning("%s: calls go on by those of this process alone: %s", self._log, why)
-        waiting = self.outbox.events()
+        now_ns = self._clock.monotonic_ns()
         self.degraded = True
         self._is_in_round = False
-        self._left_ns = self._clock.monotonic_ns()
-        self._lost_before = self.outbox.lost
-        self.outbox.drop_claims()
+        self._absence = Absence(self._absence.number + 1, now_ns, self.outbox.lost)
+        waiting = self.outbox.tell()
         sent = self.outbox.in_flight
-        self._claims = [c for c in self._claims if sent is not None and c.upto <= sent.upto]
-        self._own_epochs += OWN_EPOCHS
-        self.fold = self._own_fold(self.course.fold)
+        self._claims.forget_unsent(0 if sent is None else sent.upto)
+        self.fold = self._faces.apart_from(self.course.fold)
         for event in waiting:
             if event.kind not in ("probe_admitted", "breaker_configured"):
                 self._fold_alone(evolve(event, seq=self.next_seq, at=self._read_at()))
-        for name in self._gates:
-            self._update_gate(name)
+        self._update_gates()
         self._changed.notify_all()
 
     def word_to(self, course: Course) -> Batch | None:
@@ -431,15 +328,8 @@ class StreamSequencer(Sequencer):
 
         That is what it may have been told already, and then of the breakers that it does not know.
         """
-        unknown = self._unknown_to(course)
+        unknown = self._faces.unknown_to(course.fold)
         return self.outbox.take_at_once(unknown) if unknown else self.outbox.in_flight
-
-    def _unknown_to(self, course: Course) -> Sequence[BreakerConfigured]:
-        return [
-            BreakerConfigured(0, 0, name, face.config.to_mapping())
-            for name, face in self._faces.items()
-            if name not in course.fold.breakers
-        ]
 
     def rejoin(self, course: Course, at: int) -> bool:
         """Go by the stream again, and have it told what was done alone meanwhile.
@@ -451,20 +341,20 @@ class StreamSequencer(Sequencer):
         Returns:
             Whether that could be done; not while it has to be told something before.
         """
-        if self._unknown_to(course):
+        if self._faces.unknown_to(course.fold):
             return False
         now_ns = self._clock.monotonic_ns()
         self.drain()
+        self._note_other_configs(course)
         self.outbox.give_up_aged(now_ns)
-        edges = [*_edges_lost(self.course, course), *self._gave_up]
-        away = Away(
+        away = self._absence.ended(
             host=self._host,
-            seconds=(now_ns - self._left_ns) / 1e9,
+            now_ns=now_ns,
             sent=self.outbox.calls,
-            lost=self.outbox.lost - self._lost_before + self._kept_apart,
-            edges=tuple(edges[:_GAVE_UP]),
+            lost=self.outbox.lost,
+            old=self.course,
+            new=course,
         )
-        self._gave_up, self._kept_apart = [], 0
         self.course = course
         self.degraded = False
         self.origin = now_ns - at
@@ -506,7 +396,9 @@ class StreamSequencer(Sequencer):
         if not self.pending and not len(self.outbox):
             self.pending.limit = 0  # the next call has to say so
         self.drain(keep=True)
-        self._give_back()
+        for probe in self._claims.unused(self._clock.monotonic_ns()):
+            self._hand_on(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))
+            self._update_gate(probe.breaker)
         return self.outbox.take() if is_due(self.outbox.since_ns) else self.outbox.in_flight
 
     def end_round(self, *, latest_ns: int, earliest_ns: int | None) -> None:
@@ -525,32 +417,18 @@ class StreamSequencer(Sequencer):
     def begin_in_child(self) -> None:
         """Have nothing of the parent's to say, and be alone; called under the lock."""
         self.outbox = Outbox()
-        self._claims.clear()
+        self._claims = Claims()
         if self.course is not None:
             self.leave()
 
-    # Which states the breakers see.
-
     def _show(self, fold: LogFold) -> None:
-        """Make the states that the breakers hold those of a fold, and the fold's own."""
-        for name, state in fold.breakers.items():
-            face = self._faces.setdefault(name, state)
-            if face is not state:
-                _become(face, state)
-                fold.breakers[name] = face
+        self._faces.show(fold)
         self.fold = fold
+        self._update_gates()
+
+    def _update_gates(self) -> None:
         for name in self._gates:
             self._update_gate(name)
-
-    def _own_fold(self, fold: LogFold) -> LogFold:
-        """A fold of this process's own with the states shown, of which the other keeps copies."""
-        own = LogFold()
-        assert fold.opened is not None
-        own.apply(evolve(fold.opened, seq=fold.seq + 1, at=fold.at, wall=fold.utc(fold.at)))
-        for name, shown in list(fold.breakers.items()):
-            own.apply(Checkpoint(own.seq + 1, fold.at, name, dump(shown)))
-            fold.breakers[name], own.breakers[name] = own.breakers[name], shown
-        return own
 
     # Alone.
 
@@ -558,16 +436,14 @@ class StreamSequencer(Sequencer):
         """Put an event in order here, and keep it for the stream where that can use it."""
         if event.kind not in ("clock_ticked", "probe_admitted"):
             if getattr(event, "epoch", 0) >= OWN_EPOCHS:
-                self._kept_apart += calls_in(event)
+                self._absence.kept_apart += calls_in(event)
             else:
                 self._hand_on(event, is_told=True)
         return self._fold_alone(event)
 
     def _fold_alone(self, event: Event) -> Sequence[Edge]:
         edges = super().append(event)
-        for edge in edges:
-            if len(self._gave_up) < _GAVE_UP:
-                self._gave_up.append(f"{edge.breaker} {edge.trigger.value}")
+        self._absence.note(edges)
         for name in {edge.breaker for edge in edges}:
             self._part(self.fold.breakers[name])
         return edges
@@ -576,69 +452,6 @@ class StreamSequencer(Sequencer):
         """Begin an epoch that can't be taken for one of the stream's."""
         if state.epoch >= OWN_EPOCHS:
             return
-        moved: dict[str, Any] = {**dump(state), "epoch": state.epoch + self._own_epochs}
+        moved: dict[str, Any] = {**dump(state), "epoch": state.epoch + self._absence.epochs}
         self.fold.apply(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))
         self._update_gate(state.breaker)
-
-
-def is_near_a_limit(state: BreakerState, waiting: int) -> bool:
-    """Whether about as many failures are there as it takes to open a breaker.
-
-    Half a run will do, as others may have the other half; of a window it is nine tenths, for one
-    that is filled as far as usual would be near all the time.
-
-    Args:
-        state: What is known of the breaker.
-        waiting: Failures that are not known yet.
-    """
-    if state.state is not CLOSED:
-        return False
-    config = state.config
-    threshold = config.failure_threshold
-    if threshold is not None and 2 * (state.consecutive_failures + waiting) >= threshold:
-        return True
-    window = state.window
-    if window is None or config.window is None:
-        return False
-    limit = config.window.failures
-    if limit is not None and 10 * (window.failures + waiting) >= 9 * limit:
-        return True
-    bad = max(window.failures, window.slow) + waiting
-    calls = max(window.calls, config.window.needed)
-    rates = [config.window.failure_rate, config.window.slow_call_rate]
-    return any(
-        10 * bad * exact(rate).denominator >= 9 * exact(rate).numerator * calls
-        for rate in rates
-        if rate is not None
-    )
-
-
-def _without_numbers(event: Event) -> Event:
-    return evolve(full(event), seq=0, at=0)
-
-
-def _become(state: BreakerState, other: BreakerState) -> None:
-    for name in BreakerState.__slots__:
-        if name != "__weakref__":
-            setattr(state, name, getattr(other, name))
-
-
-def _edges_lost(old: Course | None, new: Course) -> list[str]:
-    """The edges of a stream that it knows nothing of any more."""
-    if old is None or old is new:
-        return []
-    if old.begin.generation == new.begin.generation:
-        known = {(place, edge.breaker, edge.epoch) for place, edge in new.edges}
-        lost = [
-            edge
-            for place, edge in old.edges
-            if place > new.start and (place, edge.breaker, edge.epoch) not in known
-        ]
-    else:
-        states = new.fold.breakers
-        lost = [
-            edge
-            for _, edge in old.edges
-            if edge.breaker not in states or edge.epoch > states[edge.breaker].epoch
-        ]
-    return [f"{edge.breaker} {edge.trigger.value}" for edge in lost]

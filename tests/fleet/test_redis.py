@@ -22,9 +22,10 @@ from recloser import (
     SystemClock,
 )
 from recloser.fleet import course as course_module
+from recloser.fleet.claims import HOLD_NS
 from recloser.fleet.course import Course
 from recloser.fleet.entry import Checkpointed
-from recloser.fleet.sequencer import HOLD_NS, is_near_a_limit
+from recloser.fleet.urgency import is_near_a_limit
 from recloser.state import dump, first_state
 from support import fail, succeed
 
@@ -48,9 +49,9 @@ class Heard(Listener):
 
 
 @pytest.fixture
-def pair(server, stream, joined):
+def pair(redis_server, stream, joined):
     """One breaker in two processes, as it were."""
-    return [CircuitBreaker("b", CONFIG, log=joined(server, stream)) for _ in range(2)]
+    return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
 
 
 def state(breaker):
@@ -69,8 +70,8 @@ def states(*breakers):
     return [dump(breaker._state) for breaker in breakers]
 
 
-def entries(server, stream):
-    with server.client() as client:
+def entries(redis_server, stream):
+    with redis_server.client() as client:
         return client.xlen(f"recloser:{{{stream}}}")
 
 
@@ -97,8 +98,8 @@ def test_one_probe_is_let_through_by_all(pair):
     assert [b.before_call().reason for b in pair] == [Reason.PROBES_EXHAUSTED] * 2
 
 
-def test_many_threads_of_many_processes_get_one_probe(server, stream, joined):
-    breakers = [CircuitBreaker("b", CONFIG, log=joined(server, stream)) for _ in range(4)]
+def test_many_threads_of_many_processes_get_one_probe(redis_server, stream, joined):
+    breakers = [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(4)]
     fail(breakers[0], 3)
     wait_for(lambda: all(state(b) == "OPEN" for b in breakers))
     wait_for(lambda: breakers[0].snapshot().retry_after == 0)
@@ -145,18 +146,18 @@ def test_no_command_is_sent_by_a_thread_that_calls(pair, monkeypatch):
     assert threading.get_ident() not in sent
 
 
-def test_a_thousand_calls_are_a_few_entries(server, stream, pair):
-    before = entries(server, stream)
+def test_a_thousand_calls_are_a_few_entries(redis_server, stream, pair):
+    before = entries(redis_server, stream)
     for _ in range(1000):
         pair[0].call(int)
     assert states(*pair)[0]["succeeded"] == 1000
-    assert entries(server, stream) - before <= 5
+    assert entries(redis_server, stream) - before <= 5
 
 
-def test_whoever_comes_late_is_told_all(server, stream, joined, pair):
+def test_whoever_comes_late_is_told_all(redis_server, stream, joined, pair):
     fail(pair[0], 3)
     level(*pair)
-    late = CircuitBreaker("b", CONFIG, log=joined(server, stream))
+    late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
     assert state(late) == "OPEN"
     assert late.snapshot().opened_at == pair[0].snapshot().opened_at
     first, second = states(pair[0], late)
@@ -164,17 +165,17 @@ def test_whoever_comes_late_is_told_all(server, stream, joined, pair):
 
 
 def test_a_late_one_starts_at_a_checkpoint_and_the_stream_is_trimmed(
-    server, stream, joined, monkeypatch
+    redis_server, stream, joined, monkeypatch
 ):
     monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 20)
-    log = joined(server, stream, keep_entries=30)
+    log = joined(redis_server, stream, keep_entries=30)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
     for _ in range(120):
         fail(breaker)
         log.flush()
     level(breaker)
-    assert 30 <= entries(server, stream) <= 80
-    late = CircuitBreaker("b", breaker.config, log=joined(server, stream))
+    assert 30 <= entries(redis_server, stream) <= 80
+    late = CircuitBreaker("b", breaker.config, log=joined(redis_server, stream))
     assert late._sequencer.course.start > (0, 0)
     assert late._sequencer.course.entries < 60
     first, second = states(breaker, late)
@@ -193,10 +194,10 @@ def test_commands_are_obeyed_by_all_when_they_return(pair):
     wait_for(lambda: state(pair[0]) == "CLOSED")
 
 
-def test_listeners_hear_all_edges_and_the_calls_of_their_own_process(server, stream, joined):
+def test_listeners_hear_all_edges_and_the_calls_of_their_own_process(redis_server, stream, joined):
     heard = [Heard(), Heard()]
     here, there = (
-        CircuitBreaker("b", CONFIG, log=joined(server, stream), listeners=[listener])
+        CircuitBreaker("b", CONFIG, log=joined(redis_server, stream), listeners=[listener])
         for listener in heard
     )
     succeed(here, 3)
@@ -209,20 +210,20 @@ def test_listeners_hear_all_edges_and_the_calls_of_their_own_process(server, str
 
 
 def test_other_settings_than_in_the_stream_are_told_and_do_not_hold(
-    server, stream, joined, pair, caplog
+    redis_server, stream, joined, pair, caplog
 ):
     other = CircuitBreakerConfig(failure_threshold=9)
     with caplog.at_level(logging.WARNING):
-        breaker = CircuitBreaker("b", other, log=joined(server, stream))
+        breaker = CircuitBreaker("b", other, log=joined(redis_server, stream))
     assert "'b' has other settings in the stream than here: failure_threshold, " in caplog.text
     assert breaker._state.config.failure_threshold == 3
     with pytest.raises(ConfigError, match="has other settings"):
-        CircuitBreaker("b", other, log=joined(server, stream, on_other_config="raise"))
+        CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="raise"))
 
 
-def test_settings_are_replaced_for_all_where_that_is_asked_for(server, stream, joined, pair):
+def test_settings_are_replaced_for_all_where_that_is_asked_for(redis_server, stream, joined, pair):
     other = CircuitBreakerConfig(failure_threshold=9)
-    CircuitBreaker("b", other, log=joined(server, stream, on_other_config="replace"))
+    CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="replace"))
     wait_for(lambda: all(b._state.config.failure_threshold == 9 for b in pair))
 
 
@@ -230,15 +231,16 @@ def test_settings_are_replaced_for_all_where_that_is_asked_for(server, stream, j
     "options",
     [{"on_other_config": "ignore"}, {"timeout_seconds": 0}, {"claim_seconds": -1}],
 )
-def test_impossible_options_are_refused(server, options, joined):
+def test_impossible_options_are_refused(redis_server, options, joined):
     with pytest.raises(ConfigError, match=next(iter(options))):
-        joined(server, "s", **options)
+        joined(redis_server, "s", **options)
 
 
-def test_a_wall_clock_an_hour_off_makes_no_difference(server, stream, joined):
+def test_a_wall_clock_an_hour_off_makes_no_difference(redis_server, stream, joined):
     clocks = [SkewedClock(SystemClock(), shift_seconds=s) for s in (3600, -3600)]
     breakers = [
-        CircuitBreaker("b", CONFIG, log=joined(server, stream, clock=clock)) for clock in clocks
+        CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, clock=clock))
+        for clock in clocks
     ]
     fail(breakers[0], 3)
     wait_for(lambda: state(breakers[1]) == "OPEN")
@@ -260,18 +262,18 @@ def test_coroutines_are_protected_too(pair):
     assert states(*pair)[1]["succeeded"] == 10
 
 
-def test_a_registry_may_stand_on_it(server, stream, joined):
-    here, there = (Breakers(CONFIG, log=joined(server, stream)) for _ in range(2))
+def test_a_registry_may_stand_on_it(redis_server, stream, joined):
+    here, there = (Breakers(CONFIG, log=joined(redis_server, stream)) for _ in range(2))
     fail(here["x"], 3)
     wait_for(lambda: state(there["x"]) == "OPEN")
     assert state(there["y"]) == "CLOSED"
 
 
-def test_a_window_of_the_fleet_decides(server, stream, joined):
+def test_a_window_of_the_fleet_decides(redis_server, stream, joined):
     config = CircuitBreakerConfig(
         failure_threshold=None, window=CountWindow(10, 0.5, minimum_calls=10)
     )
-    breakers = [CircuitBreaker("b", config, log=joined(server, stream)) for _ in range(2)]
+    breakers = [CircuitBreaker("b", config, log=joined(redis_server, stream)) for _ in range(2)]
     succeed(breakers[0], 5)
     level(*breakers)
     fail(breakers[1], 5)
@@ -280,10 +282,10 @@ def test_a_window_of_the_fleet_decides(server, stream, joined):
 
 
 def test_a_probe_whose_call_has_given_up_is_kept_for_the_next_and_then_given_back(
-    server, stream, joined
+    redis_server, stream, joined
 ):
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.1)
-    breaker = CircuitBreaker("b", config, log=joined(server, stream, claim_seconds=1e-9))
+    breaker = CircuitBreaker("b", config, log=joined(redis_server, stream, claim_seconds=1e-9))
     fail(breaker, 3)
     wait_for(lambda: breaker.snapshot().retry_after == 0)
     threading.Event().wait(0.01)
@@ -302,8 +304,8 @@ def test_a_probe_whose_call_has_given_up_is_kept_for_the_next_and_then_given_bac
     assert breaker.snapshot().totals.ignored == 1
 
 
-def test_a_forked_child_is_another_member(server, stream, joined):
-    breaker = CircuitBreaker("b", CONFIG, log=joined(server, stream))
+def test_a_forked_child_is_another_member(redis_server, stream, joined):
+    breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
     succeed(breaker)
     level(breaker)
     child = os.fork()
@@ -321,8 +323,8 @@ def test_a_forked_child_is_another_member(server, stream, joined):
     assert breaker.snapshot().totals.failed == 3
 
 
-def test_health_is_told(server, stream, joined):
-    log = joined(server, stream)
+def test_health_is_told(redis_server, stream, joined):
+    log = joined(redis_server, stream)
     assert log.health().failure is None
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker)
@@ -330,8 +332,8 @@ def test_health_is_told(server, stream, joined):
     assert (log.health().waiting, log.health().lost, log.health().failure) == (0, 0, None)
 
 
-def test_a_closed_log_lets_calls_go_on(server, stream, joined):
-    log = joined(server, stream)
+def test_a_closed_log_lets_calls_go_on(redis_server, stream, joined):
+    log = joined(redis_server, stream)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     log.close()
     log.close()
@@ -370,16 +372,16 @@ def test_it_works_on_a_node_of_a_cluster(stream, joined):
             breaker._sequencer._log.close()
 
 
-def test_a_user_needs_these_rights_and_no_others(server, stream, joined):
-    with server.client() as client:
+def test_a_user_needs_these_rights_and_no_others(redis_server, stream, joined):
+    with redis_server.client() as client:
         client.execute_command(
             "ACL", "SETUSER", "fleet", "on", ">pa:ss@/word", "resetkeys", "resetchannels",
             f"~recloser:{{{stream}}}", f"&recloser:{{{stream}}}:bell", "-@all",
-            *"+xadd +xread +xrange +xrevrange +xtrim +publish +subscribe +time +client".split(),
+            *["+xadd", "+xread", "+xrange", "+xrevrange", "+xtrim", "+publish", "+subscribe", "+time", "+client"],
         )  # fmt: skip
 
     class Named:
-        url = server.url.replace("//", "//fleet:pa%3Ass%40%2Fword@")
+        url = redis_server.url.replace("//", "//fleet:pa%3Ass%40%2Fword@")
 
     breakers = [CircuitBreaker("b", CONFIG, log=joined(Named, stream)) for _ in range(2)]
     assert not breakers[0].snapshot().degraded
@@ -387,9 +389,9 @@ def test_a_user_needs_these_rights_and_no_others(server, stream, joined):
     wait_for(lambda: state(breakers[1]) == "OPEN")
 
 
-def test_a_checkpoint_is_of_an_entry_that_is_there(server, stream, joined, monkeypatch):
+def test_a_checkpoint_is_of_an_entry_that_is_there(redis_server, stream, joined, monkeypatch):
     monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 5)
-    log = joined(server, stream)
+    log = joined(redis_server, stream)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     for _ in range(10):
         succeed(breaker)

@@ -5,14 +5,14 @@ import itertools
 import pytest
 
 from fleet_parts import RedisServer, servers_here
-from recloser.fleet.redis_log import RedisLog
+from recloser.fleet.redis import RedisLog
 
 SERVERS = servers_here()
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session", params=list(SERVERS) or ["none"])
-def server(request):
+def redis_server(request):
     if not SERVERS:
         pytest.skip("there is no Redis server on this machine")
     with RedisServer(SERVERS[request.param]) as running:
@@ -20,7 +20,7 @@ def server(request):
 
 
 @pytest.fixture
-def own_server(request):
+def own_redis(request):
     """A server that a test may do away with."""
     if not SERVERS:
         pytest.skip("there is no Redis server on this machine")
