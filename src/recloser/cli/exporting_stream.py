@@ -6,25 +6,10 @@ from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 import click
 
-from recloser.cli.arguments import json_option
 from recloser.cli.terminal import counted, note, print_json, printable
 from recloser.errors import ConfigError
 
 _SCHEMES: Final = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
-
-
-@click.command(short_help="Write the history of a fleet's stream as a log.")
-@click.argument("source", metavar="URL")
-@click.argument("out", metavar="LOG", type=click.Path(path_type=Path))
-@json_option
-def command(*, source: str, out: Path, as_json: bool) -> None:
-    """Write the history of a stream to the folder LOG, which every command reads.
-
-    URL is redis://host:6379/0?stream=NAME, or one with rediss, valkey or unix. LOG must not exist.
-    """
-    if not is_stream(source):
-        raise ConfigError(f"the URL of a stream begins with {', '.join(_SCHEMES)}")
-    export(source, out, as_json=as_json)
 
 
 def is_stream(source: str) -> bool:
@@ -32,7 +17,7 @@ def is_stream(source: str) -> bool:
     return source.startswith(_SCHEMES)
 
 
-def export(source: str, log: Path, *, as_json: bool) -> None:
+def export_stream_to(source: str, log: Path, *, as_json: bool) -> None:
     """Write the history of the stream that a URL names to a folder.
 
     Raises:
