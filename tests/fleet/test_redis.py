@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import os
+import shutil
+import subprocess
 import threading
 
 import pytest
 import redis
 
-from fleet_parts import RedisServer, servers_here, wait_for
+from fleet_parts import RedisServer, free_port, servers_here, wait_for
 from recloser import (
     Breakers,
     CircuitBreaker,
@@ -356,20 +358,54 @@ def test_a_rate_is_near_at_nine_tenths():
     assert is_near_a_limit(state, 45)
 
 
-def test_it_works_on_a_node_of_a_cluster(stream, joined):
+def test_in_a_cluster_it_goes_where_the_stream_is(stream, joined):
     binary = next(iter(servers_here().values()), None)
     if binary is None:
         pytest.skip("there is no Redis server on this machine")
-    with RedisServer(binary, ["--cluster-enabled", "yes"]) as node:
-        with node.client() as client:
-            client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
-            wait_for(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"))
-        breakers = [CircuitBreaker("b", CONFIG, log=joined(node, stream)) for _ in range(2)]
+    options = ["--cluster-enabled", "yes"]
+    with RedisServer(binary, options) as first, RedisServer(binary, options) as second:
+        with first.client() as one, second.client() as other:
+            one.execute_command("CLUSTER", "ADDSLOTS", *range(8192))
+            other.execute_command("CLUSTER", "ADDSLOTS", *range(8192, 16384))
+            one.execute_command("CLUSTER", "MEET", "127.0.0.1", second.port)
+            for node in (one, other):
+                wait_for(
+                    lambda node=node: b"cluster_state:ok" in node.execute_command("CLUSTER", "INFO")
+                )
+        breakers = [
+            CircuitBreaker("b", CONFIG, log=joined(node, stream)) for node in (first, second)
+        ]
+        wait_for(lambda: not any(breaker.snapshot().degraded for breaker in breakers))
         fail(breakers[0], 3)
         wait_for(lambda: state(breakers[1]) == "OPEN")
-        assert not breakers[0].snapshot().degraded
         for breaker in breakers:
             breaker._sequencer._log.close()
+
+
+def test_it_speaks_tls(stream, joined, tmp_path):
+    binary, openssl = servers_here().get("redis-server"), shutil.which("openssl")
+    if binary is None or openssl is None:
+        pytest.skip("there is no Redis server here that speaks TLS")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port() + 1
+    options = ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file"]
+    options += [str(certificate), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+
+    class Secure:
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}"
+
+    with RedisServer(binary, options):
+        breaker = CircuitBreaker("b", CONFIG, log=joined(Secure, stream))
+        assert not breaker.snapshot().degraded
+        breaker.force_open()
+        assert state(breaker) == "OPEN"
+        breaker._sequencer._log.close()
 
 
 def test_a_user_needs_these_rights_and_no_others(redis_server, stream, joined):

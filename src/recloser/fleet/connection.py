@@ -127,15 +127,13 @@ class Server:
         except MovedError as error:
             # All is under one key, so one node of a cluster has it.
             self._moved = (error.host, error.port)
-            self.reconnect(is_moved=True)
             raise StreamAwayError(f"the stream has moved to {error.host}:{error.port}") from None
         except (redis.RedisError, OSError) as error:
+            self._moved = None
             raise StreamAwayError(_reason(error)) from None
 
-    def reconnect(self, *, is_moved: bool = False) -> None:
-        """Give up all connections; the next command makes new ones."""
-        if not is_moved:
-            self._moved = None
+    def reconnect(self) -> None:
+        """Give up all connections; the next command makes new ones, to where the stream is."""
         self.close()
         self._client = self._connect()
 

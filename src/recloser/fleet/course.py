@@ -51,6 +51,7 @@ _SEAL_AFTER: Final = 1024
 _MEMBERS: Final = 1000
 _LONGEST_TEXT: Final = 1000
 _RECENT_EDGES: Final = 256
+_CHECKPOINTS: Final = 1000
 _NS_PER_MS: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
@@ -100,7 +101,7 @@ class Course:
         self.start = self.position = position
         self.edges: deque[tuple[EntryId, Edge]] = deque(maxlen=_RECENT_EDGES)
         self.entries = 0
-        self.checkpoints: deque[tuple[EntryId, int]] = deque()
+        self.checkpoints: deque[tuple[EntryId, int]] = deque(maxlen=_CHECKPOINTS)
         self._anchor_ms = anchor_ms
         self._members: dict[str, int] = {}
         self._unsealed = 0
