@@ -167,10 +167,11 @@ def _call(protected: Callable[[Service], Any], service: Service, calls: int) -> 
 
 
 def _recloser(url: str, service: Service, calls: int, begin: Begin) -> None:
-    with RedisLog(url, stream=STREAM) as log:
-        breaker = CircuitBreaker(BREAKER, CONFIG, log=log)
-        begin()
-        _call(breaker.call, service, calls)
+    log = RedisLog(url, stream=STREAM)
+    breaker = CircuitBreaker(BREAKER, CONFIG, log=log)
+    begin()
+    _call(breaker.call, service, calls)
+    log.flush()
 
 
 def _pybreaker(url: str, service: Service, calls: int, begin: Begin) -> None:
