@@ -6,7 +6,10 @@ import pytest
 
 from fleet_parts import Loop, Proxy, wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
+from recloser.fleet import outbox as outbox_module
 from recloser.fleet.absence import OWN_EPOCHS
+from recloser.fleet.connection import StreamChangedError
+from recloser.fleet.entry import id_text
 from recloser.fleet.export import events_of
 from recloser.fleet.outbox import MAX_WAITING
 from recloser.state import dump
@@ -119,10 +122,36 @@ def test_a_probe_let_through_alone_is_none_of_the_streams(own_redis, away):
     fail(here, 3)
     wait_for(lambda: here.before_call().reason is Reason.PROBE)
     come_back(own_redis, away)
-    seen = there.snapshot().totals
-    here.after_success()
+    assert [state(b) for b in away] == ["OPEN", "OPEN"], "its failures were sent late"
+    wait_for(lambda: there.before_call().reason is Reason.PROBE)
+    seen = there.snapshot()
+    assert (seen.epoch, seen.probes_in_flight) == (2, 1)
+    here.after_failure()
     level(here, there)
-    assert there.snapshot().totals == seen
+    assert there.snapshot().epoch == 2
+    there.after_success()
+    level(here, there)
+    assert state(here) == "CLOSED"
+
+
+def test_what_is_too_old_is_not_sent_but_counted(own_redis, away, monkeypatch):
+    monkeypatch.setattr(outbox_module, "MAX_AGE_NS", 0)
+    fail(away[0], 2)
+    come_back(own_redis, away)
+    assert away[0].snapshot().totals.failed == 0
+    (gap,) = [e for e in history(away[0]) if e.kind == "log_gap"]
+    assert gap.lost == 2
+
+
+def test_an_entry_gone_under_newer_ones_is_noticed(own_redis, pair):
+    server = log_of(pair[0])._server
+    server.exchange(pair[0]._sequencer.course.position)
+    newest = server.page_back(None)[0].id
+    with own_redis.client() as client:
+        client.xadd(server.key, {"member": "x", "batch": 1, "events": ""})
+        client.xdel(server.key, id_text(newest))
+    with pytest.raises(StreamChangedError):
+        server.exchange(newest)
 
 
 def test_what_waits_is_bounded(away):

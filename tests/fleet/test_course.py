@@ -230,6 +230,28 @@ def test_a_stream_is_trimmed_to_the_newest_checkpoint_with_enough_behind_it(stre
     assert course.trims_to(100) is None
 
 
+def test_the_clock_is_read_once_a_second_while_entries_come(stream):
+    for _ in range(10):
+        stream.add(succeeded(), after_ms=500)
+    _, events = stream.course()
+    assert [e.at for e in events if e.kind == "clock_ticked"] == [n * 10**9 for n in range(1, 6)]
+
+
+def test_seals_stand_at_the_same_places_for_whoever_starts_at_a_checkpoint(stream):
+    stream.add(*[failed(epoch=0)] * 400)
+    for _ in range(600):
+        stream.add(succeeded())
+    kept = stream.course()[0].checkpoint()
+    late = stream.entries[-1].id
+    for _ in range(100):
+        stream.add(succeeded())
+    _, events = stream.course()
+    joined = Course.restored(kept)
+    later = [e for entry in stream.entries if entry.id > late for e in joined.take(entry).events]
+    assert later == events[len(events) - len(later) :]
+    assert "log_sealed" in {event.kind for event in later}
+
+
 members = st.sampled_from("abc")
 words = st.one_of(
     st.builds(succeeded, st.integers(0, 5), st.integers(0, 3), st.integers(1, 3)),

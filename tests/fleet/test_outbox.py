@@ -122,6 +122,14 @@ def test_what_is_too_old_is_given_up_but_not_an_operators_word_or_a_probes_end(o
     assert outbox.take().events == [*lasting, failed("new")]
 
 
+def test_what_is_in_flight_is_told_too(outbox):
+    outbox.add(failed(), 0)
+    assert not outbox.take().is_told
+    outbox.add(succeeded(), 0)
+    assert outbox.tell() == [failed(), succeeded()]
+    assert outbox.in_flight.is_told
+
+
 def test_claims_are_forgotten_and_nothing_else(outbox):
     outbox.add(ProbeAdmitted(0, 0, "b", 1, 1), 0)
     outbox.add(failed(), 0)
