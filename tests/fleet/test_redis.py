@@ -264,6 +264,17 @@ def test_coroutines_are_protected_too(pair):
     assert states(*pair)[1]["succeeded"] == 10
 
 
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_either_protocol_will_do(redis_server, stream, joined, protocol):
+    class Spoken:
+        url = f"{redis_server.url}?protocol={protocol}"
+
+    breaker = CircuitBreaker("b", CONFIG, log=joined(Spoken, stream))
+    breaker.force_open()
+    assert state(breaker) == "OPEN"
+    assert not breaker.snapshot().degraded
+
+
 def test_a_registry_may_stand_on_it(redis_server, stream, joined):
     here, there = (Breakers(CONFIG, log=joined(redis_server, stream)) for _ in range(2))
     fail(here["x"], 3)
@@ -306,6 +317,8 @@ def test_a_probe_whose_call_has_given_up_is_kept_for_the_next_and_then_given_bac
     assert breaker.snapshot().totals.ignored == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_is_another_member(redis_server, stream, joined):
     breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
     succeed(breaker)

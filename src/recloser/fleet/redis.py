@@ -15,8 +15,6 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
-import redis
-
 from recloser.clock import Clock, SystemClock
 from recloser.errors import ConfigError, LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event
@@ -361,7 +359,7 @@ class RedisLog(Log):
                     while not self._stopping.is_set():
                         if heard.get_message(timeout=_IDLE_SECONDS) is not None:
                             self._wake.set()
-            except (LogError, redis.RedisError, OSError, ValueError):
+            except (LogError, ValueError):
                 self._stopping.wait(BATCH_SECONDS)
 
     # Forks.
