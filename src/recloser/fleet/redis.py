@@ -13,6 +13,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
+from queue import Empty, SimpleQueue
 from typing import Final, get_args
 
 from recloser.clock import Clock, SystemClock
@@ -112,7 +113,10 @@ class RedisLog(Log):
         self._is_changed = False
         self._is_forked = False
         self._hurry = False
-        self._wake = threading.Event()
+        self._is_woken = False
+        # Whoever wakes may be in the middle of waiting itself: garbage can be collected, and report,
+        # anywhere. This can be used within itself, which an Event can't.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
         self._joined = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recloser-stream", daemon=True)
@@ -194,7 +198,7 @@ class RedisLog(Log):
         self.flush()
         self._closed = True
         self._stopping.set()
-        self._wake.set()
+        self._wake.put(None)
         if self._thread.is_alive():
             self._thread.join(2 * self._timeout_seconds)
         if self._listener.is_alive():
@@ -212,7 +216,17 @@ class RedisLog(Log):
 
     def _wake_up(self, *, hurry: bool = True) -> None:
         self._hurry |= hurry
-        self._wake.set()
+        if not self._is_woken:
+            self._is_woken = True
+            self._wake.put(None)
+
+    def _is_woken_within(self, seconds: float) -> bool:
+        try:
+            self._wake.get(timeout=seconds)
+        except Empty:
+            return False
+        self._is_woken = False
+        return True
 
     def _now_ns(self) -> int:
         assert self._clock is not None
@@ -247,23 +261,23 @@ class RedisLog(Log):
     def _go_round(self) -> None:
         """Wait for a reason, then send and read once."""
         is_idle = self._stream.pending.limit == 0
-        woken = self._wake.wait(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
-        self._wake.clear()
-        hurry, self._hurry = self._hurry, False
+        woken = self._is_woken_within(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
         if self._stopping.is_set():
             return
         course = self._stream.course
         assert course is not None
-
-        def is_due(since_ns: int | None) -> bool:
-            is_old = since_ns is not None and self._now_ns() - since_ns >= BATCH_SECONDS * 1e9
-            return hurry or not woken or is_old
-
         with self._stream.held():
-            batch = self._stream.begin_round(is_due=is_due)
+            hurry, self._hurry = self._hurry, False
+            batch = self._stream.begin_round(
+                is_due=lambda since_ns: hurry or not woken or self._is_old(since_ns)
+            )
         if self._round(course, batch, ring=hurry):
             self._server.ring()
         self._stopping.wait(_SPACING_SECONDS)
+
+    def _is_old(self, since_ns: int | None) -> bool:
+        """Whether what came then has waited for company for long enough."""
+        return since_ns is not None and self._now_ns() - since_ns >= BATCH_SECONDS * 1e9
 
     def _round(self, course: Course, batch: Batch | None, *, ring: bool) -> bool:
         """Send an entry, and read until there is nothing more; whether others should read too."""
@@ -358,7 +372,7 @@ class RedisLog(Log):
                 with self._server.bell() as heard:
                     while not self._stopping.is_set():
                         if heard.get_message(timeout=_IDLE_SECONDS) is not None:
-                            self._wake.set()
+                            self._wake_up(hurry=False)
             except (LogError, ValueError):
                 self._stopping.wait(BATCH_SECONDS)
 
