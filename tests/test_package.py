@@ -17,7 +17,7 @@ LAYERS = [
     {"pytest_plugin"},
     {"cli"},
     {"demo"},
-    {"audit", "importers", "testing"},
+    {"audit", "fleet", "importers", "testing"},
     {"replay"},
     {"columns"},
     {"integrations", "compat"},
