@@ -7,6 +7,9 @@ import pytest
 from hypothesis import settings
 
 from recloser import ManualClock
+from redis_fixtures import joined, own_redis, redis_server, stream
+
+__all__ = ["clock", "joined", "own_redis", "real_trace", "redis_server", "stream"]
 
 settings.register_profile("ci", deadline=None, print_blob=True)
 settings.load_profile("ci")

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import ROOT, SHARED
 from extras import MODULES
+from fleet_parts import RedisServer, free_port, servers_here
 from recloser import CircuitBreakerConfig, machine
 
 README = (ROOT / "README.md").read_text()
@@ -89,8 +90,19 @@ def test_every_command_of_the_program_is_mentioned():
         assert f"recloser {name}" in README
 
 
-def test_the_python_code_works(folder, golden_replay):
+@pytest.fixture
+def redis_port():
+    """The port of a server; where there is none, one that nothing listens on."""
+    if not servers_here():
+        yield free_port()
+        return
+    with RedisServer() as server:
+        yield server.port
+
+
+def test_the_python_code_works(folder, golden_replay, redis_port):
     for code in blocks("python"):
+        code = code.replace("localhost:6379", f"127.0.0.1:{redis_port}")  # noqa: PLW2901
         names = {}
         exec(compile(code, "README.md", "exec"), names)
         for name, value in list(names.items()):

@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
+from attrs import evolve
+
 from recloser import forms
 from recloser.classification import is_failure_result, outcome_of_error, type_name
 from recloser.clock import Clock
@@ -26,11 +28,10 @@ from recloser.events import (
     ForcedOpen,
     ModeChanged,
     Outcome,
-    ProbeAdmitted,
     Reason,
     Reset,
 )
-from recloser.fold import may_probe, refusal_of
+from recloser.fold import refusal_of
 from recloser.gate import SHUT, Leave, Refusal
 from recloser.listeners import Listener
 from recloser.log.codec import lean
@@ -48,7 +49,6 @@ _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
 _Ignored: Final = lean(CallIgnored)
 _Rejected: Final = lean(CallRejected)
-_ProbeAdmitted: Final = lean(ProbeAdmitted)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,7 +108,7 @@ class CircuitBreaker:
         settings = self.config.to_mapping()
         if self.name not in breakers or breakers[self.name].config.to_mapping() != settings:
             self._sequencer.append(BreakerConfigured(self._next_seq(at), at, self.name, settings))
-        return breakers[self.name]
+        return self._sequencer.fold.breakers[self.name]
 
     def before_call(self) -> BreakerDecision:
         """Ask whether a call may be made; if allowed, report its outcome with the permit.
@@ -208,7 +208,8 @@ class CircuitBreaker:
     def snapshot(self) -> Snapshot:
         """All there is to see of the breaker; reading it changes nothing."""
         with self._sequencer.reading(self.name) as at:
-            return self._sequencer.fold.snapshot(self.name, at)
+            snapshot = self._sequencer.fold.snapshot(self.name, at)
+            return evolve(snapshot, degraded=True) if self._sequencer.degraded else snapshot
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
@@ -307,20 +308,21 @@ class CircuitBreaker:
                 return BreakerDecision(True, Reason.DISABLED, None, permit, state.state)
             if state.state is CLOSED:
                 return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
-            if state.state is HALF_OPEN and may_probe(state):
-                probe = state.probes_admitted + 1
-                sequencer.append(_ProbeAdmitted(self._next_seq(at), at, self.name, epoch, probe))
-                permit = Permit(state, epoch, at, probe)
+            admitted = sequencer.admit_probe(state, at)
+            if admitted is not None:
+                permit = Permit(state, admitted.epoch, admitted.at, admitted.probe)
                 return BreakerDecision(True, Reason.PROBE, None, permit, HALF_OPEN)
+            if self.current_state() is CLOSED:  # somebody else's probes have closed it meanwhile
+                permit = Permit(state, state.epoch, at)
+                return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
             return self._refuse(at)
 
     def _refuse(self, at: int) -> BreakerDecision:
         state = self._state
-        reason = refusal_of(state)
-        assert reason is not None
+        reason = refusal_of(state) or Reason.PROBES_EXHAUSTED
         wait_ns = None
         if reason is Reason.COOLDOWN_ACTIVE and state.deadline is not None:
-            wait_ns = state.deadline - at
+            wait_ns = max(0, state.deadline - at)
         self._sequencer.append(_Rejected(self._next_seq(at), at, self.name, reason, wait_ns))
         retry_after = None if wait_ns is None else wait_ns / 1e9
         if state.mode == "shadow":

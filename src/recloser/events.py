@@ -126,7 +126,7 @@ class LogOpened:
         monotonic: The monotonic hand at ``at``.
         boot_id: Names the boot that the monotonic hand counts from; empty where unknown.
         host: Name of the machine.
-        pid: The writing process.
+        pid: The writing process; 0 where many share the log.
         library: Version of recloser.
         chain: Digest of all that stands before this segment.
         unsealed: How many events after the last seal of the segment before were kept.

@@ -282,6 +282,12 @@ class Gate:
         if old is not None:
             self._retire(old)
 
+    def ask(self) -> None:
+        """Refuse no call here: one might have a probe, which only the sequencer knows."""
+        if self.refusal is not None:
+            self._retire(self.refusal)
+            self.refusal = None
+
     def _retire(self, passed: Pass) -> None:
         """Nothing is to be counted on it any more, though some thread may be just about to."""
         passed.until_ns = 0

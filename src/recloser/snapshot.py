@@ -70,6 +70,8 @@ class Snapshot:
         retry_after: Seconds from the reading until ``retry_at``, never negative. It says when the
             snapshot was read, so it does not count when snapshots are compared.
         totals: Calls since the log began.
+        degraded: Whether it is shared by a fleet, and this process, for now, goes by its own calls
+            alone. It says who read the snapshot, so it does not count when snapshots are compared.
     """
 
     breaker: str
@@ -88,6 +90,7 @@ class Snapshot:
     retry_at: datetime | None
     retry_after: float | None = field(eq=False)
     totals: Totals
+    degraded: bool = field(default=False, eq=False)
 
 
 def take_snapshot(state: BreakerState, at: int, utc: Callable[[int], datetime]) -> Snapshot:

@@ -84,6 +84,7 @@ def test_the_status_route_shows_every_breaker_and_changes_none(visitor, upstream
         "mode": "enforce",
         "epoch": 1,
         "forced": False,
+        "degraded": False,
         "consecutive_failures": 0,
         "probes_in_flight": 0,
         "opened_at": "2000-01-01T00:00:00+00:00",

@@ -1,10 +1,11 @@
-"""``recloser export``: a log as one file of columns."""
+"""``recloser export``: a log as one file of columns, or the stream of a fleet as a log."""
 
 from pathlib import Path
 
 import click
 
-from recloser.cli.arguments import json_option, log_argument, log_path, note_tail
+from recloser.cli.arguments import json_option, log_path, note_tail
+from recloser.cli.exporting_stream import export_stream_to, is_stream
 from recloser.cli.terminal import counted, print_json, printable, progress_bar
 from recloser.errors import LogError
 from recloser.log.reader import PARQUET_SUFFIX, LogReader, parquet_libraries
@@ -12,15 +13,21 @@ from recloser.log.verification import refuse_existing
 from recloser.replay.plain import counted as counting
 
 
-@click.command(short_help="Write a log as Parquet.")
-@log_argument
-@click.argument("out", metavar="OUT.parquet", type=click.Path(path_type=Path))
+@click.command(short_help="Write a log as Parquet, or a fleet's stream as a log.")
+@click.argument("log", metavar="SOURCE")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @json_option
 def command(*, log: str, out: Path, as_json: bool) -> None:
-    """Write LOG to OUT.parquet, sorted by breaker and seq, with nothing lost.
+    """Write a log to OUT.parquet, sorted by breaker and seq, with nothing lost.
 
-    Every command reads it as it reads LOG, and replay by its columns. OUT.parquet must not exist.
+    Every command reads it as it reads the log, and replay by its columns.
+
+    If SOURCE is redis://HOST:PORT/DB?stream=NAME, or the like with rediss, valkey or unix, the
+    history of that stream is written to the folder OUT, as a log. OUT must not exist.
     """
+    if is_stream(log):
+        export_stream_to(log, out, as_json=as_json)
+        return
     if out.suffix != PARQUET_SUFFIX:
         raise LogError(f"{out}: columns are written to a file whose name ends in {PARQUET_SUFFIX}")
     refuse_existing(out)

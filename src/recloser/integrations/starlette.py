@@ -65,6 +65,7 @@ def _as_data(snapshot: Snapshot) -> Mapping[str, object]:
         "mode": snapshot.mode,
         "epoch": snapshot.epoch,
         "forced": snapshot.forced,
+        "degraded": snapshot.degraded,
         "consecutive_failures": snapshot.consecutive_failures,
         "probes_in_flight": snapshot.probes_in_flight,
         "opened_at": None if opened_at is None else opened_at.isoformat(),

@@ -42,15 +42,17 @@ from recloser.events import (
     LogEvent,
     LogOpened,
     LogSealed,
+    ProbeAdmitted,
 )
-from recloser.fold import is_steady, steady_until
+from recloser.fold import is_steady, may_probe, steady_until
 from recloser.gate import PENDING_LIMIT, Gate, Pending, Run
 from recloser.listeners import Listener, hears_refusals, hears_successes, notify
 from recloser.log.codec import full, lean, number, retime
 from recloser.log.reader import Tail
 from recloser.log.runs import SINGLY, Runs, second_end
 from recloser.logfold import LogFold
-from recloser.state import dump
+from recloser.machine import HALF_OPEN
+from recloser.state import BreakerState, dump
 from recloser.validation import NS_PER_SECOND, Seconds, nanoseconds
 from recloser.version import __version__
 from recloser.windows import FOREVER
@@ -63,6 +65,7 @@ FEW: Final = 64
 _ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
 _Succeeded: Final = lean(CallSucceeded)
 _Rejected: Final = lean(CallRejected)
+_ProbeAdmitted: Final = lean(ProbeAdmitted)
 
 
 def _is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
@@ -187,7 +190,10 @@ class Sequencer:
         fold: The state of every breaker in the log; to be read under the lock.
         pending: Calls that were let past the lock and are not folded yet.
         origin: What the monotonic hand showed when the time of the log was 0.
+        degraded: Whether it should put others' events in order too, and can't reach them.
     """
+
+    degraded = False
 
     def __init__(
         self, log: Log, clock: Clock, tick_ns: int | None, host: str, detail: Detail
@@ -614,6 +620,16 @@ class Sequencer:
         if self._listeners:
             self._note(recorded)
         return edges
+
+    def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
+        """The admission of one more probe; None if the breaker has no place for it."""
+        if state.state is not HALF_OPEN or not may_probe(state):
+            return None
+        self.end_run(state.breaker, at)
+        probe = state.probes_admitted + 1
+        admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
+        self.append(admitted)
+        return admitted
 
     def _note(self, events: Sequence[Event]) -> None:
         for event in events:

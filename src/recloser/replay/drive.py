@@ -176,7 +176,7 @@ class Driver:
         self._now = 0
         self._breakers: dict[str, CircuitBreaker] = {}
         self._under_way: list[tuple[int, int, CallObserved, Permit]] = []
-        log.attach(WarpedClock(self._clock, warps) if warps else self._clock)
+        self._sequencer = log.attach(WarpedClock(self._clock, warps) if warps else self._clock)
 
     def start(self, call: CallObserved) -> None:
         """Ask for the next call, after what ended before has been reported."""
@@ -186,6 +186,8 @@ class Driver:
         if breaker is None:
             breaker = CircuitBreaker(call.breaker, self._config, log=self._log)
             self._breakers[call.breaker] = breaker
+        if self._sequencer.fold.next_deadline is not None:
+            self._sequencer.relieve()  # a call that is refused asks nobody what is due
         permit = breaker.before_call().permit
         if permit is not None:
             heapq.heappush(self._under_way, (call.at, call.seq, call, permit))

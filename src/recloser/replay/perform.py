@@ -51,6 +51,7 @@ class Performer:
         self._sequencer = log.attach(self._clock)
         self._breakers: dict[str, CircuitBreaker] = {}
         self._session = opened.session
+        self._is_of_many = opened.pid == 0
         self._now = 0
         self._is_gap = False
 
@@ -108,6 +109,11 @@ class Performer:
             raise FoldError(f"{place(event)}: a live breaker answers {decision.reason.value}")
 
     def _reject(self, event: CallRejected) -> None:
+        if self._is_of_many:
+            # Each process refuses by what it has read, and says so when the others may be further.
+            with self._sequencer:
+                self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
+            return
         decision = self._breakers[event.breaker].before_call()
         if decision.allowed and decision.reason is not Reason.SHADOW:
             raise FoldError(f"{place(event)}: a live breaker answers {decision.reason.value}")

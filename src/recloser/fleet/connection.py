@@ -1,0 +1,263 @@
+"""The server of a stream: how it is reached, and the few commands that it is asked."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from recloser.errors import ConfigError, LogError
+from recloser.fleet.entry import (
+    Body,
+    Entry,
+    EntryId,
+    fields_of,
+    id_text,
+    just_before,
+    parse_id,
+    read_entries,
+    read_entry,
+)
+from recloser.integrations import needs
+
+with needs("redis", extra="redis"):
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import MovedError
+    from redis.retry import Retry
+
+SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys", "unix")
+PAGE: Final = 500
+"""So many entries are read at once."""
+
+_UNREADABLE: Final = (
+    "the URL can't be read as that of a Redis server: write redis://user:password@host:6379/0, "
+    "with what is special in user and password as %XX"
+)
+_OURS: Final = {"valkey": "redis", "valkeys": "rediss"}
+_WORD: Final = re.compile(r"^[^{}\s]{1,200}$")
+
+
+class StreamAwayError(LogError):
+    """The stream can't be reached now; the message says why, and holds nothing secret."""
+
+
+class StreamChangedError(LogError):
+    """The stream is not the one that it was: its data are gone, or a part of them."""
+
+
+@frozen
+class Exchange:
+    """What came of one round trip.
+
+    Attributes:
+        entries: What stands in the stream behind the position that was known.
+        sent: The id that an entry was given; None if none was sent.
+    """
+
+    entries: list[Entry]
+    sent: EntryId | None
+
+
+def stream_key(stream: str) -> str:
+    """The key of a stream of that name; the braces keep it in one slot of a cluster.
+
+    Raises:
+        ConfigError: It is no name.
+    """
+    if not isinstance(stream, str) or not _WORD.match(stream):
+        raise ConfigError(
+            "stream must be a name of up to 200 characters without braces or spaces, "
+            f"not {stream!r}"
+        )
+    return f"recloser:{{{stream}}}"
+
+
+class Server:
+    """A connection to the server, for one thread at a time.
+
+    Attributes:
+        place: Where it is, without what is secret in its URL.
+        key: The key of the stream.
+    """
+
+    def __init__(self, url: str, stream: str, timeout_seconds: float) -> None:
+        self.place = _place(url)
+        self.key = stream_key(stream)
+        self._url = url
+        self._timeout = timeout_seconds
+        self._moved: tuple[str, int] | None = None
+        self._client = self._connect()
+
+    def __repr__(self) -> str:
+        return f"<Server {self.place}, {self.key}>"
+
+    @property
+    def channel(self) -> str:
+        """Where it is made known that there is something to be read at once."""
+        return f"{self.key}:bell"
+
+    def _connect(self) -> "redis.Redis":
+        scheme, _, rest = self._url.partition("://")
+        where: dict[str, Any] = {}
+        if self._moved is not None:
+            where = {"host": self._moved[0], "port": self._moved[1]}
+        try:
+            client = redis.Redis.from_url(
+                f"{_OURS.get(scheme, scheme)}://{rest}",
+                socket_timeout=self._timeout,
+                socket_connect_timeout=self._timeout,
+                # A retry of its own would take longer than is promised, and say nothing.
+                retry=Retry(NoBackoff(), 0),
+                client_name="recloser",
+                decode_responses=False,
+            )
+        except (ValueError, TypeError, redis.RedisError):
+            # What it says may quote the URL.
+            raise ConfigError(_UNREADABLE) from None
+        client.connection_pool.connection_kwargs.update(where)
+        return client
+
+    @contextmanager
+    def _asking(self) -> Iterator["redis.Redis"]:
+        try:
+            yield self._client
+        except MovedError as error:
+            # All is under one key, so one node of a cluster has it.
+            self._moved = (error.host, error.port)
+            raise StreamAwayError(f"the stream has moved to {error.host}:{error.port}") from None
+        except (redis.RedisError, OSError) as error:
+            self._moved = None
+            raise StreamAwayError(_reason(error)) from None
+
+    def reconnect(self) -> None:
+        """Give up all connections; the next command makes new ones, to where the stream is."""
+        self.close()
+        self._client = self._connect()
+
+    def close(self) -> None:
+        """Give up all connections."""
+        try:
+            self._client.close()
+        except (redis.RedisError, OSError):
+            return
+
+    def now_us(self) -> int:
+        """The server's clock, in microseconds since 1970."""
+        with self._asking() as client:
+            seconds, microseconds = client.time()
+        return int(seconds) * 1_000_000 + int(microseconds)
+
+    def exchange(
+        self,
+        position: EntryId,
+        *,
+        say: dict[bytes, bytes | str | int] | None = None,
+        ring: bool = False,
+        trim_to: EntryId | None = None,
+    ) -> Exchange:
+        """In one round trip, send an entry and read what has come behind a position.
+
+        The entry at the position is read again, which shows that the stream is still the one.
+
+        Raises:
+            StreamAwayError: The server can't be reached, or does not do it.
+            StreamChangedError: The entry at the position is not there any more.
+        """
+        with self._asking() as client:
+            pipeline = client.pipeline(transaction=False)
+            if say is not None:
+                pipeline.xadd(self.key, say, nomkstream=True)  # type: ignore[arg-type]  # its dict is invariant
+            if trim_to is not None:
+                pipeline.xtrim(self.key, minid=id_text(trim_to), approximate=False)
+            if ring:
+                pipeline.publish(self.channel, b"")
+            pipeline.xread({self.key: just_before(position)}, count=PAGE)
+            replies = pipeline.execute()
+        rows = _rows(replies[-1])
+        if not rows or parse_id(rows[0][0]) != position:
+            raise StreamChangedError("the entry that was the last is gone")
+        sent = None if say is None else replies[0]
+        if say is not None and sent is None:
+            raise StreamChangedError("the stream is gone")
+        return Exchange(read_entries(rows[1:]), None if sent is None else parse_id(sent))
+
+    def ring(self) -> None:
+        """Make known that there is something to be read at once."""
+        with self._asking() as client:
+            client.publish(self.channel, b"")
+
+    def begin(self, member: str, batch: int, body: Body) -> None:
+        """Add an entry whether there is a stream or not."""
+        with self._asking() as client:
+            client.xadd(self.key, fields_of(member, batch, body))  # type: ignore[arg-type]  # as above
+
+    def page(self, first: EntryId | None, *, count: int = PAGE) -> list[Entry]:
+        """Entries from ``first`` on, or from the beginning."""
+        with self._asking() as client:
+            start = "-" if first is None else id_text(first)
+            rows: Any = client.xrange(self.key, start, "+", count=count)
+        return read_entries(rows)
+
+    def page_back(self, last: EntryId | None, *, count: int = PAGE) -> list[Entry]:
+        """Entries before ``last``, or from the end, the newest first."""
+        with self._asking() as client:
+            end = "+" if last is None else just_before(last)
+            rows: Any = client.xrevrange(self.key, end, "-", count=count)
+        return read_entries(rows)
+
+    def entry_at(self, entry_id: EntryId) -> Entry | None:
+        """The entry of that id; None if there is none."""
+        with self._asking() as client:
+            rows: Any = client.xrange(self.key, id_text(entry_id), id_text(entry_id))
+        return read_entry(*rows[0]) if rows else None
+
+    @contextmanager
+    def bell(self) -> Iterator["redis.client.PubSub"]:
+        """What is heard on the channel."""
+        with (
+            self._asking() as client,
+            client.pubsub(ignore_subscribe_messages=True) as heard,  # type: ignore[no-untyped-call]
+        ):
+            heard.subscribe(self.channel)
+            yield heard
+
+
+def _rows(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of one stream in a reply to XREAD, in either version of the protocol."""
+    if not reply:
+        return []
+    if isinstance(reply, dict):
+        (streams,) = reply.values()
+        return list(streams[0])
+    return list(reply[0][1])
+
+
+def _place(url: str) -> str:
+    """Where a URL leads, without user, password or options.
+
+    Raises:
+        ConfigError: It is not that of a Redis server.
+    """
+    scheme = url.partition("://")[0] if isinstance(url, str) else ""
+    if scheme not in SCHEMES or "://" not in url:
+        raise ConfigError(f"the URL of a Redis server begins with {'://, '.join(SCHEMES)}://")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ConfigError(_UNREADABLE) from None
+    if "@" in url and "@" not in parts.netloc:
+        raise ConfigError(_UNREADABLE)  # a password with a / ? or # in it
+    if scheme == "unix":
+        return f"unix://{parts.path}"
+    where = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{where}{'' if port is None else f':{port}'}{parts.path}"
+
+
+def _reason(error: Exception) -> str:
+    """What a library says of a failure, on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

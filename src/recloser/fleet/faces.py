@@ -1,0 +1,56 @@
+"""The states that breakers hold, whichever fold they are those of.
+
+A breaker keeps the one object that it was made with. So where another fold is to be gone by, that
+object takes on the other state and is put in its place.
+"""
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from recloser.events import BreakerConfigured, Checkpoint
+from recloser.logfold import LogFold
+from recloser.state import BreakerState, dump
+
+
+class Faces:
+    """The state that each breaker holds, by its name."""
+
+    def __init__(self) -> None:
+        self._faces: dict[str, BreakerState] = {}
+
+    def of(self, breaker: str) -> BreakerState | None:
+        """The state that a breaker holds; None if there is no such breaker."""
+        return self._faces.get(breaker)
+
+    def show(self, fold: LogFold) -> None:
+        """Make the states that breakers hold those of a fold, and the fold's own."""
+        for name, state in fold.breakers.items():
+            face = self._faces.setdefault(name, state)
+            if face is not state:
+                _become(face, state)
+                fold.breakers[name] = face
+
+    def apart_from(self, fold: LogFold) -> LogFold:
+        """A fold of one's own with the states that are shown; the other one keeps copies."""
+        own = LogFold()
+        assert fold.opened is not None
+        own.apply(evolve(fold.opened, seq=fold.seq + 1, at=fold.at, wall=fold.utc(fold.at)))
+        for name, shown in list(fold.breakers.items()):
+            own.apply(Checkpoint(own.seq + 1, fold.at, name, dump(shown)))
+            fold.breakers[name], own.breakers[name] = own.breakers[name], shown
+        return own
+
+    def unknown_to(self, fold: LogFold) -> Sequence[BreakerConfigured]:
+        """The settings of the breakers that a fold does not know."""
+        return [
+            BreakerConfigured(0, 0, name, face.config.to_mapping())
+            for name, face in self._faces.items()
+            if name not in fold.breakers
+        ]
+
+
+def _become(state: BreakerState, other: BreakerState) -> None:
+    for name in BreakerState.__slots__:
+        if name != "__weakref__":
+            setattr(state, name, getattr(other, name))

@@ -1,0 +1,272 @@
+"""What waits to be sent: bounded, in order, and with like outcomes made one."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from attrs import define, evolve, frozen
+
+from recloser.events import BreakerConfigured, CallRejected, CallSucceeded, Event
+from recloser.fleet.entry import EVENTS_AT_ONCE, Body, lines_of
+from recloser.log.codec import full
+
+MAX_WAITING: Final = 10_000
+"""Of more than this the oldest outcomes are given up."""
+
+MAX_AGE_NS: Final = 10_000_000_000
+"""An outcome that could not be sent for so long tells nothing of now, and is given up."""
+
+_LASTING: Final = frozenset(
+    ("breaker_configured", "forced_open", "forced_closed", "reset", "mode_changed")
+)
+
+
+@define
+class _Waiting:
+    """Something to be sent.
+
+    Attributes:
+        number: Which of all that was ever put in it is.
+        event: The event, with ``seq`` and ``at`` 0; None where ``body`` says it.
+        body: An entry of another kind.
+        since_ns: When it came, by the monotonic hand.
+        is_told: Whether its sender's listeners were told of it already.
+        replaces: Whether it is a configuration that replaces another.
+        is_slow: Whether the call was slow.
+        took_ns: What all the calls took that were made one.
+    """
+
+    number: int
+    event: Event | None = None
+    body: Body = ()
+    since_ns: int = 0
+    is_told: bool = False
+    replaces: bool = False
+    is_slow: bool = False
+    took_ns: int = 0
+
+
+@frozen
+class Batch:
+    """What one entry will say.
+
+    Attributes:
+        number: Which entry of its member it is.
+        body: What it says.
+        events: The events in it.
+        upto: The number of the last thing in it.
+        is_told: Whether its sender's listeners were told of it already.
+        replaces: Whether a configuration in it replaces another.
+    """
+
+    number: int
+    body: Body
+    events: Sequence[Event]
+    upto: int
+    is_told: bool
+    replaces: bool
+
+
+class Outbox:
+    """What one process has to say, and has not said yet.
+
+    Attributes:
+        put: How many things were ever put in.
+        lost: How many calls were given up.
+        failures: How many failures wait, by breaker.
+        in_flight: What was taken out last, until it is known to have arrived.
+    """
+
+    def __init__(self) -> None:
+        self.put = 0
+        self.in_flight: Batch | None = None
+        self.lost = 0
+        self.failures: Counter[str] = Counter()
+        self._waiting: deque[_Waiting] = deque()
+        self._last: dict[str, _Waiting] = {}
+        self._batches = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def since_ns(self) -> int | None:
+        """When the first of what waits came, by the monotonic hand."""
+        return self._waiting[0].since_ns if self._waiting else None
+
+    @property
+    def calls(self) -> int:
+        """How many calls wait."""
+        return sum(map(_calls_in, self._waiting))
+
+    def configured(self) -> list[BreakerConfigured]:
+        """The settings that wait, and do not replace others."""
+        waiting = [w.event for w in self._waiting if not w.replaces]
+        return [event for event in waiting if isinstance(event, BreakerConfigured)]
+
+    def tell(self) -> list[Event]:
+        """The events that are not known to have arrived, which listeners are told of by this.
+
+        Claims that were not sent are forgotten: nobody waits for them any more.
+        """
+        self._give_up(lambda waiting: _kind(waiting) == "probe_admitted")
+        sent: Sequence[Event] = ()
+        if self.in_flight is not None:
+            sent = self.in_flight.events
+            self.in_flight = evolve(self.in_flight, is_told=True)
+        for waiting in self._waiting:
+            waiting.is_told = True
+        return [*sent, *(_settled(w) for w in self._waiting if w.event is not None)]
+
+    def add(
+        self,
+        event: Event,
+        now_ns: int,
+        *,
+        is_told: bool = False,
+        is_slow: bool = False,
+        replaces: bool = False,
+    ) -> None:
+        """Put in an event about a breaker; it is made one with the one before where they are alike."""
+        self.put += 1
+        name: str = getattr(event, "breaker", "")
+        took = getattr(event, "took", 0) * getattr(event, "count", 1)
+        waiting = _Waiting(self.put, event, (), now_ns, is_told, replaces, is_slow, took)
+        if event.kind == "call_failed":
+            self.failures[name] += 1
+        last = self._last.get(name)
+        if last is not None and _make_one(last, waiting):
+            return
+        self._last[name] = waiting
+        self._waiting.append(waiting)
+        if len(self._waiting) > MAX_WAITING:
+            self._give_up(_Oldest(MAX_WAITING // 10))
+
+    def add_body(self, body: Body, now_ns: int) -> None:
+        """Put in an entry of another kind."""
+        self.put += 1
+        self._waiting.append(_Waiting(self.put, None, body, now_ns))
+
+    def give_up_aged(self, now_ns: int) -> None:
+        """Give up the outcomes that have waited for too long."""
+        self._give_up(lambda waiting: now_ns - waiting.since_ns > MAX_AGE_NS)
+
+    def take(self) -> Batch | None:
+        """What is in flight, or else the next entry; None if there is nothing to be said."""
+        if self.in_flight is not None or not self._waiting:
+            return self.in_flight
+        first = self._waiting.popleft()
+        taken = [first]
+        while first.event is not None and self._waiting and len(taken) < EVENTS_AT_ONCE:
+            if _manner(self._waiting[0]) != _manner(first):
+                break
+            taken.append(self._waiting.popleft())
+        self._last.clear()
+        self.failures.clear()
+        events = [_settled(waiting) for waiting in taken if waiting.event is not None]
+        return self._sent(taken[-1].number, events, first)
+
+    def take_at_once(self, events: Sequence[Event]) -> Batch | None:
+        """What is in flight, or else an entry of these events, before all that waits."""
+        if self.in_flight is not None:
+            return self.in_flight
+        return self._sent(0, events, _Waiting(0, is_told=True))
+
+    def _sent(self, upto: int, events: Sequence[Event], like: _Waiting) -> Batch:
+        self._batches += 1
+        self.in_flight = Batch(
+            number=self._batches,
+            body=lines_of(events) if events else like.body,
+            events=events,
+            upto=upto,
+            is_told=like.is_told,
+            replaces=like.replaces,
+        )
+        return self.in_flight
+
+    def arrived(self, number: int) -> Batch | None:
+        """What was in flight under this number, which is known to have arrived."""
+        batch = self.in_flight
+        if batch is None or batch.number != number:
+            return None
+        self.in_flight = None
+        return batch
+
+    def _give_up(self, is_old: Callable[[_Waiting], bool]) -> None:
+        kept: deque[_Waiting] = deque()
+        for waiting in self._waiting:
+            if _is_lasting(waiting) or not is_old(waiting):
+                kept.append(waiting)
+            else:
+                self.lost += _calls_in(waiting)
+        self._waiting = kept
+        self._last.clear()
+
+
+class _Oldest:
+    """The first of those that it is asked about."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def __call__(self, _waiting: _Waiting) -> bool:
+        self._left -= 1
+        return self._left >= 0
+
+
+def calls_in(event: Event) -> int:
+    """How many calls an event tells the end of."""
+    if event.kind in ("call_failed", "call_ignored"):
+        return 1
+    return getattr(event, "count", 0) if event.kind in ("call_succeeded", "call_rejected") else 0
+
+
+def _calls_in(waiting: _Waiting) -> int:
+    return 0 if waiting.event is None else calls_in(waiting.event)
+
+
+def _kind(waiting: _Waiting) -> str:
+    return "" if waiting.event is None else waiting.event.kind
+
+
+def _is_lasting(waiting: _Waiting) -> bool:
+    """Whether it has to arrive however late: an operator's word, or how a probe went."""
+    if waiting.event is None or waiting.event.kind in _LASTING:
+        return True
+    return waiting.event.kind != "probe_admitted" and getattr(waiting.event, "probe", 0) > 0
+
+
+def _manner(waiting: _Waiting) -> tuple[bool, bool, bool]:
+    return waiting.event is None, waiting.is_told, waiting.replaces
+
+
+def _make_one(last: _Waiting, new: _Waiting) -> bool:
+    """Count the new one with the last, if that makes no difference to any decision."""
+    before, event = last.event, new.event
+    if (last.is_told, last.is_slow) != (new.is_told, new.is_slow):
+        return False
+    if before is None or event is None or before.kind != event.kind:
+        return False
+    if before.kind == "call_succeeded" and event.kind == "call_succeeded":
+        if before.probe or event.probe or before.epoch != event.epoch:
+            return False
+    elif before.kind == "call_rejected" and event.kind == "call_rejected":
+        if before.reason is not event.reason:
+            return False
+    else:
+        return False
+    last.event = evolve(full(before), count=before.count + event.count)
+    last.took_ns += new.took_ns
+    last.number = new.number
+    return True
+
+
+def _settled(waiting: _Waiting) -> Event:
+    """The event as it is sent: of calls that were made one, each took as long as all on average."""
+    assert waiting.event is not None
+    event = full(waiting.event)
+    if isinstance(event, CallSucceeded):
+        return evolve(event, took=waiting.took_ns // max(1, event.count))
+    if isinstance(event, CallRejected) and event.count > 1:
+        return evolve(event, retry_after=None)
+    return event

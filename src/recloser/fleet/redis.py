@@ -1,0 +1,409 @@
+"""A log that a fleet of processes shares: a stream of a Redis or Valkey server.
+
+One thread sends what waits and reads what has come, in one round trip; another listens for the bell
+that is rung when something should be read at once. No call waits for either, but one that claims a
+probe, for as long as ``claim_seconds`` at most.
+"""
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import uuid
+import weakref
+from collections.abc import Iterator, Sequence
+from queue import Empty, SimpleQueue
+from typing import Final, get_args
+
+from recloser.clock import Clock, SystemClock
+from recloser.errors import ConfigError, LogError
+from recloser.events import FORMAT_VERSION, RULES_VERSION, Event
+from recloser.fleet.connection import (
+    PAGE,
+    Server,
+    StreamChangedError,
+)
+from recloser.fleet.course import Course
+from recloser.fleet.entry import Begin, Checkpointed, Entry, fields_of, parse_id
+from recloser.fleet.outbox import Batch
+from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
+from recloser.log.health import LogHealth
+from recloser.log.reader import Tail
+from recloser.log.sequencer import Log, Sequencer
+from recloser.logfold import LogFold
+from recloser.validation import Seconds
+from recloser.version import __version__
+
+BATCH_SECONDS: Final = 0.25
+"""What no edge hangs on is sent this often."""
+
+_SPACING_SECONDS: Final = 0.002
+_IDLE_SECONDS: Final = 1.0
+_SHORTEST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+_NS_PER_MS: Final = 1_000_000
+
+_logger: Final = logging.getLogger("recloser")
+_open_logs: Final[weakref.WeakSet["RedisLog"]] = weakref.WeakSet()
+
+
+class RedisLog(Log):
+    """A log in a stream, by which breakers of one name are one breaker in all processes.
+
+    Every process reads the whole stream and folds it, so all see the same edges at the same places
+    in it. Calls are decided by what was read last, without asking the server; only a call that
+    might be a probe waits for the stream to say whose it is. While the server can't be reached each
+    process goes on by its own calls, and ``snapshot().degraded`` is true.
+
+    Args:
+        url: Where the server is: ``redis://user:password@host:6379/0``, ``rediss://`` for TLS,
+            ``valkey://`` or ``unix://``. It is never told or logged but for the host.
+        stream: The name of the stream, which is under the key ``recloser:{stream}``.
+        clock: Whose monotonic hand tells how long a call took. The time of the log is the server's.
+        host: What this process is called where it tells of an absence; by default the machine.
+        timeout_seconds: The server is away once it has not answered for so long.
+        claim_seconds: So long a call waits for its probe at most, and is refused then.
+        keep_entries: So many entries of history are kept at least.
+        on_other_config: What becomes of a breaker that has other settings in the stream than it is
+            made with here. ``follow``: those of the stream hold, and a warning is logged;
+            ``replace``: those given here are put in their place, for all; ``raise``: a ConfigError.
+
+    Raises:
+        ConfigError: An argument has a value that it can't have.
+        MissingLibraryError: redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        stream: str = "breakers",
+        clock: Clock | None = None,
+        host: str | None = None,
+        timeout_seconds: Seconds = 1,
+        claim_seconds: Seconds = 0.1,
+        keep_entries: int = 100_000,
+        on_other_config: OnOtherConfig = "follow",
+    ) -> None:
+        super().__init__(clock=clock, tick_seconds=None, host=host)
+        if on_other_config not in get_args(OnOtherConfig):
+            raise ConfigError(
+                f"on_other_config must be follow, replace or raise, not {on_other_config!r}"
+            )
+        for name, seconds in (("timeout", timeout_seconds), ("claim", claim_seconds)):
+            if not seconds > 0:
+                raise ConfigError(f"{name}_seconds must be above 0, not {seconds!r}")
+        self._timeout_seconds = float(timeout_seconds)
+        self._claim_seconds = float(claim_seconds)
+        self._keep_entries = keep_entries
+        self._on_other_config = on_other_config
+        self._server = Server(url, stream, self._timeout_seconds)
+        self._failure: str | None = None
+        self._absences = 0
+        self._closed = False
+        self._make_threads()
+        _open_logs.add(self)
+
+    def __repr__(self) -> str:
+        return f"<RedisLog {self._server.place}, {self._server.key}>"
+
+    def _make_threads(self) -> None:
+        self._member = uuid.uuid4().hex[:16]
+        self._is_changed = False
+        self._is_forked = False
+        self._hurry = False
+        self._is_woken = False
+        # Whoever wakes may be in the middle of waiting itself: garbage can be collected, and report,
+        # anywhere. This can be used within itself, which an Event can't.
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._joined = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recloser-stream", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="recloser-bell", daemon=True)
+
+    def attach(self, clock: Clock | None = None) -> Sequencer:
+        """The sequencer of the stream; the first call waits a moment for it to be read.
+
+        Raises:
+            ConfigError: The log is timed by another clock already.
+        """
+        with self._attaching:
+            is_first = self._sequencer is None
+            if is_first:
+                self._clock = self._clock or clock or SystemClock()
+                self._sequencer = StreamSequencer(
+                    self,
+                    self._clock,
+                    wake=self._wake_up,
+                    host=self._host,
+                    on_other_config=self._on_other_config,
+                    claim_seconds=self._claim_seconds,
+                    timeout_seconds=self._timeout_seconds,
+                )
+                self._start()
+        if is_first and not self._joined.wait(self._timeout_seconds):
+            _logger.warning("%s: not reached yet; calls go on by those of this process", self)
+        return super().attach(clock)
+
+    def _start(self) -> None:
+        self._thread.start()
+        self._listener.start()
+        atexit.register(self.close)
+
+    @property
+    def _stream(self) -> StreamSequencer:
+        assert isinstance(self._sequencer, StreamSequencer)
+        return self._sequencer
+
+    def recovered(self) -> tuple[LogFold, Tail]:
+        """Nothing: what there is has to be read from the stream."""
+        return LogFold(), Tail()
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Nothing: what was decided alone is not the log's."""
+
+    def health(self) -> LogHealth:
+        """How well the stream is reached now."""
+        if self._sequencer is None:
+            return LogHealth(0, 0, 0, 0, None)
+        with self._stream.held():
+            outbox = self._stream.outbox
+            since = outbox.since_ns
+            return LogHealth(
+                waiting=len(outbox) + len(self._stream.pending),
+                lag_ns=0 if since is None else self._now_ns() - since,
+                lost=outbox.lost,
+                gaps=self._absences,
+                failure=self._failure if self._stream.degraded else None,
+            )
+
+    def flush(self) -> None:
+        """Send what waits, and read all that there is; it takes ``timeout_seconds`` at most."""
+        if self._sequencer is None or self._closed:
+            return
+        self._stream.relieve()
+        self._stream.await_level()
+
+    def __iter__(self) -> Iterator[Event]:
+        from recloser.fleet.export import events_of
+
+        self.flush()
+        return events_of(self._server)
+
+    def close(self) -> None:
+        """Send what waits, if the server can be reached, and end the threads."""
+        if self._closed:
+            return
+        self.flush()
+        self._closed = True
+        self._stopping.set()
+        self._wake.put(None)
+        if self._thread.is_alive():
+            self._thread.join(2 * self._timeout_seconds)
+        if self._listener.is_alive():
+            with contextlib.suppress(LogError):
+                self._server.ring()
+            self._listener.join(2 * self._timeout_seconds)
+        if self._sequencer is not None:
+            with self._stream.held():
+                if self._stream.course is not None:
+                    self._stream.leave()
+        self._server.close()
+        atexit.unregister(self.close)
+
+    # The thread that sends and reads.
+
+    def stay_awake(self) -> None:
+        """Have the thread come by again: something is counted, and has to be sent in time."""
+        self._wake_up(hurry=False)
+
+    def _wake_up(self, *, hurry: bool = True) -> None:
+        self._hurry |= hurry
+        if not self._is_woken:
+            self._is_woken = True
+            self._wake.put(None)
+
+    def _is_woken_within(self, seconds: float) -> bool:
+        try:
+            self._wake.get(timeout=seconds)
+        except Empty:
+            return False
+        self._is_woken = False
+        return True
+
+    def _now_ns(self) -> int:
+        assert self._clock is not None
+        return self._clock.monotonic_ns()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                if self._stream.degraded:
+                    self._join()
+                    failures = 0
+                self._go_round()
+            except Exception as error:
+                if not isinstance(error, LogError):
+                    _logger.exception("%s: it is tried again", self)
+                self._is_changed |= isinstance(error, StreamChangedError)
+                self._leave(str(error))
+                self._stopping.wait(min(_SHORTEST_PAUSE * 2**failures, _LONGEST_PAUSE))
+                failures = min(failures + 1, 10)
+            self._stream.do_what_waited()
+
+    def _leave(self, why: str) -> None:
+        with self._stream.held():
+            if not self._stream.degraded:
+                self._absences += 1
+            if self._failure != why and self._stream.degraded:
+                _logger.warning("%s: %s", self, why)
+            self._failure = why
+            self._stream.leave(why)
+
+    def _go_round(self) -> None:
+        """Wait for a reason, then send and read once."""
+        is_idle = self._stream.pending.limit == 0
+        woken = self._is_woken_within(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
+        if self._stopping.is_set():
+            return
+        course = self._stream.course
+        assert course is not None
+        with self._stream.held():
+            hurry, self._hurry = self._hurry, False
+            batch = self._stream.begin_round(
+                is_due=lambda since_ns: hurry or not woken or self._is_old(since_ns)
+            )
+        if self._round(course, batch, ring=hurry):
+            self._server.ring()
+        self._stopping.wait(_SPACING_SECONDS)
+
+    def _is_old(self, since_ns: int | None) -> bool:
+        """Whether what came then has waited for company for long enough."""
+        return since_ns is not None and self._now_ns() - since_ns >= BATCH_SECONDS * 1e9
+
+    def _round(self, course: Course, batch: Batch | None, *, ring: bool) -> bool:
+        """Send an entry, and read until there is nothing more; whether others should read too."""
+        say = None
+        trim_to = None
+        if batch is not None:
+            say = fields_of(self._member, batch.number, batch.body, replaces=batch.replaces)
+            if isinstance(batch.body, Checkpointed):
+                trim_to = course.trims_to(self._keep_entries)
+        is_news = False
+        while True:
+            before_ns = self._now_ns()
+            got = self._server.exchange(
+                course.position, say=say, ring=ring and say is not None, trim_to=trim_to
+            )
+            after_ns = self._now_ns()
+            with self._stream.held():
+                is_news |= self._stream.take(course, got.entries, self._member)
+                if len(got.entries) < PAGE - 1:
+                    earliest = None
+                    if got.sent is not None:
+                        earliest = before_ns - course.at_of_us(got.sent[0] * 1000) - _NS_PER_MS
+                    self._stream.end_round(
+                        latest_ns=after_ns - course.fold.at, earliest_ns=earliest
+                    )
+                    return is_news and not ring
+            say = trim_to = None
+
+    # Finding the stream again.
+
+    def _join(self) -> None:
+        """Come level with the stream, and go by it."""
+        self._server.reconnect()
+        course = None if self._is_changed else self._stream.course
+        if course is None:
+            course = self._found()
+        is_back = False
+        while not is_back:
+            with self._stream.held():
+                batch = self._stream.word_to(course)
+            self._round(course, batch, ring=False)
+            if batch is None:
+                now_us = self._server.now_us()
+                with self._stream.held():
+                    is_back = self._stream.rejoin(course, course.at_of_us(now_us))
+        self._is_changed = False
+        self._failure = None
+        self._joined.set()
+        self._wake_up()
+
+    def _found(self) -> Course:
+        """The course of the stream as it is now; where there is none, one is begun."""
+        while True:
+            course = self._found_course()
+            if course is not None:
+                return course
+            self._server.begin(self._member, 0, self._beginning())
+
+    def _found_course(self) -> Course | None:
+        """The course from the newest checkpoint on, or from the beginning."""
+        oldest: Entry | None = None
+        while page := self._server.page_back(None if oldest is None else oldest.id):
+            for entry in page:
+                oldest = entry
+                if isinstance(entry.body, Checkpointed) and self._is_there(entry.body):
+                    return Course.restored(entry.body)
+        if oldest is None:
+            return None
+        if not isinstance(oldest.body, Begin):
+            raise LogError(
+                f"{self}: its first entries are gone, and no checkpoint is left to start from; "
+                "something else has trimmed it. It is waited for the next checkpoint"
+            )
+        return Course.begun(oldest)[0]
+
+    def _is_there(self, kept: Checkpointed) -> bool:
+        return self._server.entry_at(parse_id(kept.of)) is not None
+
+    def _beginning(self) -> Begin:
+        generation = uuid.uuid4().hex
+        course = self._stream.course
+        if course is None:
+            return Begin(generation, FORMAT_VERSION, RULES_VERSION, __version__)
+        with self._stream.reading() as at:
+            return course.next_generation(generation, __version__, at)
+
+    # The thread that listens.
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._server.bell() as heard:
+                    while not self._stopping.is_set():
+                        if heard.get_message(timeout=_IDLE_SECONDS) is not None:
+                            self._wake_up(hurry=False)
+            except (LogError, ValueError):
+                self._stopping.wait(BATCH_SECONDS)
+
+    # Forks.
+
+    def after_fork(self) -> None:
+        """In a forked child: be another member, with a connection and threads of its own."""
+        if self._closed or self._sequencer is None:
+            return
+        self._make_threads()
+        self._is_forked = True
+        self._stream.after_fork()
+
+    def begin_in_child(self) -> None:
+        """Read the stream from a checkpoint, before the first event; called under the lock."""
+        if not self._is_forked:
+            return
+        self._is_forked = False
+        self._is_changed = True
+        self._stream.begin_in_child()
+        self._start()
+
+
+def _after_fork() -> None:
+    for log in list(_open_logs):
+        log.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
