@@ -1,11 +1,13 @@
 """Past one machine: breakers that a fleet of processes shares, and replay over many files.
 
 A dataset of exported logs is folded by ``recloser.fleet.many``, here or by the workers of a dask
-cluster. A fleet shares its breakers by the same fold, put in order by a Redis or Valkey stream. This is the specification of the stream. Its one key is ``recloser:{NAME}``; the braces keep it in
-one slot of a cluster. Whatever a process has to say it appends as an entry, and what it believes is
-what all the entries before come to; so any two processes that have read up to the same entry are in
-the same state. An entry has the fields ``member``, the name of the process that sent it, ``batch``,
-which counts its entries from 1, and one of these:
+cluster. A fleet shares its breakers by the same fold, put in order by a Redis or Valkey stream.
+
+What follows is the specification of the stream. Its one key is ``recloser:{NAME}``; the braces keep
+it in one slot of a cluster. Whatever a process has to say it appends as an entry, and what it
+believes is what all the entries before come to; so any two processes that have read up to the same
+entry are in the same state. An entry has the fields ``member``, the name of the process that sent
+it, ``batch``, which counts its entries from 1, and one of these:
 
 * ``events``: lines as in a log (see ``recloser.log``), but for ``seq`` and ``at``, which the stream
   gives. They are outcomes, refusals, commands and configurations. A ``probe_admitted`` among them
