@@ -145,7 +145,13 @@ def test_a_web_server_with_three_errors_in_ten_thousand_trips_nothing(real_trace
         assert set(history["states"].values()) == {"CLOSED"}
 
 
-@pytest.mark.parametrize("name", ["trainticket-2023-01-29.csv.gz", "apache-combined.log.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("trainticket-2023-01-29.csv.gz", marks=pytest.mark.soak),
+        "apache-combined.log.gz",
+    ],
+)
 def test_a_real_trace_is_proved_with_the_breakers_that_it_drives(
     real_trace, capsys, tmp_path, name
 ):
@@ -164,6 +170,7 @@ def test_a_real_trace_is_proved_with_the_breakers_that_it_drives(
     )  # fmt: skip
 
 
+@pytest.mark.soak
 def test_the_log_of_the_breakers_that_a_real_trace_drives_is_proved(real_trace, capsys, tmp_path):
     """A third of these sites are down, so that every other call is an edge."""
     imported_csv(capsys, real_trace("upptime-sites.csv.gz"), tmp_path / "log", "{caller}->{target}")

@@ -4,8 +4,18 @@ import pytest
 
 from kills import kill_rounds
 
+SOAK = pytest.mark.soak
 
-@pytest.mark.parametrize(("durability", "rounds"), [("sync", 140), ("batch", 60)])
+
+@pytest.mark.parametrize(
+    ("durability", "rounds"),
+    [
+        ("sync", 40),
+        ("batch", 15),
+        pytest.param("sync", 140, marks=SOAK),
+        pytest.param("batch", 60, marks=SOAK),
+    ],
+)
 def test_a_killed_process_leaves_all_that_was_promised(tmp_path, capsys, durability, rounds):
     result = kill_rounds(tmp_path, rounds, durability)
     assert result.rounds == rounds

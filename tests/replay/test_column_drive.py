@@ -31,13 +31,13 @@ def check(rows, config):
     assert found.states == {"b": history.snapshots["b"].state}
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(rows_with(KNOWN), configs())
 def test_the_history_is_that_of_live_breakers(rows, config):
     check(rows, config)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32))
 def test_so_it_is_where_many_calls_are_under_way_and_windows_are_long(seed):
     rows, settings_ = busy(seed)

@@ -421,6 +421,20 @@ def perform(trace, config, open_log):
     return performance.log
 
 
+def test_a_session_that_forgets_the_probes_of_the_last_is_proved(tmp_path):
+    clock = ManualClock()
+    config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=1)
+    for fails in (True, False):
+        with EventLog(tmp_path / "log", clock=clock) as log:
+            breaker = CircuitBreaker("b", config, log=log)
+            if fails:
+                breaker.after_failure(breaker.before_call().permit, "TimeoutError")
+                clock.advance(seconds=1)
+            assert breaker.before_call().permit is not None
+            assert breaker.before_call().permit is None
+    assert partings(prove(tmp_path / "log")) == {}
+
+
 @settings(max_examples=100)
 @given(st.lists(steps, max_size=60), configs)
 def test_any_generated_log_passes_the_battery(trace, config):

@@ -611,6 +611,9 @@ class Sequencer:
             self._update_gate(edge.breaker)
         if _is_about_a_breaker(event):
             self._update_gate(event.breaker)
+        elif event.kind == "log_opened":
+            for breaker in self._gates:
+                self._update_gate(breaker)  # a new session forgets the probes of the last
         if self._runs and self._counts:
             self._shorten_leases()
         recorded = [event, *edges]
