@@ -47,6 +47,7 @@ FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
 
 _IDLE_SECONDS: Final = 1.0
+_LAST_TRIES: Final = 3
 _Chunk: TypeAlias = Sequence[Event]
 """Events that are encoded together; one of the log's own has only its witnesses behind it."""
 
@@ -305,7 +306,10 @@ class EventLog(Log):
                     sequencer.stop_counting()
                     sequencer.pending.limit = 0
                     self._closed = True
-                self._commit(seal=True)
+                for _ in range(_LAST_TRIES):
+                    self._commit(seal=True)
+                    if self._failure is None:
+                        break  # else what was lost may still be told of, and the state after it
             self._closed = True
         self._end()
 
