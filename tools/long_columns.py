@@ -78,9 +78,10 @@ class _Course:
         failed = self.random.random(OUTAGE_EVERY) < self.failing
         failed[3::4] = False  # never four in a row
         part = Quiet(self.seq + 1, self.state.epoch, ats, tooks, failed)
-        for at, fails in zip(ats[-_REACH:].tolist(), failed[-_REACH:].tolist(), strict=True):
+        reached = zip(ats[-_REACH:].tolist(), failed[-_REACH:].tolist(), strict=True)
+        for seq, (at, fails) in enumerate(reached, self.seq + 1 + OUTAGE_EVERY - _REACH):
             kind = CallFailed if fails else CallSucceeded
-            if apply(self.state, kind(1, at, BREAKER, self.state.epoch, 0)):
+            if apply(self.state, kind(seq, at, BREAKER, self.state.epoch, 0)):
                 raise ValueError("the breaker trips without an outage: its thresholds are too low")
         self.seq += OUTAGE_EVERY
         self.at = int(ats[-1])
