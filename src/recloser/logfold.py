@@ -192,13 +192,18 @@ class LogFold:
         assert not isinstance(event, LogOpened | ClockTicked)
         state = self.breakers.get(event.breaker)
         if state is None:
-            state = self.breakers[event.breaker] = _first_state(event)
+            state = self.breakers[event.breaker] = state_begun_by(event)
             if state.deadline is not None:
                 heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return state
 
 
-def _first_state(event: FoldedEvent) -> BreakerState:
+def state_begun_by(event: FoldedEvent) -> BreakerState:
+    """The state of a breaker before the first event about it.
+
+    Raises:
+        FoldError: The event does not say what the breaker is.
+    """
     if isinstance(event, BreakerConfigured):
         return first_state(event.breaker, config_in(event))
     if isinstance(event, Checkpoint):

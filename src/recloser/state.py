@@ -118,6 +118,12 @@ def dump(state: BreakerState) -> Mapping[str, object]:
     return data
 
 
+def parted_fields(state: BreakerState, other: BreakerState) -> list[str]:
+    """The names of what two states differ in."""
+    names = [field.name for field in attrs.fields(BreakerState)]
+    return [name for name in names if getattr(state, name) != getattr(other, name)]
+
+
 def restore(event: Checkpoint) -> BreakerState:
     """The state that a checkpoint carries.
 

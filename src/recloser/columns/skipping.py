@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-import attrs
 import numpy as np
 from attrs import field, frozen
 
@@ -17,19 +16,16 @@ from recloser.columns.rows import REJECTED, Cursor, Rows, Whole
 from recloser.columns.search import Search, searches_of
 from recloser.columns.stretches import stretch_of
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import FoldError
 from recloser.events import (
-    BreakerConfigured,
-    BreakerEvent,
-    Checkpoint,
     ClockTicked,
     Edge,
     LogOpened,
     StateChanged,
 )
-from recloser.fold import Stretch, apply, config_in, pass_over
+from recloser.fold import Stretch, apply, pass_over
+from recloser.logfold import state_begun_by
 from recloser.machine import CLOSED, OPEN
-from recloser.state import BreakerState, first_state, restore
+from recloser.state import BreakerState, parted_fields, restore
 
 # A search costs as much as to apply some hundred events. Where it has passed over fewer, the next
 # is put off, for longer each time.
@@ -119,7 +115,7 @@ class SkippingFold:
         """
         self._rows, self._cursor, self._searches = rows, Cursor(rows), None
         if self._state is None:
-            self._state = _first_state(rows.events(0, 1)[0])
+            self._state = state_begun_by(rows.events(0, 1)[0])
             self._time_from(int(rows.seqs[0]))
         row = 0
         while row < len(rows):
@@ -203,7 +199,7 @@ class SkippingFold:
                 self.witnesses.append(event)
                 continue
             if event.kind == "checkpoint":
-                self.is_parted |= _differs(state, event)
+                self.is_parted |= bool(parted_fields(state, restore(event)))
             for place, edge in enumerate(apply(state, event)):
                 self.taken.append(Taken(event.seq, 0, "", place, edge))
             if state.state is not was:
@@ -252,19 +248,3 @@ class SkippingFold:
         if self._searches is None or self._searches[0] != config:
             self._searches = config, searches_of(self._rows, config)
         return self._searches[1]
-
-
-def _first_state(event: BreakerEvent) -> BreakerState:
-    if isinstance(event, BreakerConfigured):
-        return first_state(event.breaker, config_in(event))
-    if isinstance(event, Checkpoint):
-        return restore(event)
-    raise FoldError(
-        f"event {event.seq} ({event.kind}): its breaker was never configured in this log"
-    )
-
-
-def _differs(state: BreakerState, checkpoint: Checkpoint) -> bool:
-    told = restore(checkpoint)
-    names = [attribute.name for attribute in attrs.fields(BreakerState)]
-    return any(getattr(state, name) != getattr(told, name) for name in names)

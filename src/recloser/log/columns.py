@@ -13,13 +13,11 @@ import msgspec
 import pyarrow as pa
 
 from recloser.events import (
-    BreakerConfigured,
     CallFailed,
     CallIgnored,
     CallObserved,
     CallRejected,
     CallSucceeded,
-    Checkpoint,
     ClockTicked,
     Event,
     Outcome,
@@ -172,13 +170,3 @@ _EVENT_OF: Final[Mapping[str, Callable[[Sequence[Any]], Event]]] = {
     "call_observed": _observed,
     "clock_ticked": lambda row: ClockTicked(row[1], row[2], row[13], row[14]),
 }
-
-
-def epoch_behind(events: Sequence[Event], epoch: int) -> int:
-    """What stands for the epoch of a row behind these events."""
-    for event in reversed(events):
-        if not isinstance(event, BreakerConfigured | Checkpoint):
-            told = getattr(event, "epoch", None)
-            if told is not None:
-                return int(told)
-    return epoch

@@ -20,7 +20,7 @@ from attrs import frozen
 
 from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 from recloser.events import GENESIS, Event
-from recloser.log.columns import SCHEMA, epoch_behind, events_of, table_of
+from recloser.log.columns import SCHEMA, events_of, table_of
 from recloser.log.reader import Tail
 
 COLUMNS_VERSION: Final = 1
@@ -149,7 +149,7 @@ class _Run:
             for name, events in groups.items():
                 epoch = epochs.get(name, 0)
                 table = table_of(name, events, epoch)
-                epochs[name] = epoch_behind(events, epoch)
+                epochs[name] = table.column("epoch")[-1].as_py()
                 batches = table.to_batches()
                 for batch in batches:
                     out.write_batch(batch)

@@ -3,13 +3,11 @@
 from collections import deque
 from collections.abc import Sequence
 
-import attrs
-
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, Edge, Event, StateChanged
 from recloser.logfold import LogFold
 from recloser.replay.history import Difference
-from recloser.state import BreakerState, restore
+from recloser.state import parted_fields, restore
 
 
 class WitnessedFold:
@@ -85,11 +83,7 @@ class WitnessedFold:
         if state is None or self.is_gap:
             return
         told = restore(checkpoint)
-        parted = [
-            field.name
-            for field in attrs.fields(BreakerState)
-            if getattr(state, field.name) != getattr(told, field.name)
-        ]
+        parted = parted_fields(state, told)
         if parted:
             self.differences.append(
                 Difference(
