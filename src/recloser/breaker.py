@@ -273,9 +273,7 @@ class CircuitBreaker:
 
     def _record_refusal(self, refusal: Refusal, monotonic_ns: int) -> None:
         gate = self.gate
-        wait_ns = refusal.opens_ns - monotonic_ns if refusal.has_end else None
-        at = monotonic_ns - gate.origin
-        gate.pending.append(_Rejected(0, at, self.name, refusal.reason, wait_ns))
+        gate.pending.extend((monotonic_ns - gate.origin, 0, refusal))
         if len(gate.pending) > gate.pending.limit:
             gate.relieve()
 

@@ -8,15 +8,11 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from recloser.config import CircuitBreakerConfig
 from recloser.decision import CircuitOpenError, refused_at
-from recloser.events import CallSucceeded
 from recloser.gate import Gate, Leave
-from recloser.log.codec import lean
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Token = TypeVar("Token")
-
-_Succeeded: Final = lean(CallSucceeded)
 
 
 class Protector(Protocol[Token]):
@@ -97,8 +93,8 @@ def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
 def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
     """Each success is an event."""
     gate, ask = breaker.gate, _asking(breaker, function)
-    name, origin, monotonic_ns = gate.breaker, gate.origin, gate.monotonic_ns
-    pending, record = gate.pending, gate.pending.append
+    origin, monotonic_ns = gate.origin, gate.monotonic_ns
+    pending, record = gate.pending, gate.pending.extend
     plain: type | None = None
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -121,7 +117,7 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
                 return _awaited(breaker, breaker.permit_of(leave, started), result)
             plain = type(result)
         ended = monotonic_ns()
-        record(_Succeeded(0, ended - origin, name, leave.epoch, ended - started))
+        record((ended - origin, ended - started, leave))
         if len(pending) > pending.limit:
             gate.relieve()
         return result
@@ -209,8 +205,7 @@ def _pass(breaker: Protector[Token], leave: Leave, started: int, ended: int) -> 
         breaker.settle(breaker.permit_of(leave, started))
         return
     gate = breaker.gate
-    at = ended - gate.origin
-    gate.pending.append(_Succeeded(0, at, gate.breaker, leave.epoch, ended - started))
+    gate.pending.extend((ended - gate.origin, ended - started, leave))
     if len(gate.pending) > gate.pending.limit:
         gate.relieve()
 
@@ -243,8 +238,8 @@ def _coroutine_recorded(
     breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
     gate = breaker.gate
-    name, origin, monotonic_ns = gate.breaker, gate.origin, gate.monotonic_ns
-    pending, record = gate.pending, gate.pending.append
+    origin, monotonic_ns = gate.origin, gate.monotonic_ns
+    pending, record = gate.pending, gate.pending.extend
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         leave = gate.leave
@@ -258,7 +253,7 @@ def _coroutine_recorded(
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
         ended = monotonic_ns()
-        record(_Succeeded(0, ended - origin, name, leave.epoch, ended - started))
+        record((ended - origin, ended - started, leave))
         if len(pending) > pending.limit:
             gate.relieve()
         return result

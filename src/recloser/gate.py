@@ -1,9 +1,9 @@
 """The way past the lock: for calls of which nothing but a count can come.
 
 While a breaker is *steady*, a success fires no edge, whatever else happens first. So such a call
-asks nobody: it takes the breaker's leave, and when it comes back puts its event into a list, or
-only counts. So does a call that is refused, as long as the breaker can do nothing else. The order
-of that list is the order in which its events are folded, and it is emptied before anything else is:
+asks nobody: it takes the breaker's leave, and when it comes back puts itself into a list, or only
+counts. So does a call that is refused, as long as the breaker can do nothing else. The order
+of that list is the order in which its calls are folded, and it is emptied before anything else is:
 under the sequencer's lock, before each event that could change what a leave or a refusal stands for.
 
 What is only counted is a *run*: the successes, or the refusals, of one breaker and epoch within a
@@ -16,13 +16,16 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from recloser.events import CallRejected, CallSucceeded, Reason
+from recloser.events import Reason
 from recloser.fold import is_steady, refusal_of, steady_until
 from recloser.state import BreakerState
 from recloser.windows import FOREVER
 
 PENDING_LIMIT: Final = 4096
 """Whoever finds more calls waiting than this has them folded."""
+
+PENDING_WIDTH: Final = 3
+"""So many items stand for a call that waits."""
 
 
 if TYPE_CHECKING:
@@ -103,15 +106,17 @@ class Pass:
 
     Attributes:
         state: The breaker's state.
+        breaker: Its name.
         epoch: The epoch that the calls belong to.
         counter: What is counted of them: their ``run``, once there is one.
         until_ns: What the monotonic hand must show before calls are but counted; 0 while none is.
     """
 
-    __slots__ = ("__weakref__", "counter", "epoch", "state", "until_ns")
+    __slots__ = ("__weakref__", "breaker", "counter", "epoch", "state", "until_ns")
 
     def __init__(self, state: BreakerState) -> None:
         self.state = state
+        self.breaker = state.breaker
         self.epoch = state.epoch
         self.counter: count[int] = _NONE
         self.until_ns = 0
@@ -174,8 +179,12 @@ class Refusal(Pass):
         return Run(self.epoch, self.reason, self.opens_ns)
 
 
-class Pending(list[CallSucceeded | CallRejected]):
-    """Calls that are not folded yet, in the order in which they will be, and not numbered.
+class Pending(list["int | Pass"]):
+    """Calls that are not folded yet, in the order in which they will be.
+
+    The list is flat: of each call, when it is recorded, how long it took, both in nanoseconds, and
+    what it was let past or refused on. To ``extend`` it with those three is one step that no thread
+    can split, and leaves no object a call behind.
 
     Attributes:
         limit: Whoever makes it longer than this has it folded; 0 while nobody looks at it.
@@ -183,9 +192,18 @@ class Pending(list[CallSucceeded | CallRejected]):
 
     __slots__ = ("limit",)
 
-    def __init__(self, limit: int = PENDING_LIMIT) -> None:
+    def __init__(self, calls: int = PENDING_LIMIT) -> None:
         super().__init__()
-        self.limit = limit
+        self.let_wait(calls)
+
+    def let_wait(self, calls: int) -> None:
+        """Have so many calls wait at most."""
+        self.limit = calls * PENDING_WIDTH
+
+    @property
+    def calls(self) -> int:
+        """How many there are."""
+        return len(self) // PENDING_WIDTH
 
 
 class Gate:
@@ -200,7 +218,7 @@ class Gate:
         counts: Whether successes are counted where that is all that matters.
         monotonic_ns: Reads the monotonic hand.
         origin: What it shows at the time 0 of the log.
-        pending: Where their events go.
+        pending: Where they wait to be folded.
         relieve: Folds what is pending.
         ends_ns: What the monotonic hand shows when what was counted must be written; ``FOREVER``
             while nothing is.

@@ -1,8 +1,7 @@
 """The fold of a whole log: the states of all its breakers, and where its time stands."""
 
 import heapq
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, cast
 
@@ -87,20 +86,16 @@ class LogFold:
         about_a_breaker = cast("BreakerEvent", event)
         return self._apply_to(self._state_of(about_a_breaker), about_a_breaker)
 
-    def apply_successes(self, events: Sequence[CallSucceeded], breakers: Collection[str]) -> None:
+    def apply_successes(self, events: Sequence[CallSucceeded], counts: Mapping[str, int]) -> None:
         """Apply successes of breakers that are steady, which is the same as one after another.
 
         Where there is no window, only how many they are makes a difference.
 
         Args:
             events: The successes.
-            breakers: The breakers that they are of.
+            counts: How many they are, by breaker.
         """
         self.seq, self.at = events[-1].seq, events[-1].at
-        if len(breakers) == 1:
-            counts = dict.fromkeys(breakers, len(events))
-        else:
-            counts = Counter([event.breaker for event in events])
         windowed = set()
         for breaker, count in counts.items():
             state = self.breakers[breaker]

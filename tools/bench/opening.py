@@ -8,14 +8,11 @@ from bench.effort import Effort
 from bench.results import Group, Series
 from bench.timing import timed
 from recloser import CircuitBreaker, EventLog, replay
-from recloser.events import CallSucceeded
-from recloser.log.codec import lean
 
 OPEN: Final = "recloser, open"
 FOLD: Final = "recloser, fold it whole"
 
 _BLOCK: Final = 4096
-_Succeeded: Final = lean(CallSucceeded)
 _OPENINGS: Final = 3
 
 
@@ -24,10 +21,10 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     path = folder / "opened"
     with EventLog(path, durability="memory", tick_seconds=None) as log:
         gate = CircuitBreaker("payments", log=log).gate
-        at = gate.monotonic_ns() - gate.origin
+        assert gate.leave is not None
+        call = (gate.monotonic_ns() - gate.origin, 700, gate.leave)
         for number in range(0, effort.opened, _BLOCK):
-            block = range(min(_BLOCK, effort.opened - number))
-            gate.pending += [_Succeeded(0, at, "payments", 0, 700) for _ in block]
+            gate.pending += call * min(_BLOCK, effort.opened - number)
             log.flush()
 
     def reopen() -> None:

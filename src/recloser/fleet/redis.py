@@ -171,7 +171,7 @@ class RedisLog(Log):
             outbox = self._stream.outbox
             since = outbox.since_ns
             return LogHealth(
-                waiting=len(outbox) + len(self._stream.pending),
+                waiting=len(outbox) + self._stream.pending.calls,
                 lag_ns=0 if since is None else self._now_ns() - since,
                 lost=outbox.lost,
                 gaps=self._absences,

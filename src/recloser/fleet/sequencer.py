@@ -33,7 +33,8 @@ from recloser.fleet.faces import Faces
 from recloser.fleet.outbox import Batch, Outbox, calls_in
 from recloser.fleet.urgency import is_slow, is_urgent
 from recloser.fold import may_probe
-from recloser.gate import PENDING_LIMIT
+from recloser.gate import PENDING_LIMIT, Leave, Pass
+from recloser.log.calls import Calls
 from recloser.log.codec import full
 from recloser.log.reader import Tail
 from recloser.log.sequencer import Log, Sequencer
@@ -159,14 +160,19 @@ class StreamSequencer(Sequencer):
         if self._claims.has_probe(breaker):
             gate.ask()
 
-    def _take_successes(self, batch: Sequence[CallSucceeded]) -> None:
-        for (breaker, epoch), calls in groupby(batch, lambda call: (call.breaker, call.epoch)):
-            tooks = [call.took for call in calls]
-            if self.fold.breakers[breaker].config.slow_call_ns is None:
-                self._succeed(breaker, epoch, sum(tooks) // len(tooks), len(tooks))
+    def _is_plain(self, passed: Pass) -> bool:
+        return isinstance(passed, Leave)  # what comes of it is the stream's to say
+
+    def _append_successes(self, calls: Calls) -> None:
+        done = 0
+        for leave, group in groupby(calls.passes):
+            first, done = done, done + len(list(group))
+            tooks = calls.tooks[first:done]
+            if self.fold.breakers[leave.breaker].config.slow_call_ns is None:
+                self._succeed(leave.breaker, leave.epoch, sum(tooks) // len(tooks), len(tooks))
             else:
                 for took in tooks:
-                    self._succeed(breaker, epoch, took, 1)
+                    self._succeed(leave.breaker, leave.epoch, took, 1)
 
     def _succeed(self, breaker: str, epoch: int, took: int, count: int) -> None:
         self.append(
@@ -181,7 +187,7 @@ class StreamSequencer(Sequencer):
     def _be_looked_at(self) -> None:
         """If the log's thread was idle, have it come by again."""
         if self.pending.limit == 0:
-            self.pending.limit = PENDING_LIMIT
+            self.pending.let_wait(PENDING_LIMIT)
             self._wake(hurry=False)
 
     def _hand_on(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> None:
@@ -392,7 +398,7 @@ class StreamSequencer(Sequencer):
         """
         self._is_in_round = True
         if not self.pending and not len(self.outbox) and not self.has_runs:
-            self.pending.limit = 0  # the next call has to say so
+            self.pending.let_wait(0)  # the next call has to say so
         self.drain()
         for probe in self._claims.unused(self._clock.monotonic_ns()):
             self._hand_on(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))

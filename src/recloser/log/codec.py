@@ -7,7 +7,7 @@ that is missing, unknown or of another type is an error.
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Annotated, Any, Final, Protocol, TypeVar, Union, cast, get_args
+from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
 
 import attrs
 import msgspec
@@ -114,25 +114,6 @@ class _Header(msgspec.Struct):
 
 
 _decode_header: Final = msgspec.json.Decoder(_Header).decode
-
-
-class _Placed(Protocol):
-    """A lean event before anybody else has it: its place in the log can still be given to it."""
-
-    seq: int
-    at: int
-
-
-def number(events: Sequence[Event], first_seq: int) -> None:
-    """Number lean events that nobody else has yet, from ``first_seq`` on."""
-    for seq, event in enumerate(cast("Sequence[_Placed]", events), first_seq):
-        event.seq = seq
-
-
-def retime(events: Sequence[Event], ats: Sequence[int]) -> None:
-    """Give lean events that nobody else has yet their times."""
-    for at, event in zip(ats, cast("Sequence[_Placed]", events), strict=True):
-        event.at = at
 
 
 def lean(event_type: type[E]) -> type[E]:

@@ -11,11 +11,10 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from itertools import accumulate, groupby
+from itertools import groupby
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, TypeGuard, cast, get_args
+from typing import Final, Literal, Self, TypeAlias, TypeGuard, get_args
 
 from attrs import asdict, evolve
 
@@ -45,9 +44,10 @@ from recloser.events import (
     ProbeAdmitted,
 )
 from recloser.fold import is_steady, may_probe, steady_until
-from recloser.gate import PENDING_LIMIT, Gate, Pending, Run
+from recloser.gate import PENDING_LIMIT, Gate, Leave, Pass, Pending, Refusal, Run
 from recloser.listeners import Listener, hears_refusals, hears_successes, notify
-from recloser.log.codec import full, lean, number, retime
+from recloser.log.calls import Calls, Successes, rejected, succeeded
+from recloser.log.codec import full, lean
 from recloser.log.reader import Tail
 from recloser.log.runs import SINGLY, Runs, second_end
 from recloser.logfold import LogFold
@@ -233,7 +233,7 @@ class Sequencer:
         self.pending.clear()  # the parent has them
         for gate in self._runs:
             gate.forget()
-        self.pending.limit = 0
+        self.pending.let_wait(0)
 
     def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
         self.append(evolve(self._header(at, monotonic), **asdict(tail)))
@@ -422,9 +422,7 @@ class Sequencer:
         """
         at = self._read_at()
         if self.pending:
-            batch = self.pending[:]
-            del self.pending[: len(batch)]
-            self._take(batch)
+            self._take(Calls.take(self.pending))
         at = max(at, self.fold.at)
         self._end_runs_before(at)
         return at
@@ -470,46 +468,52 @@ class Sequencer:
             event = _Rejected(seq, at, breaker, run.reason, wait, calls)
         self.append(event)
 
-    def _take(self, batch: Sequence[CallSucceeded | CallRejected]) -> None:
+    def _take(self, calls: Calls) -> None:
         """Fold calls that were let past the lock, in their order and in blocks that fit a seal."""
+        calls.put_in_order(self.fold.at)
         done = 0
-        while done < len(batch):
-            block = batch[done : done + self._log.room()]
-            done += len(block)
-            ats = [event.at for event in block]
-            if ats[0] < self.fold.at or ats != sorted(ats):
-                # Threads may have come here in another order than they read the clock in.
-                ats = [max(self.fold.at, at) for at in accumulate(ats, max)]
-                retime(block, ats)
+        while done < len(calls):
+            block = calls.part(done, done + self._log.room())
             first_end = self._runs.first_end_ns - self.origin
-            if ats[-1] < first_end:
-                self._take_block(block)
-                continue
-            before = bisect_left(ats, first_end)
-            self._take_block(block[:before])
-            self._end_runs_before(first_end)
-            done -= len(block) - before
+            before = bisect_left(block.ats, first_end)
+            if before:
+                self._take_block(block.part(0, before))
+            if before < len(block):
+                self._end_runs_before(first_end)
+            done += before
 
-    def _take_block(self, block: Sequence[CallSucceeded | CallRejected]) -> None:
-        if not self._counts:
-            for event_type, group in groupby(block, type):
-                if event_type is _Succeeded:
-                    self._take_successes(cast("Sequence[CallSucceeded]", list(group)))
-                else:
-                    for event in group:
-                        self._take_refusal(cast("CallRejected", event))
+    def _take_block(self, calls: Calls) -> None:
+        if self._counts:
+            self._take_singly(calls)
             return
-        for event in block:
-            self._end_runs_before(event.at)
-            if event.kind == "call_rejected":
-                self._take_refusal(event)
-            elif not self.hold(event.breaker, event.epoch, event.took, event.at):
-                self.end_run(event.breaker, event.at)
-                self._append_numbered(event)
+        if all(map(self._is_plain, set(calls.passes))):
+            self._append_successes(calls)
+            return
+        for is_plain, group in groupby(enumerate(calls.passes), lambda of: self._is_plain(of[1])):
+            places = [place for place, _ in group]
+            part = calls.part(places[0], places[-1] + 1)
+            (self._append_successes if is_plain else self._take_singly)(part)
 
-    def _append_numbered(self, event: CallSucceeded | CallRejected) -> None:
-        number([event], self.next_seq)
-        self.append(event)
+    def _is_plain(self, passed: Pass) -> bool:
+        """Whether what was let past on it is a success that fires no edge."""
+        state = self.fold.breakers[passed.breaker]
+        return isinstance(passed, Leave) and passed.epoch == state.epoch and is_steady(state)
+
+    def _append_successes(self, calls: Calls) -> None:
+        events = Successes(calls, self.next_seq)
+        self.fold.apply_successes(events, events.counts)
+        sealed = self._log.write(events)
+        if sealed is not None:
+            self.fold.apply(sealed)
+
+    def _take_singly(self, calls: Calls) -> None:
+        for at, took_ns, passed in zip(calls.ats, calls.tooks, calls.passes, strict=True):
+            self._end_runs_before(at)
+            if isinstance(passed, Refusal):
+                self._take_refusal(passed, at)
+            elif not self.hold(passed.breaker, passed.epoch, took_ns, at):
+                self.end_run(passed.breaker, at)
+                self.append(succeeded(passed, self.next_seq, at, took_ns))
 
     def hold(self, breaker: str, epoch: int, took_ns: int, at: int) -> bool:
         """Count a success of which nothing but a count can come, if that is how it is recorded."""
@@ -529,53 +533,26 @@ class Sequencer:
             self._open_lease(gate, at)
         return True
 
-    def _take_refusal(self, event: CallRejected) -> None:
-        gate = self._gates[event.breaker]
+    def _take_refusal(self, refused: Refusal, at: int) -> None:
+        hand = at + self.origin
+        wait_ns = max(0, refused.opens_ns - hand) if refused.has_end else None
+        gate = self._gates[refused.breaker]
         refusal = gate.refusal
-        if refusal is None or refusal.reason is not event.reason:
-            self._append_numbered(event)
+        if refusal is None or refusal.reason is not refused.reason:
+            self.append(rejected(refused, self.next_seq, at, wait_ns))
             return
-        run, hand = refusal.counted(), event.at + self.origin
+        run = refusal.counted()
         if self._counts:
-            self._begin(gate, run, min(second_end(event.at) + self.origin, refusal.opens_ns))
+            self._begin(gate, run, min(second_end(at) + self.origin, refusal.opens_ns))
         elif hand >= run.ends_ns:
-            self._end(gate, event.at)
+            self._end(gate, at)
             self._begin(gate, run, min(hand + NS_PER_SECOND, refusal.opens_ns))
         if not self._counts and run.singly < SINGLY:
             run.singly += 1
-            self._append_numbered(event)
+            self.append(rejected(refused, self.next_seq, at, wait_ns))
         else:
             run.hold()
             refusal.until_ns = run.ends_ns
-
-    def _take_successes(self, batch: Sequence[CallSucceeded]) -> None:
-        breakers = {event.breaker for event in batch}
-        epochs = {name: self._steady_epoch(name) for name in breakers}
-        if len(breakers) > 1 or {event.epoch for event in batch} != {*epochs.values()}:
-            for are_plain, group in groupby(batch, lambda e: e.epoch == epochs[e.breaker]):
-                if are_plain:
-                    events = list(group)
-                    self._append_successes(events, {event.breaker for event in events})
-                else:
-                    for event in group:
-                        self.end_run(event.breaker, event.at)
-                        self._append_numbered(event)
-        else:
-            self._append_successes(batch, breakers)
-
-    def _steady_epoch(self, breaker: str) -> int | None:
-        """The epoch of which a success fires no edge; None if there is none."""
-        state = self.fold.breakers[breaker]
-        return state.epoch if is_steady(state) else None
-
-    def _append_successes(
-        self, events: Sequence[CallSucceeded], breakers: AbstractSet[str]
-    ) -> None:
-        number(events, self.next_seq)
-        self.fold.apply_successes(events, breakers)
-        sealed = self._log.write(events)
-        if sealed is not None:
-            self.fold.apply(sealed)
 
     @property
     def next_seq(self) -> int:

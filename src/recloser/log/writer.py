@@ -283,7 +283,7 @@ class EventLog(Log):
         with self._sequencer.held():
             since = self._buffer[0][0].at if self._buffer else self._fold.at
             return LogHealth(
-                waiting=self._buffered + self._in_hand + len(self._sequencer.pending),
+                waiting=self._buffered + self._in_hand + self._sequencer.pending.calls,
                 lag_ns=self._fold.at - since,
                 lost=self._lost + self._told_lost,
                 gaps=self._gaps,
@@ -304,7 +304,7 @@ class EventLog(Log):
                 with sequencer.held():
                     sequencer.end_runs(sequencer.drain())
                     sequencer.stop_counting()
-                    sequencer.pending.limit = 0
+                    sequencer.pending.let_wait(0)
                     self._closed = True
                 for _ in range(_LAST_TRIES):
                     self._commit(seal=True)
@@ -331,7 +331,7 @@ class EventLog(Log):
     def _wake_thread(self) -> None:
         if self._sequencer is not None:
             # Where the buffer fills, every caller comes by, to give way.
-            self._sequencer.pending.limit = 0 if self._is_filling() else self.pending_limit
+            self._sequencer.pending.let_wait(0 if self._is_filling() else self.pending_limit)
         if not self._wake.is_set():
             if self._thread.ident is None:
                 self._thread.start()
@@ -455,7 +455,7 @@ class EventLog(Log):
         assert self._sequencer is not None
         pending = self._sequencer.pending
         if not pending:
-            pending.limit = 0
+            pending.let_wait(0)
         if pending or self._sequencer.has_runs:  # also what came before the limit was seen
             seq = self._sequencer.next_seq
             at = self._sequencer.drain()
