@@ -163,6 +163,34 @@ def test_a_buffer_at_its_bound_loses_what_comes_and_counts_it(tmp_path, clock, m
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 254
 
 
+def test_callers_give_way_to_a_disk_a_few_times_and_then_no_more(tmp_path, clock, monkeypatch):
+    """What takes longer has stalled, and a call would wait for it."""
+    monkeypatch.setattr(writer, "MAX_BUFFERED", 100)
+    go_on, at_disk, ways = threading.Event(), threading.Event(), []
+
+    def wait(_n, name):
+        if name == "write":
+            at_disk.set()
+            go_on.wait(10)
+
+    with FaultyDisk(wait).installed(), EventLog(tmp_path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(2):
+            go_on.clear()
+            at_disk.clear()
+            succeed(breaker, 1)
+            assert at_disk.wait(10)
+            with monkeypatch.context() as patched:
+                patched.setattr(log._has_written, "wait", ways.append)
+                succeed(breaker, 90)
+            assert ways == [writer.GIVE_WAY_SECONDS] * writer.PATIENCE
+            assert breaker.gate.pending.limit == 0
+            ways.clear()
+            go_on.set()
+            log.flush()
+        assert log.health().lost == 0
+
+
 def test_a_really_full_disk(tmp_path, clock):
     """A file system of 256 KiB, filled by something else and freed again."""
     mounted = subprocess.run(

@@ -20,7 +20,8 @@ from recloser import (
 )
 from recloser.log import disk
 from recloser.log.reader import LogReader
-from recloser.log.seals import is_seal
+from recloser.log.seals import SEAL_EVERY, is_seal
+from recloser.log.writer import FULL_BATCH
 from recloser.replay.engine import replay
 from support import crash, fail, read_lines, succeed
 
@@ -141,6 +142,83 @@ def test_the_durability_says_when_the_disk_is_waited_for(
         log.flush()
         monkeypatch.undo()
     assert len(forced) == waits
+
+
+def syncs(monkeypatch):
+    """The calls to the disk that wait for it, from now on."""
+    forced = []
+    monkeypatch.setattr(disk, "sync", forced.append)
+    return forced
+
+
+def succeed_much(breaker, calls):
+    """As many successes as calls, past the lock."""
+    pending = breaker.gate.pending
+    for _ in range(calls):
+        pending.extend((breaker.gate.monotonic_ns() - breaker.gate.origin, 0, breaker.gate.leave))
+
+
+def test_a_seal_of_a_full_block_waits_for_the_disk_with_those_behind_it(path, clock, monkeypatch):
+    """Under load there are hundreds a second, and what they seal is on disk within that second."""
+    with EventLog(path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        log.flush()
+        forced = syncs(monkeypatch)
+        succeed_much(breaker, 3 * SEAL_EVERY)
+        log.flush()
+        assert segment(path).read_bytes().count(b"log_sealed") == 3
+        assert forced == []
+        clock.advance(seconds=1)
+        succeed_much(breaker, 1)
+        log.flush()
+        assert len(forced) == 1
+        succeed_much(breaker, SEAL_EVERY)
+        log.flush()
+        assert len(forced) == 1
+        monkeypatch.undo()
+
+
+def test_what_a_full_block_has_sealed_goes_to_disk_when_nothing_more_comes(
+    path, clock, monkeypatch
+):
+    with EventLog(path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        log.flush()
+        forced = syncs(monkeypatch)
+        succeed_much(breaker, log.room())
+        log.flush()
+        assert log.room() == SEAL_EVERY  # nothing is left to be sealed
+        for _ in range(500):
+            if forced:
+                break
+            threading.Event().wait(0.01)
+        assert len(forced) == 1
+        monkeypatch.undo()
+
+
+def test_without_seals_by_time_each_seal_is_waited_for(path, clock, monkeypatch):
+    with EventLog(path, clock=clock, tick_seconds=None, seal_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        log.flush()
+        forced = syncs(monkeypatch)
+        for _ in range(3):
+            succeed_much(breaker, log.room())
+            log.flush()
+        assert len(forced) == 3
+        monkeypatch.undo()
+
+
+def test_a_full_batch_is_written_at_once(path, clock):
+    with EventLog(path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", log=log)
+        log.flush()
+        with log._io:  # so that nobody writes meanwhile
+            succeed_much(breaker, FULL_BATCH - 100)
+            breaker.snapshot()
+            assert not log._hurry.is_set()
+            succeed_much(breaker, 200)
+            breaker.snapshot()
+            assert log._hurry.is_set()
 
 
 def appears(path, kind):

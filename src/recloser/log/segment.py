@@ -57,6 +57,11 @@ class Segment:
         """How many bytes the operating system has."""
         return self.written.offset
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether the disk has all that the operating system has."""
+        return self.synced is self.written
+
     def add(self, lines: bytes, seq: int, count: int, callers: int) -> None:
         """Take in events, to be written with the next ``write``.
 

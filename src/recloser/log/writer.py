@@ -41,8 +41,14 @@ Durability: TypeAlias = Literal["batch", "sync", "memory"]
 OnLogFailure: TypeAlias = Literal["gap", "raise"]
 
 BATCH_SECONDS: Final = 0.05
-MAX_BUFFERED: Final = 100_000
+FULL_BATCH: Final = 16_384
+"""As many events as this are written at once: more would take memory that is not in use yet."""
+
+MAX_BUFFERED: Final = 200_000
 GIVE_WAY_SECONDS: Final = 0.005
+PATIENCE: Final = 4
+"""So often callers give way while the thread is at the disk, which has stalled if it takes longer."""
+
 FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
 
@@ -68,8 +74,8 @@ class EventLog(Log):
     Args:
         path: The folder; it is made if absent.
         durability: When events are safe. ``batch``: with the operating system within 50 ms, which
-            the death of the process does not undo, and on disk with each seal, at least once a
-            second and at once with an edge. ``sync``: on disk before the call returns; calls that
+            the death of the process does not undo, and on disk with a seal at least once a second,
+            at once with an edge, and with each where ``seal_seconds`` is None. ``sync``: on disk before the call returns; calls that
             come together share one wait. ``memory``: as ``batch``, but the disk is not waited for.
         clock: What times the log; by default that of the first breaker on it.
         tick_seconds: While events flow, both hands of the clock are recorded as often as this;
@@ -79,7 +85,8 @@ class EventLog(Log):
             breaker within a whole second, none of them slow and with nothing in between, or its
             refusals. All states and edges are the same; what single calls took is given up, and a
             run is safe when its second is over.
-        seal_seconds: How often a seal is written while events flow; None for the sake of size.
+        seal_seconds: How often a seal is written while events flow, besides that of each 4,096; None
+            for the sake of size.
         segment_bytes: A segment that has grown to this is followed by a new one, unless most of it
             are the checkpoints that it began with.
         segment_seconds: One that is as old as this likewise, with the next event.
@@ -139,9 +146,11 @@ class EventLog(Log):
         self._buffer: list[_Chunk] = []
         self._buffered = self._in_hand = 0
         self._unsealed = 0
-        self._sealed_at = self._fold.at
+        self._is_sync_due = False
+        self._sync_due_at = self._fold.at
         self._lost = self._told_lost = self._gaps = 0
         self._closed = self._has_refused = self._is_at_disk = False
+        self._patience = PATIENCE
 
         self._segment: Segment | None = None
         self._behind = (self.tail, self._fold.seq)
@@ -220,16 +229,19 @@ class EventLog(Log):
         self._buffer.append(events)
         self._buffered += len(events)
         self._unsealed += len(events)
-        takes_edge = events[-1].kind == "state_changed"
-        if takes_edge:
+        last = events[-1]
+        takes_edge = last.kind == "state_changed"
+        if takes_edge or self._buffered >= FULL_BATCH:
             self._hurry.set()
-        elif self._is_filling():
-            self._hurry.set()
+        if self._is_filling():
             self._has_written.clear()
-        seal = None
-        if takes_edge or self._is_seal_due(events[-1].at):
-            seal = self._seal_behind(events[-1])
-            self._buffer.append((seal,))
+        if takes_edge or self._has_waited(last.at):
+            self._ask_for_sync(last.at)
+        elif self._unsealed < SEAL_EVERY:
+            self._wake_thread()
+            return None
+        seal = self._seal_behind(last)
+        self._buffer.append((seal,))
         self._wake_thread()
         return seal
 
@@ -240,9 +252,15 @@ class EventLog(Log):
             self._has_refused = True
             _logger.warning("%s: the log is closed; calls go on, and are not recorded", self.path)
 
-    def _is_seal_due(self, at: int) -> bool:
-        is_time = self._seal_ns is not None and at - self._sealed_at >= self._seal_ns
-        return is_time or self._unsealed >= SEAL_EVERY
+    def _has_waited(self, at: int) -> bool:
+        """Whether what was appended has waited long enough for a seal, and for the disk."""
+        if self._seal_ns is None:
+            return self._unsealed >= SEAL_EVERY
+        return at - self._sync_due_at >= self._seal_ns
+
+    def _ask_for_sync(self, at: int) -> None:
+        self._is_sync_due = True
+        self._sync_due_at = at
 
     def stay_awake(self) -> None:
         """Have the thread look at what is counted; called under the sequencer's lock."""
@@ -252,10 +270,10 @@ class EventLog(Log):
         """With ``sync``, wait until all up to ``seq`` is on disk.
 
         Else wait for nothing, but that callers who append faster than the thread gets to write give
-        way to it for a moment; not where it is the disk that it waits for.
+        way to it for a moment; not where the disk has stalled.
         """
-        if self._is_filling() and not self._is_at_disk and not self._is_mine():
-            self._has_written.wait(GIVE_WAY_SECONDS)
+        if self._is_filling() and not self._has_stalled() and not self._is_mine():
+            self._patience -= not self._has_written.wait(GIVE_WAY_SECONDS)
         if self._durability != "sync" or self._sequencer is None or self._is_mine():
             return
         if self._failure is None and self._safe_seq < seq:
@@ -264,6 +282,19 @@ class EventLog(Log):
                     self._commit(seal=True)
         if self._raises and self._failure is not None:
             raise LogError(f"{self.path}: the event could not be made safe: {self._failure}")
+
+    def _calls_at_once(self) -> int:
+        """How many calls may wait: where the buffer fills, callers come by more often.
+
+        They give way then to the thread that writes. Where the disk has stalled, which may be for
+        long, they are held up by no more than having to come by.
+        """
+        if not self._is_filling():
+            return self.pending_limit
+        return 0 if self._has_stalled() else self.pending_limit // 8
+
+    def _has_stalled(self) -> bool:
+        return self._is_at_disk and self._patience <= 0
 
     def _is_filling(self) -> bool:
         return self._buffered + self._in_hand > MAX_BUFFERED // 2
@@ -330,8 +361,7 @@ class EventLog(Log):
 
     def _wake_thread(self) -> None:
         if self._sequencer is not None:
-            # Where the buffer fills, every caller comes by, to give way.
-            self._sequencer.pending.let_wait(0 if self._is_filling() else self.pending_limit)
+            self._sequencer.pending.let_wait(self._calls_at_once())
         if not self._wake.is_set():
             if self._thread.ident is None:
                 self._thread.start()
@@ -341,7 +371,8 @@ class EventLog(Log):
     def _run(self) -> None:
         """Write in batches until the log is closed."""
         while not self._stopping.is_set():
-            woken = self._wake.wait(_IDLE_SECONDS if self._unsealed or self._failure else None)
+            is_done = self._failure is None and not self._unsealed and self._is_on_disk()
+            woken = self._wake.wait(None if is_done else _IDLE_SECONDS)
             if self._failure is not None:
                 self._stopping.wait(BATCH_SECONDS)
             elif woken:
@@ -383,18 +414,19 @@ class EventLog(Log):
         finally:
             self._writer = None
             self._in_hand = 0
+            self._patience = PATIENCE
             self._has_written.set()
 
     def _write_batch(self, *, seal: bool, keep: bool) -> None:
-        batch, seq = self._take(seal=seal, keep=keep)
-        if not batch:
+        batch, seq, is_sync_due = self._take(seal=seal, keep=keep)
+        if not batch and (not is_sync_due or self._is_on_disk()):
             return
         done = 0
         try:
             for chunk in batch:
                 self._put(chunk)
                 done += 1
-            self._make_safe(batch)
+            self._make_safe(is_sync_due=is_sync_due)
         except OSError as error:
             self._fail(error, batch[done:])
             return
@@ -413,11 +445,11 @@ class EventLog(Log):
             self._failure = None
         _logger.warning("%s: the log goes on; %d events are missing", self.path, gap.lost)
 
-    def _take(self, *, seal: bool, keep: bool) -> tuple[list[_Chunk], int]:
-        """What is to be written next, numbered and in order, and the ``seq`` that it reaches."""
+    def _take(self, *, seal: bool, keep: bool) -> tuple[list[_Chunk], int, bool]:
+        """What is to be written next, in order; the ``seq`` that it reaches; and if it can't wait."""
         assert self._sequencer is not None
         if self._is_forked:
-            return [], 0
+            return [], 0, False
         with self._sequencer.held():
             self._collect(keep=keep)
             fold = self._sequencer.fold
@@ -437,8 +469,15 @@ class EventLog(Log):
             if self._unsealed and seal:
                 last = batch[-1][-1] if batch else LogSealed(fold.seq, fold.at, 0, "")
                 self._number(batch, [self._seal_behind(last)])
+            if seal:
+                self._ask_for_sync(fold.at)
+            is_sync_due, self._is_sync_due = self._is_sync_due, False
             self._hurry.clear()
-            return batch, fold.seq
+            return batch, fold.seq, is_sync_due
+
+    def _is_on_disk(self) -> bool:
+        """Whether all that was written is safe from a loss of power, or needn't be."""
+        return self._durability == "memory" or self._segment is None or self._segment.is_synced
 
     def _is_full(self) -> bool:
         """Whether the segment is to be followed by a new one."""
@@ -495,7 +534,6 @@ class EventLog(Log):
 
     def _seal_behind(self, event: Event) -> LogSealed:
         self._unsealed = 0
-        self._sealed_at = event.at
         return LogSealed(event.seq + 1, event.at, 0, "")
 
     def _put(self, chunk: _Chunk) -> None:
@@ -532,13 +570,12 @@ class EventLog(Log):
         self._is_house_due = True
         segment.add(encode(header), header.seq, 1, 0)
 
-    def _make_safe(self, batch: Sequence[_Chunk]) -> None:
+    def _make_safe(self, *, is_sync_due: bool) -> None:
         assert self._segment is not None
-        is_sealed = any(isinstance(chunk[0], LogSealed) for chunk in batch)
         self._is_at_disk = True
         try:
             self._segment.write()
-            if self._durability == "sync" or (is_sealed and self._durability == "batch"):
+            if self._durability == "sync" or (is_sync_due and self._durability == "batch"):
                 self._segment.sync()
         finally:
             self._is_at_disk = False
