@@ -18,6 +18,7 @@ from recloser import (
     LoggingListener,
     ManualClock,
     MemoryLog,
+    PermitError,
     TimeWindow,
     read_events,
     replay,
@@ -59,6 +60,94 @@ def test_a_call_of_a_steady_breaker_takes_no_lock(log):
         assert breaker.call(work) == "done"
     assert breaker.snapshot().totals.succeeded == 2
     assert kinds(log)[-2:] == ["call_succeeded", "call_succeeded"]
+
+
+def test_nor_does_it_where_it_is_asked_for_and_reported(log):
+    breaker = CircuitBreaker("b", log=log)
+    with breaker._sequencer.held():
+        decision = breaker.before_call()
+        assert (decision.allowed, decision.reason.value) == (True, "closed")
+        breaker.after_success(decision.permit)
+        breaker.after_success(breaker.before_call().permit, took_ns=7)
+        breaker.settle(breaker.admit())
+        with breaker:
+            work()
+    assert breaker.snapshot().totals.succeeded == 4
+    assert [event.took for event in log if event.kind == "call_succeeded"] == [0, 7, 0, 0]
+
+
+def test_a_permit_taken_past_the_lock_says_when_and_is_for_one_report(log):
+    breaker = CircuitBreaker("b", log=log)
+    clock = log.attach()._clock
+    clock.advance(seconds=0.5)
+    permit = breaker.before_call().permit
+    assert (permit.epoch, permit.started_at, permit.spent) == (0, 500_000_000, False)
+    clock.advance(seconds=0.25)
+    breaker.after_success(permit)
+    assert permit.spent
+    with pytest.raises(PermitError, match="reported before"):
+        breaker.after_success(permit)
+    assert [event.took for event in log if event.kind == "call_succeeded"] == [250_000_000]
+
+
+def test_of_two_threads_that_report_a_permit_at_once_one_is_told_so(log):
+    """Whichever comes first: it is spent in one step."""
+    breaker = CircuitBreaker("b", log=log)
+    told = []
+
+    def report(permit):
+        try:
+            breaker.after_success(permit)
+        except PermitError as error:
+            told.append(error)
+
+    for _ in range(200):
+        permit = breaker.before_call().permit
+        threads = [threading.Thread(target=report, args=(permit,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(told) == 200
+    assert breaker.snapshot().totals.succeeded == 200
+
+
+def test_whoever_asks_comes_by_when_a_tick_is_due(log):
+    breaker = CircuitBreaker("b", log=log)
+    clock = log.attach()._clock
+    for tenth in range(1, 26):
+        clock.advance(seconds=0.1)
+        breaker.before_call()
+        if tenth % 10 == 5:
+            breaker.after_success()
+    assert [event.at for event in log._events if event.kind == "clock_ticked"] == [
+        1_000_000_000,
+        2_000_000_000,
+    ]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_or_a_deadline_of_any_breaker(clock, is_asked):
+    log = MemoryLog(clock=clock, tick_seconds=None)
+    breaker, other = (CircuitBreaker(name, log=log) for name in ("b", "other"))
+    permit = breaker.before_call().permit
+    fail(other, 5)
+    clock.advance(seconds=30)
+    assert other.current_state().value == "OPEN"
+    if is_asked:
+        breaker.before_call()
+    else:
+        breaker.after_success(permit)
+    assert other.current_state().value == "HALF_OPEN"
+
+
+def test_where_none_may_pass_each_call_asks_and_is_folded_when_it_is_reported(clock):
+    log = MemoryLog(clock=clock)
+    log.attach().let_none_pass()
+    breaker = CircuitBreaker("b", log=log)
+    breaker.after_success(breaker.before_call().permit)
+    assert breaker.gate.lease is None
+    assert log._events[-1].kind == "call_succeeded"
 
 
 @pytest.mark.parametrize(
@@ -224,9 +313,32 @@ steps = st.lists(
 )
 
 
-@given(configs, steps)
-def test_the_history_is_the_same_as_under_the_lock(config, steps):
-    with_gate, without = (history_of(config, steps, listeners) for listeners in ([], [HearsAll()]))
+def in_a_call(breaker, work):
+    breaker.call(work)
+
+
+def in_a_block(breaker, work):
+    with breaker:
+        work()
+
+
+def by_permit(breaker, work):
+    decision = breaker.before_call()
+    if not decision.allowed:
+        raise CircuitOpenError("b", decision)
+    try:
+        work()
+    except ServiceDownError as error:
+        breaker.after_failure(decision.permit, error)
+        raise
+    breaker.after_success(decision.permit)
+
+
+@given(configs, steps, st.sampled_from([in_a_call, in_a_block, by_permit]))
+def test_the_history_is_the_same_as_under_the_lock(config, steps, way):
+    with_gate, without = (
+        history_of(config, steps, way, listeners) for listeners in ([], [HearsAll()])
+    )
     assert with_gate.edges_told == without.edges_told
     assert with_gate.snapshot == without.snapshot
     assert with_gate.history.differences == []
@@ -234,7 +346,7 @@ def test_the_history_is_the_same_as_under_the_lock(config, steps):
 
 
 class history_of:  # noqa: N801  # it is used as a function
-    def __init__(self, config, steps, listeners):
+    def __init__(self, config, steps, way, listeners):
         clock = ManualClock()
         log = MemoryLog(clock=clock, tick_seconds=None)
         breaker = CircuitBreaker("b", config, log=log, listeners=listeners)
@@ -246,7 +358,7 @@ class history_of:  # noqa: N801  # it is used as a function
                     raise ServiceDownError
 
             try:
-                breaker.reset() if step == "reset" else breaker.call(call)
+                breaker.reset() if step == "reset" else way(breaker, call)
             except (ServiceDownError, CircuitOpenError):
                 clock.advance_monotonic(seconds=tenths / 10)
         self.snapshot = breaker.snapshot()

@@ -326,9 +326,13 @@ def works_unless(fails):
 def hammer(number, breaker, protected):
     """How the calls of one thread ended, some of which fail, and some of which are reset behind."""
     chance, ends = random.Random(number), Counter()
-    for _ in range(3000):
+    for turn in range(3000):
         try:
-            protected(chance.random() < 0.02)
+            if turn % 2:
+                protected(chance.random() < 0.02)
+            else:
+                with breaker:
+                    works_unless(chance.random() < 0.02)
             ends["succeeded"] += 1
         except ServiceDownError:
             ends["failed"] += 1

@@ -116,7 +116,7 @@ class CircuitBreaker:
         The permit is also kept in the current context, where ``after_success`` and the others find
         it if they are given none.
         """
-        decision = self._refused() or self._decide()
+        decision = self._let() or self._refused() or self._decide()
         if decision.permit is not None:
             _last_permits.set({**_last_permits.get(), id(self._state): decision.permit})
         return decision
@@ -249,13 +249,33 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        refused = self._refused()
-        if refused is not None:
-            raise CircuitOpenError(self.name, refused)
-        decision = self._decide()
+        permit = self._let_past()
+        if permit is not None:
+            return permit
+        decision = self._refused() or self._decide()
         if decision.permit is None:
             raise CircuitOpenError(self.name, decision)
         return decision.permit
+
+    def _let_past(self) -> Permit | None:
+        """The permit of a call that needs to ask nobody; None if it has to be decided."""
+        gate = self.gate
+        lease = gate.lease
+        if lease is None:
+            return None
+        monotonic_ns = gate.monotonic_ns()
+        if monotonic_ns >= lease.lapses_ns or monotonic_ns >= gate.pending.due_ns:
+            return None
+        return Permit(lease.state, lease.epoch, monotonic_ns - gate.origin)
+
+    def _let(self) -> BreakerDecision | None:
+        """The answer to a call that needs to ask nobody; None if it has to be decided."""
+        permit = self._let_past()
+        if permit is None:
+            return None
+        if permit.giver.mode == "disabled":
+            return BreakerDecision(True, Reason.DISABLED, None, permit, permit.giver.state)
+        return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
 
     def _refused(self) -> BreakerDecision | None:
         """The answer to a call that can only be refused; None if it has to be decided."""
@@ -272,10 +292,7 @@ class CircuitBreaker:
         return refused_at(refusal, monotonic_ns)
 
     def _record_refusal(self, refusal: Refusal, monotonic_ns: int) -> None:
-        gate = self.gate
-        gate.pending.extend((monotonic_ns - gate.origin, 0, refusal))
-        if len(gate.pending) > gate.pending.limit:
-            gate.relieve()
+        self.gate.record(monotonic_ns, 0, refusal)
 
     def permit_of(self, leave: Leave, started_ns: int) -> Permit:
         """The permit of a call that was let past the lock, for what is not settled there.
@@ -339,14 +356,14 @@ class CircuitBreaker:
         if took_ns is not None and (not isinstance(took_ns, int) or took_ns < 0):
             raise ConfigError(f"took_ns must be a whole number from 0 up, not {took_ns!r}")
         permit = self._own(permit)
+        if outcome is Outcome.SUCCEEDED and self._has_passed(permit, took_ns):
+            return
         if self._sequencer.defer_if_held(lambda: self._report(outcome, permit, took_ns, error)):
             return
         name = type_name(type(error)) if isinstance(error, BaseException) else _text(error)
         sequencer = self._sequencer
         with sequencer as at:
-            if permit.spent:
-                raise PermitError(f"{permit!r} was reported before; a permit is for one call")
-            permit.spent = True
+            permit.spend()
             took = max(0, at - permit.started_at) if took_ns is None else took_ns
             is_plain = outcome is Outcome.SUCCEEDED and not permit.probe
             if is_plain and sequencer.hold(self.name, permit.epoch, took, at):
@@ -358,6 +375,26 @@ class CircuitBreaker:
                 sequencer.append(_Failed(*call, name))
             else:
                 sequencer.append(_Ignored(*call, name))
+
+    def _has_passed(self, permit: Permit, took_ns: int | None) -> bool:
+        """Whether a success was taken past the lock, as nothing but a count can come of it."""
+        gate = self.gate
+        lease = gate.lease
+        if lease is None or lease.epoch != permit.epoch or permit.probe:
+            return False
+        ended = gate.monotonic_ns()
+        if ended >= gate.pending.due_ns:
+            return False
+        took = max(0, ended - gate.origin - permit.started_at) if took_ns is None else took_ns
+        is_counted = ended < lease.until_ns and took <= lease.slow_ns
+        if not is_counted and not lease.is_firm:
+            return False
+        permit.spend()
+        if is_counted:
+            next(lease.counter)
+        else:
+            gate.record(ended, took, lease)
+        return True
 
     def _next_seq(self, at: int) -> int:
         """The number of the breaker's next event, once what was counted of it is recorded."""

@@ -4,7 +4,7 @@ from typing import cast
 
 import msgspec
 
-from recloser.errors import RecloserError
+from recloser.errors import PermitError, RecloserError
 from recloser.events import CircuitBreakerState, Reason
 from recloser.gate import Refusal
 from recloser.state import BreakerState
@@ -19,10 +19,9 @@ class Permit:
         probe: The number of the probe that it is for, or 0.
         started_at: When it was given, in nanoseconds of the log.
         giver: The state of that breaker.
-        spent: Whether its outcome was reported.
     """
 
-    __slots__ = ("breaker", "epoch", "giver", "probe", "spent", "started_at")
+    __slots__ = ("_unspent", "breaker", "epoch", "giver", "probe", "started_at")
 
     def __init__(self, giver: BreakerState, epoch: int, started_at: int, probe: int = 0) -> None:
         self.breaker = giver.breaker
@@ -30,7 +29,23 @@ class Permit:
         self.probe = probe
         self.started_at = started_at
         self.giver = giver
-        self.spent = False
+        self._unspent = True
+
+    @property
+    def spent(self) -> bool:
+        """Whether its outcome was reported."""
+        return not hasattr(self, "_unspent")
+
+    def spend(self) -> None:
+        """Have it be for no further report; of threads that come at once, one succeeds.
+
+        Raises:
+            PermitError: It was reported before.
+        """
+        try:
+            del self._unspent
+        except AttributeError:
+            raise PermitError(f"{self!r} was reported before; a permit is for one call") from None
 
     def __repr__(self) -> str:
         return f"<Permit of {self.breaker!r}, epoch {self.epoch}>"

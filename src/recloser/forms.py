@@ -81,7 +81,10 @@ def _form_of(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[...,
 
 
 def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
-    """A plain function, in the form that costs least where all that comes of a call is a count."""
+    """A plain function, in the form that costs least where all that comes of a call is a count.
+
+    Each form passes on no keywords where it was given none: that would cost a dictionary.
+    """
     if not breaker.gate.counts:
         return _recorded(breaker, function)
     config = breaker.config
@@ -108,7 +111,7 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
             return ask(*args, **kwargs)
         started = monotonic_ns()
         try:
-            result = function(*args, **kwargs)
+            result = function(*args, **kwargs) if kwargs else function(*args)
         except BaseException as error:
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
@@ -146,7 +149,7 @@ def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callabl
             return ask(*args, **kwargs)
         started = monotonic_ns()
         try:
-            result = function(*args, **kwargs)
+            result = function(*args, **kwargs) if kwargs else function(*args)
         except BaseException as error:
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
@@ -181,7 +184,7 @@ def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
         if (started := monotonic_ns()) >= leave.lapses_ns:
             return ask(*args, **kwargs)
         try:
-            result = function(*args, **kwargs)
+            result = function(*args, **kwargs) if kwargs else function(*args)
         except BaseException as error:
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
@@ -204,10 +207,7 @@ def _pass(breaker: Protector[Token], leave: Leave, started: int, ended: int) -> 
     if not leave.is_firm:
         breaker.settle(breaker.permit_of(leave, started))
         return
-    gate = breaker.gate
-    gate.pending.extend((ended - gate.origin, ended - started, leave))
-    if len(gate.pending) > gate.pending.limit:
-        gate.relieve()
+    breaker.gate.record(ended, ended - started, leave)
 
 
 def _asking(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -188,12 +188,14 @@ class Pending(list["int | Pass"]):
 
     Attributes:
         limit: Whoever makes it longer than this has it folded; 0 while nobody looks at it.
+        due_ns: What the monotonic hand shows when a tick is due, or a deadline of any breaker.
     """
 
-    __slots__ = ("limit",)
+    __slots__ = ("due_ns", "limit")
 
     def __init__(self, calls: int = PENDING_LIMIT) -> None:
         super().__init__()
+        self.due_ns = 0
         self.let_wait(calls)
 
     def let_wait(self, calls: int) -> None:
@@ -299,6 +301,13 @@ class Gate:
             self.refusal = Refusal(state, reason, opens_ns)
         if old is not None:
             self._retire(old)
+
+    def record(self, monotonic_ns: int, took_ns: int, passed: Pass) -> None:
+        """Have a call folded that was let past, or refused, and ended at ``monotonic_ns``."""
+        pending = self.pending
+        pending.extend((monotonic_ns - self.origin, took_ns, passed))
+        if len(pending) > pending.limit:
+            self.relieve()
 
     def ask(self) -> None:
         """Refuse no call here: one might have a probe, which only the sequencer knows."""

@@ -22,6 +22,13 @@ def gaps(path):
     return [event for event in LogReader(path) if isinstance(event, LogGap)]
 
 
+def succeed_and_come_by(breaker, times):
+    """Successes that are appended one by one."""
+    for _ in range(times):
+        succeed(breaker)
+        breaker.gate.relieve()
+
+
 def recorded(path, kind="call_succeeded"):
     return [event.kind for event in LogReader(path)].count(kind)
 
@@ -151,7 +158,7 @@ def test_a_buffer_at_its_bound_loses_what_comes_and_counts_it(tmp_path, clock, m
         stall.set()
         succeed(breaker)
         threading.Event().wait(0.3)  # the writer is in its stalled call now
-        succeed(breaker, 250)
+        succeed_and_come_by(breaker, 250)
         go_on.set()
         log.flush()
         succeed(breaker, 3)
@@ -182,7 +189,7 @@ def test_callers_give_way_to_a_disk_a_few_times_and_then_no_more(tmp_path, clock
             assert at_disk.wait(10)
             with monkeypatch.context() as patched:
                 patched.setattr(log._has_written, "wait", ways.append)
-                succeed(breaker, 90)
+                succeed_and_come_by(breaker, 90)
             assert ways == [writer.GIVE_WAY_SECONDS] * writer.PATIENCE
             assert breaker.gate.pending.limit == 0
             ways.clear()

@@ -57,6 +57,7 @@ def test_while_events_flow_the_clock_ticks_once_a_second(make_log, clock):
         for _ in range(100):
             clock.advance(seconds=0.1)
             succeed(breaker)
+        log.flush()
         clock.advance(seconds=3600)
         ticks = [event for event in log if isinstance(event, ClockTicked)]
     assert [tick.at for tick in ticks] == [second * 10**9 for second in range(1, 11)]

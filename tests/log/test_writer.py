@@ -52,6 +52,7 @@ def test_while_events_flow_a_seal_is_written_every_second(path, clock):
         for _ in range(30):
             clock.advance(seconds=0.1)
             succeed(breaker)
+            log.flush()
         events = list(log)
     seals = [event.at for event in events if event.kind == "log_sealed"]
     assert seals == [1 * SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS]

@@ -133,6 +133,12 @@ def test_imported_traffic_is_proved_with_the_breakers_that_it_drives():
     assert proof.digest == replay(outage_of_others(), config=DRIVEN).digest
 
 
+def test_traffic_that_ends_with_a_refused_call_is_proved_with_that_call_counted():
+    trace = traffic(("b", 0, 0, "failed"), ("b", 100, 0, "succeeded"))
+    config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=1)
+    assert partings(prove(trace, config=config)) == {}
+
+
 def test_what_is_left_out_says_why():
     proof = prove(recorded())
     left_out = {row.name: row.left_out for row in proof.rows if row.left_out}

@@ -213,6 +213,7 @@ class Sequencer:
         self._tick_ns = tick_ns
         self._detail = detail
         self._counts = detail == "runs"
+        self._lets_pass = True
         monotonic = read_monotonic(clock)
         at = _resumed_at(self.fold, clock, monotonic)
         self.origin = monotonic - at
@@ -297,18 +298,25 @@ class Sequencer:
             self._deferred.popleft()()
 
     def _release(self) -> None:
+        self.pending.due_ns = self._due_at() + self.origin
         self._holder = None
         self._lock.release()
+
+    def _due_at(self) -> int:
+        """When a tick is due, or a deadline."""
+        deadline = self.fold.next_deadline
+        tick_at = FOREVER if self._tick_ns is None else self.fold.ticked_at + self._tick_ns
+        return tick_at if deadline is None else min(deadline, tick_at)
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """The lock alone, for the log itself."""
-        with self._lock:
-            self._holder = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._holder = None
+        self._lock.acquire()
+        self._holder = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._release()
 
     @contextmanager
     def reading(self, breaker: str | None = None) -> Iterator[int]:
@@ -361,7 +369,9 @@ class Sequencer:
             listeners = self._listeners.get(breaker, ())
             gate.update(
                 state,
-                may_let=self._log.can_wait and not any(map(hears_successes, listeners)),
+                may_let=self._lets_pass
+                and self._log.can_wait
+                and not any(map(hears_successes, listeners)),
                 may_refuse=self._log.can_wait and not any(map(hears_refusals, listeners)),
             )
             if self._counts:
@@ -402,6 +412,10 @@ class Sequencer:
         if self._holder != threading.get_ident():
             with self:
                 pass
+
+    def let_none_pass(self) -> None:
+        """Have each call ask, and each success be folded when it is reported; before any does."""
+        self._lets_pass = False
 
     @property
     def has_runs(self) -> bool:
@@ -565,11 +579,7 @@ class Sequencer:
 
     def advance(self, at: int) -> int:
         """Let it be that time, with a tick recorded where one is due."""
-        fold = self.fold
-        deadline = fold.next_deadline
-        if (deadline is not None and at >= deadline) or (
-            self._tick_ns is not None and at - fold.ticked_at >= self._tick_ns
-        ):
+        if at >= self._due_at():
             self.append(
                 ClockTicked(
                     seq=self.next_seq,

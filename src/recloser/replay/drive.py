@@ -177,6 +177,7 @@ class Driver:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._under_way: list[tuple[int, int, CallObserved, Permit]] = []
         self._sequencer = log.attach(WarpedClock(self._clock, warps) if warps else self._clock)
+        self._sequencer.let_none_pass()
 
     def start(self, call: CallObserved) -> None:
         """Ask for the next call, after what ended before has been reported."""

@@ -247,8 +247,9 @@ class DrivenLane(Lane):
         return self._taken()
 
     def finish(self) -> Sequence[Edge]:
-        """Let the calls end that are under way."""
+        """Let the calls end that are under way, and what is not folded yet be written."""
         self._context.run(self._driver.finish)
+        self._log.flush()
         return self._taken()
 
     def _taken(self) -> Sequence[Edge]:

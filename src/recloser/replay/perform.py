@@ -49,6 +49,7 @@ class Performer:
         self._clock = WarpedClock(self._hand, warps)
         self._log = log
         self._sequencer = log.attach(self._clock)
+        self._sequencer.let_none_pass()
         self._breakers: dict[str, CircuitBreaker] = {}
         self._session = opened.session
         self._is_of_many = opened.pid == 0
