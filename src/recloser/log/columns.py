@@ -6,8 +6,9 @@ whole in ``line``, as in a segment, beside the columns that are common to all.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 import pyarrow as pa
@@ -28,6 +29,7 @@ from recloser.log.codec import decode, encode
 
 _WHOLE: Final = pa.int64()
 _TEXT: Final = pa.string()
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 SCHEMA: Final = pa.schema(
     [
@@ -135,9 +137,21 @@ def table_of(breaker: str | None, events: Sequence[Event], epoch: int = 0) -> pa
 def events_of(table: pa.Table) -> Iterator[Event]:
     """The events of the rows of a table of ``SCHEMA``, in their order."""
     for batch in table.to_batches():
-        columns = [column.to_pylist() for column in batch.columns]
+        columns = [_values(column) for column in batch.columns]
         for row in zip(*columns, strict=True):
             yield _event_of(row)
+
+
+def _values(column: pa.Array) -> Sequence[Any]:
+    """As ``to_pylist``, which takes long over what stands in a dictionary, and over moments."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not pa.types.is_timestamp(column.type):
+        return cast("Sequence[Any]", column.to_pylist())
+    return [
+        None if us is None else _EPOCH + timedelta(microseconds=us)
+        for us in column.cast(pa.timestamp("us", "UTC")).cast(_WHOLE).to_pylist()
+    ]
 
 
 def _event_of(row: Sequence[Any]) -> Event:
