@@ -140,14 +140,18 @@ class TimedOutcomes:
 
     def extend(self, buckets: Sequence[Sequence[int]]) -> None:
         """Take in outcomes by buckets, as ``to_data`` tells them."""
-        for second, first, last, calls, failures, slow in buckets:
+        kept = self._buckets
+        for new in buckets:
+            second, _, last, calls, failures, slow = new
             self._let_go(second - self.seconds)
-            if not self._buckets or self._buckets[-1][0] != second:
-                self._buckets.append([second, first, last, 0, 0, 0])
-            bucket = self._buckets[-1]
-            bucket[2] = last
-            for index, number in enumerate((calls, failures, slow), 3):
-                bucket[index] += number
+            if kept and kept[-1][0] == second:
+                bucket = kept[-1]
+                bucket[2] = last
+                bucket[3] += calls
+                bucket[4] += failures
+                bucket[5] += slow
+            else:
+                kept.append(list(new))
             self.calls += calls
             self.failures += failures
             self.slow += slow

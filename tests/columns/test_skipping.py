@@ -1,6 +1,7 @@
 """The fold from edge to edge: the same edges, causes and states as event by event."""
 
 import random
+import sys
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -23,7 +24,9 @@ from recloser import (
 from recloser.columns import skipping
 from recloser.columns.folding import in_order
 from recloser.columns.reading import rows_in, times_of
+from recloser.columns.run_search import RunSearch
 from recloser.columns.skipping import SkippingFold
+from recloser.columns.views import Near
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
@@ -37,6 +40,7 @@ from recloser.logfold import LogFold
 from recloser.state import dump
 from recloser.testing import strategies as rst
 
+NEVER = sys.maxsize
 WALL = datetime(2000, 1, 1, tzinfo=UTC)
 
 wide_windows = st.builds(
@@ -77,6 +81,11 @@ def skipped(events, cuts=()):
     return folds
 
 
+def searching(worthwhile, block=64):
+    """What is searched from afar: all where 0 rows make it worthwhile, next to nothing at NEVER."""
+    return mock.patch.multiple(skipping, _WORTHWHILE=worthwhile, _BLOCK=block)
+
+
 def edges_of(folds):
     return in_order(taken for fold in folds for taken in fold.taken)
 
@@ -86,12 +95,13 @@ def edges_of(folds):
     seed=st.integers(0, 10**9),
     configs=st.lists(configs, min_size=1, max_size=2),
     cuts=st.lists(st.floats(0, 1), max_size=3),
-    worthwhile=st.sampled_from([0, 0, 20, 256]),
+    worthwhile=st.sampled_from([0, 0, 20, 256, NEVER]),
+    block=st.sampled_from([1, 3, 64]),
 )
-def test_it_takes_the_same_edges_to_the_same_states(seed, configs, cuts, worthwhile):
+def test_it_takes_the_same_edges_to_the_same_states(seed, configs, cuts, worthwhile, block):
     events = Life(seed, configs).live(500)
     fold, edges = folded(events)
-    with mock.patch.object(skipping, "_WORTHWHILE", worthwhile):
+    with searching(worthwhile, block):
         folds = skipped(events, cuts)
     assert edges_of(folds) == edges
     for each in folds:
@@ -100,6 +110,7 @@ def test_it_takes_the_same_edges_to_the_same_states(seed, configs, cuts, worthwh
     assert sorted((w for f in folds for w in f.witnesses), key=lambda w: w.seq) == edges
 
 
+@pytest.mark.parametrize("worthwhile", [0, NEVER])
 @pytest.mark.parametrize("size", [1, 2, 3, 50])
 @pytest.mark.parametrize(
     "window",
@@ -109,7 +120,7 @@ def test_it_takes_the_same_edges_to_the_same_states(seed, configs, cuts, worthwh
         TimeWindow(9, failure_rate=0.4, slow_call_rate=0.5),
     ],
 )
-def test_what_is_counted_is_carried_from_one_part_to_the_next(window, size):
+def test_what_is_counted_is_carried_from_one_part_to_the_next(window, size, worthwhile):
     threshold = 4 if window is None else None
     config = CircuitBreakerConfig(
         failure_threshold=threshold,
@@ -119,7 +130,7 @@ def test_what_is_counted_is_carried_from_one_part_to_the_next(window, size):
     )
     events = Life(7, [config]).live(800)
     fold, edges = folded(events)
-    with mock.patch.object(skipping, "_WORTHWHILE", 0):
+    with searching(worthwhile):
         (in_parts,) = skipped(events, cuts=[n * size / len(events) for n in range(len(events))])
     assert len(edges) > 15
     assert edges_of([in_parts]) == edges
@@ -145,6 +156,93 @@ def test_what_fires_nothing_is_passed_over(config):
     assert fold.searched > 0.6 * len(events)
 
 
+def tripping(*calls):
+    """A log of a breaker that trips after so many calls, recovers, trips after so many, and so on."""
+    clock = ManualClock()
+    log = MemoryLog(clock=clock, host="")
+    config = CircuitBreakerConfig(
+        failure_threshold=3, recovery_timeout_seconds=1, half_open_success_threshold=1
+    )
+    breaker = CircuitBreaker("b", config, log=log)
+    for count in calls:
+        for letter in "S" * (count - 3) + "FFF":
+            permit = breaker.before_call().permit
+            (breaker.after_failure if letter == "F" else breaker.after_success)(permit)
+        clock.advance(seconds=1)
+        breaker.after_success(breaker.before_call().permit)
+    return list(log)
+
+
+def looked_at(events):
+    """Where rows were searched from afar, and the blocks that were looked at from nearby."""
+    searched, blocks = [], []
+    find, begin = RunSearch.next, Near.__init__
+
+    def spy_on_search(self, state, start, stop):
+        searched.append(start)
+        return find(self, state, start, stop)
+
+    def spy_on_block(self, far, start, stop):
+        blocks.append((start, stop))
+        begin(self, far, start, stop)
+
+    with (
+        mock.patch.object(RunSearch, "next", spy_on_search),
+        mock.patch.object(Near, "__init__", spy_on_block),
+    ):
+        (fold,) = skipped(events)
+    assert edges_of([fold]) == folded(events)[1]
+    return searched, blocks
+
+
+# What follows a trip: its witness, that of the cooldown's end, the probe, its success and the
+# witness of the recovery.
+OPENING = 5
+
+
+def test_where_edges_stand_close_together_rows_are_looked_at_from_nearby():
+    events = tripping(*[20] * 40)
+    searched, blocks = looked_at(events)
+    first = 1 + 20 - 1  # the row of the failure that trips it
+    assert searched == [1]
+    assert blocks[:3] == [
+        (first, first + 64),
+        (first + 64, first + 192),
+        (first + 192, first + 448),
+    ]
+    assert blocks[-1][1] == 1 + 40 * (20 + OPENING)
+
+
+def test_where_none_comes_for_long_the_next_is_searched_for_again():
+    long = 1 + 4 * (20 + OPENING)
+    behind = long + 3_000 + OPENING
+    searched, blocks = looked_at(tripping(20, 20, 20, 20, 3_000, *[20] * 10))
+    assert searched == [1, long + 256, behind]
+    # Behind a search that was worth its while, the blocks begin small again.
+    again = behind + 20 - 1
+    assert next(block for block in blocks if block[0] >= long + 256) == (again, again + 64)
+
+
+def test_long_stretches_are_never_looked_at_from_nearby():
+    searched, blocks = looked_at(tripping(*[300] * 5))
+    assert searched == [1 + number * (300 + OPENING) for number in range(5)]
+    assert blocks == []
+
+
+def test_it_stays_nearby_from_one_part_to_the_next():
+    events = tripping(*[20] * 10)
+    with mock.patch.object(RunSearch, "next", autospec=True, side_effect=RunSearch.next) as search:
+        (fold,) = skipped(events, cuts=(0.3, 0.6))
+    assert search.call_count == 1
+    assert edges_of([fold]) == folded(events)[1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(calls=st.lists(st.sampled_from([3, 20, 60, 250, 260, 600]), min_size=1, max_size=12))
+def test_long_and_short_stretches_may_follow_each_other(calls):
+    looked_at(tripping(*calls))
+
+
 def test_failures_that_are_made_good_within_their_second_trip_a_window_of_seconds():
     window = TimeWindow(5, failure_rate=0.5, minimum_calls=4)
     config = CircuitBreakerConfig(failure_threshold=None, window=window, mode="shadow")
@@ -157,7 +255,7 @@ def test_failures_that_are_made_good_within_their_second_trip_a_window_of_second
             (breaker.after_failure if letter == "F" else breaker.after_success)(permit)
         clock.advance(seconds=1)
     edges = folded(log)[1]
-    with mock.patch.object(skipping, "_WORTHWHILE", 0):
+    with searching(0):
         (found,) = skipped(log)
     assert [edge.trigger.value for edge in edges] == ["trip"]
     assert edges_of([found]) == edges
@@ -172,14 +270,15 @@ def test_thresholds_beyond_64_bits_are_folded_event_by_event():
     assert edges_of([fold]) == folded(events)[1]
 
 
+@pytest.mark.parametrize("worthwhile", [0, NEVER])
 @pytest.mark.parametrize(
     "window", [CountWindow(20, failure_rate=0.2), TimeWindow(5, failure_rate=0.1)]
 )
-def test_a_row_that_stands_for_several_calls_counts_as_many(window):
+def test_a_row_that_stands_for_several_calls_counts_as_many(window, worthwhile):
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
     events = counted_life(config, steps=2_000)
     fold, edges = folded(events)
-    with mock.patch.object(skipping, "_WORTHWHILE", 0):
+    with searching(worthwhile):
         (skipping_fold,) = skipped(events, cuts=(0.3, 0.6))
     assert len(edges) > 30
     assert edges_of([skipping_fold]) == edges

@@ -1,9 +1,11 @@
 """The search for what may fire the rules of a window of the last outcomes."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
 
+from recloser.columns.block import Block
 from recloser.columns.limits import Limit
 from recloser.columns.rows import Places, Rows, Whole
 from recloser.config import CountWindow
@@ -60,3 +62,58 @@ class CountSearch:
             if np.searchsorted(ranks, filling, "right") >= limit.least(limit.needed):
                 nearest = min(nearest, self._rows.row_of(filling))
         return nearest
+
+    def scan(self, block: Block) -> "CountScan":
+        """The same for a block of them, to be looked at row by row."""
+        return CountScan(block, self._size, self._limits)
+
+
+class CountScan:
+    """For a window of the last outcomes, row by row."""
+
+    def __init__(self, block: Block, size: int, limits: Sequence[Limit]) -> None:
+        self._block, self._size = block, size
+        self._limits = [(limit, *_in_block(block, limit)) for limit in limits]
+
+    def next(self, state: BreakerState, start: int, stop: int) -> int:
+        """The first row from ``start`` on at which the rule may fire."""
+        window = state.window
+        assert isinstance(window, CountedOutcomes)
+        codes = window.to_data()
+        oldest = self._block.rank(start) - len(codes)
+        for limit, bad, ranks in self._limits:
+            old = [rank for rank, code in enumerate(codes, oldest) if code >> limit.bit & 1]
+            own = slice(bisect_left(bad, start), bisect_left(bad, stop))
+            stop = min(stop, self._where_bad(limit, oldest, old, bad[own], ranks[own]))
+            if limit.number is None and len(codes) < limit.needed:
+                filling = oldest + limit.needed - 1
+                held = len(old) + bisect_right(ranks, filling) - own.start
+                if held >= limit.least(limit.needed):
+                    stop = min(stop, self._block.row_of(filling))
+        return stop
+
+    def _where_bad(
+        self, limit: Limit, oldest: int, old: Sequence[int], bad: Sequence[int], new: Sequence[int]
+    ) -> int:
+        """The first of the bad rows with which a limit is reached, or the end of the block.
+
+        Args:
+            limit: It.
+            oldest: The rank of the oldest outcome in the window.
+            old: The ranks of those in it that the limit counts.
+            bad: The rows behind them that it counts.
+            new: The rank of each.
+        """
+        ranks, gone = [*old, *new], 0
+        for place, (row, rank) in enumerate(zip(bad, new, strict=True), len(old)):
+            while ranks[gone] <= rank - self._size:
+                gone += 1
+            if limit.is_reached(place + 1 - gone, min(self._size, rank - oldest + 1)):
+                return row
+        return self._block.stop
+
+
+def _in_block(block: Block, limit: Limit) -> tuple[list[int], list[int]]:
+    """The rows that a limit counts, and their ranks."""
+    own = slice(*limit.bad.searchsorted((block.start, block.stop)))
+    return limit.bad[own].tolist(), limit.ranks[own].tolist()

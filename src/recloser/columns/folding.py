@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from attrs import evolve, field, frozen
@@ -11,11 +12,13 @@ from recloser.columns.reading import rows_of, times_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.columns.skipping import SkippingFold, Taken, Times
 from recloser.errors import FoldError, RecloserError
-from recloser.events import ClockTicked, Edge, Event, LogOpened, StateChanged
+from recloser.events import ClockTicked, Edge, Event, LogOpened
 from recloser.log.parquet import ParquetLog
 from recloser.snapshot import Snapshot, take_snapshot
 
 _NAMED: Final = 5
+_seq_of: Final = attrgetter("seq")
+_order_of: Final = attrgetter("seq", "due", "breaker", "place")
 
 
 class NotSkippedError(RecloserError):
@@ -110,11 +113,7 @@ def in_order(taken: Iterable[Taken]) -> list[Edge]:
     An event about the whole log may move several: their witnesses follow it one after the other.
     """
     edges: list[Edge] = []
-    for _, fired in groupby(sorted(taken), key=lambda one: one.seq):
-        for number, one in enumerate(fired):
-            edges.append(evolve(one.edge, seq=one.seq + 1 + number))
+    for before, fired in groupby(sorted(taken, key=_order_of), key=_seq_of):
+        for seq, one in enumerate(fired, before + 1):
+            edges.append(one.edge if one.edge.seq == seq else evolve(one.edge, seq=seq))
     return edges
-
-
-def _seq_of(event: StateChanged) -> int:
-    return event.seq

@@ -44,6 +44,12 @@ class Limit:
         reached: Flags = bad * self.denominator >= self.numerator * calls
         return reached & (calls >= self.needed)
 
+    def is_reached(self, bad: int, calls: int) -> bool:
+        """Whether so many of so many calls reach it."""
+        if self.number is not None:
+            return bad >= self.number
+        return calls >= self.needed and bad * self.denominator >= self.numerator * calls
+
     def least(self, calls: int) -> int:
         """How few of so many calls may reach it."""
         if self.number is not None:

@@ -64,9 +64,9 @@ def times_of(events: list[Event]) -> Times:
             session = event.session
     return Times(
         moving,
-        np.array([event.seq for event in moving], np.int64),
-        np.array([event.at for event in moving], np.int64),
-        np.array(openings, np.int64),
+        [event.seq for event in moving],
+        [event.at for event in moving],
+        openings,
     )
 
 

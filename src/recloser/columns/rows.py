@@ -1,6 +1,6 @@
 """The events of one breaker as columns, and what can be found in them without a loop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -77,6 +77,15 @@ class Rows:
             self._event(row, values) for row, values in enumerate(zip(*fields, strict=True), start)
         ]
 
+    def event(self, row: int) -> BreakerEvent:
+        """The event of this row, in its lean form."""
+        kind = self.letters[row]
+        if kind == OTHER:
+            return self.others[row]
+        seq, at, epoch = self.seqs.item(row), self.ats.item(row), self.epochs.item(row)
+        took, probe, count = self.tooks.item(row), self.probes.item(row), self.counts.item(row)
+        return self._event(row, (kind, seq, at, epoch, took, probe, count))
+
     def _event(self, row: int, values: tuple[int, ...]) -> BreakerEvent:
         kind, seq, at, epoch, took, probe, count = values
         if kind == SUCCEEDED:
@@ -91,6 +100,11 @@ class Rows:
         if kind == PROBE:
             return _Admitted(seq, at, self.breaker, epoch, probe)
         return self.others[row]
+
+    @cached_property
+    def letters(self) -> bytes:
+        """The kinds, a byte each, which Python is quicker to look at one by one."""
+        return self.kinds.tobytes()
 
     @cached_property
     def failures(self) -> Places:
@@ -116,6 +130,14 @@ class Rows:
         others = self.outside[self.kinds[self.outside] > REJECTED]
         return np.union1d(changes, others) if len(others) else changes
 
+    def codes(self, part: slice, slow_ns: int | None) -> Whole:
+        """The successes and failures among some rows, each as ``CountedOutcomes`` has it."""
+        kinds = self.kinds[part]
+        codes: Whole = self.seqs[part] << 2 | (kinds == FAILED).astype(np.int64) << 1
+        if slow_ns is not None:
+            codes |= self.tooks[part] > slow_ns
+        return codes[kinds <= FAILED]
+
     def slow(self, limit_ns: int) -> Places:
         """The rows of outcomes that took longer than this."""
         return np.flatnonzero((self.tooks > limit_ns) & (self.kinds <= FAILED))
@@ -127,20 +149,20 @@ class Rows:
 
     def rank(self, row: int) -> int:
         """How many outcomes that count stand before a row, 0 <= row <= n."""
-        if self._weights is not None:
-            return int(self._weights[row])
+        if self.weights is not None:
+            return int(self.weights[row])
         return row - int(np.searchsorted(self.outside, row))
 
     def ranks(self, rows: Places) -> Places:
         """How many outcomes that count stand before each of these rows."""
-        if self._weights is not None:
-            return self._weights[rows]
+        if self.weights is not None:
+            return self.weights[rows]
         return rows - np.searchsorted(self.outside, rows)
 
     def row_of(self, rank: int) -> int:
         """The row of the outcome of this rank; n if there is none."""
-        if self._weights is not None:
-            return int(np.searchsorted(self._weights, rank, "right")) - 1
+        if self.weights is not None:
+            return int(np.searchsorted(self.weights, rank, "right")) - 1
         return min(len(self), rank + int(np.searchsorted(self._inside, rank, "right")))
 
     @cached_property
@@ -149,7 +171,7 @@ class Rows:
         return self.outside - np.arange(len(self.outside))
 
     @cached_property
-    def _weights(self) -> Places | None:
+    def weights(self) -> Places | None:
         """The rank of each row, shape (n + 1,), where some rows stand for several outcomes."""
         if self.counts.strides == (0,) and self.counts[0] == 1:
             return None  # one number that stands for all rows
@@ -159,9 +181,13 @@ class Rows:
         counted = np.where(self.kinds <= FAILED, self.counts, 0)
         return np.concatenate(([0], np.cumsum(counted)))
 
-    def first_at(self, at: int, start: int) -> int:
-        """The first row from ``start`` on whose time is ``at`` or later."""
-        return start + int(np.searchsorted(self.ats[start:], at))
+    def first_at(self, at: int, start: int, stop: int) -> int:
+        """The first of the rows start..stop-1 whose time is ``at`` or later; ``stop`` if none is."""
+        return start + int(self.ats[start:stop].searchsorted(at))
+
+    def first_behind(self, seq: int, start: int, stop: int) -> int:
+        """The first of the rows start..stop-1 behind an event of this ``seq``; ``stop`` if none."""
+        return start + int(self.seqs[start:stop].searchsorted(seq))
 
     @cached_property
     def seconds(self) -> tuple[Whole, Places]:
@@ -185,11 +211,10 @@ class Cursor:
         self._start = self._stop = 0
         self._events: list[BreakerEvent] = []
 
-    def events(self, start: int, stop: int) -> Iterator[BreakerEvent]:
-        """The events of these rows."""
-        for row in range(start, stop):
-            if not self._start <= row < self._stop:
-                size = max(_FEWEST, 2 * len(self._events)) if row == self._stop else _FEWEST
-                self._start, self._stop = row, min(len(self._rows), row + min(_MOST, size))
-                self._events = self._rows.events(self._start, self._stop)
-            yield self._events[row - self._start]
+    def event(self, row: int) -> BreakerEvent:
+        """The event of this row."""
+        if not self._start <= row < self._stop:
+            size = max(_FEWEST, 2 * len(self._events)) if row == self._stop else _FEWEST
+            self._start, self._stop = row, min(len(self._rows), row + min(_MOST, size))
+            self._events = self._rows.events(self._start, self._stop)
+        return self._events[row - self._start]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from recloser.columns.rows import Rows
+from recloser.columns.block import Block
+from recloser.columns.rows import FAILED, SUCCEEDED, Rows
 from recloser.state import BreakerState
 
 
@@ -41,3 +42,26 @@ class RunSearch:
             start = int(failures[bounds[0]])
         place = int(np.searchsorted(self._reaching, start))
         return min(stop, int(self._reaching[place])) if place < len(self._reaching) else stop
+
+    def scan(self, block: Block) -> "RunScan":
+        """The same for a block of them, to be looked at row by row."""
+        return RunScan(block, self._threshold)
+
+
+class RunScan:
+    """For consecutive failures, row by row."""
+
+    def __init__(self, block: Block, threshold: int) -> None:
+        self._letters, self._threshold = block.letters, threshold
+
+    def next(self, state: BreakerState, start: int, stop: int) -> int:
+        """The first row from ``start`` on at which the rule fires."""
+        run = state.consecutive_failures
+        for row, kind in enumerate(self._letters[start:stop], start):
+            if kind == SUCCEEDED:
+                run = 0
+            elif kind == FAILED:
+                run += 1
+                if run >= self._threshold:
+                    return row
+        return stop

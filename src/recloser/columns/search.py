@@ -11,6 +11,7 @@ but none too few. What may fire is known of each rule:
 
 from typing import Protocol
 
+from recloser.columns.block import Block
 from recloser.columns.count_search import CountSearch
 from recloser.columns.limits import limits_of
 from recloser.columns.rows import Rows
@@ -20,8 +21,8 @@ from recloser.config import CircuitBreakerConfig, CountWindow
 from recloser.state import BreakerState
 
 
-class Search(Protocol):
-    """One rule's view of a stretch of rows."""
+class Scan(Protocol):
+    """One rule's view of some rows."""
 
     def next(self, state: BreakerState, start: int, stop: int) -> int:
         """The first row from ``start`` on at which the rule may fire; ``stop`` if there is none.
@@ -31,6 +32,13 @@ class Search(Protocol):
             start: A row.
             stop: The end of rows that are all of the breaker's epoch.
         """
+
+
+class Search(Scan, Protocol):
+    """One rule's view of all rows of a part."""
+
+    def scan(self, block: Block) -> Scan:
+        """The same for a block of them, to be looked at row by row."""
 
 
 def searches_of(rows: Rows, config: CircuitBreakerConfig) -> list[Search] | None:

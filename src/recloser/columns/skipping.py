@@ -2,36 +2,35 @@
 
 Where nothing but an outcome can move a breaker, the next that may is searched for, what stands
 before it is summed up, and only that one event is handed to ``recloser.fold``. While a breaker
-probes, and where searching does not pay, it is handed every event.
+probes, it is handed every event. Where edges stand close together, rows are looked at from nearby.
 """
 
 import sys
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
-from recloser.columns.rows import REJECTED, Cursor, Rows, Whole
-from recloser.columns.search import Search, searches_of
-from recloser.columns.stretches import stretch_of
-from recloser.config import CircuitBreakerConfig
+from recloser.columns.rows import OTHER, REJECTED, Rows
+from recloser.columns.views import Far, Near, View
 from recloser.events import (
+    BreakerEvent,
     ClockTicked,
     Edge,
     LogOpened,
     StateChanged,
 )
-from recloser.fold import Stretch, apply, pass_over
+from recloser.fold import apply, pass_over
 from recloser.logfold import state_begun_by
-from recloser.machine import CLOSED, OPEN
+from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.state import BreakerState, parted_fields, restore
 
-# A search costs as much as to apply some hundred events. Where it has passed over fewer, the next
-# is put off, for longer each time.
+# A search costs as much as to look at some hundred rows from nearby. Where it has passed over fewer,
+# rows are, a block after the other, until as many have gone by without one that may move the breaker.
 _WORTHWHILE: Final = 256
-_PUT_OFF: Final = 64
-_PUT_OFF_MOST: Final = 1 << 13
+_BLOCK: Final = 64
+_BLOCK_MOST: Final = 1 << 12
 
 
 @frozen(eq=False)
@@ -40,18 +39,18 @@ class Times:
 
     Attributes:
         events: Each, in their order.
-        seqs: Their ``seq``; shape (n,), as all are.
+        seqs: The ``seq`` of each.
         ats: Their times, in nanoseconds.
         openings: The places of those that begin a further session.
     """
 
     events: Sequence[ClockTicked | LogOpened]
-    seqs: Whole
-    ats: Whole
-    openings: Whole
+    seqs: Sequence[int]
+    ats: Sequence[int]
+    openings: Sequence[int]
 
 
-@frozen(order=True)
+@frozen
 class Taken:
     """An edge and what puts it in the order of the log.
 
@@ -67,7 +66,7 @@ class Taken:
     due: int
     breaker: str
     place: int
-    edge: Edge = field(order=False)
+    edge: Edge
 
 
 class SkippingFold:
@@ -95,11 +94,10 @@ class SkippingFold:
         self._times = times
         self._time, self._next_time = 0, 0  # the place of the next of them, and its seq
         self._state: BreakerState | None = None
-        self._rows: Rows
-        self._cursor: Cursor
-        self._searches: tuple[CircuitBreakerConfig, list[Search] | None] | None = None
-        self._put_off = 0  # the length of the last stretch that was not searched,
-        self._unsearched = 0  # and what is left of it
+        self._far: Far
+        self._near: Near | None = None  # where rows are looked at from nearby
+        self._block = _BLOCK  # how many rows the next block has
+        self._quiet = 0  # how many have gone by since one that may have moved the breaker
 
     @property
     def state(self) -> BreakerState:
@@ -113,125 +111,145 @@ class SkippingFold:
         Raises:
             FoldError: An event can't have happened.
         """
-        self._rows, self._cursor, self._searches = rows, Cursor(rows), None
+        self._far = Far(rows)
         if self._state is None:
             self._state = state_begun_by(rows.events(0, 1)[0])
             self._time_from(int(rows.seqs[0]))
+        if self._near is not None:
+            self._near = self._block_from(0)
         row = 0
         while row < len(rows):
-            if self._unsearched > 0:
-                row = self._step(row, min(len(rows), row + self._unsearched))
-            elif self._state.state is CLOSED:
-                row = self._pass_closed(row)
-            elif self._state.state is OPEN and self._state.mode != "disabled":
-                row = self._pass_open(row)
-            else:
-                row = self._step(row, self._next_break(row))
+            if self._near is not None and row >= self._near.stop:
+                self._near = self._block_from(row)
+            row = self._pass(row)
 
     def finish(self) -> None:
         """Fold what stands in the log behind the last row, and let go of the rows."""
         self._pass_times(None)
-        self._searches = None
-        del self._rows, self._cursor
+        self._near = None
+        del self._far
 
-    def _pass_closed(self, row: int) -> int:
-        """From a row in CLOSED to the next that may move the breaker, or that is of other kind."""
-        state, rows = self.state, self._rows
-        if rows.kinds[row] > REJECTED or rows.epochs[row] != state.epoch:
-            return self._step(row, row + 1)
-        stop = self._next_break(row)
-        searches = self._searches_for(state.config)
-        if searches is None:
+    def _pass(self, row: int) -> int:
+        """From a row to the next that may move the breaker, or that is of other kind."""
+        state, view = self.state, self._near or self._far
+        if state.state is CLOSED:
+            return self._pass_closed(view, row)
+        if state.state is OPEN and state.mode != "disabled":
+            return self._pass_open(view, row)
+        # A breaker that probes is soon moved, so that it is left only then.
+        is_probing = state.state is HALF_OPEN
+        return self._step(view, row, view.stop if is_probing else view.next_break(row))
+
+    def _pass_closed(self, view: View, row: int) -> int:
+        state, rows = self.state, self._far.rows
+        if rows.letters[row] > REJECTED or rows.epochs.item(row) != state.epoch:
+            return self._step(view, row, row + 1)
+        stop = view.next_break(row)
+        if view is self._near:
+            stop = min(stop, row + _WORTHWHILE - self._quiet)
+        scans = view.scans(state.config)
+        if scans is None:
             self.is_unsearched = True
-            return self._step(row, stop)
+            return self._step(view, row, stop)
         found = stop
         if state.mode != "disabled":
-            for search in searches:
-                found = min(found, search.next(state, row, found))
-        pass_over(state, stretch_of(rows, state, row, found))
+            for scan in scans:
+                found = scan.next(state, row, found)
+        pass_over(state, view.stretch(state, row, found))
         self.searched += found - row
+        self._choose(row, found)
         if found == stop:
             return stop
-        if found - row >= _WORTHWHILE:
-            self._put_off = 0
+        self._quiet = 0
+        return self._step(view, found, found + 1)
+
+    def _choose(self, row: int, found: int) -> None:
+        """Choose how to look at what comes behind rows that were passed over in CLOSED."""
+        passed = found - row
+        if self._near is not None:
+            self._quiet += passed
+            if self._quiet >= _WORTHWHILE:
+                self._near = None
+        elif passed >= _WORTHWHILE:
+            self._block = _BLOCK
         else:
-            self._put_off = min(_PUT_OFF_MOST, 2 * self._put_off or _PUT_OFF)
-        self._unsearched = self._put_off
-        return self._step(found, found + 1)
+            self._near, self._quiet = self._block_from(found), 0
 
-    def _pass_open(self, row: int) -> int:
+    def _block_from(self, row: int) -> Near:
+        stop = min(self._far.stop, row + self._block)
+        self._block = min(_BLOCK_MOST, 2 * self._block)
+        return Near(self._far, row, stop)
+
+    def _pass_open(self, view: View, row: int) -> int:
         """From a row in OPEN to the end of the cooldown, or to an event of other kind."""
-        state, rows, times = self.state, self._rows, self._times
-        if rows.kinds[row] > REJECTED:
-            return self._step(row, row + 1)
-        stop = self._next_break(row)
+        state, rows, times = self.state, self._far.rows, self._times
+        if rows.letters[row] > REJECTED:
+            return self._step(view, row, row + 1)
+        stop = view.next_break(row)
+        if rows.epochs.item(row) > state.epoch:
+            return self._step(view, row, stop)  # it raises
         if state.deadline is not None:
-            stop = min(stop, rows.first_at(state.deadline, row))
-            tick = max(self._time, int(np.searchsorted(times.ats, state.deadline)))
+            stop = rows.first_at(state.deadline, row, stop)
+            tick = max(self._time, bisect_left(times.ats, state.deadline))
             if tick < len(times.events):
-                stop = min(stop, int(np.searchsorted(rows.seqs, times.seqs[tick])))
+                stop = rows.first_behind(times.seqs[tick], row, stop)
         if stop > row:
-            if rows.epochs[row:stop].max() > state.epoch:
-                return self._step(row, stop)  # it raises
-            part = slice(row, stop)
-            kinds, counts = rows.kinds[part], rows.counts[part]
-            refused, ended = counts[kinds == REJECTED], counts[kinds < REJECTED]
-            pass_over(state, Stretch(rejected=int(refused.sum()), stale=int(ended.sum())))
+            pass_over(state, view.refused(row, stop))
             self.searched += stop - row
-        if stop == len(rows):
+        if stop == view.stop:
             return stop
-        return self._step(stop, stop + 1)
+        return self._step(view, stop, stop + 1)
 
-    def _next_break(self, row: int) -> int:
-        breaks = self._rows.breaks
-        place = int(np.searchsorted(breaks, row, "right"))
-        return int(breaks[place]) if place < len(breaks) else len(self._rows)
-
-    def _step(self, start: int, stop: int) -> int:
-        """Apply rows one by one, up to an edge if it is time to search again; the row behind."""
-        state = self.state
+    def _step(self, view: View, row: int, stop: int) -> int:
+        """Apply rows one by one, up to an edge and what tells of it; the row behind."""
+        state, letters = self.state, self._far.rows.letters
         was = state.state
-        for row, event in enumerate(self._cursor.events(start, stop), start):
+        while row < stop:
+            event = view.event(row)
             if event.seq > self._next_time and state.state is not CLOSED:
                 self._pass_times(event.seq)
-            self._unsearched -= 1
             if event.kind == "state_changed":
                 self.witnesses.append(event)
-                continue
-            if event.kind == "checkpoint":
-                self.is_parted |= bool(parted_fields(state, restore(event)))
-            for place, edge in enumerate(apply(state, event)):
-                self.taken.append(Taken(event.seq, 0, "", place, edge))
+            else:
+                self._apply(event)
+            row += 1
             if state.state is not was:
                 was = state.state
                 if was is not CLOSED:
                     self._time_from(event.seq)
-                if self._unsearched <= 0:
-                    return row + 1
-        return stop
+                stop = row
+            if row == stop < len(letters) and letters[row] == OTHER:
+                stop += 1
+        return row
+
+    def _apply(self, event: BreakerEvent) -> None:
+        if event.kind == "checkpoint":
+            self.is_parted |= bool(parted_fields(self.state, restore(event)))
+        for place, edge in enumerate(apply(self.state, event)):
+            self.taken.append(Taken(event.seq, 0, "", place, edge))
 
     def _time_from(self, seq: int) -> None:
         """Go on with the events about the whole log that stand behind ``seq``."""
-        self._time = int(np.searchsorted(self._times.seqs, seq))
+        self._time = bisect_left(self._times.seqs, seq)
         self._look_up_time()
 
     def _look_up_time(self) -> None:
         seqs = self._times.seqs
-        self._next_time = int(seqs[self._time]) if self._time < len(seqs) else sys.maxsize
+        self._next_time = seqs[self._time] if self._time < len(seqs) else sys.maxsize
 
     def _pass_times(self, until: int | None) -> None:
         """Take the timed edges that are due at events about the whole log before seq ``until``."""
         state, times = self.state, self._times
         stop = len(times.events)
         if until is not None:
-            stop = int(np.searchsorted(times.seqs, until))
+            stop = bisect_left(times.seqs, until)
         while state.state is not CLOSED and self._time < stop:
             place = stop
-            opening = int(np.searchsorted(times.openings, self._time))
+            opening = bisect_left(times.openings, self._time)
             if opening < len(times.openings):
-                place = min(place, int(times.openings[opening]))
+                place = min(place, times.openings[opening])
             if state.deadline is not None:
-                due = int(np.searchsorted(times.ats, state.deadline))
+                due = bisect_left(times.ats, state.deadline)
                 place = min(place, max(self._time, due))
             if place >= stop:
                 break
@@ -243,8 +261,3 @@ class SkippingFold:
             self._time = place + 1
         self._time = max(self._time, stop)
         self._look_up_time()
-
-    def _searches_for(self, config: CircuitBreakerConfig) -> list[Search] | None:
-        if self._searches is None or self._searches[0] != config:
-            self._searches = config, searches_of(self._rows, config)
-        return self._searches[1]

@@ -1,10 +1,12 @@
 """Stretches of rows in which no edge fires, summed up for the fold."""
 
+from bisect import bisect_right
 from typing import cast
 
 import numpy as np
 
-from recloser.columns.rows import FAILED, IGNORED, REJECTED, Places, Rows
+from recloser.columns.block import Block
+from recloser.columns.rows import FAILED, IGNORED, REJECTED, SUCCEEDED, Places, Rows
 from recloser.fold import Stretch
 from recloser.state import BreakerState
 from recloser.validation import NS_PER_SECOND
@@ -36,6 +38,76 @@ def stretch_of(rows: Rows, state: BreakerState, start: int, stop: int) -> Stretc
     )
 
 
+def stretch_in(block: Block, state: BreakerState, start: int, stop: int) -> Stretch:
+    """As ``stretch_of``, row by row, which is quicker where they are few."""
+    letters, rows, config, window = block.letters, block.rows, state.config, state.window
+    failed = letters.count(FAILED, start, stop)
+    if rows.weights is None:
+        succeeded = letters.count(SUCCEEDED, start, stop)
+    else:
+        succeeded = block.rank(stop) - block.rank(start) - failed
+    run = [
+        row
+        for row in range(letters.rfind(SUCCEEDED, start, stop) + 1 or start, stop)
+        if letters[row] == FAILED
+    ]
+    return Stretch(
+        succeeded=succeeded,
+        failed=failed,
+        ignored=letters.count(IGNORED, start, stop),
+        rejected=_rejected(block, start, stop),
+        run=len(run),
+        run_seqs=[rows.seqs.item(row) for row in run] if config.failure_threshold else (),
+        is_unbroken=succeeded == 0,
+        codes=_codes_in(block, state, start, stop) if isinstance(window, CountedOutcomes) else (),
+        buckets=_buckets_in(block, state, start, stop) if isinstance(window, TimedOutcomes) else (),
+    )
+
+
+def refused_in(block: Block, start: int, stop: int) -> Stretch:
+    """As ``refused_of``, row by row."""
+    rejected = _rejected(block, start, stop)
+    told = stop - start if block.is_single else sum(block.rows.counts[start:stop].tolist())
+    return Stretch(rejected=rejected, stale=told - rejected)
+
+
+def _rejected(block: Block, start: int, stop: int) -> int:
+    rejected = block.letters.count(REJECTED, start, stop)
+    if not rejected or block.is_single:
+        return rejected
+    counts = zip(block.letters[start:stop], block.rows.counts[start:stop].tolist(), strict=True)
+    return sum([count for kind, count in counts if kind == REJECTED])
+
+
+def _codes_in(block: Block, state: BreakerState, start: int, stop: int) -> list[int]:
+    if block.rows.weights is not None:
+        return _codes(block.rows, state, start, stop)
+    return block.codes(state.config.slow_call_ns)[block.outcomes(start, stop)]
+
+
+def _buckets_in(block: Block, state: BreakerState, start: int, stop: int) -> list[list[int]]:
+    if block.rows.weights is not None:
+        return _buckets(block.rows, state, start, stop)
+    own = block.outcomes(start, stop)
+    codes, seconds = block.codes(state.config.slow_call_ns)[own], block.counted_seconds[own]
+    buckets, place = [], 0
+    while place < len(codes):
+        second = seconds[place]
+        end = bisect_right(seconds, second, place)
+        part = codes[place:end]
+        failed, slow = sum([code >> 1 & 1 for code in part]), sum([code & 1 for code in part])
+        buckets.append([second, part[0] >> 2, part[-1] >> 2, len(part), failed, slow])
+        place = end
+    return buckets
+
+
+def refused_of(rows: Rows, start: int, stop: int) -> Stretch:
+    """Rows of an open breaker, none of which fires an edge, summed up."""
+    kinds, counts = rows.kinds[start:stop], rows.counts[start:stop]
+    refused, ended = counts[kinds == REJECTED], counts[kinds < REJECTED]
+    return Stretch(rejected=int(refused.sum()), stale=int(ended.sum()))
+
+
 def _run_before(rows: Rows, first: int, last: int, stop: int) -> int:
     """How many of the failures first..last-1 stand behind the last success before ``stop``."""
     # Looked at in blocks that double: a run is short, or else it would have tripped the breaker.
@@ -56,15 +128,10 @@ def _run_before(rows: Rows, first: int, last: int, stop: int) -> int:
 def _codes(rows: Rows, state: BreakerState, start: int, stop: int) -> list[int]:
     assert isinstance(state.window, CountedOutcomes)
     size = state.window.size
-    begin = max(start, rows.row_of(max(0, rows.rank(stop) - size)))
-    kinds = rows.kinds[begin:stop]
-    codes = rows.seqs[begin:stop] << 2 | (kinds == FAILED).astype(np.int64) << 1
-    limit = state.config.slow_call_ns
-    if limit is not None:
-        codes |= rows.tooks[begin:stop] > limit
-    counted = kinds <= FAILED
-    many = np.minimum(rows.counts[begin:stop][counted], size)
-    return cast("list[int]", np.repeat(codes[counted], many)[-size:].tolist())
+    part = slice(max(start, rows.row_of(max(0, rows.rank(stop) - size))), stop)
+    many = np.minimum(rows.counts[part][rows.kinds[part] <= FAILED], size)
+    codes = rows.codes(part, state.config.slow_call_ns)
+    return cast("list[int]", np.repeat(codes, many)[-size:].tolist())
 
 
 def _buckets(rows: Rows, state: BreakerState, start: int, stop: int) -> list[list[int]]:
@@ -74,7 +141,7 @@ def _buckets(rows: Rows, state: BreakerState, start: int, stop: int) -> list[lis
         return []
     newest = int(rows.ats[rows.row_of(end - 1)]) // NS_PER_SECOND
     oldest = (newest - state.window.seconds + 1) * NS_PER_SECOND
-    begin = rows.first_at(oldest, start)
+    begin = rows.first_at(oldest, start, stop)
     seconds, starts = rows.seconds
     numbers = slice(
         int(np.searchsorted(starts, begin, "right")) - 1, int(np.searchsorted(starts, stop))

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recloser.columns.block import Block
 from recloser.columns.limits import Flags, Limit
 from recloser.columns.rows import Places, Rows, Whole
+from recloser.columns.time_scan import TimeScan
 from recloser.config import TimeWindow
 from recloser.state import BreakerState
 from recloser.windows import TimedOutcomes
@@ -60,6 +62,10 @@ class TimeSearch:
             if nearest < stop:
                 return nearest
         return stop
+
+    def scan(self, block: Block) -> TimeScan:
+        """The same for a block of them, to be looked at row by row."""
+        return TimeScan(block, self._span, self._limits)
 
     def _while_filling(
         self, window: TimedOutcomes, first: int, last: int, start: int, stop: int
