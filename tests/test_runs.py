@@ -268,8 +268,56 @@ def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):
     del leave
     gc.collect()
     assert breaker.snapshot().totals.stale == 2
-    assert not breaker.gate.has_past
+    assert not breaker.gate._past
     assert replay(log).snapshots["b"] == breaker.snapshot()
+
+
+def test_nor_is_it_where_what_ends_first_is_a_run_of_refusals(log, clock):
+    config = CircuitBreakerConfig(recovery_timeout_seconds=0.2)
+    breaker = CircuitBreaker("b", config, log=log)
+    breaker.call(work)
+    breaker.snapshot()
+    leave = breaker.gate.leave
+    fail(breaker, 5)
+    next(leave.counter)
+    del leave
+    assert not breaker.before_call().allowed
+    clock.advance(seconds=0.3)
+    assert breaker.before_call().allowed
+    assert breaker.snapshot().totals.stale == 1
+    assert replay(log).snapshots["b"] == breaker.snapshot()
+
+
+def counted_late(breaker, clock):
+    """A call that is counted when its run has just been written: it had looked at the time."""
+    breaker.call(work)
+    breaker.snapshot()
+    leave = breaker.gate.leave
+    clock.advance(seconds=1.5)
+    with breaker._sequencer:
+        assert leave.until_ns == 0
+    next(leave.counter)
+
+
+def test_what_is_counted_late_is_there_before_what_happens_next(log, clock):
+    breaker = CircuitBreaker("b", log=log)
+    counted_late(breaker, clock)
+    fail(breaker)
+    assert [kind for kind, _, _ in calls_in(log)] == ["succeeded", "succeeded", "failed"]
+
+
+def test_what_is_counted_late_is_there_for_who_looks(log, clock):
+    breaker = CircuitBreaker("b", log=log)
+    counted_late(breaker, clock)
+    assert breaker.snapshot().totals.succeeded == 2
+    counted_late(breaker, clock)
+    assert len(calls_in(log)) == 4
+
+
+def test_what_is_counted_late_is_in_the_log_that_is_closed(tmp_path, clock):
+    with EventLog(tmp_path, clock=clock, detail="runs") as log:
+        counted_late(CircuitBreaker("b", log=log), clock)
+    assert sum(count for _, _, count in calls_in(read_events(tmp_path))) == 2
 
 
 def test_a_run_on_disk_is_written_when_its_second_is_over_though_nobody_calls(tmp_path):

@@ -323,20 +323,34 @@ class Gate:
             self._past = (*self._past, (weakref.ref(passed), run))
 
     @property
-    def has_past(self) -> bool:
-        """Whether something may still be counted that no longer should."""
-        return bool(self._past)
+    def may_have_counted(self) -> bool:
+        """Whether there may be calls that were counted and are not written."""
+        lease, refusal = self.lease, self.refusal
+        return (
+            bool(self._past)
+            or (lease is not None and lease.counter is not _NONE)
+            or (refusal is not None and refusal.counter is not _NONE)
+        )
 
-    def runs(self) -> list[Run]:
-        """What there may be to write, in its order; of what was retired, while anybody holds it."""
-        passes = (self.lease, self.refusal)
-        runs = [passed.run for passed in passes if passed is not None]
-        current = [run for run in runs if run is not None]
-        if not self._past:
-            return current
+    def runs(self, ended_ns: int = FOREVER) -> list[Run]:
+        """What there may be to write by then, in its order.
+
+        Of what was retired that is all, whenever it ends, for as long as anybody holds it: some
+        thread may have looked at the time before, and count only now.
+        """
         past = [run for _, run in self._past]
         self._past = tuple((held, run) for held, run in self._past if held() is not None)
-        return past + current
+        return past + [run for run in self._current() if run.ends_ns <= ended_ns]
+
+    def next_end_ns(self, ended_ns: int) -> int:
+        """When the next run ends of those that have not by then; ``FOREVER`` without any."""
+        ends = (run.ends_ns for run in self._current())
+        return min((end for end in ends if end > ended_ns), default=FOREVER)
+
+    def _current(self) -> list[Run]:
+        passes = (self.lease, self.refusal)
+        runs = [passed.run for passed in passes if passed is not None]
+        return [run for run in runs if run is not None]
 
     def lapse(self, monotonic_ns: int) -> None:
         """Have no call counted on what has ended by now."""

@@ -387,8 +387,9 @@ class Sequencer:
             return
         lapses = min(second_end(at), steady_until(lease.state), self.fold.next_deadline or FOREVER)
         if lapses > at:
-            lease.lapses_ns = lease.until_ns = lapses + self.origin
-            self._begin(gate, lease.counted(), lease.until_ns)
+            ends_ns = lapses + self.origin
+            self._begin(gate, lease.counted(), ends_ns)
+            lease.lapses_ns = lease.until_ns = ends_ns  # from now on others count
 
     def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
         run.begin(ends_ns)
@@ -443,21 +444,21 @@ class Sequencer:
 
     def end_runs(self, at: int) -> None:
         """Fold and record what was counted up to now of all breakers; called under the lock."""
-        for gate in self._runs:
-            self._end(gate, at)
+        for gate in self._gates.values():
+            if gate.may_have_counted:
+                self._end(gate, at)
 
     def end_run(self, breaker: str, at: int) -> None:
         """Fold and record what was counted of a breaker: something else is about to happen to it."""
         gate = self._gates.get(breaker)
-        if gate is not None and (gate.ends_ns != FOREVER or gate.has_past):
+        if gate is not None and gate.may_have_counted:
             self._end(gate, at)
 
     def _end_runs_before(self, at: int) -> None:
         for gate, ended in self._runs.over(at + self.origin):
             gate.lapse(ended)
-            runs = gate.runs()
-            self._write_runs(gate, [run for run in runs if run.ends_ns <= ended], at)
-            ends = min((run.ends_ns for run in runs if run.ends_ns > ended), default=FOREVER)
+            self._write_runs(gate, gate.runs(ended), at)
+            ends = gate.next_end_ns(ended)
             if ends < gate.ends_ns:
                 self._runs.open(gate, ends)
 
