@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import large_dataset
 from conftest import ROOT
@@ -18,7 +18,7 @@ from recloser.errors import NotALogError, RecloserError
 from recloser.fleet.dataset import urls_of
 from recloser.fleet.many import replay_many, sources_of
 from recloser.fleet.merging import merge_many
-from recloser.fleet.running import Here, OnCluster, cluster
+from recloser.fleet.running import Here, OnCluster, cluster, started_here
 from recloser.fleet.trying import tune_many
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
@@ -31,9 +31,7 @@ COPIES = 8
 @pytest.fixture(scope="module")
 def client():
     with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit=LIMIT, dashboard_address=None
-        ) as workers,
+        started_here(2, memory_limit=LIMIT) as workers,
         Client(workers, set_as_default=False) as client,
     ):
         yield client

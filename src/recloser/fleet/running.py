@@ -5,7 +5,7 @@ a worker had done when it died is done again by another, and comes to the same.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from attrs import frozen
 
 from recloser.errors import MissingLibraryError, RecloserError
-from recloser.version import __version__
+from recloser.fleet.versions import Versions, check_cluster, check_here, versions
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 R = TypeVar("R")
 OnDone = Callable[[int, int], None]
@@ -79,8 +79,9 @@ class OnCluster:
         """
         from distributed import KilledWorker, as_completed
 
+        wanted = versions()
         places = {
-            self.client.submit(_worked, function, *job, pure=False): place
+            self.client.submit(_worked, wanted, function, *job, pure=False): place
             for place, job in enumerate(jobs)
         }
         results: dict[int, R] = {}
@@ -112,29 +113,41 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
 
     Raises:
         MissingLibraryError: dask.distributed is not installed.
-        RecloserError: The scheduler does not answer, or its workers have another recloser.
+        RecloserError: The scheduler does not answer, or it or its workers have another recloser.
     """
     with dask_libraries():
-        from distributed import Client, LocalCluster
+        from distributed import Client
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise RecloserError(f"{scheduler}: no scheduler of dask answers there") from error
         with client:
-            _check_workers(scheduler, client.run(_version_there, on_error="return"))
+            check_cluster(client, scheduler)
             yield OnCluster(client)
         return
-    with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as local,
-        Client(local, set_as_default=False) as client,
-    ):
+    with started_here(workers) as local, Client(local, set_as_default=False) as client:
         yield OnCluster(client)
+
+
+def started_here(workers: int | None, **more: Any) -> "LocalCluster":
+    """Start a scheduler and workers on this machine, of one thread each.
+
+    Args:
+        workers: How many; by default one for each processor.
+        more: As ``LocalCluster`` takes it.
+    """
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address=None,
+        # It serves HTTP all the same, and warns if its port is that of another cluster.
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        silence_logs=logging.CRITICAL,
+        **more,
+    )
 
 
 @contextmanager
@@ -154,26 +167,12 @@ def dask_libraries() -> Iterator[None]:
         ) from None
 
 
-def _worked(function: Callable[..., R], *job: Any) -> R:
+def _worked(wanted: Versions, function: Callable[..., R], *job: Any) -> R:
     """Do a piece of work, and give back the memory: a worker near its limit gets no more work."""
     import pyarrow as pa
 
+    check_here(wanted)
     try:
         return function(*job)
     finally:
         pa.default_memory_pool().release_unused()
-
-
-def _version_there() -> str:
-    return __version__
-
-
-def _check_workers(scheduler: str, versions: Mapping[str, object]) -> None:
-    if not versions:
-        raise RecloserError(f"{scheduler}: this scheduler has no workers; start some")
-    for worker, version in versions.items():
-        if version != __version__:
-            told = f"has recloser {version}" if isinstance(version, str) else "has no recloser"
-            raise RecloserError(
-                f"{worker}: this worker {told}; install {__version__} there, as here"
-            )
