@@ -58,6 +58,10 @@ def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
     assert sum(each.calls for each in found.breakers.values()) == traffic.total
     assert sum(each.unknown for each in found.breakers.values()) == traffic.unknown
     assert found.lost == traffic.lost
+    for name in did:
+        assert try_many(sources, Here(), [CONFIG], breaker=name).breakers == {
+            name: found.breakers[name]
+        }
 
 
 def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):

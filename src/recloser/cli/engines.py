@@ -9,7 +9,6 @@ import click
 from attrs import frozen
 
 from recloser.cli.terminal import progress_bar
-from recloser.log.reader import parquet_libraries
 
 if TYPE_CHECKING:
     from recloser.fleet.dataset import Source
@@ -37,7 +36,7 @@ class Engine:
         """
         from recloser.fleet.running import cluster, dask_libraries
 
-        with dask_libraries(), parquet_libraries():
+        with dask_libraries():
             from recloser.fleet.dataset import urls_of
             from recloser.fleet.many import sources_of
         urls = urls_of(dataset)

@@ -1,7 +1,9 @@
 """``recloser replay --engine dask``: the histories of many logs, side by side or merged."""
 
+import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -158,13 +160,14 @@ def _print(found: "Histories", shown: int) -> None:
         ),
         right=("trips", *_TOTALS),
     )
-    edges = sorted(
-        (
-            (history.timeline.text(edge.at), names[edge.breaker], edge)
-            for history, names in logs
-            for edge in history.edges
-        ),
-        key=lambda row: (row[0], row[1], row[2].epoch),
+    edges = list(
+        heapq.merge(  # within a log, its own order is the one that is known
+            *(
+                [(history.timeline.text(e.at), names[e.breaker], e) for e in history.edges]
+                for history, names in logs
+            ),
+            key=itemgetter(0),
+        )
     )
     print_edges(edges, shown)
     checked = sum(history.witnesses for history in found.histories)

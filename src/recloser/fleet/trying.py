@@ -129,8 +129,8 @@ def try_many(
         ]
         return runner.run(trying, arguments, done)
 
-    found = run(range(len(jobs)), [0] * len(jobs), on_done)
-    ends = [0] * len(sources)
+    ends = [source.about.last_at for source in sources]
+    found = run(range(len(jobs)), [ends[number] for number, _ in jobs], on_done)
     for (number, _), span in zip(jobs, found, strict=True):
         ends[number] = max(ends[number], span.horizon)
     # What is open at the end is open until the end of its whole log.
@@ -165,8 +165,10 @@ def try_span(
     tried: list[Tried] = []
     lost = 0
     until: int | None = None
-    for name, traffic in traffic_in(url, groups, breaker):
-        horizon = max(horizon, traffic.horizon)
+    for name, traffic in traffic_in(url, groups, None):
+        horizon = max(horizon, traffic.horizon)  # a call of any breaker may end behind the log
+        if breaker is not None and name != breaker:
+            continue
         until = horizon if until is None else until
         lost = traffic.lost
         ended = evolve(traffic, horizon=horizon)

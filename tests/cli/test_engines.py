@@ -1,0 +1,398 @@
+"""``--engine dask``: what a cluster comes to is what one machine prints, figure for figure."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from unittest import mock
+
+import pytest
+from attrs import evolve
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
+from recloser.cli import status_of
+from recloser.fleet import running
+from recloser.fleet.dataset import described
+from recloser.importers.trace import ObservedCall, write_trace
+from recloser.log import parquet
+from recloser.log.parquet import write_parquet
+from recloser.log.reader import LogReader
+
+MS = 10**6
+NAMES = ("bank", "mail", "stock")
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=1)
+GRID = ("--grid", "failure_threshold=1..6", "--grid", "recovery_timeout_seconds=0.5,2")
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    with running.started_here(2) as workers:
+        yield workers.scheduler_address
+
+
+def is_failure(step, number):
+    """Outages of a third of the time, and other failures now and then."""
+    return step % 60 < 20 or (step * (number + 3)) % 17 == 0
+
+
+def recorded(host="web-1", seed=0):
+    """The log of three live breakers."""
+    clock = ManualClock(start=START)
+    log = MemoryLog(clock=clock, host=host)
+    breakers = [CircuitBreaker(name, CONFIG, log=log) for name in NAMES]
+    for step in range(200):
+        for number, breaker in enumerate(breakers):
+            clock.advance(ns=30 * MS)
+            permit = breaker.before_call().permit
+            if permit is not None and is_failure(step + seed, number):
+                breaker.after_failure(permit, "TimeoutError", took_ns=MS)
+            elif permit is not None:
+                breaker.after_success(permit, took_ns=MS)
+    return list(log)
+
+
+def imported(folder):
+    calls = [
+        ObservedCall(
+            name,
+            (step * 3 + number) * 30 * MS,
+            MS,
+            Outcome.FAILED if is_failure(step, number) else Outcome.SUCCEEDED,
+        )
+        for step in range(200)
+        for number, name in enumerate(NAMES)
+    ]
+    write_trace(folder / "trace", calls)
+    return LogReader(folder / "trace")
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Of each kind a file, of several spans."""
+    folder = tmp_path_factory.mktemp("logs")
+    with mock.patch.object(parquet, "ROW_GROUP", 50):
+        write_parquet(recorded(), folder / "recorded.parquet")
+        write_parquet(imported(folder), folder / "imported.parquet")
+    assert all(len(described(str(path)).spans) > 3 for path in folder.glob("*.parquet"))
+    return folder
+
+
+def told(capsys, *arguments):
+    status = status_of([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.fixture
+def both(capsys, logs, scheduler):
+    """What a command tells of a log on one machine, and on the cluster."""
+
+    def run(command, kind, *more):
+        path = logs / f"{kind}.parquet"
+        alone = told(capsys, command, path, *more)
+        with mock.patch.object(running.OnCluster, "run", autospec=True, side_effect=work) as worked:
+            on_cluster = told(
+                capsys, command, path, *more, "--engine", "dask", "--scheduler", scheduler
+            )
+        assert worked.called
+        return alone, on_cluster
+
+    work = running.OnCluster.run
+    return run
+
+
+WHATIF = [("--set", "failure_threshold=5"), ("--breaker", "mail"), ("--outage", "3"), ()]
+DRIVEN = ("--set", "failure_threshold=3", "--set", "recovery_timeout_seconds=1")
+TUNE = [GRID, (*GRID, "--failure-weight", "9"), (*GRID, "--breaker", "stock")]
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("kind", ["recorded", "imported"])
+@pytest.mark.parametrize(
+    "asked",
+    [*(("whatif", *more) for more in WHATIF), *(("tune", *more) for more in TUNE)],
+    ids=" ".join,
+)
+def test_whatif_and_tune_tell_the_same(both, asked, kind, form):
+    command, *more = asked
+    alone, on_cluster = both(command, kind, *more, *form)
+    assert alone[0] == 0
+    assert on_cluster == alone
+
+
+def test_so_does_whatif_with_settings_of_files(both, tmp_path):
+    for name, threshold in (("own", 4), ("other", 40)):
+        (tmp_path / f"{name}.toml").write_text(f"failure_threshold = {threshold}\n")
+    files = ("--config", tmp_path / "own.toml", "--against", tmp_path / "other.toml")
+    alone, on_cluster = both("whatif", "imported", *files, "--json")
+    assert on_cluster == alone
+    trips = [each["total"]["trips"]["low"] for each in json.loads(alone[1])["results"]]
+    assert trips[1] > 0 == trips[2]
+
+
+def test_replay_tells_the_same_and_of_each_log(both, logs):
+    alone, on_cluster = both("replay", "recorded", "--json")
+    assert (alone[0], on_cluster[0]) == (0, 0)
+    assert_same(json.loads(alone[1]), json.loads(on_cluster[1]), logs / "recorded.parquet")
+
+
+def test_imported_traffic_is_driven_to_the_evidence_that_its_events_give(both, capsys, logs):
+    """One machine drives an exported trace by its columns, which tell no evidence."""
+    (_, alone, _), (status, on_cluster, err) = both("replay", "imported", *DRIVEN, "--json")
+    assert status == 0
+    assert "driven with failure_threshold=3, recovery_timeout_seconds=1" in err
+    by_events = json.loads(told(capsys, "replay", logs / "trace", *DRIVEN, "--json")[1])
+    expected = {**json.loads(alone), "edges": by_events["edges"]}
+    assert_same(expected, json.loads(on_cluster), logs / "imported.parquet")
+
+
+def assert_same(expected, found, path):
+    expected["edges"] = [{"log": str(path), **edge} for edge in expected["edges"]]
+    assert len(expected["edges"]) > 20
+    (log,) = found.pop("logs")
+    assert (log["log"], log["digest"]) == (str(path), expected["digest"])
+    assert found.pop("engine") == {"name": "dask", "because": None}
+    del expected["engine"]
+    assert found == expected
+
+
+def test_replay_in_words_has_the_same_tables(both):
+    (_, alone, _), (_, on_cluster, err) = both("replay", "recorded")
+    digest = alone.rpartition("digest ")[2]
+    assert on_cluster == alone.replace(" events, ", " events in 1 log, ")
+    assert digest in on_cluster
+    assert err == ""
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two hosts with breakers of the same names."""
+    for number in (1, 2):
+        write_parquet(recorded(f"web-{number}", 7 * number), tmp_path / f"{number}.parquet")
+    return tmp_path
+
+
+def test_the_figures_of_several_logs_are_summed_up(capsys, pair, scheduler):
+    def of(*arguments):
+        status, out, err = told(capsys, *arguments, "--json")
+        assert (status, err) == (0, "")
+        return json.loads(out)
+
+    cluster = ("--engine", "dask", "--scheduler", scheduler)
+    whatif, tune = ("--set", "failure_threshold=5"), GRID
+    one, other = (of("whatif", pair / name, *whatif) for name in ("1.parquet", "2.parquet"))
+    found = of("whatif", f"{pair}/*.parquet", *whatif, *cluster)
+    assert found["calls"] == one["calls"] + other["calls"] == 1200
+    for each, *parts in zip(found["results"], one["results"], other["results"], strict=True):
+        for figure, bounds in each["total"].items():
+            sums = Counter()
+            for part in parts:
+                sums.update(part["total"][figure])
+            assert bounds == {bound: sums[bound] for bound in bounds}
+        assert sorted(each["breakers"]) == sorted(
+            f"{name} @ web-{number}" for name in NAMES for number in (1, 2)
+        )
+    one, other = (
+        of_tune(told(capsys, "tune", pair / f"{n}.parquet", *tune, "--json")) for n in "12"
+    )
+    found = of_tune(told(capsys, "tune", pair, *tune, *cluster, "--json"))
+    assert found == {name: one[name] + other[name] for name in one}
+
+
+def of_tune(said):
+    status, out, _ = said
+    assert status == 0
+    tuned = json.loads(out)
+    return {
+        "calls": tuned["calls"],
+        "unknown": tuned["unknown"],
+        **{
+            f"{part} {what}": n
+            for part in ("chosen_by", "held_out")
+            for what, n in tuned[part].items()
+        },
+        **{f"base {name}": n for name, n in tuned["base"]["chosen_by"].items()},
+    }
+
+
+def test_breakers_of_several_hosts_are_told_apart(capsys, pair, scheduler):
+    cluster = ("--engine", "dask", "--scheduler", scheduler)
+    status, out, err = told(capsys, "replay", pair, *cluster, "--edges", "3")
+    assert status == 0
+    assert "bank @ web-1" in out
+    assert "bank @ web-2" in out
+    assert "in 2 logs" in out
+    assert "before them; --edges 0 shows all" in out
+    assert "--merge-hosts takes them for one" in err
+
+
+def test_a_witness_that_differs_is_told_with_its_log_and_is_status_1(capsys, pair, scheduler):
+    events = recorded()
+    place = next(n for n, event in enumerate(events) if event.kind == "state_changed")
+    events[place] = evolve(events[place], to_state=events[place].from_state)
+    write_parquet(events, pair / "0.parquet")
+    status, out, err = told(
+        capsys, "replay", pair, "--engine", "dask", "--scheduler", scheduler, "--json"
+    )
+    assert status == 1
+    found = json.loads(out)
+    assert {each["log"] for each in found["differences"]} == {str(pair / "0.parquet")}
+    assert [log["engine"]["name"] for log in found["logs"]] == ["events", "columns", "columns"]
+    assert f"{pair}/0.parquet: the histories part at seq" in err
+
+
+# Merged hosts
+
+
+def export_host(path, calls):
+    """A trace of one host: each call as milliseconds and its outcome, ``F`` or ``.``."""
+    outcomes = {"F": Outcome.FAILED, ".": Outcome.SUCCEEDED}
+    observed = [ObservedCall("bank", at * MS, MS, outcomes[letter]) for at, letter in calls]
+    write_trace(path.with_suffix(""), observed)
+    write_parquet(LogReader(path.with_suffix("")), path)
+
+
+@pytest.fixture
+def merging(capsys, tmp_path, scheduler):
+    """Three failures in a row, but for a success of the other host 2 ms before the last."""
+    export_host(tmp_path / "a.parquet", [(10, "F"), (20, "F"), (30, "F")])
+    export_host(tmp_path / "b.parquet", [(0, "."), (28, "."), (500, ".")])
+
+    def run(*more):
+        cluster = ("--engine", "dask", "--scheduler", scheduler)
+        settings = ("--set", "failure_threshold=3", "--merge-hosts")
+        status, out, err = told(
+            capsys, "replay", f"{tmp_path}/*.parquet", *cluster, *settings, *more
+        )
+        assert (status, err) == (0, "")
+        return out
+
+    return run
+
+
+def test_an_order_that_the_clocks_leave_open_is_told(merging):
+    certain = merging()
+    assert "no edge changes" in certain
+    assert "if this host" not in certain
+    uncertain = merging("--clock-uncertainty", "4ms")
+    assert "6 calls, 0 edges" in uncertain
+    lines = [line.split() for line in uncertain.splitlines() if "one edge more" in line]
+    assert [line[:4] for line in lines] == [
+        ["bank", "a.parquet", "4.000", "ms"],
+        ["bank", "b.parquet", "4.000", "ms"],
+    ]
+    assert ["behind" in line for line in lines] == [True, False]
+
+
+def test_merged_hosts_as_json_have_the_documented_form(merging):
+    found = json.loads(merging("--clock-uncertainty", "4ms", "--json"))
+    assert next(iter(found.items())) == ("schema", "recloser.replay/1")
+    assert (found["breakers"], found["edges"]) == (1, [])
+    assert found["states"] == {"bank": "CLOSED"}
+    assert found["totals"]["bank"]["failed"] == 3
+    merged = found["merged"]["bank"]
+    assert [(share["host"], share["calls"]) for share in merged["hosts"]] == [
+        ("a.parquet", 3),
+        ("b.parquet", 3),
+    ]
+    assert [share["uncertainty_ns"] for share in merged["hosts"]] == [4 * MS, 4 * MS]
+    assert [(change["host"], change["ahead_ns"]) for change in merged["changes"]] == [
+        ("a.parquet", -4 * MS),
+        ("b.parquet", 4 * MS),
+    ]
+
+
+def test_calls_that_the_hosts_refused_are_told_of(capsys, pair, scheduler):
+    cluster = ("--engine", "dask", "--scheduler", scheduler)
+    status, out, err = told(capsys, "replay", pair, *cluster, "--merge-hosts", "--json")
+    assert status == 0
+    shares = [share for each in json.loads(out)["merged"].values() for share in each["hosts"]]
+    refused = sum(share["refused"] for share in shares)
+    assert sum(share["calls"] for share in shares) + refused == 1200
+    assert err.startswith(
+        f"recloser: {refused} calls that the hosts' own breakers refused left out"
+    )
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--workers", "2"), "--scheduler and --workers are of --engine dask"),
+        (("--engine", "dask", "--workers", "2", "--scheduler", "x"), "leave --workers out"),
+        (("--merge-hosts",), "are of --engine dask"),
+        (("--engine", "dask", "--clock-uncertainty", "5ms"), "is of --merge-hosts"),
+        (("--engine", "dask", "--prove"), "are not of --engine dask"),
+        (("--engine", "dask", "--merge-hosts", "--clock-uncertainty", "soon"), "not 'soon'"),
+        (("--engine", "dask", "--merge-hosts", "--clock-uncertainty=-1ms"), "from 0ns up"),
+        (("--engine", "dask"), "*.parquet: there is no such file"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_started(
+    capsys, tmp_path, arguments, said
+):
+    with mock.patch.object(running, "cluster", side_effect=AssertionError):
+        status, out, err = told(capsys, "replay", tmp_path / "*.parquet", *arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+EXTRA = ("fsspec", "numpy", "pyarrow", "distributed")
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        *(("replay", (name,)) for name in EXTRA),
+        *((command, EXTRA) for command in ("replay", "whatif", "tune")),
+    ],
+)
+def test_without_its_libraries_one_line_says_what_to_install(logs, command, missing):
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(sys.argv[1].split(',')))\n"
+        "from recloser.cli import status_of\n"
+        "sys.exit(status_of(sys.argv[2:]))"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            ",".join(missing),
+            command,
+            logs / "recorded.parquet",
+            "--engine=dask",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"recloser: --engine dask needs {missing[0]}, which is not installed; "
+        "pip install 'recloser[dask]'\n"
+    )
+
+
+def test_workers_are_started_if_there_is_no_scheduler_whoever_has_the_port_of_the_dashboard(
+    capsys, logs
+):
+    path = logs / "recorded.parquet"
+    alone = json.loads(told(capsys, "replay", path, "--json")[1])
+    starting = mock.patch.object(running, "started_here", side_effect=running.started_here)
+    with closing(socket.socket()) as port, starting as started:
+        with suppress(OSError):  # then another has it, which is as well
+            port.bind(("127.0.0.1", 8787))
+            port.listen()
+        asked = ("--engine", "dask", "--workers", "1", "--json")
+        status, out, err = told(capsys, "replay", path, *asked)
+    assert (status, err) == (0, "")
+    assert started.call_args.args == (1,)
+    assert json.loads(out)["digest"] == alone["digest"]
