@@ -111,6 +111,14 @@ def test_it_is_called_with_one_table_as_spark_asks():
     assert len(inspect.getfullargspec(edges_of).args) == 1
 
 
+def test_the_group_of_the_rows_about_the_whole_log_has_no_edges():
+    """A group-by makes one of them: their breaker is null."""
+    table = table_in(LogReader(FIXTURES[2]))
+    about_all = table.filter(pc.is_null(table["breaker"]))
+    assert len(about_all)
+    assert edges_of(about_all) == EDGES.empty_table()
+
+
 def test_what_is_no_table_of_one_breaker_is_refused():
     table = table_in(LogReader(FIXTURES[2]))
     with pytest.raises(LogError, match="of one breaker is asked for"):
@@ -118,6 +126,8 @@ def test_what_is_no_table_of_one_breaker_is_refused():
     with pytest.raises(LogError, match="the column 'took' is missing"):
         edges_of(table.drop_columns(["took"]))
     own = table.filter(pc.is_valid(table["breaker"]))
+    with pytest.raises(LogError, match=r"of 'redis' are of several logs, .* event \d+ each"):
+        edges_of(pa.concat_tables([own, own.slice(7, 1)]))
     with pytest.raises(ConfigError, match="the configuration of 'redis' is in its log"):
         edges_of(own, config=CircuitBreakerConfig())
     assert edges_of(SCHEMA.empty_table()) == EDGES.empty_table()

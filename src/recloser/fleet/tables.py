@@ -1,7 +1,16 @@
 """One table in, one table out: the edges of one breaker, for any engine that hands over Arrow tables.
 
-``edges_of`` is what Spark's ``groupBy("breaker").applyInArrow(edges_of, ...)`` asks for, and a task
-of Ray can be; it keeps nothing between two calls.
+``edges_of`` is what Spark's ``applyInArrow`` asks for, and a task of Ray can be; it keeps nothing
+between two calls. From version 4.0 of Spark on::
+
+    log = spark.read.parquet("redis.parquet")
+    about_all = log.filter("breaker is null").toArrow()
+    edges = log.groupBy("breaker").applyInArrow(
+        lambda rows: edges_of(rows, about_all=about_all), from_arrow_schema(EDGES)
+    )
+
+``from_arrow_schema`` is in ``pyspark.sql.pandas.types``. Several logs are grouped by
+``input_file_name()`` too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -60,25 +69,29 @@ def edges_of(
     """The edges of one breaker, from all of its rows in one exported log.
 
     Args:
-        rows: The rows, in any order, with at least the columns of ``recloser export``.
+        rows: The rows, in any order, with at least the columns of ``recloser export``. Those whose
+            ``breaker`` is null, which a group-by hands over as well, have no edges.
         about_all: The rows of that log whose ``breaker`` is null. Among them are the ticks of its
             clock: without them, an edge that a tick fired comes with the breaker's next event.
         config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
 
     Returns:
-        A table of ``EDGES``, in the order in which they were taken.
+        A table of ``EDGES``, in the order in which they were taken. Driven by imported traffic, a
+        breaker cools down when its own next call comes; a replay of the whole log knows it at the
+        next call of any breaker, and has an earlier ``at`` there.
 
     Raises:
-        LogError: A column is missing, or the rows are not those of one breaker.
+        LogError: A column is missing, or the rows are not those of one breaker in one log.
         FoldError: An event can't have happened in the state that it is applied to.
         ConfigError: ``config`` is given for a breaker that was recorded.
     """
     rows = _exported(rows)
-    if not len(rows):
-        return EDGES.empty_table()
     names = rows.column("breaker").unique().to_pylist()
-    if len(names) != 1 or names[0] is None:
+    if names in ([], [None]):
+        return EDGES.empty_table()
+    if len(names) != 1:
         raise LogError(f"a table of one breaker is asked for, and this is of {len(names)}")
+    _refuse_several_logs(rows.column("seq"), names[0])
     told = [] if about_all is None else list(events_of(_exported(about_all)))
     if "call_observed" in rows.column("event").unique().to_pylist():
         edges = _driven(rows, told, CircuitBreakerConfig() if config is None else config)
@@ -97,6 +110,17 @@ def _exported(table: pa.Table) -> pa.Table:
     if missing:
         raise LogError(f"the column {missing[0]!r} is missing in this table")
     return table.select(SCHEMA.names).cast(SCHEMA).sort_by("seq")
+
+
+def _refuse_several_logs(seqs: pa.ChunkedArray, breaker: str) -> None:
+    """A ``seq`` that is there twice is of two logs, whose calls are no one breaker's."""
+    numbers = seqs.to_numpy()
+    again = numbers[1:][numbers[1:] == numbers[:-1]]
+    if len(again):
+        raise LogError(
+            f"the rows of {breaker!r} are of several logs, which have event {again[0]} each; "
+            "group them by the log too"
+        )
 
 
 def _folded(breaker: str, rows: pa.Table, about_all: list[Event]) -> Iterator[_Told]:
