@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ from distributed import Client
 
 import large_dataset
 from conftest import ROOT
+from dask_processes import dask_scheduler, dask_worker
 from recloser import CircuitBreakerConfig, replay
 from recloser.errors import NotALogError, RecloserError
 from recloser.fleet.dataset import urls_of
@@ -109,6 +112,45 @@ def test_workers_that_die_again_and_again_are_told_of(client):
     with pytest.raises(RecloserError, match="may need more memory than their limit"):
         OnCluster(client).run(os._exit, [(1,)])
     client.wait_for_workers(2, timeout=30)
+
+
+def test_what_is_left_is_called_off_if_a_piece_of_work_fails(client):
+    with pytest.raises(TypeError, match="str") as raised:
+        OnCluster(client).run(time.sleep, [("soon",), *[(0.05,)] * 50])
+    waited = time.monotonic() + 30
+    while client.run_on_scheduler(tasks_of) > 25:  # those that were done by then may stay
+        assert time.monotonic() < waited
+        time.sleep(0.01)
+    assert raised.tb is not None  # whoever has it has the futures too, and nothing lets them go
+
+
+def tasks_of(dask_scheduler):
+    return len(dask_scheduler.tasks)
+
+
+KILLING = """
+import os, signal, sys, time
+from recloser.errors import RecloserError
+from recloser.fleet.running import cluster
+
+try:
+    with cluster(sys.argv[1]) as runner:
+        runner.run(time.sleep, [(0,), (60,)], lambda *_: os.kill(int(sys.argv[2]), signal.SIGKILL))
+except RecloserError as error:
+    print(error)
+"""
+
+
+def test_a_scheduler_that_dies_is_told_of_and_nothing_else_is(tmp_path):
+    with dask_scheduler(tmp_path) as (address, pid), dask_worker(tmp_path, address):
+        done = subprocess.run(
+            [sys.executable, "-c", KILLING, address, str(pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    said = "the scheduler or its workers have gone away\n"
+    assert (done.stdout, done.stderr, done.returncode) == (said, "", 0)
 
 
 def test_a_scheduler_that_does_not_answer_is_told_of():

@@ -9,18 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from recloser import CircuitBreakerConfig, replay
+from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, replay
 from recloser.columns import skipping
 from recloser.errors import ConfigError, DamagedLogError
 from recloser.fleet import spans
 from recloser.fleet.dataset import urls_of
-from recloser.fleet.many import replay_many, sources_of
+from recloser.fleet.many import WITNESSED, replay_many, sources_of
 from recloser.fleet.running import Here
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
+from recloser.replay.history import digest_of
 from recloser.testing import strategies as rst
-from support import write_traffic
+from support import fail, write_traffic
 
 FIXTURES = sorted(path for path in (ROOT / "fixtures").iterdir() if path.is_dir())
 
@@ -131,6 +132,37 @@ def test_a_witness_that_differs_has_its_log_folded_event_by_event(tmp_path):
     assert found.histories[0].engine == "events"
     assert "differs from what comes of it" in found.histories[0].because
     assert_same(found.histories[1], replay(logs[1]))
+
+
+def test_each_of_several_such_logs_is_folded_anew_and_whichever_breaker_it_is(tmp_path):
+    logs = [altered(name) for name in "abc"]
+    with mock.patch.object(parquet, "ROW_GROUP", 1):
+        found = replayed(exported(tmp_path, logs))
+    assert all(len(source.spans) > 3 for source in found.sources)
+    for events, history in zip(logs, found.histories, strict=True):
+        assert_same(history, replay(events))
+        assert history.because == WITNESSED
+    assert len({history.differences[0].seq for history in found.histories}) == 3
+
+
+def altered(breaker):
+    """A log in which one of three breakers has a witness of an edge that it does not take."""
+    log = MemoryLog(clock=ManualClock())
+    for name in "abc":
+        fail(CircuitBreaker(name, CircuitBreakerConfig(failure_threshold=2), log=log), 2)
+    return [
+        evolve(event, to_state=event.from_state)
+        if event.kind == "state_changed" and event.breaker == breaker
+        else event
+        for event in log
+    ]
+
+
+def test_of_breakers_of_one_name_the_digest_takes_those_of_the_first_log_first(tmp_path):
+    one, other = (replay(path).edges for path in FIXTURES[:2])
+    found = replayed(exported(tmp_path, map(LogReader, FIXTURES[:2])))
+    assert {edge.breaker for edge in [*one, *other]} == {"quotes"}
+    assert found.digest == digest_of([*one, *other]) != digest_of([*other, *one])
 
 
 def test_settings_are_refused_for_a_log_that_breakers_wrote(tmp_path):

@@ -1,15 +1,12 @@
 """A cluster with another recloser is refused before any work, in a line that names what to do."""
 
-import os
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from distributed import Client
 
 from conftest import ROOT
+from dask_processes import dask_scheduler, dask_worker
 from recloser import __version__
 from recloser.cli import status_of
 from recloser.errors import RecloserError
@@ -61,45 +58,11 @@ def client():
         yield client
 
 
-@contextmanager
-def started(folder, files, kind, *arguments):
-    """A process of dask that finds these modules first, and then the real ones."""
-    folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    paths = [str(folder), str(ROOT / "src")]
-    command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            yield
-        finally:
-            process.kill()
-
-
-@contextmanager
-def worker(client, folder, files=()):
-    """A worker of that scheduler; its address."""
-    before = set(client.scheduler_info()["workers"])
-    address = client.scheduler.address
-    more = ["--no-nanny", "--no-dashboard", "--nthreads", "1"]
-    with started(folder, dict(files), "worker", address, *more):
-        client.wait_for_workers(len(before) + 1, timeout=60)
-        (own,) = set(client.scheduler_info()["workers"]) - before
-        yield own
-
-
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_worker_that_differs_is_refused_by_its_address(client, tmp_path, other, capsys):
     files, told = OTHERS[other]
     scheduler = client.scheduler.address
-    with worker(client, tmp_path, files) as address:
+    with dask_worker(tmp_path, scheduler, files) as address:
         status = status_of(["replay", str(RECORDING), "--engine", "dask", "--scheduler", scheduler])
         expected = f"recloser: {address}: this worker {told}; {REMEDY}\n"
         assert (status, *capsys.readouterr()) == (2, "", expected)
@@ -113,32 +76,25 @@ def tasks_seen(dask_scheduler):
 @pytest.mark.parametrize("other", ["none", "another"])
 def test_so_is_a_scheduler(tmp_path, other):
     files, told = OTHERS[other]
-    found = tmp_path / "address"
-    address = "tcp://127.0.0.1"
     with (
-        started(
-            tmp_path,
-            files,
-            "scheduler",
-            *("--host", address, "--port", "0", "--no-dashboard", "--scheduler-file", str(found)),
-        ),
-        Client(scheduler_file=str(found), timeout=60, set_as_default=False) as client,
+        dask_scheduler(tmp_path, files) as (address, _),
+        pytest.raises(RecloserError) as raised,
+        cluster(address),
     ):
-        address = client.scheduler.address
-        with pytest.raises(RecloserError) as raised, cluster(address):
-            pytest.fail("it was taken")
+        pytest.fail("it was taken")
     assert str(raised.value) == f"{address}: this scheduler {told}; {REMEDY}"
 
 
 def test_of_several_workers_that_differ_one_is_named_and_the_others_are_counted(client, tmp_path):
     files, told = OTHERS["another"]
+    scheduler = client.scheduler.address
     with (
-        worker(client, tmp_path / "1") as alike,
-        worker(client, tmp_path / "2", files) as one,
-        worker(client, tmp_path / "3", files) as other,
+        dask_worker(tmp_path / "1", scheduler) as alike,
+        dask_worker(tmp_path / "2", scheduler, files) as one,
+        dask_worker(tmp_path / "3", scheduler, files) as other,
         pytest.raises(RecloserError) as raised,
     ):
-        check_cluster(client, client.scheduler.address)
+        check_cluster(client, scheduler)
     assert alike not in str(raised.value)
     assert str(raised.value) == (
         f"{min(one, other)}: this worker {told}; {REMEDY}; 1 more differs too"
@@ -148,7 +104,7 @@ def test_of_several_workers_that_differ_one_is_named_and_the_others_are_counted(
 def test_one_that_joined_later_refuses_the_work(client, tmp_path, monkeypatch):
     newer = {**versions(), "recloser.version:__version__": "9.9"}
     monkeypatch.setattr(running, "versions", lambda: newer)
-    with worker(client, tmp_path / "worker") as address:
+    with dask_worker(tmp_path / "worker", client.scheduler.address) as address:
         with pytest.raises(RecloserError) as raised:
             OnCluster(client).run(Path.touch, [(tmp_path / "done",)])
         assert str(raised.value) == (

@@ -91,15 +91,16 @@ class OnCluster:
                 future.release()
                 if on_done is not None:
                     on_done(len(results), len(jobs))
-        except KilledWorker as error:
-            raise RecloserError(
-                f"the workers died again and again, the last at {error.last_worker.address}: they "
-                "may need more memory than their limit"
-            ) from error
-        except CancelledError as error:
+        except CancelledError as error:  # nobody is there to call anything off
             raise RecloserError("the scheduler or its workers have gone away") from error
-        finally:
+        except BaseException as error:
             self.client.cancel([future for future in places if not future.done()])
+            if isinstance(error, KilledWorker):
+                raise RecloserError(
+                    f"the workers died again and again, the last at {error.last_worker.address}: "
+                    "they may need more memory than their limit"
+                ) from error
+            raise
         return [results[place] for place in range(len(jobs))]
 
 
@@ -122,12 +123,26 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
             client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise RecloserError(f"{scheduler}: no scheduler of dask answers there") from error
-        with client:
+        with _silent(), client:
             check_cluster(client, scheduler)
             yield OnCluster(client)
         return
     with started_here(workers) as local, Client(local, set_as_default=False) as client:
         yield OnCluster(client)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Have dask log nothing: what it does with a traceback when a scheduler dies is told in a line."""
+    handlers = logging.getLogger("distributed").handlers
+    levels = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for handler, level in zip(handlers, levels, strict=True):
+            handler.setLevel(level)
 
 
 def started_here(workers: int | None, **more: Any) -> "LocalCluster":
