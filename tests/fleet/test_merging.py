@@ -4,15 +4,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, replay
 from recloser.errors import ConfigError
-from recloser.events import CallObserved, LogOpened, Outcome
+from recloser.events import (
+    BreakerConfigured,
+    CallObserved,
+    CallSucceeded,
+    Checkpoint,
+    LogOpened,
+    Outcome,
+)
 from recloser.fleet.dataset import urls_of
+from recloser.fleet.hosts import EPOCH
 from recloser.fleet.many import sources_of
 from recloser.fleet.merging import merge_many
 from recloser.fleet.running import Here
 from recloser.log.parquet import write_parquet
+from recloser.state import dump, first_state
+from recloser.testing import strategies as rst
 
 MS = 10**6
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -117,3 +129,102 @@ def test_hosts_of_different_settings_need_those_of_the_shared_breaker(tmp_path):
     sources = sources_of(urls_of(str(tmp_path)), Here())
     (found,) = merge_many(sources, Here(), config=CONFIG)
     assert trips(found) == [timedelta(milliseconds=3)]
+
+
+def written(host, *events, checkpoint=None):
+    """A log of these events, as they stand in it but for their numbers."""
+    checkpoints = int(checkpoint is not None)
+    opening = LogOpened(1, 0, 1, 1, 1, START, 0, "", host, 1, "", checkpoints=checkpoints)
+    first = [] if checkpoint is None else [Checkpoint(0, 0, "bank", dict(dump(checkpoint)))]
+    return [evolve(e, seq=n) for n, e in enumerate([opening, *first, *events], start=1)]
+
+
+def configured(config=CONFIG):
+    return BreakerConfigured(0, 0, "bank", config.to_mapping())
+
+
+def test_successes_that_a_log_tells_of_together_are_as_many_calls(tmp_path):
+    several = CallSucceeded(0, 5 * MS, "bank", 0, MS, count=3)
+    found = merged(tmp_path, [written("a", configured(), several)])
+    assert [share.calls for share in found.hosts] == [3]
+    assert found.snapshot.totals.succeeded == 3
+
+
+def test_in_shadow_a_call_that_would_be_refused_was_made(tmp_path):
+    shadow = evolve(CONFIG, mode="shadow")
+    found = merged(tmp_path, [recorded("a", [(n, "F") for n in range(1, 9)], config=shadow)])
+    assert [(share.calls, share.refused) for share in found.hosts] == [(8, 0)]
+
+
+def test_the_settings_are_the_last_that_the_log_tells_of(tmp_path):
+    last = evolve(CONFIG, failure_threshold=7)
+    call = CallSucceeded(0, 5 * MS, "bank", 0, MS)
+    for number, events in enumerate(
+        (
+            written("a", configured(), configured(last), call),
+            written("a", call, checkpoint=first_state("bank", last)),
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert merged(folder, [events]).config == last
+
+
+def test_two_clocks_may_be_apart_by_the_uncertainties_of_both(tmp_path):
+    """Two milliseconds each: calls three apart may have been in the other order."""
+    calls = [(10, "F"), (20, "F"), (30, "F")]
+    found = merged(
+        tmp_path,
+        [recorded("a", calls), recorded("b", [(27, "."), (500, ".")])],
+        uncertainty_ns=2 * MS,
+    )
+    assert {(change.host, change.ahead_ns) for change in found.changes} == {
+        ("a", -4 * MS),
+        ("b", 4 * MS),
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    trace=rst.traces(breakers=("bank",)),
+    config=rst.configurations(),
+    hosts=st.lists(st.sampled_from("abc"), min_size=40, max_size=40),
+    sooner=st.lists(st.integers(0, 10**9), min_size=3, max_size=3),
+)
+def test_whatever_host_has_a_call_all_together_are_driven_as_one_trace(
+    tmp_path_factory, trace, config, hosts, sooner
+):
+    """Each host's log began at another time, by that host's clock, which is right."""
+    opening, *calls = trace
+    # Of calls that start at one instant, no log tells which was first.
+    calls = list({call.start: call for call in calls}.values())
+    calls.sort(key=lambda call: call.at)
+    began = dict(zip("abc", sooner, strict=True))
+    logs = []
+    for host in sorted(set(hosts[: len(calls)])):
+        own = [call for call, of in zip(calls, hosts, strict=False) if of == host]
+        wall = opening.wall - timedelta(microseconds=began[host])
+        told = [
+            evolve(c, at=c.at + began[host] * 1000, start=c.start + began[host] * 1000) for c in own
+        ]
+        logs.append(
+            [
+                evolve(e, seq=n)
+                for n, e in enumerate([evolve(opening, wall=wall, host=host), *told], 1)
+            ]
+        )
+    found = merged(tmp_path_factory.mktemp("hosts"), logs, config=config)
+    alone = replay([evolve(e, seq=n) for n, e in enumerate([opening, *calls], 1)], config=config)
+    shift = (opening.wall - EPOCH) // timedelta(microseconds=1) * 1000
+    assert [told_of(edge, shift) for edge in found.edges] == [told_of(e, 0) for e in alone.edges]
+    assert sum(share.calls for share in found.hosts) == len(calls)
+    totals = alone.snapshots["bank"].totals
+    assert found.snapshot.totals == totals
+
+
+def told_of(edge, shift):
+    cause = edge.cause
+    return (
+        *(edge.epoch, edge.at - shift, edge.from_state, edge.to_state, edge.trigger),
+        *(cause.rule, cause.observed, cause.threshold, cause.calls, cause.rate),
+    )
