@@ -310,7 +310,9 @@ def test_calls_that_the_hosts_refused_are_told_of(capsys, pair, scheduler):
     cluster = ("--engine", "dask", "--scheduler", scheduler)
     status, out, err = told(capsys, "replay", pair, *cluster, "--merge-hosts", "--json")
     assert status == 0
-    shares = [share for each in json.loads(out)["merged"].values() for share in each["hosts"]]
+    merged = json.loads(out)["merged"]
+    assert list(merged) == sorted(NAMES)
+    shares = [share for each in merged.values() for share in each["hosts"]]
     refused = sum(share["refused"] for share in shares)
     assert sum(share["calls"] for share in shares) + refused == 1200
     assert err.startswith(

@@ -114,6 +114,12 @@ def test_workers_that_die_again_and_again_are_told_of(client):
     client.wait_for_workers(2, timeout=30)
 
 
+def test_each_piece_that_is_done_is_told_of(client):
+    told = []
+    OnCluster(client).run(len, [("a",)] * 3, on_done=lambda *done: told.append(done))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_what_is_left_is_called_off_if_a_piece_of_work_fails(client):
     with pytest.raises(TypeError, match="str") as raised:
         OnCluster(client).run(time.sleep, [("soon",), *[(0.05,)] * 50])

@@ -184,6 +184,17 @@ def test_two_clocks_may_be_apart_by_the_uncertainties_of_both(tmp_path):
     }
 
 
+def test_a_breaker_is_shown_as_it_was_when_the_last_call_ended(tmp_path):
+    """The one that started first, here."""
+    calls = [(500, 495, Outcome.SUCCEEDED), *((at, 1, Outcome.FAILED) for at in (11, 21, 31))]
+    observed = [
+        CallObserved(0, at * MS, "bank", (at - took) * MS, took * MS, outcome)
+        for at, took, outcome in sorted(calls)
+    ]
+    found = merged(tmp_path, [written("a", *observed)], config=CONFIG)
+    assert found.snapshot.retry_after == pytest.approx(1 - 0.469, abs=1e-9)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     trace=rst.traces(breakers=("bank",)),
@@ -218,8 +229,11 @@ def test_whatever_host_has_a_call_all_together_are_driven_as_one_trace(
     shift = (opening.wall - EPOCH) // timedelta(microseconds=1) * 1000
     assert [told_of(edge, shift) for edge in found.edges] == [told_of(e, 0) for e in alone.edges]
     assert sum(share.calls for share in found.hosts) == len(calls)
-    totals = alone.snapshots["bank"].totals
-    assert found.snapshot.totals == totals
+    snapshots = (found.snapshot, alone.snapshots["bank"])
+    merged_last, last = (  # it has the numbers of events, and dates that were cut to microseconds
+        evolve(each, why_open=None, opened_at=None, retry_at=None) for each in snapshots
+    )
+    assert merged_last == last
 
 
 def told_of(edge, shift):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from recloser import CircuitBreakerConfig
+from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog
 from recloser.errors import ConfigError, NotALogError
+from recloser.events import LogGap
 from recloser.fleet import trying
 from recloser.fleet.dataset import urls_of
 from recloser.fleet.many import sources_of
@@ -22,6 +23,7 @@ from recloser.replay.traffic import read_traffic
 from recloser.replay.tune import grid_of, tune
 from recloser.replay.whatif import what_did, what_if
 from recloser.testing import strategies as rst
+from support import fail, write_traffic
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 CONFIG = CircuitBreakerConfig(failure_threshold=2, recovery_timeout_seconds=0.5)
@@ -62,6 +64,51 @@ def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
         assert try_many(sources, Here(), [CONFIG], breaker=name).breakers == {
             name: found.breakers[name]
         }
+
+
+def test_what_is_open_at_the_end_is_so_until_the_last_event_of_any_breaker(tmp_path):
+    clock = ManualClock()
+    log = MemoryLog(clock=clock)
+    tripped, quiet = (CircuitBreaker(name, CONFIG, log=log) for name in ("tripped", "quiet"))
+    fail(tripped, 2)
+    clock.advance(seconds=0.25)
+    quiet.force_open()
+    (found,) = try_many(sources_in(tmp_path, [log], 1), Here(), [CONFIG]).breakers.values()
+    did = what_did(read_traffic(log))["tripped"]
+    assert found.columns[0] == did
+    assert did.figures.open_ns.low == 250_000_000
+
+
+def test_what_the_logs_could_not_hold_is_summed_up_over_them(tmp_path):
+    logs = []
+    for lost in (3, 5):
+        log = MemoryLog(clock=ManualClock())
+        for name in "ab":
+            fail(CircuitBreaker(name, CONFIG, log=log))
+        events = list(log)
+        logs.append([*events, LogGap(len(events) + 1, events[-1].at, lost, "the disk was full")])
+    assert try_many(sources_in(tmp_path, logs, 1), Here(), [CONFIG]).lost == 8
+
+
+def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_path):
+    imported = LogReader(write_traffic(tmp_path / "traffic", "..FF"))
+    (tmp_path / "logs").mkdir()
+    sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
+    with pytest.raises(ConfigError, match="some of these logs are imported traffic"):
+        try_many(sources, Here(), [CONFIG])
+
+
+def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
+    traces = [
+        LogReader(write_traffic(tmp_path / name, ".F" * calls))
+        for name, calls in (("short", 20), ("long", 200))
+    ]
+    (tmp_path / "logs").mkdir()
+    sources = sources_in(tmp_path / "logs", traces)
+    both = tune_many(sources, Here(), {}, GRID).tuning
+    alone = [tune(read_traffic(trace), {}, GRID) for trace in traces]
+    assert both.calls == tuple(map(sum, zip(*(each.calls for each in alone), strict=True)))
+    assert both.base.held_out == alone[0].base.held_out + alone[1].base.held_out
 
 
 def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
