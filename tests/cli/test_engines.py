@@ -20,6 +20,7 @@ from recloser.importers.trace import ObservedCall, write_trace
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
+from support import write_segment
 
 MS = 10**6
 NAMES = ("bank", "mail", "stock")
@@ -110,16 +111,23 @@ DRIVEN = ("--set", "failure_threshold=3", "--set", "recovery_timeout_seconds=1")
 TUNE = [GRID, (*GRID, "--failure-weight", "9"), (*GRID, "--breaker", "stock")]
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
 @pytest.mark.parametrize("kind", ["recorded", "imported"])
 @pytest.mark.parametrize(
     "asked",
     [*(("whatif", *more) for more in WHATIF), *(("tune", *more) for more in TUNE)],
     ids=" ".join,
 )
-def test_whatif_and_tune_tell_the_same(both, asked, kind, form):
+def test_whatif_and_tune_tell_the_same(both, asked, kind):
     command, *more = asked
-    alone, on_cluster = both(command, kind, *more, *form)
+    alone, on_cluster = both(command, kind, *more, "--json")
+    assert alone[0] == 0
+    assert on_cluster == alone
+
+
+@pytest.mark.parametrize("asked", [("whatif", *WHATIF[0]), ("tune", *TUNE[0])], ids=" ".join)
+def test_they_tell_the_same_in_words(both, asked):
+    command, *more = asked
+    alone, on_cluster = both(command, "recorded", *more)
     assert alone[0] == 0
     assert on_cluster == alone
 
@@ -230,6 +238,16 @@ def test_breakers_of_several_hosts_are_told_apart(capsys, pair, scheduler):
     assert "--merge-hosts takes them for one" in err
 
 
+@pytest.mark.parametrize("more", [(), ("--merge-hosts",)], ids=["apart", "merged"])
+def test_edges_of_several_hosts_are_in_the_order_of_wall_time(capsys, pair, scheduler, more):
+    cluster = ("--engine", "dask", "--scheduler", scheduler)
+    _, out, _ = told(capsys, "replay", pair, *cluster, *more, "--edges", "0")
+    edges = [line.split() for line in out.splitlines() if "→" in line]
+    assert {edge[2] for edge in edges} == set(NAMES)
+    assert len(edges) > 20
+    assert [edge[1] for edge in edges] == sorted(edge[1] for edge in edges)
+
+
 def test_a_witness_that_differs_is_told_with_its_log_and_is_status_1(capsys, pair, scheduler):
     events = recorded()
     place = next(n for n, event in enumerate(events) if event.kind == "state_changed")
@@ -243,6 +261,17 @@ def test_a_witness_that_differs_is_told_with_its_log_and_is_status_1(capsys, pai
     assert {each["log"] for each in found["differences"]} == {str(pair / "0.parquet")}
     assert [log["engine"]["name"] for log in found["logs"]] == ["events", "columns", "columns"]
     assert f"{pair}/0.parquet: the histories part at seq" in err
+
+
+def test_a_torn_tail_is_told_with_its_log_and_is_status_4(capsys, pair, scheduler):
+    segment = write_segment(pair / "torn", recorded())
+    with segment.open("ab") as file:
+        file.write(b'{"event":"call_succ')
+    log = LogReader(segment)
+    write_parquet(log, pair / "0.parquet", tail=lambda: log.tail)
+    status, _, err = told(capsys, "replay", pair, "--engine", "dask", "--scheduler", scheduler)
+    assert status == 4
+    assert f"{pair}/0.parquet: " in err
 
 
 # Merged hosts
