@@ -229,11 +229,9 @@ def test_whatever_host_has_a_call_all_together_are_driven_as_one_trace(
     shift = (opening.wall - EPOCH) // timedelta(microseconds=1) * 1000
     assert [told_of(edge, shift) for edge in found.edges] == [told_of(e, 0) for e in alone.edges]
     assert sum(share.calls for share in found.hosts) == len(calls)
-    snapshots = (found.snapshot, alone.snapshots["bank"])
-    merged_last, last = (  # it has the numbers of events, and dates that were cut to microseconds
-        evolve(each, why_open=None, opened_at=None, retry_at=None) for each in snapshots
-    )
-    assert merged_last == last
+    last = alone.snapshots["bank"]  # looked at in another moment: its window may differ
+    assert found.snapshot.totals == last.totals
+    assert found.snapshot.state is last.state
 
 
 def told_of(edge, shift):
