@@ -86,9 +86,11 @@ def test_replay_shows_on_a_terminal_how_far_it_has_come_how_fast_and_how_long_it
     clock = ManualClock()
     with EventLog(tmp_path / "log", clock=clock, durability="memory", segment_bytes=100_000) as log:
         breaker = CircuitBreaker("b", log=log)
-        for _ in range(6000):
+        for number in range(6000):
             clock.advance(seconds=0.01)
             succeed(breaker)
+            if number % 500 == 0:
+                log.flush()
     assert list((tmp_path / "log").glob("*.zst"))
     status, printed, shown = on_a_terminal(["replay", "log"], tmp_path)
     assert status == 0
