@@ -32,7 +32,7 @@ from recloser.events import (
     Reset,
 )
 from recloser.fold import refusal_of
-from recloser.gate import SHUT, Leave, Refusal
+from recloser.gate import SHUT, Leave
 from recloser.listeners import Listener
 from recloser.log.codec import lean
 from recloser.log.memory import NoLog
@@ -279,20 +279,18 @@ class CircuitBreaker:
 
     def _refused(self) -> BreakerDecision | None:
         """The answer to a call that can only be refused; None if it has to be decided."""
-        refusal = self.gate.refusal
+        gate = self.gate
+        refusal = gate.refusal
         if refusal is None:
             return None
-        monotonic_ns = self.gate.monotonic_ns()
+        monotonic_ns = gate.monotonic_ns()
         if monotonic_ns < refusal.until_ns:
             next(refusal.counter)
         elif monotonic_ns < refusal.opens_ns:
-            self._record_refusal(refusal, monotonic_ns)
+            gate.record(monotonic_ns, 0, refusal)
         else:
             return None
         return refused_at(refusal, monotonic_ns)
-
-    def _record_refusal(self, refusal: Refusal, monotonic_ns: int) -> None:
-        self.gate.record(monotonic_ns, 0, refusal)
 
     def permit_of(self, leave: Leave, started_ns: int) -> Permit:
         """The permit of a call that was let past the lock, for what is not settled there.

@@ -75,8 +75,9 @@ class EventLog(Log):
         path: The folder; it is made if absent.
         durability: When events are safe. ``batch``: with the operating system within 50 ms, which
             the death of the process does not undo, and on disk with a seal at least once a second,
-            at once with an edge, and with each where ``seal_seconds`` is None. ``sync``: on disk before the call returns; calls that
-            come together share one wait. ``memory``: as ``batch``, but the disk is not waited for.
+            at once with an edge, and with each where ``seal_seconds`` is None. ``sync``: on disk
+            before the call returns; calls that come together share one wait. ``memory``: as
+            ``batch``, but the disk is not waited for.
         clock: What times the log; by default that of the first breaker on it.
         tick_seconds: While events flow, both hands of the clock are recorded as often as this;
             None records them only where a deadline has passed.
