@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 import attrs
@@ -87,6 +88,7 @@ _PLAIN: Final = [field for field in attrs.fields(BreakerState) if field.name not
 _PlainState: Final = msgspec.defstruct(
     "BreakerState", [(field.name, field.type) for field in _PLAIN], forbid_unknown_fields=True
 )
+_values_of: Final = attrgetter(*(field.name for field in _PLAIN))
 
 
 def config_of(settings: Mapping[str, object]) -> CircuitBreakerConfig:
@@ -108,10 +110,8 @@ def _config_of(settings: bytes) -> CircuitBreakerConfig:
 
 def dump(state: BreakerState) -> Mapping[str, object]:
     """The state as data for a checkpoint; ``restore`` is its inverse."""
-    data: dict[str, object] = {
-        field.name: msgspec.to_builtins(getattr(state, field.name), str_keys=True)
-        for field in _PLAIN
-    }
+    plain = _PlainState(*_values_of(state))
+    data: dict[str, object] = msgspec.to_builtins(plain, str_keys=True)
     data["config"] = state.config.to_mapping()
     data["window"] = None if state.window is None else state.window.to_data()
     data["probe_window"] = None if state.probe_window is None else state.probe_window.to_data()
