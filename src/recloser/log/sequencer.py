@@ -210,6 +210,7 @@ class Sequencer:
         self._log = log
         self._clock = clock
         self._hand = hand_of(clock)
+        self._relieve = self.relieve  # one for all gates
         self._tick_ns = tick_ns
         self._detail = detail
         self._counts = detail == "runs"
@@ -357,7 +358,7 @@ class Sequencer:
         """
         if breaker not in self._gates:
             self._gates[breaker] = Gate(
-                breaker, self.pending, self._hand, self.relieve, self.origin, counts=self._counts
+                breaker, self.pending, self._hand, self._relieve, self.origin, counts=self._counts
             )
         self._update_gate(breaker)
         return self._gates[breaker]
