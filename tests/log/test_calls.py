@@ -1,5 +1,6 @@
 """Calls that were let past the lock are columns, and become events when somebody looks."""
 
+import sys
 import threading
 
 import pytest
@@ -125,7 +126,17 @@ def test_a_success_looked_at_by_itself_is_the_one_of_the_whole(leave):
 
 def test_successes_have_the_lines_of_their_events(leave):
     successes = Successes(Calls([10, 20], [1, 2], [leave] * 2), first_seq=7)
-    assert encode_all(successes) == encode_all([full(event) for event in successes])
+    lines = b"".join(encode_all(successes))
+    assert lines == b"".join(encode_all([full(event) for event in successes]))
+
+
+def test_calls_are_let_go_once_they_have_lines(leave):
+    calls = Calls([10, 20], [1, 2], [leave] * 2)
+    before = sys.getrefcount(calls.ats)
+    for _ in range(5):
+        assert b"".join(encode_all(Successes(calls, first_seq=7)))
+    after = sys.getrefcount(calls.ats)
+    assert after == before
 
 
 def test_single_calls_become_events_of_their_breaker_and_epoch(log):

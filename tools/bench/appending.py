@@ -13,7 +13,7 @@ from bench.results import Group
 from bench.timing import Work, interleaved_rates, timed
 from recloser import CircuitBreaker, EventLog
 from recloser.events import CallSucceeded
-from recloser.log.codec import encode_all, lean
+from recloser.log.codec import encode, encode_all, lean
 
 BARE: Final = "encode and write alone"
 APPEND: Final = "recloser, append"
@@ -54,13 +54,11 @@ def _bare(folder: Path, events: int) -> float:
     def write() -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
         for first in range(0, events, _BATCH):
-            lines = encode_all(
-                [
-                    _Succeeded(seq, 10**12 + seq * 1000, "payments", 0, 700)
-                    for seq in range(first, first + _BATCH)
-                ]
-            )
-            os.write(descriptor, lines)
+            calls = [
+                _Succeeded(seq, 10**12 + seq * 1000, "payments", 0, 700)
+                for seq in range(first, first + _BATCH)
+            ]
+            os.write(descriptor, b"".join(encode_all(calls)))
         os.close(descriptor)
 
     seconds = timed(write)
@@ -122,7 +120,7 @@ def _eventsourcing(folder: Path, events: int) -> float:
                         originator_id=originator,
                         originator_version=version,
                         topic="calls:CallSucceeded",
-                        state=encode_all([_Succeeded(version, version, "payments", 0, 700)]),
+                        state=encode(_Succeeded(version, version, "payments", 0, 700)),
                     )
                     for version in range(first, first + _BATCH)
                 ]

@@ -176,7 +176,7 @@ class _Segments:
             self._segment.seal(event.seq, event.at)
             self._segment.write()
         else:
-            self._segment.add(encode(event), event.seq, 1, 0)
+            self._segment.add([encode(event)], event.seq, 1, 0)
 
     def close(self) -> None:
         self._end()

@@ -5,7 +5,8 @@ same order behind ``event``, with what has its default value left out. Decoding 
 that is missing, unknown or of another type is an error.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
 
@@ -13,10 +14,13 @@ import attrs
 import msgspec
 
 from recloser.errors import DamagedLogError, FutureVersionError, NotALogError
-from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, FiredRule
+from recloser.events import FORMAT_VERSION, RULES_VERSION, Checkpoint, Event, FiredRule
 
 MAX_LINE_BYTES: Final = 1 << 20
 """No event has a line as long as this; a longer one is refused before it is read whole."""
+
+_AT_ONCE: Final = 1024
+"""The lines of so many events fit into memory that was just let go; new memory costs a third more."""
 
 E = TypeVar("E", bound=Event)
 
@@ -124,6 +128,12 @@ def lean(event_type: type[E]) -> type[E]:
     return cast("type[E]", _FORMS[event_type].struct)
 
 
+def packed(checkpoint: Checkpoint) -> Checkpoint:
+    """The lean form of a checkpoint, its state as text: a half of the memory, and to be encoded only."""
+    state = cast("Any", msgspec.Raw(_encode(checkpoint.state)))
+    return lean(Checkpoint)(checkpoint.seq, checkpoint.at, checkpoint.breaker, state)
+
+
 def full(event: E) -> E:
     """The event of its class, from either form."""
     form = _FORM_OF_STRUCT.get(cast("Any", type(event)))
@@ -135,11 +145,15 @@ def encode(event: Event) -> bytes:
     return _encode(_to_wire(event)) + b"\n"
 
 
-def encode_all(events: Sequence[Event]) -> bytes:
-    """The lines of the events: lean ones, or any with their witnesses behind them."""
-    if type(events[-1]) not in _FORMS:  # so none of them is a witness, or has any
-        return _encode_lines(events)
-    return _encode_lines([_to_wire(event) for event in events])
+def encode_all(events: Sequence[Event]) -> Iterator[bytes]:
+    """The lines of the events, in parts: lean ones, or any with their witnesses behind them."""
+    if type(events[-1]) in _FORMS:
+        yield _encode_lines([_to_wire(event) for event in events])
+        return
+    rest = iter(events)  # none of them is a witness, or has any
+    # A list each time: msgspec never lets go of an iterator, nor so of what it is over.
+    while part := list(islice(rest, _AT_ONCE)):
+        yield _encode_lines(part)
 
 
 def _to_wire(event: Event) -> object:

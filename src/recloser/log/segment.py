@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from attrs import frozen
@@ -50,7 +51,9 @@ class Segment:
         self.is_sync_failed = False
         self._seq = 0
         self._events = 0
-        self._pending: list[bytes] = []
+        # Kept from write to write, and never made shorter: new memory would cost as much as encoding.
+        self._pending = bytearray()
+        self._pending_bytes = 0
 
     @property
     def size(self) -> int:
@@ -62,36 +65,49 @@ class Segment:
         """Whether the disk has all that the operating system has."""
         return self.synced is self.written
 
-    def add(self, lines: bytes, seq: int, count: int, callers: int) -> None:
+    def add(self, parts: Iterable[bytes], seq: int, count: int, callers: int) -> int:
         """Take in events, to be written with the next ``write``.
 
         Args:
-            lines: Their lines.
+            parts: Their lines.
             seq: The number of the last of them.
             count: How many they are.
             callers: How many of them are callers'.
+
+        Returns:
+            How many bytes they take.
         """
-        self._pending.append(lines)
-        self.chain.add(lines, count)
+        before = self._pending_bytes
+        for lines in parts:
+            self._append(lines)
+            self.chain.add(lines, 0)
+        self.chain.count += count
         self._seq = seq
         self._events += callers
+        return self._pending_bytes - before
 
     def seal(self, seq: int, at: int) -> None:
         """Take in the seal of all lines since the last one."""
         _, line = self.chain.seal(seq, at)
-        self._pending.append(line)
+        self._append(line)
         self._seq = seq
 
-    def write(self) -> None:
-        """Hand what was taken in to the operating system."""
-        if not self._pending:
+    def _append(self, lines: bytes) -> None:
+        end = self._pending_bytes + len(lines)
+        self._pending[self._pending_bytes : end] = lines
+        self._pending_bytes = end
+
+    def write(self, at_least: int = 1) -> None:
+        """Hand what was taken in to the operating system, if it is so many bytes."""
+        if self._pending_bytes < at_least:
             return
-        data = memoryview(b"".join(self._pending))
-        self._pending.clear()
-        offset = self.written.offset + len(data)
-        while data:
-            data = data[disk.write(self._descriptor, data) :]
-        self.written = Mark(offset, self.chain.copy(), self._seq, self._events)
+        start, end = 0, self._pending_bytes
+        self._pending_bytes = 0
+        with memoryview(self._pending) as pending:
+            while start < end:
+                with pending[start:end] as rest:
+                    start += disk.write(self._descriptor, rest)
+        self.written = Mark(self.written.offset + end, self.chain.copy(), self._seq, self._events)
 
     def sync(self) -> None:
         """Wait until the disk has all that was written."""
@@ -111,7 +127,7 @@ class Segment:
         Raises:
             OSError: The file could not be cut there, so nothing can be appended to it any more.
         """
-        self._pending.clear()
+        self._pending_bytes = 0
         self._events, self._seq = mark.events, mark.seq
         self.chain = mark.chain.copy()
         self.written = mark

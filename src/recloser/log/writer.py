@@ -25,7 +25,7 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.log import disk
-from recloser.log.codec import encode, encode_all
+from recloser.log.codec import encode, encode_all, packed
 from recloser.log.health import LogHealth
 from recloser.log.housekeeping import compress_full, remove_old, tidy
 from recloser.log.lock import FolderLock
@@ -49,6 +49,9 @@ GIVE_WAY_SECONDS: Final = 0.005
 PATIENCE: Final = 4
 """So often callers give way while the thread is at the disk, which has stalled if it takes longer."""
 
+WRITE_BYTES: Final = 4 << 20
+"""So many are handed to the operating system at once: the checkpoints of a log may be a hundred MB."""
+
 FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
 
@@ -57,7 +60,7 @@ _LAST_TRIES: Final = 3
 _Chunk: TypeAlias = Sequence[Event]
 """Events that are encoded together; one of the log's own has only its witnesses behind it."""
 
-_OWN: Final = (LogOpened, LogSealed, LogGap, Checkpoint)
+_OWN: Final = ("log_opened", "log_sealed", "log_gap", "checkpoint")
 
 _logger: Final = logging.getLogger("recloser")
 _open_logs: Final[weakref.WeakSet["EventLog"]] = weakref.WeakSet()
@@ -526,7 +529,7 @@ class EventLog(Log):
         for event in events:
             if event.seq > fold.seq:
                 fold.apply(event)
-            batch.append((event,))
+            batch.append((packed(event) if isinstance(event, Checkpoint) else event,))
             self._unsealed += not isinstance(event, LogSealed)
             if self._unsealed >= SEAL_EVERY:
                 seal = self._seal_behind(event)
@@ -544,13 +547,13 @@ class EventLog(Log):
             self._begin_segment(first)
             chunk = chunk[1:]
         assert self._segment is not None
+        self._hand_over(WRITE_BYTES)
         if isinstance(first, LogSealed):
             self._segment.seal(first.seq, first.at)
         elif chunk:
-            lines = encode_all(chunk)
-            self._segment.add(lines, last.seq, len(chunk), callers)
-            if isinstance(first, Checkpoint):
-                self._segment.checkpoint_bytes += len(lines)
+            size = self._segment.add(encode_all(chunk), last.seq, len(chunk), callers)
+            if first.kind == "checkpoint":
+                self._segment.checkpoint_bytes += size
 
     def _begin_segment(self, header: LogOpened) -> None:
         if self._segment is not None:
@@ -569,7 +572,15 @@ class EventLog(Log):
             raise
         self._segment = segment
         self._is_house_due = True
-        segment.add(encode(header), header.seq, 1, 0)
+        segment.add([encode(header)], header.seq, 1, 0)
+
+    def _hand_over(self, at_least: int) -> None:
+        assert self._segment is not None
+        self._is_at_disk = True
+        try:
+            self._segment.write(at_least)
+        finally:
+            self._is_at_disk = False
 
     def _make_safe(self, *, is_sync_due: bool) -> None:
         assert self._segment is not None
@@ -614,7 +625,7 @@ class EventLog(Log):
 
 def _callers(chunks: Iterable[_Chunk]) -> int:
     """How many events in them are callers', and not the log's own."""
-    return sum(len(chunk) - isinstance(chunk[0], _OWN) for chunk in chunks)
+    return sum(len(chunk) - (chunk[0].kind in _OWN) for chunk in chunks)
 
 
 def _after_fork() -> None:
