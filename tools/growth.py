@@ -4,12 +4,14 @@ Makes inputs of each size, has a process of its own do the work on each, and pri
 time, that for one event, and the peak of its memory, on Linux. From the smallest size to the largest,
 the time for an event must stay within a tenth, and the memory within a tenth and 16 MiB; what a
 process needs before its first event is measured on an input of a hundred and left out of the time.
-Works: ``jsonl`` replays a log that breakers wrote, ``columns`` such a log out of Parquet, ``traffic`` replays imported calls, ``import``
-turns a CSV file into such a log.
+Works: ``live`` makes calls through breakers that record them, ``jsonl`` replays the log that they
+wrote, ``columns`` such a log out of Parquet, ``traffic`` replays imported calls, ``import`` turns a
+CSV file into them.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,13 +32,15 @@ _BARE = 100
 _MEASURED = """
 import json, os, re, sys
 from pathlib import Path
-from recloser.cli import status_of
-status = status_of(sys.argv[1:])
+from {does} as does
+status = does(sys.argv[1:])
 sys.stdout.flush()
 seconds = sum(os.times()[:4])
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
 print(json.dumps([status, seconds, int(peak) / 1024]), file=sys.stderr)
 """
+_GIVEN = [path for path in [os.environ.get("PYTHONPATH")] if path]
+PATH, OUT, EVENTS = "PATH", "OUT", "EVENTS"
 
 
 @frozen
@@ -45,15 +49,20 @@ class Work:
 
     Attributes:
         make: Writes an input of so many events.
-        arguments: Those of the command line that does the work, behind them the input.
-        into: Whether the work writes to a folder, which ``-o`` names.
+        arguments: Those of the command line that does the work: ``PATH`` stands for the input,
+            ``OUT`` for what is written, ``EVENTS`` for how many they are.
         suffix: What the input's name ends in.
+        does: What takes such arguments, and gives 0 if all went well.
     """
 
     make: Callable[[Path, int], None]
     arguments: tuple[str, ...]
-    into: bool = False
     suffix: str = ""
+    does: str = "recloser.cli import status_of"
+
+
+def nothing(_path: Path, _events: int) -> None:
+    """No input is needed."""
 
 
 def record(path: Path, events: int) -> None:
@@ -79,8 +88,8 @@ def spell(path: Path, events: int) -> None:
 
 
 _IMPORT = (
-    "import", "csv", "--breaker", "{target}", "--start", "start_ns",
-    "--duration", "duration_ms", "--outcome", "outcome", "--failure", "fail",
+    "import", "csv", "--breaker", "{target}", "--start", "start_ns", "--duration", "duration_ms",
+    "--outcome", "outcome", "--failure", "fail", PATH, "-o", OUT,
 )  # fmt: skip
 
 
@@ -88,23 +97,29 @@ def bring(path: Path, events: int) -> None:
     """The calls of such a file, imported."""
     file = path.with_suffix(".csv")
     spell(file, events)
-    done(Work(spell, _IMPORT, into=True), file, path)
+    done(Work(spell, _IMPORT), file, path, events)
     file.unlink()
 
 
 WORKS = {
-    "jsonl": Work(record, ("replay", "--edges", "1")),
-    "columns": Work(spread, ("replay", "--edges", "1"), suffix=".parquet"),
-    "traffic": Work(bring, ("replay", "--edges", "1", "--set", "recovery_timeout_seconds=2")),
-    "import": Work(spell, _IMPORT, into=True),
+    "live": Work(nothing, (OUT, "--events", EVENTS), does="long_log import run"),
+    "jsonl": Work(record, ("replay", "--edges", "1", PATH)),
+    "columns": Work(spread, ("replay", "--edges", "1", PATH), suffix=".parquet"),
+    "traffic": Work(bring, ("replay", "--edges", "1", "--set", "recovery_timeout_seconds=2", PATH)),
+    "import": Work(spell, _IMPORT),
 }
 
 
-def done(work: Work, path: Path, out: Path) -> tuple[float, float]:
+def done(work: Work, path: Path, out: Path, events: int) -> tuple[float, float]:
     """Seconds of processor time and MiB at the peak of one run in a process of its own."""
-    command = [*work.arguments, str(path), *(("-o", str(out)) if work.into else ())]
+    given = {PATH: str(path), OUT: str(out), EVENTS: str(events)}
+    command = [given.get(word, word) for word in work.arguments]
     process = subprocess.run(
-        [sys.executable, "-c", _MEASURED, *command], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _MEASURED.format(does=work.does), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:1] + _GIVEN)},
     )
     if process.returncode:
         raise RuntimeError(f"{command}: {process.stderr}")
@@ -120,7 +135,7 @@ def measured(name: str, work: Work, sizes: list[int], folder: Path) -> bool:
     for events in (_BARE, *sizes):
         path = folder / f"{name}-{events}{work.suffix}"
         work.make(path, events)
-        seconds, peak = done(work, path, folder / f"{name}-{events}-out")
+        seconds, peak = done(work, path, folder / f"{name}-{events}-out", events)
         rows.append((events, seconds - (rows[0][1] if rows else 0), peak))
         if len(rows) > 1:
             each = rows[-1][1] / events * 1e9

@@ -4,6 +4,8 @@ python tools/long_log.py OUT --events 10000000 --breakers 20
 """
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CountWindow, EventLog, ManualClock
@@ -47,15 +49,16 @@ def write(
                 log.flush()
 
 
-def main() -> None:
-    """Run from the command line."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line; 0, as what can go wrong raises."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--breakers", type=int, default=20)
-    arguments = parser.parse_args()
-    write(arguments.out, arguments.events, arguments.breakers)
+    options = parser.parse_args(arguments)
+    write(options.out, options.events, options.breakers)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run())
