@@ -15,7 +15,7 @@ class Effort:
         long_rounds: The same for what takes seconds a turn.
         sleeping_calls: How many calls of 5 ms each thread makes in a turn.
         events: How many are appended, and replayed.
-        folded: How many calls the logs have that are folded in memory.
+        folded: How many calls the logs have that are folded event after event.
         opened: How many there are in the log that is opened.
         breakers: How many there are when the memory of one is told.
         starts: How often each program is started.

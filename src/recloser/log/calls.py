@@ -85,7 +85,7 @@ class Successes(Sequence[CallSucceeded]):
         self._first_seq = first_seq
         self._ats = calls.ats
         self._tooks = calls.tooks
-        if len(set(calls.passes)) == 1:
+        if calls.passes.count(calls.passes[0]) == len(calls):
             self._leaves = calls.passes[:1]
             self.counts: Mapping[str, int] = {self._leaves[0].breaker: len(calls)}
         else:
