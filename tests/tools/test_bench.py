@@ -16,6 +16,8 @@ from bench.timing import Subject, interleave
 from bench.verification import AdapterError, verify
 from conftest import ROOT
 from recloser import CircuitBreaker, CircuitOpenError, replay
+from recloser.log.parquet import write_parquet
+from recloser.log.reader import LogReader
 
 PATHS = ["closed", "refused", "failing"]
 THREADS = ["threads-1", "threads-2", "threads-8", "threads-waiting"]
@@ -221,6 +223,7 @@ def test_the_calls_of_many_threads_wait_as_they_are_said_to():
 def test_each_engine_comes_to_the_same_edges(trace, tmp_path):
     log = tmp_path / "log"
     columns.record(log, trace, 2000)
+    write_parquet(LogReader(log), log.with_suffix(".parquet"))
     history = replay(log)
     assert len(history.trips()) > 0
     engines, _ = columns.engines()
