@@ -36,6 +36,7 @@ class Segment:
         chain: The seals of its lines.
         begun_at: The time of its first event, in nanoseconds of the log.
         checkpoint_bytes: How much of it are checkpoints.
+        pending_bytes: How much was taken in and is not written.
         written: Up to where the operating system has it.
         synced: Up to where the disk has it.
         is_sync_failed: Whether the last attempt to have the disk take it failed.
@@ -53,7 +54,7 @@ class Segment:
         self._events = 0
         # Kept from write to write, and never made shorter: new memory would cost as much as encoding.
         self._pending = bytearray()
-        self._pending_bytes = 0
+        self.pending_bytes = 0
 
     @property
     def size(self) -> int:
@@ -77,14 +78,14 @@ class Segment:
         Returns:
             How many bytes they take.
         """
-        before = self._pending_bytes
+        before = self.pending_bytes
         for lines in parts:
             self._append(lines)
             self.chain.add(lines, 0)
         self.chain.count += count
         self._seq = seq
         self._events += callers
-        return self._pending_bytes - before
+        return self.pending_bytes - before
 
     def seal(self, seq: int, at: int) -> None:
         """Take in the seal of all lines since the last one."""
@@ -93,16 +94,16 @@ class Segment:
         self._seq = seq
 
     def _append(self, lines: bytes) -> None:
-        end = self._pending_bytes + len(lines)
-        self._pending[self._pending_bytes : end] = lines
-        self._pending_bytes = end
+        end = self.pending_bytes + len(lines)
+        self._pending[self.pending_bytes : end] = lines
+        self.pending_bytes = end
 
-    def write(self, at_least: int = 1) -> None:
-        """Hand what was taken in to the operating system, if it is so many bytes."""
-        if self._pending_bytes < at_least:
+    def write(self) -> None:
+        """Hand what was taken in to the operating system."""
+        if not self.pending_bytes:
             return
-        start, end = 0, self._pending_bytes
-        self._pending_bytes = 0
+        start, end = 0, self.pending_bytes
+        self.pending_bytes = 0
         with memoryview(self._pending) as pending:
             while start < end:
                 with pending[start:end] as rest:
@@ -127,7 +128,7 @@ class Segment:
         Raises:
             OSError: The file could not be cut there, so nothing can be appended to it any more.
         """
-        self._pending_bytes = 0
+        self.pending_bytes = 0
         self._events, self._seq = mark.events, mark.seq
         self.chain = mark.chain.copy()
         self.written = mark

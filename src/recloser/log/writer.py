@@ -547,7 +547,8 @@ class EventLog(Log):
             self._begin_segment(first)
             chunk = chunk[1:]
         assert self._segment is not None
-        self._hand_over(WRITE_BYTES)
+        if self._segment.pending_bytes >= WRITE_BYTES:
+            self._hand_over(sync=False)
         if isinstance(first, LogSealed):
             self._segment.seal(first.seq, first.at)
         elif chunk:
@@ -557,9 +558,7 @@ class EventLog(Log):
 
     def _begin_segment(self, header: LogOpened) -> None:
         if self._segment is not None:
-            self._segment.write()
-            if self._durability != "memory":
-                self._segment.sync()
+            self._hand_over(sync=self._durability != "memory")
             self._leave(self._segment, self._segment.written, torn=0)
         header = evolve(header, **asdict(self._behind[0]))
         numbers = [number_of(segment) for segment in segments_in(self.path)]
@@ -574,20 +573,17 @@ class EventLog(Log):
         self._is_house_due = True
         segment.add([encode(header)], header.seq, 1, 0)
 
-    def _hand_over(self, at_least: int) -> None:
-        assert self._segment is not None
-        self._is_at_disk = True
-        try:
-            self._segment.write(at_least)
-        finally:
-            self._is_at_disk = False
-
     def _make_safe(self, *, is_sync_due: bool) -> None:
+        is_due = is_sync_due and self._durability == "batch"
+        self._hand_over(sync=is_due or self._durability == "sync")
+
+    def _hand_over(self, *, sync: bool) -> None:
+        """Have the operating system take what the segment holds, and if asked for the disk."""
         assert self._segment is not None
         self._is_at_disk = True
         try:
             self._segment.write()
-            if self._durability == "sync" or (is_sync_due and self._durability == "batch"):
+            if sync:
                 self._segment.sync()
         finally:
             self._is_at_disk = False
