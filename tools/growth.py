@@ -11,7 +11,6 @@ CSV file into them.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -39,7 +38,6 @@ seconds = sum(os.times()[:4])
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
 print(json.dumps([status, seconds, int(peak) / 1024]), file=sys.stderr)
 """
-_GIVEN = [path for path in [os.environ.get("PYTHONPATH")] if path]
 PATH, OUT, EVENTS = "PATH", "OUT", "EVENTS"
 
 
@@ -119,7 +117,7 @@ def done(work: Work, path: Path, out: Path, events: int) -> tuple[float, float]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:1] + _GIVEN)},
+        cwd=Path(__file__).parent,  # where the other tools are imported from
     )
     if process.returncode:
         raise RuntimeError(f"{command}: {process.stderr}")
