@@ -4,14 +4,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, repeat
 from operator import attrgetter
-from typing import Final, Self, cast, overload
+from typing import TYPE_CHECKING, Final, Self, cast, overload
 
 from recloser.events import CallRejected, CallSucceeded
 from recloser.gate import PENDING_WIDTH, Pass, Pending, Refusal
-from recloser.log.codec import lean
+from recloser.log.codec import around_success, lean
+
+if TYPE_CHECKING:
+    from recloser.log.success_lines import Block
 
 _Succeeded: Final = lean(CallSucceeded)
 _Rejected: Final = lean(CallRejected)
+_FEW: Final = 8
+"""So few calls of a pass are not worth finding out what their lines have in common."""
+
 _breaker_of: Final = attrgetter("breaker")
 _epoch_of: Final = attrgetter("epoch")
 
@@ -115,3 +121,11 @@ class Successes(Sequence[CallSucceeded]):
         place = range(len(self))[index]
         leave = self._leaves[place if len(self._leaves) > 1 else 0]
         return succeeded(leave, self._first_seq + place, self._ats[place], self._tooks[place])
+
+    def block(self) -> "Block | None":
+        """What their lines are made of; None where too few of them have anything in common."""
+        passes = set(self._leaves)
+        if len(self) < _FEW * len(passes):
+            return None
+        between = {each: around_success(each.breaker, each.epoch)[2] for each in passes}
+        return self._first_seq, self._ats, self._tooks, [between[leave] for leave in self._leaves]

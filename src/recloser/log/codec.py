@@ -14,7 +14,14 @@ import attrs
 import msgspec
 
 from recloser.errors import DamagedLogError, FutureVersionError, NotALogError
-from recloser.events import FORMAT_VERSION, RULES_VERSION, Checkpoint, Event, FiredRule
+from recloser.events import (
+    FORMAT_VERSION,
+    RULES_VERSION,
+    CallSucceeded,
+    Checkpoint,
+    Event,
+    FiredRule,
+)
 
 MAX_LINE_BYTES: Final = 1 << 20
 """No event has a line as long as this; a longer one is refused before it is read whole."""
@@ -145,8 +152,19 @@ def encode(event: Event) -> bytes:
     return _encode(_to_wire(event)) + b"\n"
 
 
+def around_success(breaker: str, epoch: int) -> tuple[bytes, bytes, bytes, bytes]:
+    """What stands in the line of a success before, between and behind ``seq``, ``at``, ``took``."""
+    line = encode(lean(CallSucceeded)(0, 1, breaker, epoch, 2))
+    before_seq, _, rest = line.partition(b"0")
+    before_at, _, rest = rest.partition(b"1")
+    before_took, _, end = rest.rpartition(b"2")
+    return before_seq, before_at, before_took, end
+
+
 def encode_all(events: Sequence[Event]) -> Iterator[bytes]:
     """The lines of the events, in parts: lean ones, or any with their witnesses behind them."""
+    if not events:
+        return
     if type(events[-1]) in _FORMS:
         yield _encode_lines([_to_wire(event) for event in events])
         return

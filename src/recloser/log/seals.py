@@ -60,7 +60,7 @@ class SealChain:
         self._hash.update(lines)
         self.count += count
 
-    def add(self, lines: bytes, count: int = 1) -> None:
+    def add(self, lines: bytes | memoryview, count: int = 1) -> None:
         """Take in the next lines, as many as ``count`` says."""
         view = memoryview(lines)
         for start in range(0, len(view), _PIECE):

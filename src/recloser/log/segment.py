@@ -66,7 +66,7 @@ class Segment:
         """Whether the disk has all that the operating system has."""
         return self.synced is self.written
 
-    def add(self, parts: Iterable[bytes], seq: int, count: int, callers: int) -> int:
+    def add(self, parts: Iterable[bytes | memoryview], seq: int, count: int, callers: int) -> int:
         """Take in events, to be written with the next ``write``.
 
         Args:
@@ -93,7 +93,7 @@ class Segment:
         self._append(line)
         self._seq = seq
 
-    def _append(self, lines: bytes) -> None:
+    def _append(self, lines: bytes | memoryview) -> None:
         end = self.pending_bytes + len(lines)
         self._pending[self.pending_bytes : end] = lines
         self.pending_bytes = end

@@ -25,7 +25,8 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.log import disk
-from recloser.log.codec import encode, encode_all, packed
+from recloser.log.chunks import Chunk, Lines, callers_in, encoded
+from recloser.log.codec import encode, packed
 from recloser.log.health import LogHealth
 from recloser.log.housekeeping import compress_full, remove_old, tidy
 from recloser.log.lock import FolderLock
@@ -57,11 +58,6 @@ FLUSH_EVERY: Final = 10_000
 
 _IDLE_SECONDS: Final = 1.0
 _LAST_TRIES: Final = 3
-_Chunk: TypeAlias = Sequence[Event]
-"""Events that are encoded together; one of the log's own has only its witnesses behind it."""
-
-_OWN: Final = ("log_opened", "log_sealed", "log_gap", "checkpoint")
-
 _logger: Final = logging.getLogger("recloser")
 _open_logs: Final[weakref.WeakSet["EventLog"]] = weakref.WeakSet()
 
@@ -147,7 +143,7 @@ class EventLog(Log):
             self._lock.release()
             raise
 
-        self._buffer: list[_Chunk] = []
+        self._buffer: list[Chunk] = []
         self._buffered = self._in_hand = 0
         self._unsealed = 0
         self._is_sync_due = False
@@ -228,7 +224,7 @@ class EventLog(Log):
             self._refuse()
             return None
         if self._buffered + self._in_hand >= MAX_BUFFERED or (self._lost and self._failure is None):
-            self._lost += _callers([events])
+            self._lost += callers_in([events])
             return None
         self._buffer.append(events)
         self._buffered += len(events)
@@ -427,8 +423,8 @@ class EventLog(Log):
             return
         done = 0
         try:
-            for chunk in batch:
-                self._put(chunk)
+            for chunk, lines in encoded(batch):
+                self._put(chunk, lines)
                 done += 1
             self._make_safe(is_sync_due=is_sync_due)
         except OSError as error:
@@ -449,7 +445,7 @@ class EventLog(Log):
             self._failure = None
         _logger.warning("%s: the log goes on; %d events are missing", self.path, gap.lost)
 
-    def _take(self, *, seal: bool, keep: bool) -> tuple[list[_Chunk], int, bool]:
+    def _take(self, *, seal: bool, keep: bool) -> tuple[list[Chunk], int, bool]:
         """What is to be written next, in order; the ``seq`` that it reaches; and if it can't wait."""
         assert self._sequencer is not None
         if self._is_forked:
@@ -461,7 +457,7 @@ class EventLog(Log):
             self._buffer = []
             self._in_hand, self._buffered = self._buffered, 0
             if self._failure is not None:
-                self._lost += _callers(batch)
+                self._lost += callers_in(batch)
                 batch = []
             if self._lost or self._failure is not None:
                 self._number(batch, self._after_a_loss(self._failure or "the disk is too slow"))
@@ -522,7 +518,7 @@ class EventLog(Log):
         for name in fold.breakers:
             yield sequencer.checkpoint(name)
 
-    def _number(self, batch: list[_Chunk], events: Iterable[Event]) -> None:
+    def _number(self, batch: list[Chunk], events: Iterable[Event]) -> None:
         """Put events of the log's own behind the batch, each folded before the next is made."""
         assert self._sequencer is not None
         fold = self._sequencer.fold
@@ -540,19 +536,18 @@ class EventLog(Log):
         self._unsealed = 0
         return LogSealed(event.seq + 1, event.at, 0, "")
 
-    def _put(self, chunk: _Chunk) -> None:
+    def _put(self, chunk: Chunk, lines: Lines) -> None:
         first, last = chunk[0], chunk[-1]
-        callers = _callers([chunk])
         if isinstance(first, LogOpened):
             self._begin_segment(first)
-            chunk = chunk[1:]
         assert self._segment is not None
         if self._segment.pending_bytes >= WRITE_BYTES:
             self._hand_over(sync=False)
         if isinstance(first, LogSealed):
             self._segment.seal(first.seq, first.at)
-        elif chunk:
-            size = self._segment.add(encode_all(chunk), last.seq, len(chunk), callers)
+        else:
+            count = len(chunk) - isinstance(first, LogOpened)
+            size = self._segment.add(lines, last.seq, count, callers_in([chunk]))
             if first.kind == "checkpoint":
                 self._segment.checkpoint_bytes += size
 
@@ -588,11 +583,11 @@ class EventLog(Log):
         finally:
             self._is_at_disk = False
 
-    def _fail(self, error: OSError, unput: Sequence[_Chunk]) -> None:
+    def _fail(self, error: OSError, unput: Sequence[Chunk]) -> None:
         """Come back to what is known to be safe, and count what is not."""
         assert self._sequencer is not None
         segment = self._segment
-        lost = _callers(unput)
+        lost = callers_in(unput)
         if segment is not None:
             mark = segment.synced if segment.is_sync_failed else segment.written
             lost += segment.events_behind(mark)
@@ -617,11 +612,6 @@ class EventLog(Log):
         self._behind = (Tail(mark.chain.carried(), mark.chain.count, torn), mark.seq)
         self._segment = None
         segment.close()
-
-
-def _callers(chunks: Iterable[_Chunk]) -> int:
-    """How many events in them are callers', and not the log's own."""
-    return sum(len(chunk) - (chunk[0].kind in _OWN) for chunk in chunks)
 
 
 def _after_fork() -> None:
