@@ -283,7 +283,13 @@ RATES = {columns.FOLD: 1, columns.COLUMNS: 300, columns.PARQUET: 30}
 
 
 def result_of(*groups):
-    machine = {"date": "2026-01-01", "processors": "2", "processor": "p", "python": "CPython 3"}
+    machine = {
+        "date": "2026-01-01",
+        "processors": "2",
+        "processor": "p",
+        "python": "CPython 3",
+        "compiled": "nothing compiled",
+    }
     return Result(machine, {"circuitbreaker": "2.1.3"}, {}, groups)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.adapters import Adapter
+from recloser.log.chunks import IS_COMPILED
 
 _OURS: Final = ("recloser", "attrs", "transitions", "msgspec", "zstandard", "eventsourcing")
 _OPTIONAL: Final = ("numpy", "pyarrow")
@@ -23,6 +24,7 @@ def described() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
         "processors": str(os.cpu_count()),
+        "compiled": "success_lines compiled" if IS_COMPILED else "nothing compiled",
         "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }
 

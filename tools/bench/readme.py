@@ -49,7 +49,7 @@ def block(result: Result) -> str:
     machine = result.machine
     told = (
         f"Measured {machine['date']} on {machine['processors']} processors ({machine['processor']}), "
-        f"{machine['python']}; medians."
+        f"{machine['python']}, {machine['compiled']}; medians."
     )
     lines = [*as_markdown(HEADS, list(_rows(result))), "", told, ""]
     lines += [f"- {line}" for line in _sentences(result)]

@@ -22,7 +22,7 @@ def head(result: Result) -> list[str]:
     """With what it was measured, and what is not in it, as lines."""
     machine = result.machine
     where = (
-        f"{machine['date']}, {machine['python']}, {machine['system']}, "
+        f"{machine['date']}, {machine['python']}, {machine['compiled']}, {machine['system']}, "
         f"{machine['processors']} x {machine['processor']}, load {machine['load']} at the start"
     )
     return [
