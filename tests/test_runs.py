@@ -454,7 +454,7 @@ def configs(draw):
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["call"] * 8 + ["ask"] * 2 + ["end", "reset", "open", "look", "mode"]),
+        st.sampled_from(["call"] * 8 + ["ask"] * 2 + ["end", "reset", "open", "look", "mode", "set"]),
         st.sampled_from("ab"),
         st.sampled_from(["success"] * 4 + ["failure", "ignored", "nested"]),
         st.integers(0, 4) | st.integers(0, 14),
@@ -469,6 +469,7 @@ class Driven:
     def __init__(self, detail, configs, steps, tick_seconds):
         self.clock = ManualClock()
         self.log = MemoryLog(clock=self.clock, tick_seconds=tick_seconds, detail=detail)
+        self.configs = configs
         self.breakers = {n: CircuitBreaker(n, c, log=self.log) for n, c in configs.items()}
         self.protected = {name: b(self.work) for name, b in self.breakers.items()}
         self.permits = []
@@ -506,6 +507,11 @@ class Driven:
             self.answers.append(shown(breaker.snapshot()))
         elif action == "mode" and tenths < 3:
             breaker.set_mode(("enforce", "shadow", "disabled")[tenths])
+        elif action == "set":
+            other = self.configs["ab"[tenths % 2]]
+            self.breakers[name] = CircuitBreaker(name, other, log=self.log)
+            if tenths % 4 < 2:  # else what was protected before goes on so
+                self.protected[name] = self.breakers[name](self.work)
 
     def work(self, outcome, tenths):
         self.clock.advance(seconds=tenths / 10)
@@ -566,10 +572,13 @@ def test_the_history_is_that_of_the_log_that_has_every_outcome(configs, steps, t
     assert sum(e.count for e in runs.log if e.kind == "call_succeeded") == sum(
         e.kind == "call_succeeded" for e in full.log
     )
+    limits = {}
     for event in runs.log:
-        if event.kind == "call_succeeded" and event.count > 1:
-            limit = configs[event.breaker].slow_call_ns
-            assert limit is None or event.took <= limit
+        if event.kind == "breaker_configured":
+            slow = event.config["slow_call_seconds"]
+            limits[event.breaker] = float("inf") if slow is None else float(slow) * SECOND
+        elif event.kind == "call_succeeded" and event.count > 1:
+            assert event.took <= limits[event.breaker]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -611,7 +620,7 @@ def drawn_config(chance):
 
 
 def drawn_step(chance, failing, still):
-    action = chance.choice(["call"] * 16 + ["ask", "ask", "end", "look", "reset", "open", "mode"])
+    action = chance.choice(["call"] * 16 + ["ask", "ask", *"end look reset open mode set".split()])
     drawn = chance.random()
     outcome = "failure" if drawn < failing else "nested" if drawn < failing + 0.1 else "success"
     tenths = 0 if chance.random() < still else chance.randint(0, 14)
@@ -642,11 +651,17 @@ _PLAIN = {"failure_threshold": 1, "half_open_success_threshold": 1}
             | {"window": TimeWindow(6, 1, minimum_calls=2), "probe_timeout_seconds": 0.7},
             "bs3 bf11 an7 af4 bf0 as0 am0 ar0 as0 bs0 af7",
         ),
+        (  # a slow call of a breaker whose calls were never slow, before it was set otherwise
+            {"failure_threshold": None},
+            {"slow_call_seconds": 0.25}
+            | {"window": CountWindow(2, minimum_calls=2, slow_call_rate=0.5)},
+            "as0 as0 ac1 as0 as0 as0 as0 as3",
+        ),
     ],
 )
 def test_so_it_is_where_it_once_was_not(a, b, steps):
     outcomes = {"s": "success", "f": "failure", "i": "ignored", "n": "nested"}
-    actions = {"q": "ask", "m": "mode", "r": "reset"}
+    actions = {"q": "ask", "m": "mode", "r": "reset", "c": "set"}
     taken = [
         (actions.get(step[1], "call"), step[0], outcomes.get(step[1], "success"), int(step[2:]))
         for step in steps.split()

@@ -150,10 +150,18 @@ class Leave(Pass):
 
     def __init__(self, state: BreakerState) -> None:
         super().__init__(state)
-        limit = state.config.slow_call_ns
-        self.slow_ns = FOREVER if limit is None else limit
+        self.slow_ns = _slow_ns(state)
         self.is_firm = is_steady(state)
         self.lapses_ns = FOREVER if self.is_firm else 0
+
+    def is_of(self, state: BreakerState) -> bool:
+        """Whether it is leave for what the breaker is now: its settings may be others."""
+        return self.epoch == state.epoch and self.slow_ns == _slow_ns(state)
+
+
+def _slow_ns(state: BreakerState) -> int:
+    limit = state.config.slow_call_ns
+    return FOREVER if limit is None else limit
 
 
 class Refusal(Pass):
@@ -272,7 +280,7 @@ class Gate:
         """
         is_firm = may_let and is_steady(state)
         lease = self.lease
-        if lease is not None and (lease.epoch != state.epoch or not may_let):
+        if lease is not None and not (may_let and lease.is_of(state)):
             self._retire(lease)
             lease = self.lease = None
         if may_let and lease is None and (is_firm or (self.counts and steady_until(state))):
