@@ -155,6 +155,22 @@ def test_slow_calls_and_failures_are_written_one_by_one_and_with_what_they_took(
     assert took == [0, 60 * 10**6, 60 * 10**6, 0, 10**7]
 
 
+@pytest.mark.parametrize("detail", ["full", "runs"])
+def test_what_was_protected_goes_by_the_settings_that_its_breaker_has_now(clock, detail):
+    log = MemoryLog(clock=clock, detail=detail)
+    wait = CircuitBreaker("b", log=log)(lambda seconds: clock.advance(seconds=seconds))
+    for _ in range(4):
+        wait(0)
+    window = CountWindow(2, minimum_calls=2, slow_call_rate=0.5)
+    other = CircuitBreaker(
+        "b", CircuitBreakerConfig(slow_call_seconds=0.25, window=window), log=log
+    )
+    for _ in range(4):
+        wait(0)
+    wait(0.3)
+    assert other.snapshot().why_open.rule.value == "slow_call_rate"
+
+
 def test_a_run_says_when_it_was_recorded_and_what_its_first_call_took(log, clock):
     breaker = CircuitBreaker("b", log=log)
     for tenth in (1, 2, 3):
@@ -454,7 +470,9 @@ def configs(draw):
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["call"] * 8 + ["ask"] * 2 + ["end", "reset", "open", "look", "mode", "set"]),
+        st.sampled_from(
+            ["call"] * 8 + ["ask"] * 2 + ["end", "reset", "open", "look", "mode", "set"]
+        ),
         st.sampled_from("ab"),
         st.sampled_from(["success"] * 4 + ["failure", "ignored", "nested"]),
         st.integers(0, 4) | st.integers(0, 14),
@@ -499,7 +517,12 @@ class Driven:
             report = breaker.after_failure if outcome == "failure" else breaker.after_success
             with contextlib.suppress(PermitError):
                 report(permit)
-        elif action == "reset":
+        else:
+            self.command(action, name, tenths)
+
+    def command(self, action, name, tenths):
+        breaker = self.breakers[name]
+        if action == "reset":
             breaker.reset()
         elif action == "open" and tenths == 0:
             breaker.force_open()
@@ -510,8 +533,7 @@ class Driven:
         elif action == "set":
             other = self.configs["ab"[tenths % 2]]
             self.breakers[name] = CircuitBreaker(name, other, log=self.log)
-            if tenths % 4 < 2:  # else what was protected before goes on so
-                self.protected[name] = self.breakers[name](self.work)
+            self.protected[name] = self.breakers[name](self.work)
 
     def work(self, outcome, tenths):
         self.clock.advance(seconds=tenths / 10)
@@ -620,7 +642,8 @@ def drawn_config(chance):
 
 
 def drawn_step(chance, failing, still):
-    action = chance.choice(["call"] * 16 + ["ask", "ask", *"end look reset open mode set".split()])
+    rare = ["ask", "ask", "end", "look", "reset", "open", "mode", "set"]
+    action = chance.choice(["call"] * 16 + rare)
     drawn = chance.random()
     outcome = "failure" if drawn < failing else "nested" if drawn < failing + 0.1 else "success"
     tenths = 0 if chance.random() < still else chance.randint(0, 14)
@@ -656,6 +679,12 @@ _PLAIN = {"failure_threshold": 1, "half_open_success_threshold": 1}
             {"slow_call_seconds": 0.25}
             | {"window": CountWindow(2, minimum_calls=2, slow_call_rate=0.5)},
             "as0 as0 ac1 as0 as0 as0 as0 as3",
+        ),
+        (  # a call that is slow by the settings of its end, not by those that it began under
+            {"slow_call_seconds": 0.25}
+            | {"window": TimeWindow(4, minimum_calls=1, slow_call_rate=0.5)},
+            {"failure_threshold": None, "window": CountWindow(2, 0.5, minimum_calls=4)},
+            "bn3 bc0 bs0",
         ),
     ],
 )

@@ -282,6 +282,7 @@ class Gate:
         lease = self.lease
         if lease is not None and not (may_let and lease.is_of(state)):
             self._retire(lease)
+            lease.is_firm = False  # calls that are under way on it have to ask
             lease = self.lease = None
         if may_let and lease is None and (is_firm or (self.counts and steady_until(state))):
             lease = self.lease = Leave(state)
