@@ -6,6 +6,7 @@ Each method is a command that becomes an event; what the event does to the state
 
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
@@ -356,10 +357,11 @@ class CircuitBreaker:
         permit = self._own(permit)
         if outcome is Outcome.SUCCEEDED and self._has_passed(permit, took_ns):
             return
-        if self._sequencer.defer_if_held(lambda: self._report(outcome, permit, took_ns, error)):
+        sequencer = self._sequencer
+        if sequencer.is_mine:
+            sequencer.defer(partial(self._report, outcome, permit, took_ns, error))
             return
         name = type_name(type(error)) if isinstance(error, BaseException) else _text(error)
-        sequencer = self._sequencer
         with sequencer as at:
             permit.spend()
             took = max(0, at - permit.started_at) if took_ns is None else took_ns

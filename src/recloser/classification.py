@@ -20,9 +20,9 @@ def outcome_of_error(config: CircuitBreakerConfig, error: BaseException) -> Outc
     is ignored: a cancelled caller, or one that is shut down, is not a failed dependency. Where
     ``record`` names some, every other ``Exception`` is an answer of the dependency, a success.
     """
-    if _matches(config.ignore, error):
+    if config.ignore and _matches(config.ignore, error):
         return Outcome.IGNORED
-    if _matches(config.record, error):
+    if config.record and _matches(config.record, error):
         return Outcome.FAILED
     if not isinstance(error, Exception):
         return Outcome.IGNORED

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, cast
+from typing import Final
 
 from attrs import evolve
 
@@ -83,8 +83,11 @@ class LogFold:
             return self._fire_deadlines(event)
         if event.kind == "log_opened":
             return self._open(event)
-        about_a_breaker = cast("BreakerEvent", event)
-        return self._apply_to(self._state_of(about_a_breaker), about_a_breaker)
+        about_a_breaker: BreakerEvent = event  # type: ignore[assignment]  # by all that it is not
+        state = self.breakers.get(about_a_breaker.breaker)
+        if state is None:
+            state = self._begin(about_a_breaker)
+        return self._apply_to(state, about_a_breaker)
 
     def apply_successes(self, events: Sequence[CallSucceeded], counts: Mapping[str, int]) -> None:
         """Apply successes of breakers that are steady, which is the same as one after another.
@@ -183,13 +186,10 @@ class LogFold:
             heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return edges
 
-    def _state_of(self, event: FoldedEvent) -> BreakerState:
-        assert not isinstance(event, LogOpened | ClockTicked)
-        state = self.breakers.get(event.breaker)
-        if state is None:
-            state = self.breakers[event.breaker] = state_begun_by(event)
-            if state.deadline is not None:
-                heapq.heappush(self._deadlines, (state.deadline, state.breaker))
+    def _begin(self, event: BreakerEvent) -> BreakerState:
+        state = self.breakers[event.breaker] = state_begun_by(event)
+        if state.deadline is not None:
+            heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return state
 
 

@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from recloser.events import Event, LogOpened
 from recloser.log.calls import Successes
-from recloser.log.codec import around_success, encode_all
+from recloser.log.codec import around_success, encode_all, is_lean
 
 try:
     from recloser.log import success_lines
@@ -27,6 +27,15 @@ _FORM: Final = (_AROUND[0], _AROUND[1], _AROUND[3])
 
 Lines: TypeAlias = Iterable[bytes | memoryview]
 """Whole lines, in parts."""
+
+
+def put(chunks: list[Chunk], events: Chunk) -> None:
+    """Put events behind the chunks; a single lean one into the last, where that has but such."""
+    last = chunks[-1] if chunks else None
+    if isinstance(last, list) and len(events) == 1 and is_lean(events[0]) and is_lean(last[-1]):
+        last.append(events[0])
+    else:
+        chunks.append(events)
 
 
 def callers_in(chunks: Iterable[Chunk]) -> int:

@@ -135,6 +135,11 @@ def lean(event_type: type[E]) -> type[E]:
     return cast("type[E]", _FORMS[event_type].struct)
 
 
+def is_lean(event: Event) -> bool:
+    """Whether the event is in its lean form."""
+    return type(event) not in _FORMS
+
+
 def packed(checkpoint: Checkpoint) -> Checkpoint:
     """The lean form of a checkpoint, its state as text: a half of the memory, and to be encoded only."""
     state = cast("Any", msgspec.Raw(_encode(checkpoint.state)))
@@ -165,7 +170,7 @@ def encode_all(events: Sequence[Event]) -> Iterator[bytes]:
     """The lines of the events, in parts: lean ones, or any with their witnesses behind them."""
     if not events:
         return
-    if type(events[-1]) in _FORMS:
+    if not is_lean(events[-1]):
         yield _encode_lines([_to_wire(event) for event in events])
         return
     rest = iter(events)  # none of them is a witness, or has any

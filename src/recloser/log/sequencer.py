@@ -335,16 +335,17 @@ class Sequencer:
             yield at
         self.do_what_waited()
 
-    def defer_if_held(self, report: Callable[[], None]) -> bool:
-        """Put off a report that comes while this very thread holds the lock.
+    @property
+    def is_mine(self) -> bool:
+        """Whether this very thread holds the lock.
 
-        That happens when the collection of garbage, which can strike anywhere, ends a protected
-        generator. True if the report was taken, to be made as soon as the lock is free.
+        It may when the collection of garbage, which can strike anywhere, ends a protected generator.
         """
-        if self._holder != threading.get_ident():
-            return False
+        return self._holder == threading.get_ident()
+
+    def defer(self, report: Callable[[], None]) -> None:
+        """Have a report made as soon as the lock is free, which this very thread holds."""
         self._deferred.append(report)
-        return True
 
     def listen(self, breaker: str, listener: Listener) -> None:
         """Have the listener told of the events about a breaker from now on."""
@@ -377,6 +378,14 @@ class Sequencer:
             )
             if self._counts:
                 self._open_lease(gate, self.fold.at)
+
+    def _stays_open(self, breaker: str) -> bool:
+        """Whether the gate lets calls past, and an event that fired no edge gives no reason to look."""
+        gate = self._gates.get(breaker)
+        if gate is None or gate.leave is None:
+            return False
+        state = self.fold.breakers[breaker]
+        return gate.leave.is_of(state) and is_steady(state)
 
     def _open_lease(self, gate: Gate, at: int) -> None:
         """Have calls counted that look at the time, as long as a success can fire no edge by it.
@@ -411,7 +420,7 @@ class Sequencer:
 
     def relieve(self) -> None:
         """Fold what is pending, unless this very thread is at it."""
-        if self._holder != threading.get_ident():
+        if not self.is_mine:
             with self:
                 pass
 
@@ -440,7 +449,8 @@ class Sequencer:
         if self.pending:
             self._take(Calls.take(self.pending))
         at = max(at, self.fold.at)
-        self._end_runs_before(at)
+        if self._runs:
+            self._end_runs_before(at)
         return at
 
     def end_runs(self, at: int) -> None:
@@ -599,7 +609,8 @@ class Sequencer:
             self.fold.apply(edge)
             self._update_gate(edge.breaker)
         if _is_about_a_breaker(event):
-            self._update_gate(event.breaker)
+            if edges or not self._stays_open(event.breaker):
+                self._update_gate(event.breaker)
         elif event.kind == "log_opened":
             for breaker in self._gates:
                 self._update_gate(breaker)  # a new session forgets the probes of the last

@@ -25,7 +25,7 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.log import disk
-from recloser.log.chunks import Chunk, Lines, callers_in, encoded
+from recloser.log.chunks import Chunk, Lines, callers_in, encoded, put
 from recloser.log.codec import encode, packed
 from recloser.log.health import LogHealth
 from recloser.log.housekeeping import compress_full, remove_old, tidy
@@ -226,7 +226,7 @@ class EventLog(Log):
         if self._buffered + self._in_hand >= MAX_BUFFERED or (self._lost and self._failure is None):
             self._lost += callers_in([events])
             return None
-        self._buffer.append(events)
+        put(self._buffer, events)
         self._buffered += len(events)
         self._unsealed += len(events)
         last = events[-1]
