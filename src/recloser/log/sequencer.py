@@ -380,12 +380,10 @@ class Sequencer:
                 self._open_lease(gate, self.fold.at)
 
     def _stays_open(self, breaker: str) -> bool:
-        """Whether the gate lets calls past, and an event that fired no edge gives no reason to look."""
+        """Whether the gate lets calls past, and will after an event that fired no edge."""
         gate = self._gates.get(breaker)
-        if gate is None or gate.leave is None:
-            return False
-        state = self.fold.breakers[breaker]
-        return gate.leave.is_of(state) and is_steady(state)
+        is_open = gate is not None and gate.leave is not None
+        return is_open and is_steady(self.fold.breakers[breaker])
 
     def _open_lease(self, gate: Gate, at: int) -> None:
         """Have calls counted that look at the time, as long as a success can fire no edge by it.
