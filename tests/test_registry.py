@@ -94,7 +94,7 @@ def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, detail):
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     if log is not None:
-        size -= sys.getsizeof(log._segment._pending)  # one for all of them, however many
+        size -= sys.getsizeof(log._appender._segment._pending)  # one for all of them, however many
         log.close()
     assert size < 1000 * 1024
 

@@ -12,7 +12,7 @@ import pytest
 from faults import ERRORS, FaultyDisk, fail_each_call, scenario
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.events import LogGap
-from recloser.log import writer
+from recloser.log import appender, writer
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
 from support import fail, succeed
@@ -33,12 +33,12 @@ def recorded(path, kind="call_succeeded"):
     return [event.kind for event in LogReader(path)].count(kind)
 
 
-@pytest.mark.parametrize("write_bytes", [1, writer.WRITE_BYTES])
+@pytest.mark.parametrize("write_bytes", [1, appender.WRITE_BYTES])
 def test_whichever_call_to_the_disk_fails_every_event_is_there_or_told_as_lost(
     write_bytes, monkeypatch, capsys
 ):
     """The N-th call fails, for every N until none does, with each of five errors."""
-    monkeypatch.setattr(writer, "WRITE_BYTES", write_bytes)
+    monkeypatch.setattr(appender, "WRITE_BYTES", write_bytes)
     runs, errors = 0, set()
     for error, _number, outcome in fail_each_call(calls=16):
         assert outcome.found + outcome.lost == outcome.appended

@@ -82,7 +82,7 @@ def test_what_a_disk_refuses_to_compress_stays_as_it_is(tmp_path, clock, monkeyp
     def refuse(folder, full_bytes):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("recloser.log.writer.compress_full", refuse)
+    monkeypatch.setattr("recloser.log.housekeeping.compress_full", refuse)
     write(tmp_path, clock)
     assert "full segments stay as they are" in caplog.text
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 80

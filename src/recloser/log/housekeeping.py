@@ -5,7 +5,9 @@ never needed to go on. Each step leaves a folder that reads as the same log.
 """
 
 import contextlib
+import logging
 import shutil
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,59 @@ from recloser.log.reader import (
 PART_SUFFIX: Final = ".part"
 _LEVEL: Final = 6
 _KEPT_ANYHOW: Final = 2
+_logger: Final = logging.getLogger("recloser")
+
+
+class Housekeeper:
+    """Sees to the segments that are full, and nobody waits for it.
+
+    To compress takes longer than to write, so it has a thread of its own.
+
+    Args:
+        compress_bytes: Segments of this size are compressed; None for none.
+        keep_bytes: How much of a log is kept.
+        keep_ns: How old its events may become.
+    """
+
+    def __init__(
+        self, *, compress_bytes: int | None, keep_bytes: int | None, keep_ns: int | None
+    ) -> None:
+        self._compress_bytes = compress_bytes
+        self._keep_bytes = keep_bytes
+        self._keep_ns = keep_ns
+        self._is_due = False
+        self._thread = threading.Thread()
+
+    def have_due(self) -> None:
+        """A segment was begun, so there may be one that is full."""
+        self._is_due = True
+
+    def come_by(self, folder: Path, now: int) -> None:
+        """Begin if there is something to do, unless it is being done."""
+        if self._is_due and not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._keep, args=(folder, now), daemon=True)
+            self._thread.start()
+
+    def finish(self, folder: Path, now: int) -> None:
+        """Do all that there is to do, and return when it is done."""
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._is_due:
+            self._keep(folder, now)
+
+    def after_fork(self) -> None:
+        """In a forked child: the thread, and what it was at, are the parent's."""
+        self._is_due = False
+        self._thread = threading.Thread()
+
+    def _keep(self, folder: Path, now: int) -> None:
+        self._is_due = False
+        try:
+            if self._compress_bytes is not None:
+                compress_full(folder, self._compress_bytes)
+            remove_old(folder, now=now, keep_bytes=self._keep_bytes, keep_ns=self._keep_ns)
+        except OSError as error:
+            _logger.warning("%s: full segments stay as they are: %s", folder, error)
 
 
 def compress_full(folder: Path, full_bytes: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
-from attrs import asdict, evolve
+from attrs import evolve
 
 from recloser.clock import Clock
 from recloser.errors import ConfigError, LogError
@@ -21,24 +21,21 @@ from recloser.events import (
     Checkpoint,
     Event,
     LogGap,
-    LogOpened,
     LogSealed,
 )
-from recloser.log import disk
-from recloser.log.chunks import Chunk, Lines, callers_in, encoded, put
-from recloser.log.codec import encode, packed
+from recloser.log.appender import Appender, Durability
+from recloser.log.chunks import Chunk, callers_in, encoded, put
+from recloser.log.codec import packed
 from recloser.log.health import LogHealth
-from recloser.log.housekeeping import compress_full, remove_old, tidy
+from recloser.log.housekeeping import Housekeeper, tidy
 from recloser.log.lock import FolderLock
-from recloser.log.reader import SEGMENT_SUFFIX, LogReader, Tail, number_of, segments_in
+from recloser.log.reader import LogReader, Tail
 from recloser.log.recovery import recover
-from recloser.log.seals import SEAL_EVERY, SealChain
-from recloser.log.segment import Mark, Segment
+from recloser.log.seals import SEAL_EVERY
 from recloser.log.sequencer import Detail, Log
 from recloser.logfold import LogFold
 from recloser.validation import Seconds, nanoseconds
 
-Durability: TypeAlias = Literal["batch", "sync", "memory"]
 OnLogFailure: TypeAlias = Literal["gap", "raise"]
 
 BATCH_SECONDS: Final = 0.05
@@ -49,9 +46,6 @@ MAX_BUFFERED: Final = 200_000
 GIVE_WAY_SECONDS: Final = 0.005
 PATIENCE: Final = 4
 """So often callers give way while the thread is at the disk, which has stalled if it takes longer."""
-
-WRITE_BYTES: Final = 4 << 20
-"""So many are handed to the operating system at once: the checkpoints of a log may be a hundred MB."""
 
 FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
@@ -131,9 +125,11 @@ class EventLog(Log):
         self._seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
         self._segment_bytes = segment_bytes
         self._segment_ns = None if segment_seconds is None else nanoseconds(segment_seconds)
-        self._compresses = compress
-        self._keep_bytes = keep_bytes
-        self._keep_ns = None if keep_seconds is None else nanoseconds(keep_seconds)
+        self._housekeeper = Housekeeper(
+            compress_bytes=segment_bytes if compress else None,
+            keep_bytes=keep_bytes,
+            keep_ns=None if keep_seconds is None else nanoseconds(keep_seconds),
+        )
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(self.path)
         try:
@@ -149,17 +145,24 @@ class EventLog(Log):
         self._is_sync_due = False
         self._sync_due_at = self._fold.at
         self._lost = self._told_lost = self._gaps = 0
-        self._closed = self._has_refused = self._is_at_disk = False
+        self._closed = self._has_refused = False
         self._patience = PATIENCE
 
-        self._segment: Segment | None = None
-        self._behind = (self.tail, self._fold.seq)
+        self._appender = self._appender_behind(self.tail, self._fold.seq)
         self._failure: str | None = None
         self._safe_seq = 0
-        self._is_house_due = False
         self._is_forked = False
         self._make_thread()
         _open_logs.add(self)
+
+    def _appender_behind(self, tail: Tail, seq: int) -> Appender:
+        return Appender(
+            self.path,
+            tail,
+            seq,
+            durability=self._durability,
+            on_begun=self._housekeeper.have_due,
+        )
 
     def _make_thread(self) -> None:
         self._io = threading.Lock()
@@ -168,7 +171,6 @@ class EventLog(Log):
         self._hurry = threading.Event()
         self._has_written = threading.Event()
         self._stopping = threading.Event()
-        self._housekeeper = threading.Thread()
         self._thread = threading.Thread(
             target=self._run, name=f"recloser-log-{self.path.name}", daemon=True
         )
@@ -184,10 +186,8 @@ class EventLog(Log):
         self._is_forked = True
         self._buffer = []
         self._buffered = self._in_hand = self._unsealed = self._lost = self._safe_seq = 0
-        if self._segment is not None:
-            self._segment.close()
-        self._segment = None
-        self._behind = (Tail(), 0)
+        self._appender.close()
+        self._housekeeper.after_fork()
         self._failure = None
         self._lock.release()
         self._make_thread()
@@ -202,6 +202,7 @@ class EventLog(Log):
         self.path = self.path.with_name(f"{self.path.name}-{os.getpid()}")
         self.path.mkdir(parents=True)
         self._lock = FolderLock(self.path)
+        self._appender = self._appender_behind(Tail(), 0)
         parent = f"forked from process {os.getppid()}"
         self._number(self._buffer, self._after_a_loss(parent))
 
@@ -294,7 +295,7 @@ class EventLog(Log):
         return 0 if self._has_stalled() else self.pending_limit // 8
 
     def _has_stalled(self) -> bool:
-        return self._is_at_disk and self._patience <= 0
+        return self._appender.is_at_disk and self._patience <= 0
 
     def _is_filling(self) -> bool:
         return self._buffered + self._in_hand > MAX_BUFFERED // 2
@@ -350,12 +351,9 @@ class EventLog(Log):
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
-        if self._housekeeper.is_alive():
-            self._housekeeper.join()
-        if self._is_house_due and not self._is_forked:
-            self._keep_house()
-        if self._segment is not None:
-            self._segment.close()
+        if not self._is_forked:
+            self._housekeeper.finish(self.path, self._fold.at)
+        self._appender.close()
         atexit.unregister(self.close)
         self._lock.release()
 
@@ -371,7 +369,7 @@ class EventLog(Log):
     def _run(self) -> None:
         """Write in batches until the log is closed."""
         while not self._stopping.is_set():
-            is_done = self._failure is None and not self._unsealed and self._is_on_disk()
+            is_done = self._failure is None and not self._unsealed and self._appender.is_safe
             woken = self._wake.wait(None if is_done else _IDLE_SECONDS)
             if self._failure is not None:
                 self._stopping.wait(BATCH_SECONDS)
@@ -385,22 +383,8 @@ class EventLog(Log):
                     self._commit(seal=not woken, keep=True)
             if self._sequencer is not None:
                 self._sequencer.do_what_waited()
-            if self._is_house_due and self._failure is None and not self._housekeeper.is_alive():
-                # To compress takes longer than to write, so it has a thread of its own.
-                self._housekeeper = threading.Thread(target=self._keep_house, daemon=True)
-                self._housekeeper.start()
-
-    def _keep_house(self) -> None:
-        """See to the segments that are full; nobody waits for it."""
-        self._is_house_due = False
-        try:
-            if self._compresses:
-                compress_full(self.path, self._segment_bytes)
-            remove_old(
-                self.path, now=self._fold.at, keep_bytes=self._keep_bytes, keep_ns=self._keep_ns
-            )
-        except OSError as error:
-            _logger.warning("%s: full segments stay as they are: %s", self.path, error)
+            if self._failure is None:
+                self._housekeeper.come_by(self.path, self._fold.at)
 
     def _is_mine(self) -> bool:
         """Whether this thread writes already: garbage may be collected, and report, in mid-write."""
@@ -419,14 +403,14 @@ class EventLog(Log):
 
     def _write_batch(self, *, seal: bool, keep: bool) -> None:
         batch, seq, is_sync_due = self._take(seal=seal, keep=keep)
-        if not batch and (not is_sync_due or self._is_on_disk()):
+        if not batch and (not is_sync_due or self._appender.is_safe):
             return
         done = 0
         try:
             for chunk, lines in encoded(batch):
-                self._put(chunk, lines)
+                self._appender.put(chunk, lines)
                 done += 1
-            self._make_safe(is_sync_due=is_sync_due)
+            self._appender.make_safe(is_sync_due=is_sync_due)
         except OSError as error:
             self._fail(error, batch[done:])
             return
@@ -462,7 +446,9 @@ class EventLog(Log):
             if self._lost or self._failure is not None:
                 self._number(batch, self._after_a_loss(self._failure or "the disk is too slow"))
                 seal = True
-            elif batch and self._is_full():
+            elif batch and self._appender.is_full(
+                fold.at, full_bytes=self._segment_bytes, full_ns=self._segment_ns
+            ):
                 self._number(batch, [self._seal_behind(batch[-1][-1])])
                 self._number(batch, [self._sequencer.header()])
                 self._number(batch, map(self._sequencer.checkpoint, fold.breakers))
@@ -474,20 +460,6 @@ class EventLog(Log):
             is_sync_due, self._is_sync_due = self._is_sync_due, False
             self._hurry.clear()
             return batch, fold.seq, is_sync_due
-
-    def _is_on_disk(self) -> bool:
-        """Whether all that was written is safe from a loss of power, or needn't be."""
-        return self._durability == "memory" or self._segment is None or self._segment.is_synced
-
-    def _is_full(self) -> bool:
-        """Whether the segment is to be followed by a new one."""
-        if self._segment is None:
-            return False
-        age = self._fold.at - self._segment.begun_at
-        is_old = self._segment_ns is not None and age >= self._segment_ns
-        # Checkpoints alone may be as large; were there not as much else, nothing else was written.
-        full_bytes = max(self._segment_bytes, 2 * self._segment.checkpoint_bytes)
-        return is_old or self._segment.size >= full_bytes
 
     def _collect(self, *, keep: bool) -> None:
         """Have folded what was let past the lock; if that is nothing, have the next one say so."""
@@ -509,9 +481,9 @@ class EventLog(Log):
         sequencer = self._sequencer
         assert sequencer is not None
         fold = sequencer.fold
-        if self._segment is None:
+        if not self._appender.has_segment:
             # It takes the number of the first event that was lost: no hole stands before it.
-            header = evolve(sequencer.header(), seq=self._behind[1] + 1)
+            header = evolve(sequencer.header(), seq=self._appender.last_seq + 1)
             fold.reanchor(header)
             yield header
         yield LogGap(fold.seq + 1, fold.at, self._lost, why)
@@ -536,82 +508,15 @@ class EventLog(Log):
         self._unsealed = 0
         return LogSealed(event.seq + 1, event.at, 0, "")
 
-    def _put(self, chunk: Chunk, lines: Lines) -> None:
-        first, last = chunk[0], chunk[-1]
-        if isinstance(first, LogOpened):
-            self._begin_segment(first)
-        assert self._segment is not None
-        if self._segment.pending_bytes >= WRITE_BYTES:
-            self._hand_over(sync=False)
-        if isinstance(first, LogSealed):
-            self._segment.seal(first.seq, first.at)
-        else:
-            count = len(chunk) - isinstance(first, LogOpened)
-            size = self._segment.add(lines, last.seq, count, callers_in([chunk]))
-            if first.kind == "checkpoint":
-                self._segment.checkpoint_bytes += size
-
-    def _begin_segment(self, header: LogOpened) -> None:
-        if self._segment is not None:
-            self._hand_over(sync=self._durability != "memory")
-            self._leave(self._segment, self._segment.written, torn=0)
-        header = evolve(header, **asdict(self._behind[0]))
-        numbers = [number_of(segment) for segment in segments_in(self.path)]
-        path = self.path / f"{max(numbers, default=0) + 1:012d}{SEGMENT_SUFFIX}"
-        segment = Segment(path, SealChain(header.chain), header.at)
-        try:
-            disk.sync_folder(self.path)
-        except OSError:
-            segment.remove()
-            raise
-        self._segment = segment
-        self._is_house_due = True
-        segment.add([encode(header)], header.seq, 1, 0)
-
-    def _make_safe(self, *, is_sync_due: bool) -> None:
-        is_due = is_sync_due and self._durability == "batch"
-        self._hand_over(sync=is_due or self._durability == "sync")
-
-    def _hand_over(self, *, sync: bool) -> None:
-        """Have the operating system take what the segment holds, and if asked for the disk."""
-        assert self._segment is not None
-        self._is_at_disk = True
-        try:
-            self._segment.write()
-            if sync:
-                self._segment.sync()
-        finally:
-            self._is_at_disk = False
-
     def _fail(self, error: OSError, unput: Sequence[Chunk]) -> None:
         """Come back to what is known to be safe, and count what is not."""
         assert self._sequencer is not None
-        segment = self._segment
-        lost = callers_in(unput)
-        if segment is not None:
-            mark = segment.synced if segment.is_sync_failed else segment.written
-            lost += segment.events_behind(mark)
-            try:
-                if mark.offset == 0:
-                    # Not even its header is there.
-                    self._segment = None
-                    segment.remove()
-                else:
-                    segment.fall_back(mark)
-            except OSError:
-                size = segment.path.stat().st_size
-                self._leave(segment, mark, torn=size - mark.offset)
+        lost = callers_in(unput) + self._appender.fall_back()
         with self._sequencer.held():
             if self._failure is None:
                 _logger.error("%s: the log can't be written: %s", self.path, error)
             self._failure = f"{error.strerror or error}"
             self._lost += lost
-
-    def _leave(self, segment: Segment, mark: Mark, *, torn: int) -> None:
-        """Close a segment for good; the next one continues from the mark."""
-        self._behind = (Tail(mark.chain.carried(), mark.chain.count, torn), mark.seq)
-        self._segment = None
-        segment.close()
 
 
 def _after_fork() -> None:

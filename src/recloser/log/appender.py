@@ -1,0 +1,173 @@
+"""The segments of a session, written one behind another; who appends holds the log's ``_io``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from attrs import asdict, evolve
+
+from recloser.events import LogOpened, LogSealed
+from recloser.log import disk
+from recloser.log.chunks import Chunk, Lines, callers_in
+from recloser.log.codec import encode
+from recloser.log.reader import SEGMENT_SUFFIX, Tail, number_of, segments_in
+from recloser.log.seals import SealChain
+from recloser.log.segment import Mark, Segment
+
+Durability: TypeAlias = Literal["batch", "sync", "memory"]
+
+WRITE_BYTES: Final = 4 << 20
+"""So many are handed to the operating system at once: the checkpoints of a log may be a hundred MB."""
+
+
+class Appender:
+    """Appends chunks to the newest segment of a log, and begins the next one with each header.
+
+    Args:
+        folder: The log.
+        tail: How it ended.
+        seq: The number of its last event.
+        durability: When the disk is waited for.
+        on_begun: Told when a segment was begun.
+
+    Attributes:
+        folder: The log.
+        is_at_disk: Whether the operating system or the disk has something to take right now.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tail: Tail,
+        seq: int,
+        *,
+        durability: Durability,
+        on_begun: Callable[[], None],
+    ) -> None:
+        self.folder = folder
+        self.is_at_disk = False
+        self._durability = durability
+        self._on_begun = on_begun
+        self._segment: Segment | None = None
+        self._behind = (tail, seq)
+
+    @property
+    def has_segment(self) -> bool:
+        """Whether there is one to append to: else a header must come first."""
+        return self._segment is not None
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event in the segments that were left."""
+        return self._behind[1]
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether all that was handed over is safe from a loss of power, or needn't be."""
+        return self._durability == "memory" or self._segment is None or self._segment.is_synced
+
+    def is_full(self, at: int, *, full_bytes: int, full_ns: int | None) -> bool:
+        """Whether the segment is to be followed by a new one.
+
+        Args:
+            at: The time of the log.
+            full_bytes: So large, or larger, it is full.
+            full_ns: So old, or older, likewise.
+        """
+        segment = self._segment
+        if segment is None:
+            return False
+        is_old = full_ns is not None and at - segment.begun_at >= full_ns
+        # Checkpoints alone may be as large; were there not as much else, nothing else was written.
+        return is_old or segment.size >= max(full_bytes, 2 * segment.checkpoint_bytes)
+
+    def put(self, chunk: Chunk, lines: Lines) -> None:
+        """Append a chunk.
+
+        Raises:
+            OSError: The disk did not take it, or what was put before it; ``fall_back`` must follow.
+        """
+        first, last = chunk[0], chunk[-1]
+        if isinstance(first, LogOpened):
+            self._begin(first)
+        assert self._segment is not None
+        if self._segment.pending_bytes >= WRITE_BYTES:
+            self._hand_over(sync=False)
+        if isinstance(first, LogSealed):
+            self._segment.seal(first.seq, first.at)
+        else:
+            count = len(chunk) - isinstance(first, LogOpened)
+            size = self._segment.add(lines, last.seq, count, callers_in([chunk]))
+            if first.kind == "checkpoint":
+                self._segment.checkpoint_bytes += size
+
+    def make_safe(self, *, is_sync_due: bool) -> None:
+        """Hand all that was put to the operating system, and if that is promised to the disk.
+
+        Raises:
+            OSError: As ``put``.
+        """
+        is_due = is_sync_due and self._durability == "batch"
+        self._hand_over(sync=is_due or self._durability == "sync")
+
+    def fall_back(self) -> int:
+        """Come back to what is known to be safe, behind an error.
+
+        Returns:
+            How many events of callers, of those that were put, are lost.
+        """
+        segment = self._segment
+        if segment is None:
+            return 0
+        mark = segment.synced if segment.is_sync_failed else segment.written
+        lost = segment.events_behind(mark)
+        try:
+            if mark.offset == 0:
+                # Not even its header is there.
+                self._segment = None
+                segment.remove()
+            else:
+                segment.fall_back(mark)
+        except OSError:
+            size = segment.path.stat().st_size
+            self._leave(segment, mark, torn=size - mark.offset)
+        return lost
+
+    def close(self) -> None:
+        """Close the segment, for good."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+
+    def _begin(self, header: LogOpened) -> None:
+        if self._segment is not None:
+            self._hand_over(sync=self._durability != "memory")
+            self._leave(self._segment, self._segment.written, torn=0)
+        header = evolve(header, **asdict(self._behind[0]))
+        numbers = [number_of(segment) for segment in segments_in(self.folder)]
+        path = self.folder / f"{max(numbers, default=0) + 1:012d}{SEGMENT_SUFFIX}"
+        segment = Segment(path, SealChain(header.chain), header.at)
+        try:
+            disk.sync_folder(self.folder)
+        except OSError:
+            segment.remove()
+            raise
+        self._segment = segment
+        self._on_begun()
+        segment.add([encode(header)], header.seq, 1, 0)
+
+    def _hand_over(self, *, sync: bool) -> None:
+        assert self._segment is not None
+        self.is_at_disk = True
+        try:
+            self._segment.write()
+            if sync:
+                self._segment.sync()
+        finally:
+            self.is_at_disk = False
+
+    def _leave(self, segment: Segment, mark: Mark, *, torn: int) -> None:
+        """Close a segment for good; the next one continues from the mark."""
+        self._behind = (Tail(mark.chain.carried(), mark.chain.count, torn), mark.seq)
+        self._segment = None
+        segment.close()
