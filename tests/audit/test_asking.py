@@ -51,7 +51,7 @@ def comparable(cause):
     """What must not depend on where the reading began."""
     return evolve(
         cause, trip=None, trips=None, earlier=[], earlier_count=0, unread_openings=0,
-        clock=evolve(cause.clock, readings=0),
+        clock=evolve(cause.clock, readings=0, largest_skew_ns=0),
     )  # fmt: skip
 
 

@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from datetime import timedelta
 
 import pytest
 
 from recloser import CircuitBreaker, EventLog, read_events, replay
 from recloser.log import disk
-from recloser.log.reader import segments_of
+from recloser.log.reader import LogReader, segments_of
 from support import fail, succeed
 
 STEPS = ("create", "write", "sync", "cut", "sync_folder")
@@ -118,6 +119,21 @@ def test_a_folder_made_read_only(tmp_path):
     assert recorded + lost == 50
     assert history.snapshots["b"].totals.succeeded == 50
     assert "can't be written: " in done.stderr
+
+
+def test_a_segment_begins_with_what_both_hands_showed_at_its_last_event(tmp_path, clock):
+    """The wall hand is read when the segment is begun, which may be a while later."""
+    begun = clock.now()
+    with EventLog(tmp_path, clock=clock, tick_seconds=None, segment_bytes=1) as log:
+        breaker = CircuitBreaker("b", log=log)
+        log.flush()
+        clock.advance(seconds=1)
+        fail(breaker)
+        clock.advance(seconds=3)
+        log.flush()
+    *_, header = [event for event in LogReader(tmp_path) if event.kind == "log_opened"]
+    assert (header.at, header.monotonic) == (10**9, 10**9)
+    assert header.wall == begun + timedelta(seconds=1)
 
 
 def test_checkpoints_alone_fill_no_segment(tmp_path, clock):

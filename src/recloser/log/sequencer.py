@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import groupby
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias, TypeGuard, get_args
@@ -21,6 +22,7 @@ from attrs import asdict, evolve
 from recloser.clock import (
     Clock,
     SystemClock,
+    after,
     boot_id_of,
     hand_of,
     nanoseconds_between,
@@ -249,7 +251,7 @@ class Sequencer:
             format=FORMAT_VERSION,
             rules=RULES_VERSION,
             session=self._session,
-            wall=read_wall(self._clock),
+            wall=self._wall_at(monotonic),
             monotonic=monotonic,
             boot_id=boot_id_of(self._clock),
             host=self._host,
@@ -263,6 +265,10 @@ class Sequencer:
         """What begins a further segment of this session."""
         at = self.fold.at
         return self._header(at, at + self.origin)
+
+    def _wall_at(self, monotonic: int) -> datetime:
+        """What the wall hand showed when the monotonic one did this, which is a moment ago."""
+        return after(read_wall(self._clock), monotonic - self._hand())
 
     def checkpoint(self, breaker: str) -> Checkpoint:
         """The state of a breaker, from which a fold can start."""
@@ -594,7 +600,7 @@ class Sequencer:
                 ClockTicked(
                     seq=self.next_seq,
                     at=at,
-                    wall=read_wall(self._clock),
+                    wall=self._wall_at(at + self.origin),
                     monotonic=at + self.origin,
                 )
             )
