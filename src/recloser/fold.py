@@ -146,7 +146,7 @@ def apply_successes(state: BreakerState, events: Sequence[CallSucceeded]) -> Seq
         if edges:
             return edges
         first = index + 1
-    return _apply_alike(state, events[first:])
+    return _apply_alike(state, events[first:] if first else events)
 
 
 def may_probe(state: BreakerState) -> bool:
@@ -293,7 +293,7 @@ def _apply_alike(state: BreakerState, events: Sequence[CallSucceeded]) -> Sequen
                 return edges
             first += 1
             continue
-        quiet = events[first:last]
+        quiet = events if last - first == len(events) else events[first:last]
         counts = [event.count for event in quiet]
         state.succeeded += sum(counts)
         if state.mode != "disabled":

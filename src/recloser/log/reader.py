@@ -287,7 +287,7 @@ class SegmentReader:
             rest = lines[end:]
             if end and self.offset == 0:
                 self._open(lines[: lines.index(b"\n") + 1])
-            yield from self._take(lines[:end])
+            yield from self._take(lines, end)
         self._unwhole = len(rest)
 
     def finish(self) -> Iterator[Sequence[Event]]:
@@ -319,16 +319,18 @@ class SegmentReader:
             )
         self._chain = SealChain(header.chain)
 
-    def _take(self, lines: bytes) -> Iterator[Sequence[Event]]:
-        """Take in whole lines; the events of all the blocks that seals in them close."""
-        begin, self.offset = self.offset, self.offset + len(lines)
+    def _take(self, lines: bytes, length: int) -> Iterator[Sequence[Event]]:
+        """Take in whole lines, so much of them; the events of all the blocks that seals close."""
+        begin, self.offset = self.offset, self.offset + length
         sealed = _Lines(self._block.offset)
+        view = memoryview(lines)
         start = 0
-        while start < len(lines):
-            seal = find_seal(lines, start)
-            end = len(lines) if seal < 0 else lines.index(b"\n", seal) + 1
-            between = lines[start : end if seal < 0 else seal]
-            count = between.count(b"\n")
+        while start < length:
+            seal = find_seal(lines, start, length)
+            end = length if seal < 0 else lines.index(b"\n", seal) + 1
+            stop = end if seal < 0 else seal
+            between = view[start:stop]
+            count = lines.count(b"\n", start, stop)
             if self._block.count + count > SEAL_EVERY:
                 yield from self._decoded(sealed)
                 sealed = self._add_singly(between, begin + start)
@@ -348,7 +350,7 @@ class SegmentReader:
             start = end
         yield from self._decoded(sealed)
 
-    def _add_singly(self, lines: bytes, offset: int) -> "_Lines":
+    def _add_singly(self, lines: memoryview, offset: int) -> "_Lines":
         """Add lines to a block that may be too long by now; where what is sealed then begins."""
         for line in io.BytesIO(lines):
             if self._block.count >= SEAL_EVERY and not line.startswith(_WITNESS_START):
@@ -429,9 +431,9 @@ class _Lines:
     def __init__(self, offset: int) -> None:
         self.offset = offset
         self.count = 0
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | memoryview] = []
 
-    def add(self, lines: bytes, count: int) -> None:
+    def add(self, lines: bytes | memoryview, count: int) -> None:
         """Take in the next lines."""
         self.pieces.append(lines)
         self.count += count

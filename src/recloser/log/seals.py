@@ -22,11 +22,11 @@ def is_seal(line: bytes) -> bool:
     return line.startswith(_SEAL_START)
 
 
-def find_seal(lines: bytes, start: int = 0) -> int:
+def find_seal(lines: bytes, start: int, end: int) -> int:
     """Where the next seal begins in whole lines, looked for from the beginning of one; -1 if none."""
-    if lines.startswith(_SEAL_START, start):
+    if lines.startswith(_SEAL_START, start, end):
         return start
-    newline = lines.find(_NEXT_SEAL, start)
+    newline = lines.find(_NEXT_SEAL, start, end)
     return newline if newline < 0 else newline + 1
 
 
@@ -55,7 +55,7 @@ class SealChain:
         other._hash = self._hash.copy()
         return other
 
-    def add_at_once(self, lines: bytes, count: int) -> None:
+    def add_at_once(self, lines: bytes | memoryview, count: int) -> None:
         """As ``add``, for who reads: as fast as can be, but other threads may go on meanwhile."""
         self._hash.update(lines)
         self.count += count

@@ -16,7 +16,9 @@ from recloser.replay.timeline import Timeline
 from recloser.replay.witnesses import WitnessedFold
 
 _Succeeded: Final = lean(CallSucceeded)
-_MOST_WAITING: Final = 4096
+_MOST_WAITING: Final = 1024
+"""So many events, and the text that they were, fit into the cache of a processor."""
+
 _A_BREAKER: Final = 32
 
 
