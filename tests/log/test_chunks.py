@@ -63,7 +63,7 @@ def test_compiled_lines_of_many_breakers_name_each_its_own(names):
 
 
 def test_what_the_compiled_code_cannot_say_the_codec_does(monkeypatch):
-    """As few calls of a breaker that they are not worth it, and numbers beyond 64 bits."""
+    """Where a breaker has too few calls for it, and where nothing is compiled."""
     few = successes([leave_of("a"), leave_of("b")], [(1, 2), (3, 4)])
     many = successes([leave_of("a")] * 9, [(n, 2) for n in range(9)])
     expected = [lines_of(few), lines_of(many)]
