@@ -1,5 +1,7 @@
 """The edges are declared once, and ``transitions`` takes them."""
 
+import logging
+
 import pytest
 from attrs import define
 
@@ -40,6 +42,16 @@ def test_the_edges_are_taken_by_transitions(monkeypatch):
     monkeypatch.setattr(machine._MACHINE, "events", {})
     with pytest.raises(KeyError):
         fire(Model(CLOSED), Trigger.TRIP)
+
+
+def test_an_edge_runs_no_log_handler(caplog):
+    """It is taken under a lock; a handler that calls a breaker itself would wait for ever."""
+    caplog.set_level(logging.DEBUG)
+    for state, trigger in LEGAL:
+        fire(Model(state), trigger)
+    with pytest.raises(FoldError):
+        fire(Model(CLOSED), Trigger.COOL)
+    assert caplog.records == []
 
 
 def test_the_diagrams_show_every_edge():

@@ -7,7 +7,7 @@ serves all breakers, since a model carries nothing but its state.
 from typing import Final, Protocol
 
 from attrs import frozen
-from transitions import EventData, Machine, MachineError, State
+from transitions import Event, EventData, Machine, MachineError, Transition
 
 from recloser.errors import FoldError
 from recloser.events import CircuitBreakerState, Trigger
@@ -40,21 +40,38 @@ EDGES: Final = (
 )
 
 
-class _SilentState(State):
-    """A state that does not tell the log of ``transitions`` that it is entered and left.
+class _Edge(Transition):
+    """An edge on which nothing happens but that the state changes: the counters are the fold's."""
+
+    def execute(self, event_data: EventData) -> bool:
+        """Change the state of the model."""
+        assert self.dest is not None
+        event_data.machine.set_state(self.dest, event_data.model)
+        return True
+
+
+class _SilentEvent(Event):
+    """A trigger that tells the log of ``transitions`` nothing.
 
     An edge is taken under a lock, where no handler of a user may run.
     """
 
-    def enter(self, event_data: EventData) -> None:
-        """Nothing happens on the way in; the counters are the fold's."""
+    def trigger(self, model: object, *args: object, **kwargs: object) -> bool:
+        """Take the edge of this name that leaves the model's state.
 
-    def exit(self, event_data: EventData) -> None:
-        """Nor on the way out."""
+        Raises:
+            MachineError: There is none.
+        """
+        state = self.machine.get_model_state(model)
+        edges = self.transitions.get(state.name)
+        if edges is None:
+            raise MachineError(f"{self.name} does not leave {state.name}")
+        return edges[0].execute(EventData(state, self, self.machine, model, args, kwargs))
 
 
 class _SilentMachine(Machine):
-    state_cls = _SilentState
+    transition_cls = _Edge
+    event_cls = _SilentEvent
 
 
 class Model(Protocol):
