@@ -492,7 +492,8 @@ def _expire_probe(state: BreakerState, number: int, event: FoldedEvent, edges: l
 def _half_open_deadline(state: BreakerState) -> int | None:
     """When the first probe under way, or the half-open state itself, takes too long."""
     assert state.half_open_at is not None
-    deadlines = [state.probes[number] + state.config.probe_timeout_ns for number in state.probes]
+    timeout = state.config.probe_timeout_ns
+    deadlines = [at + timeout for at in state.probes.values()]
     if state.config.half_open_timeout_ns is not None:
         deadlines.append(state.half_open_at + state.config.half_open_timeout_ns)
     return min(deadlines, default=None)

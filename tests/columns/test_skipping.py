@@ -21,7 +21,7 @@ from recloser import (
     MemoryLog,
     TimeWindow,
 )
-from recloser.columns import skipping
+from recloser.columns import rows, skipping
 from recloser.columns.folding import in_order
 from recloser.columns.reading import rows_in, times_of
 from recloser.columns.run_search import RunSearch
@@ -97,11 +97,14 @@ def edges_of(folds):
     cuts=st.lists(st.floats(0, 1), max_size=3),
     worthwhile=st.sampled_from([0, 0, 20, 256, NEVER]),
     block=st.sampled_from([1, 3, 64]),
+    at_once=st.sampled_from([1, 50, 1 << 16]),
 )
-def test_it_takes_the_same_edges_to_the_same_states(seed, configs, cuts, worthwhile, block):
+def test_it_takes_the_same_edges_to_the_same_states(
+    seed, configs, cuts, worthwhile, block, at_once
+):
     events = Life(seed, configs).live(500)
     fold, edges = folded(events)
-    with searching(worthwhile, block):
+    with searching(worthwhile, block), mock.patch.object(rows, "_AT_ONCE", at_once):
         folds = skipped(events, cuts)
     assert edges_of(folds) == edges
     for each in folds:

@@ -7,7 +7,7 @@ import numpy as np
 
 from recloser.columns.block import Block
 from recloser.columns.limits import Limit
-from recloser.columns.rows import Places, Rows, Whole
+from recloser.columns.rows import Places, Rows
 from recloser.config import CountWindow
 from recloser.state import BreakerState
 from recloser.windows import CountedOutcomes
@@ -35,31 +35,35 @@ class CountSearch:
         assert isinstance(window, CountedOutcomes)
         rank = self._rows.rank(start)
         full = min(stop, self._rows.row_of(rank + self._size))
-        codes = np.array(window.to_data(), np.int64)
         nearest = min(
-            (self._while_filling(limit, codes, start, full, rank) for limit in self._limits),
+            (self._while_filling(limit, window, start, full, rank) for limit in self._limits),
             default=full,
         )
         if nearest < full or full == stop:
             return nearest
-        place = int(np.searchsorted(self._found, full))
+        place = int(self._found.searchsorted(full))
         return min(stop, int(self._found[place])) if place < len(self._found) else stop
 
-    def _while_filling(self, limit: Limit, codes: Whole, start: int, full: int, rank: int) -> int:
+    def _while_filling(
+        self, limit: Limit, window: CountedOutcomes, start: int, full: int, rank: int
+    ) -> int:
         """While the window holds outcomes from before ``start``, or is not full."""
+        first, last = limit.bad.searchsorted((start, full))
+        if limit.held(window) + last - first < limit.least(limit.needed):
+            return full
+        codes = np.array(window.to_data(), np.int64)
         held = len(codes)
         old = rank - held + np.flatnonzero(codes >> limit.bit & 1)
-        first, last = np.searchsorted(limit.bad, (start, full))
         ranks = np.concatenate((old, limit.ranks[first:last]))
         places = np.arange(len(old), len(ranks))
         new = ranks[len(old) :]
         calls = np.minimum(self._size, held + new - rank + 1)
-        bad = places + 1 - np.searchsorted(ranks, new - self._size, "right")
+        bad = places + 1 - ranks.searchsorted(new - self._size, "right")
         fired = np.flatnonzero(limit.reached(bad, calls))
         nearest = int(limit.bad[first + fired[0]]) if len(fired) else full
         if limit.number is None and held < limit.needed:
             filling = rank + limit.needed - held - 1
-            if np.searchsorted(ranks, filling, "right") >= limit.least(limit.needed):
+            if ranks.searchsorted(filling, "right") >= limit.least(limit.needed):
                 nearest = min(nearest, self._rows.row_of(filling))
         return nearest
 

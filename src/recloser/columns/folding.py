@@ -18,7 +18,6 @@ from recloser.snapshot import Snapshot, take_snapshot
 
 _NAMED: Final = 5
 _seq_of: Final = attrgetter("seq")
-_order_of: Final = attrgetter("seq", "due", "breaker", "place")
 
 
 class NotSkippedError(RecloserError):
@@ -113,7 +112,7 @@ def in_order(taken: Iterable[Taken]) -> list[Edge]:
     An event about the whole log may move several: their witnesses follow it one after the other.
     """
     edges: list[Edge] = []
-    for before, fired in groupby(sorted(taken, key=_order_of), key=_seq_of):
+    for before, fired in groupby(sorted(taken), key=_seq_of):
         for seq, one in enumerate(fired, before + 1):
             edges.append(one.edge if one.edge.seq == seq else evolve(one.edge, seq=seq))
     return edges

@@ -1,16 +1,13 @@
 """The thresholds of a window, in integers of 64 bits."""
 
-from typing import Final, TypeAlias
+from typing import Final
 
-import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
-from recloser.columns.rows import Places, Rows, Whole
+from recloser.columns.rows import Flags, Places, Rows, Whole
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.validation import Rate, exact
-
-Flags: TypeAlias = NDArray[np.bool_]
+from recloser.windows import CountedOutcomes, TimedOutcomes
 
 _MOST: Final = 1 << 62
 _MOST_HELD: Final = 1 << 31
@@ -49,6 +46,10 @@ class Limit:
         if self.number is not None:
             return bad >= self.number
         return calls >= self.needed and bad * self.denominator >= self.numerator * calls
+
+    def held(self, window: CountedOutcomes | TimedOutcomes) -> int:
+        """How many of the outcomes in a window it counts."""
+        return window.failures if self.bit else window.slow
 
     def least(self, calls: int) -> int:
         """How few of so many calls may reach it."""

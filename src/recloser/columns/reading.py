@@ -9,13 +9,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import evolve, frozen
-from numpy.typing import NDArray
 
-from recloser.columns.rows import FAILED, IGNORED, OTHER, PROBE, REJECTED, SUCCEEDED, Rows, Whole
+from recloser.columns.rows import (
+    FAILED,
+    IGNORED,
+    OTHER,
+    PROBE,
+    REJECTED,
+    SUCCEEDED,
+    Rows,
+    Whole,
+    parts,
+    where,
+)
 from recloser.columns.skipping import Times
 from recloser.errors import DamagedLogError
 from recloser.events import BreakerEvent, ClockTicked, Event, LogOpened
-from recloser.log.codec import decode
+from recloser.log.codec import decode, decode_lines, full
 from recloser.log.columns import events_of
 from recloser.log.parquet import ROW_GROUP, ParquetLog
 
@@ -27,9 +37,10 @@ _CODES: Final = {
     "probe_admitted": PROBE,
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
-_MOST_IN_32_BITS: Final = (1 << 31) - 1
+_MOST_NARROWED: Final = (1 << 32) - 1
 _LOG_ROWS: Final = 1 << 15
-_COLUMNS: Final = ["breaker", "event", "line", *_NUMBERS]
+_OF_EACH: Final = ["event", "line", *_NUMBERS]
+_COLUMNS: Final = ["breaker", *_OF_EACH]
 
 
 def whole_log_events(log: ParquetLog) -> list[Event]:
@@ -138,9 +149,9 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
     return rows_in_parts(
         log,
         (
-            Part(name, group, part.start, table.slice(part.start, len(part)))
+            part
             for group, table in enumerate(_read_ahead(log))
-            for name, part in _parts(table.column("breaker").combine_chunks())
+            for part in _split(log, group, table)
         ),
     )
 
@@ -183,13 +194,27 @@ def _read_ahead(log: ParquetLog) -> Iterator[pa.Table]:
     ahead = ParquetLog(log.path)
     groups = range(log.file.num_row_groups)
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(ahead.read, 0, _COLUMNS) if groups else None
+        coming = pool.submit(_read, ahead, 0) if groups else None
         for group in groups:
             assert coming is not None
             table = coming.result()
             if group + 1 < len(groups):
-                coming = pool.submit(ahead.read, group + 1, _COLUMNS)
+                coming = pool.submit(_read, ahead, group + 1)
             yield table
+
+
+def _read(log: ParquetLog, group: int) -> pa.Table:
+    """What a fold needs of a row group; without the names where they are all the same."""
+    return log.read(group, _COLUMNS if log.only_breaker(group) is None else _OF_EACH)
+
+
+def _split(log: ParquetLog, group: int, table: pa.Table) -> Iterator[Part]:
+    only = log.only_breaker(group)
+    if only is not None:
+        yield Part(only, group, 0, table)
+        return
+    for name, rows in _parts(table.column("breaker").combine_chunks()):
+        yield Part(name, group, rows.start, table.slice(rows.start, len(rows)))
 
 
 def _minds_slowness(event: BreakerEvent) -> bool:
@@ -210,31 +235,40 @@ def _parts(names: pa.Array) -> Iterator[tuple[str, range]]:
             yield names.dictionary[int(indices[start])].as_py(), range(start, stop)
 
 
-def _kinds(events: pa.ChunkedArray) -> NDArray[np.uint8]:
+def _letters(events: pa.ChunkedArray) -> bytes:
     array = events.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
-    codes = [_CODES.get(name, OTHER) for name in array.dictionary.to_pylist()]
-    kinds: NDArray[np.uint8] = np.array(codes, np.uint8)[array.indices.to_numpy()]
-    return kinds
+    codes = bytes(_CODES.get(name, OTHER) for name in array.dictionary.to_pylist())
+    table, indices = codes.ljust(1 << 8), array.indices.to_numpy()
+    return b"".join(
+        indices[part].astype(np.uint8).tobytes().translate(table) for part in parts(len(indices))
+    )
 
 
 def rows_in(table: pa.Table, breaker: str) -> Rows:
     """The events of one breaker in a table of the exported schema; all calls as if quick."""
-    kinds = _kinds(table.column("event"))
+    letters = _letters(table.column("event"))
     seqs, ats, epochs, counts, probes = (_numbers(table, name) for name in _NUMBERS)
-    places = np.flatnonzero(kinds == OTHER)
+    kinds = np.frombuffer(letters, np.uint8)
+    places = where(len(kinds), lambda part: kinds[part] == OTHER)
     lines = table.column("line").take(pa.array(places)).to_pylist() if len(places) else []
-    others = {
-        place: cast("BreakerEvent", decode(line.encode()))
-        for place, line in zip(places.tolist(), lines, strict=True)
-    }
-    if epochs.max(initial=0) <= _MOST_IN_32_BITS:
-        epochs = epochs.astype(np.int32)  # they are compared from row to row
+    others = dict(zip(places.tolist(), _events_in(lines), strict=True))
+    most = epochs.view(np.uint64).max(initial=0)  # what is negative is more than all others
+    if most <= _MOST_NARROWED:
+        epochs = epochs.astype(np.min_scalar_type(most))  # they are compared from row to row
     if (counts == 1).all():
-        counts = np.broadcast_to(np.int64(1), len(kinds))
-    tooks = np.broadcast_to(np.int64(0), len(kinds))
-    return Rows(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
+        counts = np.broadcast_to(np.int64(1), len(letters))
+    tooks = np.broadcast_to(np.int64(0), len(letters))
+    return Rows(breaker, letters, seqs, ats, epochs, tooks, counts, probes, others)
+
+
+def _events_in(lines: Sequence[str | None]) -> Iterator[BreakerEvent]:
+    texts = [(line or "").encode() for line in lines]
+    events = decode_lines(b"\n".join(texts), len(texts))
+    # One after the other, it is told that one is none.
+    whole = map(decode, texts) if events is None else map(full, events)
+    return cast("Iterator[BreakerEvent]", whole)
 
 
 def _numbers(table: pa.Table, name: str) -> Whole:
@@ -243,7 +277,10 @@ def _numbers(table: pa.Table, name: str) -> Whole:
 
 def _check_order(log: ParquetLog, rows: Rows, before: Rows | None) -> None:
     seqs, ats = rows.seqs, rows.ats
-    is_in_order = (seqs[1:] > seqs[:-1]).all() and (ats[1:] >= ats[:-1]).all()
+    is_in_order = all(
+        (seqs[1:][part] > seqs[:-1][part]).all() and (ats[1:][part] >= ats[:-1][part]).all()
+        for part in parts(len(rows) - 1)
+    )
     if is_in_order and before is not None and before.breaker == rows.breaker:
         is_in_order = seqs[0] > before.seqs[-1] and ats[0] >= before.ats[-1]
     if not is_in_order:

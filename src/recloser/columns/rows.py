@@ -1,6 +1,6 @@
 """The events of one breaker as columns, and what can be found in them without a loop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -22,6 +22,7 @@ from recloser.validation import NS_PER_SECOND
 
 Whole: TypeAlias = NDArray[np.int64]
 Places: TypeAlias = NDArray[np.intp]
+Flags: TypeAlias = NDArray[np.bool_]
 
 SUCCEEDED: Final = 0
 FAILED: Final = 1
@@ -30,13 +31,33 @@ REJECTED: Final = 3
 PROBE: Final = 4
 OTHER: Final = 5
 
-_FEWEST: Final = 4
+_WORTHWHILE: Final = 8  # fewer rows are quicker taken one by one than at once
 _MOST: Final = 1024
+_AT_ONCE: Final = 1 << 16
 _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
 _Ignored: Final = lean(CallIgnored)
 _Rejected: Final = lean(CallRejected)
 _Admitted: Final = lean(ProbeAdmitted)
+
+
+def parts(count: int) -> Iterator[slice]:
+    """So many rows in parts small enough for a cache.
+
+    What is made of a part lies in memory that is at hand, and new memory is dearer than most of
+    what numpy does with it.
+    """
+    return (slice(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
+
+
+def where(count: int, flagged: Callable[[slice], Flags]) -> Places:
+    """Which of so many rows are flagged."""
+    found = [np.zeros(0, np.intp)]
+    for part in parts(count):
+        flags = flagged(part)
+        if flags.any():
+            found.append(np.flatnonzero(flags) + part.start)
+    return np.concatenate(found)
 
 
 @frozen(eq=False, slots=False)
@@ -45,7 +66,8 @@ class Rows:
 
     Attributes:
         breaker: Its name.
-        kinds: What each event is: one of the six codes of this module.
+        letters: What each event is, a byte each: one of the six codes of this module. Python is
+            quicker to look at them one by one than at an array.
         seqs: Their ``seq``.
         ats: Their times, in nanoseconds of the log.
         epochs: Their epochs; for events that have none, that of the row before.
@@ -56,17 +78,17 @@ class Rows:
     """
 
     breaker: str
-    kinds: NDArray[np.uint8]
+    letters: bytes
     seqs: Whole
     ats: Whole
-    epochs: Whole | NDArray[np.int32]
+    epochs: NDArray[np.integer]
     tooks: Whole
     counts: Whole
     probes: Whole
     others: Mapping[int, BreakerEvent] = field(factory=dict)
 
     def __len__(self) -> int:
-        return len(self.kinds)
+        return len(self.letters)
 
     def events(self, start: int, stop: int) -> list[BreakerEvent]:
         """The events of these rows, in their lean form."""
@@ -102,9 +124,9 @@ class Rows:
         return self.others[row]
 
     @cached_property
-    def letters(self) -> bytes:
-        """The kinds, a byte each, which Python is quicker to look at one by one."""
-        return self.kinds.tobytes()
+    def kinds(self) -> NDArray[np.uint8]:
+        """The letters as an array."""
+        return np.frombuffer(self.letters, np.uint8)
 
     @cached_property
     def failures(self) -> Places:
@@ -121,12 +143,14 @@ class Rows:
     @cached_property
     def _unusual(self) -> Places:
         """The rows of all but successes."""
-        return np.flatnonzero(self.kinds != SUCCEEDED)
+        kinds = self.kinds
+        return where(len(self), lambda part: kinds[part] != SUCCEEDED)
 
     @cached_property
     def breaks(self) -> Places:
         """The rows that are other than the row before in more than how a call ended."""
-        changes = np.flatnonzero(self.epochs[1:] != self.epochs[:-1]) + 1
+        before, after = self.epochs[:-1], self.epochs[1:]
+        changes = where(len(after), lambda part: after[part] != before[part]) + 1
         others = self.outside[self.kinds[self.outside] > REJECTED]
         return np.union1d(changes, others) if len(others) else changes
 
@@ -140,7 +164,9 @@ class Rows:
 
     def slow(self, limit_ns: int) -> Places:
         """The rows of outcomes that took longer than this."""
-        return np.flatnonzero((self.tooks > limit_ns) & (self.kinds <= FAILED))
+        return where(
+            len(self), lambda part: (self.tooks[part] > limit_ns) & (self.kinds[part] <= FAILED)
+        )
 
     @cached_property
     def failure_ranks(self) -> Places:
@@ -151,19 +177,19 @@ class Rows:
         """How many outcomes that count stand before a row, 0 <= row <= n."""
         if self.weights is not None:
             return int(self.weights[row])
-        return row - int(np.searchsorted(self.outside, row))
+        return row - int(self.outside.searchsorted(row))
 
     def ranks(self, rows: Places) -> Places:
         """How many outcomes that count stand before each of these rows."""
         if self.weights is not None:
             return self.weights[rows]
-        return rows - np.searchsorted(self.outside, rows)
+        return rows - self.outside.searchsorted(rows)
 
     def row_of(self, rank: int) -> int:
         """The row of the outcome of this rank; n if there is none."""
         if self.weights is not None:
-            return int(np.searchsorted(self.weights, rank, "right")) - 1
-        return min(len(self), rank + int(np.searchsorted(self._inside, rank, "right")))
+            return int(self.weights.searchsorted(rank, "right")) - 1
+        return min(len(self), rank + int(self._inside.searchsorted(rank, "right")))
 
     @cached_property
     def _inside(self) -> Places:
@@ -195,7 +221,7 @@ class Rows:
         first, last = (int(at) // NS_PER_SECOND for at in (self.ats[0], self.ats[-1]))
         if last - first < len(self) // 8:
             seconds = np.arange(first, last + 1)
-            starts = np.searchsorted(self.ats, seconds * NS_PER_SECOND)
+            starts = self.ats.searchsorted(seconds * NS_PER_SECOND)
             held = np.diff(starts, append=len(self)) > 0
             return seconds[held], starts[held]
         of_row = self.ats // NS_PER_SECOND
@@ -209,12 +235,16 @@ class Cursor:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._start = self._stop = 0
-        self._events: list[BreakerEvent] = []
+        self._events: Sequence[BreakerEvent] = ()
+        self._size = 1
 
     def event(self, row: int) -> BreakerEvent:
         """The event of this row."""
         if not self._start <= row < self._stop:
-            size = max(_FEWEST, 2 * len(self._events)) if row == self._stop else _FEWEST
-            self._start, self._stop = row, min(len(self._rows), row + min(_MOST, size))
+            self._size = min(_MOST, 2 * self._size) if row == self._stop else 1
+            if self._size < _WORTHWHILE:
+                self._start = self._stop = row + 1
+                return self._rows.event(row)
+            self._start, self._stop = row, min(len(self._rows), row + self._size)
             self._events = self._rows.events(self._start, self._stop)
         return self._events[row - self._start]

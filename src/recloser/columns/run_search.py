@@ -13,7 +13,7 @@ class RunSearch:
     def __init__(self, rows: Rows, threshold: int) -> None:
         failures, outside = rows.failures, rows.outside
         self._rows, self._threshold = rows, threshold
-        gaps = np.diff(failures) - 1 - np.diff(np.searchsorted(outside, failures))
+        gaps = np.diff(failures) - 1 - np.diff(outside.searchsorted(failures))
         begins = np.concatenate(([True], gaps > 0))[: len(failures)]
         self._begins = np.flatnonzero(begins)
         lengths = np.diff(self._begins, append=len(failures))
@@ -23,10 +23,10 @@ class RunSearch:
     def next(self, state: BreakerState, start: int, stop: int) -> int:
         """The first row from ``start`` on at which the rule may fire."""
         rows, failures = self._rows, self._rows.failures
-        number = int(np.searchsorted(failures, start))
+        number = int(failures.searchsorted(start))
         if number == len(failures) or failures[number] >= stop:
             return stop
-        following = int(np.searchsorted(self._begins, number, "right"))
+        following = int(self._begins.searchsorted(number, "right"))
         is_whole = following and self._begins[following - 1] == number
         if not is_whole or state.consecutive_failures:
             # The run under way, of which only what is counted in this epoch is a run.
@@ -40,7 +40,7 @@ class RunSearch:
             if not len(bounds):
                 return stop
             start = int(failures[bounds[0]])
-        place = int(np.searchsorted(self._reaching, start))
+        place = int(self._reaching.searchsorted(start))
         return min(stop, int(self._reaching[place])) if place < len(self._reaching) else stop
 
     def scan(self, block: Block) -> "RunScan":

@@ -8,7 +8,7 @@ probes, it is handed every event. Where edges stand close together, rows are loo
 import sys
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from attrs import frozen
 
@@ -50,9 +50,8 @@ class Times:
     openings: Sequence[int]
 
 
-@frozen
-class Taken:
-    """An edge and what puts it in the order of the log.
+class Taken(NamedTuple):
+    """An edge behind what puts it in the order of the log, which is that of these tuples.
 
     Attributes:
         seq: That of the event that fired it.
@@ -117,8 +116,8 @@ class SkippingFold:
             self._time_from(int(rows.seqs[0]))
         if self._near is not None:
             self._near = self._block_from(0)
-        row = 0
-        while row < len(rows):
+        row, stop = 0, len(rows)
+        while row < stop:
             if self._near is not None and row >= self._near.stop:
                 self._near = self._block_from(row)
             row = self._pass(row)

@@ -15,19 +15,18 @@ from recloser.windows import CountedOutcomes, TimedOutcomes
 
 def stretch_of(rows: Rows, state: BreakerState, start: int, stop: int) -> Stretch:
     """Rows of the epoch of a closed breaker, none of which fires an edge, summed up."""
-    first, last = np.searchsorted(rows.failures, (start, stop))
+    first, last = rows.failures.searchsorted((start, stop))
     failed = int(last - first)
     succeeded = rows.rank(stop) - rows.rank(start) - failed
-    outside = rows.outside[slice(*np.searchsorted(rows.outside, (start, stop)))]
-    kinds, counts = rows.kinds[outside], rows.counts[outside]
+    ignored, rejected = _outside(rows, start, stop)
     run = _run_before(rows, int(first), int(last), stop)
     threshold = state.config.failure_threshold
     seqs = rows.seqs[rows.failures[last - run : last]].tolist() if threshold and run else ()
     return Stretch(
         succeeded=succeeded,
         failed=failed,
-        ignored=int((kinds == IGNORED).sum()),
-        rejected=int(counts[kinds == REJECTED].sum()),
+        ignored=ignored,
+        rejected=rejected,
         run=run,
         run_seqs=seqs,
         is_unbroken=succeeded == 0,
@@ -108,29 +107,32 @@ def refused_of(rows: Rows, start: int, stop: int) -> Stretch:
     return Stretch(rejected=int(refused.sum()), stale=int(ended.sum()))
 
 
+def _outside(rows: Rows, start: int, stop: int) -> tuple[int, int]:
+    """How many calls of these rows were ignored, and how many rejected."""
+    first, last = rows.outside.searchsorted((start, stop))
+    if first == last:
+        return 0, 0
+    outside = rows.outside[first:last]
+    kinds = rows.kinds[outside]
+    return int((kinds == IGNORED).sum()), int(rows.counts[outside][kinds == REJECTED].sum())
+
+
 def _run_before(rows: Rows, first: int, last: int, stop: int) -> int:
     """How many of the failures first..last-1 stand behind the last success before ``stop``."""
-    # Looked at in blocks that double: a run is short, or else it would have tripped the breaker.
-    size = 8
-    ranks = rows.failure_ranks
-    end = rows.rank(stop)
-    while True:
-        from_ = max(first, last - size)
-        behind = ranks[from_:last]
-        broken = np.flatnonzero(behind != end - np.arange(len(behind), 0, -1))
-        if len(broken):
-            return last - from_ - int(broken[-1]) - 1
-        if from_ == first:
-            return last - first
-        size *= 4
+    ranks, end, run = rows.failure_ranks, rows.rank(stop), 0
+    while run < last - first and ranks.item(last - run - 1) == end - run - 1:
+        run += 1
+    return run
 
 
 def _codes(rows: Rows, state: BreakerState, start: int, stop: int) -> list[int]:
     assert isinstance(state.window, CountedOutcomes)
     size = state.window.size
     part = slice(max(start, rows.row_of(max(0, rows.rank(stop) - size))), stop)
-    many = np.minimum(rows.counts[part][rows.kinds[part] <= FAILED], size)
     codes = rows.codes(part, state.config.slow_call_ns)
+    if rows.weights is None:
+        return cast("list[int]", codes.tolist())
+    many = np.minimum(rows.counts[part][rows.kinds[part] <= FAILED], size)
     return cast("list[int]", np.repeat(codes, many)[-size:].tolist())
 
 
@@ -143,13 +145,11 @@ def _buckets(rows: Rows, state: BreakerState, start: int, stop: int) -> list[lis
     oldest = (newest - state.window.seconds + 1) * NS_PER_SECOND
     begin = rows.first_at(oldest, start, stop)
     seconds, starts = rows.seconds
-    numbers = slice(
-        int(np.searchsorted(starts, begin, "right")) - 1, int(np.searchsorted(starts, stop))
-    )
+    numbers = slice(int(starts.searchsorted(begin, "right")) - 1, int(starts.searchsorted(stop)))
     bounds = np.append(starts[numbers], stop)
     bounds[0] = begin
     calls = rows.ranks(bounds)
-    failures = np.searchsorted(rows.failures, bounds)
+    failures = rows.failures.searchsorted(bounds)
     limit = state.config.slow_call_ns
     slow = np.zeros_like(bounds) if limit is None else _slow_before(rows, bounds, limit)
     return [

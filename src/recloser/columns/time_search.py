@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from recloser.columns.block import Block
-from recloser.columns.limits import Flags, Limit
-from recloser.columns.rows import Places, Rows, Whole
+from recloser.columns.limits import Limit
+from recloser.columns.rows import Flags, Places, Rows, Whole
 from recloser.columns.time_scan import TimeScan
 from recloser.config import TimeWindow
 from recloser.state import BreakerState
@@ -21,8 +21,8 @@ class TimeSearch:
         self._seconds, self._starts = rows.seconds
         self._bounds = np.append(self._starts, len(rows))
         self._calls = rows.ranks(self._bounds)
-        self._bad = [np.searchsorted(limit.bad, self._bounds) for limit in limits]
-        oldest = np.searchsorted(self._seconds, self._seconds - self._span, "right")
+        self._bad = [limit.bad.searchsorted(self._bounds) for limit in limits]
+        oldest = self._seconds.searchsorted(self._seconds - self._span, "right")
         own = slice(1, None), slice(None, -1)
         before = self._calls[:-1] - self._calls[oldest]
         possible = np.zeros(len(self._seconds), np.bool_)
@@ -42,16 +42,17 @@ class TimeSearch:
         assert isinstance(window, TimedOutcomes)
         if start == stop:
             return stop
-        second = int(np.searchsorted(self._starts, start, "right")) - 1
-        settled = int(np.searchsorted(self._seconds, self._seconds[second] + self._span))
-        nearest = self._while_filling(window, second, settled, start, stop)
-        if nearest < stop:
-            return nearest
-        place = int(np.searchsorted(self._found, settled))
+        second = int(self._starts.searchsorted(start, "right")) - 1
+        settled = int(self._seconds.searchsorted(self._seconds[second] + self._span))
+        if self._may_fill(window, start, int(self._bounds[settled])):
+            nearest = self._while_filling(window, second, settled, start, stop)
+            if nearest < stop:
+                return nearest
+        place = int(self._found.searchsorted(settled))
         for number in self._found[place:].tolist():
             if self._starts[number] >= stop:
                 break
-            oldest = np.searchsorted(self._seconds, self._seconds[number] - self._span, "right")
+            oldest = self._seconds.searchsorted(self._seconds[number] - self._span, "right")
             nearest = self._in_second(
                 number,
                 int(self._calls[number] - self._calls[oldest]),
@@ -67,6 +68,14 @@ class TimeSearch:
         """The same for a block of them, to be looked at row by row."""
         return TimeScan(block, self._span, self._limits)
 
+    def _may_fill(self, window: TimedOutcomes, start: int, stop: int) -> bool:
+        """Whether a limit may be reached even if nothing left the window meanwhile."""
+        for limit in self._limits:
+            first, last = limit.bad.searchsorted((start, stop))
+            if limit.held(window) + last - first >= limit.least(limit.needed):
+                return True
+        return False
+
     def _while_filling(
         self, window: TimedOutcomes, first: int, last: int, start: int, stop: int
     ) -> int:
@@ -77,13 +86,13 @@ class TimeSearch:
         bounds[0] = start
         seconds = np.concatenate((held[:, 0], self._seconds[first:last]))
         calls = _before(held[:, 3], np.diff(rows.ranks(bounds)))
-        oldest = np.searchsorted(seconds, seconds - self._span, "right")
+        oldest = seconds.searchsorted(seconds - self._span, "right")
         new = slice(len(held), None)
         possible = np.zeros(last - first, np.bool_)
         bads = []
         for limit in self._limits:
             old = held[:, 4 if limit.bit else 5]
-            bad = _before(old, np.diff(np.searchsorted(limit.bad, bounds)))
+            bad = _before(old, np.diff(limit.bad.searchsorted(bounds)))
             bads.append(bad)
             possible |= _possible(
                 limit,
@@ -125,14 +134,14 @@ class TimeSearch:
         rank = rows.rank(begin)
         nearest = stop
         for limit, bad in zip(self._limits, bads, strict=True):
-            first, last = np.searchsorted(limit.bad, (begin, end))
+            first, last = limit.bad.searchsorted((begin, end))
             others = [rows.row_of(rank)]
             if limit.number is None and calls < limit.needed:
                 others.append(rows.row_of(rank + limit.needed - calls - 1))
             places = np.concatenate((limit.bad[first:last], np.array(others, np.intp)))
             places = np.sort(places[places < end])
             inside = calls + rows.ranks(places + 1) - rank
-            counted = bad + np.searchsorted(limit.bad, places, "right") - first
+            counted = bad + limit.bad.searchsorted(places, "right") - first
             fired = np.flatnonzero(limit.reached(counted, inside))
             if len(fired):
                 nearest = min(nearest, int(places[fired[0]]))

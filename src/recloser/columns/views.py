@@ -47,12 +47,8 @@ class Far:
 
     def __init__(self, rows: Rows) -> None:
         self.rows, self.stop = rows, len(rows)
-        self._cursor = Cursor(rows)
+        self.event = Cursor(rows).event
         self._searches: tuple[CircuitBreakerConfig, list[Search] | None] | None = None
-
-    def event(self, row: int) -> BreakerEvent:
-        """The event of a row, in its lean form."""
-        return self._cursor.event(row)
 
     def next_break(self, row: int) -> int:
         """The next row behind this that is other than the one before; see ``Rows.breaks``."""

@@ -292,6 +292,13 @@ class ParquetLog:
         told = self._statistics(group)
         return (told.min, told.max) if told is not None and told.has_min_max else None
 
+    def only_breaker(self, group: int) -> str | None:
+        """The one breaker that all rows of a group are about, if its statistics tell that."""
+        bounds = self.breakers(group)
+        if bounds is None or bounds[0] != bounds[1] or not self.is_about_breakers(group):
+            return None
+        return bounds[0]
+
     def is_about_all(self, group: int) -> bool:
         """Whether a row group tells of the whole log alone, as its statistics tell."""
         told = self._statistics(group)

@@ -1,0 +1,85 @@
+"""An exported log as rows: what its columns and their statistics tell."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recloser import CircuitBreakerConfig, EventLog, ManualClock
+from recloser.columns.reading import rows_in, rows_of
+from recloser.errors import DamagedLogError
+from recloser.events import BreakerConfigured, CallSucceeded
+from recloser.log.columns import table_of
+from recloser.log.parquet import ParquetLog, write_parquet
+from recloser.log.reader import LogReader
+from recloser.registry import Breakers
+
+
+def exported(folder, names, calls=50):
+    with EventLog(folder / "log", clock=ManualClock(), host="") as log:
+        breakers = Breakers(log=log)
+        for _ in range(calls):
+            for name in names:
+                breakers[name].call(int)
+    write_parquet(LogReader(folder / "log"), folder / "log.parquet")
+    return folder / "log.parquet"
+
+
+def columns_read(log, monkeypatch):
+    """The columns of each row group that is read for the rows."""
+    read = []
+    of_file = ParquetLog.read
+    monkeypatch.setattr(
+        ParquetLog,
+        "read",
+        lambda self, group, columns=None: read.append(columns) or of_file(self, group, columns),
+    )
+    parts = list(rows_of(log))
+    return parts, read
+
+
+@pytest.mark.parametrize("most", [200, 2**8 - 1, 2**8, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**62])
+def test_an_epoch_of_any_size_is_told_as_it_is(most):
+    epochs = [most - 1, most, 0]
+    events = [CallSucceeded(seq, seq, "b", epoch, 0) for seq, epoch in enumerate(epochs, 1)]
+    assert rows_in(table_of("b", events), "b").epochs.tolist() == epochs
+
+
+def test_an_epoch_below_zero_is_none_that_there_is():
+    table = table_of("b", [CallSucceeded(seq, seq, "b", 0, 0) for seq in (1, 2)])
+    place = table.column_names.index("epoch")
+    told = table.set_column(place, table.field("epoch"), pa.array([255, -1], pa.int64()))
+    assert rows_in(told, "b").epochs.tolist() == [255, -1]
+
+
+def test_the_names_of_a_row_group_about_one_breaker_are_not_read(tmp_path, monkeypatch):
+    log = ParquetLog(exported(tmp_path, ["payments"]))
+    parts, read = columns_read(log, monkeypatch)
+    assert [(part.breaker, len(part)) for part in parts] == [("payments", 51)]
+    assert "breaker" in read[0]  # it is about the whole log
+    assert "breaker" not in read[1]
+
+
+def test_rows_of_several_breakers_are_told_apart(tmp_path, monkeypatch):
+    log = ParquetLog(exported(tmp_path, ["a", "b"]))
+    parts, read = columns_read(log, monkeypatch)
+    assert [(part.breaker, len(part)) for part in parts] == [("a", 51), ("b", 51)]
+    assert all("breaker" in columns for columns in read)
+
+
+def test_one_breaker_beside_events_about_the_whole_log_is_told_apart_from_them(tmp_path):
+    path = exported(tmp_path, ["payments"])
+    pq.write_table(pq.read_table(path), path)  # all in one row group
+    log = ParquetLog(path)
+    assert log.breakers(0) == ("payments", "payments")
+    assert log.only_breaker(0) is None
+    assert [(part.breaker, len(part)) for part in rows_of(log)] == [("payments", 51)]
+
+
+def test_an_event_that_can_not_be_read_is_told_of():
+    configured = BreakerConfigured(1, 0, "b", CircuitBreakerConfig().to_mapping())
+    table = table_of("b", [configured])
+    place = table.column_names.index("line")
+    for line in ("{", None):
+        told = table.set_column(place, "line", pa.array([line], pa.string()))
+        with pytest.raises(DamagedLogError, match="no event can be read here"):
+            rows_in(told, "b")
