@@ -78,8 +78,9 @@ class CountedOutcomes:
         kept = self._outcomes
         kept.extend(codes)
         self.calls = len(kept)
-        self.failures = sum([code >> 1 & 1 for code in kept])
-        self.slow = sum([code & 1 for code in kept])
+        bad = [code for code in kept if code & 3]
+        self.failures = sum([code >> 1 & 1 for code in bad])
+        self.slow = sum([code & 1 for code in bad])
 
     def add_successes(self, events: Sequence[CallSucceeded], counts: Sequence[int]) -> None:
         """Take in quick successes as ``add`` would, in a fraction of the time."""

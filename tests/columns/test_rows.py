@@ -57,4 +57,4 @@ def test_a_cursor_reads_many_rows_at_once_where_it_stays(monkeypatch):
     cursor = Cursor(found)
     for row in range(100, 200):
         cursor.event(row)
-    assert read == [(103, 111), (111, 127), (127, 159), (159, 200)]
+    assert read == [(106, 170), (170, 200)]

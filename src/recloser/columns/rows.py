@@ -31,7 +31,7 @@ REJECTED: Final = 3
 PROBE: Final = 4
 OTHER: Final = 5
 
-_WORTHWHILE: Final = 8  # fewer rows are quicker taken one by one than at once
+_WORTHWHILE: Final = 64  # about an edge stand few rows, which are quicker taken one by one
 _MOST: Final = 1024
 _AT_ONCE: Final = 1 << 16
 _Succeeded: Final = lean(CallSucceeded)
@@ -52,12 +52,8 @@ def parts(count: int) -> Iterator[slice]:
 
 def where(count: int, flagged: Callable[[slice], Flags]) -> Places:
     """Which of so many rows are flagged."""
-    found = [np.zeros(0, np.intp)]
-    for part in parts(count):
-        flags = flagged(part)
-        if flags.any():
-            found.append(np.flatnonzero(flags) + part.start)
-    return np.concatenate(found)
+    found = [flagged(part).nonzero()[0] + part.start for part in parts(count)]
+    return np.concatenate(found) if found else np.zeros(0, np.intp)
 
 
 @frozen(eq=False, slots=False)
@@ -172,6 +168,11 @@ class Rows:
     def failure_ranks(self) -> Places:
         """The rank of each failure."""
         return self.ranks(self.failures)
+
+    @cached_property
+    def failure_gaps(self) -> Places:
+        """How many successes stand before each failure."""
+        return self.failure_ranks - np.arange(len(self.failures))
 
     def rank(self, row: int) -> int:
         """How many outcomes that count stand before a row, 0 <= row <= n."""

@@ -11,11 +11,9 @@ class RunSearch:
     """For consecutive failures."""
 
     def __init__(self, rows: Rows, threshold: int) -> None:
-        failures, outside = rows.failures, rows.outside
+        failures, gaps = rows.failures, rows.failure_gaps
         self._rows, self._threshold = rows, threshold
-        gaps = np.diff(failures) - 1 - np.diff(outside.searchsorted(failures))
-        begins = np.concatenate(([True], gaps > 0))[: len(failures)]
-        self._begins = np.flatnonzero(begins)
+        self._begins = np.flatnonzero(np.diff(gaps, prepend=-1))
         lengths = np.diff(self._begins, append=len(failures))
         reaching = self._begins[lengths >= threshold] + threshold - 1
         self._reaching = failures[reaching]

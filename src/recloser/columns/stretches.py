@@ -15,11 +15,12 @@ from recloser.windows import CountedOutcomes, TimedOutcomes
 
 def stretch_of(rows: Rows, state: BreakerState, start: int, stop: int) -> Stretch:
     """Rows of the epoch of a closed breaker, none of which fires an edge, summed up."""
-    first, last = rows.failures.searchsorted((start, stop))
-    failed = int(last - first)
-    succeeded = rows.rank(stop) - rows.rank(start) - failed
+    first, last = rows.failures.searchsorted((start, stop)).tolist()
+    failed, rank = last - first, rows.rank(stop)
+    succeeded = rank - rows.rank(start) - failed
     ignored, rejected = _outside(rows, start, stop)
-    run = _run_before(rows, int(first), int(last), stop)
+    # Those behind the last success have as many successes before them as the end has.
+    run = last - max(first, int(rows.failure_gaps.searchsorted(rank - last)))
     threshold = state.config.failure_threshold
     seqs = rows.seqs[rows.failures[last - run : last]].tolist() if threshold and run else ()
     return Stretch(
@@ -115,14 +116,6 @@ def _outside(rows: Rows, start: int, stop: int) -> tuple[int, int]:
     outside = rows.outside[first:last]
     kinds = rows.kinds[outside]
     return int((kinds == IGNORED).sum()), int(rows.counts[outside][kinds == REJECTED].sum())
-
-
-def _run_before(rows: Rows, first: int, last: int, stop: int) -> int:
-    """How many of the failures first..last-1 stand behind the last success before ``stop``."""
-    ranks, end, run = rows.failure_ranks, rows.rank(stop), 0
-    while run < last - first and ranks.item(last - run - 1) == end - run - 1:
-        run += 1
-    return run
 
 
 def _codes(rows: Rows, state: BreakerState, start: int, stop: int) -> list[int]:

@@ -58,7 +58,8 @@ class Far:
 
     def scans(self, config: CircuitBreakerConfig) -> Sequence[Search] | None:
         """What finds the rows that may fire each rule; None where a rule can't be searched for."""
-        if self._searches is None or self._searches[0] != config:
+        # Told apart by identity: to compare two by value takes as long as a short stretch does.
+        if self._searches is None or self._searches[0] is not config:
             self._searches = config, searches_of(self.rows, config)
         return self._searches[1]
 
@@ -92,7 +93,6 @@ class Near:
 
     def scans(self, config: CircuitBreakerConfig) -> Sequence[Scan] | None:
         """What finds the rows that may fire each rule; None where a rule can't be searched for."""
-        # Told apart by identity: to compare two by value takes as long as a short stretch does.
         if self._scans is None or self._scans[0] is not config:
             searches = self._far.scans(config)
             found = None if searches is None else [each.scan(self._block) for each in searches]
