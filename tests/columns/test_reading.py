@@ -83,3 +83,24 @@ def test_an_event_that_can_not_be_read_is_told_of():
         told = table.set_column(place, "line", pa.array([line], pa.string()))
         with pytest.raises(DamagedLogError, match="no event can be read here"):
             rows_in(told, "b")
+
+
+def test_where_such_an_event_stands_is_told(tmp_path):
+    path = exported(tmp_path, ["payments"])
+    table = pq.read_table(path)
+    lines = table.column("line").to_pylist()
+    broken = [line and line.replace('"config":', '"config"') for line in lines]
+    place = table.column_names.index("line")
+    told = table.set_column(place, table.field("line"), pa.array(broken, pa.string()))
+    pq.write_table(told, path)
+    with pytest.raises(DamagedLogError, match=r"log.parquet, row group 0: no event can be read"):
+        list(rows_of(ParquetLog(path)))
+
+
+def test_more_kinds_of_events_than_any_log_has_are_told_of():
+    events = [CallSucceeded(seq, seq, "b", 0, 0) for seq in range(1, 301)]
+    table = table_of("b", events)
+    place = table.column_names.index("event")
+    told = table.set_column(place, "event", pa.array([f"kind {n}" for n in range(300)]))
+    with pytest.raises(DamagedLogError, match="no log has events of 300 kinds"):
+        rows_in(told, "b")

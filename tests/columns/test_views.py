@@ -165,3 +165,11 @@ def test_settings_may_change_within_what_is_looked_at(kind):
         assert found_by(near, state, 1, 5) == found
         pass_over(state, near.stretch(state, 1, 2))
         assert state.window.slow == slow
+
+
+def test_the_same_settings_are_not_searched_for_again():
+    config = CircuitBreakerConfig()
+    far = far_over(config, events_of([("F", 0, QUICK, 1)] * 4, several=False))
+    found = far.scans(config)
+    assert far.scans(CircuitBreakerConfig()) is found
+    assert far.scans(CircuitBreakerConfig(failure_threshold=2)) is not found

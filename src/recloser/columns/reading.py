@@ -19,7 +19,7 @@ from recloser.columns.rows import (
     SUCCEEDED,
     Rows,
     Whole,
-    parts,
+    slices,
     where,
 )
 from recloser.columns.skipping import Times
@@ -38,6 +38,7 @@ _CODES: Final = {
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
 _MOST_NARROWED: Final = (1 << 32) - 1
+_MOST_KINDS: Final = 1 << 8  # so many a byte can tell apart
 _LOG_ROWS: Final = 1 << 15
 _OF_EACH: Final = ["event", "line", *_NUMBERS]
 _COLUMNS: Final = ["breaker", *_OF_EACH]
@@ -177,7 +178,10 @@ def rows_in_parts(log: ParquetLog, parts: Iterable["Part"]) -> Iterator[Rows]:
     before: Rows | None = None
     tooks: tuple[int, Whole] | None = None
     for part in parts:
-        rows = rows_in(part.table, part.breaker)
+        try:
+            rows = rows_in(part.table, part.breaker)
+        except DamagedLogError as error:
+            raise DamagedLogError(f"{log.path}, row group {part.group}: {error}") from error
         if any(map(_minds_slowness, rows.others.values())):
             minding.add(part.breaker)
         if part.breaker in minding:
@@ -240,14 +244,20 @@ def _letters(events: pa.ChunkedArray) -> bytes:
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     codes = bytes(_CODES.get(name, OTHER) for name in array.dictionary.to_pylist())
-    table, indices = codes.ljust(1 << 8), array.indices.to_numpy()
+    if len(codes) > _MOST_KINDS:
+        raise DamagedLogError(f"no log has events of {len(codes)} kinds")
+    table, indices = codes.ljust(_MOST_KINDS), array.indices.to_numpy()
     return b"".join(
-        indices[part].astype(np.uint8).tobytes().translate(table) for part in parts(len(indices))
+        indices[part].astype(np.uint8).tobytes().translate(table) for part in slices(len(indices))
     )
 
 
 def rows_in(table: pa.Table, breaker: str) -> Rows:
-    """The events of one breaker in a table of the exported schema; all calls as if quick."""
+    """The events of one breaker in a table of the exported schema; all calls as if quick.
+
+    Raises:
+        DamagedLogError: An event can't be read; the caller knows where it stands.
+    """
     letters = _letters(table.column("event"))
     seqs, ats, epochs, counts, probes = (_numbers(table, name) for name in _NUMBERS)
     kinds = np.frombuffer(letters, np.uint8)
@@ -279,7 +289,7 @@ def _check_order(log: ParquetLog, rows: Rows, before: Rows | None) -> None:
     seqs, ats = rows.seqs, rows.ats
     is_in_order = all(
         (seqs[1:][part] > seqs[:-1][part]).all() and (ats[1:][part] >= ats[:-1][part]).all()
-        for part in parts(len(rows) - 1)
+        for part in slices(len(rows) - 1)
     )
     if is_in_order and before is not None and before.breaker == rows.breaker:
         is_in_order = seqs[0] > before.seqs[-1] and ats[0] >= before.ats[-1]

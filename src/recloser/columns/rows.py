@@ -41,10 +41,10 @@ _Rejected: Final = lean(CallRejected)
 _Admitted: Final = lean(ProbeAdmitted)
 
 
-def parts(count: int) -> Iterator[slice]:
-    """So many rows in parts small enough for a cache.
+def slices(count: int) -> Iterator[slice]:
+    """So many rows in slices small enough for a cache.
 
-    What is made of a part lies in memory that is at hand, and new memory is dearer than most of
+    What is made of a slice lies in memory that is at hand, and new memory is dearer than most of
     what numpy does with it.
     """
     return (slice(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
@@ -52,7 +52,7 @@ def parts(count: int) -> Iterator[slice]:
 
 def where(count: int, flagged: Callable[[slice], Flags]) -> Places:
     """Which of so many rows are flagged."""
-    found = [flagged(part).nonzero()[0] + part.start for part in parts(count)]
+    found = [flagged(part).nonzero()[0] + part.start for part in slices(count)]
     return np.concatenate(found) if found else np.zeros(0, np.intp)
 
 

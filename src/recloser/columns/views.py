@@ -48,7 +48,7 @@ class Far:
     def __init__(self, rows: Rows) -> None:
         self.rows, self.stop = rows, len(rows)
         self.event = Cursor(rows).event
-        self._searches: tuple[CircuitBreakerConfig, list[Search] | None] | None = None
+        self._searches: tuple[CircuitBreakerConfig | None, list[Search] | None] = None, None
 
     def next_break(self, row: int) -> int:
         """The next row behind this that is other than the one before; see ``Rows.breaks``."""
@@ -58,10 +58,12 @@ class Far:
 
     def scans(self, config: CircuitBreakerConfig) -> Sequence[Search] | None:
         """What finds the rows that may fire each rule; None where a rule can't be searched for."""
-        # Told apart by identity: to compare two by value takes as long as a short stretch does.
-        if self._searches is None or self._searches[0] is not config:
-            self._searches = config, searches_of(self.rows, config)
-        return self._searches[1]
+        known, found = self._searches
+        if known is not config:  # to compare by value takes as long as a search
+            if known != config:
+                found = searches_of(self.rows, config)
+            self._searches = config, found
+        return found
 
     def stretch(self, state: BreakerState, start: int, stop: int) -> Stretch:
         """Rows of the epoch of a closed breaker, none of which fires an edge, summed up."""
@@ -93,6 +95,7 @@ class Near:
 
     def scans(self, config: CircuitBreakerConfig) -> Sequence[Scan] | None:
         """What finds the rows that may fire each rule; None where a rule can't be searched for."""
+        # Told apart by identity: to compare two by value takes as long as a short stretch does.
         if self._scans is None or self._scans[0] is not config:
             searches = self._far.scans(config)
             found = None if searches is None else [each.scan(self._block) for each in searches]
