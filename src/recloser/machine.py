@@ -85,7 +85,6 @@ _MACHINE: Final = _SilentMachine(
     states=CircuitBreakerState,
     initial=CLOSED,
     auto_transitions=False,
-    send_event=True,
     transitions=[
         {"trigger": edge.trigger.value, "source": list(edge.sources), "dest": edge.dest}
         for edge in EDGES

@@ -25,7 +25,7 @@ def exported(folder, names, calls=50):
 
 
 def columns_read(log, monkeypatch):
-    """The columns of each row group that is read for the rows."""
+    """The rows, and the columns of each row group that were read for them."""
     read = []
     of_file = ParquetLog.read
     monkeypatch.setattr(

@@ -48,12 +48,12 @@ class CountSearch:
         self, limit: Limit, window: CountedOutcomes, start: int, full: int, rank: int
     ) -> int:
         """While the window holds outcomes from before ``start``, or is not full."""
-        first, last = limit.bad.searchsorted((start, full))
-        if limit.held(window) + last - first < limit.least(limit.needed):
+        if not limit.may_be_reached(window, start, full):
             return full
         codes = np.array(window.to_data(), np.int64)
         held = len(codes)
         old = rank - held + np.flatnonzero(codes >> limit.bit & 1)
+        first, last = limit.bad.searchsorted((start, full))
         ranks = np.concatenate((old, limit.ranks[first:last]))
         places = np.arange(len(old), len(ranks))
         new = ranks[len(old) :]

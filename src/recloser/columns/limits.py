@@ -47,9 +47,13 @@ class Limit:
             return bad >= self.number
         return calls >= self.needed and bad * self.denominator >= self.numerator * calls
 
-    def held(self, window: CountedOutcomes | TimedOutcomes) -> int:
-        """How many of the outcomes in a window it counts."""
-        return window.failures if self.bit else window.slow
+    def may_be_reached(
+        self, window: CountedOutcomes | TimedOutcomes, start: int, stop: int
+    ) -> bool:
+        """Whether it may be at any of these rows, even if nothing left the window meanwhile."""
+        first, last = self.bad.searchsorted((start, stop))
+        held = window.failures if self.bit else window.slow
+        return held + int(last - first) >= self.least(self.needed)
 
     def least(self, calls: int) -> int:
         """How few of so many calls may reach it."""

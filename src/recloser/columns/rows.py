@@ -31,7 +31,7 @@ REJECTED: Final = 3
 PROBE: Final = 4
 OTHER: Final = 5
 
-_WORTHWHILE: Final = 64  # about an edge stand few rows, which are quicker taken one by one
+_FEWEST: Final = 64  # about an edge stand fewer rows, which are quicker taken one by one
 _MOST: Final = 1024
 _AT_ONCE: Final = 1 << 16
 _Succeeded: Final = lean(CallSucceeded)
@@ -243,7 +243,7 @@ class Cursor:
         """The event of this row."""
         if not self._start <= row < self._stop:
             self._size = min(_MOST, 2 * self._size) if row == self._stop else 1
-            if self._size < _WORTHWHILE:
+            if self._size < _FEWEST:
                 self._start = self._stop = row + 1
                 return self._rows.event(row)
             self._start, self._stop = row, min(len(self._rows), row + self._size)

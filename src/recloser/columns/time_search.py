@@ -44,7 +44,8 @@ class TimeSearch:
             return stop
         second = int(self._starts.searchsorted(start, "right")) - 1
         settled = int(self._seconds.searchsorted(self._seconds[second] + self._span))
-        if self._may_fill(window, start, int(self._bounds[settled])):
+        until = int(self._bounds[settled])
+        if any(limit.may_be_reached(window, start, until) for limit in self._limits):
             nearest = self._while_filling(window, second, settled, start, stop)
             if nearest < stop:
                 return nearest
@@ -67,14 +68,6 @@ class TimeSearch:
     def scan(self, block: Block) -> TimeScan:
         """The same for a block of them, to be looked at row by row."""
         return TimeScan(block, self._span, self._limits)
-
-    def _may_fill(self, window: TimedOutcomes, start: int, stop: int) -> bool:
-        """Whether a limit may be reached even if nothing left the window meanwhile."""
-        for limit in self._limits:
-            first, last = limit.bad.searchsorted((start, stop))
-            if limit.held(window) + last - first >= limit.least(limit.needed):
-                return True
-        return False
 
     def _while_filling(
         self, window: TimedOutcomes, first: int, last: int, start: int, stop: int
