@@ -81,13 +81,18 @@ def test_threads_that_ask_at_once_get_the_same_breaker(log):
 
 
 @pytest.mark.parametrize("detail", [None, "full", "runs"])
-def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, detail):
-    log = None if detail is None else EventLog(tmp_path, detail=detail)
-    breakers = Breakers(log=log)
-    breakers["warm"].snapshot()
+@pytest.mark.parametrize("is_called", [False, True])
+def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, clock, detail, is_called):
+    log = None if detail is None else EventLog(tmp_path, clock=clock, detail=detail)
+    breakers = Breakers(log=log, clock=clock)
+    breakers["warm"].call(int)
     tracemalloc.start()
     for number in range(1000):
-        breakers[f"dependency {number}"]
+        breaker = breakers[f"dependency {number}"]
+        if is_called:
+            breaker.call(int)
+    clock.advance(seconds=2)  # what was counted is written when its second is over
+    breakers["warm"].snapshot()
     if log is not None:
         log.flush()
     gc.collect()

@@ -42,54 +42,64 @@ class Run(_Count):
 
     Attributes:
         epoch: The epoch that they belong to.
-        reason: Why they were refused; None if they went well.
-        opens_ns: For refusals, what the monotonic hand must show before a call can be let through.
-        took_ns: How long the first of them took.
-        ends_ns: What it shows when they must be written, their second being over or the breaker no
-            longer where it was; 0 before the first.
-        singly: How many of that second were written one by one.
+        ends_ns: What the monotonic hand shows when they must be written, their second being over or
+            the breaker no longer where it was; 0 before the first.
     """
 
-    __slots__ = (
-        "_held",
-        "_seen",
-        "ends_ns",
-        "epoch",
-        "opens_ns",
-        "reason",
-        "singly",
-        "took_ns",
-    )
+    __slots__ = ("_held", "_seen", "_took_ns", "ends_ns", "epoch")
 
     def __new__(cls, *_: object) -> Self:
         """It counts from 0, whatever it is of."""
         return cast("Self", super().__new__(cls))
 
-    def __init__(self, epoch: int, reason: Reason | None = None, opens_ns: int = 0) -> None:
+    def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self.reason = reason
-        self.opens_ns = opens_ns
-        self.took_ns = self.ends_ns = self.singly = 0
-        self._seen = self._held = 0
+        self.ends_ns = 0
+        self._seen = self._held = self._took_ns = 0
 
     def begin(self, ends_ns: int) -> None:
         """Begin with a new second."""
-        if ends_ns != self.ends_ns:
-            self.ends_ns = ends_ns
-            self.singly = 0
+        self.ends_ns = ends_ns
 
     def hold(self, took_ns: int = 0) -> None:
         """Take in one call that was not counted."""
         if not self._held:
-            self.took_ns = took_ns
+            self._took_ns = took_ns
         self._held += 1
 
-    def take(self) -> int:
-        """How many there are since this was last asked."""
-        number = next(self)
+    def take(self) -> tuple[int, int]:
+        """How many there are since this was last asked; how long the first took, in nanoseconds.
+
+        That is 0 where no more of it is known than that it was counted.
+        """
+        number, took_ns = next(self), self._took_ns
         calls = self._held + number - self._seen
-        self._seen, self._held = number + 1, 0
-        return calls
+        self._seen, self._held, self._took_ns = number + 1, 0, 0
+        return calls, took_ns
+
+
+class RefusedRun(Run):
+    """Like refusals; what only they need, as most breakers never refuse a call.
+
+    Attributes:
+        reason: Why they were refused.
+        opens_ns: What the monotonic hand must show before a call can be let through.
+        singly: How many of its second were written one by one.
+    """
+
+    __slots__ = ("opens_ns", "reason", "singly")
+
+    def __init__(self, epoch: int, reason: Reason, opens_ns: int) -> None:
+        super().__init__(epoch)
+        self.reason = reason
+        self.opens_ns = opens_ns
+        self.singly = 0
+
+    def begin(self, ends_ns: int) -> None:
+        """As above."""
+        if ends_ns != self.ends_ns:
+            self.singly = 0
+        super().begin(ends_ns)
 
     def wait_ns(self, monotonic_ns: int) -> int | None:
         """How long until a call may be let through; None where there is no knowing."""
@@ -183,8 +193,12 @@ class Refusal(Pass):
         self.opens_ns = opens_ns
         self.has_end = reason is Reason.COOLDOWN_ACTIVE
 
-    def _new_run(self) -> Run:
-        return Run(self.epoch, self.reason, self.opens_ns)
+    def counted(self) -> RefusedRun:
+        """As above."""
+        return cast("RefusedRun", super().counted())
+
+    def _new_run(self) -> RefusedRun:
+        return RefusedRun(self.epoch, self.reason, self.opens_ns)
 
 
 class Pending(list["int | Pass"]):

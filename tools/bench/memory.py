@@ -23,7 +23,7 @@ _FIRST: Final = 10
 
 
 def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
-    """Bytes of a breaker after its first call, as ``tracemalloc`` counts them."""
+    """Bytes of a breaker that is idle after its first call, as ``tracemalloc`` counts them."""
     series = [
         Series(adapter.name, (_in_a_process(adapter.name, effort.breakers),))
         for adapter in adapters

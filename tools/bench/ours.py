@@ -2,6 +2,7 @@
 
 import inspect
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -21,6 +22,9 @@ Detail = Literal["full", "runs"]
 
 WRITER_STRETCH: Final = 4
 """A turn of 50 ms could end before the log's thread has written once."""
+
+_IDLE_SECONDS: Final = 1.1
+"""Until then a breaker may have counted what is to be written when its second is over."""
 
 NO_LOG: Final = "recloser, no log"
 MEMORY: Final = "recloser, MemoryLog"
@@ -82,12 +86,13 @@ class _OnDisk:
         return protection
 
     def many(self, count: int) -> object:
-        """So many breakers on one log, which comes with them."""
+        """So many breakers on one log, which comes with them, each idle after a call."""
         folder = tempfile.TemporaryDirectory(prefix="recloser-bench-")
         log = log_in(Path(folder.name), self.detail)
         breakers = [CircuitBreaker(f"payments-{number}", log=log) for number in range(count)]
         for breaker in breakers:
             breaker.after_success(breaker.before_call().permit)
+        time.sleep(_IDLE_SECONDS)
         log.flush()
         return folder, log, breakers
 

@@ -22,6 +22,7 @@ class Runs:
     """The gates of which something may have been counted that is not to be written later than so."""
 
     def __init__(self) -> None:
+        self._second_end_ns = 0
         self._ends: list[tuple[int, int, Gate]] = []
         self._opened = count()
 
@@ -35,6 +36,20 @@ class Runs:
     def first_end_ns(self) -> int:
         """When the first of them ends, by the monotonic hand."""
         return self._ends[0][0] if self._ends else FOREVER
+
+    def second_end_ns(self, at: int, origin: int) -> int:
+        """What the monotonic hand shows at the end of the second that holds ``at``.
+
+        It is one and the same object for all breakers of a second, each of which keeps it.
+
+        Args:
+            at: A time of the log, in nanoseconds.
+            origin: What the monotonic hand shows at its time 0.
+        """
+        end_ns = second_end(at) + origin
+        if end_ns != self._second_end_ns:
+            self._second_end_ns = end_ns
+        return self._second_end_ns
 
     def open(self, gate: Gate, ends_ns: int) -> None:
         """Have a gate looked at when its run ends."""

@@ -46,7 +46,7 @@ from recloser.events import (
     ProbeAdmitted,
 )
 from recloser.fold import is_steady, may_probe, steady_until
-from recloser.gate import PENDING_LIMIT, Gate, Leave, Pass, Pending, Refusal, Run
+from recloser.gate import PENDING_LIMIT, Gate, Leave, Pass, Pending, Refusal, RefusedRun, Run
 from recloser.listeners import Listener, hears_refusals, hears_successes, notify
 from recloser.log.calls import Calls, Successes, rejected, succeeded
 from recloser.log.codec import full, lean
@@ -482,20 +482,20 @@ class Sequencer:
 
     def _write_runs(self, gate: Gate, runs: Iterable[Run], at: int) -> None:
         for run in runs:
-            calls = run.take()
+            calls, took_ns = run.take()
             if calls:
-                self._write_run(gate.breaker, run, calls, at)
+                self._write_run(gate.breaker, run, calls, took_ns, at)
 
-    def _write_run(self, breaker: str, run: Run, calls: int, at: int) -> None:
+    def _write_run(self, breaker: str, run: Run, calls: int, took_ns: int, at: int) -> None:
         fold = self.fold
         at = max(fold.at, min(at, run.ends_ns - 1 - self.origin))
         seq = fold.seq + 1
         event: Event
-        if run.reason is None:
-            event = _Succeeded(seq, at, breaker, run.epoch, run.took_ns, count=calls)
-        else:
+        if isinstance(run, RefusedRun):
             wait = run.wait_ns(at + self.origin)
             event = _Rejected(seq, at, breaker, run.reason, wait, calls)
+        else:
+            event = _Succeeded(seq, at, breaker, run.epoch, took_ns, count=calls)
         self.append(event)
 
     def _take(self, calls: Calls) -> None:
@@ -553,7 +553,7 @@ class Sequencer:
             return False
         if took_ns > lease.slow_ns or at >= steady_until(lease.state):
             return False
-        ends_ns = second_end(at) + self.origin
+        ends_ns = self._runs.second_end_ns(at, self.origin)
         run = lease.counted()
         self._begin(gate, run, ends_ns)
         run.hold(took_ns)
@@ -573,7 +573,7 @@ class Sequencer:
             return
         run = refusal.counted()
         if self._counts:
-            self._begin(gate, run, min(second_end(at) + self.origin, refusal.opens_ns))
+            self._begin(gate, run, min(self._runs.second_end_ns(at, self.origin), refusal.opens_ns))
         elif hand >= run.ends_ns:
             self._end(gate, at)
             self._begin(gate, run, min(hand + NS_PER_SECOND, refusal.opens_ns))
