@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from recloser.columns.reading import parts_of
+from recloser.columns.parts import parts_of
 from recloser.errors import LogError, MissingLibraryError, NotALogError
 from recloser.fleet.dataset import described, labels_of, opened, urls_of
 from recloser.log import parquet

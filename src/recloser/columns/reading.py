@@ -1,15 +1,14 @@
 """An exported log as the rows of its breakers, read a row group at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Final, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from attrs import evolve, frozen
+from attrs import evolve
 
+from recloser.columns.parts import BREAKER, Part, parts_ahead, parts_of
 from recloser.columns.rows import (
     FAILED,
     IGNORED,
@@ -27,7 +26,7 @@ from recloser.errors import DamagedLogError
 from recloser.events import BreakerEvent, ClockTicked, Event, LogOpened
 from recloser.log.codec import decode, decode_lines, full
 from recloser.log.columns import events_of
-from recloser.log.parquet import ROW_GROUP, ParquetLog
+from recloser.log.parquet import ParquetLog
 
 _CODES: Final = {
     "call_succeeded": SUCCEEDED,
@@ -40,8 +39,7 @@ _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
 _MOST_NARROWED: Final = (1 << 32) - 1
 _MOST_KINDS: Final = 1 << 8  # so many a byte can tell apart
 _LOG_ROWS: Final = 1 << 15
-_OF_EACH: Final = ["event", "line", *_NUMBERS]
-_COLUMNS: Final = ["breaker", *_OF_EACH]
+_COLUMNS: Final = [BREAKER, "event", "line", *_NUMBERS]
 
 
 def whole_log_events(log: ParquetLog) -> list[Event]:
@@ -82,63 +80,6 @@ def times_of(events: list[Event]) -> Times:
     )
 
 
-@frozen
-class Part:
-    """Rows of one breaker that stand together.
-
-    Attributes:
-        breaker: Its name.
-        group: The row group.
-        start: Where in the group they begin.
-        table: The columns asked for.
-    """
-
-    breaker: str
-    group: int
-    start: int
-    table: pa.Table
-
-
-def parts_of(
-    log: ParquetLog,
-    columns: Sequence[str] | None = None,
-    groups: range | None = None,
-    at_once: int = ROW_GROUP,
-) -> Iterator[Part]:
-    """The rows of breakers, in the order of their names, each in one part or several.
-
-    Args:
-        log: The exported log.
-        columns: The columns to read, ``breaker`` among them; by default all.
-        groups: Only the breakers whose first row stands in these row groups; by default all.
-        at_once: No part has more rows than these.
-
-    Raises:
-        DamagedLogError: A part can't be read.
-    """
-    total = log.file.num_row_groups
-    own = range(total) if groups is None else groups
-    ahead = log.breakers(own.start - 1) if own.start else None
-    taken = None if ahead is None else ahead[1]  # that one begins further ahead
-    before = None
-    for group in range(own.start, total):
-        bounds = log.breakers(group)
-        if group >= own.stop and (bounds is None or before is None or bounds[0] != before):
-            return
-        if taken is not None and bounds == (taken, taken):
-            continue
-        start = 0
-        for table in log.batches(group, columns, at_once):
-            for name, rows in _parts(table.column("breaker").combine_chunks()):
-                if name == taken:
-                    continue
-                if group >= own.stop and name != before:
-                    return
-                before = name
-                yield Part(name, group, start + rows.start, table.slice(rows.start, len(rows)))
-            start += len(table)
-
-
 def rows_of(log: ParquetLog) -> Iterator[Rows]:
     """The rows of every breaker, in the order of their names, each in one part or several.
 
@@ -147,14 +88,7 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
     Raises:
         DamagedLogError: A part can't be read, or is not in order.
     """
-    return rows_in_parts(
-        log,
-        (
-            part
-            for group, table in enumerate(_read_ahead(log))
-            for part in _split(log, group, table)
-        ),
-    )
+    return rows_in_parts(log, parts_ahead(log, _COLUMNS))
 
 
 def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]:
@@ -168,7 +102,7 @@ def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]
     return rows_in_parts(log, parts_of(log, _COLUMNS, groups, at_once))
 
 
-def rows_in_parts(log: ParquetLog, parts: Iterable["Part"]) -> Iterator[Rows]:
+def rows_in_parts(log: ParquetLog, parts: Iterable[Part]) -> Iterator[Rows]:
     """The rows in the parts of a log; each has all columns that a fold needs but one, ``took``.
 
     Raises:
@@ -193,34 +127,6 @@ def rows_in_parts(log: ParquetLog, parts: Iterable["Part"]) -> Iterator[Rows]:
         before = rows
 
 
-def _read_ahead(log: ParquetLog) -> Iterator[pa.Table]:
-    """The row groups, each decoded while the one before it is folded."""
-    ahead = ParquetLog(log.path)
-    groups = range(log.file.num_row_groups)
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(_read, ahead, 0) if groups else None
-        for group in groups:
-            assert coming is not None
-            table = coming.result()
-            if group + 1 < len(groups):
-                coming = pool.submit(_read, ahead, group + 1)
-            yield table
-
-
-def _read(log: ParquetLog, group: int) -> pa.Table:
-    """What a fold needs of a row group; without the names where they are all the same."""
-    return log.read(group, _COLUMNS if log.only_breaker(group) is None else _OF_EACH)
-
-
-def _split(log: ParquetLog, group: int, table: pa.Table) -> Iterator[Part]:
-    only = log.only_breaker(group)
-    if only is not None:
-        yield Part(only, group, 0, table)
-        return
-    for name, rows in _parts(table.column("breaker").combine_chunks()):
-        yield Part(name, group, rows.start, table.slice(rows.start, len(rows)))
-
-
 def _minds_slowness(event: BreakerEvent) -> bool:
     settings: object = None
     if event.kind == "breaker_configured":
@@ -228,15 +134,6 @@ def _minds_slowness(event: BreakerEvent) -> bool:
     elif event.kind == "checkpoint":
         settings = event.state.get("config")
     return isinstance(settings, Mapping) and settings.get("slow_call_seconds") is not None
-
-
-def _parts(names: pa.Array) -> Iterator[tuple[str, range]]:
-    """The stretches of rows of one breaker each; those about the whole log are left out."""
-    indices = names.indices.fill_null(-1).to_numpy()
-    bounds = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist(), len(indices)]
-    for start, stop in pairwise(bounds):
-        if stop > start and indices[start] >= 0:
-            yield names.dictionary[int(indices[start])].as_py(), range(start, stop)
 
 
 def _letters(events: pa.ChunkedArray) -> bytes:

@@ -18,7 +18,8 @@ from typing import Final
 from attrs import define, field, frozen
 
 from recloser.clock import after
-from recloser.columns.reading import parts_of, whole_log_events
+from recloser.columns.parts import parts_of
+from recloser.columns.reading import whole_log_events
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.events import (

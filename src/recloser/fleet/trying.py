@@ -15,7 +15,8 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from recloser.columns.reading import parts_of, whole_log_events
+from recloser.columns.parts import parts_of
+from recloser.columns.reading import whole_log_events
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, NotALogError
 from recloser.events import Event
