@@ -33,6 +33,7 @@ MEMBER: Final = Path(__file__).with_name("fleet_member.py")
 STREAM: Final = "fleet"
 BREAKER: Final = "service"
 _CHUNK: Final = 1 << 16
+_APART: Final = 101
 
 
 def servers_here() -> dict[str, str]:
@@ -52,8 +53,12 @@ def servers_here() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on, nor on the one ten thousand above, which a cluster needs."""
-    for port in itertools.count(20_000 + os.getpid() % 10_000):
+    """A port that nothing listens on, nor on the one ten thousand above, which a cluster needs.
+
+    Processes with neighbouring numbers look far from one another: until its server listens, nothing
+    keeps another from taking the same port.
+    """
+    for port in itertools.count(20_000 + os.getpid() * _APART % 10_000):
         with socket.socket() as probe, socket.socket() as bus:
             try:
                 probe.bind(("127.0.0.1", port))

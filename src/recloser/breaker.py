@@ -96,7 +96,7 @@ class CircuitBreaker:
         self.config = _DEFAULT if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
         for listener in listeners:
-            self._sequencer.listen(name, listener)
+            self._sequencer.audience.add(name, listener)
         with self._sequencer as at:
             self._state = self._configured(at)
             gate = self._sequencer.gate(name)
@@ -366,7 +366,7 @@ class CircuitBreaker:
             permit.spend()
             took = max(0, at - permit.started_at) if took_ns is None else took_ns
             is_plain = outcome is Outcome.SUCCEEDED and not permit.probe
-            if is_plain and sequencer.hold(self.name, permit.epoch, took, at):
+            if is_plain and sequencer.runs.hold(self.name, permit.epoch, took, at):
                 return
             call = (self._next_seq(at), at, self.name, permit.epoch, took, permit.probe)
             if outcome is Outcome.SUCCEEDED:
@@ -398,7 +398,7 @@ class CircuitBreaker:
 
     def _next_seq(self, at: int) -> int:
         """The number of the breaker's next event, once what was counted of it is recorded."""
-        self._sequencer.end_run(self.name, at)
+        self._sequencer.runs.end(self.name, at)
         return self._sequencer.next_seq
 
     def _own(self, permit: Permit | None) -> Permit:

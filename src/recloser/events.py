@@ -9,7 +9,7 @@ event's name on the wire, ``breaker`` the name of the breaker that it is about; 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias, TypeGuard, get_args
 
 from attrs import Attribute, field, frozen
 
@@ -402,3 +402,10 @@ BreakerEvent: TypeAlias = (
 """Events about one breaker."""
 
 Event: TypeAlias = LogEvent | BreakerEvent | CallObserved
+
+_ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
+
+
+def is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
+    """Whether an event of a log that breakers wrote is about one of them."""
+    return event.kind not in _ABOUT_ALL

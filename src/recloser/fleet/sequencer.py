@@ -296,11 +296,11 @@ class StreamSequencer(Sequencer):
 
     def _note_taken(self, taken: Taken, batch: Batch | None) -> None:
         """Have listeners told of all edges and commands, and of the calls of this process."""
-        if not self._listeners:
+        if not self.audience:
             return
         others = ("state_changed", *(_COMMANDS if batch is None else ()))
         is_untold = batch is not None and not batch.is_told
-        self._note([event for event in taken.events if is_untold or event.kind in others])
+        self.audience.note([event for event in taken.events if is_untold or event.kind in others])
 
     def leave(self, why: str | None = None) -> None:
         """Go on alone, from the states that the stream has left and all that was said since.
@@ -397,7 +397,7 @@ class StreamSequencer(Sequencer):
             is_due: Tells, by when the first thing that waits came, whether it is time.
         """
         self._is_in_round = True
-        if not self.pending and not len(self.outbox) and not self.has_runs:
+        if not self.pending and not len(self.outbox) and not self.runs:
             self.pending.let_wait(0)  # the next call has to say so
         self.drain()
         for probe in self._claims.unused(self._clock.monotonic_ns()):

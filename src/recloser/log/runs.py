@@ -1,16 +1,28 @@
-"""Runs: which of them are open, in the order in which they end."""
+"""Runs: calls that are but counted, until each run is written as one event with a count.
+
+A run is written before anything else happens to its breaker, and before anything is recorded that
+is later than its second. So the fold of the log comes to the same as if each call were in it.
+"""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
-from recloser.gate import Gate
+from recloser.events import CallRejected, CallSucceeded, Edge, Event
+from recloser.fold import steady_until
+from recloser.gate import Gate, Refusal, RefusedRun, Run
+from recloser.log.calls import rejected
+from recloser.log.codec import lean
+from recloser.logfold import LogFold
 from recloser.validation import NS_PER_SECOND
 from recloser.windows import FOREVER
 
 SINGLY: Final = 100
 """Where every outcome is written, so many refusals of a second have an event each."""
+
+_Succeeded: Final = lean(CallSucceeded)
+_Rejected: Final = lean(CallRejected)
 
 
 def second_end(at: int) -> int:
@@ -18,48 +30,199 @@ def second_end(at: int) -> int:
     return (at // NS_PER_SECOND + 1) * NS_PER_SECOND
 
 
-class Runs:
-    """The gates of which something may have been counted that is not to be written later than so."""
+class Recorder(Protocol):
+    """Who folds and records what was counted.
 
-    def __init__(self) -> None:
-        self._second_end_ns = 0
-        self._ends: list[tuple[int, int, Gate]] = []
+    Attributes:
+        fold: The state of every breaker.
+        origin: What the monotonic hand showed when the time of the log was 0.
+    """
+
+    fold: LogFold
+    origin: int
+
+    def append(self, event: Event) -> Sequence[Edge]:
+        """Fold the event and record it with the edges that it fires, which are returned."""
+
+
+class Runs:
+    """What is but counted of the breakers of one log; all of it is called under the lock.
+
+    Args:
+        recorder: Folds and records it.
+        gates: Those of all breakers, by name.
+        stay_awake: Has runs ended soon after their seconds are over.
+        has_successes: Whether successes are counted too, and not only floods of refusals.
+
+    Attributes:
+        has_successes: As above.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        gates: Mapping[str, Gate],
+        stay_awake: Callable[[], None],
+        *,
+        has_successes: bool,
+    ) -> None:
+        self.has_successes = has_successes
+        self._recorder = recorder
+        self._gates = gates
+        self._stay_awake = stay_awake
+        self._ends: list[tuple[int, int, Gate]] = []  # a heap
         self._opened = count()
+        self._second_end_ns = 0
 
     def __bool__(self) -> bool:
+        """Whether there may be calls that are counted, and wait for the end of their second."""
         return bool(self._ends)
 
-    def __iter__(self) -> Iterator[Gate]:
-        return iter([gate for _, _, gate in self._ends])
-
     @property
-    def first_end_ns(self) -> int:
-        """When the first of them ends, by the monotonic hand."""
-        return self._ends[0][0] if self._ends else FOREVER
+    def first_end(self) -> int:
+        """When the first of them has to be written, in nanoseconds of the log."""
+        return (self._ends[0][0] if self._ends else FOREVER) - self._recorder.origin
 
-    def second_end_ns(self, at: int, origin: int) -> int:
+    def lease(self, gate: Gate) -> None:
+        """Have calls counted that look at the time, as long as a success can fire no edge by it.
+
+        Nor may a deadline of any breaker go unnoticed by them, as it doesn't where they ask.
+        """
+        lease = gate.lease
+        if lease is None or lease.is_firm:
+            return
+        fold = self._recorder.fold
+        next_deadline = fold.next_deadline or FOREVER
+        lapses = min(second_end(fold.at), steady_until(lease.state), next_deadline)
+        if lapses > fold.at:
+            ends_ns = lapses + self._recorder.origin
+            self._begin(gate, lease.counted(), ends_ns)
+            lease.lapses_ns = lease.until_ns = ends_ns  # from now on others count
+
+    def shorten_leases(self) -> None:
+        """A deadline that is new may come before what leases were given for."""
+        fold = self._recorder.fold
+        deadline = fold.next_deadline
+        if deadline is None or deadline >= second_end(fold.at):
+            return
+        for _, _, gate in self._ends:
+            lease = gate.lease
+            if lease is not None and not lease.is_firm:
+                lease.lapses_ns = min(lease.lapses_ns, deadline + self._recorder.origin)
+                lease.until_ns = min(lease.until_ns, lease.lapses_ns)
+
+    def hold(self, breaker: str, epoch: int, took_ns: int, at: int) -> bool:
+        """Count a success of which nothing but a count can come, if that is how it is recorded."""
+        gate = self._gates.get(breaker)
+        lease = None if gate is None or not self.has_successes else gate.lease
+        if gate is None or lease is None or lease.epoch != epoch:
+            return False
+        if took_ns > lease.slow_ns or at >= steady_until(lease.state):
+            return False
+        ends_ns = self._second_end(at)
+        run = lease.counted()
+        self._begin(gate, run, ends_ns)
+        run.hold(took_ns)
+        if lease.is_firm:
+            lease.until_ns = ends_ns
+        else:
+            self.lease(gate)
+        return True
+
+    def refuse(self, refused: Refusal, at: int) -> None:
+        """Count a refusal, or record it where each is to have an event."""
+        recorder = self._recorder
+        hand = at + recorder.origin
+        gate = self._gates[refused.breaker]
+        refusal = gate.refusal
+        if refusal is None or refusal.reason is not refused.reason:
+            self._refuse_singly(refused, at)
+            return
+        run = refusal.counted()
+        if self.has_successes:
+            self._begin(gate, run, min(self._second_end(at), refusal.opens_ns))
+        elif hand >= run.ends_ns:
+            self._write(gate, gate.runs(), at)
+            self._begin(gate, run, min(hand + NS_PER_SECOND, refusal.opens_ns))
+        if not self.has_successes and run.singly < SINGLY:
+            run.singly += 1
+            self._refuse_singly(refused, at)
+        else:
+            run.hold()
+            refusal.until_ns = run.ends_ns
+
+    def _refuse_singly(self, refused: Refusal, at: int) -> None:
+        recorder = self._recorder
+        wait_ns = max(0, refused.opens_ns - at - recorder.origin) if refused.has_end else None
+        recorder.append(rejected(refused, recorder.fold.seq + 1, at, wait_ns))
+
+    def _second_end(self, at: int) -> int:
         """What the monotonic hand shows at the end of the second that holds ``at``.
 
         It is one and the same object for all breakers of a second, each of which keeps it.
-
-        Args:
-            at: A time of the log, in nanoseconds.
-            origin: What the monotonic hand shows at its time 0.
         """
-        end_ns = second_end(at) + origin
+        end_ns = second_end(at) + self._recorder.origin
         if end_ns != self._second_end_ns:
             self._second_end_ns = end_ns
         return self._second_end_ns
 
-    def open(self, gate: Gate, ends_ns: int) -> None:
+    def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
+        run.begin(ends_ns)
+        if ends_ns < gate.ends_ns:
+            self._look_at(gate, ends_ns)
+            self._stay_awake()
+
+    def _look_at(self, gate: Gate, ends_ns: int) -> None:
         """Have a gate looked at when its run ends."""
         gate.ends_ns = ends_ns
         heapq.heappush(self._ends, (ends_ns, next(self._opened), gate))
 
-    def over(self, monotonic_ns: int) -> Iterator[tuple[Gate, int]]:
-        """The gates whose run has ended, and when, in that order; they are looked at no longer."""
-        while self.first_end_ns <= monotonic_ns:
-            ends_ns, _, gate = heapq.heappop(self._ends)
-            if gate.ends_ns == ends_ns:
-                gate.ends_ns = FOREVER
-                yield gate, ends_ns
+    def end_before(self, at: int) -> None:
+        """Record the runs that end by then, in the order in which they do."""
+        by_ns = at + self._recorder.origin
+        while self._ends and self._ends[0][0] <= by_ns:
+            ended, _, gate = heapq.heappop(self._ends)
+            if gate.ends_ns != ended:
+                continue
+            gate.ends_ns = FOREVER
+            gate.lapse(ended)
+            self._write(gate, gate.runs(ended), at)
+            following = gate.next_end_ns(ended)
+            if following < gate.ends_ns:
+                self._look_at(gate, following)
+
+    def end_all(self, at: int) -> None:
+        """Record what was counted up to now of all breakers."""
+        for gate in self._gates.values():
+            if gate.may_have_counted:
+                self._write(gate, gate.runs(), at)
+
+    def end(self, breaker: str, at: int) -> None:
+        """Record what was counted of a breaker: something else is about to happen to it."""
+        gate = self._gates.get(breaker)
+        if gate is not None and gate.may_have_counted:
+            self._write(gate, gate.runs(), at)
+
+    def _write(self, gate: Gate, runs: Iterable[Run], at: int) -> None:
+        for run in runs:
+            calls, took_ns = run.take()
+            if calls:
+                self._recorder.append(self._event(gate.breaker, run, calls, took_ns, at))
+
+    def _event(self, breaker: str, run: Run, calls: int, took_ns: int, at: int) -> Event:
+        fold, origin = self._recorder.fold, self._recorder.origin
+        seq, at = fold.seq + 1, max(fold.at, min(at, run.ends_ns - 1 - origin))
+        if isinstance(run, RefusedRun):
+            return _Rejected(seq, at, breaker, run.reason, run.wait_ns(at + origin), calls)
+        return _Succeeded(seq, at, breaker, run.epoch, took_ns, count=calls)
+
+    def stop(self) -> None:
+        """Have every call come by itself from now on."""
+        self.has_successes = False
+        for gate in self._gates.values():
+            gate.stop_counting()
+
+    def forget(self) -> None:
+        """Take no account of what was counted so far: in a forked child it is the parent's."""
+        for _, _, gate in self._ends:
+            gate.forget()

@@ -10,12 +10,12 @@ import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, TypeGuard, get_args
+from typing import Final, Literal, Self, TypeAlias, get_args
 
 from attrs import asdict, evolve
 
@@ -33,29 +33,26 @@ from recloser.errors import ConfigError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
-    BreakerEvent,
-    CallRejected,
-    CallSucceeded,
     Checkpoint,
     ClockTicked,
     Edge,
     Event,
-    LogEvent,
     LogOpened,
     LogSealed,
     ProbeAdmitted,
+    is_about_a_breaker,
 )
-from recloser.fold import is_steady, may_probe, steady_until
-from recloser.gate import PENDING_LIMIT, Gate, Leave, Pass, Pending, Refusal, RefusedRun, Run
-from recloser.listeners import Listener, hears_refusals, hears_successes, notify
-from recloser.log.calls import Calls, Successes, rejected, succeeded
-from recloser.log.codec import full, lean
+from recloser.fold import is_steady, may_probe
+from recloser.gate import PENDING_LIMIT, Gate, Leave, Pass, Pending, Refusal
+from recloser.log.audience import Audience
+from recloser.log.calls import Calls, Successes, succeeded
+from recloser.log.codec import lean
 from recloser.log.reader import Tail
-from recloser.log.runs import SINGLY, Runs, second_end
+from recloser.log.runs import Runs
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN
 from recloser.state import BreakerState, dump
-from recloser.validation import NS_PER_SECOND, Seconds, nanoseconds
+from recloser.validation import Seconds, nanoseconds
 from recloser.version import __version__
 from recloser.windows import FOREVER
 
@@ -64,14 +61,7 @@ Detail: TypeAlias = Literal["full", "runs"]
 FEW: Final = 64
 """So many calls may wait where they are but counted: once folded, those behind them needn't wait."""
 
-_ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEvent))
-_Succeeded: Final = lean(CallSucceeded)
-_Rejected: Final = lean(CallRejected)
 _ProbeAdmitted: Final = lean(ProbeAdmitted)
-
-
-def _is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
-    return event.kind not in _ABOUT_ALL
 
 
 class Log(ABC):
@@ -191,6 +181,8 @@ class Sequencer:
     Attributes:
         fold: The state of every breaker in the log; to be read under the lock.
         pending: Calls that were let past the lock and are not folded yet.
+        runs: Calls that are but counted.
+        audience: Who is told of what is recorded.
         origin: What the monotonic hand showed when the time of the log was 0.
         degraded: Whether it should put others' events in order too, and can't reach them.
     """
@@ -203,10 +195,9 @@ class Sequencer:
         self._make_locks()
         self._is_forked = False
         self._deferred: deque[Callable[[], None]] = deque()
-        self._listeners: dict[str, tuple[Listener, ...]] = {}
-        self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
         self._gates: dict[str, Gate] = {}
-        self._runs = Runs()
+        self.audience = Audience()
+        self.runs = Runs(self, self._gates, log.stay_awake, has_successes=detail == "runs")
         self.pending = Pending(log.pending_limit)
         self.fold, tail = log.recovered()
         self._log = log
@@ -215,7 +206,6 @@ class Sequencer:
         self._relieve = self.relieve  # one for all gates
         self._tick_ns = tick_ns
         self._detail = detail
-        self._counts = detail == "runs"
         self._lets_pass = True
         monotonic = read_monotonic(clock)
         at = _resumed_at(self.fold, clock, monotonic)
@@ -228,15 +218,14 @@ class Sequencer:
     def _make_locks(self) -> None:
         self._lock = threading.Lock()
         self._holder: int | None = None
-        self._telling = threading.Lock()
 
     def after_fork(self) -> None:
         """In a forked child: whoever held a lock is not here to release it."""
         self._make_locks()
         self._is_forked = True
+        self.audience.after_fork()
         self.pending.clear()  # the parent has them
-        for gate in self._runs:
-            gate.forget()
+        self.runs.forget()
         self.pending.let_wait(0)
 
     def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
@@ -299,8 +288,7 @@ class Sequencer:
 
     def do_what_waited(self) -> None:
         """Do, outside the lock, what was not to be done under it."""
-        if self._untold:
-            self._tell()
+        self.audience.tell()
         while self._deferred:
             self._deferred.popleft()()
 
@@ -335,9 +323,9 @@ class Sequencer:
         with self.held():
             at = self.drain()
             if breaker is None:
-                self.end_runs(at)
+                self.runs.end_all(at)
             else:
-                self.end_run(breaker, at)
+                self.runs.end(breaker, at)
             yield at
         self.do_what_waited()
 
@@ -353,10 +341,6 @@ class Sequencer:
         """Have a report made as soon as the lock is free, which this very thread holds."""
         self._deferred.append(report)
 
-    def listen(self, breaker: str, listener: Listener) -> None:
-        """Have the listener told of the events about a breaker from now on."""
-        self._listeners[breaker] = (*self._listeners.get(breaker, ()), listener)
-
     def gate(self, breaker: str) -> Gate:
         """The way past the lock for a breaker's calls; called under the lock.
 
@@ -365,7 +349,12 @@ class Sequencer:
         """
         if breaker not in self._gates:
             self._gates[breaker] = Gate(
-                breaker, self.pending, self._hand, self._relieve, self.origin, counts=self._counts
+                breaker,
+                self.pending,
+                self._hand,
+                self._relieve,
+                self.origin,
+                counts=self.runs.has_successes,
             )
         self._update_gate(breaker)
         return self._gates[breaker]
@@ -374,53 +363,21 @@ class Sequencer:
         gate = self._gates.get(breaker)
         if gate is not None:
             state = self.fold.breakers[breaker]
-            listeners = self._listeners.get(breaker, ())
             gate.update(
                 state,
                 may_let=self._lets_pass
                 and self._log.can_wait
-                and not any(map(hears_successes, listeners)),
-                may_refuse=self._log.can_wait and not any(map(hears_refusals, listeners)),
+                and not self.audience.awaits_successes(breaker),
+                may_refuse=self._log.can_wait and not self.audience.awaits_refusals(breaker),
             )
-            if self._counts:
-                self._open_lease(gate, self.fold.at)
+            if self.runs.has_successes:
+                self.runs.lease(gate)
 
     def _stays_open(self, breaker: str) -> bool:
         """Whether the gate lets calls past, and will after an event that fired no edge."""
         gate = self._gates.get(breaker)
         is_open = gate is not None and gate.leave is not None
         return is_open and is_steady(self.fold.breakers[breaker])
-
-    def _open_lease(self, gate: Gate, at: int) -> None:
-        """Have calls counted that look at the time, as long as a success can fire no edge by it.
-
-        Nor may a deadline of any breaker go unnoticed by them, as it doesn't where they ask.
-        """
-        lease = gate.lease
-        if lease is None or lease.is_firm:
-            return
-        lapses = min(second_end(at), steady_until(lease.state), self.fold.next_deadline or FOREVER)
-        if lapses > at:
-            ends_ns = lapses + self.origin
-            self._begin(gate, lease.counted(), ends_ns)
-            lease.lapses_ns = lease.until_ns = ends_ns  # from now on others count
-
-    def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
-        run.begin(ends_ns)
-        if ends_ns < gate.ends_ns:
-            self._runs.open(gate, ends_ns)
-            self._log.stay_awake()
-
-    def _shorten_leases(self) -> None:
-        """A deadline that is new may come before what leases were given for."""
-        deadline = self.fold.next_deadline
-        if deadline is None:
-            return
-        for gate in self._runs if deadline < second_end(self.fold.at) else ():
-            lease = gate.lease
-            if lease is not None and not lease.is_firm:
-                lease.lapses_ns = min(lease.lapses_ns, deadline + self.origin)
-                lease.until_ns = min(lease.until_ns, lease.lapses_ns)
 
     def relieve(self) -> None:
         """Fold what is pending, unless this very thread is at it."""
@@ -432,17 +389,6 @@ class Sequencer:
         """Have each call ask, and each success be folded when it is reported; before any does."""
         self._lets_pass = False
 
-    @property
-    def has_runs(self) -> bool:
-        """Whether there may be calls that are counted, and wait for the end of their second."""
-        return bool(self._runs)
-
-    def stop_counting(self) -> None:
-        """Have every call come by itself from now on; called under the lock."""
-        self._counts = False
-        for gate in self._gates.values():
-            gate.stop_counting()
-
     def drain(self) -> int:
         """Fold what is pending, in its order, and the runs whose second is over; under the lock.
 
@@ -453,50 +399,8 @@ class Sequencer:
         if self.pending:
             self._take(Calls.take(self.pending))
         at = max(at, self.fold.at)
-        if self._runs:
-            self._end_runs_before(at)
+        self.runs.end_before(at)
         return at
-
-    def end_runs(self, at: int) -> None:
-        """Fold and record what was counted up to now of all breakers; called under the lock."""
-        for gate in self._gates.values():
-            if gate.may_have_counted:
-                self._end(gate, at)
-
-    def end_run(self, breaker: str, at: int) -> None:
-        """Fold and record what was counted of a breaker: something else is about to happen to it."""
-        gate = self._gates.get(breaker)
-        if gate is not None and gate.may_have_counted:
-            self._end(gate, at)
-
-    def _end_runs_before(self, at: int) -> None:
-        for gate, ended in self._runs.over(at + self.origin):
-            gate.lapse(ended)
-            self._write_runs(gate, gate.runs(ended), at)
-            ends = gate.next_end_ns(ended)
-            if ends < gate.ends_ns:
-                self._runs.open(gate, ends)
-
-    def _end(self, gate: Gate, at: int) -> None:
-        self._write_runs(gate, gate.runs(), at)
-
-    def _write_runs(self, gate: Gate, runs: Iterable[Run], at: int) -> None:
-        for run in runs:
-            calls, took_ns = run.take()
-            if calls:
-                self._write_run(gate.breaker, run, calls, took_ns, at)
-
-    def _write_run(self, breaker: str, run: Run, calls: int, took_ns: int, at: int) -> None:
-        fold = self.fold
-        at = max(fold.at, min(at, run.ends_ns - 1 - self.origin))
-        seq = fold.seq + 1
-        event: Event
-        if isinstance(run, RefusedRun):
-            wait = run.wait_ns(at + self.origin)
-            event = _Rejected(seq, at, breaker, run.reason, wait, calls)
-        else:
-            event = _Succeeded(seq, at, breaker, run.epoch, took_ns, count=calls)
-        self.append(event)
 
     def _take(self, calls: Calls) -> None:
         """Fold calls that were let past the lock, in their order and in blocks that fit a seal."""
@@ -504,16 +408,16 @@ class Sequencer:
         done = 0
         while done < len(calls):
             block = calls.part(done, done + self._log.room())
-            first_end = self._runs.first_end_ns - self.origin
+            first_end = self.runs.first_end
             before = bisect_left(block.ats, first_end)
             if before:
                 self._take_block(block.part(0, before))
             if before < len(block):
-                self._end_runs_before(first_end)
+                self.runs.end_before(first_end)
             done += before
 
     def _take_block(self, calls: Calls) -> None:
-        if self._counts:
+        if self.runs.has_successes:
             self._take_singly(calls)
             return
         if all(map(self._is_plain, set(calls.passes))):
@@ -538,51 +442,12 @@ class Sequencer:
 
     def _take_singly(self, calls: Calls) -> None:
         for at, took_ns, passed in zip(calls.ats, calls.tooks, calls.passes, strict=True):
-            self._end_runs_before(at)
+            self.runs.end_before(at)
             if isinstance(passed, Refusal):
-                self._take_refusal(passed, at)
-            elif not self.hold(passed.breaker, passed.epoch, took_ns, at):
-                self.end_run(passed.breaker, at)
+                self.runs.refuse(passed, at)
+            elif not self.runs.hold(passed.breaker, passed.epoch, took_ns, at):
+                self.runs.end(passed.breaker, at)
                 self.append(succeeded(passed, self.next_seq, at, took_ns))
-
-    def hold(self, breaker: str, epoch: int, took_ns: int, at: int) -> bool:
-        """Count a success of which nothing but a count can come, if that is how it is recorded."""
-        gate = self._gates.get(breaker)
-        lease = None if gate is None or not self._counts else gate.lease
-        if gate is None or lease is None or lease.epoch != epoch:
-            return False
-        if took_ns > lease.slow_ns or at >= steady_until(lease.state):
-            return False
-        ends_ns = self._runs.second_end_ns(at, self.origin)
-        run = lease.counted()
-        self._begin(gate, run, ends_ns)
-        run.hold(took_ns)
-        if lease.is_firm:
-            lease.until_ns = ends_ns
-        else:
-            self._open_lease(gate, at)
-        return True
-
-    def _take_refusal(self, refused: Refusal, at: int) -> None:
-        hand = at + self.origin
-        wait_ns = max(0, refused.opens_ns - hand) if refused.has_end else None
-        gate = self._gates[refused.breaker]
-        refusal = gate.refusal
-        if refusal is None or refusal.reason is not refused.reason:
-            self.append(rejected(refused, self.next_seq, at, wait_ns))
-            return
-        run = refusal.counted()
-        if self._counts:
-            self._begin(gate, run, min(self._runs.second_end_ns(at, self.origin), refusal.opens_ns))
-        elif hand >= run.ends_ns:
-            self._end(gate, at)
-            self._begin(gate, run, min(hand + NS_PER_SECOND, refusal.opens_ns))
-        if not self._counts and run.singly < SINGLY:
-            run.singly += 1
-            self.append(rejected(refused, self.next_seq, at, wait_ns))
-        else:
-            run.hold()
-            refusal.until_ns = run.ends_ns
 
     @property
     def next_seq(self) -> int:
@@ -612,47 +477,31 @@ class Sequencer:
         for edge in edges:
             self.fold.apply(edge)
             self._update_gate(edge.breaker)
-        if _is_about_a_breaker(event):
+        if is_about_a_breaker(event):
             if edges or not self._stays_open(event.breaker):
                 self._update_gate(event.breaker)
         elif event.kind == "log_opened":
             for breaker in self._gates:
                 self._update_gate(breaker)  # a new session forgets the probes of the last
-        if self._runs and self._counts:
-            self._shorten_leases()
+        if self.runs and self.runs.has_successes:
+            self.runs.shorten_leases()
         recorded = [event, *edges]
         sealed = self._log.write(recorded)
         if sealed is not None:
             self.fold.apply(sealed)
-        if self._listeners:
-            self._note(recorded)
+        if self.audience:
+            self.audience.note(recorded)
         return edges
 
     def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
         """The admission of one more probe; None if the breaker has no place for it."""
         if state.state is not HALF_OPEN or not may_probe(state):
             return None
-        self.end_run(state.breaker, at)
+        self.runs.end(state.breaker, at)
         probe = state.probes_admitted + 1
         admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
         self.append(admitted)
         return admitted
-
-    def _note(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if _is_about_a_breaker(event):
-                for listener in self._listeners.get(event.breaker, ()):
-                    if event.kind != "call_succeeded" or hears_successes(listener):
-                        self._untold.append((listener, full(event)))
-
-    def _tell(self) -> None:
-        """Tell the listeners in the order of the log; whoever is telling already tells this too."""
-        while self._untold and self._telling.acquire(blocking=False):
-            try:
-                while self._untold:
-                    notify(*self._untold.popleft())
-            finally:
-                self._telling.release()
 
 
 def _resumed_at(fold: LogFold, clock: Clock, monotonic: int) -> int:

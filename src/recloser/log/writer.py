@@ -334,8 +334,8 @@ class EventLog(Log):
                 return
             if sequencer is not None:
                 with sequencer.held():
-                    sequencer.end_runs(sequencer.drain())
-                    sequencer.stop_counting()
+                    sequencer.runs.end_all(sequencer.drain())
+                    sequencer.runs.stop()
                     sequencer.pending.let_wait(0)
                     self._closed = True
                 for _ in range(_LAST_TRIES):
@@ -467,14 +467,14 @@ class EventLog(Log):
         pending = self._sequencer.pending
         if not pending:
             pending.let_wait(0)
-        if pending or self._sequencer.has_runs:  # also what came before the limit was seen
+        if pending or self._sequencer.runs:  # also what came before the limit was seen
             seq = self._sequencer.next_seq
             at = self._sequencer.drain()
             if not keep:
-                self._sequencer.end_runs(at)
+                self._sequencer.runs.end_all(at)
             if self._sequencer.next_seq != seq:
                 self._sequencer.advance(at)
-        if self._sequencer.has_runs:
+        if self._sequencer.runs:
             self._wake_thread()
 
     def _after_a_loss(self, why: str) -> Iterator[Event]:

@@ -88,7 +88,7 @@ class Performer:
         breaker, state = self._breakers[event.breaker], self._states[event.breaker]
         if event.kind == "call_succeeded" and event.count > 1:
             with self._sequencer as at:
-                self._sequencer.end_run(event.breaker, at)
+                self._sequencer.runs.end(event.breaker, at)
                 self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
             return
         if event.epoch == state.epoch and state.state is CLOSED and not event.probe:
@@ -142,7 +142,7 @@ class Performer:
     def _command(self, event: Event) -> None:
         if isinstance(event, BreakerConfigured):
             with self._sequencer as at:
-                self._sequencer.end_run(event.breaker, at)
+                self._sequencer.runs.end(event.breaker, at)
                 self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
             if event.breaker not in self._breakers:
                 self._make(event.breaker, config_in(event))
