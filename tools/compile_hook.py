@@ -1,7 +1,7 @@
-"""What hatchling runs when it builds recloser: compiles its one Cython module, if a compiler is there.
+"""What hatchling runs when it builds recloser: compiles its Cython modules, if a compiler is there.
 
-Without one, or where compiling fails, the package is built without the module, which it can do
-without, and says so.
+Without one, or where compiling fails, the package is built without them, which it can do without,
+and says so.
 """
 
 import shutil
@@ -11,11 +11,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULE = "recloser.log.success_lines"
+MODULES = ("recloser.log.success_lines", "recloser.log.seal_search")
 
 
 class CompileHook(BuildHookInterface[Any]):
-    """Adds the compiled module to a wheel, or puts it beside its source for an editable install."""
+    """Adds the compiled modules to a wheel, or puts them beside their sources if it is editable."""
 
     PLUGIN_NAME = "custom"
 
@@ -23,31 +23,35 @@ class CompileHook(BuildHookInterface[Any]):
         """Compile, and have the wheel be one for this Python and platform."""
         if self.target_name != "wheel":
             return
-        source = Path(self.root, "src", *MODULE.split(".")).with_suffix(".pyx")
         self._folder = tempfile.TemporaryDirectory()  # until hatchling is done with what is in it
-        try:
-            compiled = compile_into(Path(self._folder.name), source)
-        except Exception as error:  # noqa: BLE001  # setuptools has no one error for what can fail
-            self.app.display_warning(f"{MODULE} is left out: it can't be compiled here: {error}")
-            return
-        if version == "editable":
-            shutil.copy(compiled, source.parent)
-            return
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
-        build_data["force_include"][str(compiled)] = f"recloser/log/{compiled.name}"
+        for module in MODULES:
+            source = Path(self.root, "src", *module.split(".")).with_suffix(".pyx")
+            try:
+                compiled = compile_into(Path(self._folder.name), module, source)
+            except Exception as error:  # noqa: BLE001  # setuptools has no one error for what can fail
+                self.app.display_warning(
+                    f"{module} is left out: it can't be compiled here: {error}"
+                )
+                continue
+            if version == "editable":
+                shutil.copy(compiled, source.parent)
+                continue
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+            place = source.relative_to(Path(self.root, "src")).with_name(compiled.name)
+            build_data["force_include"][str(compiled)] = str(place)
 
 
-def compile_into(folder: Path, source: Path) -> Path:
-    """The module, compiled from its source into the folder."""
+def compile_into(folder: Path, module: str, source: Path) -> Path:
+    """A module, compiled from its source into the folder."""
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
-    extension = Extension(MODULE, [str(source)])
+    extension = Extension(module, [str(source)])
     modules = cythonize([extension], build_dir=str(folder), quiet=True)
     command = build_ext(Distribution({"ext_modules": modules}))
     command.build_lib = command.build_temp = str(folder)
     command.ensure_finalized()
     command.run()
-    return Path(command.get_ext_fullpath(MODULE))
+    return Path(command.get_ext_fullpath(module))

@@ -2,11 +2,29 @@
 
 import hashlib
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from recloser.events import GENESIS, Reset
+from recloser.log import seals
 from recloser.log.codec import decode, encode
-from recloser.log.seals import SealChain, is_seal
+from recloser.log.seals import SealChain, is_seal, lines_before_seal
 
 LINES = [encode(Reset(seq, 0, "b")) for seq in (1, 2, 3)]
+SEAL = SealChain().seal(4, 0)[1]
+NEARLY_SEALS = [SEAL[:10] + b"\n", b" " + SEAL, b"\n", SEAL[:22] + b"\n"]
+
+
+@pytest.fixture(params=["compiled", "plain"], scope="module")
+def way(request):
+    """With the compiled module, and without."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "plain":
+            patch.setattr(seals, "seal_search", None)
+        elif seals.seal_search is None:
+            pytest.skip("recloser.log.seal_search is missing: pip had no C compiler")
+        yield
 
 
 def test_the_digest_is_the_one_that_the_specification_gives():
@@ -49,3 +67,26 @@ def test_a_segment_that_ends_without_a_seal_carries_the_digest_of_what_it_left()
     expected = hashlib.sha256(sealed.digest.encode() + LINES[1]).hexdigest()
     assert chain.carried() == expected
     assert chain.count == 1
+
+
+def first_seal(lines):
+    """The place among the lines of the first seal; behind the last line if there is none."""
+    return next((place for place, line in enumerate(lines) if is_seal(line)), len(lines))
+
+
+@given(st.lists(st.sampled_from([*LINES, *LINES, SEAL, *NEARLY_SEALS])), st.data())
+def test_the_lines_before_the_next_seal_are_counted(way, lines, data):
+    begin = data.draw(st.integers(0, len(lines)))
+    end = data.draw(st.integers(begin, len(lines)))
+    before, between = b"".join(lines[:begin]), b"".join(lines[begin:end])
+    count = first_seal(lines[begin:end])
+    seal = len(before) + len(b"".join(lines[begin : begin + count]))
+    place = len(before), len(before) + len(between)
+    assert lines_before_seal(b"".join(lines), *place) == (count, seal)
+
+
+def test_a_search_beyond_the_lines_is_refused():
+    search = pytest.importorskip("recloser.log.seal_search", reason="pip had no C compiler")
+    for start, end in ((-1, 1), (0, 2), (1, 0)):
+        with pytest.raises(ValueError, match="are no places in 1 bytes"):
+            search.lines_before(b"x", b"\n", start, end)

@@ -24,7 +24,7 @@ def described() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
         "processors": str(os.cpu_count()),
-        "compiled": "success_lines compiled" if IS_COMPILED else "nothing compiled",
+        "compiled": "modules compiled" if IS_COMPILED else "nothing compiled",
         "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
 from recloser.events import GENESIS, Event, LogOpened, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
-from recloser.log.seals import SEAL_EVERY, SealChain, find_seal, is_seal
+from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
 from recloser.log.watched import OnRead, watched
 
 if TYPE_CHECKING:
@@ -326,28 +326,26 @@ class SegmentReader:
         view = memoryview(lines)
         start = 0
         while start < length:
-            seal = find_seal(lines, start, length)
-            end = length if seal < 0 else lines.index(b"\n", seal) + 1
-            stop = end if seal < 0 else seal
-            between = view[start:stop]
-            count = lines.count(b"\n", start, stop)
+            count, seal = lines_before_seal(lines, start, length)
+            between = view[start:seal]
             if self._block.count + count > SEAL_EVERY:
                 yield from self._decoded(sealed)
                 sealed = self._add_singly(between, begin + start)
             else:
                 self._block.add(between, count)
                 self._chain.add_at_once(between, count)
-            if seal >= 0:
-                line = lines[seal:end]
-                block, self._block = self._block, _Lines(begin + end)
+            start = seal
+            if seal < length:
+                start = lines.index(b"\n", seal) + 1
+                line = lines[seal:start]
+                block, self._block = self._block, _Lines(begin + start)
                 broken = self._broken(line, block, begin + seal)
                 if broken is None:
                     sealed.join(block, line)
                 else:
                     yield from self._decoded(sealed)
-                    sealed = _Lines(begin + end)
+                    sealed = _Lines(begin + start)
                     self._damaged(begin + seal, broken)
-            start = end
         yield from self._decoded(sealed)
 
     def _add_singly(self, lines: memoryview, offset: int) -> "_Lines":

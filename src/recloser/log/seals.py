@@ -5,6 +5,11 @@ from typing import Final
 
 from recloser.events import GENESIS, LogSealed
 
+try:
+    from recloser.log import seal_search
+except ImportError:
+    seal_search = None  # type: ignore[assignment]  # pip had no compiler
+
 SEAL_EVERY: Final = 4096
 """A block has at most so many events before its seal, so a reader can hold one block in memory."""
 
@@ -22,12 +27,21 @@ def is_seal(line: bytes) -> bool:
     return line.startswith(_SEAL_START)
 
 
-def find_seal(lines: bytes, start: int, end: int) -> int:
-    """Where the next seal begins in whole lines, looked for from the beginning of one; -1 if none."""
-    if lines.startswith(_SEAL_START, start, end):
-        return start
-    newline = lines.find(_NEXT_SEAL, start, end)
-    return newline if newline < 0 else newline + 1
+def lines_before_seal(lines: bytes, start: int, end: int) -> tuple[int, int]:
+    """How many whole lines stand before the next seal, and where that begins.
+
+    Args:
+        lines: Whole lines.
+        start: Where a line begins.
+        end: Where one ends; that is where the seal begins if there is none.
+    """
+    if seal_search is not None:
+        return seal_search.lines_before(_SEAL_START, lines, start, end)
+    seal = start
+    if not lines.startswith(_SEAL_START, start, end):
+        newline = lines.find(_NEXT_SEAL, start, end)
+        seal = end if newline < 0 else newline + 1
+    return lines.count(b"\n", start, seal), seal
 
 
 class SealChain:

@@ -1,0 +1,42 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+"""The search for the next seal, and the count of the lines before it, in one pass: compiled, where
+pip could.
+
+``recloser.log.seals`` finds the same without this module, in seven times the time.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memchr, memcmp
+
+
+def lines_before(bytes mark, bytes lines, Py_ssize_t start, Py_ssize_t end):
+    """How many lines stand before the next that begins with a mark, and where that begins.
+
+    Args:
+        mark: What it begins with.
+        lines: Whole lines.
+        start: Where a line begins.
+        end: Where one ends; that is where the next begins if there is none.
+
+    Raises:
+        ValueError: ``start`` and ``end`` are not places in ``lines``, in this order.
+    """
+    cdef const char *text = PyBytes_AS_STRING(lines)
+    cdef const char *sought = PyBytes_AS_STRING(mark)
+    cdef const char *line = text + start
+    cdef const char *stop = text + end
+    cdef const char *newline
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(mark), count = 0
+    if not 0 <= start <= end <= PyBytes_GET_SIZE(lines):
+        raise ValueError(f"{start} to {end} are no places in {PyBytes_GET_SIZE(lines)} bytes")
+    with nogil:
+        while line < stop:
+            if stop - line >= size and memcmp(line, sought, size) == 0:
+                break
+            newline = <const char *>memchr(line, c"\n", stop - line)
+            if newline is NULL:
+                line = stop
+                break
+            count += 1
+            line = newline + 1
+    return count, line - text
