@@ -183,6 +183,19 @@ def test_a_generator_that_garbage_collection_ends_in_mid_record_is_reported_afte
     assert outcomes(log) == ["succeeded", "ignored"]
 
 
+def test_such_a_report_is_made_once_by_whichever_thread_is_first(log):
+    class Contested(list):
+        def pop(self, place):
+            self.clear()  # the other thread was quicker
+            return super().pop(place)
+
+    made = []
+    sequencer = log.attach()
+    sequencer._deferred = Contested([lambda: made.append("twice")])
+    sequencer.do_what_waited()
+    assert made == []
+
+
 def test_an_async_generator_is_reported_when_it_ends(breaker, log):
     closed = []
 

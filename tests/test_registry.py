@@ -7,7 +7,15 @@ import tracemalloc
 
 import pytest
 
-from recloser import Breakers, CircuitBreakerConfig, ConfigError, EventLog, Listener, MemoryLog
+from recloser import (
+    Breakers,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConfigError,
+    EventLog,
+    Listener,
+    MemoryLog,
+)
 from support import fail
 
 
@@ -102,6 +110,17 @@ def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, clock, detail, is_calle
         size -= sys.getsizeof(log._appender._segment._pending)  # one for all of them, however many
         log.close()
     assert size < 1000 * 1024
+
+
+def test_a_breaker_that_shares_no_log_takes_less_than_4_kib(clock):
+    made = [CircuitBreaker("warm", clock=clock)]
+    tracemalloc.start()
+    for number in range(1000):
+        made.append(CircuitBreaker(f"dependency {number}", clock=clock))
+        made[-1].call(int)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 1000 * 4096
 
 
 @pytest.mark.parametrize("detail", ["full", "runs"])

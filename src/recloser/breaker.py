@@ -95,8 +95,10 @@ class CircuitBreaker:
         self.name = _checked_name(name)
         self.config = _DEFAULT if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
-        for listener in listeners:
-            self._sequencer.audience.add(name, listener)
+        told = tuple(listeners)
+        with self._sequencer.held():
+            for listener in told:
+                self._sequencer.audience.add(name, listener)
         with self._sequencer as at:
             self._state = self._configured(at)
             gate = self._sequencer.gate(name)

@@ -119,6 +119,10 @@ class SystemClock:
             return ""
 
 
+SYSTEM_CLOCK: Final = SystemClock()
+"""What times whatever is given no clock: one for all, as the kernel is asked of the boot but once."""
+
+
 class ManualClock:
     """A clock that moves when told, each hand on its own where that is wanted; threads may share it.
 

@@ -40,7 +40,7 @@ FULL: Final = Effort(
     events=500_000,
     folded=1_000_000,
     opened=10_000_000,
-    breakers=10_000,
+    breakers=100_000,
     starts=15,
 )
 SMOKE: Final = Effort(

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Final, get_args
 
-from recloser.clock import Clock, SystemClock
+from recloser.clock import SYSTEM_CLOCK, Clock
 from recloser.errors import ConfigError, LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event
 from recloser.fleet.connection import (
@@ -131,7 +131,7 @@ class RedisLog(Log):
         with self._attaching:
             is_first = self._sequencer is None
             if is_first:
-                self._clock = self._clock or clock or SystemClock()
+                self._clock = self._clock or clock or SYSTEM_CLOCK
                 self._sequencer = StreamSequencer(
                     self,
                     self._clock,

@@ -17,7 +17,7 @@ class Audience:
 
     def __init__(self) -> None:
         self._listeners: dict[str, tuple[Listener, ...]] = {}
-        self._untold: deque[tuple[Listener, BreakerEvent]] = deque()
+        self._untold: deque[tuple[Listener, BreakerEvent]] | None = None  # while nobody listens
         self._telling = threading.Lock()
 
     def __bool__(self) -> bool:
@@ -25,7 +25,9 @@ class Audience:
         return bool(self._listeners)
 
     def add(self, breaker: str, listener: Listener) -> None:
-        """Have the listener told of the events about a breaker from now on."""
+        """Have the listener told of the events about a breaker from now on; under the lock."""
+        if self._untold is None:
+            self._untold = deque()
         self._listeners[breaker] = (*self._listeners.get(breaker, ()), listener)
 
     def awaits_successes(self, breaker: str) -> bool:
@@ -38,6 +40,8 @@ class Audience:
 
     def note(self, events: Sequence[Event]) -> None:
         """Take in events that were recorded, to be told of in this order."""
+        if self._untold is None:
+            return
         for event in events:
             if is_about_a_breaker(event):
                 for listener in self._listeners.get(event.breaker, ()):

@@ -9,7 +9,6 @@ import platform
 import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,8 +19,8 @@ from typing import Final, Literal, Self, TypeAlias, get_args
 from attrs import asdict, evolve
 
 from recloser.clock import (
+    SYSTEM_CLOCK,
     Clock,
-    SystemClock,
     after,
     boot_id_of,
     hand_of,
@@ -112,7 +111,7 @@ class Log(ABC):
         """
         with self._attaching:
             if self._sequencer is None:
-                self._clock = self._clock or clock or SystemClock()
+                self._clock = self._clock or clock or SYSTEM_CLOCK
                 self._sequencer = Sequencer(
                     self, self._clock, self._tick_ns, self._host, self._detail
                 )
@@ -194,7 +193,7 @@ class Sequencer:
     ) -> None:
         self._make_locks()
         self._is_forked = False
-        self._deferred: deque[Callable[[], None]] = deque()
+        self._deferred: list[Callable[[], None]] = []
         self._gates: dict[str, Gate] = {}
         self.audience = Audience()
         self.runs = Runs(self, self._gates, log.stay_awake, has_successes=detail == "runs")
@@ -290,7 +289,15 @@ class Sequencer:
         """Do, outside the lock, what was not to be done under it."""
         self.audience.tell()
         while self._deferred:
-            self._deferred.popleft()()
+            report = self._next_deferred()
+            if report is not None:
+                report()
+
+    def _next_deferred(self) -> Callable[[], None] | None:
+        try:
+            return self._deferred.pop(0)
+        except IndexError:  # another thread has just taken the last
+            return None
 
     def _release(self) -> None:
         self.pending.due_ns = self._due_at() + self.origin
