@@ -10,7 +10,7 @@ import threading
 import pytest
 import redis
 
-from fleet_parts import RedisServer, free_port, servers_here, wait_for
+from fleet_parts import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
 from recloser import (
     Breakers,
     CircuitBreaker,
@@ -300,17 +300,22 @@ def test_a_window_of_the_fleet_decides(redis_server, stream, joined):
 
 
 def test_a_probe_whose_call_has_given_up_is_kept_for_the_next_and_then_given_back(
-    redis_server, stream, joined
+    redis_server, stream, joined, request
 ):
+    loop = Loop()
+    request.addfinalizer(loop.close)
+    proxy = Proxy(loop, redis_server.port)
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.1)
-    breaker = CircuitBreaker("b", config, log=joined(redis_server, stream, claim_seconds=1e-9))
+    breaker = CircuitBreaker("b", config, log=joined(proxy, stream, claim_seconds=0.01))
     fail(breaker, 3)
     wait_for(lambda: breaker.snapshot().retry_after == 0)
     threading.Event().wait(0.01)
 
     def claim_and_give_up():
+        proxy.hold()
         with pytest.raises(CircuitOpenError):
             breaker.call(int)
+        proxy.release()
         wait_for(lambda: breaker.snapshot().probes_in_flight == 1)
 
     claim_and_give_up()
