@@ -101,11 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def every_adapter() -> tuple[Adapter, ...]:
-    """Recloser in its ways, and the peers, installed or not."""
-    return (*ours.WAYS, *PEERS)
-
-
 def _wanted(options: argparse.Namespace) -> list[Adapter]:
     return [peer for peer in PEERS if peer.name not in options.without]
 

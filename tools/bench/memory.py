@@ -12,7 +12,8 @@ from typing import Final
 
 from bench.adapters import FEW, Adapter, nothing, nothing_awaited
 from bench.effort import Effort
-from bench.ours import DISK
+from bench.ours import DISK, WAYS
+from bench.peers import PEERS
 from bench.results import Group, Series
 
 BYTES: Final = "bytes a breaker"
@@ -46,9 +47,7 @@ def _in_a_process(name: str, count: int) -> float:
 
 def bytes_each(name: str, number: str) -> float:
     """Bytes that each of so many breakers adds in this process."""
-    from bench.command import every_adapter
-
-    adapter = next(adapter for adapter in every_adapter() if adapter.name == name)
+    adapter = next(adapter for adapter in (*WAYS, *PEERS) if adapter.name == name)
     first = _made(adapter, _FIRST)
     gc.collect()
     tracemalloc.start()

@@ -13,8 +13,9 @@ import click
 from recloser.cli.terminal import note, stages_progress
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.log.reader import PARQUET_SUFFIX, LogReader, Tail
+from recloser.log.reader import PARQUET_SUFFIX, LogReader
 from recloser.log.sequencer import Log
+from recloser.log.tail import Tail
 from recloser.log.writer import EventLog
 from recloser.replay.engine import is_traffic, replay
 from recloser.replay.history import History

@@ -11,9 +11,9 @@ import attrs
 
 from recloser import cli
 from recloser.cli.arguments import note_tail, settings_told
+from recloser.cli.edges import edge_data, print_edges
 from recloser.cli.engines import Engine, pieces_progress
 from recloser.cli.merging import show_merged
-from recloser.cli.replaying import edge_data, print_edges
 from recloser.cli.terminal import counted, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
 from recloser.settings import read_settings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from recloser.cli.replaying import edge_data, print_edges
+from recloser.cli.edges import edge_data, print_edges
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.replay.history import digest_of
 from recloser.replay.timeline import Timeline

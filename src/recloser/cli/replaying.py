@@ -11,11 +11,11 @@ import click
 from recloser import cli
 from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
 from recloser.cli.differing import comparison_data, lines_of, print_lines
+from recloser.cli.edges import edge_data, print_edges
 from recloser.cli.engines import Engine, engine_options
 from recloser.cli.proving import show_proof, show_sensitivity
 from recloser.cli.terminal import counted, note, print_json, print_table, printable, results
 from recloser.errors import ConfigError
-from recloser.events import Edge, FiredRule
 from recloser.log.reader import LogReader
 from recloser.log.verification import refuse_existing
 from recloser.log.writer import EventLog
@@ -24,7 +24,6 @@ from recloser.replay.golden import read_golden
 from recloser.replay.golden_files import compare_with, config_in
 from recloser.replay.history import History
 from recloser.replay.outline import Outline, outline
-from recloser.replay.timeline import Timeline
 from recloser.replay.warps import FORMS, Warp, bending, parse_warps, read_ns
 
 
@@ -266,35 +265,6 @@ def _as_data(history: History) -> Mapping[str, object]:
     }
 
 
-def edge_data(edge: Edge, timeline: Timeline) -> Mapping[str, object]:
-    """An edge as data, dated by the timeline of its log."""
-    return {
-        "seq": edge.seq,
-        "at_ns": edge.at,
-        "utc": timeline.text(edge.at),
-        "breaker": edge.breaker,
-        "epoch": edge.epoch,
-        "from": edge.from_state.value,
-        "to": edge.to_state.value,
-        "trigger": edge.trigger.value,
-        "cause": _cause_data(edge.cause),
-    }
-
-
-def _cause_data(cause: FiredRule) -> Mapping[str, object]:
-    return {
-        "rule": cause.rule.value,
-        "observed": cause.observed,
-        "threshold": cause.threshold,
-        "seqs": cause.seqs,
-        "calls": cause.calls,
-        "rate": cause.rate,
-        "span": cause.span,
-        "actor": cause.actor,
-        "reason": cause.reason,
-    }
-
-
 def _print(history: History, shown: int) -> None:
     trips = Counter(edge.breaker for edge in history.trips())
     print_table(
@@ -326,33 +296,3 @@ def _print_golden(golden: Path | None, comparison: Comparison) -> None:
     results().print(f"{'it differs from' if comparison else 'as told in'} {printable(str(golden))}")
     if comparison:
         print_lines(lines_of(comparison))
-
-
-def print_edges(edges: Sequence[tuple[str, str, Edge]], shown: int) -> None:
-    """Print edges, each with its wall time and what its breaker is called.
-
-    Args:
-        edges: The edges, in their order.
-        shown: How many of the last to print; 0 prints all.
-    """
-    last = edges[-shown:] if shown else edges
-    if last:
-        results().print()
-        print_table(
-            ("seq", "time (UTC)", "breaker", "edge", "cause"),
-            (_edge_row(*row) for row in last),
-            right=("seq",),
-        )
-    if len(last) < len(edges):
-        results().print(f"… and {len(edges) - len(last):,} before them; --edges 0 shows all")
-
-
-def _edge_row(time: str, breaker: str, edge: Edge) -> tuple[str, ...]:
-    cause = edge.cause
-    return (
-        str(edge.seq),
-        time,
-        breaker,
-        f"{edge.from_state.value} → {edge.to_state.value}",
-        cause.rule.value if cause.actor is None else f"{cause.rule.value} of {cause.actor}",
-    )

@@ -29,8 +29,8 @@ from recloser.fleet.entry import Begin, Checkpointed, Entry, fields_of, parse_id
 from recloser.fleet.outbox import Batch
 from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
 from recloser.log.health import LogHealth
-from recloser.log.reader import Tail
 from recloser.log.sequencer import Log, Sequencer
+from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 from recloser.validation import Seconds
 from recloser.version import __version__

@@ -36,8 +36,8 @@ from recloser.fold import may_probe
 from recloser.gate import PENDING_LIMIT, Leave, Pass
 from recloser.log.calls import Calls
 from recloser.log.codec import full
-from recloser.log.reader import Tail
 from recloser.log.sequencer import Log, Sequencer
+from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN, OPEN
 from recloser.state import BreakerState, dump

@@ -10,9 +10,10 @@ from recloser.events import LogOpened, LogSealed
 from recloser.log import disk
 from recloser.log.chunks import Chunk, Lines, callers_in
 from recloser.log.codec import encode
-from recloser.log.reader import SEGMENT_SUFFIX, Tail, number_of, segments_in
+from recloser.log.reader import SEGMENT_SUFFIX, number_of, segments_in
 from recloser.log.seals import SealChain
 from recloser.log.segment import Mark, Segment
+from recloser.log.tail import Tail
 
 Durability: TypeAlias = Literal["batch", "sync", "memory"]
 

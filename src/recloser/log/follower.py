@@ -7,12 +7,12 @@ from recloser.events import Event
 from recloser.log.codec import MAX_LINE_BYTES, full
 from recloser.log.reader import (
     SegmentReader,
-    Tail,
     number_of,
     open_segment,
     segments_in,
     torn_before,
 )
+from recloser.log.tail import Tail
 
 
 class LogFollower:

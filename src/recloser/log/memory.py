@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from recloser.clock import Clock
 from recloser.events import Event
 from recloser.log.codec import full
-from recloser.log.reader import Tail
 from recloser.log.sequencer import Detail, Log
+from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 from recloser.validation import Seconds
 

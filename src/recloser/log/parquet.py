@@ -21,7 +21,7 @@ from attrs import frozen
 from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 from recloser.events import GENESIS, Event
 from recloser.log.columns import SCHEMA, events_of, table_of
-from recloser.log.reader import Tail
+from recloser.log.tail import Tail
 
 COLUMNS_VERSION: Final = 1
 """The version of the columns that this library writes; it reads all up to this one."""

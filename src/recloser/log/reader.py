@@ -8,12 +8,11 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from attrs import frozen
-
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
-from recloser.events import GENESIS, Event, LogOpened, LogSealed
+from recloser.events import Event, LogOpened, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
+from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched
 
 if TYPE_CHECKING:
@@ -25,21 +24,6 @@ PARQUET_SUFFIX: Final = ".parquet"
 _WITNESS_START: Final = b'{"event":"state_changed",'
 _PIECE: Final = 1 << 16
 """So much is read at once: what is decoded of it stays in the processor's cache."""
-
-
-@frozen
-class Tail:
-    """How a log, or one segment of it, ends.
-
-    Attributes:
-        chain: The digest that the next segment is chained to.
-        unsealed: Whole lines behind the last seal.
-        torn: Bytes of a last line that was not written whole.
-    """
-
-    chain: str = GENESIS
-    unsealed: int = 0
-    torn: int = 0
 
 
 def segments_of(path: Path) -> list[Path]:

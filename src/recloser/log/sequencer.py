@@ -46,8 +46,8 @@ from recloser.gate import PENDING_LIMIT, Gate, Leave, Pass, Pending, Refusal
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Successes, succeeded
 from recloser.log.codec import lean
-from recloser.log.reader import Tail
 from recloser.log.runs import Runs
+from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN
 from recloser.state import BreakerState, dump

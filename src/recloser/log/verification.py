@@ -16,11 +16,11 @@ from recloser.events import Event
 from recloser.log.housekeeping import copy_beginning
 from recloser.log.reader import (
     COMPRESSED_SUFFIX,
-    Tail,
     open_segment,
     segment_readers,
     segments_of,
 )
+from recloser.log.tail import Tail
 
 
 @frozen

@@ -29,10 +29,11 @@ from recloser.log.codec import packed
 from recloser.log.health import LogHealth
 from recloser.log.housekeeping import Housekeeper, tidy
 from recloser.log.lock import FolderLock
-from recloser.log.reader import LogReader, Tail
+from recloser.log.reader import LogReader
 from recloser.log.recovery import recover
 from recloser.log.seals import SEAL_EVERY
 from recloser.log.sequencer import Detail, Log
+from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 from recloser.validation import Seconds, nanoseconds
 

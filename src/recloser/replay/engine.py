@@ -11,8 +11,9 @@ from attrs import evolve
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, FoldError, NotALogError
 from recloser.events import CallObserved, ClockTicked, Edge, Event, LogOpened, LogSealed
-from recloser.log.reader import LogReader, Tail
+from recloser.log.reader import LogReader
 from recloser.log.sequencer import Log
+from recloser.log.tail import Tail
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.drive import DrivenEvents, OnDriven, drive
 from recloser.replay.history import History

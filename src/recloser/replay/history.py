@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 from attrs import frozen
 
 from recloser.events import CircuitBreakerState, Edge, Event, Trigger
-from recloser.log.reader import Tail
+from recloser.log.tail import Tail
 from recloser.replay.timeline import Timeline
 from recloser.snapshot import Snapshot
 
