@@ -202,6 +202,35 @@ def test_a_window_with_failures_in_it_keeps_nobody_from_counting(log, clock, win
     assert replay(log).snapshots["b"] == breaker.snapshot()
 
 
+@pytest.mark.parametrize("tick_seconds", [None, 1])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"slow_call_seconds": 1},
+        {"window": TimeWindow(60, failure_rate=0.9, minimum_calls=2)},
+        {"failure_threshold": 2},
+    ],
+)
+def test_a_run_is_of_the_second_of_its_calls_however_long_nothing_was_recorded(
+    clock, settings, tick_seconds
+):
+    log = MemoryLog(clock=clock, detail="runs", tick_seconds=tick_seconds)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(**settings), log=log)
+    fail(breaker)
+    breaker.call(work)
+    clock.advance(seconds=5.2)
+    for _ in range(300):
+        breaker.call(work)
+    clock.advance(seconds=0.3)
+    for _ in range(300):
+        breaker.call(work)
+    clock.advance(seconds=2)
+    kind, at_ms, count = calls_in(log)[-1]
+    assert (kind, at_ms) == ("succeeded", 5999)
+    # The first may have to bring the window up to date, and is then written by itself.
+    assert count >= 599
+
+
 def test_what_is_reported_with_permits_is_counted_too(log):
     breaker = CircuitBreaker("b", log=log)
     for _ in range(10):

@@ -83,18 +83,21 @@ class Runs:
         """When the first of them has to be written, in nanoseconds of the log."""
         return (self._ends[0][0] if self._ends else FOREVER) - self._recorder.origin
 
-    def lease(self, gate: Gate) -> None:
+    def lease(self, gate: Gate, at: int) -> None:
         """Have calls counted that look at the time, as long as a success can fire no edge by it.
 
         Nor may a deadline of any breaker go unnoticed by them, as it doesn't where they ask.
+
+        Args:
+            gate: The breaker's.
+            at: The time of what happened last, though it may not be folded yet.
         """
         lease = gate.lease
         if lease is None or lease.is_firm:
             return
-        fold = self._recorder.fold
-        next_deadline = fold.next_deadline or FOREVER
-        lapses = min(second_end(fold.at), steady_until(lease.state), next_deadline)
-        if lapses > fold.at:
+        next_deadline = self._recorder.fold.next_deadline or FOREVER
+        lapses = min(second_end(at), steady_until(lease.state), next_deadline)
+        if lapses > at:
             ends_ns = lapses + self._recorder.origin
             self._begin(gate, lease.counted(), ends_ns)
             lease.lapses_ns = lease.until_ns = ends_ns  # from now on others count
@@ -126,7 +129,7 @@ class Runs:
         if lease.is_firm:
             lease.until_ns = ends_ns
         else:
-            self.lease(gate)
+            self.lease(gate, at)
         return True
 
     def refuse(self, refused: Refusal, at: int) -> None:

@@ -378,7 +378,7 @@ class Sequencer:
                 may_refuse=self._log.can_wait and not self.audience.awaits_refusals(breaker),
             )
             if self.runs.has_successes:
-                self.runs.lease(gate)
+                self.runs.lease(gate, self.fold.at)
 
     def _stays_open(self, breaker: str) -> bool:
         """Whether the gate lets calls past, and will after an event that fired no edge."""
