@@ -8,6 +8,7 @@ import attrs
 
 from recloser import cli
 from recloser.cli.arguments import note_tail, settings_for
+from recloser.cli.edges import print_last, transition_data
 from recloser.cli.terminal import counted, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
 from recloser.events import Trigger
@@ -66,20 +67,7 @@ def _as_data(driven: Driven, log: ParquetLog, timeline: Timeline) -> Mapping[str
         "events": log.about.events,
         "breakers": len(driven.states),
         "digest": driven.digest,
-        "edges": [
-            {
-                "seq": None,
-                "at_ns": edge.at,
-                "utc": timeline.text(edge.at),
-                "breaker": edge.breaker,
-                "epoch": edge.epoch,
-                "from": edge.from_state.value,
-                "to": edge.to_state.value,
-                "trigger": edge.trigger.value,
-                "cause": None,
-            }
-            for edge in driven.in_time
-        ],
+        "edges": [transition_data(edge, timeline) for edge in driven.in_time],
         "states": {name: state.value for name, state in driven.states.items()},
         "totals": {name: attrs.asdict(totals) for name, totals in driven.totals.items()},
         "engine": {"name": "columns", "because": None},
@@ -107,23 +95,17 @@ def _print(driven: Driven, calls: int, timeline: Timeline, shown: int) -> None:
         right=figures,
     )
     edges = driven.in_time
-    last = edges[-shown:] if shown else edges
-    if last:
-        results().print()
-        print_table(
-            ("time (UTC)", "breaker", "edge", "trigger"),
-            (
-                (
-                    timeline.text(edge.at),
-                    edge.breaker,
-                    f"{edge.from_state.value} → {edge.to_state.value}",
-                    edge.trigger.value,
-                )
-                for edge in last
-            ),
-        )
-    if len(last) < len(edges):
-        results().print(f"… and {len(edges) - len(last):,} before them; --edges 0 shows all")
+    print_last(
+        ("time (UTC)", "breaker", "edge", "trigger"),
+        edges,
+        lambda edge: (
+            timeline.text(edge.at),
+            edge.breaker,
+            f"{edge.from_state.value} → {edge.to_state.value}",
+            edge.trigger.value,
+        ),
+        shown,
+    )
     results().print(
         f"\n{counted(calls, 'call')}, {counted(len(edges), 'edge')}; digest {driven.digest[:16]}"
     )
