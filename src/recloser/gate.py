@@ -103,9 +103,15 @@ class RefusedRun(Run):
 
     def wait_ns(self, monotonic_ns: int) -> int | None:
         """How long until a call may be let through; None where there is no knowing."""
-        if self.reason is not Reason.COOLDOWN_ACTIVE:
-            return None
-        return max(0, self.opens_ns - monotonic_ns)
+        return _wait_ns(self.reason, self.opens_ns, monotonic_ns)
+
+
+def _has_end(reason: Reason) -> bool:
+    return reason is Reason.COOLDOWN_ACTIVE
+
+
+def _wait_ns(reason: Reason, opens_ns: int, monotonic_ns: int) -> int | None:
+    return max(0, opens_ns - monotonic_ns) if _has_end(reason) else None
 
 
 _NONE: Final = count()
@@ -191,7 +197,11 @@ class Refusal(Pass):
         self.where = state.state
         self.reason = reason
         self.opens_ns = opens_ns
-        self.has_end = reason is Reason.COOLDOWN_ACTIVE
+        self.has_end = _has_end(reason)
+
+    def wait_ns(self, monotonic_ns: int) -> int | None:
+        """How long until a call may be let through; None where there is no knowing."""
+        return _wait_ns(self.reason, self.opens_ns, monotonic_ns)
 
     def counted(self) -> RefusedRun:
         """As above."""

@@ -134,8 +134,7 @@ class Runs:
 
     def refuse(self, refused: Refusal, at: int) -> None:
         """Count a refusal, or record it where each is to have an event."""
-        recorder = self._recorder
-        hand = at + recorder.origin
+        hand = at + self._recorder.origin
         gate = self._gates[refused.breaker]
         refusal = gate.refusal
         if refusal is None or refusal.reason is not refused.reason:
@@ -156,7 +155,7 @@ class Runs:
 
     def _refuse_singly(self, refused: Refusal, at: int) -> None:
         recorder = self._recorder
-        wait_ns = max(0, refused.opens_ns - at - recorder.origin) if refused.has_end else None
+        wait_ns = refused.wait_ns(at + recorder.origin)
         recorder.append(rejected(refused, recorder.fold.seq + 1, at, wait_ns))
 
     def _second_end(self, at: int) -> int:
