@@ -95,9 +95,8 @@ class CircuitBreaker:
         self.name = _checked_name(name)
         self.config = _DEFAULT if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
-        told = tuple(listeners)
-        with self._sequencer.held():
-            for listener in told:
+        for listener in listeners:
+            with self._sequencer.held():
                 self._sequencer.audience.add(name, listener)
         with self._sequencer as at:
             self._state = self._configured(at)

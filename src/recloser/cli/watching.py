@@ -12,7 +12,7 @@ from recloser.audit.cause import as_data
 from recloser.audit.watch import Watch, WatchedBreaker
 from recloser.cli.arguments import json_option
 from recloser.cli.terminal import counted, duration, print_json, printable, results
-from recloser.clock import SystemClock
+from recloser.clock import SYSTEM_CLOCK
 from recloser.errors import NotALogError
 from recloser.machine import CLOSED, OPEN
 
@@ -41,7 +41,7 @@ def command(*, log: Path, once: bool, as_json: bool) -> None:
     """
     if not log.exists():
         raise NotALogError(f"{log}: there is no such file or folder")
-    watch = Watch(log, SystemClock())
+    watch = Watch(log, SYSTEM_CLOCK)
     if as_json:
         watch.poll()
         print_json(_as_data(watch))

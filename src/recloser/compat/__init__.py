@@ -10,7 +10,7 @@ from typing import Final
 from attrs import define
 
 from recloser.breaker import CircuitBreaker
-from recloser.clock import Clock, SystemClock
+from recloser.clock import SYSTEM_CLOCK, Clock
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.log.memory import NoLog
@@ -58,7 +58,7 @@ class Recording:
         self._log = NoLog() if chosen is None else chosen
         given = clock or _defaults.clock
         self._given = given
-        self.clock: Clock = SystemClock() if given is None else given
+        self.clock: Clock = SYSTEM_CLOCK if given is None else given
 
     def breaker(self, name: str | None, config: CircuitBreakerConfig) -> CircuitBreaker:
         """The breaker of this name under these settings, which become its own if they are not.

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from recloser.breaker import CircuitBreaker
-from recloser.clock import Clock, SystemClock, nanoseconds_between, read_monotonic, read_wall
+from recloser.clock import SYSTEM_CLOCK, Clock, nanoseconds_between, read_monotonic, read_wall
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit
 from recloser.events import CircuitBreakerState, Reason
 from recloser.validation import NS_PER_SECOND
@@ -93,7 +93,7 @@ class HttpGuard:
         self._breakers = breakers
         self._name = name
         self._is_failure = is_failure
-        self._clock = SystemClock() if clock is None else clock
+        self._clock = SYSTEM_CLOCK if clock is None else clock
         self._held_until: dict[str, int] = {}
 
     def admit(self, method: str, host: str, path: str) -> "GuardedCall":

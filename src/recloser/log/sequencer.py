@@ -490,14 +490,13 @@ class Sequencer:
         elif event.kind == "log_opened":
             for breaker in self._gates:
                 self._update_gate(breaker)  # a new session forgets the probes of the last
-        if self.runs and self.runs.has_successes:
+        if self.runs.has_successes and self.runs:
             self.runs.shorten_leases()
         recorded = [event, *edges]
         sealed = self._log.write(recorded)
         if sealed is not None:
             self.fold.apply(sealed)
-        if self.audience:
-            self.audience.note(recorded)
+        self.audience.note(recorded)
         return edges
 
     def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
