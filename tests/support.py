@@ -11,6 +11,15 @@ from recloser.log.codec import decode, encode
 from recloser.log.seals import SealChain, is_seal
 
 
+class ServiceDownError(Exception):
+    """What a call raises while the service is out."""
+
+
+def work() -> str:
+    """A call that goes well."""
+    return "done"
+
+
 def fail(breaker: CircuitBreaker, times: int = 1) -> None:
     for _ in range(times):
         breaker.after_failure(breaker.before_call().permit, "TimeoutError")

@@ -23,15 +23,7 @@ from recloser import (
     read_events,
     replay,
 )
-from support import fail
-
-
-class ServiceDownError(Exception):
-    pass
-
-
-def work():
-    return "done"
+from support import ServiceDownError, fail, work
 
 
 def broken():

@@ -15,6 +15,7 @@ from recloser import (
 )
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
+from support import ServiceDownError
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=8,
@@ -25,10 +26,6 @@ CONFIG = CircuitBreakerConfig(
 THREADS = 16
 TASKS = 1000
 SECONDS = 10
-
-
-class ServiceDownError(Exception):
-    pass
 
 
 class Outage:

@@ -27,22 +27,9 @@ from recloser import (
     read_events,
     replay,
 )
-from support import fail
+from support import ServiceDownError, fail, work
 
 SECOND = 10**9
-
-
-class ServiceDownError(Exception):
-    pass
-
-
-def work():
-    return "done"
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
 
 
 @pytest.fixture
