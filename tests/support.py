@@ -1,7 +1,9 @@
 """Short ways to make breakers do what a test is about."""
 
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from recloser import CircuitBreaker, EventLog, Outcome
@@ -33,8 +35,28 @@ def succeed(breaker: CircuitBreaker, times: int = 1) -> None:
 def crash(log: EventLog) -> None:
     """End a log's process as SIGKILL would: what was written stays, and nothing more comes."""
     log.flush()
-    log._closed = True
+    log._buffer.is_closed = True
     log._end()
+
+
+@contextmanager
+def held_elsewhere(breaker: CircuitBreaker) -> Iterator[None]:
+    """Another thread holds the lock of the breaker's log: what takes it never comes back."""
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with breaker._sequencer._lock:
+            is_held.set()
+            may_go.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    try:
+        yield
+    finally:
+        may_go.set()
+        holder.join()
 
 
 def read_lines(path: Path) -> list[bytes]:

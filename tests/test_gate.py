@@ -23,7 +23,7 @@ from recloser import (
     read_events,
     replay,
 )
-from support import ServiceDownError, fail, work
+from support import ServiceDownError, fail, held_elsewhere, work
 
 
 def broken():
@@ -47,7 +47,7 @@ def kinds(log):
 def test_a_call_of_a_steady_breaker_takes_no_lock(log):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
-    with breaker._sequencer.held():
+    with held_elsewhere(breaker):
         assert protected() == "done"
         assert breaker.call(work) == "done"
     assert breaker.snapshot().totals.succeeded == 2
@@ -56,7 +56,7 @@ def test_a_call_of_a_steady_breaker_takes_no_lock(log):
 
 def test_nor_does_it_where_it_is_asked_for_and_reported(log):
     breaker = CircuitBreaker("b", log=log)
-    with breaker._sequencer.held():
+    with held_elsewhere(breaker):
         decision = breaker.before_call()
         assert (decision.allowed, decision.reason.value) == (True, "closed")
         breaker.after_success(decision.permit)
@@ -381,7 +381,7 @@ def refused(breaker, times):
 def test_a_refusal_takes_no_lock_and_says_how_long_to_wait(log):
     breaker = tripped(log)
     log.attach()._clock.advance(seconds=12)
-    with breaker._sequencer.held():
+    with held_elsewhere(breaker):
         decision = refused(breaker, 2)
     assert (decision.reason.value, decision.retry_after) == ("cooldown_active", 18.0)
     assert [(e.reason.value, e.retry_after) for e in log if e.kind == "call_rejected"] == [
@@ -404,7 +404,7 @@ def test_a_half_open_breaker_refuses_past_the_lock_while_its_probes_are_out(log)
     breaker = tripped(log)
     log.attach()._clock.advance(seconds=30)
     permit = breaker.before_call().permit
-    with breaker._sequencer.held():
+    with held_elsewhere(breaker):
         decision = refused(breaker, 1)
     assert (decision.reason.value, decision.retry_after) == ("probes_exhausted", None)
     breaker.after_success(permit)

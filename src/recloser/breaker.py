@@ -19,12 +19,9 @@ from recloser.config import MODES, CircuitBreakerConfig, Mode
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
 from recloser.errors import ConfigError, PermitError
 from recloser.events import (
-    BreakerConfigured,
-    CallFailed,
-    CallIgnored,
     CallRejected,
-    CallSucceeded,
     CircuitBreakerState,
+    Event,
     ForcedClosed,
     ForcedOpen,
     ModeChanged,
@@ -37,18 +34,17 @@ from recloser.gate import SHUT, Leave
 from recloser.listeners import Listener
 from recloser.log.codec import lean
 from recloser.log.memory import NoLog
+from recloser.log.request import spent_before
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN
+from recloser.reports import Command, Configure, Report
 from recloser.snapshot import Snapshot
-from recloser.state import BreakerState
+from recloser.state import BreakerState, first_state
 
 _LONGEST_TEXT: Final = 1000
 
 _DEFAULT: Final = CircuitBreakerConfig()
 
-_Succeeded: Final = lean(CallSucceeded)
-_Failed: Final = lean(CallFailed)
-_Ignored: Final = lean(CallIgnored)
 _Rejected: Final = lean(CallRejected)
 
 P = ParamSpec("P")
@@ -96,21 +92,22 @@ class CircuitBreaker:
         self.config = _DEFAULT if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
         for listener in listeners:
-            with self._sequencer.held():
-                self._sequencer.audience.add(name, listener)
-        with self._sequencer as at:
-            self._state = self._configured(at)
-            gate = self._sequencer.gate(name)
+            add = partial(self._sequencer.audience.add, self.name, listener)
+            self._sequencer.hold(add, add)
+        self._state = self._sequencer.run(self._configured, self._expected)
+        gate = self._sequencer.gate_of(self.name)
         # A result can be told from a failure by a predicate only, which is asked in ``settle``.
         self.gate = gate if self.config.failure_result is None else SHUT
 
     def _configured(self, at: int) -> BreakerState:
         """The state of the breaker, once the log says that it has this configuration."""
-        breakers = self._sequencer.fold.breakers
-        settings = self.config.to_mapping()
-        if self.name not in breakers or breakers[self.name].config.to_mapping() != settings:
-            self._sequencer.append(BreakerConfigured(self._next_seq(at), at, self.name, settings))
+        Configure(self._sequencer, self.name, self.config).carry_out(at)
         return self._sequencer.fold.breakers[self.name]
+
+    def _expected(self) -> BreakerState:
+        """The state of the breaker, for a thread that is in the middle of a change already."""
+        self._sequencer.ask(Configure(self._sequencer, self.name, self.config))
+        return self._sequencer.expected(first_state(self.name, self.config))
 
     def before_call(self) -> BreakerDecision:
         """Ask whether a call may be made; if allowed, report its outcome with the permit.
@@ -209,27 +206,24 @@ class CircuitBreaker:
 
     def snapshot(self) -> Snapshot:
         """All there is to see of the breaker; reading it changes nothing."""
-        with self._sequencer.reading(self.name) as at:
-            snapshot = self._sequencer.fold.snapshot(self.name, at)
-            return evolve(snapshot, degraded=True) if self._sequencer.degraded else snapshot
+        sequencer = self._sequencer
+        snapshot = sequencer.reading(lambda fold, at: fold.snapshot(self.name, at), self.name)
+        return evolve(snapshot, degraded=True) if sequencer.degraded else snapshot
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
-        with self._sequencer as at:
-            seq = self._next_seq(at)
-            self._sequencer.append(ForcedOpen(seq, at, self.name, _text(actor), _text(reason)))
+        by = (_text(actor), _text(reason))
+        self._command(lambda seq, at: ForcedOpen(seq, at, self.name, *by))
 
     def force_closed(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Close the breaker now; it trips again by its rules."""
-        with self._sequencer as at:
-            seq = self._next_seq(at)
-            self._sequencer.append(ForcedClosed(seq, at, self.name, _text(actor), _text(reason)))
+        by = (_text(actor), _text(reason))
+        self._command(lambda seq, at: ForcedClosed(seq, at, self.name, *by))
 
     def reset(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Put the breaker back to where it began: closed, with nothing counted."""
-        with self._sequencer as at:
-            seq = self._next_seq(at)
-            self._sequencer.append(Reset(seq, at, self.name, _text(actor), _text(reason)))
+        by = (_text(actor), _text(reason))
+        self._command(lambda seq, at: Reset(seq, at, self.name, *by))
 
     def set_mode(self, mode: Mode, *, actor: str | None = None, reason: str | None = None) -> None:
         """Change what the breaker does with its decisions; it stays in the state that it is in.
@@ -239,11 +233,11 @@ class CircuitBreaker:
         """
         if mode not in MODES:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-        with self._sequencer as at:
-            seq = self._next_seq(at)
-            self._sequencer.append(
-                ModeChanged(seq, at, self.name, mode, _text(actor), _text(reason))
-            )
+        by = (_text(actor), _text(reason))
+        self._command(lambda seq, at: ModeChanged(seq, at, self.name, mode, *by))
+
+    def _command(self, make: Callable[[int, int], Event]) -> None:
+        self._sequencer.carry_out(Command(self._sequencer, self.name, make))
 
     def admit(self) -> Permit:
         """The permit for a call, to be given back with ``settle``.
@@ -315,36 +309,60 @@ class CircuitBreaker:
             self._report(Outcome.SUCCEEDED, permit)
 
     def _decide(self) -> BreakerDecision:
-        sequencer, state = self._sequencer, self._state
-        with sequencer as at:
-            epoch = state.epoch
-            permit = Permit(state, epoch, at)
-            if state.mode == "disabled":
-                return BreakerDecision(True, Reason.DISABLED, None, permit, state.state)
-            if state.state is CLOSED:
-                return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
-            admitted = sequencer.admit_probe(state, at)
+        return self._sequencer.run(self._decide_at, self._decide_inside)
+
+    def _decide_at(self, at: int) -> BreakerDecision:
+        state = self._state
+        if state.mode == "disabled":
+            permit = Permit(state, state.epoch, at)
+            return BreakerDecision(True, Reason.DISABLED, None, permit, state.state)
+        if state.state is not CLOSED:
+            admitted = self._sequencer.admit_probe(state, at)
             if admitted is not None:
                 permit = Permit(state, admitted.epoch, admitted.at, admitted.probe)
                 return BreakerDecision(True, Reason.PROBE, None, permit, HALF_OPEN)
-            if self.current_state() is CLOSED:  # somebody else's probes have closed it meanwhile
-                permit = Permit(state, state.epoch, at)
-                return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
-            return self._refuse(at)
+        # Probes of another process may have closed it meanwhile.
+        if self.current_state() is CLOSED:
+            permit = Permit(state, state.epoch, at)
+            return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
+        rejected, decision = self._refusal(state, at)
+        rejected.carry_out(at)
+        return decision
 
-    def _refuse(self, at: int) -> BreakerDecision:
-        state = self._state
+    def _decide_inside(self) -> BreakerDecision:
+        """Decide by the last whole state, in a thread that is in the middle of a change.
+
+        No probe is admitted, as that would be a change.
+        """
+        sequencer = self._sequencer
+        state = sequencer.last_whole(self.name).breakers.get(self.name, self._state)
+        at = sequencer.read_at()
+        permit = Permit(self._state, state.epoch, at)
+        if state.mode == "disabled":
+            return BreakerDecision(True, Reason.DISABLED, None, permit, state.state)
+        if state.state is CLOSED:
+            return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
+        rejected, decision = self._refusal(state, at)
+        sequencer.ask(rejected)
+        return decision
+
+    def _refusal(self, state: BreakerState, at: int) -> tuple[Command, BreakerDecision]:
+        """The answer of a breaker in this state that lets no call through, and its event."""
+        name = self.name
         reason = refusal_of(state) or Reason.PROBES_EXHAUSTED
         wait_ns = None
         if reason is Reason.COOLDOWN_ACTIVE and state.deadline is not None:
             wait_ns = max(0, state.deadline - at)
-        self._sequencer.append(_Rejected(self._next_seq(at), at, self.name, reason, wait_ns))
+        rejected = Command(
+            self._sequencer, name, lambda seq, at: _Rejected(seq, at, name, reason, wait_ns)
+        )
         retry_after = None if wait_ns is None else wait_ns / 1e9
         if state.mode == "shadow":
             # Its outcome is recorded, and as this epoch lets no such call through, counts as stale.
-            permit = Permit(state, state.epoch, at)
-            return BreakerDecision(True, Reason.SHADOW, retry_after, permit, state.state)
-        return BreakerDecision(False, reason, retry_after, None, state.state)
+            permit = Permit(self._state, state.epoch, at)
+            decision = BreakerDecision(True, Reason.SHADOW, retry_after, permit, state.state)
+            return rejected, decision
+        return rejected, BreakerDecision(False, reason, retry_after, None, state.state)
 
     def _report(
         self,
@@ -358,24 +376,13 @@ class CircuitBreaker:
         permit = self._own(permit)
         if outcome is Outcome.SUCCEEDED and self._has_passed(permit, took_ns):
             return
-        sequencer = self._sequencer
-        if sequencer.is_mine:
-            sequencer.defer(partial(self._report, outcome, permit, took_ns, error))
-            return
+        if permit.spent:
+            raise spent_before(permit)
         name = type_name(type(error)) if isinstance(error, BaseException) else _text(error)
-        with sequencer as at:
-            permit.spend()
-            took = max(0, at - permit.started_at) if took_ns is None else took_ns
-            is_plain = outcome is Outcome.SUCCEEDED and not permit.probe
-            if is_plain and sequencer.runs.hold(self.name, permit.epoch, took, at):
-                return
-            call = (self._next_seq(at), at, self.name, permit.epoch, took, permit.probe)
-            if outcome is Outcome.SUCCEEDED:
-                sequencer.append(_Succeeded(*call))
-            elif outcome is Outcome.FAILED:
-                sequencer.append(_Failed(*call, name))
-            else:
-                sequencer.append(_Ignored(*call, name))
+        sequencer = self._sequencer
+        if took_ns is None and sequencer.is_mine:
+            took_ns = max(0, sequencer.read_at() - permit.started_at)
+        sequencer.carry_out(Report(sequencer, outcome, permit, took_ns, name))
 
     def _has_passed(self, permit: Permit, took_ns: int | None) -> bool:
         """Whether a success was taken past the lock, as nothing but a count can come of it."""
@@ -396,11 +403,6 @@ class CircuitBreaker:
         else:
             gate.record(ended, took, lease)
         return True
-
-    def _next_seq(self, at: int) -> int:
-        """The number of the breaker's next event, once what was counted of it is recorded."""
-        self._sequencer.runs.end(self.name, at)
-        return self._sequencer.next_seq
 
     def _own(self, permit: Permit | None) -> Permit:
         """The permit to report, which is then no longer open in this context."""

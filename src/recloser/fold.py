@@ -31,7 +31,7 @@ from recloser.events import (
     Trigger,
 )
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
-from recloser.state import BreakerState, check_times, config_of, place, restore
+from recloser.state import BreakerState, check_times, config_of, overwrite, place, restore
 from recloser.validation import NS_PER_SECOND
 from recloser.windows import FOREVER, CountedOutcomes, end_of_second, new_window, reached
 
@@ -58,7 +58,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     """
     if event.kind == "checkpoint":
         # Time has no say in what is replaced: behind a gap it is not what it was.
-        _replace(state, restore(event))
+        overwrite(state, restore(event))
         return NO_EDGES
     edges: list[Edge] = []
     if state.state is not CLOSED:
@@ -596,9 +596,3 @@ def _next_cooldown(state: BreakerState) -> int:
         opening=state.openings,
         in_a_row=state.openings_in_a_row,
     )
-
-
-def _replace(state: BreakerState, other: BreakerState) -> None:
-    for name in BreakerState.__slots__:
-        if name != "__weakref__":
-            setattr(state, name, getattr(other, name))

@@ -44,9 +44,12 @@ class Run(_Count):
         epoch: The epoch that they belong to.
         ends_ns: What the monotonic hand shows when they must be written, their second being over or
             the breaker no longer where it was; 0 before the first.
+        counted: How many numbers were taken by calls that are written.
+        held: How many calls are to be written that took no number.
+        took_ns: How long the first of those took, in nanoseconds; 0 without any.
     """
 
-    __slots__ = ("_held", "_seen", "_took_ns", "ends_ns", "epoch")
+    __slots__ = ("_reads", "counted", "ends_ns", "epoch", "held", "took_ns")
 
     def __new__(cls, *_: object) -> Self:
         """It counts from 0, whatever it is of."""
@@ -55,27 +58,19 @@ class Run(_Count):
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.ends_ns = 0
-        self._seen = self._held = self._took_ns = 0
+        self._reads = self.counted = self.held = self.took_ns = 0
 
     def begin(self, ends_ns: int) -> None:
         """Begin with a new second."""
         self.ends_ns = ends_ns
 
-    def hold(self, took_ns: int = 0) -> None:
-        """Take in one call that was not counted."""
-        if not self._held:
-            self._took_ns = took_ns
-        self._held += 1
-
-    def take(self) -> tuple[int, int]:
-        """How many there are since this was last asked; how long the first took, in nanoseconds.
-
-        That is 0 where no more of it is known than that it was counted.
-        """
-        number, took_ns = next(self), self._took_ns
-        calls = self._held + number - self._seen
-        self._seen, self._held, self._took_ns = number + 1, 0, 0
-        return calls, took_ns
+    def read(self) -> int:
+        """How many numbers calls have taken so far."""
+        # To read is to take a number too. An exception from outside can come up after ``next``, and
+        # not between the line before and it: so each number that a reader took is known.
+        self._reads += 1
+        number = next(self)
+        return number + 1 - self._reads
 
 
 class RefusedRun(Run):
@@ -372,8 +367,20 @@ class Gate:
         thread may have looked at the time before, and count only now.
         """
         past = [run for _, run in self._past]
-        self._past = tuple((held, run) for held, run in self._past if held() is not None)
         return past + [run for run in self._current() if run.ends_ns <= ended_ns]
+
+    def drop_written(self) -> None:
+        """Forget runs that were retired, are written, and can have no further call counted."""
+        if self._past:
+            # Whether a thread still holds what it was let past on comes first: it may count until
+            # then.
+            gone = [(run, held() is None) for held, run in self._past]
+            done = {
+                id(run)
+                for run, is_gone in gone
+                if is_gone and not (run.held + run.read() - run.counted)
+            }
+            self._past = tuple(pair for pair in self._past if id(pair[1]) not in done)
 
     def next_end_ns(self, ended_ns: int) -> int:
         """When the next run ends of those that have not by then; ``FOREVER`` without any."""
@@ -404,7 +411,8 @@ class Gate:
         """Take no account of what was counted so far: in a forked child it is the parent's."""
         self.lapse(FOREVER)
         for run in self.runs():
-            run.take()
+            run.counted = run.read()
+            run.held = run.took_ns = 0
 
 
 SHUT: Final = Gate("", Pending(), lambda: 0, lambda: None)

@@ -1,9 +1,9 @@
 """The fold of a whole log: the states of all its breakers, and where its time stands."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import evolve
 
@@ -21,7 +21,10 @@ from recloser.events import (
 )
 from recloser.fold import NO_EDGES, FoldedEvent, apply, apply_successes, config_in
 from recloser.snapshot import Snapshot, take_snapshot
-from recloser.state import BreakerState, first_state, restore
+from recloser.state import BreakerState, first_state, overwrite, restore
+
+FoldMark: TypeAlias = tuple[int, int, LogOpened | None, LogOpened | ClockTicked | None]
+"""Where a fold stands: its ``seq``, its ``at``, its header, its last reading of both clock hands."""
 
 _WITHOUT_EFFECT: Final = frozenset(("state_changed", "log_sealed", "log_gap", "call_observed"))
 
@@ -31,6 +34,7 @@ class LogFold:
 
     Attributes:
         breakers: The state of each breaker, by name.
+        expected: The objects that become the states of breakers which are about to be configured.
         seq: That of the last event; 0 before the first.
         at: That of the last event, in nanoseconds.
         opened: The last ``log_opened``; None before the first event.
@@ -38,11 +42,58 @@ class LogFold:
 
     def __init__(self) -> None:
         self.breakers: dict[str, BreakerState] = {}
+        self.expected: dict[str, BreakerState] = {}
         self.seq = 0
         self.at = 0
         self.opened: LogOpened | None = None
         self._anchor: LogOpened | ClockTicked | None = None
         self._deadlines: list[tuple[int, str]] = []
+
+    @classmethod
+    def resumed(cls, mark: "FoldMark", states: Mapping[str, BreakerState]) -> "LogFold":
+        """A fold of some of the breakers, which goes on from a mark with their states."""
+        fold = cls()
+        fold.seq, fold.at, fold.opened, fold._anchor = mark
+        fold.breakers.update(states)
+        fold._collect_deadlines()
+        return fold
+
+    def mark(self) -> "FoldMark":
+        """Where the fold stands, without the states of its breakers."""
+        return self.seq, self.at, self.opened, self._anchor
+
+    def return_to(self, good: "LogFold", changed: Collection[str]) -> None:
+        """Stand where another fold of the same log stands.
+
+        The state of a breaker stays the same object, as permits and breakers refer to it.
+
+        Args:
+            good: The other fold.
+            changed: The breakers that may differ from it; others are not looked at.
+        """
+        self.seq, self.at, self.opened, self._anchor = good.mark()
+        for name in changed:
+            known, state = self.breakers.get(name), good.breakers.get(name)
+            if state is None:
+                self.breakers.pop(name, None)
+            elif known is None:
+                self.breakers[name] = state
+            else:
+                overwrite(known, state)
+        self._collect_deadlines()
+
+    def _collect_deadlines(self) -> None:
+        deadlines = [
+            (state.deadline, name)
+            for name, state in self.breakers.items()
+            if state.deadline is not None
+        ]
+        heapq.heapify(deadlines)
+        self._deadlines = deadlines
+
+    def due(self, at: int) -> list[str]:
+        """The breakers that may have a timed edge to take at ``at``."""
+        return [name for deadline, name in self._deadlines if deadline <= at]
 
     @property
     def ticked_at(self) -> int:
@@ -187,7 +238,12 @@ class LogFold:
         return edges
 
     def _begin(self, event: BreakerEvent) -> BreakerState:
-        state = self.breakers[event.breaker] = state_begun_by(event)
+        state = state_begun_by(event)
+        expected = self.expected.get(event.breaker)
+        if expected is not None:
+            overwrite(expected, state)
+            state = expected
+        self.breakers[event.breaker] = state
         if state.deadline is not None:
             heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return state

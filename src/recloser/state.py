@@ -75,6 +75,31 @@ class BreakerState:
     stale: int = 0
 
 
+_FIELDS: Final = tuple(field.name for field in attrs.fields(BreakerState))
+_all_of: Final = attrgetter(*_FIELDS)
+_MUTABLE: Final = [
+    index
+    for index, name in enumerate(_FIELDS)
+    if name in ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
+]
+
+
+def copied(state: BreakerState) -> BreakerState:
+    """A copy of a state that shares nothing with it that can change."""
+    values = list(_all_of(state))
+    for index in _MUTABLE:
+        value = values[index]
+        if value is not None:
+            values[index] = value.copy()
+    return BreakerState(*values)
+
+
+def overwrite(state: BreakerState, other: BreakerState) -> None:
+    """Make a state equal to another one, whose lists, dictionaries and windows it then shares."""
+    for name in _FIELDS:
+        setattr(state, name, getattr(other, name))
+
+
 def first_state(breaker: str, config: CircuitBreakerConfig) -> BreakerState:
     """A breaker of which nothing has been recorded yet."""
     state = BreakerState(breaker, config, config.mode)

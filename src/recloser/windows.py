@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from operator import attrgetter
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 import msgspec
 from attrs import Factory, define
@@ -48,6 +48,9 @@ class OutcomeWindow(Protocol):
 
     def to_data(self) -> WindowData:
         """What is in it, for a checkpoint."""
+
+    def copy(self) -> Self:
+        """A window of the same outcomes that shares nothing with this one."""
 
 
 @define
@@ -111,6 +114,12 @@ class CountedOutcomes:
     def to_data(self) -> Sequence[int]:
         """Each outcome as its code."""
         return list(self._outcomes)
+
+    def copy(self) -> "CountedOutcomes":
+        """A window of the same outcomes that shares nothing with this one."""
+        return CountedOutcomes(
+            self.size, self.calls, self.failures, self.slow, self._outcomes.copy()
+        )
 
 
 @define
@@ -193,6 +202,12 @@ class TimedOutcomes:
     def to_data(self) -> Sequence[Sequence[int]]:
         """Each bucket as its second, first and last ``seq``, calls, failures and slow calls."""
         return [list(bucket) for bucket in self._buckets]
+
+    def copy(self) -> "TimedOutcomes":
+        """A window of the same outcomes that shares nothing with this one."""
+        return TimedOutcomes(
+            self.seconds, self.calls, self.failures, self.slow, deque(map(list, self._buckets))
+        )
 
 
 def end_of_second(events: Sequence[CallSucceeded], first: int) -> int:

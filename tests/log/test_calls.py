@@ -7,7 +7,7 @@ import pytest
 
 from recloser import CircuitBreaker, MemoryLog
 from recloser.events import CallRejected, CallSucceeded
-from recloser.gate import Pending
+from recloser.gate import PENDING_WIDTH, Pending
 from recloser.log.calls import Calls, Successes, rejected, succeeded
 from recloser.log.codec import encode_all, full
 from support import fail
@@ -23,27 +23,27 @@ def leave(log):
     return CircuitBreaker("b", log=log).gate.leave
 
 
-def test_what_is_pending_is_taken_in_its_order_and_is_pending_no_longer(leave):
+def test_pending_calls_are_copied_in_their_order(leave):
     pending = Pending()
     pending.extend((10, 1, leave))
     pending.extend((20, 2, leave))
     assert pending.calls == 2
-    calls = Calls.take(pending)
+    calls = Calls.of(pending)
     assert (calls.ats, calls.tooks, calls.passes) == ([10, 20], [1, 2], [leave, leave])
-    assert pending == []
+    assert pending.calls == 2
 
 
-def test_a_call_that_comes_while_they_are_taken_is_pending_still(leave):
+def test_a_call_that_comes_while_others_are_copied_is_not_among_them(leave):
     class Raced(Pending):
         def __getitem__(self, index):
-            taken = super().__getitem__(index)
+            copied = super().__getitem__(index)
             self.extend((20, 2, leave))
-            return taken
+            return copied
 
     pending = Raced()
     pending.extend((10, 1, leave))
-    assert Calls.take(pending).ats == [10]
-    assert list(pending) == [20, 2, leave]
+    assert Calls.of(pending).ats == [10]
+    assert list(pending) == [10, 1, leave, 20, 2, leave]
 
 
 def test_how_many_may_wait_is_told_in_calls(leave):
@@ -69,7 +69,8 @@ def test_no_thread_splits_a_call_of_another(leave):
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads) or pending:
-        taken.append(Calls.take(pending))
+        taken.append(Calls.of(pending))
+        del pending[: len(taken[-1]) * PENDING_WIDTH]
     assert sum(len(calls) for calls in taken) == 80_000
     assert all(calls.ats == calls.tooks for calls in taken)
     assert all(set(calls.passes) <= {leave} for calls in taken)

@@ -9,8 +9,9 @@ from recloser.events import BreakerConfigured, CallFailed, LogOpened, LogSealed
 from recloser.gate import Leave
 from recloser.log import chunks
 from recloser.log.calls import Calls, Successes
-from recloser.log.chunks import IS_COMPILED, callers_in, encoded, put
+from recloser.log.chunks import IS_COMPILED, callers_in, encoded
 from recloser.log.codec import encode, full, lean
+from recloser.log.write_buffer import WriteBuffer
 from recloser.state import BreakerState
 
 needs_compiled = pytest.mark.skipif(
@@ -115,11 +116,15 @@ def test_the_line_of_a_header_is_left_to_its_segment(clock):
 def test_events_that_come_one_by_one_are_encoded_together():
     failed = [lean(CallFailed)(seq, seq, "a", 0, 1, error="E") for seq in range(1, 7)]
     edge = BreakerConfigured(5, 5, "a", {})  # any that is not lean
-    batch = []
+    buffer = WriteBuffer(None, 0)
     for events in ([failed[0]], [failed[1]], [failed[2], edge], [failed[3]], (failed[4],)):
-        put(batch, events)
-    put(batch, successes([leave_of("a")] * 2, [(6, 1), (7, 1)]))
-    put(batch, [failed[5]])
+        buffer.seq = 0
+        buffer.put(events, None)
+    buffer.seq = 0
+    buffer.put(successes([leave_of("a")] * 2, [(6, 1), (7, 1)]), None)
+    buffer.seq = 0
+    buffer.put([failed[5]], None)
+    batch = buffer.chunks
     assert [len(chunk) for chunk in batch] == [2, 2, 2, 2, 1]
     in_order = [*failed[:3], edge, *failed[3:5], *batch[3], failed[5]]
     assert [event for chunk in batch for event in chunk] == in_order

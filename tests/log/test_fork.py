@@ -7,7 +7,7 @@ import pytest
 from recloser import CircuitBreaker, EventLog
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
-from support import fail, succeed
+from support import fail, held_elsewhere, succeed
 
 if not hasattr(os, "fork"):
     pytest.skip("there is no fork on this platform", allow_module_level=True)
@@ -76,7 +76,7 @@ def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_ch
     log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None)
     breaker = CircuitBreaker("b", log=log)
     call = breaker(lambda: None)
-    with breaker._sequencer.held():  # nobody folds them before the fork
+    with held_elsewhere(breaker):  # nobody folds them before the fork
         breaker.gate.pending.let_wait(100)
         for _ in range(3):
             call()

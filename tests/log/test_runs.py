@@ -27,7 +27,7 @@ from recloser import (
     read_events,
     replay,
 )
-from support import ServiceDownError, fail, work
+from support import ServiceDownError, fail, held_elsewhere, work
 
 SECOND = 10**9
 
@@ -71,13 +71,13 @@ def test_the_successes_of_a_second_are_one_event(log, clock):
 def test_once_the_first_of_a_second_is_folded_the_others_are_but_counted(log):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
-    with breaker._sequencer.held():
+    with held_elsewhere(breaker):
         for _ in range(100):
             protected()
     assert breaker.gate.pending.calls == 100
     protected()
     breaker.snapshot()
-    with breaker._sequencer.held():
+    with held_elsewhere(breaker):
         for _ in range(100):
             protected()
     assert breaker.gate.pending == []
@@ -326,8 +326,8 @@ def counted_late(breaker, clock):
     breaker.snapshot()
     leave = breaker.gate.leave
     clock.advance(seconds=1.5)
-    with breaker._sequencer:
-        assert leave.until_ns == 0
+    breaker._sequencer.relieve()
+    assert leave.until_ns == 0
     next(leave.counter)
 
 

@@ -216,10 +216,10 @@ def test_a_full_batch_is_written_at_once(path, clock):
         with log._io:  # so that nobody writes meanwhile
             succeed_much(breaker, FULL_BATCH - 100)
             breaker.snapshot()
-            assert not log._hurry.is_set()
+            assert not log._hurry.wait(0)
             succeed_much(breaker, 200)
             breaker.snapshot()
-            assert log._hurry.is_set()
+            assert log._hurry.wait(0)
 
 
 def appears(path, kind):

@@ -158,27 +158,34 @@ def _nothing_read(summary: ImportSummary) -> str:
     return f"none of the {summary.read} lines could be read; the first is line {first.line}: {first.why}"
 
 
+def _observed(row: _Row, seq: int, at: int, origin: int) -> CallObserved:
+    return CallObserved(
+        seq=seq,
+        at=at,
+        breaker=row.breaker,
+        start=row.start - origin,
+        took=row.took,
+        outcome=row.outcome,
+        error=row.error,
+        labels=row.labels,
+    )
+
+
 def _write(path: Path, rows: Iterable[_Row], origin: int) -> None:
     clock = ManualClock(start=EPOCH + timedelta(microseconds=origin // 1000), boot_id="")
     with EventLog(path, clock=clock, tick_seconds=None, seal_seconds=None, host="") as log:
         sequencer = log.attach()
+
+        def observe(row: _Row, at: int) -> None:
+            sequencer.hold(
+                lambda: sequencer.append(_observed(row, sequencer.next_seq, at, origin)), list
+            )
+
         at = 0
         for written, row in enumerate(rows):
             end = row.end - origin
             clock.advance(ns=end - at)
             at = end
-            with sequencer.held():
-                sequencer.append(
-                    CallObserved(
-                        seq=sequencer.next_seq,
-                        at=at,
-                        breaker=row.breaker,
-                        start=row.start - origin,
-                        took=row.took,
-                        outcome=row.outcome,
-                        error=row.error,
-                        labels=row.labels,
-                    )
-                )
+            observe(row, at)
             if written % FLUSH_EVERY == 0:
                 log.flush()

@@ -111,17 +111,28 @@ class Appender:
         is_due = is_sync_due and self._durability == "batch"
         self._hand_over(sync=is_due or self._durability == "sync")
 
-    def fall_back(self) -> int:
-        """Come back to what is known to be safe, behind an error.
+    @property
+    def written_seq(self) -> int:
+        """The ``seq`` of the last event that the operating system has."""
+        segment = self._segment
+        if segment is None or segment.written.offset == 0:
+            return self._behind[1]
+        return segment.written.seq
+
+    def fall_back(self, *, is_failed: bool = True) -> int:
+        """Come back to what is known to be safe, after an error or an interruption.
+
+        Args:
+            is_failed: Whether the disk refused something; what it may have dropped is then given up.
 
         Returns:
-            How many events of callers, of those that were put, are lost.
+            How many events of callers, of those that were put, stand after that.
         """
         segment = self._segment
         if segment is None:
             return 0
-        mark = segment.synced if segment.is_sync_failed else segment.written
-        lost = segment.events_behind(mark)
+        mark = segment.synced if is_failed and segment.is_sync_failed else segment.written
+        dropped = segment.events_behind(mark)
         try:
             if mark.offset == 0:
                 # Not even its header is there.
@@ -130,9 +141,12 @@ class Appender:
             else:
                 segment.fall_back(mark)
         except OSError:
-            size = segment.path.stat().st_size
-            self._leave(segment, mark, torn=size - mark.offset)
-        return lost
+            try:
+                torn = segment.path.stat().st_size - mark.offset
+            except OSError:
+                torn = 0
+            self._leave(segment, mark, torn=torn)
+        return dropped
 
     def close(self) -> None:
         """Close the segment, for good."""
@@ -145,15 +159,13 @@ class Appender:
             self._hand_over(sync=self._durability != "memory")
             self._leave(self._segment, self._segment.written, torn=0)
         header = evolve(header, **asdict(self._behind[0]))
-        numbers = [number_of(segment) for segment in segments_in(self.folder)]
-        path = self.folder / f"{max(numbers, default=0) + 1:012d}{SEGMENT_SUFFIX}"
-        segment = Segment(path, SealChain(header.chain), header.at)
-        try:
-            disk.sync_folder(self.folder)
-        except OSError:
-            segment.remove()
-            raise
-        self._segment = segment
+        segments = segments_in(self.folder)
+        if segments and segments[-1].stat().st_size == 0:
+            segments.pop().unlink()  # an exception from outside came up while it was begun
+        number = number_of(segments[-1]) + 1 if segments else 1
+        path = self.folder / f"{number:012d}{SEGMENT_SUFFIX}"
+        segment = self._segment = Segment(path, SealChain(header.chain), header.at)
+        disk.sync_folder(self.folder)
         self._on_begun()
         segment.add([encode(header)], header.seq, 1, 0)
 

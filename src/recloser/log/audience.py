@@ -18,6 +18,7 @@ class Audience:
     def __init__(self) -> None:
         self._listeners: dict[str, tuple[Listener, ...]] = {}
         self._untold: deque[tuple[Listener, BreakerEvent]] | None = None  # while nobody listens
+        self.inbox: deque[Event] = deque()
         self._telling = threading.Lock()
 
     def __bool__(self) -> bool:
@@ -50,6 +51,8 @@ class Audience:
 
     def tell(self) -> None:
         """Tell the listeners in the order of the log; whoever is telling already tells this too."""
+        while self.inbox:
+            self.note([self.inbox.popleft()])
         while self._untold and self._telling.acquire(blocking=False):
             try:
                 while self._untold:

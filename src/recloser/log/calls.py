@@ -39,10 +39,9 @@ class Calls:
         self.passes = passes
 
     @classmethod
-    def take(cls, pending: Pending) -> Self:
-        """All that are pending, which then are so no longer."""
+    def of(cls, pending: Pending) -> Self:
+        """A copy of all that are pending now."""
         flat = pending[:]
-        del pending[: len(flat)]
         columns = [flat[place::PENDING_WIDTH] for place in range(PENDING_WIDTH)]
         return cls(*cast("tuple[list[int], list[int], list[Pass]]", columns))
 

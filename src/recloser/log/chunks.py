@@ -29,13 +29,9 @@ Lines: TypeAlias = Iterable[bytes | memoryview]
 """Whole lines, in parts."""
 
 
-def put(chunks: list[Chunk], events: Chunk) -> None:
-    """Put events behind the chunks; a single lean one into the last, where that has but such."""
-    last = chunks[-1] if chunks else None
-    if isinstance(last, list) and len(events) == 1 and is_lean(events[0]) and is_lean(last[-1]):
-        last.append(events[0])
-    else:
-        chunks.append(events)
+def merges_into(last: Chunk, events: Chunk) -> bool:
+    """Whether events can be added to a chunk: a single lean one, to a list of lean ones."""
+    return isinstance(last, list) and len(events) == 1 and is_lean(events[0]) and is_lean(last[-1])
 
 
 def callers_in(chunks: Iterable[Chunk]) -> int:

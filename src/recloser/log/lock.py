@@ -19,6 +19,7 @@ class FolderLock:
 
     Raises:
         LogError: Another writer holds it; the message names its process.
+        OSError: The file can't be made, or the file system has no locks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,9 +27,11 @@ class FolderLock:
         try:
             _lock(self._stream)
         except OSError as error:
-            self._stream.seek(0)
-            holder = self._stream.read(32).strip() or "unknown"
-            self._stream.close()
+            with self._stream:
+                if not isinstance(error, BlockingIOError | PermissionError):
+                    raise
+                self._stream.seek(0)
+                holder = self._stream.read(32).strip() or "unknown"
             raise LogError(
                 f"{folder}: the log is being written by process {holder}; one log has one writer"
             ) from error

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from recloser.clock import Clock
-from recloser.events import Event
+from recloser.events import Event, LogSealed
+from recloser.log.calls import Successes
 from recloser.log.codec import full
 from recloser.log.sequencer import Detail, Log
 from recloser.log.tail import Tail
@@ -24,20 +25,26 @@ class MemoryLog(Log):
     ) -> None:
         super().__init__(clock=clock, tick_seconds=tick_seconds, host=host, detail=detail)
         self._events: list[Event] = []
+        self._written_seq = 0
 
     def recovered(self) -> tuple[LogFold, Tail]:
         """Nothing: a log in memory begins empty."""
         return LogFold(), Tail()
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Append events."""
-        self._events += events
+    def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
+        """Append events that are not appended yet."""
+        del seal
+        made, seq = list(events), events[-1].seq
+        if seq <= self._written_seq:
+            return
+        # Without a call in between, these are one step.
+        self._events += made
+        self._written_seq = seq
 
     def flush(self) -> None:
         """Take in what is not folded yet."""
         if self._sequencer is not None:
-            with self._sequencer.reading():
-                pass
+            self._sequencer.reading(_look_at_nothing)
 
     def __iter__(self) -> Iterator[Event]:
         self.flush()
@@ -70,11 +77,18 @@ class NoLog(Log):
         """Nothing."""
         return LogFold(), Tail()
 
-    def write(self, events: Sequence[Event]) -> None:
+    def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
         """Forget the events."""
+
+    def catch_up(self, recorded: Sequence[Event | Successes]) -> None:
+        """Do nothing: no event is kept."""
 
     def __iter__(self) -> Iterator[Event]:
         return iter(())
 
     def close(self) -> None:
         """Nothing is left to be done."""
+
+
+def _look_at_nothing(fold: LogFold, at: int) -> None:
+    del fold, at

@@ -14,6 +14,7 @@ from recloser.fold import steady_until
 from recloser.gate import Gate, Refusal, RefusedRun, Run
 from recloser.log.calls import rejected
 from recloser.log.codec import lean
+from recloser.log.request import Spendable
 from recloser.logfold import LogFold
 from recloser.validation import NS_PER_SECOND
 from recloser.windows import FOREVER
@@ -41,8 +42,20 @@ class Recorder(Protocol):
     fold: LogFold
     origin: int
 
-    def append(self, event: Event) -> Sequence[Edge]:
-        """Fold the event and record it with the edges that it fires, which are returned."""
+    def append(
+        self, event: Event, *, run: Run | None = None, counted: int = 0, taken: int = 0
+    ) -> Sequence[Edge]:
+        """Fold the event and record it with the edges that it fires, which are returned.
+
+        Args:
+            event: The event.
+            run: The run that it writes, with ``counted`` calls counted in it so far.
+            counted: As above.
+            taken: How many items of what is pending it stands for.
+        """
+
+    def count(self, run: Run, took_ns: int, *, once: Spendable | None, taken: int) -> None:
+        """Have a run hold one more call, in one step with what the call spends."""
 
 
 class Runs:
@@ -114,8 +127,26 @@ class Runs:
                 lease.lapses_ns = min(lease.lapses_ns, deadline + self._recorder.origin)
                 lease.until_ns = min(lease.until_ns, lease.lapses_ns)
 
-    def hold(self, breaker: str, epoch: int, took_ns: int, at: int) -> bool:
-        """Count a success of which nothing but a count can come, if that is how it is recorded."""
+    def hold(
+        self,
+        breaker: str,
+        epoch: int,
+        took_ns: int,
+        at: int,
+        *,
+        once: Spendable | None = None,
+        taken: int = 0,
+    ) -> bool:
+        """Count a success that can only be counted, if that is how it is recorded.
+
+        Args:
+            breaker: Its breaker.
+            epoch: The epoch in which it was let through.
+            took_ns: How long it took, in nanoseconds.
+            at: When it ended, in nanoseconds of the log.
+            once: The permit that it spends.
+            taken: How many items of what is pending it stands for.
+        """
         gate = self._gates.get(breaker)
         lease = None if gate is None or not self.has_successes else gate.lease
         if gate is None or lease is None or lease.epoch != epoch:
@@ -125,20 +156,26 @@ class Runs:
         ends_ns = self._second_end(at)
         run = lease.counted()
         self._begin(gate, run, ends_ns)
-        run.hold(took_ns)
         if lease.is_firm:
             lease.until_ns = ends_ns
         else:
             self.lease(gate, at)
+        self._recorder.count(run, took_ns, once=once, taken=taken)
         return True
 
-    def refuse(self, refused: Refusal, at: int) -> None:
-        """Count a refusal, or record it where each is to have an event."""
+    def refuse(self, refused: Refusal, at: int, *, taken: int = 0) -> None:
+        """Count a refusal, or record it where each is to have an event.
+
+        Args:
+            refused: What the call was refused with.
+            at: When, in nanoseconds of the log.
+            taken: How many items of what is pending it stands for.
+        """
         hand = at + self._recorder.origin
         gate = self._gates[refused.breaker]
         refusal = gate.refusal
         if refusal is None or refusal.reason is not refused.reason:
-            self._refuse_singly(refused, at)
+            self._refuse_singly(refused, at, taken)
             return
         run = refusal.counted()
         if self.has_successes:
@@ -148,15 +185,15 @@ class Runs:
             self._begin(gate, run, min(hand + NS_PER_SECOND, refusal.opens_ns))
         if not self.has_successes and run.singly < SINGLY:
             run.singly += 1
-            self._refuse_singly(refused, at)
+            self._refuse_singly(refused, at, taken)
         else:
-            run.hold()
             refusal.until_ns = run.ends_ns
+            self._recorder.count(run, 0, once=None, taken=taken)
 
-    def _refuse_singly(self, refused: Refusal, at: int) -> None:
+    def _refuse_singly(self, refused: Refusal, at: int, taken: int) -> None:
         recorder = self._recorder
         wait_ns = refused.wait_ns(at + recorder.origin)
-        recorder.append(rejected(refused, recorder.fold.seq + 1, at, wait_ns))
+        recorder.append(rejected(refused, recorder.fold.seq + 1, at, wait_ns), taken=taken)
 
     def _second_end(self, at: int) -> int:
         """What the monotonic hand shows at the end of the second that holds ``at``.
@@ -195,7 +232,7 @@ class Runs:
 
     def end_all(self, at: int) -> None:
         """Record what was counted up to now of all breakers."""
-        for gate in self._gates.values():
+        for gate in tuple(self._gates.values()):
             if gate.may_have_counted:
                 self._write(gate, gate.runs(), at)
 
@@ -207,9 +244,21 @@ class Runs:
 
     def _write(self, gate: Gate, runs: Iterable[Run], at: int) -> None:
         for run in runs:
-            calls, took_ns = run.take()
+            counted = run.read()
+            calls = run.held + counted - run.counted
             if calls:
-                self._recorder.append(self._event(gate.breaker, run, calls, took_ns, at))
+                event = self._event(gate.breaker, run, calls, run.took_ns, at)
+                self._recorder.append(event, run=run, counted=counted)
+        gate.drop_written()
+
+    def catch_up(self) -> None:
+        """Have every gate looked at again: an exception may have come up in the middle of it."""
+        self._ends = []
+        for gate in tuple(self._gates.values()):
+            gate.ends_ns = FOREVER
+            if gate.may_have_counted:
+                first = gate.next_end_ns(0)
+                self._look_at(gate, self._recorder.origin if first == FOREVER else first)
 
     def _event(self, breaker: str, run: Run, calls: int, took_ns: int, at: int) -> Event:
         fold, origin = self._recorder.fold, self._recorder.origin
@@ -221,7 +270,7 @@ class Runs:
     def stop(self) -> None:
         """Have every call come by itself from now on."""
         self.has_successes = False
-        for gate in self._gates.values():
+        for gate in tuple(self._gates.values()):
             gate.stop_counting()
 
     def forget(self) -> None:

@@ -136,8 +136,12 @@ class Segment:
         disk.cut(self._descriptor, mark.offset)
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file; closing twice does nothing."""
+        # A forked child closes the parent's segment while it may still be in the middle of writing
+        # to it: then the next write fails, and cannot reach another file of the same number.
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Close the file and take it away, where that can be done."""

@@ -4,20 +4,22 @@ Whoever holds the lock reads the clock, folds the event and hands it to the log 
 witnesses. So the order in the log is the order of the fold, and ``at`` never falls.
 """
 
+import logging
 import os
 import platform
 import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Final, Literal, Self, TypeAlias, TypeVar, get_args
 
 from attrs import asdict, evolve
 
+from recloser import forks
 from recloser.clock import (
     SYSTEM_CLOCK,
     Clock,
@@ -28,7 +30,7 @@ from recloser.clock import (
     read_monotonic,
     read_wall,
 )
-from recloser.errors import ConfigError
+from recloser.errors import ConfigError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
@@ -42,10 +44,12 @@ from recloser.events import (
     is_about_a_breaker,
 )
 from recloser.fold import is_steady, may_probe
-from recloser.gate import PENDING_LIMIT, Gate, Leave, Pass, Pending, Refusal
+from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Gate, Leave, Pass, Pending, Refusal, Run
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Successes, succeeded
 from recloser.log.codec import lean
+from recloser.log.last_good import LastGood
+from recloser.log.request import Once, Request, Spendable, spent_before
 from recloser.log.runs import Runs
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
@@ -55,12 +59,16 @@ from recloser.validation import Seconds, nanoseconds
 from recloser.version import __version__
 from recloser.windows import FOREVER
 
+R = TypeVar("R")
+
 Detail: TypeAlias = Literal["full", "runs"]
 
 FEW: Final = 64
-"""So many calls may wait where they are but counted: once folded, those behind them needn't wait."""
+"""How many calls may wait where they are only counted: once folded, later ones need not wait."""
 
+_MOST_TRIES: Final = 3
 _ProbeAdmitted: Final = lean(ProbeAdmitted)
+_logger: Final = logging.getLogger("recloser")
 
 
 class Log(ABC):
@@ -83,6 +91,7 @@ class Log(ABC):
     """
 
     pending_limit = PENDING_LIMIT
+    is_in_child = False
 
     def __init__(
         self,
@@ -101,7 +110,13 @@ class Log(ABC):
         self._host = platform.node() if host is None else host
         self._detail: Detail = detail
         self._sequencer: Sequencer | None = None
-        self._attaching = threading.Lock()
+        self._notices: deque[tuple[int, str, tuple[object, ...]]] = deque()
+        self._make_attaching_lock()
+
+    def _make_attaching_lock(self) -> None:
+        # A signal handler may make a breaker while its thread is making the first one.
+        self._attaching = threading.RLock()
+        self._attaching_forks = forks.passed
 
     def attach(self, clock: Clock | None = None) -> "Sequencer":
         """The sequencer that writes this log; the first call opens a session.
@@ -109,15 +124,22 @@ class Log(ABC):
         Raises:
             ConfigError: The log is timed by another clock already.
         """
+        if self._attaching_forks != forks.passed:
+            with forks.renewing:
+                if self._attaching_forks != forks.passed:
+                    self._make_attaching_lock()
         with self._attaching:
             if self._sequencer is None:
-                self._clock = self._clock or clock or SYSTEM_CLOCK
-                self._sequencer = Sequencer(
-                    self, self._clock, self._tick_ns, self._host, self._detail
-                )
+                made_clock = self._clock or clock or SYSTEM_CLOCK
+                made = self._make_sequencer(made_clock)
+                if self._sequencer is None:  # else this very thread has made it meanwhile
+                    self._clock, self._sequencer = made_clock, made
             if clock is not None and clock is not self._clock:
                 raise ConfigError("clock: the log is timed by another clock; one log has one clock")
             return self._sequencer
+
+    def _make_sequencer(self, clock: Clock) -> "Sequencer":
+        return Sequencer(self, clock, self._tick_ns, self._host, self._detail)
 
     @abstractmethod
     def recovered(self) -> tuple[LogFold, Tail]:
@@ -132,21 +154,54 @@ class Log(ABC):
         """How many events can be appended at once; called under the lock."""
         return PENDING_LIMIT
 
-    @abstractmethod
-    def write(self, events: Sequence[Event]) -> LogSealed | None:
-        """Append events, and a seal if one is due, which is returned; called under the lock.
+    def seal_after(self, events: Sequence[Event]) -> LogSealed | None:
+        """The seal that is due after the events; called under the lock, and changes nothing."""
+        del events
+        return None
 
-        They are an event and its witnesses, or as many successes as there is ``room`` for.
+    @abstractmethod
+    def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
+        """Append events, and the seal that ``seal_after`` gave; called under the lock.
+
+        Events that are appended already are passed over. An exception from outside leaves either
+        all of them appended or none.
+
+        Args:
+            events: An event and its witnesses, or as many successes as there is ``room`` for.
+            seal: Their seal, if one is due.
         """
 
-    def settle(self, seq: int) -> None:  # noqa: B027  # not every log promises more
+    def catch_up(self, recorded: Sequence["Event | Successes"]) -> None:
+        """Append what was recorded, and may not be appended; called under the lock."""
+        for each in recorded:
+            if isinstance(each, Successes):
+                self.write(each, None)
+            elif not isinstance(each, LogSealed):
+                self.write([each], None)
+
+    def settle(self, seq: int) -> None:
         """Return when all up to ``seq`` is as safe as was promised; called outside the lock."""
+        del seq
+        self.look_after()
 
     def begin_in_child(self) -> None:  # noqa: B027  # memory needs no log of its own
         """Begin the log of a forked child, before its first event; called under the lock."""
 
     def stay_awake(self) -> None:  # noqa: B027  # memory needs no thread
         """Have runs ended soon after their seconds are over; called under the lock."""
+
+    def notice(self, level: int, message: str, *values: object) -> None:
+        """Have a message logged as soon as no lock is held."""
+        self._notices.append((level, message, values))
+
+    def look_after(self) -> None:
+        """Log the messages that wait; called where this thread holds no lock."""
+        while self._notices:
+            try:
+                level, message, values = self._notices.popleft()
+            except IndexError:  # another thread has just taken the last
+                return
+            _logger.log(level, message, *values)
 
     def flush(self) -> None:  # noqa: B027  # not every log has anything to hand on
         """Hand all that was appended to where it can be read."""
@@ -174,16 +229,33 @@ class Log(ABC):
 class Sequencer:
     """Orders, folds and records the events of one session.
 
-    As a context it holds the lock, has a tick recorded if one is due, and gives the time; when it
-    is left, listeners are told of what was recorded. No code of a user is called under the lock.
+    Three rules keep it from ever hanging or corrupting its process:
+
+    1. *No thread waits for itself.* The lock can be taken again by the thread that holds it, which
+       happens when a signal handler, a ``__del__`` or a logging handler calls a breaker. Such a
+       thread finds ``_inside`` taken, and makes no change: a question is answered from the last
+       whole state, a report or command is put on ``_asked`` and carried out when the outer entry
+       leaves.
+    2. *Locks are only taken by ``with``.* CPython 3.11 to 3.13 looks for signals and asynchronous
+       exceptions at the start of a function, after a call and at the end of a loop's round, and
+       not between taking a lock by ``with`` and the body that releases it. So no exception leaks
+       a lock.
+    3. *A change becomes final in one step.* Each event is folded first, and then recorded by a few
+       statements without a call or a loop, so that no exception can come in between. Where one
+       came up before, ``is_whole`` is false, and the next entry folds again from the last good
+       state; where one came up after, the next entry hands on what is recorded.
+
+    No code of a user, and no logging, runs under the lock.
 
     Attributes:
         fold: The state of every breaker in the log; to be read under the lock.
         pending: Calls that were let past the lock and are not folded yet.
-        runs: Calls that are but counted.
-        audience: Who is told of what is recorded.
+        runs: Calls that are only counted.
+        audience: The listeners, and the events that they are still to be given.
         origin: What the monotonic hand showed when the time of the log was 0.
         degraded: Whether it should put others' events in order too, and can't reach them.
+        good: The last state that is known to be whole, and what was recorded since.
+        is_whole: Whether no change is under way, or was interrupted.
     """
 
     degraded = False
@@ -192,13 +264,16 @@ class Sequencer:
         self, log: Log, clock: Clock, tick_ns: int | None, host: str, detail: Detail
     ) -> None:
         self._make_locks()
-        self._is_forked = False
-        self._deferred: list[Callable[[], None]] = []
+        self._asked: deque[Request] = deque()
+        self._tries = 0
         self._gates: dict[str, Gate] = {}
         self.audience = Audience()
         self.runs = Runs(self, self._gates, log.stay_awake, has_successes=detail == "runs")
         self.pending = Pending(log.pending_limit)
-        self.fold, tail = log.recovered()
+        self._taken = 0
+        self.fold, self._tail = log.recovered()
+        self.good = LastGood(self.fold)
+        self.is_whole = True
         self._log = log
         self._clock = clock
         self._hand = hand_of(clock)
@@ -206,31 +281,198 @@ class Sequencer:
         self._tick_ns = tick_ns
         self._detail = detail
         self._lets_pass = True
-        monotonic = read_monotonic(clock)
-        at = _resumed_at(self.fold, clock, monotonic)
-        self.origin = monotonic - at
+        self._opened_at = read_monotonic(clock)
+        at = _resumed_at(self.fold, clock, self._opened_at)
+        self.origin = self._opened_at - at
         self._host = host
         self._session = 1 if self.fold.opened is None else self.fold.opened.session + 1
-        with self._lock:
-            self._open_session(at, monotonic, tail)
+        self._unopened: list[tuple[str | None, Once]] = [
+            (name, Once()) for name in (None, *self.fold.breakers)
+        ]
 
     def _make_locks(self) -> None:
-        self._lock = threading.Lock()
-        self._holder: int | None = None
+        self._lock = threading.RLock()
+        self._inside = threading.Lock()
+        self._forks = forks.passed
+
+    def _renew_locks(self) -> None:
+        """In a forked child: take new locks, unless this thread itself holds the old ones.
+
+        A thread that held them in the parent is not here to release them, and may have been in the
+        middle of a change. The thread that forked may hold them when a signal handler forked.
+        """
+        if self.is_mine:
+            self._forks = forks.passed
+            return
+        with forks.renewing:
+            if self._forks != forks.passed:
+                self.is_whole = False
+                self.audience.after_fork()
+                self._make_locks()
 
     def after_fork(self) -> None:
-        """In a forked child: whoever held a lock is not here to release it."""
-        self._make_locks()
-        self._is_forked = True
-        self.audience.after_fork()
-        self.pending.clear()  # the parent has them
+        """In a forked child: forget the calls that the parent will record."""
+        self._renew_locks()
+        self._taken = 0
+        self.pending.clear()
         self.runs.forget()
         self.pending.let_wait(0)
 
-    def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
-        self.append(evolve(self._header(at, monotonic), **asdict(tail)))
-        for name in self.fold.breakers:
-            self.append(self.checkpoint(name))
+    # Entries.
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this very thread holds the lock: it must not wait for anything then."""
+        # ``threading.Condition`` asks its lock this way; there is no public way, and a thread's own
+        # note of it could be interrupted.
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def hold(self, change: Callable[[], R], instead: Callable[[], R]) -> R:
+        """Do something under the lock, from a whole state.
+
+        Args:
+            change: What is done.
+            instead: What is done if this thread is inside already, in the middle of a change.
+        """
+        if self._forks != forks.passed:
+            self._renew_locks()
+        with self._lock:
+            if self._inside.locked():
+                return instead()
+            with self._inside:
+                self._make_whole()
+                result = change()
+                if self.good.is_full:
+                    self.good = LastGood(self.fold)
+                self.pending.due_ns = self._due_at() + self.origin
+                return result
+
+    def run(self, change: Callable[[int], R], instead: Callable[[], R]) -> R:
+        """Do something under the lock at the present time, after all that came before.
+
+        Args:
+            change: What is done; it is given the time in nanoseconds of the log.
+            instead: What is done if this thread is inside already, in the middle of a change.
+        """
+        is_nested = self.is_mine
+        try:
+            return self.hold(lambda: change(self.advance(self.drain())), instead)
+        finally:
+            if not is_nested:
+                self.leave_entry()
+
+    def carry_out(self, request: Request) -> None:
+        """Carry out a report or command now, or when the outer entry of this thread leaves."""
+        is_nested = self.is_mine
+        try:
+            self.hold(
+                lambda: request.carry_out(self.advance(self.drain())),
+                lambda: self._asked.append(request),
+            )
+        except RecloserError:
+            raise
+        except BaseException:
+            # It came from outside, at any point: the request must not be lost.
+            if not request.is_done:
+                self._asked.append(request)
+            raise
+        finally:
+            if not is_nested:
+                self.leave_entry()
+
+    def leave_entry(self) -> None:
+        """Do what must not be done under the lock; called by each thread that was inside."""
+        while self._asked:
+            self.hold(self._carry_out_asked, _nothing)
+        self._log.settle(self.fold.seq)
+        self.audience.tell()
+
+    def ask(self, request: Request) -> None:
+        """Have a request carried out by the entry that this thread is in the middle of."""
+        self._asked.append(request)
+
+    def _carry_out_asked(self) -> None:
+        at = self.advance(self.drain())
+        while self._asked:
+            request = self._asked[0]
+            self._tries += 1
+            try:
+                if not request.is_done:
+                    request.carry_out(at)
+            except Exception as error:
+                # It is tried again where it may have come from outside. Whoever asked is gone, and
+                # cannot be given the error.
+                if self._tries < _MOST_TRIES and not isinstance(error, RecloserError):
+                    raise
+                self._log.notice(logging.WARNING, "a report could not be recorded: %r", error)
+                self._make_whole()
+            del self._asked[0]
+            self._tries = 0
+
+    def reading(self, look: Callable[[LogFold, int], R], breaker: str | None = None) -> R:
+        """Look at the fold at the present time; only what happened before is recorded.
+
+        A thread that is inside already looks at the last whole states of the breakers.
+
+        Args:
+            look: What is done with the fold and the time.
+            breaker: Whose state is to be up to date; by default that of all.
+        """
+
+        def change() -> R:
+            at = self.drain()
+            if breaker is None:
+                self.runs.end_all(at)
+            else:
+                self.runs.end(breaker, at)
+            return look(self.fold, at)
+
+        is_nested = self.is_mine
+        try:
+            return self.hold(change, lambda: look(self.last_whole(breaker), self.read_at()))
+        finally:
+            if not is_nested:
+                self.leave_entry()
+
+    def last_whole(self, breaker: str | None = None) -> LogFold:
+        """The last whole states, for a thread that is itself in the middle of a change.
+
+        Args:
+            breaker: Whose state is looked at; by default all are.
+        """
+        rebuilt = self.good.rebuilt()
+        for name in tuple(self.fold.breakers) if breaker is None else (breaker,):
+            if name not in rebuilt.breakers:
+                state = self.fold.breakers.get(name) or self.fold.expected.get(name)
+                if state is not None:
+                    rebuilt.breakers[name] = state
+        return rebuilt
+
+    def _make_whole(self) -> None:
+        """Undo or finish what an exception interrupted, and begin the session if it is not begun."""
+        if not self.is_whole:
+            self.good.restore(self.fold)
+            self._log.catch_up(self.good.events)
+            for name in tuple(self._gates):
+                self._update_gate(name)
+            self.runs.catch_up()
+            self.is_whole = True
+        if self._unopened:
+            self._open_session()
+        elif self._log.is_in_child:
+            self._log.begin_in_child()
+
+    def _open_session(self) -> None:
+        tail = asdict(self._tail)
+        for name, once in self._unopened:
+            if once.is_done:
+                continue
+            if name is None:
+                header = self._header(self._opened_at - self.origin, self._opened_at)
+                self.append(evolve(header, **tail), once=once)
+            else:
+                self.append(self.checkpoint(name), once=once)
+        self._unopened = []
 
     def _header(self, at: int, monotonic: int) -> LogOpened:
         return LogOpened(
@@ -262,91 +504,13 @@ class Sequencer:
         """The state of a breaker, from which a fold can start."""
         return Checkpoint(self.next_seq, self.fold.at, breaker, dump(self.fold.breakers[breaker]))
 
-    def __enter__(self) -> int:
-        self._lock.acquire()
-        self._holder = threading.get_ident()
-        try:
-            if self._is_forked:
-                self._is_forked = False
-                self._log.begin_in_child()
-            return self.advance(self.drain())
-        except BaseException:
-            self._release()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        seq = self.fold.seq
-        self._release()
-        self._log.settle(seq)
-        self.do_what_waited()
-
-    def do_what_waited(self) -> None:
-        """Do, outside the lock, what was not to be done under it."""
-        self.audience.tell()
-        while self._deferred:
-            report = self._next_deferred()
-            if report is not None:
-                report()
-
-    def _next_deferred(self) -> Callable[[], None] | None:
-        try:
-            return self._deferred.pop(0)
-        except IndexError:  # another thread has just taken the last
-            return None
-
-    def _release(self) -> None:
-        self.pending.due_ns = self._due_at() + self.origin
-        self._holder = None
-        self._lock.release()
-
     def _due_at(self) -> int:
         """When a tick is due, or a deadline."""
         deadline = self.fold.next_deadline
         tick_at = FOREVER if self._tick_ns is None else self.fold.ticked_at + self._tick_ns
         return tick_at if deadline is None else min(deadline, tick_at)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """The lock alone, for the log itself."""
-        self._lock.acquire()
-        self._holder = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._release()
-
-    @contextmanager
-    def reading(self, breaker: str | None = None) -> Iterator[int]:
-        """The lock and the time; nothing is recorded but what happened before.
-
-        Args:
-            breaker: Whose state is to be up to date; by default that of all.
-        """
-        with self.held():
-            at = self.drain()
-            if breaker is None:
-                self.runs.end_all(at)
-            else:
-                self.runs.end(breaker, at)
-            yield at
-        self.do_what_waited()
-
-    @property
-    def is_mine(self) -> bool:
-        """Whether this very thread holds the lock.
-
-        It may when the collection of garbage, which can strike anywhere, ends a protected generator.
-        """
-        return self._holder == threading.get_ident()
-
-    def defer(self, report: Callable[[], None]) -> None:
-        """Have a report made as soon as the lock is free, which this very thread holds."""
-        self._deferred.append(report)
+    # Gates.
 
     def gate(self, breaker: str) -> Gate:
         """The way past the lock for a breaker's calls; called under the lock.
@@ -354,31 +518,44 @@ class Sequencer:
         It stays shut where somebody waits for each success: a listener, or a log that must have it
         before the call returns.
         """
-        if breaker not in self._gates:
-            self._gates[breaker] = Gate(
-                breaker,
-                self.pending,
-                self._hand,
-                self._relieve,
-                self.origin,
-                counts=self.runs.has_successes,
-            )
+        gate = self.gate_of(breaker)
         self._update_gate(breaker)
-        return self._gates[breaker]
+        return gate
+
+    def gate_of(self, breaker: str) -> Gate:
+        """The gate of a breaker, which stays shut until the breaker is known to the fold."""
+        # One step: this thread may be in the middle of a change, or another one inside.
+        return self._gates.setdefault(breaker, self._new_gate(breaker))
+
+    def expected(self, state: BreakerState) -> BreakerState:
+        """The state of a breaker that this thread, being inside, asks to configure."""
+        name = state.breaker
+        return self.fold.breakers.get(name) or self.fold.expected.setdefault(name, state)
+
+    def _new_gate(self, breaker: str) -> Gate:
+        return Gate(
+            breaker,
+            self.pending,
+            self._hand,
+            self._relieve,
+            self.origin,
+            counts=self.runs.has_successes,
+        )
 
     def _update_gate(self, breaker: str) -> None:
         gate = self._gates.get(breaker)
-        if gate is not None:
-            state = self.fold.breakers[breaker]
-            gate.update(
-                state,
-                may_let=self._lets_pass
-                and self._log.can_wait
-                and not self.audience.awaits_successes(breaker),
-                may_refuse=self._log.can_wait and not self.audience.awaits_refusals(breaker),
-            )
-            if self.runs.has_successes:
-                self.runs.lease(gate, self.fold.at)
+        state = self.fold.breakers.get(breaker)
+        if gate is None or state is None:
+            return
+        gate.update(
+            state,
+            may_let=self._lets_pass
+            and self._log.can_wait
+            and not self.audience.awaits_successes(breaker),
+            may_refuse=self._log.can_wait and not self.audience.awaits_refusals(breaker),
+        )
+        if self.runs.has_successes:
+            self.runs.lease(gate, self.fold.at)
 
     def _stays_open(self, breaker: str) -> bool:
         """Whether the gate lets calls past, and will after an event that fired no edge."""
@@ -389,12 +566,13 @@ class Sequencer:
     def relieve(self) -> None:
         """Fold what is pending, unless this very thread is at it."""
         if not self.is_mine:
-            with self:
-                pass
+            self.run(_nothing_at, _nothing)
 
     def let_none_pass(self) -> None:
         """Have each call ask, and each success be folded when it is reported; before any does."""
         self._lets_pass = False
+
+    # Calls that were let past the lock.
 
     def drain(self) -> int:
         """Fold what is pending, in its order, and the runs whose second is over; under the lock.
@@ -402,12 +580,20 @@ class Sequencer:
         Returns:
             The time up to which that is done.
         """
-        at = self._read_at()
+        at = self.read_at()
+        self._drop_taken()
         if self.pending:
-            self._take(Calls.take(self.pending))
+            self._take(Calls.of(self.pending))
+            self._drop_taken()
         at = max(at, self.fold.at)
         self.runs.end_before(at)
         return at
+
+    def _drop_taken(self) -> None:
+        """Remove the calls that are recorded; without a call in between, so that it is one step."""
+        if self._taken:
+            del self.pending[: self._taken]
+            self._taken = 0
 
     def _take(self, calls: Calls) -> None:
         """Fold calls that were let past the lock, in their order and in blocks that fit a seal."""
@@ -441,27 +627,59 @@ class Sequencer:
         return isinstance(passed, Leave) and passed.epoch == state.epoch and is_steady(state)
 
     def _append_successes(self, calls: Calls) -> None:
+        self.is_whole = False
         events = Successes(calls, self.next_seq)
+        for breaker in events.counts:
+            self.good.keep(breaker, self.fold)
         self.fold.apply_successes(events, events.counts)
-        sealed = self._log.write(events)
-        if sealed is not None:
-            self.fold.apply(sealed)
+        seal = self._log.seal_after(events)
+        if seal is not None:
+            self.fold.apply(seal)
+        good, number = self.good, len(events)
+        taken = number * PENDING_WIDTH
+        final = (events,) if seal is None else (events, seal)
+        # One step, as in ``append``.
+        good.events += final
+        good.size += number
+        self._taken += taken
+        # Final from here on.
+        self._log.write(events, seal)
+        self.is_whole = True
 
     def _take_singly(self, calls: Calls) -> None:
         for at, took_ns, passed in zip(calls.ats, calls.tooks, calls.passes, strict=True):
             self.runs.end_before(at)
             if isinstance(passed, Refusal):
-                self.runs.refuse(passed, at)
-            elif not self.runs.hold(passed.breaker, passed.epoch, took_ns, at):
+                self.runs.refuse(passed, at, taken=PENDING_WIDTH)
+            elif not self.runs.hold(passed.breaker, passed.epoch, took_ns, at, taken=PENDING_WIDTH):
                 self.runs.end(passed.breaker, at)
-                self.append(succeeded(passed, self.next_seq, at, took_ns))
+                self.append(succeeded(passed, self.next_seq, at, took_ns), taken=PENDING_WIDTH)
+
+    def count(self, run: Run, took_ns: int, *, once: Spendable | None, taken: int) -> None:
+        """Have a run hold one more call, in one step with what the call spends.
+
+        Raises:
+            PermitError: The permit was spent before.
+        """
+        if once is not None:
+            try:
+                del once._unspent  # noqa: SLF001  # a method would be a call
+            except AttributeError:
+                raise spent_before(once) from None
+        # One step, as in ``append``.
+        if not run.held:
+            run.took_ns = took_ns
+        run.held += 1
+        self._taken += taken
+
+    # Events.
 
     @property
     def next_seq(self) -> int:
         """The ``seq`` of the next event."""
         return self.fold.seq + 1
 
-    def _read_at(self) -> int:
+    def read_at(self) -> int:
         """The time in nanoseconds of the log, which never falls whatever the clock does."""
         return max(self.fold.at, self._hand() - self.origin)
 
@@ -478,26 +696,83 @@ class Sequencer:
             )
         return at
 
-    def append(self, event: Event) -> Sequence[Edge]:
-        """Fold the event and record it with the edges that it fires, which are returned."""
+    def append(
+        self,
+        event: Event,
+        *,
+        once: Spendable | None = None,
+        run: Run | None = None,
+        counted: int = 0,
+        taken: int = 0,
+    ) -> Sequence[Edge]:
+        """Fold the event and record it with the edges that it fires, which are returned.
+
+        What the event is made of is marked as used in the same step that records it, so that an
+        exception from outside can neither lose it nor have it recorded twice.
+
+        Args:
+            event: The next event.
+            once: The permit or mark that the event spends.
+            run: The run that the event writes, with ``counted`` calls counted in it so far.
+            counted: As above.
+            taken: How many items of ``pending`` the event stands for.
+
+        Raises:
+            PermitError: The permit was spent before.
+        """
+        self.is_whole = False
+        self._keep_what_changes(event)
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
+        recorded: list[Event] = [event, *edges]
+        seal = self._log.seal_after(recorded)
+        if seal is not None:
+            self.fold.apply(seal)
+        final = recorded if seal is None else [*recorded, seal]
+        heard = recorded if self.audience else ()
+        good, number = self.good, len(recorded)
+        inbox = self.audience.inbox
+        if once is not None:
+            try:
+                del once._unspent  # noqa: SLF001  # a method would be a call
+            except AttributeError:
+                raise spent_before(once) from None
+        # From the line above to the next comment there is no call and no loop: one step.
+        good.events += final
+        good.size += number
+        inbox += heard
+        self._taken += taken
+        if run is not None:
+            run.counted = counted
+            run.held = run.took_ns = 0
+        # Final from here on: what follows is done again by ``_make_whole`` where it is interrupted.
+        self._log.write(recorded, seal)
+        self._update_gates_after(event, edges)
+        self.is_whole = True
+        return edges
+
+    def _keep_what_changes(self, event: Event) -> None:
+        if is_about_a_breaker(event):
+            self.good.keep(event.breaker, self.fold)
+        elif event.kind == "clock_ticked":
+            for breaker in self.fold.due(event.at):
+                self.good.keep(breaker, self.fold)
+        elif event.kind == "log_opened":
+            for breaker in self.fold.breakers:
+                self.good.keep(breaker, self.fold)
+
+    def _update_gates_after(self, event: Event, edges: Sequence[Edge]) -> None:
+        for edge in edges:
             self._update_gate(edge.breaker)
         if is_about_a_breaker(event):
             if edges or not self._stays_open(event.breaker):
                 self._update_gate(event.breaker)
         elif event.kind == "log_opened":
-            for breaker in self._gates:
+            for breaker in tuple(self._gates):
                 self._update_gate(breaker)  # a new session forgets the probes of the last
         if self.runs.has_successes and self.runs:
             self.runs.shorten_leases()
-        recorded = [event, *edges]
-        sealed = self._log.write(recorded)
-        if sealed is not None:
-            self.fold.apply(sealed)
-        self.audience.note(recorded)
-        return edges
 
     def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
         """The admission of one more probe; None if the breaker has no place for it."""
@@ -508,6 +783,14 @@ class Sequencer:
         admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
         self.append(admitted)
         return admitted
+
+
+def _nothing() -> None:
+    """Do nothing: the outer entry of this thread does what there is to do."""
+
+
+def _nothing_at(at: int) -> None:
+    del at
 
 
 def _resumed_at(fold: LogFold, clock: Clock, monotonic: int) -> int:

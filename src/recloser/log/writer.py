@@ -1,15 +1,20 @@
 """The log on disk: callers append to a buffer, and a thread writes it.
 
-Whoever writes holds ``_io``; what is appended and counted is guarded by the sequencer's lock, which
-is never held while the disk is waited for.
+Whoever writes holds ``_io``. The buffer is guarded by the sequencer's lock, which is never held
+while the disk is waited for. ``_io`` is taken first where both are needed, and so never by a thread
+that holds the sequencer's lock.
 """
 
 import atexit
+import contextlib
+import errno
 import logging
 import os
 import threading
+import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -17,23 +22,23 @@ from attrs import evolve
 
 from recloser.clock import Clock
 from recloser.errors import ConfigError, LogError
-from recloser.events import (
-    Checkpoint,
-    Event,
-    LogGap,
-    LogSealed,
-)
+from recloser.events import Event, LogGap, LogSealed
 from recloser.log.appender import Appender, Durability
-from recloser.log.chunks import Chunk, callers_in, encoded, put
-from recloser.log.codec import packed
+from recloser.log.bell import Bell
+from recloser.log.calls import Successes
+from recloser.log.chunks import callers_in, encoded
+from recloser.log.exits import at_exit
 from recloser.log.health import LogHealth
 from recloser.log.housekeeping import Housekeeper, tidy
+from recloser.log.last_good import LastGood
 from recloser.log.lock import FolderLock
+from recloser.log.open_errors import open_failure
+from recloser.log.own_events import OwnEvents
 from recloser.log.reader import LogReader
 from recloser.log.recovery import recover
-from recloser.log.seals import SEAL_EVERY
-from recloser.log.sequencer import Detail, Log
+from recloser.log.sequencer import Detail, Log, Sequencer
 from recloser.log.tail import Tail
+from recloser.log.write_buffer import WriteBuffer
 from recloser.logfold import LogFold
 from recloser.validation import Seconds, nanoseconds
 
@@ -43,15 +48,16 @@ BATCH_SECONDS: Final = 0.05
 FULL_BATCH: Final = 16_384
 """As many events as this are written at once: more would take memory that is not in use yet."""
 
-MAX_BUFFERED: Final = 200_000
-GIVE_WAY_SECONDS: Final = 0.005
 PATIENCE: Final = 4
-"""So often callers give way while the thread is at the disk, which has stalled if it takes longer."""
+"""How often callers give way while the thread is at the disk, which has stalled if it takes longer."""
 
 FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
 
+_GIVE_WAY_SECONDS: Final = 0.001
+_GIVE_WAY_TIMES: Final = 5
 _IDLE_SECONDS: Final = 1.0
+_MOST_FOLDERS: Final = 1000
 _LAST_TRIES: Final = 3
 _logger: Final = logging.getLogger("recloser")
 _open_logs: Final[weakref.WeakSet["EventLog"]] = weakref.WeakSet()
@@ -120,10 +126,9 @@ class EventLog(Log):
             raise ConfigError(f"durability must be batch, sync or memory, not {durability!r}")
         if on_log_failure not in get_args(OnLogFailure):
             raise ConfigError(f"on_log_failure must be gap or raise, not {on_log_failure!r}")
-        self.path = Path(path)
-        self._durability = durability
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100  # links stay as they were given
+        self._durability: Durability = durability
         self._raises = on_log_failure == "raise"
-        self._seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
         self._segment_bytes = segment_bytes
         self._segment_ns = None if segment_seconds is None else nanoseconds(segment_seconds)
         self._housekeeper = Housekeeper(
@@ -131,32 +136,34 @@ class EventLog(Log):
             keep_bytes=keep_bytes,
             keep_ns=None if keep_seconds is None else nanoseconds(keep_seconds),
         )
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FolderLock(self.path)
-        try:
-            tidy(self.path)
-            self._fold, self.tail = recover(self.path)
-        except BaseException:
-            self._lock.release()
-            raise
-
-        self._buffer: list[Chunk] = []
-        self._buffered = self._in_hand = 0
-        self._unsealed = 0
-        self._is_sync_due = False
-        self._sync_due_at = self._fold.at
-        self._lost = self._told_lost = self._gaps = 0
-        self._closed = self._has_refused = False
+        seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
+        self._lock: FolderLock | None = None
+        self._fold, self.tail = self._open_folder()
+        self._buffer = WriteBuffer(seal_ns, self._fold.at)
+        self._appender = self._appender_after(self.tail, self._fold.seq)
+        self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
+        self._raised_seq = self._strikes = 0
+        self._is_torn = self._closes_later = self._is_ended = self._has_refused = False
         self._patience = PATIENCE
-
-        self._appender = self._appender_behind(self.tail, self._fold.seq)
-        self._failure: str | None = None
-        self._safe_seq = 0
-        self._is_forked = False
-        self._make_thread()
+        self._parent = 0
+        self._make_thread_parts()
         _open_logs.add(self)
 
-    def _appender_behind(self, tail: Tail, seq: int) -> Appender:
+    def _open_folder(self) -> tuple[LogFold, Tail]:
+        """The fold of what the folder holds, and how it ends; the folder is locked then."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self.path)
+            tidy(self.path)
+            return recover(self.path)
+        except BaseException as error:
+            if self._lock is not None:
+                self._lock.release()
+            if isinstance(error, OSError):
+                raise LogError(open_failure(self.path, error)) from error
+            raise
+
+    def _appender_after(self, tail: Tail, seq: int) -> Appender:
         return Appender(
             self.path,
             tail,
@@ -165,47 +172,96 @@ class EventLog(Log):
             on_begun=self._housekeeper.have_due,
         )
 
-    def _make_thread(self) -> None:
-        self._io = threading.Lock()
-        self._writer: int | None = None
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
-        self._has_written = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"recloser-log-{self.path.name}", daemon=True
-        )
+    def _make_thread_parts(self) -> None:
+        # Both can be taken again by their own thread: a signal handler may flush in mid-write.
+        self._io = threading.RLock()
+        self._starting = threading.RLock()
+        self._wake = Bell()
+        self._hurry = Bell()
+        self._is_stopping = self._is_running = self._needs_thread = False
+        self._thread: threading.Thread | None = None
+        self._thread_failure: str | None = None
+
+    # Forks.
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's segment, buffer and lock to the parent.
 
-        The child's log is a folder of its own beside the parent's, made with its first event, and
-        begins with the state that it was forked with.
+        The child's log is a folder of its own beside the parent's, made when its first events are
+        written, and begins with the states that the child was forked with. No file is opened here
+        and no thread started, as the child may never use the log.
         """
-        if self._closed:
+        self._make_thread_parts()
+        if self._is_ended or self._buffer.is_closed:
             return
-        self._is_forked = True
-        self._buffer = []
-        self._buffered = self._in_hand = self._unsealed = self._lost = self._safe_seq = 0
+        self._buffer.clear()
+        self._safe_seq = 0
+        self._is_torn = False
         self._appender.close()
         self._housekeeper.after_fork()
-        self._failure = None
-        self._lock.release()
-        self._make_thread()
-        if self._sequencer is not None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        self._parent = os.getppid()
+        self.tail = Tail()
+        self.is_in_child = True
+        if self._sequencer is None:
+            self._appender = self._appender_after(Tail(), self._fold.seq)
+        else:
             self._sequencer.after_fork()
 
     def begin_in_child(self) -> None:
-        """Begin the log of a forked child, before its first event; called under the lock."""
-        if not self._is_forked:
+        """Begin the log of a forked child, before its first event; called under the lock.
+
+        Its header, and the states that the child was forked with, then wait to be written.
+        """
+        sequencer, buffer = self._attached, self._buffer
+        fold = sequencer.fold
+        sequencer.is_whole = False
+        buffer.clear()
+        self._appender = self._appender_after(Tail(), 0)
+        own = OwnEvents(fold, 0)
+        own.add(self._after_a_loss(f"forked from process {self._parent}", 0))
+        good = LastGood(fold)
+        # One step.
+        buffer.chunks = own.chunks
+        buffer.unsealed = own.unsealed
+        buffer.seq = fold.seq
+        sequencer.good = good
+        sequencer.is_whole = True
+        self.is_in_child = False
+
+    def _make_folder(self) -> None:
+        """Make and lock the folder of a forked child.
+
+        Raises:
+            OSError: That can't be done; it is tried again with what is written next.
+        """
+        for attempt in range(1, _MOST_FOLDERS):
+            # A process of an earlier container may have had the same number.
+            suffix = f"-{os.getpid()}" if attempt == 1 else f"-{os.getpid()}-{attempt}"
+            folder = self.path.with_name(f"{self.path.name or 'log'}{suffix}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            try:
+                lock = FolderLock(folder)
+            except LogError as error:
+                raise OSError(errno.ENOLCK, str(error)) from error
+            # One step.
+            self._lock = lock
+            self._appender.folder = folder
+            self.path = folder
             return
-        self._is_forked = False
-        self.path = self.path.with_name(f"{self.path.name}-{os.getpid()}")
-        self.path.mkdir(parents=True)
-        self._lock = FolderLock(self.path)
-        self._appender = self._appender_behind(Tail(), 0)
-        parent = f"forked from process {os.getppid()}"
-        self._number(self._buffer, self._after_a_loss(parent))
+        raise FileExistsError(errno.EEXIST, "too many folders have the name of this process")
+
+    # What the sequencer asks for.
+
+    @property
+    def _attached(self) -> Sequencer:
+        assert self._sequencer is not None
+        return self._sequencer
 
     def recovered(self) -> tuple[LogFold, Tail]:
         """The fold of the earlier sessions, and how the last of them ended."""
@@ -218,72 +274,81 @@ class EventLog(Log):
 
     def room(self) -> int:
         """How many events there may be before the next seal."""
-        return max(1, SEAL_EVERY - self._unsealed)
+        return self._buffer.room
 
-    def write(self, events: Sequence[Event]) -> LogSealed | None:
-        """Append events, and a seal if one is due; called under the sequencer's lock."""
-        if self._closed:
-            self._refuse()
-            return None
-        if self._buffered + self._in_hand >= MAX_BUFFERED or (self._lost and self._failure is None):
-            self._lost += callers_in([events])
-            return None
-        put(self._buffer, events)
-        self._buffered += len(events)
-        self._unsealed += len(events)
-        last = events[-1]
-        takes_edge = last.kind == "state_changed"
-        if takes_edge or self._buffered >= FULL_BATCH:
-            self._hurry.set()
-        if self._is_filling():
-            self._has_written.clear()
-        if takes_edge or self._has_waited(last.at):
-            self._ask_for_sync(last.at)
-        elif self._unsealed < SEAL_EVERY:
-            self._wake_thread()
-            return None
-        seal = self._seal_behind(last)
-        self._buffer.append((seal,))
-        self._wake_thread()
-        return seal
+    def seal_after(self, events: Sequence[Event]) -> LogSealed | None:
+        """The seal that is due after the events; called under the lock, and changes nothing."""
+        return self._buffer.seal_after(events)
 
-    def _refuse(self) -> None:
-        if self._raises:
-            raise LogError(f"{self.path}: the log is closed; nothing more can be recorded in it")
-        if not self._has_refused:
-            self._has_refused = True
-            _logger.warning("%s: the log is closed; calls go on, and are not recorded", self.path)
+    def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
+        """Take in events and their seal, to be written; called under the lock."""
+        buffer = self._buffer
+        buffer.put(events, seal)
+        if buffer.is_closed:
+            if not self._has_refused and not self._raises:
+                self._has_refused = True
+                self.notice(
+                    logging.WARNING,
+                    "%s: the log is closed; calls go on, and are not recorded",
+                    self.path,
+                )
+            return
+        if events[-1].kind == "state_changed" or buffer.waiting >= FULL_BATCH:
+            self._hurry.ring()
+        self.stay_awake()
 
-    def _has_waited(self, at: int) -> bool:
-        """Whether what was appended has waited long enough for a seal, and for the disk."""
-        if self._seal_ns is None:
-            return self._unsealed >= SEAL_EVERY
-        return at - self._sync_due_at >= self._seal_ns
-
-    def _ask_for_sync(self, at: int) -> None:
-        self._is_sync_due = True
-        self._sync_due_at = at
+    def catch_up(self, recorded: Sequence[Event | Successes]) -> None:
+        """Take in what was recorded, and may not be taken in; called under the lock."""
+        for each in recorded:
+            if isinstance(each, LogSealed):
+                self._buffer.put_seal(each)
+            else:
+                self.write(each if isinstance(each, Successes) else [each], None)
 
     def stay_awake(self) -> None:
-        """Have the thread look at what is counted; called under the sequencer's lock."""
-        self._wake_thread()
+        """Have the thread look at what waits or is counted; called under the lock."""
+        if self._sequencer is not None:
+            self._sequencer.pending.let_wait(self._calls_at_once())
+        self._needs_thread = True
+        self._wake.ring()
 
     def settle(self, seq: int) -> None:
         """With ``sync``, wait until all up to ``seq`` is on disk.
 
-        Else wait for nothing, but that callers who append faster than the thread gets to write give
-        way to it for a moment; not where the disk has stalled.
+        Else wait for nothing, except that callers who append faster than the thread gets to write
+        give way to it for a moment; not where the disk has stalled.
+
+        Raises:
+            LogError: An event could not be made safe, or came after the log was closed, and
+                ``on_log_failure`` is ``raise``.
         """
-        if self._is_filling() and not self._has_stalled() and not self._is_mine():
-            self._patience -= not self._has_written.wait(GIVE_WAY_SECONDS)
-        if self._durability != "sync" or self._sequencer is None or self._is_mine():
+        if self._is_inside():
             return
-        if self._failure is None and self._safe_seq < seq:
-            with self._io:
-                if self._failure is None and self._safe_seq < seq:
-                    self._commit(seal=True)
-        if self._raises and self._failure is not None:
-            raise LogError(f"{self.path}: the event could not be made safe: {self._failure}")
+        self.look_after()
+        buffer = self._buffer
+        if self._needs_thread and not self._is_running:
+            self._start_thread()
+        if buffer.is_filling and not self._has_stalled():
+            self._give_way()
+        if self._durability == "sync" and buffer.failure is None and self._safe_seq < seq:
+            self._with_io(partial(self._commit_up_to, seq))
+        if self._raises:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        buffer = self._buffer
+        if buffer.refused_seq > self._raised_seq:
+            self._raised_seq = buffer.refused_seq
+            raise LogError(f"{self.path}: the log is closed; nothing more can be recorded in it")
+        if self._durability == "sync" and buffer.failure is not None:
+            raise LogError(f"{self.path}: the event could not be made safe: {buffer.failure}")
+
+    def _give_way(self) -> None:
+        for _ in range(_GIVE_WAY_TIMES):
+            time.sleep(_GIVE_WAY_SECONDS)
+            if not self._buffer.is_filling:
+                return
+        self._patience -= 1
 
     def _calls_at_once(self) -> int:
         """How many calls may wait: where the buffer fills, callers come by more often.
@@ -291,233 +356,344 @@ class EventLog(Log):
         They give way then to the thread that writes. Where the disk has stalled, which may be for
         long, they are held up by no more than having to come by.
         """
-        if not self._is_filling():
+        if not self._buffer.is_filling:
             return self.pending_limit
         return 0 if self._has_stalled() else self.pending_limit // 8
 
     def _has_stalled(self) -> bool:
         return self._appender.is_at_disk and self._patience <= 0
 
-    def _is_filling(self) -> bool:
-        return self._buffered + self._in_hand > MAX_BUFFERED // 2
+    # What users ask for.
 
     def flush(self) -> None:
         """Hand all that was appended to the operating system."""
-        if self._is_mine():
-            return
-        with self._io:
-            if self._sequencer is not None and not self._closed:
-                self._commit(seal=False)
+        if not self._buffer.is_closed:
+            self._with_io(partial(self._commit, seal=False))
 
     def health(self) -> LogHealth:
         """How well the log is written now."""
-        if self._sequencer is None:
-            return LogHealth(0, 0, 0, 0, None)
-        with self._sequencer.held():
-            since = self._buffer[0][0].at if self._buffer else self._fold.at
-            return LogHealth(
-                waiting=self._buffered + self._in_hand + self._sequencer.pending.calls,
-                lag_ns=self._fold.at - since,
-                lost=self._lost + self._told_lost,
-                gaps=self._gaps,
-                failure=self._failure,
-            )
+        sequencer, buffer = self._sequencer, self._buffer
+        if sequencer is None:
+            return LogHealth(0, 0, 0, 0, self._thread_failure)
+        # No lock: each figure is read in one step, and they may be a few events apart.
+        chunks, at = buffer.chunks, sequencer.fold.at
+        return LogHealth(
+            waiting=buffer.waiting + buffer.in_hand_events + sequencer.pending.calls,
+            lag_ns=max(0, at - chunks[0][0].at) if chunks else 0,
+            lost=buffer.lost + buffer.gap_lost,
+            gaps=buffer.gaps,
+            failure=buffer.failure or self._thread_failure,
+        )
 
     def __iter__(self) -> Iterator[Event]:
         self.flush()
         return iter(LogReader(self.path))
 
     def close(self) -> None:
-        """Write and seal what is not yet, and end the session; closing twice does nothing."""
-        sequencer = self._sequencer
-        with self._io:
-            if self._closed:
-                return
-            if sequencer is not None:
-                with sequencer.held():
-                    sequencer.runs.end_all(sequencer.drain())
-                    sequencer.runs.stop()
-                    sequencer.pending.let_wait(0)
-                    self._closed = True
-                for _ in range(_LAST_TRIES):
-                    self._commit(seal=True)
-                    if self._failure is None:
-                        break  # else what was lost may still be told of, and the state after it
-            self._closed = True
+        """Write and seal what is not yet, and end the session; closing twice does nothing.
+
+        Where a signal handler calls this while its thread is in the middle of a change or a write,
+        it is done as soon as that is over.
+        """
+        if self._is_inside():
+            self._closes_later = True
+            return
+        if self._is_ended:
+            return
+        self._with_io(self._write_the_rest)
         self._end()
 
+    def _write_the_rest(self) -> None:
+        sequencer = self._sequencer
+        if sequencer is None:
+            self._buffer.is_closed = True
+            return
+        sequencer.hold(partial(self._take_no_more, sequencer), _do_nothing)
+        for _ in range(_LAST_TRIES):
+            self._commit(seal=True)
+            if self._buffer.failure is None:
+                break  # else what was lost may still be recorded, and the state after it
+
+    def _take_no_more(self, sequencer: Sequencer) -> None:
+        if not self._buffer.is_closed:
+            sequencer.runs.end_all(sequencer.drain())
+            sequencer.runs.stop()
+            sequencer.pending.let_wait(0)
+            self._buffer.is_closed = True
+
     def _end(self) -> None:
-        self._stopping.set()
-        self._hurry.set()
-        self._wake.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join()
-        if not self._is_forked:
+        self._is_stopping = True
+        self._hurry.ring()
+        self._wake.ring()
+        thread = self._thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            thread.join()
+        if self._lock is not None:
             self._housekeeper.finish(self.path, self._fold.at)
         self._appender.close()
         atexit.unregister(self.close)
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
+        self._is_ended = True
 
-    def _wake_thread(self) -> None:
-        if self._sequencer is not None:
-            self._sequencer.pending.let_wait(self._calls_at_once())
-        if not self._wake.is_set():
-            if self._thread.ident is None:
-                self._thread.start()
-                atexit.register(self.close)
-            self._wake.set()
+    # Who writes.
+
+    def _is_inside(self) -> bool:
+        """Whether this thread is in the middle of writing, or holds the sequencer's lock.
+
+        A signal handler, a ``__del__`` or a logging handler may come here then. It must wait for
+        nothing: another thread that writes may itself wait for the sequencer's lock.
+        """
+        # ``threading.Condition`` asks its lock this way.
+        is_at_io = bool(self._io._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
+        return is_at_io or (self._sequencer is not None and self._sequencer.is_mine)
+
+    def _with_io(self, work: Callable[[], None]) -> None:
+        """Do something while nobody else writes; nothing, if this thread is inside already."""
+        if self._is_inside():
+            return
+        try:
+            with self._io:
+                work()
+        finally:
+            self.look_after()
+
+    def look_after(self) -> None:
+        """Log the messages that wait, and close if that was asked for in the middle of a step."""
+        if self._is_inside():
+            return
+        super().look_after()
+        if self._closes_later:
+            self._closes_later = False
+            self.close()
+
+    def _start_thread(self) -> None:
+        with self._starting:
+            thread = self._thread
+            if self._is_running or self._is_stopping or (thread is not None and thread.is_alive()):
+                return
+            if thread is None:
+                at_exit(self.close)
+            thread = self._thread = threading.Thread(
+                target=self._run, name=f"recloser-log-{self.path.name}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # There are too many threads, or the interpreter is ending: callers write then.
+                self._thread_failure = f"no thread can be started: {error}"
+        if not thread.is_alive():
+            self._with_io(partial(self._commit, seal=False, keep=True))
 
     def _run(self) -> None:
-        """Write in batches until the log is closed."""
-        while not self._stopping.is_set():
-            is_done = self._failure is None and not self._unsealed and self._appender.is_safe
-            woken = self._wake.wait(None if is_done else _IDLE_SECONDS)
-            if self._failure is not None:
-                self._stopping.wait(BATCH_SECONDS)
-            elif woken:
-                self._hurry.wait(BATCH_SECONDS)
-            self._wake.clear()
-            with self._io:
-                if self._sequencer is None:
-                    self._wake.set()  # the session is still being opened
-                elif not self._closed:
-                    self._commit(seal=not woken, keep=True)
-            if self._sequencer is not None:
-                self._sequencer.do_what_waited()
-            if self._failure is None:
-                self._housekeeper.come_by(self.path, self._fold.at)
+        self._is_running = True
+        try:
+            self._write_until_closed()
+        finally:
+            # Where an exception from outside has ended it, the next call starts another one.
+            self._is_running = False
 
-    def _is_mine(self) -> bool:
-        """Whether this thread writes already: garbage may be collected, and report, in mid-write."""
-        return self._writer == threading.get_ident()
+    def _write_until_closed(self) -> None:
+        """Write in batches until the log is closed, whatever is raised in between."""
+        troubles = 0
+        while not self._is_stopping:
+            try:
+                self._go_round()
+                troubles, self._thread_failure = 0, None
+            except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else writes
+                with contextlib.suppress(BaseException):
+                    troubles += 1
+                    self._thread_failure = f"{type(error).__name__}: {error}"
+                    _logger.exception("%s: while writing; it is tried again", self.path)
+                    self._hurry.wait(min(BATCH_SECONDS * 2**troubles, _IDLE_SECONDS))
+
+    def _go_round(self) -> None:
+        buffer = self._buffer
+        is_done = (
+            buffer.failure is None
+            and not buffer.unsealed
+            and not buffer.in_hand
+            and not self._is_torn
+            and self._appender.is_safe
+        )
+        woken = self._wake.wait(None if is_done else _IDLE_SECONDS)
+        if self._is_stopping:
+            return
+        if woken or buffer.failure is not None:
+            self._hurry.wait(BATCH_SECONDS)
+        self._with_io(partial(self._commit, seal=not woken, keep=True))
+        if self._sequencer is not None:
+            self._sequencer.leave_entry()
+        if buffer.failure is None:
+            self._housekeeper.come_by(self.path, self._fold.at)
+
+    def _commit_up_to(self, seq: int) -> None:
+        if self._buffer.failure is None and self._safe_seq < seq:
+            self._commit(seal=True)
 
     def _commit(self, *, seal: bool, keep: bool = False) -> None:
-        """Write what is buffered; whoever calls this holds ``_io``."""
-        self._writer = threading.get_ident()
-        try:
-            self._write_batch(seal=seal, keep=keep)
-        finally:
-            self._writer = None
-            self._in_hand = 0
-            self._patience = PATIENCE
-            self._has_written.set()
+        """Write what waits; whoever calls this holds ``_io``.
 
-    def _write_batch(self, *, seal: bool, keep: bool) -> None:
-        batch, seq, is_sync_due = self._take(seal=seal, keep=keep)
+        What is taken from the buffer stays in hand until it is written. So whatever is raised in
+        between, from outside too, the next one to come here goes on from there.
+        """
+        sequencer = self._sequencer
+        if sequencer is None or self._is_ended:
+            return
+        try:
+            if self._is_torn:
+                self._mend(sequencer)
+            self._is_torn = True
+            if self._buffer.in_hand:
+                self._write_in_hand(sequencer)
+            sequencer.hold(partial(self._take, sequencer, seal=seal, keep=keep), _do_nothing)
+            self._write_in_hand(sequencer)
+            self._is_torn = False
+            self._strikes = 0
+        except OSError as error:
+            self._fail(sequencer, error)
+        except Exception as error:
+            # It may have come from outside. Where it comes again, something can't be written.
+            self._strikes += 1
+            if self._strikes == 1:
+                raise
+            self._fail(sequencer, error)
+        self._patience = PATIENCE
+
+    def _mend(self, sequencer: Sequencer) -> None:
+        """Come back to what the operating system has, after an exception in mid-write."""
+        self._appender.fall_back(is_failed=False)
+        written, buffer = self._appender.written_seq, self._buffer
+
+        def keep_unwritten() -> None:
+            buffer.in_hand = [chunk for chunk in buffer.in_hand if chunk[-1].seq > written]
+
+        sequencer.hold(keep_unwritten, _do_nothing)
+
+    def _write_in_hand(self, sequencer: Sequencer) -> None:
+        buffer = self._buffer
+        batch, is_sync_due = buffer.in_hand, self._in_hand_asks > buffer.synced_asks
         if not batch and (not is_sync_due or self._appender.is_safe):
             return
-        done = 0
-        try:
-            for chunk, lines in encoded(batch):
-                self._appender.put(chunk, lines)
-                done += 1
-            self._appender.make_safe(is_sync_due=is_sync_due)
-        except OSError as error:
-            self._fail(error, batch[done:])
-            return
-        self._safe_seq = seq
-        for chunk in batch:
-            if isinstance(chunk[0], LogGap):
-                self._go_on(chunk[0])
+        self._put = 0
+        if self._lock is None:
+            self._make_folder()
+        for chunk, lines in encoded(batch):
+            self._appender.put(chunk, lines)
+            self._put += 1
+        self._appender.make_safe(is_sync_due=is_sync_due)
+        gaps = [chunk[0] for chunk in batch if isinstance(chunk[0], LogGap)]
+        lost = sum(gap.lost for gap in gaps)
+        number = len(gaps) if lost or buffer.failure is not None else 0
 
-    def _go_on(self, gap: LogGap) -> None:
-        """The gap is in the log, so what it tells of is told."""
-        assert self._sequencer is not None
-        with self._sequencer.held():
-            self._lost -= gap.lost
-            self._told_lost += gap.lost
-            self._gaps += 1
-            self._failure = None
-        _logger.warning("%s: the log goes on; %d events are missing", self.path, gap.lost)
+        def go_on() -> None:
+            # One step.
+            buffer.in_hand = []
+            buffer.in_hand_events = 0
+            buffer.synced_asks = self._in_hand_asks
+            self._safe_seq = self._in_hand_seq
+            if number:
+                buffer.lost -= lost
+                buffer.gap_lost += lost
+                buffer.gaps += number
+                buffer.failure = None
 
-    def _take(self, *, seal: bool, keep: bool) -> tuple[list[Chunk], int, bool]:
-        """What is to be written next, in order; the ``seq`` that it reaches; and if it can't wait."""
-        assert self._sequencer is not None
-        if self._is_forked:
-            return [], 0, False
-        with self._sequencer.held():
-            self._collect(keep=keep)
-            fold = self._sequencer.fold
-            batch = self._buffer
-            self._buffer = []
-            self._in_hand, self._buffered = self._buffered, 0
-            if self._failure is not None:
-                self._lost += callers_in(batch)
-                batch = []
-            if self._lost or self._failure is not None:
-                self._number(batch, self._after_a_loss(self._failure or "the disk is too slow"))
-                seal = True
-            elif batch and self._appender.is_full(
-                fold.at, full_bytes=self._segment_bytes, full_ns=self._segment_ns
-            ):
-                self._number(batch, [self._seal_behind(batch[-1][-1])])
-                self._number(batch, [self._sequencer.header()])
-                self._number(batch, map(self._sequencer.checkpoint, fold.breakers))
-            if self._unsealed and seal:
-                last = batch[-1][-1] if batch else LogSealed(fold.seq, fold.at, 0, "")
-                self._number(batch, [self._seal_behind(last)])
-            if seal:
-                self._ask_for_sync(fold.at)
-            is_sync_due, self._is_sync_due = self._is_sync_due, False
-            self._hurry.clear()
-            return batch, fold.seq, is_sync_due
+        sequencer.hold(go_on, _do_nothing)
+        if number:
+            self.notice(
+                logging.WARNING, "%s: the log goes on; %d events are missing", self.path, lost
+            )
 
-    def _collect(self, *, keep: bool) -> None:
-        """Have folded what was let past the lock; if that is nothing, have the next one say so."""
-        assert self._sequencer is not None
-        pending = self._sequencer.pending
+    def _take(self, sequencer: Sequencer, *, seal: bool, keep: bool) -> None:
+        """Take in hand what is to be written next, in order; called under the lock."""
+        self._collect(sequencer, keep=keep)
+        buffer, fold = self._buffer, sequencer.fold
+        batch, lost = list(buffer.chunks), buffer.lost
+        if buffer.failure is not None:
+            lost += callers_in(batch)
+            batch = []
+        sequencer.is_whole = False
+        own = OwnEvents(fold, buffer.unsealed)
+        if lost or buffer.failure is not None:
+            own.add(self._after_a_loss(buffer.failure or "the disk is too slow", lost))
+            seal = True
+        elif batch and self._appender.is_full(
+            fold.at, full_bytes=self._segment_bytes, full_ns=self._segment_ns
+        ):
+            own.add_seal()
+            own.add([sequencer.header()])
+            own.add(map(sequencer.checkpoint, fold.breakers))
+        if own.unsealed and seal:
+            own.add_seal()
+        batch += own.chunks
+        good, asks, at = LastGood(fold), buffer.sync_asks + seal, fold.at
+        waiting, unsealed, seq = buffer.waiting, own.unsealed, fold.seq
+        # One step.
+        buffer.in_hand = batch
+        buffer.in_hand_events = waiting
+        buffer.chunks = []
+        buffer.waiting = 0
+        buffer.lost = lost
+        buffer.unsealed = unsealed
+        buffer.seq = seq
+        buffer.sync_asks = asks
+        if seal:
+            buffer.sync_due_at = at
+        self._in_hand_asks = asks
+        self._in_hand_seq = seq
+        sequencer.good = good
+        sequencer.is_whole = True
+
+    def _collect(self, sequencer: Sequencer, *, keep: bool) -> None:
+        """Fold what was let past the lock; if that is nothing, have the next call say so."""
+        pending = sequencer.pending
         if not pending:
             pending.let_wait(0)
-        if pending or self._sequencer.runs:  # also what came before the limit was seen
-            seq = self._sequencer.next_seq
-            at = self._sequencer.drain()
+        if pending or sequencer.runs:  # also what came before the limit was seen
+            seq = sequencer.next_seq
+            at = sequencer.drain()
             if not keep:
-                self._sequencer.runs.end_all(at)
-            if self._sequencer.next_seq != seq:
-                self._sequencer.advance(at)
-        if self._sequencer.runs:
-            self._wake_thread()
+                sequencer.runs.end_all(at)
+            if sequencer.next_seq != seq:
+                sequencer.advance(at)
+        if sequencer.runs:
+            self.stay_awake()
 
-    def _after_a_loss(self, why: str) -> Iterator[Event]:
-        sequencer = self._sequencer
-        assert sequencer is not None
+    def _after_a_loss(self, why: str, lost: int) -> Iterator[Event]:
+        sequencer = self._attached
         fold = sequencer.fold
         if not self._appender.has_segment:
             # It takes the number of the first event that was lost: no hole stands before it.
             header = evolve(sequencer.header(), seq=self._appender.last_seq + 1)
             fold.reanchor(header)
             yield header
-        yield LogGap(fold.seq + 1, fold.at, self._lost, why)
+        yield LogGap(fold.seq + 1, fold.at, lost, why)
         for name in fold.breakers:
             yield sequencer.checkpoint(name)
 
-    def _number(self, batch: list[Chunk], events: Iterable[Event]) -> None:
-        """Put events of the log's own behind the batch, each folded before the next is made."""
-        assert self._sequencer is not None
-        fold = self._sequencer.fold
-        for event in events:
-            if event.seq > fold.seq:
-                fold.apply(event)
-            batch.append((packed(event) if isinstance(event, Checkpoint) else event,))
-            self._unsealed += not isinstance(event, LogSealed)
-            if self._unsealed >= SEAL_EVERY:
-                seal = self._seal_behind(event)
-                fold.apply(seal)
-                batch.append((seal,))
-
-    def _seal_behind(self, event: Event) -> LogSealed:
-        self._unsealed = 0
-        return LogSealed(event.seq + 1, event.at, 0, "")
-
-    def _fail(self, error: OSError, unput: Sequence[Chunk]) -> None:
+    def _fail(self, sequencer: Sequencer, error: Exception) -> None:
         """Come back to what is known to be safe, and count what is not."""
-        assert self._sequencer is not None
-        lost = callers_in(unput) + self._appender.fall_back()
-        with self._sequencer.held():
-            if self._failure is None:
-                _logger.error("%s: the log can't be written: %s", self.path, error)
-            self._failure = f"{error.strerror or error}"
-            self._lost += lost
+        buffer = self._buffer
+        lost = callers_in(buffer.in_hand[self._put :]) + self._appender.fall_back()
+        why = f"{(error.strerror if isinstance(error, OSError) else None) or error}"
+        is_new = buffer.failure is None
+
+        def count() -> None:
+            # One step.
+            buffer.in_hand = []
+            buffer.in_hand_events = 0
+            buffer.lost += lost
+            buffer.failure = why
+
+        sequencer.hold(count, _do_nothing)
+        self._is_torn = False
+        self._strikes = 0
+        if is_new:
+            self.notice(logging.ERROR, "%s: the log can't be written: %s", self.path, error)
+
+
+def _do_nothing() -> None:
+    """Stand for a change in a thread that is in the middle of one."""
 
 
 def _after_fork() -> None:

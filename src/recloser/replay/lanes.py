@@ -267,8 +267,7 @@ class DrivenLane(Lane):
     def states(self) -> Mapping[str, BreakerState] | None:
         """Those of the breakers, with all that they have counted."""
         sequencer = self._log.attach()
-        with sequencer.reading():
-            return sequencer.fold.breakers
+        return sequencer.reading(lambda fold, _at: fold.breakers)
 
 
 class FollowingLane(Lane):

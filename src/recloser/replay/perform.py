@@ -71,8 +71,7 @@ class Performer:
         elif event.kind == "call_rejected":
             self._reject(event)
         elif event.kind == "clock_ticked":
-            with self._sequencer:
-                pass
+            self._sequencer.relieve()
         elif isinstance(event, LogOpened | LogGap | Checkpoint):
             self._go_on(event)
         else:
@@ -87,9 +86,7 @@ class Performer:
     def _end(self, event: CallSucceeded | CallFailed | CallIgnored) -> None:
         breaker, state = self._breakers[event.breaker], self._states[event.breaker]
         if event.kind == "call_succeeded" and event.count > 1:
-            with self._sequencer as at:
-                self._sequencer.runs.end(event.breaker, at)
-                self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
+            self._record(event, event.breaker)
             return
         if event.epoch == state.epoch and state.state is CLOSED and not event.probe:
             permit = breaker.before_call().permit
@@ -112,8 +109,7 @@ class Performer:
     def _reject(self, event: CallRejected) -> None:
         if self._is_of_many:
             # Each process refuses by what it has read, and says so when the others may be further.
-            with self._sequencer:
-                self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
+            self._record(event)
             return
         decision = self._breakers[event.breaker].before_call()
         if decision.allowed and decision.reason is not Reason.SHADOW:
@@ -131,19 +127,30 @@ class Performer:
             event = evolve(event, session=opened.session + 1, wall=self._clock.now())
         elif isinstance(event, Checkpoint) and event.breaker in self._breakers and not self._is_gap:
             return
-        with sequencer.reading():
-            sequencer.append(evolve(event, seq=sequencer.next_seq))
+        written = event
+        sequencer.reading(
+            lambda _fold, _at: sequencer.append(evolve(written, seq=sequencer.next_seq))
+        )
         if isinstance(event, Checkpoint) and event.breaker not in self._breakers:
             self._make(event.breaker, restore(event).config)
+
+    def _record(self, event: Event, ended: str | None = None) -> None:
+        """Record an event as it is, after the calls that were only counted of one breaker."""
+        sequencer = self._sequencer
+
+        def record(at: int) -> None:
+            if ended is not None:
+                sequencer.runs.end(ended, at)
+            sequencer.append(evolve(event, seq=sequencer.next_seq))
+
+        sequencer.run(record, lambda: None)
 
     def _make(self, breaker: str, config: CircuitBreakerConfig) -> None:
         self._breakers[breaker] = CircuitBreaker(breaker, config, log=self._log)
 
     def _command(self, event: Event) -> None:
         if isinstance(event, BreakerConfigured):
-            with self._sequencer as at:
-                self._sequencer.runs.end(event.breaker, at)
-                self._sequencer.append(evolve(event, seq=self._sequencer.next_seq))
+            self._record(event, event.breaker)
             if event.breaker not in self._breakers:
                 self._make(event.breaker, config_in(event))
         elif event.kind == "mode_changed":

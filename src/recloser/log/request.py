@@ -1,0 +1,45 @@
+"""What is recorded exactly once, whatever interrupts it: requests, and the marks that they spend."""
+
+from typing import Protocol
+
+from recloser.errors import PermitError
+
+
+class Spendable(Protocol):
+    """A permit or a mark: to record an event takes ``_unspent`` away from it, in the same step."""
+
+    _unspent: bool
+
+
+class Request(Protocol):
+    """A report or a command, which is carried out exactly once."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is recorded."""
+
+    def carry_out(self, at: int) -> None:
+        """Record it; called under the sequencer's lock.
+
+        Args:
+            at: The time in nanoseconds of the log.
+        """
+
+
+class Once:
+    """A mark that can be spent once."""
+
+    __slots__ = ("_unspent",)
+
+    def __init__(self) -> None:
+        self._unspent = True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was spent."""
+        return not hasattr(self, "_unspent")
+
+
+def spent_before(permit: Spendable) -> PermitError:
+    """The error of a permit that is reported twice."""
+    return PermitError(f"{permit!r} was reported before; a permit is for one call")
