@@ -34,13 +34,15 @@ from recloser.events import (
 )
 from recloser.fold import refusal_of
 from recloser.gate import SHUT, Leave
-from recloser.listeners import Listener
+from recloser.listeners import Listener, subscriptions
+from recloser.log.audience import FLUSH_SECONDS
 from recloser.log.codec import lean
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.snapshot import Snapshot
 from recloser.state import BreakerState
+from recloser.validation import Seconds
 
 _LONGEST_TEXT: Final = 1000
 
@@ -75,10 +77,11 @@ class CircuitBreaker:
         config: Its settings; by default those of ``CircuitBreakerConfig()``.
         log: Where its events go and its state comes from; without one nothing is recorded.
         clock: What times it; by default the log's clock, or else the system's.
-        listeners: Who is told of its events.
+        listeners: One or several listeners, which are told of its events.
 
     Raises:
-        ConfigError: The name is empty or no text, or the log is timed by another clock.
+        ConfigError: The name is empty or no text, the log is timed by another clock, or a listener
+            could not be called.
     """
 
     __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
@@ -90,14 +93,15 @@ class CircuitBreaker:
         *,
         log: Log | None = None,
         clock: Clock | None = None,
-        listeners: Iterable[Listener] = (),
+        listeners: Iterable[Listener] | Listener | None = (),
     ) -> None:
         self.name = _checked_name(name)
+        subscribed = subscriptions(listeners)
         self.config = _DEFAULT if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
-        for listener in listeners:
+        for subscription in subscribed:
             with self._sequencer.held():
-                self._sequencer.audience.add(name, listener)
+                self._sequencer.audience.add(name, subscription)
         with self._sequencer as at:
             self._state = self._configured(at)
             gate = self._sequencer.gate(name)
@@ -212,6 +216,17 @@ class CircuitBreaker:
         with self._sequencer.reading(self.name) as at:
             snapshot = self._sequencer.fold.snapshot(self.name, at)
             return evolve(snapshot, degraded=True) if self._sequencer.degraded else snapshot
+
+    def flush(self, timeout_seconds: Seconds = FLUSH_SECONDS) -> bool:
+        """Wait until the listeners of the breaker's log were called for all events so far.
+
+        Returns:
+            Whether they were within that time. False at once in a listener, which would wait for
+            itself.
+        """
+        with self._sequencer.reading(self.name):
+            pass
+        return self._sequencer.audience.wait_until_told(timeout_seconds)
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""

@@ -321,6 +321,7 @@ class EventLog(Log):
                 lost=self._lost + self._told_lost,
                 gaps=self._gaps,
                 failure=self._failure,
+                missed_by_listeners=self._sequencer.audience.missed,
             )
 
     def __iter__(self) -> Iterator[Event]:
