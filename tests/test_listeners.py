@@ -1,4 +1,4 @@
-"""Listeners are told in order, outside the lock, and can break nothing."""
+"""Listeners are told in order, in a thread of the log's own, and can break nothing."""
 
 import json
 import logging
@@ -39,6 +39,7 @@ def test_a_listener_is_told_of_all_events_of_its_breaker_in_their_order(log, clo
     clock.advance(seconds=30)
     succeed(other)
     succeed(breaker, 2)
+    assert breaker.flush()
     assert recorder.events == [event for event in log if getattr(event, "breaker", "") == "b"]
     assert recorder.edges == [event for event in recorder.events if event.kind == "state_changed"]
     assert len(recorder.edges) == 3
@@ -52,13 +53,12 @@ def test_what_a_listener_raises_is_logged_and_goes_no_further(log, caplog):
     recorder = Recorder()
     breaker = CircuitBreaker("b", log=log, listeners=[Broken(), recorder])
     succeed(breaker)
+    assert breaker.flush()
     assert [event.kind for event in recorder.events] == ["breaker_configured", "call_succeeded"]
     assert "a listener raised on call_succeeded" in caplog.text
 
 
 def test_a_listener_may_use_the_breaker(log):
-    """It is called outside the lock; what it causes is told after what caused it."""
-
     class Resetter(Recorder):
         def on_transition(self, edge):
             super().on_transition(edge)
@@ -68,7 +68,9 @@ def test_a_listener_may_use_the_breaker(log):
     resetter = Resetter()
     breaker = breaker_with(resetter, log)
     fail(breaker, 3)
+    assert breaker.flush()
     assert breaker.current_state().value == "CLOSED"
+    assert breaker.flush()
     assert [edge.trigger.value for edge in resetter.edges] == ["trip", "reset"]
 
 
@@ -81,6 +83,7 @@ def test_threads_are_told_in_the_order_of_the_log(log):
         thread.start()
     for thread in threads:
         thread.join()
+    assert breaker.flush()
     assert recorder.events == list(log)[1:]
 
 
@@ -90,7 +93,9 @@ def lines_of(caplog):
 
 def test_an_edge_is_logged_as_one_structured_line_with_its_cause(log, caplog):
     caplog.set_level(logging.INFO, "recloser")
-    fail(breaker_with(LoggingListener(), log, "pay\nments"), 3)
+    breaker = breaker_with(LoggingListener(), log, "pay\nments")
+    fail(breaker, 3)
+    assert breaker.flush()
     (line,) = lines_of(caplog)
     assert line == {
         "event": "state_changed",
@@ -114,11 +119,12 @@ def test_refusals_are_logged_once_a_second_with_the_count_of_those_between(log, 
     caplog.set_level(logging.INFO, "recloser")
     breaker = breaker_with(LoggingListener(), log)
     fail(breaker, 3)
+    assert breaker.flush()
     caplog.clear()
     for _ in range(25):
         breaker.before_call()
         clock.advance(seconds=0.1)
-    log.flush()
+    assert breaker.flush()
     lines = lines_of(caplog)
     assert [line["count"] for line in lines] == [1, 10, 10]
     assert lines[1] == {
@@ -133,5 +139,7 @@ def test_refusals_are_logged_once_a_second_with_the_count_of_those_between(log, 
 
 def test_another_logger_may_be_given(log, caplog):
     caplog.set_level(logging.INFO)
-    fail(breaker_with(LoggingListener(logging.getLogger("mine")), log), 3)
+    breaker = breaker_with(LoggingListener(logging.getLogger("mine")), log)
+    fail(breaker, 3)
+    assert breaker.flush()
     assert {record.name for record in caplog.records} == {"mine"}

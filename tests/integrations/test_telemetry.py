@@ -115,7 +115,7 @@ def test_structlog_gets_events_with_fields(log):
         bank = Breakers(CONFIG, log=log, listeners=[StructlogListener()])["bank"]
         fail(bank, 3)
         bank.before_call()
-        bank.snapshot()
+        assert bank.flush()
     trip, refusal = told
     assert trip["event"] == "state_changed"
     assert trip["log_level"] == "warning"
