@@ -87,10 +87,11 @@ class Subscription:
 
     def notify(self, event: BreakerEvent) -> None:
         """Call the listener, and log what it raises."""
+        listener = self.listener  # before the try block: what interrupts this is not the listener's
         try:
-            self.listener.on_event(event)
+            listener.on_event(event)
             if event.kind == "state_changed":
-                self.listener.on_transition(event)
+                listener.on_transition(event)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  # sys.exit() must not end the host's call

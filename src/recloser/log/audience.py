@@ -40,12 +40,16 @@ _NO_INBOX: Final[deque[Event]] = deque(maxlen=0)
 
 
 class _Runner:
-    """The right to be the delivering thread of an audience."""
+    """The right to be the delivering thread of an audience, as long as that thread's frame has it.
 
-    __slots__ = ("has_begun",)
+    Attributes:
+        starter: The thread that is starting it; None once that is done.
+    """
+
+    __slots__ = ("__weakref__", "starter")
 
     def __init__(self) -> None:
-        self.has_begun = False
+        self.starter: int | None = threading.get_ident()
 
 
 class Audience:
@@ -76,7 +80,7 @@ class Audience:
         self._sorted: Event | None = None
         self._sorted_for = 0  # how many of its subscriptions
         self._is_left = False  # whether the thread is to do a caller's part
-        self._runners: dict[str, _Runner] = {}
+        self._runners: dict[str, weakref.ref[_Runner]] = {}
         self._may_start_ns = 0
         # A SimpleQueue, unlike an Event, may be used again while this thread is inside it.
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -209,44 +213,49 @@ class Audience:
         """Whether a thread delivers; one is started if there is none and one can be."""
         if sys.is_finalizing():  # threads stand still
             return False
-        if HELD in self._runners:
-            return True
+        runner = self._runners.get(HELD)
+        if runner is not None:
+            if runner() is not None:
+                return True
+            if HELD in self._runners and self._runners[HELD] is runner:
+                del self._runners[HELD]  # it was killed before it could say so
         now_ns = SYSTEM_CLOCK.monotonic_ns()
         return now_ns >= self._may_start_ns and self._start_thread(now_ns)
 
     def _start_thread(self, now_ns: int) -> bool:
         runners = self._runners
         runner = _Runner()
-        arguments = (runner,)
-        run = self._run
+        claim = weakref.ref(runner)
+        is_started = False
         try:
-            if runners.setdefault(HELD, runner) is runner:
-                # Nothing can come between these two: the thread is started and has the claim, or
-                # the claim is given back. ``Thread.start`` would also wait for the thread to run.
-                runner.has_begun = True
-                start_new_thread(run, arguments)
+            if runners.setdefault(HELD, claim) is claim:
+                # ``Thread.start`` would wait for the thread to run, which may take a while.
+                start_new_thread(self._run, (runner, claim))
+            is_started = True
         except RuntimeError:  # no more threads are allowed, or the interpreter shuts down
-            runner.has_begun = False
             self._may_start_ns = now_ns + _START_AGAIN_NS
-            return False
         finally:
-            if not runner.has_begun and HELD in runners and runners[HELD] is runner:
+            # There is no call in this block, so nothing can interrupt it. A thread that was started
+            # all the same claims what is free, or ends.
+            runner.starter = None
+            if not is_started and HELD in runners and runners[HELD] is claim:
                 del runners[HELD]
-        return True
+        return is_started
 
-    def _run(self, runner: _Runner) -> None:
+    def _run(self, _runner: _Runner, claim: "weakref.ref[_Runner]") -> None:
         """Deliver until there is nothing to be delivered for a while."""
         runners = self._runners
         try:
+            runners.setdefault(HELD, claim)
             threading.current_thread().name = "recloser-listeners"
             is_idle = False
-            while not is_idle and HELD in runners and runners[HELD] is runner:
+            while not is_idle and HELD in runners and runners[HELD] is claim:
                 try:
                     is_idle = self._serve()
                 except BaseException:  # noqa: BLE001, S112  # it hit this thread, and no listener
                     continue
         finally:
-            if HELD in runners and runners[HELD] is runner:
+            if HELD in runners and runners[HELD] is claim:
                 del runners[HELD]
         if not self._is_empty() or not self._wake.empty():  # an event came as the wait was over
             self.tell()
@@ -302,7 +311,14 @@ class Audience:
                     continue
 
     def _is_in_this_thread(self) -> bool:
-        return self._untold_inline.is_mine or self._untold.is_mine or is_claimed_here(self._sorting)
+        claim = self._runners.get(HELD)
+        runner = None if claim is None else claim()
+        return (
+            self._untold_inline.is_mine
+            or self._untold.is_mine
+            or is_claimed_here(self._sorting)
+            or (runner is not None and runner.starter == threading.get_ident())
+        )
 
     def after_fork(self) -> None:
         """In a forked child: what was to be told is the parent's, whose thread is not here."""
