@@ -11,7 +11,10 @@ from itertools import count
 from types import FrameType, ModuleType, TracebackType
 from typing import Self
 
-_BEFORE_A_POINT = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "RESUME"}
+_BEFORE_A_POINT = {
+    *("CALL", "CALL_FUNCTION_EX", "CALL_KW", "RESUME"),
+    *(name for name in dis.opname if "JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name),
+}
 
 
 class Interruption:

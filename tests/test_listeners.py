@@ -6,7 +6,15 @@ import threading
 
 import pytest
 
-from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, LoggingListener, MemoryLog
+from recloser import (
+    Breakers,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConfigError,
+    Listener,
+    LoggingListener,
+    MemoryLog,
+)
 from support import fail, succeed
 
 
@@ -143,3 +151,73 @@ def test_another_logger_may_be_given(log, caplog):
     fail(breaker, 3)
     assert breaker.flush()
     assert {record.name for record in caplog.records} == {"mine"}
+
+
+class Awaited(Listener):
+    async def on_transition(self, edge):
+        """It would never run."""
+
+
+class AwaitedEvents(Listener):
+    async def on_event(self, event):
+        """It would never run."""
+
+
+class Generates(Listener):
+    def on_event(self, event):
+        yield event
+
+
+@pytest.mark.parametrize(
+    ("listeners", "remedy"),
+    [
+        (print, "subclass recloser.Listener, override on_event or on_transition"),
+        ([print], "subclass recloser.Listener, override on_event or on_transition"),
+        ("audit", "subclass recloser.Listener"),
+        (LoggingListener, r"LoggingListener is a class; give an instance: LoggingListener\(\)"),
+        ([LoggingListener], r"give an instance: LoggingListener\(\)"),
+        ([Awaited()], "Awaited.on_transition is async.*make it a plain method"),
+        (AwaitedEvents(), "AwaitedEvents.on_event is async.*run_coroutine_threadsafe"),
+        ([Generates()], "Generates.on_event is async or a generator"),
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [Breakers, lambda listeners: CircuitBreaker("b", listeners=listeners)]
+)
+def test_what_could_not_be_called_is_refused_with_a_remedy(make, listeners, remedy):
+    with pytest.raises(ConfigError, match=remedy):
+        make(listeners=listeners)
+
+
+def test_one_listener_may_be_given_without_a_list(log):
+    recorder = Recorder()
+    breaker = CircuitBreaker("b", log=log, listeners=recorder)
+    Breakers(log=log, listeners=recorder)["other"].force_open()
+    breaker.force_open()
+    assert breaker.flush()
+    assert [edge.breaker for edge in recorder.edges] == ["other", "b"]
+
+
+def test_no_listeners_may_be_given_as_none(log):
+    CircuitBreaker("b", log=log, listeners=None).force_open()
+
+
+def test_the_wishes_of_a_listener_are_read_under_no_lock(log):
+    other = CircuitBreaker("other", log=log)
+
+    class Asks(Recorder):
+        @property
+        def inline(self):
+            other.force_open()
+            return False
+
+        @property
+        def hears_successes(self):
+            other.snapshot()
+            return True
+
+    asks = Asks()
+    breaker = CircuitBreaker("b", log=log, listeners=[asks])
+    succeed(breaker)
+    assert breaker.flush()
+    assert asks.events[-1].kind == "call_succeeded"

@@ -144,29 +144,36 @@ class Audience:
         try:
             if claims.setdefault(HELD, claim) is not claim:
                 return False
-            inbox = self.inbox
-            while inbox and limit:
-                limit -= 1
-                event = inbox[0]
-                if event is not self._sorted:
-                    self._sorted, self._sorted_for = event, 0
-                if is_about_a_breaker(event):
-                    self._enqueue(event)
-                if inbox and inbox[0] is event:  # else a fork has emptied it
-                    inbox.popleft()
+            self._sort_inbox(limit)
             return True
         finally:
-            # There is no call in this block, so nothing can interrupt it.
+            # There is no call and no loop in this block, so nothing can interrupt it.
             if HELD in claims and claims[HELD] is claim:
                 del claims[HELD]
 
-    def _enqueue(self, event: BreakerEvent) -> None:
+    def _sort_inbox(self, limit: int) -> None:
+        # A fork may come at any point, and empties them: the child goes on with the same three.
+        inbox, inline, untold = self.inbox, self._untold_inline, self._untold
+        while limit:
+            try:
+                event = inbox[0]
+            except IndexError:
+                return
+            limit -= 1
+            if event is not self._sorted:
+                self._sorted, self._sorted_for = event, 0
+            if is_about_a_breaker(event):
+                self._enqueue(event, inline, untold)
+            if inbox and inbox[0] is event:
+                inbox.popleft()
+
+    def _enqueue(self, event: BreakerEvent, inline: ListenerQueue, untold: ListenerQueue) -> None:
         """Put an event into the queues; goes on where an earlier attempt was interrupted."""
         subscriptions = self._subscriptions.get(event.breaker, ())
         is_edge = event.kind == "state_changed"
         while self._sorted_for < len(subscriptions):
             subscription = subscriptions[self._sorted_for]
-            queue = self._untold_inline if subscription.is_inline else self._untold
+            queue = inline if subscription.is_inline else untold
             entries = queue.entries
             is_unwanted = event.kind == "call_succeeded" and not subscription.hears_successes
             has_room = is_unwanted or queue.has_room(for_edge=is_edge)
@@ -219,28 +226,31 @@ class Audience:
                 return True
             if HELD in self._runners and self._runners[HELD] is runner:
                 del self._runners[HELD]  # it was killed before it could say so
-        now_ns = SYSTEM_CLOCK.monotonic_ns()
-        return now_ns >= self._may_start_ns and self._start_thread(now_ns)
+        return SYSTEM_CLOCK.monotonic_ns() >= self._may_start_ns and self._claim_thread()
 
-    def _start_thread(self, now_ns: int) -> bool:
+    def _claim_thread(self) -> bool:
         runners = self._runners
         runner = _Runner()
         claim = weakref.ref(runner)
         is_started = False
         try:
-            if runners.setdefault(HELD, claim) is claim:
-                # ``Thread.start`` would wait for the thread to run, which may take a while.
-                start_new_thread(self._run, (runner, claim))
-            is_started = True
-        except RuntimeError:  # no more threads are allowed, or the interpreter shuts down
-            self._may_start_ns = now_ns + _START_AGAIN_NS
+            is_started = runners.setdefault(HELD, claim) is not claim or self._start(runner, claim)
         finally:
-            # There is no call in this block, so nothing can interrupt it. A thread that was started
-            # all the same claims what is free, or ends.
+            # There is no call and no loop in this block, so nothing can interrupt it. A thread that
+            # was started all the same claims what is free, or ends.
             runner.starter = None
             if not is_started and HELD in runners and runners[HELD] is claim:
                 del runners[HELD]
         return is_started
+
+    def _start(self, runner: _Runner, claim: "weakref.ref[_Runner]") -> bool:
+        try:
+            # ``Thread.start`` would wait for the thread to run, which may take a while.
+            start_new_thread(self._run, (runner, claim))
+        except RuntimeError:  # no more threads are allowed, or the interpreter shuts down
+            self._may_start_ns = SYSTEM_CLOCK.monotonic_ns() + _START_AGAIN_NS
+            return False
+        return True
 
     def _run(self, _runner: _Runner, claim: "weakref.ref[_Runner]") -> None:
         """Deliver until there is nothing to be delivered for a while."""

@@ -106,8 +106,11 @@ class ListenerQueue:
 
     def _deliver(self, limit: int) -> None:
         entries = self.entries
-        while entries and limit:
-            entry = entries[0]
+        while limit:
+            try:
+                entry = entries[0]
+            except IndexError:
+                return
             # An entry that was begun is here again if it was interrupted before it was removed.
             if entry is not self._begun:
                 limit -= 1
