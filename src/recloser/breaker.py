@@ -77,7 +77,7 @@ class CircuitBreaker:
         config: Its settings; by default those of ``CircuitBreakerConfig()``.
         log: Where its events go and its state comes from; without one nothing is recorded.
         clock: What times it; by default the log's clock, or else the system's.
-        listeners: One or several listeners, which are told of its events.
+        listeners: One or several listeners of its events.
 
     Raises:
         ConfigError: The name is empty or no text, the log is timed by another clock, or a listener

@@ -1,4 +1,4 @@
-"""Listeners: objects that are told of what is recorded, after the fact and outside every lock."""
+"""Listeners: objects that are called with recorded events, outside every lock."""
 
 import inspect
 import json
@@ -20,7 +20,7 @@ _ERRORS_LOGGED: Final = 10
 
 
 class Listener:
-    """Is told of a breaker's events in their order; subclass it and override what is wanted.
+    """Receives a breaker's events in their order; subclass it and override what is wanted.
 
     By default a listener is called in a thread of the log's own, so that a slow one delays no call.
     Events wait for it in a queue of 10,000, of which the last 1,000 places are kept for changes of
@@ -33,13 +33,13 @@ class Listener:
     Attributes:
         inline: Whether it is called in the thread that caused the event, right after the event was
             recorded, as is needed to read that thread's context. Such a listener must be quick:
-            calls wait for it. A call has it told of a few events at most; where threads record at
-            the same moment, another thread may call it.
-        hears_successes: Whether it wants to be told of each call that went well, which costs every
-            call more; by default if it overrides ``on_event``.
-        hears_refusals: Whether it wants to be told of each refusal at once, which costs every
-            refusal more; by default if it overrides ``on_event``. If not it is told up to a second
-            later, of many at once where they are many.
+            calls wait for it. One call delivers a few events at most; where threads record at the
+            same moment, another thread may call it.
+        hears_successes: Whether it receives each call that went well, which costs every call more;
+            by default if it overrides ``on_event``.
+        hears_refusals: Whether it receives each refusal at once, which costs every refusal more; by
+            default if it overrides ``on_event``. If not, it receives one event for many refusals, up
+            to a second later.
     """
 
     inline: bool = False
@@ -54,12 +54,12 @@ class Listener:
 
 
 def hears_successes(listener: Listener) -> bool:
-    """Whether a listener is to be told of successes."""
+    """Whether a listener receives successes."""
     return _or_if_it_listens(listener.hears_successes, listener)
 
 
 def hears_refusals(listener: Listener) -> bool:
-    """Whether a listener is to be told of each refusal at once."""
+    """Whether a listener receives each refusal at once."""
     return _or_if_it_listens(listener.hears_refusals, listener)
 
 
@@ -74,8 +74,8 @@ class Subscription:
     Attributes:
         listener: The listener.
         is_inline: Whether it is called in the thread that caused the event.
-        hears_successes: Whether it is told of each success.
-        hears_refusals: Whether it is told of each refusal at once.
+        hears_successes: Whether it receives each success.
+        hears_refusals: Whether it receives each refusal at once.
     """
 
     listener: Listener
@@ -100,8 +100,8 @@ class Subscription:
     def _log(self, error: BaseException, kind: str) -> None:
         """Log an exception of the listener, unless there were many already.
 
-        A logging handler may call a breaker that this very listener is told of: without a limit,
-        each error would lead to the next.
+        A logging handler may call a breaker of this listener: without a limit, each error would
+        lead to the next.
         """
         self._errors += 1
         now_ns = SYSTEM_CLOCK.monotonic_ns()
@@ -119,7 +119,7 @@ class Subscription:
 
 
 def subscriptions(listeners: Iterable[Listener] | Listener | None) -> tuple[Subscription, ...]:
-    """What a breaker is given as its listeners: several, one, or none.
+    """Check the ``listeners`` argument of a breaker: several listeners, one, or none.
 
     Raises:
         ConfigError: Something in it is no listener, or could not be called as one.

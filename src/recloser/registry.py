@@ -24,13 +24,13 @@ class Breakers(Mapping[str, CircuitBreaker]):
             ``CircuitBreakerConfig()``.
         log: The log of all; without one nothing is recorded.
         clock: What times them; by default the log's clock, or else the system's.
-        listeners: One or several listeners, which are told of the events of each.
+        listeners: One or several listeners of the events of each.
         max_size: So many names have a breaker of their own; further ones share the breaker
             ``(others)``, so that names out of a stranger's hands can't fill the memory. None sets
             no bound.
 
     Raises:
-        ConfigError: ``max_size`` is no number from 1 up, or a listener could not be called.
+        ConfigError: ``max_size`` is not a number from 1 up, or a listener could not be called.
     """
 
     def __init__(

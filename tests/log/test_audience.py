@@ -32,7 +32,7 @@ NEVER_TRIPS = CircuitBreakerConfig(failure_threshold=None)
 
 
 class Interrupted(BaseException):
-    """What a signal handler raises."""
+    """An exception that a signal handler raises."""
 
 
 class Recorder(Listener):
@@ -124,7 +124,7 @@ def test_an_exception_at_any_point_loses_no_event_uncounted_and_repeats_none(no_
 
 
 def test_a_thread_that_is_interrupted_at_any_point_loses_no_event_uncounted(monkeypatch):
-    """The thread is run here, by whoever would start it, so that it can be interrupted."""
+    """The code of the thread runs in this one, so that it can be interrupted."""
 
     def interrupt():
         raise Interrupted

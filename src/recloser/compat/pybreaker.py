@@ -98,7 +98,7 @@ class CircuitBreakerState:
             self.announce(cb, prev_state)
 
     def announce(self, cb: "CircuitBreaker", prev_state: "CircuitBreakerState | None") -> None:
-        """Have the counters begin anew, and tell the listeners."""
+        """Reset the counters and call the listeners."""
         self._enter(cb)
         for listener in cb.listeners:
             listener.state_change(cb, prev_state, self)
@@ -321,25 +321,25 @@ class CircuitBreaker:
         self._notice()
 
     def _notice(self) -> str | None:
-        """Tell the listeners if the breaker is in another state than they were told of.
+        """Call the listeners if the state has changed since they were called last.
 
         Returns:
-            That state, in the one thread that tells of it.
+            The new state, in the one thread that calls the listeners.
         """
         current = self.current_state
         self._state_storage.state = current
-        told = self._state
-        if current == told.name:
+        previous = self._state
+        if current == previous.name:
             return None
         if current == STATE_OPEN:
             self._state_storage.opened_at = read_wall(self._recording.clock)
-        new = self._create_new_state(current, prev_state=told)
+        new = self._create_new_state(current, prev_state=previous)
         # No lock, as listeners are called next: no other thread runs between the comparison and the
-        # assignment, so of those that come here at once one tells the listeners.
-        if self._state is not told:
+        # assignment, so of several threads here, one calls the listeners.
+        if self._state is not previous:
             return None
         self._state = new
-        new.announce(self, told)
+        new.announce(self, previous)
         return current
 
     @property

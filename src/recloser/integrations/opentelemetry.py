@@ -37,8 +37,8 @@ class BreakerTelemetry(EventCounts):
     ``recloser.log.lost`` and ``recloser.log.gaps``.
     The span that is current when a breaker takes an edge or refuses a call gets the event
     ``recloser.state_changed`` or ``recloser.call_rejected``, for which it is an inline listener.
-    Where threads report at the same moment, another thread may tell of it, and that one's span, if
-    any, gets the event.
+    Where threads report at the same moment, the listener may be called in another of them, whose
+    span, if any, gets the event.
     """
 
     hears_refusals = True  # they are told to the span of their call

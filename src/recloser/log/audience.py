@@ -20,7 +20,7 @@ from recloser.log.listener_queue import CAPACITY, HELD, Claim, ListenerQueue, is
 from recloser.validation import NS_PER_SECOND, Seconds, nanoseconds
 
 OWN_EVENTS: Final = 8
-"""Events of which a caller has inline listeners told at most: a call records fewer."""
+"""Events that a caller delivers to inline listeners at most: a call records fewer."""
 
 FLUSH_SECONDS: Final = 1.0
 """How long a flush, a close and the exit of the process wait for listeners by default."""
@@ -92,16 +92,16 @@ class Audience:
 
     @property
     def missed(self) -> int:
-        """How often a listener was not told of an event, or not to the end.
+        """How often a listener did not receive an event, or not to the end.
 
-        Its queue was full, or an exception from outside interrupted it.
+        Its queue was full, or an exception of a signal handler or another thread interrupted it.
         """
         if not self._subscriptions:
             return 0
         return self._unsorted + self._untold_inline.missed + self._untold.missed
 
     def add(self, breaker: str, subscription: Subscription) -> None:
-        """Have a listener told of the events about a breaker from now on; called under the lock."""
+        """Deliver the events about a breaker to a listener from now on; called under the lock."""
         if not self._subscriptions:
             self._begin()
         added = (*self._subscriptions.get(breaker, ()), subscription)
@@ -111,11 +111,11 @@ class Audience:
         self._subscriptions[breaker] = added
 
     def awaits_successes(self, breaker: str) -> bool:
-        """Whether somebody is to be told of each success of a breaker."""
+        """Whether a listener receives each success of a breaker."""
         return any(each.hears_successes for each in self._subscriptions.get(breaker, ()))
 
     def awaits_refusals(self, breaker: str) -> bool:
-        """Whether somebody is to be told of each refusal of a breaker at once."""
+        """Whether a listener receives each refusal of a breaker at once."""
         return any(each.hears_refusals for each in self._subscriptions.get(breaker, ()))
 
     def note(self, events: Sequence[Event]) -> None:
@@ -189,7 +189,7 @@ class Audience:
                 queue.dropped += 1
 
     def _bound_inbox(self) -> None:
-        """Drop the newest events if whoever sorts the inbox was held up, as in a signal handler."""
+        """Drop the newest events if the sorting is held up, as by a signal handler."""
         while len(self.inbox) > CAPACITY:
             try:
                 event = self.inbox[-1]
@@ -331,7 +331,7 @@ class Audience:
         )
 
     def after_fork(self) -> None:
-        """In a forked child: what was to be told is the parent's, whose thread is not here."""
+        """In a forked child: queued events are the parent's, and its thread is not here."""
         if not self._subscriptions:
             return
         # Where a listener forked, this thread goes on in the old queues, and finds them empty.
@@ -357,7 +357,7 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    """Have listeners told of what happened last, such as the trip that the process ended with."""
+    """Deliver what happened last, such as the trip that the process ended with."""
     due_ns = SYSTEM_CLOCK.monotonic_ns() + nanoseconds(FLUSH_SECONDS)
     for reference in list(_audiences.values()):
         audience = reference()

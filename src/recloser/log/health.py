@@ -13,7 +13,7 @@ class LogHealth:
         lost: Events of this session that could not be written.
         gaps: How many gaps in the log tell of them so far.
         failure: Why the log can't be written now; None while it can.
-        missed_by_listeners: How often a listener was not told of an event, as it was too slow or
+        missed_by_listeners: How often a listener did not receive an event, as it was too slow, or
             was interrupted.
     """
 
