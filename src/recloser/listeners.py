@@ -3,6 +3,9 @@
 import inspect
 import json
 import logging
+import signal
+import threading
+import traceback
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,8 +30,9 @@ class Listener:
     state; what finds no place is dropped and counted in ``LogHealth.missed_by_listeners``.
     ``CircuitBreaker.flush`` waits until the listeners were called.
 
-    An exception that a listener raises is logged and goes no further, ``SystemExit`` included. Only
-    a ``KeyboardInterrupt`` leaves an inline listener, as it may be the user's Ctrl-C.
+    An exception that a listener raises is logged and goes no further, ``SystemExit`` included. A
+    ``KeyboardInterrupt`` leaves an inline listener, as it may be the user's Ctrl-C. An exception
+    that a signal handler raises goes on too.
 
     Attributes:
         inline: Whether it is called in the thread that caused the event, right after the event was
@@ -92,10 +96,17 @@ class Subscription:
             listener.on_event(event)
             if event.kind == "state_changed":
                 listener.on_transition(event)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # sys.exit() must not end the host's call
+        except BaseException as error:  # sys.exit() in a listener must not end the host's call
+            if self._is_from_outside(error):
+                raise
             self._log(error, event.kind)
+
+    def _is_from_outside(self, error: BaseException) -> bool:
+        """Whether the error may be Ctrl-C, or is that of a signal handler, and not the listener's."""
+        is_in_main = threading.current_thread() is threading.main_thread()
+        if isinstance(error, KeyboardInterrupt):
+            return is_in_main or self.is_inline
+        return is_in_main and _is_of_signal_handler(error)
 
     def _log(self, error: BaseException, kind: str) -> None:
         """Log an exception of the listener, unless there were many already.
@@ -116,6 +127,14 @@ class Subscription:
             raise
         except BaseException:  # noqa: BLE001, S110  # there is nowhere left to report to
             pass
+
+
+def _is_of_signal_handler(error: BaseException) -> bool:
+    """Whether the traceback leads through a signal handler that is written in Python."""
+    handlers = map(signal.getsignal, signal.valid_signals())
+    codes = [getattr(handler, "__code__", None) for handler in handlers]
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code in codes for frame, _ in frames)
 
 
 def subscriptions(listeners: Iterable[Listener] | Listener | None) -> tuple[Subscription, ...]:

@@ -389,6 +389,20 @@ def test_whatever_a_listener_raises_is_logged_and_goes_no_further(kind, inline, 
     assert "a listener raised on call_failed" in caplog.text
 
 
+def test_a_keyboard_interrupt_of_a_listener_in_the_thread_is_logged(caplog):
+    class Broken(Recorder):
+        def on_event(self, event):
+            super().on_event(event)
+            raise KeyboardInterrupt
+
+    broken = Broken()
+    breaker = CircuitBreaker("b", listeners=broken)
+    fail(breaker)
+    assert breaker.flush()
+    assert len(broken.seqs) == 2
+    assert caplog.text.count("a listener raised on") == 2
+
+
 def test_ctrl_c_in_an_inline_listener_reaches_the_caller_and_is_counted():
     class Interrupts(InlineRecorder):
         def on_event(self, event):
@@ -403,6 +417,28 @@ def test_ctrl_c_in_an_inline_listener_reaches_the_caller_and_is_counted():
     fail(breaker)
     assert breaker.snapshot().totals.failed == 2
     assert len(interrupts.seqs) == len(recorder.seqs) == 3
+    assert breaker._sequencer.audience.missed == 1
+
+
+@pytest.mark.parametrize("kind", [SystemExit, TimeoutError])
+def test_what_a_signal_handler_raises_in_an_inline_listener_reaches_the_caller(kind, request):
+    class Interrupts(InlineRecorder):
+        def on_event(self, event):
+            super().on_event(event)
+            if len(self.seqs) == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    def end(_number, _frame):
+        raise kind
+
+    request.addfinalizer(partial(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM)))
+    signal.signal(signal.SIGTERM, end)
+    interrupts = Interrupts()
+    breaker = CircuitBreaker("b", listeners=interrupts)
+    with pytest.raises(kind):
+        fail(breaker)
+    fail(breaker)
+    assert len(interrupts.seqs) == 3
     assert breaker._sequencer.audience.missed == 1
 
 

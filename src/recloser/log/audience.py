@@ -274,8 +274,10 @@ class Audience:
         """Deliver what there is, and wait for more; True if nothing came for a while."""
         if self._is_left:  # else the inbox and inline listeners are up to a caller
             self._is_left = False
-            self._sort(_SORTED_AT_ONCE)
-            self._untold_inline.deliver(_DELIVERED_AT_ONCE)
+            has_sorted = self._sort(_SORTED_AT_ONCE)
+            has_delivered = self._untold_inline.deliver(_DELIVERED_AT_ONCE)
+            if (has_sorted and self.inbox) or (has_delivered and self._untold_inline.entries):
+                self._is_left = True
         if self._untold.deliver(_DELIVERED_AT_ONCE) and (self._untold.entries or self._is_left):
             return False
         if self._idle.empty():
