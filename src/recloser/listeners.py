@@ -78,12 +78,14 @@ class Subscription:
     Attributes:
         listener: The listener.
         is_inline: Whether it is called in the thread that caused the event.
+        hears_events: Whether it receives more than changes of state.
         hears_successes: Whether it receives each success.
         hears_refusals: Whether it receives each refusal at once.
     """
 
     listener: Listener
     is_inline: bool
+    hears_events: bool
     hears_successes: bool
     hears_refusals: bool
     _errors: int = field(default=0, init=False)
@@ -168,7 +170,11 @@ def _subscription(listener: object) -> Subscription:
                 "to an event loop with asyncio.run_coroutine_threadsafe"
             )
     return Subscription(
-        listener, bool(listener.inline), hears_successes(listener), hears_refusals(listener)
+        listener=listener,
+        is_inline=bool(listener.inline),
+        hears_events=getattr(listener.on_event, "__func__", None) is not Listener.on_event,
+        hears_successes=hears_successes(listener),
+        hears_refusals=hears_refusals(listener),
     )
 
 

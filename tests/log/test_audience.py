@@ -297,6 +297,26 @@ def test_changes_of_state_have_places_of_their_own():
     assert stuck.edges == ["trip", "force_closed", "force_open"]
 
 
+def test_a_listener_of_changes_of_state_is_called_for_nothing_else():
+    class Transitions(Listener):
+        def __init__(self):
+            self.entered, self.released = threading.Event(), threading.Event()
+
+        def on_transition(self, edge):
+            self.entered.set()
+            self.released.wait(60)
+
+    stuck = Transitions()
+    breaker = CircuitBreaker("b", NEVER_TRIPS, listeners=stuck)
+    breaker.force_open()
+    assert stuck.entered.wait(60)
+    breaker.set_mode("shadow")
+    fail(breaker, CAPACITY)
+    assert breaker._sequencer.audience.missed == 0
+    stuck.released.set()
+    assert breaker.flush(60)
+
+
 def test_an_inbox_that_nobody_can_sort_is_bounded_and_counted():
     """As in a signal handler that interrupted the sorting and takes long."""
     recorder = Recorder()

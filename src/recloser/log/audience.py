@@ -171,11 +171,14 @@ class Audience:
         """Put an event into the queues; goes on where an earlier attempt was interrupted."""
         subscriptions = self._subscriptions.get(event.breaker, ())
         is_edge = event.kind == "state_changed"
+        is_success = event.kind == "call_succeeded"
         while self._sorted_for < len(subscriptions):
             subscription = subscriptions[self._sorted_for]
             queue = inline if subscription.is_inline else untold
             entries = queue.entries
-            is_unwanted = event.kind == "call_succeeded" and not subscription.hears_successes
+            is_unwanted = not (is_edge or subscription.hears_events) or (
+                is_success and not subscription.hears_successes
+            )
             has_room = is_unwanted or queue.has_room(for_edge=is_edge)
             entry = (next(self._numbers), subscription, event)
             # Nothing can come between the count of what is done and the doing.
