@@ -1,11 +1,15 @@
 """Clocks have two hands, and only ``clock.py`` looks at real ones."""
 
+import os
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from bytecode_points import at_each_point
 from recloser import ManualClock, RecloserError, SkewedClock, SystemClock
-from recloser.clock import after, boot_id_of, nanoseconds_between
+from recloser import clock as clock_module
+from recloser.clock import after, boot_id_of, hand_of, nanoseconds_between
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -93,3 +97,70 @@ def test_the_time_between_two_moments_is_exact():
 def test_a_time_that_no_calendar_holds_is_the_last_one_that_it_does():
     assert after(datetime.max.replace(tzinfo=UTC), 10**9).year == 9999
     assert after(datetime.min.replace(tzinfo=UTC), -(10**9)).year == 1
+
+
+def test_a_manual_clock_may_be_moved_while_it_moves():
+    """As by a signal handler, at any point."""
+    clock = ManualClock()
+    moved = 0
+
+    def move():
+        clock.monotonic_ns()
+        clock.now()
+        clock.advance(ns=1000)
+
+    for interruption in at_each_point([clock_module], move):
+        with interruption:
+            clock.advance(ns=1000)
+        moved += 1000 + 1000 * interruption.is_reached
+    assert clock.monotonic_ns() == moved
+    assert clock.now() == after(ManualClock().now(), moved)
+
+
+def test_threads_may_move_a_manual_clock_together():
+    clock = ManualClock()
+
+    def move():
+        for _ in range(2000):
+            clock.advance(ns=1)
+
+    threads = [threading.Thread(target=move) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert clock.monotonic_ns() == 16_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_clock_is_read_in_a_child_that_was_forked_while_it_was_read():
+    class Slow(ManualClock):
+        def monotonic_ns(self):
+            if threading.current_thread() is not threading.main_thread():
+                entered.set()
+                released.wait(60)
+            return super().monotonic_ns()
+
+    entered, released = threading.Event(), threading.Event()
+    hand = hand_of(Slow(monotonic_ns=7))
+    reader = threading.Thread(target=hand)
+    reader.start()
+    assert entered.wait(60)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(hand() != 7)
+    released.set()
+    reader.join()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_the_hand_of_a_clock_that_runs_backwards_stands_still():
+    class Backwards(ManualClock):
+        shown = iter([5, 3, 7])
+
+        def monotonic_ns(self):
+            return next(self.shown)
+
+    hand = hand_of(Backwards())
+    assert [hand(), hand(), hand()] == [5, 5, 7]

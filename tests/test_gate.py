@@ -236,6 +236,7 @@ def test_only_a_listener_that_wants_each_success_shuts_the_gate(log):
 
     loud = CircuitBreaker("loud", log=log, listeners=[Hears()])
     loud.call(work)
+    assert loud.flush()
     assert [(event.kind, type(event).__name__) for event in told[-1:]] == [
         ("call_succeeded", "CallSucceeded")
     ]

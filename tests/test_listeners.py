@@ -1,4 +1,4 @@
-"""Listeners are told in order, outside the lock, and can break nothing."""
+"""Listeners are told in order, in a thread of the log's own, and can break nothing."""
 
 import json
 import logging
@@ -6,7 +6,15 @@ import threading
 
 import pytest
 
-from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, LoggingListener, MemoryLog
+from recloser import (
+    Breakers,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConfigError,
+    Listener,
+    LoggingListener,
+    MemoryLog,
+)
 from support import fail, succeed
 
 
@@ -39,6 +47,7 @@ def test_a_listener_is_told_of_all_events_of_its_breaker_in_their_order(log, clo
     clock.advance(seconds=30)
     succeed(other)
     succeed(breaker, 2)
+    assert breaker.flush()
     assert recorder.events == [event for event in log if getattr(event, "breaker", "") == "b"]
     assert recorder.edges == [event for event in recorder.events if event.kind == "state_changed"]
     assert len(recorder.edges) == 3
@@ -52,13 +61,12 @@ def test_what_a_listener_raises_is_logged_and_goes_no_further(log, caplog):
     recorder = Recorder()
     breaker = CircuitBreaker("b", log=log, listeners=[Broken(), recorder])
     succeed(breaker)
+    assert breaker.flush()
     assert [event.kind for event in recorder.events] == ["breaker_configured", "call_succeeded"]
     assert "a listener raised on call_succeeded" in caplog.text
 
 
 def test_a_listener_may_use_the_breaker(log):
-    """It is called outside the lock; what it causes is told after what caused it."""
-
     class Resetter(Recorder):
         def on_transition(self, edge):
             super().on_transition(edge)
@@ -68,7 +76,9 @@ def test_a_listener_may_use_the_breaker(log):
     resetter = Resetter()
     breaker = breaker_with(resetter, log)
     fail(breaker, 3)
+    assert breaker.flush()
     assert breaker.current_state().value == "CLOSED"
+    assert breaker.flush()
     assert [edge.trigger.value for edge in resetter.edges] == ["trip", "reset"]
 
 
@@ -81,6 +91,7 @@ def test_threads_are_told_in_the_order_of_the_log(log):
         thread.start()
     for thread in threads:
         thread.join()
+    assert breaker.flush()
     assert recorder.events == list(log)[1:]
 
 
@@ -90,7 +101,9 @@ def lines_of(caplog):
 
 def test_an_edge_is_logged_as_one_structured_line_with_its_cause(log, caplog):
     caplog.set_level(logging.INFO, "recloser")
-    fail(breaker_with(LoggingListener(), log, "pay\nments"), 3)
+    breaker = breaker_with(LoggingListener(), log, "pay\nments")
+    fail(breaker, 3)
+    assert breaker.flush()
     (line,) = lines_of(caplog)
     assert line == {
         "event": "state_changed",
@@ -114,11 +127,12 @@ def test_refusals_are_logged_once_a_second_with_the_count_of_those_between(log, 
     caplog.set_level(logging.INFO, "recloser")
     breaker = breaker_with(LoggingListener(), log)
     fail(breaker, 3)
+    assert breaker.flush()
     caplog.clear()
     for _ in range(25):
         breaker.before_call()
         clock.advance(seconds=0.1)
-    log.flush()
+    assert breaker.flush()
     lines = lines_of(caplog)
     assert [line["count"] for line in lines] == [1, 10, 10]
     assert lines[1] == {
@@ -133,5 +147,77 @@ def test_refusals_are_logged_once_a_second_with_the_count_of_those_between(log, 
 
 def test_another_logger_may_be_given(log, caplog):
     caplog.set_level(logging.INFO)
-    fail(breaker_with(LoggingListener(logging.getLogger("mine")), log), 3)
+    breaker = breaker_with(LoggingListener(logging.getLogger("mine")), log)
+    fail(breaker, 3)
+    assert breaker.flush()
     assert {record.name for record in caplog.records} == {"mine"}
+
+
+class Awaited(Listener):
+    async def on_transition(self, edge):
+        """It would never run."""
+
+
+class AwaitedEvents(Listener):
+    async def on_event(self, event):
+        """It would never run."""
+
+
+class Generates(Listener):
+    def on_event(self, event):
+        yield event
+
+
+@pytest.mark.parametrize(
+    ("listeners", "remedy"),
+    [
+        (print, "subclass recloser.Listener, override on_event or on_transition"),
+        ([print], "subclass recloser.Listener, override on_event or on_transition"),
+        ("audit", "subclass recloser.Listener"),
+        (LoggingListener, r"LoggingListener is a class; give an instance: LoggingListener\(\)"),
+        ([LoggingListener], r"give an instance: LoggingListener\(\)"),
+        ([Awaited()], "Awaited.on_transition is async.*make it a plain method"),
+        (AwaitedEvents(), "AwaitedEvents.on_event is async.*run_coroutine_threadsafe"),
+        ([Generates()], "Generates.on_event is async or a generator"),
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [Breakers, lambda listeners: CircuitBreaker("b", listeners=listeners)]
+)
+def test_what_could_not_be_called_is_refused_with_a_remedy(make, listeners, remedy):
+    with pytest.raises(ConfigError, match=remedy):
+        make(listeners=listeners)
+
+
+def test_one_listener_may_be_given_without_a_list(log):
+    recorder = Recorder()
+    breaker = CircuitBreaker("b", log=log, listeners=recorder)
+    Breakers(log=log, listeners=recorder)["other"].force_open()
+    breaker.force_open()
+    assert breaker.flush()
+    assert [edge.breaker for edge in recorder.edges] == ["other", "b"]
+
+
+def test_no_listeners_may_be_given_as_none(log):
+    CircuitBreaker("b", log=log, listeners=None).force_open()
+
+
+def test_the_wishes_of_a_listener_are_read_under_no_lock(log):
+    other = CircuitBreaker("other", log=log)
+
+    class Asks(Recorder):
+        @property
+        def inline(self):
+            other.force_open()
+            return False
+
+        @property
+        def hears_successes(self):
+            other.snapshot()
+            return True
+
+    asks = Asks()
+    breaker = CircuitBreaker("b", log=log, listeners=[asks])
+    succeed(breaker)
+    assert breaker.flush()
+    assert asks.events[-1].kind == "call_succeeded"

@@ -51,6 +51,7 @@ def test_listeners_and_the_clock_are_those_of_all(clock):
     breakers = Breakers(clock=clock, listeners=[Recorder()])
     fail(breakers["a"], 5)
     fail(breakers["b"], 5)
+    assert breakers["b"].flush()
     assert told == ["a", "b"]
 
 

@@ -31,7 +31,8 @@ from recloser.events import (
 )
 from recloser.fold import refusal_of
 from recloser.gate import SHUT, Leave
-from recloser.listeners import Listener
+from recloser.listeners import Listener, subscriptions
+from recloser.log.audience import FLUSH_SECONDS
 from recloser.log.codec import lean
 from recloser.log.memory import NoLog
 from recloser.log.request import spent_before
@@ -40,6 +41,7 @@ from recloser.machine import CLOSED, HALF_OPEN
 from recloser.reports import Command, Configure, Report
 from recloser.snapshot import Snapshot
 from recloser.state import BreakerState, first_state
+from recloser.validation import Seconds
 
 _LONGEST_TEXT: Final = 1000
 
@@ -71,10 +73,11 @@ class CircuitBreaker:
         config: Its settings; by default those of ``CircuitBreakerConfig()``.
         log: Where its events go and its state comes from; without one nothing is recorded.
         clock: What times it; by default the log's clock, or else the system's.
-        listeners: Who is told of its events.
+        listeners: One or several listeners of its events.
 
     Raises:
-        ConfigError: The name is empty or no text, or the log is timed by another clock.
+        ConfigError: The name is empty or no text, the log is timed by another clock, or a listener
+            could not be called.
     """
 
     __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
@@ -86,13 +89,14 @@ class CircuitBreaker:
         *,
         log: Log | None = None,
         clock: Clock | None = None,
-        listeners: Iterable[Listener] = (),
+        listeners: Iterable[Listener] | Listener | None = (),
     ) -> None:
         self.name = _checked_name(name)
+        subscribed = subscriptions(listeners)
         self.config = _DEFAULT if config is None else config
         self._sequencer = (NoLog() if log is None else log).attach(clock)
-        for listener in listeners:
-            add = partial(self._sequencer.audience.add, self.name, listener)
+        for subscription in subscribed:
+            add = partial(self._sequencer.audience.add, self.name, subscription)
             self._sequencer.hold(add, add)
         self._state = self._sequencer.run(self._configured, self._expected)
         gate = self._sequencer.gate_of(self.name)
@@ -209,6 +213,16 @@ class CircuitBreaker:
         sequencer = self._sequencer
         snapshot = sequencer.reading(lambda fold, at: fold.snapshot(self.name, at), self.name)
         return evolve(snapshot, degraded=True) if sequencer.degraded else snapshot
+
+    def flush(self, timeout_seconds: Seconds = FLUSH_SECONDS) -> bool:
+        """Wait until the listeners of the breaker's log were called for all events so far.
+
+        Returns:
+            Whether they were within that time. False at once in a listener, which would wait for
+            itself.
+        """
+        self._sequencer.relieve()
+        return self._sequencer.audience.wait_until_told(timeout_seconds)
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""

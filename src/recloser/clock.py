@@ -3,8 +3,6 @@
 A clock has two hands. The monotonic one decides; the wall one only dates what is shown to people.
 """
 
-import functools
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -73,13 +71,16 @@ def hand_of(clock: Clock) -> Callable[[], int]:
     """
     if type(clock) is SystemClock:
         return clock.monotonic_ns
-    reading, last = threading.Lock(), 0
+    last = 0
 
     def hand() -> int:
         nonlocal last
-        with reading:
-            last = max(last, clock.monotonic_ns())
-            return last
+        shown = clock.monotonic_ns()
+        # No lock, under which a user's clock would be read and which a signal handler or a fork
+        # could find taken: no other thread runs between the comparison and the assignment.
+        if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run
+            last = shown
+        return last
 
     return hand
 
@@ -110,13 +111,18 @@ class SystemClock:
         """The machine's idea of the time, in UTC."""
         return datetime.now(UTC)
 
-    @functools.cached_property
+    # Not a cached_property, which holds a lock up to Python 3.11 that a fork may find taken.
+    _boot_id: str | None = None
+
+    @property
     def boot_id(self) -> str:
         """The kernel's name for this boot; empty where the platform tells none."""
-        try:
-            return _BOOT_ID.read_text(encoding="ascii").strip()
-        except OSError:
-            return ""
+        if self._boot_id is None:
+            try:
+                self._boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
+            except OSError:
+                self._boot_id = ""
+        return self._boot_id
 
 
 SYSTEM_CLOCK: Final = SystemClock()
@@ -125,6 +131,8 @@ SYSTEM_CLOCK: Final = SystemClock()
 
 class ManualClock:
     """A clock that moves when told, each hand on its own where that is wanted; threads may share it.
+
+    It takes no lock, so signal handlers may read and move it, and forks may come at any moment.
 
     Attributes:
         boot_id: Names the origin of the monotonic hand; ``reboot`` changes it.
@@ -143,7 +151,6 @@ class ManualClock:
         self._wall_ns = 0
         self._monotonic_ns = monotonic_ns
         self._boots = 0
-        self._moving = threading.Lock()
 
     def monotonic_ns(self) -> int:
         """Where the monotonic hand stands."""
@@ -162,8 +169,7 @@ class ManualClock:
     def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move the wall hand alone, backwards if negative."""
         step_ns = nanoseconds(seconds) + ns if seconds else ns
-        with self._moving:
-            self._wall_ns += step_ns
+        self._wall_ns += step_ns  # no other thread runs between reading and writing it
 
     def advance_monotonic(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move the monotonic hand alone.
@@ -174,8 +180,7 @@ class ManualClock:
         step_ns = nanoseconds(seconds) + ns if seconds else ns
         if step_ns < 0:
             raise RecloserError("a monotonic hand never runs backwards")
-        with self._moving:
-            self._monotonic_ns += step_ns
+        self._monotonic_ns += step_ns  # no other thread runs between reading and writing it
 
     def reboot(self) -> None:
         """Start the monotonic hand again from nought, under another ``boot_id``."""

@@ -1,61 +1,190 @@
-"""Listeners: told of what is recorded, after the fact and outside every lock."""
+"""Listeners: objects that are called with recorded events, outside every lock."""
 
+import inspect
 import json
 import logging
+import signal
+import threading
+import traceback
+from collections.abc import Iterable
 from typing import Final
 
+from attrs import define, field
+
+from recloser.clock import SYSTEM_CLOCK
+from recloser.errors import ConfigError
 from recloser.events import BreakerEvent, CallRejected, CircuitBreakerState, Edge, Reason
 from recloser.validation import NS_PER_SECOND
 
 _logger: Final = logging.getLogger("recloser")
 
+_ERRORS_LOGGED: Final = 10
+"""Errors of a listener that are logged each; of later ones, one per second is."""
+
 
 class Listener:
-    """Is told of a breaker's events in their order; subclass it and override what is wanted.
+    """Receives a breaker's events in their order; subclass it and override what is wanted.
 
-    It runs in the thread that caused the event or in another that was just recording, so it should
-    be quick. What it raises is logged and goes no further.
+    By default a listener is called in a thread of the log's own, so that a slow one delays no call.
+    Events wait for it in a queue of 10,000, of which the last 1,000 places are kept for changes of
+    state; what finds no place is dropped and counted in ``LogHealth.missed_by_listeners``.
+    ``CircuitBreaker.flush`` waits until the listeners were called.
+
+    An exception that a listener raises is logged and goes no further, ``SystemExit`` included. A
+    ``KeyboardInterrupt`` leaves an inline listener, as it may be the user's Ctrl-C. An exception
+    that a signal handler raises goes on too.
 
     Attributes:
-        hears_successes: Whether it wants to be told of each call that went well, which costs every
-            call more; by default if it overrides ``on_event``.
-        hears_refusals: Whether it wants to be told of each refusal at once, which costs every
-            refusal more; by default likewise. If not it is told up to a second later, of many at
-            once where they are many.
+        inline: Whether it is called in the thread that caused the event, right after the event was
+            recorded, as is needed to read that thread's context. Such a listener must be quick:
+            calls wait for it. One call delivers a few events at most; where threads record at the
+            same moment, another thread may call it.
+        hears_successes: Whether it receives each call that went well, which costs every call more;
+            by default if it overrides ``on_event``.
+        hears_refusals: Whether it receives each refusal at once, which costs every refusal more; by
+            default if it overrides ``on_event``. If not, it receives one event for many refusals, up
+            to a second later.
     """
 
+    inline: bool = False
     hears_successes: bool | None = None
     hears_refusals: bool | None = None
 
     def on_event(self, event: BreakerEvent) -> None:
-        """An event about the breaker was recorded; edges are among them."""
+        """An event about the breaker was recorded; changes of state are among them."""
 
     def on_transition(self, edge: Edge) -> None:
-        """The breaker took an edge."""
+        """The breaker changed its state."""
 
 
 def hears_successes(listener: Listener) -> bool:
-    """Whether a listener is to be told of successes."""
+    """Whether a listener receives successes."""
     return _or_if_it_listens(listener.hears_successes, listener)
 
 
 def hears_refusals(listener: Listener) -> bool:
-    """Whether a listener is to be told of each refusal at once."""
+    """Whether a listener receives each refusal at once."""
     return _or_if_it_listens(listener.hears_refusals, listener)
 
 
 def _or_if_it_listens(wish: bool | None, listener: Listener) -> bool:
-    return type(listener).on_event is not Listener.on_event if wish is None else wish
+    return type(listener).on_event is not Listener.on_event if wish is None else bool(wish)
 
 
-def notify(listener: Listener, event: BreakerEvent) -> None:
-    """Tell one listener of one event, and let no exception of its out."""
-    try:
-        listener.on_event(event)
-        if event.kind == "state_changed":
-            listener.on_transition(event)
-    except Exception:
-        _logger.exception("a listener raised on %s", event.kind)
+@define(eq=False)
+class Subscription:
+    """A listener and its wishes, which were read once, as reading them may run a user's code.
+
+    Attributes:
+        listener: The listener.
+        is_inline: Whether it is called in the thread that caused the event.
+        hears_events: Whether it receives more than changes of state.
+        hears_successes: Whether it receives each success.
+        hears_refusals: Whether it receives each refusal at once.
+    """
+
+    listener: Listener
+    is_inline: bool
+    hears_events: bool
+    hears_successes: bool
+    hears_refusals: bool
+    _errors: int = field(default=0, init=False)
+    _quiet_until_ns: int = field(default=0, init=False)
+
+    def notify(self, event: BreakerEvent) -> None:
+        """Call the listener, and log what it raises."""
+        listener = self.listener  # before the try block: what interrupts this is not the listener's
+        try:
+            listener.on_event(event)
+            if event.kind == "state_changed":
+                listener.on_transition(event)
+        except BaseException as error:  # sys.exit() in a listener must not end the host's call
+            if self._is_from_outside(error):
+                raise
+            self._log(error, event.kind)
+
+    def _is_from_outside(self, error: BaseException) -> bool:
+        """Whether the error may be Ctrl-C, or is that of a signal handler, and not the listener's."""
+        is_in_main = threading.current_thread() is threading.main_thread()
+        if isinstance(error, KeyboardInterrupt):
+            return is_in_main or self.is_inline
+        return is_in_main and _is_of_signal_handler(error)
+
+    def _log(self, error: BaseException, kind: str) -> None:
+        """Log an exception of the listener, unless there were many already.
+
+        A logging handler may call a breaker of this listener: without a limit, each error would
+        lead to the next.
+        """
+        self._errors += 1
+        now_ns = SYSTEM_CLOCK.monotonic_ns()
+        if self._errors > _ERRORS_LOGGED and now_ns < self._quiet_until_ns:
+            return
+        self._quiet_until_ns = now_ns + NS_PER_SECOND
+        try:
+            _logger.error(
+                "a listener raised on %s; errors so far: %d", kind, self._errors, exc_info=error
+            )
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001, S110  # there is nowhere left to report to
+            pass
+
+
+def _is_of_signal_handler(error: BaseException) -> bool:
+    """Whether the traceback leads through a signal handler that is written in Python."""
+    handlers = map(signal.getsignal, signal.valid_signals())
+    codes = [getattr(handler, "__code__", None) for handler in handlers]
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code in codes for frame, _ in frames)
+
+
+def subscriptions(listeners: Iterable[Listener] | Listener | None) -> tuple[Subscription, ...]:
+    """Check the ``listeners`` argument of a breaker: several listeners, one, or none.
+
+    Raises:
+        ConfigError: Something in it is no listener, or could not be called as one.
+    """
+    if listeners is None:
+        return ()
+    if isinstance(listeners, Listener) or not isinstance(listeners, Iterable):
+        return (_subscription(listeners),)
+    return tuple(map(_subscription, listeners))
+
+
+def _subscription(listener: object) -> Subscription:
+    if isinstance(listener, type):
+        raise ConfigError(
+            f"listeners: {listener.__name__} is a class; give an instance: {listener.__name__}()"
+        )
+    if not isinstance(listener, Listener):
+        raise ConfigError(
+            f"listeners: {listener!r} is not a Listener; subclass recloser.Listener, override "
+            "on_event or on_transition, and give an instance"
+        )
+    for method in (listener.on_event, listener.on_transition):
+        if _is_never_run(method):
+            raise ConfigError(
+                f"listeners: {type(listener).__name__}.{method.__name__} is async or a generator, "
+                "so calling it would run nothing; make it a plain method, which may hand the event "
+                "to an event loop with asyncio.run_coroutine_threadsafe"
+            )
+    return Subscription(
+        listener=listener,
+        is_inline=bool(listener.inline),
+        hears_events=getattr(listener.on_event, "__func__", None) is not Listener.on_event,
+        hears_successes=hears_successes(listener),
+        hears_refusals=hears_refusals(listener),
+    )
+
+
+def _is_never_run(method: object) -> bool:
+    """Whether calling this makes an object that has to be awaited or iterated."""
+    return (
+        inspect.iscoroutinefunction(method)
+        or inspect.isgeneratorfunction(method)
+        or inspect.isasyncgenfunction(method)
+    )
 
 
 class LoggingListener(Listener):

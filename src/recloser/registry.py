@@ -8,7 +8,7 @@ from recloser.breaker import CircuitBreaker
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.listeners import Listener
+from recloser.listeners import Listener, subscriptions
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
 
@@ -24,13 +24,13 @@ class Breakers(Mapping[str, CircuitBreaker]):
             ``CircuitBreakerConfig()``.
         log: The log of all; without one nothing is recorded.
         clock: What times them; by default the log's clock, or else the system's.
-        listeners: Who is told of the events of each.
+        listeners: One or several listeners of the events of each.
         max_size: So many names have a breaker of their own; further ones share the breaker
             ``(others)``, so that names out of a stranger's hands can't fill the memory. None sets
             no bound.
 
     Raises:
-        ConfigError: ``max_size`` is no number from 1 up.
+        ConfigError: ``max_size`` is not a number from 1 up, or a listener could not be called.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
         *,
         log: Log | None = None,
         clock: Clock | None = None,
-        listeners: Iterable[Listener] = (),
+        listeners: Iterable[Listener] | Listener | None = (),
         max_size: int | None = None,
     ) -> None:
         if max_size is not None and max_size < 1:
@@ -47,7 +47,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
         self._config = config
         self._log = NoLog() if log is None else log
         self._clock = clock
-        self._listeners = tuple(listeners)
+        self._listeners = tuple(each.listener for each in subscriptions(listeners))
         self._max_size = max_size
         self._breakers: dict[str, CircuitBreaker] = {}
         self._making = threading.Lock()

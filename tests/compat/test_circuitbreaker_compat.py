@@ -170,3 +170,43 @@ def test_a_generator_may_be_thrown_away_while_another_call_is_counted(clock):
     thread.join(timeout=10)
     assert not thread.is_alive()
     assert begun == []
+
+
+def test_no_lock_is_held_while_a_predicate_runs(clock):
+    """Else a call in another thread, or in a child that was forked then, would wait for it."""
+    free = []
+
+    def is_failure(_kind, _error):
+        if threading.current_thread() is threading.main_thread():
+            thread = threading.Thread(target=fail, daemon=True)
+            thread.start()
+            thread.join(timeout=10)
+            free.append(not thread.is_alive())
+        return True
+
+    def fail():
+        with pytest.raises(OSError, match="down"), breaker:
+            raise OSError("down")
+
+    breaker = CircuitBreaker(100, expected_exception=is_failure, clock=clock)
+    fail()
+    assert free == [True] * len(free)
+    assert free
+    assert breaker.failure_count == 1 + len(free)
+
+
+def test_the_breaker_inside_may_be_made_while_it_is_made(clock, monkeypatch):
+    """As by a signal handler; both are one, as they have a name and a log in common."""
+    breaker = CircuitBreaker(2, clock=clock)
+    make, states = breaker._make_breaker, []
+
+    def make_twice():
+        monkeypatch.setattr(breaker, "_make_breaker", make)
+        states.append(breaker.state)
+        return make()
+
+    monkeypatch.setattr(breaker, "_make_breaker", make_twice)
+    for _ in range(2):
+        with pytest.raises(OSError, match="down"), breaker:
+            raise OSError("down")
+    assert (states, breaker.state) == (["closed"], "open")

@@ -1,6 +1,8 @@
 """The interface of pybreaker, on ours: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
+import os
+import signal
 import threading
 
 import pytest
@@ -241,3 +243,94 @@ def test_threads_never_fail_more_often_than_the_maximum(clock):
     for thread in threads:
         thread.join()
     assert (breaker.current_state, breaker.fail_counter) == ("open", 50)
+
+
+def in_another_thread(function):
+    """Whether the function returns in another thread, which a lock held here would keep it from."""
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+    return not thread.is_alive()
+
+
+def test_no_lock_is_held_while_a_listener_or_predicate_runs(clock):
+    free = []
+
+    def use():
+        with pytest.raises((ConnectionError, CircuitBreakerError)):
+            breaker.call(down)
+        breaker.add_excluded_exception(KeyError)
+        assert breaker.state.name
+
+    def look(*_arguments):
+        breaker.remove_listener(listener)  # or the calls of the other thread would look too
+        breaker.remove_excluded_exception(look)
+        free.append(in_another_thread(use))
+        breaker.add_listener(listener)
+        breaker.add_excluded_exception(look)
+        return False
+
+    class Looks(CircuitBreakerListener):
+        before_call = failure = success = state_change = look
+
+    listener = Looks()
+    breaker = CircuitBreaker(100, exclude=[look], listeners=[listener], clock=clock)
+    breaker.call(up)
+    assert free == [True, True]
+    with pytest.raises(ConnectionError):
+        breaker.call(down)
+    assert free == [True] * 5
+    breaker.open()
+    assert free == [True] * 6
+
+
+def test_a_trial_that_a_listener_prevents_gives_its_place_back(clock):
+    class Prevents(CircuitBreakerListener):
+        def before_call(self, cb, func, *args, **kwargs):
+            raise KeyError
+
+    breaker = CircuitBreaker(1, 5, clock=clock)
+    breaker.open()
+    clock.advance(seconds=5)
+    prevents = Prevents()
+    breaker.add_listener(prevents)
+    with pytest.raises(KeyError):
+        breaker.call(up)
+    breaker.remove_listener(prevents)
+    assert breaker.call(up)
+    assert breaker.current_state == "closed"
+
+
+def test_a_failure_counts_though_a_listener_raises(clock):
+    class Broken(CircuitBreakerListener):
+        def failure(self, cb, exc):
+            raise KeyError
+
+    breaker = CircuitBreaker(2, listeners=[Broken()], clock=clock)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            breaker.call(down)
+    assert breaker.current_state == "open"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_that_was_forked_while_a_listener_ran_may_call(clock):
+    class Slow(CircuitBreakerListener):
+        def before_call(self, cb, func, *args, **kwargs):
+            if threading.current_thread() is not threading.main_thread():
+                entered.set()
+                released.wait(60)
+
+    entered, released = threading.Event(), threading.Event()
+    breaker = CircuitBreaker(listeners=[Slow()], clock=clock)
+    caller = threading.Thread(target=breaker.call, args=(up,))
+    caller.start()
+    assert entered.wait(60)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        os._exit(not breaker.call(up))
+    released.set()
+    caller.join()
+    assert os.waitpid(pid, 0)[1] == 0

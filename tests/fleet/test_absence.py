@@ -241,6 +241,7 @@ def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_redis
     own_redis.kill()
     wait_for(lambda: is_degraded(breaker))
     fail(breaker, 3)
+    assert breaker.flush()
     assert (heard.failures, heard.edges) == (3, ["trip"])
     own_redis.start()
     wait_for(lambda: not is_degraded(breaker))

@@ -211,6 +211,8 @@ def test_listeners_hear_all_edges_and_the_calls_of_their_own_process(redis_serve
     fail(there, 3)
     level(here, there)
     wait_for(lambda: heard[0].edges and heard[1].edges)
+    assert here.flush()
+    assert there.flush()
     assert heard[0].edges == heard[1].edges
     assert sum(e.count for e in heard[0].events if e.kind == "call_succeeded") == 3
     assert [e.kind for e in heard[1].events if e.kind.startswith("call")] == ["call_failed"] * 3

@@ -8,7 +8,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from bytecode_points import at_each_point
 from recloser import Breakers, CircuitOpenError, EventLog
+from recloser.integrations import counts as counts_module
+from recloser.integrations.counts import EventCounts
 from recloser.integrations.opentelemetry import BreakerTelemetry
 from recloser.integrations.prometheus import BreakerCollector
 from recloser.integrations.structlog import StructlogListener
@@ -115,7 +118,7 @@ def test_structlog_gets_events_with_fields(log):
         bank = Breakers(CONFIG, log=log, listeners=[StructlogListener()])["bank"]
         fail(bank, 3)
         bank.before_call()
-        bank.snapshot()
+        assert bank.flush()
     trip, refusal = told
     assert trip["event"] == "state_changed"
     assert trip["log_level"] == "warning"
@@ -123,3 +126,29 @@ def test_structlog_gets_events_with_fields(log):
     assert refusal["event"] == "call_rejected"
     assert refusal["log_level"] == "info"
     assert refusal["retry_after"] == 30.0
+
+
+def test_counts_are_exact_whatever_enters_while_they_count(log):
+    """As a signal handler or another thread may, at any point."""
+    events = events_of_a_trip(log)
+
+    def count_again():
+        counts.on_event(events[0])
+        counts.on_event(events[1])
+
+    for interruption in at_each_point([counts_module], count_again):
+        counts = EventCounts()
+        with interruption:
+            for event in events:
+                counts.on_event(event)
+            counts.rejected()
+        times = 1 + interruption.is_reached
+        assert counts.trips() == {("bank", "consecutive_failures"): times}
+        assert counts.rejected() == {("bank", "cooldown_active"): times}
+
+
+def events_of_a_trip(log):
+    bank = Breakers(CONFIG, log=log, listeners=EventCounts())["bank"]
+    fail(bank, 3)
+    bank.before_call()
+    return [event for event in log if event.kind in {"state_changed", "call_rejected"}]

@@ -13,7 +13,6 @@ What differs:
 import functools
 import inspect
 import math
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -122,14 +121,22 @@ class CircuitBreaker:
         self._fallback_function = fallback_function or self.FALLBACK_FUNCTION
         self._name = name
         self._recording = Recording(log, clock)
-        self._counting = threading.RLock()
+        self._made: live.CircuitBreaker | None = None
         self._failure_count = 0
         self._last_failure: BaseException | None = None
         self._until_ns = self._now_ns() + nanoseconds(self._recovery_timeout)
 
-    @functools.cached_property
+    @property
     def _breaker(self) -> live.CircuitBreaker:
-        """Made when first needed, as the name may come with the decorated function."""
+        """Made when first needed, as the name may come with the decorated function.
+
+        Threads that ask at once may make two, which are one: they have a name and a log in common.
+        """
+        if self._made is None:
+            self._made = self._make_breaker()
+        return self._made
+
+    def _make_breaker(self) -> live.CircuitBreaker:
         config = CircuitBreakerConfig(
             failure_threshold=self._failure_threshold,
             recovery_timeout_seconds=self._recovery_timeout,
@@ -292,24 +299,25 @@ class CircuitBreaker:
     @contextmanager
     def _noted(self, error: BaseException | None) -> Iterator[None]:
         """Keep the count that is shown, around the report that decides."""
-        with self._counting:
-            was_open = self._breaker.current_state() is CircuitBreakerState.OPEN
-            yield
-            if error is None or (isinstance(error, Exception) and not self._is_recorded(error)):
-                self._failure_count = 0
-                self._last_failure = None
-            elif self._is_recorded(error) and not was_open:
-                self._failure_count += 1
-                self._last_failure = error
-            if not was_open and self._breaker.current_state() is CircuitBreakerState.OPEN:
-                self._until_ns = self._now_ns() + nanoseconds(self._recovery_timeout)
+        was_open = self._breaker.current_state() is CircuitBreakerState.OPEN
+        yield
+        is_failure = error is not None and self._is_recorded(error)
+        # No lock, as the user's predicate was just called: the count only shows what was reported,
+        # and no other thread runs between reading and writing it.
+        if error is None or (isinstance(error, Exception) and not is_failure):
+            self._failure_count = 0
+            self._last_failure = None
+        elif is_failure and not was_open:
+            self._failure_count += 1
+            self._last_failure = error
+        if not was_open and self._breaker.current_state() is CircuitBreakerState.OPEN:
+            self._until_ns = self._now_ns() + nanoseconds(self._recovery_timeout)
 
     def reset(self) -> None:
         """Close the circuit and forget the failures."""
         self._breaker.reset(actor="circuitbreaker", reason="reset()")
-        with self._counting:
-            self._failure_count = 0
-            self._last_failure = None
+        self._failure_count = 0
+        self._last_failure = None
 
     @property
     def state(self) -> str:

@@ -2,8 +2,8 @@
 
 What differs:
 
-* Calls run at once, not one after another. While one call tries a half-open circuit, others are
-  refused.
+* Calls run at once, not one after another, and so do listeners: no lock is held while one is
+  called. While one call tries a half-open circuit, others are refused.
 * A call that ends with what is no ``Exception``, as when it is cancelled, or a generator that is
   closed early, counts as neither success nor failure.
 * Coroutines are called with ``acall`` or ``call_async``; Tornado's are among them, and Tornado is
@@ -17,7 +17,6 @@ What differs:
 
 import functools
 import inspect
-import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -96,9 +95,13 @@ class CircuitBreakerState:
         notify: bool = False,
     ) -> None:
         if notify:
-            self._enter(cb)
-            for listener in cb.listeners:
-                listener.state_change(cb, prev_state, self)
+            self.announce(cb, prev_state)
+
+    def announce(self, cb: "CircuitBreaker", prev_state: "CircuitBreakerState | None") -> None:
+        """Reset the counters and call the listeners."""
+        self._enter(cb)
+        for listener in cb.listeners:
+            listener.state_change(cb, prev_state, self)
 
     def _enter(self, cb: "CircuitBreaker") -> None:
         cb._state_storage.reset_success_counter()  # noqa: SLF001  # of this module
@@ -140,10 +143,15 @@ class CircuitMemoryStorage:
         self.opened_at: datetime | None = None
         self._fail_counter = 0
         self._success_counter = 0
+        self._most_failures: int | None = None
 
     def increment_counter(self) -> None:
         """One more failure in a row."""
-        self._fail_counter += 1
+        # Calls that were under way when others opened the circuit count no more. No other thread
+        # runs between the comparison and the assignment.
+        most = self._most_failures
+        if most is None or self._fail_counter < most:
+            self._fail_counter += 1
 
     def reset_counter(self) -> None:
         """No failures in a row."""
@@ -218,7 +226,6 @@ class CircuitBreaker:
             raise ConfigError(
                 "state_storage must be a CircuitMemoryStorage: the state is kept in the log"
             )
-        self._lock = threading.RLock()
         self._state_storage = state_storage
         self._config = CircuitBreakerConfig(
             failure_threshold=fail_max,
@@ -285,9 +292,9 @@ class CircuitBreaker:
         self._configure(evolve(self._config, half_open_success_threshold=threshold))
 
     def _configure(self, config: CircuitBreakerConfig) -> None:
-        with self._lock:
-            self._config = config
-            self._breaker = self._recording.breaker(self._name, config)
+        breaker = self._recording.breaker(self._name, config)
+        self._config = config
+        self._breaker = breaker
 
     def _create_new_state(
         self, new_state: str, prev_state: CircuitBreakerState | None = None, notify: bool = False
@@ -305,24 +312,35 @@ class CircuitBreaker:
     @property
     def state(self) -> CircuitBreakerState:
         """The state, by its name; assign one to move the breaker there."""
-        with self._lock:
-            self._notice()
-            return self._state
+        self._notice()
+        return self._state
 
     @state.setter
     def state(self, state_str: str) -> None:
-        with self._lock:
-            self._move(state_str)
-            self._notice()
+        self._move(state_str)
+        self._notice()
 
-    def _notice(self) -> None:
-        """Tell the listeners if the breaker is in another state than they were told of."""
+    def _notice(self) -> str | None:
+        """Call the listeners if the state has changed since they were called last.
+
+        Returns:
+            The new state, in the one thread that calls the listeners.
+        """
         current = self.current_state
         self._state_storage.state = current
-        if current != self._state.name:
-            if current == STATE_OPEN:
-                self._state_storage.opened_at = read_wall(self._recording.clock)
-            self._state = self._create_new_state(current, prev_state=self._state, notify=True)
+        previous = self._state
+        if current == previous.name:
+            return None
+        if current == STATE_OPEN:
+            self._state_storage.opened_at = read_wall(self._recording.clock)
+        new = self._create_new_state(current, prev_state=previous)
+        # No lock, as listeners are called next: no other thread runs between the comparison and the
+        # assignment, so of several threads here, one calls the listeners.
+        if self._state is not previous:
+            return None
+        self._state = new
+        new.announce(self, previous)
+        return current
 
     @property
     def current_state(self) -> str:
@@ -336,8 +354,7 @@ class CircuitBreaker:
 
     def add_excluded_exception(self, exception: Exclusion) -> None:
         """Exclude one more."""
-        with self._lock:
-            self._excluded_exceptions.append(exception)
+        self._excluded_exceptions.append(exception)
 
     def add_excluded_exceptions(self, *exceptions: Exclusion) -> None:
         """Exclude several more."""
@@ -346,12 +363,11 @@ class CircuitBreaker:
 
     def remove_excluded_exception(self, exception: Exclusion) -> None:
         """Exclude one no longer."""
-        with self._lock:
-            self._excluded_exceptions.remove(exception)
+        self._excluded_exceptions.remove(exception)
 
     def is_system_error(self, exception: BaseException) -> bool:
         """Whether an exception is a failure."""
-        for exclusion in self._excluded_exceptions:
+        for exclusion in self.excluded_exceptions:
             if isinstance(exclusion, type):
                 if isinstance(exception, exclusion):
                     return False
@@ -416,57 +432,64 @@ class CircuitBreaker:
         return result
 
     def _permit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> decision.Permit:
-        with self._lock:
-            try:
-                permit = self._breaker.admit()
-            except decision.CircuitOpenError as refused:
-                raise CircuitBreakerError(
-                    "Timeout not elapsed yet, circuit breaker still open"
-                ) from refused
+        try:
+            permit = self._breaker.admit()
+        except decision.CircuitOpenError as refused:
+            raise CircuitBreakerError(
+                "Timeout not elapsed yet, circuit breaker still open"
+            ) from refused
+        try:
             self._notice()
-            for listener in self._listeners:
+            for listener in self.listeners:
                 listener.before_call(self, func, *args, **kwargs)
-            return permit
+        except BaseException as error:  # there is no call, and a probe gives its place back
+            self._breaker.after_ignored(permit, error)
+            raise
+        return permit
 
     def _failed(self, permit: decision.Permit, error: BaseException) -> NoReturn:
-        with self._lock:
-            if not isinstance(error, Exception):
-                self._breaker.after_ignored(permit, error)
-                raise error
-            if not self.is_system_error(error):
-                self._succeeded(permit)
-                raise error
-            before = self.current_state
-            if before != STATE_OPEN:
-                self._inc_counter()
-            for listener in self._listeners:
-                listener.failure(self, error)
-            self._breaker.after_failure(permit, error)
-            self._notice()
-            if (
-                self._throw_new_error_on_trip
-                and before != STATE_OPEN
-                and self.current_state == STATE_OPEN
-            ):
-                raise CircuitBreakerError(
-                    "Failures threshold reached, circuit breaker opened"
-                    if before == STATE_CLOSED
-                    else "Trial call failed, circuit breaker opened"
-                ) from error
+        if not isinstance(error, Exception):
+            self._breaker.after_ignored(permit, error)
             raise error
+        if self._is_excluded(permit, error):
+            self._succeeded(permit)
+            raise error
+        before = self.current_state
+        if before != STATE_OPEN:
+            self._state_storage._most_failures = self.fail_max if before == STATE_CLOSED else None  # noqa: SLF001  # of this module
+            self._inc_counter()
+        try:
+            for listener in self.listeners:
+                listener.failure(self, error)
+        finally:
+            self._breaker.after_failure(permit, error)
+        opened = self._notice() == STATE_OPEN
+        if self._throw_new_error_on_trip and before != STATE_OPEN and opened:
+            raise CircuitBreakerError(
+                "Failures threshold reached, circuit breaker opened"
+                if before == STATE_CLOSED
+                else "Trial call failed, circuit breaker opened"
+            ) from error
+        raise error
+
+    def _is_excluded(self, permit: decision.Permit, error: Exception) -> bool:
+        try:
+            return not self.is_system_error(error)
+        except BaseException:  # a predicate raised: the call failed all the same
+            self._breaker.after_failure(permit, error)
+            raise
 
     def _inc_counter(self) -> None:
         self._state_storage.increment_counter()
 
     def _succeeded(self, permit: decision.Permit) -> None:
-        with self._lock:
-            self._state_storage.reset_counter()
-            if self.current_state == STATE_HALF_OPEN:
-                self._state_storage.increment_success_counter()
-            self._breaker.after_success(permit)
-            self._notice()
-            for listener in self._listeners:
-                listener.success(self)
+        self._state_storage.reset_counter()
+        if self.current_state == STATE_HALF_OPEN:
+            self._state_storage.increment_success_counter()
+        self._breaker.after_success(permit)
+        self._notice()
+        for listener in self.listeners:
+            listener.success(self)
 
     def open(self) -> bool:
         """Open the circuit, for as long as its timeout says."""
@@ -494,9 +517,13 @@ class CircuitBreaker:
             self._name,
             evolve(self._config, failure_threshold=1, recovery_timeout_seconds=timeout),
         )
-        tripping.after_failure(tripping.admit(), f"pybreaker.{why}")
-        # With no timeout, this finds it over.
-        self._breaker = self._recording.breaker(self._name, self._config)
+        try:
+            tripping.after_failure(tripping.admit(), f"pybreaker.{why}")
+        except decision.CircuitOpenError:
+            pass  # a call of another thread has opened it already
+        finally:
+            # With no timeout, this finds it over.
+            self._breaker = self._recording.breaker(self._name, self._config)
 
     def __call__(self, *call_args: Any, **call_kwargs: bool) -> Callable[..., Any]:
         """Decorate a function; with ``__pybreaker_call_async=True`` one that is awaited."""
@@ -518,8 +545,7 @@ class CircuitBreaker:
 
     def add_listener(self, listener: CircuitBreakerListener) -> None:
         """Tell one more."""
-        with self._lock:
-            self._listeners.append(listener)
+        self._listeners.append(listener)
 
     def add_listeners(self, *listeners: CircuitBreakerListener) -> None:
         """Tell several more."""
@@ -528,8 +554,7 @@ class CircuitBreaker:
 
     def remove_listener(self, listener: CircuitBreakerListener) -> None:
         """Tell one no longer."""
-        with self._lock:
-            self._listeners.remove(listener)
+        self._listeners.remove(listener)
 
     @property
     def name(self) -> str | None:

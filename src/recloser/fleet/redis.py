@@ -176,6 +176,7 @@ class RedisLog(Log):
                 lost=outbox.lost,
                 gaps=self._absences,
                 failure=self._failure if self._stream.degraded else None,
+                missed_by_listeners=self._stream.audience.missed,
             )
 
     def flush(self) -> None:

@@ -36,8 +36,9 @@ class BreakerTelemetry(EventCounts):
     ``recloser.trips``, ``recloser.retry_after``, ``recloser.log.waiting``, ``recloser.log.lag``,
     ``recloser.log.lost`` and ``recloser.log.gaps``.
     The span that is current when a breaker takes an edge or refuses a call gets the event
-    ``recloser.state_changed`` or ``recloser.call_rejected``. Where threads report at the same
-    moment, one of them may tell of the other's, and its span gets the event.
+    ``recloser.state_changed`` or ``recloser.call_rejected``, for which it is an inline listener.
+    Where threads report at the same moment, the listener may be called in another of them, whose
+    span, if any, gets the event.
     """
 
     hears_refusals = True  # they are told to the span of their call

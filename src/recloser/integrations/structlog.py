@@ -17,6 +17,9 @@ _METHODS: Final = {logging.WARNING: "warning", logging.INFO: "info"}
 class StructlogListener(LoggingListener):
     """Logs each edge with its cause, a warning where it opens, and refusals at most once a second.
 
+    It is called in a thread of the log's own, where the caller's ``structlog.contextvars`` are not
+    bound; set ``inline = True`` on an instance to log in the caller's thread with them.
+
     Args:
         logger: Where to; by default ``structlog.get_logger("recloser")``.
     """

@@ -13,6 +13,8 @@ class LogHealth:
         lost: Events of this session that could not be written.
         gaps: How many gaps in the log tell of them so far.
         failure: Why the log can't be written now; None while it can.
+        missed_by_listeners: How often a listener did not receive an event, as it was too slow, or
+            was interrupted.
     """
 
     waiting: int
@@ -20,3 +22,4 @@ class LogHealth:
     lost: int
     gaps: int
     failure: str | None
+    missed_by_listeners: int = 0

@@ -10,7 +10,6 @@ import platform
 import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -110,7 +109,7 @@ class Log(ABC):
         self._host = platform.node() if host is None else host
         self._detail: Detail = detail
         self._sequencer: Sequencer | None = None
-        self._notices: deque[tuple[int, str, tuple[object, ...]]] = deque()
+        self._notices: list[tuple[int, str, tuple[object, ...]]] = []
         self._make_attaching_lock()
 
     def _make_attaching_lock(self) -> None:
@@ -194,11 +193,17 @@ class Log(ABC):
         """Have a message logged as soon as no lock is held."""
         self._notices.append((level, message, values))
 
+    def _await_listeners(self) -> None:
+        """Wait a second at most for listeners to be called; not where this thread is inside."""
+        sequencer = self._sequencer
+        if sequencer is not None and not sequencer.is_mine:
+            sequencer.audience.wait_until_told()
+
     def look_after(self) -> None:
         """Log the messages that wait; called where this thread holds no lock."""
         while self._notices:
             try:
-                level, message, values = self._notices.popleft()
+                level, message, values = self._notices.pop(0)
             except IndexError:  # another thread has just taken the last
                 return
             _logger.log(level, message, *values)
@@ -264,7 +269,7 @@ class Sequencer:
         self, log: Log, clock: Clock, tick_ns: int | None, host: str, detail: Detail
     ) -> None:
         self._make_locks()
-        self._asked: deque[Request] = deque()
+        self._asked: list[Request] = []
         self._tries = 0
         self._gates: dict[str, Gate] = {}
         self.audience = Audience()

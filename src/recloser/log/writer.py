@@ -366,7 +366,11 @@ class EventLog(Log):
     # What users ask for.
 
     def flush(self) -> None:
-        """Hand all that was appended to the operating system."""
+        """Hand all that was appended to the operating system, and wait a second for listeners."""
+        self._hand_over()
+        self._await_listeners()
+
+    def _hand_over(self) -> None:
         if not self._buffer.is_closed:
             self._with_io(partial(self._commit, seal=False))
 
@@ -383,10 +387,11 @@ class EventLog(Log):
             lost=buffer.lost + buffer.gap_lost,
             gaps=buffer.gaps,
             failure=buffer.failure or self._thread_failure,
+            missed_by_listeners=sequencer.audience.missed,
         )
 
     def __iter__(self) -> Iterator[Event]:
-        self.flush()
+        self._hand_over()
         return iter(LogReader(self.path))
 
     def close(self) -> None:
@@ -401,6 +406,7 @@ class EventLog(Log):
         if self._is_ended:
             return
         self._with_io(self._write_the_rest)
+        self._await_listeners()
         self._end()
 
     def _write_the_rest(self) -> None:
@@ -500,7 +506,7 @@ class EventLog(Log):
             try:
                 self._go_round()
                 troubles, self._thread_failure = 0, None
-            except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else writes
+            except BaseException as error:  # not even an exit ends it: nobody else writes
                 with contextlib.suppress(BaseException):
                     troubles += 1
                     self._thread_failure = f"{type(error).__name__}: {error}"
