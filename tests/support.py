@@ -59,6 +59,13 @@ def held_elsewhere(breaker: CircuitBreaker) -> Iterator[None]:
         holder.join()
 
 
+@contextmanager
+def inside(breaker: CircuitBreaker) -> Iterator[None]:
+    """This thread is in the middle of a change: what it does meanwhile waits for nothing."""
+    with breaker._sequencer._lock, breaker._sequencer._inside:
+        yield
+
+
 def read_lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 

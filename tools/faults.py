@@ -94,10 +94,10 @@ def scenario(folder: Path, faulty: FaultyDisk, *, calls: int, durability: str = 
         log = EventLog(folder, clock=clock, durability=durability, segment_bytes=4000)  # type: ignore[arg-type]  # a word of the caller's
         real_write = log.write
 
-        def counted_write(events: Any) -> Any:
+        def counted_write(events: Any, seal: Any) -> None:
             nonlocal appended
             appended += sum(not isinstance(event, _OWN) for event in events)
-            return real_write(events)
+            real_write(events, seal)
 
         log.write = counted_write  # type: ignore[method-assign]  # to count what goes in
         breaker = CircuitBreaker("b", config, log=log)

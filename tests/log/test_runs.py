@@ -27,7 +27,7 @@ from recloser import (
     read_events,
     replay,
 )
-from support import ServiceDownError, fail, held_elsewhere, work
+from support import ServiceDownError, fail, inside, work
 
 SECOND = 10**9
 
@@ -71,13 +71,13 @@ def test_the_successes_of_a_second_are_one_event(log, clock):
 def test_once_the_first_of_a_second_is_folded_the_others_are_but_counted(log):
     breaker = CircuitBreaker("b", log=log)
     protected = breaker(work)
-    with held_elsewhere(breaker):
+    with inside(breaker):
         for _ in range(100):
             protected()
     assert breaker.gate.pending.calls == 100
     protected()
     breaker.snapshot()
-    with held_elsewhere(breaker):
+    with inside(breaker):
         for _ in range(100):
             protected()
     assert breaker.gate.pending == []

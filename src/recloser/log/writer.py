@@ -411,8 +411,8 @@ class EventLog(Log):
 
     def _write_the_rest(self) -> None:
         sequencer = self._sequencer
-        if sequencer is None:
-            self._buffer.is_closed = True
+        if sequencer is None or self.is_in_child:
+            self._buffer.is_closed = True  # a child that used no breaker leaves no folder
             return
         sequencer.hold(partial(self._take_no_more, sequencer), _do_nothing)
         for _ in range(_LAST_TRIES):
