@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Final, Literal, NoReturn, Self, TypeAlias, get_args
 
 from attrs import asdict, evolve
 
@@ -28,7 +28,7 @@ from recloser.clock import (
     read_monotonic,
     read_wall,
 )
-from recloser.errors import ConfigError
+from recloser.errors import ConfigError, MisuseError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
@@ -158,6 +158,12 @@ class Log(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the session; what was appended is kept."""
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise MisuseError(
+            f"a {type(self).__name__} can't be copied or pickled, as one process writes it; "
+            "make it in each process"
+        )
 
     def __enter__(self) -> Self:
         return self
