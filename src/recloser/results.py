@@ -116,8 +116,8 @@ def _unended(reporter: Reporter, permit: Permit) -> _Unended | None:
 
 
 def _named_as(original: Any, follower: Any) -> Any:
-    follower.__name__ = original.__name__
-    follower.__qualname__ = original.__qualname__
+    follower.__name__ = getattr(original, "__name__", follower.__name__)
+    follower.__qualname__ = getattr(original, "__qualname__", follower.__qualname__)
     return follower
 
 
@@ -302,7 +302,9 @@ def async_iterating(
             except StopAsyncIteration:
                 pass
             finally:
-                await generator.aclose()
+                # One that was abandoned in the midst of a step counts as running for ever.
+                if not getattr(generator, "ag_running", False):
+                    await generator.aclose()
         except BaseException as error:
             # One that reaches an ``await`` is no close by the consumer: the task was abandoned.
             if error is closing:

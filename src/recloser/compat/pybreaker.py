@@ -404,10 +404,19 @@ class CircuitBreaker:
     def calling(self) -> Iterator[None]:
         """Protect a ``with`` block."""
 
-        def block() -> Iterator[None]:
-            yield
+        def block() -> None:
+            """What listeners are told is called."""
 
-        yield from self.call(block)
+        permit = self._permit(block)
+        try:
+            with held_if_probe(permit):
+                yield
+        except GeneratorExit:
+            self._succeeded(permit)
+            raise
+        except BaseException as error:  # noqa: BLE001  # it is raised again
+            self._failed(permit, error)
+        self._succeeded(permit)
 
     def _generated(
         self, permit: decision.Permit, generator: Generator[Any, Any, Any]
