@@ -12,6 +12,7 @@ There are no locks: each change of a dictionary is one step, and no two threads 
 
 import contextlib
 import inspect
+import sys
 from itertools import pairwise
 from types import FrameType
 from typing import Final
@@ -35,15 +36,24 @@ _ENTERING: Final = frozenset(
 )
 """Methods in which an object enters or leaves a breaker on behalf of its own block."""
 
+# There is no other way to tell the blocks of one object apart. Fails where no Python code calls.
+_frame_at: Final = sys._getframe  # noqa: SLF001
+
 _by_frame: Final[dict[int, Permit]] = {}
 _by_owner: Final[dict[Permit, int]] = {}
 
 
-def enter(permit: Permit, frame: FrameType | None) -> None:
-    """Note the permit of a block that ``frame`` enters."""
-    code = None if frame is None else frame.f_code
-    permit.code = code
-    if frame is None or code is None or code.co_name in _ENTERING:
+def enter(permit: Permit) -> None:
+    """Note the permit of a block; called by what the block calls, two frames above it."""
+    try:
+        frame = _frame_at(2)
+    except ValueError:
+        permit.code = None
+        _by_owner[permit] = 0
+        hold(permit)
+        return
+    permit.code = code = frame.f_code
+    if code.co_name in _ENTERING:
         _by_owner[permit] = _owner_of(frame)
     else:
         permit.place = place = id(frame)
@@ -56,8 +66,15 @@ def enter(permit: Permit, frame: FrameType | None) -> None:
     hold(permit)
 
 
-def leave(giver: BreakerState, frame: FrameType | None) -> Permit | None:
-    """The permit of the block that ``frame`` leaves; None if the breaker has no open block."""
+def leave(giver: BreakerState) -> Permit | None:
+    """The permit of the block that is left; None if the breaker has no open block.
+
+    Called by what the block calls, as ``enter`` is.
+    """
+    try:
+        frame = _frame_at(2)
+    except ValueError:
+        frame = None
     place = id(frame)
     permit = _by_frame.get(place)
     if (
@@ -79,9 +96,9 @@ def leave(giver: BreakerState, frame: FrameType | None) -> Permit | None:
     return permit
 
 
-def is_stream(frame: FrameType) -> bool:
-    """Whether a frame is that of a generator, plain or asynchronous."""
-    return frame.f_code.co_flags & _GENERATOR != 0
+def is_in_generator(permit: Permit) -> bool:
+    """Whether a block was entered in a generator, plain or asynchronous."""
+    return permit.code is not None and permit.code.co_flags & _GENERATOR != 0
 
 
 def _is_run_by_contextlib(frame: FrameType) -> bool:

@@ -4,11 +4,10 @@ Each method is a command that becomes an event; what the event does to the state
 ``recloser.fold`` alone.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
-from types import FrameType, MappingProxyType, TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar
 
 from attrs import evolve
@@ -57,9 +56,6 @@ _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
 _Ignored: Final = lean(CallIgnored)
 _Rejected: Final = lean(CallRejected)
-
-# There is no other way to tell one block from another. Without Python code there is no frame.
-_getframe: Final = sys._getframe  # noqa: SLF001
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -186,7 +182,7 @@ class CircuitBreaker:
 
     def __enter__(self) -> Permit:
         permit = self._let_past() or self.admit()
-        blocks.enter(permit, _getframe().f_back)
+        blocks.enter(permit)
         return permit
 
     def __exit__(
@@ -195,12 +191,12 @@ class CircuitBreaker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        self._leave(_getframe().f_back, error)
+        self._end_block(blocks.leave(self._state), error)
         return False
 
     async def __aenter__(self) -> Permit:
         permit = self._let_past() or self.admit()
-        blocks.enter(permit, _getframe().f_back)
+        blocks.enter(permit)
         return permit
 
     async def __aexit__(
@@ -209,16 +205,15 @@ class CircuitBreaker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        self._leave(_getframe().f_back, error)
+        self._end_block(blocks.leave(self._state), error)
         return False
 
-    def _leave(self, frame: FrameType | None, error: BaseException | None) -> None:
-        permit = blocks.leave(self._state, frame)
+    def _end_block(self, permit: Permit | None, error: BaseException | None) -> None:
         if permit is None:
             raise PermitError(f"no block of {self.name!r} is open, so none can be left")
         if error is None and self._has_passed(permit, None):
             return
-        if isinstance(error, GeneratorExit) and frame is not None and blocks.is_stream(frame):
+        if isinstance(error, GeneratorExit) and blocks.is_in_generator(permit):
             # It can only be closed where it has yielded inside of the block.
             self.settle_closed(permit, error)
         else:
