@@ -99,7 +99,7 @@ class Strange(metaclass=Uncomparable):
 
 
 class Client:
-    """What is awaitable and is much more, as ``redis.asyncio.Redis``."""
+    """An object that can be awaited and is much more, as ``redis.asyncio.Redis``."""
 
     def __await__(self):
         yield
@@ -247,19 +247,19 @@ def test_future_that_is_done_already_is_reported_at_once(any_breaker, log):
 
 
 def test_failed_task_that_nobody_looks_at_is_still_warned_of(breaker):
-    told = []
+    warned = []
 
     async def failing():
         raise OSError
 
     async def main():
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: warned.append(context))
         breaker.call(lambda: asyncio.ensure_future(failing()))
         await asyncio.sleep(0.01)
         gc.collect()
 
     asyncio.run(main())
-    assert "never retrieved" in told[0]["message"]
+    assert "never retrieved" in warned[0]["message"]
 
 
 def test_future_whose_methods_raise_is_a_success(any_breaker, log):

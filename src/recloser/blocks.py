@@ -1,11 +1,11 @@
 """Which permit a ``with`` block is left with, as the breaker is one object for all blocks.
 
-A block is told by its frame: that is the same when it is entered and when it is left, whatever
-thread, task or context that happens in. A frame is known by its id alone, so nothing here keeps it
-alive; the id of its code goes with it, as the frame of another function may get the id of one that
-is gone. A block that another object enters along with itself, such as a client or an ``ExitStack``,
-is told by that object. Where neither helps, the newest block of the context is left, or else the
-oldest one of the breaker.
+A block is identified by its frame, which is the same when it is entered and when it is left,
+whatever thread, task or context that happens in. Only the id of the frame is kept, so nothing here
+keeps a frame alive; its code is compared too, as the frame of another function may get the id of one
+that is gone. A block that another object enters along with itself, such as a client or an
+``ExitStack``, is identified by that object. Where neither helps, the newest block of the context is
+left, or else the oldest one of the breaker.
 
 There are no locks: each change of a dictionary is one step, and no two threads run one frame.
 """
@@ -36,7 +36,7 @@ _ENTERING: Final = frozenset(
 )
 """Methods in which an object enters or leaves a breaker on behalf of its own block."""
 
-# There is no other way to tell the blocks of one object apart. Fails where no Python code calls.
+# Nothing else distinguishes the blocks of one object. It fails where no Python code is the caller.
 _frame_at: Final = sys._getframe  # noqa: SLF001
 
 _by_frame: Final[dict[int, Permit]] = {}

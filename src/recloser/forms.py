@@ -394,7 +394,7 @@ def _begun(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> R:
-    """What a function returns that only makes what runs; wrong arguments end the call."""
+    """Make a coroutine or generator, which runs later; wrong arguments end the call."""
     try:
         return function(*args, **kwargs)
     except BaseException as error:

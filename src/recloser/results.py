@@ -4,8 +4,8 @@ Followed are coroutines, generators, the context managers of ``contextlib``, and
 ``asyncio`` and ``concurrent.futures``. Any other result, awaitable or not, is handed back as it is,
 and the call has succeeded: a client, a lazy proxy or a mock may be awaitable and be much more.
 
-A result is told by its type alone. To ask it for an attribute would evaluate a lazy proxy, and to
-compare or hash its type could run a metaclass of the user.
+Only the type of a result is looked at. To ask it for an attribute would evaluate a lazy proxy, and
+to compare or hash its type could run a metaclass of the user.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ def _found(kind: type) -> Follow | None:
         return _follow_async_generator
     if _is_subclass(contextlib._GeneratorContextManager, kind):  # noqa: SLF001  # what contextmanager() returns
         return partial(_follow_manager, GeneratorType)
-    if _is_subclass(contextlib._AsyncGeneratorContextManager, kind):  # noqa: SLF001  # likewise
+    if _is_subclass(contextlib._AsyncGeneratorContextManager, kind):  # noqa: SLF001  # what asynccontextmanager() returns
         return partial(_follow_manager, AsyncGeneratorType)
     return _follow_future if _is_future(kind) else None
 
@@ -168,8 +168,8 @@ def _follow_future(reporter: Reporter, permit: Permit, future: Any) -> Any:
     def report(done: Any) -> None:
         if done.cancelled():
             reporter.after_ignored(permit, "CancelledError")
-        # Not by exception(): whoever calls that has asyncio no longer warn of an exception that
-        # nobody has looked at.
+        # Not by exception(): after a call of that, asyncio no longer warns that the exception was
+        # never retrieved.
         elif done._exception is not None:  # noqa: SLF001
             reporter.settle(permit, done._exception)  # noqa: SLF001
         else:

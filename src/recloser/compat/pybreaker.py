@@ -405,7 +405,7 @@ class CircuitBreaker:
         """Protect a ``with`` block."""
 
         def block() -> None:
-            """What listeners are told is called."""
+            """The function that listeners see."""
 
         permit = self._permit(block)
         try:
