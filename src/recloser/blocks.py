@@ -103,7 +103,7 @@ def is_in_generator(permit: Permit) -> bool:
 
 def _is_run_by_contextlib(frame: FrameType) -> bool:
     driver = frame.f_back
-    return driver is not None and driver.f_code.co_filename == contextlib.__file__
+    return driver is not None and driver.f_globals is vars(contextlib)
 
 
 def _elsewhere(giver: BreakerState, frame: FrameType | None) -> Permit | None:

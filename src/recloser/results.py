@@ -153,8 +153,14 @@ def _follow_manager(kind: type, reporter: Reporter, permit: Permit, manager: Any
     follow = _follow_generator if kind is GeneratorType else _follow_async_generator
     manager.gen = follow(reporter, permit, manager.gen)
     # As a decorator, the manager makes a new one of this function for each call.
-    if hasattr(manager, "func"):
-        manager.func = reporter(manager.func)
+    function = getattr(manager, "func", None)
+    if callable(function):
+
+        def again(*args: Any, **kwargs: Any) -> Any:
+            return reporter(function)(*args, **kwargs)
+
+        again.__doc__ = function.__doc__
+        manager.func = again
     return manager
 
 
