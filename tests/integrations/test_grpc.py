@@ -199,7 +199,7 @@ def test_an_answer_that_is_no_is_an_answer(channel, quotes, clock):
 
 
 SETTINGS = [("succeeded", 1), ("ignored", 1), ("failed", 1), ("ignored", 0)]
-"""What a cancelled stream counts as, and after how many answers."""
+"""The outcome of a cancelled stream, and the number of answers before that."""
 
 
 def cancelling(clock, expected, answers):
