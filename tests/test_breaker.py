@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import copy
+import pickle
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -9,11 +11,13 @@ import pytest
 
 from recloser import (
     BreakerDecision,
+    Breakers,
     CircuitBreaker,
     CircuitBreakerConfig,
     CircuitBreakerState,
     CircuitOpenError,
     ConfigError,
+    EventLog,
     MemoryLog,
     PermitError,
     Reason,
@@ -372,3 +376,35 @@ def test_a_clock_in_another_zone_is_read_in_utc():
 def test_a_clock_that_can_not_time_a_log_is_refused(clock, message):
     with pytest.raises(ConfigError, match=f"^clock: .*{message}"):
         CircuitBreaker("b", clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        (lambda breaker, _: breaker.after_failure(OSError("x")), r"after_failure\(error=\.\.\.\)"),
+        (lambda breaker, _: breaker.after_failure(OSError), r"after_failure\(error=\.\.\.\)"),
+        (lambda breaker, _: breaker.after_ignored(OSError()), r"after_ignored\(error=\.\.\.\)"),
+        (lambda breaker, _: breaker.after_success("receipt"), "takes a permit .* not str"),
+        (lambda breaker, _: breaker.after_success(0), "takes a permit .* not int"),
+        (lambda breaker, decision: breaker.after_success(decision), r"pass decision\.permit"),
+    ],
+)
+def test_report_with_something_that_is_no_permit_says_what_to_pass(breaker, log, report, message):
+    decision = breaker.before_call()
+    with pytest.raises(PermitError, match=message):
+        report(breaker, decision)
+    breaker.after_success()
+    assert list(log)[-1].kind == "call_succeeded"
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, pickle.dumps, lambda given: copy.deepcopy({"it": [given]})]
+)
+@pytest.mark.parametrize("what", ["breaker", "registry", "log", "file"])
+def test_what_belongs_to_one_process_can_not_be_copied(breaker, log, copied, what, tmp_path):
+    with EventLog(tmp_path / "log") as file:
+        given = {"breaker": breaker, "registry": Breakers(), "log": log, "file": file}[what]
+        with pytest.raises(TypeError, match="make it in each process"):
+            copied(given)
+        with pytest.raises(ConfigError):
+            copied(given)

@@ -8,16 +8,21 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Literal, ParamSpec, TypeVar
+from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar
 
 from attrs import evolve
 
-from recloser import forms
-from recloser.classification import is_failure_result, outcome_of_error, type_name
+from recloser import blocks, forms
+from recloser.classification import (
+    is_failure_result,
+    outcome_of_early_close,
+    outcome_of_error,
+    type_name,
+)
 from recloser.clock import Clock
 from recloser.config import MODES, CircuitBreakerConfig, Mode
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
-from recloser.errors import ConfigError, PermitError
+from recloser.errors import ConfigError, MisuseError, PermitError
 from recloser.events import (
     CallRejected,
     CircuitBreakerState,
@@ -38,6 +43,7 @@ from recloser.log.memory import NoLog
 from recloser.log.request import spent_before
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN
+from recloser.nested import ride_on_probe
 from recloser.reports import Command, Configure, Report
 from recloser.snapshot import Snapshot
 from recloser.state import BreakerState, first_state
@@ -53,12 +59,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-# By the id of their giver, the permits given in this context and not yet reported: the last one of
-# before_call(), and those of the ``with`` blocks that are open.
+# By the id of its giver, the last permit that before_call() gave in this context, until reported.
 _last_permits: Final[ContextVar[Mapping[int, Permit]]] = ContextVar(
     "recloser_last_permits", default=MappingProxyType({})
 )
-_entered: Final[ContextVar[tuple[Permit, ...]]] = ContextVar("recloser_entered", default=())
 
 
 class CircuitBreaker:
@@ -119,7 +123,7 @@ class CircuitBreaker:
         The permit is also kept in the current context, where ``after_success`` and the others find
         it if they are given none.
         """
-        decision = self._let() or self._refused() or self._decide()
+        decision = self._let() or self._ride() or self._refused() or self._decide()
         if decision.permit is not None:
             _last_permits.set({**_last_permits.get(), id(self._state): decision.permit})
         return decision
@@ -134,7 +138,7 @@ class CircuitBreaker:
         Raises:
             PermitError: The permit was reported before, or is another breaker's, or there is none.
         """
-        self._report(Outcome.SUCCEEDED, permit, took_ns)
+        self._end(Outcome.SUCCEEDED, self._permit(permit, "after_success"), took_ns)
 
     def after_failure(
         self,
@@ -144,7 +148,10 @@ class CircuitBreaker:
         took_ns: int | None = None,
     ) -> None:
         """Report that the call failed; ``error`` is recorded by its type. Else as above."""
-        self._report(Outcome.FAILED, permit, took_ns, error)
+        # A call that its own breaker refused inside has not failed: nobody was asked.
+        is_own = isinstance(error, CircuitOpenError) and error.breaker == self.name
+        outcome = Outcome.IGNORED if is_own else Outcome.FAILED
+        self._end(outcome, self._permit(permit, "after_failure"), took_ns, error)
 
     def after_ignored(
         self,
@@ -154,9 +161,9 @@ class CircuitBreaker:
         took_ns: int | None = None,
     ) -> None:
         """Report an end that says nothing about the dependency; it only gives the permit back."""
-        self._report(Outcome.IGNORED, permit, took_ns, error)
+        self._end(Outcome.IGNORED, self._permit(permit, "after_ignored"), took_ns, error)
 
-    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``function`` if the breaker allows it, and report how it went.
 
         What it raises or returns is told apart by ``record``, ``ignore`` and ``failure_result`` of
@@ -167,7 +174,7 @@ class CircuitBreaker:
         """
         return forms.call(self, function, args, kwargs)
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
         """Decorate a function, coroutine function, generator or asynchronous generator.
 
         A generator is asked for when it is begun, and its outcome is known when it ends.
@@ -175,8 +182,8 @@ class CircuitBreaker:
         return forms.protected(self, function)
 
     def __enter__(self) -> Permit:
-        permit = self.admit()
-        _entered.set((*_entered.get(), permit))
+        permit = self._let_past() or self.admit()
+        blocks.enter(permit)
         return permit
 
     def __exit__(
@@ -185,16 +192,13 @@ class CircuitBreaker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        entered = _entered.get()
-        for index in range(len(entered) - 1, -1, -1):
-            if entered[index].giver is self._state:
-                _entered.set(entered[:index] + entered[index + 1 :])
-                self.settle(entered[index], error)
-                return False
-        raise PermitError(f"the block of {self.name!r} is left in another context than its own")
+        self._end_block(blocks.leave(self._state), error)
+        return False
 
     async def __aenter__(self) -> Permit:
-        return self.__enter__()
+        permit = self._let_past() or self.admit()
+        blocks.enter(permit)
+        return permit
 
     async def __aexit__(
         self,
@@ -202,7 +206,25 @@ class CircuitBreaker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        return self.__exit__(kind, error, traceback)
+        self._end_block(blocks.leave(self._state), error)
+        return False
+
+    def _end_block(self, permit: Permit | None, error: BaseException | None) -> None:
+        if permit is None:
+            raise PermitError(f"no block of {self.name!r} is open, so none can be left")
+        if error is None and self._has_passed(permit, None):
+            return
+        if isinstance(error, GeneratorExit) and blocks.is_in_generator(permit):
+            # It can only be closed where it has yielded inside of the block.
+            self.settle_closed(permit, error)
+        else:
+            self.settle(permit, error)
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise MisuseError(
+            f"the breaker {self.name!r} can't be copied or pickled, as its state is shared by all "
+            "that use it; make it in each process"
+        )
 
     def current_state(self) -> CircuitBreakerState:
         """Where the breaker is; reading it changes nothing."""
@@ -259,7 +281,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        permit = self._let_past()
+        permit = self._let_past() or ride_on_probe(self._state)
         if permit is not None:
             return permit
         decision = self._refused() or self._decide()
@@ -286,6 +308,11 @@ class CircuitBreaker:
         if permit.giver.mode == "disabled":
             return BreakerDecision(True, Reason.DISABLED, None, permit, permit.giver.state)
         return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
+
+    def _ride(self) -> BreakerDecision | None:
+        """The answer to a call within a live probe of this breaker; None if it is in none."""
+        ride = ride_on_probe(self._state)
+        return None if ride is None else BreakerDecision(True, Reason.PROBE, None, ride, HALF_OPEN)
 
     def _refused(self) -> BreakerDecision | None:
         """The answer to a call that can only be refused; None if it has to be decided."""
@@ -315,12 +342,23 @@ class CircuitBreaker:
         self, permit: Permit, error: BaseException | None = None, result: Any = None
     ) -> None:
         """Report what a call raised or returned, told apart by the configuration."""
-        if error is not None:
-            self._report(outcome_of_error(self.config, error), permit, error=error)
+        if permit.rides:
+            permit.spend()
+        elif error is not None:
+            outcome = outcome_of_error(self.config, error, self.name)
+            self._report(outcome, permit, error=error)
         elif is_failure_result(self.config, result):
             self._report(Outcome.FAILED, permit, error="failure_result")
         else:
             self._report(Outcome.SUCCEEDED, permit)
+
+    def settle_closed(self, permit: Permit, error: GeneratorExit) -> None:
+        """Report a stream that its consumer closed after at least one item."""
+        if permit.rides:
+            permit.spend()
+        else:
+            outcome = outcome_of_early_close(self.config, error)
+            self._report(outcome, permit, error=error)
 
     def _decide(self) -> BreakerDecision:
         return self._sequencer.run(self._decide_at, self._decide_inside)
@@ -381,7 +419,7 @@ class CircuitBreaker:
     def _report(
         self,
         outcome: Outcome,
-        permit: Permit | None,
+        permit: Permit,
         took_ns: int | None = None,
         error: BaseException | str | None = None,
     ) -> None:
@@ -418,22 +456,54 @@ class CircuitBreaker:
             gate.record(ended, took, lease)
         return True
 
-    def _own(self, permit: Permit | None) -> Permit:
-        """The permit to report, which is then no longer open in this context."""
-        last = _last_permits.get()
-        key = id(self._state)
+    def _permit(self, permit: Permit | None, method: str) -> Permit:
+        """The permit that a caller reports with, checked to be one."""
         if permit is None:
-            permit = last.get(key)
+            permit = _last_permits.get().get(id(self._state))
             if permit is None:
                 raise PermitError(
                     f"there is no open permit of {self.name!r} in this context; "
                     "pass the one that before_call() gave"
                 )
-        elif permit.giver is not self._state:
+        elif not isinstance(permit, Permit):
+            raise PermitError(_misused(permit, method))
+        return permit
+
+    def _end(
+        self,
+        outcome: Outcome,
+        permit: Permit,
+        took_ns: int | None,
+        error: BaseException | str | None = None,
+    ) -> None:
+        """Report an outcome, unless another permit reports it."""
+        if permit.rides:
+            self._own(permit).spend()
+        else:
+            self._report(outcome, permit, took_ns, error)
+
+    def _own(self, permit: Permit) -> Permit:
+        """The permit to report, which is then no longer open in this context."""
+        last = _last_permits.get()
+        key = id(self._state)
+        if permit.giver is not self._state:
             raise PermitError(f"{permit!r} was not given by this breaker, {self.name!r}")
         if last.get(key) is permit:
             _last_permits.set({other: held for other, held in last.items() if other != key})
         return permit
+
+
+def _misused(given: object, method: str) -> str:
+    """What to do instead of passing this where a permit belongs."""
+    kind = type(given).__name__
+    if isinstance(given, BreakerDecision):
+        return f"{method}() takes a permit, not a decision; pass decision.permit"
+    if isinstance(given, BaseException | type) and method != "after_success":
+        return f"{method}() takes the permit first, not {kind}; pass {method}(error=...)"
+    return (
+        f"{method}() takes a permit of before_call(), not {kind}; without arguments it reports the "
+        "last one of this context"
+    )
 
 
 def _text(value: object) -> str | None:

@@ -8,18 +8,27 @@ from collections.abc import Iterable
 from typing import Final
 
 from recloser.config import CircuitBreakerConfig, Classifier
+from recloser.decision import CircuitOpenError
+from recloser.errors import RecloserError
 from recloser.events import Outcome
 
 _logger: Final = logging.getLogger("recloser")
 
 
-def outcome_of_error(config: CircuitBreakerConfig, error: BaseException) -> Outcome:
+def outcome_of_error(
+    config: CircuitBreakerConfig, error: BaseException, breaker: str | None = None
+) -> Outcome:
     """How a call that raised ``error`` ended.
 
     What is ignored goes first. Unless ``record`` names it, an exception that is no ``Exception``
     is ignored: a cancelled caller, or one that is shut down, is not a failed dependency. Where
     ``record`` names some, every other ``Exception`` is an answer of the dependency, a success.
+
+    The refusal of a breaker is ignored, as no dependency was called: that of ``breaker`` itself
+    always, that of another unless ``record`` names it.
     """
+    if isinstance(error, CircuitOpenError):
+        return _outcome_of_refusal(config, error, breaker)
     if config.ignore and _matches(config.ignore, error):
         return Outcome.IGNORED
     if config.record and _matches(config.record, error):
@@ -27,6 +36,31 @@ def outcome_of_error(config: CircuitBreakerConfig, error: BaseException) -> Outc
     if not isinstance(error, Exception):
         return Outcome.IGNORED
     return Outcome.SUCCEEDED if config.record else Outcome.FAILED
+
+
+def _outcome_of_refusal(
+    config: CircuitBreakerConfig, error: CircuitOpenError, breaker: str | None
+) -> Outcome:
+    if error.breaker == breaker or _matches(config.ignore, error):
+        return Outcome.IGNORED
+    named = [classifier for classifier in config.record if _may_name_refusals(classifier)]
+    return Outcome.FAILED if _matches(named, error) else Outcome.IGNORED
+
+
+def _may_name_refusals(classifier: Classifier) -> bool:
+    """Whether a classifier is about refusals, and not about exceptions of all kinds."""
+    if isinstance(classifier, type):
+        return issubclass(classifier, RecloserError)
+    return not isinstance(classifier, str) or classifier.startswith("recloser.")
+
+
+def outcome_of_early_close(config: CircuitBreakerConfig, error: GeneratorExit) -> Outcome:
+    """How a stream ended that its consumer closed after at least one item."""
+    if config.ignore and _matches(config.ignore, error):
+        return Outcome.IGNORED
+    if config.record and _matches(config.record, error):
+        return Outcome.FAILED
+    return Outcome(config.closed_early)
 
 
 def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:

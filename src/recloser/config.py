@@ -27,6 +27,9 @@ from recloser.validation import (
 Mode: TypeAlias = Literal["enforce", "shadow", "disabled"]
 MODES: Final = ("enforce", "shadow", "disabled")
 
+EarlyClose: TypeAlias = Literal["succeeded", "ignored", "failed"]
+_EARLY_CLOSES: Final = ("succeeded", "ignored", "failed")
+
 Classifier: TypeAlias = type[BaseException] | Callable[[BaseException], bool] | str
 """Tells some exceptions from others: a type, the dotted name of a type, or a predicate."""
 
@@ -149,6 +152,8 @@ class CircuitBreakerConfig:
             successes: the dependency answered.
         ignore: Which exceptions count as neither, even if they are recorded.
         failure_result: Tells a result that is a failure.
+        closed_early: What a stream counts as that its consumer closed after at least one item:
+            ``succeeded``, ``ignored`` or ``failed``. One closed before any item is ignored.
         mode: ``enforce``; ``shadow`` decides and records, and blocks nothing; ``disabled`` lets
             every call through and decides nothing.
 
@@ -183,6 +188,7 @@ class CircuitBreakerConfig:
     failure_result: Callable[[Any], bool] | str | None = attrs.field(
         default=None, validator=_predicate
     )
+    closed_early: EarlyClose = attrs.field(default="succeeded", validator=one_of(*_EARLY_CLOSES))
     mode: Mode = attrs.field(default="enforce", validator=one_of(*MODES))
 
     def __attrs_post_init__(self) -> None:
@@ -218,6 +224,9 @@ class CircuitBreakerConfig:
     def to_mapping(self) -> dict[str, object]:
         """All settings as data for JSON; ``from_mapping`` is its inverse.
 
+        ``closed_early`` is left out where it has its default, so that readers and logs from before
+        it are not concerned.
+
         Exception types and predicates are told by their dotted names, which decide nothing: by
         the time an outcome is an event, it is classified.
         """
@@ -225,7 +234,10 @@ class CircuitBreakerConfig:
 
     @cached_property
     def _mapping(self) -> dict[str, object]:
-        return attrs.asdict(self, value_serializer=_as_data)
+        data = attrs.asdict(self, value_serializer=_as_data)
+        if self.closed_early == "succeeded":
+            del data["closed_early"]
+        return data
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, object]) -> Self:

@@ -12,6 +12,10 @@ class ConfigError(RecloserError, ValueError):
     """A setting has a value that it can't have; the message names the field and its range."""
 
 
+class MisuseError(ConfigError, TypeError):
+    """An object was used as it can't be; the message says what to do instead."""
+
+
 class PermitError(RecloserError):
     """A permit was reported twice, or to a breaker that did not give it, or there is none."""
 

@@ -2,20 +2,24 @@
 
 import functools
 import inspect
+import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, CodeType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from recloser.config import CircuitBreakerConfig
-from recloser.decision import CircuitOpenError, refused_at
+from recloser.decision import CircuitOpenError, Permit, refused_at
+from recloser.errors import MisuseError
 from recloser.gate import Gate, Leave
+from recloser.machine import OPEN
+from recloser.nested import hold, release
+from recloser.results import Reporter, async_iterating, awaiting, follow_of, iterating
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Token = TypeVar("Token")
 
 
-class Protector(Protocol[Token]):
+class Protector(Reporter, Protocol):
     """What a form asks for leave, and tells how the call went.
 
     Attributes:
@@ -26,28 +30,34 @@ class Protector(Protocol[Token]):
     config: CircuitBreakerConfig
     gate: Gate
 
-    def admit(self) -> Token:
+    def admit(self) -> Permit:
         """Leave for one call, or an exception."""
 
-    def settle(self, permit: Token, error: BaseException | None = None, result: Any = None) -> None:
-        """How the call went that the permit was for."""
-
-    def permit_of(self, leave: Leave, started_ns: int) -> Token:
+    def permit_of(self, leave: Leave, started_ns: int) -> Permit:
         """The permit of a call that began without one."""
 
 
-def protected(breaker: Protector[Token], function: Callable[P, R]) -> Callable[P, R]:
+def protected(breaker: Protector, function: Callable[P, R]) -> Callable[P, R]:
     """``function`` in the same form, with every call of it protected.
 
     A coroutine function asks when it is awaited, a generator when it is begun. A plain function
-    that returns an awaitable is reported when that has been awaited, not when it was made.
+    that returns one of them is reported when that ends, not when it was made.
+
+    Raises:
+        MisuseError: It is nothing that can be called.
     """
+    if isinstance(function, staticmethod | classmethod):
+        return cast("Callable[P, R]", type(function)(protected(breaker, function.__func__)))
+    if isinstance(function, functools.partialmethod):
+        method = protected(breaker, function.func)
+        again = functools.partialmethod(method, *function.args, **function.keywords)
+        return cast("Callable[P, R]", again)
     wrap = _form_of(function)
     return functools.wraps(function)(cast("Callable[P, R]", wrap(breaker, function)))
 
 
 def call(
-    breaker: Protector[Token],
+    breaker: Protector,
     function: Callable[..., R],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -60,7 +70,7 @@ def call(
 def _is_plain(function: Callable[..., Any]) -> bool:
     """Whether it takes no look at a function to know that it is of no special form."""
     code = getattr(function, "__code__", None)
-    if code is None:
+    if type(code) is not CodeType:
         return isinstance(function, type | BuiltinFunctionType)
     return not code.co_flags & _SPECIAL
 
@@ -69,6 +79,8 @@ _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC
 
 
 def _form_of(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[..., Any]]:
+    if not callable(function):
+        raise MisuseError(_not_callable(function))
     called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     for candidate in (function, called):
         if inspect.isasyncgenfunction(candidate):
@@ -76,11 +88,23 @@ def _form_of(function: Callable[..., Any]) -> Callable[[Any, Any], Callable[...,
         if inspect.iscoroutinefunction(candidate):
             return _coroutine
         if inspect.isgeneratorfunction(candidate):
+            code = getattr(candidate, "__code__", None)
+            if type(code) is CodeType and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+                return _generator_coroutine
             return _generator
     return _function
 
 
-def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+def _not_callable(given: object) -> str:
+    kind = type(given).__name__
+    if isinstance(given, property | functools.cached_property):
+        return f"a breaker can't protect a {kind}; put the breaker under it, on its function"
+    if isinstance(given, functools.singledispatchmethod):
+        return f"a breaker can't protect a {kind}; put the breaker on each of its functions"
+    return f"a breaker protects what can be called, which {kind} can't"
+
+
+def _function(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
     """A plain function, in the form that costs least where all that comes of a call is a count.
 
     Each form passes on no keywords where it was given none: that would cost a dictionary.
@@ -93,7 +117,7 @@ def _function(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
     return _leased(breaker, function)
 
 
-def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+def _recorded(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
     """Each success is an event."""
     gate, ask = breaker.gate, _asking(breaker, function)
     origin, monotonic_ns = gate.origin, gate.monotonic_ns
@@ -105,7 +129,11 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
         leave = gate.leave
         if leave is None:
             refusal = gate.refusal
-            if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
+            if (
+                refusal is not None
+                and refusal.where is OPEN
+                and (now := monotonic_ns()) < refusal.until_ns
+            ):
                 next(refusal.counter)
                 raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
@@ -116,8 +144,8 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
         if type(result) is not plain:
-            if inspect.isawaitable(result):
-                return _awaited(breaker, breaker.permit_of(leave, started), result)
+            if (follow := follow_of(type(result))) is not None:
+                return follow(breaker, breaker.permit_of(leave, started), result)
             plain = type(result)
         ended = monotonic_ns()
         record((ended - origin, ended - started, leave))
@@ -128,7 +156,7 @@ def _recorded(breaker: Protector[Token], function: Callable[..., Any]) -> Callab
     return call
 
 
-def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+def _counted(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
     """Successes are counted, and it does not matter how long they took, nor when they ended.
 
     So the clock is read once a call. One that ends after its second is over may be counted to that
@@ -143,7 +171,11 @@ def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callabl
         leave = gate.leave
         if leave is None:
             refusal = gate.refusal
-            if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
+            if (
+                refusal is not None
+                and refusal.where is OPEN
+                and (now := monotonic_ns()) < refusal.until_ns
+            ):
                 next(refusal.counter)
                 raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
@@ -154,8 +186,8 @@ def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callabl
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
         if type(result) is not plain:
-            if inspect.isawaitable(result):
-                return _awaited(breaker, breaker.permit_of(leave, started), result)
+            if (follow := follow_of(type(result))) is not None:
+                return follow(breaker, breaker.permit_of(leave, started), result)
             plain = type(result)
         if started < leave.until_ns:
             next(leave.counter)
@@ -166,7 +198,7 @@ def _counted(breaker: Protector[Token], function: Callable[..., Any]) -> Callabl
     return call
 
 
-def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
+def _leased(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
     """Successes are counted that are not slow, for as long as a window can't trip by them."""
     gate, ask = breaker.gate, _asking(breaker, function)
     monotonic_ns = gate.monotonic_ns
@@ -177,7 +209,11 @@ def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
         leave = gate.lease
         if leave is None:
             refusal = gate.refusal
-            if refusal is not None and (now := monotonic_ns()) < refusal.until_ns:
+            if (
+                refusal is not None
+                and refusal.where is OPEN
+                and (now := monotonic_ns()) < refusal.until_ns
+            ):
                 next(refusal.counter)
                 raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
             return ask(*args, **kwargs)
@@ -189,8 +225,8 @@ def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
             breaker.settle(breaker.permit_of(leave, started), error)
             raise
         if type(result) is not plain:
-            if inspect.isawaitable(result):
-                return _awaited(breaker, breaker.permit_of(leave, started), result)
+            if (follow := follow_of(type(result))) is not None:
+                return follow(breaker, breaker.permit_of(leave, started), result)
             plain = type(result)
         ended = monotonic_ns()
         if ended < leave.until_ns and ended - started <= leave.slow_ns:
@@ -202,7 +238,7 @@ def _leased(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
     return call
 
 
-def _pass(breaker: Protector[Token], leave: Leave, started: int, ended: int) -> None:
+def _pass(breaker: Protector, leave: Leave, started: int, ended: int) -> None:
     """A success on a leave that could not just be counted."""
     if not leave.is_firm:
         breaker.settle(breaker.permit_of(leave, started))
@@ -210,18 +246,23 @@ def _pass(breaker: Protector[Token], leave: Leave, started: int, ended: int) -> 
     breaker.gate.record(ended, ended - started, leave)
 
 
-def _asking(breaker: Protector[Token], function: Callable[..., Any]) -> Callable[..., Any]:
-    """A call that asks first."""
+def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A call that asks first; what it calls in turn may ride on its probe."""
 
     def ask(*args: Any, **kwargs: Any) -> Any:
         permit = breaker.admit()
+        if permit.probe:
+            hold(permit)
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
             breaker.settle(permit, error)
             raise
-        if inspect.isawaitable(result):
-            return _awaited(breaker, permit, result)
+        finally:
+            if permit.probe:
+                release(permit)
+        if (follow := follow_of(type(result))) is not None:
+            return follow(breaker, permit, result)
         breaker.settle(permit, result=result)
         return result
 
@@ -229,23 +270,30 @@ def _asking(breaker: Protector[Token], function: Callable[..., Any]) -> Callable
 
 
 def _coroutine(
-    breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
+    breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
     return (_coroutine_leased if breaker.gate.counts else _coroutine_recorded)(breaker, function)
 
 
 def _coroutine_recorded(
-    breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
+    breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    gate = breaker.gate
+    gate, ask = breaker.gate, _asking_coroutine(breaker, function)
     origin, monotonic_ns = gate.origin, gate.monotonic_ns
     pending, record = gate.pending, gate.pending.extend
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         leave = gate.leave
         if leave is None:
-            permit = breaker.admit()
-            return await _awaited(breaker, permit, function(*args, **kwargs))
+            refusal = gate.refusal
+            if (
+                refusal is not None
+                and refusal.where is OPEN
+                and (now := monotonic_ns()) < refusal.until_ns
+            ):
+                next(refusal.counter)
+                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
+            return await ask(*args, **kwargs)
         started = monotonic_ns()
         try:
             result = await function(*args, **kwargs)
@@ -262,16 +310,25 @@ def _coroutine_recorded(
 
 
 def _coroutine_leased(
-    breaker: Protector[Token], function: Callable[..., Awaitable[Any]]
+    breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    gate = breaker.gate
+    gate, ask = breaker.gate, _asking_coroutine(breaker, function)
     monotonic_ns = gate.monotonic_ns
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         leave = gate.lease
-        if leave is None or (started := monotonic_ns()) >= leave.lapses_ns:
-            permit = breaker.admit()
-            return await _awaited(breaker, permit, function(*args, **kwargs))
+        if leave is None:
+            refusal = gate.refusal
+            if (
+                refusal is not None
+                and refusal.where is OPEN
+                and (now := monotonic_ns()) < refusal.until_ns
+            ):
+                next(refusal.counter)
+                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
+            return await ask(*args, **kwargs)
+        if (started := monotonic_ns()) >= leave.lapses_ns:
+            return await ask(*args, **kwargs)
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
@@ -287,57 +344,59 @@ def _coroutine_leased(
     return call
 
 
-async def _awaited(breaker: Protector[Token], permit: Token, awaitable: Awaitable[Any]) -> Any:
-    try:
-        result = await awaitable
-    except BaseException as error:
-        breaker.settle(permit, error)
-        raise
-    breaker.settle(permit, result=result)
-    return result
+def _asking_coroutine(
+    breaker: Protector, function: Callable[..., Awaitable[Any]]
+) -> Callable[..., Awaitable[Any]]:
+    def ask(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+        permit = breaker.admit()
+        return awaiting(breaker, permit, _begun(breaker, permit, function, args, kwargs))
+
+    return ask
+
+
+def _generator_coroutine(
+    breaker: Protector, function: Callable[..., Awaitable[Any]]
+) -> Callable[..., Awaitable[Any]]:
+    """A coroutine function from before ``async def``, which is a generator function as well."""
+
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        permit = breaker.admit()
+        inner = _begun(breaker, permit, function, args, kwargs)
+        return (yield from awaiting(breaker, permit, inner).__await__())
+
+    return types.coroutine(call)
 
 
 def _generator(
-    breaker: Protector[Token], function: Callable[..., Generator[Any, Any, Any]]
+    breaker: Protector, function: Callable[..., Generator[Any, Any, Any]]
 ) -> Callable[..., Generator[Any, Any, Any]]:
-    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+    def begin(*args: Any, **kwargs: Any) -> tuple[Permit, Generator[Any, Any, Any]]:
         permit = breaker.admit()
-        try:
-            result = yield from function(*args, **kwargs)
-        except BaseException as error:
-            breaker.settle(permit, error)
-            raise
-        breaker.settle(permit, result=result)
-        return result
+        return permit, _begun(breaker, permit, function, args, kwargs)
 
-    return call
+    return iterating(breaker, begin)
 
 
 def _async_generator(
-    breaker: Protector[Token], function: Callable[..., AsyncGenerator[Any, Any]]
+    breaker: Protector, function: Callable[..., AsyncGenerator[Any, Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+    def begin(*args: Any, **kwargs: Any) -> tuple[Permit, AsyncGenerator[Any, Any]]:
         permit = breaker.admit()
-        try:
-            inner = function(*args, **kwargs)
-            try:
-                item = await anext(inner)
-                while True:
-                    try:
-                        sent = yield item
-                    except GeneratorExit:
-                        raise
-                    except BaseException as thrown:  # noqa: BLE001  # it goes where it was thrown
-                        item = await inner.athrow(thrown)
-                    else:
-                        item = await inner.asend(sent)
-            except StopAsyncIteration:
-                pass
-            finally:
-                await inner.aclose()
-        except BaseException as error:
-            breaker.settle(permit, error)
-            raise
-        breaker.settle(permit)
+        return permit, _begun(breaker, permit, function, args, kwargs)
 
-    return call
+    return async_iterating(breaker, begin)
+
+
+def _begun(
+    breaker: Protector,
+    permit: Permit,
+    function: Callable[..., R],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> R:
+    """Make a coroutine or generator, which runs later; wrong arguments end the call."""
+    try:
+        return function(*args, **kwargs)
+    except BaseException as error:
+        breaker.settle(permit, error)
+        raise

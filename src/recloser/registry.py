@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NoReturn
 
 from recloser.breaker import CircuitBreaker
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import ConfigError
+from recloser.errors import ConfigError, MisuseError
 from recloser.listeners import Listener, subscriptions
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
@@ -68,6 +68,12 @@ class Breakers(Mapping[str, CircuitBreaker]):
                     listeners=self._listeners,
                 )
             return self._breakers[name]
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise MisuseError(
+            "a registry of breakers can't be copied or pickled, as its breakers are shared by all "
+            "that use them; make it in each process"
+        )
 
     def __contains__(self, name: object) -> bool:
         return name in self._breakers

@@ -1,6 +1,7 @@
 """The interface of circuitbreaker, on ours: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
+import contextvars
 import threading
 
 import pytest
@@ -210,3 +211,36 @@ def test_the_breaker_inside_may_be_made_while_it_is_made(clock, monkeypatch):
         with pytest.raises(OSError, match="down"), breaker:
             raise OSError("down")
     assert (states, breaker.state) == (["closed"], "open")
+
+
+def half_open(clock, **settings):
+    breaker = CircuitBreaker(1, 10, name="bank", clock=clock, **settings)
+    with pytest.raises(KeyError):
+        breaker.call({}.__getitem__, 1)
+    clock.advance(seconds=11)
+    return breaker
+
+
+def test_nested_call_of_a_half_open_circuit_is_part_of_its_trial(clock):
+    breaker = half_open(clock)
+    assert breaker.call(breaker.call, int) == 0
+    assert breaker.closed
+
+
+def test_refusal_by_the_same_circuit_does_not_reopen_it(clock):
+    breaker = half_open(clock)
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(contextvars.Context().run, breaker.call, int)
+    assert breaker.state == "half_open"
+
+
+def test_generator_closed_early_closes_the_circuit(clock):
+    breaker = half_open(clock)
+    numbers = breaker.call_generator(lambda: iter([1, 2]))
+    next(numbers)
+    numbers.close()
+    assert breaker.closed
+
+
+def test_keywords_of_the_function_may_have_any_name(clock):
+    assert CircuitBreaker(name="bank").call(dict, func=1, self=2) == {"func": 1, "self": 2}

@@ -1,6 +1,7 @@
 """The interface of pybreaker, on ours: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
+import contextvars
 import os
 import signal
 import threading
@@ -200,10 +201,6 @@ def test_generators_and_blocks_and_coroutines_are_protected(clock):
     with pytest.raises(KeyError), breaker.calling():
         raise KeyError
     assert breaker.fail_counter == 2
-    begun = numbers()
-    assert next(begun) == 1
-    begun.close()
-    assert breaker.fail_counter == 2, "what is closed early says nothing"
 
     @breaker(__pybreaker_call_async=True)
     async def failing():
@@ -214,6 +211,65 @@ def test_generators_and_blocks_and_coroutines_are_protected(clock):
         asyncio.run(failing())
     with pytest.raises(CircuitBreakerError):
         asyncio.run(breaker.acall(failing))
+
+
+def test_generator_closed_early_succeeds(clock):
+    breaker = CircuitBreaker(3, clock=clock)
+
+    @breaker
+    def numbers():
+        yield 1
+
+    with pytest.raises(KeyError):
+        breaker.call({}.__getitem__, 1)
+    begun = numbers()
+    next(begun)
+    assert breaker.fail_counter == 1
+    begun.close()
+    assert breaker.fail_counter == 0
+
+
+def half_open(breaker, clock, seconds=60):
+    with pytest.raises(KeyError):
+        breaker.call({}.__getitem__, 1)
+    clock.advance(seconds=seconds)
+
+
+@pytest.mark.parametrize("outer", ["call", "acall"])
+def test_nested_call_of_a_half_open_breaker_is_part_of_its_trial(clock, outer):
+    breaker = CircuitBreaker(1, 60, clock=clock, throw_new_error_on_trip=False)
+    half_open(breaker, clock)
+
+    async def nested():
+        return breaker.call(up)
+
+    if outer == "call":
+        assert breaker.call(breaker.call, up) == up()
+    else:
+        assert asyncio.run(breaker.acall(nested)) == up()
+    assert breaker.current_state == "closed"
+
+
+def test_nested_call_in_a_block_of_a_half_open_breaker_is_part_of_its_trial(clock):
+    breaker = CircuitBreaker(1, 60, clock=clock, throw_new_error_on_trip=False)
+    half_open(breaker, clock)
+    with breaker.calling():
+        assert breaker.call(up) == up()
+    assert breaker.current_state == "closed"
+
+
+def test_refusal_by_the_same_breaker_does_not_reopen_it(clock):
+    breaker = CircuitBreaker(1, 60, clock=clock, throw_new_error_on_trip=False)
+    half_open(breaker, clock)
+    trial_context = contextvars.Context()
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(trial_context.run, breaker.call, up)
+    assert breaker.current_state == "half-open"
+
+
+def test_keywords_of_the_function_may_have_any_name():
+    breaker = CircuitBreaker()
+    assert breaker.call(dict, func=1, self=2) == {"func": 1, "self": 2}
 
 
 def test_what_acall_can_not_await_is_refused_before_it_is_called(clock):

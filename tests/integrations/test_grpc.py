@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import grpc
 import grpc.aio
 import pytest
+from attrs import evolve
 
 from recloser import Breakers, CircuitBreaker, CircuitOpenError, EventLog, MemoryLog
 from recloser.integrations.grpc import (
@@ -197,35 +198,51 @@ def test_an_answer_that_is_no_is_an_answer(channel, quotes, clock):
     assert breaker.snapshot().totals.succeeded == 5
 
 
-def test_a_stream_that_its_caller_cancels_says_nothing(quotes, clock):
-    breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
+SETTINGS = [("succeeded", 1), ("ignored", 1), ("failed", 1), ("ignored", 0)]
+"""The outcome of a cancelled stream, and the number of answers before that."""
+
+
+def cancelling(clock, expected, answers):
+    """A breaker, under the settings by which such a stream counts as expected."""
+    settings = CONFIG if not answers else evolve(CONFIG, closed_early=expected)
+    return CircuitBreaker("quotes", settings, log=MemoryLog(clock=clock))
+
+
+@pytest.mark.parametrize(("expected", "answers"), SETTINGS)
+def test_stream_cancelled_by_its_caller_counts_by_its_answers(quotes, clock, expected, answers):
+    breaker = cancelling(clock, expected, answers)
     with plain(quotes, breaker) as call:
 
         def cancelled(channel):
             stream = channel.unary_stream("/shop.Quotes/Endless")(b"")
-            assert next(stream) == b"42"
+            assert isinstance(stream, grpc.Call)
+            for _ in range(answers):
+                assert next(stream) == b"42"
             stream.cancel()
 
         call(cancelled)
         settled(breaker, 0, None)
-    assert breaker.snapshot().totals.ignored == 1
+    assert getattr(breaker.snapshot().totals, expected) == 1
 
 
-def test_a_stream_that_its_caller_cancels_says_nothing_in_a_loop_either(quotes, clock):
-    breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
+@pytest.mark.parametrize(("expected", "answers"), SETTINGS)
+def test_stream_cancelled_in_a_loop_counts_by_its_answers(quotes, clock, expected, answers):
+    breaker = cancelling(clock, expected, answers)
 
     async def cancelled():
         interceptors = aio_interceptors(breaker)
         async with grpc.aio.insecure_channel(quotes.target, interceptors=interceptors) as channel:
             stream = channel.unary_stream("/shop.Quotes/Endless")(b"")
-            assert await stream.read() == b"42"
+            for _ in range(answers):
+                assert await stream.read() == b"42"
+            await stream.initial_metadata()
             stream.cancel()
             for _ in range(2000):
                 if not reports(breaker):
                     await asyncio.sleep(0.001)
 
     asyncio.run(cancelled())
-    assert breaker.snapshot().totals.ignored == 1
+    assert getattr(breaker.snapshot().totals, expected) == 1
 
 
 @each_channel

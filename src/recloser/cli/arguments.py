@@ -178,7 +178,7 @@ def note_tail(path: Path | str, tail: Tail) -> None:
 def settings_told(config: CircuitBreakerConfig) -> str:
     """The settings that are not the defaults, on one line."""
     defaults = CircuitBreakerConfig().to_mapping()
-    changed = {n: value for n, value in config.to_mapping().items() if value != defaults[n]}
+    changed = {n: value for n, value in config.to_mapping().items() if value != defaults.get(n)}
     if not changed:
         return "the default settings"
     return ", ".join(f"{name}={value}" for name, value in changed.items())

@@ -311,7 +311,7 @@ def as_toml(candidate: Candidate) -> str:
     return "\n".join(
         f"{name} = {_toml_value(value)}"
         for name, value in candidate.config.to_mapping().items()
-        if name in chosen or value != defaults[name]
+        if name in chosen or value != defaults.get(name)
     )
 
 

@@ -6,6 +6,8 @@ What differs:
   while the circuit is open.
 * While one call tries a half-open circuit, others are refused.
 * A call that ends with what is no ``Exception``, as when it is cancelled, closes nothing.
+* A generator that is closed early has succeeded.
+* A call inside one that tries a half-open circuit is part of that, and its refusal is no failure.
 * A failure that comes back when the circuit has opened already does not prolong that.
 * ``log`` and ``clock`` may be given, as arguments or by ``recloser.compat.record_in``.
 """
@@ -27,6 +29,7 @@ from recloser.config import CircuitBreakerConfig
 from recloser.errors import RecloserError
 from recloser.events import CircuitBreakerState
 from recloser.log.sequencer import Log
+from recloser.nested import held_if_probe
 from recloser.validation import NS_PER_SECOND, nanoseconds
 
 __all__ = [
@@ -205,7 +208,7 @@ class CircuitBreaker:
             if permit is None:
                 yield from self._instead()(*args, **kwargs)
                 return
-            with self._reported(permit):
+            with self._streamed(permit):
                 yield from function(*args, **kwargs)
 
         return call
@@ -229,36 +232,36 @@ class CircuitBreaker:
                 async for item in self._instead()(*args, **kwargs):
                     yield item
                 return
-            with self._reported(permit):
+            with self._streamed(permit):
                 async for item in function(*args, **kwargs):
                     yield item
 
         return call
 
-    def call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a function, protected."""
         with self._reported(self._permit()):
             return func(*args, **kwargs)
 
     def call_generator(
-        self, func: Callable[..., Iterator[Any]], *args: Any, **kwargs: Any
+        self, func: Callable[..., Iterator[Any]], /, *args: Any, **kwargs: Any
     ) -> Iterator[Any]:
         """Run a generator, protected."""
-        with self._reported(self._permit()):
+        with self._streamed(self._permit()):
             yield from func(*args, **kwargs)
 
     async def call_async(
-        self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+        self, func: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any
     ) -> Any:
         """Await a coroutine function, protected."""
         with self._reported(self._permit()):
             return await func(*args, **kwargs)
 
     async def call_async_generator(
-        self, func: Callable[..., AsyncIterator[Any]], *args: Any, **kwargs: Any
+        self, func: Callable[..., AsyncIterator[Any]], /, *args: Any, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """Run an asynchronous generator, protected."""
-        with self._reported(self._permit()):
+        with self._streamed(self._permit()):
             async for item in func(*args, **kwargs):
                 yield item
 
@@ -287,14 +290,35 @@ class CircuitBreaker:
 
     @contextmanager
     def _reported(self, permit: decision.Permit) -> Iterator[None]:
+        """Report the end of a block; calls of this circuit in it may ride on its probe."""
+        with self._streamed(permit), held_if_probe(permit):
+            yield
+
+    @contextmanager
+    def _streamed(self, permit: decision.Permit) -> Iterator[None]:
+        """Report the end of a generator, whose context is that of its consumer."""
         try:
             yield
+        except GeneratorExit as closed:
+            with self._noted(closed):
+                self._breaker.settle_closed(permit, closed)
+            raise
+        except CircuitBreakerError as error:
+            if error._circuit_breaker is not self:  # noqa: SLF001
+                self._raised(permit, error)
+            else:
+                # No dependency was called, so there is nothing that could have failed.
+                self._breaker.after_ignored(permit, error)
+            raise
         except BaseException as error:
-            with self._noted(error):
-                self._breaker.settle(permit, error)
+            self._raised(permit, error)
             raise
         with self._noted(None):
             self._breaker.settle(permit)
+
+    def _raised(self, permit: decision.Permit, error: BaseException) -> None:
+        with self._noted(error):
+            self._breaker.settle(permit, error)
 
     @contextmanager
     def _noted(self, error: BaseException | None) -> Iterator[None]:

@@ -4,8 +4,9 @@ What differs:
 
 * Calls run at once, not one after another, and so do listeners: no lock is held while one is
   called. While one call tries a half-open circuit, others are refused.
-* A call that ends with what is no ``Exception``, as when it is cancelled, or a generator that is
-  closed early, counts as neither success nor failure.
+* A call that ends with what is no ``Exception``, as when it is cancelled, counts as neither success
+  nor failure. A generator that is closed early has succeeded.
+* A call inside a trial call of the same breaker is part of that, and its refusal is no failure.
 * Coroutines are called with ``acall`` or ``call_async``; Tornado's are among them, and Tornado is
   not needed for it.
 * The state is in the log, and a ``CircuitMemoryStorage`` says only where a breaker begins. What
@@ -31,6 +32,7 @@ from recloser.compat import Recording
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, RecloserError
 from recloser.log.sequencer import Log
+from recloser.nested import held_if_probe
 
 __all__ = (
     "STATE_CLOSED",
@@ -64,7 +66,7 @@ class CircuitBreakerListener:
     """Is told of what a breaker does; subclass it and override what is wanted."""
 
     def before_call(
-        self, cb: "CircuitBreaker", func: Callable[..., Any], *args: Any, **kwargs: Any
+        self, cb: "CircuitBreaker", func: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> None:
         """A call is about to be made."""
 
@@ -375,14 +377,15 @@ class CircuitBreaker:
                 return False
         return True
 
-    def call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call ``func``, protected; if it returns a generator, that is.
 
         A coroutine is returned as it is, and its end is not seen: use ``acall``.
         """
         permit = self._permit(func, *args, **kwargs)
         try:
-            result = func(*args, **kwargs)
+            with held_if_probe(permit):
+                result = func(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001  # it is raised again
             self._failed(permit, error)
         if isinstance(result, GeneratorType):
@@ -390,7 +393,7 @@ class CircuitBreaker:
         self._succeeded(permit)
         return result
 
-    async def acall(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+    async def acall(self, func: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
         """Await ``func``, protected.
 
         Raises:
@@ -400,14 +403,15 @@ class CircuitBreaker:
             raise TypeError("acall does not support generators, nor async generators")
         permit = self._permit(func, *args, **kwargs)
         try:
-            result = await func(*args, **kwargs)
+            with held_if_probe(permit):
+                result = await func(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001  # it is raised again
             self._failed(permit, error)
         self._succeeded(permit)
         return result
 
     async def call_async(
-        self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+        self, func: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any
     ) -> Any:
         """As ``acall``."""
         return await self.acall(func, *args, **kwargs)
@@ -416,22 +420,34 @@ class CircuitBreaker:
     def calling(self) -> Iterator[None]:
         """Protect a ``with`` block."""
 
-        def block() -> Iterator[None]:
-            yield
+        def block() -> None:
+            """The function that listeners see."""
 
-        yield from self.call(block)
+        permit = self._permit(block)
+        try:
+            with held_if_probe(permit):
+                yield
+        except GeneratorExit:
+            self._succeeded(permit)
+            raise
+        except BaseException as error:  # noqa: BLE001  # it is raised again
+            self._failed(permit, error)
+        self._succeeded(permit)
 
     def _generated(
         self, permit: decision.Permit, generator: Generator[Any, Any, Any]
     ) -> Generator[Any, Any, Any]:
         try:
             result = yield from generator
+        except GeneratorExit:
+            self._succeeded(permit)
+            raise
         except BaseException as error:  # noqa: BLE001  # it is raised again
             self._failed(permit, error)
         self._succeeded(permit)
         return result
 
-    def _permit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> decision.Permit:
+    def _permit(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> decision.Permit:
         try:
             permit = self._breaker.admit()
         except decision.CircuitOpenError as refused:
@@ -448,7 +464,7 @@ class CircuitBreaker:
         return permit
 
     def _failed(self, permit: decision.Permit, error: BaseException) -> NoReturn:
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or self._is_own_refusal(error):
             self._breaker.after_ignored(permit, error)
             raise error
         if self._is_excluded(permit, error):
@@ -478,6 +494,11 @@ class CircuitBreaker:
         except BaseException:  # a predicate raised: the call failed all the same
             self._breaker.after_failure(permit, error)
             raise
+
+    def _is_own_refusal(self, error: Exception) -> bool:
+        """Whether this breaker has refused a call inside of the one that ends with it."""
+        cause = error.__cause__ if isinstance(error, CircuitBreakerError) else error
+        return isinstance(cause, decision.CircuitOpenError) and cause.breaker == self._breaker.name
 
     def _inc_counter(self) -> None:
         self._state_storage.increment_counter()

@@ -2,15 +2,16 @@
 
 The codes UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNKNOWN and DATA_LOSS are
 failures; CANCELLED is ignored, as the caller did it; every other code is an answer, and so a
-success. A call ends with its status: of a stream, when the stream does.
+success. A call ends with its status: of a stream, when the stream does. A stream that is cancelled
+after at least one answer was closed early: ``closed_early`` of the settings says what that is.
 
 A refused call raises ``CircuitOpenRpcError``, which is a ``grpc.RpcError`` with the code
 UNAVAILABLE too, so that what handles those handles it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from typing import Any, Final, NoReturn, Self, TypeAlias
 
 from recloser.breaker import CircuitBreaker
 from recloser.decision import CircuitOpenError, Permit
@@ -76,6 +77,44 @@ def by_method(method: str) -> str:
     return method.strip("/")
 
 
+class _Answers:
+    """Whether an answer of a stream has come.
+
+    It is apart from the call, which its own callback must not keep alive.
+    """
+
+    has_come = False
+
+
+class _Stream:
+    """A call whose answers are a stream, of which it is noted that one has come."""
+
+    def __init__(self, call: Any, answers: _Answers) -> None:
+        self._call = call
+        self._answers = answers
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        answer = next(self._call)
+        self._answers.has_come = True
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+grpc.Call.register(_Stream)
+grpc.Future.register(_Stream)
+
+
+async def _noting(call: AsyncIterable[Any], answers: _Answers) -> AsyncGenerator[Any, None]:
+    async for answer in call:
+        answers.has_come = True
+        yield answer
+
+
 class _Guard:
     """Asks the breaker of each call, and tells it the code that the call ended with."""
 
@@ -99,10 +138,19 @@ class _Guard:
         except CircuitOpenError as refused:
             raise CircuitOpenRpcError(refused.breaker, refused.decision) from None
 
-    def settle(self, breaker: CircuitBreaker, permit: Permit, code: grpc.StatusCode | None) -> None:
+    def settle(
+        self,
+        breaker: CircuitBreaker,
+        permit: Permit,
+        code: grpc.StatusCode | None,
+        answers: "_Answers | None" = None,
+    ) -> None:
         name = f"grpc {code.name}" if code is not None else None
         if code is grpc.StatusCode.CANCELLED:
-            breaker.after_ignored(permit, name)
+            if answers is not None and answers.has_come:
+                breaker.settle_closed(permit, GeneratorExit(name))
+            else:
+                breaker.after_ignored(permit, name)
         elif code in self._failures:
             breaker.after_failure(permit, name)
         else:
@@ -133,7 +181,13 @@ class BreakerInterceptor(
         self._guard = _Guard(breakers, name, failures)
 
     # A call has no type that the four share.
-    def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+    def _intercept(
+        self,
+        continuation: Callable[..., Any],
+        details: Any,
+        request: Any,
+        answers: _Answers | None = None,
+    ) -> Any:
         guard = self._guard
         breaker, permit = guard.admit(details.method)
         try:
@@ -141,8 +195,8 @@ class BreakerInterceptor(
         except BaseException as error:
             breaker.settle(permit, error)
             raise
-        call.add_done_callback(lambda done: guard.settle(breaker, permit, done.code()))
-        return call
+        call.add_done_callback(lambda done: guard.settle(breaker, permit, done.code(), answers))
+        return call if answers is None else _Stream(call, answers)
 
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
@@ -154,7 +208,7 @@ class BreakerInterceptor(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
         """One request, a stream of answers."""
-        return self._intercept(continuation, client_call_details, request)
+        return self._intercept(continuation, client_call_details, request, _Answers())
 
     def intercept_stream_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
@@ -166,7 +220,7 @@ class BreakerInterceptor(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
         """A stream of requests, a stream of answers."""
-        return self._intercept(continuation, client_call_details, request_iterator)
+        return self._intercept(continuation, client_call_details, request_iterator, _Answers())
 
 
 def aio_interceptors(
@@ -188,7 +242,13 @@ class _Aio:
         self._guard = guard
         self._reports: set[asyncio.Task[None]] = set()
 
-    async def _intercept(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+    async def _intercept(
+        self,
+        continuation: Callable[..., Any],
+        details: Any,
+        request: Any,
+        answers: _Answers | None = None,
+    ) -> Any:
         breaker, permit = self._guard.admit(details.method)
         try:
             call = await continuation(details, request)
@@ -197,15 +257,19 @@ class _Aio:
             raise
 
         def report(_done: object) -> None:
-            task = asyncio.get_running_loop().create_task(self._report(breaker, permit, call))
+            task = asyncio.get_running_loop().create_task(
+                self._report(breaker, permit, call, answers)
+            )
             self._reports.add(task)
             task.add_done_callback(self._reports.discard)
 
         call.add_done_callback(report)
-        return call
+        return call if answers is None else _noting(call, answers)
 
-    async def _report(self, breaker: CircuitBreaker, permit: Permit, call: Any) -> None:
-        self._guard.settle(breaker, permit, await call.code())
+    async def _report(
+        self, breaker: CircuitBreaker, permit: Permit, call: Any, answers: _Answers | None
+    ) -> None:
+        self._guard.settle(breaker, permit, await call.code(), answers)
 
 
 class _UnaryUnary(_Aio, grpc.aio.UnaryUnaryClientInterceptor):
@@ -228,7 +292,7 @@ class _UnaryStream(_Aio, grpc.aio.UnaryStreamClientInterceptor):
     async def intercept_unary_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        return await self._intercept(continuation, client_call_details, request)
+        return await self._intercept(continuation, client_call_details, request, _Answers())
 
 
 class _StreamUnary(_Aio, grpc.aio.StreamUnaryClientInterceptor):
@@ -242,4 +306,6 @@ class _StreamStream(_Aio, grpc.aio.StreamStreamClientInterceptor):
     async def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
-        return await self._intercept(continuation, client_call_details, request_iterator)
+        return await self._intercept(
+            continuation, client_call_details, request_iterator, _Answers()
+        )

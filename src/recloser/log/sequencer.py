@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, TypeVar, get_args
+from typing import Final, Literal, NoReturn, Self, TypeAlias, TypeVar, get_args
 
 from attrs import asdict, evolve
 
@@ -29,7 +29,7 @@ from recloser.clock import (
     read_monotonic,
     read_wall,
 )
-from recloser.errors import ConfigError, RecloserError
+from recloser.errors import ConfigError, MisuseError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
@@ -218,6 +218,12 @@ class Log(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the session; what was appended is kept."""
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise MisuseError(
+            f"a {type(self).__name__} can't be copied or pickled, as one process writes it; "
+            "make it in each process"
+        )
 
     def __enter__(self) -> Self:
         return self

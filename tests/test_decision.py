@@ -1,0 +1,58 @@
+"""The error of a refused call can be raised by hand, printed and pickled."""
+
+import copy
+import pickle
+
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError
+from support import fail, work
+
+
+def refusal(clock, *, forced=False):
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1), clock=clock)
+    if forced:
+        breaker.force_open()
+    else:
+        fail(breaker)
+    with pytest.raises(CircuitOpenError) as refused:
+        breaker.call(work)
+    return refused.value
+
+
+def test_refusal_says_when_to_come_back(clock):
+    error = refusal(clock)
+    assert error.retry_after == error.decision.retry_after == 30
+    assert str(error) == "'b' refused the call: cooldown_active; try again in 30.000 s"
+
+
+def test_refusal_for_an_unknown_time_has_no_retry_after(clock):
+    error = refusal(clock, forced=True)
+    assert error.retry_after is None
+    assert str(error) == "'b' refused the call: forced_open"
+
+
+@pytest.mark.parametrize(
+    ("args", "name", "text"),
+    [
+        ((), "", "the breaker refused the call"),
+        (("bank",), "bank", "'bank' refused the call"),
+        (("bank", None), "bank", "'bank' refused the call"),
+        ((7, "why"), "7", "'7' refused the call"),
+    ],
+)
+def test_refusal_made_by_hand_can_be_read_and_pickled(args, name, text):
+    error = CircuitOpenError(*args)
+    for each in (error, pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert each.breaker == name
+        assert str(each) == text
+        assert each.retry_after is None
+        assert not each.decision.allowed
+        assert repr(each)
+
+
+def test_refusal_can_be_pickled(clock):
+    """As by a pool of processes that carries it to its parent."""
+    error = refusal(clock)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.breaker, again.decision) == (str(error), "b", error.decision)
