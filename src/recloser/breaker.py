@@ -40,7 +40,7 @@ from recloser.listeners import Listener, subscriptions
 from recloser.log.audience import FLUSH_SECONDS
 from recloser.log.codec import lean
 from recloser.log.memory import NoLog
-from recloser.log.request import spent_before
+from recloser.log.request import ProbeClaim, spent_before
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.nested import ride_on_probe
@@ -102,20 +102,12 @@ class CircuitBreaker:
         for subscription in subscribed:
             add = partial(self._sequencer.audience.add, self.name, subscription)
             self._sequencer.hold(add, add)
-        self._state = self._sequencer.run(self._configured, self._expected)
+        self._state = self._sequencer.configured(
+            Configure(self._sequencer, self.name, self.config), first_state(self.name, self.config)
+        )
         gate = self._sequencer.gate_of(self.name)
         # A result can be told from a failure by a predicate only, which is asked in ``settle``.
         self.gate = gate if self.config.failure_result is None else SHUT
-
-    def _configured(self, at: int) -> BreakerState:
-        """The state of the breaker, once the log says that it has this configuration."""
-        Configure(self._sequencer, self.name, self.config).carry_out(at)
-        return self._sequencer.fold.breakers[self.name]
-
-    def _expected(self) -> BreakerState:
-        """The state of the breaker, for a thread that is in the middle of a change already."""
-        self._sequencer.ask(Configure(self._sequencer, self.name, self.config))
-        return self._sequencer.expected(first_state(self.name, self.config))
 
     def before_call(self) -> BreakerDecision:
         """Ask whether a call may be made; if allowed, report its outcome with the permit.
@@ -274,6 +266,7 @@ class CircuitBreaker:
 
     def _command(self, make: Callable[[int, int], Event]) -> None:
         self._sequencer.carry_out(Command(self._sequencer, self.name, make))
+        self._sequencer.await_effect()
 
     def admit(self) -> Permit:
         """The permit for a call, to be given back with ``settle``.
@@ -361,14 +354,28 @@ class CircuitBreaker:
             self._report(outcome, permit, error=error)
 
     def _decide(self) -> BreakerDecision:
-        return self._sequencer.run(self._decide_at, self._decide_inside)
+        sequencer = self._sequencer
+        answer = sequencer.run(self._decide_at, self._decide_inside)
+        if isinstance(answer, BreakerDecision):
+            return answer
+        answer.wait()
+        return sequencer.run(partial(self._decide_claimed, answer), self._decide_inside)
 
-    def _decide_at(self, at: int) -> BreakerDecision:
+    def _decide_claimed(self, claim: ProbeClaim, at: int) -> BreakerDecision:
+        answer = self._decide_at(at, claim)
+        assert isinstance(answer, BreakerDecision)  # a claim is waited for once
+        return answer
+
+    def _decide_at(self, at: int, claim: ProbeClaim | None = None) -> BreakerDecision | ProbeClaim:
         state = self._state
         if state.mode == "disabled":
             permit = Permit(state, state.epoch, at)
             return BreakerDecision(True, Reason.DISABLED, None, permit, state.state)
         if state.state is not CLOSED:
+            if claim is None:
+                claim = self._sequencer.claim_probe(state, at)
+                if claim is not None:
+                    return claim
             admitted = self._sequencer.admit_probe(state, at)
             if admitted is not None:
                 permit = Permit(state, admitted.epoch, admitted.at, admitted.probe)

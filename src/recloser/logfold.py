@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from attrs import evolve
 
@@ -29,12 +29,20 @@ FoldMark: TypeAlias = tuple[int, int, LogOpened | None, LogOpened | ClockTicked 
 _WITHOUT_EFFECT: Final = frozenset(("state_changed", "log_sealed", "log_gap", "call_observed"))
 
 
+class Keeper(Protocol):
+    """Keeps the states of breakers that are about to change."""
+
+    def keep(self, breaker: str, fold: "LogFold") -> None:
+        """Keep the state of a breaker, if it is not kept yet."""
+
+
 class LogFold:
     """Folds the events of one log, in its order, into the state of every breaker in it.
 
     Attributes:
         breakers: The state of each breaker, by name.
         expected: The objects that become the states of breakers which are about to be configured.
+        keeper: Keeps states before they change; None where nobody needs them.
         seq: That of the last event; 0 before the first.
         at: That of the last event, in nanoseconds.
         opened: The last ``log_opened``; None before the first event.
@@ -43,6 +51,7 @@ class LogFold:
     def __init__(self) -> None:
         self.breakers: dict[str, BreakerState] = {}
         self.expected: dict[str, BreakerState] = {}
+        self.keeper: Keeper | None = None
         self.seq = 0
         self.at = 0
         self.opened: LogOpened | None = None
@@ -90,10 +99,6 @@ class LogFold:
         ]
         heapq.heapify(deadlines)
         self._deadlines = deadlines
-
-    def due(self, at: int) -> list[str]:
-        """The breakers that may have a timed edge to take at ``at``."""
-        return [name for deadline, name in self._deadlines if deadline <= at]
 
     @property
     def ticked_at(self) -> int:
@@ -153,6 +158,8 @@ class LogFold:
         windowed = set()
         for breaker, count in counts.items():
             state = self.breakers[breaker]
+            if self.keeper is not None:
+                self.keeper.keep(breaker, self)
             if state.window is None:
                 apply(state, CallSucceeded(self.seq, self.at, breaker, state.epoch, 0, count=count))
             else:
@@ -231,6 +238,8 @@ class LogFold:
         return edges
 
     def _apply_to(self, state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
+        if self.keeper is not None:
+            self.keeper.keep(state.breaker, self)
         deadline = state.deadline
         edges = apply(state, event)
         if state.deadline is not None and state.deadline != deadline:
@@ -238,6 +247,8 @@ class LogFold:
         return edges
 
     def _begin(self, event: BreakerEvent) -> BreakerState:
+        if self.keeper is not None:
+            self.keeper.keep(event.breaker, self)
         state = state_begun_by(event)
         expected = self.expected.get(event.breaker)
         if expected is not None:

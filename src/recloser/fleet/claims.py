@@ -1,6 +1,6 @@
 """The probes that one process has asked the stream for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from attrs import define
@@ -28,6 +28,7 @@ class Claim:
         granted: The probe; None until the stream has granted it.
         settled_ns: When the stream had decided, by the monotonic hand; None until then.
         is_awaited: Whether a call waits for it.
+        wait_until: Waits, outside the lock, until something is so or a time has passed.
     """
 
     number: int
@@ -37,6 +38,15 @@ class Claim:
     granted: ProbeAdmitted | None = None
     settled_ns: int | None = None
     is_awaited: bool = True
+    wait_until: Callable[[Callable[[], bool]], None] | None = None
+
+    def wait(self) -> None:
+        """Wait until the stream has decided, but not for long."""
+        try:
+            if self.wait_until is not None:
+                self.wait_until(lambda: self.settled_ns is not None)
+        finally:
+            self.is_awaited = False
 
 
 class Claims:

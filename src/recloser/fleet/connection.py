@@ -137,6 +137,10 @@ class Server:
         self.close()
         self._client = self._connect()
 
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's connections to the parent, and connect when asked."""
+        self._client = self._connect()
+
     def close(self) -> None:
         """Give up all connections."""
         try:

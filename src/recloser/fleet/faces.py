@@ -10,7 +10,7 @@ from attrs import evolve
 
 from recloser.events import BreakerConfigured, Checkpoint
 from recloser.logfold import LogFold
-from recloser.state import BreakerState, dump
+from recloser.state import BreakerState, copied, dump, overwrite
 
 
 class Faces:
@@ -28,17 +28,18 @@ class Faces:
         for name, state in fold.breakers.items():
             face = self._faces.setdefault(name, state)
             if face is not state:
-                _become(face, state)
+                overwrite(face, state)
                 fold.breakers[name] = face
 
     def apart_from(self, fold: LogFold) -> LogFold:
-        """A fold of one's own with the states that are shown; the other one keeps copies."""
+        """A fold of one's own, with the same states; neither changes those of the other."""
         own = LogFold()
         assert fold.opened is not None
+        # It may be done again after an interruption: nothing is shared with what breakers hold.
+        fold.breakers = {name: copied(state) for name, state in fold.breakers.items()}
         own.apply(evolve(fold.opened, seq=fold.seq + 1, at=fold.at, wall=fold.utc(fold.at)))
-        for name, shown in list(fold.breakers.items()):
-            own.apply(Checkpoint(own.seq + 1, fold.at, name, dump(shown)))
-            fold.breakers[name], own.breakers[name] = own.breakers[name], shown
+        for name, state in fold.breakers.items():
+            own.apply(Checkpoint(own.seq + 1, fold.at, name, dump(state)))
         return own
 
     def unknown_to(self, fold: LogFold) -> Sequence[BreakerConfigured]:
@@ -48,9 +49,3 @@ class Faces:
             for name, face in self._faces.items()
             if name not in fold.breakers
         ]
-
-
-def _become(state: BreakerState, other: BreakerState) -> None:
-    for name in BreakerState.__slots__:
-        if name != "__weakref__":
-            setattr(state, name, getattr(other, name))

@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
 
 from attrs import define, evolve, frozen
@@ -123,29 +124,52 @@ class Outbox:
         event: Event,
         now_ns: int,
         *,
+        number: int | None = None,
         is_told: bool = False,
         is_slow: bool = False,
         replaces: bool = False,
     ) -> None:
-        """Put in an event about a breaker; it is made one with the one before where they are alike."""
-        self.put += 1
+        """Put in an event about a breaker; it is made one with the one before where they are alike.
+
+        Args:
+            event: The event.
+            now_ns: What the monotonic hand shows.
+            number: Which of all that is ever put in it is, by default the next. One that is in
+                already is passed over: so it can be put in again after an interruption.
+            is_told: Whether its sender's listeners were told of it already.
+            is_slow: Whether the call was slow.
+            replaces: Whether it is a configuration that replaces another.
+        """
+        if number is None:
+            number = self.put + 1
+        if number <= self.put:
+            return
         name: str = getattr(event, "breaker", "")
         took = getattr(event, "took", 0) * getattr(event, "count", 1)
-        waiting = _Waiting(self.put, event, (), now_ns, is_told, replaces, is_slow, took)
-        if event.kind == "call_failed":
-            self.failures[name] += 1
+        waiting = _Waiting(number, event, (), now_ns, is_told, replaces, is_slow, took)
+        failures = self.failures.get(name, 0) + (event.kind == "call_failed")
         last = self._last.get(name)
-        if last is not None and _make_one(last, waiting):
-            return
-        self._last[name] = waiting
-        self._waiting.append(waiting)
+        both = None if last is None else _as_one(last, waiting)
+        # One step: it is in, or it is not.
+        if last is not None and both is not None:
+            last.event = both
+            last.took_ns += took
+            last.number = number
+            self.put = number
+        else:
+            self._last[name] = waiting
+            self._waiting += (waiting,)
+            self.put = number
+        self.failures[name] = failures
         if len(self._waiting) > MAX_WAITING:
             self._give_up(_Oldest(MAX_WAITING // 10))
 
     def add_body(self, body: Body, now_ns: int) -> None:
         """Put in an entry of another kind."""
+        waiting = _Waiting(self.put + 1, None, body, now_ns)
+        # One step.
         self.put += 1
-        self._waiting.append(_Waiting(self.put, None, body, now_ns))
+        self._waiting += (waiting,)
 
     def give_up_aged(self, now_ns: int) -> None:
         """Give up the outcomes that have waited for too long."""
@@ -155,34 +179,44 @@ class Outbox:
         """What is in flight, or else the next entry; None if there is nothing to be said."""
         if self.in_flight is not None or not self._waiting:
             return self.in_flight
-        first = self._waiting.popleft()
+        first = self._waiting[0]
         taken = [first]
-        while first.event is not None and self._waiting and len(taken) < EVENTS_AT_ONCE:
-            if _manner(self._waiting[0]) != _manner(first):
-                break
-            taken.append(self._waiting.popleft())
-        self._last.clear()
-        self.failures.clear()
+        if first.event is not None:
+            for waiting in islice(self._waiting, 1, EVENTS_AT_ONCE):
+                if _manner(waiting) != _manner(first):
+                    break
+                taken.append(waiting)
         events = [_settled(waiting) for waiting in taken if waiting.event is not None]
-        return self._sent(taken[-1].number, events, first)
+        batch = self._batch(taken[-1].number, events, first)
+        left = deque(islice(self._waiting, len(taken), None))
+        last, failures = dict[str, _Waiting](), Counter[str]()
+        # One step.
+        self._batches = batch.number
+        self.in_flight = batch
+        self._waiting = left
+        self._last = last
+        self.failures = failures
+        return batch
 
     def take_at_once(self, events: Sequence[Event]) -> Batch | None:
         """What is in flight, or else an entry of these events, before all that waits."""
         if self.in_flight is not None:
             return self.in_flight
-        return self._sent(0, events, _Waiting(0, is_told=True))
+        batch = self._batch(0, events, _Waiting(0, is_told=True))
+        # One step.
+        self._batches = batch.number
+        self.in_flight = batch
+        return batch
 
-    def _sent(self, upto: int, events: Sequence[Event], like: _Waiting) -> Batch:
-        self._batches += 1
-        self.in_flight = Batch(
-            number=self._batches,
+    def _batch(self, upto: int, events: Sequence[Event], like: _Waiting) -> Batch:
+        return Batch(
+            number=self._batches + 1,
             body=lines_of(events) if events else like.body,
             events=events,
             upto=upto,
             is_told=like.is_told,
             replaces=like.replaces,
         )
-        return self.in_flight
 
     def arrived(self, number: int) -> Batch | None:
         """What was in flight under this number, which is known to have arrived."""
@@ -194,13 +228,16 @@ class Outbox:
 
     def _give_up(self, is_old: Callable[[_Waiting], bool]) -> None:
         kept: deque[_Waiting] = deque()
+        lost, last = 0, dict[str, _Waiting]()
         for waiting in self._waiting:
             if _is_lasting(waiting) or not is_old(waiting):
                 kept.append(waiting)
             else:
-                self.lost += _calls_in(waiting)
+                lost += _calls_in(waiting)
+        # One step.
         self._waiting = kept
-        self._last.clear()
+        self._last = last
+        self.lost += lost
 
 
 class _Oldest:
@@ -240,25 +277,22 @@ def _manner(waiting: _Waiting) -> tuple[bool, bool, bool]:
     return waiting.event is None, waiting.is_told, waiting.replaces
 
 
-def _make_one(last: _Waiting, new: _Waiting) -> bool:
-    """Count the new one with the last, if that makes no difference to any decision."""
+def _as_one(last: _Waiting, new: _Waiting) -> Event | None:
+    """The event that counts both, if that makes no difference to any decision."""
     before, event = last.event, new.event
     if (last.is_told, last.is_slow) != (new.is_told, new.is_slow):
-        return False
+        return None
     if before is None or event is None or before.kind != event.kind:
-        return False
+        return None
     if before.kind == "call_succeeded" and event.kind == "call_succeeded":
         if before.probe or event.probe or before.epoch != event.epoch:
-            return False
+            return None
     elif before.kind == "call_rejected" and event.kind == "call_rejected":
         if before.reason is not event.reason:
-            return False
+            return None
     else:
-        return False
-    last.event = evolve(full(before), count=before.count + event.count)
-    last.took_ns += new.took_ns
-    last.number = new.number
-    return True
+        return None
+    return evolve(full(before), count=before.count + event.count)
 
 
 def _settled(waiting: _Waiting) -> Event:

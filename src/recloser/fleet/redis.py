@@ -13,14 +13,16 @@ import threading
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, get_args
 
-from recloser.clock import SYSTEM_CLOCK, Clock
+from recloser.clock import Clock
 from recloser.errors import ConfigError, LogError
-from recloser.events import FORMAT_VERSION, RULES_VERSION, Event
+from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, LogSealed
 from recloser.fleet.connection import (
     PAGE,
+    Exchange,
     Server,
     StreamChangedError,
 )
@@ -28,6 +30,9 @@ from recloser.fleet.course import Course
 from recloser.fleet.entry import Begin, Checkpointed, Entry, fields_of, parse_id
 from recloser.fleet.outbox import Batch
 from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
+from recloser.log.bell import Bell
+from recloser.log.calls import Successes
+from recloser.log.exits import at_exit
 from recloser.log.health import LogHealth
 from recloser.log.sequencer import Log, Sequencer
 from recloser.log.tail import Tail
@@ -111,16 +116,17 @@ class RedisLog(Log):
     def _make_threads(self) -> None:
         self._member = uuid.uuid4().hex[:16]
         self._is_changed = False
-        self._is_forked = False
         self._hurry = False
         self._is_woken = False
         # Whoever wakes may be in the middle of waiting itself: garbage can be collected, and report,
         # anywhere. This can be used within itself, which an Event can't.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
-        self._joined = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recloser-stream", daemon=True)
-        self._listener = threading.Thread(target=self._listen, name="recloser-bell", daemon=True)
+        self._joined = Bell()
+        self._starting = threading.RLock()
+        self._needs_threads = self._closes_later = False
+        self._threads: dict[str, threading.Thread] = {}
+        self._thread_failure: str | None = None
 
     def attach(self, clock: Clock | None = None) -> Sequencer:
         """The sequencer of the stream; the first call waits a moment for it to be read.
@@ -128,28 +134,53 @@ class RedisLog(Log):
         Raises:
             ConfigError: The log is timed by another clock already.
         """
-        with self._attaching:
-            is_first = self._sequencer is None
-            if is_first:
-                self._clock = self._clock or clock or SYSTEM_CLOCK
-                self._sequencer = StreamSequencer(
-                    self,
-                    self._clock,
-                    wake=self._wake_up,
-                    host=self._host,
-                    on_other_config=self._on_other_config,
-                    claim_seconds=self._claim_seconds,
-                    timeout_seconds=self._timeout_seconds,
-                )
-                self._start()
-        if is_first and not self._joined.wait(self._timeout_seconds):
-            _logger.warning("%s: not reached yet; calls go on by those of this process", self)
-        return super().attach(clock)
+        is_first = self._sequencer is None
+        sequencer = super().attach(clock)
+        if is_first and not sequencer.is_mine:
+            self._start()
+            if not self._joined.wait(self._timeout_seconds):
+                _logger.warning("%s: not reached yet; calls go on by those of this process", self)
+        return sequencer
+
+    def _make_sequencer(self, clock: Clock) -> Sequencer:
+        return StreamSequencer(
+            self,
+            clock,
+            wake=self._wake_up,
+            host=self._host,
+            on_other_config=self._on_other_config,
+            claim_seconds=self._claim_seconds,
+            timeout_seconds=self._timeout_seconds,
+        )
+
+    def settle(self, seq: int) -> None:
+        """Log what waits to be logged, and see to the threads; called outside the lock."""
+        if self._stream.is_mine:
+            return
+        super().settle(seq)
+        if self._needs_threads:
+            self._start()
 
     def _start(self) -> None:
-        self._thread.start()
-        self._listener.start()
-        atexit.register(self.close)
+        """Start the threads that do not run, where threads can be started."""
+        with self._starting:
+            if self._closed or self._stopping.is_set():
+                return
+            for name, run in (("recloser-stream", self._run), ("recloser-bell", self._listen)):
+                thread = self._threads.get(name)
+                if thread is not None and thread.is_alive():
+                    continue
+                if thread is None and not self._threads:
+                    at_exit(self.close)
+                thread = self._threads[name] = threading.Thread(target=run, name=name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # There are too many threads, or the interpreter is ending: calls go on alone.
+                    self._thread_failure = f"no thread can be started: {error}"
+                    return
+            self._thread_failure = None
+            self._needs_threads = False
 
     @property
     def _stream(self) -> StreamSequencer:
@@ -160,28 +191,35 @@ class RedisLog(Log):
         """Nothing: what there is has to be read from the stream."""
         return LogFold(), Tail()
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Nothing: what was decided alone is not the log's."""
+    def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
+        """Do nothing: what was decided alone is not the log's."""
+
+    def catch_up(self, recorded: Sequence[Event | Successes]) -> None:
+        """Do nothing, as ``write``."""
 
     def health(self) -> LogHealth:
         """How well the stream is reached now."""
         if self._sequencer is None:
             return LogHealth(0, 0, 0, 0, None)
-        with self._stream.held():
-            outbox = self._stream.outbox
-            since = outbox.since_ns
-            return LogHealth(
-                waiting=len(outbox) + self._stream.pending.calls,
-                lag_ns=0 if since is None else self._now_ns() - since,
-                lost=outbox.lost,
-                gaps=self._absences,
-                failure=self._failure if self._stream.degraded else None,
-                missed_by_listeners=self._stream.audience.missed,
-            )
+        # No lock: each figure is read in one step, and they may be a few events apart.
+        stream, outbox = self._stream, self._stream.outbox
+        since = outbox.since_ns
+        return LogHealth(
+            waiting=len(outbox) + stream.pending.calls,
+            lag_ns=0 if since is None else self._now_ns() - since,
+            lost=outbox.lost,
+            gaps=self._absences,
+            failure=(self._failure if stream.degraded else None) or self._thread_failure,
+            missed_by_listeners=stream.audience.missed,
+        )
 
     def flush(self) -> None:
         """Send what waits, and read all that there is; it takes ``timeout_seconds`` at most."""
-        if self._sequencer is None or self._closed:
+        self._level()
+        self._await_listeners()
+
+    def _level(self) -> None:
+        if self._sequencer is None or self._closed or self._stream.is_mine:
             return
         self._stream.relieve()
         self._stream.await_level()
@@ -189,29 +227,49 @@ class RedisLog(Log):
     def __iter__(self) -> Iterator[Event]:
         from recloser.fleet.export import events_of
 
-        self.flush()
+        self._level()
         return events_of(self._server)
 
     def close(self) -> None:
-        """Send what waits, if the server can be reached, and end the threads."""
+        """Send what waits, if the server can be reached, and end the threads.
+
+        Where a signal handler calls this while its thread is in the middle of a change, it is done
+        as soon as that is over.
+        """
         if self._closed:
+            return
+        if self._sequencer is not None and self._stream.is_mine:
+            self._closes_later = True
             return
         self.flush()
         self._closed = True
         self._stopping.set()
         self._wake.put(None)
-        if self._thread.is_alive():
-            self._thread.join(2 * self._timeout_seconds)
-        if self._listener.is_alive():
+        threads = [
+            thread
+            for thread in tuple(self._threads.values())
+            if thread.is_alive() and thread is not threading.current_thread()
+        ]
+        if threads:
             with contextlib.suppress(LogError):
                 self._server.ring()
-            self._listener.join(2 * self._timeout_seconds)
+        for thread in threads:
+            thread.join(2 * self._timeout_seconds)
         if self._sequencer is not None:
-            with self._stream.held():
-                if self._stream.course is not None:
-                    self._stream.leave()
+            self._stream.hold(self._go_on_alone, _do_nothing)
         self._server.close()
         atexit.unregister(self.close)
+
+    def _go_on_alone(self) -> None:
+        if self._stream.course is not None:
+            self._stream.leave()
+
+    def look_after(self) -> None:
+        """Log the messages that wait, and close if that was asked for in the middle of a change."""
+        super().look_after()
+        if self._closes_later and not self._stream.is_mine:
+            self._closes_later = False
+            self.close()
 
     # The thread that sends and reads.
 
@@ -245,23 +303,32 @@ class RedisLog(Log):
                     self._join()
                     failures = 0
                 self._go_round()
-            except Exception as error:
-                if not isinstance(error, LogError):
-                    _logger.exception("%s: it is tried again", self)
-                self._is_changed |= isinstance(error, StreamChangedError)
-                self._leave(str(error))
-                self._stopping.wait(min(_SHORTEST_PAUSE * 2**failures, _LONGEST_PAUSE))
-                failures = min(failures + 1, 10)
-            self._stream.do_what_waited()
+                self._stream.leave_entry()
+            except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else sends
+                with contextlib.suppress(BaseException):
+                    failures = min(failures + 1, 10)
+                    self._get_over(error)
+                    self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
+                    self._stream.leave_entry()
+
+    def _get_over(self, error: BaseException) -> None:
+        if not isinstance(error, LogError):
+            _logger.error("%s: it is tried again", self, exc_info=error)
+        self._is_changed |= isinstance(error, StreamChangedError)
+        self._leave(str(error))
 
     def _leave(self, why: str) -> None:
-        with self._stream.held():
-            if not self._stream.degraded:
+        stream = self._stream
+
+        def leave() -> None:
+            if not stream.degraded:
                 self._absences += 1
-            if self._failure != why and self._stream.degraded:
-                _logger.warning("%s: %s", self, why)
+            elif self._failure != why:
+                self.notice(logging.WARNING, "%s: %s", self, why)
             self._failure = why
-            self._stream.leave(why)
+            stream.leave(why)
+
+        stream.hold(leave, _do_nothing)
 
     def _go_round(self) -> None:
         """Wait for a reason, then send and read once."""
@@ -271,11 +338,13 @@ class RedisLog(Log):
             return
         course = self._stream.course
         assert course is not None
-        with self._stream.held():
-            hurry, self._hurry = self._hurry, False
-            batch = self._stream.begin_round(
+        hurry, self._hurry = self._hurry, False
+        batch = self._stream.hold(
+            lambda: self._stream.begin_round(
                 is_due=lambda since_ns: hurry or not woken or self._is_old(since_ns)
-            )
+            ),
+            lambda: None,
+        )
         if self._round(course, batch, ring=hurry):
             self._server.ring()
         self._stopping.wait(_SPACING_SECONDS)
@@ -299,38 +368,42 @@ class RedisLog(Log):
                 course.position, say=say, ring=ring and say is not None, trim_to=trim_to
             )
             after_ns = self._now_ns()
-            with self._stream.held():
-                is_news |= self._stream.take(course, got.entries, self._member)
-                if len(got.entries) < PAGE - 1:
-                    earliest = None
-                    if got.sent is not None:
-                        earliest = before_ns - course.at_of_us(got.sent[0] * 1000) - _NS_PER_MS
-                    self._stream.end_round(
-                        latest_ns=after_ns - course.fold.at, earliest_ns=earliest
-                    )
-                    return is_news and not ring
+            taken = partial(self._take, course, got, before_ns, after_ns)
+            is_news |= self._stream.hold(taken, lambda: False)
+            if len(got.entries) < PAGE - 1:
+                return is_news and not ring
             say = trim_to = None
+
+    def _take(self, course: Course, got: Exchange, before_ns: int, after_ns: int) -> bool:
+        """Fold what was read; whether others should read something of it at once."""
+        stream = self._stream
+        is_news = stream.take(course, got.entries, self._member)
+        if len(got.entries) < PAGE - 1:
+            earliest = None
+            if got.sent is not None:
+                earliest = before_ns - course.at_of_us(got.sent[0] * 1000) - _NS_PER_MS
+            stream.end_round(latest_ns=after_ns - course.fold.at, earliest_ns=earliest)
+        return is_news
 
     # Finding the stream again.
 
     def _join(self) -> None:
         """Come level with the stream, and go by it."""
         self._server.reconnect()
-        course = None if self._is_changed else self._stream.course
+        stream = self._stream
+        course = None if self._is_changed or stream.must_read_again else stream.course
         if course is None:
             course = self._found()
         is_back = False
         while not is_back:
-            with self._stream.held():
-                batch = self._stream.word_to(course)
+            batch = stream.hold(partial(stream.word_to, course), lambda: None)
             self._round(course, batch, ring=False)
             if batch is None:
-                now_us = self._server.now_us()
-                with self._stream.held():
-                    is_back = self._stream.rejoin(course, course.at_of_us(now_us))
+                at = course.at_of_us(self._server.now_us())
+                is_back = stream.hold(partial(stream.rejoin, course, at), lambda: False)
         self._is_changed = False
         self._failure = None
-        self._joined.set()
+        self._joined.ring()
         self._wake_up()
 
     def _found(self) -> Course:
@@ -366,8 +439,9 @@ class RedisLog(Log):
         course = self._stream.course
         if course is None:
             return Begin(generation, FORMAT_VERSION, RULES_VERSION, __version__)
-        with self._stream.reading() as at:
-            return course.next_generation(generation, __version__, at)
+        return self._stream.reading(
+            lambda _fold, at: course.next_generation(generation, __version__, at)
+        )
 
     # The thread that listens.
 
@@ -378,27 +452,38 @@ class RedisLog(Log):
                     while not self._stopping.is_set():
                         if heard.get_message(timeout=_IDLE_SECONDS) is not None:
                             self._wake_up(hurry=False)
-            except (LogError, ValueError):
-                self._stopping.wait(BATCH_SECONDS)
+            except BaseException as error:  # nothing ends it but the end of the log
+                with contextlib.suppress(BaseException):
+                    if not isinstance(error, LogError | ValueError):
+                        _logger.exception("%s: it is listened to again", self)
+                    self._stopping.wait(BATCH_SECONDS)
 
     # Forks.
 
     def after_fork(self) -> None:
-        """In a forked child: be another member, with a connection and threads of its own."""
-        if self._closed or self._sequencer is None:
+        """In a forked child: be another member, with a connection and threads of its own.
+
+        This is also done where no breaker was made before the fork, as the name of a member is
+        given to the log and not to its first breaker.
+        """
+        if self._closed:
             return
         self._make_threads()
-        self._is_forked = True
-        self._stream.after_fork()
+        self._server.after_fork()
+        if self._sequencer is not None:
+            self.is_in_child = True
+            self._stream.after_fork()
 
     def begin_in_child(self) -> None:
         """Read the stream from a checkpoint, before the first event; called under the lock."""
-        if not self._is_forked:
-            return
-        self._is_forked = False
         self._is_changed = True
+        self._needs_threads = True
         self._stream.begin_in_child()
-        self._start()
+        self.is_in_child = False
+
+
+def _do_nothing() -> None:
+    """Stand for a change in a thread that is in the middle of one."""
 
 
 def _after_fork() -> None:

@@ -7,14 +7,14 @@ of a single process does, on copies of the states; they are dropped when the str
 """
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import asdict, evolve
+from attrs import asdict, define, evolve
 
-from recloser.clock import Clock
+from recloser.clock import SYSTEM_CLOCK, Clock
 from recloser.errors import ConfigError
 from recloser.events import (
     BreakerConfigured,
@@ -33,11 +33,13 @@ from recloser.fleet.faces import Faces
 from recloser.fleet.outbox import Batch, Outbox, calls_in
 from recloser.fleet.urgency import is_slow, is_urgent
 from recloser.fold import may_probe
-from recloser.gate import PENDING_LIMIT, Leave, Pass
+from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Leave, Pass, Run
+from recloser.log.bell import Bell
 from recloser.log.calls import Calls
 from recloser.log.codec import full
+from recloser.log.last_good import LastGood
+from recloser.log.request import ProbeClaim, Request, Saying, Spendable, spent_before
 from recloser.log.sequencer import Log, Sequencer
-from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN, OPEN
 from recloser.state import BreakerState, dump
@@ -45,7 +47,29 @@ from recloser.state import BreakerState, dump
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 
 _COMMANDS: Final = frozenset(("forced_open", "forced_closed", "reset", "mode_changed"))
-_logger: Final = logging.getLogger("recloser")
+_ALONE: Final = frozenset(("clock_ticked", "probe_admitted", "log_opened", "checkpoint"))
+"""What one process records while it is alone, and the stream has no use for."""
+
+
+@define(eq=False)
+class Said:
+    """An event on its way to the outbox.
+
+    Attributes:
+        event: The event, with ``seq`` and ``at`` 0.
+        since_ns: When it came, by the monotonic hand.
+        is_told: Whether listeners here have it already.
+        replaces: Whether it is a configuration that replaces another.
+        is_slow: Whether the call was slow.
+        number: Its number in the outbox; 0 until it has one.
+    """
+
+    event: Event
+    since_ns: int
+    is_told: bool = False
+    replaces: bool = False
+    is_slow: bool = False
+    number: int = 0
 
 
 class StreamSequencer(Sequencer):
@@ -78,6 +102,7 @@ class StreamSequencer(Sequencer):
     ) -> None:
         self.outbox = Outbox()
         self.course: Course | None = None
+        self.must_read_again = False
         self._wake = wake
         self._on_other_config = on_other_config
         self._claim_seconds = claim_seconds
@@ -88,54 +113,152 @@ class StreamSequencer(Sequencer):
         self._confirmed = 0
         self._rounds = 0
         self._is_in_round = False
+        self._is_alone = True  # whether what is under way is a change of a fold of one's own
+        self._bells: list[Bell] = []
         super().__init__(log, clock, None, host, "full")
+        self.degraded = True  # until the stream has been read
 
-    def _make_locks(self) -> None:
-        super()._make_locks()
-        self._changed = threading.Condition(self._lock)
-
-    def _open_session(self, at: int, monotonic: int, tail: Tail) -> None:
+    def _open_session(self) -> None:
         """Be alone until the stream has been read."""
-        self.degraded = True
-        super().append(evolve(self._header(at, monotonic), **asdict(tail)))
+        for _, once in self._unopened[:1]:
+            if not once.is_done:
+                header = self._header(self._opened_at - self.origin, self._opened_at)
+                super().append(evolve(header, **asdict(self._tail)), once=once)
+        self._unopened = []
+
+    def _make_whole(self) -> None:
+        """Undo or finish what an exception interrupted.
+
+        A change of the stream's fold can't be finished here: the process goes on alone, and reads
+        the stream again from a checkpoint.
+        """
+        if not self.is_whole and not self._is_alone and self.course is not None:
+            self.good.restore(self.course.fold)
+            self.must_read_again = True
+            self.degraded = False
+            self.leave("what it said was not taken in whole")
+            self._wake(hurry=True)
+        was_whole = self.is_whole
+        super()._make_whole()
+        if not was_whole and self.degraded:
+            self._part_all()
+        if self.sayings:
+            self._hand_on_sayings()
 
     # What the breakers ask for, under the lock.
 
     def advance(self, at: int) -> int:
         """About what time it is; alone, after a tick where one is due."""
-        return super().advance(at) if self.degraded else self._read_at()
+        return super().advance(at) if self.degraded else self.read_at()
 
-    def append(self, event: Event) -> Sequence[Edge]:
+    def append(
+        self,
+        event: Event,
+        *,
+        once: Spendable | None = None,
+        run: Run | None = None,
+        counted: int = 0,
+        taken: int = 0,
+        said: Sequence[Saying] = (),
+    ) -> Sequence[Edge]:
         """Have an event sent; alone, fold it as well.
 
         Raises:
-            ConfigError: It gives a breaker other settings than it has in the stream, and that is to
-                be told.
+            ConfigError: It gives a breaker other settings than it has in the stream, and that is an
+                error by ``on_other_config``.
+            PermitError: The permit was spent before.
         """
         if isinstance(event, BreakerConfigured):
-            return self._configure(event)
+            return self._configure(event, once)
+        said = (*said, *self._said_of(event))
         if self.degraded:
-            return self._append_alone(event)
-        if getattr(event, "epoch", 0) >= OWN_EPOCHS:
-            return ()  # of a call that was let through alone
-        self._hand_on(event)
-        if event.kind in _COMMANDS:
-            self._await_confirmed()
+            edges = super().append(
+                event, once=once, run=run, counted=counted, taken=taken, said=said
+            )
+            self._hand_on_sayings()
+            self._note_edges(edges)
+            return edges
+        sayings = self.sayings
+        if once is not None:
+            try:
+                del once._unspent  # noqa: SLF001  # a method would be a call
+            except AttributeError:
+                raise spent_before(once) from None
+        # One step, as alone.
+        sayings += said
+        self._taken += taken
+        if run is not None:
+            run.counted = counted
+            run.held = run.took_ns = 0
+        # Final from here on.
+        self._hand_on_sayings()
         return ()
 
+    def _said_of(self, event: Event) -> Sequence[Said]:
+        """What the stream is to know of an event."""
+        if event.kind in _ALONE:
+            return ()
+        if getattr(event, "epoch", 0) >= OWN_EPOCHS:  # of a call that was let through alone
+            if self.degraded:
+                self._absence.kept_apart += calls_in(event)
+            return ()
+        return (self._saying(event, is_told=self.degraded),)
+
+    def _saying(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> Said:
+        event = evolve(full(event), seq=0, at=0)
+        state = self._faces.of(getattr(event, "breaker", ""))
+        return Said(
+            event,
+            self._clock.monotonic_ns(),
+            is_told=is_told,
+            replaces=replaces,
+            is_slow=state is not None and is_slow(event, state),
+        )
+
+    def _hand_on_sayings(self) -> None:
+        """Put what is said into the outbox, each of it once, and have that looked at in time."""
+        while self.sayings:
+            said = self.sayings[0]
+            if not said.number:
+                said.number = self.outbox.put + 1
+            event = said.event
+            self.outbox.add(
+                event,
+                said.since_ns,
+                number=said.number,
+                is_told=said.is_told,
+                is_slow=said.is_slow,
+                replaces=said.replaces,
+            )
+            del self.sayings[0]
+            state = self._faces.of(getattr(event, "breaker", ""))
+            failures = 0 if state is None else self.outbox.failures[state.breaker]
+            if state is None or is_urgent(event, state, failures):
+                self._wake(hurry=True)
+        self._be_looked_at()
+
+    def _hand_on(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> None:
+        """Say an event that nothing is spent for."""
+        said = (self._saying(event, is_told=is_told, replaces=replaces),)
+        self.sayings += said
+        self._hand_on_sayings()
+
+    def claim_probe(self, state: BreakerState, at: int) -> ProbeClaim | None:
+        """A claim to a probe, on which the stream decides; None where there is nothing to claim."""
+        del at
+        if self.degraded or self._claims.has_probe(state.breaker):
+            return None
+        if not self._claims.may_be_made(state, self.read_at()):
+            return None
+        return self._claim(state)
+
     def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
-        """Claim a probe, and wait until the stream says whose it is, but not for long."""
+        """A probe that the stream has granted; alone, the admission of one more."""
         if not self.degraded:
-            probe = self._granted_probe(state)
-            if probe is not None or not self._claims.may_be_made(state, self._read_at()):
-                return probe
-            claim = self._claim(state)
-            self._wait(lambda: claim.settled_ns is not None or self.degraded, self._claim_seconds)
-            claim.is_awaited = False
-            probe = self._granted_probe(state)
-            if probe is not None or not self.degraded:
-                return probe
-            at = self.advance(self._read_at())
+            return self._granted_probe(state)
+        granted = self._granted_probe(state)
+        if granted is not None:
+            return granted
         if state.state is HALF_OPEN and may_probe(state):
             self._part(state)
         return super().admit_probe(state, at)
@@ -143,12 +266,16 @@ class StreamSequencer(Sequencer):
     def _claim(self, state: BreakerState) -> Claim:
         epoch = state.epoch + (state.state is OPEN)
         self._hand_on(ProbeAdmitted(0, 0, state.breaker, epoch, self._claims.next_number))
-        return self._claims.make(state.breaker, self._clock.monotonic_ns(), self.outbox.put)
+        claim = self._claims.make(state.breaker, self._clock.monotonic_ns(), self.outbox.put)
+        claim.wait_until = lambda is_so: self._wait(
+            lambda: is_so() or self.degraded, self._claim_seconds
+        )
+        return claim
 
     def _granted_probe(self, state: BreakerState) -> ProbeAdmitted | None:
         probe = self._claims.use(state, self._clock.monotonic_ns())
         self._update_gate(state.breaker)
-        return None if probe is None else evolve(probe, at=self._read_at())
+        return None if probe is None else evolve(probe, at=self.read_at())
 
     def _update_gate(self, breaker: str) -> None:
         """Open or shut the way past the lock; a call that could have a probe must not take it."""
@@ -175,9 +302,8 @@ class StreamSequencer(Sequencer):
                     self._succeed(leave.breaker, leave.epoch, took, 1)
 
     def _succeed(self, breaker: str, epoch: int, took: int, count: int) -> None:
-        self.append(
-            CallSucceeded(self.next_seq, self._read_at(), breaker, epoch, took, count=count)
-        )
+        event = CallSucceeded(self.next_seq, self.read_at(), breaker, epoch, took, count=count)
+        self.append(event, taken=count * PENDING_WIDTH)
 
     def relieve(self) -> None:
         """Take in what is pending, unless this very thread is at it."""
@@ -190,80 +316,100 @@ class StreamSequencer(Sequencer):
             self.pending.let_wait(PENDING_LIMIT)
             self._wake(hurry=False)
 
-    def _hand_on(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> None:
-        """Put an event into the outbox, and have that looked at when it is time."""
-        event = evolve(full(event), seq=0, at=0)
-        state = self._faces.of(getattr(event, "breaker", ""))
-        self.outbox.add(
-            event,
-            self._clock.monotonic_ns(),
-            is_told=is_told,
-            is_slow=state is not None and is_slow(event, state),
-            replaces=replaces,
-        )
-        if state is None or is_urgent(event, state, self.outbox.failures[state.breaker]):
-            self._wake(hurry=True)
-        self._be_looked_at()
-
     # Settings and commands.
 
-    def _configure(self, event: BreakerConfigured) -> Sequence[Edge]:
+    def _configure(self, event: BreakerConfigured, once: Spendable | None) -> Sequence[Edge]:
         known = self.fold.breakers.get(event.breaker)
         replaces = self._on_other_config == "replace"
         if known is not None and not replaces:
             self._other_config(known, event)
             return ()
-        if self.degraded:
-            event = evolve(event, seq=self.next_seq, at=self._read_at())
-            self._hand_on(event, is_told=True, replaces=replaces)
-            edges = super().append(event)
-            self._faces.show(self.fold)
-            return edges
-        self._hand_on(event, replaces=replaces)
-        self._await_confirmed()
-        now = self.fold.breakers.get(event.breaker)
-        if now is None:
+        said = (self._saying(event, is_told=self.degraded, replaces=replaces),)
+        if not self.degraded:
+            self.sayings += said
+            self._hand_on_sayings()
+            return ()
+        event = evolve(event, seq=self.next_seq, at=self.read_at())
+        edges = super().append(event, once=once, said=said)
+        self._hand_on_sayings()
+        self._faces.show(self.fold)
+        return edges
+
+    def configured(self, request: Request, state: BreakerState) -> BreakerState:
+        """The state of a breaker, once the stream has its settings, or after a while without it."""
+        name = state.breaker
+        if self.is_mine:
+            return super().configured(request, state)
+        self.run(request.carry_out, _do_nothing)
+        if name not in self.fold.breakers or self._on_other_config == "replace":
+            self.await_effect()
+        self.run(partial(self._configure_anyway, request, name), _do_nothing)
+        return self.fold.breakers[name]
+
+    def _configure_anyway(self, request: Request, name: str, at: int) -> None:
+        """Go on alone if the stream has not taken the settings in."""
+        if name not in self.fold.breakers:
             self.leave("it gives no answer")
-            return self._configure(event)
-        if not replaces:
-            self._other_config(now, event)
-        return ()
+            request.carry_out(at)
+        elif self._on_other_config != "replace":
+            request.carry_out(at)  # only to compare the settings with those of the stream
 
     def _other_config(self, known: BreakerState, event: BreakerConfigured) -> None:
-        """Tell of settings that are not those in the stream, if they are not."""
+        """Warn of settings that are not those in the stream, if they are not."""
         settings = known.config.to_mapping()
         if settings == event.config:
             return
-        parted = sorted(name for name in settings if settings[name] != event.config.get(name))
-        told = (
+        differing = sorted(name for name in settings if settings[name] != event.config.get(name))
+        message = (
             f"breaker {event.breaker!r} has other settings in the stream than here: "
-            f"{', '.join(parted)}; those of the stream hold. on_other_config='replace' puts "
+            f"{', '.join(differing)}; those of the stream hold. on_other_config='replace' puts "
             "these in their place"
         )
         if self._on_other_config == "raise" and not self.degraded:
-            raise ConfigError(told)
-        _logger.warning("%s: %s", self._log, told)
+            raise ConfigError(message)
+        self._log.notice(logging.WARNING, "%s: %s", self._log, message)
 
     def _note_other_configs(self, course: Course) -> None:
-        """Tell of what was configured alone, and has other settings in the stream."""
+        """Warn of what was configured alone, and has other settings in the stream."""
         for event in self.outbox.configured():
             self._other_config(course.fold.breakers[event.breaker], event)
 
-    def _await_confirmed(self) -> None:
-        """Wait until what was put in last has come back, but not for long."""
+    # Waiting, while no lock is held.
+
+    def await_effect(self) -> None:
+        """Wait until what was said last has come back, but not for long."""
         upto = self.outbox.put
         self._wait(lambda: self._confirmed >= upto or self.degraded, self._timeout_seconds)
 
+    def await_level(self) -> None:
+        """Wait until all has been sent, and all read that is in the stream, but not for long."""
+        outbox = self.outbox
+        # A round that is under way may have read before.
+        enough = self._rounds + (2 if self._is_in_round else 1)
+
+        def is_level() -> bool:
+            has_all = not len(outbox) and outbox.in_flight is None
+            return self.degraded or (has_all and self._rounds >= enough)
+
+        self._wake(hurry=True)
+        self._wait(is_level, self._timeout_seconds)
+
     def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:
-        """Let go of the lock until something is so."""
-        me = threading.get_ident()
+        """Wait until something is so, unless this thread is inside: it would wait for itself."""
+        if is_so() or self.is_mine:
+            return
+        bell, now_ns = Bell(), SYSTEM_CLOCK.monotonic_ns
+        until_ns = now_ns() + int(seconds * 1e9)
+        self._bells += (bell,)
+        try:
+            while not is_so() and (left_ns := until_ns - now_ns()) > 0:
+                bell.wait(left_ns / 1e9)
+        finally:
+            self._bells = [other for other in self._bells if other is not bell]
 
-        def is_so_now() -> bool:
-            self._holder = me  # others have held the lock meanwhile
-            return is_so()
-
-        self._changed.wait_for(is_so_now, seconds)
-        self._holder = me
+    def _ring_bells(self) -> None:
+        for bell in tuple(self._bells):
+            bell.ring()
 
     # What the log's thread does, under the lock.
 
@@ -279,6 +425,8 @@ class StreamSequencer(Sequencer):
             Whether something that others do not know of yet has come of this process's own.
         """
         is_news = False
+        self._is_alone = self.is_whole = False
+        course.fold.keeper = self.good = LastGood(course.fold)
         for entry in entries:
             taken = course.take(entry)
             batch = self.outbox.arrived(entry.batch) if entry.member == member else None
@@ -291,7 +439,12 @@ class StreamSequencer(Sequencer):
             self._note_taken(taken, batch)
         if not self.degraded:
             self._show(course.fold)
-        self._changed.notify_all()
+        else:
+            self.fold.keeper = self.good = LastGood(self.fold)
+        course.fold.keeper = None if self.degraded else self.good
+        self._is_alone = self.degraded
+        self.is_whole = True
+        self._ring_bells()
         return is_news
 
     def _note_taken(self, taken: Taken, batch: Batch | None) -> None:
@@ -312,20 +465,32 @@ class StreamSequencer(Sequencer):
             return
         assert self.course is not None
         if why is not None:
-            _logger.warning("%s: calls go on by those of this process alone: %s", self._log, why)
+            self._log.notice(
+                logging.WARNING,
+                "%s: calls go on by those of this process alone: %s",
+                self._log,
+                why,
+            )
+        # Where this is interrupted it is done again from the beginning.
+        self._is_alone = self.is_whole = False
+        self._hand_on_sayings()
         now_ns = self._clock.monotonic_ns()
-        self.degraded = True
         self._is_in_round = False
         self._absence = Absence(self._absence.number + 1, now_ns, self.outbox.lost)
         waiting = self.outbox.tell()
         sent = self.outbox.in_flight
         self._claims.forget_unsent(0 if sent is None else sent.upto)
-        self.fold = self._faces.apart_from(self.course.fold)
+        own = self._faces.apart_from(self.course.fold)
+        self._faces.show(own)
+        self.fold = own
+        self.rest()
+        self._is_alone = self.degraded = True
         for event in waiting:
             if event.kind not in ("probe_admitted", "breaker_configured"):
-                self._fold_alone(evolve(event, seq=self.next_seq, at=self._read_at()))
+                again = evolve(event, seq=self.next_seq, at=self.read_at())
+                self._note_edges(super().append(again))
         self._update_gates()
-        self._changed.notify_all()
+        self._ring_bells()
 
     def word_to(self, course: Course) -> Batch | None:
         """What a stream must be told before it can be gone by again.
@@ -349,6 +514,7 @@ class StreamSequencer(Sequencer):
             return False
         now_ns = self._clock.monotonic_ns()
         self.drain()
+        self._is_alone = self.is_whole = False
         self._note_other_configs(course)
         self.outbox.give_up_aged(now_ns)
         away = self._absence.ended(
@@ -359,14 +525,17 @@ class StreamSequencer(Sequencer):
             old=self.course,
             new=course,
         )
+        # From here on this course is the one that is gone by, or left again if it is interrupted.
         self.course = course
-        self.degraded = False
+        self.degraded = self.must_read_again = False
         self.origin = now_ns - at
         self._show(course.fold)
-        self._changed.notify_all()
+        self.is_whole = True
+        self._ring_bells()
         if away.sent or away.lost or away.edges:
             self.outbox.add_body(away, now_ns)
-            _logger.warning(
+            self._log.notice(
+                logging.WARNING,
                 "%s: back after %.3f s: %d calls are sent late, %d not at all; given up: %s",
                 self._log,
                 away.seconds,
@@ -375,20 +544,6 @@ class StreamSequencer(Sequencer):
                 ", ".join(away.edges) or "no edge",
             )
         return True
-
-    def await_level(self) -> None:
-        """Wait until all has been sent, and all read that is in the stream, but not for long."""
-        with self.held():
-            outbox = self.outbox
-            # A round that is under way may have read before.
-            enough = self._rounds + (2 if self._is_in_round else 1)
-
-            def is_level() -> bool:
-                has_all = not len(outbox) and outbox.in_flight is None
-                return self.degraded or (has_all and self._rounds >= enough)
-
-            self._wake(hurry=True)
-            self._wait(is_level, self._timeout_seconds)
 
     def begin_round(self, *, is_due: Callable[[int | None], bool]) -> Batch | None:
         """Take in what is pending; the entry to send now, if it is time for one.
@@ -416,18 +571,21 @@ class StreamSequencer(Sequencer):
         self.origin = origin if earliest_ns is None else max(origin, earliest_ns)
         self._rounds += 1
         self._is_in_round = False
-        self._changed.notify_all()
+        self._ring_bells()
 
     def begin_in_child(self) -> None:
         """Have nothing of the parent's to say, and be alone; called under the lock."""
         self.outbox = Outbox()
+        self.sayings = []
         self._claims = Claims()
+        self._bells = []
         if self.course is not None:
             self.leave()
 
     def _show(self, fold: LogFold) -> None:
         self._faces.show(fold)
         self.fold = fold
+        fold.keeper = self.good = LastGood(fold)
         self._update_gates()
 
     def _update_gates(self) -> None:
@@ -436,26 +594,26 @@ class StreamSequencer(Sequencer):
 
     # Alone.
 
-    def _append_alone(self, event: Event) -> Sequence[Edge]:
-        """Put an event in order here, and keep it for the stream where that can use it."""
-        if event.kind not in ("clock_ticked", "probe_admitted"):
-            if getattr(event, "epoch", 0) >= OWN_EPOCHS:
-                self._absence.kept_apart += calls_in(event)
-            else:
-                self._hand_on(event, is_told=True)
-        return self._fold_alone(event)
-
-    def _fold_alone(self, event: Event) -> Sequence[Edge]:
-        edges = super().append(event)
+    def _note_edges(self, edges: Sequence[Edge]) -> None:
         self._absence.note(edges)
         for name in {edge.breaker for edge in edges}:
             self._part(self.fold.breakers[name])
-        return edges
+
+    def _part_all(self) -> None:
+        """Part the epochs of all breakers that have taken an edge alone."""
+        shared = {} if self.course is None else self.course.fold.breakers
+        for name, state in tuple(self.fold.breakers.items()):
+            known = shared.get(name)
+            if state.epoch != (0 if known is None else known.epoch):
+                self._part(state)
 
     def _part(self, state: BreakerState) -> None:
         """Begin an epoch that can't be taken for one of the stream's."""
         if state.epoch >= OWN_EPOCHS:
             return
         moved: dict[str, Any] = {**dump(state), "epoch": state.epoch + self._absence.epochs}
-        self.fold.apply(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))
-        self._update_gate(state.breaker)
+        super().append(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))
+
+
+def _do_nothing() -> None:
+    """Stand for a change in a thread that is in the middle of one."""

@@ -48,7 +48,7 @@ from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Successes, succeeded
 from recloser.log.codec import lean
 from recloser.log.last_good import LastGood
-from recloser.log.request import Once, Request, Spendable, spent_before
+from recloser.log.request import Once, ProbeClaim, Request, Saying, Spendable, spent_before
 from recloser.log.runs import Runs
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
@@ -265,6 +265,7 @@ class Sequencer:
         audience: The listeners, and the events that they are still to be given.
         origin: What the monotonic hand showed when the time of the log was 0.
         degraded: Whether it should put others' events in order too, and can't reach them.
+        sayings: What other processes are to know, and is not on its way to them yet.
         good: The last state that is known to be whole, and what was recorded since.
         is_whole: Whether no change is under way, or was interrupted.
     """
@@ -276,6 +277,7 @@ class Sequencer:
     ) -> None:
         self._make_locks()
         self._asked: list[Request] = []
+        self.sayings: list[Saying] = []
         self._tries = 0
         self._gates: dict[str, Gate] = {}
         self.audience = Audience()
@@ -283,8 +285,7 @@ class Sequencer:
         self.pending = Pending(log.pending_limit)
         self._taken = 0
         self.fold, self._tail = log.recovered()
-        self.good = LastGood(self.fold)
-        self.is_whole = True
+        self.rest()
         self._log = log
         self._clock = clock
         self._hand = hand_of(clock)
@@ -354,7 +355,7 @@ class Sequencer:
                 self._make_whole()
                 result = change()
                 if self.good.is_full:
-                    self.good = LastGood(self.fold)
+                    self.rest()
                 self.pending.due_ns = self._due_at() + self.origin
                 return result
 
@@ -515,6 +516,13 @@ class Sequencer:
         """The state of a breaker, from which a fold can start."""
         return Checkpoint(self.next_seq, self.fold.at, breaker, dump(self.fold.breakers[breaker]))
 
+    def rest(self) -> None:
+        """Take the fold, which is whole, for the last good state."""
+        good, fold = LastGood(self.fold), self.fold
+        # One step.
+        self.good = fold.keeper = good
+        self.is_whole = True
+
     def _due_at(self) -> int:
         """When a tick is due, or a deadline."""
         deadline = self.fold.next_deadline
@@ -537,11 +545,6 @@ class Sequencer:
         """The gate of a breaker, which stays shut until the breaker is known to the fold."""
         # One step: this thread may be in the middle of a change, or another one inside.
         return self._gates.setdefault(breaker, self._new_gate(breaker))
-
-    def expected(self, state: BreakerState) -> BreakerState:
-        """The state of a breaker that this thread, being inside, asks to configure."""
-        name = state.breaker
-        return self.fold.breakers.get(name) or self.fold.expected.setdefault(name, state)
 
     def _new_gate(self, breaker: str) -> Gate:
         return Gate(
@@ -640,8 +643,6 @@ class Sequencer:
     def _append_successes(self, calls: Calls) -> None:
         self.is_whole = False
         events = Successes(calls, self.next_seq)
-        for breaker in events.counts:
-            self.good.keep(breaker, self.fold)
         self.fold.apply_successes(events, events.counts)
         seal = self._log.seal_after(events)
         if seal is not None:
@@ -715,6 +716,7 @@ class Sequencer:
         run: Run | None = None,
         counted: int = 0,
         taken: int = 0,
+        said: Sequence[Saying] = (),
     ) -> Sequence[Edge]:
         """Fold the event and record it with the edges that it fires, which are returned.
 
@@ -727,12 +729,12 @@ class Sequencer:
             run: The run that the event writes, with ``counted`` calls counted in it so far.
             counted: As above.
             taken: How many items of ``pending`` the event stands for.
+            said: What other processes are to know of it.
 
         Raises:
             PermitError: The permit was spent before.
         """
         self.is_whole = False
-        self._keep_what_changes(event)
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
@@ -743,7 +745,7 @@ class Sequencer:
         final = recorded if seal is None else [*recorded, seal]
         heard = recorded if self.audience else ()
         good, number = self.good, len(recorded)
-        inbox = self.audience.inbox
+        inbox, sayings = self.audience.inbox, self.sayings
         if once is not None:
             try:
                 del once._unspent  # noqa: SLF001  # a method would be a call
@@ -753,6 +755,7 @@ class Sequencer:
         good.events += final
         good.size += number
         inbox += heard
+        sayings += said
         self._taken += taken
         if run is not None:
             run.counted = counted
@@ -762,16 +765,6 @@ class Sequencer:
         self._update_gates_after(event, edges)
         self.is_whole = True
         return edges
-
-    def _keep_what_changes(self, event: Event) -> None:
-        if is_about_a_breaker(event):
-            self.good.keep(event.breaker, self.fold)
-        elif event.kind == "clock_ticked":
-            for breaker in self.fold.due(event.at):
-                self.good.keep(breaker, self.fold)
-        elif event.kind == "log_opened":
-            for breaker in self.fold.breakers:
-                self.good.keep(breaker, self.fold)
 
     def _update_gates_after(self, event: Event, edges: Sequence[Edge]) -> None:
         for edge in edges:
@@ -784,6 +777,26 @@ class Sequencer:
                 self._update_gate(breaker)  # a new session forgets the probes of the last
         if self.runs.has_successes and self.runs:
             self.runs.shorten_leases()
+
+    def configured(self, request: Request, state: BreakerState) -> BreakerState:
+        """The state of a breaker, once its settings are recorded.
+
+        Args:
+            request: Records them.
+            state: A new state, for a thread that is in the middle of a change: it becomes the
+                breaker's when that is over.
+        """
+        self.run(request.carry_out, lambda: self.ask(request))
+        name = state.breaker
+        return self.fold.breakers.get(name) or self.fold.expected.setdefault(name, state)
+
+    def await_effect(self) -> None:
+        """Wait until a command has its effect; here it has it once it is recorded."""
+
+    def claim_probe(self, state: BreakerState, at: int) -> ProbeClaim | None:
+        """A claim to a probe, to be waited for while no lock is held, where others decide on it."""
+        del state, at
+        return None
 
     def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
         """The admission of one more probe; None if the breaker has no place for it."""

@@ -227,7 +227,7 @@ class EventLog(Log):
         buffer.chunks = own.chunks
         buffer.unsealed = own.unsealed
         buffer.seq = fold.seq
-        sequencer.good = good
+        sequencer.good = fold.keeper = good
         sequencer.is_whole = True
         self.is_in_child = False
 
@@ -647,7 +647,7 @@ class EventLog(Log):
             buffer.sync_due_at = at
         self._in_hand_asks = asks
         self._in_hand_seq = seq
-        sequencer.good = good
+        sequencer.good = fold.keeper = good
         sequencer.is_whole = True
 
     def _collect(self, sequencer: Sequencer, *, keep: bool) -> None:
