@@ -23,8 +23,8 @@ LAYERS = [
     {"integrations", "compat"},
     {"registry"},
     {"breaker"},
-    {"log", "forms", "classification"},
-    {"logfold", "listeners", "settings"},
+    {"log", "forms", "classification", "arguments"},
+    {"logfold", "listeners", "settings", "settings_in_force"},
     {"decision"},
     {"gate", "snapshot", "clock"},
     {"fold"},
@@ -32,7 +32,7 @@ LAYERS = [
     {"windows", "machine"},
     {"config"},
     {"backoff"},
-    {"validation", "events"},
+    {"validation", "events", "dotted_names"},
     {"errors", "version", "wording"},
 ]
 

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Literal, ParamSpec, TypeVar
+from typing import Any, ClassVar, Final, Literal, ParamSpec, TypeVar, get_args
 
 from attrs import evolve
 
 from recloser import forms
+from recloser.arguments import checked_log, checked_mode, checked_name, config_or_none
+from recloser.arguments import loggable_text as _text
 from recloser.classification import is_failure_result, outcome_of_error, type_name
 from recloser.clock import Clock
-from recloser.config import MODES, CircuitBreakerConfig, Mode
+from recloser.config import CircuitBreakerConfig, Mode, Settings
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
-from recloser.errors import ConfigError, PermitError
+from recloser.errors import PermitError
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
@@ -36,15 +38,17 @@ from recloser.fold import refusal_of
 from recloser.gate import SHUT, Leave
 from recloser.listeners import Listener
 from recloser.log.codec import lean
-from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN
+from recloser.settings_in_force import (
+    Decision,
+    OnOtherConfig,
+    SettingsInForce,
+    caller_place,
+    warn,
+)
 from recloser.snapshot import Snapshot
-from recloser.state import BreakerState
-
-_LONGEST_TEXT: Final = 1000
-
-_DEFAULT: Final = CircuitBreakerConfig()
+from recloser.validation import checked_took_ns, checked_word
 
 _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
@@ -72,45 +76,82 @@ class CircuitBreaker:
 
     Args:
         name: What the breaker is called in the log.
-        config: Its settings; by default those of ``CircuitBreakerConfig()``.
+        config: Its settings, or a mapping of them as in a settings file; by default those that
+            this process has given the breaker of this name on this log before, or else those of
+            ``CircuitBreakerConfig()``.
         log: Where its events go and its state comes from; without one nothing is recorded.
         clock: What times it; by default the log's clock, or else the system's.
         listeners: Who is told of its events.
+        on_other_config: What becomes of settings that differ from those that this process has given
+            the breaker of this name on this log before. ``follow``: the first ones hold, and a
+            RecloserWarning names both places; ``replace``: these hold from now on; ``raise``: a
+            ConfigError. Settings of earlier processes are always replaced, unless the log is
+            shared.
+
+    Attributes:
+        config: The settings that hold for it.
 
     Raises:
-        ConfigError: The name is empty or no text, or the log is timed by another clock.
+        ConfigError: An argument has a value that it can't have; a dotted name in the settings
+            can't be imported; or the log is timed by another clock.
     """
+
+    _classifies: ClassVar[bool] = True
+    """Whether it tells outcomes apart, so that dotted names in its settings must be resolved."""
 
     __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
 
     def __init__(
         self,
         name: str,
-        config: CircuitBreakerConfig | None = None,
+        config: Settings | None = None,
         *,
         log: Log | None = None,
         clock: Clock | None = None,
         listeners: Iterable[Listener] = (),
+        on_other_config: OnOtherConfig = "follow",
     ) -> None:
-        self.name = _checked_name(name)
-        self.config = _DEFAULT if config is None else config
-        self._sequencer = (NoLog() if log is None else log).attach(clock)
+        name = self.name = checked_name(name)
+        asked = config_or_none(config)
+        on_other: OnOtherConfig = checked_word(
+            "on_other_config", on_other_config, get_args(OnOtherConfig)
+        )
+        chosen = checked_log(log)
+        place = ("", 0) if log is None else caller_place()
+        if asked is not None and self._classifies:
+            _ = asked.resolved_mapping  # imports modules, which must not happen under the lock
+        self._sequencer = chosen.attach(clock)
         for listener in listeners:
             with self._sequencer.held():
                 self._sequencer.audience.add(name, listener)
         with self._sequencer as at:
-            self._state = self._configured(at)
+            decision = self._configured(at, chosen.settings_in_force, asked, place, on_other)
             gate = self._sequencer.gate(name)
+        if decision.warning is not None:
+            warn(decision.warning, place)
         # A result can be told from a failure by a predicate only, which is asked in ``settle``.
         self.gate = gate if self.config.failure_result is None else SHUT
 
-    def _configured(self, at: int) -> BreakerState:
-        """The state of the breaker, once the log says that it has this configuration."""
+    def _configured(
+        self,
+        at: int,
+        in_force: SettingsInForce,
+        asked: CircuitBreakerConfig | None,
+        place: tuple[str, int],
+        on_other: OnOtherConfig,
+    ) -> Decision:
+        """Have the log say which configuration holds for the breaker, and take it over."""
         breakers = self._sequencer.fold.breakers
-        settings = self.config.to_mapping()
-        if self.name not in breakers or breakers[self.name].config.to_mapping() != settings:
+        known = breakers.get(self.name)
+        in_log = None if known is None else known.config
+        decision = in_force.decide(self.name, asked, place, on_other, in_log)
+        if decision.is_new:
+            settings = decision.config.to_mapping()
             self._sequencer.append(BreakerConfigured(self._next_seq(at), at, self.name, settings))
-        return self._sequencer.fold.breakers[self.name]
+        in_force.note(self.name, decision, place)
+        self.config = decision.config
+        self._state = self._sequencer.fold.breakers[self.name]
+        return decision
 
     def before_call(self) -> BreakerDecision:
         """Ask whether a call may be made; if allowed, report its outcome with the permit.
@@ -237,8 +278,7 @@ class CircuitBreaker:
         Raises:
             ConfigError: There is no such mode.
         """
-        if mode not in MODES:
-            raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        mode = checked_mode(mode)
         with self._sequencer as at:
             seq = self._next_seq(at)
             self._sequencer.append(
@@ -353,8 +393,8 @@ class CircuitBreaker:
         took_ns: int | None = None,
         error: BaseException | str | None = None,
     ) -> None:
-        if took_ns is not None and (not isinstance(took_ns, int) or took_ns < 0):
-            raise ConfigError(f"took_ns must be a whole number from 0 up, not {took_ns!r}")
+        if took_ns is not None:
+            took_ns = checked_took_ns(took_ns)
         permit = self._own(permit)
         if outcome is Outcome.SUCCEEDED and self._has_passed(permit, took_ns):
             return
@@ -418,21 +458,3 @@ class CircuitBreaker:
         if last.get(key) is permit:
             _last_permits.set({other: held for other, held in last.items() if other != key})
         return permit
-
-
-def _text(value: object) -> str | None:
-    """What a log can hold of a text that a caller gave: cut, and with nothing that UTF-8 lacks."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ConfigError(f"actor, reason and error must be texts, not {value!r}")
-    return value[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
-
-
-def _checked_name(name: str) -> str:
-    try:
-        if isinstance(name, str) and name.encode():
-            return name
-    except UnicodeEncodeError:
-        pass
-    raise ConfigError(f"name must be a text that UTF-8 can encode, and not empty, not {name!r}")

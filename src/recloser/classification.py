@@ -4,35 +4,114 @@ A predicate is the user's code: it never runs under a lock, and one that raises 
 """
 
 import logging
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
 
-from recloser.config import CircuitBreakerConfig, Classifier
+from recloser.config import CircuitBreakerConfig
+from recloser.decision import CircuitOpenError
+from recloser.errors import RecloserError
 from recloser.events import Outcome
 
 _logger: Final = logging.getLogger("recloser")
+
+_Classifier: TypeAlias = type[BaseException] | Callable[[BaseException], object]
 
 
 def outcome_of_error(config: CircuitBreakerConfig, error: BaseException) -> Outcome:
     """How a call that raised ``error`` ended.
 
-    What is ignored goes first. Unless ``record`` names it, an exception that is no ``Exception``
-    is ignored: a cancelled caller, or one that is shut down, is not a failed dependency. Where
-    ``record`` names some, every other ``Exception`` is an answer of the dependency, a success.
+    ``ignore`` is asked first. Unless ``record`` names it, an exception that is no ``Exception``
+    is ignored: a cancelled caller, or one that is shut down, is not a failed dependency. So is the
+    refusal of another breaker, which ``record`` names only by its own type. Where ``record`` names
+    some, every other ``Exception`` is an answer of the dependency, a success.
+
+    A group of exceptions is judged by the exceptions in it, unless ``record`` or ``ignore`` names
+    the type of the group: one failure makes it a failure, and it is ignored if all of them are.
+
+    Raises:
+        ConfigError: A dotted name in the configuration can't be resolved.
     """
-    if config.ignore and _matches(config.ignore, error):
+    if isinstance(error, BaseExceptionGroup):
+        return _outcome_of_group(config, error)
+    return _outcome_of_leaf(config, error)
+
+
+def _outcome_of_leaf(config: CircuitBreakerConfig, error: BaseException) -> Outcome:
+    resolved = config.resolved
+    if resolved.ignore and _matches(resolved.ignore, error):
         return Outcome.IGNORED
-    if config.record and _matches(config.record, error):
+    if isinstance(error, CircuitOpenError):
+        is_named = names(config, error, (RecloserError,))
+        return Outcome.FAILED if is_named else Outcome.IGNORED
+    if resolved.record and _matches(resolved.record, error):
         return Outcome.FAILED
     if not isinstance(error, Exception):
         return Outcome.IGNORED
-    return Outcome.SUCCEEDED if config.record else Outcome.FAILED
+    return Outcome.SUCCEEDED if resolved.record else Outcome.FAILED
+
+
+def _outcome_of_group(
+    config: CircuitBreakerConfig, group: BaseExceptionGroup[BaseException]
+) -> Outcome:
+    found = Outcome.IGNORED
+    for outcome in _outcomes_in(config, group):
+        if outcome is Outcome.FAILED:
+            return outcome
+        if outcome is Outcome.SUCCEEDED:
+            found = outcome
+    return found
+
+
+def _outcomes_in(
+    config: CircuitBreakerConfig, group: BaseExceptionGroup[BaseException]
+) -> Iterator[Outcome]:
+    resolved = config.resolved
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if not isinstance(error, BaseExceptionGroup):
+            yield _outcome_of_leaf(config, error)
+        elif _names(resolved.ignore, error, (BaseExceptionGroup,)):
+            yield Outcome.IGNORED
+        elif _names(resolved.record, error, (BaseExceptionGroup,)):
+            yield Outcome.FAILED
+        else:
+            waiting += error.exceptions
+
+
+def names(
+    config: CircuitBreakerConfig, error: BaseException, family: tuple[type[BaseException], ...]
+) -> bool:
+    """Whether ``record`` names the type of ``error`` by a type of ``family`` or a subtype of one.
+
+    A type that is more general, such as ``Exception``, does not name it in this sense.
+    """
+    return _names(config.resolved.record, error, family)
+
+
+def _names(
+    classifiers: Iterable[_Classifier],
+    error: BaseException,
+    family: tuple[type[BaseException], ...],
+) -> bool:
+    return any(
+        isinstance(classifier, type)
+        and issubclass(classifier, family)
+        and _match(classifier, error)
+        for classifier in classifiers
+    )
 
 
 def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
-    """Whether a result that was returned is a failure."""
-    predicate = config.failure_result
-    if predicate is None or isinstance(predicate, str):
+    """Whether a result that was returned is a failure.
+
+    Raises:
+        ConfigError: The dotted name of the predicate can't be resolved.
+    """
+    if config.failure_result is None:
+        return False
+    predicate = config.resolved.failure_result
+    if predicate is None:
         return False
     try:
         return bool(predicate(result))
@@ -43,22 +122,18 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
 
 def type_name(error_type: type[BaseException]) -> str:
     """The dotted name of an exception type; a builtin one goes without its module."""
-    if error_type.__module__ == "builtins":
-        return error_type.__qualname__
-    return f"{error_type.__module__}.{error_type.__qualname__}"
+    module, name = error_type.__module__, error_type.__qualname__
+    return f"{name}" if module == "builtins" else f"{module}.{name}"
 
 
-def _matches(classifiers: Iterable[Classifier], error: BaseException) -> bool:
+def _matches(classifiers: Iterable[_Classifier], error: BaseException) -> bool:
     return any(_match(classifier, error) for classifier in classifiers)
 
 
-def _match(classifier: Classifier, error: BaseException) -> bool:
-    if isinstance(classifier, type):
-        return isinstance(error, classifier)
-    if isinstance(classifier, str):
-        name = classifier.removeprefix("builtins.")
-        return any(type_name(kind) == name for kind in type(error).__mro__[:-1])
+def _match(classifier: _Classifier, error: BaseException) -> bool:
     try:
+        if isinstance(classifier, type):
+            return isinstance(error, classifier)
         return bool(classifier(error))
     except Exception:
         _logger.exception("a predicate on exceptions raised; it matches nothing")

@@ -25,10 +25,15 @@ class Audience:
         return bool(self._listeners)
 
     def add(self, breaker: str, listener: Listener) -> None:
-        """Have the listener told of the events about a breaker from now on; under the lock."""
+        """Have the listener told of the events about a breaker from now on; under the lock.
+
+        A listener that is told of them already is not told twice.
+        """
         if self._untold is None:
             self._untold = deque()
-        self._listeners[breaker] = (*self._listeners.get(breaker, ()), listener)
+        listeners = self._listeners.get(breaker, ())
+        if not any(known is listener for known in listeners):
+            self._listeners[breaker] = (*listeners, listener)
 
     def awaits_successes(self, breaker: str) -> bool:
         """Whether somebody is to be told of each success of a breaker."""
