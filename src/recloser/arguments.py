@@ -5,13 +5,13 @@ argument. All of them run outside every lock, as they may run code of a user's c
 """
 
 import os
-from typing import Final
+from typing import Final, cast
 
 from recloser.config import MODES, CircuitBreakerConfig, Mode, as_config
 from recloser.errors import ConfigError
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
-from recloser.validation import as_text, checked_text, checked_word
+from recloser.validation import as_text, checked_text
 
 _LONGEST_TEXT: Final = 1000
 
@@ -46,8 +46,10 @@ def checked_mode(mode: object) -> Mode:
     Raises:
         ConfigError: There is no such mode.
     """
-    word: Mode = checked_word("mode", mode, MODES)
-    return word
+    word = as_text(mode)
+    if word not in MODES:
+        raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    return cast("Mode", word)
 
 
 def checked_log(log: object) -> Log:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Any, ClassVar, Final, Literal, ParamSpec, TypeVar, get_args
+from typing import Any, ClassVar, Final, Literal, ParamSpec, TypeVar
 
 from attrs import evolve
 
@@ -45,10 +45,11 @@ from recloser.settings_in_force import (
     OnOtherConfig,
     SettingsInForce,
     caller_place,
+    checked_on_other_config,
     warn,
 )
 from recloser.snapshot import Snapshot
-from recloser.validation import checked_took_ns, checked_word
+from recloser.validation import checked_took_ns
 
 _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
@@ -113,9 +114,7 @@ class CircuitBreaker:
     ) -> None:
         name = self.name = checked_name(name)
         asked = config_or_none(config)
-        on_other: OnOtherConfig = checked_word(
-            "on_other_config", on_other_config, get_args(OnOtherConfig)
-        )
+        on_other = checked_on_other_config(on_other_config)
         chosen = checked_log(log)
         place = ("", 0) if log is None else caller_place()
         if asked is not None and self._classifies:

@@ -31,23 +31,27 @@ def outcome_of_error(config: CircuitBreakerConfig, error: BaseException) -> Outc
     Raises:
         ConfigError: A dotted name in the configuration can't be resolved.
     """
-    if isinstance(error, BaseExceptionGroup):
-        return _outcome_of_group(config, error)
-    return _outcome_of_leaf(config, error)
-
-
-def _outcome_of_leaf(config: CircuitBreakerConfig, error: BaseException) -> Outcome:
-    resolved = config.resolved
-    if resolved.ignore and _matches(resolved.ignore, error):
+    if isinstance(error, _JUDGED_APART):
+        if isinstance(error, BaseExceptionGroup):
+            return _outcome_of_group(config, error)
+        return _outcome_of_refusal(config, error)
+    if config.ignore and _matches(config.resolved.ignore, error):
         return Outcome.IGNORED
-    if isinstance(error, CircuitOpenError):
-        is_named = names(config, error, (RecloserError,))
-        return Outcome.FAILED if is_named else Outcome.IGNORED
-    if resolved.record and _matches(resolved.record, error):
+    if config.record and _matches(config.resolved.record, error):
         return Outcome.FAILED
     if not isinstance(error, Exception):
         return Outcome.IGNORED
-    return Outcome.SUCCEEDED if resolved.record else Outcome.FAILED
+    return Outcome.SUCCEEDED if config.record else Outcome.FAILED
+
+
+_JUDGED_APART: Final = (BaseExceptionGroup, CircuitOpenError)
+
+
+def _outcome_of_refusal(config: CircuitBreakerConfig, error: CircuitOpenError) -> Outcome:
+    if config.ignore and _matches(config.resolved.ignore, error):
+        return Outcome.IGNORED
+    is_named = names(config, error, (RecloserError,))
+    return Outcome.FAILED if is_named else Outcome.IGNORED
 
 
 def _outcome_of_group(
@@ -70,7 +74,7 @@ def _outcomes_in(
     while waiting:
         error = waiting.pop()
         if not isinstance(error, BaseExceptionGroup):
-            yield _outcome_of_leaf(config, error)
+            yield outcome_of_error(config, error)
         elif _names(resolved.ignore, error, (BaseExceptionGroup,)):
             yield Outcome.IGNORED
         elif _names(resolved.record, error, (BaseExceptionGroup,)):
@@ -127,7 +131,10 @@ def type_name(error_type: type[BaseException]) -> str:
 
 
 def _matches(classifiers: Iterable[_Classifier], error: BaseException) -> bool:
-    return any(_match(classifier, error) for classifier in classifiers)
+    for classifier in classifiers:  # noqa: SIM110  # any() would make a generator for each failure
+        if _match(classifier, error):
+            return True
+    return False
 
 
 def _match(classifier: _Classifier, error: BaseException) -> bool:

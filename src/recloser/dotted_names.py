@@ -113,12 +113,10 @@ def _not_found(
         else f"there is no {part!r} in {place}"
     )
     known = {key: value for key, value in vars(where).items() if is_wanted(value)}
-    hint = _did_you_mean(part, known)
-    if not hint and where is builtins:
-        hint = "; give the name of its module too, as in requests.Timeout"
-    return f"{setting} names {name!r}, and {lacks}{hint}"
+    hint = "; give the name of its module too, as in requests.Timeout" if where is builtins else ""
+    return f"{setting} names {name!r}, and {lacks}{_did_you_mean(part, known) or hint}"
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    close = get_close_matches(name, known, n=3, cutoff=0.7)
     return f"; did you mean {' or '.join(close)}?" if close else ""

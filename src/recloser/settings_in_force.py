@@ -8,16 +8,28 @@ settings of its process.
 import sys
 import warnings
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, RecloserWarning
+from recloser.validation import checked_word
 
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 
+_CHOICES: Final = get_args(OnOtherConfig)
 _MOST_REMEMBERED: Final = 1000
 _warned: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
 """What was warned of already; the ``warnings`` module keeps its notes in it."""
+
+
+def checked_on_other_config(value: object) -> OnOtherConfig:
+    """An argument ``on_other_config``.
+
+    Raises:
+        ConfigError: It is none of the three.
+    """
+    word: OnOtherConfig = checked_word("on_other_config", value, _CHOICES)
+    return word
 
 
 class Given(NamedTuple):
