@@ -220,7 +220,7 @@ def test_what_is_no_configuration_is_refused(config):
 
 
 def test_tools_take_a_mapping_of_settings(tmp_path):
-    trace = write_traffic(tmp_path, "FFFFSSFF" * 20)
+    trace = write_traffic(tmp_path / "trace", "FFFFSSFF" * 20)
     given = {"failure_threshold": 2}
     config = CircuitBreakerConfig(failure_threshold=2)
     assert replay(trace, config=given).edges == replay(trace, config=config).edges
