@@ -5,13 +5,16 @@ whose source breaks off is reported to the breaker as ignored.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from typing import TypeVar
 
 from recloser.breaker import CircuitBreaker
 from recloser.classification import names
 from recloser.decision import Permit
 
+Part = TypeVar("Part")
 
-def is_mistake(error: BaseException) -> bool:
+
+def is_mistake(error: BaseException | None) -> bool:
     """Whether an error says that a request was made wrongly, whatever library raised it.
 
     Errors of the network are some of these types too, such as a certificate that can't be verified,
@@ -47,7 +50,7 @@ class Source:
     def __init__(self) -> None:
         self.is_broken = False
 
-    def parts(self, parts: Iterator[bytes]) -> Iterator[bytes]:
+    def parts(self, parts: Iterator[Part]) -> Iterator[Part]:
         """The parts of the upload; an exception that they raise is noted."""
         while True:
             try:
@@ -59,7 +62,7 @@ class Source:
                 raise
             yield part
 
-    async def async_parts(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def async_parts(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
         """The parts of the upload; an exception that they raise is noted.
 
         A task that is cancelled while it waits for a part is no break of the source.
