@@ -239,3 +239,12 @@ def test_predicate_whose_isinstance_check_raises_matches_nothing():
         pass
 
     assert outcome_of_error(CircuitBreakerConfig(ignore=[OddError]), DOWN) is FAILED
+
+
+def test_name_of_an_exception_type_that_utf_8_lacks_is_recorded(tmp_path, clock):
+    odd = type("OddError", (Exception,), {"__qualname__": "Odd\ud800", "__module__": None})
+    with EventLog(tmp_path, clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+        with pytest.raises(odd):
+            breaker.call(raising, odd())
+    assert [event.error for event in log if event.kind == "call_failed"] == ["None.Odd\\ud800"]

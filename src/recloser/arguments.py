@@ -27,10 +27,10 @@ def checked_name(name: object) -> str:
 
 
 def loggable_text(value: object) -> str | None:
-    """What a log can hold of a text: cut, and without characters that UTF-8 lacks.
+    """A text as a log can hold it: cut, and without characters that UTF-8 lacks.
 
     Raises:
-        ConfigError: It is no text.
+        ConfigError: It is not a text.
     """
     if value is None:
         return None
@@ -56,7 +56,7 @@ def checked_log(log: object) -> Log:
     """The log that was given; without one, a log that keeps nothing.
 
     Raises:
-        ConfigError: It is no log but, for instance, the path of one.
+        ConfigError: It is something else, such as the path of a log.
     """
     if log is None:
         return NoLog()

@@ -98,7 +98,7 @@ class CircuitBreaker:
     """
 
     _classifies: ClassVar[bool] = True
-    """Whether it tells outcomes apart, so that dotted names in its settings must be resolved."""
+    """Whether it classifies outcomes, so that dotted names in its settings must be resolved."""
 
     __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
 

@@ -127,7 +127,8 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
 def type_name(error_type: type[BaseException]) -> str:
     """The dotted name of an exception type; a builtin one goes without its module."""
     module, name = error_type.__module__, error_type.__qualname__
-    return f"{name}" if module == "builtins" else f"{module}.{name}"
+    dotted = f"{name}" if module == "builtins" else f"{module}.{name}"
+    return dotted.encode("utf-8", "backslashreplace").decode()
 
 
 def _matches(classifiers: Iterable[_Classifier], error: BaseException) -> bool:

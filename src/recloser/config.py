@@ -156,7 +156,7 @@ def _refuse_coroutine_function(setting: str, predicate: object) -> None:
 
 @attrs.frozen
 class Resolved:
-    """What a configuration tells outcomes apart with: every dotted name replaced by its object.
+    """The classifiers of a configuration, with every dotted name replaced by its object.
 
     Attributes:
         record: The exception types and predicates that make a call a failure.
@@ -190,7 +190,7 @@ class CircuitBreakerConfig:
             every ``Exception`` is. Others are successes: the dependency answered. The name of a
             type is resolved when a live breaker is made, which imports its module.
         ignore: Which exceptions count as neither, even if they are recorded.
-        failure_result: Predicate that tells a result that is a failure, or its dotted name.
+        failure_result: Predicate that says whether a result is a failure, or its dotted name.
         mode: ``enforce``; ``shadow`` decides and records, and blocks nothing; ``disabled`` lets
             every call through and decides nothing.
 
@@ -271,13 +271,13 @@ class CircuitBreakerConfig:
 
     @cached_property
     def resolved(self) -> Resolved:
-        """What this configuration tells outcomes apart with.
+        """The classifiers of this configuration, with every dotted name replaced by its object.
 
         The modules of dotted names are imported, so only live breakers ask for it: a log can be
         replayed where the libraries that its settings name are not installed.
 
         Raises:
-            ConfigError: A dotted name can't be imported, or names nothing that tells outcomes apart.
+            ConfigError: A dotted name can't be imported, or names no classifier.
         """
         result = self.failure_result
         return Resolved(
@@ -358,7 +358,7 @@ def _name_in_data(classifier: object) -> str:
 
 
 def as_config(value: object) -> CircuitBreakerConfig:
-    """What was given as a configuration: one, or a mapping of settings as in a settings file.
+    """A configuration, from one or from a mapping of settings as in a settings file.
 
     Raises:
         ConfigError: It is neither, or the mapping describes no configuration.

@@ -19,7 +19,7 @@ OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 _CHOICES: Final = get_args(OnOtherConfig)
 _MOST_REMEMBERED: Final = 1000
 _warned: Final[dict[str | tuple[str, type[Warning], int], int]] = {}
-"""What was warned of already; the ``warnings`` module keeps its notes in it."""
+"""The registry in which the ``warnings`` module notes the warnings that it has shown."""
 
 
 def checked_on_other_config(value: object) -> OnOtherConfig:
@@ -49,7 +49,7 @@ class Decision(NamedTuple):
 
     Attributes:
         config: The settings that hold.
-        is_new: Whether the log is still to be told of them.
+        is_new: Whether the log does not have them yet.
         warning: What to warn of once no lock is held, if anything.
     """
 
@@ -127,7 +127,7 @@ def _are_equal(one: CircuitBreakerConfig, other: CircuitBreakerConfig) -> bool:
 
 
 def _mean_the_same(one: CircuitBreakerConfig | None, other: CircuitBreakerConfig) -> bool:
-    """Whether two configurations of live breakers differ in nothing but how they name things."""
+    """Whether two configurations of live breakers differ only in how they name classifiers."""
     return one is not None and one.resolved_mapping == other.resolved_mapping
 
 

@@ -1,4 +1,4 @@
-"""What the caller of an HTTP client did wrong is ignored; what server or network did wrong fails."""
+"""Faults of the caller of an HTTP client are ignored; those of server and network are failures."""
 
 import array
 import asyncio
@@ -402,3 +402,45 @@ def test_body_of_a_request_is_given_back_as_it_was(upstream, clock):
     with httpx.Client(transport=transport, trust_env=False) as client:
         client.send(request)
     assert request.stream is body
+
+
+def test_total_timeout_of_aiohttp_while_it_connects_is_a_failure(clock):
+    """A server whose queue of connections is full lets no more of them in, and says nothing."""
+    breaker = CircuitBreaker("b", clock=clock)
+
+    async def main(url):
+        async with aiohttp.ClientSession(
+            middlewares=[for_aiohttp.breaker_middleware(breaker)],
+            timeout=aiohttp.ClientTimeout(total=0.05),
+        ) as session:
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await session.get(url)
+
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        asyncio.run(main(f"http://127.0.0.1:{full.getsockname()[1]}"))
+    assert breaker.snapshot().totals.failed == 3
+
+
+def test_request_of_aiohttp_that_its_caller_cancels_is_ignored(upstream, clock):
+    breaker = CircuitBreaker("b", clock=clock)
+
+    async def main():
+        async with aiohttp.ClientSession(
+            middlewares=[for_aiohttp.breaker_middleware(breaker)]
+        ) as session:
+            request = asyncio.create_task(session.get(upstream.url + "/slow"))
+            await asyncio.sleep(0.05)
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+
+    asyncio.run(main())
+    assert breaker.snapshot().totals.ignored == 1

@@ -3,6 +3,7 @@
 For the rules see ``recloser.integrations.http``.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
@@ -56,7 +57,9 @@ def breaker_middleware(
             with _watching(request.body, source):
                 response = await handler(request)
         except BaseException as error:
-            call.raised(error, is_callers=source.is_broken or _is_callers(error))
+            reported = TimeoutError() if _has_timed_out(request, error) else error
+            is_callers = source.is_broken or _is_callers(error)
+            call.raised(reported, is_callers=is_callers or _waited_for_the_pool(error))
             raise
         call.answered(response.status, response.headers.get("Retry-After"))
         return response
@@ -68,13 +71,21 @@ _CALLERS_ERRORS: Final = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 
 
 def _is_callers(error: BaseException) -> bool:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return _waited_for_the_pool(error)
     return isinstance(error, _CALLERS_ERRORS) or is_mistake(error)
 
 
+def _has_timed_out(request: ClientRequest, error: BaseException) -> bool:
+    """Whether the total timeout is over of a request that was cancelled.
+
+    While it connects, aiohttp cancels the task, and makes that a ``TimeoutError`` only further out.
+    """
+    timer = getattr(request, "_timer", None)
+    is_over: bool = getattr(timer, "_cancelled", False)
+    return is_over and isinstance(error, asyncio.CancelledError)
+
+
 def _waited_for_the_pool(error: BaseException) -> bool:
-    """Whether a connection timed out while it waited for another of the caller's to end.
+    """Whether a request timed out while it waited for another of the caller's to end.
 
     aiohttp has one error for this and for a server that does not answer.
     """
@@ -111,7 +122,7 @@ def _watching(body: object, source: Source) -> Iterator[None]:
 
 
 class _Connection:
-    """What an upload is written to, and whether that broke."""
+    """Connection that an upload is written to, which notes if it breaks."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer

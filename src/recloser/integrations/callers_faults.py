@@ -1,4 +1,4 @@
-"""What a caller, and not the server, did wrong: errors that say nothing about the dependency.
+"""Errors that the caller of a client made, which say nothing about the dependency.
 
 A bad header, an address that is none, a connection pool that the caller has used up, or an upload
 whose source breaks off is reported to the breaker as ignored.

@@ -250,7 +250,7 @@ class _UnaryUnary(_Aio, grpc.aio.UnaryUnaryClientInterceptor):
         breaker, permit = self._guard.admit(client_call_details.method)
         try:
             call = await continuation(client_call_details, request)
-            # Nothing is to be had before the status is: who gets the answer finds it reported. A
+            # The status comes first: whoever gets the answer finds it reported. A
             # call that could not be sent has an exception, and never a status.
             with suppress(grpc.RpcError):
                 await call

@@ -58,7 +58,7 @@ def _is_unwell(error: BaseException) -> bool:
 
 
 def _is_of_the_driver(error: BaseException) -> bool:
-    """Whether an error is one of PEP 249, of which each driver has an ``Error`` of its own."""
+    """Whether an error is one of PEP 249: every driver derives them from its own ``Error``."""
     return any(kind.__name__ == "Error" for kind in type(error).__mro__)
 
 

@@ -27,7 +27,7 @@ class Audience:
     def add(self, breaker: str, listener: Listener) -> None:
         """Have the listener told of the events about a breaker from now on; under the lock.
 
-        A listener that is told of them already is not told twice.
+        A listener that hears of them already does not hear of them twice.
         """
         if self._untold is None:
             self._untold = deque()

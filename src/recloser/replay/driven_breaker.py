@@ -6,7 +6,7 @@ from recloser.breaker import CircuitBreaker
 
 
 class DrivenBreaker(CircuitBreaker):
-    """A live breaker that is told of outcomes, and so never has to tell them apart.
+    """A live breaker that outcomes are reported to, and which never classifies one.
 
     Dotted names in its settings are not resolved: the libraries that they are of may be installed
     only where the log was written.
