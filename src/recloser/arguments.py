@@ -77,7 +77,9 @@ def config_or_none(config: object) -> CircuitBreakerConfig | None:
     Raises:
         ConfigError: It is neither a configuration nor a mapping of settings, or describes none.
     """
-    return None if config is None else checked_config(config)
+    if config is None or isinstance(config, CircuitBreakerConfig):
+        return config
+    return checked_config(config)
 
 
 def checked_config(config: object) -> CircuitBreakerConfig:
