@@ -4,7 +4,16 @@ import asyncio
 
 import pytest
 
-from recloser import CircuitBreaker, CircuitBreakerConfig, ConfigError, EventLog, MemoryLog, Outcome
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    ConfigError,
+    EventLog,
+    MemoryLog,
+    Outcome,
+    RecloserError,
+)
 from recloser.classification import is_failure_result, outcome_of_error
 
 FAILED, IGNORED, SUCCEEDED = Outcome.FAILED, Outcome.IGNORED, Outcome.SUCCEEDED
@@ -40,7 +49,6 @@ def broken(_):
         ({"record": ["OSError"]}, TimeoutError(), FAILED),
         ({"record": ["builtins.OSError"]}, TimeoutError(), FAILED),
         ({"record": ["test_classification.OwnError"]}, OwnError(), FAILED),
-        ({"record": ["OwnError"]}, OwnError(), SUCCEEDED),
         ({"ignore": [ValueError]}, OwnError(), IGNORED),
         ({"ignore": [ValueError]}, OSError(), FAILED),
         ({"ignore": [TimeoutError], "record": [OSError]}, TimeoutError(), IGNORED),
@@ -107,3 +115,136 @@ def test_a_configuration_tells_the_log_the_names_of_what_it_can_not_hold(tmp_pat
 def test_what_can_not_classify_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         CircuitBreakerConfig(**settings)
+
+
+def refusal():
+    breaker = CircuitBreaker("inner")
+    breaker.force_open()
+    with pytest.raises(CircuitOpenError) as refused:
+        breaker.call(int)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcome"),
+    [
+        ({}, IGNORED),
+        ({"record": [Exception]}, IGNORED),
+        ({"record": [lambda error: True]}, IGNORED),
+        ({"record": [CircuitOpenError]}, FAILED),
+        ({"record": [RecloserError]}, FAILED),
+        ({"record": ["recloser.CircuitOpenError"]}, FAILED),
+        ({"record": [CircuitOpenError], "ignore": [CircuitOpenError]}, IGNORED),
+    ],
+)
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_refusal_of_another_breaker_is_ignored_unless_recorded_by_name(
+    settings, outcome, is_grouped
+):
+    error = ExceptionGroup("several", [refusal()]) if is_grouped else refusal()
+    assert outcome_of_error(CircuitBreakerConfig(**settings), error) is outcome
+
+
+def group(*errors):
+    return BaseExceptionGroup("several", errors)
+
+
+DOWN, BAD, GONE = OSError("down"), ValueError("bad input"), asyncio.CancelledError()
+
+
+class OwnGroup(ExceptionGroup):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "outcome"),
+    [
+        ({}, group(DOWN), FAILED),
+        ({}, group(GONE), IGNORED),
+        ({}, group(GONE, DOWN), FAILED),
+        ({"record": [OSError]}, group(DOWN), FAILED),
+        ({"record": [OSError]}, group(BAD), SUCCEEDED),
+        ({"record": [OSError]}, group(BAD, DOWN), FAILED),
+        ({"record": [OSError]}, group(BAD, GONE), SUCCEEDED),
+        ({"record": [OSError]}, group(group(BAD), group(group(DOWN))), FAILED),
+        ({"record": [OSError], "ignore": [OSError]}, group(DOWN), IGNORED),
+        ({"record": [Exception], "ignore": [ValueError]}, group(BAD), IGNORED),
+        ({"ignore": [ValueError]}, group(BAD), IGNORED),
+        ({"ignore": [ValueError]}, group(BAD, GONE), IGNORED),
+        ({"ignore": [ValueError]}, group(BAD, DOWN), FAILED),
+        ({"ignore": [ValueError], "record": [OSError]}, group(BAD, KeyError()), SUCCEEDED),
+        ({"ignore": [ExceptionGroup]}, group(DOWN), IGNORED),
+        ({"ignore": [ExceptionGroup]}, group(GONE, group(DOWN)), IGNORED),
+        ({"ignore": [OwnGroup]}, group(DOWN), FAILED),
+        ({"ignore": [OwnGroup]}, group(OwnGroup("own", [DOWN])), IGNORED),
+        ({"record": ["ExceptionGroup"]}, group(BAD), FAILED),
+        ({"record": [is_busy]}, group(ValueError("busy")), FAILED),
+        ({"record": [lambda error: not isinstance(error, ValueError)]}, group(BAD), SUCCEEDED),
+    ],
+)
+def test_group_is_judged_by_its_leaves_unless_its_type_is_named(settings, error, outcome):
+    assert outcome_of_error(CircuitBreakerConfig(**settings), error) is outcome
+
+
+def test_deeply_nested_group_is_judged_by_its_leaf():
+    error = DOWN
+    for _ in range(5000):
+        error = ExceptionGroup("deeper", [error])
+    assert outcome_of_error(CircuitBreakerConfig(), error) is FAILED
+
+
+def test_failing_task_of_a_task_group_counts_as_the_failure_it_is():
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(record=[OSError], ignore=[ValueError]))
+
+    async def fetch(error):
+        raise error
+
+    @breaker
+    async def fetch_all(*errors):
+        async with asyncio.TaskGroup() as tasks:
+            for error in errors:
+                tasks.create_task(fetch(error))
+
+    for errors in [(DOWN, BAD), (BAD,), (KeyError(),)]:
+        with pytest.raises(ExceptionGroup):
+            asyncio.run(fetch_all(*errors))
+    totals = breaker.snapshot().totals
+    assert (totals.failed, totals.ignored, totals.succeeded) == (1, 1, 1)
+
+
+def test_collections_of_classifiers_may_be_sets_and_may_be_nested():
+    nested = CircuitBreakerConfig(record=((OSError, ValueError), KeyError))
+    assert nested.record == (OSError, ValueError, KeyError)
+    assert CircuitBreakerConfig(record={ValueError, OSError}).record == (OSError, ValueError)
+    assert CircuitBreakerConfig.from_mapping({"record": "none"}).record == ()
+
+
+@pytest.mark.parametrize("setting", ["record", "ignore", "failure_result"])
+def test_coroutine_function_as_predicate_is_refused(setting):
+    async def predicate(_):
+        return False
+
+    with pytest.raises(
+        ConfigError, match=f"{setting} must be a plain predicate, not the coroutine"
+    ):
+        CircuitBreakerConfig(**{setting: predicate})
+
+
+def test_predicate_whose_isinstance_check_raises_matches_nothing():
+    class Odd(type):
+        def __instancecheck__(cls, instance):
+            raise ZeroDivisionError
+
+    class OddError(Exception, metaclass=Odd):
+        pass
+
+    assert outcome_of_error(CircuitBreakerConfig(ignore=[OddError]), DOWN) is FAILED
+
+
+def test_name_of_an_exception_type_that_utf_8_lacks_is_recorded(tmp_path, clock):
+    odd = type("OddError", (Exception,), {"__qualname__": "Odd\ud800", "__module__": None})
+    with EventLog(tmp_path, clock=clock) as log:
+        breaker = CircuitBreaker("b", log=log)
+        with pytest.raises(odd):
+            breaker.call(raising, odd())
+    assert [event.error for event in log if event.kind == "call_failed"] == ["None.Odd\\ud800"]

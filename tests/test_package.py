@@ -23,8 +23,8 @@ LAYERS = [
     {"integrations", "compat"},
     {"registry"},
     {"breaker"},
-    {"log", "forms", "blocks", "classification"},
-    {"logfold", "listeners", "settings", "results"},
+    {"log", "forms", "blocks", "classification", "arguments"},
+    {"logfold", "listeners", "settings", "results", "settings_in_force"},
     {"nested"},
     {"decision"},
     {"gate", "snapshot", "clock"},
@@ -33,7 +33,7 @@ LAYERS = [
     {"windows", "machine"},
     {"config"},
     {"backoff"},
-    {"validation", "events"},
+    {"validation", "events", "dotted_names"},
     {"errors", "version", "wording"},
 ]
 

@@ -1,11 +1,14 @@
 """The registry makes a breaker for each name on first use."""
 
 import gc
+import multiprocessing
+import os
 import sys
 import threading
 import tracemalloc
 
 import pytest
+from attrs import evolve
 
 from recloser import (
     Breakers,
@@ -66,27 +69,188 @@ def test_a_bounded_registry_gives_further_names_one_breaker_together(log):
     assert len(breakers) <= 3
 
 
-@pytest.mark.parametrize("size", [0, -1])
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "10"])
 def test_a_bound_is_a_number_from_1_up(size):
     with pytest.raises(ConfigError, match="max_size must be"):
         Breakers(max_size=size)
 
 
-def test_threads_that_ask_at_once_get_the_same_breaker(log):
-    breakers = Breakers(log=log)
-    got = []
-    barrier = threading.Barrier(8)
-
-    def ask():
-        barrier.wait()
-        got.append(breakers["payments"])
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+def in_threads(count, run):
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({id(breaker) for breaker in got}) == 1
+
+
+@pytest.mark.parametrize("max_size", [None, 1])
+def test_threads_that_ask_at_once_get_the_same_breaker(log, max_size):
+    """All of them are in the settings function at once, and each makes settings of its own."""
+    barrier = threading.Barrier(8)
+    told, got = [], []
+
+    class Recorder(Listener):
+        def on_transition(self, edge):
+            told.append(edge.breaker)
+
+    def settings(_name):
+        barrier.wait()
+        return {"failure_threshold": 3}
+
+    breakers = Breakers(settings, log=log, listeners=[Recorder()], max_size=max_size)
+    in_threads(8, lambda _: got.append(breakers["payments"]))
+    assert {id(breaker) for breaker in got} == {id(breakers["payments"])}
+    assert got[0].name == "payments"
+    fail(got[0], 3)
+    assert told == ["payments"]
+
+
+def test_threads_that_ask_for_different_names_keep_the_bound(log):
+    barrier = threading.Barrier(16)
+
+    def settings(name):
+        if name != "(others)":
+            barrier.wait()
+        return {}
+
+    breakers = Breakers(settings, log=log, max_size=3)
+    got = [None] * 16
+    in_threads(16, lambda number: got.__setitem__(number, breakers[f"{number}"].name))
+    assert len(breakers) == 4
+    assert got.count("(others)") == 13
+    assert len(set(got)) == 4
+
+
+def test_settings_function_may_use_the_registry(log):
+    def settings(name):
+        if name == "default":
+            return CircuitBreakerConfig(failure_threshold=3)
+        return evolve(breakers["default"].config, recovery_timeout_seconds=5)
+
+    breakers = Breakers(settings, log=log)
+    assert breakers["bank"].config.failure_threshold == 3
+    assert list(breakers) == ["default", "bank"]
+
+
+def test_settings_function_may_ask_for_the_very_breaker_that_it_is_asked_about(log):
+    depth = iter(range(3))
+
+    def settings(name):
+        if next(depth) < 2:
+            breakers[name]
+        return {"failure_threshold": 3}
+
+    breakers = Breakers(settings, log=log, max_size=1)
+    assert breakers["bank"] is breakers["bank"]
+    assert list(breakers) == ["bank"]
+
+
+def test_settings_function_that_raises_takes_no_place(log):
+    def settings(name):
+        if name.startswith("stranger"):
+            raise KeyError(name)
+        return {}
+
+    breakers = Breakers(settings, log=log, max_size=2)
+    for number in range(10):
+        with pytest.raises(KeyError):
+            breakers[f"stranger {number}"]
+    assert breakers["a"].name == "a"
+    assert breakers["b"].name == "b"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_child_forked_while_a_thread_is_in_the_settings_function_makes_breakers(clock):
+    entered, leave = threading.Event(), threading.Event()
+
+    def settings(name):
+        if name == "slow":
+            entered.set()
+            leave.wait()
+        return {}
+
+    breakers = Breakers(settings, clock=clock)
+    thread = threading.Thread(target=lambda: breakers["slow"])
+    thread.start()
+    entered.wait()
+    child = multiprocessing.get_context("fork").Process(target=lambda: breakers["payments"])
+    child.start()
+    child.join(timeout=10)
+    is_done, _ = child.exitcode == 0, child.kill()
+    leave.set()
+    thread.join()
+    assert is_done
+
+
+def test_looking_for_a_breaker_makes_none(log):
+    breakers = Breakers(log=log)
+    assert breakers.get("x") is None
+    assert breakers.get("x", 7) == 7
+    assert "x" not in breakers
+    assert 5 not in breakers
+    assert ("x", 7) not in breakers.items()
+    assert "x" not in breakers.keys()  # noqa: SIM118  # it is the view that is asked
+    assert 7 not in breakers.values()
+    assert len(breakers) == len(log) == 0
+    made = breakers["x"]
+    assert breakers.get("x") is made
+    assert ("x", made) in breakers.items()
+
+
+class Name(str):
+    """A text whose own methods must not be called later on."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        raise AssertionError
+
+    def __eq__(self, other):
+        raise AssertionError
+
+    __hash__ = None
+
+
+def test_name_of_a_subclass_of_str_is_that_text(log):
+    breakers = Breakers(log=log)
+    made = breakers[Name("bank")]
+    assert made is breakers["bank"] is breakers.get(Name("bank"))
+    assert Name("bank") in breakers
+    assert type(made.name) is str
+
+
+@pytest.mark.parametrize("name", ["", None, 5, b"bank", "\ud800"])
+def test_name_that_is_no_text_is_refused(log, name):
+    with pytest.raises(ConfigError, match="name must be a text that UTF-8 can encode"):
+        Breakers(log=log)[name]
+
+
+def test_settings_may_be_a_mapping_or_a_function_that_gives_one(log):
+    window = {"size": 10, "failure_rate": 0.5}
+    given = {"failure_threshold": 3, "window": window}
+    assert Breakers(given, log=log)["a"].config == CircuitBreakerConfig.from_mapping(given)
+    assert Breakers(lambda _: given, log=log)["b"].config.window.size == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"config": MemoryLog()}, r"not a log: Breakers\(log=log\)"),
+        ({"config": 7}, "config must be a CircuitBreakerConfig or a mapping of its settings"),
+        ({"config": {"failures": 7}}, "no setting 'failures'"),
+        ({"log": "logs/x"}, r"give log=EventLog\('logs/x'\)"),
+        ({"log": 7}, "log must be an EventLog, a RedisLog or a MemoryLog, not 7"),
+    ],
+)
+def test_registry_refuses_what_it_can_not_use(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        Breakers(**arguments)
+
+
+def test_function_that_gives_no_settings_is_refused_when_it_is_asked(log):
+    with pytest.raises(ConfigError, match="config must be a CircuitBreakerConfig"):
+        Breakers(lambda _: 7, log=log)["bank"]
 
 
 @pytest.mark.parametrize("detail", [None, "full", "runs"])

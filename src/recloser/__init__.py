@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         NotALogError,
         PermitError,
         RecloserError,
+        RecloserWarning,
     )
     from recloser.events import (
         CircuitBreakerState,
@@ -77,6 +78,7 @@ _HOMES: Final = {
     "PermitError": "recloser.errors",
     "Reason": "recloser.events",
     "RecloserError": "recloser.errors",
+    "RecloserWarning": "recloser.errors",
     "Rule": "recloser.events",
     "SkewedClock": "recloser.clock",
     "Snapshot": "recloser.snapshot",
@@ -122,6 +124,7 @@ __all__ = [
     "PermitError",
     "Reason",
     "RecloserError",
+    "RecloserWarning",
     "Rule",
     "SkewedClock",
     "Snapshot",

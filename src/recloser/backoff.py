@@ -14,7 +14,10 @@ from recloser.validation import (
     MAX_SECONDS,
     Rate,
     Seconds,
-    as_number,
+    as_rate,
+    as_seconds,
+    as_text,
+    as_whole,
     exact,
     factor,
     nanoseconds,
@@ -42,8 +45,8 @@ class Constant:
         seed: Breakers of different seeds draw different jitter.
     """
 
-    jitter: Jitter = attrs.field(default="none", validator=_jitter)
-    seed: int = attrs.field(default=0, validator=whole(0))
+    jitter: Jitter = attrs.field(default="none", converter=as_text, validator=_jitter)
+    seed: int = attrs.field(default=0, converter=as_whole, validator=whole(0))
 
     def wait_ns(self, base_ns: int, _opening_in_a_row: int) -> int:
         """How long to cool before jitter."""
@@ -61,10 +64,12 @@ class Exponential:
         seed: Breakers of different seeds draw different jitter.
     """
 
-    factor: Rate = attrs.field(default=2, converter=as_number, validator=factor)
-    max_seconds: Seconds = attrs.field(default=MAX_SECONDS, validator=seconds())
-    jitter: Jitter = attrs.field(default="none", validator=_jitter)
-    seed: int = attrs.field(default=0, validator=whole(0))
+    factor: Rate = attrs.field(default=2, converter=as_rate, validator=factor)
+    max_seconds: Seconds = attrs.field(
+        default=MAX_SECONDS, converter=as_seconds, validator=seconds()
+    )
+    jitter: Jitter = attrs.field(default="none", converter=as_text, validator=_jitter)
+    seed: int = attrs.field(default=0, converter=as_whole, validator=whole(0))
 
     def wait_ns(self, base_ns: int, opening_in_a_row: int) -> int:
         """``min(max, base * factor ** (k - 1))`` for the k-th opening since it was last closed."""

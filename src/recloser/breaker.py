@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar
+from typing import Any, ClassVar, Final, Literal, NoReturn, ParamSpec, TypeVar
 
 from attrs import evolve
 
 from recloser import blocks, forms
+from recloser.arguments import checked_log, checked_mode, checked_name, config_or_none
+from recloser.arguments import loggable_text as _text
 from recloser.classification import (
     is_failure_result,
     outcome_of_early_close,
@@ -20,9 +22,9 @@ from recloser.classification import (
     type_name,
 )
 from recloser.clock import Clock
-from recloser.config import MODES, CircuitBreakerConfig, Mode
+from recloser.config import CircuitBreakerConfig, Mode, Settings
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
-from recloser.errors import ConfigError, MisuseError, PermitError
+from recloser.errors import MisuseError, PermitError
 from recloser.events import (
     CallRejected,
     CircuitBreakerState,
@@ -39,19 +41,20 @@ from recloser.gate import SHUT, Leave
 from recloser.listeners import Listener, subscriptions
 from recloser.log.audience import FLUSH_SECONDS
 from recloser.log.codec import lean
-from recloser.log.memory import NoLog
 from recloser.log.request import ProbeClaim, spent_before
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.nested import ride_on_probe
 from recloser.reports import Command, Configure, Report
+from recloser.settings_in_force import (
+    OnOtherConfig,
+    caller_place,
+    checked_on_other_config,
+    warn,
+)
 from recloser.snapshot import Snapshot
 from recloser.state import BreakerState, first_state
-from recloser.validation import Seconds
-
-_LONGEST_TEXT: Final = 1000
-
-_DEFAULT: Final = CircuitBreakerConfig()
+from recloser.validation import Seconds, checked_took_ns
 
 _Rejected: Final = lean(CallRejected)
 
@@ -74,38 +77,69 @@ class CircuitBreaker:
 
     Args:
         name: What the breaker is called in the log.
-        config: Its settings; by default those of ``CircuitBreakerConfig()``.
+        config: Its settings, or a mapping of them as in a settings file; by default those that
+            this process has given the breaker of this name on this log before, or else those of
+            ``CircuitBreakerConfig()``.
         log: Where its events go and its state comes from; without one nothing is recorded.
         clock: What times it; by default the log's clock, or else the system's.
         listeners: One or several listeners of its events.
+        on_other_config: What becomes of settings that differ from those that this process has given
+            the breaker of this name on this log before. ``follow``: the first ones hold, and a
+            RecloserWarning names both places; ``replace``: these hold from now on; ``raise``: a
+            ConfigError. Settings of earlier processes are always replaced, unless the log is
+            shared.
+
+    Attributes:
+        config: The settings that hold for it.
 
     Raises:
-        ConfigError: The name is empty or no text, the log is timed by another clock, or a listener
-            could not be called.
+        ConfigError: An argument has a value that it can't have; a dotted name in the settings
+            can't be imported; a listener could not be called; or the log is timed by another clock.
     """
+
+    _classifies: ClassVar[bool] = True
+    """Whether it classifies outcomes, so that dotted names in its settings must be resolved."""
 
     __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
 
     def __init__(
         self,
         name: str,
-        config: CircuitBreakerConfig | None = None,
+        config: Settings | None = None,
         *,
         log: Log | None = None,
         clock: Clock | None = None,
         listeners: Iterable[Listener] | Listener | None = (),
+        on_other_config: OnOtherConfig = "follow",
     ) -> None:
-        self.name = _checked_name(name)
+        name = self.name = checked_name(name)
         subscribed = subscriptions(listeners)
-        self.config = _DEFAULT if config is None else config
-        self._sequencer = (NoLog() if log is None else log).attach(clock)
+        asked = config_or_none(config)
+        on_other = checked_on_other_config(on_other_config)
+        chosen = checked_log(log)
+        place = ("", 0) if log is None else caller_place()
+        if asked is not None and self._classifies:
+            _ = asked.resolved_mapping  # imports modules, which must not happen under the lock
+        sequencer = self._sequencer = chosen.attach(clock)
         for subscription in subscribed:
-            add = partial(self._sequencer.audience.add, self.name, subscription)
-            self._sequencer.hold(add, add)
-        self._state = self._sequencer.configured(
-            Configure(self._sequencer, self.name, self.config), first_state(self.name, self.config)
+            add = partial(sequencer.audience.add, name, subscription)
+            sequencer.hold(add, add)
+        wanted = asked or CircuitBreakerConfig()
+        configure = Configure(
+            sequencer,
+            name,
+            in_force=chosen.settings_in_force,
+            asked=asked,
+            place=place,
+            on_other=on_other,
         )
-        gate = self._sequencer.gate_of(self.name)
+        self._state = sequencer.configured(configure, first_state(name, wanted))
+        decision = configure.decision
+        # A thread that is in the middle of a change learns only later which settings hold.
+        self.config = wanted if decision is None else decision.config
+        if decision is not None and decision.warning is not None:
+            warn(decision.warning, place)
+        gate = sequencer.gate_of(name)
         # A result can be told from a failure by a predicate only, which is asked in ``settle``.
         self.gate = gate if self.config.failure_result is None else SHUT
 
@@ -259,8 +293,7 @@ class CircuitBreaker:
         Raises:
             ConfigError: There is no such mode.
         """
-        if mode not in MODES:
-            raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        mode = checked_mode(mode)
         by = (_text(actor), _text(reason))
         self._command(lambda seq, at: ModeChanged(seq, at, self.name, mode, *by))
 
@@ -430,8 +463,8 @@ class CircuitBreaker:
         took_ns: int | None = None,
         error: BaseException | str | None = None,
     ) -> None:
-        if took_ns is not None and (not isinstance(took_ns, int) or took_ns < 0):
-            raise ConfigError(f"took_ns must be a whole number from 0 up, not {took_ns!r}")
+        if took_ns is not None:
+            took_ns = checked_took_ns(took_ns)
         permit = self._own(permit)
         if outcome is Outcome.SUCCEEDED and self._has_passed(permit, took_ns):
             return
@@ -511,21 +544,3 @@ def _misused(given: object, method: str) -> str:
         f"{method}() takes a permit of before_call(), not {kind}; without arguments it reports the "
         "last one of this context"
     )
-
-
-def _text(value: object) -> str | None:
-    """What a log can hold of a text that a caller gave: cut, and with nothing that UTF-8 lacks."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ConfigError(f"actor, reason and error must be texts, not {value!r}")
-    return value[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
-
-
-def _checked_name(name: str) -> str:
-    try:
-        if isinstance(name, str) and name.encode():
-            return name
-    except UnicodeEncodeError:
-        pass
-    raise ConfigError(f"name must be a text that UTF-8 can encode, and not empty, not {name!r}")

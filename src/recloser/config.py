@@ -3,19 +3,26 @@
 Settings are plain data, so that the log can carry them whole.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import attrs
 
 from recloser.backoff import Backoff, Constant, Exponential
+from recloser.dotted_names import resolved_classifier, resolved_predicate
 from recloser.errors import ConfigError
 from recloser.validation import (
     Rate,
     Seconds,
-    as_number,
+    as_rate,
+    as_seconds,
+    as_text,
+    as_whole,
     either,
     nanoseconds,
     one_of,
@@ -56,11 +63,13 @@ class CountWindow:
         failures: Number of failures at which it trips, with no minimum.
     """
 
-    size: int = attrs.field(validator=whole(1))
-    failure_rate: Rate | None = attrs.field(default=None, converter=as_number, validator=rate)
-    minimum_calls: int = attrs.field(default=10, validator=whole(1))
-    slow_call_rate: Rate | None = attrs.field(default=None, converter=as_number, validator=rate)
-    failures: int | None = attrs.field(default=None, validator=whole(1, optional=True))
+    size: int = attrs.field(converter=as_whole, validator=whole(1))
+    failure_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
+    minimum_calls: int = attrs.field(default=10, converter=as_whole, validator=whole(1))
+    slow_call_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
+    failures: int | None = attrs.field(
+        default=None, converter=as_whole, validator=whole(1, optional=True)
+    )
 
     def __attrs_post_init__(self) -> None:
         _check_thresholds(self)
@@ -81,11 +90,13 @@ class TimeWindow:
         seconds: How many whole seconds, with the one that is under way.
     """
 
-    seconds: int = attrs.field(validator=whole(1))
-    failure_rate: Rate | None = attrs.field(default=None, converter=as_number, validator=rate)
-    minimum_calls: int = attrs.field(default=10, validator=whole(1))
-    slow_call_rate: Rate | None = attrs.field(default=None, converter=as_number, validator=rate)
-    failures: int | None = attrs.field(default=None, validator=whole(1, optional=True))
+    seconds: int = attrs.field(converter=as_seconds, validator=whole(1))
+    failure_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
+    minimum_calls: int = attrs.field(default=10, converter=as_whole, validator=whole(1))
+    slow_call_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
+    failures: int | None = attrs.field(
+        default=None, converter=as_whole, validator=whole(1, optional=True)
+    )
 
     def __attrs_post_init__(self) -> None:
         _check_thresholds(self)
@@ -110,9 +121,14 @@ def _as_backoff(value: Any) -> Any:
 
 
 def _as_classifiers(value: Any) -> Any:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(value)
-    return (value,)
+    """One classifier, or any nesting of collections of them, as one tuple."""
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Sequence | AbstractSet):
+        return (as_text(value),)
+    # A set has no order, and the settings in the log must be the same after a restart.
+    members = sorted(value, key=_name_in_data) if isinstance(value, AbstractSet) else value
+    return tuple(chain.from_iterable(map(_as_classifiers, members)))
 
 
 def _classifiers(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -124,11 +140,36 @@ def _classifiers(_config: object, attribute: "attrs.Attribute[Any]", value: Any)
                 f"{attribute.name} must be exception types, their dotted names, or predicates, not "
                 f"{classifier!r}"
             )
+        _refuse_coroutine_function(attribute.name, classifier)
 
 
 def _predicate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     if value is not None and not isinstance(value, str) and not callable(value):
         raise ConfigError(f"{attribute.name} must be a predicate, not {value!r}")
+    _refuse_coroutine_function(attribute.name, value)
+
+
+def _refuse_coroutine_function(setting: str, predicate: object) -> None:
+    if inspect.iscoroutinefunction(predicate) or inspect.isasyncgenfunction(predicate):
+        raise ConfigError(
+            f"{setting} must be a plain predicate, not the coroutine function {predicate!r}: "
+            "a coroutine counts as true, so every call would match"
+        )
+
+
+@attrs.frozen
+class Resolved:
+    """The classifiers of a configuration, with every dotted name replaced by its object.
+
+    Attributes:
+        record: The exception types and predicates that make a call a failure.
+        ignore: The exception types and predicates that make a call ignored.
+        failure_result: The predicate that makes a result a failure.
+    """
+
+    record: tuple[type[BaseException] | Callable[[BaseException], object], ...]
+    ignore: tuple[type[BaseException] | Callable[[BaseException], object], ...]
+    failure_result: Callable[[Any], object] | None
 
 
 @attrs.frozen(kw_only=True)
@@ -148,10 +189,11 @@ class CircuitBreakerConfig:
             let through, and once its minimum has reported, its rates decide.
         half_open_timeout_seconds: A half-open breaker that takes longer opens again.
         probe_timeout_seconds: A probe that has not reported after this counts as failed.
-        record: Which exceptions are failures; without any, every ``Exception`` is. Others are
-            successes: the dependency answered.
+        record: Which exceptions are failures, as types, dotted names or predicates; without any,
+            every ``Exception`` is. Others are successes: the dependency answered. The name of a
+            type is resolved when a live breaker is made, which imports its module.
         ignore: Which exceptions count as neither, even if they are recorded.
-        failure_result: Tells a result that is a failure.
+        failure_result: Predicate that says whether a result is a failure, or its dotted name.
         closed_early: What a stream counts as that its consumer closed after at least one item:
             ``succeeded``, ``ignored`` or ``failed``. One closed before any item is ignored.
         mode: ``enforce``; ``shadow`` decides and records, and blocks nothing; ``disabled`` lets
@@ -161,24 +203,36 @@ class CircuitBreakerConfig:
         ConfigError: A value is out of its range; the message names the field.
     """
 
-    failure_threshold: int | None = attrs.field(default=5, validator=whole(1, optional=True))
+    failure_threshold: int | None = attrs.field(
+        default=5, converter=as_whole, validator=whole(1, optional=True)
+    )
     window: CountWindow | TimeWindow | None = attrs.field(
         default=None, converter=_as_window, validator=either(CountWindow, TimeWindow, optional=True)
     )
-    slow_call_seconds: Seconds | None = attrs.field(default=None, validator=seconds(optional=True))
-    recovery_timeout_seconds: Seconds = attrs.field(default=30, validator=seconds())
+    slow_call_seconds: Seconds | None = attrs.field(
+        default=None, converter=as_seconds, validator=seconds(optional=True)
+    )
+    recovery_timeout_seconds: Seconds = attrs.field(
+        default=30, converter=as_seconds, validator=seconds()
+    )
     backoff: Backoff = attrs.field(
         factory=Constant, converter=_as_backoff, validator=either(Constant, Exponential)
     )
-    half_open_success_threshold: int = attrs.field(default=2, validator=whole(0))
-    half_open_max_probes: int = attrs.field(default=1, validator=whole(1))
+    half_open_success_threshold: int = attrs.field(
+        default=2, converter=as_whole, validator=whole(0)
+    )
+    half_open_max_probes: int = attrs.field(default=1, converter=as_whole, validator=whole(1))
     half_open_window: CountWindow | None = attrs.field(
         default=None, converter=_as_window, validator=either(CountWindow, optional=True)
     )
     half_open_timeout_seconds: Seconds | None = attrs.field(
-        default=None, validator=seconds(above_zero=True, optional=True)
+        default=None,
+        converter=as_seconds,
+        validator=seconds(above_zero=True, optional=True),
     )
-    probe_timeout_seconds: Seconds = attrs.field(default=60, validator=seconds(above_zero=True))
+    probe_timeout_seconds: Seconds = attrs.field(
+        default=60, converter=as_seconds, validator=seconds(above_zero=True)
+    )
     record: tuple[Classifier, ...] = attrs.field(
         default=(), converter=_as_classifiers, validator=_classifiers
     )
@@ -186,10 +240,12 @@ class CircuitBreakerConfig:
         default=(), converter=_as_classifiers, validator=_classifiers
     )
     failure_result: Callable[[Any], bool] | str | None = attrs.field(
-        default=None, validator=_predicate
+        default=None, converter=as_text, validator=_predicate
     )
-    closed_early: EarlyClose = attrs.field(default="succeeded", validator=one_of(*_EARLY_CLOSES))
-    mode: Mode = attrs.field(default="enforce", validator=one_of(*MODES))
+    closed_early: EarlyClose = attrs.field(
+        default="succeeded", converter=as_text, validator=one_of(*_EARLY_CLOSES)
+    )
+    mode: Mode = attrs.field(default="enforce", converter=as_text, validator=one_of(*MODES))
 
     def __attrs_post_init__(self) -> None:
         for name in ("window", "half_open_window"):
@@ -220,6 +276,32 @@ class CircuitBreakerConfig:
     def probe_timeout_ns(self) -> int:
         """``probe_timeout_seconds`` in nanoseconds."""
         return nanoseconds(self.probe_timeout_seconds)
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """The classifiers of this configuration, with every dotted name replaced by its object.
+
+        The modules of dotted names are imported, so only live breakers ask for it: a log can be
+        replayed where the libraries that its settings name are not installed.
+
+        Raises:
+            ConfigError: A dotted name can't be imported, or names no classifier.
+        """
+        result = self.failure_result
+        return Resolved(
+            tuple(resolved_classifier("record", given) for given in self.record),
+            tuple(resolved_classifier("ignore", given) for given in self.ignore),
+            resolved_predicate("failure_result", result) if isinstance(result, str) else result,
+        )
+
+    @cached_property
+    def resolved_mapping(self) -> dict[str, object]:
+        """``to_mapping`` with the dotted names of ``resolved`` objects, however they were named.
+
+        Raises:
+            ConfigError: As ``resolved``.
+        """
+        return {**self._mapping, **attrs.asdict(self.resolved, value_serializer=_as_data)}
 
     def to_mapping(self) -> dict[str, object]:
         """All settings as data for JSON; ``from_mapping`` is its inverse.
@@ -252,6 +334,9 @@ class CircuitBreakerConfig:
         return _from_mapping(cls, settings)
 
 
+Settings: TypeAlias = CircuitBreakerConfig | Mapping[str, object]
+"""A configuration, or a mapping of its settings as in a settings file."""
+
 _Settings = TypeVar("_Settings", bound=attrs.AttrsInstance)
 
 
@@ -274,5 +359,28 @@ def _as_data(_config: object, _attribute: object, value: object) -> object:
     if isinstance(value, Fraction):
         return str(value)
     if callable(value):
-        return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+        return _name_in_data(value)
     return value
+
+
+def _name_in_data(classifier: object) -> str:
+    """The dotted name by which data names a type or predicate; a dotted name is its own."""
+    if isinstance(classifier, str):
+        return classifier
+    name = getattr(classifier, "__qualname__", type(classifier).__qualname__)
+    return f"{getattr(classifier, '__module__', type(classifier).__module__)}.{name}"
+
+
+def as_config(value: object) -> CircuitBreakerConfig:
+    """A configuration, from one or from a mapping of settings as in a settings file.
+
+    Raises:
+        ConfigError: It is neither, or the mapping describes no configuration.
+    """
+    if isinstance(value, CircuitBreakerConfig):
+        return value
+    if isinstance(value, Mapping):
+        return CircuitBreakerConfig.from_mapping(value)
+    raise ConfigError(
+        f"config must be a CircuitBreakerConfig or a mapping of its settings, not {value!r}"
+    )

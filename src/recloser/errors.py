@@ -50,3 +50,7 @@ class GoldenError(RecloserError):
 
 class MissingLibraryError(RecloserError, ImportError):
     """An integration was imported without the library that it is for."""
+
+
+class RecloserWarning(UserWarning):
+    """Something is used in a way that is probably not meant, and goes on in a way that is safe."""

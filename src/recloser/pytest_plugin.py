@@ -13,7 +13,7 @@ from _pytest._code.code import TerminalRepr  # what a failure is shown by has no
 from _pytest._io import TerminalWriter
 
 from recloser.cli.differing import Line, Style, checked_lines
-from recloser.config import CircuitBreakerConfig
+from recloser.config import Settings
 from recloser.errors import RecloserError
 from recloser.replay.golden_files import (
     Checked,
@@ -84,9 +84,7 @@ class GoldenReplay:
         self._root = root
         self._is_update = is_update
 
-    def __call__(
-        self, trace: str | os.PathLike[str], *, config: CircuitBreakerConfig | None = None
-    ) -> History:
+    def __call__(self, trace: str | os.PathLike[str], *, config: Settings | None = None) -> History:
         """Replay a trace and hold it against the golden file beside it."""
         __tracebackhide__ = True
         path = self._root / trace
@@ -111,9 +109,7 @@ class _Shown(TerminalRepr):
             tw.line(line.text, **_MARKUP[line.style])
 
 
-def _hold(
-    pair: GoldenPair, config: CircuitBreakerConfig | None = None, *, is_update: bool
-) -> History:
+def _hold(pair: GoldenPair, config: Settings | None = None, *, is_update: bool) -> History:
     """The history of a trace, which its golden file must tell.
 
     Raises:

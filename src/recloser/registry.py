@@ -1,27 +1,35 @@
 """The registry: a breaker for each name, made on first use."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, NoReturn
+from collections import defaultdict
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
+from itertools import count
+from typing import Final, NoReturn, TypeVar, overload
 
+from recloser.arguments import checked_config, checked_log, checked_name
 from recloser.breaker import CircuitBreaker
 from recloser.clock import Clock
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings
 from recloser.errors import ConfigError, MisuseError
 from recloser.listeners import Listener, subscriptions
-from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
+from recloser.validation import as_text, checked_whole
 
 OTHERS: Final = "(others)"
 """The breaker that a full registry gives for all further names."""
+
+_Default = TypeVar("_Default")
 
 
 class Breakers(Mapping[str, CircuitBreaker]):
     """Breakers on one log, each made when it is first asked for: ``breakers["payments"]``.
 
+    Only ``breakers[name]`` makes a breaker; ``get``, ``in`` and the views make none.
+
     Args:
-        config: The settings of each, or a function that gives them for a name; by default those of
-            ``CircuitBreakerConfig()``.
+        config: The settings of each, as a configuration or a mapping of settings, or a function
+            that gives them for a name; by default those of ``CircuitBreakerConfig()``. The function
+            runs under no lock and may use the registry itself. Where several threads ask for a new
+            name at once it may be called for each of them, and all get the same breaker.
         log: The log of all; without one nothing is recorded.
         clock: What times them; by default the log's clock, or else the system's.
         listeners: One or several listeners of the events of each.
@@ -30,44 +38,90 @@ class Breakers(Mapping[str, CircuitBreaker]):
             no bound.
 
     Raises:
-        ConfigError: ``max_size`` is not a number from 1 up, or a listener could not be called.
+        ConfigError: An argument has a value that it can't have.
     """
 
     def __init__(
         self,
-        config: CircuitBreakerConfig | Callable[[str], CircuitBreakerConfig] | None = None,
+        config: Settings | Callable[[str], Settings] | None = None,
         *,
         log: Log | None = None,
         clock: Clock | None = None,
         listeners: Iterable[Listener] | Listener | None = (),
         max_size: int | None = None,
     ) -> None:
-        if max_size is not None and max_size < 1:
-            raise ConfigError(f"max_size must be a whole number from 1 up, not {max_size!r}")
-        self._config = config
-        self._log = NoLog() if log is None else log
+        if isinstance(config, Log):
+            raise ConfigError(
+                "config must be settings or a function that gives them, not a log: "
+                "Breakers(log=log)"
+            )
+        self._config: CircuitBreakerConfig | Callable[[str], Settings] | None = (
+            config if config is None or callable(config) else checked_config(config)
+        )
+        self._max_size: int | None = checked_whole("max_size", max_size, 1, optional=True)
+        self._log = checked_log(log)
         self._clock = clock
         self._listeners = tuple(each.listener for each in subscriptions(listeners))
-        self._max_size = max_size
+        # No lock guards these: a signal handler or a destructor may ask in the middle of anything,
+        # and a forked child could wait for a thread that it does not have. Each step that several
+        # threads may take at once is one operation of a dictionary with exact strings as keys.
         self._breakers: dict[str, CircuitBreaker] = {}
-        self._making = threading.Lock()
+        self._places: defaultdict[str, int] = defaultdict(count().__next__)
 
     def __getitem__(self, name: str) -> CircuitBreaker:
+        if type(name) is str:
+            breaker = self._breakers.get(name)
+            if breaker is not None:
+                return breaker
+        name = checked_name(name)
+        if self._is_full_for(name):
+            name = OTHERS
         breaker = self._breakers.get(name)
-        if breaker is not None:
-            return breaker
-        with self._making:
-            if self._max_size is not None and len(self._breakers) >= self._max_size:
-                name = OTHERS
-            if name not in self._breakers:
-                self._breakers[name] = CircuitBreaker(
-                    name,
-                    self._config(name) if callable(self._config) else self._config,
-                    log=self._log,
-                    clock=self._clock,
-                    listeners=self._listeners,
-                )
-            return self._breakers[name]
+        return self._make(name) if breaker is None else breaker
+
+    def _make(self, name: str) -> CircuitBreaker:
+        config = self._config(name) if callable(self._config) else self._config
+        settings = None if config is None else checked_config(config)
+        if not self._has_place(name):
+            return self[OTHERS]
+        made = CircuitBreaker(
+            name,
+            settings,
+            log=self._log,
+            clock=self._clock,
+            listeners=self._listeners,
+        )
+        return self._breakers.setdefault(name, made)
+
+    def _is_full_for(self, name: str) -> bool:
+        """Whether a name can have no breaker of its own any more."""
+        most = self._max_size
+        return most is not None and name not in self._places and len(self._places) >= most
+
+    def _has_place(self, name: str) -> bool:
+        """Whether a name has one of the places for breakers of their own; it takes one if it can."""
+        if self._max_size is None or name == OTHERS:
+            return True
+        if self._places[name] < self._max_size:
+            return True
+        self._places.pop(name, None)  # it was numbered past the last place
+        return False
+
+    @overload
+    def get(self, name: str, /) -> CircuitBreaker | None: ...
+
+    @overload
+    def get(
+        self, name: str, /, default: CircuitBreaker | _Default
+    ) -> CircuitBreaker | _Default: ...
+
+    def get(self, name: str, /, default: object = None) -> object:
+        """The breaker of this name if there is one already, and ``default`` if not."""
+        return self._breakers.get(as_text(name), default)
+
+    def items(self) -> ItemsView[str, CircuitBreaker]:
+        """The names and breakers that there are."""
+        return _Items(self)
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise MisuseError(
@@ -76,10 +130,19 @@ class Breakers(Mapping[str, CircuitBreaker]):
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._breakers
+        return as_text(name) in self._breakers
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._breakers))
 
     def __len__(self) -> int:
         return len(self._breakers)
+
+
+class _Items(ItemsView[str, CircuitBreaker]):
+    """The items of a registry; to look for one makes none."""
+
+    _mapping: Breakers
+
+    def __contains__(self, item: object) -> bool:
+        return any(item == known for known in self)

@@ -16,6 +16,7 @@ from recloser.events import (
 from recloser.log.codec import lean
 from recloser.log.request import Once
 from recloser.log.sequencer import Sequencer
+from recloser.settings_in_force import Decision, OnOtherConfig, SettingsInForce
 
 _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
@@ -105,30 +106,64 @@ class Command(Once):
         sequencer.append(self._make(sequencer.next_seq, at), once=self)
 
 
-class Configure(Once):
-    """The settings of a breaker, recorded unless they are those in force.
+class Configure:
+    """The settings that a breaker is made with, recorded unless others hold.
 
     Args:
         sequencer: Orders and records them.
         breaker: The name of the breaker.
-        config: Its settings.
+        in_force: The settings that this process has given the breakers of the log.
+        asked: Its settings; None follows those that hold.
+        place: The file and line where it is made.
+        on_other: What becomes of settings that differ from those that hold.
+
+    Attributes:
+        decision: Which settings hold; None until that is decided.
     """
 
-    __slots__ = ("_breaker", "_config", "_sequencer")
+    __slots__ = ("_asked", "_breaker", "_in_force", "_on_other", "_place", "_sequencer", "decision")
 
-    def __init__(self, sequencer: Sequencer, breaker: str, config: CircuitBreakerConfig) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        breaker: str,
+        *,
+        in_force: SettingsInForce,
+        asked: CircuitBreakerConfig | None,
+        place: tuple[str, int],
+        on_other: OnOtherConfig,
+    ) -> None:
         self._sequencer = sequencer
         self._breaker = breaker
-        self._config = config
+        self._in_force = in_force
+        self._asked = asked
+        self._place = place
+        self._on_other = on_other
+        self.decision: Decision | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is decided which settings hold."""
+        return self.decision is not None
 
     def carry_out(self, at: int) -> None:
-        """Record the settings at ``at`` nanoseconds of the log; called under the lock."""
-        sequencer, breaker = self._sequencer, self._breaker
+        """Decide, and record the settings at ``at`` nanoseconds of the log if they are new.
+
+        It may be done again, as where an exception interrupted it: settings that the log has
+        already are not recorded twice.
+
+        Raises:
+            ConfigError: The settings differ from those that hold, and that is an error.
+        """
+        sequencer, breaker, in_force = self._sequencer, self._breaker, self._in_force
         known = sequencer.fold.breakers.get(breaker)
-        settings = self._config.to_mapping()
-        if known is None or known.config.to_mapping() != settings:
+        in_log = None if known is None else known.config
+        decision = in_force.decide(breaker, self._asked, self._place, self._on_other, in_log)
+        if decision.is_new:
             sequencer.runs.end(breaker, at)
-            event = BreakerConfigured(sequencer.next_seq, at, breaker, settings)
-            sequencer.append(event, once=self)
+            settings = decision.config.to_mapping()
+            sequencer.append(BreakerConfigured(sequencer.next_seq, at, breaker, settings))
+        in_force.note(breaker, decision, self._place)
+        if self.decision is None:
+            self.decision = decision
         sequencer.gate(breaker)

@@ -1,14 +1,20 @@
 """Checks of settings: each names the field, its range and the value that is out of it.
 
 Also where seconds become nanoseconds and rates fractions: a float is taken for the decimal number
-that it prints as.
+that it prints as. Numbers and texts of other types, such as ``numpy.float64``, ``timedelta`` or a
+subclass of ``str``, become exact ``int``, ``float`` and ``str`` here: a log can hold no others, and
+nothing of a user's class may run under a lock later on.
 """
 
-import math
-from collections.abc import Callable
+import operator
+import os
+from collections.abc import Callable, Collection
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from numbers import Real
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -19,6 +25,9 @@ Seconds: TypeAlias = int | float
 Rate: TypeAlias = int | float | Fraction
 
 MAX_SECONDS: Final = 1_000_000_000
+MAX_WHOLE: Final = 2**63 - 1
+"""The largest whole number that every log format holds."""
+
 NS_PER_SECOND: Final = 1_000_000_000
 
 Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", object], None]
@@ -26,13 +35,87 @@ Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", object], None]
 
 def nanoseconds(seconds: Seconds) -> int:
     """The whole nanoseconds in ``seconds``, exact for every decimal of up to nine places."""
-    return round(Decimal(repr(seconds)) * NS_PER_SECOND)
+    return round(Decimal(repr(as_seconds(seconds))) * NS_PER_SECOND)
 
 
 @lru_cache(maxsize=256, typed=True)
 def exact(number: Rate) -> Fraction:
     """The number as a fraction, a float being the decimal that it prints as."""
     return number if isinstance(number, Fraction) else Fraction(repr(number))
+
+
+def as_whole(value: Any) -> Any:
+    """A whole number of any integer type as an ``int``; anything else as it is."""
+    if type(value) is int or value is None or isinstance(value, bool | str):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
+
+
+def as_seconds(value: Any) -> Any:
+    """Seconds of any number type, or a ``timedelta``, as an ``int`` or ``float`` of the same value.
+
+    What has no such number, such as ``Fraction(1, 3)``, is returned as it is.
+    """
+    if isinstance(value, timedelta):
+        return _as_float(Fraction(value // timedelta(microseconds=1), 1_000_000), value)
+    number = _as_exact(value)
+    return _as_float(number, value) if isinstance(number, Fraction) else number
+
+
+def as_rate(value: Any) -> Any:
+    """A rate of any number type as an ``int``, ``float`` or ``Fraction`` of the same value.
+
+    A fraction comes as text such as ``1/3`` where it has been through JSON or TOML.
+    """
+    if isinstance(value, str) and "/" in value:
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            return value
+    number = _as_exact(value)
+    if isinstance(value, Decimal) and isinstance(number, Fraction):
+        return _as_float(number, number)
+    return number
+
+
+def as_text(value: Any) -> Any:
+    """A text of any subclass of ``str`` as a ``str``; anything else as it is."""
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def _as_exact(value: Any) -> Any:
+    """A number as an ``int``, ``float`` or ``Fraction``; anything else as it is."""
+    if type(value) in _EXACT or isinstance(value, bool | str):
+        return value
+    whole_number = as_whole(value)
+    if type(whole_number) is int:
+        return whole_number
+    if isinstance(value, float):
+        return float.__float__(value)
+    try:
+        if isinstance(value, Decimal | Fraction):
+            return Fraction(*value.as_integer_ratio())
+        # The decimal number that it prints as: of numpy.float32(0.1) that is 0.1.
+        return float(str(value)) if isinstance(value, Real) else value
+    except (ValueError, OverflowError):  # infinite, or not a number
+        return value
+
+
+def _as_float(number: Fraction, otherwise: Any) -> Any:
+    """The ``int`` or ``float`` that prints as this number; ``otherwise`` if there is none."""
+    if number.denominator == 1:
+        return number.numerator
+    try:
+        nearest = float(number)
+    except OverflowError:
+        return otherwise
+    return nearest if Fraction(repr(nearest)) == number else otherwise
+
+
+_EXACT: Final = frozenset({int, float, Fraction, type(None)})
 
 
 def whole(least: int, *, optional: bool = False) -> Validator:
@@ -42,26 +125,36 @@ def whole(least: int, *, optional: bool = False) -> Validator:
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         if value is None and optional:
             return
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not _is_number(value, int) or value < least:
             raise ConfigError(f"{attribute.name} must be {wanted}, not {value!r}")
+        if value > MAX_WHOLE:
+            raise ConfigError(f"{attribute.name} must be less than 2**63, not {value!r}")
 
     return check
 
 
 def seconds(*, above_zero: bool = False, optional: bool = False) -> Validator:
     """Accepts numbers of seconds."""
-    bounds = f"a number of seconds {'above' if above_zero else 'from'} 0"
-    wanted = f"{bounds}, at most {MAX_SECONDS}{_or_none(optional=optional)}"
+    or_none = _or_none(optional=optional)
 
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         if value is None and optional:
             return
-        if not _is_number(value, int | float) or not 0 <= value <= MAX_SECONDS:
-            raise ConfigError(f"{attribute.name} must be {wanted}, not {value!r}")
-        if above_zero and nanoseconds(value) == 0:
+        if not _are_seconds(value, above_zero=above_zero):
+            wanted = _wanted_seconds(above_zero=above_zero) + or_none
             raise ConfigError(f"{attribute.name} must be {wanted}, not {value!r}")
 
     return check
+
+
+def _are_seconds(value: Any, *, above_zero: bool) -> bool:
+    if not _is_number(value, int | float) or not 0 <= value <= MAX_SECONDS:
+        return False
+    return not above_zero or nanoseconds(value) > 0
+
+
+def _wanted_seconds(*, above_zero: bool) -> str:
+    return f"a number of seconds {'above' if above_zero else 'from'} 0, at most {MAX_SECONDS}"
 
 
 def rate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -102,19 +195,135 @@ def either(*types: type, optional: bool = False) -> Validator:
     return check
 
 
-def as_number(value: Any) -> Any:
-    """A fraction comes as text such as ``1/3`` where it has been through JSON or TOML."""
-    if isinstance(value, str) and "/" in value:
-        try:
-            return Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            return value
-    return value
-
-
 def _or_none(*, optional: bool) -> str:
     return ', or "none"' if optional else ""
 
 
 def _is_number(value: Any, kinds: Any) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+# Arguments: checked where they are given, and returned in the form in which they are used.
+
+
+def checked_whole(name: str, value: Any, least: int, *, optional: bool = False) -> Any:
+    """An argument that is a whole number, or None if it may be.
+
+    Raises:
+        ConfigError: It is none, or out of its range.
+    """
+    number = as_whole(value)
+    if number is None and optional:
+        return None
+    if not _is_number(number, int) or not least <= number <= MAX_WHOLE:
+        raise ConfigError(
+            f"{name} must be a whole number from {least} up{_or_nothing(optional=optional)}, "
+            f"not {value!r}"
+        )
+    return number
+
+
+def checked_bytes(name: str, value: Any, *, optional: bool = False) -> Any:
+    """An argument that is a number of bytes, or None if it may be.
+
+    Raises:
+        ConfigError: It is none; a text such as ``1GB`` is none either.
+    """
+    try:
+        return checked_whole(name, value, 1, optional=optional)
+    except ConfigError as error:
+        if isinstance(value, str):
+            raise ConfigError(f"{error}; write 1 GB as 1_000_000_000") from None
+        raise
+
+
+def checked_seconds(
+    name: str, value: Any, *, above_zero: bool = False, optional: bool = False
+) -> Any:
+    """An argument that is a number of seconds, or None if it may be.
+
+    Raises:
+        ConfigError: It is none, or out of its range.
+    """
+    number = as_seconds(value)
+    if number is None and optional:
+        return None
+    if not _are_seconds(number, above_zero=above_zero):
+        wanted = _wanted_seconds(above_zero=above_zero) + _or_nothing(optional=optional)
+        raise ConfigError(f"{name} must be {wanted}, not {value!r}")
+    return number
+
+
+def checked_word(name: str, value: Any, choices: Collection[str]) -> Any:
+    """An argument that is one of a few words.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    word = as_text(value)
+    if not isinstance(word, str) or word not in choices:
+        *first, last = choices
+        raise ConfigError(f"{name} must be {', '.join(first)} or {last}, not {value!r}")
+    return word
+
+
+def checked_flag(name: str, value: Any) -> bool:
+    """An argument that is True or False.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def checked_text(
+    name: str, value: Any, *, optional: bool = False, may_be_empty: bool = False
+) -> Any:
+    """An argument that is a text which UTF-8 can encode, or None if it may be.
+
+    Raises:
+        ConfigError: It is none, or empty where it must not be.
+    """
+    if value is None and optional:
+        return None
+    text = as_text(value)
+    try:
+        if isinstance(text, str) and (text.encode() or may_be_empty):
+            return text
+    except UnicodeEncodeError:
+        pass
+    wanted = "a text that UTF-8 can encode" + ("" if may_be_empty else ", and not empty")
+    raise ConfigError(f"{name} must be {wanted}{_or_nothing(optional=optional)}, not {value!r}")
+
+
+def checked_folder(name: str, value: Any) -> Path:
+    """An argument that is the path of a folder.
+
+    Raises:
+        ConfigError: It is no path, or an empty one.
+    """
+    try:
+        path = as_text(os.fspath(value))
+    except TypeError:
+        path = None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ConfigError(f"{name} must be the path of a folder, not {value!r}")
+    return Path(path)
+
+
+def checked_took_ns(value: Any) -> int:
+    """How long a call took, in nanoseconds.
+
+    Raises:
+        ConfigError: It is no whole number, negative, or more than a log can hold.
+    """
+    number = as_whole(value)
+    if not _is_number(number, int) or not 0 <= number <= MAX_WHOLE:
+        raise ConfigError(f"took_ns must be a whole number from 0 up to 2**63 - 1, not {value!r}")
+    return int(number)
+
+
+def _or_nothing(*, optional: bool) -> str:
+    return ", or None" if optional else ""

@@ -268,3 +268,81 @@ def test_an_interceptor_around_the_breaker_is_told_of_a_refusal(quotes, clock):
         with pytest.raises(CircuitOpenRpcError, match="inner"):
             call_one(intercepted)
     assert outer.snapshot().totals.failed == 1
+
+
+def broken_off():
+    yield b""
+    raise KeyError("what the requests are made of is gone")
+
+
+async def broken_off_in_a_loop():
+    yield b""
+    raise KeyError("what the requests are made of is gone")
+
+
+def unserialisable(_request):
+    raise ValueError("it can't be serialised")
+
+
+CALLERS_FAULTS = {
+    "stream of requests breaks off, one answer": lambda channel: channel.stream_unary(
+        "/shop.Quotes/OneOfMany"
+    )(broken_off(), timeout=5),
+    "stream of requests breaks off, many answers": lambda channel: list(
+        channel.stream_stream("/shop.Quotes/ManyOfMany")(broken_off(), timeout=5)
+    ),
+    "request that can't be serialised": lambda channel: channel.unary_unary(
+        "/shop.Quotes/One", request_serializer=unserialisable
+    )(b"", timeout=5),
+    "request of a wrong type": lambda channel: channel.unary_unary("/shop.Quotes/One")(
+        7, timeout=5
+    ),
+    "bad timeout": lambda channel: channel.unary_unary("/shop.Quotes/One")(b"", timeout="soon"),
+}
+
+
+@pytest.mark.parametrize("fault", CALLERS_FAULTS)
+def test_fault_of_the_caller_is_ignored(quotes, clock, fault):
+    breaker = CircuitBreaker("b", CONFIG, clock=clock)
+    with plain(quotes, breaker) as call:
+        for _ in range(5):
+            with pytest.raises((grpc.RpcError, TypeError, ValueError)):
+                call(CALLERS_FAULTS[fault])
+    totals = breaker.snapshot().totals
+    assert (totals.ignored, totals.failed, totals.succeeded) == (5, 0, 0)
+
+
+def test_channel_that_the_caller_has_closed_is_ignored(quotes, clock):
+    breaker = CircuitBreaker("b", CONFIG, clock=clock)
+    channel = grpc.insecure_channel(quotes.target)
+    intercepted = grpc.intercept_channel(channel, BreakerInterceptor(breaker))
+    channel.close()
+    for _ in range(5):
+        with pytest.raises(ValueError, match="closed channel"):
+            call_one(intercepted)
+    assert breaker.snapshot().totals.ignored == 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda channel: channel.stream_unary("/shop.Quotes/OneOfMany")(
+            broken_off_in_a_loop(), timeout=5
+        ),
+        lambda channel: channel.unary_unary("/shop.Quotes/One")(7, timeout=5),
+    ],
+)
+def test_fault_of_the_caller_in_a_loop_is_ignored(quotes, clock, fault):
+    breaker = CircuitBreaker("b", CONFIG, clock=clock)
+
+    async def main():
+        interceptors = aio_interceptors(breaker)
+        async with grpc.aio.insecure_channel(quotes.target, interceptors=interceptors) as channel:
+            for _ in range(5):
+                with pytest.raises((Exception, asyncio.CancelledError)):
+                    await asyncio.wait_for(fault(channel), timeout=5)
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    totals = breaker.snapshot().totals
+    assert (totals.ignored, totals.failed, totals.succeeded) == (5, 0, 0)

@@ -109,3 +109,17 @@ def test_which_errors_are_failures_may_be_said(database, clock):
         connection.execute(text("SELECT * FROM nowhere"))
     engine.dispose()
     assert breaker.snapshot().totals.failed == 0
+
+
+def test_arguments_that_the_driver_does_not_take_are_ignored(clock):
+    """They are no answer of the database, so a half-open breaker is not closed by them."""
+    breaker = CircuitBreaker("orders", CONFIG, clock=clock)
+    engine = sqlalchemy.create_engine(
+        "sqlite://", connect_args={"no_such_argument": 1}, poolclass=NullPool
+    )
+    protect(engine, breaker)
+    for _ in range(5):
+        with pytest.raises(TypeError):
+            engine.connect()
+    totals = breaker.snapshot().totals
+    assert (totals.ignored, totals.failed, totals.succeeded) == (5, 0, 0)

@@ -149,9 +149,8 @@ def test_what_was_protected_goes_by_the_settings_that_its_breaker_has_now(clock,
     for _ in range(4):
         wait(0)
     window = CountWindow(2, minimum_calls=2, slow_call_rate=0.5)
-    other = CircuitBreaker(
-        "b", CircuitBreakerConfig(slow_call_seconds=0.25, window=window), log=log
-    )
+    slow = CircuitBreakerConfig(slow_call_seconds=0.25, window=window)
+    other = CircuitBreaker("b", slow, log=log, on_other_config="replace")
     for _ in range(4):
         wait(0)
     wait(0.3)
@@ -281,7 +280,8 @@ def test_who_is_but_counted_lets_no_deadline_of_another_breaker_pass(log, clock,
 def test_who_looks_at_no_time_is_not_counted_in_a_window(log):
     """A breaker that is made again with a window is one with those that were made without."""
     old = CircuitBreaker("b", log=log)
-    new = CircuitBreaker("b", CircuitBreakerConfig(window=TimeWindow(2, failure_rate=1)), log=log)
+    windowed = CircuitBreakerConfig(window=TimeWindow(2, failure_rate=1))
+    new = CircuitBreaker("b", windowed, log=log, on_other_config="replace")
     assert old.gate is new.gate
     assert new.gate.lease is not None
     assert new.gate.leave is None
@@ -548,7 +548,9 @@ class Driven:
             breaker.set_mode(("enforce", "shadow", "disabled")[tenths])
         elif action == "set":
             other = self.configs["ab"[tenths % 2]]
-            self.breakers[name] = CircuitBreaker(name, other, log=self.log)
+            self.breakers[name] = CircuitBreaker(
+                name, other, log=self.log, on_other_config="replace"
+            )
             self.protected[name] = self.breakers[name](self.work)
 
     def work(self, outcome, tenths):

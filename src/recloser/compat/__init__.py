@@ -69,5 +69,9 @@ class Recording:
         if name is None and self._is_recorded:
             raise ConfigError("a breaker that is recorded needs a name: give it one")
         return CircuitBreaker(
-            _UNNAMED if name is None else name, config, log=self._log, clock=self._given
+            _UNNAMED if name is None else name,
+            config,
+            log=self._log,
+            clock=self._given,
+            on_other_config="replace",
         )

@@ -13,7 +13,7 @@ from typing import Final
 from attrs import frozen
 
 from recloser.columns.folding import in_order, unsearched_told
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError
 from recloser.fleet.dataset import Source, described, labels_of
 from recloser.fleet.running import OnDone, Runner
@@ -81,7 +81,7 @@ def replay_many(
     sources: Sequence[Source],
     runner: Runner,
     *,
-    config: CircuitBreakerConfig | None = None,
+    config: Settings | None = None,
     on_done: OnDone | None = None,
 ) -> Histories:
     """Rebuild the history of every breaker in every log.
@@ -102,7 +102,7 @@ def replay_many(
             f"{recorded[0].url} was written by breakers, whose configuration is in it; "
             "settings can be given only for imported traffic"
         )
-    driven_with = CircuitBreakerConfig() if config is None else config
+    driven_with = CircuitBreakerConfig() if config is None else as_config(config)
     jobs: list[tuple[str, range | CircuitBreakerConfig]] = []
     for source in sources:
         work = [driven_with] if source.about.traffic else source.spans

@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 from recloser.clock import after
 from recloser.columns.parts import parts_of
 from recloser.columns.reading import whole_log_events
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError
 from recloser.events import (
     BreakerConfigured,
@@ -125,7 +125,7 @@ def merge_many(
     sources: Sequence[Source],
     runner: Runner,
     *,
-    config: CircuitBreakerConfig | None = None,
+    config: Settings | None = None,
     uncertainty_ns: int = 0,
     on_done: OnDone | None = None,
 ) -> Sequence[Merged]:
@@ -174,7 +174,7 @@ def breakers_in(url: str, groups: range) -> Sequence[str]:
 def merge(
     breaker: str,
     holders: Sequence[Holder],
-    config: CircuitBreakerConfig | None = None,
+    config: Settings | None = None,
     uncertainty_ns: int = 0,
 ) -> Merged:
     """What one breaker would have done with the calls that several hosts' logs have of it."""
@@ -183,9 +183,8 @@ def merge(
             _HostLog(stack.enter_context(opened(holder.url)), breaker, holder, uncertainty_ns)
             for holder in holders
         ]
-        if config is None:
-            config = _common(breaker, logs)
-        lane = DrivenLane(_OPENING, config)
+        settings = _common(breaker, logs) if config is None else as_config(config)
+        lane = DrivenLane(_OPENING, settings)
         edges: list[Edge] = []
         course = Course()
         last = 0
@@ -198,13 +197,13 @@ def merge(
         taken = lane.finish()
         course.add(last, taken)
         assert lane.states is not None
-        state = lane.states.get(breaker) or first_state(breaker, config)
+        state = lane.states.get(breaker) or first_state(breaker, settings)
         snapshot = take_snapshot(state, last, lambda ns: after(EPOCH, ns))
         shares = [
             HostShare(log.host, log.calls, log.refused, log.clock.uncertainty_ns) for log in logs
         ]
-        changes = _changes(logs, config, course)
-    return Merged(breaker, config, shares, [*edges, *taken], snapshot, changes)
+        changes = _changes(logs, settings, course)
+    return Merged(breaker, settings, shares, [*edges, *taken], snapshot, changes)
 
 
 @define

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, get_args
 
 from recloser.clock import Clock
-from recloser.errors import ConfigError, LogError
+from recloser.errors import LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, LogSealed
 from recloser.fleet.connection import (
     PAGE,
@@ -37,7 +37,7 @@ from recloser.log.health import LogHealth
 from recloser.log.sequencer import Log, Sequencer
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
-from recloser.validation import Seconds
+from recloser.validation import Seconds, checked_seconds, checked_text, checked_whole, checked_word
 from recloser.version import __version__
 
 BATCH_SECONDS: Final = 0.25
@@ -92,13 +92,11 @@ class RedisLog(Log):
         on_other_config: OnOtherConfig = "follow",
     ) -> None:
         super().__init__(clock=clock, tick_seconds=None, host=host)
-        if on_other_config not in get_args(OnOtherConfig):
-            raise ConfigError(
-                f"on_other_config must be follow, replace or raise, not {on_other_config!r}"
-            )
-        for name, seconds in (("timeout", timeout_seconds), ("claim", claim_seconds)):
-            if not seconds > 0:
-                raise ConfigError(f"{name}_seconds must be above 0, not {seconds!r}")
+        url, stream = checked_text("url", url), checked_text("stream", stream)
+        on_other_config = checked_word("on_other_config", on_other_config, get_args(OnOtherConfig))
+        timeout_seconds = checked_seconds("timeout_seconds", timeout_seconds, above_zero=True)
+        claim_seconds = checked_seconds("claim_seconds", claim_seconds, above_zero=True)
+        keep_entries = checked_whole("keep_entries", keep_entries, 1)
         self._timeout_seconds = float(timeout_seconds)
         self._claim_seconds = float(claim_seconds)
         self._keep_entries = keep_entries

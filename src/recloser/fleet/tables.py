@@ -22,7 +22,7 @@ from attrs import evolve
 
 from recloser.columns.reading import rows_in, times_of
 from recloser.columns.skipping import SkippingFold
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError, LogError
 from recloser.events import CallObserved, Edge, Event, LogOpened
 from recloser.log.columns import SCHEMA, events_of
@@ -64,7 +64,7 @@ def edges_of(
     rows: pa.Table,
     *,
     about_all: pa.Table | None = None,
-    config: CircuitBreakerConfig | None = None,
+    config: Settings | None = None,
 ) -> pa.Table:
     """The edges of one breaker, from all of its rows in one exported log.
 
@@ -94,7 +94,7 @@ def edges_of(
     _refuse_several_logs(rows.column("seq"), names[0])
     told = [] if about_all is None else list(events_of(_exported(about_all)))
     if "call_observed" in rows.column("event").unique().to_pylist():
-        edges = _driven(rows, told, CircuitBreakerConfig() if config is None else config)
+        edges = _driven(rows, told, CircuitBreakerConfig() if config is None else as_config(config))
         return _table((edge, None, None) for edge in edges)
     if config is not None:
         raise ConfigError(

@@ -3,10 +3,15 @@
 For the rules see ``recloser.integrations.http``.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from traceback import walk_tb
+from typing import Any, Final
 
 from recloser.clock import Clock
 from recloser.integrations import needs
+from recloser.integrations.callers_faults import Source, is_mistake
 from recloser.integrations.http import (
     BreakersOrOne,
     HttpGuard,
@@ -18,6 +23,7 @@ from recloser.integrations.http import (
 )
 
 with needs("aiohttp", extra="aiohttp"):
+    import aiohttp
     from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
 
 __all__ = ["breaker_middleware", "by_host", "by_route"]
@@ -46,12 +52,89 @@ def breaker_middleware(
         url = request.url
         host = host_and_port(url.host, url.explicit_port)
         call = guard.admit(request.method, host, url.path)
+        source = Source()
         try:
-            response = await handler(request)
+            with _watching(request.body, source):
+                response = await handler(request)
         except BaseException as error:
-            call.raised(error)
+            reported = TimeoutError() if _has_timed_out(request, error) else error
+            is_callers = source.is_broken or _is_callers(error)
+            call.raised(reported, is_callers=is_callers or _waited_for_the_pool(error))
             raise
         call.answered(response.status, response.headers.get("Retry-After"))
         return response
 
     return middleware
+
+
+_CALLERS_ERRORS: Final = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+
+
+def _is_callers(error: BaseException) -> bool:
+    return isinstance(error, _CALLERS_ERRORS) or is_mistake(error)
+
+
+def _has_timed_out(request: ClientRequest, error: BaseException) -> bool:
+    """Whether the total timeout is over of a request that was cancelled.
+
+    While it connects, aiohttp cancels the task, and makes that a ``TimeoutError`` only further out.
+    """
+    timer = getattr(request, "_timer", None)
+    is_over: bool = getattr(timer, "_cancelled", False)
+    return is_over and isinstance(error, asyncio.CancelledError)
+
+
+def _waited_for_the_pool(error: BaseException) -> bool:
+    """Whether a request timed out while it waited for another of the caller's to end.
+
+    aiohttp has one error for this and for a server that does not answer.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        frames = (frame.f_code.co_name for frame, _ in walk_tb(cause.__traceback__))
+        if "_wait_for_available_connection" in frames:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+@contextmanager
+def _watching(body: object, source: Source) -> Iterator[None]:
+    """Note in this block if the source of an upload breaks off, and not the connection."""
+    if not isinstance(body, aiohttp.Payload) or isinstance(body, aiohttp.BytesPayload):
+        yield
+        return
+    write = body.write_with_length
+
+    async def watched(writer: Any, content_length: int | None) -> None:
+        connection = _Connection(writer)
+        try:
+            await write(connection, content_length)  # type: ignore[arg-type]  # it has all of it
+        except Exception:
+            source.is_broken = not connection.is_broken
+            raise
+
+    vars(body)["write_with_length"] = watched
+    try:
+        yield
+    finally:
+        del vars(body)["write_with_length"]
+
+
+class _Connection:
+    """Connection that an upload is written to, which notes if it breaks."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self.is_broken = False
+
+    async def write(self, *arguments: Any, **keywords: Any) -> None:
+        """Write to the connection inside."""
+        try:
+            await self._writer.write(*arguments, **keywords)
+        except BaseException:
+            self.is_broken = True
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)

@@ -2,7 +2,8 @@
 
 The codes UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNKNOWN and DATA_LOSS are
 failures; CANCELLED is ignored, as the caller did it; every other code is an answer, and so a
-success. A call ends with its status: of a stream, when the stream does. A stream that is cancelled
+success. A request that can't be serialised, and a stream of requests that breaks off, are ignored
+too. A call ends with its status: of a stream, when the stream does. A stream that is cancelled
 after at least one answer was closed early: ``closed_early`` of the settings says what that is.
 
 A refused call raises ``CircuitOpenRpcError``, which is a ``grpc.RpcError`` with the code
@@ -11,11 +12,13 @@ UNAVAILABLE too, so that what handles those handles it.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
 from recloser.breaker import CircuitBreaker
 from recloser.decision import CircuitOpenError, Permit
 from recloser.integrations import needs
+from recloser.integrations.callers_faults import Source, is_mistake, report_error
 
 with needs("grpc", extra="grpc"):
     import grpc
@@ -43,6 +46,10 @@ FAILURES: Final = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
+
+
+_UNSERIALISED: Final = "Exception serializing request!"
+"""What grpc gives as the details of a call whose request it can't serialise."""
 
 
 class CircuitOpenRpcError(CircuitOpenError, grpc.RpcError):
@@ -144,9 +151,13 @@ class _Guard:
         permit: Permit,
         code: grpc.StatusCode | None,
         answers: "_Answers | None" = None,
+        *,
+        is_callers: bool = False,
     ) -> None:
         name = f"grpc {code.name}" if code is not None else None
-        if code is grpc.StatusCode.CANCELLED:
+        if is_callers:
+            breaker.after_ignored(permit, name)
+        elif code is grpc.StatusCode.CANCELLED:
             if answers is not None and answers.has_come:
                 breaker.settle_closed(permit, GeneratorExit(name))
             else:
@@ -155,6 +166,13 @@ class _Guard:
             breaker.after_failure(permit, name)
         else:
             breaker.after_success(permit)
+
+
+def _is_unsent(call: Any) -> bool:
+    """Whether a call ended before it was sent, as there was something wrong with it."""
+    if call.code() is not grpc.StatusCode.INTERNAL:
+        return False
+    return call.details() == _UNSERIALISED or is_mistake(call.exception())
 
 
 class BreakerInterceptor(
@@ -187,15 +205,28 @@ class BreakerInterceptor(
         details: Any,
         request: Any,
         answers: _Answers | None = None,
+        *,
+        is_stream: bool = False,
     ) -> Any:
         guard = self._guard
         breaker, permit = guard.admit(details.method)
+        source = Source()
+        if is_stream:
+            request = source.parts(iter(request))
         try:
             call = continuation(details, request)
         except BaseException as error:
-            breaker.settle(permit, error)
+            report_error(breaker, permit, error, is_callers=is_mistake(error))
             raise
-        call.add_done_callback(lambda done: guard.settle(breaker, permit, done.code(), answers))
+        call.add_done_callback(
+            lambda done: guard.settle(
+                breaker,
+                permit,
+                done.code(),
+                answers,
+                is_callers=source.is_broken or _is_unsent(done),
+            )
+        )
         return call if answers is None else _Stream(call, answers)
 
     def intercept_unary_unary(
@@ -214,13 +245,15 @@ class BreakerInterceptor(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
         """A stream of requests, one answer."""
-        return self._intercept(continuation, client_call_details, request_iterator)
+        return self._intercept(continuation, client_call_details, request_iterator, is_stream=True)
 
     def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
         """A stream of requests, a stream of answers."""
-        return self._intercept(continuation, client_call_details, request_iterator, _Answers())
+        return self._intercept(
+            continuation, client_call_details, request_iterator, _Answers(), is_stream=True
+        )
 
 
 def aio_interceptors(
@@ -253,7 +286,7 @@ class _Aio:
         try:
             call = await continuation(details, request)
         except BaseException as error:
-            breaker.settle(permit, error)
+            report_error(breaker, permit, error, is_callers=is_mistake(error))
             raise
 
         def report(_done: object) -> None:
@@ -279,10 +312,13 @@ class _UnaryUnary(_Aio, grpc.aio.UnaryUnaryClientInterceptor):
         breaker, permit = self._guard.admit(client_call_details.method)
         try:
             call = await continuation(client_call_details, request)
-            # Nothing is to be had before the status is: who gets the answer finds it reported.
+            # The status comes first: whoever gets the answer finds it reported. A
+            # call that could not be sent has an exception, and never a status.
+            with suppress(grpc.RpcError):
+                await call
             code = await call.code()
         except BaseException as error:
-            breaker.settle(permit, error)
+            report_error(breaker, permit, error, is_callers=is_mistake(error))
             raise
         self._guard.settle(breaker, permit, code)
         return call

@@ -2,7 +2,9 @@
 
 A call ends with the headers of its answer, so that a stream may take its time. An answer with a
 status from 500 up is a failure, and so is what the client raises, unless ``record`` and ``ignore``
-of the breaker's settings tell it otherwise.
+of the breaker's settings tell it otherwise. Errors that the caller made are ignored, unless
+``record`` names their very type: an invalid header or address, a connection pool that is used up,
+an upload whose source breaks off.
 
 **Retry-After.** A server that fails and asks to be left alone for a while is left alone: if the
 breaker opened, calls are refused until that time has passed, even where its own cooldown is shorter,
@@ -22,6 +24,7 @@ from recloser.breaker import CircuitBreaker
 from recloser.clock import SYSTEM_CLOCK, Clock, nanoseconds_between, read_monotonic, read_wall
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit
 from recloser.events import CircuitBreakerState, Reason
+from recloser.integrations.callers_faults import report_error
 from recloser.validation import NS_PER_SECOND
 
 NameOf: TypeAlias = Callable[[str, str, str], str]
@@ -104,7 +107,10 @@ class HttpGuard:
         """
         breaker = self._breakers
         if not isinstance(breaker, CircuitBreaker):
-            breaker = breaker[self._name(method, host, path)]
+            name = self._name(method, host, path)
+            if not name:  # a request for no host, which the client is left to refuse
+                return GuardedCall(self, None)
+            breaker = breaker[name]
         held_ns = self._held_ns(breaker)
         try:
             permit = breaker.admit()
@@ -117,7 +123,7 @@ class HttpGuard:
             raise _held(breaker, _HALF_OPEN, held_ns)
         if breaker.current_state() is CircuitBreakerState.CLOSED:
             self._held_until.pop(breaker.name, None)
-        return GuardedCall(self, breaker, permit)
+        return GuardedCall(self, (breaker, permit))
 
     def _held_ns(self, breaker: CircuitBreaker) -> int:
         """For how much longer the server wants to be left alone."""
@@ -151,22 +157,35 @@ class HttpGuard:
 
 
 class GuardedCall:
-    """One request that was let through, to be ended once."""
+    """One request that was let through, to be ended once.
 
-    __slots__ = ("_breaker", "_guard", "_permit")
+    Args:
+        guard: The guard that let it through.
+        admitted: The breaker and its permit; None for a request that no breaker is for.
+    """
 
-    def __init__(self, guard: HttpGuard, breaker: CircuitBreaker, permit: Permit) -> None:
+    __slots__ = ("_admitted", "_guard")
+
+    def __init__(self, guard: HttpGuard, admitted: tuple[CircuitBreaker, Permit] | None) -> None:
         self._guard = guard
-        self._breaker = breaker
-        self._permit = permit
+        self._admitted = admitted
 
     def answered(self, status: int, retry_after: str | None) -> None:
         """The server answered with this status, and this Retry-After header if any."""
-        self._guard.note_answer(self._breaker, self._permit, status, retry_after)
+        if self._admitted is not None:
+            breaker, permit = self._admitted
+            self._guard.note_answer(breaker, permit, status, retry_after)
 
-    def raised(self, error: BaseException) -> None:
-        """The client raised this instead."""
-        self._breaker.settle(self._permit, error)
+    def raised(self, error: BaseException, *, is_callers: bool) -> None:
+        """The client raised this instead of giving an answer.
+
+        Args:
+            error: What it raised.
+            is_callers: Whether the caller is at fault, and not the server or the network.
+        """
+        if self._admitted is not None:
+            breaker, permit = self._admitted
+            report_error(breaker, permit, error, is_callers=is_callers)
 
 
 _HALF_OPEN: Final = BreakerDecision(

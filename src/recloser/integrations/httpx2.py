@@ -4,6 +4,7 @@ For the rules see ``recloser.integrations.http``.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from recloser.clock import Clock
 from recloser.integrations import needs
@@ -14,12 +15,40 @@ from recloser.integrations.http import (
     by_route,
     is_server_error,
 )
-from recloser.integrations.transport import GuardedAsyncTransport, GuardedTransport
+from recloser.integrations.transport import (
+    GuardedAsyncTransport,
+    GuardedTransport,
+    Library,
+    WatchedAsyncStream,
+    WatchedStream,
+)
 
 with needs("httpx2", extra="httpx2"):
     import httpx2
 
 __all__ = ["AsyncBreakerTransport", "BreakerTransport", "by_host", "by_route"]
+
+
+class _Watched(WatchedStream, httpx2.SyncByteStream):
+    pass
+
+
+class _WatchedAsync(WatchedAsyncStream, httpx2.AsyncByteStream):
+    pass
+
+
+_LIBRARY: Final = Library(
+    callers_errors=(
+        httpx2.LocalProtocolError,
+        httpx2.UnsupportedProtocol,
+        httpx2.PoolTimeout,
+        httpx2.InvalidURL,
+        httpx2.StreamError,
+    ),
+    whole=httpx2.ByteStream,
+    watched=_Watched,
+    watched_async=_WatchedAsync,
+)
 
 
 class BreakerTransport(GuardedTransport[httpx2.Request, httpx2.Response], httpx2.BaseTransport):
@@ -43,7 +72,7 @@ class BreakerTransport(GuardedTransport[httpx2.Request, httpx2.Response], httpx2
         clock: Clock | None = None,
     ) -> None:
         inner = httpx2.HTTPTransport() if transport is None else transport
-        super().__init__(inner, breakers, name=name, is_failure=is_failure, clock=clock)
+        super().__init__(inner, breakers, _LIBRARY, name=name, is_failure=is_failure, clock=clock)
 
 
 class AsyncBreakerTransport(
@@ -61,4 +90,4 @@ class AsyncBreakerTransport(
         clock: Clock | None = None,
     ) -> None:
         inner = httpx2.AsyncHTTPTransport() if transport is None else transport
-        super().__init__(inner, breakers, name=name, is_failure=is_failure, clock=clock)
+        super().__init__(inner, breakers, _LIBRARY, name=name, is_failure=is_failure, clock=clock)

@@ -3,11 +3,15 @@
 For the rules see ``recloser.integrations.http``.
 """
 
-from collections.abc import Callable, Mapping
+import io
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from recloser.clock import Clock
 from recloser.integrations import needs
+from recloser.integrations.callers_faults import Source, is_mistake
 from recloser.integrations.http import (
     BreakersOrOne,
     HttpGuard,
@@ -20,6 +24,7 @@ from recloser.integrations.http import (
 
 with needs("requests", extra="requests"):
     import requests
+    import urllib3
     from requests.adapters import BaseAdapter, HTTPAdapter
 
 __all__ = ["BreakerAdapter", "by_host", "by_route"]
@@ -67,14 +72,79 @@ class BreakerAdapter(BaseAdapter):
         call = self._guard.admit(
             request.method or "", host_and_port(url.hostname, url.port), url.path
         )
+        source, body = Source(), request.body
+        request.body = _watched(body, source)
         try:
             response = self._adapter.send(request, stream, timeout, verify, cert, proxies)
         except BaseException as error:
-            call.raised(error)
+            call.raised(error, is_callers=source.is_broken or self._is_callers(error))
             raise
+        finally:
+            request.body = body
         call.answered(response.status_code, response.headers.get("Retry-After"))
         return response
 
     def close(self) -> None:
         """Close the adapter inside."""
         self._adapter.close()
+
+    def _is_callers(self, error: BaseException) -> bool:
+        cause = error.args[0] if error.args else None
+        if isinstance(error, requests.exceptions.InvalidHeader):
+            return not isinstance(cause, urllib3.exceptions.InvalidHeader)  # that is the answer's
+        if isinstance(error, _CALLERS_ERRORS) or isinstance(cause, _CALLERS_ERRORS):
+            return True
+        if type(error) is OSError and error.errno is None:
+            return isinstance(self._adapter, HTTPAdapter)  # a file of certificates is not there
+        return is_mistake(error)
+
+
+_CALLERS_ERRORS: Final = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.URLRequired,
+    requests.exceptions.UnrewindableBodyError,
+    urllib3.exceptions.UnrewindableBodyError,
+    urllib3.exceptions.ClosedPoolError,
+    urllib3.exceptions.EmptyPoolError,
+)
+
+
+class _WatchedParts:
+    """An iterable body that is read from another, which is the caller's."""
+
+    def __init__(self, body: Iterable[bytes], source: Source) -> None:
+        self._body = body
+        self._source = source
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._source.parts(iter(self._body))
+
+
+class _WatchedFile(_WatchedParts):
+    """A file as a body, which is the caller's; it has whatever else the file has."""
+
+    def __init__(self, body: Any, source: Source) -> None:
+        super().__init__(body, source)
+        self._file = body
+
+    def read(self, *size: int) -> Any:
+        """Read from the file inside."""
+        try:
+            return self._file.read(*size)
+        except BaseException:
+            self._source.is_broken = True
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _watched(body: Any, source: Source) -> Any:
+    if isinstance(body, io.TextIOBase):
+        return body  # urllib3 has to see that it is a file of text
+    if hasattr(body, "read"):
+        return _WatchedFile(body, source)
+    is_in_memory = body is None or isinstance(body, bytes | bytearray | str | memoryview | array)
+    return body if is_in_memory else _WatchedParts(body, source)

@@ -2,7 +2,8 @@
 
 Asked are new connections and statements. A failure is what says that the database is not well: the
 driver's ``OperationalError``, ``InterfaceError`` or ``InternalError``, or a connection that was
-lost. Other errors of the driver, such as a violated constraint, are answers, and so successes.
+lost. Other errors of the driver, such as a violated constraint, are answers, and so successes. What
+is no error of the driver, such as a ``TypeError`` about the arguments of a connection, is ignored.
 A commit or rollback is not asked for: it ends what a statement began.
 """
 
@@ -54,6 +55,11 @@ def protect(
 def _is_unwell(error: BaseException) -> bool:
     """Whether a driver's error is of the kinds of PEP 249 that are about the database itself."""
     return any(kind.__name__ in _UNWELL for kind in type(error).__mro__)
+
+
+def _is_of_the_driver(error: BaseException) -> bool:
+    """Whether an error is one of PEP 249: every driver derives them from its own ``Error``."""
+    return any(kind.__name__ == "Error" for kind in type(error).__mro__)
 
 
 class _EngineListener:
@@ -112,5 +118,7 @@ class _EngineListener:
             self._breaker.after_ignored(permit, error)
         elif is_lost or self._is_failure(error):
             self._breaker.after_failure(permit, error)
-        else:
+        elif _is_of_the_driver(error):
             self._breaker.after_success(permit)
+        else:
+            self._breaker.after_ignored(permit, error)

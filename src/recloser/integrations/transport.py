@@ -1,10 +1,13 @@
 """The transports of httpx and of httpx2, which are alike in all that a breaker needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from attrs import frozen
 
 from recloser.clock import Clock
+from recloser.integrations.callers_faults import Source, is_mistake
 from recloser.integrations.http import (
     BreakersOrOne,
     GuardedCall,
@@ -28,7 +31,13 @@ class Url(Protocol):
 
 
 class Request(Protocol):
-    """What is asked of a request."""
+    """What is asked of a request.
+
+    Attributes:
+        stream: Its body.
+    """
+
+    stream: Any
 
     @property
     def method(self) -> str:
@@ -77,6 +86,71 @@ class AsyncTransport(Protocol[Req_contra, Resp_co]):
         """Give up its connections."""
 
 
+@frozen
+class Library:
+    """What differs between the two libraries.
+
+    Attributes:
+        callers_errors: The errors of the library that say that the caller is at fault.
+        whole: The type of a body that is in memory already.
+        watched: Makes a body of the library that reads from another and notes if that breaks off.
+        watched_async: Makes an asynchronous one.
+    """
+
+    callers_errors: tuple[type[BaseException], ...]
+    whole: type
+    watched: Callable[[Any, Source], Any]
+    watched_async: Callable[[Any, Source], Any]
+
+    def is_callers(self, error: BaseException, source: Source) -> bool:
+        """Whether the caller is at fault for what a transport raised."""
+        if source.is_broken or is_mistake(error):
+            return True
+        # httpcore hands on some errors of h11, which is what writes HTTP/1.1, as they are.
+        is_local = type(error).__name__ == "LocalProtocolError"
+        return (is_local or isinstance(error, self.callers_errors)) and not _is_of_http2(error)
+
+
+def _is_of_http2(error: BaseException) -> bool:
+    """Whether an error is of HTTP/2, where a broken answer of the server is a local error too."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__module__.partition(".")[0] == "h2":
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+class WatchedStream:
+    """A body that is read from another, which is the caller's."""
+
+    def __init__(self, stream: Any, source: Source) -> None:
+        self._stream = stream
+        self._source = source
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._source.parts(iter(self._stream))
+
+    def close(self) -> None:
+        """Close the body inside."""
+        self._stream.close()
+
+
+class WatchedAsyncStream:
+    """An asynchronous body that is read from another, which is the caller's."""
+
+    def __init__(self, stream: Any, source: Source) -> None:
+        self._stream = stream
+        self._source = source
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._source.async_parts(aiter(self._stream))
+
+    async def aclose(self) -> None:
+        """Close the body inside."""
+        await self._stream.aclose()
+
+
 class GuardedTransport(Generic[Req, Resp]):
     """Sends through ``transport`` what the breakers let through; see ``HttpGuard`` for the rest."""
 
@@ -84,12 +158,14 @@ class GuardedTransport(Generic[Req, Resp]):
         self,
         transport: Transport[Req, Resp],
         breakers: BreakersOrOne,
+        library: Library,
         *,
         name: NameOf = by_host,
         is_failure: Callable[[int], bool] = is_server_error,
         clock: Clock | None = None,
     ) -> None:
         self._transport = transport
+        self._library = library
         self._guard = HttpGuard(breakers, name=name, is_failure=is_failure, clock=clock)
 
     def handle_request(self, request: Req) -> Resp:
@@ -99,11 +175,16 @@ class GuardedTransport(Generic[Req, Resp]):
             CircuitOpenError: It does not.
         """
         call = _admitted(self._guard, request)
+        source, stream = Source(), request.stream
+        if not isinstance(stream, self._library.whole):
+            request.stream = self._library.watched(stream, source)
         try:
             response = self._transport.handle_request(request)
         except BaseException as error:
-            call.raised(error)
+            call.raised(error, is_callers=self._library.is_callers(error, source))
             raise
+        finally:
+            request.stream = stream
         call.answered(response.status_code, response.headers.get("retry-after"))
         return response
 
@@ -130,12 +211,14 @@ class GuardedAsyncTransport(Generic[Req, Resp]):
         self,
         transport: AsyncTransport[Req, Resp],
         breakers: BreakersOrOne,
+        library: Library,
         *,
         name: NameOf = by_host,
         is_failure: Callable[[int], bool] = is_server_error,
         clock: Clock | None = None,
     ) -> None:
         self._transport = transport
+        self._library = library
         self._guard = HttpGuard(breakers, name=name, is_failure=is_failure, clock=clock)
 
     async def handle_async_request(self, request: Req) -> Resp:
@@ -145,11 +228,16 @@ class GuardedAsyncTransport(Generic[Req, Resp]):
             CircuitOpenError: It does not.
         """
         call = _admitted(self._guard, request)
+        source, stream = Source(), request.stream
+        if not isinstance(stream, self._library.whole):
+            request.stream = self._library.watched_async(stream, source)
         try:
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
-            call.raised(error)
+            call.raised(error, is_callers=self._library.is_callers(error, source))
             raise
+        finally:
+            request.stream = stream
         call.answered(response.status_code, response.headers.get("retry-after"))
         return response
 

@@ -101,10 +101,16 @@ class Audience:
         return self._unsorted + self._untold_inline.missed + self._untold.missed
 
     def add(self, breaker: str, subscription: Subscription) -> None:
-        """Deliver the events about a breaker to a listener from now on; called under the lock."""
+        """Deliver the events about a breaker to a listener from now on; called under the lock.
+
+        A listener that receives them already does not receive them twice.
+        """
+        known = self._subscriptions.get(breaker, ())
+        if any(each.listener is subscription.listener for each in known):
+            return
         if not self._subscriptions:
             self._begin()
-        added = (*self._subscriptions.get(breaker, ()), subscription)
+        added = (*known, subscription)
         width = sum(each.is_inline for each in added)
         self._inline_width = max(self._inline_width, width)
         _audiences[id(self)] = weakref.ref(self, partial(_forget, id(self)))

@@ -53,8 +53,15 @@ from recloser.log.runs import Runs
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN
+from recloser.settings_in_force import SettingsInForce
 from recloser.state import BreakerState, dump
-from recloser.validation import Seconds, nanoseconds
+from recloser.validation import (
+    Seconds,
+    checked_seconds,
+    checked_text,
+    checked_word,
+    nanoseconds,
+)
 from recloser.version import __version__
 from recloser.windows import FOREVER
 
@@ -84,9 +91,10 @@ class Log(ABC):
 
     Attributes:
         pending_limit: How many calls may wait to be folded.
+        settings_in_force: The settings that this process has given the breakers of the log.
 
     Raises:
-        ConfigError: There is no such detail.
+        ConfigError: An argument has a value that it can't have.
     """
 
     pending_limit = PENDING_LIMIT
@@ -100,8 +108,10 @@ class Log(ABC):
         host: str | None = None,
         detail: Detail = "full",
     ) -> None:
-        if detail not in get_args(Detail):
-            raise ConfigError(f"detail must be full or runs, not {detail!r}")
+        detail = checked_word("detail", detail, get_args(Detail))
+        tick_seconds = checked_seconds("tick_seconds", tick_seconds, above_zero=True, optional=True)
+        host = checked_text("host", host, optional=True, may_be_empty=True)
+        self.settings_in_force = SettingsInForce()
         if detail == "runs":
             self.pending_limit = FEW
         self._clock = clock

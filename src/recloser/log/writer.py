@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from attrs import evolve
 
 from recloser.clock import Clock
-from recloser.errors import ConfigError, LogError
+from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
 from recloser.log.appender import Appender, Durability
 from recloser.log.bell import Bell
@@ -40,7 +40,15 @@ from recloser.log.sequencer import Detail, Log, Sequencer
 from recloser.log.tail import Tail
 from recloser.log.write_buffer import WriteBuffer
 from recloser.logfold import LogFold
-from recloser.validation import Seconds, nanoseconds
+from recloser.validation import (
+    Seconds,
+    checked_bytes,
+    checked_flag,
+    checked_folder,
+    checked_seconds,
+    checked_word,
+    nanoseconds,
+)
 
 OnLogFailure: TypeAlias = Literal["gap", "raise"]
 
@@ -101,6 +109,7 @@ class EventLog(Log):
         tail: How the log ended when it was opened: what was kept unsealed, and what was dropped.
 
     Raises:
+        ConfigError: An argument has a value that it can't have.
         LogError: Another writer has the folder, or what is in it can't be read or is not whole.
     """
 
@@ -122,11 +131,18 @@ class EventLog(Log):
         on_log_failure: OnLogFailure = "gap",
     ) -> None:
         super().__init__(clock=clock, tick_seconds=tick_seconds, host=host, detail=detail)
-        if durability not in get_args(Durability):
-            raise ConfigError(f"durability must be batch, sync or memory, not {durability!r}")
-        if on_log_failure not in get_args(OnLogFailure):
-            raise ConfigError(f"on_log_failure must be gap or raise, not {on_log_failure!r}")
-        self.path = Path(os.path.abspath(path))  # noqa: PTH100  # links stay as they were given
+        folder = checked_folder("path", path)
+        durability = checked_word("durability", durability, get_args(Durability))
+        on_log_failure = checked_word("on_log_failure", on_log_failure, get_args(OnLogFailure))
+        seal_seconds = checked_seconds("seal_seconds", seal_seconds, optional=True)
+        segment_bytes = checked_bytes("segment_bytes", segment_bytes)
+        segment_seconds = checked_seconds(
+            "segment_seconds", segment_seconds, above_zero=True, optional=True
+        )
+        compress = checked_flag("compress", compress)
+        keep_bytes = checked_bytes("keep_bytes", keep_bytes, optional=True)
+        keep_seconds = checked_seconds("keep_seconds", keep_seconds, optional=True)
+        self.path = Path(os.path.abspath(folder))  # noqa: PTH100  # links stay as they were given
         self._durability: Durability = durability
         self._raises = on_log_failure == "raise"
         self._segment_bytes = segment_bytes

@@ -20,6 +20,7 @@ from recloser.log.memory import PassingLog
 from recloser.log.reader import LogReader
 from recloser.log.sequencer import Log
 from recloser.log.writer import FLUSH_EVERY
+from recloser.replay.driven_breaker import DrivenBreaker
 from recloser.replay.warping import WarpedClock, warped
 from recloser.replay.warps import Warp, bending
 
@@ -185,7 +186,7 @@ class Driver:
         self._move_to(call.start)
         breaker = self._breakers.get(call.breaker)
         if breaker is None:
-            breaker = CircuitBreaker(call.breaker, self._config, log=self._log)
+            breaker = DrivenBreaker(call.breaker, self._config, log=self._log)
             self._breakers[call.breaker] = breaker
         if self._sequencer.fold.next_deadline is not None:
             self._sequencer.relieve()  # a call that is refused asks nobody what is due

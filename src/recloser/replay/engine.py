@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError, FoldError, NotALogError
 from recloser.events import CallObserved, ClockTicked, Edge, Event, LogOpened, LogSealed
 from recloser.log.reader import LogReader
@@ -40,7 +40,7 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[Event]:
 def replay(
     source: str | os.PathLike[str] | Iterable[Event],
     *,
-    config: CircuitBreakerConfig | None = None,
+    config: Settings | None = None,
     into: Log | None = None,
     warps: Sequence[Warp] = (),
     jobs: int | None = 1,
@@ -53,7 +53,8 @@ def replay(
 
     Args:
         source: A log's folder or file, or any iterable of events.
-        config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
+        config: What to drive imported traffic with, as a configuration or a mapping of settings; by
+            default ``CircuitBreakerConfig()``.
         into: The log to drive imported traffic into, timed by nothing yet; by default what the
             breakers write is not kept, and driven anew for who iterates ``events``.
         warps: What to take as wrong with the clocks.
@@ -64,11 +65,12 @@ def replay(
 
     Raises:
         LogError: The log can't be read or is damaged.
-        ConfigError: ``config`` or ``into`` is given for a log that breakers wrote.
+        ConfigError: ``config`` or ``into`` is given for a log that breakers wrote, or ``config`` is
+            no configuration.
     """
     events = _reiterable(source)
     if is_traffic(events):
-        settings = CircuitBreakerConfig() if config is None else config
+        settings = CircuitBreakerConfig() if config is None else as_config(config)
         if into is None:
             return fold_history(DrivenEvents(events, settings, warps, on_driven))
         drive(events, settings, into, warps, on_driven)

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import GoldenError
 from recloser.log.reader import COMPRESSED_SUFFIX, SEGMENT_SUFFIX, LogReader, segments_in
 from recloser.replay.difference import Comparison, compare
@@ -111,7 +111,7 @@ def find_pairs(path: Path) -> list[GoldenPair]:
     return [GoldenPair(pairs[golden], golden) for golden in sorted(pairs)]
 
 
-def check(pair: GoldenPair, config: CircuitBreakerConfig | None = None) -> Checked:
+def check(pair: GoldenPair, config: Settings | None = None) -> Checked:
     """Compare a golden file with the history of its trace, and write nothing.
 
     Args:
@@ -129,12 +129,12 @@ def check(pair: GoldenPair, config: CircuitBreakerConfig | None = None) -> Check
         )
     trace = trace_path(pair.golden)
     golden = read_golden(pair.golden)
-    history, now = _replayed(trace, config_in(golden) if config is None else config)
+    history, now = _replayed(trace, config_in(golden) if config is None else as_config(config))
     comparison = compare_with(golden, now, history)
     return Checked(pair.golden, _verdict(comparison, history), comparison, history)
 
 
-def update(pair: GoldenPair, config: CircuitBreakerConfig | None = None) -> Checked:
+def update(pair: GoldenPair, config: Settings | None = None) -> Checked:
     """Write the golden file of a trace, if it is not there or differs.
 
     Args:
@@ -149,9 +149,10 @@ def update(pair: GoldenPair, config: CircuitBreakerConfig | None = None) -> Chec
     """
     trace = trace_path(pair.golden)
     golden = read_golden(pair.golden) if pair.golden.exists() else None
-    if config is None and golden is not None:
-        config = config_in(golden)
-    history, now = _replayed(trace, config)
+    driven_with = None if config is None else as_config(config)
+    if driven_with is None and golden is not None:
+        driven_with = config_in(golden)
+    history, now = _replayed(trace, driven_with)
     if history.differences:
         first = history.differences[0]
         raise GoldenError(

@@ -30,6 +30,7 @@ from recloser.events import (
 from recloser.fold import config_in
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED
+from recloser.replay.driven_breaker import DrivenBreaker
 from recloser.replay.warping import WarpedClock
 from recloser.replay.warps import Warp
 from recloser.state import BreakerState, place, restore
@@ -146,7 +147,7 @@ class Performer:
         sequencer.run(record, lambda: None)
 
     def _make(self, breaker: str, config: CircuitBreakerConfig) -> None:
-        self._breakers[breaker] = CircuitBreaker(breaker, config, log=self._log)
+        self._breakers[breaker] = DrivenBreaker(breaker, config, log=self._log)
 
     def _command(self, event: Event) -> None:
         if isinstance(event, BreakerConfigured):

@@ -17,7 +17,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from recloser.clock import after, nanoseconds_between
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError, MissingLibraryError, RecloserError
 from recloser.events import Edge, Event
 from recloser.log.reader import LogReader, parquet_libraries
@@ -113,7 +113,7 @@ class Proof:
 def prove(
     source: str | os.PathLike[str] | Iterable[Event],
     *,
-    config: CircuitBreakerConfig | None = None,
+    config: Settings | None = None,
     progress: Progress | None = None,
 ) -> Proof:
     """Take the history of a log in every way that must not make a difference.
@@ -132,7 +132,7 @@ def prove(
     if isinstance(events, Iterator):
         raise ConfigError("a proof reads the events several times: give it a list of them")
     refuse_settings(events, config)
-    settings = CircuitBreakerConfig() if config is None else config
+    settings = CircuitBreakerConfig() if config is None else as_config(config)
     path = events.path if isinstance(events, LogReader) else None
     with nullcontext() if path is None else other_process(path, settings) as other:
         plain = taken_plainly(events, settings, progress)

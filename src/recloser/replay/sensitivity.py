@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import define, frozen
 
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.events import Event
 from recloser.replay.drive import read_trace
 from recloser.replay.engine import refuse_settings
@@ -78,7 +78,7 @@ class Sensitivities:
 def sensitivity(
     events: Iterable[Event],
     *,
-    config: CircuitBreakerConfig | None = None,
+    config: Settings | None = None,
     progress: Progress | None = None,
 ) -> Sensitivities:
     """The smallest drift, jitter and, of a log from several hosts, offset that make a difference.
@@ -93,7 +93,7 @@ def sensitivity(
         ConfigError: ``config`` is given for a log that breakers wrote.
     """
     refuse_settings(events, config)
-    settings = CircuitBreakerConfig() if config is None else config
+    settings = CircuitBreakerConfig() if config is None else as_config(config)
     plain = taken_plainly(events, settings, progress)
     search = _Search(events, plain, settings, progress)
     found = [

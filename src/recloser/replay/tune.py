@@ -16,7 +16,7 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings
 from recloser.errors import ConfigError
 from recloser.replay.calls import FAILED, Calls
 from recloser.replay.scoring import Score, scores_of
@@ -145,13 +145,13 @@ def _drawn(size: int, count: int) -> set[int]:
     raise AssertionError
 
 
-def configured(base: Mapping[str, object], settings: Mapping[str, object]) -> CircuitBreakerConfig:
+def configured(base: Settings, settings: Mapping[str, object]) -> CircuitBreakerConfig:
     """The base with these settings; ``window.size`` is a setting of the setting ``window``.
 
     Raises:
         ConfigError: There is no such setting, or a value is out of its range.
     """
-    data = dict(base)
+    data = dict(base.to_mapping() if isinstance(base, CircuitBreakerConfig) else base)
     for name, value in settings.items():
         outer, dot, inner = name.partition(".")
         if dot:
@@ -164,7 +164,7 @@ def configured(base: Mapping[str, object], settings: Mapping[str, object]) -> Ci
 
 def tune(
     traffic: Traffic,
-    base: Mapping[str, object],
+    base: Settings,
     grid: Sequence[Mapping[str, object]],
     *,
     failure_weight: int = 1,
@@ -175,7 +175,7 @@ def tune(
 
     Args:
         traffic: The calls.
-        base: The settings that the grid departs from.
+        base: The settings that the grid departs from, as a configuration or a mapping.
         grid: What each configuration changes about them.
         failure_weight: A failure let through costs as much as so many lost calls.
         processes: How many to work with; by default one a processor, or one where there is little.

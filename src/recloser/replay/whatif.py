@@ -19,7 +19,7 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.config import CircuitBreakerConfig
+from recloser.config import Settings, as_config
 from recloser.machine import CLOSED
 from recloser.replay.calls import FAILED, UNKNOWN, Calls
 from recloser.replay.ledger import Figures, Ledger, Range, trivial_figures
@@ -69,7 +69,7 @@ class Timed:
 
 def evaluate(
     lookout: Lookout,
-    config: CircuitBreakerConfig,
+    config: Settings,
     horizon: int,
     outages: Sequence[Outage],
     max_branches: int = MAX_BRANCHES,
@@ -83,9 +83,10 @@ def evaluate(
         outages: The outages among the calls.
         max_branches: So many courses are followed before only the obvious is said.
     """
+    settings = as_config(config)
     calls = lookout.calls
     delays = Delays(outages)
-    first = UncertainPassage(lookout, config, Ledger(calls, delays), horizon)
+    first = UncertainPassage(lookout, settings, Ledger(calls, delays), horizon)
     ledger = _followed(first, max_branches)
     if ledger is None:
         unsure = [Delay(0, None) for _ in outages]
@@ -140,7 +141,7 @@ def _followed(first: UncertainPassage, max_branches: int) -> Ledger | None:
 
 def what_if(
     traffic: Traffic,
-    config: Callable[[str], CircuitBreakerConfig],
+    config: Callable[[str], Settings],
     failures: int = OUTAGE_FAILURES,
 ) -> Mapping[str, Verdict]:
     """What the configuration would have made of each breaker's calls.

@@ -1,0 +1,95 @@
+"""Checks of what breakers, registries and reports are given.
+
+Each returns the argument in the form in which it is used, or raises one error that names the
+argument. All of them run outside every lock, as they may run code of a user's class.
+"""
+
+import os
+from typing import Final, cast
+
+from recloser.config import MODES, CircuitBreakerConfig, Mode, as_config
+from recloser.errors import ConfigError
+from recloser.log.memory import NoLog
+from recloser.log.sequencer import Log
+from recloser.validation import as_text, checked_text
+
+_LONGEST_TEXT: Final = 1000
+
+
+def checked_name(name: object) -> str:
+    """The name of a breaker as an exact ``str``, whatever subclass of it was given.
+
+    Raises:
+        ConfigError: It is empty, or no text that UTF-8 can encode.
+    """
+    text: str = checked_text("name", name)
+    return text
+
+
+def loggable_text(value: object) -> str | None:
+    """A text as a log can hold it: cut, and without characters that UTF-8 lacks.
+
+    Raises:
+        ConfigError: It is not a text.
+    """
+    if value is None:
+        return None
+    text = as_text(value)
+    if not isinstance(text, str):
+        raise ConfigError(f"actor, reason and error must be texts, not {value!r}")
+    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
+
+
+def checked_mode(mode: object) -> Mode:
+    """The mode of a breaker.
+
+    Raises:
+        ConfigError: There is no such mode.
+    """
+    word = as_text(mode)
+    if word not in MODES:
+        raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    return cast("Mode", word)
+
+
+def checked_log(log: object) -> Log:
+    """The log that was given; without one, a log that keeps nothing.
+
+    Raises:
+        ConfigError: It is something else, such as the path of a log.
+    """
+    if log is None:
+        return NoLog()
+    if isinstance(log, Log):
+        return log
+    if isinstance(log, str | os.PathLike):
+        path = os.fspath(log)
+        raise ConfigError(
+            f"log must be a log, not the path of one: give log=EventLog({path!r}), made once in "
+            "each process"
+        )
+    raise ConfigError(f"log must be an EventLog, a RedisLog or a MemoryLog, not {log!r}")
+
+
+def config_or_none(config: object) -> CircuitBreakerConfig | None:
+    """The configuration that was given, if any, as one.
+
+    Raises:
+        ConfigError: It is neither a configuration nor a mapping of settings, or describes none.
+    """
+    if config is None or isinstance(config, CircuitBreakerConfig):
+        return config
+    return checked_config(config)
+
+
+def checked_config(config: object) -> CircuitBreakerConfig:
+    """The configuration that was given; a mapping of settings becomes one.
+
+    Raises:
+        ConfigError: It is neither, or describes none.
+    """
+    if isinstance(config, Log):
+        raise ConfigError(
+            f"config must be settings, not a log: give log={type(config).__name__}(…)"
+        )
+    return as_config(config)
