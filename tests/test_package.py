@@ -23,6 +23,7 @@ LAYERS = [
     {"integrations", "compat"},
     {"registry"},
     {"breaker"},
+    {"reports"},
     {"log", "forms", "blocks", "classification", "arguments"},
     {"logfold", "listeners", "settings", "results", "settings_in_force"},
     {"nested"},
@@ -34,7 +35,7 @@ LAYERS = [
     {"config"},
     {"backoff"},
     {"validation", "events", "dotted_names"},
-    {"errors", "version", "wording"},
+    {"errors", "forks", "version", "wording"},
 ]
 
 

@@ -102,6 +102,7 @@ def test_threads_that_ask_at_once_get_the_same_breaker(log, max_size):
     assert {id(breaker) for breaker in got} == {id(breakers["payments"])}
     assert got[0].name == "payments"
     fail(got[0], 3)
+    assert got[0].flush(10)
     assert told == ["payments"]
 
 

@@ -56,6 +56,7 @@ from recloser.snapshot import Snapshot
 from recloser.state import BreakerState, first_state
 from recloser.validation import Seconds, checked_took_ns
 
+_DEFAULT: Final = CircuitBreakerConfig()
 _Rejected: Final = lean(CallRejected)
 
 P = ParamSpec("P")
@@ -124,7 +125,7 @@ class CircuitBreaker:
         for subscription in subscribed:
             add = partial(sequencer.audience.add, name, subscription)
             sequencer.hold(add, add)
-        wanted = asked or CircuitBreakerConfig()
+        wanted = asked or _DEFAULT
         configure = Configure(
             sequencer,
             name,

@@ -10,6 +10,13 @@ import threading
 passed = 0
 """How many forks lie between this process and the one that imported the module."""
 
+forking = 0
+"""The thread that forks right now, in the parent and in the child; 0 if none does.
+
+In the child it may come here before anything is renewed: ``threading`` is renewed first, and what
+is collected meanwhile may call a breaker. Such a call waits for nothing.
+"""
+
 renewing = threading.RLock()
 """Held while an object's locks are renewed, so that of several threads only one does it.
 
@@ -17,11 +24,29 @@ A signal handler may come in between, so a thread can take it again.
 """
 
 
-def _after_fork() -> None:
-    global passed, renewing  # noqa: PLW0603  # a module-level count is the cheapest to compare with
-    passed += 1
+def is_forking() -> bool:
+    """Whether this very thread is in the middle of a fork."""
+    return forking == threading.get_ident()
+
+
+def _before_fork() -> None:
+    global forking  # noqa: PLW0603  # a name of the module is the cheapest to compare with
+    forking = threading.get_ident()
+
+
+def _after_in_parent() -> None:
+    global forking  # noqa: PLW0603  # as above
+    forking = 0
+
+
+def _after_in_child() -> None:
+    global passed, forking, renewing  # noqa: PLW0603  # as above
     renewing = threading.RLock()
+    passed += 1
+    forking = 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+    )

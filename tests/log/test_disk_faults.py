@@ -12,7 +12,7 @@ import pytest
 from faults import ERRORS, FaultyDisk, fail_each_call, scenario
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.events import LogGap
-from recloser.log import appender, writer
+from recloser.log import appender, write_buffer, writer
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
 from support import fail, succeed
@@ -148,7 +148,7 @@ def test_a_disk_that_stalls_for_two_seconds_holds_no_call_up_and_loses_nothing(t
 
 
 def test_a_buffer_at_its_bound_loses_what_comes_and_counts_it(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(writer, "MAX_BUFFERED", 100)
+    monkeypatch.setattr(write_buffer, "MAX_BUFFERED", 100)
     stall, go_on = threading.Event(), threading.Event()
 
     def wait(_n, _name):
@@ -176,7 +176,7 @@ def test_a_buffer_at_its_bound_loses_what_comes_and_counts_it(tmp_path, clock, m
 
 def test_callers_give_way_to_a_disk_a_few_times_and_then_no_more(tmp_path, clock, monkeypatch):
     """What takes longer has stalled, and a call would wait for it."""
-    monkeypatch.setattr(writer, "MAX_BUFFERED", 100)
+    monkeypatch.setattr(write_buffer, "MAX_BUFFERED", 100)
     go_on, at_disk, ways = threading.Event(), threading.Event(), []
 
     def wait(_n, name):

@@ -172,7 +172,7 @@ def times_by_the_wall(monkeypatch):
         wall = nanoseconds_between(sequencer.fold.opened.wall, sequencer._clock.now())
         return max(sequencer.fold.at, wall)
 
-    monkeypatch.setattr(Sequencer, "_read_at", wrong)
+    monkeypatch.setattr(Sequencer, "read_at", wrong)
 
 
 def draws_at_random(monkeypatch):

@@ -12,7 +12,8 @@ import os
 import threading
 import uuid
 import weakref
-from collections.abc import Iterator, Sequence
+from _thread import start_new_thread
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, get_args
@@ -121,9 +122,8 @@ class RedisLog(Log):
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
         self._joined = Bell()
-        self._starting = threading.RLock()
-        self._needs_threads = self._closes_later = False
-        self._threads: dict[str, threading.Thread] = {}
+        self._needs_threads = self._closes_later = self._ends_at_exit = False
+        self._running: dict[str, Bell] = {}  # by the names of threads; each is rung when one ends
         self._thread_failure: str | None = None
 
     def attach(self, clock: Clock | None = None) -> Sequencer:
@@ -161,24 +161,39 @@ class RedisLog(Log):
 
     def _start(self) -> None:
         """Start the threads that do not run, where threads can be started."""
-        with self._starting:
-            if self._closed or self._stopping.is_set():
+        if self._closed or self._stopping.is_set():
+            return
+        self._needs_threads = False
+        if not self._ends_at_exit:
+            self._ends_at_exit = True
+            at_exit(self.close)
+        for name, run in (("recloser-stream", self._run), ("recloser-bell", self._listen)):
+            if name in self._running:
+                continue
+            try:
+                # ``Thread.start`` would wait for the thread to run, and never end in a child that
+                # is forked meanwhile. Nothing comes between the next two steps.
+                self._running[name] = Bell()
+                start_new_thread(self._run_as, (name, run))
+            except RuntimeError as error:
+                # There are too many threads, or the interpreter is ending: calls go on alone.
+                self._running.pop(name, None)
+                self._needs_threads = True
+                self._thread_failure = f"no thread can be started: {error}"
                 return
-            for name, run in (("recloser-stream", self._run), ("recloser-bell", self._listen)):
-                thread = self._threads.get(name)
-                if thread is not None and thread.is_alive():
-                    continue
-                if thread is None and not self._threads:
-                    at_exit(self.close)
-                thread = self._threads[name] = threading.Thread(target=run, name=name, daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:
-                    # There are too many threads, or the interpreter is ending: calls go on alone.
-                    self._thread_failure = f"no thread can be started: {error}"
-                    return
-            self._thread_failure = None
-            self._needs_threads = False
+        self._thread_failure = None
+
+    def _run_as(self, name: str, run: Callable[[], None]) -> None:
+        ended = self._running[name]
+        try:
+            threading.current_thread().name = name
+            run()
+        finally:
+            # Where an exception from outside has ended it, the next call starts another one.
+            if self._running.get(name) is ended:
+                del self._running[name]
+            self._needs_threads = True
+            ended.ring()
 
     @property
     def _stream(self) -> StreamSequencer:
@@ -213,10 +228,6 @@ class RedisLog(Log):
 
     def flush(self) -> None:
         """Send what waits, and read all that there is; it takes ``timeout_seconds`` at most."""
-        self._level()
-        self._await_listeners()
-
-    def _level(self) -> None:
         if self._sequencer is None or self._closed or self._stream.is_mine:
             return
         self._stream.relieve()
@@ -225,7 +236,7 @@ class RedisLog(Log):
     def __iter__(self) -> Iterator[Event]:
         from recloser.fleet.export import events_of
 
-        self._level()
+        self.flush()
         return events_of(self._server)
 
     def close(self) -> None:
@@ -243,16 +254,13 @@ class RedisLog(Log):
         self._closed = True
         self._stopping.set()
         self._wake.put(None)
-        threads = [
-            thread
-            for thread in tuple(self._threads.values())
-            if thread.is_alive() and thread is not threading.current_thread()
-        ]
-        if threads:
+        running = dict(self._running)
+        if running:
             with contextlib.suppress(LogError):
                 self._server.ring()
-        for thread in threads:
-            thread.join(2 * self._timeout_seconds)
+        running.pop(threading.current_thread().name, None)
+        for ended in running.values():
+            ended.wait(2 * self._timeout_seconds)
         if self._sequencer is not None:
             self._stream.hold(self._go_on_alone, _do_nothing)
         self._server.close()

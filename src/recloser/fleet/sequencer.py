@@ -123,7 +123,8 @@ class StreamSequencer(Sequencer):
         for _, once in self._unopened[:1]:
             if not once.is_done:
                 header = self._header(self._opened_at - self.origin, self._opened_at)
-                super().append(evolve(header, **asdict(self._tail)), once=once)
+                header = evolve(header, wall=self._opened_wall, **asdict(self._tail))
+                super().append(header, once=once)
         self._unopened = []
 
     def _make_whole(self) -> None:

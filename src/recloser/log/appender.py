@@ -148,6 +148,14 @@ class Appender:
             self._leave(segment, mark, torn=torn)
         return dropped
 
+    def abandon(self) -> None:
+        """In a forked child: close the parent's segment, to which nothing is written any more.
+
+        Where this thread is in the middle of writing to it, it goes on to find that it can't.
+        """
+        if self._segment is not None:
+            self._segment.close()
+
     def close(self) -> None:
         """Close the segment, for good."""
         if self._segment is not None:

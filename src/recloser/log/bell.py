@@ -10,8 +10,6 @@ class Bell:
     own thread, and would wait for forever. ``SimpleQueue`` is made to be used within itself.
     """
 
-    __slots__ = ("_is_rung", "_queue")
-
     def __init__(self) -> None:
         self._queue: SimpleQueue[None] = SimpleQueue()
         self._is_rung = False

@@ -55,8 +55,11 @@ class Housekeeper:
     def come_by(self, folder: Path, now: int) -> None:
         """Begin if there is something to do, unless it is being done."""
         if self._is_due and not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._keep, args=(folder, now), daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._keep, args=(folder, now), daemon=True)
+            # Too many threads: the segments stay as they are until the next time.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def finish(self, folder: Path, now: int) -> None:
         """Do all that there is to do, and return when it is done."""

@@ -42,20 +42,16 @@ class MemoryLog(Log):
         self._written_seq = seq
 
     def flush(self) -> None:
-        """Take in what is not folded yet, and wait a second at most for listeners."""
-        self._take_in()
-        self._await_listeners()
-
-    def _take_in(self) -> None:
+        """Take in what is not folded yet."""
         if self._sequencer is not None:
             self._sequencer.reading(_look_at_nothing)
 
     def __iter__(self) -> Iterator[Event]:
-        self._take_in()
+        self.flush()
         return map(full, list(self._events))
 
     def __len__(self) -> int:
-        self._take_in()
+        self.flush()
         return len(self._events)
 
     def close(self) -> None:

@@ -280,6 +280,39 @@ class Sequencer:
         is_whole: Whether no change is under way, or was interrupted.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_asked",
+        "_clock",
+        "_detail",
+        "_forks",
+        "_gates",
+        "_hand",
+        "_host",
+        "_inside",
+        "_lets_pass",
+        "_lock",
+        "_log",
+        "_opened_at",
+        "_opened_wall",
+        "_parents_calls",
+        "_relieve",
+        "_session",
+        "_tail",
+        "_taken",
+        "_tick_ns",
+        "_tries",
+        "_unopened",
+        "audience",
+        "fold",
+        "good",
+        "is_whole",
+        "origin",
+        "pending",
+        "runs",
+        "sayings",
+    )
+
     degraded = False
 
     def __init__(
@@ -294,6 +327,7 @@ class Sequencer:
         self.runs = Runs(self, self._gates, log.stay_awake, has_successes=detail == "runs")
         self.pending = Pending(log.pending_limit)
         self._taken = 0
+        self._parents_calls: int | None = None
         self.fold, self._tail = log.recovered()
         self.rest()
         self._log = log
@@ -304,6 +338,7 @@ class Sequencer:
         self._detail = detail
         self._lets_pass = True
         self._opened_at = read_monotonic(clock)
+        self._opened_wall = self._wall_at(self._opened_at)
         at = _resumed_at(self.fold, clock, self._opened_at)
         self.origin = self._opened_at - at
         self._host = host
@@ -325,6 +360,7 @@ class Sequencer:
         """
         if self.is_mine:
             self._forks = forks.passed
+            self.audience.after_fork()
             return
         with forks.renewing:
             if self._forks != forks.passed:
@@ -334,11 +370,21 @@ class Sequencer:
 
     def after_fork(self) -> None:
         """In a forked child: forget the calls that the parent will record."""
+        # This thread may be in the middle of a change, where a signal handler forked: it goes on
+        # with the lists that it has, so calls are forgotten before the next change.
+        self._parents_calls = len(self.pending)
+        if not self.is_mine:
+            self._forget_parents_calls()
         self._renew_locks()
-        self._taken = 0
-        self.pending.clear()
-        self.runs.forget()
         self.pending.let_wait(0)
+
+    def _forget_parents_calls(self) -> None:
+        number = self._parents_calls or 0
+        self.runs.forget()
+        # One step.
+        del self.pending[:number]
+        self._taken = 0
+        self._parents_calls = None
 
     # Entries.
 
@@ -347,7 +393,8 @@ class Sequencer:
         """Whether this very thread holds the lock: it must not wait for anything then."""
         # ``threading.Condition`` asks its lock this way; there is no public way, and a thread's own
         # note of it could be interrupted.
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
+        is_owned = bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
+        return is_owned or (forks.forking != 0 and forks.is_forking())
 
     def hold(self, change: Callable[[], R], instead: Callable[[], R]) -> R:
         """Do something under the lock, from a whole state.
@@ -356,6 +403,8 @@ class Sequencer:
             change: What is done.
             instead: What is done if this thread is inside already, in the middle of a change.
         """
+        if forks.forking and forks.is_forking():
+            return instead()
         if self._forks != forks.passed:
             self._renew_locks()
         with self._lock:
@@ -363,6 +412,8 @@ class Sequencer:
                 return instead()
             with self._inside:
                 self._make_whole()
+                if self._asked:
+                    self._carry_out_asked()
                 result = change()
                 if self.good.is_full:
                     self.rest()
@@ -404,9 +455,10 @@ class Sequencer:
 
     def leave_entry(self) -> None:
         """Do what must not be done under the lock; called by each thread that was inside."""
-        while self._asked:
-            self.hold(self._carry_out_asked, _nothing)
         self._log.settle(self.fold.seq)
+        while self._asked:
+            self.hold(_nothing, _nothing)
+            self._log.settle(self.fold.seq)
         self.audience.tell()
 
     def ask(self, request: Request) -> None:
@@ -472,6 +524,8 @@ class Sequencer:
 
     def _make_whole(self) -> None:
         """Undo or finish what an exception interrupted, and begin the session if it is not begun."""
+        if self._parents_calls is not None:
+            self._forget_parents_calls()
         if not self.is_whole:
             self.good.restore(self.fold)
             self._log.catch_up(self.good.events)
@@ -491,7 +545,7 @@ class Sequencer:
                 continue
             if name is None:
                 header = self._header(self._opened_at - self.origin, self._opened_at)
-                self.append(evolve(header, **tail), once=once)
+                self.append(evolve(header, wall=self._opened_wall, **tail), once=once)
             else:
                 self.append(self.checkpoint(name), once=once)
         self._unopened = []

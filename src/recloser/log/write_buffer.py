@@ -115,8 +115,9 @@ class WriteBuffer:
             last.at, self.unsealed + count
         )
         chunks: tuple[Chunk, ...] = (events,) if seal is None else (events, (seal,))
-        merges = self.chunks and seal is None and merges_into(self.chunks[-1], events)
-        tail = self.chunks[-1] if merges else None
+        last_chunk = self.chunks[-1:]  # a fork may take them away in between
+        merges = bool(last_chunk) and seal is None and merges_into(last_chunk[0], events)
+        tail = last_chunk[0] if merges else None
         # One step from here.
         if isinstance(tail, list):
             tail += events

@@ -11,8 +11,8 @@ import errno
 import logging
 import os
 import threading
-import time
 import weakref
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from attrs import evolve
 
+from recloser import forks
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
@@ -62,8 +63,7 @@ PATIENCE: Final = 4
 FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
 
-_GIVE_WAY_SECONDS: Final = 0.001
-_GIVE_WAY_TIMES: Final = 5
+_GIVE_WAY_SECONDS: Final = 0.005
 _IDLE_SECONDS: Final = 1.0
 _MOST_FOLDERS: Final = 1000
 _LAST_TRIES: Final = 3
@@ -189,13 +189,14 @@ class EventLog(Log):
         )
 
     def _make_thread_parts(self) -> None:
-        # Both can be taken again by their own thread: a signal handler may flush in mid-write.
+        # It can be taken again by its own thread: a signal handler may flush in mid-write.
         self._io = threading.RLock()
-        self._starting = threading.RLock()
         self._wake = Bell()
         self._hurry = Bell()
-        self._is_stopping = self._is_running = self._needs_thread = False
-        self._thread: threading.Thread | None = None
+        self._has_written = Bell()
+        self._ended = Bell()
+        self._is_stopping = self._is_running = self._needs_thread = self._ends_at_exit = False
+        self._writer_ident = 0
         self._thread_failure: str | None = None
 
     # Forks.
@@ -207,13 +208,14 @@ class EventLog(Log):
         written, and begins with the states that the child was forked with. No file is opened here
         and no thread started, as the child may never use the log.
         """
+        io, is_writing = self._io, self._is_at_io()
         self._make_thread_parts()
+        if is_writing:
+            self._io = io  # a signal handler has forked in mid-write
         if self._is_ended or self._buffer.is_closed:
             return
-        self._buffer.clear()
         self._safe_seq = 0
-        self._is_torn = False
-        self._appender.close()
+        self._appender.abandon()
         self._housekeeper.after_fork()
         if self._lock is not None:
             self._lock.release()
@@ -222,6 +224,7 @@ class EventLog(Log):
         self.tail = Tail()
         self.is_in_child = True
         if self._sequencer is None:
+            self._buffer.clear()
             self._appender = self._appender_after(Tail(), self._fold.seq)
         else:
             self._sequencer.after_fork()
@@ -234,6 +237,7 @@ class EventLog(Log):
         sequencer, buffer = self._attached, self._buffer
         fold = sequencer.fold
         sequencer.is_whole = False
+        self._is_torn = False
         buffer.clear()
         self._appender = self._appender_after(Tail(), 0)
         own = OwnEvents(fold, 0)
@@ -360,11 +364,8 @@ class EventLog(Log):
             raise LogError(f"{self.path}: the event could not be made safe: {buffer.failure}")
 
     def _give_way(self) -> None:
-        for _ in range(_GIVE_WAY_TIMES):
-            time.sleep(_GIVE_WAY_SECONDS)
-            if not self._buffer.is_filling:
-                return
-        self._patience -= 1
+        if not self._has_written.wait(_GIVE_WAY_SECONDS):
+            self._patience -= 1
 
     def _calls_at_once(self) -> int:
         """How many calls may wait: where the buffer fills, callers come by more often.
@@ -382,11 +383,7 @@ class EventLog(Log):
     # What users ask for.
 
     def flush(self) -> None:
-        """Hand all that was appended to the operating system, and wait a second for listeners."""
-        self._hand_over()
-        self._await_listeners()
-
-    def _hand_over(self) -> None:
+        """Hand all that was appended to the operating system."""
         if not self._buffer.is_closed:
             self._with_io(partial(self._commit, seal=False))
 
@@ -407,7 +404,7 @@ class EventLog(Log):
         )
 
     def __iter__(self) -> Iterator[Event]:
-        self._hand_over()
+        self.flush()
         return iter(LogReader(self.path))
 
     def close(self) -> None:
@@ -447,9 +444,8 @@ class EventLog(Log):
         self._is_stopping = True
         self._hurry.ring()
         self._wake.ring()
-        thread = self._thread
-        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
-            thread.join()
+        while self._is_running and self._writer_ident != threading.get_ident():
+            self._ended.wait(_IDLE_SECONDS)
         if self._lock is not None:
             self._housekeeper.finish(self.path, self._fold.at)
         self._appender.close()
@@ -466,9 +462,13 @@ class EventLog(Log):
         A signal handler, a ``__del__`` or a logging handler may come here then. It must wait for
         nothing: another thread that writes may itself wait for the sequencer's lock.
         """
+        if self._is_at_io() or (forks.forking and forks.is_forking()):
+            return True
+        return self._sequencer is not None and self._sequencer.is_mine
+
+    def _is_at_io(self) -> bool:
         # ``threading.Condition`` asks its lock this way.
-        is_at_io = bool(self._io._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
-        return is_at_io or (self._sequencer is not None and self._sequencer.is_mine)
+        return bool(self._io._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
 
     def _with_io(self, work: Callable[[], None]) -> None:
         """Do something while nobody else writes; nothing, if this thread is inside already."""
@@ -490,30 +490,31 @@ class EventLog(Log):
             self.close()
 
     def _start_thread(self) -> None:
-        with self._starting:
-            thread = self._thread
-            if self._is_running or self._is_stopping or (thread is not None and thread.is_alive()):
-                return
-            if thread is None:
-                at_exit(self.close)
-            thread = self._thread = threading.Thread(
-                target=self._run, name=f"recloser-log-{self.path.name}", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError as error:
-                # There are too many threads, or the interpreter is ending: callers write then.
-                self._thread_failure = f"no thread can be started: {error}"
-        if not thread.is_alive():
+        if self._is_stopping:
+            return
+        if not self._ends_at_exit:
+            self._ends_at_exit = True
+            at_exit(self.close)
+        try:
+            # ``Thread.start`` would wait for the thread to run, and never end in a child that is
+            # forked meanwhile. Nothing comes between the next two steps.
+            self._is_running = True
+            start_new_thread(self._run, ())
+        except RuntimeError as error:
+            # There are too many threads, or the interpreter is ending: callers write then.
+            self._is_running = False
+            self._thread_failure = f"no thread can be started: {error}"
             self._with_io(partial(self._commit, seal=False, keep=True))
 
     def _run(self) -> None:
-        self._is_running = True
         try:
+            self._writer_ident = threading.get_ident()
+            threading.current_thread().name = f"recloser-log-{self.path.name}"
             self._write_until_closed()
         finally:
             # Where an exception from outside has ended it, the next call starts another one.
             self._is_running = False
+            self._ended.ring()
 
     def _write_until_closed(self) -> None:
         """Write in batches until the log is closed, whatever is raised in between."""
@@ -562,6 +563,7 @@ class EventLog(Log):
         sequencer = self._sequencer
         if sequencer is None or self._is_ended:
             return
+        forked = forks.passed
         try:
             if self._is_torn:
                 self._mend(sequencer)
@@ -572,15 +574,19 @@ class EventLog(Log):
             self._write_in_hand(sequencer)
             self._is_torn = False
             self._strikes = 0
-        except OSError as error:
-            self._fail(sequencer, error)
         except Exception as error:
+            if forked != forks.passed:
+                return  # a signal handler has forked in mid-write: what was in hand is the parent's
+            if isinstance(error, OSError):
+                self._fail(sequencer, error)
+                return
             # It may have come from outside. Where it comes again, something can't be written.
             self._strikes += 1
             if self._strikes == 1:
                 raise
             self._fail(sequencer, error)
         self._patience = PATIENCE
+        self._has_written.ring()
 
     def _mend(self, sequencer: Sequencer) -> None:
         """Come back to what the operating system has, after an exception in mid-write."""
