@@ -1,0 +1,210 @@
+"""What a process checks of itself when its load is over, and what it reports."""
+
+import gc
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from host_rounds.ledger import FAILED, IGNORED, REJECTED, SUCCEEDED
+from host_rounds.load import Load
+from recloser import EventLog, LogError, MemoryLog, Snapshot, replay
+from recloser.events import Event
+
+ANSWER_SECONDS: Final = 1.0
+SCHEDULING_SECONDS: Final = 3.0
+"""What a busy machine may take to let threads run, beside the time in which they must answer."""
+
+_SETTLING_SECONDS: Final = 2.0
+_KIND_OF: Final = {
+    "call_succeeded": SUCCEEDED,
+    "call_failed": FAILED,
+    "call_ignored": IGNORED,
+    "call_rejected": REJECTED,
+}
+
+
+def measure_answers(load: Load) -> tuple[float, str]:
+    """Ask every breaker and the log in a thread of its own.
+
+    Returns:
+        The longest that an answer took in seconds, and what is not answered within the limit; ""
+        if all is.
+    """
+    slowest = 0.0
+    asked = "nothing"
+
+    def ask() -> None:
+        nonlocal slowest, asked
+        for what, question in _questions(load):
+            asked = what
+            began = time.monotonic()
+            question()
+            slowest = max(slowest, time.monotonic() - began)
+        asked = ""
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    until = time.monotonic() + ANSWER_SECONDS + SCHEDULING_SECONDS
+    last, since = asked, time.monotonic()
+    while thread.is_alive():
+        thread.join(0.05)
+        if asked != last:
+            last, since = asked, time.monotonic()
+            until = since + ANSWER_SECONDS + SCHEDULING_SECONDS
+        if thread.is_alive() and time.monotonic() > until:
+            return time.monotonic() - since, asked
+    return slowest, asked
+
+
+def _questions(load: Load) -> list[tuple[str, Callable[[], object]]]:
+    questions: list[tuple[str, Callable[[], object]]] = []
+    for name, breaker in load.made().items():
+        questions.append((f"{name}.snapshot()", breaker.snapshot))
+        questions.append((f"{name}.call()", partial(load.attempt, name, "call", SUCCEEDED)))
+        questions.append((f"{name}.current_state()", breaker.current_state))
+    if isinstance(load.log, EventLog):
+        questions.append(("log.health()", load.log.health))
+    return questions
+
+
+def counts_of(events: list[Event]) -> dict[str, dict[str, int]]:
+    """How many outcomes events tell of, by breaker and kind."""
+    counts: dict[str, Counter[str]] = {}
+    for event in events:
+        kind = _KIND_OF.get(event.kind)
+        if kind is not None:
+            name = event.breaker  # type: ignore[union-attr]  # each of those kinds has one
+            counts.setdefault(name, Counter())[kind] += getattr(event, "count", 1)
+    return {name: dict(counter) for name, counter in counts.items()}
+
+
+def recorded_here(load: Load) -> dict[str, dict[str, int]] | None:
+    """What a log that is no file has recorded; None for a log in files."""
+    if isinstance(load.log, EventLog):
+        return None
+    if isinstance(load.log, MemoryLog):
+        return counts_of(list(load.log))
+    return {name: attrs.asdict(made.snapshot().totals) for name, made in load.made().items()}
+
+
+def plain(snapshot: Snapshot) -> dict[str, Any]:
+    """A snapshot for JSON, without what depends on who reads it."""
+    fields = attrs.asdict(snapshot)
+    for name in ("retry_after", "degraded"):
+        del fields[name]
+    told: dict[str, Any] = json.loads(json.dumps(fields, default=str))
+    return told
+
+
+def settled(load: Load) -> dict[str, dict[str, Any]] | None:
+    """The state of every breaker, once all that led to it is in the log's hands.
+
+    Returns:
+        The snapshots; None if they went on changing.
+    """
+    until = time.monotonic() + _SETTLING_SECONDS
+    while True:
+        before = {name: plain(breaker.snapshot()) for name, breaker in load.made().items()}
+        if load.log is not None:
+            load.log.flush()
+        after = {name: plain(breaker.snapshot()) for name, breaker in load.made().items()}
+        is_written = not isinstance(load.log, EventLog) or load.is_closing or _is_written(load.log)
+        if before == after and is_written:
+            return after
+        if time.monotonic() > until:
+            return None
+        time.sleep(0.02)
+
+
+def _is_written(log: EventLog) -> bool:
+    health = log.health()
+    return not health.waiting and health.failure is None
+
+
+def finish(
+    load: Load, role: str, folder: Path, is_silent: Callable[[], bool], *, closes: bool
+) -> None:
+    """Check what can be checked in the process, and write its report.
+
+    Args:
+        load: The load, which is over.
+        role: What the process is.
+        folder: Where to write the report.
+        is_silent: Tells whether the log was closed and nothing has told of it.
+        closes: Whether the log is to be closed first.
+    """
+    gc.collect()
+    slowest, unanswered = measure_answers(load)
+    if unanswered:
+        load.note("hang", f"{unanswered} is not answered after {slowest:.1f} s")
+        _write_report(load, role, folder, slowest=slowest, live=None)
+        return
+    live = settled(load)
+    recorded = recorded_here(load)
+    if isinstance(load.log, MemoryLog):
+        _check_memory(load, load.log, live)
+    if is_silent():
+        load.note("silent", f"{len(load.unrecorded)} calls ended after the log was closed")
+    if isinstance(load.log, EventLog):
+        if live is None and not load.is_closing:
+            load.note("unwritten", f"the log is not written after 2 s: {load.log.health()}")
+        if closes:
+            load.log.close()
+            live = {name: plain(breaker.snapshot()) for name, breaker in load.made().items()}
+    _write_report(load, role, folder, slowest=slowest, live=live, recorded=recorded)
+
+
+def _check_memory(load: Load, log: MemoryLog, live: Mapping[str, Any] | None) -> None:
+    try:
+        history = replay(list(log))
+    except LogError as error:
+        load.note("unreadable", f"the log in memory: {error}")
+        return
+    except Exception as error:  # noqa: BLE001  # whichever way it is broken
+        load.note("unreadable", f"the log in memory: {error!r}")
+        return
+    if history.differences:
+        load.note("drift", f"the log in memory: {history.differences[0]}")
+    folded = {name: plain(snapshot) for name, snapshot in history.snapshots.items()}
+    if live is not None and folded != live:
+        load.note("drift", f"the log in memory folds to {folded}, live is {live}")
+
+
+def _write_report(
+    load: Load,
+    role: str,
+    folder: Path,
+    *,
+    slowest: float,
+    live: dict[str, dict[str, Any]] | None,
+    recorded: dict[str, dict[str, int]] | None = None,
+) -> None:
+    is_hung = any(family == "hang" for family, _ in load.violations)
+    health = load.log.health() if isinstance(load.log, EventLog) and not is_hung else None
+    report = {
+        "role": role,
+        "pid": os.getpid(),
+        "ended_at": time.monotonic(),
+        "path": str(load.log.path) if isinstance(load.log, EventLog) else None,
+        "books": {name: book.report() for name, book in load.books.items()},
+        "live": live,
+        "recorded": recorded,
+        "slowest": slowest,
+        "health": None if health is None else attrs.asdict(health),
+        "closed_early": load.is_closing,
+        "violations": load.violations,
+        "permit_errors": load.permit_errors,
+        "raised": len(load.raised),
+        "acted": len(load.acted),
+    }
+    draft = folder / f"draft-{os.getpid()}"
+    draft.write_text(json.dumps(report))
+    draft.rename(folder / f"report-{os.getpid()}.json")
