@@ -35,7 +35,9 @@ def test_60_attacked_rounds_hang_nothing_and_lose_nothing(capsys):
     plans = [draw(seed + number) for number in range(ROUNDS)]
     verdicts = list(run_rounds(plans, [sys.executable], JOBS))
     with capsys.disabled():
-        print(f"\nhost faults: {ROUNDS} rounds from seed {seed}, {sum(map(is_wrong, verdicts))} wrong")
+        print(
+            f"\nhost faults: {ROUNDS} rounds from seed {seed}, {sum(map(is_wrong, verdicts))} wrong"
+        )
     assert told(verdicts) == []
     assert sum(verdict.outcomes for verdict in verdicts) > 100 * ROUNDS
     assert sum(verdict.raised for verdict in verdicts) > ROUNDS
