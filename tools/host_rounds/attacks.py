@@ -59,7 +59,7 @@ class Attacks:
         self._main = load.hand
         self._is_on = False
         self._forks = 0
-        self._close_at = 0.0
+        self._close_at = self._rests_until = 0.0
         self._siblings: list[subprocess.Popen[bytes]] = []
         self._workers: dict[int, HandState] = {}
         self._thread: threading.Thread | None = None
@@ -72,14 +72,16 @@ class Attacks:
         """Whether a warning has told that the log is closed."""
         return self._announced.is_close
 
-    def start(self) -> None:
-        """Begin, in the main thread of the first process."""
-        self._main = self._load.hand
-        self._close_at = time.monotonic() + self._chance.uniform(0.05, self._load.plan.seconds)
+    def handle_signals(self) -> None:
+        """Take the signals, of which there are none before the attacks start."""
         for number in (signal.SIGALRM, signal.SIGPROF):
             signal.signal(number, self._on_timer)
         signal.signal(signal.SIGUSR1, self._on_call)
         signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def start(self) -> None:
+        """Begin, in the main thread of the first process."""
+        self._close_at = time.monotonic() + self._chance.uniform(0.05, self._load.plan.seconds)
         self._is_on = True
         if LOGGING in self._chosen:
             self._handle_logs()
@@ -98,6 +100,7 @@ class Attacks:
 
     def arm(self) -> None:
         """Set the timers, which a forked child does not inherit."""
+        self._is_on = True
         self._main = self._load.hand
         if {RAISE, SIGNAL_CALLS, CLOSE, FORK_IN_HANDLER} & self._chosen:
             signal.setitimer(signal.ITIMER_REAL, self._chance.uniform(*_TIMER_SECONDS))
@@ -164,11 +167,23 @@ class Attacks:
             self._fork()
             self._main.exposed = True
         if SIGNAL_CALLS in self._chosen:
-            self._load.act(self._chance)
+            self._act()
+
+    def _act(self) -> None:
+        """Call a breaker, and then leave the main thread as much time as that has taken.
+
+        Where a call waits for the disk, signals would come faster than they are dealt with.
+        """
+        began = time.monotonic()
+        if began < self._rests_until:
+            return
+        self._load.act(self._chance)
+        ended = time.monotonic()
+        self._rests_until = ended + (ended - began)
 
     def _on_call(self, *_: object) -> None:
         if self._is_on:
-            self._load.act(self._chance)
+            self._act()
 
     def _on_interrupt(self, *_: object) -> None:
         self._raise_in_main(KeyboardInterrupt())

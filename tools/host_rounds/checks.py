@@ -22,6 +22,9 @@ ANSWER_SECONDS: Final = 1.0
 SCHEDULING_SECONDS: Final = 3.0
 """What a busy machine may take to let threads run, beside the time in which they must answer."""
 
+HUNG_STATUS: Final = 70
+"""What a process exits with that has found that it hangs; it waits for its children no more."""
+
 _SETTLING_SECONDS: Final = 2.0
 _KIND_OF: Final = {
     "call_succeeded": SUCCEEDED,
@@ -93,6 +96,21 @@ def recorded_here(load: Load) -> dict[str, dict[str, int]] | None:
     if isinstance(load.log, MemoryLog):
         return counts_of(list(load.log))
     return {name: attrs.asdict(made.snapshot().totals) for name, made in load.made().items()}
+
+
+def totals_of(load: Load) -> dict[str, int]:
+    """How many outcomes each breaker has had, of whichever kind."""
+    return {
+        name: sum(attrs.astuple(breaker.snapshot().totals)) for name, breaker in load.made().items()
+    }
+
+
+def _own_totals(load: Load) -> dict[str, int] | None:
+    """How many of them came in this process; None where nobody knows."""
+    if load.first_totals is None:
+        return None
+    first = load.first_totals
+    return {name: total - first.get(name, 0) for name, total in totals_of(load).items()}
 
 
 def plain(snapshot: Snapshot) -> dict[str, Any]:
@@ -197,6 +215,7 @@ def _write_report(
         "books": {name: book.report() for name, book in load.books.items()},
         "live": live,
         "recorded": recorded,
+        "totals": None if is_hung else _own_totals(load),
         "slowest": slowest,
         "health": None if health is None else attrs.asdict(health),
         "closed_early": load.is_closing,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from host_rounds.checks import counts_of, plain
+from host_rounds.checks import HUNG_STATUS, counts_of, plain
 from host_rounds.ledger import KINDS
 from host_rounds.plan import Plan
 from recloser import EventLog, RecloserError, replay
@@ -30,6 +30,9 @@ FAMILIES: Final = {
     "silent": "closed logs that nobody was told of",
 }
 """What can be wrong, and what it is called in a summary."""
+
+
+_ANY: Final = 10**9
 
 
 @attrs.define
@@ -90,20 +93,24 @@ def judge(verdict: Verdict, folder: Path, *, is_hung: bool, status: int, errors:
     killed = {path.name.removeprefix("killed-"): path for path in folder.glob("killed-*")}
     for report in reports:
         _take_in(verdict, report)
-    begun = {path.name.removeprefix("begun-"): path for path in folder.glob("begun-*")}
-    verdict.processes = len(begun)
     reported = {str(report["pid"]) for report in reports}
-    for pid, path in begun.items():
+    for path in sorted(folder.glob("begun-*")):
+        pid = path.name.removeprefix("begun-")
+        verdict.processes += 1
         dump = (folder / f"dump-{pid}").read_text()
-        if pid in reported or pid in killed:
-            if dump and verdict.families & {HANG}:
-                verdict.violations.append((HANG, f"process {pid}, {path.read_text()}:\n{dump}"))
-        elif dump or is_hung:
-            verdict.violations.append((HANG, f"process {pid}, {path.read_text()}:\n{dump}"))
-        else:
-            what = f"process {pid}, {path.read_text()}, status of the first {status}:\n{errors}"
-            verdict.violations.append(("crash", what))
-    claimed = [path.read_text() for path in killed.values()]
+        who = f"process {pid}, {path.read_text()}"
+        has_ended = pid in reported or pid in killed
+        if (dump and (not has_ended or HANG in verdict.families)) or (is_hung and not has_ended):
+            verdict.violations.append((HANG, f"{who}:\n{dump}"))
+        elif not has_ended and status != HUNG_STATUS:
+            verdict.violations.append(("crash", f"{who}, status of the first {status}:\n{errors}"))
+    _compare_logs(verdict, folder, reports, [path.read_text() for path in killed.values()])
+
+
+def _compare_logs(
+    verdict: Verdict, folder: Path, reports: Sequence[Mapping[str, Any]], claimed: Sequence[str]
+) -> None:
+    """Compare what was reported with the logs, some of which processes have that were killed."""
     found = dict(_read_logs(verdict, folder))
     for path in {report["path"] for report in reports if report["path"] is not None}:
         of_path = sorted((r for r in reports if r["path"] == path), key=lambda r: r["ended_at"])
@@ -162,13 +169,14 @@ def _compare(
     lost = sum(report["health"]["lost"] for report in reports if report["health"] is not None)
     if any(report["health"] is None for report in reports):
         return  # it hangs, which is told already
-    names = {name for report in reports for name in report["books"]}
-    for name in sorted(names):
-        books = [report["books"][name] for report in reports if name in report["books"]]
-        # A run of calls that was lost counts as one event.
-        least = 10**9 if lost and verdict.plan.detail == "runs" else lost
-        most = 10**9 if is_shared else 0
-        _balance(verdict, last, name, books, counts.get(name, {}), lost=least, more=most)
+    if lost:
+        for report in reports:
+            _compare_totals(verdict, report)
+    else:
+        for name in sorted({name for report in reports for name in report["books"]}):
+            books = [report["books"][name] for report in reports if name in report["books"]]
+            more = _ANY if is_shared else 0
+            _balance(verdict, last, name, books, counts.get(name, {}), more=more)
     if last["live"] is None or last["closed_early"] or is_shared:
         return
     states = {} if found is None else found.states
@@ -181,6 +189,18 @@ def _compare(
             }
             what = f"{name}, in the log and live: {parts}"
             verdict.violations.append(("drift", f"process {last['pid']}, {last['role']}: {what}"))
+
+
+def _compare_totals(verdict: Verdict, report: Mapping[str, Any]) -> None:
+    """Compare what a process knows with the totals of its breakers, where events were lost.
+
+    What is lost is in the totals, and they are in the log behind the gap. How many outcomes a lost
+    event stood for is known of neither.
+    """
+    if report["totals"] is None or report["live"] is None or report["closed_early"]:
+        return
+    for name, book in report["books"].items():
+        _balance(verdict, report, name, [book], {"stale": report["totals"].get(name, 0)})
 
 
 def _compare_recorded(verdict: Verdict, report: Mapping[str, Any]) -> None:
@@ -198,7 +218,6 @@ def _balance(
     books: Sequence[Mapping[str, Any]],
     counts: Mapping[str, int],
     *,
-    lost: int = 0,
     more: int = 0,
 ) -> None:
     certain = {kind: sum(book["certain"][kind] for book in books) for kind in KINDS}
@@ -207,9 +226,9 @@ def _balance(
     stale = counts.get("stale", 0)
     missing = sum(max(0, certain[kind] - counts.get(kind, 0)) for kind in KINDS) - stale
     least, recorded = sum(certain.values()), sum(counts.values())
-    if missing > lost or recorded + lost < least or recorded > least + uncertain:
+    if missing > 0 or recorded < least or recorded > least + uncertain:
         what = (
             f"process {report['pid']}, {report['role']}, {name}: {certain} are certain, "
-            f"{uncertain} more possible; recorded are {dict(counts)}, lost {lost}"
+            f"{uncertain} more possible; recorded are {dict(counts)}"
         )
         verdict.violations.append((UNACCOUNTED, what))

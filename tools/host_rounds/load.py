@@ -93,6 +93,8 @@ class Load:
         is_closing: Whether a handler has begun to close the log.
         has_closed: Whether that went well.
         unrecorded: The calls that ended after that, which may be unrecorded.
+        first_totals: How many outcomes each breaker had had before the first call of this process;
+            None where nobody has asked.
         violations: What went wrong in this process: a family, and what is known.
     """
 
@@ -109,6 +111,7 @@ class Load:
         self.raised: list[None] = []
         self.acted: list[None] = []
         self.unrecorded: list[None] = []
+        self.first_totals: dict[str, int] | None = {}
         self._spares: dict[str, int] = {}
         self._hands = Hand()
         self._breakers = Breakers(self._config_of, log=self.log, listeners=_listeners(self))
@@ -148,8 +151,14 @@ class Load:
             book = self.books.setdefault(name, new)
         return book
 
-    def start_books_anew(self, baseline: dict[str, dict[str, int]], spares: dict[str, int]) -> None:
+    def start_books_anew(
+        self,
+        baseline: dict[str, dict[str, int]],
+        spares: dict[str, int],
+        first_totals: dict[str, int] | None,
+    ) -> None:
         """In a forked child: the calls so far are the parent's."""
+        self.first_totals = first_totals
         self.baseline, self._spares = baseline, spares
         self.books = {}
         self.violations = []

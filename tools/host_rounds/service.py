@@ -22,9 +22,9 @@ from typing import IO, Final
 
 from host_rounds import planted
 from host_rounds.attacks import Attacks
-from host_rounds.checks import finish, recorded_here
+from host_rounds.checks import HUNG_STATUS, finish, recorded_here, totals_of
 from host_rounds.load import HOST_RAISES, Load
-from host_rounds.plan import ASYNC_EXC, FORK, MULTIPROCESSING, Plan
+from host_rounds.plan import ASYNC_EXC, DISK, FORK, MULTIPROCESSING, Plan
 from recloser import EventLog
 
 MAIN: Final = "main"
@@ -32,7 +32,6 @@ _CHILD_SECONDS: Final = (0.02, 0.12)
 _JOIN_SECONDS: Final = 5.0
 _CHILD_HANGS_SECONDS: Final = 12.0
 _DEEPEST: Final = 2
-_HUNG: Final = 70
 
 
 class Service:
@@ -49,6 +48,7 @@ class Service:
         self._begin()
         self._chance = random.Random(plan.seed + 7)
         self._generation = 0
+        self._killed_note: Path | None = None
         self._load = Load(plan, folder)
         self._attacks = Attacks(self._load, self._fork_in_handler)
         self._threads: list[threading.Thread] = []
@@ -83,6 +83,7 @@ class Service:
 
     def run(self) -> None:
         """Be the first process of the round."""
+        self._attacks.handle_signals()
         if self.plan.late:
             for exit_by in self.plan.exits[: len(self.plan.exits) // 2 + 1]:
                 self._fork_as_planned(exit_by)
@@ -103,6 +104,8 @@ class Service:
 
         def step() -> None:
             load.burst(self._chance)
+            if self._killed_note is not None and isinstance(load.log, EventLog):
+                self._killed_note.write_text(str(load.log.path))
             self._attacks.make_garbage()
             self._attacks.log_something()
             if time.monotonic() > until or self.role != role:
@@ -181,9 +184,12 @@ class Service:
         baseline: dict[str, dict[str, int]] = {}
         if not begins_anew and not in_handler and self._chance.random() < 0.5:
             baseline, spares = recorded_here(load) or {}, {}
+        first_totals: dict[str, int] | None = None
+        if DISK in self.plan.attacks and not in_handler:
+            first_totals = totals_of(load)
         if begins_anew:
             spares = {name: load.hand.active.count(name) for name in load.hand.active}
-        load.start_books_anew(baseline, spares)
+        load.start_books_anew(baseline, spares, first_totals)
 
     def _live(self, *, depth: int, exit_by: str) -> None:
         """Be a child from its first moment to its last."""
@@ -216,11 +222,8 @@ class Service:
         self._call_until(until, [])
 
     def _be_killed_soon(self) -> None:
-        self._load.attempt(self._load.names[0], "call", "succeeded")
-        if isinstance(self._load.log, EventLog):
-            (self.folder / f"killed-{os.getpid()}").write_text(str(self._load.log.path))
-        else:
-            (self.folder / f"killed-{os.getpid()}").touch()
+        self._killed_note = self.folder / f"killed-{os.getpid()}"
+        self._killed_note.touch()
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_VIRTUAL, self._chance.uniform(0.001, 0.05))
 
@@ -268,7 +271,7 @@ class Service:
         if self._has_hung():
             if not has_dumped:
                 self._show_threads()
-            os._exit(_HUNG)
+            os._exit(HUNG_STATUS)
         planted.damage(self.plan.plant, self.folder)
 
     def _has_hung(self) -> bool:
