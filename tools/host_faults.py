@@ -22,7 +22,7 @@ from host_rounds.plan import ATTACKS, NONE, draw
 from host_rounds.planted import FAMILIES as PLANTED
 from host_rounds.rounds import run_rounds
 
-_SHOWN_LINES: Final = 60
+_SHOWN_LINES: Final = 150
 
 
 @click.command(help=__doc__)

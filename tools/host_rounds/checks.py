@@ -216,6 +216,7 @@ def _write_report(
         "live": live,
         "recorded": recorded,
         "totals": None if is_hung else _own_totals(load),
+        "under_way": load.under_way,
         "slowest": slowest,
         "health": None if health is None else attrs.asdict(health),
         "closed_early": load.is_closing,

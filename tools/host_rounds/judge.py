@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import attrs
 from host_rounds.checks import HUNG_STATUS, counts_of, plain
 from host_rounds.ledger import KINDS
 from host_rounds.plan import Plan
-from recloser import EventLog, RecloserError, replay
+from recloser import CircuitBreaker, EventLog, RecloserError, replay
 from recloser.log.reader import LogReader
 
 HANG: Final = "hang"
@@ -111,8 +111,9 @@ def _compare_logs(
     verdict: Verdict, folder: Path, reports: Sequence[Mapping[str, Any]], claimed: Sequence[str]
 ) -> None:
     """Compare what was reported with the logs, some of which processes have that were killed."""
-    found = dict(_read_logs(verdict, folder))
-    for path in {report["path"] for report in reports if report["path"] is not None}:
+    paths = {report["path"] for report in reports}
+    found = dict(_read_logs(verdict, folder, paths))
+    for path in paths - {None}:
         of_path = sorted((r for r in reports if r["path"] == path), key=lambda r: r["ended_at"])
         if path not in found or found[path] is not None:
             _compare(verdict, of_path, found.get(path), is_shared=path in claimed)
@@ -134,23 +135,32 @@ def _take_in(verdict: Verdict, report: Mapping[str, Any]) -> None:
         verdict.lost += report["health"]["lost"]
 
 
-def _read_logs(verdict: Verdict, folder: Path) -> Iterator[tuple[str, _Found | None]]:
-    """Each log in files; None for one that can't be read."""
+def _read_logs(
+    verdict: Verdict, folder: Path, reported: Container[str]
+) -> Iterator[tuple[str, _Found | None]]:
+    """Each log in files; None for one that can't be read.
+
+    That of a process that was killed is as whole as a log that is opened again makes it.
+    """
     logs = {path.parent for path in (folder / "logs").rglob("*.jsonl*")}
     for number, path in enumerate(sorted(logs)):
         try:
-            yield str(path), _read(verdict, path, folder / f"copy-{number}")
+            yield (
+                str(path),
+                _read(verdict, path, folder / f"copy-{number}", is_whole=str(path) in reported),
+            )
         except Exception as error:  # noqa: BLE001  # whichever way it is broken
             kind = "" if isinstance(error, RecloserError) else f"{type(error).__name__}: "
             verdict.violations.append((UNREADABLE, f"{path.name}: {kind}{error}"))
             yield str(path), None
 
 
-def _read(verdict: Verdict, path: Path, copy: Path) -> _Found | None:
+def _read(verdict: Verdict, path: Path, copy: Path, *, is_whole: bool) -> _Found | None:
     shutil.copytree(path, copy)
-    with EventLog(copy):
-        pass
-    shutil.rmtree(copy)
+    with EventLog(copy) as log:
+        CircuitBreaker("opened again", log=log)
+    if not is_whole:
+        path = copy
     history = replay(path)
     if history.differences:
         verdict.violations.append(("drift", f"{path.name}: {history.differences[0]}"))
@@ -200,7 +210,8 @@ def _compare_totals(verdict: Verdict, report: Mapping[str, Any]) -> None:
     if report["totals"] is None or report["live"] is None or report["closed_early"]:
         return
     for name, book in report["books"].items():
-        _balance(verdict, report, name, [book], {"stale": report["totals"].get(name, 0)})
+        total, more = report["totals"].get(name, 0), report["under_way"].get(name, 0)
+        _balance(verdict, report, name, [book], {"stale": total}, more=more)
 
 
 def _compare_recorded(verdict: Verdict, report: Mapping[str, Any]) -> None:

@@ -95,6 +95,7 @@ class Load:
         unrecorded: The calls that ended after that, which may be unrecorded.
         first_totals: How many outcomes each breaker had had before the first call of this process;
             None where nobody has asked.
+        under_way: How many calls of the parent may have been under way then, at most.
         violations: What went wrong in this process: a family, and what is known.
     """
 
@@ -112,6 +113,7 @@ class Load:
         self.acted: list[None] = []
         self.unrecorded: list[None] = []
         self.first_totals: dict[str, int] | None = {}
+        self.under_way: dict[str, int] = {}
         self._spares: dict[str, int] = {}
         self._hands = Hand()
         self._breakers = Breakers(self._config_of, log=self.log, listeners=_listeners(self))
@@ -156,9 +158,10 @@ class Load:
         baseline: dict[str, dict[str, int]],
         spares: dict[str, int],
         first_totals: dict[str, int] | None,
+        under_way: dict[str, int],
     ) -> None:
         """In a forked child: the calls so far are the parent's."""
-        self.first_totals = first_totals
+        self.first_totals, self.under_way = first_totals, under_way
         self.baseline, self._spares = baseline, spares
         self.books = {}
         self.violations = []

@@ -179,17 +179,19 @@ class Service:
         load = self._load
         self._threads, self._children, self._spawned = [], [], []
         self._attacks.after_fork()
-        # A log in files begins anew in a child; what others hold is a copy of the parent's.
+        # A log in files begins anew in a child; what others hold is a copy of the parent's. What was
+        # under way in the parent's threads may be finished here.
         begins_anew = isinstance(load.log, EventLog)
+        under_way = dict.fromkeys(spares, _DEEPEST * (self.plan.threads + 2))
         baseline: dict[str, dict[str, int]] = {}
         if not begins_anew and not in_handler and self._chance.random() < 0.5:
-            baseline, spares = recorded_here(load) or {}, {}
+            baseline, spares = recorded_here(load) or {}, under_way
         first_totals: dict[str, int] | None = None
         if DISK in self.plan.attacks and not in_handler:
             first_totals = totals_of(load)
         if begins_anew:
             spares = {name: load.hand.active.count(name) for name in load.hand.active}
-        load.start_books_anew(baseline, spares, first_totals)
+        load.start_books_anew(baseline, spares, first_totals, under_way)
 
     def _live(self, *, depth: int, exit_by: str) -> None:
         """Be a child from its first moment to its last."""
