@@ -30,6 +30,9 @@ from host_rounds.plan import (
 )
 from recloser.log import disk
 
+_host_logger: Final = logging.getLogger("host")
+_LOGGERS: Final = (logging.getLogger(), logging.getLogger("recloser"), _host_logger)
+_LEVELS: Final = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 _TIMER_SECONDS: Final = (0.0003, 0.004)
 _ASYNC_SECONDS: Final = (0.001, 0.008)
 _SWALLOWED_SECONDS: Final = 0.2
@@ -65,7 +68,7 @@ class Attacks:
         self._thread: threading.Thread | None = None
         self._threshold = gc.get_threshold()
         self._announced = _Announced()
-        logging.getLogger("recloser").addHandler(self._announced)
+        self._add_handlers()
 
     @property
     def is_close_announced(self) -> bool:
@@ -83,8 +86,6 @@ class Attacks:
         """Begin, in the main thread of the first process."""
         self._close_at = time.monotonic() + self._chance.uniform(0.05, self._load.plan.seconds)
         self._is_on = True
-        if LOGGING in self._chosen:
-            self._handle_logs()
         if DISK in self._chosen:
             self._spoil_disk()
         if COLLECTOR in self._chosen:
@@ -137,7 +138,7 @@ class Attacks:
     def log_something(self) -> None:
         """Log as the host does, beside what breakers log."""
         if LOGGING in self._chosen and self._chance.random() < 0.05:
-            logging.getLogger("host").warning("a request was served")
+            _host_logger.warning("a request was served")
 
     # Handlers of signals, which run in the main thread.
 
@@ -224,10 +225,22 @@ class Attacks:
                 elif is_swallowed:
                     hand.exposed = True
 
-    def _handle_logs(self) -> None:
+    def _add_handlers(self) -> None:
+        """Add the handlers of logs, without locks where an attack can strike in a logging call.
+
+        The locks of ``logging`` do not survive that: they stay taken, or are released twice.
+        """
         chance = random.Random(self._load.plan.seed + 5)
-        logging.getLogger().addHandler(_Shipping(self._load, chance))
-        logging.getLogger("recloser").addHandler(_Slow())
+        handlers: list[logging.Handler] = [self._announced]
+        if LOGGING in self._chosen:
+            handlers += [_Shipping(self._load, chance), _Slow()]
+        for handler in handlers:
+            if {RAISE, INTERRUPT, ASYNC_EXC, FORK_IN_HANDLER} & self._chosen:
+                handler.lock = None
+            logging.getLogger().addHandler(handler)
+        for logger in _LOGGERS:
+            for level in _LEVELS:
+                logger.isEnabledFor(level)  # once that is known no lock is taken for it
 
     def _spoil_disk(self) -> None:
         chance = random.Random(self._load.plan.seed + 6)

@@ -160,19 +160,14 @@ class Service:
             self._fork(lambda: self._live(depth=1, exit_by=exit_by), f"ends by {exit_by}")
 
     def _fork(self, live: Callable[[], None], role: str) -> None:
-        spares = self._spares()
         pid = os.fork()
         if pid:
             self._children.append(pid)
             return
-        self._become_child(role, spares)
+        self._become_child(role)
         live()
 
-    def _spares(self) -> dict[str, int]:
-        """How many calls were begun, of which a child with the same memory has some recorded."""
-        return {name: book.most for name, book in list(self._load.books.items())}
-
-    def _become_child(self, role: str, spares: dict[str, int], *, in_handler: bool = False) -> None:
+    def _become_child(self, role: str, *, in_handler: bool = False) -> None:
         self.role = role
         self._generation += 1
         self._begin()
@@ -182,6 +177,7 @@ class Service:
         # A log in files begins anew in a child; what others hold is a copy of the parent's. What was
         # under way in the parent's threads may be finished here.
         begins_anew = isinstance(load.log, EventLog)
+        spares = {name: book.most for name, book in list(load.books.items())}
         under_way = dict.fromkeys(spares, _DEEPEST * (self.plan.threads + 2))
         baseline: dict[str, dict[str, int]] = {}
         if not begins_anew and not in_handler and self._chance.random() < 0.5:
@@ -230,27 +226,23 @@ class Service:
         signal.setitimer(signal.ITIMER_VIRTUAL, self._chance.uniform(0.001, 0.05))
 
     def _spawn(self) -> None:
-        spares = self._spares()
-        child = multiprocessing.get_context("fork").Process(
-            target=self._live_spawned, args=(spares,)
-        )
+        child = multiprocessing.get_context("fork").Process(target=self._live_spawned)
         child.start()
         self._spawned.append(child)
 
-    def _live_spawned(self, spares: dict[str, int]) -> None:
-        self._become_child("of multiprocessing", spares)
+    def _live_spawned(self) -> None:
+        self._become_child("of multiprocessing")
         self._chance.seed(self.plan.seed + os.getpid())
         self._live_on(self._chance.uniform(*_CHILD_SECONDS), [], _DEEPEST)
         self._end(closes=False)
 
     def _fork_in_handler(self) -> None:
         """Fork where a handler stands; the child goes on there, and ends when the call is over."""
-        spares = self._spares()
         pid = os.fork()
         if pid:
             self._children.append(pid)
             return
-        self._become_child("forked in a handler", spares, in_handler=True)
+        self._become_child("forked in a handler", in_handler=True)
         for _ in range(self._chance.randint(0, 3)):
             self._load.act(self._chance, self._chance.choice(("call", "permits", "snapshot")))
 
