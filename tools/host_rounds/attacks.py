@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from host_rounds.load import HandState, Load, SoftTimeLimit, Stopped
 from host_rounds.plan import (
@@ -67,8 +67,9 @@ class Attacks:
         self._workers: dict[int, HandState] = {}
         self._thread: threading.Thread | None = None
         self._threshold = gc.get_threshold()
-        self._announced = _Announced()
-        self._add_handlers()
+        has_locks = not {RAISE, INTERRUPT, ASYNC_EXC, FORK_IN_HANDLER} & self._chosen
+        self._announced = _Announced(has_lock=has_locks)
+        self._add_handlers(has_locks=has_locks)
 
     @property
     def is_close_announced(self) -> bool:
@@ -225,7 +226,7 @@ class Attacks:
                 elif is_swallowed:
                     hand.exposed = True
 
-    def _add_handlers(self) -> None:
+    def _add_handlers(self, *, has_locks: bool) -> None:
         """Add the handlers of logs, without locks where an attack can strike in a logging call.
 
         The locks of ``logging`` do not survive that: they stay taken, or are released twice.
@@ -233,10 +234,9 @@ class Attacks:
         chance = random.Random(self._load.plan.seed + 5)
         handlers: list[logging.Handler] = [self._announced]
         if LOGGING in self._chosen:
-            handlers += [_Shipping(self._load, chance), _Slow()]
+            handlers.append(_Shipping(self._load, chance, has_lock=has_locks))
+            handlers.append(_Slow(has_lock=has_locks))
         for handler in handlers:
-            if {RAISE, INTERRUPT, ASYNC_EXC, FORK_IN_HANDLER} & self._chosen:
-                handler.lock = None
             logging.getLogger().addHandler(handler)
         for logger in _LOGGERS:
             for level in _LEVELS:
@@ -277,11 +277,42 @@ class _Session:
                 self._load.act(self._chance)
 
 
-class _Shipping(logging.Handler):
+class _NoLock:
+    """Stands where ``logging`` wants a lock."""
+
+    def acquire(self) -> None:
+        """Nothing."""
+
+    def release(self) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> None:
+        """Nothing."""
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing."""
+
+
+class _Handler(logging.Handler):
+    """A handler with or without a lock."""
+
+    def __init__(self, *, has_lock: bool) -> None:
+        self._has_lock = has_lock
+        super().__init__()
+
+    def createLock(self) -> None:  # noqa: N802  # as logging calls it
+        """Make the lock, if there is to be one."""
+        if self._has_lock:
+            super().createLock()
+        else:
+            self.lock = cast("threading.RLock", _NoLock())
+
+
+class _Shipping(_Handler):
     """A handler that ships records to a service behind a breaker."""
 
-    def __init__(self, load: Load, chance: random.Random) -> None:
-        super().__init__()
+    def __init__(self, load: Load, chance: random.Random, *, has_lock: bool) -> None:
+        super().__init__(has_lock=has_lock)
         self._load, self._chance = load, chance
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -290,7 +321,7 @@ class _Shipping(logging.Handler):
         self._load.act(self._chance, self._chance.choice(("call", "permits")))
 
 
-class _Announced(logging.Handler):
+class _Announced(_Handler):
     """Notes that it was told of a log that is closed."""
 
     is_close = False
@@ -300,7 +331,7 @@ class _Announced(logging.Handler):
         self.is_close |= "closed" in record.getMessage()
 
 
-class _Slow(logging.Handler):
+class _Slow(_Handler):
     """A handler whose disk is slow."""
 
     def emit(self, record: logging.LogRecord) -> None:

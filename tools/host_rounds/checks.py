@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -122,6 +122,21 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
     return told
 
 
+def differences(
+    folded: Mapping[str, Mapping[str, Any]], live: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """Tell in what the states of breakers differ that a log folds to from the live ones."""
+    for name, state in live.items():
+        there = folded.get(name, {})
+        parts = {
+            field: (there.get(field), value)
+            for field, value in state.items()
+            if there.get(field) != value
+        }
+        if parts:
+            yield f"{name}, in the log and live: {parts}"
+
+
 def settled(load: Load) -> dict[str, dict[str, Any]] | None:
     """The state of every breaker, once all that led to it is in the log's hands.
 
@@ -192,8 +207,8 @@ def _check_memory(load: Load, log: MemoryLog, live: Mapping[str, Any] | None) ->
     if history.differences:
         load.note("drift", f"the log in memory: {history.differences[0]}")
     folded = {name: plain(snapshot) for name, snapshot in history.snapshots.items()}
-    if live is not None and folded != live:
-        load.note("drift", f"the log in memory folds to {folded}, live is {live}")
+    for what in differences(folded, live or {}):
+        load.note("drift", f"the log in memory: {what}")
 
 
 def _write_report(

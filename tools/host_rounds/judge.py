@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from host_rounds.checks import HUNG_STATUS, counts_of, plain
+from host_rounds.checks import HUNG_STATUS, counts_of, differences, plain
 from host_rounds.ledger import KINDS
 from host_rounds.plan import Plan
 from recloser import CircuitBreaker, EventLog, RecloserError, replay
@@ -189,16 +189,10 @@ def _compare(
             _balance(verdict, last, name, books, counts.get(name, {}), more=more)
     if last["live"] is None or last["closed_early"] or is_shared:
         return
-    states = {} if found is None else found.states
-    for name, live in last["live"].items():
-        if states.get(name) != live and name in states:
-            parts = {
-                field: (states[name][field], value)
-                for field, value in live.items()
-                if states[name][field] != value
-            }
-            what = f"{name}, in the log and live: {parts}"
-            verdict.violations.append(("drift", f"process {last['pid']}, {last['role']}: {what}"))
+    if found is not None:
+        who = f"process {last['pid']}, {last['role']}"
+        for what in differences(found.states, last["live"]):
+            verdict.violations.append(("drift", f"{who}: {what}"))
 
 
 def _compare_totals(verdict: Verdict, report: Mapping[str, Any]) -> None:

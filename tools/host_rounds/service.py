@@ -260,7 +260,6 @@ class Service:
         if has_dumped:
             self._show_threads()
         self._reap()
-        self._load.is_over = False
         finish(self._load, self.role, self.folder, self._is_silent, closes=closes)
         if self._has_hung():
             if not has_dumped:
