@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, cast
 
-from host_rounds.load import HandState, Load, SoftTimeLimit, Stopped
+from host_rounds.load import Hand, Load, SoftTimeLimit, Stopped
 from host_rounds.plan import (
     ASYNC_EXC,
     CLOSE,
@@ -64,7 +64,7 @@ class Attacks:
         self._forks = 0
         self._close_at = self._rests_until = 0.0
         self._siblings: list[subprocess.Popen[bytes]] = []
-        self._workers: dict[int, HandState] = {}
+        self._workers: dict[int, Hand] = {}
         self._thread: threading.Thread | None = None
         self._threshold = gc.get_threshold()
         has_locks = not {RAISE, INTERRUPT, ASYNC_EXC, FORK_IN_HANDLER} & self._chosen

@@ -26,6 +26,7 @@ HUNG_STATUS: Final = 70
 """What a process exits with that has found that it hangs; it waits for its children no more."""
 
 _SETTLING_SECONDS: Final = 2.0
+_DATES: Final = ("opened_at", "retry_at")
 _KIND_OF: Final = {
     "call_succeeded": SUCCEEDED,
     "call_failed": FAILED,
@@ -123,15 +124,25 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def differences(
-    folded: Mapping[str, Mapping[str, Any]], live: Mapping[str, Mapping[str, Any]]
+    folded: Mapping[str, Mapping[str, Any]],
+    live: Mapping[str, Mapping[str, Any]],
+    *,
+    has_lost: bool = False,
 ) -> Iterator[str]:
-    """Tell in what the states of breakers differ that a log folds to from the live ones."""
+    """Tell in what the states of breakers differ that a log folds to from the live ones.
+
+    Args:
+        folded: What the log folds to.
+        live: What the process knew.
+        has_lost: Whether events are missing in the log; the last reading of the wall clock, by
+            which moments are dated, may be among them.
+    """
     for name, state in live.items():
         there = folded.get(name, {})
         parts = {
             field: (there.get(field), value)
             for field, value in state.items()
-            if there.get(field) != value
+            if there.get(field) != value and not (has_lost and field in _DATES)
         }
         if parts:
             yield f"{name}, in the log and live: {parts}"

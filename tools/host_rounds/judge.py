@@ -191,7 +191,7 @@ def _compare(
         return
     if found is not None:
         who = f"process {last['pid']}, {last['role']}"
-        for what in differences(found.states, last["live"]):
+        for what in differences(found.states, last["live"], has_lost=lost > 0):
             verdict.violations.append(("drift", f"{who}: {what}"))
 
 

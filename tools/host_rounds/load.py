@@ -61,22 +61,16 @@ HOST_RAISES: Final = (SoftTimeLimit, Stopped, KeyboardInterrupt)
 """What attacks raise in the load."""
 
 
-class Hand(threading.local):
+@attrs.define
+class Hand:
     """What one thread is at.
 
     Attributes:
         exposed: Whether an attack may raise in it now.
+        awaited: Whether an exception was sent to it that has not come up yet.
         active: The breakers whose calls it is in.
         depth: How many handlers it is in.
     """
-
-    def __init__(self) -> None:
-        self.state = HandState()
-
-
-@attrs.define
-class HandState:
-    """The part of a ``Hand`` that other threads can see; see there."""
 
     exposed: bool = False
     awaited: bool = False
@@ -115,7 +109,7 @@ class Load:
         self.first_totals: dict[str, int] | None = {}
         self.under_way: dict[str, int] = {}
         self._spares: dict[str, int] = {}
-        self._hands = Hand()
+        self._hands: dict[int, Hand] = {}
         self._breakers = Breakers(self._config_of, log=self.log, listeners=_listeners(self))
         self._ways = Ways()
         self._chance = random.Random(plan.seed + 1)
@@ -133,9 +127,13 @@ class Load:
         )
 
     @property
-    def hand(self) -> HandState:
-        """What this thread is at."""
-        return self._hands.state
+    def hand(self) -> Hand:
+        """What this thread is at.
+
+        It is no thread-local, which a handler can find half made.
+        """
+        thread = threading.get_ident()
+        return self._hands.get(thread) or self._hands.setdefault(thread, Hand())
 
     def breaker(self, name: str) -> CircuitBreaker:
         """The breaker of a name, made on first use."""

@@ -42,7 +42,10 @@ def run_round(plan: Plan, python: str) -> Verdict:
 def _started(plan: Plan, python: str, folder: Path, errors: int) -> "subprocess.Popen[bytes]":
     path = os.pathsep.join([str(_TOOLS), str(_SOURCES)])
     return subprocess.Popen(
-        [python, "-W", "ignore", "-m", "host_rounds.service", plan.to_json(), str(folder)],
+        [
+            *(python, "-W", "ignore", "-X", "faulthandler", "-m", "host_rounds.service"),
+            *(plan.to_json(), str(folder)),
+        ],
         env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=folder,
         stdin=subprocess.DEVNULL,
