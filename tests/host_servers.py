@@ -23,7 +23,7 @@ SECONDS = 12
 
 
 class Server:
-    """A server that can be stopped and started again; its workers are told apart by their pids.
+    """A server that can be stopped and started again.
 
     Attributes:
         folder: Where the service is.
@@ -115,7 +115,7 @@ def served(command, folder, *, listens=True, **environment):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
-        command = [part.format(fd=listening.fileno()) for part in command]
+        command = [word.format(fd=listening.fileno()) for word in command]
         server = Server(command, folder, listening if listens else None, **environment)
         server.start()
         try:
@@ -125,12 +125,12 @@ def served(command, folder, *, listens=True, **environment):
 
 
 def calls_noted(folder):
-    """What workers have noted: a line for each call."""
+    """Read the calls that workers have noted, a line each."""
     return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
 
 
 def by_worker(answers):
-    """How many calls came to which outcome, by the worker's pid."""
+    """Count the calls of each worker, by its pid, and outcome."""
     counts = {}
     for answer in answers:
         counts.setdefault(answer["pid"], Counter())[answer["outcome"]] += 1
@@ -142,7 +142,7 @@ def count_of_workers_with(outcome, answers):
 
 
 def recorded(folder):
-    """How many outcomes the logs below a folder hold, of all processes together."""
+    """Count the outcomes in all logs below a folder."""
     counts = Counter()
     logs = {path.parent for path in folder.rglob("*.jsonl*")}
     for log in logs:
@@ -167,6 +167,6 @@ def wait_until_all_is_recorded(folder):
 
 
 def assert_calm(server):
-    """Nothing has gone wrong in a worker."""
+    """Assert that no worker has printed an error."""
     assert "Traceback" not in server.output
     assert "Error" not in server.output

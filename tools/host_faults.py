@@ -5,7 +5,7 @@
 Round number N of a run with the seed S has the seed S + N, from which its log, breakers, load and
 attacks are drawn; ``--rounds 1 --seed`` runs it alone. After a round every process of it must still
 answer within a second, its log must open and fold to the live snapshot, and each outcome must be in
-a log or counted as lost. Exit status 1 means that it was not so in some round.
+a log or counted as lost. Exit status 1 means that some round violated this.
 """
 
 import os
@@ -53,12 +53,12 @@ def main(
     for verdict in run_rounds(plans, interpreters, jobs):
         verdicts.append(verdict)
         if verdict.violations and not quiet:
-            click.echo(_told(verdict, only))
+            click.echo(_described(verdict, only))
     click.echo(summary(verdicts, time.monotonic() - began))
     sys.exit(any(verdict.violations for verdict in verdicts))
 
 
-def _told(verdict: Verdict, only: str | None) -> str:
+def _described(verdict: Verdict, only: str | None) -> str:
     plan = verdict.plan
     option = "" if only is None else f" --only {only}"
     again = f"python tools/host_faults.py --rounds 1 --seed {plan.seed}{option}"
@@ -68,13 +68,13 @@ def _told(verdict: Verdict, only: str | None) -> str:
         f"  again: {again} --python {verdict.python}",
     ]
     for family, what in verdict.violations:
-        told = textwrap.indent(f"{family}: {what}", "    ").splitlines()
-        lines += told[:_SHOWN_LINES]
+        shown = textwrap.indent(f"{family}: {what}", "    ").splitlines()
+        lines += shown[:_SHOWN_LINES]
     return "\n".join(lines)
 
 
 def summary(verdicts: list[Verdict], seconds: float) -> str:
-    """What came of all rounds, for people."""
+    """Summarize all rounds."""
     attacks = Counter(attack for verdict in verdicts for attack in verdict.plan.attacks)
     wrong = Counter(family for verdict in verdicts for family in verdict.families)
     failing = [verdict.plan.seed for verdict in verdicts if verdict.violations]

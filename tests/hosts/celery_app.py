@@ -28,9 +28,9 @@ def pay_twice_at_most_later():
 
 @app.task(name="view")
 def view_later():
-    told = json.dumps(view()) + "\n"
+    line = json.dumps(view()) + "\n"
     with (FOLDER / "views").open("a") as views:
-        views.write(told)
+        views.write(line)
     time.sleep(PAUSE)
 
 

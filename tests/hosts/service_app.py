@@ -56,7 +56,7 @@ protected = None if IS_LATE else breakers["bank"](ask_bank)
 
 
 def pay():
-    """What one call came to, which is noted too."""
+    """Make a call, note its outcome and return it."""
     try:
         if protected is None:
             breakers["bank"].call(ask_bank)
@@ -75,7 +75,7 @@ failures_here = count()
 
 
 def pay_twice_at_most():
-    """A call, if this worker has not made two; what it came to, or that there was none."""
+    """Make a call, unless this worker has made two; return its outcome or ``none``."""
     return pay() if next(failures_here) < FAILURES_EACH else "none"
 
 
@@ -86,7 +86,7 @@ def note(outcome):
 
 
 def view():
-    """What this worker knows of a breaker that it shares with the others."""
+    """Return the state of a shared breaker as this worker sees it."""
     snapshot = breakers["bank"].snapshot()
     stream = log._stream
     with stream.held():

@@ -21,8 +21,8 @@ ROUNDS = 60
 JOBS = 2
 
 
-def told(verdicts):
-    """What was wrong, with the seed that runs it again."""
+def violations_in(verdicts):
+    """List all violations, with the seed that runs each round again."""
     return [
         f"seed {verdict.plan.seed}: {family}: {what}"
         for verdict in verdicts
@@ -38,7 +38,7 @@ def test_60_attacked_rounds_hang_nothing_and_lose_nothing(capsys):
         print(
             f"\nhost faults: {ROUNDS} rounds from seed {seed}, {sum(map(is_wrong, verdicts))} wrong"
         )
-    assert told(verdicts) == []
+    assert violations_in(verdicts) == []
     assert sum(verdict.outcomes for verdict in verdicts) > 100 * ROUNDS
     assert sum(verdict.raised for verdict in verdicts) > ROUNDS
     assert sum(verdict.acted for verdict in verdicts) > ROUNDS
@@ -57,7 +57,7 @@ def test_a_planted_fault_is_found(plant):
 
 def test_a_round_without_attacks_finds_nothing_wrong():
     verdict = run_round(draw(2, only=NONE), sys.executable)
-    assert told([verdict]) == []
+    assert violations_in([verdict]) == []
     assert verdict.outcomes > 100
 
 

@@ -1,4 +1,4 @@
-"""What attacks the load: signals, asynchronous exceptions, garbage, logging, forks and a bad disk."""
+"""Attacks on the load: signals, asynchronous exceptions, garbage, logging, forks and a bad disk."""
 
 import ctypes
 import errno
@@ -73,11 +73,11 @@ class Attacks:
 
     @property
     def is_close_announced(self) -> bool:
-        """Whether a warning has told that the log is closed."""
+        """Whether a warning has said that the log is closed."""
         return self._announced.is_close
 
     def handle_signals(self) -> None:
-        """Take the signals, of which there are none before the attacks start."""
+        """Install the signal handlers; no signal comes before ``start``."""
         for number in (signal.SIGALRM, signal.SIGPROF):
             signal.signal(number, self._on_timer)
         signal.signal(signal.SIGUSR1, self._on_call)
@@ -110,7 +110,7 @@ class Attacks:
             signal.setitimer(signal.ITIMER_PROF, self._chance.uniform(*_TIMER_SECONDS))
 
     def after_fork(self) -> None:
-        """In a forked child: its parent's threads and siblings are none of its."""
+        """Forget the threads and siblings of the parent, in a forked child."""
         self._siblings = []
         self._workers = {}
         self._thread = None
@@ -264,7 +264,7 @@ class Attacks:
 
 
 class _Session:
-    """An object in a cycle, whose end is told to the remote side."""
+    """An object in a cycle that reports its end to a remote service."""
 
     def __init__(self, load: Load, chance: random.Random) -> None:
         self._load, self._chance = load, chance
@@ -278,7 +278,7 @@ class _Session:
 
 
 class _NoLock:
-    """Stands where ``logging`` wants a lock."""
+    """Replace the lock of a logging handler by nothing."""
 
     def acquire(self) -> None:
         """Nothing."""
@@ -309,7 +309,7 @@ class _Handler(logging.Handler):
 
 
 class _Shipping(_Handler):
-    """A handler that ships records to a service behind a breaker."""
+    """A handler that ships records to a service that a breaker protects."""
 
     def __init__(self, load: Load, chance: random.Random, *, has_lock: bool) -> None:
         super().__init__(has_lock=has_lock)
@@ -322,7 +322,7 @@ class _Shipping(_Handler):
 
 
 class _Announced(_Handler):
-    """Notes that it was told of a log that is closed."""
+    """A handler that notes whether a record said that a log is closed."""
 
     is_close = False
 

@@ -1,4 +1,4 @@
-"""What a process checks of itself when its load is over, and what it reports."""
+"""Checks that a process makes of itself when its load is over, and its report."""
 
 import gc
 import json
@@ -20,10 +20,10 @@ from recloser.events import Event
 
 ANSWER_SECONDS: Final = 1.0
 SCHEDULING_SECONDS: Final = 3.0
-"""What a busy machine may take to let threads run, beside the time in which they must answer."""
+"""Scheduling delay that a busy machine may add to the time in which a process must answer."""
 
 HUNG_STATUS: Final = 70
-"""What a process exits with that has found that it hangs; it waits for its children no more."""
+"""Exit status of a process that hangs; it does not wait for its children."""
 
 _SETTLING_SECONDS: Final = 2.0
 _DATES: Final = ("opened_at", "retry_at")
@@ -80,7 +80,7 @@ def _questions(load: Load) -> list[tuple[str, Callable[[], object]]]:
 
 
 def counts_of(events: list[Event]) -> dict[str, dict[str, int]]:
-    """How many outcomes events tell of, by breaker and kind."""
+    """Count the outcomes in events, by breaker and kind."""
     counts: dict[str, Counter[str]] = {}
     for event in events:
         kind = _KIND_OF.get(event.kind)
@@ -91,7 +91,7 @@ def counts_of(events: list[Event]) -> dict[str, dict[str, int]]:
 
 
 def recorded_here(load: Load) -> dict[str, dict[str, int]] | None:
-    """What a log that is no file has recorded; None for a log in files."""
+    """Count the outcomes that this process has recorded in memory; None for a log in files."""
     if isinstance(load.log, EventLog):
         return None
     if isinstance(load.log, MemoryLog):
@@ -119,8 +119,8 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
     fields = attrs.asdict(snapshot)
     for name in ("retry_after", "degraded"):
         del fields[name]
-    told: dict[str, Any] = json.loads(json.dumps(fields, default=str))
-    return told
+    values: dict[str, Any] = json.loads(json.dumps(fields, default=str))
+    return values
 
 
 def differences(
@@ -129,7 +129,7 @@ def differences(
     *,
     has_lost: bool = False,
 ) -> Iterator[str]:
-    """Tell in what the states of breakers differ that a log folds to from the live ones.
+    """Describe how the states that a log folds to differ from the live ones.
 
     Args:
         folded: What the log folds to.
@@ -182,7 +182,7 @@ def finish(
         load: The load, which is over.
         role: What the process is.
         folder: Where to write the report.
-        is_silent: Tells whether the log was closed and nothing has told of it.
+        is_silent: Returns whether the log was closed without any warning or count.
         closes: Whether the log is to be closed first.
     """
     gc.collect()

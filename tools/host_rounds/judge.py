@@ -27,9 +27,9 @@ FAMILIES: Final = {
     "error": "exceptions of recloser in protected calls",
     "thread": "threads that died",
     "crash": "processes that ended without a report",
-    "silent": "closed logs that nobody was told of",
+    "silent": "closed logs without a warning or a count",
 }
-"""What can be wrong, and what it is called in a summary."""
+"""Families of violations, and how a summary names them."""
 
 
 _ANY: Final = 10**9
@@ -37,7 +37,7 @@ _ANY: Final = 10**9
 
 @attrs.define
 class Verdict:
-    """What came of a round.
+    """Result of a round.
 
     Attributes:
         plan: What was done.
@@ -46,7 +46,7 @@ class Verdict:
         processes: How many processes there were.
         outcomes: How many outcomes were certain to be recorded.
         uncertain: How many may or may not be.
-        lost: How many events logs have told as lost.
+        lost: How many events the logs counted as lost.
         raised: How often an attack raised in the load.
         acted: How often a handler called a breaker or the log.
         slowest: The longest that a process took to answer, in seconds.
@@ -73,7 +73,7 @@ class Verdict:
 
 @attrs.frozen
 class _Found:
-    """What a folder holds: outcomes by breaker and kind, and the state that it folds to."""
+    """Contents of a log: outcomes by breaker and kind, and the states that it folds to."""
 
     counts: Mapping[str, Mapping[str, int]]
     states: Mapping[str, Mapping[str, Any]]
@@ -178,7 +178,7 @@ def _compare(
     counts = {} if found is None else found.counts
     lost = sum(report["health"]["lost"] for report in reports if report["health"] is not None)
     if any(report["health"] is None for report in reports):
-        return  # it hangs, which is told already
+        return  # it hangs, which is a violation already
     if lost:
         for report in reports:
             _compare_totals(verdict, report)
@@ -198,8 +198,8 @@ def _compare(
 def _compare_totals(verdict: Verdict, report: Mapping[str, Any]) -> None:
     """Compare what a process knows with the totals of its breakers, where events were lost.
 
-    What is lost is in the totals, and they are in the log behind the gap. How many outcomes a lost
-    event stood for is known of neither.
+    Totals include what was lost, and are in the log after the gap. The number of outcomes that a
+    lost event stood for is unknown.
     """
     if report["totals"] is None or report["live"] is None or report["closed_early"]:
         return

@@ -1,4 +1,4 @@
-"""What a process knows of the calls that it made, whatever interrupted them.
+"""Ledger of the calls that a process made, which survives any interruption.
 
 A call is begun before the breaker is asked, and ended once its breaker has returned. Appending to a
 list is one step for signals, threads and the collector of garbage alike, so that a call that was
@@ -32,19 +32,19 @@ class Book:
 
     @property
     def most(self) -> int:
-        """How many outcomes the memory of this process can have at most."""
+        """Largest number of outcomes that the memory of this process can hold."""
         return len(self._begun) + self.spare + sum(self.baseline.values())
 
     def begin(self) -> None:
-        """A call is about to be made."""
+        """Note that a call is about to be made."""
         self._begun.append(None)
 
     def end(self, kind: str) -> None:
-        """A call has ended, and its breaker returned as it should."""
+        """Note that a call has ended, and its breaker returned as it should."""
         self._ended[kind].append(None)
 
     def report(self) -> dict[str, Any]:
-        """The figures, for JSON."""
+        """Return the figures for JSON."""
         certain = {kind: len(ends) for kind, ends in self._ended.items()}
         return {
             "certain": certain,

@@ -54,7 +54,7 @@ class SoftTimeLimit(Exception):  # noqa: N818  # as Celery and RQ name theirs
 
 
 class Stopped(BaseException):
-    """A worker is told to stop, at any moment."""
+    """An asynchronous exception that ends what a worker is doing."""
 
 
 HOST_RAISES: Final = (SoftTimeLimit, Stopped, KeyboardInterrupt)
@@ -63,7 +63,7 @@ HOST_RAISES: Final = (SoftTimeLimit, Stopped, KeyboardInterrupt)
 
 @attrs.define
 class Hand:
-    """What one thread is at.
+    """Current activity of a thread.
 
     Attributes:
         exposed: Whether an attack may raise in it now.
@@ -128,7 +128,7 @@ class Load:
 
     @property
     def hand(self) -> Hand:
-        """What this thread is at.
+        """Current activity of this thread.
 
         It is no thread-local, which a handler can find half made.
         """
@@ -158,7 +158,7 @@ class Load:
         first_totals: dict[str, int] | None,
         under_way: dict[str, int],
     ) -> None:
-        """In a forked child: the calls so far are the parent's."""
+        """Begin new books in a forked child; the calls so far are the parent's."""
         self.first_totals, self.under_way = first_totals, under_way
         self.baseline, self._spares = baseline, spares
         self.books = {}
@@ -169,7 +169,7 @@ class Load:
             self.book(name)
 
     def note(self, family: str, what: str) -> None:
-        """Something went wrong."""
+        """Note a violation."""
         self.violations.append((family, what))
 
     def attempt(self, name: str, way: str, outcome: str, *, is_alone: bool = False) -> None:

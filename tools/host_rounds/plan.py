@@ -33,7 +33,7 @@ ATTACKS: Final = {
     CLOSE: "a signal handler closes the log",
     DISK: "writing to the disk fails and stalls for a while",
 }
-"""What attacks there are, and what each does."""
+"""Names of the attacks, and what each does."""
 
 WAYS: Final = ("call", "decorated", "block", "permits", "coroutine", "async block", "generator")
 LISTENERS: Final = ("none", "none", "counting", "logging", "calling", "raising", "slow")
@@ -46,7 +46,7 @@ _LOAD_SECONDS: Final = (0.25, 0.5)
 
 @attrs.frozen
 class Plan:
-    """What happens in one round.
+    """Plan of one round.
 
     Attributes:
         seed: What the plan was drawn from; the process draws from it too.
@@ -55,7 +55,7 @@ class Plan:
         detail: As EventLog and MemoryLog have it.
         segment_bytes: As EventLog has it.
         configs: The settings of each breaker, as mappings.
-        judges_results: Whether the last breaker tells a failure by its result.
+        judges_results: Whether the last breaker has a ``failure_result``.
         late: Whether breakers are made when they are first called, which may be in a child.
         threads: How many worker threads call, beside the main thread.
         has_loop: Whether one of them runs tasks in an event loop.

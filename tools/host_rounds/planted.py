@@ -22,7 +22,7 @@ FAMILIES: Final = {
     "damaged log": "unreadable",
     "missing log": "unaccounted",
 }
-"""What can be planted, and the family in which it is to be found."""
+"""Faults that can be planted, and the family in which each must be found."""
 
 _EVERY: Final = 7
 

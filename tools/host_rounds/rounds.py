@@ -1,4 +1,4 @@
-"""Runs rounds, each in a process group of its own that leaves nothing behind."""
+"""Runs rounds, each in a process group of its own, which is killed at the end."""
 
 import os
 import signal

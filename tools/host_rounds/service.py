@@ -190,7 +190,7 @@ class Service:
         load.start_books_anew(baseline, spares, first_totals, under_way)
 
     def _live(self, *, depth: int, exit_by: str) -> None:
-        """Be a child from its first moment to its last."""
+        """Run a child from its first moment to its last."""
         load, chance = self._load, self._chance
         chance.seed(self.plan.seed + os.getpid())
         if self.plan.late:
@@ -274,7 +274,7 @@ class Service:
         faulthandler.dump_traceback(self._dump or sys.stderr, all_threads=True)
 
     def _is_silent(self) -> bool:
-        """Whether calls have gone on with a closed log, and nothing has told of it."""
+        """Whether calls went on with a closed log without any warning or count."""
         load = self._load
         if self.role != MAIN or not load.unrecorded or not isinstance(load.log, EventLog):
             return False
