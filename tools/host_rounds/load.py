@@ -89,6 +89,7 @@ class Load:
         unrecorded: The calls that ended after that, which may be unrecorded.
         first_totals: How many outcomes each breaker had had before the first call of this process;
             None where nobody has asked.
+        spare_of_each: How many calls to each breaker a child may have made before its books began.
         under_way: How many calls of the parent may have been under way then, at most.
         violations: What went wrong in this process: a family, and what is known.
     """
@@ -108,6 +109,7 @@ class Load:
         self.unrecorded: list[None] = []
         self.first_totals: dict[str, int] | None = {}
         self.under_way: dict[str, int] = {}
+        self.spare_of_each = 0
         self._spares: dict[str, int] = {}
         self._hands: dict[int, Hand] = {}
         self._breakers = Breakers(self._config_of, log=self.log, listeners=_listeners(self))
@@ -147,7 +149,8 @@ class Load:
         """What this process has called of a breaker."""
         book = self.books.get(name)
         if book is None:
-            new = Book(self._spares.get(name, 0), self.baseline.get(name))
+            spare = self._spares.get(name, 0) + self.spare_of_each
+            new = Book(spare, self.baseline.get(name))
             book = self.books.setdefault(name, new)
         return book
 

@@ -24,7 +24,7 @@ from host_rounds import planted
 from host_rounds.attacks import Attacks
 from host_rounds.checks import HUNG_STATUS, finish, recorded_here, totals_of
 from host_rounds.load import HOST_RAISES, Load
-from host_rounds.plan import ASYNC_EXC, DISK, FORK, MULTIPROCESSING, Plan
+from host_rounds.plan import ASYNC_EXC, COLLECTOR, DISK, FORK, MULTIPROCESSING, Plan
 from recloser import EventLog
 
 MAIN: Final = "main"
@@ -187,6 +187,8 @@ class Service:
             first_totals = totals_of(load)
         if begins_anew:
             spares = {name: load.hand.active.count(name) for name in load.hand.active}
+        # Garbage may have been collected, and have called, since the fork.
+        load.spare_of_each = _DEEPEST if COLLECTOR in self.plan.attacks else 0
         load.start_books_anew(baseline, spares, first_totals, under_way)
 
     def _live(self, *, depth: int, exit_by: str) -> None:
