@@ -82,7 +82,10 @@ class Server:
         connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
         try:
             connection.request("GET", path)
-            return json.loads(connection.getresponse().read())
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == 200, self.output[-3000:]
+            return json.loads(body)
         finally:
             connection.close()
 
