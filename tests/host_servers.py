@@ -1,0 +1,175 @@
+"""Servers of the service under test, each in a process group that is ended for sure."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from conftest import ROOT
+from fleet_parts import wait_for
+from recloser import LogError
+from recloser.log.reader import LogReader
+
+HERE = Path(__file__).parent / "hosts"
+CALLERS = 8
+SECONDS = 12
+
+
+class Server:
+    """A server that can be stopped and started again.
+
+    Attributes:
+        folder: Where the service is.
+    """
+
+    def __init__(self, command, folder, listening, **environment):
+        self.folder = folder
+        self._command = command
+        self._listening = listening
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT / "src")]),
+            "HOST_FOLDER": str(folder),
+            **environment,
+        }
+        self._process = None
+
+    def start(self):
+        with (self.folder / "output").open("a") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", *self._command],
+                env=self._environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=() if self._listening is None else (self._listening.fileno(),),
+                start_new_session=True,
+            )
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def stop(self, meanwhile=lambda: None):
+        """End it as an init system does, and wait for it, doing something now and then."""
+        self.signal(signal.SIGTERM)
+
+        def has_ended():
+            meanwhile()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.2)
+            return self._process.returncode is not None
+
+        wait_for(has_ended, SECONDS)
+        assert self._process.returncode == 0
+        self.end()
+
+    def end(self):
+        """End whatever is left of it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def get(self, path="/pay"):
+        host, port = self._listening.getsockname()
+        connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == 200, self.output[-3000:]
+            return json.loads(body)
+        finally:
+            connection.close()
+
+    def get_until(self, is_enough, path="/pay"):
+        """Call from some threads at once until the answers of all so far are enough."""
+        answers = []
+        with ThreadPoolExecutor(CALLERS) as pool:
+
+            def ask():
+                answers.extend(pool.map(lambda _: self.get(path), range(CALLERS)))
+                return is_enough(answers)
+
+            wait_for(ask, SECONDS)
+        return answers
+
+    @property
+    def output(self):
+        return (self.folder / "output").read_text()
+
+    def begin_outage(self):
+        (self.folder / "down").touch()
+
+    def end_outage(self):
+        (self.folder / "down").unlink()
+
+
+@contextmanager
+def served(command, folder, *, listens=True, **environment):
+    """A running server; ``{fd}`` in its command is the descriptor that it listens on."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(128)
+        command = [word.format(fd=listening.fileno()) for word in command]
+        server = Server(command, folder, listening if listens else None, **environment)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.end()
+
+
+def calls_noted(folder):
+    """Read the calls that workers have noted, a line each."""
+    return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
+
+
+def by_worker(answers):
+    """Count the calls of each worker, by its pid, and outcome."""
+    counts = {}
+    for answer in answers:
+        counts.setdefault(answer["pid"], Counter())[answer["outcome"]] += 1
+    return counts
+
+
+def count_of_workers_with(outcome, answers):
+    return sum(counts[outcome] > 0 for counts in by_worker(answers).values())
+
+
+def recorded(folder):
+    """Count the outcomes in all logs below a folder."""
+    counts = Counter()
+    logs = {path.parent for path in folder.rglob("*.jsonl*")}
+    for log in logs:
+        for event in LogReader(log):
+            if event.kind in ("call_succeeded", "call_failed", "call_rejected"):
+                counts[event.kind.removeprefix("call_")] += getattr(event, "count", 1)
+    return counts
+
+
+def noted(folder):
+    return Counter(call["outcome"] for call in calls_noted(folder))
+
+
+def wait_until_all_is_recorded(folder):
+    def is_all_there():
+        with suppress(LogError):  # a segment that is just being begun
+            return recorded(folder) == noted(folder)
+
+    with suppress(TimeoutError):
+        wait_for(is_all_there, SECONDS / 2)
+    assert recorded(folder) == noted(folder)
+
+
+def assert_calm(server):
+    """Assert that no worker has printed an error."""
+    assert "Traceback" not in server.output
+    assert "Error" not in server.output

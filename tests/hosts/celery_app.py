@@ -1,0 +1,39 @@
+"""The service as tasks of Celery, with a broker in files; see ``service_app`` for the rest."""
+
+import json
+import time
+
+from celery import Celery
+from celery_settings import settings
+from service_app import FOLDER, pay, pay_twice_at_most, view
+
+PAUSE = 0.02
+"""So long a worker is busy besides, so that others take the tasks that come next."""
+
+app = Celery("service", broker="filesystem://")
+app.conf.update(settings(FOLDER))
+
+
+@app.task(name="pay")
+def pay_later():
+    pay()
+    time.sleep(PAUSE)
+
+
+@app.task(name="pay twice at most")
+def pay_twice_at_most_later():
+    pay_twice_at_most()
+    time.sleep(PAUSE)
+
+
+@app.task(name="view")
+def view_later():
+    line = json.dumps(view()) + "\n"
+    with (FOLDER / "views").open("a") as views:
+        views.write(line)
+    time.sleep(PAUSE)
+
+
+@app.task(name="wake up")
+def wake_up():
+    """Nothing; a worker that is to stop waits for its next message, for two seconds and again."""

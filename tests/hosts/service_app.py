@@ -1,0 +1,124 @@
+"""A service as the README has it, for every kind of server: made when this module is imported.
+
+Environment:
+    HOST_FOLDER: Where the service is: ``down`` is there during an outage, ``calls`` gets a line for
+        each call, and ``log`` is the log.
+    HOST_BREAKER: ``early`` protects the function at import, ``late`` asks for the breaker in each
+        call.
+    HOST_LOG: ``shared`` opens one log at import; ``own`` takes the first that no other worker has;
+        a URL is that of a Redis server.
+"""
+
+import json
+import os
+import time
+from itertools import count
+from pathlib import Path
+
+from recloser import Breakers, CircuitBreakerConfig, CircuitOpenError, EventLog, LogError
+
+FOLDER = Path(os.environ["HOST_FOLDER"])
+IS_LATE = os.environ["HOST_BREAKER"] == "late"
+KIND = os.environ["HOST_LOG"]
+THRESHOLD = 8 if "://" in KIND else 3
+CONFIG = CircuitBreakerConfig(failure_threshold=THRESHOLD, recovery_timeout_seconds=60)
+FAILURES_EACH = 2
+
+
+def open_log():
+    if KIND == "shared":
+        return EventLog(FOLDER / "log")
+    if KIND == "own":
+        return next(log for number in count(1) if (log := open_unless_in_use(number)) is not None)
+    from recloser.fleet.redis import RedisLog
+
+    return RedisLog(KIND, stream="bank")
+
+
+def open_unless_in_use(number):
+    try:
+        return EventLog(FOLDER / f"log-{number}")
+    except LogError:
+        return None
+
+
+log = open_log()
+breakers = Breakers(CONFIG, log=log)
+
+
+def ask_bank():
+    time.sleep(0.002)
+    if (FOLDER / "down").exists():
+        raise ConnectionError("the bank is down")
+
+
+protected = None if IS_LATE else breakers["bank"](ask_bank)
+
+
+def pay():
+    """Make a call, note its outcome and return it."""
+    try:
+        if protected is None:
+            breakers["bank"].call(ask_bank)
+        else:
+            protected()
+        outcome = "succeeded"
+    except ConnectionError:
+        outcome = "failed"
+    except CircuitOpenError:
+        outcome = "rejected"
+    note(outcome)
+    return outcome
+
+
+failures_here = count()
+
+
+def pay_twice_at_most():
+    """Make a call, unless this worker has made two; return its outcome or ``none``."""
+    return pay() if next(failures_here) < FAILURES_EACH else "none"
+
+
+def note(outcome):
+    line = json.dumps({"pid": os.getpid(), "outcome": outcome}) + "\n"
+    with (FOLDER / "calls").open("a") as calls:
+        calls.write(line)  # one write to a file that is appended to, so no two get mixed up
+
+
+def view():
+    """Return the state of a shared breaker as this worker sees it."""
+    snapshot = breakers["bank"].snapshot()
+    course = log._stream.course
+    edges = [] if course is None else list(course.edges)
+    return {
+        "pid": os.getpid(),
+        "member": log._member,
+        "state": snapshot.state.value,
+        "failed": snapshot.totals.failed,
+        "edges": [("{}-{}".format(*place), edge.trigger.value) for place, edge in edges],
+    }
+
+
+def answer(path):
+    if path == "/view":
+        return view()
+    outcome = pay_twice_at_most() if path == "/twice" else pay()
+    return {"pid": os.getpid(), "outcome": outcome}
+
+
+def wsgi(environ, start_response):
+    body = json.dumps(answer(environ["PATH_INFO"])).encode()
+    start_response("200 OK", [("Content-Type", "application/json"), ("Connection", "close")])
+    return [body]
+
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    body = json.dumps(answer(scope["path"])).encode()
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

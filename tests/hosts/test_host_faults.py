@@ -1,0 +1,73 @@
+"""Rounds of a service that is attacked at random, and a proof that their judge sees what is wrong.
+
+``tools/host_faults.py`` runs more of them, under other Pythons too.
+"""
+
+import os
+import random
+import sys
+
+import pytest
+
+from host_rounds.judge import FAMILIES
+from host_rounds.plan import ATTACKS, NONE, draw
+from host_rounds.planted import FAMILIES as PLANTED
+from host_rounds.rounds import run_round, run_rounds
+
+if not hasattr(os, "fork"):
+    pytest.skip("there is no fork on this platform", allow_module_level=True)
+
+ROUNDS = 60
+JOBS = 2
+
+
+def violations_in(verdicts):
+    """List all violations, with the seed that runs each round again."""
+    return [
+        f"seed {verdict.plan.seed}: {family}: {what}"
+        for verdict in verdicts
+        for family, what in verdict.violations
+    ]
+
+
+def test_60_attacked_rounds_hang_nothing_and_lose_nothing(capsys):
+    seed = random.SystemRandom().randrange(1 << 24)
+    plans = [draw(seed + number) for number in range(ROUNDS)]
+    verdicts = list(run_rounds(plans, [sys.executable], JOBS))
+    with capsys.disabled():
+        print(
+            f"\nhost faults: {ROUNDS} rounds from seed {seed}, {sum(map(is_wrong, verdicts))} wrong"
+        )
+    assert violations_in(verdicts) == []
+    assert sum(verdict.outcomes for verdict in verdicts) > 100 * ROUNDS
+    assert sum(verdict.raised for verdict in verdicts) > ROUNDS
+    assert sum(verdict.acted for verdict in verdicts) > ROUNDS
+
+
+def is_wrong(verdict):
+    return bool(verdict.violations)
+
+
+@pytest.mark.parametrize("plant", list(PLANTED))
+def test_a_planted_fault_is_found(plant):
+    verdict = run_round(draw(1, plant=plant), sys.executable)
+    assert PLANTED[plant] in verdict.families
+    assert PLANTED[plant] in FAMILIES
+
+
+def test_a_round_without_attacks_finds_nothing_wrong():
+    verdict = run_round(draw(2, only=NONE), sys.executable)
+    assert violations_in([verdict]) == []
+    assert verdict.outcomes > 100
+
+
+def test_a_seed_draws_the_same_plan_again():
+    assert draw(3) == draw(3)
+    assert draw(3) != draw(4)
+    drawn = {attack for seed in range(100) for attack in draw(seed).attacks}
+    assert drawn == set(ATTACKS)
+
+
+def test_a_plan_survives_its_way_to_the_process():
+    plan = draw(5)
+    assert type(plan).from_json(plan.to_json()) == plan

@@ -1,0 +1,98 @@
+"""Rounds of a service that is attacked at random: it must answer, and each outcome be accounted for.
+
+    python tools/host_faults.py [--rounds N] [--seed S] [--python PATH ...] [--only ATTACK] [--jobs N]
+
+Round number N of a run with the seed S has the seed S + N, from which its log, breakers, load and
+attacks are drawn; ``--rounds 1 --seed`` runs it alone. After a round every process of it must still
+answer within a second, its log must open and fold to the live snapshot, and each outcome must be in
+a log or counted as lost. Exit status 1 means that some round violated this.
+"""
+
+import os
+import sys
+import textwrap
+import time
+from collections import Counter
+from typing import Final
+
+import click
+
+from host_rounds.judge import FAMILIES, Verdict
+from host_rounds.plan import ATTACKS, NONE, draw
+from host_rounds.planted import FAMILIES as PLANTED
+from host_rounds.rounds import run_rounds
+
+_SHOWN_LINES: Final = 150
+
+
+@click.command(help=__doc__)
+@click.option("--rounds", default=60, show_default=True)
+@click.option("--seed", type=int, help="By default one that is drawn, and printed.")
+@click.option("--python", "pythons", multiple=True, help="An interpreter; by default this one.")
+@click.option("--only", type=click.Choice([*ATTACKS, NONE]), help="The only attack of each round.")
+@click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Rounds at a time.")
+@click.option("--plant", type=click.Choice(list(PLANTED)), hidden=True)
+@click.option("--quiet", is_flag=True, help="Print the summary only.")
+def main(
+    *,
+    rounds: int,
+    seed: int | None,
+    pythons: tuple[str, ...],
+    only: str | None,
+    jobs: int,
+    plant: str | None,
+    quiet: bool,
+) -> None:
+    """Run the rounds, and print what went wrong as it does, and a summary."""
+    first = int.from_bytes(os.urandom(3), "big") if seed is None else seed
+    interpreters = pythons or (sys.executable,)
+    click.echo(f"{rounds} rounds from seed {first}, with {', '.join(interpreters)}")
+    plans = (draw(first + number, only=only, plant=plant or "") for number in range(rounds))
+    began = time.monotonic()
+    verdicts = []
+    for verdict in run_rounds(plans, interpreters, jobs):
+        verdicts.append(verdict)
+        if verdict.violations and not quiet:
+            click.echo(_described(verdict, only))
+    click.echo(summary(verdicts, time.monotonic() - began))
+    sys.exit(any(verdict.violations for verdict in verdicts))
+
+
+def _described(verdict: Verdict, only: str | None) -> str:
+    plan = verdict.plan
+    option = "" if only is None else f" --only {only}"
+    again = f"python tools/host_faults.py --rounds 1 --seed {plan.seed}{option}"
+    lines = [
+        f"seed {plan.seed}: {', '.join(sorted(verdict.families))}",
+        f"  attacks {', '.join(plan.attacks)}; log {plan.log}, {plan.durability}, {plan.detail}",
+        f"  again: {again} --python {verdict.python}",
+    ]
+    for family, what in verdict.violations:
+        shown = textwrap.indent(f"{family}: {what}", "    ").splitlines()
+        lines += shown[:_SHOWN_LINES]
+    return "\n".join(lines)
+
+
+def summary(verdicts: list[Verdict], seconds: float) -> str:
+    """Summarize all rounds."""
+    attacks = Counter(attack for verdict in verdicts for attack in verdict.plan.attacks)
+    wrong = Counter(family for verdict in verdicts for family in verdict.families)
+    failing = [verdict.plan.seed for verdict in verdicts if verdict.violations]
+    outcomes, uncertain = sum(v.outcomes for v in verdicts), sum(v.uncertain for v in verdicts)
+    raised, acted = sum(v.raised for v in verdicts), sum(v.acted for v in verdicts)
+    lines = [
+        f"{len(verdicts)} rounds in {seconds:.0f} s, {sum(v.processes for v in verdicts)} processes",
+        "attacks: " + ", ".join(f"{name} {attacks[name]}" for name in ATTACKS if attacks[name]),
+        f"outcomes: {outcomes:,} certain, {uncertain:,} interrupted or nested",
+        f"events counted as lost: {sum(v.lost for v in verdicts):,}",
+        f"attacks raised {raised:,} times in the load; handlers called {acted:,} times",
+        f"slowest answer: {max((v.slowest for v in verdicts), default=0):.3f} s",
+    ]
+    lines += [f"rounds with {what}: {wrong[family]}" for family, what in FAMILIES.items()]
+    if failing:
+        lines.append(f"failing seeds: {', '.join(map(str, failing))}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
