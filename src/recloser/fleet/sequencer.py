@@ -116,6 +116,7 @@ class StreamSequencer(Sequencer):
         self._is_alone = True  # whether what is under way is a change of a fold of one's own
         self._bells: list[Bell] = []
         super().__init__(log, clock, None, host, "full")
+        self.sayings = []
         self.degraded = True  # until the stream has been read
 
     def _open_session(self) -> None:
@@ -125,7 +126,7 @@ class StreamSequencer(Sequencer):
                 header = self._header(self._opened_at - self.origin, self._opened_at)
                 header = evolve(header, wall=self._opened_wall, **asdict(self._tail))
                 super().append(header, once=once)
-        self._unopened = []
+        self._unopened = ()
 
     def _make_whole(self) -> None:
         """Undo or finish what an exception interrupted.

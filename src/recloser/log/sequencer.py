@@ -74,6 +74,12 @@ FEW: Final = 64
 
 _MOST_TRIES: Final = 3
 _ProbeAdmitted: Final = lean(ProbeAdmitted)
+_NOTHING_SAID: Final[list[Saying]] = []
+"""Of all sequencers that have nobody to say anything to; it stays empty."""
+
+_notices: Final[list[tuple[int, str, tuple[object, ...]]]] = []
+"""Messages of all logs that wait to be logged until their threads hold no lock."""
+
 _logger: Final = logging.getLogger("recloser")
 
 
@@ -119,13 +125,6 @@ class Log(ABC):
         self._host = platform.node() if host is None else host
         self._detail: Detail = detail
         self._sequencer: Sequencer | None = None
-        self._notices: list[tuple[int, str, tuple[object, ...]]] = []
-        self._make_attaching_lock()
-
-    def _make_attaching_lock(self) -> None:
-        # A signal handler may make a breaker while its thread is making the first one.
-        self._attaching = threading.RLock()
-        self._attaching_forks = forks.passed
 
     def attach(self, clock: Clock | None = None) -> "Sequencer":
         """The sequencer that writes this log; the first call opens a session.
@@ -133,11 +132,9 @@ class Log(ABC):
         Raises:
             ConfigError: The log is timed by another clock already.
         """
-        if self._attaching_forks != forks.passed:
-            with forks.renewing:
-                if self._attaching_forks != forks.passed:
-                    self._make_attaching_lock()
-        with self._attaching:
+        # One lock for all logs, which is new in a forked child, and which a signal handler that makes
+        # a breaker can take again.
+        with forks.renewing:
             if self._sequencer is None:
                 made_clock = self._clock or clock or SYSTEM_CLOCK
                 made = self._make_sequencer(made_clock)
@@ -199,9 +196,10 @@ class Log(ABC):
     def stay_awake(self) -> None:  # noqa: B027  # memory needs no thread
         """Have runs ended soon after their seconds are over; called under the lock."""
 
-    def notice(self, level: int, message: str, *values: object) -> None:
+    @staticmethod
+    def notice(level: int, message: str, *values: object) -> None:
         """Have a message logged as soon as no lock is held."""
-        self._notices.append((level, message, values))
+        _notices.append((level, message, values))
 
     def _await_listeners(self) -> None:
         """Wait a second at most for listeners to be called; not where this thread is inside."""
@@ -211,9 +209,9 @@ class Log(ABC):
 
     def look_after(self) -> None:
         """Log the messages that wait; called where this thread holds no lock."""
-        while self._notices:
+        while _notices:
             try:
-                level, message, values = self._notices.pop(0)
+                level, message, values = _notices.pop(0)
             except IndexError:  # another thread has just taken the last
                 return
             _logger.log(level, message, *values)
@@ -320,7 +318,7 @@ class Sequencer:
     ) -> None:
         self._make_locks()
         self._asked: list[Request] = []
-        self.sayings: list[Saying] = []
+        self.sayings = _NOTHING_SAID
         self._tries = 0
         self._gates: dict[str, Gate] = {}
         self.audience = Audience()
@@ -343,7 +341,7 @@ class Sequencer:
         self.origin = self._opened_at - at
         self._host = host
         self._session = 1 if self.fold.opened is None else self.fold.opened.session + 1
-        self._unopened: list[tuple[str | None, Once]] = [
+        self._unopened: Sequence[tuple[str | None, Once]] = [
             (name, Once()) for name in (None, *self.fold.breakers)
         ]
 
@@ -548,7 +546,7 @@ class Sequencer:
                 self.append(evolve(header, wall=self._opened_wall, **tail), once=once)
             else:
                 self.append(self.checkpoint(name), once=once)
-        self._unopened = []
+        self._unopened = ()
 
     def _header(self, at: int, monotonic: int) -> LogOpened:
         return LogOpened(
@@ -850,7 +848,12 @@ class Sequencer:
             state: A new state, for a thread that is in the middle of a change: it becomes the
                 breaker's when that is over.
         """
-        self.run(request.carry_out, lambda: self.ask(request))
+
+        def configure(at: int) -> None:
+            request.carry_out(at)
+            self.rest()  # an idle breaker keeps no copy of its state, nor of its first events
+
+        self.run(configure, lambda: self.ask(request))
         name = state.breaker
         return self.fold.breakers.get(name) or self.fold.expected.setdefault(name, state)
 

@@ -63,7 +63,7 @@ PATIENCE: Final = 4
 FLUSH_EVERY: Final = 10_000
 """Whoever writes a recording as fast as it can flushes as often as this, to lose none of it."""
 
-_GIVE_WAY_SECONDS: Final = 0.005
+GIVE_WAY_SECONDS: Final = 0.005
 _IDLE_SECONDS: Final = 1.0
 _MOST_FOLDERS: Final = 1000
 _LAST_TRIES: Final = 3
@@ -364,7 +364,7 @@ class EventLog(Log):
             raise LogError(f"{self.path}: the event could not be made safe: {buffer.failure}")
 
     def _give_way(self) -> None:
-        if not self._has_written.wait(_GIVE_WAY_SECONDS):
+        if not self._has_written.wait(GIVE_WAY_SECONDS):
             self._patience -= 1
 
     def _calls_at_once(self) -> int:
