@@ -46,10 +46,11 @@ class Run(_Count):
             the breaker no longer where it was; 0 before the first.
         counted: How many numbers were taken by calls that are written.
         held: How many calls are to be written that took no number.
+        parents: How many numbers were taken before this process was forked.
         took_ns: How long the first of those took, in nanoseconds; 0 without any.
     """
 
-    __slots__ = ("_reads", "counted", "ends_ns", "epoch", "held", "took_ns")
+    __slots__ = ("_reads", "counted", "ends_ns", "epoch", "held", "parents", "took_ns")
 
     def __new__(cls, *_: object) -> Self:
         """It counts from 0, whatever it is of."""
@@ -58,7 +59,7 @@ class Run(_Count):
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.ends_ns = 0
-        self._reads = self.counted = self.held = self.took_ns = 0
+        self._reads = self.counted = self.held = self.parents = self.took_ns = 0
 
     def begin(self, ends_ns: int) -> None:
         """Begin with a new second."""
@@ -408,11 +409,16 @@ class Gate:
         self.lease = self.leave = None
 
     def forget(self) -> None:
-        """Take no account of what was counted so far: in a forked child it is the parent's."""
+        """In a forked child: take no account of what was counted before the fork."""
+        for run in self.runs():
+            run.counted = max(run.counted, run.parents)
+            run.held = run.took_ns = 0
+
+    def note_fork(self) -> None:
+        """In a forked child: note what was counted so far, and have each call come by."""
         self.lapse(FOREVER)
         for run in self.runs():
-            run.counted = run.read()
-            run.held = run.took_ns = 0
+            run.parents = run.read()
 
 
 SHUT: Final = Gate("", Pending(), lambda: 0, lambda: None)

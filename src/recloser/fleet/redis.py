@@ -8,7 +8,6 @@ probe, for as long as ``claim_seconds`` at most.
 import atexit
 import contextlib
 import logging
-import os
 import threading
 import uuid
 import weakref
@@ -18,6 +17,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, get_args
 
+from recloser import forks
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, LogSealed
@@ -497,5 +497,4 @@ def _after_fork() -> None:
         log.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.after_in_child(_after_fork)

@@ -273,7 +273,12 @@ class Runs:
         for gate in tuple(self._gates.values()):
             gate.stop_counting()
 
+    def note_fork(self) -> None:
+        """In a forked child: note what was counted so far, which is the parent's."""
+        for gate in tuple(self._gates.values()):
+            gate.note_fork()
+
     def forget(self) -> None:
-        """Take no account of what was counted so far: in a forked child it is the parent's."""
-        for _, _, gate in self._ends:
+        """In a forked child: take no account of what was counted before the fork."""
+        for gate in tuple(self._gates.values()):
             gate.forget()

@@ -356,7 +356,7 @@ class Sequencer:
         A thread that held them in the parent is not here to release them, and may have been in the
         middle of a change. The thread that forked may hold them when a signal handler forked.
         """
-        if self.is_mine:
+        if self._is_owned():
             self._forks = forks.passed
             self.audience.after_fork()
             return
@@ -370,8 +370,9 @@ class Sequencer:
         """In a forked child: forget the calls that the parent will record."""
         # This thread may be in the middle of a change, where a signal handler forked: it goes on
         # with the lists that it has, so calls are forgotten before the next change.
+        self.runs.note_fork()
         self._parents_calls = len(self.pending)
-        if not self.is_mine:
+        if not self._is_owned():
             self._forget_parents_calls()
         self._renew_locks()
         self.pending.let_wait(0)
@@ -389,10 +390,12 @@ class Sequencer:
     @property
     def is_mine(self) -> bool:
         """Whether this very thread holds the lock: it must not wait for anything then."""
+        return self._is_owned() or (forks.forking != 0 and forks.is_forking())
+
+    def _is_owned(self) -> bool:
         # ``threading.Condition`` asks its lock this way; there is no public way, and a thread's own
         # note of it could be interrupted.
-        is_owned = bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
-        return is_owned or (forks.forking != 0 and forks.is_forking())
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
 
     def hold(self, change: Callable[[], R], instead: Callable[[], R]) -> R:
         """Do something under the lock, from a whole state.
@@ -874,6 +877,9 @@ class Sequencer:
         admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
         self.append(admitted)
         return admitted
+
+
+forks.note_lock(Sequencer.hold, 1, "_lock")
 
 
 def _nothing() -> None:

@@ -434,11 +434,29 @@ class EventLog(Log):
                 break  # else what was lost may still be recorded, and the state after it
 
     def _take_no_more(self, sequencer: Sequencer) -> None:
-        if not self._buffer.is_closed:
-            sequencer.runs.end_all(sequencer.drain())
-            sequencer.runs.stop()
-            sequencer.pending.let_wait(0)
-            self._buffer.is_closed = True
+        buffer = self._buffer
+        if buffer.is_closed:
+            return
+        sequencer.runs.end_all(sequencer.drain())
+        sequencer.runs.stop()
+        sequencer.pending.let_wait(0)
+        if not buffer.unsealed or buffer.lost or buffer.failure is not None:
+            buffer.is_closed = True
+            return
+        # Events that come later are refused, and folded all the same: the seal comes before them.
+        fold = sequencer.fold
+        sequencer.is_whole = False
+        seal = LogSealed(fold.seq + 1, fold.at, 0, "")
+        fold.apply(seal)
+        good, chunk = LastGood(fold), (seal,)
+        # One step.
+        buffer.chunks += (chunk,)
+        buffer.unsealed = 0
+        buffer.seq = seal.seq
+        buffer.sync_asks += 1
+        buffer.is_closed = True
+        sequencer.good = fold.keeper = good
+        sequencer.is_whole = True
 
     def _end(self) -> None:
         self._is_stopping = True
@@ -651,7 +669,7 @@ class EventLog(Log):
             own.add_seal()
             own.add([sequencer.header()])
             own.add(map(sequencer.checkpoint, fold.breakers))
-        if own.unsealed and seal:
+        if own.unsealed and seal and (own.chunks or not buffer.is_closed):
             own.add_seal()
         batch += own.chunks
         good, asks, at = LastGood(fold), buffer.sync_asks + seal, fold.at
@@ -729,5 +747,5 @@ def _after_fork() -> None:
         log.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.after_in_child(_after_fork)
+forks.note_lock(EventLog._with_io, 0, "_io")  # noqa: SLF001  # of this module
