@@ -4,6 +4,7 @@ Whoever holds the lock reads the clock, folds the event and hands it to the log 
 witnesses. So the order in the log is the order of the fold, and ``at`` never falls.
 """
 
+import contextlib
 import logging
 import os
 import platform
@@ -77,7 +78,20 @@ _ProbeAdmitted: Final = lean(ProbeAdmitted)
 _NOTHING_SAID: Final[list[Saying]] = []
 """Of all sequencers that have nobody to say anything to; it stays empty."""
 
-_notices: Final[list[tuple[int, str, tuple[object, ...]]]] = []
+
+class _Notice:
+    """A message to be logged."""
+
+    __slots__ = ("level", "message", "tries", "values")
+
+    def __init__(self, level: int, message: str, values: tuple[object, ...]) -> None:
+        self.level = level
+        self.message = message
+        self.values = values
+        self.tries = 0
+
+
+_notices: Final[list[_Notice]] = []
 """Messages of all logs that wait to be logged until their threads hold no lock."""
 
 _logger: Final = logging.getLogger("recloser")
@@ -199,7 +213,7 @@ class Log(ABC):
     @staticmethod
     def notice(level: int, message: str, *values: object) -> None:
         """Have a message logged as soon as no lock is held."""
-        _notices.append((level, message, values))
+        _notices.append(_Notice(level, message, values))
 
     def _await_listeners(self) -> None:
         """Wait a second at most for listeners to be called; not where this thread is inside."""
@@ -209,12 +223,14 @@ class Log(ABC):
 
     def look_after(self) -> None:
         """Log the messages that wait; called where this thread holds no lock."""
-        while _notices:
-            try:
-                level, message, values = _notices.pop(0)
-            except IndexError:  # another thread has just taken the last
-                return
-            _logger.log(level, message, *values)
+        for notice in tuple(_notices):
+            # It goes once it is logged, or the second time that logging it fails: an exception from
+            # outside loses none, and a handler that always raises is not called for ever.
+            notice.tries += 1
+            if notice.tries > 1:
+                _drop(notice)
+            _logger.log(notice.level, notice.message, *notice.values)
+            _drop(notice)
 
     def flush(self) -> None:  # noqa: B027  # not every log has anything to hand on
         """Hand all that was appended to where it can be read."""
@@ -370,6 +386,7 @@ class Sequencer:
         """In a forked child: forget the calls that the parent will record."""
         # This thread may be in the middle of a change, where a signal handler forked: it goes on
         # with the lists that it has, so calls are forgotten before the next change.
+        self._asked = []
         self.runs.note_fork()
         self._parents_calls = len(self.pending)
         if not self._is_owned():
@@ -481,8 +498,9 @@ class Sequencer:
                     raise
                 self._log.notice(logging.WARNING, "a report could not be recorded: %r", error)
                 self._make_whole()
-            del self._asked[0]
             self._tries = 0
+            if self._asked and self._asked[0] is request:  # not in a child, which has none of them
+                del self._asked[0]
 
     def reading(self, look: Callable[[LogFold, int], R], breaker: str | None = None) -> R:
         """Look at the fold at the present time; only what happened before is recorded.
@@ -670,9 +688,14 @@ class Sequencer:
 
     def _drop_taken(self) -> None:
         """Remove the calls that are recorded; without a call in between, so that it is one step."""
-        if self._taken:
-            del self.pending[: self._taken]
-            self._taken = 0
+        taken, parents = self._taken, self._parents_calls
+        if not taken:
+            return
+        left = None if parents is None else max(0, parents - taken)
+        # One step.
+        del self.pending[:taken]
+        self._taken = 0
+        self._parents_calls = left
 
     def _take(self, calls: Calls) -> None:
         """Fold calls that were let past the lock, in their order and in blocks that fit a seal."""
@@ -877,6 +900,11 @@ class Sequencer:
         admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
         self.append(admitted)
         return admitted
+
+
+def _drop(notice: _Notice) -> None:
+    with contextlib.suppress(ValueError):  # another thread has logged it meanwhile
+        _notices.remove(notice)
 
 
 forks.note_lock(Sequencer.hold, 1, "_lock")

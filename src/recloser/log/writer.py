@@ -160,6 +160,7 @@ class EventLog(Log):
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._strikes = 0
         self._is_torn = self._closes_later = self._is_ended = self._has_refused = False
+        self._has_awaited = False
         self._patience = PATIENCE
         self._parent = 0
         self._make_thread_parts()
@@ -419,7 +420,9 @@ class EventLog(Log):
         if self._is_ended:
             return
         self._with_io(self._write_the_rest)
-        self._await_listeners()
+        if not self._has_awaited:
+            self._has_awaited = True  # once, however often a signal handler closes the log
+            self._await_listeners()
         self._end()
 
     def _write_the_rest(self) -> None:
