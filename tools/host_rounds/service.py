@@ -169,6 +169,7 @@ class Service:
 
     def _become_child(self, role: str, *, in_handler: bool = False) -> None:
         self.role = role
+        self._killed_note = None
         self._generation += 1
         self._begin()
         load = self._load
@@ -193,7 +194,7 @@ class Service:
 
     def _live(self, *, depth: int, exit_by: str) -> None:
         """Run a child from its first moment to its last."""
-        load, chance = self._load, self._chance
+        load, chance, role = self._load, self._chance, self.role
         chance.seed(self.plan.seed + os.getpid())
         if self.plan.late:
             load.names = [*load.names, f"late{depth}"]
@@ -205,7 +206,7 @@ class Service:
             self._be_killed_soon()
         fork_at = [chance.random()] if depth < _DEEPEST and chance.random() < 0.3 else []
         self._live_on(chance.uniform(*_CHILD_SECONDS), fork_at, depth)
-        if exit_by == "killed":
+        if exit_by == "killed" and self.role == role:  # not the child of a handler of this process
             os.kill(os.getpid(), signal.SIGKILL)
         self._end(closes=exit_by == "close")
         if exit_by == "sys.exit":
