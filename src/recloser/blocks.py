@@ -96,6 +96,13 @@ def leave(giver: BreakerState) -> Permit | None:
     return permit
 
 
+def forget(permit: Permit) -> None:
+    """Drop the permit of a block that was not entered after all."""
+    if permit in _by_owner or hasattr(permit, "place"):
+        _forget(permit)
+    release(permit)
+
+
 def is_in_generator(permit: Permit) -> bool:
     """Whether a block was entered in a generator, plain or asynchronous."""
     return permit.code is not None and permit.code.co_flags & _GENERATOR != 0

@@ -210,8 +210,18 @@ class CircuitBreaker:
 
     def __enter__(self) -> Permit:
         permit = self._let_past() or self.admit()
-        blocks.enter(permit)
+        try:
+            blocks.enter(permit)
+        except BaseException as error:  # from outside: the block is not entered
+            self._give_back(permit, error)
+            raise
         return permit
+
+    def _give_back(self, permit: Permit, error: BaseException) -> None:
+        """Report the permit of a block that was not entered."""
+        blocks.forget(permit)
+        if not permit.spent:
+            self._report(Outcome.IGNORED, permit, error=error)
 
     def __exit__(
         self,
@@ -224,7 +234,11 @@ class CircuitBreaker:
 
     async def __aenter__(self) -> Permit:
         permit = self._let_past() or self.admit()
-        blocks.enter(permit)
+        try:
+            blocks.enter(permit)
+        except BaseException as error:  # from outside: the block is not entered
+            self._give_back(permit, error)
+            raise
         return permit
 
     async def __aexit__(

@@ -251,19 +251,22 @@ def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., A
 
     def ask(*args: Any, **kwargs: Any) -> Any:
         permit = breaker.admit()
-        if permit.probe:
-            hold(permit)
+        # An exception from outside may come up at any point. A permit that was neither reported nor
+        # released would have later calls ride on it, and report nothing.
         try:
+            if permit.probe:
+                hold(permit)
             result = function(*args, **kwargs)
-        except BaseException as error:
-            breaker.settle(permit, error)
-            raise
-        finally:
             if permit.probe:
                 release(permit)
-        if (follow := follow_of(type(result))) is not None:
-            return follow(breaker, permit, result)
-        breaker.settle(permit, result=result)
+            if (follow := follow_of(type(result))) is not None:
+                return follow(breaker, permit, result)
+            breaker.settle(permit, result=result)
+        except BaseException as error:
+            release(permit)
+            if not permit.spent:
+                breaker.settle(permit, error)
+            raise
         return result
 
     return ask

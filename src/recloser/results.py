@@ -199,17 +199,19 @@ async def awaiting(
     _held: _Unended | None = None,
 ) -> Any:
     """Await, and report the end."""
-    if permit.probe:
-        hold(permit)
+    # As where a function is called: whatever comes up, the permit is reported and released.
     try:
+        if permit.probe:
+            hold(permit)
         result = await awaited
-    except BaseException as error:
-        reporter.settle(permit, error)
-        raise
-    finally:
         if permit.probe:
             release(permit)
-    reporter.settle(permit, result=result)
+        reporter.settle(permit, result=result)
+    except BaseException as error:
+        release(permit)
+        if not permit.spent:
+            reporter.settle(permit, error)
+        raise
     return result
 
 

@@ -666,8 +666,12 @@ class EventLog(Log):
         if lost or buffer.failure is not None:
             own.add(self._after_a_loss(buffer.failure or "the disk is too slow", lost))
             seal = True
-        elif batch and not buffer.is_closed and self._appender.is_full(
-            fold.at, full_bytes=self._segment_bytes, full_ns=self._segment_ns
+        elif (
+            batch
+            and not buffer.is_closed
+            and self._appender.is_full(
+                fold.at, full_bytes=self._segment_bytes, full_ns=self._segment_ns
+            )
         ):
             own.add_seal()
             own.add([sequencer.header()])
