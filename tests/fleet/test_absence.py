@@ -5,13 +5,21 @@ import threading
 import pytest
 
 from fleet_parts import Loop, Proxy, wait_for
-from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    Listener,
+    ManualClock,
+    Reason,
+)
 from recloser.fleet import outbox as outbox_module
 from recloser.fleet.absence import OWN_EPOCHS
 from recloser.fleet.connection import StreamChangedError
 from recloser.fleet.entry import id_text
 from recloser.fleet.export import events_of
 from recloser.fleet.outbox import MAX_WAITING
+from recloser.fleet.redis import RedisLog
 from recloser.state import dump
 from support import fail, succeed
 
@@ -293,3 +301,27 @@ def test_a_process_that_starts_without_the_server_joins_it_later(own_redis, stre
     other = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream))
     level(breaker, other)
     assert other.snapshot().totals.failed == 1
+
+
+def test_success_that_waited_is_folded_at_its_own_time_while_the_server_is_away():
+    """Refusals wait after it, and are earlier than the call that folds them."""
+    clock = ManualClock()
+    log = RedisLog("redis://127.0.0.1:1/0", stream="away", clock=clock, timeout_seconds=0.05)
+    config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.8)
+    breaker = CircuitBreaker("b", config, log=log)
+
+    def slow():
+        for _ in range(3):
+            breaker.after_failure(breaker.before_call().permit, "OSError")
+        clock.advance(seconds=0.3)
+
+    breaker.call(slow)
+    for _ in range(2):
+        with pytest.raises(CircuitOpenError):
+            breaker.call(int)
+        clock.advance(seconds=0.1)
+    clock.advance(seconds=1)
+    assert breaker.call(int) == 0
+    totals = breaker.snapshot().totals
+    assert (totals.failed, totals.rejected, totals.stale, totals.succeeded) == (3, 2, 1, 1)
+    log.close()

@@ -297,14 +297,17 @@ class StreamSequencer(Sequencer):
         for leave, group in groupby(calls.passes):
             first, done = done, done + len(list(group))
             tooks = calls.tooks[first:done]
+            at = calls.ats[done - 1]
             if self.fold.breakers[leave.breaker].config.slow_call_ns is None:
-                self._succeed(leave.breaker, leave.epoch, sum(tooks) // len(tooks), len(tooks))
+                self._succeed(leave, at, sum(tooks) // len(tooks), len(tooks))
             else:
                 for took in tooks:
-                    self._succeed(leave.breaker, leave.epoch, took, 1)
+                    self._succeed(leave, at, took, 1)
 
-    def _succeed(self, breaker: str, epoch: int, took: int, count: int) -> None:
-        event = CallSucceeded(self.next_seq, self.read_at(), breaker, epoch, took, count=count)
+    def _succeed(self, leave: Pass, at: int, took: int, count: int) -> None:
+        # At its own time: what waits after it may be earlier than now.
+        at = max(at, self.fold.at)
+        event = CallSucceeded(self.next_seq, at, leave.breaker, leave.epoch, took, count=count)
         self.append(event, taken=count * PENDING_WIDTH)
 
     def relieve(self) -> None:
