@@ -35,7 +35,7 @@ LAYERS = [
     {"config"},
     {"backoff"},
     {"validation", "events", "dotted_names"},
-    {"errors", "forks", "version", "wording"},
+    {"contexts", "errors", "forks", "version", "wording"},
 ]
 
 

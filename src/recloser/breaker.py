@@ -23,6 +23,7 @@ from recloser.classification import (
 )
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig, Mode, Settings
+from recloser.contexts import set_in_context
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
 from recloser.errors import MisuseError, PermitError
 from recloser.events import (
@@ -152,7 +153,8 @@ class CircuitBreaker:
         """
         decision = self._let() or self._ride() or self._refused() or self._decide()
         if decision.permit is not None:
-            _last_permits.set({**_last_permits.get(), id(self._state): decision.permit})
+            held = {**_last_permits.get(), id(self._state): decision.permit}
+            set_in_context(_last_permits, held)
         return decision
 
     def after_success(self, permit: Permit | None = None, *, took_ns: int | None = None) -> None:
@@ -544,7 +546,8 @@ class CircuitBreaker:
         if permit.giver is not self._state:
             raise PermitError(f"{permit!r} was not given by this breaker, {self.name!r}")
         if last.get(key) is permit:
-            _last_permits.set({other: held for other, held in last.items() if other != key})
+            others = {other: held for other, held in last.items() if other != key}
+            set_in_context(_last_permits, others)
         return permit
 
 

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final
 
+from recloser.contexts import set_in_context
 from recloser.decision import Permit, Ride
 from recloser.machine import HALF_OPEN
 from recloser.state import BreakerState
@@ -21,16 +22,16 @@ def hold(permit: Permit) -> None:
     if held:
         # A permit that was reported in another context was never released in this one.
         held = tuple([other for other in held if not other.spent])
-    _held.set((*held, permit))
+    set_in_context(_held, (*held, permit))
 
 
 def release(permit: Permit) -> None:
     """Take ``permit`` out of this context; nothing happens if it is not there."""
     held = _held.get()
     if held and held[-1] is permit:
-        _held.set(held[:-1])
+        set_in_context(_held, held[:-1])
     elif permit in held:
-        _held.set(tuple([other for other in held if other is not permit]))
+        set_in_context(_held, tuple([other for other in held if other is not permit]))
 
 
 def held_if_probe(permit: Permit) -> AbstractContextManager[None]:

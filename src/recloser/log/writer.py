@@ -508,6 +508,7 @@ class EventLog(Log):
         super().look_after()
         if self._closes_later:
             self._closes_later = False
+            self._has_awaited = True  # the call that was interrupted waits for no listener
             self.close()
 
     def _start_thread(self) -> None:
