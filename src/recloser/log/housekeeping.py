@@ -25,6 +25,7 @@ from recloser.log.reader import (
 PART_SUFFIX: Final = ".part"
 _LEVEL: Final = 6
 _KEPT_ANYHOW: Final = 2
+_LONGEST_WAIT: Final = 10.0
 _logger: Final = logging.getLogger("recloser")
 
 
@@ -47,6 +48,9 @@ class Housekeeper:
         self._keep_ns = keep_ns
         self._is_due = False
         self._thread = threading.Thread()
+        if compress_bytes is not None:
+            # Not in the thread: a child that is forked meanwhile could never import it.
+            import zstandard  # noqa: F401
 
     def have_due(self) -> None:
         """A segment was begun, so there may be one that is full."""
@@ -64,8 +68,9 @@ class Housekeeper:
     def finish(self, folder: Path, now: int) -> None:
         """Do all that there is to do, and return when it is done."""
         if self._thread.is_alive():
-            self._thread.join()
-        if self._is_due:
+            # It is not waited for without end: what it leaves is finished when the log is opened.
+            self._thread.join(_LONGEST_WAIT)
+        if self._is_due and not self._thread.is_alive():
             self._keep(folder, now)
 
     def after_fork(self) -> None:
