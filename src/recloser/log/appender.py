@@ -1,5 +1,6 @@
 """The segments of a session, written one behind another; who appends holds the log's ``_io``."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -47,6 +48,7 @@ class Appender:
     ) -> None:
         self.folder = folder
         self.is_at_disk = False
+        self._is_abandoned = False
         self._durability = durability
         self._on_begun = on_begun
         self._segment: Segment | None = None
@@ -153,6 +155,7 @@ class Appender:
 
         Where this thread is in the middle of writing to it, it goes on to find that it can't.
         """
+        self._is_abandoned = True
         if self._segment is not None:
             self._segment.close()
 
@@ -168,6 +171,8 @@ class Appender:
             self._leave(self._segment, self._segment.written, torn=0)
         header = evolve(header, **asdict(self._behind[0]))
         segments = segments_in(self.folder)
+        if self._is_abandoned:
+            raise OSError(errno.EBADF, "the log is that of the process that forked")
         if segments and segments[-1].stat().st_size == 0:
             segments.pop().unlink()  # an exception from outside came up while it was begun
         number = number_of(segments[-1]) + 1 if segments else 1

@@ -626,9 +626,11 @@ class EventLog(Log):
         if not batch and (not is_sync_due or self._appender.is_safe):
             return
         self._put = 0
-        if self._lock is None:
+        if self._lock is None and not self.is_in_child:
             self._make_folder()
         for chunk, lines in encoded(batch):
+            if self.is_in_child:
+                return  # a signal handler has forked: what is in hand is the parent's to write
             self._appender.put(chunk, lines)
             self._put += 1
         self._appender.make_safe(is_sync_due=is_sync_due)
