@@ -21,6 +21,7 @@ from recloser import (
 from recloser.log import disk
 from recloser.log.reader import LogReader
 from recloser.log.seals import SEAL_EVERY, is_seal
+from recloser.log.verification import verify
 from recloser.log.writer import FULL_BATCH
 from recloser.replay.engine import replay
 from support import crash, fail, read_lines, succeed
@@ -92,6 +93,24 @@ def test_a_closed_log_records_nothing_more_and_breaks_no_call(path, clock, caplo
     assert not breaker.before_call().allowed
     assert len(list(log)) == count
     assert caplog.text.count("the log is closed; calls go on, and are not recorded") == 1
+
+
+@pytest.mark.parametrize("segment_bytes", [1, 8 << 20])
+def test_calls_that_end_while_the_log_is_closed_leave_it_whole(path, clock, segment_bytes):
+    """They are refused, and numbered all the same: the last seal must not take their numbers."""
+    log = EventLog(path, clock=clock, segment_bytes=segment_bytes, tick_seconds=None)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=100), log=log)
+    fail(breaker, 3)
+    commit = log._commit
+
+    def commit_after_calls(**how):
+        fail(breaker, 3)
+        commit(**how)
+
+    log._commit = commit_after_calls
+    log.close()
+    assert verify(path).damages == []
+    assert replay(path).snapshots["b"].totals.failed == 3
 
 
 def test_a_closed_log_raises_where_that_is_asked_for(path, clock):

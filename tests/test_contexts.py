@@ -1,0 +1,45 @@
+"""Context variables are set safely wherever garbage may be collected."""
+
+import subprocess
+import sys
+from contextvars import ContextVar
+
+from recloser.contexts import set_in_context
+
+COLLECTED_ANYWHERE = """
+import gc
+from recloser import CircuitBreaker, CircuitBreakerConfig
+
+gc.set_threshold(5, 100, 100)
+breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=None))
+
+class Session:
+    def __init__(self):
+        self.me = self
+
+    def __del__(self):
+        with breaker:
+            pass
+        breaker.after_failure(breaker.before_call().permit)
+
+for _ in range(40_000):
+    Session()
+    with breaker:
+        pass
+    breaker.after_failure(breaker.before_call().permit)
+print("whole")
+"""
+
+
+def test_value_is_set_in_this_context():
+    variable = ContextVar("variable", default=0)
+    set_in_context(variable, 1)
+    assert variable.get() == 1
+
+
+def test_breakers_used_by_garbage_do_not_crash_the_process():
+    """A crash of the interpreter can only be seen from another process."""
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTED_ANYWHERE], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
