@@ -1,7 +1,7 @@
 """What a live breaker asks of its sequencer: to record an outcome, a command, or its settings."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from recloser.config import CircuitBreakerConfig
 from recloser.decision import Permit
@@ -35,6 +35,8 @@ class Report:
     """
 
     __slots__ = ("_error", "_outcome", "_permit", "_sequencer", "took_ns")
+
+    is_for_children: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -91,6 +93,8 @@ class Command(Once):
 
     __slots__ = ("_breaker", "_make", "_sequencer")
 
+    is_for_children: ClassVar[bool] = False
+
     def __init__(
         self, sequencer: Sequencer, breaker: str, make: Callable[[int, int], Event]
     ) -> None:
@@ -122,6 +126,8 @@ class Configure:
     """
 
     __slots__ = ("_asked", "_breaker", "_in_force", "_on_other", "_place", "_sequencer", "decision")
+
+    is_for_children: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -273,8 +273,9 @@ class _Session:
     def __del__(self) -> None:
         # What an attack raises here is lost, as Python has it.
         with suppress(SoftTimeLimit, Stopped, KeyboardInterrupt):
-            if not self._load.is_over:
-                self._load.act(self._chance)
+            load = getattr(self, "_load", None)  # an attack may have struck before it had one
+            if load is not None and not load.is_over:
+                load.act(self._chance)
 
 
 class _NoLock:

@@ -34,6 +34,7 @@ class Appender:
 
     Attributes:
         folder: The log.
+        dropped: How many events of callers were given up, and are not counted as lost yet.
         is_at_disk: Whether the operating system or the disk has something to take right now.
     """
 
@@ -48,6 +49,7 @@ class Appender:
     ) -> None:
         self.folder = folder
         self.is_at_disk = False
+        self.dropped = 0
         self._is_abandoned = False
         self._durability = durability
         self._on_begun = on_begun
@@ -121,20 +123,21 @@ class Appender:
             return self._behind[1]
         return segment.written.seq
 
-    def fall_back(self, *, is_failed: bool = True) -> int:
+    def fall_back(self, *, is_failed: bool = True) -> None:
         """Come back to what is known to be safe, after an error or an interruption.
 
         Args:
-            is_failed: Whether the disk refused something; what it may have dropped is then given up.
-
-        Returns:
-            How many events of callers, of those that were put, stand after that.
+            is_failed: Whether the disk refused something; what was put after that is then given up,
+                and counted in ``dropped``. Else it is to be put again.
         """
         segment = self._segment
         if segment is None:
-            return 0
+            return
         mark = segment.synced if is_failed and segment.is_sync_failed else segment.written
-        dropped = segment.events_behind(mark)
+        dropped = segment.events_behind(mark) if is_failed else 0
+        # One step: where this is interrupted and done again, each event is counted once.
+        self.dropped += dropped
+        segment.events = mark.events
         try:
             if mark.offset == 0:
                 # Not even its header is there.
@@ -148,7 +151,6 @@ class Appender:
             except OSError:
                 torn = 0
             self._leave(segment, mark, torn=torn)
-        return dropped
 
     def abandon(self) -> None:
         """In a forked child: close the parent's segment, to which nothing is written any more.

@@ -1,6 +1,6 @@
 """What is recorded exactly once, whatever interrupts it: requests, and the marks that they spend."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from recloser.errors import PermitError
 from recloser.events import Event
@@ -13,7 +13,13 @@ class Spendable(Protocol):
 
 
 class Request(Protocol):
-    """A report or a command, which is carried out exactly once."""
+    """A report or a command, which is carried out exactly once.
+
+    Attributes:
+        is_for_children: Whether a forked child carries it out too, as breakers there depend on it.
+    """
+
+    is_for_children: ClassVar[bool]
 
     @property
     def is_done(self) -> bool:

@@ -36,6 +36,7 @@ class Segment:
         chain: The seals of its lines.
         begun_at: The time of its first event, in nanoseconds of the log.
         checkpoint_bytes: How much of it are checkpoints.
+        events: How many events of callers were taken in.
         pending_bytes: How much was taken in and is not written.
         written: Up to where the operating system has it.
         synced: Up to where the disk has it.
@@ -51,7 +52,7 @@ class Segment:
         self.written = self.synced = Mark(0, chain.copy(), 0, 0)
         self.is_sync_failed = False
         self._seq = 0
-        self._events = 0
+        self.events = 0
         # Kept from write to write, and never made shorter: new memory would cost as much as encoding.
         self._pending = bytearray()
         self.pending_bytes = 0
@@ -84,7 +85,7 @@ class Segment:
             self.chain.add(lines, 0)
         self.chain.count += count
         self._seq = seq
-        self._events += callers
+        self.events += callers
         return self.pending_bytes - before
 
     def seal(self, seq: int, at: int) -> None:
@@ -108,7 +109,7 @@ class Segment:
             while start < end:
                 with pending[start:end] as rest:
                     start += disk.write(self._descriptor, rest)
-        self.written = Mark(self.written.offset + end, self.chain.copy(), self._seq, self._events)
+        self.written = Mark(self.written.offset + end, self.chain.copy(), self._seq, self.events)
 
     def sync(self) -> None:
         """Wait until the disk has all that was written."""
@@ -120,7 +121,7 @@ class Segment:
 
     def events_behind(self, mark: Mark) -> int:
         """How many events of callers were taken in behind the mark."""
-        return self._events - mark.events
+        return self.events - mark.events
 
     def fall_back(self, mark: Mark) -> None:
         """Forget all behind the mark.
@@ -129,7 +130,7 @@ class Segment:
             OSError: The file could not be cut there, so nothing can be appended to it any more.
         """
         self.pending_bytes = 0
-        self._events, self._seq = mark.events, mark.seq
+        self.events, self._seq = mark.events, mark.seq
         self.chain = mark.chain.copy()
         self.written = mark
         self.is_sync_failed = False

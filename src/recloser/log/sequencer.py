@@ -386,7 +386,7 @@ class Sequencer:
         """In a forked child: forget the calls that the parent will record."""
         # This thread may be in the middle of a change, where a signal handler forked: it goes on
         # with the lists that it has, so calls are forgotten before the next change.
-        self._asked = []
+        self._asked = [request for request in self._asked if request.is_for_children]
         self.runs.note_fork()
         self._parents_calls = len(self.pending)
         if not self._is_owned():
@@ -494,7 +494,8 @@ class Sequencer:
             except Exception as error:
                 # It is tried again where it may have come from outside. Whoever asked is gone, and
                 # cannot be given the error.
-                if self._tries < _MOST_TRIES and not isinstance(error, RecloserError):
+                may_try = self._tries < _MOST_TRIES or request.is_for_children
+                if may_try and not isinstance(error, RecloserError):
                     raise
                 self._log.notice(logging.WARNING, "a report could not be recorded: %r", error)
                 self._make_whole()

@@ -159,6 +159,7 @@ class EventLog(Log):
         self._appender = self._appender_after(self.tail, self._fold.seq)
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._strikes = 0
+        self._failing: Exception | None = None
         self._is_torn = self._closes_later = self._is_ended = self._has_refused = False
         self._has_awaited = False
         self._patience = PATIENCE
@@ -239,6 +240,7 @@ class EventLog(Log):
         fold = sequencer.fold
         sequencer.is_whole = False
         self._is_torn = False
+        self._failing = None
         buffer.clear()
         self._appender = self._appender_after(Tail(), 0)
         own = OwnEvents(fold, 0)
@@ -587,6 +589,8 @@ class EventLog(Log):
             return
         forked = forks.passed
         try:
+            if self._failing is not None:
+                self._fail(sequencer, self._failing)
             if self._is_torn:
                 self._mend(sequencer)
             self._is_torn = True
@@ -729,8 +733,10 @@ class EventLog(Log):
 
     def _fail(self, sequencer: Sequencer, error: Exception) -> None:
         """Come back to what is known to be safe, and count what is not."""
-        buffer = self._buffer
-        lost = callers_in(buffer.in_hand[self._put :]) + self._appender.fall_back()
+        buffer, appender = self._buffer, self._appender
+        self._failing = error  # where this is interrupted it is done again
+        appender.fall_back()
+        lost = callers_in(buffer.in_hand[self._put :]) + appender.dropped
         why = f"{(error.strerror if isinstance(error, OSError) else None) or error}"
         is_new = buffer.failure is None
 
@@ -740,9 +746,11 @@ class EventLog(Log):
             buffer.in_hand_events = 0
             buffer.lost += lost
             buffer.failure = why
+            appender.dropped = 0
+            self._failing = None
+            self._is_torn = False
 
         sequencer.hold(count, _do_nothing)
-        self._is_torn = False
         self._strikes = 0
         if is_new:
             self.notice(logging.ERROR, "%s: the log can't be written: %s", self.path, error)
