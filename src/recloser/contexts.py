@@ -2,16 +2,15 @@
 
 import sys
 from contextvars import ContextVar
-from threading import get_ident
-from types import FrameType
+from threading import Lock, get_ident
 from typing import Final, TypeVar
 
 T = TypeVar("T")
 
 _COLLECTS_ANYWHERE: Final = sys.version_info < (3, 12)
 
-_setting: Final[dict[int, int]] = {}
-"""By thread, the id of the frame that is setting a variable, or was interrupted while it did."""
+_setting: Final[dict[int, Lock]] = {}
+"""By thread, a lock that it holds while it sets a variable; no other thread takes it."""
 
 
 def set_in_context(variable: ContextVar[T], value: T) -> None:
@@ -24,22 +23,11 @@ def set_in_context(variable: ContextVar[T], value: T) -> None:
     if not _COLLECTS_ANYWHERE:
         variable.set(value)
         return
-    thread, frame = get_ident(), sys._getframe()  # noqa: SLF001  # the only way to the callers
-    outer = _setting.get(thread)
-    if outer is not None and _is_called_by(outer, frame):
-        return
-    try:
-        _setting[thread] = id(frame)
-        variable.set(value)
-    finally:
-        _setting.pop(thread, None)
-
-
-def _is_called_by(outer: int, frame: FrameType) -> bool:
-    """Whether a frame is among the callers of another one, and in this module."""
-    caller = frame.f_back
-    while caller is not None:
-        if id(caller) == outer and caller.f_code is frame.f_code:
-            return True
-        caller = caller.f_back
-    return False
+    setting = _setting.get(get_ident())
+    if setting is None:
+        setting = _setting.setdefault(get_ident(), Lock())
+    if not setting.locked():
+        # An exception from outside can't come up between the ``with`` and its end without the lock
+        # being released, where a flag would stay.
+        with setting:
+            variable.set(value)
