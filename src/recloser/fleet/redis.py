@@ -14,7 +14,6 @@ import weakref
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Final, get_args
 
 from recloser import forks
@@ -116,10 +115,7 @@ class RedisLog(Log):
         self._member = uuid.uuid4().hex[:16]
         self._is_changed = False
         self._hurry = False
-        self._is_woken = False
-        # Whoever wakes may be in the middle of waiting itself: garbage can be collected, and report,
-        # anywhere. This can be used within itself, which an Event can't.
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._wake = Bell()
         self._stopping = threading.Event()
         self._joined = Bell()
         self._needs_threads = self._closes_later = self._ends_at_exit = False
@@ -253,7 +249,7 @@ class RedisLog(Log):
         self.flush()
         self._closed = True
         self._stopping.set()
-        self._wake.put(None)
+        self._wake.ring()
         running = dict(self._running)
         if running:
             with contextlib.suppress(LogError):
@@ -285,17 +281,7 @@ class RedisLog(Log):
 
     def _wake_up(self, *, hurry: bool = True) -> None:
         self._hurry |= hurry
-        if not self._is_woken:
-            self._is_woken = True
-            self._wake.put(None)
-
-    def _is_woken_within(self, seconds: float) -> bool:
-        try:
-            self._wake.get(timeout=seconds)
-        except Empty:
-            return False
-        self._is_woken = False
-        return True
+        self._wake.ring()
 
     def _now_ns(self) -> int:
         assert self._clock is not None
@@ -339,7 +325,7 @@ class RedisLog(Log):
     def _go_round(self) -> None:
         """Wait for a reason, then send and read once."""
         is_idle = self._stream.pending.limit == 0
-        woken = self._is_woken_within(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
+        woken = self._wake.wait(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
         if self._stopping.is_set():
             return
         course = self._stream.course

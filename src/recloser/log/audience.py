@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
-from queue import Empty, SimpleQueue
 from typing import Final
 
 from recloser.clock import SYSTEM_CLOCK
 from recloser.events import BreakerEvent, Event, is_about_a_breaker
 from recloser.listeners import Subscription
+from recloser.log.bell import Bell
 from recloser.log.listener_queue import CAPACITY, HELD, Claim, ListenerQueue, is_claimed_here
 from recloser.validation import NS_PER_SECOND, Seconds, nanoseconds
 
@@ -82,9 +82,8 @@ class Audience:
         self._is_left = False  # whether the thread is to do a caller's part
         self._runners: dict[str, weakref.ref[_Runner]] = {}
         self._may_start_ns = 0
-        # A SimpleQueue, unlike an Event, may be used again while this thread is inside it.
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._idle: SimpleQueue[None] = SimpleQueue()
+        self._wake = Bell()
+        self._idle = Bell()
 
     def __bool__(self) -> bool:
         """Whether anybody listens."""
@@ -216,8 +215,7 @@ class Audience:
             Whether the delivery is up to another thread.
         """
         if self._has_thread():
-            if self._wake.empty():
-                self._wake.put(None)
+            self._wake.ring()
             return True
         if self._is_left:
             self._is_left = False
@@ -276,7 +274,7 @@ class Audience:
         finally:
             if HELD in runners and runners[HELD] is claim:
                 del runners[HELD]
-        if not self._is_empty() or not self._wake.empty():  # an event came as the wait was over
+        if not self._is_empty() or self._wake.is_rung:  # an event came as the wait was over
             self.tell()
 
     def _serve(self) -> bool:
@@ -289,14 +287,11 @@ class Audience:
                 self._is_left = True
         if self._untold.deliver(_DELIVERED_AT_ONCE) and (self._untold.entries or self._is_left):
             return False
-        if self._idle.empty():
-            self._idle.put(None)
-        try:
-            self._wake.get(timeout=_IDLE_SECONDS if self._is_empty() else _RETRY_SECONDS)
-        except Empty:
-            self._is_left = not self._is_empty()
-            return not self._is_left
-        return False
+        self._idle.ring()
+        if self._wake.wait(_IDLE_SECONDS if self._is_empty() else _RETRY_SECONDS):
+            return False
+        self._is_left = not self._is_empty()
+        return not self._is_left
 
     def _is_empty(self) -> bool:
         return not (self.inbox or self._untold_inline.entries or self._untold.entries)
@@ -326,10 +321,7 @@ class Audience:
                 return False
             self._is_left = True
             if self._wake_thread():
-                try:
-                    self._idle.get(timeout=min(left_ns / NS_PER_SECOND, _RETRY_SECONDS))
-                except Empty:
-                    continue
+                self._idle.wait(min(left_ns / NS_PER_SECOND, _RETRY_SECONDS))
 
     def _is_in_this_thread(self) -> bool:
         claim = self._runners.get(HELD)

@@ -1,34 +1,33 @@
-"""A bell that wakes a thread, which signal handlers may ring at any moment."""
+"""A bell that wakes a thread, which signal handlers may ring, or wait for, at any moment."""
 
-from queue import Empty, SimpleQueue
+from contextlib import suppress
+from threading import Lock
 
 
 class Bell:
-    """Wakes one waiting thread.
+    """Wakes one waiting thread; it stays rung until one has heard it.
 
     ``threading.Event`` has a lock that a signal handler, or a ``__del__``, could find held by its
-    own thread, and would wait for forever. ``SimpleQueue`` is made to be used within itself.
+    own thread, and would wait for forever. ``SimpleQueue.get`` waits forever where a signal handler
+    runs for longer than the timeout. Taking a lock has neither fault: here it is free while the
+    bell is rung.
     """
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[None] = SimpleQueue()
-        self._is_rung = False
+        self._silent = Lock()
+        self._silent.acquire()
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether it was rung, and nobody has heard it yet."""
+        return not self._silent.locked()
 
     def ring(self) -> None:
         """Wake the thread that waits, or the next one that does."""
-        # If the flag is still set by a ring that was just heard, the thread that heard it looks for
-        # work after it takes the flag away, and so finds what this ring is about.
-        # No exception from outside can come up between the two lines below.
-        if not self._is_rung:
-            self._is_rung = True
-            self._queue.put(None)
+        if self._silent.locked():
+            with suppress(RuntimeError):  # another thread has rung it just now
+                self._silent.release()
 
     def wait(self, seconds: float | None) -> bool:
         """Wait until the bell is rung; False if that takes longer than ``seconds``."""
-        try:
-            self._queue.get(timeout=seconds)
-        except Empty:
-            return False
-        finally:
-            self._is_rung = False
-        return True
+        return self._silent.acquire(timeout=-1 if seconds is None else max(0.0, seconds))
