@@ -101,7 +101,9 @@ class RedisLog(Log):
         self._claim_seconds = float(claim_seconds)
         self._keep_entries = keep_entries
         self._on_other_config = on_other_config
+        # Each thread has a connection of its own: one gives up its own when the server is away.
         self._server = Server(url, stream, self._timeout_seconds)
+        self._bell_server = Server(url, stream, self._timeout_seconds)
         self._failure: str | None = None
         self._absences = 0
         self._closed = False
@@ -260,6 +262,7 @@ class RedisLog(Log):
         if self._sequencer is not None:
             self._stream.hold(self._go_on_alone, _do_nothing)
         self._server.close()
+        self._bell_server.close()
         atexit.unregister(self.close)
 
     def _go_on_alone(self) -> None:
@@ -440,7 +443,7 @@ class RedisLog(Log):
     def _listen(self) -> None:
         while not self._stopping.is_set():
             try:
-                with self._server.bell() as heard:
+                with self._bell_server.bell() as heard:
                     while not self._stopping.is_set():
                         if heard.get_message(timeout=_IDLE_SECONDS) is not None:
                             self._wake_up(hurry=False)
@@ -449,6 +452,7 @@ class RedisLog(Log):
                     if not isinstance(error, LogError | ValueError):
                         _logger.exception("%s: it is listened to again", self)
                     self._stopping.wait(BATCH_SECONDS)
+                    self._bell_server.reconnect()
 
     # Forks.
 
@@ -462,6 +466,7 @@ class RedisLog(Log):
             return
         self._make_threads()
         self._server.after_fork()
+        self._bell_server.after_fork()
         if self._sequencer is not None:
             self.is_in_child = True
             self._stream.after_fork()
