@@ -150,7 +150,8 @@ class Log(ABC):
         # a breaker can take again.
         with forks.renewing:
             if self._sequencer is None:
-                made_clock = self._clock or clock or SYSTEM_CLOCK
+                given = clock if self._clock is None else self._clock
+                made_clock = SYSTEM_CLOCK if given is None else given
                 made = self._make_sequencer(made_clock)
                 if self._sequencer is None:  # else this very thread has made it meanwhile
                     self._clock, self._sequencer = made_clock, made
