@@ -368,7 +368,7 @@ def test_breakers_of_an_unreachable_stream_call_no_user_under_a_lock(user):
 
 
 @pytest.mark.parametrize("policy", ["follow", "replace", "raise"])
-def test_breakers_of_a_stream_call_no_user_under_a_lock(user, own_redis, stream, policy):
+def test_breakers_of_a_stream_call_no_user_under_a_lock(own_redis, user, stream, policy):
     clock = _clock(user.audit)
     log = RedisLog(
         user.text(own_redis.url), stream=stream, clock=clock, on_other_config=user.text(policy)
