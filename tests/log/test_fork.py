@@ -34,7 +34,7 @@ def in_child(work):
         try:
             work()
             status = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # the exit status says that there was one
             traceback.print_exc()
         finally:
             os._exit(status)
