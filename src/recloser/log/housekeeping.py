@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from recloser.host_logging import log
 from recloser.log import disk
 from recloser.log.reader import (
     COMPRESSED_SUFFIX,
@@ -27,7 +28,6 @@ _LEVEL: Final = 6
 _KEPT_ANYHOW: Final = 2
 _LONGEST_WAIT: Final = 10.0
 _UNKEPT: Final = "full segments stay as they are"
-_logger: Final = logging.getLogger("recloser")
 
 
 class Housekeeper:
@@ -99,7 +99,7 @@ class Housekeeper:
             self.failure = None
         except BaseException as error:
             self.failure = f"{_UNKEPT}: {str(error) or type(error).__name__}"
-            _logger.warning("%s: %s", folder, self.failure)
+            log(logging.WARNING, "%s: %s", folder, self.failure)
             if not isinstance(error, Exception):
                 raise
 
