@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from recloser import CircuitBreaker, EventLog, Outcome
@@ -42,10 +42,17 @@ def crash(log: EventLog) -> None:
 @contextmanager
 def held_elsewhere(breaker: CircuitBreaker) -> Iterator[None]:
     """Another thread holds the lock of the breaker's log: what takes it never comes back."""
+    with held_by_another_thread(breaker._sequencer._lock):
+        yield
+
+
+@contextmanager
+def held_by_another_thread(lock: AbstractContextManager[object]) -> Iterator[None]:
+    """Another thread holds a lock: what takes it never comes back."""
     is_held, may_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with breaker._sequencer._lock:
+        with lock:
             is_held.set()
             may_go.wait()
 

@@ -35,7 +35,7 @@ LAYERS = [
     {"config"},
     {"backoff"},
     {"validation", "events", "dotted_names"},
-    {"contexts", "errors", "forks", "version", "wording"},
+    {"contexts", "errors", "forks", "host_logging", "version", "wording"},
 ]
 
 

@@ -11,8 +11,7 @@ from recloser.config import CircuitBreakerConfig
 from recloser.decision import CircuitOpenError
 from recloser.errors import RecloserError
 from recloser.events import Outcome
-
-_logger: Final = logging.getLogger("recloser")
+from recloser.host_logging import log
 
 _Classifier: TypeAlias = type[BaseException] | Callable[[BaseException], object]
 
@@ -135,8 +134,12 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
         return False
     try:
         return bool(predicate(result))
-    except Exception:
-        _logger.exception("the failure_result predicate raised; the result counts as a success")
+    except Exception:  # noqa: BLE001  # it is logged with its traceback
+        log(
+            logging.ERROR,
+            "the failure_result predicate raised; the result counts as a success",
+            exc_info=True,
+        )
         return False
 
 
@@ -159,6 +162,6 @@ def _match(classifier: _Classifier, error: BaseException) -> bool:
         if isinstance(classifier, type):
             return isinstance(error, classifier)
         return bool(classifier(error))
-    except Exception:
-        _logger.exception("a predicate on exceptions raised; it matches nothing")
+    except Exception:  # noqa: BLE001  # as above
+        log(logging.ERROR, "a predicate on exceptions raised; it matches nothing", exc_info=True)
         return False

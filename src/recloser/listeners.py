@@ -3,9 +3,7 @@
 import inspect
 import json
 import logging
-import signal
 import threading
-import traceback
 from collections.abc import Iterable
 from typing import Final
 
@@ -14,6 +12,7 @@ from attrs import define, field
 from recloser.clock import SYSTEM_CLOCK
 from recloser.errors import ConfigError
 from recloser.events import BreakerEvent, CallRejected, CircuitBreakerState, Edge, Reason
+from recloser.host_logging import is_of_signal_handler
 from recloser.validation import NS_PER_SECOND
 
 _logger: Final = logging.getLogger("recloser")
@@ -108,7 +107,7 @@ class Subscription:
         is_in_main = threading.current_thread() is threading.main_thread()
         if isinstance(error, KeyboardInterrupt):
             return is_in_main or self.is_inline
-        return is_in_main and _is_of_signal_handler(error)
+        return is_in_main and is_of_signal_handler(error)
 
     def _log(self, error: BaseException, kind: str) -> None:
         """Log an exception of the listener, unless there were many already.
@@ -129,14 +128,6 @@ class Subscription:
             raise
         except BaseException:  # noqa: BLE001, S110  # there is nowhere left to report to
             pass
-
-
-def _is_of_signal_handler(error: BaseException) -> bool:
-    """Whether the traceback leads through a signal handler that is written in Python."""
-    handlers = map(signal.getsignal, signal.valid_signals())
-    codes = [getattr(handler, "__code__", None) for handler in handlers]
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_code in codes for frame, _ in frames)
 
 
 def subscriptions(listeners: Iterable[Listener] | Listener | None) -> tuple[Subscription, ...]:

@@ -1,13 +1,25 @@
 """A forked child never writes into its parent's log, and keeps one of its own."""
 
+import errno
+import logging
+import multiprocessing
 import os
+import signal
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from recloser import CircuitBreaker, EventLog
+from recloser import Breakers, CircuitBreaker, EventLog, MemoryLog, forks
+from recloser.log import writer
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
-from support import fail, held_elsewhere, succeed
+from support import fail, held_by_another_thread, held_elsewhere, succeed
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
 
 if not hasattr(os, "fork"):
     pytest.skip("there is no fork on this platform", allow_module_level=True)
@@ -18,16 +30,18 @@ def in_child(work):
     pid = os.fork()
     if pid == 0:
         status = 1
+        signal.alarm(20)  # a child that hangs is killed
         try:
             work()
             status = 0
+        except BaseException:  # noqa: BLE001  # the exit status says that there was one
+            traceback.print_exc()
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     return pid
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_goes_on_in_a_log_of_its_own(tmp_path, clock):
     log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None)
     breaker = CircuitBreaker("b", log=log)
@@ -57,7 +71,6 @@ def test_a_child_goes_on_in_a_log_of_its_own(tmp_path, clock):
     assert (gap.lost, gap.error) == (0, f"forked from process {os.getpid()}")
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_that_uses_no_breaker_leaves_nothing(tmp_path, clock):
     with EventLog(tmp_path / "log", clock=clock) as log:
         breaker = CircuitBreaker("b", log=log)
@@ -68,7 +81,6 @@ def test_a_child_that_uses_no_breaker_leaves_nothing(tmp_path, clock):
     assert replay(tmp_path / "log").snapshots["b"].totals.failed == 2
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_childs(
     tmp_path, clock
 ):
@@ -95,7 +107,6 @@ def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_ch
     assert counted == [3, 1]
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_what_was_counted_before_the_fork_is_the_parents(tmp_path, clock):
     log = EventLog(tmp_path / "log", clock=clock, detail="runs", tick_seconds=None)
     breaker = CircuitBreaker("b", log=log)
@@ -111,3 +122,184 @@ def test_what_was_counted_before_the_fork_is_the_parents(tmp_path, clock):
     assert breaker.snapshot().totals.succeeded == 100
     child = LogReader(tmp_path / f"log-{pid}")
     assert sum(event.count for event in child if event.kind == "call_succeeded") == 1
+
+
+def failed_in(path):
+    """The failures in a log of breaker b, which replays without a difference."""
+    replayed = replay(path)
+    assert replayed.differences == []
+    return replayed.snapshots["b"].totals.failed
+
+
+@pytest.mark.parametrize("durability", ["batch", "sync"])
+def test_children_that_use_a_log_first_have_a_log_each(tmp_path, durability):
+    log = EventLog(tmp_path / "log", durability=durability)
+    breakers = Breakers(log=log)
+
+    def work():
+        fail(breakers["b"], 5)
+        assert breakers["b"].current_state().value == "OPEN"
+        assert log.health().failure is None
+        log.close()
+
+    pids = [in_child(work) for _ in range(2)]
+    log.close()
+    assert [failed_in(tmp_path / f"log-{pid}") for pid in pids] == [5, 5]
+    assert not list((tmp_path / "log").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("durability", ["batch", "sync"])
+def test_children_of_multiprocessing_that_close_nothing_lose_nothing(tmp_path, durability):
+    log = EventLog(tmp_path / "log", durability=durability)
+    breakers = Breakers(log=log)
+    children = [
+        multiprocessing.get_context("fork").Process(target=lambda: fail(breakers["b"], 5))
+        for _ in range(2)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(20)
+        assert child.exitcode == 0
+    log.close()
+    assert [failed_in(tmp_path / f"log-{child.pid}") for child in children] == [5, 5]
+
+
+@contextmanager
+def no_folder_can_be_made():
+    def refuse(self, *_args, **_options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "mkdir", refuse)
+        yield
+
+
+@pytest.mark.parametrize("durability", ["batch", "sync"])
+def test_child_that_can_make_no_folder_breaks_no_call_and_goes_on_when_it_can(tmp_path, durability):
+    log = EventLog(tmp_path / "log", durability=durability)
+    breaker = CircuitBreaker("b", log=log)
+    fail(breaker)
+
+    def work():
+        logging.disable()
+        with no_folder_can_be_made():
+            fail(breaker, 2)
+            assert breaker.call(int) == 0
+            log.flush()
+            health = log.health()
+            assert health.failure == "Permission denied"
+            assert health.lost == 4 - 1  # all that this process has recorded
+        fail(breaker)
+        log.flush()
+        assert log.health().failure is None
+        log.close()
+
+    pid = in_child(work)
+    log.close()
+    assert failed_in(tmp_path / "log") == 1
+    assert failed_in(tmp_path / f"log-{pid}") == 4
+    assert sum(
+        event.lost for event in LogReader(tmp_path / f"log-{pid}") if event.kind == "log_gap"
+    )
+
+
+def test_child_leaves_the_folder_of_an_earlier_process_of_its_number_alone(tmp_path):
+    log = EventLog(tmp_path / "log")
+    breaker = CircuitBreaker("b", log=log)
+
+    def work():
+        with EventLog(tmp_path / f"log-{os.getpid()}") as left:
+            CircuitBreaker("b", log=left).force_open()
+        (tmp_path / f"log-{os.getpid()}-2").mkdir()
+        fail(breaker, 2)
+        log.close()
+
+    pid = in_child(work)
+    log.close()
+    assert failed_in(tmp_path / f"log-{pid}") == 0
+    assert failed_in(tmp_path / f"log-{pid}-3") == 2
+
+
+def test_child_that_changes_its_working_directory_writes_beside_the_log(tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    log = EventLog(".")
+    breaker = CircuitBreaker("b", log=log)
+    fail(breaker)
+
+    def work():
+        os.chdir("/")
+        fail(breaker)
+        log.close()
+
+    pid = in_child(work)
+    log.close()
+    assert failed_in(folder) == 1
+    assert failed_in(tmp_path / f"here-{pid}") == 2
+
+
+@pytest.mark.parametrize("durability", ["batch", "sync"])
+def test_child_that_can_start_no_thread_writes_all_the_same(tmp_path, durability):
+    log = EventLog(tmp_path / "log", durability=durability)
+    breakers = Breakers(log=log)
+    fail(breakers["b"])
+
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    def work():
+        writer.start_new_thread = refuse
+        fail(breakers["b"], 3)
+        assert log.health().failure == "no thread can be started: can't start new thread"
+        assert log.health().waiting == 0
+        os._exit(0)  # nothing is closed or flushed
+
+    pid = in_child(work)
+    log.close()
+    assert failed_in(tmp_path / f"log-{pid}") == 4
+
+
+LOGS = {
+    "none": lambda _: None,
+    "memory": lambda _: MemoryLog(),
+    "batch": EventLog,
+    "sync": lambda path: EventLog(path, durability="sync"),
+}
+
+
+@pytest.mark.parametrize("make", LOGS.values(), ids=LOGS)
+@pytest.mark.parametrize("lock", ["of the sequencer", "of the writer", "of renewing"])
+def test_fork_while_another_thread_holds_a_lock_leaves_the_child_free(tmp_path, make, lock):
+    log = make(tmp_path / "log")
+    breakers = Breakers(log=log)
+    breaker = breakers["b"]
+    fail(breaker)
+    held = {
+        "of the sequencer": breaker._sequencer._lock,
+        "of the writer": getattr(log, "_io", None),
+        "of renewing": forks.renewing,
+    }[lock]
+    if held is None:
+        pytest.skip("it has no such lock")
+
+    def work():
+        fail(breaker)
+        assert breaker.call(int) == 0
+        assert breaker.snapshot().totals.failed == 2
+        fail(breakers["of the child"])
+        CircuitBreaker("another", log=log).force_open(actor="ops")
+        breaker.flush()
+        if isinstance(log, EventLog):
+            assert log.health().failure is None
+            log.flush()
+            log.close()
+
+    with held_by_another_thread(held):
+        pid = in_child(work)
+    fail(breaker)
+    assert breaker.snapshot().totals.failed == 2
+    if isinstance(log, EventLog):
+        log.close()
+        assert failed_in(tmp_path / f"log-{pid}") == 2

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final, get_args
 
-from recloser import forks
+from recloser import forks, host_logging
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, LogSealed
@@ -135,7 +135,11 @@ class RedisLog(Log):
         if is_first and not sequencer.is_mine:
             self._start()
             if not self._joined.wait(self._timeout_seconds):
-                _logger.warning("%s: not reached yet; calls go on by those of this process", self)
+                host_logging.log(
+                    logging.WARNING,
+                    "%s: not reached yet; calls go on by those of this process",
+                    self,
+                )
         return sequencer
 
     def _make_sequencer(self, clock: Clock) -> Sequencer:

@@ -12,7 +12,8 @@ class LogHealth:
         lag_ns: How long the oldest of them has waited, by the time of the log.
         lost: Events of this session that could not be written.
         gaps: How many gaps in the log tell of them so far.
-        failure: Why the log can't be written now; None while it can.
+        failure: Why the log, or its thread or housekeeping, does not do its work now; None while
+            all of them do.
         missed_by_listeners: How often a listener did not receive an event, as it was too slow, or
             was interrupted.
     """

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from recloser.host_logging import log
 from recloser.log import disk
 from recloser.log.reader import (
     COMPRESSED_SUFFIX,
@@ -26,7 +27,7 @@ PART_SUFFIX: Final = ".part"
 _LEVEL: Final = 6
 _KEPT_ANYHOW: Final = 2
 _LONGEST_WAIT: Final = 10.0
-_logger: Final = logging.getLogger("recloser")
+_UNKEPT: Final = "full segments stay as they are"
 
 
 class Housekeeper:
@@ -38,6 +39,9 @@ class Housekeeper:
         compress_bytes: Segments of this size are compressed; None for none.
         keep_bytes: How much of a log is kept.
         keep_ns: How old its events may become.
+
+    Attributes:
+        failure: Why full segments stay as they are; None while nothing failed.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Housekeeper:
         self._compress_bytes = compress_bytes
         self._keep_bytes = keep_bytes
         self._keep_ns = keep_ns
+        self.failure: str | None = None
         self._is_due = False
         self._thread = threading.Thread()
         if compress_bytes is not None:
@@ -59,11 +64,13 @@ class Housekeeper:
     def come_by(self, folder: Path, now: int) -> None:
         """Begin if there is something to do, unless it is being done."""
         if self._is_due and not self._thread.is_alive():
-            thread = threading.Thread(target=self._keep, args=(folder, now), daemon=True)
-            # Too many threads: the segments stay as they are until the next time.
-            with contextlib.suppress(RuntimeError):
+            thread = threading.Thread(target=self._keep_in_thread, args=(folder, now), daemon=True)
+            try:
                 thread.start()
                 self._thread = thread
+            except RuntimeError as error:
+                # Too many threads: the segments stay as they are until the next time.
+                self.failure = f"{_UNKEPT}: no thread can be started: {error}"
 
     def finish(self, folder: Path, now: int) -> None:
         """Do all that there is to do, and return when it is done."""
@@ -75,8 +82,13 @@ class Housekeeper:
 
     def after_fork(self) -> None:
         """In a forked child: the thread, and what it was at, are the parent's."""
+        self.failure = None
         self._is_due = False
         self._thread = threading.Thread()
+
+    def _keep_in_thread(self, folder: Path, now: int) -> None:
+        with contextlib.suppress(BaseException):  # it is noted, and nobody is there to receive it
+            self._keep(folder, now)
 
     def _keep(self, folder: Path, now: int) -> None:
         self._is_due = False
@@ -84,8 +96,12 @@ class Housekeeper:
             if self._compress_bytes is not None:
                 compress_full(folder, self._compress_bytes)
             remove_old(folder, now=now, keep_bytes=self._keep_bytes, keep_ns=self._keep_ns)
-        except OSError as error:
-            _logger.warning("%s: full segments stay as they are: %s", folder, error)
+            self.failure = None
+        except BaseException as error:
+            self.failure = f"{_UNKEPT}: {str(error) or type(error).__name__}"
+            log(logging.WARNING, "%s: %s", folder, self.failure)
+            if not isinstance(error, Exception):
+                raise
 
 
 def compress_full(folder: Path, full_bytes: int) -> None:

@@ -26,18 +26,20 @@ class FolderLock:
         self._stream: IO[str] = (folder / LOCK_NAME).open("a+", encoding="ascii")
         try:
             _lock(self._stream)
-        except OSError as error:
+            self._stream.truncate(0)
+            self._stream.write(f"{os.getpid()}\n")
+            self._stream.flush()
+        except _HELD as error:
             with self._stream:
-                if not isinstance(error, BlockingIOError | PermissionError):
-                    raise
                 self._stream.seek(0)
                 holder = self._stream.read(32).strip() or "unknown"
             raise LogError(
                 f"{folder}: the log is being written by process {holder}; one log has one writer"
             ) from error
-        self._stream.truncate(0)
-        self._stream.write(f"{os.getpid()}\n")
-        self._stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):  # of a full disk, a second time
+                self._stream.close()
+            raise
 
     def release(self) -> None:
         """Let another writer in; releasing twice does nothing."""
@@ -48,11 +50,15 @@ class FolderLock:
 if sys.platform == "win32":
     import msvcrt
 
+    _HELD: Final = PermissionError
+
     def _lock(stream: IO[str]) -> None:
         msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
+
+    _HELD: Final = BlockingIOError
 
     def _lock(stream: IO[str]) -> None:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,7 +19,7 @@ from typing import Final, Literal, NoReturn, Self, TypeAlias, TypeVar, get_args
 
 from attrs import asdict, evolve
 
-from recloser import forks
+from recloser import forks, host_logging
 from recloser.clock import (
     SYSTEM_CLOCK,
     Clock,
@@ -80,21 +80,25 @@ _NOTHING_SAID: Final[list[Saying]] = []
 
 
 class _Notice:
-    """A message to be logged."""
+    """A message to be logged.
 
-    __slots__ = ("level", "message", "tries", "values")
+    Attributes:
+        is_at_work: Whether a thread is logging it.
+        tries: How often that was begun.
+    """
+
+    __slots__ = ("is_at_work", "level", "message", "tries", "values")
 
     def __init__(self, level: int, message: str, values: tuple[object, ...]) -> None:
         self.level = level
         self.message = message
         self.values = values
+        self.is_at_work = False
         self.tries = 0
 
 
 _notices: Final[list[_Notice]] = []
 """Messages of all logs that wait to be logged until their threads hold no lock."""
-
-_logger: Final = logging.getLogger("recloser")
 
 
 class Log(ABC):
@@ -150,7 +154,8 @@ class Log(ABC):
         # a breaker can take again.
         with forks.renewing:
             if self._sequencer is None:
-                made_clock = self._clock or clock or SYSTEM_CLOCK
+                given = clock if self._clock is None else self._clock
+                made_clock = SYSTEM_CLOCK if given is None else given
                 made = self._make_sequencer(made_clock)
                 if self._sequencer is None:  # else this very thread has made it meanwhile
                     self._clock, self._sequencer = made_clock, made
@@ -224,13 +229,14 @@ class Log(ABC):
     def look_after(self) -> None:
         """Log the messages that wait; called where this thread holds no lock."""
         for notice in tuple(_notices):
-            # It goes once it is logged, or the second time that logging it fails: an exception from
-            # outside loses none, and a handler that always raises is not called for ever.
-            notice.tries += 1
-            if notice.tries > 1:
-                _drop(notice)
-            _logger.log(notice.level, notice.message, *notice.values)
-            _drop(notice)
+            # One step: a handler that calls a breaker comes here again.
+            if notice.is_at_work:
+                continue
+            notice.is_at_work = True
+            try:
+                _log_notice(notice)
+            finally:
+                notice.is_at_work = False
 
     def flush(self) -> None:  # noqa: B027  # not every log has anything to hand on
         """Hand all that was appended to where it can be read."""
@@ -901,6 +907,16 @@ class Sequencer:
         admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
         self.append(admitted)
         return admitted
+
+
+def _log_notice(notice: _Notice) -> None:
+    # It goes once it is logged, or the second time that an exception from outside interrupts that:
+    # no such exception loses a message, and none has it logged for ever.
+    notice.tries += 1
+    if notice.tries > 1:
+        _drop(notice)
+    host_logging.log(notice.level, notice.message, *notice.values)
+    _drop(notice)
 
 
 def _drop(notice: _Notice) -> None:

@@ -402,7 +402,7 @@ class EventLog(Log):
             lag_ns=max(0, at - chunks[0][0].at) if chunks else 0,
             lost=buffer.lost + buffer.gap_lost,
             gaps=buffer.gaps,
-            failure=buffer.failure or self._thread_failure,
+            failure=buffer.failure or self._thread_failure or self._housekeeper.failure,
             missed_by_listeners=sequencer.audience.missed,
         )
 
