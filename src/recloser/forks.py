@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import CodeType, FunctionType
-from typing import Final
+from typing import Final, Protocol
 
 passed = 0
 """How many forks lie between this process and the one that imported the module."""
@@ -33,8 +33,18 @@ A signal handler may come in between, so a thread can take it again.
 
 _LONGEST_WAIT: Final = 1.0
 _places: Final[dict[CodeType, tuple[int, str]]] = {}
-_taken: Final[list["threading._RLock"]] = []
+_taken: Final[list["Releasable"]] = []
 _renewals: Final[list[Callable[[], None]]] = []
+
+
+class Releasable(Protocol):
+    """A lock that its thread can take again."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Take it; False if that takes longer."""
+
+    def release(self) -> None:
+        """Give it back."""
 
 
 def note_lock(method: object, rank: int, attribute: str) -> None:
@@ -63,7 +73,7 @@ def _before_fork() -> None:
     forking = threading.get_ident()
 
 
-def _locks_of_this_thread() -> list[tuple[int, "threading._RLock"]]:
+def _locks_of_this_thread() -> list[tuple[int, "Releasable"]]:
     """The locks that the functions of this thread hold or wait for, each with its rank."""
     found = []
     frame = sys._getframe(1)  # noqa: SLF001  # the only way to the functions of a thread

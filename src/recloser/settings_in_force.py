@@ -118,6 +118,17 @@ class SettingsInForce:
         self._given[name] = last
 
 
+class Unshared(SettingsInForce):
+    """Settings of the breaker of a log that no other breaker is ever on: nothing is remembered."""
+
+    __slots__ = ()
+
+    def note(self, name: str, decision: Decision, place: tuple[str, int]) -> None:
+        """Forget the settings."""
+
+
+UNSHARED: Final = Unshared()
+
 _DEFAULT: Final = CircuitBreakerConfig()
 
 

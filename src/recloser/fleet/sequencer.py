@@ -348,16 +348,24 @@ class StreamSequencer(Sequencer):
         self.run(request.carry_out, _do_nothing)
         if name not in self.fold.breakers or self._on_other_config == "replace":
             self.await_effect()
-        self.run(partial(self._configure_anyway, request, name), _do_nothing)
-        return self.fold.breakers[name]
+        return self.run(
+            partial(self._configure_anyway, request, state),
+            lambda: self.fold.breakers.get(name) or self.fold.expected.setdefault(name, state),
+        )
 
-    def _configure_anyway(self, request: Request, name: str, at: int) -> None:
+    def _configure_anyway(self, request: Request, state: BreakerState, _at: int) -> BreakerState:
         """Go on alone if the stream has not taken the settings in."""
+        name = state.breaker
         if name not in self.fold.breakers:
             self.leave("it gives no answer")
-            request.carry_out(at)
+            request.carry_out(self.read_at())
         elif self._on_other_config != "replace":
-            request.carry_out(at)  # only to compare the settings with those of the stream
+            request.carry_out(self.read_at())  # to compare the settings with those of the stream
+        if name not in self.fold.breakers:
+            # It was recorded before the server was lost, and the copy of the stream lacks it.
+            settings = state.config.to_mapping()
+            self._configure(BreakerConfigured(0, 0, name, settings), None)
+        return self.fold.breakers[name]
 
     def _other_config(self, known: BreakerState, event: BreakerConfigured) -> None:
         """Warn of settings that are not those in the stream, if they are not."""
@@ -377,7 +385,9 @@ class StreamSequencer(Sequencer):
     def _note_other_configs(self, course: Course) -> None:
         """Warn of what was configured alone, and has other settings in the stream."""
         for event in self.outbox.configured():
-            self._other_config(course.fold.breakers[event.breaker], event)
+            known = course.fold.breakers.get(event.breaker)
+            if known is not None:
+                self._other_config(known, event)
 
     # Waiting, while no lock is held.
 

@@ -1,7 +1,7 @@
 """A bell that wakes a thread, which signal handlers may ring, or wait for, at any moment."""
 
+from _thread import allocate_lock
 from contextlib import suppress
-from threading import Lock
 
 
 class Bell:
@@ -14,7 +14,7 @@ class Bell:
     """
 
     def __init__(self) -> None:
-        self._silent = Lock()
+        self._silent = allocate_lock()
         self._silent.acquire()
 
     @property

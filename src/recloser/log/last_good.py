@@ -62,7 +62,9 @@ class LastGood:
 
         This is also what a thread may look at that is itself in the middle of a change.
         """
-        copies = {name: copied(state) for name, state in self._states.items() if state is not None}
+        copies = {
+            name: copied(state) for name, state in dict(self._states).items() if state is not None
+        }
         fold = LogFold.resumed(self._mark, copies)
         for recorded in tuple(self.events):
             if isinstance(recorded, Successes):

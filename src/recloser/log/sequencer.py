@@ -52,6 +52,7 @@ from recloser.log.last_good import LastGood
 from recloser.log.request import Once, ProbeClaim, Request, Saying, Spendable, spent_before
 from recloser.log.runs import Runs
 from recloser.log.tail import Tail
+from recloser.log.timed_lock import TimedLock
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN
 from recloser.settings_in_force import SettingsInForce
@@ -72,6 +73,9 @@ Detail: TypeAlias = Literal["full", "runs"]
 
 FEW: Final = 64
 """How many calls may wait where they are only counted: once folded, later ones need not wait."""
+
+_LONGEST_WAIT: Final = 0.5
+"""A thread that waits longer for the lock does as one that holds it: it makes no change, and asks."""
 
 _MOST_TRIES: Final = 3
 _ProbeAdmitted: Final = lean(ProbeAdmitted)
@@ -135,7 +139,7 @@ class Log(ABC):
         detail = checked_word("detail", detail, get_args(Detail))
         tick_seconds = checked_seconds("tick_seconds", tick_seconds, above_zero=True, optional=True)
         host = checked_text("host", host, optional=True, may_be_empty=True)
-        self.settings_in_force = SettingsInForce()
+        self.settings_in_force = self._new_settings()
         if detail == "runs":
             self.pending_limit = FEW
         self._clock = clock
@@ -162,6 +166,9 @@ class Log(ABC):
             if clock is not None and clock is not self._clock:
                 raise ConfigError("clock: the log is timed by another clock; one log has one clock")
             return self._sequencer
+
+    def _new_settings(self) -> SettingsInForce:
+        return SettingsInForce()
 
     def _make_sequencer(self, clock: Clock) -> "Sequencer":
         return Sequencer(self, clock, self._tick_ns, self._host, self._detail)
@@ -310,6 +317,7 @@ class Sequencer:
         "_hand",
         "_host",
         "_inside",
+        "_is_stuck",
         "_lets_pass",
         "_lock",
         "_log",
@@ -342,6 +350,7 @@ class Sequencer:
         self._asked: list[Request] = []
         self.sayings = _NOTHING_SAID
         self._tries = 0
+        self._is_stuck = False
         self._gates: dict[str, Gate] = {}
         self.audience = Audience()
         self.runs = Runs(self, self._gates, log.stay_awake, has_successes=detail == "runs")
@@ -368,7 +377,7 @@ class Sequencer:
         ]
 
     def _make_locks(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = TimedLock(_LONGEST_WAIT)
         self._inside = threading.Lock()
         self._forks = forks.passed
 
@@ -378,7 +387,7 @@ class Sequencer:
         A thread that held them in the parent is not here to release them, and may have been in the
         middle of a change. The thread that forked may hold them when a signal handler forked.
         """
-        if self._is_owned():
+        if self._lock.is_mine:
             self._forks = forks.passed
             self.audience.after_fork()
             return
@@ -395,7 +404,7 @@ class Sequencer:
         self._asked = [request for request in self._asked if request.is_for_children]
         self.runs.note_fork()
         self._parents_calls = len(self.pending)
-        if not self._is_owned():
+        if not self._lock.is_mine:
             self._forget_parents_calls()
         self._renew_locks()
         self.pending.let_wait(0)
@@ -413,12 +422,7 @@ class Sequencer:
     @property
     def is_mine(self) -> bool:
         """Whether this very thread holds the lock: it must not wait for anything then."""
-        return self._is_owned() or (forks.forking != 0 and forks.is_forking())
-
-    def _is_owned(self) -> bool:
-        # ``threading.Condition`` asks its lock this way; there is no public way, and a thread's own
-        # note of it could be interrupted.
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
+        return self._lock.is_mine or (forks.forking != 0 and forks.is_forking())
 
     def hold(self, change: Callable[[], R], instead: Callable[[], R]) -> R:
         """Do something under the lock, from a whole state.
@@ -431,18 +435,33 @@ class Sequencer:
             return instead()
         if self._forks != forks.passed:
             self._renew_locks()
-        with self._lock:
-            if self._inside.locked():
-                return instead()
-            with self._inside:
-                self._make_whole()
-                if self._asked:
-                    self._carry_out_asked()
-                result = change()
-                if self.good.is_full:
-                    self.rest()
-                self.pending.due_ns = self._due_at() + self.origin
-                return result
+        if self._is_stuck and self._inside.locked():
+            return instead()
+        is_taken = True
+        try:
+            with self._lock as is_taken:
+                if is_taken and not self._inside.locked():
+                    with self._inside:
+                        result = self._changed(change)
+                    return result
+        except RuntimeError:
+            if is_taken:
+                raise
+            # What was not taken can't be released. Its holder does not go on: it was interrupted by
+            # a handler that waits for this thread, as one that stops a service waits for workers.
+            self._is_stuck = True
+        return instead()
+
+    def _changed(self, change: Callable[[], R]) -> R:
+        self._is_stuck = False
+        self._make_whole()
+        if self._asked:
+            self._carry_out_asked()
+        result = change()
+        if self.good.is_full:
+            self.rest()
+        self.pending.due_ns = self._due_at() + self.origin
+        return result
 
     def run(self, change: Callable[[int], R], instead: Callable[[], R]) -> R:
         """Do something under the lock at the present time, after all that came before.
@@ -480,8 +499,7 @@ class Sequencer:
     def leave_entry(self) -> None:
         """Do what must not be done under the lock; called by each thread that was inside."""
         self._log.settle(self.fold.seq)
-        while self._asked:
-            self.hold(_nothing, _nothing)
+        while len(self._asked) > 0 and self.hold(_is_inside, _is_outside):
             self._log.settle(self.fold.seq)
         self.audience.tell()
 
@@ -925,6 +943,14 @@ def _drop(notice: _Notice) -> None:
 
 
 forks.note_lock(Sequencer.hold, 1, "_lock")
+
+
+def _is_inside() -> bool:
+    return True
+
+
+def _is_outside() -> bool:
+    return False
 
 
 def _nothing() -> None:

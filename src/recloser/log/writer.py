@@ -39,6 +39,7 @@ from recloser.log.reader import LogReader
 from recloser.log.recovery import recover
 from recloser.log.sequencer import Detail, Log, Sequencer
 from recloser.log.tail import Tail
+from recloser.log.timed_lock import TimedLock
 from recloser.log.write_buffer import WriteBuffer
 from recloser.logfold import LogFold
 from recloser.validation import (
@@ -65,6 +66,7 @@ FLUSH_EVERY: Final = 10_000
 
 GIVE_WAY_SECONDS: Final = 0.005
 _IDLE_SECONDS: Final = 1.0
+_LONGEST_WAIT: Final = 5.0
 _MOST_FOLDERS: Final = 1000
 _LAST_TRIES: Final = 3
 _logger: Final = logging.getLogger("recloser")
@@ -192,11 +194,13 @@ class EventLog(Log):
 
     def _make_thread_parts(self) -> None:
         # It can be taken again by its own thread: a signal handler may flush in mid-write.
-        self._io = threading.RLock()
+        self._io = TimedLock(_LONGEST_WAIT)
         self._wake = Bell()
         self._hurry = Bell()
         self._has_written = Bell()
         self._ended = Bell()
+        self._is_writing = threading.Lock()
+        self._is_stuck = False
         self._is_stopping = self._is_running = self._needs_thread = self._ends_at_exit = False
         self._writer_ident = 0
         self._thread_failure: str | None = None
@@ -479,6 +483,10 @@ class EventLog(Log):
 
     # Who writes.
 
+    @property
+    def _thread(self) -> "_WriterThread":
+        return _WriterThread(is_running=self._is_running)
+
     def _is_inside(self) -> bool:
         """Whether this thread is in the middle of writing, or holds the sequencer's lock.
 
@@ -490,16 +498,28 @@ class EventLog(Log):
         return self._sequencer is not None and self._sequencer.is_mine
 
     def _is_at_io(self) -> bool:
-        # ``threading.Condition`` asks its lock this way.
-        return bool(self._io._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
+        return self._io.is_mine
 
     def _with_io(self, work: Callable[[], None]) -> None:
         """Do something while nobody else writes; nothing, if this thread is inside already."""
         if self._is_inside():
             return
+        if self._is_stuck and self._is_writing.locked():
+            return
+        is_taken = True
         try:
-            with self._io:
-                work()
+            with self._io as is_taken:
+                if is_taken:
+                    self._is_stuck = False
+                    with self._is_writing:
+                        work()
+        except RuntimeError:
+            if is_taken:
+                raise
+            # The disk has stalled, or who writes was interrupted by a handler that waits for this
+            # thread. What waits stays in the buffer, and ``health()`` shows it.
+            self._is_stuck = True
+            self._thread_failure = f"nothing could be written for {_LONGEST_WAIT} s"
         finally:
             self.look_after()
 
@@ -601,7 +621,7 @@ class EventLog(Log):
             self._is_torn = False
             self._strikes = 0
         except Exception as error:
-            if forked != forks.passed:
+            if forked != forks.passed or self.is_in_child:
                 return  # a signal handler has forked in mid-write: what was in hand is the parent's
             if isinstance(error, OSError):
                 self._fail(sequencer, error)
@@ -754,6 +774,17 @@ class EventLog(Log):
         self._strikes = 0
         if is_new:
             self.notice(logging.ERROR, "%s: the log can't be written: %s", self.path, error)
+
+
+class _WriterThread:
+    """The thread that writes a log, to be looked at."""
+
+    def __init__(self, *, is_running: bool) -> None:
+        self._is_running = is_running
+
+    def is_alive(self) -> bool:
+        """Whether the thread was running when it was looked at."""
+        return self._is_running
 
 
 def _do_nothing() -> None:
