@@ -280,6 +280,29 @@ def test_log_closed_from_the_middle_of_a_change_keeps_what_came_before(durabilit
         assert replay(path).snapshots["b"].totals.failed in {2, 3}
 
 
+@pytest.mark.parametrize("durability", ["batch", "sync"])
+def test_log_closed_by_a_signal_handler_that_exits_keeps_what_came_before(durability, tmp_path):
+    """The usual handler of SIGTERM; what it could not close in the middle of a change ends later."""
+    logs = []
+
+    def close_and_exit():
+        logs[-1].close()
+        raise SystemExit
+
+    for n, interruption in enumerate(at_each_point(MODULES, close_and_exit)):
+        path, clock = tmp_path / str(n), ManualClock()
+        with made_log(durability, path, clock) as log:
+            logs.append(log)
+            made = prepared(log, CircuitBreakerConfig(failure_threshold=100))
+            permit = made.admit()  # kept in no context, as it may never be reported
+            with contextlib.suppress(SystemExit), interruption:
+                made.after_failure(permit, "OSError")
+            log.close()  # as at the exit of the interpreter
+        replayed = replay(path)
+        assert replayed.differences == []
+        assert replayed.snapshots["b"].totals.failed in {2, 3}
+
+
 def test_thread_is_not_kept_from_the_lock_by_an_interrupted_one():
     config = CircuitBreakerConfig(failure_threshold=None)
     made = CircuitBreaker("b", config, log=MemoryLog(clock=ManualClock()))

@@ -179,9 +179,9 @@ def test_what_a_signal_handler_raises_in_a_logging_handler_goes_on(tmp_path, rai
     payments = CircuitBreaker("payments", log=log)
     log.close()
     before = signal.signal(signal.SIGALRM, give_up)
-    monkeypatch.setattr(raising, "emit", lambda _record: signal.raise_signal(signal.SIGALRM))
     try:
-        with pytest.raises(SoftTimeLimitError):
+        with monkeypatch.context() as patched, pytest.raises(SoftTimeLimitError):
+            patched.setattr(raising, "emit", lambda _record: signal.raise_signal(signal.SIGALRM))
             fail(payments)
     finally:
         signal.signal(signal.SIGALRM, before)
