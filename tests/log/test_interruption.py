@@ -32,6 +32,7 @@ from recloser import (
 from recloser.log import (
     appender,
     calls,
+    disk,
     last_good,
     memory,
     own_events,
@@ -226,6 +227,38 @@ def test_interrupted_write_loses_nothing(durability, tmp_path):
             assert made.snapshot().totals.failed == 15
             assert log.health().lost == 0
             check(log, made, path)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, SoftTimeLimitError, MemoryError])
+@pytest.mark.parametrize("name", ["create", "sync", "write"])
+def test_call_interrupted_while_it_waits_for_the_disk_loses_nothing(
+    name, error, tmp_path, clock, monkeypatch
+):
+    path = tmp_path / "log"
+    log = EventLog(path, clock=clock, durability="sync", segment_bytes=1500, compress=False)
+    made = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=None), log=log)
+    real = getattr(disk, name)
+    interruptions = []
+
+    def interrupt(*arguments):
+        if threading.current_thread() is threading.main_thread():
+            monkeypatch.setattr(disk, name, real)
+            interruptions.append(name)
+            raise error
+        return real(*arguments)
+
+    for number in range(1, 31):
+        if number % 5 == 0:
+            monkeypatch.setattr(disk, name, interrupt)
+        with contextlib.suppress(error):
+            made.after_failure(made.before_call().permit, "OSError")
+        assert made.snapshot().totals.failed == number
+        assert log.health().lost == 0
+    assert interruptions
+    monkeypatch.setattr(disk, name, real)
+    log.flush()
+    assert log.health().failure is None
+    check(log, made, path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
