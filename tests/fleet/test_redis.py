@@ -350,6 +350,31 @@ def test_a_forked_child_is_another_member(redis_server, stream, joined):
     assert breaker.snapshot().totals.failed == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_children_that_use_a_log_first_are_members_of_their_own(redis_server, stream, joined):
+    log = joined(redis_server, stream)
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                breaker = CircuitBreaker("b", CONFIG, log=log)
+                fail(breaker)
+                log.close()
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    fail(breaker)
+    wait_for(lambda: breaker.snapshot().totals.failed == 3)
+    wait_for(lambda: state(breaker) == "OPEN")
+
+
 def test_health_is_told(redis_server, stream, joined):
     log = joined(redis_server, stream)
     assert log.health().failure is None

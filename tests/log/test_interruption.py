@@ -32,6 +32,7 @@ from recloser import (
 from recloser.log import (
     appender,
     calls,
+    disk,
     last_good,
     memory,
     own_events,
@@ -228,6 +229,38 @@ def test_interrupted_write_loses_nothing(durability, tmp_path):
             check(log, made, path)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, SoftTimeLimitError, MemoryError])
+@pytest.mark.parametrize("name", ["create", "sync", "write"])
+def test_call_interrupted_while_it_waits_for_the_disk_loses_nothing(
+    name, error, tmp_path, clock, monkeypatch
+):
+    path = tmp_path / "log"
+    log = EventLog(path, clock=clock, durability="sync", segment_bytes=1500, compress=False)
+    made = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=None), log=log)
+    real = getattr(disk, name)
+    interruptions = []
+
+    def interrupt(*arguments):
+        if threading.current_thread() is threading.main_thread():
+            monkeypatch.setattr(disk, name, real)
+            interruptions.append(name)
+            raise error
+        return real(*arguments)
+
+    for number in range(1, 31):
+        if number % 5 == 0:
+            monkeypatch.setattr(disk, name, interrupt)
+        with contextlib.suppress(error):
+            made.after_failure(made.before_call().permit, "OSError")
+        assert made.snapshot().totals.failed == number
+        assert log.health().lost == 0
+    assert interruptions
+    monkeypatch.setattr(disk, name, real)
+    log.flush()
+    assert log.health().failure is None
+    check(log, made, path)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_calls_from_the_middle_of_a_change_wait_for_nothing_and_are_recorded(kind, tmp_path):
     """As a signal handler makes them, or the ``__del__`` of something that is collected then."""
@@ -278,6 +311,29 @@ def test_log_closed_from_the_middle_of_a_change_keeps_what_came_before(durabilit
                 made.after_failure(permit, "OSError")
             log.close()
         assert replay(path).snapshots["b"].totals.failed in {2, 3}
+
+
+@pytest.mark.parametrize("durability", ["batch", "sync"])
+def test_log_closed_by_a_signal_handler_that_exits_keeps_what_came_before(durability, tmp_path):
+    """The usual handler of SIGTERM; what it could not close in the middle of a change ends later."""
+    logs = []
+
+    def close_and_exit():
+        logs[-1].close()
+        raise SystemExit
+
+    for n, interruption in enumerate(at_each_point(MODULES, close_and_exit)):
+        path, clock = tmp_path / str(n), ManualClock()
+        with made_log(durability, path, clock) as log:
+            logs.append(log)
+            made = prepared(log, CircuitBreakerConfig(failure_threshold=100))
+            permit = made.admit()  # kept in no context, as it may never be reported
+            with contextlib.suppress(SystemExit), interruption:
+                made.after_failure(permit, "OSError")
+            log.close()  # as at the exit of the interpreter
+        replayed = replay(path)
+        assert replayed.differences == []
+        assert replayed.snapshots["b"].totals.failed in {2, 3}
 
 
 def test_thread_is_not_kept_from_the_lock_by_an_interrupted_one():

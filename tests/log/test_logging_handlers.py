@@ -179,10 +179,11 @@ def test_what_a_signal_handler_raises_in_a_logging_handler_goes_on(tmp_path, rai
     payments = CircuitBreaker("payments", log=log)
     log.close()
     before = signal.signal(signal.SIGALRM, give_up)
-    monkeypatch.setattr(raising, "emit", lambda _record: signal.raise_signal(signal.SIGALRM))
     try:
-        with pytest.raises(SoftTimeLimitError):
-            fail(payments)
+        with monkeypatch.context() as patched:
+            patched.setattr(raising, "emit", lambda _record: signal.raise_signal(signal.SIGALRM))
+            with pytest.raises(SoftTimeLimitError):
+                fail(payments)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert payments.snapshot().totals.failed == 1

@@ -796,5 +796,17 @@ def _after_fork() -> None:
         log.after_fork()
 
 
+def _at_exit() -> None:
+    """Close logs that were used for the first time by an exit handler of the host.
+
+    Registered with the import of this module, it is called after those handlers; what they register
+    is not called any more.
+    """
+    for log in list(_open_logs):
+        with contextlib.suppress(LogError):  # of a call that is over
+            log.close()
+
+
+atexit.register(_at_exit)
 forks.after_in_child(_after_fork)
 forks.note_lock(EventLog._with_io, 0, "_io")  # noqa: SLF001  # of this module
