@@ -1,12 +1,14 @@
 """What an exception or a result says about the dependency."""
 
 import asyncio
+import signal
 
 import pytest
 
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
+    CircuitBreakerState,
     CircuitOpenError,
     ConfigError,
     EventLog,
@@ -248,3 +250,147 @@ def test_name_of_an_exception_type_that_utf_8_lacks_is_recorded(tmp_path, clock)
         with pytest.raises(odd):
             breaker.call(raising, odd())
     assert [event.error for event in log if event.kind == "call_failed"] == ["None.Odd\\ud800"]
+
+
+class HandlerError(BaseException):
+    """Raised by a signal handler, as a time limit is."""
+
+
+def raise_handler_error(*_):
+    raise HandlerError
+
+
+def exits(_):
+    raise SystemExit("predicate")
+
+
+def is_cancelled(_):
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("predicate", [exits, is_cancelled])
+@pytest.mark.parametrize("setting", ["ignore", "record"])
+def test_predicate_that_raises_no_exception_matches_nothing(predicate, setting):
+    breaker = CircuitBreaker("b", {setting: predicate})
+    with pytest.raises(OSError, match="down"):
+        breaker.call(raising, OSError("down"))
+    totals = breaker.snapshot().totals
+    assert (totals.failed, totals.succeeded) == ((1, 0) if setting == "ignore" else (0, 1))
+
+
+@pytest.mark.parametrize("predicate", [exits, is_cancelled])
+def test_failure_result_that_raises_no_exception_counts_as_success_and_ends_the_probe(predicate):
+    settings = {
+        "failure_result": predicate,
+        "failure_threshold": 1,
+        "recovery_timeout_seconds": 0,
+        "half_open_success_threshold": 1,
+    }
+    breaker = CircuitBreaker("b", settings)
+    with pytest.raises(OSError, match="down"):
+        breaker.call(raising, OSError("down"))
+    assert breaker.call(int) == 0
+    assert breaker.current_state() is CircuitBreakerState.CLOSED
+
+
+def interrupts(_):
+    raise KeyboardInterrupt
+
+
+def is_timed_out(_):
+    signal.raise_signal(signal.SIGUSR1)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "passes_on"), [(interrupts, KeyboardInterrupt), (is_timed_out, HandlerError)]
+)
+def test_interruption_of_a_predicate_passes_on_after_the_outcome_was_recorded(predicate, passes_on):
+    before = signal.signal(signal.SIGUSR1, raise_handler_error)
+    try:
+        failing = CircuitBreaker("b", {"ignore": predicate})
+        with pytest.raises(passes_on):
+            failing.call(raising, OSError("down"))
+        returning = CircuitBreaker("c", {"failure_result": predicate})
+        with pytest.raises(passes_on):
+            returning.call(int)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert failing.snapshot().totals.failed == 1
+    assert returning.snapshot().totals.succeeded == 1
+
+
+class NamelessType(type):
+    def __getattribute__(cls, name):
+        if name in ("__module__", "__qualname__"):
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+
+class NamelessError(Exception, metaclass=NamelessType):
+    pass
+
+
+class UnaskableError(Exception):
+    @property
+    def __class__(self):
+        raise RuntimeError("__class__")
+
+
+class OddRefusalError(CircuitOpenError):
+    @property
+    def breaker(self):
+        raise RuntimeError("breaker")
+
+
+class OddModuleError(Exception):
+    __module__ = 5
+
+
+class WeirdType(type):
+    def __instancecheck__(cls, _):
+        raise SystemExit("asked")
+
+
+class WeirdError(Exception, metaclass=WeirdType):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error_type", "name", "is_ignored"),
+    [
+        (NamelessError, "test_classification.NamelessError", False),
+        (UnaskableError, "test_classification.UnaskableError", False),
+        (OddRefusalError, "test_classification.OddRefusalError", True),
+        (OddModuleError, "OddModuleError", False),
+        (WeirdError, "test_classification.WeirdError", False),
+    ],
+)
+def test_exception_that_cannot_be_asked_is_recorded_and_reaches_the_caller(
+    error_type, name, is_ignored
+):
+    log = MemoryLog()
+    breaker = CircuitBreaker("b", log=log)
+    error = error_type()
+    caught = None
+    try:
+        breaker.call(raising, error)
+    except BaseException as raised:  # noqa: BLE001  # pytest.raises asks the exception for its class
+        caught = raised
+    assert caught is error
+    totals = breaker.snapshot().totals
+    assert (totals.failed, totals.ignored) == ((0, 1) if is_ignored else (1, 0))
+    assert list(log)[-1].error == name
+
+
+def test_refusal_that_cannot_be_asked_is_a_failure_where_it_is_reported_as_one():
+    breaker = CircuitBreaker("b")
+    breaker.before_call()
+    breaker.after_failure(error=OddRefusalError())
+    assert breaker.snapshot().totals.failed == 1
+
+
+def test_exception_type_in_settings_that_cannot_be_asked_matches_nothing():
+    breaker = CircuitBreaker("b", {"ignore": [WeirdError]})
+    with pytest.raises(OSError, match="down"):
+        breaker.call(raising, OSError("down"))
+    assert breaker.snapshot().totals.failed == 1
