@@ -1,7 +1,9 @@
 """What an exception or a result says about the dependency."""
 
 import asyncio
+import gc
 import signal
+from functools import partial
 
 import pytest
 
@@ -394,3 +396,45 @@ def test_exception_type_in_settings_that_cannot_be_asked_matches_nothing():
     with pytest.raises(OSError, match="down"):
         breaker.call(raising, OSError("down"))
     assert breaker.snapshot().totals.failed == 1
+
+
+async def later(_):
+    return True
+
+
+async def items_later(_):
+    yield True
+
+
+def items(_):
+    yield True
+
+
+class Later:
+    async def __call__(self, _):
+        return True
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [later, items_later, items, Later(), Later().__call__, partial(later), partial(Later())],
+)
+@pytest.mark.parametrize("setting", ["record", "ignore", "failure_result"])
+def test_predicate_that_has_to_be_awaited_or_iterated_is_refused(predicate, setting):
+    with pytest.raises(ConfigError, match=f"{setting} must be a plain predicate"):
+        CircuitBreakerConfig(**{setting: predicate})
+
+
+@pytest.mark.parametrize("answer", [later, items_later, items])
+@pytest.mark.filterwarnings("error")
+def test_answer_that_has_to_be_awaited_or_iterated_is_no_match_and_logged_once(answer, caplog):
+    breaker = CircuitBreaker("b", {"ignore": lambda error: answer(error)})
+    for _ in range(2):
+        with pytest.raises(OSError, match="down"):
+            breaker.call(raising, OSError("down"))
+    assert breaker.snapshot().totals.failed == 2
+    assert len(caplog.records) == 1
+    returning = CircuitBreaker("c", {"failure_result": lambda result: answer(result)})
+    returning.call(int)
+    gc.collect()
+    assert returning.snapshot().totals.succeeded == 1

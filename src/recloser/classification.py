@@ -5,7 +5,15 @@ an exception says of its own class is the user's code too, so the real class is 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from typing import Final, TypeAlias
 
 from recloser.config import CircuitBreakerConfig, Resolved
@@ -164,7 +172,7 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
     if predicate is None:
         return False
     try:
-        return bool(predicate(result))
+        return _said(predicate, predicate(result))
     except BaseException as raised:
         if _is_from_outside(raised):
             raise
@@ -174,6 +182,32 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
             exc_info=True,
         )
         return False
+
+
+def _said(predicate: object, answer: object) -> bool:
+    """Whether an answer of a predicate is a yes; one that has to be awaited or iterated is a no."""
+    if answer is True or answer is False:
+        return answer
+    if not isinstance(answer, Awaitable | Generator | AsyncGenerator):
+        return bool(answer)
+    if isinstance(answer, Coroutine | Generator):
+        answer.close()  # or Python warns that it was never awaited
+    if id(predicate) not in _lazy_predicates:
+        if len(_lazy_predicates) >= _MOST_REMEMBERED:
+            _lazy_predicates.clear()
+        _lazy_predicates.add(id(predicate))
+        log(
+            logging.ERROR,
+            "a predicate returned an object of %s, which has to be awaited or iterated; "
+            "it matches nothing",
+            type(answer).__name__,
+        )
+    return False
+
+
+_MOST_REMEMBERED: Final = 1000
+_lazy_predicates: Final[set[int]] = set()
+"""The ids of the predicates of which it was logged that they returned such an object."""
 
 
 def _is_from_outside(raised: BaseException) -> bool:
@@ -213,7 +247,7 @@ def _match(classifier: _Classifier, error: BaseException) -> bool:
     try:
         if isinstance(classifier, type):
             return isinstance(error, classifier)
-        return bool(classifier(error))
+        return _said(classifier, classifier(error))
     except BaseException as raised:
         if _is_from_outside(raised):
             raise

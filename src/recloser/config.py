@@ -3,7 +3,6 @@
 Settings are plain data, so that the log can carry them whole.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from fractions import Fraction
@@ -27,6 +26,7 @@ from recloser.validation import (
     nanoseconds,
     one_of,
     rate,
+    refuse_lazy_predicate,
     seconds,
     whole,
 )
@@ -140,21 +140,13 @@ def _classifiers(_config: object, attribute: "attrs.Attribute[Any]", value: Any)
                 f"{attribute.name} must be exception types, their dotted names, or predicates, not "
                 f"{classifier!r}"
             )
-        _refuse_coroutine_function(attribute.name, classifier)
+        refuse_lazy_predicate(attribute.name, classifier)
 
 
 def _predicate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     if value is not None and not isinstance(value, str) and not callable(value):
         raise ConfigError(f"{attribute.name} must be a predicate, not {value!r}")
-    _refuse_coroutine_function(attribute.name, value)
-
-
-def _refuse_coroutine_function(setting: str, predicate: object) -> None:
-    if inspect.iscoroutinefunction(predicate) or inspect.isasyncgenfunction(predicate):
-        raise ConfigError(
-            f"{setting} must be a plain predicate, not the coroutine function {predicate!r}: "
-            "a coroutine counts as true, so every call would match"
-        )
+    refuse_lazy_predicate(attribute.name, value)
 
 
 @attrs.frozen
