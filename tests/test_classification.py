@@ -428,13 +428,49 @@ def test_predicate_that_has_to_be_awaited_or_iterated_is_refused(predicate, sett
 @pytest.mark.parametrize("answer", [later, items_later, items])
 @pytest.mark.filterwarnings("error")
 def test_answer_that_has_to_be_awaited_or_iterated_is_no_match_and_logged_once(answer, caplog):
-    breaker = CircuitBreaker("b", {"ignore": lambda error: answer(error)})
+    breaker = CircuitBreaker("b", {"ignore": lambda error: answer((error,))})
     for _ in range(2):
         with pytest.raises(OSError, match="down"):
             breaker.call(raising, OSError("down"))
     assert breaker.snapshot().totals.failed == 2
     assert len(caplog.records) == 1
-    returning = CircuitBreaker("c", {"failure_result": lambda result: answer(result)})
+    returning = CircuitBreaker("c", {"failure_result": lambda result: answer((result,))})
     returning.call(int)
     gc.collect()
     assert returning.snapshot().totals.succeeded == 1
+
+
+def is_group(error):
+    return isinstance(error, ExceptionGroup)
+
+
+class ClosedGroup(ExceptionGroup):
+    @property
+    def exceptions(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("settings", "group", "outcome"),
+    [
+        ({"record": is_group}, ExceptionGroup("g", [ValueError()]), FAILED),
+        ({"ignore": is_group}, ExceptionGroup("g", [ValueError()]), IGNORED),
+        ({"record": OSError, "ignore": is_group}, ExceptionGroup("g", [OSError()]), IGNORED),
+        (
+            {"ignore": lambda error: isinstance(error, ExceptionGroup | ValueError)},
+            ExceptionGroup("g", [ValueError(), OSError()]),
+            FAILED,
+        ),
+        (
+            {"ignore": lambda error: not isinstance(error, OSError)},
+            ExceptionGroup("g", [OSError()]),
+            FAILED,
+        ),
+        ({}, ClosedGroup("g", [ValueError()]), FAILED),
+        ({"record": OSError}, ClosedGroup("g", [ValueError()]), SUCCEEDED),
+    ],
+)
+def test_predicate_that_matches_no_exception_of_a_group_is_asked_for_the_whole(
+    settings, group, outcome
+):
+    assert outcome_of_error(CircuitBreakerConfig(**settings), group) is outcome

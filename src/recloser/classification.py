@@ -37,7 +37,8 @@ def outcome_of_error(
     some, every other ``Exception`` is an answer of the dependency, a success.
 
     A group of exceptions is judged by the exceptions in it, unless ``record`` or ``ignore`` names
-    the type of the group: one failure makes it a failure, and it is ignored if all of them are.
+    the type of the group: one failure makes it a failure, and it is ignored if all of them are. A
+    predicate that asks for groups, and matches none of them, judges the group as a whole.
 
     Raises:
         ConfigError: A dotted name in the configuration can't be resolved.
@@ -103,13 +104,42 @@ def _outcome_of_refusal(resolved: Resolved, error: BaseException, breaker: str |
 def _outcome_of_group(
     resolved: Resolved, group: BaseExceptionGroup[BaseException], breaker: str | None
 ) -> Outcome:
-    found = Outcome.IGNORED
-    for outcome in _outcomes_in(resolved, group, breaker):
-        if outcome is Outcome.FAILED:
-            return outcome
-        if outcome is Outcome.SUCCEEDED:
-            found = outcome
-    return found
+    inside = set(_outcomes_in(resolved, group, breaker))
+    if inside <= {Outcome.IGNORED} or _is_meant(resolved.ignore, group):
+        return Outcome.IGNORED
+    if Outcome.FAILED in inside or _is_meant(resolved.record, group):
+        return Outcome.FAILED
+    return Outcome.SUCCEEDED
+
+
+def _is_meant(classifiers: Iterable[_Classifier], group: BaseExceptionGroup[BaseException]) -> bool:
+    """Whether a predicate matches the group because it is one, and none of the exceptions in it.
+
+    ``not isinstance(error, ValueError)`` is true of every group too, but does not mean groups: it
+    is also true of an exception that has nothing but the arguments of the group.
+    """
+    for classifier in classifiers:
+        if isinstance(classifier, type) or not _match(classifier, group):
+            continue
+        others = (*_leaves_of(group), Exception(*_arguments_of(group)))
+        if not any(_match(classifier, error) for error in others):
+            return True
+    return False
+
+
+def _leaves_of(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if issubclass(type(error), BaseExceptionGroup):
+            waiting += _exceptions_of(error)
+        else:
+            yield error
+
+
+# A subclass may have made properties of these, which may raise.
+_arguments_of: Final = BaseException.__dict__["args"].__get__
+_exceptions_of: Final = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 def _outcomes_in(
@@ -118,14 +148,14 @@ def _outcomes_in(
     waiting: list[BaseException] = [group]
     while waiting:
         error = waiting.pop()
-        if not isinstance(error, BaseExceptionGroup):
+        if not issubclass(type(error), BaseExceptionGroup):
             yield _outcome(resolved, error, breaker)
         elif _names(resolved.ignore, error, (BaseExceptionGroup,)):
             yield Outcome.IGNORED
         elif _names(resolved.record, error, (BaseExceptionGroup,)):
             yield Outcome.FAILED
         else:
-            waiting += error.exceptions
+            waiting += _exceptions_of(error)
 
 
 def names(
@@ -195,7 +225,7 @@ def _said(predicate: object, answer: object) -> bool:
     if id(predicate) not in _lazy_predicates:
         if len(_lazy_predicates) >= _MOST_REMEMBERED:
             _lazy_predicates.clear()
-        _lazy_predicates.add(id(predicate))
+        _lazy_predicates[id(predicate)] = predicate
         log(
             logging.ERROR,
             "a predicate returned an object of %s, which has to be awaited or iterated; "
@@ -206,8 +236,8 @@ def _said(predicate: object, answer: object) -> bool:
 
 
 _MOST_REMEMBERED: Final = 1000
-_lazy_predicates: Final[set[int]] = set()
-"""The ids of the predicates of which it was logged that they returned such an object."""
+_lazy_predicates: Final[dict[int, object]] = {}
+"""By id, the predicates of which it was logged that they returned such an object."""
 
 
 def _is_from_outside(raised: BaseException) -> bool:
