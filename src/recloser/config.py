@@ -15,6 +15,7 @@ import attrs
 from recloser.backoff import Backoff, Constant, Exponential
 from recloser.dotted_names import resolved_classifier, resolved_predicate
 from recloser.errors import ConfigError
+from recloser.predicate_marks import mark_of
 from recloser.validation import (
     Rate,
     Seconds,
@@ -293,7 +294,22 @@ class CircuitBreakerConfig:
         Raises:
             ConfigError: As ``resolved``.
         """
+        _ = self.marks  # outside the lock, too
         return {**self._mapping, **attrs.asdict(self.resolved, value_serializer=_as_data)}
+
+    @cached_property
+    def marks(self) -> dict[str, object]:
+        """By setting, what tells classifiers apart that go by the same name, as plain data.
+
+        Raises:
+            ConfigError: As ``resolved``.
+        """
+        resolved = self.resolved
+        return {
+            "record": tuple(map(mark_of, resolved.record)),
+            "ignore": tuple(map(mark_of, resolved.ignore)),
+            "failure_result": mark_of(resolved.failure_result),
+        }
 
     def to_mapping(self) -> dict[str, object]:
         """All settings as data for JSON; ``from_mapping`` is its inverse.
