@@ -1,12 +1,16 @@
 """What an exception or a result says about the dependency."""
 
 import asyncio
+import gc
+import signal
+from functools import partial
 
 import pytest
 
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
+    CircuitBreakerState,
     CircuitOpenError,
     ConfigError,
     EventLog,
@@ -248,3 +252,225 @@ def test_name_of_an_exception_type_that_utf_8_lacks_is_recorded(tmp_path, clock)
         with pytest.raises(odd):
             breaker.call(raising, odd())
     assert [event.error for event in log if event.kind == "call_failed"] == ["None.Odd\\ud800"]
+
+
+class HandlerError(BaseException):
+    """Raised by a signal handler, as a time limit is."""
+
+
+def raise_handler_error(*_):
+    raise HandlerError
+
+
+def exits(_):
+    raise SystemExit("predicate")
+
+
+def is_cancelled(_):
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("predicate", [exits, is_cancelled])
+@pytest.mark.parametrize("setting", ["ignore", "record"])
+def test_predicate_that_raises_no_exception_matches_nothing(predicate, setting):
+    breaker = CircuitBreaker("b", {setting: predicate})
+    with pytest.raises(OSError, match="down"):
+        breaker.call(raising, OSError("down"))
+    totals = breaker.snapshot().totals
+    assert (totals.failed, totals.succeeded) == ((1, 0) if setting == "ignore" else (0, 1))
+
+
+@pytest.mark.parametrize("predicate", [exits, is_cancelled])
+def test_failure_result_that_raises_no_exception_counts_as_success_and_ends_the_probe(predicate):
+    settings = {
+        "failure_result": predicate,
+        "failure_threshold": 1,
+        "recovery_timeout_seconds": 0,
+        "half_open_success_threshold": 1,
+    }
+    breaker = CircuitBreaker("b", settings)
+    with pytest.raises(OSError, match="down"):
+        breaker.call(raising, OSError("down"))
+    assert breaker.call(int) == 0
+    assert breaker.current_state() is CircuitBreakerState.CLOSED
+
+
+def interrupts(_):
+    raise KeyboardInterrupt
+
+
+def is_timed_out(_):
+    signal.raise_signal(signal.SIGUSR1)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "passes_on"), [(interrupts, KeyboardInterrupt), (is_timed_out, HandlerError)]
+)
+def test_interruption_of_a_predicate_passes_on_after_the_outcome_was_recorded(predicate, passes_on):
+    before = signal.signal(signal.SIGUSR1, raise_handler_error)
+    try:
+        failing = CircuitBreaker("b", {"ignore": predicate})
+        with pytest.raises(passes_on):
+            failing.call(raising, OSError("down"))
+        returning = CircuitBreaker("c", {"failure_result": predicate})
+        with pytest.raises(passes_on):
+            returning.call(int)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert failing.snapshot().totals.failed == 1
+    assert returning.snapshot().totals.succeeded == 1
+
+
+class NamelessType(type):
+    def __getattribute__(cls, name):
+        if name in ("__module__", "__qualname__"):
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+
+class NamelessError(Exception, metaclass=NamelessType):
+    pass
+
+
+class UnaskableError(Exception):
+    @property
+    def __class__(self):
+        raise RuntimeError("__class__")
+
+
+class OddRefusalError(CircuitOpenError):
+    @property
+    def breaker(self):
+        raise RuntimeError("breaker")
+
+
+class OddModuleError(Exception):
+    __module__ = 5
+
+
+class WeirdType(type):
+    def __instancecheck__(cls, _):
+        raise SystemExit("asked")
+
+
+class WeirdError(Exception, metaclass=WeirdType):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error_type", "name", "is_ignored"),
+    [
+        (NamelessError, "test_classification.NamelessError", False),
+        (UnaskableError, "test_classification.UnaskableError", False),
+        (OddRefusalError, "test_classification.OddRefusalError", True),
+        (OddModuleError, "OddModuleError", False),
+        (WeirdError, "test_classification.WeirdError", False),
+    ],
+)
+def test_exception_that_cannot_be_asked_is_recorded_and_reaches_the_caller(
+    error_type, name, is_ignored
+):
+    log = MemoryLog()
+    breaker = CircuitBreaker("b", log=log)
+    error = error_type()
+    caught = None
+    try:
+        breaker.call(raising, error)
+    except BaseException as raised:  # noqa: BLE001  # pytest.raises asks the exception for its class
+        caught = raised
+    assert caught is error
+    totals = breaker.snapshot().totals
+    assert (totals.failed, totals.ignored) == ((0, 1) if is_ignored else (1, 0))
+    assert list(log)[-1].error == name
+
+
+def test_refusal_that_cannot_be_asked_is_a_failure_where_it_is_reported_as_one():
+    breaker = CircuitBreaker("b")
+    breaker.before_call()
+    breaker.after_failure(error=OddRefusalError())
+    assert breaker.snapshot().totals.failed == 1
+
+
+def test_exception_type_in_settings_that_cannot_be_asked_matches_nothing():
+    breaker = CircuitBreaker("b", {"ignore": [WeirdError]})
+    with pytest.raises(OSError, match="down"):
+        breaker.call(raising, OSError("down"))
+    assert breaker.snapshot().totals.failed == 1
+
+
+async def later(_):
+    return True
+
+
+async def items_later(_):
+    yield True
+
+
+def items(_):
+    yield True
+
+
+class Later:
+    async def __call__(self, _):
+        return True
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [later, items_later, items, Later(), Later().__call__, partial(later), partial(Later())],
+)
+@pytest.mark.parametrize("setting", ["record", "ignore", "failure_result"])
+def test_predicate_that_has_to_be_awaited_or_iterated_is_refused(predicate, setting):
+    with pytest.raises(ConfigError, match=f"{setting} must be a plain predicate"):
+        CircuitBreakerConfig(**{setting: predicate})
+
+
+@pytest.mark.parametrize("answer", [later, items_later, items])
+@pytest.mark.filterwarnings("error")
+def test_answer_that_has_to_be_awaited_or_iterated_is_no_match_and_logged_once(answer, caplog):
+    breaker = CircuitBreaker("b", {"ignore": lambda error: answer((error,))})
+    for _ in range(2):
+        with pytest.raises(OSError, match="down"):
+            breaker.call(raising, OSError("down"))
+    assert breaker.snapshot().totals.failed == 2
+    assert len(caplog.records) == 1
+    returning = CircuitBreaker("c", {"failure_result": lambda result: answer((result,))})
+    returning.call(int)
+    gc.collect()
+    assert returning.snapshot().totals.succeeded == 1
+
+
+def is_group(error):
+    return isinstance(error, ExceptionGroup)
+
+
+class ClosedGroup(ExceptionGroup):
+    @property
+    def exceptions(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("settings", "group", "outcome"),
+    [
+        ({"record": is_group}, ExceptionGroup("g", [ValueError()]), FAILED),
+        ({"ignore": is_group}, ExceptionGroup("g", [ValueError()]), IGNORED),
+        ({"record": OSError, "ignore": is_group}, ExceptionGroup("g", [OSError()]), IGNORED),
+        (
+            {"ignore": lambda error: isinstance(error, ExceptionGroup | ValueError)},
+            ExceptionGroup("g", [ValueError(), OSError()]),
+            FAILED,
+        ),
+        (
+            {"ignore": lambda error: not isinstance(error, OSError)},
+            ExceptionGroup("g", [OSError()]),
+            FAILED,
+        ),
+        ({}, ClosedGroup("g", [ValueError()]), FAILED),
+        ({"record": OSError}, ClosedGroup("g", [ValueError()]), SUCCEEDED),
+    ],
+)
+def test_predicate_that_matches_no_exception_of_a_group_is_asked_for_the_whole(
+    settings, group, outcome
+):
+    assert outcome_of_error(CircuitBreakerConfig(**settings), group) is outcome

@@ -3,6 +3,7 @@
 import concurrent.futures
 import re
 import sys
+from types import ModuleType
 
 import pytest
 import redis
@@ -163,3 +164,67 @@ def test_log_that_names_a_missing_library_can_be_replayed_and_proved(tmp_path, m
     assert all(row.parting is None for row in prove(list(log)).rows)
     with pytest.raises(ConfigError, match="library_of_the_service is not installed"):
         CircuitBreaker("b", breaker.config.to_mapping())
+
+
+@pytest.fixture
+def lazy_module(monkeypatch):
+    """A module that imports what it has on first use, which fails."""
+    module = ModuleType("lazymod")
+
+    def missing(name):
+        raise ImportError("install lazymod[extra]")
+
+    module.__getattr__ = missing
+    monkeypatch.setitem(sys.modules, "lazymod", module)
+
+
+@pytest.mark.usefixtures("lazy_module")
+def test_attribute_that_raises_when_read_is_a_config_error_with_its_text():
+    with pytest.raises(ConfigError, match=r"record names 'lazymod.Err'.*install lazymod\[extra\]"):
+        CircuitBreaker("b", {"record": "lazymod.Err"})
+
+
+@pytest.mark.parametrize("name", ["math.pi.X", "sys.maxsize.X"])
+def test_name_inside_of_a_number_is_not_found(name):
+    with pytest.raises(ConfigError, match=f"record names '{name}', and there is no 'X' in"):
+        CircuitBreaker("b", {"record": name})
+
+
+def test_module_that_exits_when_imported_is_a_config_error(tmp_path, monkeypatch):
+    (tmp_path / "exitmod.py").write_text("import sys\nsys.exit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="exitmod can't be imported: SystemExit: 3"):
+        CircuitBreaker("b", {"record": "exitmod.Err"})
+
+
+def test_ctrl_c_while_a_module_is_imported_passes_on(tmp_path, monkeypatch):
+    (tmp_path / "ctrlcmod.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        CircuitBreaker("b", {"record": "ctrlcmod.Err"})
+
+
+class LazyObject:
+    def __repr__(self):
+        raise RuntimeError("not loaded")
+
+    __class__ = property(__repr__)
+
+
+def test_object_that_cannot_be_shown_is_a_config_error(monkeypatch):
+    module = ModuleType("proxymod")
+    module.proxy = LazyObject()
+    monkeypatch.setitem(sys.modules, "proxymod", module)
+    for name in ("proxymod.proxy", "proxymod.proxy.Err", "proxymod.Err"):
+        with pytest.raises(ConfigError, match=f"record names '{name}'"):
+            CircuitBreaker("b", {"record": name})
+
+
+async def is_bad_later(_):
+    return False
+
+
+@pytest.mark.parametrize("setting", ["record", "ignore", "failure_result"])
+def test_dotted_name_of_a_coroutine_function_is_refused(setting):
+    with pytest.raises(ConfigError, match=f"{setting} must be a plain predicate"):
+        CircuitBreaker("b", {setting: f"{__name__}.is_bad_later"})

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import pytest
 
@@ -147,3 +148,74 @@ def test_warning_is_shown_by_default(tmp_path):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert f"{script}:4: RecloserWarning: breaker 'bank' is made at {script}:4" in done.stderr
     assert f"first at {script}:3" in done.stderr
+
+
+def only(kind):
+    def predicate(error):
+        return isinstance(error, kind)
+
+    return predicate
+
+
+def test_predicates_of_one_name_that_enclose_other_values_are_warned_of_and_the_first_holds(log):
+    first = CircuitBreaker("bank", {"record": only(OSError)}, log=log)
+    with pytest.warns(RecloserWarning, match="record .* is other code under the same name"):
+        second = CircuitBreaker("bank", {"record": only(ValueError)}, log=log)
+    assert second.config is first.config
+
+
+def test_lambdas_of_one_name_with_other_code_are_warned_of(log):
+    CircuitBreaker("bank", {"failure_result": lambda result: result == 1}, log=log)
+    with pytest.warns(RecloserWarning, match="failure_result .* is other code"):
+        CircuitBreaker("bank", {"failure_result": lambda result: result == 2}, log=log)
+
+
+@pytest.mark.filterwarnings("error")
+def test_predicate_that_is_defined_anew_for_each_breaker_is_the_same(log):
+    other = MemoryLog()
+    for _ in range(2):
+        CircuitBreaker("bank", {"record": only(OSError), "ignore": lambda _: False}, log=log)
+        CircuitBreaker("bank", {"record": partial(is_one_of, limit=(1, "a"))}, log=other)
+
+
+def is_one_of(error, *, limit):
+    return error in limit
+
+
+def test_predicates_of_one_name_can_be_replaced(log):
+    CircuitBreaker("bank", {"record": only(OSError)}, log=log)
+    settings = CircuitBreakerConfig(record=only(ValueError))
+    assert CircuitBreaker("bank", settings, log=log, on_other_config="replace").config is settings
+    assert CircuitBreaker("bank", settings, log=log).config is settings
+
+
+def test_warning_that_cannot_be_shown_is_logged_and_the_breaker_is_made(log, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise SystemExit("no standard error")
+
+    CircuitBreaker("bank", THREE, log=log)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", broken)
+        assert CircuitBreaker("bank", FOUR, log=log).config == THREE
+    assert "breaker 'bank' is made at" in caplog.text
+
+
+def test_ctrl_c_while_a_warning_is_shown_passes_on(log, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    CircuitBreaker("bank", THREE, log=log)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            CircuitBreaker("bank", FOUR, log=log)
+
+
+def test_warning_that_a_filter_makes_an_error_is_raised(log):
+    CircuitBreaker("bank", THREE, log=log)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RecloserWarning, match="other settings"):
+            CircuitBreaker("bank", FOUR, log=log)

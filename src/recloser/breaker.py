@@ -17,6 +17,8 @@ from recloser.arguments import checked_log, checked_mode, checked_name, config_o
 from recloser.arguments import loggable_text as _text
 from recloser.classification import (
     is_failure_result,
+    is_refusal_of,
+    outcome_by_types,
     outcome_of_early_close,
     outcome_of_error,
     type_name,
@@ -178,8 +180,7 @@ class CircuitBreaker:
     ) -> None:
         """Report that the call failed; ``error`` is recorded by its type. Else as above."""
         # A call that its own breaker refused inside has not failed: nobody was asked.
-        is_own = isinstance(error, CircuitOpenError) and error.breaker == self.name
-        outcome = Outcome.IGNORED if is_own else Outcome.FAILED
+        outcome = Outcome.IGNORED if is_refusal_of(self.name, error) else Outcome.FAILED
         self._end(outcome, self._permit(permit, "after_failure"), took_ns, error)
 
     def after_ignored(
@@ -388,19 +389,33 @@ class CircuitBreaker:
         if permit.rides:
             permit.spend()
         elif error is not None:
-            outcome = outcome_of_error(self.config, error, self.name)
+            try:
+                outcome = outcome_of_error(self.config, error, self.name)
+            except BaseException:  # from outside, while a predicate was asked
+                self._report(outcome_by_types(self.config, error, self.name), permit, error=error)
+                raise
             self._report(outcome, permit, error=error)
-        elif is_failure_result(self.config, result):
-            self._report(Outcome.FAILED, permit, error="failure_result")
         else:
-            self._report(Outcome.SUCCEEDED, permit)
+            try:
+                is_failure = is_failure_result(self.config, result)
+            except BaseException:  # as above
+                self._report(Outcome.SUCCEEDED, permit)
+                raise
+            if is_failure:
+                self._report(Outcome.FAILED, permit, error="failure_result")
+            else:
+                self._report(Outcome.SUCCEEDED, permit)
 
     def settle_closed(self, permit: Permit, error: GeneratorExit) -> None:
         """Report a stream that its consumer closed after at least one item."""
         if permit.rides:
             permit.spend()
         else:
-            outcome = outcome_of_early_close(self.config, error)
+            try:
+                outcome = outcome_of_early_close(self.config, error)
+            except BaseException:  # as above
+                self._report(Outcome(self.config.closed_early), permit, error=error)
+                raise
             self._report(outcome, permit, error=error)
 
     def _decide(self) -> BreakerDecision:

@@ -1,17 +1,26 @@
 """What an exception or a result says about the dependency.
 
-A predicate is the user's code: it never runs under a lock, and one that raises matches nothing.
+A predicate is the user's code: it never runs under a lock, and one that raises matches nothing. What
+an exception says of its own class is the user's code too, so the real class is asked where possible.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from typing import Final, TypeAlias
 
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Resolved
 from recloser.decision import CircuitOpenError
 from recloser.errors import RecloserError
 from recloser.events import Outcome
-from recloser.host_logging import log
+from recloser.host_logging import is_of_signal_handler, log
 
 _Classifier: TypeAlias = type[BaseException] | Callable[[BaseException], object]
 
@@ -28,65 +37,125 @@ def outcome_of_error(
     some, every other ``Exception`` is an answer of the dependency, a success.
 
     A group of exceptions is judged by the exceptions in it, unless ``record`` or ``ignore`` names
-    the type of the group: one failure makes it a failure, and it is ignored if all of them are.
+    the type of the group: one failure makes it a failure, and it is ignored if all of them are. A
+    predicate that asks for groups, and matches none of them, judges the group as a whole.
 
     Raises:
         ConfigError: A dotted name in the configuration can't be resolved.
     """
-    if isinstance(error, _JUDGED_APART):
+    return _outcome(config.resolved, error, breaker)
+
+
+def outcome_by_types(
+    config: CircuitBreakerConfig, error: BaseException, breaker: str | None = None
+) -> Outcome:
+    """As ``outcome_of_error``, if every predicate matched nothing; none of them is asked."""
+    resolved = config.resolved
+    types = Resolved(_types_in(resolved.record), _types_in(resolved.ignore), None)
+    return _outcome(types, error, breaker)
+
+
+def _types_in(classifiers: Iterable[_Classifier]) -> tuple[_Classifier, ...]:
+    return tuple(each if isinstance(each, type) else _matches_nothing for each in classifiers)
+
+
+def _matches_nothing(_error: BaseException) -> bool:
+    return False
+
+
+def _outcome(resolved: Resolved, error: BaseException, breaker: str | None) -> Outcome:
+    if issubclass(type(error), _JUDGED_APART):
         if isinstance(error, BaseExceptionGroup):
-            return _outcome_of_group(config, error, breaker)
-        return _outcome_of_refusal(config, error, breaker)
-    if config.ignore and _matches(config.resolved.ignore, error):
+            return _outcome_of_group(resolved, error, breaker)
+        return _outcome_of_refusal(resolved, error, breaker)
+    if resolved.ignore and _matches(resolved.ignore, error):
         return Outcome.IGNORED
-    if config.record and _matches(config.resolved.record, error):
+    if resolved.record and _matches(resolved.record, error):
         return Outcome.FAILED
-    if not isinstance(error, Exception):
+    if not issubclass(type(error), Exception):
         return Outcome.IGNORED
-    return Outcome.SUCCEEDED if config.record else Outcome.FAILED
+    return Outcome.SUCCEEDED if resolved.record else Outcome.FAILED
 
 
 _JUDGED_APART: Final = (BaseExceptionGroup, CircuitOpenError)
 
 
-def _outcome_of_refusal(
-    config: CircuitBreakerConfig, error: CircuitOpenError, breaker: str | None
-) -> Outcome:
-    if error.breaker == breaker:
+def is_refusal_of(breaker: str | None, error: object) -> bool:
+    """Whether an exception is the refusal of the breaker of this name."""
+    if not issubclass(type(error), CircuitOpenError):
+        return False
+    try:
+        return bool(getattr(error, "breaker", None) == breaker)
+    except BaseException as raised:  # a subclass may have made a property of it
+        if _is_from_outside(raised):
+            raise
+        return False
+
+
+def _outcome_of_refusal(resolved: Resolved, error: BaseException, breaker: str | None) -> Outcome:
+    if is_refusal_of(breaker, error):
         return Outcome.IGNORED
-    if config.ignore and _matches(config.resolved.ignore, error):
+    if resolved.ignore and _matches(resolved.ignore, error):
         return Outcome.IGNORED
-    is_named = names(config, error, (RecloserError,))
+    is_named = _names(resolved.record, error, (RecloserError,))
     return Outcome.FAILED if is_named else Outcome.IGNORED
 
 
 def _outcome_of_group(
-    config: CircuitBreakerConfig, group: BaseExceptionGroup[BaseException], breaker: str | None
+    resolved: Resolved, group: BaseExceptionGroup[BaseException], breaker: str | None
 ) -> Outcome:
-    found = Outcome.IGNORED
-    for outcome in _outcomes_in(config, group, breaker):
-        if outcome is Outcome.FAILED:
-            return outcome
-        if outcome is Outcome.SUCCEEDED:
-            found = outcome
-    return found
+    inside = set(_outcomes_in(resolved, group, breaker))
+    if inside <= {Outcome.IGNORED} or _is_meant(resolved.ignore, group):
+        return Outcome.IGNORED
+    if Outcome.FAILED in inside or _is_meant(resolved.record, group):
+        return Outcome.FAILED
+    return Outcome.SUCCEEDED
 
 
-def _outcomes_in(
-    config: CircuitBreakerConfig, group: BaseExceptionGroup[BaseException], breaker: str | None
-) -> Iterator[Outcome]:
-    resolved = config.resolved
+def _is_meant(classifiers: Iterable[_Classifier], group: BaseExceptionGroup[BaseException]) -> bool:
+    """Whether a predicate matches the group because it is one, and none of the exceptions in it.
+
+    ``not isinstance(error, ValueError)`` is true of every group too, but does not mean groups: it
+    is also true of an exception that has nothing but the arguments of the group.
+    """
+    for classifier in classifiers:
+        if isinstance(classifier, type) or not _match(classifier, group):
+            continue
+        others = (*_leaves_of(group), Exception(*_arguments_of(group)))
+        if not any(_match(classifier, error) for error in others):
+            return True
+    return False
+
+
+def _leaves_of(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     waiting: list[BaseException] = [group]
     while waiting:
         error = waiting.pop()
-        if not isinstance(error, BaseExceptionGroup):
-            yield outcome_of_error(config, error, breaker)
+        if issubclass(type(error), BaseExceptionGroup):
+            waiting += _exceptions_of(error)
+        else:
+            yield error
+
+
+# A subclass may have made properties of these, which may raise.
+_arguments_of: Final = BaseException.__dict__["args"].__get__
+_exceptions_of: Final = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+
+def _outcomes_in(
+    resolved: Resolved, group: BaseExceptionGroup[BaseException], breaker: str | None
+) -> Iterator[Outcome]:
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if not issubclass(type(error), BaseExceptionGroup):
+            yield _outcome(resolved, error, breaker)
         elif _names(resolved.ignore, error, (BaseExceptionGroup,)):
             yield Outcome.IGNORED
         elif _names(resolved.record, error, (BaseExceptionGroup,)):
             yield Outcome.FAILED
         else:
-            waiting += error.exceptions
+            waiting += _exceptions_of(error)
 
 
 def names(
@@ -133,8 +202,10 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
     if predicate is None:
         return False
     try:
-        return bool(predicate(result))
-    except Exception:  # noqa: BLE001  # it is logged with its traceback
+        return _said(predicate, predicate(result))
+    except BaseException as raised:
+        if _is_from_outside(raised):
+            raise
         log(
             logging.ERROR,
             "the failure_result predicate raised; the result counts as a success",
@@ -143,11 +214,56 @@ def is_failure_result(config: CircuitBreakerConfig, result: object) -> bool:
         return False
 
 
+def _said(predicate: object, answer: object) -> bool:
+    """Whether an answer of a predicate is a yes; one that has to be awaited or iterated is a no."""
+    if answer is True or answer is False:
+        return answer
+    if not isinstance(answer, Awaitable | Generator | AsyncGenerator):
+        return bool(answer)
+    if isinstance(answer, Coroutine | Generator):
+        answer.close()  # or Python warns that it was never awaited
+    if id(predicate) not in _lazy_predicates:
+        if len(_lazy_predicates) >= _MOST_REMEMBERED:
+            _lazy_predicates.clear()
+        _lazy_predicates[id(predicate)] = predicate
+        log(
+            logging.ERROR,
+            "a predicate returned an object of %s, which has to be awaited or iterated; "
+            "it matches nothing",
+            type(answer).__name__,
+        )
+    return False
+
+
+_MOST_REMEMBERED: Final = 1000
+_lazy_predicates: Final[dict[int, object]] = {}
+"""By id, the predicates of which it was logged that they returned such an object."""
+
+
+def _is_from_outside(raised: BaseException) -> bool:
+    """Whether an exception may be Ctrl-C, or is that of a signal handler, and not a predicate's."""
+    return isinstance(raised, KeyboardInterrupt) or is_of_signal_handler(raised)
+
+
 def type_name(error_type: type[BaseException]) -> str:
-    """The dotted name of an exception type; a builtin one goes without its module."""
-    module, name = error_type.__module__, error_type.__qualname__
-    dotted = f"{name}" if module == "builtins" else f"{module}.{name}"
+    """The dotted name of an exception type; a builtin one goes without its module.
+
+    A metaclass is not asked, and a module that is no text is left out, unless it is None.
+    """
+    name = _qualified_name_of(error_type)
+    try:
+        module = _module_of(error_type)
+    except AttributeError:  # it was deleted
+        module = "builtins"
+    if module is None:
+        module = "None"
+    is_alone = not isinstance(module, str) or module == "builtins"
+    dotted = f"{name}" if is_alone else f"{str.__str__(module)}.{name}"
     return dotted.encode("utf-8", "backslashreplace").decode()
+
+
+_module_of: Final = type.__dict__["__module__"].__get__
+_qualified_name_of: Final = type.__dict__["__qualname__"].__get__
 
 
 def _matches(classifiers: Iterable[_Classifier], error: BaseException) -> bool:
@@ -161,7 +277,9 @@ def _match(classifier: _Classifier, error: BaseException) -> bool:
     try:
         if isinstance(classifier, type):
             return isinstance(error, classifier)
-        return bool(classifier(error))
-    except Exception:  # noqa: BLE001  # as above
+        return _said(classifier, classifier(error))
+    except BaseException as raised:
+        if _is_from_outside(raised):
+            raise
         log(logging.ERROR, "a predicate on exceptions raised; it matches nothing", exc_info=True)
         return False

@@ -3,7 +3,6 @@
 Settings are plain data, so that the log can carry them whole.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from fractions import Fraction
@@ -16,6 +15,7 @@ import attrs
 from recloser.backoff import Backoff, Constant, Exponential
 from recloser.dotted_names import resolved_classifier, resolved_predicate
 from recloser.errors import ConfigError
+from recloser.predicate_marks import mark_of
 from recloser.validation import (
     Rate,
     Seconds,
@@ -27,6 +27,7 @@ from recloser.validation import (
     nanoseconds,
     one_of,
     rate,
+    refuse_lazy_predicate,
     seconds,
     whole,
 )
@@ -140,21 +141,13 @@ def _classifiers(_config: object, attribute: "attrs.Attribute[Any]", value: Any)
                 f"{attribute.name} must be exception types, their dotted names, or predicates, not "
                 f"{classifier!r}"
             )
-        _refuse_coroutine_function(attribute.name, classifier)
+        refuse_lazy_predicate(attribute.name, classifier)
 
 
 def _predicate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     if value is not None and not isinstance(value, str) and not callable(value):
         raise ConfigError(f"{attribute.name} must be a predicate, not {value!r}")
-    _refuse_coroutine_function(attribute.name, value)
-
-
-def _refuse_coroutine_function(setting: str, predicate: object) -> None:
-    if inspect.iscoroutinefunction(predicate) or inspect.isasyncgenfunction(predicate):
-        raise ConfigError(
-            f"{setting} must be a plain predicate, not the coroutine function {predicate!r}: "
-            "a coroutine counts as true, so every call would match"
-        )
+    refuse_lazy_predicate(attribute.name, value)
 
 
 @attrs.frozen
@@ -301,7 +294,22 @@ class CircuitBreakerConfig:
         Raises:
             ConfigError: As ``resolved``.
         """
+        _ = self.marks  # outside the lock, too
         return {**self._mapping, **attrs.asdict(self.resolved, value_serializer=_as_data)}
+
+    @cached_property
+    def marks(self) -> dict[str, object]:
+        """By setting, what tells classifiers apart that go by the same name, as plain data.
+
+        Raises:
+            ConfigError: As ``resolved``.
+        """
+        resolved = self.resolved
+        return {
+            "record": tuple(map(mark_of, resolved.record)),
+            "ignore": tuple(map(mark_of, resolved.ignore)),
+            "failure_result": mark_of(resolved.failure_result),
+        }
 
     def to_mapping(self) -> dict[str, object]:
         """All settings as data for JSON; ``from_mapping`` is its inverse.

@@ -5,6 +5,7 @@ A warning names both places. A restart with other settings is no such case: it g
 settings of its process.
 """
 
+import logging
 import sys
 import warnings
 from functools import lru_cache
@@ -12,6 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, RecloserWarning
+from recloser.host_logging import is_of_signal_handler, log
 from recloser.validation import checked_word
 
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
@@ -99,7 +101,10 @@ class SettingsInForce:
         in_force = first.config
         if in_log is not None and not _are_equal(in_log, in_force):
             in_force = in_log  # other processes may have changed the settings in a shared log
-        if asked is None or _are_equal(asked, in_force):
+        if asked is None or (
+            _are_equal(asked, in_force)
+            and not (in_force is first.config and _judge_apart(asked, in_force))
+        ):
             return Decision(asked or in_force, is_new=False)
         if on_other == "replace":
             return Decision(asked, is_new=True)
@@ -139,7 +144,17 @@ def _are_equal(one: CircuitBreakerConfig, other: CircuitBreakerConfig) -> bool:
 
 def _mean_the_same(one: CircuitBreakerConfig | None, other: CircuitBreakerConfig) -> bool:
     """Whether two configurations of live breakers differ only in how they name classifiers."""
-    return one is not None and one.resolved_mapping == other.resolved_mapping
+    return (
+        one is not None
+        and one.resolved_mapping == other.resolved_mapping
+        and one.marks == other.marks
+    )
+
+
+def _judge_apart(one: CircuitBreakerConfig, other: CircuitBreakerConfig) -> list[str]:
+    """The settings whose classifiers go by the same names, and are not the same code."""
+    marks, others = one.marks, other.marks
+    return [setting for setting in marks if marks[setting] != others[setting]]
 
 
 def _told(name: str, later: Given, first: Given) -> str:
@@ -148,6 +163,9 @@ def _told(name: str, later: Given, first: Given) -> str:
         f"{setting} {settings[setting]!r} instead of {others[setting]!r}"
         for setting in settings
         if settings[setting] != others[setting]
+    ) or ", ".join(
+        f"{setting} {settings[setting]!r} is other code under the same name"
+        for setting in _judge_apart(later.config, first.config)
     )
     return (
         f"breaker {name!r} is made at {_line(later.place)} with other settings than first at "
@@ -180,8 +198,21 @@ def _shared_place(file: str, line: int) -> tuple[str, int]:
 
 
 def warn(warning: str, place: tuple[str, int]) -> None:
-    """Warn once of something that is so at a place; called while no lock is held."""
+    """Warn once of something that is so at a place; called while no lock is held.
+
+    What shows warnings may be the host's, such as a logging handler: what it raises goes no further.
+
+    Raises:
+        RecloserWarning: A filter of the host, such as ``-W error``, makes errors of warnings.
+    """
     if len(_warned) > _MOST_REMEMBERED:
         _warned.clear()
     file, line = place
-    warnings.warn_explicit(warning, RecloserWarning, file, line, registry=_warned)
+    try:
+        warnings.warn_explicit(warning, RecloserWarning, file, line, registry=_warned)
+    except (RecloserWarning, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if is_of_signal_handler(error):
+            raise
+        log(logging.WARNING, "%s (a warning, which could not be shown)", warning, exc_info=True)

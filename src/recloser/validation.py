@@ -6,13 +6,14 @@ subclass of ``str``, become exact ``int``, ``float`` and ``str`` here: a log can
 nothing of a user's class may run under a lock later on.
 """
 
+import inspect
 import operator
 import os
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from numbers import Real
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -201,6 +202,41 @@ def _or_none(*, optional: bool) -> str:
 
 def _is_number(value: Any, kinds: Any) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def shown(value: object) -> str:
+    """The value as an error message can show it, even if its own ``repr`` raises."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # the message is about something else
+        return f"an object of {type(value).__name__}"
+
+
+def refuse_lazy_predicate(setting: str, predicate: object) -> None:
+    """Refuse a predicate that runs only once its result is awaited or iterated.
+
+    Raises:
+        ConfigError: It is a coroutine function or generator function, in whatever form.
+    """
+    function = predicate
+    while isinstance(function, partial):
+        function = function.func
+    called = getattr(type(function), "__call__", None)  # noqa: B004  # it is looked into
+    while isinstance(called, partial):
+        called = called.func
+    if _is_lazy(function) or _is_lazy(called):
+        raise ConfigError(
+            f"{setting} must be a plain predicate, not the coroutine function or generator "
+            f"{shown(predicate)}: what it returns counts as true, so every call would match"
+        )
+
+
+def _is_lazy(function: object) -> bool:
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+        or inspect.isgeneratorfunction(function)
+    )
 
 
 # Arguments: checked where they are given, and returned in the form in which they are used.
