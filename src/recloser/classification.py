@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
 from recloser.config import CircuitBreakerConfig
-from recloser.decision import CircuitOpenError
+from recloser.decision import REFUSALS, CircuitOpenError, TranslatedRefusalError
 from recloser.errors import RecloserError
 from recloser.events import Outcome
 from recloser.host_logging import log
@@ -46,11 +46,13 @@ def outcome_of_error(
     return Outcome.SUCCEEDED if config.record else Outcome.FAILED
 
 
-_JUDGED_APART: Final = (BaseExceptionGroup, CircuitOpenError)
+_JUDGED_APART: Final = (BaseExceptionGroup, *REFUSALS)
 
 
 def _outcome_of_refusal(
-    config: CircuitBreakerConfig, error: CircuitOpenError, breaker: str | None
+    config: CircuitBreakerConfig,
+    error: CircuitOpenError | TranslatedRefusalError,
+    breaker: str | None,
 ) -> Outcome:
     if error.breaker == breaker:
         return Outcome.IGNORED
