@@ -30,6 +30,7 @@ class Permit:
         "code",
         "epoch",
         "giver",
+        "lost",
         "place",
         "probe",
         "started_at",
@@ -38,6 +39,7 @@ class Permit:
     # Set by ``recloser.blocks`` alone, on the permits of blocks.
     below: "Permit | None"
     code: CodeType | None
+    lost: bool
     place: int
 
     rides: ClassVar[bool] = False
