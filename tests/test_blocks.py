@@ -400,3 +400,144 @@ def test_block_without_any_frame_of_python_is_reported(breaker, log):
     _thread.start_new_thread(leave, (Done(),))
     assert done.wait(10)
     assert ends(log) == [("succeeded", 0)]
+
+
+class Named:
+    """Enters and leaves a breaker in methods of any name, without a ``with`` statement."""
+
+    def __init__(self, breaker):
+        self.breaker = breaker
+
+    def connect(self):
+        self.permit = self.breaker.__enter__()
+
+    def disconnect(self):
+        self.breaker.__exit__(None, None, None)
+
+    async def start(self):
+        self.permit = await self.breaker.__aenter__()
+
+    async def stop(self):
+        await self.breaker.__aexit__(None, None, None)
+
+
+class Slotted:
+    """One that can't be referred to weakly."""
+
+    __slots__ = ("breaker", "permit")
+    __init__, connect, disconnect = Named.__init__, Named.connect, Named.disconnect
+
+
+def probing(breaker, clock):
+    """Trip the breaker, so that the next block of it is a probe."""
+    fail(breaker, 1000)
+    clock.advance(seconds=10)
+
+
+@pytest.mark.parametrize("kind", [Named, Slotted])
+def test_stale_block_of_an_object_is_not_taken_for_the_probe_of_another(breaker, clock, kind):
+    old, new = kind(breaker), kind(breaker)
+    old.connect()
+    probing(breaker, clock)
+    new.connect()
+    old.disconnect()
+    assert (old.permit.spent, new.permit.spent) == (True, False)
+    assert breaker.current_state().value == "HALF_OPEN"
+    new.disconnect()
+    assert breaker.current_state().value == "CLOSED"
+
+
+def test_async_methods_of_any_name_report_the_block_of_their_object(breaker, clock):
+    async def main():
+        old, new = Named(breaker), Named(breaker)
+        await old.start()
+        await new.start()
+        await old.stop()
+        assert (old.permit.spent, new.permit.spent) == (True, False)
+        await new.stop()
+
+    asyncio.run(main())
+
+
+def test_methods_that_pass_breakers_through_a_with_statement_report_their_own(breaker, log, clock):
+    class Service:
+        def outer(self):
+            with breaker:
+                clock.advance(seconds=1)
+                self.inner()
+                clock.advance(seconds=1)
+
+        def inner(self):
+            with breaker:
+                clock.advance(seconds=1)
+
+        async def wait(self):
+            async with breaker:
+                clock.advance(seconds=5)
+
+    Service().outer()
+    asyncio.run(Service().wait())
+    assert ends(log) == [("succeeded", 1), ("succeeded", 3), ("succeeded", 5)]
+
+
+def test_functions_given_one_request_report_its_block(breaker):
+    class Request:
+        pass
+
+    def begin(request):
+        return breaker.__enter__()
+
+    def finish(request):
+        breaker.__exit__(None, None, None)
+
+    first, second = Request(), Request()
+    first_permit, second_permit = begin(first), begin(second)
+    finish(first)
+    assert (first_permit.spent, second_permit.spent) == (True, False)
+    finish(second)
+
+
+def test_stack_made_by_pop_all_reports_the_block_of_the_first(breaker):
+    stacks = contextlib.ExitStack(), contextlib.ExitStack()
+    first, second = [stack.enter_context(breaker) for stack in stacks]
+    popped = stacks[0].pop_all()
+    popped.close()
+    assert (first.spent, second.spent) == (True, False)
+    stacks[1].close()
+    assert second.spent
+
+
+def test_one_of_unknown_blocks_that_is_left_is_the_stale_one_rather_than_the_probe(breaker, clock):
+    def set_up():
+        return breaker.__enter__()
+
+    def tear_down():
+        breaker.__exit__(None, None, None)
+
+    old = set_up()
+    probing(breaker, clock)
+    probe = set_up()
+    tear_down()
+    assert (old.spent, probe.spent) == (True, False)
+    tear_down()
+    assert breaker.current_state().value == "CLOSED"
+
+
+def test_abandoned_blocks_of_objects_are_not_kept(breaker):
+    from recloser import nested
+
+    def abandon():
+        for _ in range(500):
+            Named(breaker).connect()
+            contextlib.ExitStack().enter_context(breaker)
+        return len(nested._held.get())
+
+    assert contextvars.Context().run(abandon) <= 2 * blocks._MOST_ABANDONED
+    assert len(blocks._abandoned) <= blocks._MOST_ABANDONED
+
+
+def test_block_whose_object_is_gone_can_be_left_by_another(breaker):
+    Named(breaker).connect()
+    gc.collect()
+    contextvars.Context().run(Named(breaker).disconnect)
+    assert breaker.snapshot().totals.succeeded == 1

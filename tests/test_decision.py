@@ -6,6 +6,7 @@ import pickle
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError
+from recloser.errors import MisuseError
 from support import fail, work
 
 
@@ -56,3 +57,12 @@ def test_refusal_can_be_pickled(clock):
     error = refusal(clock)
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.breaker, again.decision) == (str(error), "b", error.decision)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_permit_can_not_be_copied_as_it_is_for_one_call(clock, duplicate):
+    breaker = CircuitBreaker("b", clock=clock)
+    permit = breaker.before_call().permit
+    with pytest.raises(MisuseError, match="a permit is for one call"):
+        duplicate(permit)
+    breaker.after_success(permit)

@@ -17,7 +17,7 @@ from collections.abc import (
 from typing import Final, TypeAlias
 
 from recloser.config import CircuitBreakerConfig, Resolved
-from recloser.decision import CircuitOpenError
+from recloser.decision import REFUSALS
 from recloser.errors import RecloserError
 from recloser.events import Outcome
 from recloser.host_logging import is_of_signal_handler, log
@@ -77,12 +77,12 @@ def _outcome(resolved: Resolved, error: BaseException, breaker: str | None) -> O
     return Outcome.SUCCEEDED if resolved.record else Outcome.FAILED
 
 
-_JUDGED_APART: Final = (BaseExceptionGroup, CircuitOpenError)
+_JUDGED_APART: Final = (BaseExceptionGroup, *REFUSALS)
 
 
 def is_refusal_of(breaker: str | None, error: object) -> bool:
     """Whether an exception is the refusal of the breaker of this name."""
-    if not issubclass(type(error), CircuitOpenError):
+    if not issubclass(type(error), REFUSALS):
         return False
     try:
         return bool(getattr(error, "breaker", None) == breaker)

@@ -1,11 +1,11 @@
 """What a breaker answers: decisions, permits, and the error of a refused call."""
 
 from types import CodeType
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NoReturn
 
 import msgspec
 
-from recloser.errors import PermitError, RecloserError
+from recloser.errors import MisuseError, PermitError, RecloserError
 from recloser.events import CircuitBreakerState, Reason
 from recloser.gate import Refusal
 from recloser.state import BreakerState
@@ -30,6 +30,7 @@ class Permit:
         "code",
         "epoch",
         "giver",
+        "lost",
         "place",
         "probe",
         "started_at",
@@ -38,6 +39,7 @@ class Permit:
     # Set by ``recloser.blocks`` alone, on the permits of blocks.
     below: "Permit | None"
     code: CodeType | None
+    lost: bool
     place: int
 
     rides: ClassVar[bool] = False
@@ -65,6 +67,12 @@ class Permit:
             del self._unspent
         except AttributeError:
             raise PermitError(f"{self!r} was reported before; a permit is for one call") from None
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise MisuseError(
+            f"{self!r} can't be copied or pickled, as a permit is for one call; report it in the "
+            "process that asked, or ask again"
+        )
 
     def __repr__(self) -> str:
         return f"<Permit of {self.breaker!r}, epoch {self.epoch}>"
@@ -146,3 +154,16 @@ class CircuitOpenError(RecloserError):
         wait = decision.retry_after
         hint = "" if wait is None else f"; try again in {wait:.3f} s"
         return f"{who} refused the call: {decision.reason.value}{hint}"
+
+
+class TranslatedRefusalError(RecloserError):
+    """A refusal of a breaker, as the error that another library's interface raises for it.
+
+    Attributes:
+        breaker: The name of the breaker that refused.
+    """
+
+    breaker: str
+
+
+REFUSALS: Final = (CircuitOpenError, TranslatedRefusalError)

@@ -20,8 +20,9 @@ def hold(permit: Permit) -> None:
     """Have the code of this context run under ``permit`` until it is released or reported."""
     held = _held.get()
     if held:
-        # A permit that was reported in another context was never released in this one.
-        held = tuple([other for other in held if not other.spent])
+        # A permit that was reported in another context was never released in this one, nor was one
+        # whose block nobody can leave any more.
+        held = tuple([other for other in held if not other.spent and not hasattr(other, "lost")])
     set_in_context(_held, (*held, permit))
 
 

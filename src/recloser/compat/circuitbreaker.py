@@ -26,7 +26,6 @@ from recloser import decision
 from recloser.clock import Clock, read_monotonic, read_wall
 from recloser.compat import Recording
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import RecloserError
 from recloser.events import CircuitBreakerState
 from recloser.log.sequencer import Log
 from recloser.nested import held_if_probe
@@ -325,6 +324,8 @@ class CircuitBreaker:
         """Keep the count that is shown, around the report that decides."""
         was_open = self._breaker.current_state() is CircuitBreakerState.OPEN
         yield
+        if isinstance(error, decision.REFUSALS):  # nobody was asked
+            return
         is_failure = error is not None and self._is_recorded(error)
         # No lock, as the user's predicate was just called: the count only shows what was reported,
         # and no other thread runs between reading and writing it.
@@ -396,12 +397,13 @@ class CircuitBreaker:
         return self.name or "unnamed_CircuitBreaker"
 
 
-class CircuitBreakerError(RecloserError):
+class CircuitBreakerError(decision.TranslatedRefusalError):
     """A call was refused."""
 
     def __init__(self, circuit_breaker: CircuitBreaker, *args: Any) -> None:
         super().__init__(*args)
         self._circuit_breaker = circuit_breaker
+        self.breaker = circuit_breaker.name or ""
 
     def __str__(self) -> str:
         circuit = self._circuit_breaker

@@ -62,6 +62,14 @@ class CircuitBreakerError(RecloserError):
     """A call was refused, or its failure opened the circuit."""
 
 
+class RefusedError(CircuitBreakerError, decision.TranslatedRefusalError):
+    """A call was refused, so that no dependency can have failed."""
+
+    def __init__(self, message: str, breaker: str = "") -> None:
+        super().__init__(message)
+        self.breaker = breaker
+
+
 class CircuitBreakerListener:
     """Is told of what a breaker does; subclass it and override what is wanted."""
 
@@ -451,8 +459,8 @@ class CircuitBreaker:
         try:
             permit = self._breaker.admit()
         except decision.CircuitOpenError as refused:
-            raise CircuitBreakerError(
-                "Timeout not elapsed yet, circuit breaker still open"
+            raise RefusedError(
+                "Timeout not elapsed yet, circuit breaker still open", refused.breaker
             ) from refused
         try:
             self._notice()
@@ -464,7 +472,7 @@ class CircuitBreaker:
         return permit
 
     def _failed(self, permit: decision.Permit, error: BaseException) -> NoReturn:
-        if not isinstance(error, Exception) or self._is_own_refusal(error):
+        if not isinstance(error, Exception) or isinstance(error, decision.REFUSALS):
             self._breaker.after_ignored(permit, error)
             raise error
         if self._is_excluded(permit, error):
@@ -494,11 +502,6 @@ class CircuitBreaker:
         except BaseException:  # a predicate raised: the call failed all the same
             self._breaker.after_failure(permit, error)
             raise
-
-    def _is_own_refusal(self, error: Exception) -> bool:
-        """Whether this breaker has refused a call inside of the one that ends with it."""
-        cause = error.__cause__ if isinstance(error, CircuitBreakerError) else error
-        return isinstance(cause, decision.CircuitOpenError) and cause.breaker == self._breaker.name
 
     def _inc_counter(self) -> None:
         self._state_storage.increment_counter()

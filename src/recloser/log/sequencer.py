@@ -442,8 +442,8 @@ class Sequencer:
             with self._lock as is_taken:
                 if is_taken and not self._inside.locked():
                     with self._inside:
-                        result = self._changed(change)
-                    return result
+                        result = self._changed(change)  # in the block, where an exception releases
+                    return result  # noqa: RET504  # after the inner block, which is then over
         except RuntimeError:
             if is_taken:
                 raise
