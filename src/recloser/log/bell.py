@@ -1,6 +1,6 @@
 """A bell that wakes a thread, which signal handlers may ring, or wait for, at any moment."""
 
-from _thread import allocate_lock
+import _thread
 from contextlib import suppress
 
 
@@ -14,7 +14,7 @@ class Bell:
     """
 
     def __init__(self) -> None:
-        self._silent = allocate_lock()
+        self._silent = _thread.allocate_lock()
         self._silent.acquire()
 
     @property
