@@ -33,7 +33,7 @@ LAYERS = [
     {"state"},
     {"windows", "machine"},
     {"config"},
-    {"backoff"},
+    {"backoff", "predicate_marks"},
     {"validation", "events", "dotted_names"},
     {"contexts", "errors", "forks", "host_logging", "version", "wording"},
 ]

@@ -50,6 +50,7 @@ from recloser.machine import CLOSED, HALF_OPEN
 from recloser.nested import ride_on_probe
 from recloser.reports import Command, Configure, Report
 from recloser.settings_in_force import (
+    UNSHARED,
     OnOtherConfig,
     caller_place,
     checked_on_other_config,
@@ -132,7 +133,7 @@ class CircuitBreaker:
         configure = Configure(
             sequencer,
             name,
-            in_force=chosen.settings_in_force,
+            in_force=UNSHARED if log is None else chosen.settings_in_force,
             asked=asked,
             place=place,
             on_other=on_other,

@@ -9,7 +9,6 @@ from recloser.log.codec import full
 from recloser.log.sequencer import Detail, Log
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
-from recloser.settings_in_force import UNSHARED, SettingsInForce
 from recloser.validation import Seconds
 
 
@@ -73,9 +72,6 @@ class NoLog(Log):
 
     def __init__(self) -> None:
         super().__init__(detail="runs")
-
-    def _new_settings(self) -> SettingsInForce:
-        return UNSHARED  # there is a log of this kind for each breaker that was given none
 
     def recovered(self) -> tuple[LogFold, Tail]:
         """Nothing."""

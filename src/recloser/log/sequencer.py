@@ -139,7 +139,7 @@ class Log(ABC):
         detail = checked_word("detail", detail, get_args(Detail))
         tick_seconds = checked_seconds("tick_seconds", tick_seconds, above_zero=True, optional=True)
         host = checked_text("host", host, optional=True, may_be_empty=True)
-        self.settings_in_force = self._new_settings()
+        self._settings_in_force: SettingsInForce | None = None
         if detail == "runs":
             self.pending_limit = FEW
         self._clock = clock
@@ -167,8 +167,15 @@ class Log(ABC):
                 raise ConfigError("clock: the log is timed by another clock; one log has one clock")
             return self._sequencer
 
-    def _new_settings(self) -> SettingsInForce:
-        return SettingsInForce()
+    @property
+    def settings_in_force(self) -> SettingsInForce:
+        """The settings that this process has given the breakers of the log."""
+        if self._settings_in_force is None:
+            made = SettingsInForce()
+            # Another thread, or a signal handler, may have made it meanwhile.
+            if self._settings_in_force is None:
+                self._settings_in_force = made
+        return self._settings_in_force
 
     def _make_sequencer(self, clock: Clock) -> "Sequencer":
         return Sequencer(self, clock, self._tick_ns, self._host, self._detail)
