@@ -41,7 +41,8 @@ class LogFold:
 
     Attributes:
         breakers: The state of each breaker, by name.
-        expected: The objects that become the states of breakers which are about to be configured.
+        expected: The objects that become the states of breakers which are about to be configured;
+            None while there is none.
         keeper: Keeps states before they change; None where nobody needs them.
         seq: That of the last event; 0 before the first.
         at: That of the last event, in nanoseconds.
@@ -50,7 +51,7 @@ class LogFold:
 
     def __init__(self) -> None:
         self.breakers: dict[str, BreakerState] = {}
-        self.expected: dict[str, BreakerState] = {}
+        self.expected: dict[str, BreakerState] | None = None
         self.keeper: Keeper | None = None
         self.seq = 0
         self.at = 0
@@ -66,6 +67,15 @@ class LogFold:
         fold.breakers.update(states)
         fold._collect_deadlines()
         return fold
+
+    def expect(self, state: BreakerState) -> BreakerState:
+        """The object that is the state of a breaker, or becomes it when that is configured."""
+        known = self.breakers.get(state.breaker)
+        if known is not None:
+            return known
+        if self.expected is None:
+            self.expected = {}
+        return self.expected.setdefault(state.breaker, state)
 
     def mark(self) -> "FoldMark":
         """Where the fold stands, without the states of its breakers."""
@@ -250,7 +260,7 @@ class LogFold:
         if self.keeper is not None:
             self.keeper.keep(event.breaker, self)
         state = state_begun_by(event)
-        expected = self.expected.get(event.breaker)
+        expected = None if self.expected is None else self.expected.get(event.breaker)
         if expected is not None:
             overwrite(expected, state)
             state = expected

@@ -350,7 +350,7 @@ class StreamSequencer(Sequencer):
             self.await_effect()
         return self.run(
             partial(self._configure_anyway, request, state),
-            lambda: self.fold.breakers.get(name) or self.fold.expected.setdefault(name, state),
+            lambda: self.fold.expect(state),
         )
 
     def _configure_anyway(self, request: Request, state: BreakerState, _at: int) -> BreakerState:

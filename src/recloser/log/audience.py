@@ -39,6 +39,10 @@ _NO_INBOX: Final[deque[Event]] = deque(maxlen=0)
 """Of all audiences without listeners: there may be thousands, and an empty deque takes 760 bytes."""
 
 
+_NO_SUBSCRIPTIONS: Final[dict[str, tuple[Subscription, ...]]] = {}
+"""Of all audiences without listeners, as above; it stays empty."""
+
+
 class _Runner:
     """The right to be the delivering thread of an audience, as long as that thread's frame has it.
 
@@ -66,7 +70,7 @@ class Audience:
 
     def __init__(self) -> None:
         self.inbox = _NO_INBOX
-        self._subscriptions: dict[str, tuple[Subscription, ...]] = {}
+        self._subscriptions = _NO_SUBSCRIPTIONS
         self._inline_width = 1  # the most inline listeners that a breaker has
 
     def _begin(self) -> None:
@@ -107,8 +111,9 @@ class Audience:
         known = self._subscriptions.get(breaker, ())
         if any(each.listener is subscription.listener for each in known):
             return
-        if not self._subscriptions:
+        if self._subscriptions is _NO_SUBSCRIPTIONS:
             self._begin()
+            self._subscriptions = {}
         added = (*known, subscription)
         width = sum(each.is_inline for each in added)
         self._inline_width = max(self._inline_width, width)

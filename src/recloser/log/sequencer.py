@@ -568,7 +568,7 @@ class Sequencer:
         rebuilt = self.good.rebuilt()
         for name in tuple(self.fold.breakers) if breaker is None else (breaker,):
             if name not in rebuilt.breakers:
-                state = self.fold.breakers.get(name) or self.fold.expected.get(name)
+                state = self.fold.breakers.get(name) or (self.fold.expected or {}).get(name)
                 if state is not None:
                     rebuilt.breakers[name] = state
         return rebuilt
@@ -912,8 +912,7 @@ class Sequencer:
             self.rest()  # an idle breaker keeps no copy of its state, nor of its first events
 
         self.run(configure, lambda: self.ask(request))
-        name = state.breaker
-        return self.fold.breakers.get(name) or self.fold.expected.setdefault(name, state)
+        return self.fold.expect(state)
 
     def await_effect(self) -> None:
         """Wait until a command has its effect; here it has it once it is recorded."""
