@@ -34,7 +34,7 @@ LAYERS = [
     {"windows", "machine"},
     {"config"},
     {"backoff"},
-    {"validation", "events", "dotted_names"},
+    {"validation", "events", "dotted_names", "predicate_marks"},
     {"contexts", "errors", "forks", "host_logging", "version", "wording"},
 ]
 
