@@ -324,7 +324,7 @@ def test_registry_refuses_what_is_no_clock(clock):
         Breakers(clock=clock)
 
 
-@pytest.mark.parametrize("config", [CircuitBreakerConfig, lambda: {}, lambda _name, _more: {}])
+@pytest.mark.parametrize("config", [CircuitBreakerConfig, lambda: None, lambda _name, _more: {}])
 def test_registry_refuses_what_cannot_give_settings_for_a_name(config):
     with pytest.raises(ConfigError, match=r"^config must be settings"):
         Breakers(config)
