@@ -213,10 +213,10 @@ def shown(value: object) -> str:
 
 
 def takes(function: Callable[..., object], count: int) -> bool:
-    """Whether a function can be called with so many arguments, as far as it tells."""
+    """Whether a function can be called with ``count`` arguments; true where it has no signature."""
     try:
         signature = inspect.signature(function)
-    except Exception:  # noqa: BLE001  # some that are built in don't tell, and lazy ones may raise
+    except Exception:  # noqa: BLE001  # builtin functions may have none, and lazy objects raise
         return True
     try:
         signature.bind(*(None,) * count)
