@@ -221,3 +221,30 @@ def test_the_wishes_of_a_listener_are_read_under_no_lock(log):
     succeed(breaker)
     assert breaker.flush()
     assert asks.events[-1].kind == "call_succeeded"
+
+
+class Deaf(Listener):
+    def on_event(self):
+        raise AssertionError("it takes no event")
+
+
+class Undecided(Listener):
+    @property
+    def inline(self):
+        raise RuntimeError("undecided")
+
+
+def test_listener_that_takes_no_event_is_refused():
+    with pytest.raises(ConfigError, match=r"Deaf.on_event must take one argument, the event"):
+        CircuitBreaker("b", listeners=Deaf())
+
+
+def test_listener_whose_wishes_cannot_be_read_is_refused():
+    with pytest.raises(ConfigError, match=r"Undecided can't be asked what it hears: RuntimeError"):
+        CircuitBreaker("b", listeners=Undecided())
+
+
+@pytest.mark.parametrize("logger", [5, "recloser"])
+def test_logging_listener_refuses_what_is_no_logger(logger):
+    with pytest.raises(ConfigError, match=r"^logger must be a logger"):
+        LoggingListener(logger)

@@ -33,8 +33,8 @@ LAYERS = [
     {"state"},
     {"windows", "machine"},
     {"config"},
-    {"backoff", "predicate_marks"},
-    {"validation", "events", "dotted_names"},
+    {"backoff"},
+    {"validation", "events", "dotted_names", "predicate_marks"},
     {"contexts", "errors", "forks", "host_logging", "version", "wording"},
 ]
 

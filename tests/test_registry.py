@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 import tracemalloc
 
 import pytest
@@ -17,6 +18,7 @@ from recloser import (
     ConfigError,
     EventLog,
     Listener,
+    ManualClock,
     MemoryLog,
 )
 from support import fail
@@ -314,3 +316,15 @@ def test_a_call_costs_the_same_however_many_breakers_there_are(clock, detail):
         return len(entered)
 
     assert steps(10) == steps(500)
+
+
+@pytest.mark.parametrize("clock", [5, time, ManualClock, time.monotonic])
+def test_registry_refuses_what_is_no_clock(clock):
+    with pytest.raises(ConfigError, match=r"^clock must be an object with monotonic_ns\(\) and"):
+        Breakers(clock=clock)
+
+
+@pytest.mark.parametrize("config", [CircuitBreakerConfig, lambda: None, lambda _name, _more: {}])
+def test_registry_refuses_what_cannot_give_settings_for_a_name(config):
+    with pytest.raises(ConfigError, match=r"^config must be settings"):
+        Breakers(config)

@@ -5,13 +5,15 @@ argument. All of them run outside every lock, as they may run code of a user's c
 """
 
 import os
+from collections.abc import Callable
 from typing import Final, cast
 
-from recloser.config import MODES, CircuitBreakerConfig, Mode, as_config
+from recloser.clock import Clock
+from recloser.config import MODES, CircuitBreakerConfig, Mode, Settings, as_config
 from recloser.errors import ConfigError
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
-from recloser.validation import as_text, checked_text
+from recloser.validation import as_text, checked_text, shown, takes
 
 _LONGEST_TEXT: Final = 1000
 
@@ -69,6 +71,48 @@ def checked_log(log: object) -> Log:
             "each process"
         )
     raise ConfigError(f"log must be an EventLog, a RedisLog or a MemoryLog, not {log!r}")
+
+
+def checked_clock(clock: object) -> Clock | None:
+    """The clock that was given, if any.
+
+    Raises:
+        ConfigError: It is something else, such as the class of a clock.
+    """
+    if clock is None:
+        return None
+    if not isinstance(clock, type):
+        hands = (getattr(clock, "monotonic_ns", None), getattr(clock, "now", None))
+        if all(map(callable, hands)):
+            return cast("Clock", clock)
+    raise ConfigError(
+        "clock must be an object with monotonic_ns() and now(), such as a ManualClock(), "
+        f"not {shown(clock)}"
+    )
+
+
+def checked_config_source(
+    config: object,
+) -> CircuitBreakerConfig | Callable[[str], Settings] | None:
+    """The settings of a registry, or the function that gives them for a name.
+
+    Raises:
+        ConfigError: It is neither, or the function does not take a name.
+    """
+    if isinstance(config, Log):
+        raise ConfigError(
+            "config must be settings or a function that gives them, not a log: Breakers(log=log)"
+        )
+    if config is None or not callable(config):
+        return None if config is None else checked_config(config)
+    if config is CircuitBreakerConfig:
+        raise ConfigError("config must be settings, not their class: CircuitBreakerConfig(…)")
+    if not takes(config, 1):
+        raise ConfigError(
+            "config must be settings, or a function that takes a name and gives them, not "
+            f"{shown(config)}, which can't be called with one argument"
+        )
+    return cast("Callable[[str], Settings]", config)
 
 
 def config_or_none(config: object) -> CircuitBreakerConfig | None:

@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Any, ClassVar, Final, Literal, NoReturn, ParamSpec, TypeVar
+from typing import Any, ClassVar, Final, Literal, NoReturn, ParamSpec, TypeVar, cast
 
 from attrs import evolve
 
 from recloser import blocks, forms
-from recloser.arguments import checked_log, checked_mode, checked_name, config_or_none
+from recloser.arguments import (
+    checked_clock,
+    checked_log,
+    checked_mode,
+    checked_name,
+    config_or_none,
+)
 from recloser.arguments import loggable_text as _text
 from recloser.classification import (
     is_failure_result,
@@ -48,7 +54,7 @@ from recloser.log.request import ProbeClaim, spent_before
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.nested import ride_on_probe
-from recloser.reports import Command, Configure, Report
+from recloser.reports import Admission, Command, Configure, Report
 from recloser.settings_in_force import (
     UNSHARED,
     OnOtherConfig,
@@ -58,7 +64,7 @@ from recloser.settings_in_force import (
 )
 from recloser.snapshot import Snapshot
 from recloser.state import BreakerState, first_state
-from recloser.validation import Seconds, checked_took_ns
+from recloser.validation import Seconds, checked_seconds, checked_took_ns
 
 _DEFAULT: Final = CircuitBreakerConfig()
 _Rejected: Final = lean(CallRejected)
@@ -125,7 +131,7 @@ class CircuitBreaker:
         place = ("", 0) if log is None else caller_place()
         if asked is not None and self._classifies:
             _ = asked.resolved_mapping  # imports modules, which must not happen under the lock
-        sequencer = self._sequencer = chosen.attach(clock)
+        sequencer = self._sequencer = chosen.attach(checked_clock(clock))
         for subscription in subscribed:
             add = partial(sequencer.audience.add, name, subscription)
             sequencer.hold(add, add)
@@ -259,9 +265,9 @@ class CircuitBreaker:
             raise PermitError(f"no block of {self.name!r} is open, so none can be left")
         if error is None and self._has_passed(permit, None):
             return
-        if isinstance(error, GeneratorExit) and blocks.is_in_generator(permit):
+        if issubclass(type(error), GeneratorExit) and blocks.is_in_generator(permit):
             # It can only be closed where it has yielded inside of the block.
-            self.settle_closed(permit, error)
+            self.settle_closed(permit, cast("GeneratorExit", error))
         else:
             self.settle(permit, error)
 
@@ -289,7 +295,9 @@ class CircuitBreaker:
             itself.
         """
         self._sequencer.relieve()
-        return self._sequencer.audience.wait_until_told(timeout_seconds)
+        return self._sequencer.audience.wait_until_told(
+            checked_seconds("timeout_seconds", timeout_seconds)
+        )
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
@@ -420,19 +428,28 @@ class CircuitBreaker:
             self._report(outcome, permit, error=error)
 
     def _decide(self) -> BreakerDecision:
-        sequencer = self._sequencer
-        answer = sequencer.run(self._decide_at, self._decide_inside)
-        if isinstance(answer, BreakerDecision):
-            return answer
-        answer.wait()
-        return sequencer.run(partial(self._decide_claimed, answer), self._decide_inside)
+        sequencer, admission = self._sequencer, Admission()
+        try:
+            answer = sequencer.run(partial(self._decide_at, admission), self._decide_inside)
+            if isinstance(answer, BreakerDecision):
+                return answer
+            answer.wait()
+            decide = partial(self._decide_claimed, admission, answer)
+            return sequencer.run(decide, self._decide_inside)
+        except BaseException as error:
+            # It came up after the probe was admitted: nobody makes the call.
+            if admission.is_done and not admission.permit.spent:
+                self._report(Outcome.IGNORED, admission.permit, error=error)
+            raise
 
-    def _decide_claimed(self, claim: ProbeClaim, at: int) -> BreakerDecision:
-        answer = self._decide_at(at, claim)
+    def _decide_claimed(self, admission: Admission, claim: ProbeClaim, at: int) -> BreakerDecision:
+        answer = self._decide_at(admission, at, claim)
         assert isinstance(answer, BreakerDecision)  # a claim is waited for once
         return answer
 
-    def _decide_at(self, at: int, claim: ProbeClaim | None = None) -> BreakerDecision | ProbeClaim:
+    def _decide_at(
+        self, admission: Admission, at: int, claim: ProbeClaim | None = None
+    ) -> BreakerDecision | ProbeClaim:
         state = self._state
         if state.mode == "disabled":
             permit = Permit(state, state.epoch, at)
@@ -442,7 +459,8 @@ class CircuitBreaker:
                 claim = self._sequencer.claim_probe(state, at)
                 if claim is not None:
                     return claim
-            admitted = self._sequencer.admit_probe(state, at)
+            admission.permit = Permit(state, state.epoch, at, state.probes_admitted + 1)
+            admitted = self._sequencer.admit_probe(state, at, admission)
             if admitted is not None:
                 permit = Permit(state, admitted.epoch, admitted.at, admitted.probe)
                 return BreakerDecision(True, Reason.PROBE, None, permit, HALF_OPEN)

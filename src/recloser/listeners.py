@@ -13,7 +13,7 @@ from recloser.clock import SYSTEM_CLOCK
 from recloser.errors import ConfigError
 from recloser.events import BreakerEvent, CallRejected, CircuitBreakerState, Edge, Reason
 from recloser.host_logging import is_of_signal_handler
-from recloser.validation import NS_PER_SECOND
+from recloser.validation import NS_PER_SECOND, shown, takes
 
 _logger: Final = logging.getLogger("recloser")
 
@@ -153,12 +153,31 @@ def _subscription(listener: object) -> Subscription:
             f"listeners: {listener!r} is not a Listener; subclass recloser.Listener, override "
             "on_event or on_transition, and give an instance"
         )
+    try:
+        return _asked(listener)
+    except (ConfigError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if is_of_signal_handler(error):
+            raise
+        raise ConfigError(
+            f"listeners: {type(listener).__name__} can't be asked what it hears: "
+            f"{type(error).__name__}"
+        ) from error
+
+
+def _asked(listener: Listener) -> Subscription:
     for method in (listener.on_event, listener.on_transition):
         if _is_never_run(method):
             raise ConfigError(
                 f"listeners: {type(listener).__name__}.{method.__name__} is async or a generator, "
                 "so calling it would run nothing; make it a plain method, which may hand the event "
                 "to an event loop with asyncio.run_coroutine_threadsafe"
+            )
+        if not takes(method, 1):
+            raise ConfigError(
+                f"listeners: {type(listener).__name__}.{method.__name__} must take one argument, "
+                "the event"
             )
     return Subscription(
         listener=listener,
@@ -183,11 +202,18 @@ class LoggingListener(Listener):
 
     Args:
         logger: Where to; by default the logger ``recloser``.
+
+    Raises:
+        ConfigError: ``logger`` is no logger.
     """
 
     hears_successes = hears_refusals = False
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
+        if logger is not None and not isinstance(logger, logging.Logger | logging.LoggerAdapter):
+            raise ConfigError(
+                f"logger must be a logger, as logging.getLogger gives, not {shown(logger)}"
+            )
         self._logger = _logger if logger is None else logger
         self._refused_at: dict[str, int] = {}
         self._unsaid: dict[str, int] = {}

@@ -5,11 +5,17 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Final, NoReturn, TypeVar, overload
 
-from recloser.arguments import checked_config, checked_log, checked_name
+from recloser.arguments import (
+    checked_clock,
+    checked_config,
+    checked_config_source,
+    checked_log,
+    checked_name,
+)
 from recloser.breaker import CircuitBreaker
 from recloser.clock import Clock
-from recloser.config import CircuitBreakerConfig, Settings
-from recloser.errors import ConfigError, MisuseError
+from recloser.config import Settings
+from recloser.errors import MisuseError
 from recloser.listeners import Listener, subscriptions
 from recloser.log.sequencer import Log
 from recloser.validation import as_text, checked_whole
@@ -50,17 +56,10 @@ class Breakers(Mapping[str, CircuitBreaker]):
         listeners: Iterable[Listener] | Listener | None = (),
         max_size: int | None = None,
     ) -> None:
-        if isinstance(config, Log):
-            raise ConfigError(
-                "config must be settings or a function that gives them, not a log: "
-                "Breakers(log=log)"
-            )
-        self._config: CircuitBreakerConfig | Callable[[str], Settings] | None = (
-            config if config is None or callable(config) else checked_config(config)
-        )
+        self._config = checked_config_source(config)
         self._max_size: int | None = checked_whole("max_size", max_size, 1, optional=True)
         self._log = checked_log(log)
-        self._clock = clock
+        self._clock = checked_clock(clock)
         self._listeners = tuple(each.listener for each in subscriptions(listeners))
         # No lock guards these: a signal handler or a destructor may ask in the middle of anything,
         # and a forked child could wait for a thread that it does not have. Each step that several

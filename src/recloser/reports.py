@@ -110,6 +110,18 @@ class Command(Once):
         sequencer.append(self._make(sequencer.next_seq, at), once=self)
 
 
+class Admission(Once):
+    """A probe that is being admitted, which the admission spends.
+
+    Attributes:
+        permit: What the call reports with, if the probe is admitted.
+    """
+
+    __slots__ = ("permit",)
+
+    permit: Permit
+
+
 class Configure:
     """The settings that a breaker is made with, recorded unless others hold.
 

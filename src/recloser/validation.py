@@ -212,6 +212,19 @@ def shown(value: object) -> str:
         return f"an object of {type(value).__name__}"
 
 
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Whether a function can be called with ``count`` arguments; true where it has no signature."""
+    try:
+        signature = inspect.signature(function)
+    except Exception:  # noqa: BLE001  # builtin functions may have none, and lazy objects raise
+        return True
+    try:
+        signature.bind(*(None,) * count)
+    except TypeError:
+        return False
+    return True
+
+
 def refuse_lazy_predicate(setting: str, predicate: object) -> None:
     """Refuse a predicate that runs only once its result is awaited or iterated.
 

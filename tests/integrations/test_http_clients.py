@@ -12,7 +12,7 @@ import openai
 import pytest
 import requests
 
-from recloser import Breakers, CircuitBreaker, CircuitOpenError, EventLog, MemoryLog
+from recloser import Breakers, CircuitBreaker, CircuitOpenError, ConfigError, EventLog, MemoryLog
 from recloser.integrations import aiohttp as for_aiohttp
 from recloser.integrations import httpx as for_httpx
 from recloser.integrations import httpx2 as for_httpx2
@@ -274,3 +274,11 @@ def test_the_client_of_openai_goes_through_an_outage(upstream, clock, tmp_path):
 
             go_through_an_outage(call, upstream, clock)
     assert triggers_of(replayed(tmp_path)) == THROUGH_AN_OUTAGE
+
+
+@pytest.mark.parametrize("breakers", [None, "bank", httpx.HTTPTransport(), CircuitBreaker])
+def test_what_is_no_breaker_is_refused_when_the_transport_is_made(breakers):
+    with pytest.raises(ConfigError, match=r"^breakers must be a CircuitBreaker, or breakers by"):
+        for_httpx.BreakerTransport(breakers)
+    with pytest.raises(ConfigError, match=r"^clock must be"):
+        for_httpx.BreakerTransport(CircuitBreaker("b"), clock=5)

@@ -61,7 +61,7 @@ def test_a_library_that_lacks_one_of_its_own_says_so_itself():
 
 def test_every_integration_has_an_extra():
     modules = {path.stem for path in (ROOT / "src/recloser/integrations").glob("*.py")}
-    shared = {"__init__", "http", "transport", "counts", "callers_faults"}
+    shared = {"__init__", "http", "transport", "counts", "callers_faults", "given_breakers"}
     assert modules - shared == set(extras.MODULES.values())
     assert set(extras.MODULES) <= set(PROJECT["optional-dependencies"])
 

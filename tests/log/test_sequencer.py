@@ -1,10 +1,11 @@
 """Time over restarts: what a pause counts for is decided once, when the log is opened."""
 
+import threading
 from datetime import UTC, datetime
 
 import pytest
 
-from recloser import CircuitBreaker, EventLog, ManualClock
+from recloser import CircuitBreaker, EventLog, ManualClock, MemoryLog
 from recloser.replay.engine import read_events, replay
 from support import fail, succeed
 
@@ -112,3 +113,17 @@ def test_probes_under_way_die_with_their_process(path, clock):
         assert breaker.snapshot().probes_in_flight == 0
         assert breaker.before_call().allowed
     assert replay(path).differences == []
+
+
+def test_worker_ends_though_a_handler_that_holds_the_lock_waits_for_it():
+    """As one for SIGTERM does, which stops the workers and interrupted a breaker."""
+    breaker = CircuitBreaker("b", log=MemoryLog(clock=ManualClock()))
+
+    def stop_workers():
+        worker = threading.Thread(target=fail, args=(breaker,), daemon=True)
+        worker.start()
+        worker.join(10)
+        assert not worker.is_alive()
+
+    breaker._sequencer.hold(stop_workers, lambda: None)
+    assert breaker.snapshot().totals.failed == 1

@@ -254,7 +254,9 @@ class StreamSequencer(Sequencer):
             return None
         return self._claim(state)
 
-    def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
+    def admit_probe(
+        self, state: BreakerState, at: int, once: Spendable | None = None
+    ) -> ProbeAdmitted | None:
         """A probe that the stream has granted; alone, the admission of one more."""
         if not self.degraded:
             return self._granted_probe(state)
@@ -263,7 +265,7 @@ class StreamSequencer(Sequencer):
             return granted
         if state.state is HALF_OPEN and may_probe(state):
             self._part(state)
-        return super().admit_probe(state, at)
+        return super().admit_probe(state, at, once)
 
     def _claim(self, state: BreakerState) -> Claim:
         epoch = state.epoch + (state.state is OPEN)

@@ -19,6 +19,7 @@ from recloser.breaker import CircuitBreaker
 from recloser.decision import CircuitOpenError, Permit
 from recloser.integrations import needs
 from recloser.integrations.callers_faults import Source, is_mistake, report_error
+from recloser.integrations.given_breakers import checked_breakers
 
 with needs("grpc", extra="grpc"):
     import grpc
@@ -131,7 +132,7 @@ class _Guard:
         name: NameOf,
         failures: frozenset[grpc.StatusCode],
     ) -> None:
-        self._breakers = breakers
+        self._breakers = checked_breakers(breakers)
         self._name = name
         self._failures = failures
 

@@ -20,11 +20,13 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
+from recloser.arguments import checked_clock
 from recloser.breaker import CircuitBreaker
 from recloser.clock import SYSTEM_CLOCK, Clock, nanoseconds_between, read_monotonic, read_wall
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit
 from recloser.events import CircuitBreakerState, Reason
 from recloser.integrations.callers_faults import report_error
+from recloser.integrations.given_breakers import checked_breakers
 from recloser.validation import NS_PER_SECOND
 
 NameOf: TypeAlias = Callable[[str, str, str], str]
@@ -93,10 +95,11 @@ class HttpGuard:
         is_failure: Callable[[int], bool] = is_server_error,
         clock: Clock | None = None,
     ) -> None:
-        self._breakers = breakers
+        self._breakers = checked_breakers(breakers)
         self._name = name
         self._is_failure = is_failure
-        self._clock = SYSTEM_CLOCK if clock is None else clock
+        timed_by = checked_clock(clock)
+        self._clock = SYSTEM_CLOCK if timed_by is None else timed_by
         self._held_until: dict[str, int] = {}
 
     def admit(self, method: str, host: str, path: str) -> "GuardedCall":

@@ -922,14 +922,22 @@ class Sequencer:
         del state, at
         return None
 
-    def admit_probe(self, state: BreakerState, at: int) -> ProbeAdmitted | None:
-        """The admission of one more probe; None if the breaker has no place for it."""
+    def admit_probe(
+        self, state: BreakerState, at: int, once: Spendable | None = None
+    ) -> ProbeAdmitted | None:
+        """The admission of one more probe; None if the breaker has no place for it.
+
+        Args:
+            state: The state of the breaker.
+            at: The time in nanoseconds of the log.
+            once: The mark that the admission spends.
+        """
         if state.state is not HALF_OPEN or not may_probe(state):
             return None
         self.runs.end(state.breaker, at)
         probe = state.probes_admitted + 1
         admitted = _ProbeAdmitted(self.next_seq, at, state.breaker, state.epoch, probe)
-        self.append(admitted)
+        self.append(admitted, once=once)
         return admitted
 
 

@@ -436,6 +436,7 @@ class EventLog(Log):
         if sequencer is None or self.is_in_child:
             self._buffer.is_closed = True  # a child that used no breaker leaves no folder
             return
+        self._commit(seal=False)  # which may begin a segment, as is not done in a closed log
         sequencer.hold(partial(self._take_no_more, sequencer), _do_nothing)
         for _ in range(_LAST_TRIES):
             self._commit(seal=True)

@@ -1,0 +1,25 @@
+"""The check of the breakers that an integration is given."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from recloser.breaker import CircuitBreaker
+from recloser.errors import ConfigError
+from recloser.validation import shown
+
+
+def checked_breakers(
+    breakers: object,
+) -> Mapping[str, CircuitBreaker] | CircuitBreaker:
+    """The breakers by name, or the one for all.
+
+    Raises:
+        ConfigError: It is something else, such as the transport, which comes after them.
+    """
+    has_names = hasattr(type(breakers), "__getitem__") and not isinstance(breakers, Sequence)
+    if isinstance(breakers, type) or not (isinstance(breakers, CircuitBreaker) or has_names):
+        raise ConfigError(
+            "breakers must be a CircuitBreaker, or breakers by name such as Breakers(), not "
+            f"{shown(breakers)}"
+        )
+    return cast("Mapping[str, CircuitBreaker] | CircuitBreaker", breakers)
