@@ -196,7 +196,7 @@ class Load:
         finally:
             with suppress(ValueError):
                 hand.active.remove(name)
-        if self.has_closed:
+        if self.has_closed and isinstance(self.log, EventLog) and self.log.is_closed:
             self.unrecorded.append(None)
         if self.is_closing:
             return

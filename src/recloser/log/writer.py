@@ -389,6 +389,14 @@ class EventLog(Log):
 
     # What users ask for.
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the log takes nothing more.
+
+        After ``close`` in a signal handler that may be a moment later.
+        """
+        return self._buffer.is_closed
+
     def flush(self) -> None:
         """Hand all that was appended to the operating system."""
         if not self._buffer.is_closed:
