@@ -586,8 +586,11 @@ class Sequencer:
             self.is_whole = True
         if self._unopened:
             self._open_session()
-        elif self._log.is_in_child:
-            self._log.begin_in_child()
+        else:
+            while self._log.is_in_child:
+                self._log.begin_in_child()
+                if not self.is_whole:  # a signal handler has forked meanwhile
+                    self.good.restore(self.fold)
 
     def _open_session(self) -> None:
         tail = asdict(self._tail)

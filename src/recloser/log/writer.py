@@ -240,7 +240,7 @@ class EventLog(Log):
 
         Its header, and the states that the child was forked with, then wait to be written.
         """
-        sequencer, buffer = self._attached, self._buffer
+        sequencer, buffer, forked = self._attached, self._buffer, forks.passed
         fold = sequencer.fold
         sequencer.is_whole = False
         self._is_torn = False
@@ -250,6 +250,8 @@ class EventLog(Log):
         own = OwnEvents(fold, 0)
         own.add(self._after_a_loss(f"forked from process {self._parent}", 0))
         good = LastGood(fold)
+        if forked != forks.passed:
+            return  # a signal handler has forked meanwhile: this is the child's child, and begins anew
         # One step.
         buffer.chunks = own.chunks
         buffer.unsealed = own.unsealed
@@ -264,6 +266,7 @@ class EventLog(Log):
         Raises:
             OSError: That can't be done; it is tried again with what is written next.
         """
+        forked = forks.passed
         for attempt in range(1, _MOST_FOLDERS):
             # A process of an earlier container may have had the same number.
             suffix = f"-{os.getpid()}" if attempt == 1 else f"-{os.getpid()}-{attempt}"
@@ -276,6 +279,9 @@ class EventLog(Log):
                 lock = FolderLock(folder)
             except LogError as error:
                 raise OSError(errno.ENOLCK, str(error)) from error
+            if forked != forks.passed:
+                lock.release()  # a signal handler has forked meanwhile: the folder is the parent's
+                return
             # One step.
             self._lock = lock
             self._appender.folder = folder
