@@ -155,10 +155,16 @@ def _subscription(listener: object) -> Subscription:
         )
     try:
         return _asked(listener)
-    except (ConfigError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        if is_of_signal_handler(error):
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # Any other exception may come from outside, such as a time limit of the host.
+        if isinstance(error, ConfigError) or is_of_signal_handler(error):
             raise
         raise ConfigError(
             f"listeners: {type(listener).__name__} can't be asked what it hears: "
