@@ -346,3 +346,28 @@ def test_thread_is_not_kept_from_the_lock_by_an_interrupted_one():
         thread.start()
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_probe_of_an_interrupted_call_is_given_back(tmp_path, monkeypatch):
+    """Its admission waits for the disk, where a time limit of the host ends the call."""
+    clock = ManualClock()
+    config = CircuitBreakerConfig(
+        failure_threshold=1, recovery_timeout_seconds=1, half_open_success_threshold=1
+    )
+    with EventLog(tmp_path / "log", clock=clock, durability="sync") as log:
+        made = CircuitBreaker("b", config, log=log)
+        made.after_failure(made.before_call().permit)
+        clock.advance(seconds=2)
+        limits, sync = iter([SoftTimeLimitError]), disk.sync
+
+        def sync_until_the_limit(descriptor):
+            if threading.current_thread() is threading.main_thread():
+                for limit in limits:
+                    raise limit
+            sync(descriptor)
+
+        monkeypatch.setattr(disk, "sync", sync_until_the_limit)
+        with pytest.raises(SoftTimeLimitError):
+            made.call(int)
+        assert made.call(int) == 0
+        assert made.current_state().value == "CLOSED"
