@@ -618,26 +618,28 @@ class EventLog(Log):
 
         What is taken from the buffer stays in hand until it is written. So whatever is raised in
         between, from outside too, the next one to come here goes on from there.
+
+        A signal handler may fork in mid-write, and its child may call the breaker there: the log
+        of the child is then begun already when it comes back here. What was in hand is the
+        parent's to write, so the child leaves, and writes its own at the next commit.
         """
         sequencer = self._sequencer
         if sequencer is None or self._is_ended:
             return
         forked = forks.passed
         try:
-            if self._failing is not None:
-                self._fail(sequencer, self._failing)
-            if self._is_torn:
-                self._mend(sequencer)
-            self._is_torn = True
-            if self._buffer.in_hand:
-                self._write_in_hand(sequencer)
+            self._pick_up(sequencer, forked)
+            if forked != forks.passed:
+                return
             sequencer.hold(partial(self._take, sequencer, seal=seal, keep=keep), _do_nothing)
-            self._write_in_hand(sequencer)
+            self._write_in_hand(sequencer, forked)
+            if forked != forks.passed:
+                return
             self._is_torn = False
             self._strikes = 0
         except Exception as error:
-            if forked != forks.passed or self.is_in_child:
-                return  # a signal handler has forked in mid-write: what was in hand is the parent's
+            if forked != forks.passed:
+                return
             if isinstance(error, OSError):
                 self._fail(sequencer, error)
                 return
@@ -649,6 +651,16 @@ class EventLog(Log):
         self._patience = PATIENCE
         self._has_written.ring()
 
+    def _pick_up(self, sequencer: Sequencer, forked: int) -> None:
+        """Finish what an earlier commit was interrupted in."""
+        if self._failing is not None:
+            self._fail(sequencer, self._failing)
+        if self._is_torn:
+            self._mend(sequencer)
+        self._is_torn = True
+        if self._buffer.in_hand:
+            self._write_in_hand(sequencer, forked)
+
     def _mend(self, sequencer: Sequencer) -> None:
         """Come back to what the operating system has, after an exception in mid-write."""
         self._appender.fall_back(is_failed=False)
@@ -659,25 +671,29 @@ class EventLog(Log):
 
         sequencer.hold(keep_unwritten, _do_nothing)
 
-    def _write_in_hand(self, sequencer: Sequencer) -> None:
+    def _write_in_hand(self, sequencer: Sequencer, forked: int) -> None:
         buffer = self._buffer
         batch, is_sync_due = buffer.in_hand, self._in_hand_asks > buffer.synced_asks
         if not batch and (not is_sync_due or self._appender.is_safe):
             return
         self._put = 0
-        if self._lock is None and not self.is_in_child:
+        if self._lock is None and forked == forks.passed:
             self._make_folder()
+        appender = self._appender
         for chunk, lines in encoded(batch):
-            if self.is_in_child:
-                return  # a signal handler has forked: what is in hand is the parent's to write
-            self._appender.put(chunk, lines)
+            if forked != forks.passed:
+                return
+            appender.put(chunk, lines)
             self._put += 1
-        self._appender.make_safe(is_sync_due=is_sync_due)
+        if forked == forks.passed:
+            appender.make_safe(is_sync_due=is_sync_due)
         gaps = [chunk[0] for chunk in batch if isinstance(chunk[0], LogGap)]
         lost = sum(gap.lost for gap in gaps)
         number = len(gaps) if lost or buffer.failure is not None else 0
 
         def go_on() -> None:
+            if forked != forks.passed:
+                return
             # One step.
             buffer.in_hand = []
             buffer.in_hand_events = 0
@@ -690,7 +706,7 @@ class EventLog(Log):
                 buffer.failure = None
 
         sequencer.hold(go_on, _do_nothing)
-        if number:
+        if number and forked == forks.passed:
             self.notice(
                 logging.WARNING, "%s: the log goes on; %d events are missing", self.path, lost
             )
