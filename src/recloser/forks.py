@@ -18,11 +18,15 @@ from typing import Final, Protocol
 passed = 0
 """How many forks lie between this process and the one that imported the module."""
 
-forking = 0
-"""The thread that forks right now, in the parent and in the child; 0 if none does.
+forking: Final[dict[int, tuple[list["Releasable"], ...]]] = {}
+"""The threads that fork right now, in the parent and in the child; empty if none does.
 
-In the child it may come here before anything is renewed: ``threading`` is renewed first, and what
-is collected meanwhile may call a breaker. Such a call waits for nothing.
+Each has the locks that it took for its fork. Two threads may fork at once, and a signal handler may
+fork in the middle of a fork of its own thread: so there is a list for each fork, the innermost
+last. What is kept of a thread is replaced as a whole, so a fork in between leaves it as it was.
+
+In the child a thread may come here before anything is renewed: ``threading`` is renewed first, and
+what is collected meanwhile may call a breaker. Such a call waits for nothing.
 """
 
 renewing = threading.RLock()
@@ -33,7 +37,6 @@ A signal handler may come in between, so a thread can take it again.
 
 _LONGEST_WAIT: Final = 1.0
 _places: Final[dict[CodeType, tuple[int, str]]] = {}
-_taken: Final[list["Releasable"]] = []
 _renewals: Final[list[Callable[[], None]]] = []
 
 
@@ -61,16 +64,17 @@ def note_lock(method: object, rank: int, attribute: str) -> None:
 
 def is_forking() -> bool:
     """Whether this very thread is in the middle of a fork."""
-    return forking == threading.get_ident()
+    return threading.get_ident() in forking
 
 
 def _before_fork() -> None:
-    global forking  # noqa: PLW0603  # a name of the module is the cheapest to compare with
+    taken: list[Releasable] = []
+    thread = threading.get_ident()
+    forking[thread] = (*forking.get(thread, ()), taken)
     for _, lock in sorted(_locks_of_this_thread(), key=lambda ranked: ranked[0]):
         # A disk that has stalled must not stall the fork for longer.
         if lock.acquire(timeout=_LONGEST_WAIT):
-            _taken.append(lock)
-    forking = threading.get_ident()
+            taken.append(lock)
 
 
 def _locks_of_this_thread() -> list[tuple[int, "Releasable"]]:
@@ -88,25 +92,26 @@ def _locks_of_this_thread() -> list[tuple[int, "Releasable"]]:
     return found
 
 
-def _release() -> None:
-    while _taken:
-        _taken.pop().release()
-
-
-def _after_in_parent() -> None:
-    global forking  # noqa: PLW0603  # as above
-    forking = 0
-    _release()
+def _end_fork() -> None:
+    thread = threading.get_ident()
+    *outer, taken = forking[thread]
+    if outer:
+        forking[thread] = tuple(outer)
+    else:
+        del forking[thread]
+    while taken:
+        taken.pop().release()
 
 
 def _after_in_child() -> None:
-    global passed, forking, renewing  # noqa: PLW0603  # as above
+    global passed, renewing  # noqa: PLW0603  # names of the module are the cheapest to compare with
     renewing = threading.RLock()
     passed += 1
     for renew in _renewals:
         renew()
-    forking = 0
-    _release()
+    for thread in forking.keys() - {threading.get_ident()}:
+        del forking[thread]  # it is not in this process
+    _end_fork()
 
 
 def after_in_child(renew: Callable[[], None]) -> None:
@@ -116,5 +121,5 @@ def after_in_child(renew: Callable[[], None]) -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+        before=_before_fork, after_in_parent=_end_fork, after_in_child=_after_in_child
     )

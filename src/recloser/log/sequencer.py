@@ -429,7 +429,7 @@ class Sequencer:
     @property
     def is_mine(self) -> bool:
         """Whether this very thread holds the lock: it must not wait for anything then."""
-        return self._lock.is_mine or (forks.forking != 0 and forks.is_forking())
+        return self._lock.is_mine or (bool(forks.forking) and forks.is_forking())
 
     def hold(self, change: Callable[[], R], instead: Callable[[], R]) -> R:
         """Do something under the lock, from a whole state.
