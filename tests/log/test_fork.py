@@ -261,6 +261,38 @@ def test_child_that_can_start_no_thread_writes_all_the_same(tmp_path, durability
     assert failed_in(tmp_path / f"log-{pid}") == 4
 
 
+def test_child_forked_in_mid_write_leaves_what_was_in_hand_to_the_parent(tmp_path, monkeypatch):
+    """As by a signal handler, in which the child calls the breaker before it goes on."""
+    log = EventLog(tmp_path / "log", durability="sync")  # this thread writes
+    encoded, pids = writer.encoded, []
+
+    def encoded_with_a_fork(batch):
+        for chunk, lines in encoded(batch):
+            if not pids:
+                pids.append(os.fork())
+                if pids == [0]:
+                    signal.alarm(20)
+                    fail(CircuitBreaker("of the handler", log=log))
+                else:  # the child writes first
+                    assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0
+            yield chunk, lines
+
+    monkeypatch.setattr(writer, "encoded", encoded_with_a_fork)
+    try:
+        breaker = CircuitBreaker("b", log=log)  # the log begins with it
+        fail(breaker)
+        if pids == [0]:
+            log.close()
+            os._exit(0)
+    finally:
+        if pids == [0]:
+            traceback.print_exc()
+            os._exit(1)
+    log.close()
+    assert failed_in(tmp_path / "log") == 1
+    assert failed_in(tmp_path / f"log-{pids[0]}") == 1
+
+
 LOGS = {
     "none": lambda _: None,
     "memory": lambda _: MemoryLog(),
