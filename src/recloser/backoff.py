@@ -5,7 +5,7 @@ the breaker's name and the number of the opening. So a replay draws the same, in
 """
 
 import hashlib
-from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from decimal import ROUND_FLOOR, Context
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -75,10 +75,16 @@ class Exponential:
         """``min(max, base * factor ** (k - 1))`` for the k-th opening since it was last closed."""
         most = nanoseconds(self.max_seconds)
         times = exact(self.factor)
-        with localcontext(_SIXTY_DIGITS):
-            growth = Decimal(times.numerator) / times.denominator
-            wait = base_ns * growth ** (opening_in_a_row - 1) if base_ns else Decimal(0)
-            return most if wait >= most else int(wait)
+        if base_ns == 0:
+            return 0
+        # No operators: they ask for the thread's context and so may set a context variable, which
+        # a ``__del__`` that comes in between makes a crash of CPython 3.11 (see ``contexts``).
+        exactly = _SIXTY_DIGITS.copy()
+        growth = exactly.divide(times.numerator, times.denominator)
+        wait = exactly.multiply(base_ns, exactly.power(growth, opening_in_a_row - 1))
+        if not exactly.compare(wait, most).is_signed():
+            return most
+        return int(exactly.to_sci_string(exactly.quantize(wait, 1)))
 
 
 Backoff: TypeAlias = Constant | Exponential
