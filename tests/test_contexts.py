@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 
+from recloser.backoff import Exponential
 from recloser.contexts import set_in_context
+from recloser.validation import nanoseconds
 
 COLLECTED_ANYWHERE = """
 import gc
@@ -43,3 +45,13 @@ def test_breakers_used_by_garbage_do_not_crash_the_process():
         [sys.executable, "-c", COLLECTED_ANYWHERE], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr
+
+
+def test_seconds_and_backoff_set_no_variable_of_the_caller():
+    """``decimal`` keeps its settings in one, which its operators set where there is none."""
+
+    def variables():
+        Exponential(factor=1.5, max_seconds=60).wait_ns(nanoseconds(0.25), 3)
+        return list(copy_context())
+
+    assert Context().run(variables) == []
