@@ -60,13 +60,15 @@ class LastGood:
     def rebuilt(self) -> LogFold:
         """A new fold of all breakers that changed, as the events recorded so far have left them.
 
-        This is also what a thread may look at that is itself in the middle of a change.
+        This is also what a thread may look at that is itself in the middle of a change, while
+        others may go on. So the events are read first: of what they change, a copy was kept before.
         """
+        events = tuple(self.events)
         copies = {
             name: copied(state) for name, state in dict(self._states).items() if state is not None
         }
         fold = LogFold.resumed(self._mark, copies)
-        for recorded in tuple(self.events):
+        for recorded in events:
             if isinstance(recorded, Successes):
                 fold.apply_successes(recorded, recorded.counts)
             else:
