@@ -34,8 +34,8 @@ def violations_in(verdicts):
 def test_60_attacked_rounds_hang_nothing_and_break_nothing(capsys):
     """Forks in a signal handler that interrupted a breaker are left to the tool.
 
-    A known fault, of which the README has the figure: in one round of some hundreds a forked child
-    counts an outcome of its parent's too. So one round of these may.
+    A known fault, of which the README has the figure: in one round of some hundreds the log of a
+    forked child has an outcome too many or too few. So one round of these may.
     """
     seed = random.SystemRandom().randrange(1 << 24)
     drawn = (draw(seed + number) for number in count())
