@@ -1,4 +1,4 @@
-"""Listeners are told in order, in a thread of the log's own, and can break nothing."""
+"""Listeners are called in order, in a thread of the log's own, and can break nothing."""
 
 import json
 import logging

@@ -34,9 +34,9 @@ def configured(log):
 def test_second_settings_of_a_name_are_warned_of_with_both_places_and_the_first_hold(log):
     first = CircuitBreaker("bank", THREE, log=log)
     line = sys._getframe().f_lineno
-    with pytest.warns(RecloserWarning) as told:
+    with pytest.warns(RecloserWarning) as warned:
         second = CircuitBreaker("bank", FOUR, log=log)
-    (warning,) = told
+    (warning,) = warned
     text = str(warning.message)
     assert f"{__file__}:{line - 1}" in text
     assert f"{__file__}:{line + 2}" in text
@@ -49,12 +49,12 @@ def test_second_settings_of_a_name_are_warned_of_with_both_places_and_the_first_
 
 
 def test_a_service_that_makes_both_in_each_request_still_trips_and_warns_once(log):
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
         for settings in (FOUR, THREE, FOUR, THREE):
             breaker = CircuitBreaker("bank", settings, log=log)
             fail(breaker)
-    assert len(told) == 1
+    assert len(warned) == 1
     assert breaker.current_state().value == "OPEN"
 
 

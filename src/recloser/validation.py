@@ -36,7 +36,7 @@ Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", object], None]
 
 def nanoseconds(seconds: Seconds) -> int:
     """The whole nanoseconds in ``seconds``, exact for every decimal of up to nine places."""
-    return round(Fraction(repr(as_seconds(seconds))) * NS_PER_SECOND)
+    return round(exact(as_seconds(seconds)) * NS_PER_SECOND)
 
 
 @lru_cache(maxsize=256, typed=True)

@@ -51,7 +51,7 @@ MODULES = [
 
 
 class SoftTimeLimitError(Exception):
-    """What a signal handler of the host raises."""
+    """An exception that a signal handler of the host raises."""
 
 
 def give_up():
