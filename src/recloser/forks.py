@@ -94,11 +94,12 @@ def _locks_of_this_thread() -> list[tuple[int, "Releasable"]]:
 
 def _end_fork() -> None:
     thread = threading.get_ident()
-    *outer, taken = forking[thread]
+    # There is nothing where this module was imported during the fork, after the hooks before it.
+    *outer, taken = forking.get(thread) or ([],)
     if outer:
         forking[thread] = tuple(outer)
     else:
-        del forking[thread]
+        forking.pop(thread, None)
     while taken:
         taken.pop().release()
 
