@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recloser import Breakers, CircuitBreaker, EventLog, MemoryLog, forks
+from recloser import Breakers, CircuitBreaker, EventLog, ManualClock, MemoryLog, forks
 from recloser.log import writer
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
@@ -238,6 +238,75 @@ def test_child_that_changes_its_working_directory_writes_beside_the_log(tmp_path
     log.close()
     assert failed_in(folder) == 1
     assert failed_in(tmp_path / f"here-{pid}") == 2
+
+
+class InterruptedClock(ManualClock):
+    """A clock at whose reading a signal handler calls, where it has one."""
+
+    handler = None
+
+    def now(self):
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler()
+        return super().now()
+
+
+def test_what_a_handler_reports_while_a_child_opens_the_log_for_the_first_time_is_in_it(tmp_path):
+    clock = InterruptedClock()
+    log = EventLog(tmp_path / "log", clock=clock)
+
+    def work():
+        log.attach()  # reads the clock too
+
+        def report_a_failure():
+            with pytest.raises(RuntimeError):
+                CircuitBreaker("b", log=log).call(raising)
+
+        clock.handler = report_a_failure
+        fail(CircuitBreaker("a", log=log), 2)
+        log.close()
+
+    pid = in_child(work)
+    log.close()
+    child = tmp_path / f"log-{pid}"
+    assert failed_in(child) == 1
+    reported = [event.breaker for event in LogReader(child) if event.kind == "call_failed"]
+    assert sorted(reported) == ["a", "a", "b"]
+
+
+def raising():
+    raise RuntimeError
+
+
+def test_log_that_a_handler_uses_first_while_it_is_attached_survives_an_interruption(
+    tmp_path, monkeypatch
+):
+    """Two sequencers are made of one fold then; what the kept one undoes is the kept one's."""
+    log = EventLog(tmp_path / "log", clock=ManualClock(), tick_seconds=None)
+    recovered = log.recovered
+    breakers = []
+
+    def recovered_by_a_handler_first():
+        monkeypatch.undo()
+        breakers.append(CircuitBreaker("a", log=log))
+        return recovered()
+
+    monkeypatch.setattr(log, "recovered", recovered_by_a_handler_first)
+    log.attach()
+    (breaker,) = breakers
+
+    def interrupt(_events):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(log, "seal_after", interrupt)  # the failure is folded, and not recorded
+    with pytest.raises(KeyboardInterrupt):
+        fail(breaker)
+    live = breaker.snapshot()
+    log.close()
+    assert live.totals.failed == 1
+    assert replay(log.path).snapshots["a"].totals.failed == 1
 
 
 @pytest.mark.parametrize("durability", ["batch", "sync"])

@@ -1,6 +1,7 @@
 """The load of a service: breakers on one log, called in every way, by threads and handlers alike."""
 
 import asyncio
+import os
 import random
 import threading
 import time
@@ -111,6 +112,8 @@ class Load:
         self.under_way: dict[str, int] = {}
         self.spare_of_each = 0
         self._spares: dict[str, int] = {}
+        self._early: list[str] = []
+        self._pid = os.getpid()
         self._hands: dict[int, Hand] = {}
         self._breakers = Breakers(self._config_of, log=self.log, listeners=_listeners(self))
         self._ways = Ways()
@@ -149,7 +152,7 @@ class Load:
         """What this process has called of a breaker."""
         book = self.books.get(name)
         if book is None:
-            spare = self._spares.get(name, 0) + self.spare_of_each
+            spare = self._spares.get(name, 0) + self._early.count(name) + self.spare_of_each
             new = Book(spare, self.baseline.get(name))
             book = self.books.setdefault(name, new)
         return book
@@ -161,10 +164,15 @@ class Load:
         first_totals: dict[str, int] | None,
         under_way: dict[str, int],
     ) -> None:
-        """Begin new books in a forked child; the calls so far are the parent's."""
+        """Begin new books in a forked child; the calls so far are the parent's.
+
+        A signal that has come up in the parent just before the fork has its handler called in the
+        child too, before this. What that calls may be in the log of the child, or may not.
+        """
+        pid = os.getpid()
         self.first_totals, self.under_way = first_totals, under_way
         self.baseline, self._spares = baseline, spares
-        self.books = {}
+        self.books, self._pid = {}, pid
         self.violations = []
         self.permit_errors = 0
         self.raised, self.acted = [], []
@@ -187,6 +195,8 @@ class Load:
             outcome: How the protected function ends.
             is_alone: Whether it is known not to be within another call, as in a task of its own.
         """
+        if os.getpid() != self._pid:
+            self._early.append(name)  # in a child whose books are not begun
         book, hand = self.book(name), self.hand
         is_nested = name in hand.active and not is_alone
         hand.active.append(name)

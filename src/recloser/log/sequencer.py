@@ -365,7 +365,10 @@ class Sequencer:
         self._taken = 0
         self._parents_calls: int | None = None
         self.fold, self._tail = log.recovered()
-        self.rest()
+        # The fold keeps its states elsewhere until the session is opened: a signal handler may have
+        # made the log's sequencer meanwhile, and this one is dropped then (``Log.attach``).
+        self.good = LastGood(self.fold)
+        self.is_whole = True
         self._log = log
         self._clock = clock
         self._hand = hand_of(clock)
@@ -586,13 +589,14 @@ class Sequencer:
             self.is_whole = True
         if self._unopened:
             self._open_session()
-        else:
-            while self._log.is_in_child:
-                self._log.begin_in_child()
-                if not self.is_whole:  # a signal handler has forked meanwhile
-                    self.good.restore(self.fold)
+        # In the same entry: what a handler asks for meanwhile is recorded after the log's beginning.
+        while self._log.is_in_child:
+            self._log.begin_in_child()
+            if not self.is_whole:  # a signal handler has forked meanwhile
+                self.good.restore(self.fold)
 
     def _open_session(self) -> None:
+        self.rest()
         tail = asdict(self._tail)
         for name, once in self._unopened:
             if once.is_done:
