@@ -9,10 +9,12 @@ a log or counted as lost. Exit status 1 means that some round violated this.
 """
 
 import os
+import shutil
 import sys
 import textwrap
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 import click
@@ -45,7 +47,7 @@ def main(
 ) -> None:
     """Run the rounds, and print what went wrong as it does, and a summary."""
     first = int.from_bytes(os.urandom(3), "big") if seed is None else seed
-    interpreters = pythons or (sys.executable,)
+    interpreters = [_found(python) for python in pythons or (sys.executable,)]
     click.echo(f"{rounds} rounds from seed {first}, with {', '.join(interpreters)}")
     plans = (draw(first + number, only=only, plant=plant or "") for number in range(rounds))
     began = time.monotonic()
@@ -56,6 +58,14 @@ def main(
             click.echo(_described(verdict, only))
     click.echo(summary(verdicts, time.monotonic() - began))
     sys.exit(any(verdict.violations for verdict in verdicts))
+
+
+def _found(python: str) -> str:
+    """The interpreter, as a round finds it that runs in a folder of its own."""
+    path = shutil.which(python)
+    if path is None:
+        raise click.BadParameter(f"{python!r} is no program that can be run", param_hint="--python")
+    return str(Path(path).absolute())
 
 
 def _described(verdict: Verdict, only: str | None) -> str:
