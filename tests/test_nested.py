@@ -195,6 +195,25 @@ def test_call_after_the_probe_does_not_ride_on_it(log, clock):
     assert outcomes(log) == ["succeeded"] * 2
 
 
+def test_call_does_not_ride_on_a_probe_that_is_overdue(log, clock):
+    """As where an exception strikes at the first instruction of ``__exit__``: nobody ends the block."""
+    breaker = half_open_breaker(log, clock, probe_timeout_seconds=5)
+
+    def enter_and_never_leave():
+        breaker.__enter__()
+
+    enter_and_never_leave()
+    clock.advance(seconds=4)
+    breaker.call(work)  # rides: the block may be open
+    assert outcomes(log) == []
+    clock.advance(seconds=1)
+    with pytest.raises(CircuitOpenError, match="cooldown_active"):
+        breaker.call(work)
+    clock.advance(seconds=10)
+    breaker.call(work)
+    assert outcomes(log) == ["rejected", "succeeded"]
+
+
 @pytest.mark.parametrize("run", ["thread", "context"])
 def test_call_elsewhere_does_not_ride(breaker, log, run):
     refused = []

@@ -35,7 +35,7 @@ LAYERS = [
     {"config"},
     {"backoff"},
     {"validation", "events", "dotted_names", "predicate_marks"},
-    {"contexts", "errors", "forks", "host_logging", "version", "wording"},
+    {"contexts", "errors", "forks", "host_logging", "thread_runner", "version", "wording"},
 ]
 
 

@@ -334,7 +334,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        permit = self._let_past() or ride_on_probe(self._state)
+        permit = self._let_past() or ride_on_probe(self._state, self._sequencer.read_at)
         if permit is not None:
             return permit
         decision = self._refused() or self._decide()
@@ -364,7 +364,7 @@ class CircuitBreaker:
 
     def _ride(self) -> BreakerDecision | None:
         """The answer to a call within a live probe of this breaker; None if it is in none."""
-        ride = ride_on_probe(self._state)
+        ride = ride_on_probe(self._state, self._sequencer.read_at)
         return None if ride is None else BreakerDecision(True, Reason.PROBE, None, ride, HALF_OPEN)
 
     def _refused(self) -> BreakerDecision | None:

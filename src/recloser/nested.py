@@ -3,7 +3,7 @@
 Only calls that had to ask are noted here: a closed breaker's fast path never touches the context.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final
@@ -56,15 +56,23 @@ def held_by_context(giver: BreakerState) -> list[Permit]:
     ]
 
 
-def ride_on_probe(giver: BreakerState) -> Ride | None:
+def ride_on_probe(giver: BreakerState, read_at: Callable[[], int]) -> Ride | None:
     """The permit of a call made within a probe of the same breaker and epoch; None outside of one.
 
     The state is read without the lock: if it is just changing, the call counts as before or after
     the change, as any call does.
+
+    A probe that is overdue carries no call: a signal handler or another thread may have raised an
+    exception at the first instruction of ``__exit__``, and nothing else would ever end its block.
+
+    Args:
+        giver: The state of the breaker.
+        read_at: Reads the time of its log, in nanoseconds.
     """
     if giver.state is not HALF_OPEN:
         return None
     for probe in held_by_context(giver):
         if probe.probe and probe.epoch == giver.epoch:
-            return Ride(giver, probe.epoch, probe.started_at)
+            overdue_at = probe.started_at + giver.config.probe_timeout_ns
+            return None if read_at() >= overdue_at else Ride(giver, probe.epoch, probe.started_at)
     return None

@@ -1,5 +1,6 @@
 """The thread that writes a log survives whatever is raised in it, and calls go on without one."""
 
+import errno
 import logging
 import threading
 import time
@@ -13,6 +14,7 @@ from recloser.log import disk, housekeeping, writer
 from recloser.log.housekeeping import Housekeeper
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
+from recloser.thread_runner import is_running
 from support import fail
 
 PATIENCE_SECONDS = 10
@@ -76,7 +78,7 @@ def test_log_whose_thread_was_ended_is_written_by_callers_until_there_is_another
     monkeypatch.setattr(EventLog, "_write_until_closed", end)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=100), log=log)
     assert ended.wait(PATIENCE_SECONDS)
-    until(lambda: not log._is_running)
+    until(lambda: not is_running(log._runner))
     with monkeypatch.context() as patched:
         patched.setattr(writer, "start_new_thread", refuse_threads)
         fail(breaker)
@@ -86,6 +88,66 @@ def test_log_whose_thread_was_ended_is_written_by_callers_until_there_is_another
     until(lambda: failures_in(path) == 2)
     until(lambda: log.health().failure is None)
     log.close()
+
+
+def test_thread_that_was_killed_before_its_first_line_is_replaced_and_not_waited_for(
+    path, monkeypatch
+):
+    """``PyThreadState_SetAsyncExc`` finds it under the number of the thread that starts it."""
+    start = writer.start_new_thread
+
+    def start_and_kill(_run, arguments):
+        monkeypatch.undo()
+        return start(lambda _runner: None, arguments)
+
+    monkeypatch.setattr(writer, "start_new_thread", start_and_kill)
+    log = EventLog(path)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=100), log=log)
+    until(lambda: not is_running(log._runner))
+    fail(breaker)
+    assert is_running(log._runner)
+    log.close()
+    assert failures_in(path) == 1
+
+
+def test_log_is_closed_while_its_thread_waits_for_the_logging_handler_of_this_thread(
+    path, monkeypatch
+):
+    """As where a signal handler that closes the log has interrupted a logging handler."""
+
+    class Handler(logging.Handler):
+        is_waited_for = False
+
+        def acquire(self):
+            if threading.current_thread() is not threading.main_thread():
+                self.is_waited_for = True
+            super().acquire()
+
+    handler = Handler()
+    logger = logging.getLogger("recloser")
+    logger.addHandler(handler)
+    log = EventLog(path)
+    breaker = CircuitBreaker("b", log=log)
+    log.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "write", fail_to_write)
+        handler.acquire()
+        try:
+            fail(breaker)
+            until(lambda: handler.is_waited_for)
+            patched.undo()
+            began = time.monotonic()
+            log.close()
+        finally:
+            handler.release()
+            logger.removeHandler(handler)
+    assert log.is_closed
+    assert failures_in(path) + log.health().lost == 1
+    assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def fail_to_write(*_arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_stream_without_threads_breaks_no_call(monkeypatch, caplog):
@@ -176,7 +238,7 @@ def test_rotation_goes_on_where_no_thread_can_be_started(path, monkeypatch):
         full_segments(path, log)
         until(lambda: log.health().failure is not None)
         assert "no thread can be started" in log.health().failure
-        assert log._is_running
+        assert is_running(log._runner)
     breaker = CircuitBreaker("b", log=log)
     fail(breaker)
     until(lambda: list(path.glob("*.zst")))

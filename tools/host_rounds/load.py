@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from host_rounds.ledger import FAILED, IGNORED, REJECTED, SUCCEEDED, Book
-from host_rounds.plan import Plan
+from host_rounds.plan import LONGEST_PROBE_SECONDS, Plan
 from host_rounds.ways import BAD, SEE_RESULTS, NotOursError, ServiceDownError, Ways, is_bad, work
 from recloser import (
     Breakers,
@@ -70,12 +70,15 @@ class Hand:
         exposed: Whether an attack may raise in it now.
         awaited: Whether an exception was sent to it that has not come up yet.
         active: The breakers whose calls it is in.
+        open_until: Until when the block of a call that was interrupted may be open, in seconds of
+            the monotonic clock, by breaker.
         depth: How many handlers it is in.
     """
 
     exposed: bool = False
     awaited: bool = False
     active: list[str] = attrs.field(factory=list)
+    open_until: dict[str, float] = attrs.field(factory=dict)
     depth: int = 0
 
 
@@ -187,7 +190,8 @@ class Load:
         """Make one call, and enter it in the book.
 
         A call within a call of the same breaker may ride on the permit of the outer one, so that
-        it is never certain to have an outcome of its own.
+        it is never certain to have an outcome of its own. Where an exception has struck at the
+        first instruction of ``__exit__`` the outer one is open until its probe is overdue.
 
         Args:
             name: The name of the breaker.
@@ -198,11 +202,16 @@ class Load:
         if os.getpid() != self._pid:
             self._early.append(name)  # in a child whose books are not begun
         book, hand = self.book(name), self.hand
-        is_nested = name in hand.active and not is_alone
+        is_nested = not is_alone and (
+            name in hand.active or time.monotonic() < hand.open_until.get(name, 0)
+        )
         hand.active.append(name)
         book.begin()
         try:
             kind = self._make(name, way, outcome)
+        except HOST_RAISES:
+            hand.open_until[name] = time.monotonic() + LONGEST_PROBE_SECONDS
+            raise
         finally:
             with suppress(ValueError):
                 hand.active.remove(name)

@@ -17,6 +17,9 @@ FORK_IN_HANDLER: Final = "fork-in-handler"
 MULTIPROCESSING: Final = "multiprocessing"
 CLOSE: Final = "close"
 DISK: Final = "disk"
+LONGEST_PROBE_SECONDS: Final = 0.05
+"""The longest time-out of a probe."""
+
 NONE: Final = "none"
 """In the place of an attack: a round without any."""
 
@@ -163,7 +166,7 @@ def _config(chance: random.Random) -> dict[str, Any]:
         "half_open_max_probes": chance.choice((1, 3)),
         "half_open_success_threshold": chance.choice((0, 1, 2)),
         # A probe whose caller was interrupted never reports.
-        "probe_timeout_seconds": chance.choice((0.02, 0.05)),
+        "probe_timeout_seconds": chance.choice((0.02, LONGEST_PROBE_SECONDS)),
     }
     if chance.random() < 0.5:
         config["slow_call_seconds"] = 0.002

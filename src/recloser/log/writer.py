@@ -11,12 +11,12 @@ import errno
 import logging
 import os
 import threading
-import weakref
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
+from weakref import WeakSet, ref
 
 from attrs import evolve
 
@@ -42,6 +42,7 @@ from recloser.log.tail import Tail
 from recloser.log.timed_lock import TimedLock
 from recloser.log.write_buffer import WriteBuffer
 from recloser.logfold import LogFold
+from recloser.thread_runner import RunnerReference, ThreadRunner, is_running
 from recloser.validation import (
     Seconds,
     checked_bytes,
@@ -70,7 +71,7 @@ _LONGEST_WAIT: Final = 5.0
 _MOST_FOLDERS: Final = 1000
 _LAST_TRIES: Final = 3
 _logger: Final = logging.getLogger("recloser")
-_open_logs: Final[weakref.WeakSet["EventLog"]] = weakref.WeakSet()
+_open_logs: Final[WeakSet["EventLog"]] = WeakSet()
 
 
 class EventLog(Log):
@@ -201,7 +202,8 @@ class EventLog(Log):
         self._ended = Bell()
         self._is_writing = threading.Lock()
         self._is_stuck = False
-        self._is_stopping = self._is_running = self._needs_thread = self._ends_at_exit = False
+        self._is_stopping = self._needs_thread = self._ends_at_exit = False
+        self._runner: RunnerReference | None = None
         self._writer_ident = 0
         self._thread_failure: str | None = None
 
@@ -359,7 +361,7 @@ class EventLog(Log):
             return
         self.look_after()
         buffer = self._buffer
-        if self._needs_thread and not self._is_running:
+        if self._needs_thread and not is_running(self._runner):
             self._start_thread()
         if buffer.is_filling and not self._has_stalled():
             self._give_way()
@@ -486,10 +488,15 @@ class EventLog(Log):
         self._is_stopping = True
         self._hurry.ring()
         self._wake.ring()
-        while self._is_running and self._writer_ident != threading.get_ident():
+        if is_running(self._runner) and self._writer_ident != threading.get_ident():
+            # No longer: the thread may be logging, and wait for a logging handler that is at work
+            # in this very thread. All is written, so it has nothing to do but to end.
             self._ended.wait(_IDLE_SECONDS)
         if self._lock is not None:
             self._housekeeper.finish(self.path, self._fold.at)
+        self._with_io(self._let_go)
+
+    def _let_go(self) -> None:
         self._appender.close()
         atexit.unregister(self.close)
         if self._lock is not None:
@@ -500,7 +507,7 @@ class EventLog(Log):
 
     @property
     def _thread(self) -> "_WriterThread":
-        return _WriterThread(is_running=self._is_running)
+        return _WriterThread(is_running=is_running(self._runner))
 
     def _is_inside(self) -> bool:
         """Whether this thread is in the middle of writing, or holds the sequencer's lock.
@@ -556,23 +563,28 @@ class EventLog(Log):
             at_exit(self.close)
         try:
             # ``Thread.start`` would wait for the thread to run, and never end in a child that is
-            # forked meanwhile. Nothing comes between the next two steps.
-            self._is_running = True
-            start_new_thread(self._run, ())
+            # forked meanwhile.
+            start_new_thread(self._run, (self._new_runner(),))
         except RuntimeError as error:
             # There are too many threads, or the interpreter is ending: callers write then.
-            self._is_running = False
+            self._runner = None
             self._thread_failure = f"no thread can be started: {error}"
             self._with_io(partial(self._commit, seal=False, keep=True))
 
-    def _run(self) -> None:
+    def _new_runner(self) -> ThreadRunner:
+        runner = ThreadRunner()
+        self._runner = ref(runner)
+        return runner
+
+    def _run(self, runner: ThreadRunner) -> None:
         try:
             self._writer_ident = threading.get_ident()
             threading.current_thread().name = f"recloser-log-{self.path.name}"
             self._write_until_closed()
         finally:
             # Where an exception from outside has ended it, the next call starts another one.
-            self._is_running = False
+            if self._runner is not None and self._runner() is runner:
+                self._runner = None
             self._ended.ring()
 
     def _write_until_closed(self) -> None:
