@@ -199,13 +199,15 @@ class Load:
             outcome: How the protected function ends.
             is_alone: Whether it is known not to be within another call, as in a task of its own.
         """
-        if os.getpid() != self._pid:
-            self._early.append(name)  # in a child whose books are not begun
-        book, hand = self.book(name), self.hand
+        hand = self.hand
         is_nested = not is_alone and (
             name in hand.active or time.monotonic() < hand.open_until.get(name, 0)
         )
+        # Active first: a handler may fork at any moment, and the call ends in the child too then.
         hand.active.append(name)
+        if os.getpid() != self._pid:
+            self._early.append(name)  # in a child whose books are not begun
+        book = self.book(name)
         book.begin()
         try:
             kind = self._make(name, way, outcome)

@@ -178,7 +178,8 @@ class Service:
         # A log in files begins anew in a child; what others hold is a copy of the parent's. What was
         # under way in the parent's threads may be finished here.
         begins_anew = isinstance(load.log, EventLog)
-        spares = {name: book.most for name, book in list(load.books.items())}
+        active = load.hand.active
+        spares = {name: book.most + active.count(name) for name, book in list(load.books.items())}
         under_way = dict.fromkeys(spares, _DEEPEST * (self.plan.threads + 2))
         baseline: dict[str, dict[str, int]] = {}
         if not begins_anew and not in_handler and self._chance.random() < 0.5:
@@ -187,7 +188,7 @@ class Service:
         if DISK in self.plan.attacks and not in_handler:
             first_totals = totals_of(load)
         if begins_anew:
-            spares = {name: load.hand.active.count(name) for name in load.hand.active}
+            spares = {name: active.count(name) for name in active}
         # Garbage may have been collected, and have called, since the fork.
         load.spare_of_each = _DEEPEST if COLLECTOR in self.plan.attacks else 0
         load.start_books_anew(baseline, spares, first_totals, under_way)

@@ -949,10 +949,10 @@ class Sequencer:
 
 
 def _log_notice(notice: _Notice) -> None:
-    # It goes once it is logged, or the second time that an exception from outside interrupts that:
-    # no such exception loses a message, and none has it logged for ever.
+    # It goes once it is logged, or after some tries that an exception from outside interrupts: no
+    # such exception loses a message, and none has it logged for ever.
     notice.tries += 1
-    if notice.tries > 1:
+    if notice.tries >= _MOST_TRIES:
         _drop(notice)
     host_logging.log(notice.level, notice.message, *notice.values)
     _drop(notice)

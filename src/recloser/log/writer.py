@@ -321,12 +321,12 @@ class EventLog(Log):
         buffer.put(events, seal)
         if buffer.is_closed:
             if not self._has_refused and not self._raises:
-                self._has_refused = True
                 self.notice(
                     logging.WARNING,
                     "%s: the log is closed; calls go on, and are not recorded",
                     self.path,
                 )
+                self._has_refused = True  # last: an exception from outside may come up before
             return
         if events[-1].kind == "state_changed" or buffer.waiting >= FULL_BATCH:
             self._hurry.ring()
