@@ -119,7 +119,9 @@ class SystemClock:
         """The kernel's name for this boot; empty where the platform tells none."""
         if self._boot_id is None:
             try:
-                self._boot_id = _BOOT_ID.read_text(encoding="ascii").strip()
+                # Bytes: to open text may import its codec, and in a forked child wait for ever for
+                # an import that another thread of the parent was in.
+                self._boot_id = _BOOT_ID.read_bytes().decode("ascii").strip()
             except OSError:
                 self._boot_id = ""
         return self._boot_id

@@ -5,6 +5,8 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
@@ -404,3 +406,38 @@ def test_fork_while_another_thread_holds_a_lock_leaves_the_child_free(tmp_path, 
     if isinstance(log, EventLog):
         log.close()
         assert failed_in(tmp_path / f"log-{pid}") == 2
+
+
+FORKED_IN_MID_IMPORT = """
+import importlib._bootstrap, os, signal, sys, threading
+from recloser import CircuitBreaker, EventLog, MemoryLog
+
+log = MemoryLog() if sys.argv[1] == "memory" else EventLog(sys.argv[1])
+held = threading.Event()
+
+def import_for_ever():
+    locks = []
+    for codec in ("ascii", "latin_1", "cp437", "idna"):
+        if "encodings." + codec not in sys.modules:
+            locks.append(importlib._bootstrap._ModuleLockManager("encodings." + codec))
+            locks[-1].__enter__()
+    held.set()
+    signal.pause()
+
+threading.Thread(target=import_for_ever, daemon=True).start()
+held.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(10)
+    CircuitBreaker("b", log=log).call(int)
+    log.close()
+    os._exit(0)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0)
+"""
+
+
+@pytest.mark.parametrize("kind", ["memory", "files"])
+def test_child_waits_for_no_codec_that_a_thread_of_the_parent_was_importing(tmp_path, kind):
+    where = "memory" if kind == "memory" else str(tmp_path / "log")
+    script = [sys.executable, "-W", "ignore", "-c", FORKED_IN_MID_IMPORT, where]
+    assert subprocess.run(script, timeout=60, check=False).returncode == 0

@@ -23,7 +23,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._stream: IO[str] = (folder / LOCK_NAME).open("a+", encoding="ascii")
+        self._stream: IO[str] = (folder / LOCK_NAME).open("a+", encoding="utf-8")
         try:
             _lock(self._stream)
             self._stream.truncate(0)
