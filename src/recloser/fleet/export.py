@@ -16,7 +16,7 @@ from recloser.fleet.course import Course
 from recloser.fleet.entry import Begin, Checkpointed, Entry, EntryId, parse_id
 from recloser.log import disk
 from recloser.log.codec import encode
-from recloser.log.reader import SEGMENT_SUFFIX
+from recloser.log.listing import SEGMENT_SUFFIX
 from recloser.log.seals import SealChain
 from recloser.log.segment import Segment
 from recloser.log.verification import refuse_existing

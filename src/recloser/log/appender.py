@@ -1,5 +1,6 @@
 """The segments of a session, written one behind another; who appends holds the log's ``_io``."""
 
+import contextlib
 import errno
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from recloser.events import LogOpened, LogSealed
 from recloser.log import disk
 from recloser.log.chunks import Chunk, Lines, callers_in
 from recloser.log.codec import encode
-from recloser.log.reader import SEGMENT_SUFFIX, number_of, segments_in
+from recloser.log.listing import SEGMENT_SUFFIX, last_number
 from recloser.log.seals import SealChain
 from recloser.log.segment import Mark, Segment
 from recloser.log.tail import Tail
@@ -21,6 +22,9 @@ Durability: TypeAlias = Literal["batch", "sync", "memory"]
 WRITE_BYTES: Final = 4 << 20
 """So many are handed to the operating system at once: the checkpoints of a log may be a hundred MB."""
 
+_MOST_TAKEN: Final = 1000
+"""So many names of segments may be taken by other files."""
+
 
 class Appender:
     """Appends chunks to the newest segment of a log, and begins the next one with each header.
@@ -29,11 +33,13 @@ class Appender:
         folder: The log.
         tail: How it ended.
         seq: The number of its last event.
+        number: That of its last segment; 0 before the first.
         durability: When the disk is waited for.
         on_begun: Told when a segment was begun.
 
     Attributes:
         folder: The log.
+        number: That of the segment being written, or the last one that was; 0 before the first.
         dropped: How many events of callers were given up, and are not counted as lost yet.
         is_at_disk: Whether the operating system or the disk has something to take right now.
     """
@@ -44,10 +50,13 @@ class Appender:
         tail: Tail,
         seq: int,
         *,
+        number: int,
         durability: Durability,
         on_begun: Callable[[], None],
     ) -> None:
         self.folder = folder
+        self.number = number
+        self._begun_number = 0
         self.is_at_disk = False
         self.dropped = 0
         self._is_abandoned = False
@@ -55,6 +64,11 @@ class Appender:
         self._on_begun = on_begun
         self._segment: Segment | None = None
         self._behind = (tail, seq)
+
+    @property
+    def segment(self) -> Segment | None:
+        """The segment being written; None where a header must come first."""
+        return self._segment
 
     @property
     def has_segment(self) -> bool:
@@ -142,15 +156,36 @@ class Appender:
             if mark.offset == 0:
                 # Not even its header is there.
                 self._segment = None
+                self.number -= 1
                 segment.remove()
             else:
                 segment.fall_back(mark)
         except OSError:
             try:
-                torn = segment.path.stat().st_size - mark.offset
+                torn = max(0, segment.path.stat().st_size - mark.offset)
             except OSError:
                 torn = 0
             self._leave(segment, mark, torn=torn)
+
+    def let_go(self, *, left: int, behind: tuple[Tail, int] | None = None) -> None:
+        """Give up the segment, which somebody removed, moved or cut; nothing is written to it.
+
+        Args:
+            left: How many of its callers' events are still in the log; the others are counted in
+                ``dropped``.
+            behind: How what is left of it ends, and the ``seq`` of the last event there. Without it
+                the next segment continues the one before.
+        """
+        segment = self._segment
+        if segment is None:
+            return
+        dropped = segment.events - left
+        # One step.
+        self.dropped += dropped
+        self._segment = None
+        if behind is not None:
+            self._behind = behind
+        segment.close()
 
     def abandon(self) -> None:
         """In a forked child: close the parent's segment, to which nothing is written any more.
@@ -172,17 +207,52 @@ class Appender:
             self._hand_over(sync=self._durability != "memory")
             self._leave(self._segment, self._segment.written, torn=0)
         header = evolve(header, **asdict(self._behind[0]))
-        segments = segments_in(self.folder)
         if self._is_abandoned:
             raise OSError(errno.EBADF, "the log is that of the process that forked")
-        if segments and segments[-1].stat().st_size == 0:
-            segments.pop().unlink()  # an exception from outside came up while it was begun
-        number = number_of(segments[-1]) + 1 if segments else 1
-        path = self.folder / f"{number:012d}{SEGMENT_SUFFIX}"
-        segment = self._segment = Segment(path, SealChain(header.chain), header.at)
+        segment = self._create(SealChain(header.chain), header.at)
         disk.sync_folder(self.folder)
         self._on_begun()
         segment.add([encode(header)], header.seq, 1, 0)
+
+    def _create(self, chain: SealChain, at: int) -> Segment:
+        """Begin a new segment, with a number above all that are in the folder.
+
+        Whatever else has such a name there, also a folder or a link, is passed over.
+        """
+        begun = self._begun_number
+        number = max(self.number, self._last_number()) + 1
+        if begun == number - 1:
+            # An exception from outside came up while it was begun, so it may be there and empty.
+            with contextlib.suppress(OSError):
+                path = self._path(begun)
+                if path.lstat().st_size == 0 and not path.is_symlink():
+                    path.unlink()
+                    number = begun
+        for _ in range(_MOST_TAKEN):
+            self._begun_number = number
+            try:
+                segment = Segment(self._path(number), chain, at)
+            except FileExistsError:
+                self._begun_number = 0
+                number += 1
+                continue
+            # One step.
+            self._segment = segment
+            self.number = number
+            self._begun_number = 0
+            return segment
+        raise FileExistsError(errno.EEXIST, "too many files have the names of the next segments")
+
+    def _last_number(self) -> int:
+        try:
+            return last_number(self.folder)
+        except OSError:
+            if self.number == 0:
+                raise  # nothing is known of what the folder holds
+            return 0
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:012d}{SEGMENT_SUFFIX}"
 
     def _hand_over(self, *, sync: bool) -> None:
         assert self._segment is not None

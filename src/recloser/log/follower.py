@@ -5,13 +5,8 @@ from pathlib import Path
 
 from recloser.events import Event
 from recloser.log.codec import MAX_LINE_BYTES, full
-from recloser.log.reader import (
-    SegmentReader,
-    number_of,
-    open_segment,
-    segments_in,
-    torn_before,
-)
+from recloser.log.listing import number_of, segments_in
+from recloser.log.reader import SegmentReader, open_segment, torn_before
 from recloser.log.tail import Tail
 
 

@@ -16,6 +16,8 @@ class LogHealth:
             all of them do.
         missed_by_listeners: How often a listener did not receive an event, as it was too slow, or
             was interrupted.
+        disturbance: What was done last to the folder while the log was written, as that its lock
+            was removed; None if nothing was. It stays when the log goes on.
     """
 
     waiting: int
@@ -24,3 +26,4 @@ class LogHealth:
     gaps: int
     failure: str | None
     missed_by_listeners: int = 0
+    disturbance: str | None = None

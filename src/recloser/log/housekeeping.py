@@ -6,27 +6,34 @@ never needed to go on. Each step leaves a folder that reads as the same log.
 
 import contextlib
 import logging
+import os
 import shutil
 import threading
+import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from recloser.host_logging import log
 from recloser.log import disk
-from recloser.log.reader import (
+from recloser.log.listing import (
     COMPRESSED_SUFFIX,
     SEGMENT_SUFFIX,
-    header_of,
-    open_segment,
+    entries,
+    number_in,
+    number_of,
     segments_in,
-    torn_before,
 )
+from recloser.log.own_file import OwnFile
+from recloser.log.reader import header_of, open_segment, torn_before
 
 PART_SUFFIX: Final = ".part"
 _LEVEL: Final = 6
 _KEPT_ANYHOW: Final = 2
 _LONGEST_WAIT: Final = 10.0
+_PIECE: Final = 1 << 18
+_SECOND_NS: Final = 1_000_000_000
 _UNKEPT: Final = "full segments stay as they are"
 
 
@@ -52,6 +59,7 @@ class Housekeeper:
         self._keep_ns = keep_ns
         self.failure: str | None = None
         self._is_due = False
+        self._made_room_at = 0
         self._thread = threading.Thread()
         if compress_bytes is not None:
             # Not in the thread: a child that is forked meanwhile could never import it.
@@ -61,24 +69,47 @@ class Housekeeper:
         """A segment was begun, so there may be one that is full."""
         self._is_due = True
 
-    def come_by(self, folder: Path, now: int) -> None:
-        """Begin if there is something to do, unless it is being done."""
+    def come_by(self, folder: Path, now: int, live: int) -> None:
+        """Begin if there is something to do, unless it is being done.
+
+        Args:
+            folder: The log's.
+            now: Its time, in nanoseconds.
+            live: The number of the segment being written, which is left alone as all above it.
+        """
         if self._is_due and not self._thread.is_alive():
-            thread = threading.Thread(target=self._keep_in_thread, args=(folder, now), daemon=True)
+            thread = threading.Thread(
+                target=self._keep_in_thread, args=(folder, now, live), daemon=True
+            )
             try:
                 thread.start()
                 self._thread = thread
             except RuntimeError as error:
-                # Too many threads: the segments stay as they are until the next time.
-                self.failure = f"{_UNKEPT}: no thread can be started: {error}"
+                # Too many threads: segments are not compressed until the next time, and what is too
+                # old is removed all the same, or the disk would fill.
+                self._fail(folder, f"no thread can be started: {error}")
+                with contextlib.suppress(OSError):
+                    self._remove_old(folder, now, live)
 
-    def finish(self, folder: Path, now: int) -> None:
-        """Do all that there is to do, and return when it is done."""
+    def make_room(self, folder: Path, now: int, live: int) -> None:
+        """Remove what is too old, where nothing can be written, as on a full disk.
+
+        This takes no space and is done at most once a second. The arguments are those of
+        ``come_by``.
+        """
+        if self._made_room_at + _SECOND_NS > time.monotonic_ns() or self._thread.is_alive():
+            return
+        self._made_room_at = time.monotonic_ns()
+        with contextlib.suppress(OSError):
+            self._remove_old(folder, now, live)
+
+    def finish(self, folder: Path, now: int, live: int) -> None:
+        """Do all that there is to do, and return when it is done; as ``come_by``."""
         if self._thread.is_alive():
             # It is not waited for without end: what it leaves is finished when the log is opened.
             self._thread.join(_LONGEST_WAIT)
         if self._is_due and not self._thread.is_alive():
-            self._keep(folder, now)
+            self._keep(folder, now, live)
 
     def after_fork(self) -> None:
         """In a forked child: the thread, and what it was at, are the parent's."""
@@ -86,34 +117,54 @@ class Housekeeper:
         self._is_due = False
         self._thread = threading.Thread()
 
-    def _keep_in_thread(self, folder: Path, now: int) -> None:
+    def _keep_in_thread(self, folder: Path, now: int, live: int) -> None:
         with contextlib.suppress(BaseException):  # it is noted, and nobody is there to receive it
-            self._keep(folder, now)
+            self._keep(folder, now, live)
 
-    def _keep(self, folder: Path, now: int) -> None:
+    def _keep(self, folder: Path, now: int, live: int) -> None:
         self._is_due = False
         try:
-            if self._compress_bytes is not None:
-                compress_full(folder, self._compress_bytes)
-            remove_old(folder, now=now, keep_bytes=self._keep_bytes, keep_ns=self._keep_ns)
+            try:
+                if self._compress_bytes is not None:
+                    compress_full(folder, self._compress_bytes, live)
+            finally:
+                # Also where there is no space left to compress in.
+                self._remove_old(folder, now, live)
             self.failure = None
         except BaseException as error:
-            self.failure = f"{_UNKEPT}: {str(error) or type(error).__name__}"
-            log(logging.WARNING, "%s: %s", folder, self.failure)
+            self._fail(folder, str(error) or type(error).__name__)
             if not isinstance(error, Exception):
                 raise
 
+    def _remove_old(self, folder: Path, now: int, live: int) -> None:
+        remove_old(folder, now=now, keep_bytes=self._keep_bytes, keep_ns=self._keep_ns, live=live)
 
-def compress_full(folder: Path, full_bytes: int) -> None:
-    """Compress every segment of that size but the last, unless something is torn at its end.
+    def _fail(self, folder: Path, why: str) -> None:
+        told, self.failure = self.failure, f"{_UNKEPT}: {why}"
+        if told != self.failure:
+            log(logging.WARNING, "%s: %s", folder, self.failure)
+
+
+def compress_full(folder: Path, full_bytes: int, live: int) -> None:
+    """Compress every segment of that size before the live one, unless something is torn at its end.
+
+    One that can't be compressed keeps no other from it.
 
     Raises:
-        OSError: One could not be written; it is as it was.
+        OSError: One could not be read or written; it is as it was.
     """
+    failed: OSError | None = None
     for segment, following in pairwise(segments_in(folder)):
+        if number_of(segment) >= live:
+            break
         is_plain = segment.suffix != COMPRESSED_SUFFIX
-        if is_plain and segment.stat().st_size >= full_bytes and torn_before(following) == 0:
-            _compress(segment)
+        try:
+            if is_plain and segment.stat().st_size >= full_bytes and torn_before(following) == 0:
+                _compress(segment)
+        except OSError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 def _compress(segment: Path) -> None:
@@ -121,26 +172,46 @@ def _compress(segment: Path) -> None:
 
     target = segment.with_name(segment.name + COMPRESSED_SUFFIX)
     part = target.with_name(target.name + PART_SUFFIX)
-    with segment.open("rb") as source, part.open("wb") as sink:
-        zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).copy_stream(source, sink)
-        sink.flush()
-        disk.sync(sink.fileno())
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    source = OwnFile(segment, disk.open_to_read(segment))
+    try:
+        sink = OwnFile(part, disk.create_anew(part))
+        try:
+            frame = compressor.compressobj()
+            while piece := os.read(source.descriptor, _PIECE):
+                disk.write_all(sink.descriptor, frame.compress(piece))
+            disk.write_all(sink.descriptor, frame.flush())
+            disk.sync(sink.descriptor)
+        finally:
+            sink.close()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()  # on a full disk it would take the space that is missing
+        raise
+    finally:
+        source.close()
     part.replace(target)
     disk.sync_folder(segment.parent)
     segment.unlink()
 
 
 def tidy(folder: Path) -> None:
-    """Finish or undo what a crash left in the middle of compressing."""
-    for part in folder.glob(f"*{COMPRESSED_SUFFIX}{PART_SUFFIX}"):
-        part.unlink()
-    for plain in folder.glob(f"*{SEGMENT_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):
-            plain.with_name(plain.name + COMPRESSED_SUFFIX).unlink()
+    """Finish or undo what a crash left in the middle of compressing.
+
+    Raises:
+        OSError: The folder can't be listed, or a file in it not be removed.
+    """
+    for entry in entries(folder):
+        is_file = entry.is_file(follow_symlinks=False)
+        if is_file and entry.name.endswith(COMPRESSED_SUFFIX + PART_SUFFIX):
+            (folder / entry.name).unlink()
+        if is_file and number_in(entry.name) is not None and entry.name.endswith(SEGMENT_SUFFIX):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / (entry.name + COMPRESSED_SUFFIX)).unlink()
 
 
 def remove_old(
-    folder: Path, *, now: int, keep_bytes: int | None, keep_ns: int | None
+    folder: Path, *, now: int, keep_bytes: int | None, keep_ns: int | None, live: int
 ) -> list[Path]:
     """Remove the oldest segments of a log that is too large or whose events are too old.
 
@@ -149,24 +220,40 @@ def remove_old(
         now: Its time, in nanoseconds.
         keep_bytes: So much is kept at the most, or the last two segments if they are more.
         keep_ns: Events younger than this are kept.
+        live: The number of the segment being written; what stands above it is not of the log.
 
     Returns:
         What was removed.
+
+    Raises:
+        OSError: The folder can't be listed, or a segment not be removed; younger ones are kept then,
+            so that there is no hole between those that are left.
     """
-    segments = segments_in(folder)
+    if keep_bytes is None and keep_ns is None:
+        return []
+    segments = [segment for segment in segments_in(folder) if number_of(segment) <= live]
     left = sum(segment.stat().st_size for segment in segments)
-    removed = []
-    for segment, following in pairwise(segments[: 1 - _KEPT_ANYHOW]):
+    removed: list[Path] = []
+    for place, segment in enumerate(segments[:-_KEPT_ANYHOW]):
         is_too_large = keep_bytes is not None and left > keep_bytes
-        # A segment ends where the next one begins.
-        header = None if keep_ns is None else header_of(following)
-        is_too_old = keep_ns is not None and header is not None and now - header.at >= keep_ns
+        ended_at = None if keep_ns is None else _ended_at(segments[place + 1 :])
+        is_too_old = keep_ns is not None and ended_at is not None and now - ended_at >= keep_ns
         if not (is_too_large or is_too_old):
             break
         left -= segment.stat().st_size
         segment.unlink()
         removed.append(segment)
     return removed
+
+
+def _ended_at(following: Sequence[Path]) -> int | None:
+    """When a segment had ended at the latest: where the next one begins that can be read."""
+    for segment in following:
+        with contextlib.suppress(OSError):
+            header = header_of(segment)
+            if header is not None:
+                return header.at
+    return None
 
 
 def copy_beginning(segment: Path, target: Path, length: int) -> None:

@@ -1,14 +1,16 @@
 """One writer a folder: a lock that dies with its process."""
 
-import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from recloser.errors import LogError
+from recloser.log.own_file import OwnFile
 
 LOCK_NAME: Final = "lock"
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+_TRIES: Final = 10
 
 
 class FolderLock:
@@ -23,28 +25,52 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._stream: IO[str] = (folder / LOCK_NAME).open("a+", encoding="utf-8")
-        try:
-            _lock(self._stream)
-            self._stream.truncate(0)
-            self._stream.write(f"{os.getpid()}\n")
-            self._stream.flush()
-        except _HELD as error:
-            with self._stream:
-                self._stream.seek(0)
-                holder = self._stream.read(32).strip() or "unknown"
-            raise LogError(
-                f"{folder}: the log is being written by process {holder}; one log has one writer"
-            ) from error
-        except OSError:
-            with contextlib.suppress(OSError):  # of a full disk, a second time
-                self._stream.close()
-            raise
+        self._file = _taken(folder)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this is still what keeps others out of the folder.
+
+        It is not once its file was removed or replaced, or its descriptor closed.
+
+        Raises:
+            OSError: That can't be found out.
+        """
+        return self._file.is_open and self._file.is_in_place
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its descriptor was closed, so that the operating system has let it go."""
+        return not self._file.is_open
 
     def release(self) -> None:
         """Let another writer in; releasing twice does nothing."""
-        with contextlib.suppress(ValueError):
-            self._stream.close()
+        self._file.close()
+
+
+def _taken(folder: Path) -> OwnFile:
+    path = folder / LOCK_NAME
+    for _ in range(_TRIES):
+        file = OwnFile(path, os.open(path, _FLAGS, 0o666))
+        try:
+            _lock(file.descriptor)
+            if file.is_in_place:
+                os.ftruncate(file.descriptor, 0)
+                os.write(file.descriptor, b"%d\n" % os.getpid())
+                return file
+        except _HELD as error:
+            os.lseek(file.descriptor, 0, os.SEEK_SET)
+            holder = os.read(file.descriptor, 32).decode("ascii", "replace").strip()
+            file.close()
+            raise LogError(
+                f"{folder}: the log is being written by process {holder or 'unknown'}; "
+                "one log has one writer"
+            ) from error
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # it was removed before it was locked
+    raise OSError(f"the file {path} is removed again and again")
 
 
 if sys.platform == "win32":
@@ -52,13 +78,13 @@ if sys.platform == "win32":
 
     _HELD: Final = PermissionError
 
-    def _lock(stream: IO[str]) -> None:
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
     _HELD: Final = BlockingIOError
 
-    def _lock(stream: IO[str]) -> None:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What is said where the folder of a log can't be made, locked, read or written."""
+"""What is said where the folder of a log can't be made, locked, listed, read or written."""
 
 import errno
 from pathlib import Path
@@ -20,11 +20,32 @@ _REMEDIES: Final = {
 }
 
 
+_TO_READ: Final = "give this process the right to read there"
+_READ_REMEDIES: Final = _REMEDIES | {
+    errno.EACCES: _TO_READ,
+    errno.EPERM: _TO_READ,
+    errno.ENOENT: "it may have been moved or removed meanwhile; look there, and try again",
+    errno.ENOTDIR: "a file is in the place of a folder",
+    errno.ELOOP: "a link leads to itself; remove it",
+}
+
+
+def read_failure(path: Path, error: OSError) -> str:
+    """One line for a file or folder that can't be read: the place, the cause and the remedy."""
+    cause = error.strerror or str(error)
+    remedy = _READ_REMEDIES.get(error.errno or 0, "check the disk, and try again")
+    return f"{_place(path, error)}: it can't be read: {cause}; {remedy}"
+
+
+def _place(path: Path, error: OSError) -> str:
+    where = str(path)
+    if error.filename is not None and str(error.filename) != where:
+        return f"{where} ({error.filename})"
+    return where
+
+
 def open_failure(folder: Path, error: OSError) -> str:
     """One line for a folder that can't be used as a log: the place, the cause and the remedy."""
-    where = str(folder)
-    if error.filename is not None and str(error.filename) != where:
-        where = f"{where} ({error.filename})"
     cause = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, "choose a folder on a disk that works")
-    return f"{where}: the log can't be opened: {cause}; {remedy}"
+    return f"{_place(folder, error)}: the log can't be opened: {cause}; {remedy}"

@@ -11,6 +11,15 @@ from typing import IO, TYPE_CHECKING, Final
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
 from recloser.events import Event, LogOpened, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
+from recloser.log.listing import (
+    COMPRESSED_SUFFIX,
+    SEGMENT_SUFFIX,
+    errors_of,
+    is_folder,
+    is_there,
+    other_files,
+    segments_in,
+)
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched
@@ -18,8 +27,6 @@ from recloser.log.watched import OnRead, watched
 if TYPE_CHECKING:
     from recloser.log.parquet import ParquetLog
 
-SEGMENT_SUFFIX: Final = ".jsonl"
-COMPRESSED_SUFFIX: Final = ".zst"
 PARQUET_SUFFIX: Final = ".parquet"
 _WITNESS_START: Final = b'{"event":"state_changed",'
 _PIECE: Final = 1 << 16
@@ -29,34 +36,21 @@ _PIECE: Final = 1 << 16
 def segments_of(path: Path) -> list[Path]:
     """The segments of a log in their order: those of a folder, or the one file itself.
 
+    A folder that holds files of events under other names only is read as a log of these.
+
     Raises:
         NotALogError: There is no such file, or no segment in the folder.
+        LogError: The folder can't be listed.
     """
-    if not path.exists():
-        raise NotALogError(f"{path}: there is no such file or folder")
-    if not path.is_dir():
-        return [path]
-    segments = segments_in(path)
+    with errors_of(path):
+        if not is_there(path):
+            raise NotALogError(f"{path}: there is no such file or folder")
+        if not is_folder(path):
+            return [path]
+        segments = segments_in(path) or other_files(path)
     if not segments:
         raise NotALogError(f"{path}: there is no segment (*{SEGMENT_SUFFIX}) in this folder")
     return segments
-
-
-def segments_in(folder: Path) -> list[Path]:
-    """The segments in a folder in their order, compressed or not.
-
-    Of one that is there in both forms, as while it is compressed, the plain one is taken.
-    """
-    found = {path.name: path for path in folder.glob(f"*{SEGMENT_SUFFIX}{COMPRESSED_SUFFIX}")}
-    plain = {path.name: path for path in folder.glob(f"*{SEGMENT_SUFFIX}")}
-    for name in plain:
-        found.pop(name + COMPRESSED_SUFFIX, None)
-    return [path for _, path in sorted((found | plain).items())]
-
-
-def number_of(segment: Path) -> int:
-    """The number that a segment's name begins with."""
-    return int(segment.name.partition(".")[0])
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from recloser.events import LogOpened
 from recloser.log.codec import MAX_LINE_BYTES
-from recloser.log.reader import open_segment, segment_readers, segments_in
+from recloser.log.listing import segments_in
+from recloser.log.reader import open_segment, segment_readers
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 

@@ -1,13 +1,13 @@
 """A segment being written: its bytes, its seals, and two marks to come back to when a write fails."""
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from attrs import frozen
 
 from recloser.log import disk
+from recloser.log.own_file import OwnFile
 from recloser.log.seals import SealChain
 
 
@@ -48,7 +48,7 @@ class Segment:
         self.chain = chain
         self.begun_at = begun_at
         self.checkpoint_bytes = 0
-        self._descriptor = disk.create(path)
+        self._file = OwnFile(path, disk.create(path))
         self.written = self.synced = Mark(0, chain.copy(), 0, 0)
         self.is_sync_failed = False
         self._seq = 0
@@ -108,14 +108,14 @@ class Segment:
         with memoryview(self._pending) as pending:
             while start < end:
                 with pending[start:end] as rest:
-                    start += disk.write(self._descriptor, rest)
+                    start += disk.write(self._file.descriptor, rest)
         self.written = Mark(self.written.offset + end, self.chain.copy(), self._seq, self.events)
 
     def sync(self) -> None:
         """Wait until the disk has all that was written."""
         # A failed sync may have dropped what it was to write, so a later one proves nothing of it.
         self.is_sync_failed = True
-        disk.sync(self._descriptor)
+        disk.sync(self._file.descriptor)
         self.is_sync_failed = False
         self.synced = self.written
 
@@ -134,15 +134,46 @@ class Segment:
         self.chain = mark.chain.copy()
         self.written = mark
         self.is_sync_failed = False
-        disk.cut(self._descriptor, mark.offset)
+        if self._file.size < mark.offset:
+            raise OSError(f"{self.path} was cut by somebody else")
+        disk.cut(self._file.descriptor, mark.offset)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to the file.
+
+        Raises:
+            OSError: That can't be found out.
+        """
+        return self._file.is_in_place
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file can be written: another part of the process may have closed it."""
+        return self._file.is_open
+
+    @property
+    def size_on_disk(self) -> int:
+        """How many bytes the file has, whoever wrote or cut them.
+
+        Raises:
+            OSError: That can't be found out.
+        """
+        return self._file.size
+
+    def reopen(self) -> None:
+        """Go on with the same file after another part of the process has closed its descriptor.
+
+        Raises:
+            OSError: The file can't be opened, or another one is in its place.
+        """
+        self._file.replace_descriptor(disk.reopen(self.path, self.written.offset))
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
         # A forked child closes the parent's segment while it may still be in the middle of writing
         # to it: then the next write fails, and cannot reach another file of the same number.
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._file.close()
 
     def remove(self) -> None:
         """Close the file and take it away, where that can be done."""

@@ -14,12 +14,8 @@ from attrs import define, field, frozen
 from recloser.errors import DamagedLogError, LogError
 from recloser.events import Event
 from recloser.log.housekeeping import copy_beginning
-from recloser.log.reader import (
-    COMPRESSED_SUFFIX,
-    open_segment,
-    segment_readers,
-    segments_of,
-)
+from recloser.log.listing import COMPRESSED_SUFFIX
+from recloser.log.reader import open_segment, segment_readers, segments_of
 from recloser.log.tail import Tail
 
 

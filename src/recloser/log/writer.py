@@ -29,9 +29,11 @@ from recloser.log.bell import Bell
 from recloser.log.calls import Successes
 from recloser.log.chunks import callers_in, encoded
 from recloser.log.exits import at_exit
+from recloser.log.folder_watch import DisturbedError, disturbance_of
 from recloser.log.health import LogHealth
 from recloser.log.housekeeping import Housekeeper, tidy
 from recloser.log.last_good import LastGood
+from recloser.log.listing import last_number
 from recloser.log.lock import FolderLock
 from recloser.log.open_errors import open_failure
 from recloser.log.own_events import OwnEvents
@@ -159,12 +161,15 @@ class EventLog(Log):
         self._lock: FolderLock | None = None
         self._fold, self.tail = self._open_folder()
         self._buffer = WriteBuffer(seal_ns, self._fold.at)
-        self._appender = self._appender_after(self.tail, self._fold.seq)
+        self._appender = self._appender_after(self.tail, self._fold.seq, self._number)
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._strikes = 0
         self._failing: Exception | None = None
         self._is_torn = self._closes_later = self._is_ended = self._has_refused = False
         self._has_awaited = False
+        self._disturbance: str | None = None
+        self._mended = ""
+        self._has_told = False
         self._patience = PATIENCE
         self._parent = 0
         self._make_thread_parts()
@@ -176,19 +181,22 @@ class EventLog(Log):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(self.path)
             tidy(self.path)
-            return recover(self.path)
+            recovered = recover(self.path)
+            self._number = last_number(self.path)
         except BaseException as error:
             if self._lock is not None:
                 self._lock.release()
             if isinstance(error, OSError):
                 raise LogError(open_failure(self.path, error)) from error
             raise
+        return recovered
 
-    def _appender_after(self, tail: Tail, seq: int) -> Appender:
+    def _appender_after(self, tail: Tail, seq: int, number: int = 0) -> Appender:
         return Appender(
             self.path,
             tail,
             seq,
+            number=number,
             durability=self._durability,
             on_begun=self._housekeeper.have_due,
         )
@@ -263,7 +271,7 @@ class EventLog(Log):
         self.is_in_child = False
 
     def _make_folder(self) -> None:
-        """Make and lock the folder of a forked child.
+        """Make and lock a folder beside the one that another process has, as in a forked child.
 
         Raises:
             OSError: That can't be done; it is tried again with what is written next.
@@ -286,6 +294,7 @@ class EventLog(Log):
                 return
             # One step.
             self._lock = lock
+            self._appender.number = 0
             self._appender.folder = folder
             self.path = folder
             return
@@ -424,6 +433,7 @@ class EventLog(Log):
             gaps=buffer.gaps,
             failure=buffer.failure or self._thread_failure or self._housekeeper.failure,
             missed_by_listeners=sequencer.audience.missed,
+            disturbance=self._disturbance,
         )
 
     def __iter__(self) -> Iterator[Event]:
@@ -492,8 +502,8 @@ class EventLog(Log):
             # No longer: the thread may be logging, and wait for a logging handler that is at work
             # in this very thread. All is written, so it has nothing to do but to end.
             self._ended.wait(_IDLE_SECONDS)
-        if self._lock is not None:
-            self._housekeeper.finish(self.path, self._fold.at)
+        if self._lock is not None and self._has_folder(self._lock):
+            self._housekeeper.finish(self.path, self._fold.at, self._appender.number)
         self._with_io(self._let_go)
 
     def _let_go(self) -> None:
@@ -502,6 +512,48 @@ class EventLog(Log):
         if self._lock is not None:
             self._lock.release()
         self._is_ended = True
+
+    # What others do to the folder.
+
+    def _look_at_folder(self) -> None:
+        """Go on where something was done to the folder, or another writer has it.
+
+        Raises:
+            DisturbedError: What waits can't be written where it was to be.
+            OSError: The folder can't be looked at, or not be made again.
+        """
+        if self._lock is None:
+            return
+        found = disturbance_of(self.path, self._lock, self._appender)
+        if found is None:
+            return
+        # One step.
+        self._lock = found.lock
+        self._disturbance = found.what
+        self._mended = "" if found.has_lost else found.what
+        if found.has_lost:
+            raise DisturbedError(found.what)
+        self.notice(
+            logging.WARNING, "%s: %s; the log goes on, and no event is lost", self.path, found.what
+        )
+        self._wake.ring()
+
+    def _look_while_idle(self) -> None:
+        sequencer = self._sequencer
+        if sequencer is None or self._is_ended or self._buffer.in_hand:
+            return
+        self._put = 0
+        try:
+            self._look_at_folder()
+        except OSError as error:
+            self._fail(sequencer, error)
+
+    @staticmethod
+    def _has_folder(lock: FolderLock) -> bool:
+        try:
+            return lock.is_held
+        except OSError:
+            return False
 
     # Who writes.
 
@@ -610,8 +662,11 @@ class EventLog(Log):
             and not self._is_torn
             and self._appender.is_safe
         )
-        woken = self._wake.wait(None if is_done else _IDLE_SECONDS)
+        woken = self._wake.wait(_IDLE_SECONDS)
         if self._is_stopping:
+            return
+        if is_done and not woken:
+            self._with_io(self._look_while_idle)
             return
         if woken or buffer.failure is not None:
             self._hurry.wait(BATCH_SECONDS)
@@ -619,7 +674,9 @@ class EventLog(Log):
         if self._sequencer is not None:
             self._sequencer.leave_entry()
         if buffer.failure is None:
-            self._housekeeper.come_by(self.path, self._fold.at)
+            self._housekeeper.come_by(self.path, self._fold.at, self._appender.number)
+        elif self._lock is not None and self._has_folder(self._lock):
+            self._housekeeper.make_room(self.path, self._fold.at, self._appender.number)
 
     def _commit_up_to(self, seq: int) -> None:
         if self._buffer.failure is None and self._safe_seq < seq:
@@ -653,7 +710,10 @@ class EventLog(Log):
             if forked != forks.passed:
                 return
             if isinstance(error, OSError):
+                is_new = self._buffer.failure is None
                 self._fail(sequencer, error)
+                if is_new and isinstance(error, DisturbedError):
+                    self._commit(seal=True, keep=keep)  # nothing keeps the next segment waiting
                 return
             # It may have come from outside. Where it comes again, something can't be written.
             self._strikes += 1
@@ -689,6 +749,8 @@ class EventLog(Log):
         if not batch and (not is_sync_due or self._appender.is_safe):
             return
         self._put = 0
+        if forked == forks.passed:
+            self._look_at_folder()
         if self._lock is None and forked == forks.passed:
             self._make_folder()
         appender = self._appender
@@ -699,9 +761,15 @@ class EventLog(Log):
             self._put += 1
         if forked == forks.passed:
             appender.make_safe(is_sync_due=is_sync_due)
-        gaps = [chunk[0] for chunk in batch if isinstance(chunk[0], LogGap)]
+        self._note_written(sequencer, forked)
+
+    def _note_written(self, sequencer: Sequencer, forked: int) -> None:
+        """What is in hand is written now, and so are the gaps in it."""
+        buffer = self._buffer
+        gaps = [chunk[0] for chunk in buffer.in_hand if isinstance(chunk[0], LogGap)]
         lost = sum(gap.lost for gap in gaps)
-        number = len(gaps) if lost or buffer.failure is not None else 0
+        had_failed = lost > 0 or buffer.failure is not None
+        number = len(gaps) if had_failed or self._has_told else 0
 
         def go_on() -> None:
             if forked != forks.passed:
@@ -711,6 +779,7 @@ class EventLog(Log):
             buffer.in_hand_events = 0
             buffer.synced_asks = self._in_hand_asks
             self._safe_seq = self._in_hand_seq
+            self._has_told = False
             if number:
                 buffer.lost -= lost
                 buffer.gap_lost += lost
@@ -718,7 +787,7 @@ class EventLog(Log):
                 buffer.failure = None
 
         sequencer.hold(go_on, _do_nothing)
-        if number and forked == forks.passed:
+        if had_failed and number and forked == forks.passed:
             self.notice(
                 logging.WARNING, "%s: the log goes on; %d events are missing", self.path, lost
             )
@@ -733,6 +802,7 @@ class EventLog(Log):
             batch = []
         sequencer.is_whole = False
         own = OwnEvents(fold, buffer.unsealed)
+        tells = False
         if lost or buffer.failure is not None:
             own.add(self._after_a_loss(buffer.failure or "the disk is too slow", lost))
             seal = True
@@ -746,6 +816,9 @@ class EventLog(Log):
             own.add_seal()
             own.add([sequencer.header()])
             own.add(map(sequencer.checkpoint, fold.breakers))
+        elif self._mended and not buffer.is_closed:
+            own.add(self._after_a_loss(self._mended, 0))
+            seal = tells = True
         if own.unsealed and seal and (own.chunks or not buffer.is_closed):
             own.add_seal()
         batch += own.chunks
@@ -762,6 +835,9 @@ class EventLog(Log):
         buffer.sync_asks = asks
         if seal:
             buffer.sync_due_at = at
+        if tells:
+            self._mended = ""
+            self._has_told = True
         self._in_hand_asks = asks
         self._in_hand_seq = seq
         sequencer.good = fold.keeper = good
@@ -815,7 +891,9 @@ class EventLog(Log):
 
         sequencer.hold(count, _do_nothing)
         self._strikes = 0
-        if is_new:
+        if is_new and isinstance(error, DisturbedError):
+            self.notice(logging.WARNING, "%s: %s; the log goes on with a gap", self.path, error)
+        elif is_new:
             self.notice(logging.ERROR, "%s: the log can't be written: %s", self.path, error)
 
 

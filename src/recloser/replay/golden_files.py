@@ -10,7 +10,8 @@ from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import GoldenError
-from recloser.log.reader import COMPRESSED_SUFFIX, SEGMENT_SUFFIX, LogReader, segments_in
+from recloser.log.listing import COMPRESSED_SUFFIX, SEGMENT_SUFFIX, segments_in
+from recloser.log.reader import LogReader
 from recloser.replay.difference import Comparison, compare
 from recloser.replay.engine import is_traffic, replay
 from recloser.replay.golden import GOLDEN_SUFFIX, read_golden, write_golden

@@ -22,7 +22,8 @@ from attrs import frozen
 from recloser.errors import FoldError, LogError
 from recloser.events import Edge, Event, LogOpened
 from recloser.log.codec import full
-from recloser.log.reader import COMPRESSED_SUFFIX, header_of, segment_readers
+from recloser.log.listing import COMPRESSED_SUFFIX
+from recloser.log.reader import header_of, segment_readers
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead
 from recloser.replay.batches import BatchFold, OutOfStepError
