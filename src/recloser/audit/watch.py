@@ -104,6 +104,9 @@ class Watch:
         """Take in further events of the log."""
         for event in events:
             self.events += 1
+            if event.kind == "log_opened" and event.seq != self._fold.seq + 1:
+                # What stood between was removed: its checkpoints say how the breakers are.
+                self._fold = LogFold()
             for edge in self._fold.apply(event):
                 if edge.from_state is CLOSED and edge.to_state is OPEN:
                     self._note(edge)

@@ -14,6 +14,7 @@ from recloser.cli.arguments import json_option
 from recloser.cli.terminal import counted, duration, print_json, printable, results
 from recloser.clock import SYSTEM_CLOCK
 from recloser.errors import NotALogError
+from recloser.log.listing import errors_of, is_there
 from recloser.machine import CLOSED, OPEN
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def command(*, log: Path, once: bool, as_json: bool) -> None:
     to the next probe, and the last trips. Off a terminal, and with --json, it shows what is there
     once.
     """
-    if not log.exists():
+    with errors_of(log):
+        is_log = is_there(log)
+    if not is_log:
         raise NotALogError(f"{log}: there is no such file or folder")
     watch = Watch(log, SYSTEM_CLOCK)
     if as_json:

@@ -20,6 +20,8 @@ SEGMENT_SUFFIX: Final = ".jsonl"
 COMPRESSED_SUFFIX: Final = ".zst"
 _NAME: Final = re.compile(r"([0-9]{12,18})\.jsonl(\.zst)?", re.ASCII)
 
+_LISTED_AGAIN: Final = 2
+
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
     """Everything in a folder, in the order of the names.
@@ -89,13 +91,23 @@ def segments_in(folder: Path) -> list[Path]:
     Raises:
         OSError: The folder is not there, or can't be listed.
     """
+    found = _listed(folder)
+    for _ in range(_LISTED_AGAIN):
+        if not found or len(found) == max(found) - min(found) + 1:
+            break
+        # A long listing may miss a file that is renamed in between, as one that was compressed.
+        found = found | _listed(folder)
+    return [path for _, path in sorted(found.items())]
+
+
+def _listed(folder: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for entry in entries(folder):
         number = number_in(entry.name)
         # The plain name is sorted before the compressed one.
         if number is not None and number not in found and _may_be_read(entry):
             found[number] = folder / entry.name
-    return [found[number] for number in sorted(found)]
+    return found
 
 
 def other_files(folder: Path) -> list[Path]:

@@ -1,9 +1,10 @@
 """The strict reader: hands out no event whose seal does not match."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -17,9 +18,12 @@ from recloser.log.listing import (
     errors_of,
     is_folder,
     is_there,
+    number_in,
+    number_of,
     other_files,
     segments_in,
 )
+from recloser.log.open_errors import read_failure
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched
@@ -59,10 +63,8 @@ def open_segment(path: Path, on_read: OnRead | None = None) -> Iterator[IO[bytes
 
     ``on_read`` is told of the bytes of the file, as they are on disk.
     """
-    compressed = path.with_name(path.name + COMPRESSED_SUFFIX)
-    if not path.exists() and compressed.exists():
-        path = compressed  # its writer has compressed it since it was listed
-    with watched(path, on_read) as raw:
+    path, opened = _opened(path, on_read)
+    with opened as raw:
         if path.suffix != COMPRESSED_SUFFIX:
             yield raw
             return
@@ -75,18 +77,53 @@ def open_segment(path: Path, on_read: OnRead | None = None) -> Iterator[IO[bytes
             raise DamagedLogError(f"{path}: the compressed data is broken: {error}") from error
 
 
+def _opened(segment: Path, on_read: OnRead | None) -> tuple[Path, io.BufferedReader]:
+    form = form_of(segment)
+    try:
+        return form, watched(form, on_read)
+    except FileNotFoundError:
+        form = form_of(segment)  # compressed just now
+        return form, watched(form, on_read)
+
+
+def form_of(segment: Path) -> Path:
+    """The form in which a segment is there now: its writer may have compressed it meanwhile.
+
+    Raises:
+        OSError: That can't be found out.
+    """
+    compressed = segment.with_name(segment.name + COMPRESSED_SUFFIX)
+    is_plain = segment.suffix != COMPRESSED_SUFFIX
+    return compressed if is_plain and not is_there(segment) and is_there(compressed) else segment
+
+
+def size_of(segment: Path) -> int:
+    """How many bytes a segment takes on disk; 0 where it has been removed meanwhile."""
+    with errors_of(segment), suppress(FileNotFoundError):
+        return form_of(segment).stat().st_size
+    return 0
+
+
 def torn_before(segment: Path) -> int:
-    """How many bytes of the segment before it are not part of the log, as its header says."""
+    """How many bytes of the segment before it are not part of the log, as its header says.
+
+    Raises:
+        OSError: It can't be read.
+    """
     header = header_of(segment)
     return 0 if header is None else header.torn
 
 
 def header_of(segment: Path) -> LogOpened | None:
-    """What a segment begins with; None if that can't be read."""
+    """What a segment begins with; None if that is no header.
+
+    Raises:
+        OSError: It can't be read.
+    """
     try:
         with open_segment(segment) as stream:
             header = decode(stream.readline(MAX_LINE_BYTES))
-    except (OSError, DamagedLogError):
+    except DamagedLogError:
         return None
     return header if isinstance(header, LogOpened) else None
 
@@ -131,8 +168,13 @@ class LogReader:
                 yield batch
             self.tail = columns.about.tail
             return
-        for reader in segment_readers(self.listed(), on_read=self.on_read):
-            yield from reader.batches()
+        has_begun = False
+        for reader in segment_readers(self.listed(), on_read=self.on_read, may_be_gone=True):
+            # At the beginning the log is shorter by it; later there would be a hole.
+            reader.may_be_gone = not has_begun
+            for read in reader.batches():
+                has_begun = True
+                yield read
             self.tail = reader.tail
 
     def columns(self) -> "ParquetLog | None":
@@ -175,20 +217,55 @@ def segment_readers(
     segments: Sequence[Path],
     on_damage: Callable[[DamagedLogError], None] | None = None,
     on_read: OnRead | None = None,
+    *,
+    may_be_gone: bool = False,
 ) -> Iterator["SegmentReader"]:
     """A reader for each segment, told by its neighbours what is expected of it.
 
     The one behind says how much of its end to leave out; the one before must have been read to its
     end by then, and says what it continues.
+
+    Args:
+        segments: The segments, as they were listed.
+        on_damage: As for ``SegmentReader``.
+        on_read: As for ``SegmentReader``.
+        may_be_gone: Whether to pass over a segment that its writer has removed for its age since
+            it was listed: its reader then is empty, and its ``is_gone`` is true.
+
+    Raises:
+        NotALogError: A segment can't be read.
     """
     before: Tail | None = None
     for segment, following in zip_longest(segments, segments[1:]):
-        torn = 0 if following is None else torn_before(following)
-        reader = SegmentReader(segment, torn, on_damage or _refuse)
+        reader = SegmentReader(segment, _torn_at_end(following), on_damage or _refuse)
         reader.before = before
         reader.on_read = on_read
+        reader.may_be_gone = may_be_gone
         yield reader
-        before = reader.tail
+        before = None if reader.is_gone else reader.tail
+
+
+def _torn_at_end(following: Path | None) -> int:
+    """How many bytes at the end of a segment are left out, as the one behind it says."""
+    try:
+        return 0 if following is None else torn_before(following)
+    except FileNotFoundError:
+        return 0  # removed since it was listed; it is missed where it is read itself
+    except OSError as error:
+        assert following is not None
+        raise NotALogError(read_failure(following, error)) from error
+
+
+def _was_removed_for_age(segment: Path) -> bool:
+    """Whether a segment that was listed is gone with all before it, as its writer removes them."""
+    number = number_in(segment.name)
+    if number is None:
+        return False
+    try:
+        left = segments_in(segment.parent)
+    except OSError:
+        return False
+    return bool(left) and number_of(left[0]) > number
 
 
 def _refuse(error: DamagedLogError) -> None:
@@ -208,6 +285,8 @@ class SegmentReader:
         before: How the segment before ended; None where that is not known.
         tail: How the segment ended, once it has been read to its end.
         on_read: Told of the bytes on disk as they are read, if anything is.
+        may_be_gone: Whether it may have been removed for its age since it was listed.
+        is_gone: Whether it was, so that nothing was read.
         path: The segment.
         offset: The byte up to which it has been read.
         whole_until: The byte up to which all that has been read is whole.
@@ -221,6 +300,7 @@ class SegmentReader:
     ) -> None:
         self.before: Tail | None = None
         self.on_read: OnRead | None = None
+        self.may_be_gone = self.is_gone = False
         self.tail = Tail()
         self.offset = self.whole_until = 0
         self.path = path
@@ -242,8 +322,13 @@ class SegmentReader:
             with open_segment(self.path, self.on_read) as stream:
                 yield from self.read_on(stream)
             yield from self.finish()
+        except FileNotFoundError as error:
+            is_aged = _was_removed_for_age(self.path)
+            self.is_gone = self.may_be_gone and is_aged
+            if not self.is_gone:
+                raise NotALogError(_gone(self.path, error, is_aged=is_aged)) from error
         except OSError as error:
-            raise NotALogError(f"{self.path}: {error.strerror}") from error
+            raise NotALogError(read_failure(self.path, error)) from error
 
     def read_on(self, stream: IO[bytes]) -> Iterator[Sequence[Event]]:
         """The events of the blocks that have been sealed since the last call, many at a time.
@@ -254,7 +339,9 @@ class SegmentReader:
         """
         left = sys.maxsize
         if self._torn:
-            left = max(0, self.path.stat().st_size - self._torn)
+            is_plain = self.path.suffix != COMPRESSED_SUFFIX
+            found = os.fstat(stream.fileno()) if is_plain else self.path.stat()
+            left = max(0, found.st_size - self._torn)
         rest = b""
         while piece := stream.read(min(_PIECE, left - self.offset - len(rest))):
             lines = rest + piece
@@ -389,6 +476,15 @@ class SegmentReader:
     def _damaged(self, offset: int, what: str) -> None:
         self._is_whole = False
         self._on_damage(DamagedLogError(f"{self.path}, byte {offset}: {what}"))
+
+
+def _gone(segment: Path, error: OSError, *, is_aged: bool) -> str:
+    if not is_aged:
+        return read_failure(segment, error)
+    return (
+        f"{segment}: its writer has removed this segment, as it keeps only so much of the log; "
+        "read the log again"
+    )
 
 
 def _told(tail: Tail) -> str:

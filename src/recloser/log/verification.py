@@ -6,6 +6,7 @@ tell. So verifying prints the head, and can be given one to look for.
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from attrs import define, field, frozen
 from recloser.errors import DamagedLogError, LogError
 from recloser.events import Event
 from recloser.log.housekeeping import copy_beginning
-from recloser.log.listing import COMPRESSED_SUFFIX
+from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, is_there
 from recloser.log.reader import open_segment, segment_readers, segments_of
 from recloser.log.tail import Tail
+
+_LOOKS = 3
+"""How often a log is read that is damaged, and was written meanwhile."""
 
 
 @frozen
@@ -74,9 +78,34 @@ def verify(path: Path, expected: Head | None = None) -> Verification:
     Raises:
         LogError: There is no log there, or one from the future.
     """
+    for _ in range(_LOOKS):
+        segments = segments_of(path)
+        before = _stamps(segments)
+        result = _verified(segments, expected)
+        if not (result.damages or result.tail.torn) or _stamps(segments_of(path)) == before:
+            break
+        # It is being written: half a line at its end, or what a failed write left, is no damage.
+    return result
+
+
+def _stamps(segments: Sequence[Path]) -> Sequence[object]:
+    """What changes where segments are written, cut, compressed or removed."""
+    stamps: list[object] = []
+    for segment in segments:
+        with suppress(OSError):
+            found = segment.stat()
+            stamps.append((segment, found.st_ino, found.st_size, found.st_mtime_ns))
+    return stamps
+
+
+def _verified(segments: Sequence[Path], expected: Head | None) -> Verification:
     result = Verification(found=None if expected is None else False)
     order = _Order(result.damages)
-    for reader in segment_readers(segments_of(path), lambda error: order.note(str(error))):
+
+    def note(error: DamagedLogError) -> None:
+        order.note(str(error))
+
+    for reader in segment_readers(segments, note, may_be_gone=True):
         result.segments += 1
         for event in chain.from_iterable(reader.batches()):
             result.events += 1
@@ -86,6 +115,9 @@ def verify(path: Path, expected: Head | None = None) -> Verification:
                 result.head = Head(event.seq, event.digest)
                 if result.head == expected:
                     result.found = True
+        if reader.is_gone:
+            result.segments -= 1
+            order.restart()
         result.tail = reader.tail
     return result
 
@@ -100,6 +132,10 @@ class _Order:
 
     def note(self, damage: str) -> None:
         self._damages.append(damage)
+        self._seq = None
+
+    def restart(self) -> None:
+        """Go on behind a segment that was removed."""
         self._seq = None
 
     def check(self, segment: Path, event: Event) -> None:
@@ -147,7 +183,9 @@ def refuse_existing(out: Path) -> None:
     Raises:
         LogError: Something is.
     """
-    if out.exists():
+    with errors_of(out):
+        is_taken = is_there(out)
+    if is_taken:
         raise LogError(f"{out} exists already and is left as it is; choose another path")
 
 

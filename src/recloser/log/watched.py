@@ -36,6 +36,10 @@ class Watched(io.RawIOBase):
         self._on_read(size or 0)
         return size
 
+    def fileno(self) -> int:
+        """The descriptor of the file."""
+        return self._raw.fileno()
+
     def close(self) -> None:
         """Close the file too."""
         self._raw.close()
