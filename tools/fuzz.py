@@ -17,6 +17,7 @@ import atheris
 with atheris.instrument_imports(include=["recloser"]):
     from recloser.errors import RecloserError
     from recloser.log.codec import decode
+    from recloser.log.listing import SEGMENT_SUFFIX, files_below
     from recloser.log.reader import LogReader
     from recloser.log.recovery import recover
     from recloser.log.seals import SealChain, is_seal
@@ -30,7 +31,9 @@ _SEED_BYTES = 20_000
 def seed(corpus: Path) -> None:
     """Begin a corpus with the beginnings of the fixtures' segments."""
     corpus.mkdir(parents=True, exist_ok=True)
-    for segment in _FIXTURES.glob("*/*.jsonl"):
+    for segment in files_below(_FIXTURES):
+        if segment.suffix != SEGMENT_SUFFIX:
+            continue
         whole = segment.read_bytes()[:_SEED_BYTES].rpartition(b"\n")[0] + b"\n"
         (corpus / f"{segment.parent.name}.jsonl").write_bytes(whole)
 

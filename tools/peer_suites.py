@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from recloser.log.listing import is_folder
+
 ROOT: Final = Path(__file__).parent.parent
 VERSIONS: Final = {"circuitbreaker": "2.1.3", "pybreaker": "1.4.1"}
 NEEDED: Final = ("pytest", "pytest-asyncio", "pytest-mock", "tornado", "fakeredis")
@@ -66,7 +68,7 @@ def _run(peer: str, scratch: Path, python: Path, given: str | None) -> bool:
         print(f"{title}: its source distribution has no tests")
         return True
     copied = folder / "tests"
-    if tests.is_dir():
+    if is_folder(tests):
         shutil.copytree(tests, copied)
     else:
         copied.mkdir()
@@ -98,7 +100,7 @@ def _tests_of(peer: str, folder: Path, python: Path) -> Path | None:
     with tarfile.open(archive) as packed:
         packed.extractall(folder / "source", filter="data")
     (source,) = (folder / "source").iterdir()
-    return next((path for path in (source / "tests", source / "test") if path.is_dir()), None)
+    return next((path for path in (source / "tests", source / "test") if is_folder(path)), None)
 
 
 if __name__ == "__main__":

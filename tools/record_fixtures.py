@@ -36,6 +36,7 @@ from recloser import (
 )
 from recloser.demo.play import play
 from recloser.demo.service import Service
+from recloser.log.listing import is_there
 from recloser.replay.engine import replay
 from recloser.replay.golden_files import GoldenPair, golden_path, update
 
@@ -115,7 +116,7 @@ def main(*, names: tuple[str, ...], again: bool) -> None:
     """Record the scenarios named, or all."""
     for name in names or SCENARIOS:
         target = FIXTURES / name
-        if target.exists() and not again:
+        if is_there(target) and not again:
             click.echo(f"{name}: kept")
             continue
         with tempfile.TemporaryDirectory() as folder:

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from recloser.events import Outcome
 from recloser.importers.trace import ObservedCall, write_trace
+from recloser.log.listing import is_there
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.replay.calls import FAILED, SUCCEEDED, Calls
@@ -216,7 +217,7 @@ def main() -> None:
     parser.add_argument("--commands", action="store_true")
     options = parser.parse_args()
     traces = {"made up": made_up(options.calls)}
-    if options.trace.exists():
+    if is_there(options.trace):
         traces[options.trace.name] = real(options.trace, options.calls)
     else:
         print(f"{options.trace}: there is no such file; the real trace is left out")

@@ -12,6 +12,7 @@ from host_rounds.checks import HUNG_STATUS, counts_of, differences, plain
 from host_rounds.ledger import KINDS
 from host_rounds.plan import Plan
 from recloser import CircuitBreaker, EventLog, RecloserError, replay
+from recloser.log.listing import files_below, is_there, matching
 from recloser.log.reader import LogReader
 
 HANG: Final = "hang"
@@ -89,12 +90,12 @@ def judge(verdict: Verdict, folder: Path, *, is_hung: bool, status: int, errors:
         status: The exit status of the first process.
         errors: What was written to standard error.
     """
-    reports = [json.loads(path.read_text()) for path in sorted(folder.glob("report-*.json"))]
-    killed = {path.name.removeprefix("killed-"): path for path in folder.glob("killed-*")}
+    reports = [json.loads(path.read_text()) for path in matching(folder, "report-*.json")]
+    killed = {path.name.removeprefix("killed-"): path for path in matching(folder, "killed-*")}
     for report in reports:
         _take_in(verdict, report)
     reported = {str(report["pid"]) for report in reports}
-    for path in sorted(folder.glob("begun-*")):
+    for path in matching(folder, "begun-*"):
         pid = path.name.removeprefix("begun-")
         verdict.processes += 1
         dump = (folder / f"dump-{pid}").read_text()
@@ -142,7 +143,8 @@ def _read_logs(
 
     That of a process that was killed is as whole as a log that is opened again makes it.
     """
-    logs = {path.parent for path in (folder / "logs").rglob("*.jsonl*")}
+    files = files_below(folder / "logs") if is_there(folder / "logs") else ()
+    logs = {path.parent for path in files if ".jsonl" in path.name}
     for number, path in enumerate(sorted(logs)):
         try:
             yield (

@@ -14,6 +14,7 @@ from typing import Final
 import recloser
 from host_rounds.judge import Verdict, judge
 from host_rounds.plan import Plan
+from recloser.log.listing import is_there, matching
 
 _TOOLS: Final = Path(__file__).parents[1]
 _SOURCES: Final = Path(recloser.__file__).parents[1]
@@ -61,11 +62,11 @@ def _has_hung(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
     is_hung = False
     while process.poll() is None and not is_hung:
         time.sleep(_POLL_SECONDS)
-        has_called = (folder / "called").exists()
+        has_called = is_there(folder / "called")
         limit = _LONGEST_SECONDS if has_called else _LONGEST_LOAD_SECONDS
         is_hung = time.monotonic() - began > limit
     if is_hung:
-        for path in folder.glob("begun-*"):
+        for path in matching(folder, "begun-*"):
             with suppress(ProcessLookupError):
                 os.kill(int(path.name.removeprefix("begun-")), signal.SIGUSR2)
         time.sleep(_DUMP_SECONDS)

@@ -13,7 +13,7 @@ import click
 from recloser.cli.terminal import note, stages_progress
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.log.reader import PARQUET_SUFFIX, LogReader
+from recloser.log.reader import PARQUET_SUFFIX, LogReader, size_of
 from recloser.log.sequencer import Log
 from recloser.log.tail import Tail
 from recloser.log.writer import EventLog
@@ -111,7 +111,7 @@ def replayed(
     config = settings_for(path, config_path, assignments, otherwise)
     log = LogReader(path)
     is_read_by_lines = path.suffix != PARQUET_SUFFIX
-    size = sum(segment.stat().st_size for segment in log.listed()) if is_read_by_lines else 0
+    size = sum(map(size_of, log.listed())) if is_read_by_lines else 0
     with stages_progress(str(path), size) as stages:
         if stages is not None:
             log.on_read = stages.read

@@ -29,6 +29,7 @@ from recloser.importers.trace import (
     write_trace,
 )
 from recloser.importers.zipkin import read_zipkin
+from recloser.log.reader import size_of
 from recloser.validation import nanoseconds
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -294,7 +295,7 @@ def _import(
     shown: int,
     as_json: bool,
 ) -> int:
-    size = 0 if file == "-" or not Path(file).exists() else Path(file).stat().st_size
+    size = 0 if file == "-" else size_of(Path(file))
     with (
         stages_progress(file, size) as stages,
         open_text(file, None if stages is None else stages.read) as text,

@@ -9,6 +9,7 @@ import click
 from recloser.cli.arguments import json_option
 from recloser.cli.terminal import counted, print_json, printable
 from recloser.errors import LogError
+from recloser.log.listing import errors_of, is_folder, is_there
 from recloser.log.verification import KeptSegment, whole_part, write_whole_part
 
 
@@ -34,7 +35,9 @@ def command(
     """
     if in_place and out is not None:
         raise click.UsageError("-o and --in-place exclude each other")
-    if in_place and not log.is_dir():
+    with errors_of(log):
+        is_one_file = is_there(log) and not is_folder(log)
+    if in_place and is_one_file:
         raise LogError(f"{log}: only a folder can be repaired in place; choose an output with -o")
     kept = whole_part(log)
     target = out or log.with_name(f"{log.name}-repaired")
@@ -72,6 +75,8 @@ def _broken(log: Path) -> Path:
 
 
 def _set_aside(log: Path) -> None:
-    if _broken(log).exists():
+    with errors_of(_broken(log)):
+        is_taken = is_there(_broken(log))
+    if is_taken:
         raise LogError(f"{_broken(log)} exists already and is left as it is; move it first")
     shutil.move(log, _broken(log))

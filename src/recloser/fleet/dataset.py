@@ -4,8 +4,10 @@ No machine ever reads a whole one. The footers of its files tell which row group
 breakers, and each piece of work reads only those that are its own.
 """
 
+import fnmatch
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 import fsspec
@@ -14,6 +16,7 @@ from attrs import frozen
 from recloser.columns.reading import whole_log_events
 from recloser.errors import LogError, MissingLibraryError, NotALogError, RecloserError
 from recloser.events import ClockTicked, LogOpened
+from recloser.log.listing import entries, files_below, is_folder
 from recloser.log.parquet import About, ParquetLog
 from recloser.log.reader import PARQUET_SUFFIX
 
@@ -55,11 +58,35 @@ def urls_of(dataset: str) -> list[str]:
         store, path = fsspec.core.url_to_fs(dataset)
         if store.isdir(path):
             path = f"{path.rstrip('/')}/*{PARQUET_SUFFIX}"
+        is_local = "file" in (store.protocol if isinstance(store.protocol, tuple) else ())
         found = sorted(store.glob(path)) if fsspec.core.has_magic(path) else [path]
+        if is_local and fsspec.core.has_magic(path):
+            _check_listed(Path(path))
         if not found:
             raise NotALogError(f"{dataset}: there is no such file")
-        is_local = "file" in (store.protocol if isinstance(store.protocol, tuple) else ())
         return [name if is_local else store.unstrip_protocol(name) for name in found]
+
+
+def _check_listed(pattern: Path) -> None:
+    """Check that each folder that a pattern leads through can be listed: a store passes over it.
+
+    Raises:
+        OSError: One can't be.
+    """
+    parts = pattern.parts
+    fixed = next(place for place, part in enumerate(parts) if fsspec.core.has_magic(part))
+    folders = [Path(*parts[:fixed])]
+    for place in range(fixed, len(parts)):
+        if parts[place] == "**":
+            for folder in folders:
+                list(files_below(folder))
+            return
+        listed = [entry for folder in folders for entry in entries(folder)]
+        folders = [
+            Path(entry.path)
+            for entry in listed
+            if fnmatch.fnmatchcase(entry.name, parts[place]) and is_folder(Path(entry.path))
+        ]
 
 
 def labels_of(sources: Sequence[Source]) -> Sequence[str]:

@@ -14,6 +14,7 @@ from recloser.errors import ImportTraceError
 from recloser.events import CallObserved, Outcome
 from recloser.importers.fields import EPOCH
 from recloser.importers.ordering import SortedRuns
+from recloser.log.listing import errors_of, is_there
 from recloser.log.writer import FLUSH_EVERY, EventLog
 from recloser.validation import nanoseconds
 
@@ -96,7 +97,9 @@ def write_trace(
     Raises:
         ImportTraceError: ``path`` exists already, or there is nothing to write.
     """
-    if path.exists():
+    with errors_of(path):
+        is_taken = is_there(path)
+    if is_taken:
         raise ImportTraceError(
             f"{path} exists already and is left as it is; choose another path or delete it first"
         )

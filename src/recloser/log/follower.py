@@ -7,7 +7,7 @@ from pathlib import Path
 from recloser.errors import DamagedLogError
 from recloser.events import Event
 from recloser.log.codec import MAX_LINE_BYTES, full
-from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, number_of, segments_in
+from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, is_file, number_of, segments_in
 from recloser.log.reader import SegmentReader, open_segment, torn_before
 from recloser.log.tail import Tail
 
@@ -113,4 +113,4 @@ def _was_cut(reader: SegmentReader) -> bool:
         is_plain = reader.path.suffix != COMPRESSED_SUFFIX
         return is_plain and reader.path.stat().st_size < reader.offset
     except FileNotFoundError:
-        return not reader.path.with_name(reader.path.name + COMPRESSED_SUFFIX).is_file()
+        return not is_file(reader.path.with_name(reader.path.name + COMPRESSED_SUFFIX))

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -145,10 +146,15 @@ class Housekeeper:
             log(logging.WARNING, "%s: %s", folder, self.failure)
 
 
-def compress_full(folder: Path, full_bytes: int, live: int) -> None:
-    """Compress every segment of that size before the live one, unless something is torn at its end.
+def compress_full(folder: Path, full_bytes: int, live: int = sys.maxsize) -> None:
+    """Compress every segment of that size but the last, unless something is torn at its end.
 
     One that can't be compressed keeps no other from it.
+
+    Args:
+        folder: The log.
+        full_bytes: So large, or larger, a segment is full.
+        live: The number of the segment being written, which is left alone as all above it.
 
     Raises:
         OSError: One could not be read or written; it is as it was.

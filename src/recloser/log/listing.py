@@ -5,6 +5,7 @@ that it can't tell: too many files are open, or the folder may not be read. A fo
 listed is no empty log, so here each such error is raised.
 """
 
+import fnmatch
 import os
 import re
 import stat
@@ -31,6 +32,28 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
     """
     with os.scandir(folder) as found:
         return sorted(found, key=lambda entry: entry.name)
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """What is in a folder under a name such as ``*.json``, in the order of the names.
+
+    Raises:
+        OSError: The folder is not there, or can't be listed.
+    """
+    return [folder / e.name for e in entries(folder) if fnmatch.fnmatchcase(e.name, pattern)]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files in a folder and the folders in it; links to folders are not followed.
+
+    Raises:
+        OSError: One of the folders can't be listed.
+    """
+    for entry in entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from files_below(folder / entry.name)
+        else:
+            yield folder / entry.name
 
 
 def is_there(path: Path) -> bool:

@@ -10,7 +10,18 @@ from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import GoldenError
-from recloser.log.listing import COMPRESSED_SUFFIX, SEGMENT_SUFFIX, segments_in
+from recloser.log.listing import (
+    COMPRESSED_SUFFIX,
+    SEGMENT_SUFFIX,
+    entries,
+    errors_of,
+    files_below,
+    is_file,
+    is_folder,
+    is_there,
+    other_files,
+    segments_in,
+)
 from recloser.log.reader import LogReader
 from recloser.replay.difference import Comparison, compare
 from recloser.replay.engine import is_traffic, replay
@@ -19,7 +30,6 @@ from recloser.replay.history import History
 from recloser.replay.outline import Outline, outline
 
 _TRACE_SUFFIXES: Final = ("", SEGMENT_SUFFIX, SEGMENT_SUFFIX + COMPRESSED_SUFFIX)
-_SEGMENT_DIGITS: Final = 12
 
 
 class Verdict(Enum):
@@ -73,9 +83,9 @@ def trace_path(golden: Path) -> Path:
         GoldenError: There is none, or more than one that it could belong to.
     """
     name = golden.name.removesuffix(GOLDEN_SUFFIX)
-    traces = [
-        path for suffix in _TRACE_SUFFIXES if _is_trace(path := golden.with_name(name + suffix))
-    ]
+    with errors_of(golden):
+        beside = [golden.with_name(name + suffix) for suffix in _TRACE_SUFFIXES]
+        traces = [path for path in beside if _is_trace(path)]
     if not traces:
         raise GoldenError(
             f"{golden}: its trace is gone: there is no {name}/ or {name}{SEGMENT_SUFFIX} beside it; "
@@ -97,15 +107,23 @@ def find_pairs(path: Path) -> list[GoldenPair]:
 
     Raises:
         GoldenError: There are none.
+        LogError: A folder can't be listed.
     """
+    with errors_of(path):
+        return _pairs_of(path)
+
+
+def _pairs_of(path: Path) -> list[GoldenPair]:
     if path.name.endswith(GOLDEN_SUFFIX):
         return [GoldenPair(trace_path(path), path)]
-    if not path.exists():
+    if not is_there(path):
         raise GoldenError(f"{path}: there is no such file or folder")
     if _is_trace(path):
         return [GoldenPair(path, golden_path(path))]
     pairs = {golden_path(trace): trace for trace in _traces_in(path)}
-    for golden in path.rglob(f"*{GOLDEN_SUFFIX}"):
+    for golden in files_below(path):
+        if not golden.name.endswith(GOLDEN_SUFFIX):
+            continue
         pairs.setdefault(golden, golden.with_name(golden.name.removesuffix(GOLDEN_SUFFIX)))
     if not pairs:
         raise GoldenError(f"{path}: there is no trace and no golden file in this folder")
@@ -123,7 +141,7 @@ def check(pair: GoldenPair, config: Settings | None = None) -> Checked:
         GoldenError: The file or its trace is not there, or the file is broken.
         RecloserError: The trace can't be replayed.
     """
-    if not pair.golden.exists():
+    if not _is_golden_there(pair):
         raise GoldenError(
             f"{pair.golden}: there is no golden file of {pair.trace}; write it with "
             f"`recloser golden update {pair.trace}`"
@@ -149,7 +167,7 @@ def update(pair: GoldenPair, config: Settings | None = None) -> Checked:
         RecloserError: The trace can't be replayed.
     """
     trace = trace_path(pair.golden)
-    golden = read_golden(pair.golden) if pair.golden.exists() else None
+    golden = read_golden(pair.golden) if _is_golden_there(pair) else None
     driven_with = None if config is None else as_config(config)
     if driven_with is None and golden is not None:
         driven_with = config_in(golden)
@@ -204,20 +222,18 @@ def _replayed(trace: Path, config: CircuitBreakerConfig | None) -> tuple[History
     return history, outline(history, config)
 
 
+def _is_golden_there(pair: GoldenPair) -> bool:
+    with errors_of(pair.golden):
+        return is_there(pair.golden)
+
+
 def _is_trace(path: Path) -> bool:
-    if path.is_dir():
-        return any(_is_segment_of_log(segment) for segment in segments_in(path))
-    return path.is_file()
-
-
-def _is_segment_of_log(path: Path) -> bool:
-    number = path.name.partition(".")[0]
-    return len(number) == _SEGMENT_DIGITS and number.isdecimal()
+    return bool(segments_in(path)) if is_folder(path) else is_file(path)
 
 
 def _traces_in(folder: Path) -> Iterator[Path]:
-    for path in segments_in(folder):
-        yield path
-    for path in folder.iterdir():
-        if path.is_dir():
+    yield from [*other_files(folder), *segments_in(folder)]
+    for entry in entries(folder):
+        path = folder / entry.name
+        if is_folder(path):
             yield from (path,) if _is_trace(path) else _traces_in(path)

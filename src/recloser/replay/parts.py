@@ -23,7 +23,7 @@ from recloser.errors import FoldError, LogError
 from recloser.events import Edge, Event, LogOpened
 from recloser.log.codec import full
 from recloser.log.listing import COMPRESSED_SUFFIX
-from recloser.log.reader import header_of, segment_readers
+from recloser.log.reader import header_of, segment_readers, size_of
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead
 from recloser.replay.batches import BatchFold, OutOfStepError
@@ -122,7 +122,7 @@ def split(segments: Sequence[Path], jobs: int | None) -> Sequence[Part]:
 
 
 def _weight(segment: Path) -> int:
-    size = segment.stat().st_size
+    size = size_of(segment)
     return size * _SHRUNK_BY if segment.suffix == COMPRESSED_SUFFIX else size
 
 
@@ -136,7 +136,10 @@ def _can_begin_at(segments: Sequence[Path], index: int) -> bool:
     """Whether a segment goes on with the session before it, and begins with checkpoints."""
     if index == 0:
         return False
-    before, header = header_of(segments[index - 1]), header_of(segments[index])
+    try:
+        before, header = header_of(segments[index - 1]), header_of(segments[index])
+    except OSError:
+        return False  # the fold of the whole log says what it is
     return (
         before is not None
         and header is not None
