@@ -1,11 +1,17 @@
 """Full segments are compressed and, if asked, removed; at every step the log reads the same."""
 
+import os
 import shutil
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 import zstandard
 
 from recloser import CircuitBreaker, DamagedLogError, EventLog
+from recloser.log.housekeeping import Housekeeper, compress_full, remove_old
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.verification import verify, whole_part, write_whole_part
 from recloser.replay.engine import replay
@@ -21,6 +27,13 @@ def write(path, clock, **options):
             log.flush()
         fail(breaker, 3)
         return breaker.snapshot()
+
+
+def until(is_so):
+    due = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < due
+        time.sleep(0.005)
 
 
 def names(path):
@@ -79,7 +92,7 @@ def test_a_crash_at_any_step_of_compressing_leaves_the_same_log(tmp_path, clock,
 
 
 def test_what_a_disk_refuses_to_compress_stays_as_it_is(tmp_path, clock, monkeypatch, caplog):
-    def refuse(folder, full_bytes):
+    def refuse(folder, full_bytes, live):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("recloser.log.housekeeping.compress_full", refuse)
@@ -150,3 +163,142 @@ def test_a_segment_that_was_compressed_since_it_was_listed_is_found(tmp_path, cl
     events += reader
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     shutil.rmtree(tmp_path)
+
+
+@contextmanager
+def small_disk(path, size):
+    """A file system of its own, which can really be filled."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path]
+    mounted = subprocess.run(command, capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def fill(path):
+    """Take all the space that is left."""
+    with path.open("wb", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(b"x" * 512)
+        except OSError:
+            pass
+
+
+def test_old_segments_are_removed_from_a_full_disk_though_none_can_be_compressed(tmp_path, clock):
+    disk, path = tmp_path / "disk", tmp_path / "disk" / "log"
+    with small_disk(disk, "512k"):
+        write(path, clock, compress=False)
+        before = segments_of(path)
+        fill(disk / "filler")
+        with pytest.raises(OSError, match="No space left"):
+            compress_full(path, 3000)
+        assert segments_of(path) == before
+        assert not list(path.glob("*.part"))  # it would take the last space
+        keeper = Housekeeper(compress_bytes=3000, keep_bytes=9000, keep_ns=None)
+        keeper._keep(path, 0, 10**6)
+        assert "No space left on device" in keeper.failure
+        left = segments_of(path)
+        assert left == before[-len(left) :]
+        assert sum(segment.stat().st_size for segment in left) <= 9000
+        assert verify(path).damages == []
+
+
+def test_writer_makes_room_on_a_disk_that_has_filled_up(tmp_path, clock):
+    """Nothing can be written any more, and what is too old is removed all the same."""
+    disk, path = tmp_path / "disk", tmp_path / "disk" / "log"
+    with small_disk(disk, "512k"):
+        log = EventLog(
+            path,
+            clock=clock,
+            tick_seconds=None,
+            segment_bytes=3000,
+            compress=False,
+            keep_seconds=3600,
+        )
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(40):
+            clock.advance(seconds=1)
+            succeed(breaker, 2)
+            log.flush()
+        count = len(segments_of(path))
+        assert count > 3
+        fill(disk / "filler")
+        while log.health().failure is None:
+            succeed(breaker, 50)
+            breaker.gate.relieve()
+            log.flush()
+        assert "No space left" in log.health().failure
+        clock.advance(seconds=3600)
+        succeed(breaker, 2)
+        until(lambda: len(segments_of(path)) < count)
+        until(lambda: log.health().failure is None)
+        log.close()
+        assert log.health().failure is None
+        assert verify(path).damages == []
+        assert replay(path).differences == []
+
+
+def test_old_segments_are_removed_where_no_thread_can_be_started(tmp_path, clock, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    write(tmp_path, clock, compress=False)
+    before = segments_of(tmp_path)
+    keeper = Housekeeper(compress_bytes=3000, keep_bytes=9000, keep_ns=None)
+    keeper.have_due()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    keeper.come_by(tmp_path, 0, 10**6)
+    assert 2 < len(segments_of(tmp_path)) < len(before)
+    assert "no thread can be started" in keeper.failure
+
+
+def test_segment_that_cannot_be_removed_leaves_no_hole(tmp_path, clock, monkeypatch):
+    write(tmp_path, clock, compress=False)
+    first, second, *others = segments_of(tmp_path)
+    unlink = type(first).unlink
+
+    def refuse(path, **options):
+        if path == second:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, **options)
+
+    monkeypatch.setattr(type(first), "unlink", refuse)
+    with pytest.raises(PermissionError):
+        remove_old(tmp_path, now=0, keep_bytes=1, keep_ns=None, live=10**6)
+    assert segments_of(tmp_path) == [second, *others]
+    assert verify(tmp_path).damages == []
+
+
+@pytest.mark.parametrize("closed", ["source", "sink"])
+def test_compression_whose_descriptor_is_taken_by_another_file_is_given_up(
+    tmp_path, clock, monkeypatch, closed
+):
+    """As where a daemoniser closes every descriptor meanwhile: no byte gets into the other file."""
+    path = tmp_path / "log"
+    write(path, clock, compress=False)
+    before = segments_of(path)[0].read_bytes()
+    other = tmp_path / "other"
+    read, steal = os.read, []
+
+    def read_and_close(descriptor, size):
+        piece = read(descriptor, size)
+        if piece and not steal:
+            target = descriptor if closed == "source" else descriptor + 1
+            os.close(target)
+            steal.append(os.open(other, os.O_RDWR | os.O_CREAT))
+            assert steal == [target]
+        return piece
+
+    monkeypatch.setattr("recloser.log.housekeeping.os.read", read_and_close)
+    with pytest.raises(OSError, match="has closed the log's file"):
+        compress_full(path, 3000)
+    assert other.read_bytes() == b""
+    os.write(steal[0], b"still open")
+    os.close(steal[0])
+    assert segments_of(path)[0].read_bytes() == before
+    assert verify(path).damages == []

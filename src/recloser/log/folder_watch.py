@@ -84,9 +84,9 @@ def disturbance_of(folder: Path, lock: FolderLock, appender: Appender) -> Distur
 def _trouble_with(segment: Segment) -> str | None:
     if not segment.is_in_place:
         return _SEGMENT_GONE
-    if not segment.is_open:
-        return _CLOSED
     size = segment.size_on_disk
+    if size is None:
+        return _CLOSED
     if size == segment.size:
         return None
     return _CUT if size < segment.size else _GROWN
@@ -132,7 +132,7 @@ def _give_up(segment: Segment, appender: Appender, trouble: str) -> None:
     """Have the next segment continue what is left of this one, which nobody may write to."""
     if trouble == _GROWN:
         mark = segment.written
-        torn = segment.size_on_disk - mark.offset
+        torn = (segment.size_on_disk or mark.offset) - mark.offset
         behind = (Tail(mark.chain.carried(), mark.chain.count, torn), mark.seq)
         appender.let_go(left=mark.events, behind=behind)
         return

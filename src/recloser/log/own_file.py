@@ -27,6 +27,7 @@ class OwnFile:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
+        self._name = str(path)
         self._descriptor = descriptor
         self._identity = _identity(os.fstat(descriptor))
         # A few network file systems number the same file differently by path and by descriptor.
@@ -62,13 +63,13 @@ class OwnFile:
         return found == self._identity if self._has_steady_number else found is not None
 
     @property
-    def size(self) -> int:
-        """How many bytes the file has.
-
-        Raises:
-            OSError: That can't be found out.
-        """
-        return os.fstat(self.descriptor).st_size
+    def size(self) -> int | None:
+        """How many bytes the file has; None where the descriptor does not stand for it any more."""
+        try:
+            found = os.fstat(self._descriptor)
+        except OSError:
+            return None
+        return found.st_size if _identity(found) == self._identity else None
 
     def replace_descriptor(self, descriptor: int) -> None:
         """Go on with a descriptor that was opened by the path, after the first one was closed.
@@ -94,7 +95,7 @@ class OwnFile:
 
     def _found_by_path(self) -> _Identity | None:
         try:
-            return _identity(self.path.stat())
+            return _identity(os.stat(self._name))  # noqa: PTH116  # asked before each write
         except (FileNotFoundError, NotADirectoryError):
             return None
 

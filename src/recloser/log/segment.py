@@ -134,7 +134,8 @@ class Segment:
         self.chain = mark.chain.copy()
         self.written = mark
         self.is_sync_failed = False
-        if self._file.size < mark.offset:
+        size = self._file.size
+        if size is not None and size < mark.offset:
             raise OSError(f"{self.path} was cut by somebody else")
         disk.cut(self._file.descriptor, mark.offset)
 
@@ -148,16 +149,10 @@ class Segment:
         return self._file.is_in_place
 
     @property
-    def is_open(self) -> bool:
-        """Whether the file can be written: another part of the process may have closed it."""
-        return self._file.is_open
-
-    @property
-    def size_on_disk(self) -> int:
+    def size_on_disk(self) -> int | None:
         """How many bytes the file has, whoever wrote or cut them.
 
-        Raises:
-            OSError: That can't be found out.
+        None where another part of the process has closed it, so that it can't be written.
         """
         return self._file.size
 
