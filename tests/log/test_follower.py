@@ -1,14 +1,20 @@
 """A log is followed while it is written, rotated and compressed."""
 
+import os
+import shutil
 import threading
 
 import pytest
 
-from recloser import CircuitBreaker, DamagedLogError, EventLog
-from recloser.log import reader
+from faults import FaultyDisk
+from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, EventLog, LogError
+from recloser.audit.watch import Watch
+from recloser.clock import SYSTEM_CLOCK
+from recloser.log import disk, reader
+from recloser.log import follower as follower_module
 from recloser.log.codec import decode_lines
 from recloser.log.follower import LogFollower
-from recloser.log.reader import LogReader
+from recloser.log.reader import LogReader, segments_of
 from support import crash, fail, succeed
 
 
@@ -127,3 +133,112 @@ def test_a_log_under_load_is_followed_to_its_end(tmp_path):
     seen.extend(follower.poll())
     assert seen == list(LogReader(tmp_path))
     assert sum(event.kind == "call_succeeded" for event in seen) == 8000
+
+
+CONFIG = CircuitBreakerConfig(failure_threshold=None)
+
+
+def write_segments(breaker, log, count):
+    last = log._appender.number
+    while log._appender.number < last + count:
+        fail(breaker, 3)
+        log.flush()
+
+
+def remove_all_but_last(path):
+    for segment in segments_of(path)[:-1]:
+        segment.unlink()
+
+
+def remove_last(path):
+    segments_of(path)[-1].unlink()
+
+
+def truncate_last(path):
+    os.truncate(segments_of(path)[-1], 0)
+
+
+def cut_last(path):
+    last = segments_of(path)[-1]
+    os.truncate(last, last.stat().st_size - 300)
+
+
+@pytest.mark.parametrize("looks_meanwhile", [True, False])
+@pytest.mark.parametrize(
+    "change", [remove_all_but_last, remove_last, truncate_last, cut_last, shutil.rmtree]
+)
+def test_log_is_watched_on_whatever_is_done_to_its_segments(
+    tmp_path, clock, change, looks_meanwhile
+):
+    """The states are those of the live breaker, whatever was missed of the events."""
+    path = tmp_path / "log"
+    watch = Watch(path, SYSTEM_CLOCK)
+    options = {"segment_bytes": 1500, "compress": False, "clock": clock, "tick_seconds": None}
+    with EventLog(path, **options) as log:
+        breaker = CircuitBreaker("b", CONFIG, log=log)
+        write_segments(breaker, log, 2)
+        watch.poll()
+        write_segments(breaker, log, 3)
+        with log._io:
+            change(path)
+            if looks_meanwhile:
+                watch.poll()
+        write_segments(breaker, log, 2)
+        watch.poll()
+        breaker.force_open()
+        log.flush()
+        watch.poll()
+        (watched,) = watch.breakers()
+        assert watched.state.value == "OPEN"
+        assert watched.totals == breaker.snapshot().totals
+
+
+def test_write_that_failed_and_is_cut_off_is_no_damage_to_who_has_read_it(
+    tmp_path, clock, monkeypatch
+):
+    follower, seen, offsets = LogFollower(tmp_path), [], []
+    full = threading.Event()
+    faulty = FaultyDisk(lambda _n, name: 28 if name == "write" and full.is_set() else None)
+    with faulty.installed(), EventLog(tmp_path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", CONFIG, log=log)
+        fail(breaker, 3)
+        log.flush()
+        cut = disk.cut
+
+        def read_and_cut(descriptor, offset):
+            seen.extend(follower.poll())
+            offsets.append((follower._reader.offset, offset))
+            cut(descriptor, offset)
+
+        monkeypatch.setattr(disk, "cut", read_and_cut)
+        full.set()
+        fail(breaker, 30)
+        log.flush()
+        full.clear()
+        fail(breaker, 30)
+        log.flush()
+        seen += follower.poll()
+    seen += follower.poll()
+    assert any(read > kept for read, kept in offsets)
+    assert seen == list(LogReader(tmp_path))
+
+
+def test_segment_removed_between_the_listing_and_the_reading_is_passed_over(
+    tmp_path, clock, monkeypatch
+):
+    with EventLog(
+        tmp_path, clock=clock, tick_seconds=None, segment_bytes=1500, compress=False
+    ) as log:
+        write_segments(CircuitBreaker("b", CONFIG, log=log), log, 5)
+    listed = segments_of(tmp_path)
+    monkeypatch.setattr(follower_module, "segments_in", lambda _path: listed)
+    for segment in listed[:3]:
+        segment.unlink()
+    assert list(LogFollower(tmp_path).poll()) == list(LogReader(tmp_path))
+
+
+def test_folder_that_cannot_be_listed_is_an_error(tmp_path):
+    (tmp_path / "log").write_text("no folder")
+    with pytest.raises(LogError, match="Not a directory"):
+        list(LogFollower(tmp_path / "log").poll())
+    assert list(LogFollower(tmp_path / "absent").poll()) == []

@@ -171,3 +171,38 @@ def test_a_log_from_the_future_is_told_from_damage(path):
     replace(path, FIRST, b'"format":1', b'"format":2')
     with pytest.raises(FutureVersionError, match=f"{FIRST}: the log has format version 2"):
         list(read_events(path))
+
+
+def rotated(path, clock):
+    with EventLog(path, clock=clock, tick_seconds=None, segment_bytes=1500, compress=False) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(40):
+            succeed(breaker, 2)
+            log.flush()
+    return segments_of(path)
+
+
+def test_log_whose_first_segments_were_removed_since_it_was_listed_begins_later(tmp_path, clock):
+    first, second, third, *_ = rotated(tmp_path, clock)
+
+    class Listed(LogReader):
+        def listed(self):
+            segments = super().listed()
+            first.unlink()
+            second.unlink()
+            return segments
+
+    events = list(Listed(tmp_path))
+    assert events == list(LogReader(tmp_path))
+    assert events[0].seq == next(iter(LogReader(third))).seq > 1
+
+
+def test_segment_that_is_removed_while_those_before_it_are_read_is_told(tmp_path, clock):
+    first, second, third, *_ = rotated(tmp_path, clock)
+    batches = LogReader(tmp_path).batches()
+    next(batches)
+    first.unlink()
+    second.unlink()
+    third.unlink()
+    with pytest.raises(NotALogError, match="keeps only so much of the log; read the log again"):
+        list(batches)

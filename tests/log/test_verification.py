@@ -4,11 +4,13 @@ import json
 import shutil
 
 import pytest
+import zstandard
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.cli import status_of
 from recloser.events import LogSealed
-from recloser.log.reader import LogReader
+from recloser.log import verification
+from recloser.log.reader import LogReader, segments_of
 from recloser.log.seals import is_seal
 from recloser.log.verification import Head, verify, whole_part, write_whole_part
 from recloser.replay.engine import replay
@@ -261,3 +263,97 @@ def test_where_nothing_is_whole_nothing_is_kept(path):
     edit(path, SEGMENTS[0], b"TimeoutError", b"TimeoutErrer")
     with pytest.raises(LogError, match="nothing at its beginning is whole"):
         whole_part(path)
+
+
+def rotated(path, clock):
+    """A log of several segments, none of them compressed."""
+    with EventLog(path, clock=clock, tick_seconds=None, segment_bytes=1500, compress=False) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(40):
+            succeed(breaker, 2)
+            log.flush()
+    return segments_of(path)
+
+
+def since_it_was_listed(monkeypatch, change):
+    """What a writer does between the listing of its log and the reading."""
+    is_first = True
+
+    def listed(path):
+        nonlocal is_first
+        segments = segments_of(path)
+        if is_first:
+            is_first = False
+            change(segments)
+        return segments
+
+    monkeypatch.setattr(verification, "segments_of", listed)
+
+
+def compress(segments):
+    for segment in segments[:-1]:
+        data = zstandard.compress(segment.read_bytes())
+        segment.with_name(f"{segment.name}.zst").write_bytes(data)
+        segment.unlink()
+
+
+def remove_first(segments):
+    for segment in segments[:2]:
+        segment.unlink()
+
+
+def remove_all_but_last(segments):
+    for segment in segments[:-1]:
+        segment.unlink()
+
+
+@pytest.mark.parametrize("change", [compress, remove_first, remove_all_but_last])
+def test_what_a_writer_does_to_full_segments_is_no_damage(tmp_path, clock, monkeypatch, change):
+    segments = rotated(tmp_path, clock)
+    since_it_was_listed(monkeypatch, change)
+    result = verify(tmp_path)
+    assert result.damages == []
+    assert result.segments == len(segments_of(tmp_path))
+    assert result.events == len(list(LogReader(tmp_path)))
+    assert result.head == verify(tmp_path).head
+    assert len(segments) > 1
+
+
+def test_segment_that_is_gone_with_older_ones_left_is_told(tmp_path, clock, monkeypatch):
+    segments = rotated(tmp_path, clock)
+    since_it_was_listed(monkeypatch, lambda listed: listed[1].unlink())
+    with pytest.raises(LogError, match=f"{segments[1].name}.*can't be read: No such file"):
+        verify(tmp_path)
+
+
+@pytest.mark.parametrize("size", [1, 200])
+def test_half_a_line_that_is_being_written_is_no_torn_tail(tmp_path, clock, monkeypatch, size):
+    last = rotated(tmp_path, clock)[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-size])
+    verified = verification._verified
+
+    def write_the_rest(segments, expected):
+        result = verified(segments, expected)
+        last.write_bytes(whole)
+        return result
+
+    monkeypatch.setattr(verification, "_verified", write_the_rest)
+    result = verify(tmp_path)
+    assert (result.damages, result.tail.torn) == ([], 0)
+
+
+def test_damage_in_a_log_that_is_being_written_is_told(tmp_path, clock, monkeypatch):
+    first, *_, last = rotated(tmp_path, clock)
+    first.write_bytes(first.read_bytes().replace(b"succeeded", b"suxxeeded", 1))
+    verified, looks = verification._verified, []
+
+    def write_more(segments, expected):
+        looks.append(segments)
+        with last.open("ab") as stream:
+            stream.write(b"{")
+        return verified(segments, expected)
+
+    monkeypatch.setattr(verification, "_verified", write_more)
+    assert any("seal 1" in damage for damage in verify(tmp_path).damages)
+    assert len(looks) == 3

@@ -32,6 +32,7 @@ class LogFollower:
         self._number = -1
         self._before: Tail | None = None
         self._seq = 0
+        self._has_header = False
 
     def poll(self) -> Iterator[Event]:
         """The events sealed since the last poll.
@@ -71,20 +72,27 @@ class LogFollower:
         if number != self._number + 1:
             self._before = None  # what stood between has been removed
         self._number = number
+        self._has_header = False
         self._reader = SegmentReader(segment)
         self._reader.before = self._before
 
     def _read_on(self, reader: SegmentReader) -> Iterator[Event]:
         try:
+            if _was_cut(reader):
+                reader = self._start_again(reader)
             yield from self._new_in(reader)
         except FileNotFoundError:
             self._reader = self._before = None
         except DamagedLogError:
             # A write that failed may have been cut off and gone on with since the last poll. If it
             # is damage, the whole segment shows it too.
-            self._reader = again = SegmentReader(reader.path)
-            again.before = reader.before
-            yield from self._new_in(again)
+            yield from self._new_in(self._start_again(reader))
+
+    def _start_again(self, reader: SegmentReader) -> SegmentReader:
+        """Read a segment from its beginning; what was handed out is passed over."""
+        self._reader = again = SegmentReader(reader.path)
+        again.before = reader.before
+        return again
 
     def _new_in(self, reader: SegmentReader) -> Iterator[Event]:
         with open_segment(reader.path) as stream:
@@ -94,12 +102,18 @@ class LogFollower:
                 stream.read(reader.offset)
             for batch in reader.read_on(stream):
                 for event in map(full, batch):
-                    if event.seq > self._seq or event.kind == "log_opened":
+                    if event.seq > self._seq or self._is_new_header(event):
                         self._seq = event.seq
                         yield event
 
+    def _is_new_header(self, event: Event) -> bool:
+        """Whether it begins the segment, which after a cut may continue an earlier event."""
+        is_new = event.kind == "log_opened" and not self._has_header
+        self._has_header = self._has_header or is_new
+        return is_new
+
     def _leave(self, reader: SegmentReader, torn: int) -> Iterator[Event]:
-        if _was_cut(reader):
+        if reader.offset == 0 or _was_cut(reader):
             self._reader = self._before = None
             return
         for batch in reader.finish():
