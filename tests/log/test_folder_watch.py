@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.events import LogGap
 from recloser.log.reader import LogReader
 from recloser.log.verification import verify
@@ -181,7 +181,7 @@ def test_log_goes_on_and_loses_nothing_where_all_can_be_mended(path, clock, capl
     fail(breaker, 2)
     log.flush()
     until(lambda: log.health().gaps)
-    with pytest.raises(Exception, match="one log has one writer"):
+    with pytest.raises(LogError, match="one log has one writer"):
         EventLog(path)
     log.close()
     (gap,) = gaps(path)
@@ -331,6 +331,28 @@ def test_log_without_events_leaves_no_folder_when_it_is_closed_after_its_folder_
         remove_folder(path)
     log.close()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("disturb", LOSING)
+def test_call_is_told_that_its_event_is_not_safe_where_that_is_asked_for(path, clock, disturb):
+    log = EventLog(path, clock=clock, durability="sync", on_log_failure="raise")
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    fail(breaker, 5)
+    disturb(path)
+    with pytest.raises(LogError, match="could not be made safe: the "):
+        fail(breaker)
+    fail(breaker, 3)
+    log.close()
+    assert sum(event.kind == "call_failed" for event in LogReader(path)) >= 3
+    assert verify(path).damages == []
+
+
+def test_relative_path_says_nothing_where_the_current_folder_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(LogError, match="the current folder is gone"):
+        EventLog("log")
 
 
 def test_undisturbed_log_has_no_gap(path, clock):

@@ -176,7 +176,7 @@ def small_disk(path, size):
     try:
         yield
     finally:
-        subprocess.run(["umount", path], check=True)
+        subprocess.run(["umount", "-l", path], check=True)  # also where a log in it is left open
 
 
 def fill(path):

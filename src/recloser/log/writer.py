@@ -147,7 +147,7 @@ class EventLog(Log):
         compress = checked_flag("compress", compress)
         keep_bytes = checked_bytes("keep_bytes", keep_bytes, optional=True)
         keep_seconds = checked_seconds("keep_seconds", keep_seconds, optional=True)
-        self.path = Path(os.path.abspath(folder))  # noqa: PTH100  # links stay as they were given
+        self.path = _absolute(folder)
         self._durability: Durability = durability
         self._raises = on_log_failure == "raise"
         self._segment_bytes = segment_bytes
@@ -163,7 +163,7 @@ class EventLog(Log):
         self._buffer = WriteBuffer(seal_ns, self._fold.at)
         self._appender = self._appender_after(self.tail, self._fold.seq, self._number)
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
-        self._raised_seq = self._strikes = 0
+        self._raised_seq = self._lost_seq = self._strikes = 0
         self._failing: Exception | None = None
         self._is_torn = self._closes_later = self._is_ended = self._has_refused = False
         self._has_awaited = False
@@ -230,7 +230,9 @@ class EventLog(Log):
             self._io = io  # a signal handler has forked in mid-write
         if self._is_ended or self._buffer.is_closed:
             return
-        self._safe_seq = 0
+        self._safe_seq = self._lost_seq = 0
+        self._mended = ""
+        self._has_told = False
         self._appender.abandon()
         self._housekeeper.after_fork()
         if self._lock is not None:
@@ -377,15 +379,16 @@ class EventLog(Log):
         if self._durability == "sync" and buffer.failure is None and self._safe_seq < seq:
             self._with_io(partial(self._commit_up_to, seq))
         if self._raises:
-            self._raise_failure()
+            self._raise_failure(seq)
 
-    def _raise_failure(self) -> None:
+    def _raise_failure(self, seq: int) -> None:
         buffer = self._buffer
         if buffer.refused_seq > self._raised_seq:
             self._raised_seq = buffer.refused_seq
             raise LogError(f"{self.path}: the log is closed; nothing more can be recorded in it")
-        if self._durability == "sync" and buffer.failure is not None:
-            raise LogError(f"{self.path}: the event could not be made safe: {buffer.failure}")
+        if self._durability == "sync" and (buffer.failure is not None or seq <= self._lost_seq):
+            why = buffer.failure or self._disturbance
+            raise LogError(f"{self.path}: the event could not be made safe: {why}")
 
     def _give_way(self) -> None:
         if not self._has_written.wait(GIVE_WAY_SECONDS):
@@ -823,6 +826,7 @@ class EventLog(Log):
             own.add_seal()
         batch += own.chunks
         good, asks, at = LastGood(fold), buffer.sync_asks + seal, fold.at
+        lost_seq = buffer.seq if buffer.failure is not None else self._lost_seq
         waiting, unsealed, seq = buffer.waiting, own.unsealed, fold.seq
         # One step.
         buffer.in_hand = batch
@@ -833,6 +837,7 @@ class EventLog(Log):
         buffer.unsealed = unsealed
         buffer.seq = seq
         buffer.sync_asks = asks
+        self._lost_seq = lost_seq
         if seal:
             buffer.sync_due_at = at
         if tells:
@@ -906,6 +911,15 @@ class _WriterThread:
     def is_alive(self) -> bool:
         """Whether the thread was running when it was looked at."""
         return self._is_running
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        return Path(os.path.abspath(folder))  # noqa: PTH100  # links stay as they were given
+    except OSError as error:
+        raise LogError(
+            f"{folder}: the current folder is gone, so this says nothing; give a path from the root"
+        ) from error
 
 
 def _do_nothing() -> None:
