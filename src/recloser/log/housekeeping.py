@@ -10,12 +10,12 @@ import os
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from recloser.clock import SYSTEM_CLOCK, read_monotonic
 from recloser.host_logging import log
 from recloser.log import disk
 from recloser.log.listing import (
@@ -98,9 +98,12 @@ class Housekeeper:
         This takes no space and is done at most once a second. The arguments are those of
         ``come_by``.
         """
-        if self._made_room_at + _SECOND_NS > time.monotonic_ns() or self._thread.is_alive():
+        if (
+            self._made_room_at + _SECOND_NS > read_monotonic(SYSTEM_CLOCK)
+            or self._thread.is_alive()
+        ):
             return
-        self._made_room_at = time.monotonic_ns()
+        self._made_room_at = read_monotonic(SYSTEM_CLOCK)
         with contextlib.suppress(OSError):
             self._remove_old(folder, now, live)
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from recloser.errors import LogError
 from recloser.events import LogOpened
 from recloser.log.codec import MAX_LINE_BYTES
-from recloser.log.listing import segments_in
+from recloser.log.listing import last_number, segments_in
 from recloser.log.reader import open_segment, segment_readers
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
@@ -22,6 +23,11 @@ def recover(folder: Path) -> tuple[LogFold, Tail]:
     """
     _drop_headless(folder)
     segments = segments_in(folder)
+    if not segments and last_number(folder):
+        raise LogError(
+            f"{folder}: what has the name of a segment there is no file; move it away, or choose "
+            "another folder"
+        )
     for first in range(len(segments) - 1, -1, -1):
         recovered = _fold(segments[first:], is_whole_log=first == 0)
         if recovered is not None:
