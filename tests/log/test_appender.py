@@ -80,7 +80,7 @@ def write_segments(breaker, log, count):
 def test_stray_with_the_name_of_a_later_segment_does_not_keep_the_writer(
     tmp_path, clock, stray, ahead
 ):
-    """The next segment has a higher number, so a restart begins behind the stray one."""
+    """The next segment has a higher number, so a restart begins after the stray one."""
     options = {
         "segment_bytes": 1500,
         "keep_bytes": 6000,

@@ -69,7 +69,7 @@ STATES = {
 
 
 def use_up_files(free):
-    """Have only so many descriptors left; the files that hold the others."""
+    """Leave only ``free`` descriptors; returns the files that hold the others."""
     held = []
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = max(int(name.name) for name in Path("/proc/self/fd").iterdir())
@@ -138,9 +138,9 @@ def test_folder_that_may_not_be_read_is_an_error_with_a_remedy(path, locked):
         check=False,
     )
     folder.chmod(0o755)
-    told = done.stdout.splitlines()
-    assert len(told) == len(STATES), done
-    for line in told:
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(STATES), done
+    for line in lines:
         assert line.startswith(("LogError", "NotALogError"))
         assert "Permission denied; give this process the right to" in line
     assert state_after_opening(path) == "OPEN"

@@ -276,7 +276,7 @@ def rotated(path, clock):
 
 
 def since_it_was_listed(monkeypatch, change):
-    """What a writer does between the listing of its log and the reading."""
+    """Do what a writer may do between the listing of its log and the reading."""
     is_first = True
 
     def listed(path):

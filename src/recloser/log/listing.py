@@ -1,4 +1,4 @@
-"""What is in a folder, and whether something is there at all.
+"""Contents of a folder, and whether something is there at all.
 
 ``Path.glob``, ``Path.exists`` and ``Path.is_dir`` answer "nothing" where the operating system says
 that it can't tell: too many files are open, or the folder may not be read. A folder that can't be
@@ -35,7 +35,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """What is in a folder under a name such as ``*.json``, in the order of the names.
+    """Everything in a folder under a name such as ``*.json``, in the order of the names.
 
     Raises:
         OSError: The folder is not there, or can't be listed.
