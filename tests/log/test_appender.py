@@ -8,6 +8,7 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.log.listing import last_number, segments_in
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
+from recloser.thread_runner import is_running
 from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=None)
@@ -103,7 +104,7 @@ def test_stray_with_the_name_of_a_later_segment_does_not_keep_the_writer(
         breaker.force_open()
         health = log.health()
         assert (health.lost, health.gaps, health.disturbance) == (0, 0, None)
-        assert log._is_running
+        assert is_running(log._runner)
         snapshot = breaker.snapshot()
     with EventLog(path, **options) as log:
         again = CircuitBreaker("b", CONFIG, log=log)
