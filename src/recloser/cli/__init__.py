@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from recloser.child_python import leave_out_current_folder
 from recloser.errors import DamagedLogError, FoldError, FutureVersionError, RecloserError
 from recloser.version import __version__
 
@@ -67,6 +68,7 @@ def main(*, debug: bool, no_color: bool) -> None:
 
 def run() -> None:
     """Run the command line and exit with its status."""
+    leave_out_current_folder()
     sys.exit(status_of(sys.argv[1:]))
 
 

@@ -1,4 +1,4 @@
-"""The process that calls the service through a breaker: ``python -m recloser.demo.caller``.
+"""The process that calls the service through a breaker, started by ``recloser.demo.play``.
 
 It prints one line a call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does.
 """
@@ -16,7 +16,12 @@ CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_secon
 _PAUSE_SECONDS: Final = 0.03
 
 
-def main(path: str, url: str, host: str | None = None) -> None:
+def main() -> None:
+    """Call the service; the arguments are those of ``call_repeatedly``."""
+    call_repeatedly(*sys.argv[1:])
+
+
+def call_repeatedly(path: str, url: str, host: str | None = None) -> None:
     """Call ``url`` again and again, recording to the log at ``path`` under the name of a host."""
     stopping = threading.Event()
     threading.Thread(target=_await_end_of_input, args=(stopping,), daemon=True).start()
@@ -52,7 +57,3 @@ def _say(breaker: CircuitBreaker, outcome: str, retry_after: float | None) -> No
 def _await_end_of_input(stopping: threading.Event) -> None:
     sys.stdin.read()
     stopping.set()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
