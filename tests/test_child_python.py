@@ -139,7 +139,7 @@ def test_current_folder_is_left_out_however_it_is_spelled(monkeypatch, tmp_path,
     monkeypatch.chdir(tmp_path)
     entry = entry.format(cwd=tmp_path, link=tmp_path / "link")
     monkeypatch.setattr(sys, "path", [entry, "/usr/lib"])
-    assert safe_path() == ["/usr/lib"]
+    assert safe_path() == ["/usr/lib", str(SOURCES)]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((entry, "/usr/lib")))
     assert environment()["PYTHONPATH"] == "/usr/lib"
     assert environment()["PYTHONSAFEPATH"] == "1"
@@ -188,3 +188,8 @@ def test_module_takes_no_library_from_the_current_folder_without_safe_path(tmp_p
         (only / f"{name}.py").write_text((hostile / f"{name}.py").read_text())
     done = run_in(only, "-m", "recloser", "machine", "--json")
     assert (planted_that_ran(hostile), done.returncode) == ([], 0), done.stderr
+
+
+def test_module_started_in_its_own_folder_starts_processes_too(logs):
+    done = run_in(SOURCES, "-m", "recloser", "replay", "--prove", logs / "log")
+    assert done.returncode == 0, done.stderr

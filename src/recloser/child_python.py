@@ -61,7 +61,8 @@ def leave_out_current_folder() -> None:
 
 def safe_path() -> list[str]:
     """``sys.path`` without the current folder, unless this package itself was found there."""
-    return [entry for entry in sys.path if _is_safe(entry)]
+    path = [entry for entry in sys.path if _is_safe(entry)]
+    return path if _OURS in path else [*path, _OURS]
 
 
 def _is_safe(entry: str) -> bool:
