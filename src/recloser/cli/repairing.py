@@ -1,6 +1,6 @@
 """``recloser repair``: what is whole of a damaged log."""
 
-import shutil
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,6 +72,6 @@ def _broken(log: Path) -> Path:
 
 
 def _set_aside(log: Path) -> None:
-    if _broken(log).exists():
+    if os.path.lexists(_broken(log)):
         raise LogError(f"{_broken(log)} exists already and is left as it is; move it first")
-    shutil.move(log, _broken(log))
+    log.rename(_broken(log))  # never into a folder that a link of this name leads to

@@ -1,5 +1,6 @@
 """Writing a trace: observed calls, put in order of their ends, as a log."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
@@ -96,7 +97,7 @@ def write_trace(
     Raises:
         ImportTraceError: ``path`` exists already, or there is nothing to write.
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise ImportTraceError(
             f"{path} exists already and is left as it is; choose another path or delete it first"
         )

@@ -6,6 +6,7 @@ never needed to go on. Each step leaves a folder that reads as the same log.
 
 import contextlib
 import logging
+import os
 import shutil
 import threading
 from itertools import pairwise
@@ -111,7 +112,7 @@ def compress_full(folder: Path, full_bytes: int) -> None:
         OSError: One could not be written; it is as it was.
     """
     for segment, following in pairwise(segments_in(folder)):
-        is_plain = segment.suffix != COMPRESSED_SUFFIX
+        is_plain = segment.suffix != COMPRESSED_SUFFIX and not segment.is_symlink()
         if is_plain and segment.stat().st_size >= full_bytes and torn_before(following) == 0:
             _compress(segment)
 
@@ -121,7 +122,12 @@ def _compress(segment: Path) -> None:
 
     target = segment.with_name(segment.name + COMPRESSED_SUFFIX)
     part = target.with_name(target.name + PART_SUFFIX)
-    with segment.open("rb") as source, part.open("wb") as sink:
+    part.unlink(missing_ok=True)  # of a disk that was full, or somebody else's link
+    with (
+        os.fdopen(disk.open_to_copy(segment), "rb") as source,
+        os.fdopen(disk.create(part), "wb") as sink,
+    ):
+        disk.give_mode(sink.fileno(), segment)
         zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).copy_stream(source, sink)
         sink.flush()
         disk.sync(sink.fileno())
@@ -171,6 +177,14 @@ def remove_old(
 
 def copy_beginning(segment: Path, target: Path, length: int) -> None:
     """Write the first bytes of a segment, decompressed, to a new file."""
-    with open_segment(segment) as source, target.open("xb") as sink:
+    with open_segment(segment) as source, os.fdopen(disk.create(target), "wb") as sink:
+        disk.give_mode(sink.fileno(), segment)
         shutil.copyfileobj(source, sink)
         sink.truncate(length)
+
+
+def copy_whole(segment: Path, target: Path) -> None:
+    """Copy a segment, as it is on disk, to a new file."""
+    with segment.open("rb") as source, os.fdopen(disk.create(target), "wb") as sink:
+        disk.give_mode(sink.fileno(), segment)
+        shutil.copyfileobj(source, sink)

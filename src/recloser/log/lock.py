@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from recloser.errors import LogError
+from recloser.log import disk
 
 LOCK_NAME: Final = "lock"
 
@@ -23,7 +24,9 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._stream: IO[str] = (folder / LOCK_NAME).open("a+", encoding="ascii")
+        self._stream: IO[str] = os.fdopen(
+            disk.open_lock(folder / LOCK_NAME), "a+", encoding="ascii"
+        )
         try:
             _lock(self._stream)
             self._stream.truncate(0)

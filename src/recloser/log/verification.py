@@ -4,7 +4,7 @@ A log that is cut exactly behind a seal is a valid shorter log: only its head, k
 tell. So verifying prints the head, and can be given one to look for.
 """
 
-import shutil
+import os
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,8 @@ from attrs import define, field, frozen
 
 from recloser.errors import DamagedLogError, LogError
 from recloser.events import Event
-from recloser.log.housekeeping import copy_beginning
+from recloser.log import disk
+from recloser.log.housekeeping import copy_beginning, copy_whole
 from recloser.log.reader import (
     COMPRESSED_SUFFIX,
     open_segment,
@@ -151,7 +152,7 @@ def refuse_existing(out: Path) -> None:
     Raises:
         LogError: Something is.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise LogError(f"{out} exists already and is left as it is; choose another path")
 
 
@@ -162,11 +163,11 @@ def write_whole_part(kept: Sequence[KeptSegment], out: Path) -> None:
         LogError: ``out`` exists already.
     """
     refuse_existing(out)
-    out.mkdir(parents=True)
+    disk.make_folder(out, like=kept[0].path.parent)
     for segment in kept:
         if segment.kept:
             if segment.dropped:
                 name = segment.path.name.removesuffix(COMPRESSED_SUFFIX)
                 copy_beginning(segment.path, out / name, segment.kept)
             else:
-                shutil.copyfile(segment.path, out / segment.path.name)
+                copy_whole(segment.path, out / segment.path.name)
