@@ -9,7 +9,7 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import counted, note, print_json, stages_progress
+from recloser.cli.terminal import counted, note, print_json, print_text, stages_progress
 from recloser.errors import ImportTraceError
 from recloser.events import Outcome
 from recloser.importers.access_log import FIELDS, AccessLogMapping, read_access_log
@@ -57,7 +57,7 @@ def _shared(
                 help="The folder to write the log to; it must not exist.",
             ),
             click.option(
-                "--breaker", required=breaker is None, default=breaker, show_default=True,
+                "--breaker", **({"required": True} if breaker is None else {"default": breaker, "show_default": True}),
                 metavar="TEMPLATE",
                 help="Names the breaker of a call from its fields, as '{caller}->{target}'.",
             ),
@@ -327,10 +327,10 @@ def _tell(summary: ImportSummary, file: str, out: Path, *, shown: int, as_json: 
     if as_json:
         print_json({"schema": "recloser.import/1", "log": str(out), **attrs.asdict(summary)})
         return
-    click.echo(
+    print_text(
         f"read {counted(summary.read, 'line')}: {counted(summary.calls, 'call')} on "
         f"{counted(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
         f"{summary.failed:,} failed, {summary.ignored:,} ignored; written to {out}"
     )
     for what, count in sorted(summary.skipped.items()):
-        click.echo(f"no calls: {count:,} {what}")
+        print_text(f"no calls: {count:,} {what}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import counted, print_json, printable
+from recloser.cli.terminal import counted, print_json, print_text, printable
 from recloser.errors import LogError
 from recloser.log.verification import KeptSegment, whole_part, write_whole_part
 
@@ -53,11 +53,11 @@ def command(
         return
     for segment in kept:
         if segment.dropped:
-            click.echo(
+            print_text(
                 printable(f"{segment.path.name}: {counted(segment.dropped, 'byte')} dropped")
             )
     written = "nothing written" if dry_run else f"written to {target}"
-    click.echo(printable(f"{_told(kept)}; {written}"))
+    print_text(printable(f"{_told(kept)}; {written}"))
 
 
 def _told(kept: Sequence[KeptSegment]) -> str:

@@ -17,6 +17,7 @@ from recloser.cli.arguments import (
     source_option,
 )
 from recloser.cli.engines import Engine, engine_options, pieces_progress
+from recloser.cli.pages import write_page
 from recloser.cli.terminal import (
     counted,
     duration,
@@ -117,7 +118,7 @@ def command(
     if out is not None:
         from recloser.audit.front import front_page
 
-        out.write_text(front_page(tuning), encoding="utf-8")
+        write_page(front_page(tuning), out)
         note(f"the front is plotted in {out}")
     if as_json:
         print_json(_as_data(tuned))

@@ -17,7 +17,7 @@ from recloser.cli.arguments import (
     noted,
     settings_options,
 )
-from recloser.cli.terminal import note, print_json
+from recloser.cli.terminal import note, print_json, print_text
 
 
 class _Trip(click.ParamType[int]):
@@ -93,7 +93,7 @@ def command(
     elif as_markdown:
         from recloser.cli.why_markdown import markdown
 
-        click.echo(markdown(found.answer, settings), nl=False)
+        print_text(markdown(found.answer, settings), end="")
     else:
         from recloser.cli.why_text import print_answer
 

@@ -1,6 +1,7 @@
 """The process that calls the service through a breaker, started by ``recloser.demo.play``.
 
-It prints one line a call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does.
+It prints one line a call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does. If
+the log can't be written, it prints why, after ``FAILED``.
 """
 
 import sys
@@ -9,16 +10,22 @@ import urllib.error
 import urllib.request
 from typing import Final
 
-from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, RecloserError
 
 BREAKER: Final = "quotes"
 CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_seconds=2)
+FAILED: Final = "failed: "
+"""What a line begins with that says why there are no calls."""
+
 _PAUSE_SECONDS: Final = 0.03
 
 
 def main() -> None:
     """Call the service; the arguments are those of ``call_repeatedly``."""
-    call_repeatedly(*sys.argv[1:])
+    try:
+        call_repeatedly(*sys.argv[1:])
+    except RecloserError as error:
+        print(f"{FAILED}{error}", flush=True)  # noqa: T201  # its interface
 
 
 def call_repeatedly(path: str, url: str, host: str | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import IO, Final
 from attrs import frozen
 
 from recloser import child_python
+from recloser.demo.caller import FAILED
 from recloser.demo.service import Service
 from recloser.errors import RecloserError
 
@@ -87,6 +88,8 @@ def _caller(
 
 def _read_calls(lines: IO[str]) -> Iterator[_Call]:
     for line in lines:
+        if line.startswith(FAILED):
+            raise RecloserError(line.removeprefix(FAILED).rstrip("\n"))
         yield _Call(*line.split())
     raise RecloserError("the calling process ended before its time; what it said is above")
 
