@@ -97,8 +97,19 @@ def run() -> None:
 def status_of(arguments: list[str]) -> int:
     """Run the command line with these arguments; the exit status."""
     try:
-        status = main(arguments, prog_name="recloser", standalone_mode=False)
+        status = _done(arguments)
         streams.flush()
     except BaseException as error:  # noqa: BLE001  # each is told in a line and has its status
         return status_after(error, arguments)
     return status if isinstance(status, int) else 0
+
+
+def _done(arguments: list[str]) -> object:
+    if "_RECLOSER_COMPLETE" in os.environ:  # a shell asks what there is to complete
+        return main(arguments, prog_name="recloser")
+    # Not by main(), which makes exit status 1 of a closed pipe.
+    try:
+        with main.make_context("recloser", list(arguments)) as context:
+            return main.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code

@@ -24,6 +24,7 @@ FUTURE: Final = 5
 INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 
+_LONGEST_LINE: Final = 2000  # a name, or an argument, may be much longer
 _WITHOUT_WORDS: Final[Mapping[type[BaseException], str]] = {
     click.Abort: "nothing was done, as nobody said yes",
     MemoryError: "there is not enough memory for this",
@@ -89,7 +90,10 @@ def say(message: str) -> None:
     """Print one line on standard error, with nothing in it that could steer a terminal."""
     from recloser.wording import printable
 
-    streams.write_error(f"recloser: {printable(message)}\n")
+    line = printable(message)
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE // 2]}…{line[-_LONGEST_LINE // 2 :]}"
+    streams.write_error(f"recloser: {line}\n")
 
 
 def say_all_in_lines() -> None:
@@ -101,14 +105,10 @@ def say_all_in_lines() -> None:
 
 
 def _before_click(error: BaseException) -> BaseException:
-    """What was raised before click made something else of it."""
-    if isinstance(error, SystemExit) and isinstance(error.__context__, OSError):
+    """What was raised at a question before click made something else of it."""
+    is_interrupted = isinstance(error, click.Abort)
+    if is_interrupted and isinstance(error.__context__, KeyboardInterrupt):
         return error.__context__
-    if isinstance(error, click.Abort):
-        if isinstance(error.__cause__, EOFError):
-            return error.__cause__  # a file that ended too early, and not a question
-        if isinstance(error.__context__, KeyboardInterrupt):
-            return error.__context__
     return error
 
 

@@ -10,7 +10,7 @@ import click
 from recloser import cli
 from recloser.cli.arguments import json_option
 from recloser.cli.terminal import counted, note, print_json, print_text, stages_progress
-from recloser.errors import ImportTraceError
+from recloser.errors import ConfigError, ImportTraceError
 from recloser.events import Outcome
 from recloser.importers.access_log import FIELDS, AccessLogMapping, read_access_log
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
@@ -29,7 +29,7 @@ from recloser.importers.trace import (
     write_trace,
 )
 from recloser.importers.zipkin import read_zipkin
-from recloser.validation import nanoseconds
+from recloser.validation import MAX_SECONDS, nanoseconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
@@ -301,6 +301,8 @@ def _import(
     ):
         observed = read(text)
         if slow_seconds is not None:
+            if not slow_seconds <= MAX_SECONDS:  # nor is a NaN
+                raise ConfigError(f"--slow is a number of seconds, at most {MAX_SECONDS:,}")
             observed = _slow_as_failed(observed, nanoseconds(slow_seconds))
         summary = write_trace(out, observed)
     _tell(summary, file, out, shown=shown, as_json=as_json)

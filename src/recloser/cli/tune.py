@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -180,7 +180,9 @@ def _axis(text: str) -> tuple[str, Sequence[object]]:
         raise ConfigError(f"a grid is given as NAME=VALUES, not {text!r}")
     try:
         return name.strip(), [value for part in values.split(",") for value in _values(part)]
-    except (InvalidOperation, tomllib.TOMLDecodeError) as error:
+    except ConfigError:
+        raise
+    except (ArithmeticError, ValueError, RecursionError) as error:
         raise ConfigError(f"the values in {text!r} can't be read") from error
 
 

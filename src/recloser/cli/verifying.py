@@ -14,7 +14,7 @@ def _head(_context: click.Context, _option: click.Parameter, value: str | None) 
     if value is None:
         return None
     seq, colon, digest = value.partition(":")
-    if not (colon and seq.isdecimal() and len(digest) == len(GENESIS)):
+    if not (colon and seq.isdecimal() and len(seq) < len(GENESIS) and len(digest) == len(GENESIS)):
         raise click.BadParameter("a head is SEQ:DIGEST, as verify prints it")
     return Head(int(seq), digest)
 
