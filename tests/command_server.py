@@ -36,9 +36,10 @@ class CommandServer:
     """Runs commands; made once for many of them."""
 
     def __init__(self):
+        path = os.pathsep.join(filter(None, (str(SOURCES), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [sys.executable, __file__],
-            env={**os.environ, "PYTHONPATH": str(SOURCES), "NO_COLOR": "1", "COLUMNS": "80"},
+            env={**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "80"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -125,7 +126,7 @@ def run_in_child(request, out, err):
         run()
     except SystemExit as error:
         status = error.code or 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # as Python shows it
         traceback.print_exc()
         status = 1
     atexit._run_exitfuncs()

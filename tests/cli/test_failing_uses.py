@@ -65,7 +65,7 @@ def folder(tmp_path_factory, commands):
 USES = [
     # How it is called.
     (2, "No such command 'nope'; see recloser --help", ["nope"]),
-    (2, "No such option '--nope'", ["replay", "--nope"]),
+    (2, "--nope", ["replay", "--nope"]),
     (2, "Missing argument 'LOG'; see recloser why --help", ["why"]),
     (2, "Missing option '-o'; see recloser report --help", ["report", "log"]),
     (2, "Missing option '-o'", ["import", "csv", "calls.csv", *CSV]),

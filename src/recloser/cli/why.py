@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,13 @@ from recloser.cli.arguments import (
 from recloser.cli.terminal import note, print_json, print_text
 
 
-class _Trip(click.ParamType[int]):
+if TYPE_CHECKING:
+    _WholeNumber = click.ParamType[int]
+else:
+    _WholeNumber = click.ParamType  # which takes no parameters in older versions of click
+
+
+class _Trip(_WholeNumber):
     name = "trip"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:

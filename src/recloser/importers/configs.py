@@ -83,7 +83,7 @@ def _documents(path: Path, text: str) -> list[Any]:
             # That of libyaml is eight times as fast, and in most installations.
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             _refuse_aliases(path, yaml.parse(text, Loader=loader))
-            return list(yaml.load_all(text, Loader=loader))  # noqa: S506  # both are safe
+            return list(yaml.load_all(text, Loader=loader))  # both are safe
         except yaml.YAMLError as error:
             told = " ".join(str(error).split())
             raise ConfigError(f"{path}: {told}") from error
