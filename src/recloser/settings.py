@@ -52,6 +52,4 @@ def _read_assignment(assignment: str) -> dict[str, object]:
     try:
         return tomllib.loads(f"{name} = {value}")
     except (ValueError, RecursionError) as error:  # of TOML, or a number of too many digits
-        raise ConfigError(
-            f"the value in {assignment[:60]!r} can't be read: {error}"
-        ) from error
+        raise ConfigError(f"the value in {assignment[:60]!r} can't be read: {error}") from error

@@ -48,7 +48,9 @@ def status_after(error: BaseException, arguments: Sequence[str]) -> int:
         arguments: Those of the command; with ``--debug`` among them, a traceback is printed too.
     """
     error = _before_click(error)
-    failure = streams.failure() if isinstance(error, OSError) else None
+    failure: OSError | None = error if isinstance(error, streams.OutputError) else None
+    if isinstance(error, OSError) and failure is None:
+        failure = streams.failure()  # of what click printed
     if failure is not None:
         streams.silence(sys.stdout)
     if isinstance(failure, BrokenPipeError):

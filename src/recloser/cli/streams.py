@@ -3,10 +3,16 @@
 import codecs
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, TextIO
 
 _ERRORS: Final = "recloser.readable"
 _IN_ASCII: Final = {"→": "->", "…": "..."}
+
+
+class OutputError(OSError):
+    """Standard output can't be written; what it still holds is given up."""
 
 
 def prepare() -> None:
@@ -28,13 +34,10 @@ def flush() -> None:
     """Write out what was printed. Where nobody reads it any more, that is no error.
 
     Raises:
-        OSError: Standard output can't be written.
+        OutputError: Standard output can't be written.
     """
-    failed = failure()
-    if isinstance(failed, BrokenPipeError):
-        silence(sys.stdout)
-    elif failed is not None:
-        raise failed
+    with telling():
+        sys.stdout.flush()
 
 
 def failure() -> OSError | None:
@@ -61,26 +64,22 @@ def write(text: str) -> None:
     """Write to standard output. Where nobody reads it any more, that is no error.
 
     Raises:
-        OSError: Standard output can't be written.
+        OutputError: Standard output can't be written.
     """
-    try:
+    with telling():
         sys.stdout.write(text)
-    except BrokenPipeError:
-        silence(sys.stdout)
 
 
 def write_bytes(data: bytes) -> None:
     """Write bytes to standard output, as ``write``.
 
     Raises:
-        OSError: Standard output can't be written.
+        OutputError: Standard output can't be written.
     """
-    flush()
-    try:
+    with telling():
+        sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        silence(sys.stdout)
 
 
 def write_error(text: str) -> None:
@@ -96,6 +95,18 @@ def is_unicode() -> bool:
     """Whether all characters can be written to standard output as they are."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return encoding.lower().startswith(("utf", "u8", "cp65001"))
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Let what is printed in this block raise ``OutputError``, or nothing where nobody reads it."""
+    try:
+        yield
+    except BrokenPipeError:
+        silence(sys.stdout)  # whoever read the output has seen enough
+    except OSError as error:
+        silence(sys.stdout)
+        raise OutputError(error.errno, error.strerror) from error
 
 
 def _nowhere(descriptor: int) -> TextIO:

@@ -47,10 +47,11 @@ def results() -> "Console":
     class Results(Console):
         def print(self, *objects: Any, **options: Any) -> None:
             safe = (_printable_lines(o) if isinstance(o, str) else o for o in objects)
-            super().print(*safe, **options)
+            with streams.telling():
+                super().print(*safe, **options)
 
         def on_broken_pipe(self) -> None:
-            streams.silence(sys.stdout)  # whoever read the output has seen enough
+            streams.silence(sys.stdout)  # rich would end with the status of a difference
 
     width = None if sys.stdout.isatty() else _WIDE
     return Results(width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -19,7 +19,6 @@ from recloser.cli.arguments import (
 )
 from recloser.cli.terminal import note, print_json, print_text
 
-
 if TYPE_CHECKING:
     _WholeNumber = click.ParamType[int]
 else:
