@@ -42,6 +42,7 @@ __all__ = [
     "status_of",
 ]
 
+_OWN_PROCESS: Final = "a process of its own"
 _COMMANDS: Final = {
     "demo": "recloser.cli.demo",
     "diff": "recloser.cli.diff",
@@ -82,34 +83,33 @@ def main(*, debug: bool, no_color: bool) -> None:
     """Replay, prove and explain what circuit breakers did."""
     if no_color:
         os.environ["NO_COLOR"] = "1"
-    click.get_current_context().obj = debug
+    if click.get_current_context().obj is _OWN_PROCESS and not debug:
+        say_all_in_lines()
 
 
 def run() -> None:
     """Run the command line and exit with its status."""
     leave_out_current_folder()
     streams.prepare()
-    if "--debug" not in sys.argv:
-        say_all_in_lines()
-    sys.exit(status_of(sys.argv[1:]))
+    sys.exit(status_of(sys.argv[1:], _OWN_PROCESS))
 
 
-def status_of(arguments: list[str]) -> int:
+def status_of(arguments: list[str], whose: str | None = None) -> int:
     """Run the command line with these arguments; the exit status."""
     try:
-        status = _done(arguments)
+        status = _done(arguments, whose)
         streams.flush()
     except BaseException as error:  # noqa: BLE001  # each is told in a line and has its status
         return status_after(error, arguments)
     return status if isinstance(status, int) else 0
 
 
-def _done(arguments: list[str]) -> object:
+def _done(arguments: list[str], whose: str | None) -> object:
     if "_RECLOSER_COMPLETE" in os.environ:  # a shell asks what there is to complete
         return main(arguments, prog_name="recloser")
     # Not by main(), which makes exit status 1 of a closed pipe.
     try:
-        with main.make_context("recloser", list(arguments)) as context:
+        with main.make_context("recloser", list(arguments), obj=whose) as context:
             return main.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code

@@ -1,13 +1,12 @@
 """What the command line says when something fails, in one line, and with which exit status."""
 
 import errno
-import logging
+import os
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -56,6 +55,7 @@ def status_after(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(failure, BrokenPipeError):
         return 0  # whoever read the output has seen enough
     if isinstance(error, KeyboardInterrupt):
+        streams.write_error("\n")  # ends the line in which a terminal shows ^C
         return INTERRUPTED
     if type(error).__name__ == "NoArgsIsHelpError":  # not in every version of click
         assert isinstance(error, click.ClickException)
@@ -100,7 +100,13 @@ def say(message: str) -> None:
 
 def say_all_in_lines() -> None:
     """Have warnings, log records and errors of threads told in one line each, as all else is."""
-    logging.lastResort = _Lines(logging.WARNING)
+    import logging
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(_in_one_line(record.getMessage()))
+
+    logging.lastResort = Lines(logging.WARNING)
     warnings.showwarning = _warn
     threading.excepthook = _in_thread
     sys.unraisablehook = _unraisable
@@ -147,16 +153,11 @@ def _place(trace: TracebackType | None) -> str:
     frames = traceback.extract_tb(trace)
     if not frames:
         return "no place known"
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+    return f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"  # noqa: PTH119
 
 
 def _text(name: object) -> str:
     return name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
-
-
-class _Lines(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(_in_one_line(record.getMessage()))
 
 
 def _warn(message: Warning | str, *_where: Any, **_more: Any) -> None:
