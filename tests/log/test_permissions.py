@@ -95,6 +95,7 @@ def test_repaired_log_is_read_by_whom_the_damaged_one_was(tmp_path, clock, folde
     assert (mode_of(tmp_path / "repaired"), modes(tmp_path / "repaired")) == (folder, {files})
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_log_of_a_forked_child_is_read_by_whom_the_parents_is(tmp_path, clock):
     path = tmp_path / "log"
     path.mkdir()
