@@ -168,7 +168,9 @@ USES = [
     USES,
     ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "",
 )
-def test_failing_use_is_told_in_one_line_with_its_status(commands, folder, status, word, arguments):
+def test_failing_use_is_reported_in_one_line_with_its_status(
+    commands, folder, status, word, arguments
+):
     before = sorted(folder.iterdir())
     done = commands.run(*arguments, cwd=folder, powerless=True)
     assert "Traceback" not in done.err
@@ -179,7 +181,7 @@ def test_failing_use_is_told_in_one_line_with_its_status(commands, folder, statu
     assert all("imported traffic, driven with" in note for note in notes)
     assert len(done.err) < 2500
     if status != 4:
-        assert sorted(folder.iterdir()) == before  # it leaves nothing behind
+        assert sorted(folder.iterdir()) == before  # no new files
 
 
 def test_table_is_long_enough():
@@ -207,13 +209,13 @@ def test_fault_of_recloser_has_a_status_of_its_own(commands, folder, raised):
     assert (
         "please report it, with what the same command prints after `recloser --debug`" in done.err
     )
-    told = commands.run("--debug", "verify", "log", cwd=folder, before=before)
-    assert told.status == 70
-    assert "Traceback" in told.err
+    debugged = commands.run("--debug", "verify", "log", cwd=folder, before=before)
+    assert debugged.status == 70
+    assert "Traceback" in debugged.err
 
 
 @pytest.mark.parametrize(
-    ("raised", "status", "told"),
+    ("raised", "status", "message"),
     [
         (
             "OSError(28, 'No space left on device', 'x')",
@@ -226,17 +228,17 @@ def test_fault_of_recloser_has_a_status_of_its_own(commands, folder, raised):
         ("KeyboardInterrupt()", 130, ""),
     ],
 )
-def test_what_the_system_refuses_is_no_fault_of_recloser(commands, folder, raised, status, told):
+def test_what_the_system_refuses_is_no_fault_of_recloser(commands, folder, raised, status, message):
     before = (
         f"import recloser.cli.verifying as c\ndef verify(*_):\n  raise {raised}\nc.verify = verify"
     )
     done = commands.run("verify", "log", cwd=folder, before=before)
     assert (done.status, done.out) == (status, "")
-    assert told in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
 
 
-def test_error_of_a_thread_is_told_in_a_line(commands, folder):
+def test_error_of_a_thread_is_reported_in_a_line(commands, folder):
     before = (
         "import recloser.cli.verifying as c, threading, warnings, logging\n"
         "old = c.verify\n"

@@ -1,4 +1,4 @@
-"""What a log holds steers no terminal, turns no reading order and breaks no line, in no command."""
+"""No command prints text of a log that steers a terminal, turns the reading order or breaks a line."""
 
 import json
 import re

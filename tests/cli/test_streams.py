@@ -76,7 +76,7 @@ def test_page_on_standard_output_is_utf_8_whatever_the_terminal_has(commands, fo
     [["replay", "log"], ["replay", "log", "--json"], ["--help"], ["report", "log", "-o", "-"]],
 )
 class TestOutput:
-    def test_full_disk_is_told_in_one_line(self, commands, folder, arguments):
+    def test_full_disk_is_reported_in_one_line(self, commands, folder, arguments):
         done = commands.run(*arguments, cwd=folder, stdout="full")
         assert done.status == 2
         assert done.err == ("recloser: standard output can't be written: No space left on device\n")
@@ -107,7 +107,7 @@ def test_notes_that_can_not_be_written_change_no_verdict(commands, folder, stder
 
 
 def test_closed_output_is_no_place_for_another_file(commands, folder, tmp_path):
-    """What is opened next would be number 1, and get what others print there."""
+    """The next file that is opened would get number 1, and all that is printed."""
     before = "import os, sys\nsys.argv[2:2] = ['log']"
     done = commands.run(
         "export", str(tmp_path / "x.parquet"), cwd=folder, stdout="closed", before=before

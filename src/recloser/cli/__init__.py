@@ -99,7 +99,7 @@ def status_of(arguments: list[str], whose: str | None = None) -> int:
     try:
         status = _done(arguments, whose)
         streams.flush()
-    except BaseException as error:  # noqa: BLE001  # each is told in a line and has its status
+    except BaseException as error:  # noqa: BLE001  # each has its line and its status
         return status_after(error, arguments)
     return status if isinstance(status, int) else 0
 

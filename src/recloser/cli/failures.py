@@ -1,4 +1,4 @@
-"""What the command line says when something fails, in one line, and with which exit status."""
+"""One line and one exit status for everything that can end a command."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ INTERNAL: Final = 70
 INTERRUPTED: Final = 130
 
 _LONGEST_LINE: Final = 2000  # a name, or an argument, may be much longer
-_WITHOUT_WORDS: Final[Mapping[type[BaseException], str]] = {
+_MESSAGES: Final[Mapping[type[BaseException], str]] = {
     click.Abort: "nothing was done, as nobody said yes",
     MemoryError: "there is not enough memory for this",
 }
@@ -53,7 +53,7 @@ def status_after(error: BaseException, arguments: Sequence[str]) -> int:
     if failure is not None:
         streams.silence(sys.stdout)
     if isinstance(failure, BrokenPipeError):
-        return 0  # whoever read the output has seen enough
+        return 0  # the reader has seen enough
     if isinstance(error, KeyboardInterrupt):
         streams.write_error("\n")  # ends the line in which a terminal shows ^C
         return INTERRUPTED
@@ -63,10 +63,10 @@ def status_after(error: BaseException, arguments: Sequence[str]) -> int:
         return BAD_INPUT
     if "--debug" in arguments and not isinstance(error, click.ClickException | click.Abort):
         streams.write_error("".join(traceback.format_exception(error)))
-    status, told = status_for(error), _told(error)
+    status, message = status_for(error), _message(error)
     if failure is not None:
-        told = f"standard output can't be written: {failure.strerror or failure}"
-    say(told)
+        message = f"standard output can't be written: {failure.strerror or failure}"
+    say(message)
     return status
 
 
@@ -99,7 +99,7 @@ def say(message: str) -> None:
 
 
 def say_all_in_lines() -> None:
-    """Have warnings, log records and errors of threads told in one line each, as all else is."""
+    """Have warnings, log records and errors of threads printed in one line each."""
     import logging
 
     class Lines(logging.Handler):
@@ -113,21 +113,21 @@ def say_all_in_lines() -> None:
 
 
 def _before_click(error: BaseException) -> BaseException:
-    """What was raised at a question before click made something else of it."""
+    """The interrupt that came at a question; click makes another error of it."""
     is_interrupted = isinstance(error, click.Abort)
     if is_interrupted and isinstance(error.__context__, KeyboardInterrupt):
         return error.__context__
     return error
 
 
-def _told(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, click.ClickException):
         return _usage(error)
     if isinstance(error, OSError) and not isinstance(error, RecloserError):
         return _in_one_line(failure_line(error))
-    for expected, told in _WITHOUT_WORDS.items():
+    for expected, message in _MESSAGES.items():
         if isinstance(error, expected):
-            return told
+            return message
     if isinstance(error, RecloserError):
         return _in_one_line(str(error))
     text = _in_one_line(f"{type(error).__name__}: {error}")
@@ -166,9 +166,9 @@ def _warn(message: Warning | str, *_where: Any, **_more: Any) -> None:
 
 def _in_thread(args: "threading.ExceptHookArgs") -> None:
     if args.exc_value is not None and args.exc_type is not SystemExit:
-        say(_told(args.exc_value))
+        say(_message(args.exc_value))
 
 
 def _unraisable(args: "sys.UnraisableHookArgs") -> None:
     if args.exc_value is not None:
-        say(_told(args.exc_value))
+        say(_message(args.exc_value))

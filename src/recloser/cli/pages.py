@@ -13,7 +13,7 @@ def write_page(page: str, out: Path, *, force: bool = False) -> None:
         force: Whether one that is there is written over.
 
     Raises:
-        OSError: It can't be written; nothing is left behind, and an older page stays as it was.
+        OSError: It can't be written; no part of it is left, and an older page stays as it was.
     """
     data = page.encode(errors="backslashreplace")
     if not force or not os.path.lexists(out):

@@ -18,7 +18,7 @@ class OutputError(OSError):
 def prepare() -> None:
     """Make the streams of this process such that text can always be written to them.
 
-    What an encoding does not have is written in ASCII. A stream that was closed when the process
+    A character that the encoding lacks is written in ASCII. A stream that was closed when the process
     began is replaced by one that leads nowhere, so that no file that is opened later takes its place.
     """
     codecs.register_error(_ERRORS, _readable)
@@ -36,7 +36,7 @@ def flush() -> None:
     Raises:
         OutputError: Standard output can't be written.
     """
-    with telling():
+    with reporting_failures():
         sys.stdout.flush()
 
 
@@ -66,7 +66,7 @@ def write(text: str) -> None:
     Raises:
         OutputError: Standard output can't be written.
     """
-    with telling():
+    with reporting_failures():
         sys.stdout.write(text)
 
 
@@ -76,7 +76,7 @@ def write_bytes(data: bytes) -> None:
     Raises:
         OutputError: Standard output can't be written.
     """
-    with telling():
+    with reporting_failures():
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -98,12 +98,12 @@ def is_unicode() -> bool:
 
 
 @contextmanager
-def telling() -> Iterator[None]:
+def reporting_failures() -> Iterator[None]:
     """Let what is printed in this block raise ``OutputError``, or nothing where nobody reads it."""
     try:
         yield
     except BrokenPipeError:
-        silence(sys.stdout)  # whoever read the output has seen enough
+        silence(sys.stdout)  # the reader has seen enough
     except OSError as error:
         silence(sys.stdout)
         raise OutputError(error.errno, error.strerror) from error
@@ -124,5 +124,5 @@ def _readable(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
-    told = (_IN_ASCII.get(c) or c.encode("unicode_escape").decode("ascii") for c in missing)
-    return "".join(told), error.end
+    parts = (_IN_ASCII.get(c) or c.encode("unicode_escape").decode("ascii") for c in missing)
+    return "".join(parts), error.end

@@ -47,7 +47,7 @@ def results() -> "Console":
     class Results(Console):
         def print(self, *objects: Any, **options: Any) -> None:
             safe = (_printable_lines(o) if isinstance(o, str) else o for o in objects)
-            with streams.telling():
+            with streams.reporting_failures():
                 super().print(*safe, **options)
 
         def on_broken_pipe(self) -> None:

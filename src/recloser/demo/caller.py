@@ -1,6 +1,6 @@
 """The process that calls the service through a breaker, started by ``recloser.demo.play``.
 
-It prints one line a call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does. If
+It prints one line per call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does. If
 the log can't be written, it prints why, after ``FAILED``.
 """
 
@@ -15,7 +15,7 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, RecloserErr
 BREAKER: Final = "quotes"
 CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_seconds=2)
 FAILED: Final = "failed: "
-"""What a line begins with that says why there are no calls."""
+"""The beginning of a line that says why there are no calls."""
 
 _PAUSE_SECONDS: Final = 0.03
 

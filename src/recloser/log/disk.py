@@ -66,7 +66,7 @@ def give_mode(descriptor: int, source: Path) -> None:
 
 
 def _mode_in(folder: Path) -> int:
-    # Whoever may list the folder may read what is in it; the umask takes away more.
+    # Those who may list the folder may read the files in it; the umask takes away more.
     return 0o600 | (folder.stat().st_mode & 0o044)
 
 
