@@ -54,7 +54,7 @@ def _check_base() -> int:
     with tempfile.TemporaryDirectory(prefix="recloser-base-") as folder:
         python = _installed(Path(folder), str(ROOT))
         frozen = subprocess.run(
-            [python, "-m", "pip", "list", "--not-required", "--format", "freeze"],
+            [python, "-P", "-m", "pip", "list", "--not-required", "--format", "freeze"],
             capture_output=True,
             text=True,
             check=True,
@@ -72,13 +72,13 @@ def _check_base() -> int:
 def _installed(folder: Path, what: str) -> Path:
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", what], check=True)
+    subprocess.run([python, "-P", "-m", "pip", "install", "-q", what], check=True)
     return python
 
 
 def _imported(python: Path, module: str) -> str:
     """The last line that importing it prints, which is empty if it can be imported."""
-    command = [str(python), "-W", "error", "-c", f"import {module}"]
+    command = [str(python), "-P", "-W", "error", "-c", f"import {module}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip().rpartition("\n")[2]
 

@@ -11,6 +11,7 @@ CSV file into them.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -113,11 +114,11 @@ def done(work: Work, path: Path, out: Path, events: int) -> tuple[float, float]:
     given = {PATH: str(path), OUT: str(out), EVENTS: str(events)}
     command = [given.get(word, word) for word in work.arguments]
     process = subprocess.run(
-        [sys.executable, "-c", _MEASURED.format(does=work.does), *command],
+        [sys.executable, "-P", "-c", _MEASURED.format(does=work.does), *command],
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent,  # where the other tools are imported from
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},  # for the other tools
     )
     if process.returncode:
         raise RuntimeError(f"{command}: {process.stderr}")

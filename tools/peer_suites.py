@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _environment(path: Path) -> Path:
     venv.create(path, with_pip=True)
     python = path / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", str(ROOT), *NEEDED], check=True)
+    subprocess.run([python, "-P", "-m", "pip", "install", "-q", str(ROOT), *NEEDED], check=True)
     return python
 
 
@@ -95,7 +95,7 @@ def _tests_of(peer: str, folder: Path, python: Path) -> Path | None:
     """The tests in the peer's source distribution, unpacked."""
     wanted = f"{peer}=={VERSIONS[peer]}"
     download = ["download", "-q", "--no-deps", "--no-binary", peer, "-d", str(folder), wanted]
-    subprocess.run([python, "-m", "pip", *download], check=True)
+    subprocess.run([python, "-P", "-m", "pip", *download], check=True)
     (archive,) = folder.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
         packed.extractall(folder / "source", filter="data")

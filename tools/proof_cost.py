@@ -83,7 +83,7 @@ def trace(path: Path, events: int) -> None:
 def measured(what: str, path: Path, settings: str) -> tuple[float, float]:
     """Seconds and MiB of one run in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, what, str(path), settings],
+        [sys.executable, "-P", "-c", _MEASURED, what, str(path), settings],
         check=True,
         capture_output=True,
         text=True,

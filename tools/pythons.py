@@ -29,9 +29,9 @@ def main(*, pythons: tuple[str, ...]) -> None:
 
 def _is_same_under(python: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([python, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-P", "-m", "venv", folder], check=True)
         own = Path(folder) / "bin" / "python"
-        subprocess.run([own, "-m", "pip", "install", "-q", ROOT], check=True)
+        subprocess.run([own, "-P", "-m", "pip", "install", "-q", ROOT], check=True)
         version = subprocess.check_output([own, "--version"], text=True).strip()
         statuses = [_check(own, seed) for seed in SEEDS]
     same = not any(statuses)

@@ -200,7 +200,7 @@ def by_commands(
 
     def run(*arguments: str) -> None:
         start = "import sys; from recloser.cli import run; sys.argv[0] = 'recloser'; run()"
-        command = (sys.executable, "-c", start, *arguments, "--config", str(config))
+        command = (sys.executable, "-P", "-c", start, *arguments, "--config", str(config))
         subprocess.run(command, check=True, capture_output=True)
 
     return (

@@ -51,5 +51,5 @@ def _read_assignment(assignment: str) -> dict[str, object]:
         return {name: value}  # a word, such as a mode, need not be quoted twice for the shell
     try:
         return tomllib.loads(f"{name} = {value}")
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the value in {assignment!r} can't be read: {error}") from error
+    except (ValueError, RecursionError) as error:  # of TOML, or a number of too many digits
+        raise ConfigError(f"the value in {assignment[:60]!r} can't be read: {error}") from error

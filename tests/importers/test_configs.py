@@ -109,3 +109,33 @@ def test_a_missing_file_or_section_is_named(tmp_path):
         read_foreign(tmp_path / "absent")
     with pytest.raises(ConfigError, match="under 'nobody'"):
         read(tmp_path, RESILIENCE4J, section="nobody")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x]\nb: *a\n",
+        "a: &a {x: 1}\nb:\n  <<: *a\n",
+        # The billion laughs: 10**9 times one word.
+        "a0: &a0 [lol]\n"
+        + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
+        "resilience4j: &x\n  circuitbreaker: {instances: {a: &y {again: *y}}}\n",
+    ],
+    ids=["list", "merge", "laughs", "itself"],
+)
+def test_aliases_of_yaml_are_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "application.yml"
+    path.write_text(text)
+    with pytest.raises(
+        ConfigError, match=r", line [23]: the YAML alias \*\w+ is not read: write"
+    ) as e:
+        read_foreign(path)
+    assert "\n" not in str(e.value)
+
+
+def test_anchor_without_an_alias_is_read(tmp_path):
+    path = tmp_path / "application.yml"
+    path.write_text(
+        "resilience4j:\n  circuitbreaker:\n    instances:\n      a: &a\n        slidingWindowSize: 7\n"
+    )
+    assert read_foreign(path).settings

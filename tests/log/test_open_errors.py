@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recloser import CircuitBreaker, EventLog, LogError
-from recloser.log import writer
+from recloser.log import disk, writer
 
 
 def refusing(number):
@@ -36,7 +36,7 @@ def refusing(number):
 )
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Path, "mkdir"), (fcntl, "flock"), (os, "open"), (writer, "tidy"), (writer, "recover")],
+    [(Path, "mkdir"), (fcntl, "flock"), (disk, "open_lock"), (writer, "tidy"), (writer, "recover")],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_open_error_says_what_to_do(tmp_path, monkeypatch, owner, name, number, remedy):

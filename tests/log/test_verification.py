@@ -255,7 +255,7 @@ def test_in_place_what_it_was_is_set_aside(capsys, path):
 def test_in_place_it_asks_first(capsys, path, monkeypatch):
     edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
-    assert run(capsys, "repair", path, "--in-place")[0] == 130
+    assert run(capsys, "repair", path, "--in-place")[0] == 2
     assert [entry.name for entry in path.parent.iterdir()] == ["log"]
 
 

@@ -41,7 +41,7 @@ def prepared(folder: Path, adapters: Sequence[Adapter]) -> tuple[Path, dict[str,
 
 def _install(python: Path, *arguments: str) -> str | None:
     """Why pip could not; None if it could."""
-    command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    command = [str(python), "-P", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None

@@ -36,7 +36,7 @@ def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
 
 def _in_a_process(name: str, count: int) -> float:
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD, name, str(count)],
+        [sys.executable, "-P", "-c", _CHILD, name, str(count)],
         env={**os.environ, "PYTHONPATH": str(_TOOLS)},
         capture_output=True,
         text=True,

@@ -67,7 +67,10 @@ def _import(modules: str) -> float:
         f"import {modules}; print(1000 * (time.perf_counter() - started))"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(done.stdout.splitlines()[-1])
 
@@ -75,5 +78,5 @@ def _import(modules: str) -> float:
 def _process(code: str, *arguments: str) -> float:
     """Milliseconds from the start of the process to its end."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True)
+    subprocess.run([sys.executable, "-P", "-c", code, *arguments], capture_output=True, check=True)
     return 1000 * (time.perf_counter() - started)

@@ -44,7 +44,7 @@ def _started(plan: Plan, python: str, folder: Path, errors: int) -> "subprocess.
     path = os.pathsep.join([str(_TOOLS), str(_SOURCES)])
     return subprocess.Popen(
         [
-            *(python, "-W", "ignore", "-X", "faulthandler", "-m", "host_rounds.service"),
+            *(python, "-W", "ignore", "-X", "faulthandler", "-P", "-m", "host_rounds.service"),
             *(plan.to_json(), str(folder)),
         ],
         env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -11,6 +11,7 @@ from attrs import frozen
 from recloser.errors import RecloserError
 from recloser.validation import NS_PER_SECOND
 
+_LONGEST_SEQ: Final = len("seq:") + 19
 _UNITS: Final = {
     "d": 86_400 * NS_PER_SECOND,
     "h": 3_600 * NS_PER_SECOND,
@@ -72,7 +73,7 @@ def parse_moment(text: str, begins: int, ends: int, last: datetime) -> Wall | Se
             round(Decimal(number) * _UNITS[unit]) for number, unit in _PART.findall(relative[2])
         )
         return max(begins, ends - away) if relative[1] == "-" else begins + away
-    if text.startswith("seq:") and text[4:].isdecimal():
+    if text.startswith("seq:") and text[4:].isdecimal() and len(text) <= _LONGEST_SEQ:
         return Seq(int(text[4:]))
     below = _NS.search(text)
     ns = int(below[2].ljust(3, "0")) if below else 0

@@ -1,27 +1,48 @@
 """The command line: ``recloser COMMAND``.
 
-Exit status: 0 all well, 1 a difference or failed check, 2 usage or bad input, 3 a damaged log, 4 a
-torn tail only, 5 a version from the future, 130 on Ctrl-C.
+Exit status: 0 all well, 1 a difference or failed check, 2 usage, bad input, or what the operating
+system refuses, 3 a damaged log, 4 a torn tail only, 5 a version from the future, 70 a fault of recloser
+itself, 130 on Ctrl-C.
 """
 
 import importlib
 import os
 import sys
-import traceback
 from typing import Final
 
 import click
 
-from recloser.errors import DamagedLogError, FoldError, FutureVersionError, RecloserError
+from recloser.child_python import leave_out_current_folder
+from recloser.cli import streams
+from recloser.cli.failures import (
+    BAD_INPUT,
+    DAMAGED,
+    DIFFERENCE,
+    FUTURE,
+    INTERNAL,
+    INTERRUPTED,
+    TORN,
+    say_all_in_lines,
+    status_after,
+    status_for,
+)
 from recloser.version import __version__
 
-DIFFERENCE: Final = 1
-BAD_INPUT: Final = 2
-DAMAGED: Final = 3
-TORN: Final = 4
-FUTURE: Final = 5
-INTERRUPTED: Final = 130
+__all__ = [
+    "BAD_INPUT",
+    "DAMAGED",
+    "DIFFERENCE",
+    "FUTURE",
+    "INTERNAL",
+    "INTERRUPTED",
+    "TORN",
+    "main",
+    "run",
+    "status_for",
+    "status_of",
+]
 
+_OWN_PROCESS: Final = "a process of its own"
 _COMMANDS: Final = {
     "demo": "recloser.cli.demo",
     "diff": "recloser.cli.diff",
@@ -62,40 +83,33 @@ def main(*, debug: bool, no_color: bool) -> None:
     """Replay, prove and explain what circuit breakers did."""
     if no_color:
         os.environ["NO_COLOR"] = "1"
-    click.get_current_context().obj = debug
+    if click.get_current_context().obj is _OWN_PROCESS and not debug:
+        say_all_in_lines()
 
 
 def run() -> None:
     """Run the command line and exit with its status."""
-    sys.exit(status_of(sys.argv[1:]))
+    leave_out_current_folder()
+    streams.prepare()
+    sys.exit(status_of(sys.argv[1:], _OWN_PROCESS))
 
 
-def status_of(arguments: list[str]) -> int:
+def status_of(arguments: list[str], whose: str | None = None) -> int:
     """Run the command line with these arguments; the exit status."""
     try:
-        status = main(arguments, prog_name="recloser", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; nothing must be flushed at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except RecloserError as error:
-        from recloser.cli.terminal import printable
-
-        if "--debug" in arguments:
-            traceback.print_exc()
-        click.echo(f"recloser: {printable(str(error))}", err=True)
-        return status_for(error)
+        status = _done(arguments, whose)
+        streams.flush()
+    except BaseException as error:  # noqa: BLE001  # each has its line and its status
+        return status_after(error, arguments)
     return status if isinstance(status, int) else 0
 
 
-def status_for(error: RecloserError) -> int:
-    """The exit status that tells of an error."""
-    if isinstance(error, FutureVersionError):
-        return FUTURE
-    return DAMAGED if isinstance(error, DamagedLogError | FoldError) else BAD_INPUT
+def _done(arguments: list[str], whose: str | None) -> object:
+    if "_RECLOSER_COMPLETE" in os.environ:  # a shell asks what there is to complete
+        return main(arguments, prog_name="recloser")
+    # Not by main(), which makes exit status 1 of a closed pipe.
+    try:
+        with main.make_context("recloser", list(arguments), obj=whose) as context:
+            return main.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code

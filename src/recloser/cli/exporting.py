@@ -6,7 +6,7 @@ import click
 
 from recloser.cli.arguments import json_option, log_path, note_tail
 from recloser.cli.exporting_stream import export_stream_to, is_stream
-from recloser.cli.terminal import counted, print_json, printable, progress_bar
+from recloser.cli.terminal import counted, print_json, print_text, printable, progress_bar
 from recloser.errors import LogError
 from recloser.log.reader import PARQUET_SUFFIX, LogReader, parquet_libraries
 from recloser.log.verification import refuse_existing
@@ -50,7 +50,7 @@ def command(*, log: str, out: Path, as_json: bool) -> None:
             }
         )
         return
-    click.echo(
+    print_text(
         printable(
             f"{counted(about.events, 'event')} written to {out}: {size:,} bytes, "
             f"{size / about.events:.1f} an event"

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
-import click
-
-from recloser.cli.terminal import counted, note, print_json, printable
+from recloser.cli.terminal import counted, note, print_json, print_text, printable
 from recloser.errors import ConfigError
 
 _SCHEMES: Final = ("redis://", "rediss://", "valkey://", "valkeys://", "unix://")
@@ -47,7 +45,7 @@ def export_stream_to(source: str, log: Path, *, as_json: bool) -> None:
         return
     told = f"{counted(exported.events, 'event')} written to {log}"
     edges, breakers = counted(exported.edges, "edge"), counted(exported.breakers, "breaker")
-    click.echo(printable(f"{told}: {edges} of {breakers}"))
+    print_text(printable(f"{told}: {edges} of {breakers}"))
 
 
 def _split(source: str) -> tuple[str, str]:

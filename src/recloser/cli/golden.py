@@ -9,6 +9,7 @@ from attrs import frozen
 from recloser import cli
 from recloser.cli.arguments import json_option, settings_options
 from recloser.cli.differing import checked_lines, comparison_data, print_lines
+from recloser.cli.failures import failure_line
 from recloser.cli.terminal import counted, note, print_json, results
 from recloser.errors import RecloserError
 from recloser.replay.golden_files import (
@@ -30,7 +31,7 @@ class _Refused:
     """A golden file of which nothing can be said, and why."""
 
     golden: Path
-    error: RecloserError
+    error: RecloserError | OSError
 
 
 @click.group(short_help="Check or update golden files beside traces.")
@@ -109,8 +110,8 @@ def _each(
     for pair in dict.fromkeys(pair for path in paths for pair in find_pairs(Path(path))):
         try:
             found.append(work(pair))
-        except RecloserError as error:
-            note(str(error))
+        except (RecloserError, OSError) as error:
+            note(failure_line(error) if isinstance(error, OSError) else str(error))
             found.append(_Refused(pair.golden, error))
     return found
 

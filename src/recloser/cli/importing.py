@@ -9,8 +9,8 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import counted, note, print_json, stages_progress
-from recloser.errors import ImportTraceError
+from recloser.cli.terminal import counted, note, print_json, print_text, stages_progress
+from recloser.errors import ConfigError, ImportTraceError
 from recloser.events import Outcome
 from recloser.importers.access_log import FIELDS, AccessLogMapping, read_access_log
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
@@ -29,8 +29,8 @@ from recloser.importers.trace import (
     write_trace,
 )
 from recloser.importers.zipkin import read_zipkin
-from recloser.log.reader import size_of
-from recloser.validation import nanoseconds
+from recloser.log.listing import errors_of
+from recloser.validation import MAX_SECONDS, nanoseconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
@@ -58,7 +58,7 @@ def _shared(
                 help="The folder to write the log to; it must not exist.",
             ),
             click.option(
-                "--breaker", required=breaker is None, default=breaker, show_default=True,
+                "--breaker", **({"required": True} if breaker is None else {"default": breaker, "show_default": True}),
                 metavar="TEMPLATE",
                 help="Names the breaker of a call from its fields, as '{caller}->{target}'.",
             ),
@@ -295,17 +295,22 @@ def _import(
     shown: int,
     as_json: bool,
 ) -> int:
-    size = 0 if file == "-" else size_of(Path(file))
+    size = 0
+    if file != "-":
+        with errors_of(Path(file)):
+            size = Path(file).stat().st_size
     with (
         stages_progress(file, size) as stages,
         open_text(file, None if stages is None else stages.read) as text,
     ):
         observed = read(text)
         if slow_seconds is not None:
+            if not slow_seconds <= MAX_SECONDS:  # nor is a NaN
+                raise ConfigError(f"--slow is a number of seconds, at most {MAX_SECONDS:,}")
             observed = _slow_as_failed(observed, nanoseconds(slow_seconds))
         summary = write_trace(out, observed)
     _tell(summary, file, out, shown=shown, as_json=as_json)
-    return cli.DIFFERENCE if summary.unread else 0
+    return cli.DAMAGED if summary.unread else 0
 
 
 def _slow_as_failed(
@@ -328,10 +333,10 @@ def _tell(summary: ImportSummary, file: str, out: Path, *, shown: int, as_json: 
     if as_json:
         print_json({"schema": "recloser.import/1", "log": str(out), **attrs.asdict(summary)})
         return
-    click.echo(
+    print_text(
         f"read {counted(summary.read, 'line')}: {counted(summary.calls, 'call')} on "
         f"{counted(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
         f"{summary.failed:,} failed, {summary.ignored:,} ignored; written to {out}"
     )
     for what, count in sorted(summary.skipped.items()):
-        click.echo(f"no calls: {count:,} {what}")
+        print_text(f"no calls: {count:,} {what}")

@@ -4,7 +4,7 @@ import click
 
 from recloser import machine
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import print_json
+from recloser.cli.terminal import print_json, print_text
 
 
 @click.command(short_help="Print the state machine as a diagram.")
@@ -22,4 +22,4 @@ def command(*, form: str, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "recloser.machine/1", "edges": machine.as_data()})
     else:
-        click.echo(machine.mermaid() if form == "mermaid" else machine.dot())
+        print_text(machine.mermaid() if form == "mermaid" else machine.dot())

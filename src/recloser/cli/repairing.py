@@ -1,15 +1,14 @@
 """``recloser repair``: what is whole of a damaged log."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import counted, print_json, printable
+from recloser.cli.terminal import counted, print_json, print_text, printable
 from recloser.errors import LogError
-from recloser.log.listing import errors_of, is_folder, is_there
+from recloser.log.listing import errors_of, is_anything_at, is_folder, is_there
 from recloser.log.verification import KeptSegment, whole_part, write_whole_part
 
 
@@ -56,11 +55,11 @@ def command(
         return
     for segment in kept:
         if segment.dropped:
-            click.echo(
+            print_text(
                 printable(f"{segment.path.name}: {counted(segment.dropped, 'byte')} dropped")
             )
     written = "nothing written" if dry_run else f"written to {target}"
-    click.echo(printable(f"{_told(kept)}; {written}"))
+    print_text(printable(f"{_told(kept)}; {written}"))
 
 
 def _told(kept: Sequence[KeptSegment]) -> str:
@@ -76,7 +75,7 @@ def _broken(log: Path) -> Path:
 
 def _set_aside(log: Path) -> None:
     with errors_of(_broken(log)):
-        is_taken = is_there(_broken(log))
+        is_taken = is_anything_at(_broken(log))
     if is_taken:
         raise LogError(f"{_broken(log)} exists already and is left as it is; move it first")
-    shutil.move(log, _broken(log))
+    log.rename(_broken(log))  # never into a folder that a link of this name leads to

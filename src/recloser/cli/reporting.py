@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from recloser.audit.report import report
+from recloser.cli import streams
 from recloser.cli.arguments import (
     driven_if_traffic,
     json_option,
@@ -13,7 +14,8 @@ from recloser.cli.arguments import (
     log_path,
     settings_options,
 )
-from recloser.cli.terminal import counted, print_json, printable
+from recloser.cli.pages import write_page
+from recloser.cli.terminal import counted, print_json, print_text, printable
 from recloser.log.verification import refuse_existing
 
 
@@ -50,14 +52,14 @@ def command(
     with log_path(log) as path, driven_if_traffic(path, config_path, assignments) as (written, _):
         page, figures = report(written, log)
     if not is_file:
-        click.echo(page)
+        streams.write_bytes(f"{page}\n".encode(errors="backslashreplace"))
         return
-    out.write_text(page, encoding="utf-8")
+    write_page(page, out, force=force)
     told = {"breakers": len(figures.lanes), "trips": figures.trips, "events": figures.events}
     if as_json:
         print_json({"schema": "recloser.report/1", "page": str(out), **told})
         return
-    click.echo(
+    print_text(
         f"{printable(str(out))}: {counted(told['events'], 'event')} of {counted(told['breakers'], 'breaker')}, "
         f"{counted(told['trips'], 'trip')}, {counted(len(page.encode()) // 1024, 'KiB', 'KiB')}"
     )

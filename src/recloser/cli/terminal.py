@@ -1,14 +1,17 @@
 """What all commands print with: notes, tables, facts and JSON."""
 
+import json
+import re
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import click
 import msgspec
 
+from recloser.cli import streams
+from recloser.cli.failures import say
 from recloser.wording import counted, duration, printable
 
 # Whoever prints needs the words too.
@@ -19,6 +22,7 @@ __all__ = [
     "print_facts",
     "print_json",
     "print_table",
+    "print_text",
     "printable",
     "results",
 ]
@@ -27,21 +31,44 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+_DELETE: Final = "\x7f"
+_NOT_ASCII: Final = re.compile("[^\n -~]")
 _WIDE: Final = 1000  # for a file or a pipe: nothing is cut
 
 
 @cache
 def results() -> "Console":
-    """Where results are printed: standard output, with nothing interpreted in them."""
+    """Where results are printed: standard output, with nothing interpreted in them.
+
+    Text is printed with what could steer a terminal escaped, except for its ends of lines.
+    """
     from rich.console import Console
 
+    class Results(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            safe = (_printable_lines(o) if isinstance(o, str) else o for o in objects)
+            with streams.reporting_failures():
+                super().print(*safe, **options)
+
+        def on_broken_pipe(self) -> None:
+            streams.silence(sys.stdout)  # rich would end with the status of a difference
+
     width = None if sys.stdout.isatty() else _WIDE
-    return Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return Results(width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:
     """Say something about the work, which is no result: one line on standard error."""
-    click.echo(f"recloser: {printable(message)}", err=True)
+    say(message)
+
+
+def print_text(text: str, end: str = "\n") -> None:
+    """Print text as a result, with what could steer a terminal escaped, except for ends of lines."""
+    streams.write(_printable_lines(text) + end)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class Stages:
@@ -106,8 +133,28 @@ def stages_progress(what: str, size: int) -> Iterator[Stages | None]:
 
 
 def print_json(value: Mapping[str, object]) -> None:
-    """Print one JSON object, indented for people and parsers alike."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print one JSON object, indented for people and parsers alike.
+
+    What could steer a terminal, or break a line, is escaped as JSON does it, and so is what the
+    encoding of standard output does not have.
+    """
+    try:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    except UnicodeEncodeError:  # a path that is not UTF-8
+        text = json.dumps(msgspec.to_builtins(value), indent=2)
+    if not text.isascii() or _DELETE in text:
+        escape = _escaped_unless_safe if streams.is_unicode() else _escaped
+        text = _NOT_ASCII.sub(lambda found: escape(found[0]), text)
+    streams.write(f"{text}\n")
+
+
+@cache
+def _escaped_unless_safe(char: str) -> str:
+    return char if printable(char) == char else _escaped(char)
+
+
+def _escaped(char: str) -> str:
+    return json.dumps(char)[1:-1] if char != _DELETE else "\\u007f"
 
 
 def print_table(

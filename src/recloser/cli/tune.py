@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from recloser.cli.arguments import (
     source_option,
 )
 from recloser.cli.engines import Engine, engine_options, pieces_progress
+from recloser.cli.pages import write_page
 from recloser.cli.terminal import (
     counted,
     duration,
@@ -117,7 +118,7 @@ def command(
     if out is not None:
         from recloser.audit.front import front_page
 
-        out.write_text(front_page(tuning), encoding="utf-8")
+        write_page(front_page(tuning), out)
         note(f"the front is plotted in {out}")
     if as_json:
         print_json(_as_data(tuned))
@@ -179,7 +180,9 @@ def _axis(text: str) -> tuple[str, Sequence[object]]:
         raise ConfigError(f"a grid is given as NAME=VALUES, not {text!r}")
     try:
         return name.strip(), [value for part in values.split(",") for value in _values(part)]
-    except (InvalidOperation, tomllib.TOMLDecodeError) as error:
+    except ConfigError:
+        raise
+    except (ArithmeticError, ValueError, RecursionError) as error:
         raise ConfigError(f"the values in {text!r} can't be read") from error
 
 

@@ -5,7 +5,7 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option, log_argument, log_path
-from recloser.cli.terminal import counted, note, print_json, printable
+from recloser.cli.terminal import counted, note, print_json, print_text, printable
 from recloser.events import GENESIS
 from recloser.log.verification import Head, Verification, verify
 
@@ -14,7 +14,7 @@ def _head(_context: click.Context, _option: click.Parameter, value: str | None) 
     if value is None:
         return None
     seq, colon, digest = value.partition(":")
-    if not (colon and seq.isdecimal() and len(digest) == len(GENESIS)):
+    if not (colon and seq.isdecimal() and len(seq) < len(GENESIS) and len(digest) == len(GENESIS)):
         raise click.BadParameter("a head is SEQ:DIGEST, as verify prints it")
     return Head(int(seq), digest)
 
@@ -56,13 +56,13 @@ def command(*, log: str, expected: Head | None, as_json: bool) -> int:
 
 def _print(result: Verification) -> None:
     damage = counted(len(result.damages), "damage") if result.damages else "whole"
-    click.echo(
+    print_text(
         f"{damage}: {counted(result.events, 'event')} in {counted(result.segments, 'segment')}, "
         f"{counted(result.seals, 'seal')} match"
     )
     if result.tail.unsealed:
-        click.echo(f"unsealed: {counted(result.tail.unsealed, 'event')} at the end")
+        print_text(f"unsealed: {counted(result.tail.unsealed, 'event')} at the end")
     if result.tail.torn:
-        click.echo(f"torn: {counted(result.tail.torn, 'byte')} of a last line not written whole")
+        print_text(f"torn: {counted(result.tail.torn, 'byte')} of a last line not written whole")
     if result.head is not None:
-        click.echo(f"head: {printable(str(result.head))}")
+        print_text(f"head: {printable(str(result.head))}")

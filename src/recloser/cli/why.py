@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,10 +17,15 @@ from recloser.cli.arguments import (
     noted,
     settings_options,
 )
-from recloser.cli.terminal import note, print_json
+from recloser.cli.terminal import note, print_json, print_text
+
+if TYPE_CHECKING:
+    _WholeNumber = click.ParamType[int]
+else:
+    _WholeNumber = click.ParamType  # which takes no parameters in older versions of click
 
 
-class _Trip(click.ParamType[int]):
+class _Trip(_WholeNumber):
     name = "trip"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
@@ -93,7 +98,7 @@ def command(
     elif as_markdown:
         from recloser.cli.why_markdown import markdown
 
-        click.echo(markdown(found.answer, settings), nl=False)
+        print_text(markdown(found.answer, settings), end="")
     else:
         from recloser.cli.why_text import print_answer
 

@@ -1,6 +1,7 @@
-"""The process that calls the service through a breaker: ``python -m recloser.demo.caller``.
+"""The process that calls the service through a breaker, started by ``recloser.demo.play``.
 
-It prints one line a call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does.
+It prints one line per call, ``STATE OUTCOME RETRY_AFTER``, and ends when its standard input does. If
+the log can't be written, it prints why, after ``FAILED``.
 """
 
 import sys
@@ -9,14 +10,25 @@ import urllib.error
 import urllib.request
 from typing import Final
 
-from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, RecloserError
 
 BREAKER: Final = "quotes"
 CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_seconds=2)
+FAILED: Final = "failed: "
+"""The beginning of a line that says why there are no calls."""
+
 _PAUSE_SECONDS: Final = 0.03
 
 
-def main(path: str, url: str, host: str | None = None) -> None:
+def main() -> None:
+    """Call the service; the arguments are those of ``call_repeatedly``."""
+    try:
+        call_repeatedly(*sys.argv[1:])
+    except RecloserError as error:
+        print(f"{FAILED}{error}", flush=True)  # noqa: T201  # its interface
+
+
+def call_repeatedly(path: str, url: str, host: str | None = None) -> None:
     """Call ``url`` again and again, recording to the log at ``path`` under the name of a host."""
     stopping = threading.Event()
     threading.Thread(target=_await_end_of_input, args=(stopping,), daemon=True).start()
@@ -52,7 +64,3 @@ def _say(breaker: CircuitBreaker, outcome: str, retry_after: float | None) -> No
 def _await_end_of_input(stopping: threading.Event) -> None:
     sys.stdin.read()
     stopping.set()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,7 +1,6 @@
 """The play: what happens to the service and its caller, in order."""
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import IO, Final
 
 from attrs import frozen
 
+from recloser import child_python
+from recloser.demo.caller import FAILED
 from recloser.demo.service import Service
 from recloser.errors import RecloserError
 
@@ -64,11 +65,15 @@ def play(path: Path, say: Callable[[str], None], host: str | None = None) -> Non
 def _caller(
     path: Path, service: Service, host: str | None
 ) -> Iterator[tuple[subprocess.Popen[str], Iterator[_Call]]]:
-    command = [sys.executable, "-m", "recloser.demo.caller", str(path), service.url]
+    command = child_python.command("recloser.demo.caller", str(path), service.url)
     if host is not None:
         command.append(host)
     with subprocess.Popen(  # noqa: S603  # our own module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=child_python.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -83,6 +88,8 @@ def _caller(
 
 def _read_calls(lines: IO[str]) -> Iterator[_Call]:
     for line in lines:
+        if line.startswith(FAILED):
+            raise RecloserError(line.removeprefix(FAILED).rstrip("\n"))
         yield _Call(*line.split())
     raise RecloserError("the calling process ended before its time; what it said is above")
 

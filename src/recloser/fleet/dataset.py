@@ -124,7 +124,7 @@ def _store_errors(url: str) -> Iterator[None]:
         raise NotALogError(f"{url}: there is no such file") from error
     except ImportError as error:  # fsspec says so of a store whose library is missing
         raise MissingLibraryError(f"{url}: {error}") from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each store raises errors of its own library
         raise LogError(f"{url}: it can't be read: {error}") from error
 
 

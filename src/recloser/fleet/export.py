@@ -127,7 +127,7 @@ def _written_whole(path: Path, events: Iterable[Event]) -> Exported:
     """Write a log under another name first, so that there is never a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.mkdir()
+    disk.make_folder(unfinished)
     try:
         exported = _written(unfinished, events)
         unfinished.replace(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from attrs import frozen
 
+from recloser import child_python
 from recloser.errors import MissingLibraryError, RecloserError
 from recloser.fleet.versions import Versions, check_cluster, check_here, versions
 
@@ -145,7 +146,8 @@ def _silent() -> Iterator[None]:
             handler.setLevel(level)
 
 
-def started_here(workers: int | None, **more: Any) -> "LocalCluster":
+@contextmanager
+def started_here(workers: int | None, **more: Any) -> Iterator["LocalCluster"]:
     """Start a scheduler and workers on this machine, of one thread each.
 
     Args:
@@ -154,15 +156,19 @@ def started_here(workers: int | None, **more: Any) -> "LocalCluster":
     """
     from distributed import LocalCluster
 
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        dashboard_address=None,
-        # It serves HTTP all the same, and warns if its port is that of another cluster.
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        silence_logs=logging.CRITICAL,
-        **more,
-    )
+    with (
+        child_python.safe_environment(),  # for the workers that are started in place of dead ones too
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            # It serves HTTP all the same, and warns if its port is that of another cluster.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            silence_logs=logging.CRITICAL,
+            **more,
+        ) as local,
+    ):
+        yield local
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from recloser.errors import ImportTraceError
 from recloser.events import CallObserved, Outcome
 from recloser.importers.fields import EPOCH
 from recloser.importers.ordering import SortedRuns
-from recloser.log.listing import errors_of, is_there
+from recloser.log.listing import errors_of, is_anything_at
 from recloser.log.writer import FLUSH_EVERY, EventLog
 from recloser.validation import nanoseconds
 
@@ -98,7 +98,7 @@ def write_trace(
         ImportTraceError: ``path`` exists already, or there is nothing to write.
     """
     with errors_of(path):
-        is_taken = is_there(path)
+        is_taken = is_anything_at(path)
     if is_taken:
         raise ImportTraceError(
             f"{path} exists already and is left as it is; choose another path or delete it first"

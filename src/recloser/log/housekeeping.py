@@ -166,7 +166,7 @@ def compress_full(folder: Path, full_bytes: int, live: int = sys.maxsize) -> Non
     for segment, following in pairwise(segments_in(folder)):
         if number_of(segment) >= live:
             break
-        is_plain = segment.suffix != COMPRESSED_SUFFIX
+        is_plain = segment.suffix != COMPRESSED_SUFFIX and not segment.is_symlink()
         try:
             if is_plain and segment.stat().st_size >= full_bytes and torn_before(following) == 0:
                 _compress(segment)
@@ -186,6 +186,7 @@ def _compress(segment: Path) -> None:
     try:
         sink = OwnFile(part, disk.create_anew(part))
         try:
+            disk.give_mode(sink.descriptor, segment)
             frame = compressor.compressobj()
             while piece := os.read(source.descriptor, _PIECE):
                 disk.write_all(sink.descriptor, frame.compress(piece))
@@ -267,6 +268,14 @@ def _ended_at(following: Sequence[Path]) -> int | None:
 
 def copy_beginning(segment: Path, target: Path, length: int) -> None:
     """Write the first bytes of a segment, decompressed, to a new file."""
-    with open_segment(segment) as source, target.open("xb") as sink:
+    with open_segment(segment) as source, os.fdopen(disk.create(target), "wb") as sink:
+        disk.give_mode(sink.fileno(), segment)
         shutil.copyfileobj(source, sink)
         sink.truncate(length)
+
+
+def copy_whole(segment: Path, target: Path) -> None:
+    """Copy a segment, as it is on disk, to a new file."""
+    with segment.open("rb") as source, os.fdopen(disk.create(target), "wb") as sink:
+        disk.give_mode(sink.fileno(), segment)
+        shutil.copyfileobj(source, sink)

@@ -65,6 +65,19 @@ def is_there(path: Path) -> bool:
     return _mode(path) is not None
 
 
+def is_anything_at(path: Path) -> bool:
+    """Whether a path is taken, be it by a link that leads nowhere.
+
+    Raises:
+        OSError: That can't be found out.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def is_folder(path: Path) -> bool:
     """Whether there is a folder at a path.
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from recloser.errors import LogError
+from recloser.log import disk
 from recloser.log.own_file import OwnFile
 
 LOCK_NAME: Final = "lock"
-_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 _TRIES: Final = 10
 
 
@@ -51,7 +51,7 @@ class FolderLock:
 def _taken(folder: Path) -> OwnFile:
     path = folder / LOCK_NAME
     for _ in range(_TRIES):
-        file = OwnFile(path, os.open(path, _FLAGS, 0o666))
+        file = OwnFile(path, disk.open_lock(path))
         try:
             _lock(file.descriptor)
             if file.is_in_place:

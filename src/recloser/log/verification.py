@@ -4,7 +4,6 @@ A log that is cut exactly behind a seal is a valid shorter log: only its head, k
 tell. So verifying prints the head, and can be given one to look for.
 """
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
@@ -14,8 +13,9 @@ from attrs import define, field, frozen
 
 from recloser.errors import DamagedLogError, LogError
 from recloser.events import Event
-from recloser.log.housekeeping import copy_beginning
-from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, is_there
+from recloser.log import disk
+from recloser.log.housekeeping import copy_beginning, copy_whole
+from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, is_anything_at
 from recloser.log.reader import open_segment, segment_readers, segments_of
 from recloser.log.tail import Tail
 
@@ -184,7 +184,7 @@ def refuse_existing(out: Path) -> None:
         LogError: Something is.
     """
     with errors_of(out):
-        is_taken = is_there(out)
+        is_taken = is_anything_at(out)
     if is_taken:
         raise LogError(f"{out} exists already and is left as it is; choose another path")
 
@@ -196,11 +196,11 @@ def write_whole_part(kept: Sequence[KeptSegment], out: Path) -> None:
         LogError: ``out`` exists already.
     """
     refuse_existing(out)
-    out.mkdir(parents=True)
+    disk.make_folder(out, like=kept[0].path.parent)
     for segment in kept:
         if segment.kept:
             if segment.dropped:
                 name = segment.path.name.removesuffix(COMPRESSED_SUFFIX)
                 copy_beginning(segment.path, out / name, segment.kept)
             else:
-                shutil.copyfile(segment.path, out / segment.path.name)
+                copy_whole(segment.path, out / segment.path.name)

@@ -24,6 +24,7 @@ from recloser import forks
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
+from recloser.log import disk
 from recloser.log.appender import Appender, Durability
 from recloser.log.bell import Bell
 from recloser.log.calls import Successes
@@ -178,7 +179,7 @@ class EventLog(Log):
     def _open_folder(self) -> tuple[LogFold, Tail]:
         """The fold of what the folder holds, and how it ends; the folder is locked then."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self.path, exist_ok=True)
             self._lock = FolderLock(self.path)
             tidy(self.path)
             recovered = recover(self.path)
@@ -284,7 +285,7 @@ class EventLog(Log):
             suffix = f"-{os.getpid()}" if attempt == 1 else f"-{os.getpid()}-{attempt}"
             folder = self.path.with_name(f"{self.path.name or 'log'}{suffix}")
             try:
-                folder.mkdir(parents=True)
+                disk.make_folder(folder, like=self.path)
             except FileExistsError:
                 continue
             try:

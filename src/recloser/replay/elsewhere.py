@@ -11,6 +11,7 @@ from typing import IO, Final
 
 import msgspec
 
+from recloser import child_python
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import RecloserError
 from recloser.log.reader import LogReader
@@ -30,12 +31,12 @@ def other_process(path: Path, config: CircuitBreakerConfig) -> Iterator["OtherPr
         config: What to drive imported traffic with.
     """
     settings = msgspec.json.encode(config.to_mapping()).decode()
-    environment = {**os.environ, "PYTHONHASHSEED": _another_seed(), "TZ": _ZONE}
+    environment = child_python.environment({"PYTHONHASHSEED": _another_seed(), "TZ": _ZONE})
     with (
         tempfile.TemporaryFile() as found,
         tempfile.TemporaryFile() as said,
         subprocess.Popen(  # noqa: S603  # this very Python, on a module of ours
-            [sys.executable, "-m", __name__, str(path.absolute()), settings],
+            child_python.command(__name__, str(path.absolute()), settings),
             stdin=subprocess.DEVNULL,
             stdout=found,
             stderr=said,
@@ -89,6 +90,8 @@ def _lines(path: Path, config: CircuitBreakerConfig) -> Iterator[bytes]:
             yield msgspec.json.encode((step.seq, breaker, step.line.decode())) + b"\n"
 
 
-if __name__ == "__main__":
-    _settings = CircuitBreakerConfig.from_mapping(msgspec.json.decode(sys.argv[2]))
-    sys.stdout.buffer.writelines(_lines(Path(sys.argv[1]), _settings))
+def main() -> None:
+    """Take the history of the log that the first argument names; it goes to standard output."""
+    path, settings = sys.argv[1:]
+    config = CircuitBreakerConfig.from_mapping(msgspec.json.decode(settings))
+    sys.stdout.buffer.writelines(_lines(Path(path), config))

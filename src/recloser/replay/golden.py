@@ -85,7 +85,9 @@ def write_golden(path: Path, outline: Outline) -> None:
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        partial.write_bytes(golden_bytes(outline))
+        partial.unlink(missing_ok=True)  # of a process of this number that was killed, or a link
+        with partial.open("xb") as stream:
+            stream.write(golden_bytes(outline))
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

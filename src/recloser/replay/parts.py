@@ -19,6 +19,7 @@ from typing import Final, Self
 
 from attrs import frozen
 
+from recloser import child_python
 from recloser.errors import FoldError, LogError
 from recloser.events import Edge, Event, LogOpened
 from recloser.log.codec import full
@@ -268,7 +269,8 @@ class _OtherProcess:
         self._on_read = on_read
         self._result: FoldedPart | None = None
         self._process = subprocess.Popen(  # noqa: S603  # this very Python, on a module of ours
-            [sys.executable, "-P", "-c", f"from {__name__} import main; main()"],
+            child_python.command(__name__),
+            env=child_python.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

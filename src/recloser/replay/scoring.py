@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from attrs import astuple, frozen
 
+from recloser import child_python
 from recloser.config import CircuitBreakerConfig
 from recloser.replay.calls import FAILED, Calls
 from recloser.replay.ledger import Ledger
@@ -214,7 +215,7 @@ _worker: list[_Worker] = []
 def _pool(parts: Sequence[Sequence[Calls]], processes: int) -> Iterator[ProcessPoolExecutor]:
     # A forked process has the calls already; elsewhere they are sent once to each.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), child_python.safe_environment():
         # The threads that are warned of are numpy's, which have nothing to do here.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         with ProcessPoolExecutor(
