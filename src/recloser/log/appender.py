@@ -1,7 +1,7 @@
 """The segments of a session, written one behind another; who appends holds the log's ``_io``."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -11,7 +11,7 @@ from recloser.events import LogOpened, LogSealed
 from recloser.log import disk
 from recloser.log.chunks import Chunk, Lines, callers_in
 from recloser.log.codec import encode
-from recloser.log.reader import SEGMENT_SUFFIX, number_of, segments_in
+from recloser.log.reader import COMPRESSED_SUFFIX, SEGMENT_SUFFIX, number_of, segments_in
 from recloser.log.seals import SealChain
 from recloser.log.segment import Mark, Segment
 from recloser.log.tail import Tail
@@ -171,8 +171,11 @@ class Appender:
         if self._segment is not None:
             self._hand_over(sync=self._durability != "memory")
             self._leave(self._segment, self._segment.written, torn=0)
+            segments = segments_in(self.folder)
+        else:
+            segments = segments_in(self.folder)
+            self._sync_earlier(segments)
         header = evolve(header, **asdict(self._behind[0]))
-        segments = segments_in(self.folder)
         if self._is_abandoned:
             raise OSError(errno.EBADF, "the log is that of the process that forked")
         if segments and segments[-1].stat().st_size == 0:
@@ -183,6 +186,17 @@ class Appender:
         disk.sync_folder(self.folder)
         self._on_begun()
         segment.add([encode(header)], header.seq, 1, 0)
+
+    @staticmethod
+    def _sync_earlier(segments: Sequence[Path]) -> None:
+        """Have the disk take what earlier sessions wrote, or this one before it failed.
+
+        The header that comes next vouches for it. It was read from the memory of the operating
+        system, and a process that was killed may not have waited for the disk.
+        """
+        for segment in segments:
+            if segment.suffix != COMPRESSED_SUFFIX:  # that was synced before it had its name
+                disk.sync_file(segment)
 
     def _hand_over(self, *, sync: bool) -> None:
         assert self._segment is not None

@@ -1,7 +1,17 @@
-"""The calls to the operating system that a writer makes, in one place."""
+"""The calls to the operating system by which a log is written, in one place.
 
+Every name that is made, changed or taken away is synced with its folder before a caller goes on, so
+that a loss of power leaves each step done or not done, in the order in which they were made.
+"""
+
+import contextlib
+import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+_PIECE: Final = 1 << 20
 
 
 def create(path: Path) -> int:
@@ -35,3 +45,88 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the disk has all of a file, whoever wrote it; one that is gone is passed over."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a new file, all of which is on disk afterwards; what else had its name is removed.
+
+    Raises:
+        OSError: It could not be written; nothing has its name then.
+    """
+    path.unlink(missing_ok=True)
+    descriptor = create(path)
+    try:
+        try:
+            for part in parts:
+                view = memoryview(part)
+                while view:
+                    view = view[write(descriptor, view) :]
+            sync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file another name in its folder, and take that from what had it."""
+    source.replace(target)
+    sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file."""
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def name_also(source: Path, target: Path) -> None:
+    """Give a file a second name, or where that can't be done copy it; the name must be free."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # the file system has no second names
+        with source.open("rb") as stream:
+            if target.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+            write_new(target, iter(lambda: stream.read(_PIECE), b""))
+    sync_folder(target.parent)
+
+
+def make_folder(folder: Path, *, may_exist: bool = True) -> None:
+    """Make a folder and those above it.
+
+    A folder that is there already may have been made by a process that was killed before it could
+    make sure of its name, so that is done again.
+
+    Raises:
+        FileExistsError: It is there and may not be, or a file is in its place.
+        OSError: It can't be made.
+    """
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=may_exist)
+    except FileExistsError:
+        if not may_exist or not folder.is_dir():
+            raise
+    with contextlib.suppress(PermissionError):  # one may be made where the folder can't be read
+        sync_folder(folder.parent)

@@ -121,13 +121,13 @@ def _compress(segment: Path) -> None:
 
     target = segment.with_name(segment.name + COMPRESSED_SUFFIX)
     part = target.with_name(target.name + PART_SUFFIX)
-    with segment.open("rb") as source, part.open("wb") as sink:
-        zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).copy_stream(source, sink)
-        sink.flush()
-        disk.sync(sink.fileno())
-    part.replace(target)
-    disk.sync_folder(segment.parent)
-    segment.unlink()
+    # Of both forms the plain one is read, and it may come back after a loss of power.
+    disk.sync_file(segment)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    with segment.open("rb") as source:
+        disk.write_new(part, compressor.read_to_iter(source))
+    disk.rename(part, target)
+    disk.remove(segment)
 
 
 def tidy(folder: Path) -> None:
@@ -164,7 +164,7 @@ def remove_old(
         if not (is_too_large or is_too_old):
             break
         left -= segment.stat().st_size
-        segment.unlink()
+        disk.remove(segment)  # one after the other: no later one may be gone before an earlier one
         removed.append(segment)
     return removed
 

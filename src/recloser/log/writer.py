@@ -24,6 +24,7 @@ from recloser import forks
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
+from recloser.log import disk
 from recloser.log.appender import Appender, Durability
 from recloser.log.bell import Bell
 from recloser.log.calls import Successes
@@ -172,7 +173,7 @@ class EventLog(Log):
     def _open_folder(self) -> tuple[LogFold, Tail]:
         """The fold of what the folder holds, and how it ends; the folder is locked then."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self.path)
             self._lock = FolderLock(self.path)
             tidy(self.path)
             return recover(self.path)
@@ -272,7 +273,7 @@ class EventLog(Log):
             suffix = f"-{os.getpid()}" if attempt == 1 else f"-{os.getpid()}-{attempt}"
             folder = self.path.with_name(f"{self.path.name or 'log'}{suffix}")
             try:
-                folder.mkdir(parents=True)
+                disk.make_folder(folder, may_exist=False)
             except FileExistsError:
                 continue
             try:
