@@ -2,7 +2,8 @@
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -16,6 +17,8 @@ State: TypeAlias = Mapping[str, bytes | None]
 
 PAGE: Final = 4096
 _PREFIX, _WHOLE, _NOTHING, _PAGES = "prefix", "whole", "nothing", "pages"
+_KEPT: Final = 0.5
+_OF_OLD_SIZE: Final = 0.3
 _NAMES: Final = ("all", "all", "synced", "some")
 
 
@@ -126,8 +129,6 @@ def _given_up(files: FileSystem, call: Call, promised: set[int]) -> set[int]:
 
 def outcomes_in(name: str, content: bytes) -> set[int]:
     """The durations of the outcomes in a segment, which name them."""
-    import re
-
     if name.endswith(".zst"):
         import zstandard
 
@@ -145,7 +146,7 @@ def _drawn(files: FileSystem, chance: random.Random) -> State:
             return folder.entries
         found = dict(folder.synced)
         for made in folder.changes if names == "some" else ():
-            if chance.random() < 0.5:  # noqa: PLR2004  # either is as likely
+            if chance.random() < _KEPT:
                 made.apply(found)
         return found
 
@@ -159,7 +160,13 @@ def _drawn(files: FileSystem, chance: random.Random) -> State:
     return state
 
 
-def _collect(folder: Folder, above: str, entries, content, state) -> None:  # type: ignore[no-untyped-def]
+def _collect(
+    folder: Folder,
+    above: str,
+    entries: Callable[[Folder], Mapping[str, Node]],
+    content: Callable[[File], bytes],
+    state: dict[str, bytes | None],
+) -> None:
     for name, node in entries(folder).items():
         if isinstance(node, Folder):
             state[above + name] = None
@@ -188,12 +195,13 @@ def _content(file: File, way: str, chance: random.Random) -> bytes:
 
 def _some_pages(file: File, chance: random.Random) -> bytes:
     """Pages reach a disk in any order: one that has not is as it was, or zeros."""
-    size = len(file.content) if chance.random() < 0.7 else len(file.synced)  # noqa: PLR2004
-    size = max(size, len(file.synced)) if size != len(file.content) else size
+    size = len(file.content)
+    if chance.random() < _OF_OLD_SIZE:
+        size = min(size, len(file.synced))
     made = bytearray(file.content[:size])
     old = file.synced + bytes(max(0, size - len(file.synced)))
     for start in range(0, size, PAGE):
         page = slice(start, min(start + PAGE, size))
-        if made[page] != old[page] and chance.random() < 0.5:  # noqa: PLR2004
+        if made[page] != old[page] and chance.random() < _KEPT:
             made[page] = old[page]
     return bytes(made)

@@ -111,7 +111,7 @@ class FileSystem:
 
     def node(self, path: PurePosixPath) -> "Node | None":
         """What has this path, relative to the root; None if nothing has."""
-        node: "Node | None" = self.root
+        node: Node | None = self.root
         for part in path.parts:
             node = node.entries.get(part) if isinstance(node, Folder) else None
         return node

@@ -14,7 +14,7 @@ from recloser.log.reader import LogReader
 from recloser.log.verification import verify
 from recloser.replay.engine import replay
 
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a folder in memory, where a sync costs nothing
+_MEMORY: Final = Path("/dev/shm")  # a folder in memory, where a sync costs nothing
 
 
 @contextlib.contextmanager

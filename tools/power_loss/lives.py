@@ -67,7 +67,7 @@ def _serve(folder: Path, life: Life) -> None:
     )
     config = CircuitBreakerConfig(failure_threshold=4, recovery_timeout_seconds=0.001)
     breakers = [CircuitBreaker(name, config, log=log) for name in ("payments", "search")]
-    reported = []
+    reported: list[int] = []
     call = 0
     while len(reported) < life.calls:
         call += 1

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -32,6 +32,15 @@ _TRACED: Final = (
     "symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,mknod,mknodat,sendfile,copy_file_range,splice,tee,"
     "vmsplice,ioctl,mmap,io_uring_setup,io_submit"
 )
+_NAMES: Final = {
+    **dict.fromkeys(("fsync", "fdatasync"), "sync"),
+    **dict.fromkeys(("rename", "renameat", "renameat2"), "rename"),
+    **dict.fromkeys(("link", "linkat"), "link"),
+    **dict.fromkeys(("unlink", "unlinkat", "rmdir"), "unlink"),
+    **dict.fromkeys(("mkdir", "mkdirat"), "mkdir"),
+}
+_OPENING: Final = ("open", "openat", "creat")
+_CHANGES: Final = ("write", "pwrite64", "ftruncate", "truncate", "sendfile")
 _HARMLESS: Final = frozenset(("ioctl", "mmap"))
 
 
@@ -78,7 +87,7 @@ def record(root: Path, life: Life) -> list[Call]:
     ]
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
     expected = -9 if life.is_killed else 0
     if done.returncode not in (expected, 128 - expected):
         raise LifeError(f"{life} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
@@ -99,8 +108,8 @@ def _calls(trace: Path, root: Path) -> Iterator[Call]:
             if (resumed := _RESUMED.match(whole)) is not None:
                 whole = unfinished.pop(resumed[1]) + resumed[3]
             call = _CALL.match(whole)
-            if call is not None:
-                yield from reader.read(call[2], call[3], call[4], call[5])
+            if call is not None and call[4] not in ("?", "-1"):
+                yield from reader.read(call[2], call[3], call[4])
 
 
 class _Reader:
@@ -113,46 +122,53 @@ class _Reader:
         self._root = str(root)
         self._offsets: dict[int, int] = {}
 
-    def read(self, name: str, arguments: str, result: str, rest: str) -> Iterator[Call]:
-        if result in ("?", "-1"):
+    def read(self, name: str, arguments: str, result: str) -> Iterator[Call]:
+        """What a line of strace says was done."""
+        paths = self._paths(name, arguments)
+        if not paths:
+            yield from self._elsewhere(name, arguments, result)
             return
+        descriptor = int(match[1]) if (match := re.match(r"(\d+)<", arguments)) else -1
+        if name in _OPENING:
+            yield from self._open(name, arguments, int(result), paths)
+        elif name == "lseek":
+            if self._offsets.get(descriptor, -1) >= 0:
+                self._offsets[descriptor] = int(result)
+        elif name in _CHANGES:
+            yield self._change(name, arguments, int(result), descriptor, paths)
+        elif name in _NAMES:
+            yield Call(_NAMES[name], paths)
+        elif name not in _HARMLESS or (name == "mmap" and _is_shared_mapping(arguments)):
+            raise UnknownCallError(f"{name}({arguments[:200]}) = {result}")
+
+    def _elsewhere(self, name: str, arguments: str, result: str) -> Iterator[Call]:
+        """What a call did that touches no file of the log."""
         if name in ("io_uring_setup", "io_submit"):
             raise UnknownCallError(f"{name}: strace can't follow what is written so")
         if name == "write" and arguments.startswith("1<"):
             promised = tuple(map(int, _PROMISED.findall(self._data(arguments, int(result)))))
             if promised:
                 yield Call("promise", promised=promised)
-            return
-        paths = self._paths(name, arguments)
-        if not paths:
-            return
-        descriptor = int(match[1]) if (match := re.match(r"(\d+)<", arguments)) else -1
-        if name in ("open", "openat", "creat"):
-            yield from self._open(name, arguments, int(result), paths)
-        elif name == "write":
-            data = self._data(arguments, int(result))
-            offset = self._offsets.get(descriptor, -1)
-            if offset >= 0:
-                self._offsets[descriptor] = offset + len(data)
-            yield Call("write", paths, data, offset)
-        elif name == "pwrite64":
-            data = self._data(arguments, int(result))
-            yield Call("write", paths, data, int(arguments.rpartition(", ")[2]))
-        elif name in ("fsync", "fdatasync"):
-            yield Call("sync", paths)
-        elif name in ("ftruncate", "truncate"):
-            yield Call("cut", paths, offset=int(arguments.rpartition(", ")[2]))
-        elif name in ("sendfile", "copy_file_range"):
-            yield self._copy(name, paths, int(result), descriptor)
-        elif name in ("rename", "renameat", "renameat2", "link", "linkat"):
-            yield Call("rename" if name.startswith("rename") else "link", paths)
-        elif name in ("unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"):
-            yield Call("unlink" if name[0] in "ur" else "mkdir", paths)
-        elif name == "lseek":
-            if self._offsets.get(descriptor, -1) >= 0:
-                self._offsets[descriptor] = int(result)
-        elif name not in _HARMLESS or (name == "mmap" and _is_shared_mapping(arguments)):
-            raise UnknownCallError(f"{name}({arguments[:200]}) = {result}{rest}")
+
+    def _change(
+        self,
+        name: str,
+        arguments: str,
+        result: int,
+        descriptor: int,
+        paths: tuple[PurePosixPath, ...],
+    ) -> Call:
+        last = arguments.rpartition(", ")[2]
+        if name.endswith("truncate"):
+            return Call("cut", paths, offset=int(last))
+        if name == "pwrite64":
+            return Call("write", paths, self._data(arguments, result), int(last))
+        offset = self._offsets.get(descriptor, -1)
+        if offset >= 0:
+            self._offsets[descriptor] = offset + result
+        if name == "sendfile":
+            return Call("copy", paths, bytes(result), offset)
+        return Call("write", paths, self._data(arguments, result), offset)
 
     def _open(
         self, name: str, arguments: str, descriptor: int, paths: tuple[PurePosixPath, ...]
@@ -163,15 +179,6 @@ class _Reader:
             yield Call("create", paths)
         if "O_TRUNC" in flags or name == "creat":
             yield Call("cut", paths)
-
-    def _copy(
-        self, name: str, paths: tuple[PurePosixPath, ...], size: int, descriptor: int
-    ) -> Call:
-        if name != "sendfile":
-            raise UnknownCallError(name)
-        offset = self._offsets.get(descriptor, 0)
-        self._offsets[descriptor] = offset + size
-        return Call("copy", paths, bytes(size), offset)
 
     @staticmethod
     def _data(arguments: str, size: int) -> bytes:
@@ -211,40 +218,55 @@ def _unescaped(hexed: str) -> bytes:
 
 def perform(call: Call, files: FileSystem) -> None:
     """Do to the modelled file system what a call did to the real one."""
-    if call.name == "promise":
-        return
-    path = call.paths[0]
-    node = files.node(path)
-    if call.name == "create":
-        if node is None:
-            files.folder_of(path).change(NameChange(None, path.name, File()))
-    elif call.name == "mkdir":
-        files.folder_of(path).change(NameChange(None, path.name, Folder()))
-    elif call.name == "unlink":
-        files.folder_of(path).change(NameChange(path.name, None, None))
-    elif call.name == "link":
-        target = call.paths[1]
-        files.folder_of(target).change(NameChange(None, target.name, node))
-    elif call.name == "rename":
-        target = call.paths[1]
-        if path.parent == target.parent:
-            files.folder_of(path).change(NameChange(path.name, target.name, node))
+    if call.name in _ON_NAMES:
+        _ON_NAMES[call.name](files, *call.paths)
+    elif call.name != "promise":
+        node = files.node(call.paths[0])
+        if node is None or (call.name != "sync" and not isinstance(node, File)):
+            raise UnknownCallError(f"{call.name} to {call.paths[0]}, which is no file")
+        if call.name == "sync" or isinstance(node, Folder):
+            node.sync()
+        elif call.name == "cut":
+            node.cut(call.offset)
         else:
-            files.folder_of(target).change(NameChange(None, target.name, node))
-            files.folder_of(path).change(NameChange(path.name, None, None))
-    elif call.name == "sync":
-        assert node is not None, call
-        node.sync()
-    elif call.name == "copy":
-        source = files.node(call.paths[1])
-        assert isinstance(node, File), call
-        assert isinstance(source, File), call
-        end = call.offset + len(call.data)
-        node.write(call.offset, bytes(source.content[call.offset : end]))
-    elif call.name == "cut":
-        assert isinstance(node, File), call
-        node.cut(call.offset)
-    elif isinstance(node, File):
-        node.write(len(node.content) if call.offset < 0 else call.offset, call.data)
+            data = call.data
+            if call.name == "copy":
+                source = files.node(call.paths[1])
+                assert isinstance(source, File), call
+                data = bytes(source.content[call.offset : call.offset + len(data)])
+            node.write(len(node.content) if call.offset < 0 else call.offset, data)
+
+
+def _create(files: FileSystem, path: PurePosixPath) -> None:
+    if files.node(path) is None:
+        files.folder_of(path).change(NameChange(None, path.name, File()))
+
+
+def _make_folder(files: FileSystem, path: PurePosixPath) -> None:
+    files.folder_of(path).change(NameChange(None, path.name, Folder()))
+
+
+def _unlink(files: FileSystem, path: PurePosixPath) -> None:
+    files.folder_of(path).change(NameChange(path.name, None, None))
+
+
+def _link(files: FileSystem, path: PurePosixPath, target: PurePosixPath) -> None:
+    files.folder_of(target).change(NameChange(None, target.name, files.node(path)))
+
+
+def _rename(files: FileSystem, path: PurePosixPath, target: PurePosixPath) -> None:
+    if path.parent == target.parent:
+        change = NameChange(path.name, target.name, files.node(path))
+        files.folder_of(path).change(change)
     else:
-        raise UnknownCallError(f"{call.name} to {path}, which has no name any more")
+        _link(files, path, target)
+        _unlink(files, path)
+
+
+_ON_NAMES: Final[dict[str, Callable[..., None]]] = {
+    "create": _create,
+    "mkdir": _make_folder,
+    "unlink": _unlink,
+    "link": _link,
+    "rename": _rename,
+}

@@ -10,12 +10,15 @@ class LogHealth:
     Attributes:
         waiting: Events that were appended and are not written yet.
         lag_ns: How long the oldest of them has waited, by the time of the log.
-        lost: Events of this session that could not be written.
+        lost: Events of this session that could not be written, and what there may have been of them
+            in what was damaged when the log was opened.
         gaps: How many gaps in the log tell of them so far.
         failure: Why the log, or its thread or housekeeping, does not do its work now; None while
             all of them do.
         missed_by_listeners: How often a listener did not receive an event, as it was too slow, or
             was interrupted.
+        damage: What was damaged when the log was opened, and where it was set aside; None if
+            nothing was.
     """
 
     waiting: int
@@ -24,3 +27,4 @@ class LogHealth:
     gaps: int
     failure: str | None
     missed_by_listeners: int = 0
+    damage: str | None = None

@@ -6,7 +6,6 @@ never needed to go on. Each step leaves a folder that reads as the same log.
 
 import contextlib
 import logging
-import shutil
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,6 @@ from recloser.log.reader import (
     COMPRESSED_SUFFIX,
     SEGMENT_SUFFIX,
     header_of,
-    open_segment,
     segments_in,
     torn_before,
 )
@@ -131,9 +129,10 @@ def _compress(segment: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Finish or undo what a crash left in the middle of compressing."""
-    for part in folder.glob(f"*{COMPRESSED_SUFFIX}{PART_SUFFIX}"):
-        part.unlink()
+    """Finish or undo what a crash left in the middle of compressing, or of setting aside."""
+    for suffix in (COMPRESSED_SUFFIX, SEGMENT_SUFFIX):
+        for part in folder.glob(f"*{suffix}{PART_SUFFIX}"):
+            part.unlink()
     for plain in folder.glob(f"*{SEGMENT_SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):
             plain.with_name(plain.name + COMPRESSED_SUFFIX).unlink()
@@ -167,10 +166,3 @@ def remove_old(
         disk.remove(segment)  # one after the other: no later one may be gone before an earlier one
         removed.append(segment)
     return removed
-
-
-def copy_beginning(segment: Path, target: Path, length: int) -> None:
-    """Write the first bytes of a segment, decompressed, to a new file."""
-    with open_segment(segment) as source, target.open("xb") as sink:
-        shutil.copyfileobj(source, sink)
-        sink.truncate(length)

@@ -3,13 +3,13 @@
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
-from recloser.events import Event, LogOpened, LogSealed
+from recloser.events import Event, LogGap, LogOpened, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
 from recloser.log.tail import Tail
@@ -22,6 +22,7 @@ SEGMENT_SUFFIX: Final = ".jsonl"
 COMPRESSED_SUFFIX: Final = ".zst"
 PARQUET_SUFFIX: Final = ".parquet"
 _WITNESS_START: Final = b'{"event":"state_changed",'
+_GAP_START: Final = b'{"event":"log_gap",'
 _PIECE: Final = 1 << 16
 """So much is read at once: what is decoded of it stays in the processor's cache."""
 
@@ -95,6 +96,29 @@ def header_of(segment: Path) -> LogOpened | None:
     except (OSError, DamagedLogError):
         return None
     return header if isinstance(header, LogOpened) else None
+
+
+def last_gap(segment: Path) -> LogGap | None:
+    """The last event of a segment, if that is a gap; None if it can't be read."""
+    end = b""
+    try:
+        with open_segment(segment) as stream:
+            while piece := stream.read(_PIECE):
+                end = (end + piece)[-_PIECE:]
+        return _gap_in(end.rstrip(b" "))
+    except (OSError, DamagedLogError):
+        return None
+
+
+def _gap_in(lines: bytes) -> LogGap | None:
+    """The last of these lines, if it is a gap."""
+    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+    if not last.startswith(_GAP_START):
+        return None
+    with suppress(DamagedLogError):
+        event = decode(last)
+        return event if isinstance(event, LogGap) else None
+    return None
 
 
 class LogReader:
@@ -194,7 +218,7 @@ def segment_readers(
         reader.before = before
         reader.on_read = on_read
         yield reader
-        before = reader.tail
+        before = reader.tail if reader.is_read else None
 
 
 def _refuse(error: DamagedLogError) -> None:
@@ -217,6 +241,7 @@ class SegmentReader:
         path: The segment.
         offset: The byte up to which it has been read.
         whole_until: The byte up to which all that has been read is whole.
+        is_read: Whether it has been read to its end.
     """
 
     def __init__(
@@ -229,6 +254,7 @@ class SegmentReader:
         self.on_read: OnRead | None = None
         self.tail = Tail()
         self.offset = self.whole_until = 0
+        self.is_read = False
         self.path = path
         self._torn = torn
         self._on_damage = on_damage
@@ -276,13 +302,24 @@ class SegmentReader:
 
     def finish(self) -> Iterator[Sequence[Event]]:
         """The events behind the last seal, once the segment has been read to its end."""
-        if self._unwhole >= MAX_LINE_BYTES:
-            self._damaged(self.offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
+        self.is_read = True
         if self.offset == 0:
+            if self._unwhole >= MAX_LINE_BYTES:
+                self._too_long()
             self.tail = self._headless()
             return
-        self.tail = Tail(self._chain.carried(), self._block.count, self._torn + self._unwhole)
+        torn = self._torn + self._unwhole
+        gap = _gap_in(self._block.last_piece())
+        if gap is not None and gap.chain is not None:
+            self.tail = Tail(gap.chain, gap.unsealed, torn)
+        else:
+            self.tail = Tail(self._chain.carried(), self._block.count, torn)
         yield from self._decoded(self._block, is_sealed=False)
+        if self._unwhole >= MAX_LINE_BYTES:
+            self._too_long()
+
+    def _too_long(self) -> None:
+        self._damaged(self.offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
 
     def _open(self, line: bytes) -> None:
         check_header(line, str(self.path))
@@ -425,6 +462,10 @@ class _Lines:
         self.pieces += block.pieces
         self.pieces.append(seal)
         self.count += block.count + 1
+
+    def last_piece(self) -> bytes:
+        """The last piece that holds any; empty if there is none."""
+        return next((bytes(piece) for piece in reversed(self.pieces) if len(piece)), b"")
 
     def text(self) -> bytes:
         """All of them."""

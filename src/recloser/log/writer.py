@@ -20,7 +20,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from attrs import evolve
 
-from recloser import forks
+from recloser import forks, host_logging
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
@@ -37,7 +37,7 @@ from recloser.log.lock import FolderLock
 from recloser.log.open_errors import open_failure
 from recloser.log.own_events import OwnEvents
 from recloser.log.reader import LogReader
-from recloser.log.recovery import recover
+from recloser.log.recovery import OnDamage, Recovered, recover
 from recloser.log.sequencer import Detail, Log, Sequencer
 from recloser.log.tail import Tail
 from recloser.log.timed_lock import TimedLock
@@ -105,15 +105,21 @@ class EventLog(Log):
         compress: Whether full segments are compressed.
         keep_bytes: So large may the log be; its oldest segments are removed, never the last two.
         keep_seconds: So old may its events be, likewise.
+        on_damage: What becomes of a log that is damaged when it is opened. ``set_aside``: all that is
+            whole is kept, and the state goes on from the last checkpoint that is; a file of which
+            something can't be read gets ``.damaged`` after its name, and a ``log_gap``, a warning and
+            ``health()`` tell of it. ``raise``: nothing is changed, and it is a LogError.
         on_log_failure: ``raise`` has a call raise a LogError whose event could not be made safe,
             which is known in time with ``sync`` only, or came after the log was closed.
 
     Attributes:
         tail: How the log ended when it was opened: what was kept unsealed, and what was dropped.
+        damage: What was damaged when it was opened, and is set aside; None if nothing was.
 
     Raises:
         ConfigError: An argument has a value that it can't have.
-        LogError: Another writer has the folder, or what is in it can't be read or is not whole.
+        LogError: Another writer has the folder, or it can't be read or written, or what is in it was
+            written by a later version, or is not whole and ``on_damage`` is ``raise``.
     """
 
     def __init__(
@@ -131,11 +137,13 @@ class EventLog(Log):
         compress: bool = True,
         keep_bytes: int | None = None,
         keep_seconds: Seconds | None = None,
+        on_damage: OnDamage = "set_aside",
         on_log_failure: OnLogFailure = "gap",
     ) -> None:
         super().__init__(clock=clock, tick_seconds=tick_seconds, host=host, detail=detail)
         folder = checked_folder("path", path)
         durability = checked_word("durability", durability, get_args(Durability))
+        on_damage = checked_word("on_damage", on_damage, get_args(OnDamage))
         on_log_failure = checked_word("on_log_failure", on_log_failure, get_args(OnLogFailure))
         seal_seconds = checked_seconds("seal_seconds", seal_seconds, optional=True)
         segment_bytes = checked_bytes("segment_bytes", segment_bytes)
@@ -157,8 +165,12 @@ class EventLog(Log):
         )
         seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
         self._lock: FolderLock | None = None
-        self._fold, self.tail = self._open_folder()
+        recovered = self._open_folder(on_damage)
+        self._fold, self.tail, self.damage = recovered.fold, recovered.tail, recovered.damage
         self._buffer = WriteBuffer(seal_ns, self._fold.at)
+        if self.damage is not None:
+            self._buffer.gaps, self._buffer.gap_lost = 1, self.damage.lost
+            host_logging.log(logging.WARNING, "%s: the log was damaged: %s", self.path, self.damage)
         self._appender = self._appender_after(self.tail, self._fold.seq)
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._strikes = 0
@@ -170,13 +182,13 @@ class EventLog(Log):
         self._make_thread_parts()
         _open_logs.add(self)
 
-    def _open_folder(self) -> tuple[LogFold, Tail]:
-        """The fold of what the folder holds, and how it ends; the folder is locked then."""
+    def _open_folder(self, on_damage: OnDamage) -> Recovered:
+        """What earlier sessions left in the folder, which is locked then."""
         try:
             disk.make_folder(self.path)
             self._lock = FolderLock(self.path)
             tidy(self.path)
-            return recover(self.path)
+            return recover(self.path, on_damage)
         except BaseException as error:
             if self._lock is not None:
                 self._lock.release()
@@ -412,8 +424,9 @@ class EventLog(Log):
     def health(self) -> LogHealth:
         """How well the log is written now."""
         sequencer, buffer = self._sequencer, self._buffer
+        damage = None if self.damage is None else str(self.damage)
         if sequencer is None:
-            return LogHealth(0, 0, 0, 0, self._thread_failure)
+            return LogHealth(0, 0, buffer.gap_lost, buffer.gaps, self._thread_failure, 0, damage)
         # No lock: each figure is read in one step, and they may be a few events apart.
         chunks, at = buffer.chunks, sequencer.fold.at
         return LogHealth(
@@ -423,6 +436,7 @@ class EventLog(Log):
             gaps=buffer.gaps,
             failure=buffer.failure or self._thread_failure or self._housekeeper.failure,
             missed_by_listeners=sequencer.audience.missed,
+            damage=damage,
         )
 
     def __iter__(self) -> Iterator[Event]:
@@ -688,7 +702,12 @@ class EventLog(Log):
             self._put += 1
         if forked == forks.passed:
             appender.make_safe(is_sync_due=is_sync_due)
-        gaps = [chunk[0] for chunk in batch if isinstance(chunk[0], LogGap)]
+        at_opening = None if self.damage is None else self.damage.short()  # it is counted already
+        gaps = [
+            chunk[0]
+            for chunk in batch
+            if isinstance(chunk[0], LogGap) and chunk[0].error != at_opening
+        ]
         lost = sum(gap.lost for gap in gaps)
         number = len(gaps) if lost or buffer.failure is not None else 0
 
