@@ -83,6 +83,35 @@ SERVICES: Final[dict[str, Sequence[Life]]] = {
 }
 
 
+QUICK: Final[dict[str, Sequence[Life]]] = {
+    "kill -9, then sync": (
+        Life(1, "batch", 30, is_killed=True),
+        Life(2, "sync", 6, is_killed=True),
+        Life(3, "sync", 4),
+    ),
+    "rotation, compression and retention": (
+        Life(1, "sync", 40, segment_bytes=2048, keep_bytes=6000),
+        Life(2, "sync", 10, segment_bytes=2048, keep_bytes=6000, is_killed=True),
+    ),
+    "memory, then sync": (
+        Life(1, "memory", 90, segment_bytes=16384, is_killed=True),
+        Life(2, "sync", 6),
+    ),
+    "repair": (
+        Life(1, "memory", 40, segment_bytes=2048),
+        Life(2, "sync", 6),
+        Life(3, work="spoil"),
+        Life(4, work="repair"),
+    ),
+    "bad bytes": (
+        Life(1, "memory", 40, segment_bytes=2048),
+        Life(2, work="spoil"),
+        Life(3, "sync", 8, is_killed=True),
+    ),
+}
+"""Shorter services, for the tests."""
+
+
 def recorded(lives: Sequence[Life], begun: Crash | None = None) -> list[Call]:
     """The system calls of services that live one after the other on one log.
 
