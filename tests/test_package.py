@@ -33,7 +33,7 @@ LAYERS = [
     {"state"},
     {"windows", "machine"},
     {"config"},
-    {"backoff"},
+    {"backoff", "gaps"},
     {"validation", "events", "dotted_names", "predicate_marks"},
     {"contexts", "errors", "forks", "host_logging", "version", "wording"},
 ]

@@ -216,8 +216,9 @@ class _Gathering:
             gatherer.prepare(self._fold.breakers.get(name))
         edges = self._fold.apply(event)
         self._watch(event, self._fold, edges)
-        if gatherer is not None:
-            gatherer.take(event, self._fold.breakers[name], is_gap=self._gap.is_gap)
+        state = self._fold.breakers.get(name)
+        if gatherer is not None and state is not None:  # a witness may be of no breaker there is
+            gatherer.take(event, state, is_gap=self._gap.is_gap)
         for edge in edges:
             if edge.breaker in self._gatherers:
                 state = self._fold.breakers[edge.breaker]

@@ -36,6 +36,7 @@ class Appender:
         folder: The log.
         dropped: How many events of callers were given up, and are not counted as lost yet.
         is_at_disk: Whether the operating system or the disk has something to take right now.
+        new_names: Folders that hold names which the disk is to be made sure of: those above the log.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Appender:
         self.folder = folder
         self.is_at_disk = False
         self.dropped = 0
+        self.new_names: list[Path] = []
         self._is_abandoned = False
         self._durability = durability
         self._on_begun = on_begun
@@ -173,6 +175,7 @@ class Appender:
             self._leave(self._segment, self._segment.written, torn=0)
             segments = segments_in(self.folder)
         else:
+            disk.sync_names(self.new_names)
             segments = segments_in(self.folder)
             self._sync_earlier(segments)
         header = evolve(header, **asdict(self._behind[0]))

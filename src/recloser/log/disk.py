@@ -110,23 +110,36 @@ def name_also(source: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def make_folder(folder: Path, *, may_exist: bool = True) -> None:
+def make_folder(folder: Path, *, may_exist: bool = True) -> list[Path]:
     """Make a folder and those above it.
 
-    A folder that is there already may have been made by a process that was killed before it could
-    make sure of its name, so that is done again.
+    Returns:
+        The folders that hold new names, for ``sync_names``. Of one that is there already too: it may
+        have been made by a process that was killed before it could make sure of its name.
 
     Raises:
         FileExistsError: It is there and may not be, or a file is in its place.
         OSError: It can't be made.
     """
+    above: list[Path] = []
     try:
         folder.mkdir()
     except FileNotFoundError:
-        make_folder(folder.parent)
+        above = make_folder(folder.parent)
         folder.mkdir(exist_ok=may_exist)
     except FileExistsError:
         if not may_exist or not folder.is_dir():
             raise
-    with contextlib.suppress(PermissionError):  # one may be made where the folder can't be read
-        sync_folder(folder.parent)
+    return [*above, folder.parent]
+
+
+def sync_names(folders: list[Path]) -> None:
+    """Make the new names in these folders survive a loss of power, and empty the list.
+
+    Raises:
+        OSError: That can't be done; those that are left are still in the list.
+    """
+    while folders:
+        with contextlib.suppress(PermissionError):  # a folder can be used that can't be read
+            sync_folder(folders[-1])
+        folders.pop()

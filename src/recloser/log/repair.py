@@ -84,19 +84,22 @@ def write_whole_part(repair: Repair, out: Path) -> None:
     """Write what is whole of a log to a new folder, and have the disk take it.
 
     Raises:
-        LogError: ``out`` exists already.
-        OSError: It can't be written; nothing is left there.
+        LogError: ``out`` exists already, or can't be written; nothing is left there then.
     """
     refuse_existing(out)
-    disk.make_folder(out, may_exist=False)
+    new_names = disk.make_folder(out, may_exist=False)
     try:
         for kept in repair.plan.kept:
             path = kept.segment.path
             name = path.name.removesuffix(COMPRESSED_SUFFIX) if kept.is_changed else path.name
             disk.write_new(out / name, contents(kept) if kept.is_changed else _bytes_of(path))
         disk.sync_folder(out)
-    except BaseException:
+        disk.sync_names(new_names)
+    except BaseException as error:
         shutil.rmtree(out, ignore_errors=True)
+        if isinstance(error, OSError):
+            what = error.strerror or error
+            raise LogError(f"{out}: the log can't be written here: {what}") from error
         raise
 
 
@@ -122,7 +125,7 @@ def repair_in_place(folder: Path, kept_as: Path) -> Repair:
     lock = FolderLock(folder)
     try:
         repair = whole_part(folder)
-        disk.make_folder(kept_as, may_exist=False)
+        disk.sync_names(disk.make_folder(kept_as, may_exist=False))
         for path in sorted(folder.iterdir()):
             if path.name != LOCK_NAME and path.is_file():
                 disk.name_also(path, kept_as / path.name)

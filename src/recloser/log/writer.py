@@ -172,6 +172,7 @@ class EventLog(Log):
             self._buffer.gaps, self._buffer.gap_lost = 1, self.damage.lost
             host_logging.log(logging.WARNING, "%s: the log was damaged: %s", self.path, self.damage)
         self._appender = self._appender_after(self.tail, self._fold.seq)
+        self._appender.new_names = self._new_names
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._strikes = 0
         self._failing: Exception | None = None
@@ -185,7 +186,7 @@ class EventLog(Log):
     def _open_folder(self, on_damage: OnDamage) -> Recovered:
         """What earlier sessions left in the folder, which is locked then."""
         try:
-            disk.make_folder(self.path)
+            self._new_names = disk.make_folder(self.path)
             self._lock = FolderLock(self.path)
             tidy(self.path)
             return recover(self.path, on_damage)
@@ -285,7 +286,7 @@ class EventLog(Log):
             suffix = f"-{os.getpid()}" if attempt == 1 else f"-{os.getpid()}-{attempt}"
             folder = self.path.with_name(f"{self.path.name or 'log'}{suffix}")
             try:
-                disk.make_folder(folder, may_exist=False)
+                new_names = disk.make_folder(folder, may_exist=False)
             except FileExistsError:
                 continue
             try:
@@ -298,6 +299,7 @@ class EventLog(Log):
             # One step.
             self._lock = lock
             self._appender.folder = folder
+            self._appender.new_names = new_names
             self.path = folder
             return
         raise FileExistsError(errno.EEXIST, "too many folders have the name of this process")
