@@ -1,4 +1,4 @@
-"""A file system that keeps apart what it was told and what the disk was made sure of."""
+"""A file system that keeps apart what was written and what the disk was made sure of."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -110,7 +110,7 @@ class FileSystem:
         self.root = Folder()
 
     def node(self, path: PurePosixPath) -> "Node | None":
-        """What has this path, relative to the root; None if nothing has."""
+        """Return the node at a path, relative to the root; None if there is none."""
         node: Node | None = self.root
         for part in path.parts:
             node = node.entries.get(part) if isinstance(node, Folder) else None

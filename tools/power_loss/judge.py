@@ -25,7 +25,7 @@ def scratch() -> Iterator[Path]:
 
 
 def fault(crash: Crash, folder: Path) -> str | None:
-    """What is wrong after a crash; None if nothing is.
+    """Return the first fault after a crash; None if there is none.
 
     Args:
         crash: The loss of power.

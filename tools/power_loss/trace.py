@@ -49,7 +49,7 @@ class Call:
     """One system call that changed something, or a promise.
 
     Attributes:
-        name: Of the call; ``promise`` for what the service was told is safe.
+        name: Of the call; ``promise`` for what the service was promised.
         paths: The paths that it names, relative to the root.
         data: What it writes.
         offset: Where it writes, or to what size it cuts; -1 for the end.
@@ -123,7 +123,7 @@ class _Reader:
         self._offsets: dict[int, int] = {}
 
     def read(self, name: str, arguments: str, result: str) -> Iterator[Call]:
-        """What a line of strace says was done."""
+        """Return the calls that a line of strace reports."""
         paths = self._paths(name, arguments)
         if not paths:
             yield from self._elsewhere(name, arguments, result)
@@ -142,7 +142,7 @@ class _Reader:
             raise UnknownCallError(f"{name}({arguments[:200]}) = {result}")
 
     def _elsewhere(self, name: str, arguments: str, result: str) -> Iterator[Call]:
-        """What a call did that touches no file of the log."""
+        """Return the promises in a call that touches no file of the log."""
         if name in ("io_uring_setup", "io_submit"):
             raise UnknownCallError(f"{name}: strace can't follow what is written so")
         if name == "write" and arguments.startswith("1<"):
