@@ -33,7 +33,7 @@ LAYERS = [
     {"state"},
     {"windows", "machine"},
     {"config"},
-    {"backoff"},
+    {"backoff", "gaps"},
     {"validation", "events", "dotted_names", "predicate_marks"},
     {
         *("child_python", "contexts", "errors", "forks", "host_logging", "thread_runner"),

@@ -335,9 +335,17 @@ class Checkpoint:
 
 @frozen
 class LogGap:
-    """``lost`` events could not be written; checkpoints of every breaker follow.
+    """``lost`` events could not be written, or read again; checkpoints of every breaker follow.
 
     It is the one event whose ``seq`` may leave a hole behind the one before it.
+
+    Attributes:
+        lost: How many events these are; of bytes that can't be read, how many there may have been.
+        error: Why.
+        chain: Where this event was put at the end of a segment for the rest of it, which was
+            damaged, or for segments that are gone: the digest that the next segment's header says
+            it continues. None elsewhere.
+        unsealed: How many unsealed events that header says it continues, likewise.
     """
 
     kind: ClassVar[Literal["log_gap"]] = "log_gap"
@@ -345,6 +353,8 @@ class LogGap:
     at: int
     lost: int
     error: str | None = None
+    chain: str | None = None
+    unsealed: int = 0
 
 
 @frozen

@@ -58,6 +58,7 @@ class LogFold:
         self.opened: LogOpened | None = None
         self._anchor: LogOpened | ClockTicked | None = None
         self._deadlines: list[tuple[int, str]] = []
+        self._is_joined = False
 
     @classmethod
     def resumed(cls, mark: "FoldMark", states: Mapping[str, BreakerState]) -> "LogFold":
@@ -143,6 +144,8 @@ class LogFold:
         self.seq = event.seq
         self.at = event.at
         if event.kind in _WITHOUT_EFFECT:
+            if event.kind == "log_gap":
+                self._is_joined = event.chain is not None
             return NO_EDGES
         if event.kind == "clock_ticked":
             self._anchor = event
@@ -226,6 +229,9 @@ class LogFold:
 
     def _open(self, event: LogOpened) -> Sequence[Edge]:
         new_session = self.opened is not None and event.session != self.opened.session
+        if self._is_joined:
+            # It was written to states that are lost, and its checkpoints say what they were.
+            new_session = self._is_joined = False
         self.opened = self._anchor = event
         if not new_session:
             return NO_EDGES

@@ -55,7 +55,7 @@ def test_a_log_that_could_not_be_opened_is_not_locked(tmp_path):
     (tmp_path / "000000000001.jsonl").write_bytes(b"no log\n")
     for _ in range(2):
         with pytest.raises(LogError, match="no recloser log"):
-            EventLog(tmp_path)
+            EventLog(tmp_path, on_damage="raise")
 
 
 def test_readers_need_no_lock(tmp_path, writer):

@@ -13,6 +13,7 @@ from recloser import (
     MemoryLog,
 )
 from recloser.errors import GoldenError
+from recloser.log import disk
 from recloser.log.codec import encode
 from recloser.replay.engine import replay
 from recloser.replay.golden import golden_bytes, read_golden, write_golden
@@ -170,3 +171,13 @@ def test_what_can_not_be_written_leaves_nothing_behind(tmp_path, history):
     with pytest.raises(GoldenError):
         write_golden(tmp_path / "x.golden.json", outline(history))
     assert [path.name for path in tmp_path.iterdir()] == ["x.golden.json"]
+
+
+def test_golden_file_and_its_name_are_on_disk_when_it_is_written(tmp_path, monkeypatch, history):
+    synced = []
+    sync, sync_folder = disk.sync, disk.sync_folder
+    monkeypatch.setattr(disk, "sync", lambda fd: synced.append("file") or sync(fd))
+    monkeypatch.setattr(disk, "sync_folder", lambda f: synced.append(f) or sync_folder(f))
+    path = written(tmp_path, history)
+    assert synced == ["file", tmp_path]
+    assert list(tmp_path.iterdir()) == [path]

@@ -21,6 +21,7 @@ from recloser.events import (
 )
 from recloser.events import Command as CommandEvent
 from recloser.fold import FoldedEvent, apply
+from recloser.gaps import GapWatch
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
 from recloser.state import BreakerState, dump, restore
@@ -202,22 +203,22 @@ class _Gathering:
         self._fold = LogFold()
         self._readings: deque[Reading] = deque(maxlen=_READINGS_KEPT)
         self._gatherers: dict[str, _Gatherer] = {}
-        self._is_gap = False
+        self._gap = GapWatch()
 
     def take(self, event: Event) -> Iterator[Incident]:
         """Fold the next event; the incidents that it ends."""
         if isinstance(event, Reading):
             self._readings.append(event)
-        if event.kind not in ("checkpoint", "log_sealed"):
-            self._is_gap = event.kind == "log_gap"
+        self._gap.take(event)
         name: str = getattr(event, "breaker", "")
         gatherer = self._gatherer_of(event, name)
         if gatherer is not None:
             gatherer.prepare(self._fold.breakers.get(name))
         edges = self._fold.apply(event)
         self._watch(event, self._fold, edges)
-        if gatherer is not None:
-            gatherer.take(event, self._fold.breakers[name], is_gap=self._is_gap)
+        state = self._fold.breakers.get(name)
+        if gatherer is not None and state is not None:  # a witness may be of no breaker there is
+            gatherer.take(event, state, is_gap=self._gap.is_gap)
         for edge in edges:
             if edge.breaker in self._gatherers:
                 state = self._fold.breakers[edge.breaker]

@@ -1,6 +1,5 @@
 """``recloser repair``: what is whole of a damaged log."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,7 +8,7 @@ from recloser.cli.arguments import json_option
 from recloser.cli.terminal import counted, print_json, print_text, printable
 from recloser.errors import LogError
 from recloser.log.listing import errors_of, is_anything_at, is_folder, is_there
-from recloser.log.verification import KeptSegment, whole_part, write_whole_part
+from recloser.log.repair import Repair, repair_in_place, whole_part, write_whole_part
 
 
 @click.command(short_help="Keep what is whole of a damaged log.")
@@ -28,9 +27,11 @@ from recloser.log.verification import KeptSegment, whole_part, write_whole_part
 def command(
     *, log: Path, out: Path | None, in_place: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Keep what LOG holds before its first damage, and say what is dropped.
+    """Keep what is whole of LOG, and say what is dropped.
 
-    A copy is written, and LOG left as it is, unless --in-place is given.
+    After a damaged part it is gone on with from the next segment that begins with the states of all
+    breakers; a gap in the log says what is missing. A copy is written, and LOG left as it is, unless
+    --in-place is given.
     """
     if in_place and out is not None:
         raise click.UsageError("-o and --in-place exclude each other")
@@ -38,34 +39,47 @@ def command(
         is_one_file = is_there(log) and not is_folder(log)
     if in_place and is_one_file:
         raise LogError(f"{log}: only a folder can be repaired in place; choose an output with -o")
-    kept = whole_part(log)
+    repair = whole_part(log)
     target = out or log.with_name(f"{log.name}-repaired")
     if not dry_run and in_place:
-        if not yes:
-            click.confirm(f"{_told(kept)}. Repair {log} in place?", abort=True, err=True)
         target = log
-        _set_aside(log)
-        kept = [KeptSegment(_broken(log) / s.path.name, s.kept, s.dropped) for s in kept]
-    if not dry_run:
-        write_whole_part(kept, target)
+        _refuse_broken(log)
+        if not yes:
+            click.confirm(f"{_told(repair)}. Repair {log} in place?", abort=True, err=True)
+        repair = repair_in_place(log, _broken(log))
+    elif not dry_run:
+        write_whole_part(repair, target)
     if as_json:
-        segments = [{"segment": s.path.name, "kept": s.kept, "dropped": s.dropped} for s in kept]
-        written = None if dry_run else str(target)
-        print_json({"schema": "recloser.repair/1", "written": written, "segments": segments})
+        _print_json(repair, None if dry_run else target)
         return
-    for segment in kept:
+    for segment in repair.segments:
         if segment.dropped:
             print_text(
                 printable(f"{segment.path.name}: {counted(segment.dropped, 'byte')} dropped")
             )
+        if segment.lost:
+            click.echo(
+                printable(
+                    f"{segment.path.name}: a gap follows, of up to {counted(segment.lost, 'event')}"
+                )
+            )
     written = "nothing written" if dry_run else f"written to {target}"
-    print_text(printable(f"{_told(kept)}; {written}"))
+    print_text(printable(f"{_told(repair)}; {written}"))
 
 
-def _told(kept: Sequence[KeptSegment]) -> str:
+def _print_json(repair: Repair, written: Path | None) -> None:
+    segments = [
+        {"segment": s.path.name, "kept": s.kept, "dropped": s.dropped, "lost": s.lost}
+        for s in repair.segments
+    ]
+    target = None if written is None else str(written)
+    print_json({"schema": "recloser.repair/1", "written": target, "segments": segments})
+
+
+def _told(repair: Repair) -> str:
     return (
-        f"{counted(sum(s.kept for s in kept), 'byte')} kept, "
-        f"{counted(sum(s.dropped for s in kept), 'byte')} dropped"
+        f"{counted(sum(s.kept for s in repair.segments), 'byte')} kept, "
+        f"{counted(sum(s.dropped for s in repair.segments), 'byte')} dropped"
     )
 
 
@@ -73,9 +87,8 @@ def _broken(log: Path) -> Path:
     return log.with_name(f"{log.name}.broken")
 
 
-def _set_aside(log: Path) -> None:
+def _refuse_broken(log: Path) -> None:
     with errors_of(_broken(log)):
         is_taken = is_anything_at(_broken(log))
     if is_taken:
         raise LogError(f"{_broken(log)} exists already and is left as it is; move it first")
-    log.rename(_broken(log))  # never into a folder that a link of this name leads to

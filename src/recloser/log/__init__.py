@@ -16,6 +16,11 @@ what has its default value left out, ``from_state`` and ``to_state`` shortened t
 * Elsewhere a checkpoint is what the events before it lead to, and changes nothing. Behind a
   ``log_gap``, which says how many events could not be written, checkpoints of every breaker say
   what they led to.
+* A ``log_gap`` that is the last event of a segment and has a ``chain`` stands for the rest of that
+  segment, which was damaged, and for segments after it that are gone: ``chain`` and ``unsealed`` are
+  those of the next segment's header, and as many bytes as its ``torn`` says follow the gap. What that
+  header and the edges behind it say is about states that are lost; its checkpoints say what holds.
+* A file whose name ends in ``.damaged``, or that and a number, was set aside and is no part of the log.
 * A ``state_changed`` line stands directly behind the event that fired it, edges of several breakers
   in the order of their deadlines.
 * A ``log_opened`` whose ``detail`` is ``runs`` says that like outcomes of a breaker, all within one

@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from recloser.events import LogOpened, LogSealed
 from recloser.log import disk
 from recloser.log.chunks import Chunk, Lines, callers_in
 from recloser.log.codec import encode
-from recloser.log.listing import SEGMENT_SUFFIX, last_number
+from recloser.log.listing import COMPRESSED_SUFFIX, SEGMENT_SUFFIX, last_number, segments_in
 from recloser.log.seals import SealChain
 from recloser.log.segment import Mark, Segment
 from recloser.log.tail import Tail
@@ -42,6 +42,7 @@ class Appender:
         number: That of the segment being written, or the last one that was; 0 before the first.
         dropped: How many events of callers were given up, and are not counted as lost yet.
         is_at_disk: Whether the operating system or the disk has something to take right now.
+        new_names: Folders that hold names which the disk is to be made sure of: those above the log.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Appender:
         self._begun_number = 0
         self.is_at_disk = False
         self.dropped = 0
+        self.new_names: list[Path] = []
         self._is_abandoned = False
         self._durability = durability
         self._on_begun = on_begun
@@ -206,6 +208,11 @@ class Appender:
         if self._segment is not None:
             self._hand_over(sync=self._durability != "memory")
             self._leave(self._segment, self._segment.written, torn=0)
+            segments = segments_in(self.folder)
+        else:
+            disk.sync_names(self.new_names)
+            segments = segments_in(self.folder)
+            self._sync_earlier(segments)
         header = evolve(header, **asdict(self._behind[0]))
         if self._is_abandoned:
             raise OSError(errno.EBADF, "the log is that of the process that forked")
@@ -253,6 +260,17 @@ class Appender:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:012d}{SEGMENT_SUFFIX}"
+
+    @staticmethod
+    def _sync_earlier(segments: Sequence[Path]) -> None:
+        """Have the disk take what earlier sessions wrote, or this one before it failed.
+
+        The header that comes next vouches for it. It was read from the memory of the operating
+        system, and a process that was killed may not have waited for the disk.
+        """
+        for segment in segments:
+            if segment.suffix != COMPRESSED_SUFFIX:  # that was synced before it had its name
+                disk.sync_file(segment)
 
     def _hand_over(self, *, sync: bool) -> None:
         assert self._segment is not None

@@ -13,6 +13,7 @@ from typing import Final
 from attrs import frozen
 
 from recloser.errors import LogError
+from recloser.log import disk
 from recloser.log.appender import Appender
 from recloser.log.chunks import callers_in
 from recloser.log.listing import is_there, last_number
@@ -64,7 +65,7 @@ def disturbance_of(folder: Path, lock: FolderLock, appender: Appender) -> Distur
     what = _told(folder, lock, trouble, is_held=is_held)
     new: FolderLock | None = lock
     if not is_held:
-        folder.mkdir(parents=True, exist_ok=True)
+        appender.new_names += disk.make_folder(folder)
         is_gone = trouble == _SEGMENT_GONE
         new = _taken_again(folder, lock, appender.number - 1 if is_gone else appender.number)
     if new is None:

@@ -7,10 +7,9 @@ never needed to go on. Each step leaves a folder that reads as the same log.
 import contextlib
 import logging
 import os
-import shutil
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -27,9 +26,10 @@ from recloser.log.listing import (
     segments_in,
 )
 from recloser.log.own_file import OwnFile
-from recloser.log.reader import header_of, open_segment, torn_before
+from recloser.log.reader import header_of, torn_before
 
 PART_SUFFIX: Final = ".part"
+_UNFINISHED: Final = tuple(s + PART_SUFFIX for s in (COMPRESSED_SUFFIX, SEGMENT_SUFFIX))
 _LEVEL: Final = 6
 _KEPT_ANYHOW: Final = 2
 _LONGEST_WAIT: Final = 10.0
@@ -177,43 +177,38 @@ def compress_full(folder: Path, full_bytes: int, live: int = sys.maxsize) -> Non
 
 
 def _compress(segment: Path) -> None:
-    import zstandard
 
     target = segment.with_name(segment.name + COMPRESSED_SUFFIX)
     part = target.with_name(target.name + PART_SUFFIX)
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
     source = OwnFile(segment, disk.open_to_read(segment))
     try:
-        sink = OwnFile(part, disk.create_anew(part))
-        try:
-            disk.give_mode(sink.descriptor, segment)
-            frame = compressor.compressobj()
-            while piece := os.read(source.descriptor, _PIECE):
-                disk.write_all(sink.descriptor, frame.compress(piece))
-            disk.write_all(sink.descriptor, frame.flush())
-            disk.sync(sink.descriptor)
-        finally:
-            sink.close()
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()  # on a full disk it would take the space that is missing
-        raise
+        # Of both forms the plain one is read, and it may come back after a loss of power.
+        disk.sync_file(segment)
+        disk.write_new(part, _compressed(source), like=segment)
     finally:
         source.close()
-    part.replace(target)
-    disk.sync_folder(segment.parent)
-    segment.unlink()
+    disk.rename(part, target)
+    disk.remove(segment)
+
+
+def _compressed(source: OwnFile) -> Iterator[bytes]:
+    import zstandard
+
+    frame = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+    while piece := os.read(source.descriptor, _PIECE):
+        yield frame.compress(piece)
+    yield frame.flush()
 
 
 def tidy(folder: Path) -> None:
-    """Finish or undo what a crash left in the middle of compressing.
+    """Finish or undo what a crash left in the middle of compressing, or of setting aside.
 
     Raises:
         OSError: The folder can't be listed, or a file in it not be removed.
     """
     for entry in entries(folder):
         is_file = entry.is_file(follow_symlinks=False)
-        if is_file and entry.name.endswith(COMPRESSED_SUFFIX + PART_SUFFIX):
+        if is_file and entry.name.endswith(_UNFINISHED):
             (folder / entry.name).unlink()
         if is_file and number_in(entry.name) is not None and entry.name.endswith(SEGMENT_SUFFIX):
             with contextlib.suppress(FileNotFoundError):
@@ -251,7 +246,7 @@ def remove_old(
         if not (is_too_large or is_too_old):
             break
         left -= segment.stat().st_size
-        segment.unlink()
+        disk.remove(segment)  # one after the other: no later one may be gone before an earlier one
         removed.append(segment)
     return removed
 
@@ -264,18 +259,3 @@ def _ended_at(following: Sequence[Path]) -> int | None:
             if header is not None:
                 return header.at
     return None
-
-
-def copy_beginning(segment: Path, target: Path, length: int) -> None:
-    """Write the first bytes of a segment, decompressed, to a new file."""
-    with open_segment(segment) as source, os.fdopen(disk.create(target), "wb") as sink:
-        disk.give_mode(sink.fileno(), segment)
-        shutil.copyfileobj(source, sink)
-        sink.truncate(length)
-
-
-def copy_whole(segment: Path, target: Path) -> None:
-    """Copy a segment, as it is on disk, to a new file."""
-    with segment.open("rb") as source, os.fdopen(disk.create(target), "wb") as sink:
-        disk.give_mode(sink.fileno(), segment)
-        shutil.copyfileobj(source, sink)

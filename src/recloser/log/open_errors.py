@@ -30,6 +30,17 @@ _READ_REMEDIES: Final = _REMEDIES | {
 }
 
 
+_OF_ONE_FILE: Final = frozenset(
+    getattr(errno, name, 0)
+    for name in ("EACCES", "EPERM", "EIO", "EISDIR", "ELOOP", "ENOENT", "EBADMSG", "EUCLEAN")
+)
+
+
+def is_of_one_file(error: OSError) -> bool:
+    """Whether an error is about one file; others, as of too many open files, are the process's."""
+    return error.errno in _OF_ONE_FILE
+
+
 def read_failure(path: Path, error: OSError) -> str:
     """One line for a file or folder that can't be read: the place, the cause and the remedy."""
     cause = error.strerror or str(error)

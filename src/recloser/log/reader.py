@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
-from recloser.events import Event, LogOpened, LogSealed
+from recloser.events import Event, LogGap, LogOpened, LogSealed
 from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
 from recloser.log.listing import (
     COMPRESSED_SUFFIX,
@@ -23,7 +23,7 @@ from recloser.log.listing import (
     other_files,
     segments_in,
 )
-from recloser.log.open_errors import read_failure
+from recloser.log.open_errors import is_of_one_file, read_failure
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PARQUET_SUFFIX: Final = ".parquet"
 _WITNESS_START: Final = b'{"event":"state_changed",'
+_GAP_START: Final = b'{"event":"log_gap",'
 _PIECE: Final = 1 << 16
 """So much is read at once: what is decoded of it stays in the processor's cache."""
 
@@ -126,6 +127,17 @@ def header_of(segment: Path) -> LogOpened | None:
     except DamagedLogError:
         return None
     return header if isinstance(header, LogOpened) else None
+
+
+def _gap_in(lines: bytes) -> LogGap | None:
+    """The last of these lines, if it is a gap."""
+    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+    if not last.startswith(_GAP_START):
+        return None
+    with suppress(DamagedLogError):
+        event = decode(last)
+        return event if isinstance(event, LogGap) else None
+    return None
 
 
 class LogReader:
@@ -242,16 +254,16 @@ def segment_readers(
         reader.on_read = on_read
         reader.may_be_gone = may_be_gone
         yield reader
-        before = None if reader.is_gone else reader.tail
+        before = reader.tail if reader.is_read and not reader.is_gone else None
 
 
 def _torn_at_end(following: Path | None) -> int:
     """How many bytes at the end of a segment are left out, as the one behind it says."""
     try:
         return 0 if following is None else torn_before(following)
-    except FileNotFoundError:
-        return 0  # removed since it was listed; it is missed where it is read itself
     except OSError as error:
+        if is_of_one_file(error):
+            return 0  # that is told where it is read itself, or removed since it was listed
         assert following is not None
         raise NotALogError(read_failure(following, error)) from error
 
@@ -290,6 +302,7 @@ class SegmentReader:
         path: The segment.
         offset: The byte up to which it has been read.
         whole_until: The byte up to which all that has been read is whole.
+        is_read: Whether it has been read to its end.
     """
 
     def __init__(
@@ -303,6 +316,7 @@ class SegmentReader:
         self.may_be_gone = self.is_gone = False
         self.tail = Tail()
         self.offset = self.whole_until = 0
+        self.is_read = False
         self.path = path
         self._torn = torn
         self._on_damage = on_damage
@@ -357,13 +371,24 @@ class SegmentReader:
 
     def finish(self) -> Iterator[Sequence[Event]]:
         """The events behind the last seal, once the segment has been read to its end."""
-        if self._unwhole >= MAX_LINE_BYTES:
-            self._damaged(self.offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
+        self.is_read = True
         if self.offset == 0:
+            if self._unwhole >= MAX_LINE_BYTES:
+                self._too_long()
             self.tail = self._headless()
             return
-        self.tail = Tail(self._chain.carried(), self._block.count, self._torn + self._unwhole)
+        torn = self._torn + self._unwhole
+        gap = _gap_in(self._block.last_piece())
+        if gap is not None and gap.chain is not None:
+            self.tail = Tail(gap.chain, gap.unsealed, torn)
+        else:
+            self.tail = Tail(self._chain.carried(), self._block.count, torn)
         yield from self._decoded(self._block, is_sealed=False)
+        if self._unwhole >= MAX_LINE_BYTES:
+            self._too_long()
+
+    def _too_long(self) -> None:
+        self._damaged(self.offset, f"the line is longer than {MAX_LINE_BYTES} bytes")
 
     def _open(self, line: bytes) -> None:
         check_header(line, str(self.path))
@@ -515,6 +540,10 @@ class _Lines:
         self.pieces += block.pieces
         self.pieces.append(seal)
         self.count += block.count + 1
+
+    def last_piece(self) -> bytes:
+        """The last piece that holds any; empty if there is none."""
+        return next((bytes(piece) for piece in reversed(self.pieces) if len(piece)), b"")
 
     def text(self) -> bytes:
         """All of them."""

@@ -13,9 +13,10 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from types import TracebackType
-from typing import Final, Literal, NoReturn, Self, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, TypeVar, get_args
 
 from attrs import asdict, evolve
 
@@ -38,6 +39,7 @@ from recloser.events import (
     ClockTicked,
     Edge,
     Event,
+    LogGap,
     LogOpened,
     LogSealed,
     ProbeAdmitted,
@@ -66,6 +68,9 @@ from recloser.validation import (
 )
 from recloser.version import __version__
 from recloser.windows import FOREVER
+
+if TYPE_CHECKING:
+    from recloser.log.set_aside import Damage
 
 R = TypeVar("R")
 
@@ -120,6 +125,7 @@ class Log(ABC):
     Attributes:
         pending_limit: How many calls may wait to be folded.
         settings_in_force: The settings that this process has given the breakers of the log.
+        damage: What was damaged when the log was opened, and is set aside; None if nothing was.
 
     Raises:
         ConfigError: An argument has a value that it can't have.
@@ -127,6 +133,7 @@ class Log(ABC):
 
     pending_limit = PENDING_LIMIT
     is_in_child = False
+    damage: "Damage | None" = None
 
     def __init__(
         self,
@@ -382,8 +389,12 @@ class Sequencer:
         self.origin = self._opened_at - at
         self._host = host
         self._session = 1 if self.fold.opened is None else self.fold.opened.session + 1
-        self._unopened: Sequence[tuple[str | None, Once]] = [
-            (name, Once()) for name in (None, *self.fold.breakers)
+        firsts: list[Callable[[], Event]] = [self._first_header]
+        if log.damage is not None:
+            firsts.append(self._gap_at_opening)
+        firsts += [partial(self.checkpoint, name) for name in self.fold.breakers]
+        self._unopened: Sequence[tuple[Callable[[], Event], Once]] = [
+            (make, Once()) for make in firsts
         ]
 
     def _make_locks(self) -> None:
@@ -597,16 +608,19 @@ class Sequencer:
 
     def _open_session(self) -> None:
         self.rest()
-        tail = asdict(self._tail)
-        for name, once in self._unopened:
-            if once.is_done:
-                continue
-            if name is None:
-                header = self._header(self._opened_at - self.origin, self._opened_at)
-                self.append(evolve(header, wall=self._opened_wall, **tail), once=once)
-            else:
-                self.append(self.checkpoint(name), once=once)
+        for make, once in self._unopened:
+            if not once.is_done:
+                self.append(make(), once=once)
         self._unopened = ()
+
+    def _first_header(self) -> LogOpened:
+        header = self._header(self._opened_at - self.origin, self._opened_at)
+        return evolve(header, wall=self._opened_wall, **asdict(self._tail))
+
+    def _gap_at_opening(self) -> LogGap:
+        damage = self._log.damage
+        assert damage is not None
+        return LogGap(self.next_seq, self.fold.at, damage.lost, damage.short())
 
     def _header(self, at: int, monotonic: int) -> LogOpened:
         return LogOpened(

@@ -1,22 +1,21 @@
-"""Verifying a log, and keeping what is whole of a damaged one.
+"""Verifying a log.
 
 A log that is cut exactly behind a seal is a valid shorter log: only its head, kept elsewhere, can
 tell. So verifying prints the head, and can be given one to look for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
 from attrs import define, field, frozen
 
-from recloser.errors import DamagedLogError, LogError
+from recloser.errors import DamagedLogError, LogError, NotALogError
 from recloser.events import Event
-from recloser.log import disk
-from recloser.log.housekeeping import copy_beginning, copy_whole
-from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, is_anything_at
-from recloser.log.reader import open_segment, segment_readers, segments_of
+from recloser.log.damage import is_damage
+from recloser.log.listing import errors_of, is_anything_at
+from recloser.log.reader import SegmentReader, segment_readers, segments_of
 from recloser.log.tail import Tail
 
 _LOOKS = 3
@@ -57,21 +56,6 @@ class Verification:
     found: bool | None = None
 
 
-@frozen
-class KeptSegment:
-    """As much of a segment as is whole.
-
-    Attributes:
-        path: The segment.
-        kept: How many of its first bytes are kept.
-        dropped: How many bytes behind them are not.
-    """
-
-    path: Path
-    kept: int
-    dropped: int
-
-
 def verify(path: Path, expected: Head | None = None) -> Verification:
     """Check every seal, every line and the order of a log.
 
@@ -107,7 +91,7 @@ def _verified(segments: Sequence[Path], expected: Head | None) -> Verification:
 
     for reader in segment_readers(segments, note, may_be_gone=True):
         result.segments += 1
-        for event in chain.from_iterable(reader.batches()):
+        for event in chain.from_iterable(_batches(reader, order, is_only=len(segments) == 1)):
             result.events += 1
             order.check(reader.path, event)
             if event.kind == "log_sealed":
@@ -120,6 +104,18 @@ def _verified(segments: Sequence[Path], expected: Head | None) -> Verification:
             order.restart()
         result.tail = reader.tail
     return result
+
+
+def _batches(reader: SegmentReader, order: "_Order", *, is_only: bool) -> Iterator[Sequence[Event]]:
+    """The events of a segment; one that can't be read is damage, unless it is all there is."""
+    try:
+        yield from reader.batches()
+    except DamagedLogError as error:
+        order.note(str(error))
+    except NotALogError as error:
+        if is_only or not is_damage(error):
+            raise
+        order.note(str(error))
 
 
 class _Order:
@@ -149,34 +145,6 @@ class _Order:
         self._seq, self._at = event.seq, event.at
 
 
-def whole_part(path: Path) -> Sequence[KeptSegment]:
-    """How much of each segment comes before the first damage of a log.
-
-    Raises:
-        LogError: There is no log there, or none of it is whole.
-    """
-    kept: list[KeptSegment] = []
-    errors: list[DamagedLogError] = []
-    for reader in segment_readers(segments_of(path), errors.append):
-        if not errors:
-            for _ in reader.batches():
-                pass
-        size = _size(reader.path)
-        kept.append(KeptSegment(reader.path, reader.whole_until, size - reader.whole_until))
-        if not errors and len(kept) > 1:
-            # What is torn at the end of a segment is counted by the one behind it.
-            kept[-2] = KeptSegment(kept[-2].path, _size(kept[-2].path), 0)
-    if not any(segment.kept for segment in kept):
-        raise LogError(f"{path}: nothing at its beginning is whole, so nothing can be kept")
-    return kept
-
-
-def _size(segment: Path) -> int:
-    """How many bytes a segment has, decompressed."""
-    with open_segment(segment) as stream:
-        return sum(len(piece) for piece in iter(lambda: stream.read(1 << 16), b""))
-
-
 def refuse_existing(out: Path) -> None:
     """Check that nothing is where a log is to be written.
 
@@ -187,20 +155,3 @@ def refuse_existing(out: Path) -> None:
         is_taken = is_anything_at(out)
     if is_taken:
         raise LogError(f"{out} exists already and is left as it is; choose another path")
-
-
-def write_whole_part(kept: Sequence[KeptSegment], out: Path) -> None:
-    """Write the whole part of a log to a new folder.
-
-    Raises:
-        LogError: ``out`` exists already.
-    """
-    refuse_existing(out)
-    disk.make_folder(out, like=kept[0].path.parent)
-    for segment in kept:
-        if segment.kept:
-            if segment.dropped:
-                name = segment.path.name.removesuffix(COMPRESSED_SUFFIX)
-                copy_beginning(segment.path, out / name, segment.kept)
-            else:
-                copy_whole(segment.path, out / segment.path.name)

@@ -20,7 +20,7 @@ from weakref import WeakSet, ref
 
 from attrs import evolve
 
-from recloser import forks
+from recloser import forks, host_logging
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
@@ -39,7 +39,7 @@ from recloser.log.lock import FolderLock
 from recloser.log.open_errors import open_failure
 from recloser.log.own_events import OwnEvents
 from recloser.log.reader import LogReader
-from recloser.log.recovery import recover
+from recloser.log.recovery import OnDamage, Recovered, recover
 from recloser.log.sequencer import Detail, Log, Sequencer
 from recloser.log.tail import Tail
 from recloser.log.timed_lock import TimedLock
@@ -108,15 +108,21 @@ class EventLog(Log):
         compress: Whether full segments are compressed.
         keep_bytes: So large may the log be; its oldest segments are removed, never the last two.
         keep_seconds: So old may its events be, likewise.
+        on_damage: What becomes of a log that is damaged when it is opened. ``set_aside``: all that is
+            whole is kept, and the state goes on from the last checkpoint that is; a file of which
+            something can't be read gets ``.damaged`` after its name, and a ``log_gap``, a warning and
+            ``health()`` tell of it. ``raise``: nothing is changed, and it is a LogError.
         on_log_failure: ``raise`` has a call raise a LogError whose event could not be made safe,
             which is known in time with ``sync`` only, or came after the log was closed.
 
     Attributes:
         tail: How the log ended when it was opened: what was kept unsealed, and what was dropped.
+        damage: What was damaged when it was opened, and is set aside; None if nothing was.
 
     Raises:
         ConfigError: An argument has a value that it can't have.
-        LogError: Another writer has the folder, or what is in it can't be read or is not whole.
+        LogError: Another writer has the folder, or it can't be read or written, or what is in it was
+            written by a later version, or is not whole and ``on_damage`` is ``raise``.
     """
 
     def __init__(
@@ -134,11 +140,13 @@ class EventLog(Log):
         compress: bool = True,
         keep_bytes: int | None = None,
         keep_seconds: Seconds | None = None,
+        on_damage: OnDamage = "set_aside",
         on_log_failure: OnLogFailure = "gap",
     ) -> None:
         super().__init__(clock=clock, tick_seconds=tick_seconds, host=host, detail=detail)
         folder = checked_folder("path", path)
         durability = checked_word("durability", durability, get_args(Durability))
+        on_damage = checked_word("on_damage", on_damage, get_args(OnDamage))
         on_log_failure = checked_word("on_log_failure", on_log_failure, get_args(OnLogFailure))
         seal_seconds = checked_seconds("seal_seconds", seal_seconds, optional=True)
         segment_bytes = checked_bytes("segment_bytes", segment_bytes)
@@ -160,9 +168,14 @@ class EventLog(Log):
         )
         seal_ns = None if seal_seconds is None else nanoseconds(seal_seconds)
         self._lock: FolderLock | None = None
-        self._fold, self.tail = self._open_folder()
+        recovered = self._open_folder(on_damage)
+        self._fold, self.tail, self.damage = recovered.fold, recovered.tail, recovered.damage
         self._buffer = WriteBuffer(seal_ns, self._fold.at)
+        if self.damage is not None:
+            self._buffer.gaps, self._buffer.gap_lost = 1, self.damage.lost
+            host_logging.log(logging.WARNING, "%s: the log was damaged: %s", self.path, self.damage)
         self._appender = self._appender_after(self.tail, self._fold.seq, self._number)
+        self._appender.new_names = self._new_names
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._lost_seq = self._strikes = 0
         self._failing: Exception | None = None
@@ -176,13 +189,13 @@ class EventLog(Log):
         self._make_thread_parts()
         _open_logs.add(self)
 
-    def _open_folder(self) -> tuple[LogFold, Tail]:
-        """The fold of what the folder holds, and how it ends; the folder is locked then."""
+    def _open_folder(self, on_damage: OnDamage) -> Recovered:
+        """What earlier sessions left in the folder, which is locked then."""
         try:
-            disk.make_folder(self.path, exist_ok=True)
+            self._new_names = disk.make_folder(self.path)
             self._lock = FolderLock(self.path)
             tidy(self.path)
-            recovered = recover(self.path)
+            recovered = recover(self.path, on_damage)
             self._number = last_number(self.path)
         except BaseException as error:
             if self._lock is not None:
@@ -285,7 +298,7 @@ class EventLog(Log):
             suffix = f"-{os.getpid()}" if attempt == 1 else f"-{os.getpid()}-{attempt}"
             folder = self.path.with_name(f"{self.path.name or 'log'}{suffix}")
             try:
-                disk.make_folder(folder, like=self.path)
+                new_names = disk.make_folder(folder, like=self.path, may_exist=False)
             except FileExistsError:
                 continue
             try:
@@ -299,6 +312,7 @@ class EventLog(Log):
             self._lock = lock
             self._appender.number = 0
             self._appender.folder = folder
+            self._appender.new_names = new_names
             self.path = folder
             return
         raise FileExistsError(errno.EEXIST, "too many folders have the name of this process")
@@ -426,8 +440,10 @@ class EventLog(Log):
     def health(self) -> LogHealth:
         """How well the log is written now."""
         sequencer, buffer = self._sequencer, self._buffer
+        damage = None if self.damage is None else str(self.damage)
         if sequencer is None:
-            return LogHealth(0, 0, 0, 0, self._thread_failure)
+            lost, gaps = buffer.gap_lost, buffer.gaps
+            return LogHealth(0, 0, lost, gaps, self._thread_failure, damage=damage)
         # No lock: each figure is read in one step, and they may be a few events apart.
         chunks, at = buffer.chunks, sequencer.fold.at
         return LogHealth(
@@ -437,6 +453,7 @@ class EventLog(Log):
             gaps=buffer.gaps,
             failure=buffer.failure or self._thread_failure or self._housekeeper.failure,
             missed_by_listeners=sequencer.audience.missed,
+            damage=damage,
             disturbance=self._disturbance,
         )
 
@@ -770,7 +787,12 @@ class EventLog(Log):
     def _note_written(self, sequencer: Sequencer, forked: int) -> None:
         """What is in hand is written now, and so are the gaps in it."""
         buffer = self._buffer
-        gaps = [chunk[0] for chunk in buffer.in_hand if isinstance(chunk[0], LogGap)]
+        at_opening = None if self.damage is None else self.damage.short()  # it is counted already
+        gaps = [
+            chunk[0]
+            for chunk in buffer.in_hand
+            if isinstance(chunk[0], LogGap) and chunk[0].error != at_opening
+        ]
         lost = sum(gap.lost for gap in gaps)
         had_failed = lost > 0 or buffer.failure is not None
         number = len(gaps) if had_failed or self._has_told else 0

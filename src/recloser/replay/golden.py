@@ -24,6 +24,7 @@ import msgspec
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import DamagedLogError, FutureVersionError, GoldenError
 from recloser.events import BreakerConfigured, Event, StateChanged
+from recloser.log import disk
 from recloser.log.codec import decode, encode
 from recloser.replay.outline import Outline, settings_data
 from recloser.snapshot import Totals
@@ -85,10 +86,8 @@ def write_golden(path: Path, outline: Outline) -> None:
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        partial.unlink(missing_ok=True)  # of a process of this number that was killed, or a link
-        with partial.open("xb") as stream:
-            stream.write(golden_bytes(outline))
-        partial.replace(path)
+        disk.write_new(partial, [golden_bytes(outline)], mode=0o666)
+        disk.rename(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise GoldenError(f"{path}: {error.strerror}") from error

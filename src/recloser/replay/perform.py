@@ -28,6 +28,7 @@ from recloser.events import (
     Reason,
 )
 from recloser.fold import config_in
+from recloser.gaps import GapWatch
 from recloser.log.sequencer import Log
 from recloser.machine import CLOSED
 from recloser.replay.driven_breaker import DrivenBreaker
@@ -55,7 +56,7 @@ class Performer:
         self._session = opened.session
         self._is_of_many = opened.pid == 0
         self._now = 0
-        self._is_gap = False
+        self._gap = GapWatch()
 
     def take(self, event: Event) -> None:
         """Have the next event of the log happen.
@@ -77,8 +78,7 @@ class Performer:
             self._go_on(event)
         else:
             self._command(event)
-        if event.kind not in ("checkpoint", "log_sealed"):
-            self._is_gap = event.kind == "log_gap"
+        self._gap.take(event)
 
     @property
     def _states(self) -> dict[str, BreakerState]:
@@ -120,13 +120,17 @@ class Performer:
         """What a log writes about itself, and no breaker is asked."""
         sequencer = self._sequencer
         if isinstance(event, LogOpened):
-            if event.session == self._session:
+            if event.session == self._session and not self._gap.is_joined:
                 return
             self._session = event.session
             opened = sequencer.fold.opened
             assert opened is not None
             event = evolve(event, session=opened.session + 1, wall=self._clock.now())
-        elif isinstance(event, Checkpoint) and event.breaker in self._breakers and not self._is_gap:
+        elif (
+            isinstance(event, Checkpoint)
+            and event.breaker in self._breakers
+            and not self._gap.is_gap
+        ):
             return
         written = event
         sequencer.reading(

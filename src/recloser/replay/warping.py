@@ -26,6 +26,7 @@ from recloser.events import (
     LogOpened,
     LogSealed,
 )
+from recloser.gaps import GapWatch
 from recloser.machine import HALF_OPEN
 from recloser.replay.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
 from recloser.state import BreakerState, dump, restore
@@ -136,7 +137,7 @@ class _Retiming:
         self._host = ""
         self._at = 0
         self._known: set[str] = set()
-        self._is_gap = False
+        self._gap = GapWatch()
 
     def __call__(self, event: Event) -> Event:
         host = host_of(event, self._host)
@@ -146,12 +147,11 @@ class _Retiming:
             return evolve(event, at=at, start=start, took=at - start)
         self._host = host
         self._at = at = max(self._at, self._hand(event.at, host))
+        self._gap.take(event)
         if event.kind == "state_changed":
             return _nothing(event, at)
         if event.kind == "checkpoint":
             return self._checkpoint(event, at)
-        if event.kind != "log_sealed":
-            self._is_gap = event.kind == "log_gap"
         if event.kind == "breaker_configured":
             self._known.add(event.breaker)
         if isinstance(event, CallSucceeded | CallFailed | CallIgnored) and event.took:
@@ -162,7 +162,7 @@ class _Retiming:
 
     def _checkpoint(self, event: Checkpoint, at: int) -> Event:
         """What the fold knows better is left out; what it could not know is kept, timed anew."""
-        if event.breaker in self._known and not self._is_gap:
+        if event.breaker in self._known and not self._gap.is_gap:
             return _nothing(event, at)
         self._known.add(event.breaker)
         state = restore(event)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, Edge, Event, StateChanged
+from recloser.gaps import GapWatch
 from recloser.logfold import LogFold
 from recloser.replay.history import Difference
 from recloser.state import parted_fields, restore
@@ -17,7 +18,6 @@ class WitnessedFold:
         fold: The states.
         witnesses: How many witnesses have been compared.
         differences: Where they part from the fold.
-        is_gap: Whether the last thing that is told is that events are lost.
         awaited: The edges whose witnesses must come next.
     """
 
@@ -26,7 +26,12 @@ class WitnessedFold:
         self.witnesses = 0
         self.differences: list[Difference] = []
         self.awaited: deque[StateChanged] = deque()
-        self.is_gap = False
+        self._gap = GapWatch()
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether the last thing that is told is that events are lost."""
+        return self._gap.is_gap
 
     def take(self, event: Event) -> Sequence[Edge]:
         """Fold the next event; the edges taken.
@@ -35,20 +40,20 @@ class WitnessedFold:
             FoldError: It can't have happened; ``refuse`` notes that.
         """
         if event.kind == "state_changed":
-            self._compare(event)
+            if not self._gap.is_joined:
+                self._compare(event)
         elif self.awaited:
             self._miss(event)
         if event.kind == "checkpoint":
             self._check(event)
-        elif event.kind != "log_sealed":
-            self.is_gap = event.kind == "log_gap"
+        self._gap.take(event)
         edges = self.fold.apply(event)
         self.awaited.extend(edges)
         return edges
 
     def pass_successes(self, edges: Sequence[Edge] = ()) -> None:
         """Take note that successes were folded otherwise, of which the last took these edges."""
-        self.is_gap = False
+        self._gap.close()
         self.awaited.extend(edges)
 
     def finish(self) -> None:
