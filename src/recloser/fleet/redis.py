@@ -20,14 +20,17 @@ from recloser import forks, host_logging
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, LogSealed
-from recloser.fleet.connection import (
-    PAGE,
-    Exchange,
-    Server,
-    StreamChangedError,
-)
+from recloser.fleet.beginning import begun_anew, found_start
+from recloser.fleet.connection import Exchange, Server, StreamChangedError
 from recloser.fleet.course import Course
-from recloser.fleet.entry import Begin, Checkpointed, Entry, fields_of, parse_id
+from recloser.fleet.entry import (
+    Begin,
+    Checkpointed,
+    Entry,
+    EntryId,
+    Fields,
+    fields_of,
+)
 from recloser.fleet.outbox import Batch
 from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
 from recloser.log.bell import Bell
@@ -48,6 +51,18 @@ _IDLE_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _NS_PER_MS: Final = 1_000_000
+
+_START_SECONDS: Final = 1.0
+"""So often it is looked whether whoever comes late has something to start from."""
+
+_ANEW_SECONDS: Final = 2.5
+"""A stream without a start begins anew when no process has given it one for so long."""
+
+_STANDS_NS: Final = 10_000_000
+"""A server's clock that shows the same millisecond for so long stands still, or is behind the ids."""
+
+_LINES_AT_ONCE: Final = 500
+"""So many events, or a few more, are folded before others have the lock again."""
 
 _logger: Final = logging.getLogger("recloser")
 _open_logs: Final[weakref.WeakSet["RedisLog"]] = weakref.WeakSet()
@@ -106,6 +121,10 @@ class RedisLog(Log):
         self._bell_server = Server(url, stream, self._timeout_seconds)
         self._failure: str | None = None
         self._absences = 0
+        self._looked_ns = self._read_ns = 0
+        self._stands_still = False
+        self._passed_over = 0
+        self._told_lost = ""
         self._closed = False
         self._make_threads()
         _open_logs.add(self)
@@ -226,6 +245,7 @@ class RedisLog(Log):
             gaps=self._absences,
             failure=(self._failure if stream.degraded else None) or self._thread_failure,
             missed_by_listeners=stream.audience.missed,
+            passed_over=self._passed_over,
         )
 
     def flush(self) -> None:
@@ -252,7 +272,9 @@ class RedisLog(Log):
         if self._sequencer is not None and self._stream.is_mine:
             self._closes_later = True
             return
+        self._looked_ns = 0  # whoever comes next has something to start from
         self.flush()
+        self._tell_unsent()
         self._closed = True
         self._stopping.set()
         self._wake.ring()
@@ -268,6 +290,23 @@ class RedisLog(Log):
         self._server.close()
         self._bell_server.close()
         atexit.unregister(self.close)
+
+    def _tell_unsent(self) -> None:
+        """Leave no doubt about the commands of operators that are lost with this process."""
+        if self._sequencer is None:
+            return
+        unsent = [
+            f"{event.kind} of {getattr(event, 'breaker', '')!r}"
+            for event in self._stream.outbox.commands()
+        ]
+        if unsent:
+            host_logging.log(
+                logging.WARNING,
+                "%s: closed before the stream could be told of these commands, which are lost "
+                "unless they are given again: %s",
+                self,
+                ", ".join(unsent),
+            )
 
     def _go_on_alone(self) -> None:
         if self._stream.course is not None:
@@ -300,15 +339,15 @@ class RedisLog(Log):
             try:
                 if self._stream.degraded:
                     self._join()
-                    failures = 0
                 self._go_round()
+                failures = 0
                 self._stream.leave_entry()
             except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else sends
                 with contextlib.suppress(BaseException):
                     failures = min(failures + 1, 10)
                     self._get_over(error)
-                    self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
                     self._stream.leave_entry()
+                    self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
 
     def _get_over(self, error: BaseException) -> None:
         if not isinstance(error, LogError):
@@ -354,35 +393,103 @@ class RedisLog(Log):
 
     def _round(self, course: Course, batch: Batch | None, *, ring: bool) -> bool:
         """Send an entry, and read until there is nothing more; whether others should read too."""
-        say = None
         trim_to = None
-        if batch is not None:
-            say = fields_of(self._member, batch.number, batch.body, replaces=batch.replaces)
-            if isinstance(batch.body, Checkpointed):
-                trim_to = course.trims_to(self._keep_entries)
+        if batch is not None and isinstance(batch.body, Checkpointed):
+            trim_to = course.trims_to(self._keep_entries)
         is_news = False
         while True:
             before_ns = self._now_ns()
+            position, say = course.position, self._fields(batch, before_ns)
             got = self._server.exchange(
-                course.position, say=say, ring=ring and say is not None, trim_to=trim_to
+                position,
+                say=say,
+                ring=ring and say is not None,
+                trim_to=trim_to,
+                look_for=self._looked_for(course, before_ns),
             )
             after_ns = self._now_ns()
-            taken = partial(self._take, course, got, before_ns, after_ns)
-            is_news |= self._stream.hold(taken, lambda: False)
-            if len(got.entries) < PAGE - 1:
+            earliest_ns = self._earliest(got, position, before_ns)
+            for first, last in _parts(got.entries):
+                taken = partial(self._take, course, got.entries[first:last])
+                is_news |= self._stream.hold(taken, lambda: False)
+                if last and course.position != got.entries[last - 1].id:
+                    return is_news  # another one holds the lock for long: they are read again
+                if last < len(got.entries):
+                    self._stopping.wait(_SPACING_SECONDS)  # others wait for the lock
+            self._read_ns = after_ns
+            self._tell_passed_over(course)
+            if not got.has_start:
+                self._stream.hold(partial(self._give_start, course), _do_nothing)
+            if got.is_whole:
+                ended = partial(self._end_round, course, after_ns, earliest_ns)
+                self._stream.hold(ended, _do_nothing)
                 return is_news and not ring
-            say = trim_to = None
+            batch = trim_to = None
 
-    def _take(self, course: Course, got: Exchange, before_ns: int, after_ns: int) -> bool:
+    def _fields(self, batch: Batch | None, now_ns: int) -> Fields | None:
+        """What an entry is sent as; one that can't be is given up."""
+        if batch is None:
+            return None
+        at = max(0, now_ns - self._stream.origin) if self._stands_still else None
+        try:
+            return fields_of(
+                self._member,
+                batch.number,
+                batch.body,
+                replaces=batch.replaces,
+                again=batch.again,
+                at=at,
+            )
+        except (ValueError, OverflowError) as error:
+            self._stream.hold(self._stream.outbox.give_up_sent, _do_nothing)
+            self.notice(logging.WARNING, "%s: an entry is not sent: %s", self, error)
+            return None
+
+    def _looked_for(self, course: Course, now_ns: int) -> EntryId | None:
+        """What whoever comes late would start from, if it is time to look for it."""
+        if now_ns - self._looked_ns < _START_SECONDS * 1e9:
+            return None
+        self._looked_ns = now_ns
+        return course.rests_on
+
+    def _give_start(self, course: Course) -> None:
+        """Something else has trimmed the stream: add what whoever comes late can start from."""
+        self.notice(
+            logging.WARNING, "%s: something else has trimmed it; a checkpoint is added", self
+        )
+        self._stream.outbox.add_body(course.checkpoint(), self._now_ns())
+        self._wake_up()
+
+    def _earliest(self, got: Exchange, position: EntryId, before_ns: int) -> int | None:
+        """What the monotonic hand showed at the latest when the id that was given was the time."""
+        if got.sent is None:
+            return None
+        if got.sent[0] == position[0]:
+            # The clock may be behind the ids, which then say nothing of the time.
+            self._stands_still |= before_ns - self._read_ns >= _STANDS_NS
+            return None
+        self._stands_still = False
+        return before_ns - _NS_PER_MS
+
+    def _take(self, course: Course, entries: Sequence[Entry]) -> bool:
         """Fold what was read; whether others should read something of it at once."""
-        stream = self._stream
-        is_news = stream.take(course, got.entries, self._member)
-        if len(got.entries) < PAGE - 1:
-            earliest = None
-            if got.sent is not None:
-                earliest = before_ns - course.at_of_us(got.sent[0] * 1000) - _NS_PER_MS
-            stream.end_round(latest_ns=after_ns - course.fold.at, earliest_ns=earliest)
-        return is_news
+        return self._stream.take(course, entries, self._member)
+
+    def _end_round(self, course: Course, after_ns: int, earliest_ns: int | None) -> None:
+        earliest = None if earliest_ns is None else earliest_ns - course.at_by_id
+        self._stream.end_round(latest_ns=after_ns - course.fold.at, earliest_ns=earliest)
+
+    def _tell_passed_over(self, course: Course) -> None:
+        """Report once that there are entries that can't be read."""
+        if course.passed_over and not self._passed_over:
+            self.notice(
+                logging.WARNING,
+                "%s: something in it can't be read and is passed over, as all is that is like it: "
+                "%s; health() counts it",
+                self,
+                course.fault,
+            )
+        self._passed_over = max(self._passed_over, course.passed_over)
 
     # Finding the stream again.
 
@@ -390,53 +497,75 @@ class RedisLog(Log):
         """Come level with the stream, and go by it."""
         self._server.reconnect()
         stream = self._stream
-        course = None if self._is_changed or stream.must_read_again else stream.course
+        old = stream.course
+        if not stream.told.has_begun:
+            stream.told.begin((self._server.now_us() // 1000, 0))
+        stream.hold(stream.begin_joining, _do_nothing)
+        course = None if self._is_changed or stream.must_read_again else old
         if course is None:
             course = self._found()
+            if old is not None and old.begin.generation != course.begin.generation:
+                stream.told.begin(course.start)
+        self._looked_ns = 0
+        self._round(course, None, ring=False)
         is_back = False
         while not is_back:
             batch = stream.hold(partial(stream.word_to, course), lambda: None)
-            self._round(course, batch, ring=False)
+            self._round(course, batch, ring=batch is not None)
             if batch is None:
-                at = course.at_of_us(self._server.now_us())
+                at = self._time_of(course)
                 is_back = stream.hold(partial(stream.rejoin, course, at), lambda: False)
         self._is_changed = False
         self._failure = None
+        self._tell_lost(course)
         self._joined.ring()
         self._wake_up()
 
+    def _time_of(self, course: Course) -> int:
+        """The time of a stream now, by the server's clock unless that is behind the ids."""
+        at = course.at_of_us(self._server.now_us())
+        self._stands_still = at + _STANDS_NS < course.at_by_id
+        if self._stands_still and course is self._stream.course:
+            at = self._stream.read_at()
+        return max(at, course.fold.at)
+
+    def _tell_lost(self, course: Course) -> None:
+        """Report once what is not known any more of a stream that began anew."""
+        if course.begin.lost and course.begin.generation != self._told_lost:
+            self._told_lost = course.begin.generation
+            self.notice(logging.WARNING, "%s: %s", self, course.begin.lost)
+
     def _found(self) -> Course:
-        """The course of the stream as it is now; where there is none, one is begun."""
+        """The course of the stream as it is now; where there is none, one is begun.
+
+        Raises:
+            LogError: The server can't be reached, or the log is closed meanwhile.
+        """
+        old = self._stream.course
+        before = None if old is None else old.position
+        since_ns = self._now_ns()
         while True:
-            course = self._found_course()
-            if course is not None:
-                return course
-            self._server.begin(self._member, 0, self._beginning())
+            start = found_start(self._server, before)
+            if start.course is not None:
+                return start.course
+            generation = uuid.uuid4().hex
+            if not start.left:
+                self._server.begin(self._member, 0, self._beginning(generation))
+            elif self._now_ns() - since_ns >= _ANEW_SECONDS * 1e9:
+                own = self._stream.own_settings()
+                self._server.begin(self._member, 0, begun_anew(start.left, own, generation, old))
+            elif self._stopping.wait(BATCH_SECONDS):
+                raise LogError("it is closed")
 
-    def _found_course(self) -> Course | None:
-        """The course from the newest checkpoint on, or from the beginning."""
-        oldest: Entry | None = None
-        while page := self._server.page_back(None if oldest is None else oldest.id):
-            for entry in page:
-                oldest = entry
-                if isinstance(entry.body, Checkpointed) and self._is_there(entry.body):
-                    return Course.restored(entry.body)
-        if oldest is None:
-            return None
-        if not isinstance(oldest.body, Begin):
-            raise LogError(
-                f"{self}: its first entries are gone, and no checkpoint is left to start from; "
-                "something else has trimmed it. It is waited for the next checkpoint"
-            )
-        return Course.begun(oldest)[0]
-
-    def _is_there(self, kept: Checkpointed) -> bool:
-        return self._server.entry_at(parse_id(kept.of)) is not None
-
-    def _beginning(self) -> Begin:
-        generation = uuid.uuid4().hex
+    def _beginning(self, generation: str) -> Begin:
         course = self._stream.course
         if course is None:
+            self.notice(
+                logging.WARNING,
+                "%s: there is no such stream; it is begun with every breaker CLOSED. If there was "
+                "one before, what operators had commanded in it is not known any more",
+                self,
+            )
             return Begin(generation, FORMAT_VERSION, RULES_VERSION, __version__)
         return self._stream.reading(
             lambda _fold, at: course.next_generation(generation, __version__, at)
@@ -493,3 +622,15 @@ def _after_fork() -> None:
 
 
 forks.after_in_child(_after_fork)
+
+
+def _parts(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
+    """Where to cut what was read, so that no part takes long to be folded; one part at least."""
+    first = lines = 0
+    for number, entry in enumerate(entries):
+        lines += 1 + (len(entry.body) if isinstance(entry.body, tuple) else 0)
+        if lines >= _LINES_AT_ONCE:
+            yield first, number + 1
+            first, lines = number + 1, 0
+    if first < len(entries) or not entries:
+        yield first, len(entries)

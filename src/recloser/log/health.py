@@ -16,6 +16,7 @@ class LogHealth:
             all of them do.
         missed_by_listeners: How often a listener did not receive an event, as it was too slow, or
             was interrupted.
+        passed_over: Entries of a shared stream that can't be read, or not to the end.
     """
 
     waiting: int
@@ -24,3 +25,4 @@ class LogHealth:
     gaps: int
     failure: str | None
     missed_by_listeners: int = 0
+    passed_over: int = 0
