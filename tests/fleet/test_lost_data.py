@@ -8,7 +8,8 @@ import pytest
 import recloser.fleet.redis as redis_module
 from fleet_parts import wait_for
 from fleet_support import history, is_degraded, level, log_of, state
-from recloser import CircuitBreaker, CircuitBreakerConfig, Reason
+from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
+from recloser.fleet.connection import StreamChangedError
 from recloser.fleet.entry import Checkpointed
 from support import succeed
 
@@ -60,8 +61,13 @@ def vanish(*breakers):
 
 
 @contextmanager
-def stopped(breaker):
-    """The thread of a member's log stands still, as where its process is stopped."""
+def stopped(breaker, error=None):
+    """The thread of a member's log stands still, as where its process is stopped.
+
+    Args:
+        breaker: The member's.
+        error: What it meets when it goes on.
+    """
     log = log_of(breaker)
     may_go_on, stands = threading.Event(), threading.Event()
     exchange = log._server.exchange
@@ -70,6 +76,8 @@ def stopped(breaker):
         stands.set()
         may_go_on.wait()
         log._server.exchange = exchange
+        if error is not None:
+            raise error
         return exchange(*arguments, **options)
 
     log._server.exchange = stand
@@ -242,3 +250,29 @@ def test_a_member_that_was_stopped_follows_a_stream_that_began_anew(members, cli
         assert [state(each) for each in others] == ["CLOSED", "CLOSED"]
     wait_for(lambda: are_open(first, *others))
     level(first, *others)
+
+
+def test_edges_are_told_that_came_before_a_checkpoint_from_which_a_stream_is_read_again(
+    own_redis, stream, joined, members
+):
+    """Whoever reads it again has not read them, and the checkpoint only has what they came to."""
+    heard = []
+
+    class Heard(Listener):
+        def on_transition(self, edge):
+            heard.append(edge.trigger.value)
+
+    here = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream), listeners=[Heard()])
+    there = members()
+    level(here, there)
+    with stopped(here, StreamChangedError("it is read again")):
+        there.force_open(actor="me")
+        log = log_of(there)
+        log._stream.hold(lambda: log._give_start(log._stream.course), lambda: None)
+        log.flush()
+        assert isinstance(log._server.page_back(None)[0].body, Checkpointed)
+    wait_for(lambda: heard)
+    assert heard == ["force_open"]
+    level(here, there)
+    assert here.flush()
+    assert heard == ["force_open"]

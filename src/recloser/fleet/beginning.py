@@ -74,13 +74,15 @@ def found_start(server: Server, before: EntryId | None = None) -> Start:
             if before is None or entry.id <= before:
                 return start
             later = later or start
-    if later is not None:
-        return later
     oldest = next((n for n in reversed(range(len(walked))) if _is_begin(walked[n])), None)
+    if later is not None and (oldest is None or before is None or walked[oldest].id > before):
+        return later
     if oldest is None:
         return Start(None, walked[::-1])
     course = _after_cuts(_begun(walked[oldest]), walked[:oldest])
-    return Start(course, () if course is not None else walked[::-1])
+    if course is None:
+        return later or Start(None, walked[::-1])
+    return Start(course)
 
 
 def _is_begin(entry: Entry) -> bool:
