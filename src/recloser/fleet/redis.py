@@ -50,6 +50,9 @@ _SPACING_SECONDS: Final = 0.002
 _IDLE_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
+_STEADY_NS: Final = 5_000_000_000
+"""A server that has not failed for so long is tried at once when it fails again."""
+
 _NS_PER_MS: Final = 1_000_000
 
 _START_SECONDS: Final = 1.0
@@ -334,17 +337,18 @@ class RedisLog(Log):
         return self._clock.monotonic_ns()
 
     def _run(self) -> None:
-        failures = 0
+        failures = failed_ns = 0
         while not self._stopping.is_set():
             try:
                 if self._stream.degraded:
                     self._join()
                 self._go_round()
-                failures = 0
+                if failures and self._now_ns() - failed_ns > _STEADY_NS:
+                    failures = 0
                 self._stream.leave_entry()
             except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else sends
                 with contextlib.suppress(BaseException):
-                    failures = min(failures + 1, 10)
+                    failures, failed_ns = min(failures + 1, 10), self._now_ns()
                     self._get_over(error)
                     self._stream.leave_entry()
                     self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
