@@ -117,6 +117,7 @@ class StreamSequencer(Sequencer):
         self._put_back: set[EntryId] = set()
         self._unfoldable: dict[EntryId, str] = {}
         self._suspect: EntryId | None = None
+        self._jump_ns = self._jumped_ns = 0
         self._confirmed = 0
         self._rounds = 0
         self._is_in_round = False
@@ -159,6 +160,13 @@ class StreamSequencer(Sequencer):
     def advance(self, at: int) -> int:
         """About what time it is; alone, after a tick where one is due."""
         return super().advance(at) if self.degraded else self.read_at()
+
+    def took_since(self, started_at: int, at: int) -> int:
+        """How long a call has taken; it may have begun when the time of the log was another one."""
+        took = at - started_at
+        if not 0 <= took <= self._clock.monotonic_ns() - self._jumped_ns:
+            took -= self._jump_ns
+        return max(0, took)
 
     def append(
         self,
@@ -626,6 +634,7 @@ class StreamSequencer(Sequencer):
         # From here on this course is the one that is gone by, or left again if it is interrupted.
         self.good, self.course = good, course
         self.degraded = self.must_read_again = False
+        self._jump_ns, self._jumped_ns = self.origin - (now_ns - at), now_ns
         self.origin = now_ns - at
         self._show(course.fold)
         self.is_whole = True

@@ -183,6 +183,21 @@ def test_call_goes_on_where_a_stream_that_is_joined_can_not_be_folded(log, break
     assert stream.sequencer.must_read_again
 
 
+def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(log, breaker):
+    permit = breaker.before_call().permit
+    log._clock.advance(seconds=1)
+    stream = Stream(log)
+    stream.ms += 10 * 86_400_000
+    stream.join()
+    later = breaker.before_call().permit
+    log._clock.advance(seconds=2)
+    for each in (permit, later):
+        breaker.after_failure(each, "OSError")
+    log._stream.outbox.arrived(log._stream.outbox.take().number)  # its settings
+    waiting = log._stream.outbox.take().events
+    assert [event.took for event in waiting if event.kind == "call_failed"] == [3 * 10**9, 2 * 10**9]
+
+
 def test_breaker_made_just_before_the_stream_was_lost_takes_calls(log, stream):
     made = []
     stream.hold(lambda: made.append(CircuitBreaker("new", CONFIG, log=log)))
