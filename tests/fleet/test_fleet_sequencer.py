@@ -195,7 +195,10 @@ def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(lo
         breaker.after_failure(each, "OSError")
     log._stream.outbox.arrived(log._stream.outbox.take().number)  # its settings
     waiting = log._stream.outbox.take().events
-    assert [event.took for event in waiting if event.kind == "call_failed"] == [3 * 10**9, 2 * 10**9]
+    assert [event.took for event in waiting if event.kind == "call_failed"] == [
+        3 * 10**9,
+        2 * 10**9,
+    ]
 
 
 def test_breaker_made_just_before_the_stream_was_lost_takes_calls(log, stream):

@@ -90,6 +90,7 @@ class Server:
         self._page = PAGE
         self._timeout = timeout_seconds
         self._moved: tuple[str, int] | None = None
+        self._connected_to: tuple[str, int] | None = None
         self._client = self._connect()
 
     def __repr__(self) -> str:
@@ -104,6 +105,7 @@ class Server:
         where: dict[str, Any] = {}
         if self._moved is not None:
             where = {"host": self._moved[0], "port": self._moved[1]}
+        self._connected_to = self._moved
         try:
             client = redis.Redis.from_url(
                 self._url,
@@ -136,8 +138,16 @@ class Server:
 
     def reconnect(self) -> None:
         """Give up all connections; the next command makes new ones, to where the stream is."""
-        self.close()
-        self._client = self._connect()
+        if self._moved != self._connected_to:
+            self.close()
+            self._client = self._connect()
+            return
+        # Not another client each time: those before would be left to the garbage collector, which
+        # runs in any thread, as in one that holds the lock.
+        try:
+            self._client.connection_pool.disconnect()
+        except (redis.RedisError, OSError):
+            self._client = self._connect()
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's connections to the parent, and connect when asked."""

@@ -329,7 +329,8 @@ class RedisLog(Log):
         self._wake_up(hurry=False)
 
     def _wake_up(self, *, hurry: bool = True) -> None:
-        self._hurry |= hurry
+        if hurry:  # nothing is read before it is written: another thread may hurry at this moment
+            self._hurry = True
         self._wake.ring()
 
     def _now_ns(self) -> int:
@@ -380,7 +381,9 @@ class RedisLog(Log):
             return
         course = self._stream.course
         assert course is not None
-        hurry, self._hurry = self._hurry, False
+        hurry = self._hurry
+        if hurry:
+            self._hurry = False  # what is put into the outbox before this is sent in this round
         batch = self._stream.hold(
             lambda: self._stream.begin_round(
                 is_due=lambda since_ns: hurry or not woken or self._is_old(since_ns)
@@ -389,6 +392,8 @@ class RedisLog(Log):
         )
         if self._round(course, batch, ring=hurry):
             self._server.ring()
+        if hurry and len(self._stream.outbox):
+            self._wake_up()  # what is in a hurry may be in the next entry
         self._stopping.wait(_SPACING_SECONDS)
 
     def _is_old(self, since_ns: int | None) -> bool:
