@@ -28,6 +28,7 @@ from recloser.fleet import redis as redis_module
 from recloser.fleet.claims import HOLD_NS
 from recloser.fleet.course import Course
 from recloser.fleet.entry import Checkpointed
+from recloser.fleet.redis import RedisLog
 from recloser.fleet.urgency import is_near_a_limit
 from recloser.state import dump, first_state
 from support import fail, succeed
@@ -522,6 +523,5 @@ def test_thread_that_is_in_no_hurry_takes_nobody_elses_away():
 
     log = Raced("redis://127.0.0.1:1/0")
     log.is_in_hurry = False
-    reads = log.reads
     log._wake_up(hurry=False)
-    assert log.reads == reads or log.is_in_hurry
+    assert log.is_in_hurry or not log.reads
