@@ -122,6 +122,14 @@ def test_a_trimmed_stream_has_a_start_after_its_last_member_is_closed(members, c
     assert late.snapshot().why_open.actor == "me"
 
 
+def test_an_emptied_stream_is_begun_anew_before_its_last_member_is_closed(members, client, key):
+    breaker = members()
+    breaker.force_open(actor="me")
+    client.xtrim(key, maxlen=0, approximate=False)
+    log_of(breaker).close()
+    assert are_open(members())
+
+
 @pytest.mark.usefixtures("alone")
 def test_of_a_stream_without_a_start_the_commands_that_are_left_hold(members, client, key, caplog):
     breaker = members()

@@ -277,6 +277,9 @@ class RedisLog(Log):
             return
         self._looked_ns = 0  # whoever comes next has something to start from
         self.flush()
+        if self._is_changed and self._sequencer is not None:
+            self._stream.await_joined()  # what it has lost may be known here alone
+            self.flush()
         self._tell_unsent()
         self._closed = True
         self._stopping.set()

@@ -424,6 +424,10 @@ class StreamSequencer(Sequencer):
         upto = self.outbox.put
         self._wait(lambda: self._confirmed >= upto or self.degraded, self._timeout_seconds)
 
+    def await_joined(self) -> None:
+        """Wait until the stream is gone by again, but not for long."""
+        self._wait(lambda: not self.degraded, self._timeout_seconds)
+
     def await_level(self) -> None:
         """Wait until all has been sent, and all read that is in the stream, but not for long."""
         outbox = self.outbox
