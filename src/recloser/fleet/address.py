@@ -1,7 +1,7 @@
-"""Where a server is, as a URL says it: checked whole before anything is connected.
+"""Check the URL of a Redis server, with all its options, before anything connects.
 
-An option that redis-py does not know, or that is not ours to give away, would only be found when a
-thread connects, again and again; and one such as ``socket_timeout`` would have callers wait.
+redis-py reports an option that it does not know only when a thread connects, again and again. An
+option such as ``socket_timeout`` would replace the timeouts that callers rely on.
 """
 
 import ssl
@@ -86,7 +86,7 @@ class Address:
 
     Attributes:
         url: The URL, by a scheme that redis-py knows.
-        place: The same without user, password and options, which may be told.
+        place: The URL without user, password and options, for messages.
     """
 
     url: str
@@ -94,7 +94,7 @@ class Address:
 
 
 def address_of(url: str) -> Address:
-    """What a URL says.
+    """Read and check the URL of a server.
 
     Raises:
         ConfigError: It is not the URL of a Redis server, or has an option that it can't have; the
@@ -121,8 +121,8 @@ def address_of(url: str) -> Address:
             "the URL of a Redis server ends with the number of a database: redis://host:6379/0"
         )
     where = f"[{host}]" if ":" in host else host
-    told = f"{scheme}://{where}{'' if port is None else f':{port}'}{parts.path}"
-    return Address(address, told)
+    port_text = "" if port is None else f":{port}"
+    return Address(address, f"{scheme}://{where}{port_text}{parts.path}")
 
 
 def _check_options(scheme: str, options: list[tuple[str, str]]) -> None:

@@ -1,8 +1,8 @@
-"""Where whoever comes to a stream can start: at a checkpoint, at its beginning, or nowhere.
+"""Find the entry from which a process can start to fold a stream: a checkpoint or the beginning.
 
-A stream may have lost its first entries, and with them its beginning, where something else has
-trimmed it. A process that knows it adds a checkpoint then. Where there is none left, as all were
-started again, one of them begins the stream anew after what is left of it.
+A stream that something else has trimmed may hold neither. A process that has folded it adds a
+checkpoint then. If there is no such process, as all were started again, one of them begins the
+stream anew after the entries that are left.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def found_start(server: Server, before: EntryId | None = None) -> Start:
     Args:
         server: Where the stream is.
         before: A checkpoint of this entry, or of one before it, is taken if there is one: what came
-            after it is folded then, and listeners are told of it.
+            after it is folded then, and listeners receive it.
 
     Raises:
         LogError: The server can't be reached.
@@ -119,7 +119,7 @@ def begun_anew(
     generation: str,
     old: Course | None,
 ) -> Begin:
-    """How a stream begins anew after what is left of it, with all that this still tells.
+    """Make the entry with which a stream begins anew, from the entries that are left.
 
     Args:
         left: The entries that are left, the oldest first; one at least.
@@ -139,7 +139,7 @@ def begun_anew(
     else:
         begin = Begin("", FORMAT_VERSION, RULES_VERSION, __version__)
         course = Course.remains(begin, left[0])
-        known = "new, but for what the entries that are left tell"
+        known = "new, except for the commands and settings in the entries that are left"
     own = Entry(left[0].id, "", 1, lines_of(configured))
     for entry in (own, *further):
         try:

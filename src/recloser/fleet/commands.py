@@ -1,4 +1,4 @@
-"""The last commands of operators in a stream: none of them may be lost with a part of it."""
+"""Keep the last commands of operators, so that none is lost with a part of the stream."""
 
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
@@ -18,8 +18,8 @@ _Key: TypeAlias = tuple[str, bool]
 class Commands:
     """For each breaker the last command that moved it, and the last one that changed its mode.
 
-    Each is kept with the entry that first said it. So where several processes put a command back
-    that the stream has lost, it is obeyed once, and not at all where a newer one was given since.
+    Each command is kept with the id of its first entry. If several processes put back a command
+    that the stream has lost, it is obeyed once, and not at all if a newer one was given since.
     """
 
     def __init__(self, kept: Iterable[Commanded] = ()) -> None:
@@ -39,7 +39,7 @@ class Commands:
         self._last[_key(event)] = of, evolve(event, seq=0, at=0)
 
     def of(self, breaker: str) -> Sequence[Event]:
-        """Those of a breaker, in their order."""
+        """The last commands of one breaker, in their order."""
         keys = [(breaker, is_mode) for is_mode in (False, True)]
         known = [self._last[key] for key in keys if key in self._last]
         return [event for _, event in sorted(known, key=itemgetter(0))]
@@ -52,7 +52,7 @@ class Commands:
         )
 
     def unknown_to(self, other: "Commands") -> Sequence[tuple[Event, EntryId]]:
-        """Those that another stream, or what is left of this one, knows nothing of; oldest first."""
+        """The commands that another stream, or the rest of this one, has lost; the oldest first."""
         lost = [(event, of) for of, event in self._last.values() if other.is_newest(event, of)]
         return sorted(lost, key=itemgetter(1))
 

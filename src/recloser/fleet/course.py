@@ -88,7 +88,7 @@ class Course:
         edges: The last edges, with the entries that fired them.
         entries: How many entries have been folded here.
         checkpoints: Which entries there are checkpoints of, each with ``entries`` at that time.
-        rests_on: The entry from which whoever comes late can start, as long as it is there.
+        rests_on: The entry from which a new process can start, as long as it is there.
         commands: The last commands of operators.
         passed_over: How many entries could not be read, or not to the end, or not be folded.
         fault: What was wrong with the last of them, and where; None before the first.
@@ -224,9 +224,9 @@ class Course:
     def _time_at(self, entry: Entry) -> int:
         """The time of an entry, in nanoseconds of the log.
 
-        The ids tell it, unless they stand still: where the server's clock was ahead once, each id
-        has the same milliseconds until the clock has caught up. From then on the sender tells it,
-        and what it is ahead of the ids by is added to all that follow.
+        It is that of the id, unless the ids stand still: after the server's clock was ahead once,
+        each id has the same milliseconds until the clock has caught up. The sender gives the time
+        then, and the difference is added to the times of all later ids.
         """
         by_id = max(self.fold.at, self.at_by_id)
         if self._stands_still and entry.at is not None and entry.at > by_id:
@@ -344,8 +344,8 @@ class Course:
         self.rests_on = parse_id(kept.of)
         self.checkpoints.append((self.rests_on, behind))
 
-    def _tell_gap(self, events: list[Event], lost: int, told: str, at: int) -> None:
-        self._apply(events, LogGap(self.fold.seq + 1, at, lost, told[:_LONGEST_TEXT]))
+    def _tell_gap(self, events: list[Event], lost: int, text: str, at: int) -> None:
+        self._apply(events, LogGap(self.fold.seq + 1, at, lost, text[:_LONGEST_TEXT]))
         for state in self._states():
             name = str(state["breaker"])
             self._apply(events, Checkpoint(self.fold.seq + 1, at, name, state))

@@ -15,7 +15,7 @@ EntryId: TypeAlias = tuple[int, int]
 """Milliseconds of the server's clock, and a number within the millisecond."""
 
 Fields: TypeAlias = dict[bytes, bytes | str | int]
-"""What an entry is sent as."""
+"""The fields of an entry on its way to the server."""
 
 EVENTS_AT_ONCE: Final = 500
 """So many events an entry has at most; what stands behind them is not read."""
@@ -27,7 +27,7 @@ MAX_COUNT: Final = 2**31 - 1
 """One event stands for at most this many calls."""
 
 LARGEST_FIGURE: Final = 2**62
-"""No number is larger that others are added to: what they come to can still be written."""
+"""The largest number in a beginning or checkpoint: its sum with others can still be written."""
 
 MAX_BODY_BYTES: Final = 64 << 20
 """A beginning, a checkpoint or an absence takes no more than this."""
@@ -153,7 +153,7 @@ class Entry:
         body: What it says.
         replaces: Whether a configuration in it replaces another.
         again: The entry that first said what is put back by this one; None where nothing is.
-        at: The time of the log when it was sent, in nanoseconds, where ids do not tell it.
+        at: The time of the log in nanoseconds by its sender; None unless the ids stand still.
         fault: Why it can't be read, or not to the end; None where it can.
     """
 
@@ -215,7 +215,7 @@ def _read(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry:
 def _number(fields: Mapping[bytes, bytes], name: bytes) -> int:
     text = fields[name]
     if not _NUMBER.match(text) or int(text) > LARGEST_FIGURE:
-        raise ValueError(f"its {name.decode()} is no number that there can be")
+        raise ValueError(f"its {name.decode()} is not a number, or too large")
     return int(text)
 
 
@@ -249,9 +249,9 @@ def fields_of(
         fields[b"events"] = b"\n".join(body)
     for name, kind in _BODIES.items():
         if isinstance(body, kind):
-            told = msgspec.json.encode(body)
-            _check_size(name, told, MAX_BODY_BYTES)
-            fields[name] = told
+            text = msgspec.json.encode(body)
+            _check_size(name, text, MAX_BODY_BYTES)
+            fields[name] = text
     if replaces:
         fields[b"replace"] = 1
     if again:

@@ -56,13 +56,13 @@ _STEADY_NS: Final = 5_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
 _START_SECONDS: Final = 1.0
-"""So often it is looked whether whoever comes late has something to start from."""
+"""Seconds between two checks that a new process would find an entry to start from."""
 
 _ANEW_SECONDS: Final = 2.5
 """A stream without a start begins anew when no process has given it one for so long."""
 
 _STANDS_NS: Final = 10_000_000
-"""A server's clock that shows the same millisecond for so long stands still, or is behind the ids."""
+"""Ids with the same milliseconds for so long show that the server's clock is earlier than they are."""
 
 _LINES_AT_ONCE: Final = 500
 """So many events, or a few more, are folded before others have the lock again."""
@@ -275,7 +275,7 @@ class RedisLog(Log):
         if self._sequencer is not None and self._stream.is_mine:
             self._closes_later = True
             return
-        self._looked_ns = 0  # whoever comes next has something to start from
+        self._looked_ns = 0  # the next process must find an entry to start from
         self.flush()
         if self._is_changed and self._sequencer is not None:
             self._stream.await_joined()  # what it has lost may be known here alone
@@ -308,7 +308,7 @@ class RedisLog(Log):
         if unsent:
             host_logging.log(
                 logging.WARNING,
-                "%s: closed before the stream could be told of these commands, which are lost "
+                "%s: closed before these commands could be sent to the stream; they are lost "
                 "unless they are given again: %s",
                 self,
                 ", ".join(unsent),
@@ -439,7 +439,7 @@ class RedisLog(Log):
             batch = trim_to = None
 
     def _fields(self, batch: Batch | None, now_ns: int) -> Fields | None:
-        """What an entry is sent as; one that can't be is given up."""
+        """The fields of an entry to send; an entry that is too large is given up."""
         if batch is None:
             return None
         at = max(0, now_ns - self._stream.origin) if self._stands_still else None
@@ -458,14 +458,14 @@ class RedisLog(Log):
             return None
 
     def _looked_for(self, course: Course, now_ns: int) -> EntryId | None:
-        """What whoever comes late would start from, if it is time to look for it."""
+        """The entry that a new process would start from, if it is time to look for it."""
         if now_ns - self._looked_ns < _START_SECONDS * 1e9:
             return None
         self._looked_ns = now_ns
         return course.rests_on
 
     def _give_start(self, course: Course) -> None:
-        """Something else has trimmed the stream: add what whoever comes late can start from."""
+        """Add a checkpoint for new processes to a stream that something else has trimmed."""
         self.notice(
             logging.WARNING, "%s: something else has trimmed it; a checkpoint is added", self
         )
@@ -473,11 +473,11 @@ class RedisLog(Log):
         self._wake_up()
 
     def _earliest(self, got: Exchange, position: EntryId, before_ns: int) -> int | None:
-        """What the monotonic hand showed at the latest when the id that was given was the time."""
+        """The monotonic time at which the server's clock can at the earliest have shown the sent id."""
         if got.sent is None:
             return None
         if got.sent[0] == position[0]:
-            # The clock may be behind the ids, which then say nothing of the time.
+            # The server's clock may be earlier than the ids, which then do not show the time.
             self._stands_still |= before_ns - self._read_ns >= _STANDS_NS
             return None
         self._stands_still = False
@@ -510,14 +510,14 @@ class RedisLog(Log):
         self._server.reconnect()
         stream = self._stream
         old = stream.course
-        if not stream.told.has_begun:
-            stream.told.begin((self._server.now_us() // 1000, 0))
+        if not stream.notified.has_begun:
+            stream.notified.begin((self._server.now_us() // 1000, 0))
         stream.hold(stream.begin_joining, _do_nothing)
         course = None if self._is_changed or stream.must_read_again else old
         if course is None:
             course = self._found()
             if old is not None and old.begin.generation != course.begin.generation:
-                stream.told.begin(course.start)
+                stream.notified.begin(course.start)
         self._looked_ns = 0
         self._round(course, None, ring=False)
         is_back = False
@@ -534,7 +534,7 @@ class RedisLog(Log):
         self._wake_up()
 
     def _time_of(self, course: Course) -> int:
-        """The time of a stream now, by the server's clock unless that is behind the ids."""
+        """The present time of a stream: by the server's clock, unless that is earlier than the ids."""
         at = course.at_of_us(self._server.now_us())
         self._stands_still = at + _STANDS_NS < course.at_by_id
         if self._stands_still and course is self._stream.course:
@@ -637,7 +637,7 @@ forks.after_in_child(_after_fork)
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
-    """Where to cut what was read, so that no part takes long to be folded; one part at least."""
+    """Cut a page into parts that each take little time to fold; yields one part at least."""
     first = lines = 0
     for number, entry in enumerate(entries):
         lines += 1 + (len(entry.body) if isinstance(entry.body, tuple) else 0)

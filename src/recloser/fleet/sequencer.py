@@ -32,8 +32,8 @@ from recloser.fleet.connection import StreamChangedError
 from recloser.fleet.course import NOTHING, Course, Taken
 from recloser.fleet.entry import Entry, EntryId
 from recloser.fleet.faces import Faces
+from recloser.fleet.notified import Notified
 from recloser.fleet.outbox import Batch, Outbox, calls_in
-from recloser.fleet.told import Told
 from recloser.fleet.urgency import is_slow, is_urgent
 from recloser.fold import may_probe
 from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Leave, Pass, Run
@@ -89,7 +89,7 @@ class StreamSequencer(Sequencer):
         outbox: What waits to be sent.
         course: What the entries that were read come to; None before the first one.
         degraded: Whether the stream can't be reached.
-        told: Which entries listeners were told of.
+        notified: The entries whose edges and commands listeners have received.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class StreamSequencer(Sequencer):
         self._timeout_seconds = timeout_seconds
         self._faces = Faces()
         self._claims = Claims()
-        self.told = Told()
+        self.notified = Notified()
         self._absence = Absence(1, clock.monotonic_ns(), 0)
         self._put_back: set[EntryId] = set()
         self._unfoldable: dict[EntryId, str] = {}
@@ -472,8 +472,8 @@ class StreamSequencer(Sequencer):
             Whether something that others do not know of yet has come of this process's own.
         """
         if self.degraded:
-            # Its fold is nobody's yet, and the one that is gone by stays whole whatever comes of
-            # this; where it does not come to an end, the stream is read again.
+            # No breaker uses this fold yet, and the one in use stays whole whatever happens here. If
+            # this is interrupted, the stream is read again.
             must_read_again, self.must_read_again = self.must_read_again, True
             course.fold.keeper = None
             is_news = self._fold_entries(course, entries, member)
@@ -522,14 +522,14 @@ class StreamSequencer(Sequencer):
             return
         others = ("state_changed", *(COMMANDS if batch is None else ()))
         is_untold = batch is not None and not batch.is_told
-        is_new = self.told.is_new(entry.id)
+        is_new = self.notified.is_new(entry.id)
         events = [
             event
             for event in taken.events
             if (is_untold and event.kind not in others) or (is_new and event.kind in others)
         ]
         if is_new and any(event.kind in others for event in events):
-            self.told.note(entry.id)
+            self.notified.note(entry.id)
         self.audience.note(events)
 
     def leave(self, why: str | None = None) -> None:
@@ -588,10 +588,10 @@ class StreamSequencer(Sequencer):
         self.outbox.give_up_aged(self._clock.monotonic_ns())
 
     def word_to(self, course: Course) -> Batch | None:
-        """What a stream must be told before it can be gone by again; None if that is nothing.
+        """The next entry to send before the stream is used again; None if there is none.
 
-        That is what it may have been told already; then the breakers that it does not know, and the
-        commands of operators that it has lost; and then what waits, up to the last command in it.
+        First the entry in flight, which may have arrived; then the breakers that it does not know,
+        and the commands of operators that it has lost; and then what waits, up to the last command in it.
         """
         if self.outbox.in_flight is not None:
             return self.outbox.in_flight
@@ -712,7 +712,7 @@ class StreamSequencer(Sequencer):
             self._part(self.fold.breakers[name])
 
     def _append_silently(self, event: Event) -> Sequence[Edge]:
-        """Fold an event that listeners were told of in an absence before, with all it came to."""
+        """Fold an event that listeners received in an earlier absence, with its edges."""
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)

@@ -1,4 +1,4 @@
-"""Which entries of a stream listeners were told of, so that none is told twice, and none missed."""
+"""The entries of a stream whose edges listeners have received: none twice, and none missed."""
 
 from collections import deque
 from typing import Final
@@ -8,11 +8,11 @@ from recloser.fleet.entry import EntryId
 _REMEMBERED: Final = 1000
 
 
-class Told:
-    """The last entries that listeners were told something of.
+class Notified:
+    """The last entries that held an edge or a command for listeners.
 
-    A stream may be read again: from a checkpoint, or because it lost its end. What was told then is
-    known by its place. Of what is older than all that is remembered here nothing is told.
+    A process reads a stream again after it lost its end, or from a checkpoint. This remembers the
+    ids of the last 1000 such entries; edges of older entries are not passed on again.
     """
 
     def __init__(self) -> None:
@@ -22,21 +22,21 @@ class Told:
 
     @property
     def has_begun(self) -> bool:
-        """Whether it is known from where on listeners are told."""
+        """Whether the first entry to pass on is known."""
         return self._floor is not None
 
     def begin(self, place: EntryId) -> None:
-        """Tell of what comes after a place; what was told before is of another stream, or none."""
+        """Pass on what comes after this entry, and forget all others: the stream is another one."""
         self._floor = place
         self._places.clear()
         self._known.clear()
 
     def is_new(self, place: EntryId) -> bool:
-        """Whether listeners were told nothing of an entry yet, and are to be."""
+        """Whether listeners have received nothing of an entry, and should."""
         return place not in self._known and (self._floor is None or place > self._floor)
 
     def note(self, place: EntryId) -> None:
-        """Note an entry that they are told of."""
+        """Remember an entry that is passed on to listeners."""
         self._places.append(place)
         self._known.add(place)
         if len(self._places) > _REMEMBERED:
