@@ -33,6 +33,19 @@ def level(*breakers):
     assert len({str(dump(breaker._state)) for breaker in breakers}) == 1
 
 
+def agree(*breakers):
+    """Wait until members go by the stream and know the same, however busy the machine is."""
+
+    def are_level():
+        for _ in range(2):
+            for breaker in breakers:
+                log_of(breaker).flush()
+        are_there = not any(map(is_degraded, breakers))
+        return are_there and len({str(dump(breaker._state)) for breaker in breakers}) == 1
+
+    wait_for(are_level)
+
+
 def come_back(server, breakers):
     server.start()
     wait_for(lambda: not any(map(is_degraded, breakers)))

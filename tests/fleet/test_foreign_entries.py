@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fleet_parts import RedisServer, servers_here, wait_for
-from fleet_support import history, is_degraded, level, log_of, state
+from fleet_support import agree, history, is_degraded, log_of, state
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.fleet.course import Course
 from recloser.fleet.entry import MAX_BODY_BYTES, MAX_EVENTS_BYTES
@@ -97,14 +97,14 @@ def add(redis_server, stream):
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_unreadable_entry_is_passed_over_by_all(redis_server, stream, joined, breaker, add, what):
     fail(breaker)
-    level(breaker)
+    agree(breaker)
     add(UNREADABLE[what])
-    level(breaker)
+    agree(breaker)
     late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
     assert not is_degraded(late)
     fail(late, 2)
     wait_for(lambda: state(breaker) == state(late) == "OPEN")
-    level(breaker, late)
+    agree(breaker, late)
     assert [log_of(each).health().passed_over for each in (breaker, late)] == [1, 1]
     assert [event.kind for event in history(breaker)].count("call_failed") == 3
 
@@ -114,14 +114,14 @@ def test_entry_that_changes_nothing_keeps_nobody_out(
     redis_server, stream, joined, breaker, add, what
 ):
     fail(breaker)
-    level(breaker)
+    agree(breaker)
     add(HARMLESS[what])
-    level(breaker)
+    agree(breaker)
     late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
     assert not is_degraded(late)
     fail(late, 2)
     wait_for(lambda: state(breaker) == state(late) == "OPEN")
-    level(breaker, late)
+    agree(breaker, late)
     assert history(breaker)
 
 
@@ -129,7 +129,7 @@ def test_entries_that_can_not_be_read_are_reported_once(breaker, add, caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             add({"temperature": "21"})
-            level(breaker)
+            agree(breaker)
     told = [record.message for record in caplog.records if "can't be read" in record.message]
     assert len(told) == 1
     assert "it has no field 'member'" in told[0]
@@ -139,9 +139,8 @@ def test_entries_that_can_not_be_read_are_reported_once(breaker, add, caplog):
 def test_large_entries_of_others_hold_up_no_call(redis_server, stream, joined, breaker, add):
     """They are not read to the end, so that no thread waits for that."""
     clock = log_of(breaker)._clock
-    for _ in range(3):
-        add({"member": "m", "batch": "1", "events": b"\n" * (32 << 20)})
-        add({"member": "m", "batch": "2", "checkpoint": b"[" * (MAX_BODY_BYTES + 1)})
+    add({"member": "m", "batch": "1", "events": b"\n" * (32 << 20)})
+    add({"member": "m", "batch": "2", "checkpoint": b"[" * (MAX_BODY_BYTES + 1)})
     slowest = 0
     late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
     until = clock.monotonic_ns() + 10**9
@@ -174,4 +173,11 @@ def test_entry_that_can_not_be_folded_is_passed_over_by_all(
     late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, timeout_seconds=5))
     fail(late, 3)
     wait_for(lambda: state(breaker) == state(late) == "OPEN")
-    level(breaker, late)
+    agree(breaker, late)
+
+
+def test_large_entry_is_not_fetched_in_every_round_trip(breaker, add):
+    add({"member": "m", "batch": "1", "events": b"\n" * (4 << 20)})
+    server = log_of(breaker)._server
+    wait_for(lambda: not server.page_back(None, count=1)[0].is_large)
+    agree(breaker)

@@ -7,7 +7,7 @@ import pytest
 
 import recloser.fleet.redis as redis_module
 from fleet_parts import wait_for
-from fleet_support import history, is_degraded, level, log_of, state
+from fleet_support import agree, history, is_degraded, log_of, state
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
 from recloser.fleet.connection import StreamChangedError
 from recloser.fleet.entry import Checkpointed
@@ -28,9 +28,7 @@ def members(own_redis, stream, joined):
 
     def make(count=1, **options):
         made = [
-            CircuitBreaker(
-                "b", CONFIG, log=joined(own_redis, stream, timeout_seconds=0.5, **options)
-            )
+            CircuitBreaker("b", CONFIG, log=joined(own_redis, stream, **options))
             for _ in range(count)
         ]
         wait_for(lambda: not any(map(is_degraded, made)))
@@ -87,6 +85,11 @@ def stopped(breaker, error=None):
     may_go_on.set()
 
 
+def give_start(log):
+    stream = log._stream
+    stream.hold(lambda: log._rounds._give_start(stream, stream.course), lambda: None)
+
+
 def ask(breaker):
     """Have a call refused, of which the stream is told."""
     assert not breaker.before_call().allowed
@@ -101,12 +104,12 @@ def test_members_that_know_a_trimmed_stream_give_others_a_start(members, client,
     here, there = members(2)
     for _ in range(3):
         succeed(here)
-        level(here, there)
+        agree(here, there)
     here.force_open(actor="me")
     client.xtrim(key, maxlen=left, approximate=False)
     late = members()
     wait_for(lambda: are_open(here, there, late))
-    level(here, there, late)
+    agree(here, there, late)
 
 
 def test_a_trimmed_stream_has_a_start_after_its_last_member_is_closed(members, client, key):
@@ -134,14 +137,14 @@ def test_an_emptied_stream_is_begun_anew_before_its_last_member_is_closed(member
 def test_of_a_stream_without_a_start_the_commands_that_are_left_hold(members, client, key, caplog):
     breaker = members()
     succeed(breaker)
-    level(breaker)
+    agree(breaker)
     breaker.force_open(actor="me", reason="works")
     client.xtrim(key, maxlen=1, approximate=False)
     vanish(breaker)
     again = members(2)
     assert are_open(*again)
     assert again[0].before_call().reason is Reason.FORCED_OPEN
-    level(*again)
+    agree(*again)
     (gap,) = [event for event in history(again[0]) if event.kind == "log_gap"]
     assert "what operators had commanded before is not known" in gap.error
     assert "what operators had commanded before is not known" in caplog.text
@@ -152,11 +155,11 @@ def test_what_is_not_known_of_a_stream_without_a_start_is_told(members, client, 
     breaker = members()
     breaker.force_open(actor="me")
     ask(breaker)
-    level(breaker)
+    agree(breaker)
     client.xtrim(key, maxlen=1, approximate=False)
     vanish(breaker)
     again = members(2)
-    level(*again)
+    agree(*again)
     assert [state(each) for each in again] == ["CLOSED", "CLOSED"]
     assert "what operators had commanded before is not known" in caplog.text
     again[0].force_open()
@@ -168,8 +171,8 @@ def test_a_checkpoint_whose_entry_is_gone_still_tells_its_states(members, client
     breaker = members()
     breaker.force_open(actor="me")
     log = log_of(breaker)
-    log._looked_ns = log._now_ns() + 10**12  # it does not look itself
-    log._stream.hold(lambda: log._give_start(log._stream.course), lambda: None)
+    log._rounds._looked_ns = log._now_ns() + 10**12  # it does not look itself
+    give_start(log)
     log.flush()
     assert isinstance(log._server.page_back(None)[0].body, Checkpointed)
     client.xtrim(key, maxlen=1, approximate=False)
@@ -180,17 +183,17 @@ def test_a_checkpoint_whose_entry_is_gone_still_tells_its_states(members, client
 def test_commands_that_a_stream_has_lost_are_put_back_once(members, client, key):
     """The server falls back to a replica that was behind, as after a failover."""
     here, there = members(2)
-    level(here, there)
+    agree(here, there)
     kept = client.xrange(key)
     here.force_open(actor="me", reason="works")
-    level(here, there)
+    agree(here, there)
     here.set_mode("shadow")
-    level(here, there)
+    agree(here, there)
     lost = client.xrange(key)[len(kept) :]
     client.xdel(key, *[identity for identity, _ in lost])
     wait_for(lambda: any(b"again" in fields for _, fields in client.xrange(key)))
     wait_for(lambda: are_open(here, there) and here.snapshot().mode == "shadow")
-    level(here, there)
+    agree(here, there)
     events = history(here)
     assert [e.actor for e in events if e.kind == "forced_open"] == ["me"], "it is obeyed once"
     assert len([e for e in events if e.kind == "mode_changed"]) == 1
@@ -200,14 +203,14 @@ def test_a_command_is_not_put_back_where_a_newer_one_was_given(members, client, 
     here = members()
     kept = len(client.xrange(key))
     here.force_open(actor="me")
-    level(here)
+    agree(here)
     lost = client.xrange(key)[kept:]
     client.xdel(key, *[identity for identity, _ in lost])
     there = members()
     there.force_open(actor="you")
     there.reset(actor="you")
     wait_for(lambda: not is_degraded(here))
-    level(here, there)
+    agree(here, there)
     assert state(here) == "CLOSED"
 
 
@@ -215,7 +218,7 @@ def test_a_command_is_not_put_back_where_a_newer_one_was_given(members, client, 
 def test_all_that_members_know_outlives_the_stream(members, client, key, delete):
     here, there = members(2)
     here.force_open(actor="me")
-    level(here, there)
+    agree(here, there)
     client.flushall() if delete == "flushall" else client.delete(key)
     wait_for(lambda: client.exists(key))
     wait_for(lambda: are_open(here, there))
@@ -234,11 +237,11 @@ def test_who_begins_a_stream_tells_that_nothing_is_known_of_one_before(members, 
 def test_two_that_begin_a_stream_anew_at_once_agree(members, client, key, monkeypatch):
     breaker = members()
     succeed(breaker)
-    level(breaker)
+    agree(breaker)
     client.xtrim(key, maxlen=1, approximate=False)
     vanish(breaker)
     made = members(4)
-    level(*made)
+    agree(*made)
     assert len({each._sequencer.course.begin.generation for each in made}) == 1
     made[0].force_open()
     wait_for(lambda: are_open(*made))
@@ -251,13 +254,13 @@ def test_a_member_that_was_stopped_follows_a_stream_that_began_anew(members, cli
     succeed(first)
     first.force_open(actor="me")
     ask(first)
-    level(first)
+    agree(first)
     with stopped(first):
         client.xtrim(key, maxlen=1, approximate=False)
         others = members(2)
         assert [state(each) for each in others] == ["CLOSED", "CLOSED"]
     wait_for(lambda: are_open(first, *others))
-    level(first, *others)
+    agree(first, *others)
 
 
 def test_edges_are_told_that_came_before_a_checkpoint_from_which_a_stream_is_read_again(
@@ -272,15 +275,15 @@ def test_edges_are_told_that_came_before_a_checkpoint_from_which_a_stream_is_rea
 
     here = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream), listeners=[Heard()])
     there = members()
-    level(here, there)
+    agree(here, there)
     with stopped(here, StreamChangedError("it is read again")):
         there.force_open(actor="me")
         log = log_of(there)
-        log._stream.hold(lambda: log._give_start(log._stream.course), lambda: None)
+        give_start(log)
         log.flush()
         assert isinstance(log._server.page_back(None)[0].body, Checkpointed)
     wait_for(lambda: heard)
     assert heard == ["force_open"]
-    level(here, there)
+    agree(here, there)
     assert here.flush()
     assert heard == ["force_open"]

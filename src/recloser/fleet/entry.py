@@ -155,6 +155,7 @@ class Entry:
         again: The entry that first said what is put back by this one; None where nothing is.
         at: The time of the log in nanoseconds by its sender; None unless the ids stand still.
         fault: Why it can't be read, or not to the end; None where it can.
+        is_large: Whether it can't be read and is so large that it should not be fetched again.
     """
 
     id: EntryId
@@ -165,6 +166,7 @@ class Entry:
     again: EntryId | None = None
     at: int | None = None
     fault: str | None = None
+    is_large: bool = False
 
 
 def read_entry(identity: bytes, fields: Mapping[bytes, bytes]) -> Entry:
@@ -173,11 +175,13 @@ def read_entry(identity: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     try:
         return _read(entry_id, fields)
     except KeyError as error:
-        return Entry(entry_id, "", 0, (), fault=f"it has no field {error.args[0].decode()!r}")
+        fault = f"it has no field {error.args[0].decode()!r}"
     except msgspec.MsgspecError:
-        return Entry(entry_id, "", 0, (), fault="it holds no JSON of the form that it should have")
+        fault = "it holds no JSON of the form that it should have"
     except (ValueError, RecursionError) as error:
-        return Entry(entry_id, "", 0, (), fault=str(error)[:_LONGEST_FAULT])
+        fault = str(error)[:_LONGEST_FAULT]
+    is_large = sum(map(len, fields.values())) > MAX_EVENTS_BYTES
+    return Entry(entry_id, "", 0, (), fault=fault, is_large=is_large)
 
 
 def _read(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry:

@@ -21,17 +21,13 @@ from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, LogSealed
 from recloser.fleet.beginning import begun_anew, found_start
-from recloser.fleet.connection import Exchange, Server, StreamChangedError
+from recloser.fleet.connection import Server, StreamChangedError
 from recloser.fleet.course import Course
 from recloser.fleet.entry import (
     Begin,
-    Checkpointed,
-    Entry,
-    EntryId,
-    Fields,
-    fields_of,
 )
 from recloser.fleet.outbox import Batch
+from recloser.fleet.rounds import SPACING_SECONDS, STANDS_NS, Rounds
 from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
 from recloser.log.bell import Bell
 from recloser.log.calls import Successes
@@ -46,26 +42,15 @@ from recloser.version import __version__
 BATCH_SECONDS: Final = 0.25
 """What no edge hangs on is sent this often."""
 
-_SPACING_SECONDS: Final = 0.002
 _IDLE_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _STEADY_NS: Final = 5_000_000_000
 """A server that has not failed for so long is tried at once when it fails again."""
 
-_NS_PER_MS: Final = 1_000_000
-
-_START_SECONDS: Final = 1.0
-"""Seconds between two checks that a new process would find an entry to start from."""
 
 _ANEW_SECONDS: Final = 2.5
 """A stream without a start begins anew when no process has given it one for so long."""
-
-_STANDS_NS: Final = 10_000_000
-"""Ids with the same milliseconds for so long show that the server's clock is earlier than they are."""
-
-_LINES_AT_ONCE: Final = 500
-"""So many events, or a few more, are folded before others have the lock again."""
 
 _logger: Final = logging.getLogger("recloser")
 _open_logs: Final[weakref.WeakSet["RedisLog"]] = weakref.WeakSet()
@@ -117,16 +102,20 @@ class RedisLog(Log):
         keep_entries = checked_whole("keep_entries", keep_entries, 1)
         self._timeout_seconds = float(timeout_seconds)
         self._claim_seconds = float(claim_seconds)
-        self._keep_entries = keep_entries
         self._on_other_config = on_other_config
         # Each thread has a connection of its own: one gives up its own when the server is away.
         self._server = Server(url, stream, self._timeout_seconds)
         self._bell_server = Server(url, stream, self._timeout_seconds)
         self._failure: str | None = None
         self._absences = 0
-        self._looked_ns = self._read_ns = 0
-        self._stands_still = False
-        self._passed_over = 0
+        self._rounds = Rounds(
+            self,
+            self._server,
+            keep_entries=keep_entries,
+            now_ns=self._now_ns,
+            wait=self._pause,
+            wake=self._wake_up,
+        )
         self._told_lost = ""
         self._closed = False
         self._make_threads()
@@ -248,7 +237,7 @@ class RedisLog(Log):
             gaps=self._absences,
             failure=(self._failure if stream.degraded else None) or self._thread_failure,
             missed_by_listeners=stream.audience.missed,
-            passed_over=self._passed_over,
+            passed_over=self._rounds.passed_over,
         )
 
     def flush(self) -> None:
@@ -275,7 +264,7 @@ class RedisLog(Log):
         if self._sequencer is not None and self._stream.is_mine:
             self._closes_later = True
             return
-        self._looked_ns = 0  # the next process must find an entry to start from
+        self._rounds.look_soon()  # the next process must find an entry to start from
         self.flush()
         if self._is_changed and self._sequencer is not None:
             self._stream.await_joined()  # what it has lost may be known here alone
@@ -397,111 +386,18 @@ class RedisLog(Log):
             self._server.ring()
         if hurry and len(self._stream.outbox):
             self._wake_up()  # what is in a hurry may be in the next entry
-        self._stopping.wait(_SPACING_SECONDS)
+        self._stopping.wait(SPACING_SECONDS)
 
     def _is_old(self, since_ns: int | None) -> bool:
         """Whether what came then has waited for company for long enough."""
         return since_ns is not None and self._now_ns() - since_ns >= BATCH_SECONDS * 1e9
 
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless the log is closed; in a forked child that is another event."""
+        self._stopping.wait(seconds)
+
     def _round(self, course: Course, batch: Batch | None, *, ring: bool) -> bool:
-        """Send an entry, and read until there is nothing more; whether others should read too."""
-        trim_to = None
-        if batch is not None and isinstance(batch.body, Checkpointed):
-            trim_to = course.trims_to(self._keep_entries)
-        is_news = False
-        while True:
-            before_ns = self._now_ns()
-            position, say = course.position, self._fields(batch, before_ns)
-            got = self._server.exchange(
-                position,
-                say=say,
-                ring=ring and say is not None,
-                trim_to=trim_to,
-                look_for=self._looked_for(course, before_ns),
-            )
-            after_ns = self._now_ns()
-            earliest_ns = self._earliest(got, position, before_ns)
-            for first, last in _parts(got.entries):
-                taken = partial(self._take, course, got.entries[first:last])
-                is_news |= self._stream.hold(taken, lambda: False)
-                if last and course.position != got.entries[last - 1].id:
-                    return is_news  # another one holds the lock for long: they are read again
-                if last < len(got.entries):
-                    self._stopping.wait(_SPACING_SECONDS)  # others wait for the lock
-            self._read_ns = after_ns
-            self._tell_passed_over(course)
-            if not got.has_start:
-                self._stream.hold(partial(self._give_start, course), _do_nothing)
-            if got.is_whole:
-                ended = partial(self._end_round, course, after_ns, earliest_ns)
-                self._stream.hold(ended, _do_nothing)
-                return is_news and not ring
-            batch = trim_to = None
-
-    def _fields(self, batch: Batch | None, now_ns: int) -> Fields | None:
-        """The fields of an entry to send; an entry that is too large is given up."""
-        if batch is None:
-            return None
-        at = max(0, now_ns - self._stream.origin) if self._stands_still else None
-        try:
-            return fields_of(
-                self._member,
-                batch.number,
-                batch.body,
-                replaces=batch.replaces,
-                again=batch.again,
-                at=at,
-            )
-        except (ValueError, OverflowError) as error:
-            self._stream.hold(self._stream.outbox.give_up_sent, _do_nothing)
-            self.notice(logging.WARNING, "%s: an entry is not sent: %s", self, error)
-            return None
-
-    def _looked_for(self, course: Course, now_ns: int) -> EntryId | None:
-        """The entry that a new process would start from, if it is time to look for it."""
-        if now_ns - self._looked_ns < _START_SECONDS * 1e9:
-            return None
-        self._looked_ns = now_ns
-        return course.rests_on
-
-    def _give_start(self, course: Course) -> None:
-        """Add a checkpoint for new processes to a stream that something else has trimmed."""
-        self.notice(
-            logging.WARNING, "%s: something else has trimmed it; a checkpoint is added", self
-        )
-        self._stream.outbox.add_body(course.checkpoint(), self._now_ns())
-        self._wake_up()
-
-    def _earliest(self, got: Exchange, position: EntryId, before_ns: int) -> int | None:
-        """The monotonic time at which the server's clock can at the earliest have shown the sent id."""
-        if got.sent is None:
-            return None
-        if got.sent[0] == position[0]:
-            # The server's clock may be earlier than the ids, which then do not show the time.
-            self._stands_still |= before_ns - self._read_ns >= _STANDS_NS
-            return None
-        self._stands_still = False
-        return before_ns - _NS_PER_MS
-
-    def _take(self, course: Course, entries: Sequence[Entry]) -> bool:
-        """Fold what was read; whether others should read something of it at once."""
-        return self._stream.take(course, entries, self._member)
-
-    def _end_round(self, course: Course, after_ns: int, earliest_ns: int | None) -> None:
-        earliest = None if earliest_ns is None else earliest_ns - course.at_by_id
-        self._stream.end_round(latest_ns=after_ns - course.fold.at, earliest_ns=earliest)
-
-    def _tell_passed_over(self, course: Course) -> None:
-        """Report once that there are entries that can't be read."""
-        if course.passed_over and not self._passed_over:
-            self.notice(
-                logging.WARNING,
-                "%s: something in it can't be read and is passed over, as all is that is like it: "
-                "%s; health() counts it",
-                self,
-                course.fault,
-            )
-        self._passed_over = max(self._passed_over, course.passed_over)
+        return self._rounds.go(self._stream, course, batch, member=self._member, ring=ring)
 
     # Finding the stream again.
 
@@ -518,7 +414,7 @@ class RedisLog(Log):
             course = self._found()
             if old is not None and old.begin.generation != course.begin.generation:
                 stream.notified.begin(course.start)
-        self._looked_ns = 0
+        self._rounds.look_soon()
         self._round(course, None, ring=False)
         is_back = False
         while not is_back:
@@ -536,8 +432,8 @@ class RedisLog(Log):
     def _time_of(self, course: Course) -> int:
         """The present time of a stream: by the server's clock, unless that is earlier than the ids."""
         at = course.at_of_us(self._server.now_us())
-        self._stands_still = at + _STANDS_NS < course.at_by_id
-        if self._stands_still and course is self._stream.course:
+        self._rounds.stands_still = at + STANDS_NS < course.at_by_id
+        if self._rounds.stands_still and course is self._stream.course:
             at = self._stream.read_at()
         return max(at, course.fold.at)
 
@@ -634,15 +530,3 @@ def _after_fork() -> None:
 
 
 forks.after_in_child(_after_fork)
-
-
-def _parts(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
-    """Cut a page into parts that each take little time to fold; yields one part at least."""
-    first = lines = 0
-    for number, entry in enumerate(entries):
-        lines += 1 + (len(entry.body) if isinstance(entry.body, tuple) else 0)
-        if lines >= _LINES_AT_ONCE:
-            yield first, number + 1
-            first, lines = number + 1, 0
-    if first < len(entries) or not entries:
-        yield first, len(entries)
