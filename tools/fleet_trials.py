@@ -5,7 +5,8 @@
 In each trial processes call a service through one breaker on a real server, an operator gives a
 command, and something happens to the stream. Afterwards every process must go by the stream again,
 must have obeyed the command, and must have raised nothing from a call; or, where nothing is left
-that tells of the command, must say so. The longest that any call waited for its breaker is measured.
+that tells of the command, must say so. The longest that any call waited for its breaker is measured,
+and beside it by how much the machine overslept a thread that does nothing but sleep.
 """
 
 import json
@@ -13,15 +14,16 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import attrs
 import click
 
-from fleet_parts import STREAM, Fleet, Member, RedisServer, Report, fleet_of, wait_for
+from fleet_parts import CLOCK, STREAM, Fleet, Member, RedisServer, Report, fleet_of, wait_for
 
 KEY: Final = f"recloser:{{{STREAM}}}"
 _UNKNOWN: Final = "is not known"
+_NAP_SECONDS: Final = 0.005
 
 
 @attrs.define
@@ -220,6 +222,34 @@ TRIALS: Final[dict[str, Callable[[Trial], None]]] = {
 }
 
 
+class Machine:
+    """Measures how long the machine keeps a thread waiting that only sleeps.
+
+    Attributes:
+        slowest_ns: The longest that it has overslept.
+    """
+
+    def __init__(self) -> None:
+        self.slowest_ns = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            began = CLOCK.monotonic_ns()
+            self._ended.wait(_NAP_SECONDS)
+            late = CLOCK.monotonic_ns() - began - round(_NAP_SECONDS * 1e9)
+            self.slowest_ns = max(self.slowest_ns, late)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
 @attrs.frozen
 class Outcome:
     """What came of a trial.
@@ -228,17 +258,21 @@ class Outcome:
         faults: What should never be.
         slowest_ms: The longest that a call has waited for its breaker.
         calls: How many calls there were, those that were refused among them.
+        machine_ms: The longest that the machine kept a thread waiting which only slept.
     """
 
     faults: tuple[str, ...]
     slowest_ms: float
     calls: int
+    machine_ms: float
 
 
 def run_once(name: str, members: int, seconds: float, binary: str | None = None) -> Outcome:
     """One trial."""
     faults = []
+    machine = Machine()
     with (
+        machine,
         tempfile.TemporaryDirectory() as folder,
         fleet_of(members, binary=binary) as fleet,
     ):
@@ -258,6 +292,7 @@ def run_once(name: str, members: int, seconds: float, binary: str | None = None)
         tuple(faults),
         max(report.slowest_ms for report in reports),
         sum(report.calls + report.refused for report in reports),
+        machine.slowest_ns / 1e6,
     )
 
 
@@ -273,12 +308,13 @@ def _standing(report: Report) -> str:
 def main(*, trials: tuple[str, ...], members: int, seconds: float, server: str | None) -> None:
     """Do the trials, a line each."""
     total = 0
-    click.echo(f"{'trial':24}{'calls':>8}{'faults':>8}{'longest wait':>15}")
+    click.echo(f"{'trial':24}{'calls':>8}{'faults':>8}{'longest wait':>15}{'machine':>11}")
     for name in trials or TRIALS:
         outcome = run_once(name, members, seconds, server)
         total += len(outcome.faults)
         click.echo(
             f"{name:24}{outcome.calls:8}{len(outcome.faults):8}{outcome.slowest_ms:12.1f} ms"
+            f"{outcome.machine_ms:8.1f} ms"
         )
         for fault in outcome.faults[:10]:
             click.echo(f"    {fault}")

@@ -38,4 +38,4 @@ def test_no_call_waits_for_long_under_any_trial(name, server):
         pytest.skip("there is no Redis server on this machine")
     outcome = fleet_trials.run_once(name, 4, 20.0, servers_here()[server])
     assert outcome.faults == ()
-    assert outcome.slowest_ms < 120
+    assert outcome.slowest_ms < 120 + outcome.machine_ms

@@ -231,7 +231,9 @@ def _lines(events: bytes) -> tuple[bytes, ...]:
 def _check_size(name: bytes, text: bytes, limit: int) -> None:
     # Before anything is read of it: to read it would keep all threads waiting.
     if len(text) > limit:
-        raise ValueError(f"its {name.decode()} take {len(text):,} bytes, and {limit:,} at most do")
+        raise ValueError(
+            f"the size of its {name.decode()} is {len(text):,} bytes; the limit is {limit:,}"
+        )
 
 
 def fields_of(
