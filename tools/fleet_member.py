@@ -2,8 +2,8 @@
 
     python tools/fleet_member.py REDIS_URL SERVICE_URL NAME [--every SECONDS] [--wall-ahead SECONDS]
 
-It is told what to do by words on standard input (``work``, ``rest``, ``report``), and answers each
-with a line of JSON. See ``tools/fleet_parts.py``.
+It is told what to do by words on standard input (``work``, ``rest``, ``report``, ``force_open``,
+``reset``, ``close``), and answers each with a line of JSON. See ``tools/fleet_parts.py``.
 """
 
 import http.client
@@ -34,6 +34,7 @@ class Caller:
 
     def __init__(self, breaker: CircuitBreaker, url: str, name: str, every: float) -> None:
         self.slowest_ns = self.calls = self.refused = self.degraded = 0
+        self.errors: list[str] = []
         self.working = threading.Event()
         self._resting = threading.Event()
         self._breaker = breaker
@@ -55,7 +56,10 @@ class Caller:
                 self._resting.set()
                 self.working.wait()
                 self._resting.clear()
-            self._call()
+            try:
+                self._call()
+            except Exception as error:  # noqa: BLE001  # there must be none, whatever it is
+                self.errors.append(f"{type(error).__name__}: {error}")
             threading.Event().wait(self._every)
 
     def _call(self) -> None:
@@ -106,6 +110,7 @@ def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, 
             "calls": caller.calls,
             "refused": caller.refused,
             "was_degraded": caller.degraded,
+            "errors": caller.errors,
         }
 
     return stream.hold(look, dict)
@@ -117,9 +122,18 @@ def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, 
 @click.argument("name")
 @click.option("--every", default=0.01, help="Seconds between two calls.")
 @click.option("--wall-ahead", default=0.0, help="How far the wall clock of this host is ahead.")
-def main(*, redis_url: str, service_url: str, name: str, every: float, wall_ahead: float) -> None:
+@click.option("--log-to", help="A file for warnings.")
+def main(
+    *,
+    redis_url: str,
+    service_url: str,
+    name: str,
+    every: float,
+    wall_ahead: float,
+    log_to: str | None,
+) -> None:
     """Be the member."""
-    logging.basicConfig(level=logging.ERROR)
+    logging.basicConfig(level=logging.WARNING if log_to else logging.ERROR, filename=log_to)
     clock = SkewedClock(SystemClock(), shift_seconds=wall_ahead)
     log = RedisLog(redis_url, stream=STREAM, clock=clock, host=name)
     breaker = CircuitBreaker(BREAKER, CONFIG, log=log)
@@ -134,6 +148,12 @@ def main(*, redis_url: str, service_url: str, name: str, every: float, wall_ahea
             log.flush()
         elif word == "report":
             answer = report(log, breaker, caller)
+        elif word == "force_open":
+            breaker.force_open(actor=name)
+        elif word == "reset":
+            breaker.reset(actor=name)
+        elif word == "close":
+            log.close()
         print(json.dumps(answer), flush=True)
 
 

@@ -33,7 +33,12 @@ MEMBER: Final = Path(__file__).with_name("fleet_member.py")
 STREAM: Final = "fleet"
 BREAKER: Final = "service"
 _CHUNK: Final = 1 << 16
+_MOST_PORTS: Final = 20
 _APART: Final = 101
+
+
+class PortTakenError(Exception):
+    """A server could not be started, as another process has its port."""
 
 
 def servers_here() -> dict[str, str]:
@@ -92,11 +97,10 @@ class RedisServer:
 
     def __init__(self, binary: str | None = None, options: Sequence[str] = ()) -> None:
         self.binary = binary or next(iter(servers_here().values()))
-        self.port = free_port()
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="recloser-redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self._start_at_a_free_port()
 
     @property
     def url(self) -> str:
@@ -107,17 +111,33 @@ class RedisServer:
         """A client of it."""
         return redis.Redis(port=self.port)
 
+    def _start_at_a_free_port(self) -> None:
+        for _ in range(_MOST_PORTS):
+            self.port = free_port()
+            with contextlib.suppress(PortTakenError):
+                self.start()
+                return
+        raise PortTakenError
+
     def start(self) -> None:
-        """Start it, with what data it has."""
+        """Start it, with what data it has.
+
+        Raises:
+            PortTakenError: Another process was faster to take its port.
+        """
         command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", "always", "--dir", self._folder.name]
         self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)
         wait_for(self._answers)
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise PortTakenError
         try:
             with self.client() as client:
-                return bool(client.ping())
+                # It may be the server of another process that answers at this port.
+                return bool(client.info("server")["process_id"] == self._process.pid)
         except redis.AuthenticationError:
             return True
         except redis.RedisError:
@@ -336,6 +356,7 @@ class Report:
         calls: How many calls were let through.
         refused: How many were not.
         was_degraded: How often it was found on its own.
+        errors: What its calls have raised that none may raise.
     """
 
     generation: str
@@ -347,6 +368,7 @@ class Report:
     calls: int
     refused: int
     was_degraded: int
+    errors: tuple[str, ...] = ()
 
 
 class Member:
@@ -373,7 +395,8 @@ class Member:
     def report(self) -> Report:
         """What it knows."""
         told = self.ask("report")
-        return Report(**{**told, "edges": tuple(Edge(*edge) for edge in told["edges"])})
+        edges = tuple(Edge(*edge) for edge in told["edges"])
+        return Report(**{**told, "edges": edges, "errors": tuple(told["errors"])})
 
     def stop(self) -> None:
         """Stop it where it stands, with SIGSTOP."""
@@ -384,9 +407,10 @@ class Member:
         os.kill(self.process.pid, signal.SIGCONT)
 
     def end(self) -> None:
-        """End it."""
-        self.go_on()
-        self.process.kill()
+        """End it; it may have ended already."""
+        if self.process.poll() is None:
+            self.go_on()
+            self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:

@@ -65,7 +65,7 @@ class Report:
         """
         permit, sequencer, outcome = self._permit, self._sequencer, self._outcome
         breaker, took_ns = permit.breaker, self.took_ns
-        took = max(0, at - permit.started_at) if took_ns is None else took_ns
+        took = sequencer.took_since(permit.started_at, at) if took_ns is None else took_ns
         if outcome is Outcome.SUCCEEDED and not permit.probe:
             runs = sequencer.runs
             if runs.hold(breaker, permit.epoch, took, at, once=permit):

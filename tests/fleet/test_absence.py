@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from fleet_parts import Loop, Proxy, wait_for
+from fleet_support import come_back, has_tripped, history, is_degraded, level, log_of, state
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -17,43 +18,13 @@ from recloser.fleet import outbox as outbox_module
 from recloser.fleet.absence import OWN_EPOCHS
 from recloser.fleet.connection import StreamChangedError
 from recloser.fleet.entry import id_text
-from recloser.fleet.export import events_of
 from recloser.fleet.outbox import MAX_WAITING
 from recloser.fleet.redis import RedisLog
-from recloser.state import dump
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=0.2, half_open_success_threshold=1
 )
-
-
-def state(breaker):
-    return breaker.current_state().value
-
-
-def has_tripped(breaker):
-    """Open, or cooled since: on a busy machine the cooldown may be over when one looks."""
-    return state(breaker) != "CLOSED"
-
-
-def is_degraded(breaker):
-    return breaker.snapshot().degraded
-
-
-def log_of(breaker):
-    return breaker._sequencer._log
-
-
-def history(breaker):
-    return list(events_of(log_of(breaker)._server))
-
-
-def level(*breakers):
-    for _ in range(2):
-        for breaker in breakers:
-            log_of(breaker).flush()
-    assert len({str(dump(breaker._state)) for breaker in breakers}) == 1
 
 
 @pytest.fixture
@@ -72,12 +43,6 @@ def away(own_redis, pair):
     own_redis.kill()
     wait_for(lambda: all(map(is_degraded, pair)))
     return pair
-
-
-def come_back(server, breakers):
-    server.start()
-    wait_for(lambda: not any(map(is_degraded, breakers)))
-    level(*breakers)
 
 
 def test_each_process_opens_by_its_own_calls(away):
@@ -245,7 +210,10 @@ def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_redis
 
     heard = Heard()
     log = joined(own_redis, stream, timeout_seconds=0.5)
-    breaker = CircuitBreaker("b", CONFIG, log=log, listeners=[heard])
+    # Its cooldown does not end meanwhile: where an answer is late, its end would be read with the
+    # trip, and told right after it.
+    config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=60)
+    breaker = CircuitBreaker("b", config, log=log, listeners=[heard])
     own_redis.kill()
     wait_for(lambda: is_degraded(breaker))
     fail(breaker, 3)

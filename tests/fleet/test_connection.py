@@ -71,3 +71,14 @@ def test_who_can_not_be_reached_is_told_without_what_is_secret(caplog):
         assert SECRET not in repr(vars(log).get("_server")) + log.health().failure
     assert caplog.records
     assert SECRET not in caplog.text
+
+
+def test_another_attempt_leaves_no_client_behind():
+    """The garbage collector would find it, in a thread that holds a lock, with all others waiting."""
+    server = Server("redis://127.0.0.1:1/0", "s", 1)
+    client = server._client
+    for _ in range(3):
+        with pytest.raises(StreamAwayError):
+            server.now_us()
+        server.reconnect()
+    assert server._client is client

@@ -126,14 +126,15 @@ def test_what_is_in_flight_is_told_too(outbox):
     outbox.add(failed(), 0)
     assert not outbox.take().is_told
     outbox.add(succeeded(), 0)
-    assert outbox.tell() == [failed(), succeeded()]
+    assert outbox.tell() == [(failed(), False), (succeeded(), False)]
     assert outbox.in_flight.is_told
+    assert outbox.tell() == [(failed(), True), (succeeded(), True)]
 
 
 def test_claims_are_forgotten_and_nothing_else(outbox):
     outbox.add(ProbeAdmitted(0, 0, "b", 1, 1), 0)
     outbox.add(failed(), 0)
-    assert outbox.tell() == [failed()]
+    assert outbox.tell() == [(failed(), False)]
     assert outbox.take().events == [failed()]
     assert outbox.in_flight.is_told
     assert outbox.lost == 0

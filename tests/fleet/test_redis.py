@@ -24,9 +24,11 @@ from recloser import (
     SystemClock,
 )
 from recloser.fleet import course as course_module
+from recloser.fleet import redis as redis_module
 from recloser.fleet.claims import HOLD_NS
 from recloser.fleet.course import Course
 from recloser.fleet.entry import Checkpointed
+from recloser.fleet.redis import RedisLog
 from recloser.fleet.urgency import is_near_a_limit
 from recloser.state import dump, first_state
 from support import fail, succeed
@@ -485,3 +487,41 @@ def test_a_checkpoint_is_of_an_entry_that_is_there(redis_server, stream, joined,
     wait_for(lambda: any(isinstance(e.body, Checkpointed) for e in log._server.page(None)))
     kept = next(e.body for e in log._server.page(None) if isinstance(e.body, Checkpointed))
     assert Course.restored(kept).fold.breakers["b"].succeeded > 0
+
+
+def test_claim_does_not_wait_behind_an_entry_of_another_kind(
+    redis_server, stream, joined, monkeypatch
+):
+    monkeypatch.setattr(redis_module, "BATCH_SECONDS", 10)
+    breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, claim_seconds=5))
+    fail(breaker, 3)
+    wait_for(lambda: has_tripped(breaker))
+    wait_for(lambda: breaker.snapshot().retry_after == 0)
+    threading.Event().wait(0.01)
+    sequencer = breaker._sequencer
+    sequencer.hold(
+        lambda: sequencer.outbox.add_body(sequencer.course.checkpoint(), 0), lambda: None
+    )
+    assert breaker.before_call().allowed
+
+
+def test_thread_that_is_in_no_hurry_takes_nobody_elses_away():
+    class Raced(RedisLog):
+        """Another thread is in a hurry right after this one has looked."""
+
+        reads = 0
+
+        @property
+        def _hurry(self):
+            self.reads += 1
+            seen, self.is_in_hurry = self.is_in_hurry, True
+            return seen
+
+        @_hurry.setter
+        def _hurry(self, value):
+            self.is_in_hurry = value
+
+    log = Raced("redis://127.0.0.1:1/0")
+    log.is_in_hurry = False
+    log._wake_up(hurry=False)
+    assert log.is_in_hurry or not log.reads

@@ -6,6 +6,7 @@ from typing import Final
 from recloser.events import Edge
 from recloser.fleet.course import Course
 from recloser.fleet.entry import Away
+from recloser.fleet.outbox import Batch, calls_in
 
 OWN_EPOCHS: Final = 1_000_000_000
 """The epochs that a process begins on its own are above this, and differ with each absence."""
@@ -33,6 +34,12 @@ class Absence:
         self._since_ns = since_ns
         self._lost_before = lost_before
         self._edges: list[str] = []
+        self._sent = 0
+
+    def note_sent(self, batch: Batch | None) -> None:
+        """Note what was sent before it ended."""
+        if batch is not None:
+            self._sent += sum(map(calls_in, batch.events))
 
     def note(self, edges: Iterable[Edge]) -> None:
         """Note edges that were taken alone."""
@@ -48,7 +55,7 @@ class Absence:
         Args:
             host: What this process is called.
             now_ns: When it ends, by the monotonic hand.
-            sent: How many calls wait to be sent late.
+            sent: How many calls wait to be sent late, beside those that were sent before it ended.
             lost: How many calls have been given up until now.
             old: What the stream had come to before.
             new: What it comes to now.
@@ -56,7 +63,7 @@ class Absence:
         return Away(
             host=host,
             seconds=(now_ns - self._since_ns) / 1e9,
-            sent=sent,
+            sent=sent + self._sent,
             lost=lost - self._lost_before + self.kept_apart,
             edges=tuple([*map(_told, _edges_lost(old, new)), *self._edges][:_EDGES]),
         )

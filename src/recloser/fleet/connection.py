@@ -4,21 +4,21 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from recloser.errors import ConfigError, LogError
+from recloser.fleet.address import UNREADABLE, address_of
 from recloser.fleet.entry import (
     Body,
     Entry,
     EntryId,
+    Fields,
     fields_of,
     id_text,
     just_before,
     parse_id,
     read_entries,
-    read_entry,
 )
 from recloser.integrations import needs
 
@@ -28,15 +28,10 @@ with needs("redis", extra="redis"):
     from redis.exceptions import MovedError
     from redis.retry import Retry
 
-SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys", "unix")
 PAGE: Final = 500
 """So many entries are read at once."""
 
-_UNREADABLE: Final = (
-    "the URL can't be read as that of a Redis server: write redis://user:password@host:6379/0, "
-    "with what is special in user and password as %XX"
-)
-_OURS: Final = {"valkey": "redis", "valkeys": "rediss"}
+_SHORTEST_PAGE: Final = 2
 _WORD: Final = re.compile(r"^[^{}\s]{1,200}$")
 
 
@@ -55,10 +50,14 @@ class Exchange:
     Attributes:
         entries: What stands in the stream behind the position that was known.
         sent: The id that an entry was given; None if none was sent.
+        is_whole: Whether that is all that stood there.
+        has_start: Whether the entry is there that was looked for; True where none was.
     """
 
     entries: list[Entry]
     sent: EntryId | None
+    is_whole: bool = True
+    has_start: bool = True
 
 
 def stream_key(stream: str) -> str:
@@ -84,11 +83,14 @@ class Server:
     """
 
     def __init__(self, url: str, stream: str, timeout_seconds: float) -> None:
-        self.place = _place(url)
+        address = address_of(url)
+        self.place = address.place
         self.key = stream_key(stream)
-        self._url = url
+        self._url = address.url
+        self._page = PAGE
         self._timeout = timeout_seconds
         self._moved: tuple[str, int] | None = None
+        self._connected_to: tuple[str, int] | None = None
         self._client = self._connect()
 
     def __repr__(self) -> str:
@@ -100,13 +102,13 @@ class Server:
         return f"{self.key}:bell"
 
     def _connect(self) -> "redis.Redis":
-        scheme, _, rest = self._url.partition("://")
         where: dict[str, Any] = {}
         if self._moved is not None:
             where = {"host": self._moved[0], "port": self._moved[1]}
+        self._connected_to = self._moved
         try:
             client = redis.Redis.from_url(
-                f"{_OURS.get(scheme, scheme)}://{rest}",
+                self._url,
                 socket_timeout=self._timeout,
                 socket_connect_timeout=self._timeout,
                 # A retry of its own would take longer than is promised, and say nothing.
@@ -114,9 +116,11 @@ class Server:
                 client_name="recloser",
                 decode_responses=False,
             )
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # which connects nothing yet
         except (ValueError, TypeError, redis.RedisError):
             # What it says may quote the URL.
-            raise ConfigError(_UNREADABLE) from None
+            raise ConfigError(UNREADABLE) from None
         client.connection_pool.connection_kwargs.update(where)
         return client
 
@@ -134,8 +138,16 @@ class Server:
 
     def reconnect(self) -> None:
         """Give up all connections; the next command makes new ones, to where the stream is."""
-        self.close()
-        self._client = self._connect()
+        if self._moved != self._connected_to:
+            self.close()
+            self._client = self._connect()
+            return
+        # Not another client each time: those before would be left to the garbage collector, which
+        # runs in any thread, as in one that holds the lock.
+        try:
+            self._client.connection_pool.disconnect()
+        except (redis.RedisError, OSError):
+            self._client = self._connect()
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's connections to the parent, and connect when asked."""
@@ -158,13 +170,21 @@ class Server:
         self,
         position: EntryId,
         *,
-        say: dict[bytes, bytes | str | int] | None = None,
+        say: Fields | None = None,
         ring: bool = False,
         trim_to: EntryId | None = None,
+        look_for: EntryId | None = None,
     ) -> Exchange:
         """In one round trip, send an entry and read what has come behind a position.
 
         The entry at the position is read again, which shows that the stream is still the one.
+
+        Args:
+            position: The last entry that was read.
+            say: The fields of an entry to send.
+            ring: Whether others should read at once.
+            trim_to: The entry before which all others may go.
+            look_for: An entry that should be there.
 
         Raises:
             StreamAwayError: The server can't be reached, or does not do it.
@@ -178,15 +198,38 @@ class Server:
                 pipeline.xtrim(self.key, minid=id_text(trim_to), approximate=False)
             if ring:
                 pipeline.publish(self.channel, b"")
-            pipeline.xread({self.key: just_before(position)}, count=PAGE)
-            replies = pipeline.execute()
+            if look_for is not None:
+                pipeline.xrange(self.key, id_text(look_for), id_text(look_for), count=1)
+            pipeline.xread({self.key: just_before(position)}, count=self._page)
+            with self._in_pages():
+                shown = self._page
+                replies = pipeline.execute()
         rows = _rows(replies[-1])
         if not rows or parse_id(rows[0][0]) != position:
             raise StreamChangedError("the entry that was the last is gone")
         sent = None if say is None else replies[0]
         if say is not None and sent is None:
             raise StreamChangedError("the stream is gone")
-        return Exchange(read_entries(rows[1:]), None if sent is None else parse_id(sent))
+        return Exchange(
+            read_entries(rows[1:]),
+            None if sent is None else parse_id(sent),
+            is_whole=len(rows) < shown,
+            has_start=look_for is None or bool(replies[-2]),
+        )
+
+    @contextmanager
+    def _in_pages(self) -> Iterator[None]:
+        """Read a page; where it does not come in time, the next one is shorter.
+
+        Entries that are too large to be read may stand in it, of which no more than one has to come
+        at once.
+        """
+        try:
+            yield
+        except redis.TimeoutError:
+            self._page = max(_SHORTEST_PAGE, self._page // 8)
+            raise
+        self._page = min(PAGE, self._page * 2)
 
     def ring(self) -> None:
         """Make known that there is something to be read at once."""
@@ -198,25 +241,19 @@ class Server:
         with self._asking() as client:
             client.xadd(self.key, fields_of(member, batch, body))  # type: ignore[arg-type]  # as above
 
-    def page(self, first: EntryId | None, *, count: int = PAGE) -> list[Entry]:
+    def page(self, first: EntryId | None, *, count: int | None = None) -> list[Entry]:
         """Entries from ``first`` on, or from the beginning."""
-        with self._asking() as client:
+        with self._asking() as client, self._in_pages():
             start = "-" if first is None else id_text(first)
-            rows: Any = client.xrange(self.key, start, "+", count=count)
+            rows: Any = client.xrange(self.key, start, "+", count=count or self._page)
         return read_entries(rows)
 
-    def page_back(self, last: EntryId | None, *, count: int = PAGE) -> list[Entry]:
+    def page_back(self, last: EntryId | None, *, count: int | None = None) -> list[Entry]:
         """Entries before ``last``, or from the end, the newest first."""
-        with self._asking() as client:
+        with self._asking() as client, self._in_pages():
             end = "+" if last is None else just_before(last)
-            rows: Any = client.xrevrange(self.key, end, "-", count=count)
+            rows: Any = client.xrevrange(self.key, end, "-", count=count or self._page)
         return read_entries(rows)
-
-    def entry_at(self, entry_id: EntryId) -> Entry | None:
-        """The entry of that id; None if there is none."""
-        with self._asking() as client:
-            rows: Any = client.xrange(self.key, id_text(entry_id), id_text(entry_id))
-        return read_entry(*rows[0]) if rows else None
 
     @contextmanager
     def bell(self) -> Iterator["redis.client.PubSub"]:
@@ -237,28 +274,6 @@ def _rows(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
         (streams,) = reply.values()
         return list(streams[0])
     return list(reply[0][1])
-
-
-def _place(url: str) -> str:
-    """Where a URL leads, without user, password or options.
-
-    Raises:
-        ConfigError: It is not that of a Redis server.
-    """
-    scheme = url.partition("://")[0] if isinstance(url, str) else ""
-    if scheme not in SCHEMES or "://" not in url:
-        raise ConfigError(f"the URL of a Redis server begins with {'://, '.join(SCHEMES)}://")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise ConfigError(_UNREADABLE) from None
-    if "@" in url and "@" not in parts.netloc:
-        raise ConfigError(_UNREADABLE)  # a password with a / ? or # in it
-    if scheme == "unix":
-        return f"unix://{parts.path}"
-    where = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{where}{'' if port is None else f':{port}'}{parts.path}"
 
 
 def _reason(error: Exception) -> str:

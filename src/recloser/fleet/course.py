@@ -13,7 +13,7 @@ import msgspec
 from attrs import evolve, frozen
 
 from recloser.clock import after
-from recloser.errors import FoldError, FutureVersionError, LogError
+from recloser.errors import FutureVersionError, LogError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
@@ -27,6 +27,7 @@ from recloser.events import (
     LogSealed,
     ProbeAdmitted,
 )
+from recloser.fleet.commands import COMMANDS, Commands
 from recloser.fleet.entry import (
     Away,
     Begin,
@@ -55,9 +56,9 @@ _CHECKPOINTS: Final = 1000
 _NS_PER_MS: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
-_PLAIN: Final = frozenset(
-    ("call_rejected", "forced_open", "forced_closed", "reset", "mode_changed")
-)
+_PLAIN: Final = COMMANDS | {"call_rejected"}
+_LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: no clock of a server has given an id that is later."""
 
 
 @frozen
@@ -87,6 +88,10 @@ class Course:
         edges: The last edges, with the entries that fired them.
         entries: How many entries have been folded here.
         checkpoints: Which entries there are checkpoints of, each with ``entries`` at that time.
+        rests_on: The entry from which a new process can start, as long as it is there.
+        commands: The last commands of operators.
+        passed_over: How many entries could not be read, or not to the end, or not be folded.
+        fault: What was wrong with the last of them, and where; None before the first.
     """
 
     def __init__(self, begin: Begin, anchor_ms: int, position: EntryId) -> None:
@@ -98,11 +103,16 @@ class Course:
             )
         self.begin = begin
         self.fold = LogFold()
-        self.start = self.position = position
+        self.start = self.position = self.rests_on = position
         self.edges: deque[tuple[EntryId, Edge]] = deque(maxlen=_RECENT_EDGES)
         self.entries = 0
         self.checkpoints: deque[tuple[EntryId, int]] = deque(maxlen=_CHECKPOINTS)
-        self._anchor_ms = anchor_ms
+        self.commands = Commands(begin.commands)
+        self.passed_over = 0
+        self.fault: str | None = None
+        self._anchor_ms = self._id_ms = anchor_ms
+        self._shift = 0
+        self._stands_still = False
         self._members: dict[str, int] = {}
         self._unsealed = 0
         self._since_checkpoint = 0
@@ -112,7 +122,7 @@ class Course:
         """The course that an entry begins, and the events that it stands for.
 
         Raises:
-            LogError: It begins none.
+            LogError: It begins none, or with states that there can't be.
             FutureVersionError: It begins one of a version that is not known.
         """
         begin = entry.body
@@ -121,50 +131,117 @@ class Course:
         course = cls(begin, entry.id[0], entry.id)
         events: list[Event] = []
         course._open(events, begin.seq, begin.at, begin.states)
+        if begin.lost:
+            course._tell_gap(events, 0, begin.lost, begin.at)
         return course, Taken(events, {})
 
     @classmethod
+    def remains(cls, begin: Begin, first: Entry) -> "Course":
+        """The course of what is left of a stream without its beginning, which knows no breaker.
+
+        Args:
+            begin: What it is taken to have begun with.
+            first: The first entry that is left.
+        """
+        course = cls(begin, first.id[0], first.id)
+        course._open([], begin.seq, begin.at, begin.states)
+        return course
+
+    @classmethod
     def restored(cls, kept: Checkpointed) -> "Course":
-        """The course as it was at the entry that a checkpoint is of."""
+        """The course as it was at the entry that a checkpoint is of.
+
+        Raises:
+            LogError: It holds states that there can't be, or can't be written again.
+            FutureVersionError: Its stream was begun by a version that is not known.
+        """
         course = cls(kept.begin, kept.anchor, parse_id(kept.of))
+        course.commands = Commands(kept.commands)
+        course._id_ms = kept.clock or course.start[0]
+        course._shift = kept.shift
         course._members = dict(kept.members)
         course._open([], kept.seq - len(kept.states) - 1, kept.ticked_at, kept.states, kept.at)
         course._unsealed = kept.unsealed
         return course
 
+    def is_cut_by(self, entry: Entry) -> bool:
+        """Whether the stream begins anew with an entry: what stood before it has no beginning left.
+
+        Where two processes begin it at once, the second has not seen the first, and begins nothing.
+        """
+        body = entry.body
+        if not isinstance(body, Begin) or not body.upto:
+            return False
+        return parse_id(body.upto)[0] >= self._anchor_ms
+
     def take(self, entry: Entry) -> Taken:
-        """Fold the next entry."""
-        self.position = entry.id
-        self.entries += 1
-        self._since_checkpoint += 1
+        """Fold the next entry, which does not cut the stream."""
+        self._go_to(entry)
         body = entry.body
         if entry.batch <= self._members.get(entry.member, 0) or isinstance(body, Begin):
+            if entry.fault is not None:
+                self._pass_over(entry, entry.fault)
+            return NOTHING
+        if isinstance(body, Checkpointed) and body.begin.generation != self.begin.generation:
             return NOTHING
         self._note_batch(entry)
-        at = self.at_of(entry.id)
+        at = self._time_at(entry)
         events: list[Event] = []
         grants: dict[int, ProbeAdmitted] = {}
         self._tick_if_due(events, at)
         if isinstance(body, Checkpointed):
             self._reopen(events, body, at)
         elif isinstance(body, Away):
-            self._tell_gap(events, body, at)
+            self._tell_gap(events, body.lost, _told(body), at)
         else:
-            for line in body:
-                self._take_line(line, at, events, grants, replaces=entry.replaces)
+            faults = [self._take_line(line, at, events, grants, entry) for line in body]
+            fault = next((fault for fault in (entry.fault, *faults) if fault is not None), None)
+            if fault is not None:
+                self._pass_over(entry, fault)
         self._unsealed += len(events)
         if self._unsealed >= _SEAL_AFTER:
             self._seal(events)
         self.edges += [(entry.id, event) for event in events if event.kind == "state_changed"]
         return Taken(events, grants)
 
-    def at_of(self, entry_id: EntryId) -> int:
-        """The time of an entry, in nanoseconds of the log."""
-        return max(self.fold.at, self.at_of_us(entry_id[0] * 1000))
+    def pass_over(self, entry: Entry, fault: str) -> None:
+        """Go on to the next entry, which can't be folded."""
+        self._go_to(entry)
+        self._pass_over(entry, fault)
+
+    def _pass_over(self, entry: Entry, fault: str) -> None:
+        self.passed_over += 1
+        self.fault = f"entry {id_text(entry.id)}: {fault}"
+
+    def _go_to(self, entry: Entry) -> None:
+        self.position = entry.id
+        self._stands_still = entry.id[0] == self._id_ms or entry.id[0] > _LAST_MS
+        if not self._stands_still:
+            self._id_ms = entry.id[0]
+        self.entries += 1
+        self._since_checkpoint += 1
+
+    def _time_at(self, entry: Entry) -> int:
+        """The time of an entry, in nanoseconds of the log.
+
+        It is that of the id, unless the ids stand still: after the server's clock was ahead once,
+        each id has the same milliseconds until the clock has caught up. The sender gives the time
+        then, and the difference is added to the times of all later ids.
+        """
+        by_id = max(self.fold.at, self.at_by_id)
+        if self._stands_still and entry.at is not None and entry.at > by_id:
+            self._shift += entry.at - self.at_by_id
+            return entry.at
+        return by_id
 
     def at_of_us(self, us: int) -> int:
         """The time that the log gives to a reading of the server's clock in microseconds."""
-        return self.begin.at + us * 1000 - self._anchor_ms * _NS_PER_MS
+        return self.begin.at + us * 1000 - self._anchor_ms * _NS_PER_MS + self._shift
+
+    @property
+    def at_by_id(self) -> int:
+        """The time that the log gives to the id of the last entry."""
+        return self.at_of_us(self._id_ms * 1000)
 
     def next_generation(self, generation: str, library: str, at: int) -> Begin:
         """How a stream begins that follows on this one, which is lost."""
@@ -177,6 +254,7 @@ class Course:
             seq=self.fold.seq,
             at=max(self.fold.at, at),
             states=self._states(),
+            commands=self.commands.kept(),
         )
 
     def is_checkpoint_due(self) -> bool:
@@ -188,7 +266,7 @@ class Course:
         """All there is to know at this entry."""
         return Checkpointed(
             of=id_text(self.position),
-            begin=msgspec.structs.replace(self.begin, states=()),
+            begin=msgspec.structs.replace(self.begin, states=(), commands=(), lost=""),
             anchor=self._anchor_ms,
             seq=self.fold.seq,
             at=self.fold.at,
@@ -196,6 +274,9 @@ class Course:
             unsealed=self._unsealed,
             members=dict(self._members),
             states=self._states(),
+            commands=self.commands.kept(),
+            shift=self._shift,
+            clock=self._id_ms,
         )
 
     def trims_to(self, keep_entries: int) -> EntryId | None:
@@ -214,7 +295,7 @@ class Course:
             del self._members[next(iter(self._members))]
 
     def _wall(self, at: int) -> datetime:
-        return after(_EPOCH, self._anchor_ms * _NS_PER_MS + at - self.begin.at)
+        return after(_EPOCH, self._monotonic(at) - self._shift)
 
     def _monotonic(self, at: int) -> int:
         return self._anchor_ms * _NS_PER_MS + at - self.begin.at
@@ -260,15 +341,11 @@ class Course:
         self._unsealed = -before  # what is counted when the entry has been taken
         self._since_checkpoint = 0
         behind = self.entries - 1
-        self.checkpoints.append((parse_id(kept.of), behind))
+        self.rests_on = parse_id(kept.of)
+        self.checkpoints.append((self.rests_on, behind))
 
-    def _tell_gap(self, events: list[Event], away: Away, at: int) -> None:
-        gave_up = f"; it gave up {', '.join(away.edges)}" if away.edges else ""
-        told = (
-            f"{away.host} was without the stream for {away.seconds:.3f} s and on its own: "
-            f"{away.sent} of its outcomes came late, {away.lost} not at all{gave_up}"
-        )
-        self._apply(events, LogGap(self.fold.seq + 1, at, away.lost, told[:_LONGEST_TEXT]))
+    def _tell_gap(self, events: list[Event], lost: int, text: str, at: int) -> None:
+        self._apply(events, LogGap(self.fold.seq + 1, at, lost, text[:_LONGEST_TEXT]))
         for state in self._states():
             name = str(state["breaker"])
             self._apply(events, Checkpoint(self.fold.seq + 1, at, name, state))
@@ -291,20 +368,32 @@ class Course:
         at: int,
         events: list[Event],
         grants: dict[int, ProbeAdmitted],
-        *,
-        replaces: bool,
-    ) -> None:
+        entry: Entry,
+    ) -> str | None:
+        """Fold a line of an entry; what is wrong with it, if that is why it is not folded."""
         event = event_of(line, self.fold.seq + 1, at)
         if event is None:
-            return
+            return "no event can be read in it"
         if isinstance(event, ProbeAdmitted):
-            claim, event = event.probe, self._granted(event)
-            if event is not None:
-                grants[claim] = event
-        elif not self._can_happen(event, replaces=replaces):
-            return
-        if event is not None:
-            self._apply(events, event)
+            granted = self._granted(event)
+            if granted is not None:
+                grants[event.probe] = granted
+                self._apply(events, granted)
+            return None
+        try:
+            if not self._can_happen(event, entry):
+                return None
+        except (RecloserError, ArithmeticError, LookupError, TypeError, ValueError):
+            return "it configures a breaker in a way that there can't be"
+        is_new = isinstance(event, BreakerConfigured) and event.breaker not in self.fold.breakers
+        self._apply(events, event)
+        if event.kind in COMMANDS:
+            self.commands.note(event, entry.again or entry.id)
+        if is_new:
+            # Of a stream that lost its beginning the command may be left, and not the breaker.
+            for command in self.commands.of(getattr(event, "breaker", "")):
+                self._apply(events, evolve(command, seq=self.fold.seq + 1, at=at))
+        return None
 
     def _granted(self, claim: ProbeAdmitted) -> ProbeAdmitted | None:
         state = self.fold.breakers.get(claim.breaker)
@@ -314,21 +403,20 @@ class Course:
             return None
         return evolve(claim, probe=state.probes_admitted + 1)
 
-    def _can_happen(self, event: Event, *, replaces: bool) -> bool:
+    def _can_happen(self, event: Event, entry: Entry) -> bool:
         if isinstance(event, BreakerConfigured):
-            return self._configures(event, replaces=replaces)
+            return self._configures(event, replaces=entry.replaces)
         name = getattr(event, "breaker", None)
         if name not in self.fold.breakers:
             return False
         if event.kind in _OUTCOMES:
             return getattr(event, "epoch", 0) <= self.fold.breakers[name].epoch
+        if event.kind in COMMANDS and entry.again is not None:
+            return self.commands.is_newest(event, entry.again)
         return event.kind in _PLAIN
 
     def _configures(self, event: BreakerConfigured, *, replaces: bool) -> bool:
-        try:
-            settings = config_in(event).to_mapping()
-        except FoldError:
-            return False
+        settings = config_in(event).to_mapping()
         known = self.fold.breakers.get(event.breaker)
         return known is None or (replaces and known.config.to_mapping() != settings)
 
@@ -338,3 +426,11 @@ class Course:
         for edge in edges:
             self.fold.apply(edge)
             events.append(edge)
+
+
+def _told(away: Away) -> str:
+    gave_up = f"; it gave up {', '.join(away.edges)}" if away.edges else ""
+    return (
+        f"{away.host} was without the stream for {away.seconds:.3f} s and on its own: "
+        f"{away.sent} of its outcomes came late, {away.lost} not at all{gave_up}"
+    )

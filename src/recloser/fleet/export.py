@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, dropwhile
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from recloser.errors import LogError
 from recloser.events import GENESIS, Event, LogOpened, LogSealed
 from recloser.fleet.connection import Server, StreamAwayError, StreamChangedError
 from recloser.fleet.course import Course
-from recloser.fleet.entry import Begin, Checkpointed, Entry, EntryId, parse_id
+from recloser.fleet.entry import Begin, Checkpointed, Entry, EntryId, id_text, parse_id
 from recloser.log import disk
 from recloser.log.codec import encode
 from recloser.log.listing import SEGMENT_SUFFIX
@@ -81,26 +81,34 @@ def events_of(server: Server) -> Iterator[Event]:
     head = server.page(None, count=1)
     if not head:
         raise LogError(f"{server.place} has no stream {server.key}")
-    if isinstance(head[0].body, Begin):
-        course, taken = Course.begun(head[0])
-        yield from taken.events
-        for entry in _entries_behind(server, course.position):
-            yield from course.take(entry).events
-        return
-    course = Course.restored(_first_checkpoint(server))
-    events = (
-        event
-        for entry in _entries_behind(server, course.position)
-        for event in course.take(entry).events
-    )
-    yield from dropwhile(lambda event: not isinstance(event, LogOpened), events)
+    course, events = _first_start(server, head[0])
+    further = _events_from(server, course)
+    yield from events
+    yield from further if events else dropwhile(_is_no_header, further)
 
 
-def _first_checkpoint(server: Server) -> Checkpointed:
-    head = server.page(None, count=1)[0]
-    for entry in [head, *_entries_behind(server, head.id)]:
+def _events_from(server: Server, course: Course) -> Iterator[Event]:
+    for entry in _entries_behind(server, course.position):
+        if course.is_cut_by(entry):
+            raise LogError(
+                f"{server.place}, {server.key}: its beginning was lost, and it begins anew at entry "
+                f"{id_text(entry.id)}; what is before that can't be put in one log with what is after"
+            )
+        yield from course.take(entry).events
+
+
+def _is_no_header(event: Event) -> bool:
+    return not isinstance(event, LogOpened)
+
+
+def _first_start(server: Server, head: Entry) -> tuple[Course, Sequence[Event]]:
+    """The course from the first entry that one can start from, and the events of its start."""
+    for entry in chain([head], _entries_behind(server, head.id)):
+        if isinstance(entry.body, Begin):
+            course, taken = Course.begun(entry)
+            return course, taken.events
         if isinstance(entry.body, Checkpointed) and parse_id(entry.body.of) >= head.id:
-            return entry.body
+            return Course.restored(entry.body), ()
     raise LogError(
         f"{server.place}, {server.key}: the first entries are gone, and there is no checkpoint to "
         "start from; something else has trimmed the stream"

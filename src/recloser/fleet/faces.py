@@ -25,8 +25,9 @@ class Faces:
 
     def show(self, fold: LogFold) -> None:
         """Make the states that breakers hold those of a fold, and the fold's own."""
+        expected = fold.expected or {}
         for name, state in fold.breakers.items():
-            face = self._faces.setdefault(name, state)
+            face = self._faces.setdefault(name, expected.get(name, state))
             if face is not state:
                 overwrite(face, state)
                 fold.breakers[name] = face

@@ -8,8 +8,17 @@ from typing import Final
 from attrs import define, evolve, frozen
 
 from recloser.events import BreakerConfigured, CallRejected, CallSucceeded, Event
-from recloser.fleet.entry import EVENTS_AT_ONCE, Body, lines_of
-from recloser.log.codec import full
+from recloser.fleet.commands import COMMANDS
+from recloser.fleet.entry import (
+    EVENTS_AT_ONCE,
+    MAX_COUNT,
+    MAX_EVENTS_BYTES,
+    Body,
+    EntryId,
+    id_text,
+    lines_of,
+)
+from recloser.log.codec import MAX_LINE_BYTES, full
 
 MAX_WAITING: Final = 10_000
 """Of more than this the oldest outcomes are given up."""
@@ -17,9 +26,7 @@ MAX_WAITING: Final = 10_000
 MAX_AGE_NS: Final = 10_000_000_000
 """An outcome that could not be sent for so long tells nothing of now, and is given up."""
 
-_LASTING: Final = frozenset(
-    ("breaker_configured", "forced_open", "forced_closed", "reset", "mode_changed")
-)
+_LASTING: Final = COMMANDS | {"breaker_configured"}
 
 
 @define
@@ -58,6 +65,7 @@ class Batch:
         upto: The number of the last thing in it.
         is_told: Whether its sender's listeners were told of it already.
         replaces: Whether a configuration in it replaces another.
+        again: The id of the entry that first said what is put back by it; empty where nothing is.
     """
 
     number: int
@@ -66,6 +74,7 @@ class Batch:
     upto: int
     is_told: bool
     replaces: bool
+    again: str = ""
 
 
 class Outbox:
@@ -105,19 +114,31 @@ class Outbox:
         waiting = [w.event for w in self._waiting if not w.replaces]
         return [event for event in waiting if isinstance(event, BreakerConfigured)]
 
-    def tell(self) -> list[Event]:
+    def commands(self) -> list[Event]:
+        """The commands of operators that are not known to have arrived."""
+        sent = () if self.in_flight is None else self.in_flight.events
+        waiting = [w.event for w in self._waiting if w.event is not None]
+        return [event for event in (*sent, *waiting) if event.kind in COMMANDS]
+
+    def tell(self) -> list[tuple[Event, bool]]:
         """The events that are not known to have arrived, which listeners are told of by this.
 
         Claims that were not sent are forgotten: nobody waits for them any more.
+
+        Returns:
+            The events, each with whether listeners were told of it before.
         """
         self._give_up(lambda waiting: _kind(waiting) == "probe_admitted")
-        sent: Sequence[Event] = ()
-        if self.in_flight is not None:
-            sent = self.in_flight.events
-            self.in_flight = evolve(self.in_flight, is_told=True)
+        sent = self.in_flight
+        told: list[tuple[Event, bool]] = []
+        if sent is not None:
+            told += [(event, sent.is_told) for event in sent.events]
+        told += [(_settled(w), w.is_told) for w in self._waiting if w.event is not None]
+        if sent is not None:
+            self.in_flight = evolve(sent, is_told=True)
         for waiting in self._waiting:
             waiting.is_told = True
-        return [*sent, *(_settled(w) for w in self._waiting if w.event is not None)]
+        return told
 
     def add(
         self,
@@ -180,15 +201,27 @@ class Outbox:
         if self.in_flight is not None or not self._waiting:
             return self.in_flight
         first = self._waiting[0]
-        taken = [first]
-        if first.event is not None:
-            for waiting in islice(self._waiting, 1, EVENTS_AT_ONCE):
-                if _manner(waiting) != _manner(first):
+        taken, events, lines, size = 0, list[Event](), list[bytes](), 0
+        lost = 0
+        for waiting in islice(self._waiting, EVENTS_AT_ONCE):
+            if _manner(waiting) != _manner(first) or (taken and waiting.event is None):
+                break
+            if waiting.event is not None:
+                event = _settled(waiting)
+                (line,) = lines_of([event])
+                if len(line) >= MAX_LINE_BYTES:
+                    lost += max(1, _calls_in(waiting))  # nobody could read it
+                elif size + len(line) < MAX_EVENTS_BYTES:
+                    events.append(event)
+                    lines.append(line)
+                    size += len(line) + 1
+                else:
                     break
-                taken.append(waiting)
-        events = [_settled(waiting) for waiting in taken if waiting.event is not None]
-        batch = self._batch(taken[-1].number, events, first)
-        left = deque(islice(self._waiting, len(taken), None))
+            taken += 1
+            last_number = waiting.number
+        body = tuple(lines) if first.event is not None else first.body
+        batch = self._batch(last_number, body, events, first)
+        left = deque(islice(self._waiting, taken, None))
         last, failures = dict[str, _Waiting](), Counter[str]()
         # One step.
         self._batches = batch.number
@@ -196,27 +229,44 @@ class Outbox:
         self._waiting = left
         self._last = last
         self.failures = failures
+        self.lost += lost
         return batch
 
-    def take_at_once(self, events: Sequence[Event]) -> Batch | None:
-        """What is in flight, or else an entry of these events, before all that waits."""
+    def take_at_once(self, events: Sequence[Event], again: EntryId | None = None) -> Batch | None:
+        """What is in flight, or else an entry of these events, before all that waits.
+
+        Args:
+            events: The events.
+            again: The entry that first said them, where they are put back.
+        """
         if self.in_flight is not None:
             return self.in_flight
-        batch = self._batch(0, events, _Waiting(0, is_told=True))
+        few = events[:EVENTS_AT_ONCE]
+        batch = self._batch(0, lines_of(few), few, _Waiting(0, is_told=True))
+        if again is not None:
+            batch = evolve(batch, again=id_text(again))
         # One step.
         self._batches = batch.number
         self.in_flight = batch
         return batch
 
-    def _batch(self, upto: int, events: Sequence[Event], like: _Waiting) -> Batch:
+    def _batch(self, upto: int, body: Body, events: Sequence[Event], like: _Waiting) -> Batch:
         return Batch(
             number=self._batches + 1,
-            body=lines_of(events) if events else like.body,
+            body=body,
             events=events,
             upto=upto,
             is_told=like.is_told,
             replaces=like.replaces,
         )
+
+    def give_up_sent(self) -> None:
+        """Give up what is in flight: it can't be written, or not be read."""
+        batch = self.in_flight
+        lost = 0 if batch is None else sum(map(calls_in, batch.events))
+        # One step.
+        self.in_flight = None
+        self.lost += lost
 
     def arrived(self, number: int) -> Batch | None:
         """What was in flight under this number, which is known to have arrived."""
@@ -292,7 +342,8 @@ def _as_one(last: _Waiting, new: _Waiting) -> Event | None:
             return None
     else:
         return None
-    return evolve(full(before), count=before.count + event.count)
+    count = before.count + event.count
+    return evolve(full(before), count=count) if count <= MAX_COUNT else None
 
 
 def _settled(waiting: _Waiting) -> Event:

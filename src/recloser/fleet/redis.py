@@ -20,15 +20,14 @@ from recloser import forks, host_logging
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import FORMAT_VERSION, RULES_VERSION, Event, LogSealed
-from recloser.fleet.connection import (
-    PAGE,
-    Exchange,
-    Server,
-    StreamChangedError,
-)
+from recloser.fleet.beginning import begun_anew, found_start
+from recloser.fleet.connection import Server, StreamChangedError
 from recloser.fleet.course import Course
-from recloser.fleet.entry import Begin, Checkpointed, Entry, fields_of, parse_id
+from recloser.fleet.entry import (
+    Begin,
+)
 from recloser.fleet.outbox import Batch
+from recloser.fleet.rounds import SPACING_SECONDS, STANDS_NS, Rounds
 from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
 from recloser.log.bell import Bell
 from recloser.log.calls import Successes
@@ -43,11 +42,15 @@ from recloser.version import __version__
 BATCH_SECONDS: Final = 0.25
 """What no edge hangs on is sent this often."""
 
-_SPACING_SECONDS: Final = 0.002
 _IDLE_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
-_NS_PER_MS: Final = 1_000_000
+_STEADY_NS: Final = 5_000_000_000
+"""A server that has not failed for so long is tried at once when it fails again."""
+
+
+_ANEW_SECONDS: Final = 2.5
+"""A stream without a start begins anew when no process has given it one for so long."""
 
 _logger: Final = logging.getLogger("recloser")
 _open_logs: Final[weakref.WeakSet["RedisLog"]] = weakref.WeakSet()
@@ -99,13 +102,21 @@ class RedisLog(Log):
         keep_entries = checked_whole("keep_entries", keep_entries, 1)
         self._timeout_seconds = float(timeout_seconds)
         self._claim_seconds = float(claim_seconds)
-        self._keep_entries = keep_entries
         self._on_other_config = on_other_config
         # Each thread has a connection of its own: one gives up its own when the server is away.
         self._server = Server(url, stream, self._timeout_seconds)
         self._bell_server = Server(url, stream, self._timeout_seconds)
         self._failure: str | None = None
         self._absences = 0
+        self._rounds = Rounds(
+            self,
+            self._server,
+            keep_entries=keep_entries,
+            now_ns=self._now_ns,
+            wait=self._pause,
+            wake=self._wake_up,
+        )
+        self._told_lost = ""
         self._closed = False
         self._make_threads()
         _open_logs.add(self)
@@ -226,6 +237,7 @@ class RedisLog(Log):
             gaps=self._absences,
             failure=(self._failure if stream.degraded else None) or self._thread_failure,
             missed_by_listeners=stream.audience.missed,
+            passed_over=self._rounds.passed_over,
         )
 
     def flush(self) -> None:
@@ -252,7 +264,12 @@ class RedisLog(Log):
         if self._sequencer is not None and self._stream.is_mine:
             self._closes_later = True
             return
+        self._rounds.look_soon()  # the next process must find an entry to start from
         self.flush()
+        if self._is_changed and self._sequencer is not None:
+            self._stream.await_joined()  # what it has lost may be known here alone
+            self.flush()
+        self._tell_unsent()
         self._closed = True
         self._stopping.set()
         self._wake.ring()
@@ -268,6 +285,23 @@ class RedisLog(Log):
         self._server.close()
         self._bell_server.close()
         atexit.unregister(self.close)
+
+    def _tell_unsent(self) -> None:
+        """Leave no doubt about the commands of operators that are lost with this process."""
+        if self._sequencer is None:
+            return
+        unsent = [
+            f"{event.kind} of {getattr(event, 'breaker', '')!r}"
+            for event in self._stream.outbox.commands()
+        ]
+        if unsent:
+            host_logging.log(
+                logging.WARNING,
+                "%s: closed before these commands could be sent to the stream; they are lost "
+                "unless they are given again: %s",
+                self,
+                ", ".join(unsent),
+            )
 
     def _go_on_alone(self) -> None:
         if self._stream.course is not None:
@@ -287,7 +321,8 @@ class RedisLog(Log):
         self._wake_up(hurry=False)
 
     def _wake_up(self, *, hurry: bool = True) -> None:
-        self._hurry |= hurry
+        if hurry:  # nothing is read before it is written: another thread may hurry at this moment
+            self._hurry = True
         self._wake.ring()
 
     def _now_ns(self) -> int:
@@ -295,20 +330,21 @@ class RedisLog(Log):
         return self._clock.monotonic_ns()
 
     def _run(self) -> None:
-        failures = 0
+        failures = failed_ns = 0
         while not self._stopping.is_set():
             try:
                 if self._stream.degraded:
                     self._join()
-                    failures = 0
                 self._go_round()
+                if failures and self._now_ns() - failed_ns > _STEADY_NS:
+                    failures = 0
                 self._stream.leave_entry()
             except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else sends
                 with contextlib.suppress(BaseException):
-                    failures = min(failures + 1, 10)
+                    failures, failed_ns = min(failures + 1, 10), self._now_ns()
                     self._get_over(error)
-                    self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
                     self._stream.leave_entry()
+                    self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
 
     def _get_over(self, error: BaseException) -> None:
         if not isinstance(error, LogError):
@@ -337,7 +373,9 @@ class RedisLog(Log):
             return
         course = self._stream.course
         assert course is not None
-        hurry, self._hurry = self._hurry, False
+        hurry = self._hurry
+        if hurry:
+            self._hurry = False  # what is put into the outbox before this is sent in this round
         batch = self._stream.hold(
             lambda: self._stream.begin_round(
                 is_due=lambda since_ns: hurry or not woken or self._is_old(since_ns)
@@ -346,43 +384,20 @@ class RedisLog(Log):
         )
         if self._round(course, batch, ring=hurry):
             self._server.ring()
-        self._stopping.wait(_SPACING_SECONDS)
+        if hurry and len(self._stream.outbox):
+            self._wake_up()  # what is in a hurry may be in the next entry
+        self._stopping.wait(SPACING_SECONDS)
 
     def _is_old(self, since_ns: int | None) -> bool:
         """Whether what came then has waited for company for long enough."""
         return since_ns is not None and self._now_ns() - since_ns >= BATCH_SECONDS * 1e9
 
-    def _round(self, course: Course, batch: Batch | None, *, ring: bool) -> bool:
-        """Send an entry, and read until there is nothing more; whether others should read too."""
-        say = None
-        trim_to = None
-        if batch is not None:
-            say = fields_of(self._member, batch.number, batch.body, replaces=batch.replaces)
-            if isinstance(batch.body, Checkpointed):
-                trim_to = course.trims_to(self._keep_entries)
-        is_news = False
-        while True:
-            before_ns = self._now_ns()
-            got = self._server.exchange(
-                course.position, say=say, ring=ring and say is not None, trim_to=trim_to
-            )
-            after_ns = self._now_ns()
-            taken = partial(self._take, course, got, before_ns, after_ns)
-            is_news |= self._stream.hold(taken, lambda: False)
-            if len(got.entries) < PAGE - 1:
-                return is_news and not ring
-            say = trim_to = None
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless the log is closed; in a forked child that is another event."""
+        self._stopping.wait(seconds)
 
-    def _take(self, course: Course, got: Exchange, before_ns: int, after_ns: int) -> bool:
-        """Fold what was read; whether others should read something of it at once."""
-        stream = self._stream
-        is_news = stream.take(course, got.entries, self._member)
-        if len(got.entries) < PAGE - 1:
-            earliest = None
-            if got.sent is not None:
-                earliest = before_ns - course.at_of_us(got.sent[0] * 1000) - _NS_PER_MS
-            stream.end_round(latest_ns=after_ns - course.fold.at, earliest_ns=earliest)
-        return is_news
+    def _round(self, course: Course, batch: Batch | None, *, ring: bool) -> bool:
+        return self._rounds.go(self._stream, course, batch, member=self._member, ring=ring)
 
     # Finding the stream again.
 
@@ -390,53 +405,75 @@ class RedisLog(Log):
         """Come level with the stream, and go by it."""
         self._server.reconnect()
         stream = self._stream
-        course = None if self._is_changed or stream.must_read_again else stream.course
+        old = stream.course
+        if not stream.notified.has_begun:
+            stream.notified.begin((self._server.now_us() // 1000, 0))
+        stream.hold(stream.begin_joining, _do_nothing)
+        course = None if self._is_changed or stream.must_read_again else old
         if course is None:
             course = self._found()
+            if old is not None and old.begin.generation != course.begin.generation:
+                stream.notified.begin(course.start)
+        self._rounds.look_soon()
+        self._round(course, None, ring=False)
         is_back = False
         while not is_back:
             batch = stream.hold(partial(stream.word_to, course), lambda: None)
-            self._round(course, batch, ring=False)
+            self._round(course, batch, ring=batch is not None)
             if batch is None:
-                at = course.at_of_us(self._server.now_us())
+                at = self._time_of(course)
                 is_back = stream.hold(partial(stream.rejoin, course, at), lambda: False)
         self._is_changed = False
         self._failure = None
+        self._tell_lost(course)
         self._joined.ring()
         self._wake_up()
 
+    def _time_of(self, course: Course) -> int:
+        """The present time of a stream: by the server's clock, unless that is earlier than the ids."""
+        at = course.at_of_us(self._server.now_us())
+        self._rounds.stands_still = at + STANDS_NS < course.at_by_id
+        if self._rounds.stands_still and course is self._stream.course:
+            at = self._stream.read_at()
+        return max(at, course.fold.at)
+
+    def _tell_lost(self, course: Course) -> None:
+        """Report once what is not known any more of a stream that began anew."""
+        if course.begin.lost and course.begin.generation != self._told_lost:
+            self._told_lost = course.begin.generation
+            self.notice(logging.WARNING, "%s: %s", self, course.begin.lost)
+
     def _found(self) -> Course:
-        """The course of the stream as it is now; where there is none, one is begun."""
+        """The course of the stream as it is now; where there is none, one is begun.
+
+        Raises:
+            LogError: The server can't be reached, or the log is closed meanwhile.
+        """
+        old = self._stream.course
+        before = None if old is None else old.position
+        since_ns = self._now_ns()
         while True:
-            course = self._found_course()
-            if course is not None:
-                return course
-            self._server.begin(self._member, 0, self._beginning())
+            start = found_start(self._server, before)
+            if start.course is not None:
+                return start.course
+            generation = uuid.uuid4().hex
+            if not start.left:
+                self._server.begin(self._member, 0, self._beginning(generation))
+            elif self._now_ns() - since_ns >= _ANEW_SECONDS * 1e9:
+                own = self._stream.own_settings()
+                self._server.begin(self._member, 0, begun_anew(start.left, own, generation, old))
+            elif self._stopping.wait(BATCH_SECONDS):
+                raise LogError("it is closed")
 
-    def _found_course(self) -> Course | None:
-        """The course from the newest checkpoint on, or from the beginning."""
-        oldest: Entry | None = None
-        while page := self._server.page_back(None if oldest is None else oldest.id):
-            for entry in page:
-                oldest = entry
-                if isinstance(entry.body, Checkpointed) and self._is_there(entry.body):
-                    return Course.restored(entry.body)
-        if oldest is None:
-            return None
-        if not isinstance(oldest.body, Begin):
-            raise LogError(
-                f"{self}: its first entries are gone, and no checkpoint is left to start from; "
-                "something else has trimmed it. It is waited for the next checkpoint"
-            )
-        return Course.begun(oldest)[0]
-
-    def _is_there(self, kept: Checkpointed) -> bool:
-        return self._server.entry_at(parse_id(kept.of)) is not None
-
-    def _beginning(self) -> Begin:
-        generation = uuid.uuid4().hex
+    def _beginning(self, generation: str) -> Begin:
         course = self._stream.course
         if course is None:
+            self.notice(
+                logging.WARNING,
+                "%s: there is no such stream; it is begun with every breaker CLOSED. If there was "
+                "one before, what operators had commanded in it is not known any more",
+                self,
+            )
             return Begin(generation, FORMAT_VERSION, RULES_VERSION, __version__)
         return self._stream.reading(
             lambda _fold, at: course.next_generation(generation, __version__, at)

@@ -27,9 +27,12 @@ from recloser.events import (
 )
 from recloser.fleet.absence import OWN_EPOCHS, Absence
 from recloser.fleet.claims import Claim, Claims
-from recloser.fleet.course import Course, Taken
-from recloser.fleet.entry import Entry
+from recloser.fleet.commands import COMMANDS
+from recloser.fleet.connection import StreamChangedError
+from recloser.fleet.course import NOTHING, Course, Taken
+from recloser.fleet.entry import Entry, EntryId
 from recloser.fleet.faces import Faces
+from recloser.fleet.notified import Notified
 from recloser.fleet.outbox import Batch, Outbox, calls_in
 from recloser.fleet.urgency import is_slow, is_urgent
 from recloser.fold import may_probe
@@ -46,7 +49,6 @@ from recloser.state import BreakerState, dump
 
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 
-_COMMANDS: Final = frozenset(("forced_open", "forced_closed", "reset", "mode_changed"))
 _ALONE: Final = frozenset(("clock_ticked", "probe_admitted", "log_opened", "checkpoint"))
 """What one process records while it is alone, and the stream has no use for."""
 
@@ -87,6 +89,7 @@ class StreamSequencer(Sequencer):
         outbox: What waits to be sent.
         course: What the entries that were read come to; None before the first one.
         degraded: Whether the stream can't be reached.
+        notified: The entries whose edges and commands listeners have received.
     """
 
     def __init__(
@@ -109,7 +112,12 @@ class StreamSequencer(Sequencer):
         self._timeout_seconds = timeout_seconds
         self._faces = Faces()
         self._claims = Claims()
+        self.notified = Notified()
         self._absence = Absence(1, clock.monotonic_ns(), 0)
+        self._put_back: set[EntryId] = set()
+        self._unfoldable: dict[EntryId, str] = {}
+        self._suspect: EntryId | None = None
+        self._jump_ns = self._jumped_ns = 0
         self._confirmed = 0
         self._rounds = 0
         self._is_in_round = False
@@ -153,6 +161,13 @@ class StreamSequencer(Sequencer):
         """About what time it is; alone, after a tick where one is due."""
         return super().advance(at) if self.degraded else self.read_at()
 
+    def took_since(self, started_at: int, at: int) -> int:
+        """How long a call has taken; it may have begun when the time of the log was another one."""
+        took = at - started_at
+        if not 0 <= took <= self._clock.monotonic_ns() - self._jumped_ns:
+            took -= self._jump_ns
+        return max(0, took)
+
     def append(
         self,
         event: Event,
@@ -174,6 +189,10 @@ class StreamSequencer(Sequencer):
             return self._configure(event, once)
         said = (*said, *self._said_of(event))
         if self.degraded:
+            if event.at < self.fold.at:
+                # Its time was read before something else was recorded, as by the start of an
+                # absence: it is no earlier than that.
+                event = evolve(full(event), at=self.fold.at)
             edges = super().append(
                 event, once=once, run=run, counted=counted, taken=taken, said=said
             )
@@ -294,6 +313,13 @@ class StreamSequencer(Sequencer):
     def _is_plain(self, passed: Pass) -> bool:
         return isinstance(passed, Leave)  # what comes of it is the stream's to say
 
+    def _take(self, calls: Calls) -> None:
+        # A protected function may have been made when the time of the log was another one.
+        now = self.read_at()
+        if max(calls.ats) > now:
+            calls.ats = [min(at, now) for at in calls.ats]
+        super()._take(calls)
+
     def _append_successes(self, calls: Calls) -> None:
         done = 0
         for leave, group in groupby(calls.passes):
@@ -336,7 +362,7 @@ class StreamSequencer(Sequencer):
             self.sayings += said
             self._hand_on_sayings()
             return ()
-        event = evolve(event, seq=self.next_seq, at=self.read_at())
+        event = evolve(event, seq=self.next_seq, at=max(event.at, self.fold.at))
         edges = super().append(event, once=once, said=said)
         self._hand_on_sayings()
         self._faces.show(self.fold)
@@ -398,6 +424,10 @@ class StreamSequencer(Sequencer):
         upto = self.outbox.put
         self._wait(lambda: self._confirmed >= upto or self.degraded, self._timeout_seconds)
 
+    def await_joined(self) -> None:
+        """Wait until the stream is gone by again, but not for long."""
+        self._wait(lambda: not self.degraded, self._timeout_seconds)
+
     def await_level(self) -> None:
         """Wait until all has been sent, and all read that is in the stream, but not for long."""
         outbox = self.outbox
@@ -441,11 +471,26 @@ class StreamSequencer(Sequencer):
         Returns:
             Whether something that others do not know of yet has come of this process's own.
         """
+        if self.degraded:
+            # No breaker uses this fold yet, and the one in use stays whole whatever happens here. If
+            # this is interrupted, the stream is read again.
+            must_read_again, self.must_read_again = self.must_read_again, True
+            course.fold.keeper = None
+            is_news = self._fold_entries(course, entries, member)
+            self.must_read_again = must_read_again
+        else:
+            self._is_alone = self.is_whole = False
+            course.fold.keeper = self.good = LastGood(course.fold)
+            is_news = self._fold_entries(course, entries, member)
+            self._show(course.fold)
+            self.is_whole = True
+        self._ring_bells()
+        return is_news
+
+    def _fold_entries(self, course: Course, entries: Sequence[Entry], member: str) -> bool:
         is_news = False
-        self._is_alone = self.is_whole = False
-        course.fold.keeper = self.good = LastGood(course.fold)
         for entry in entries:
-            taken = course.take(entry)
+            taken = self._fold_entry(course, entry)
             batch = self.outbox.arrived(entry.batch) if entry.member == member else None
             if batch is not None:
                 self._confirmed = max(self._confirmed, batch.upto)
@@ -453,24 +498,39 @@ class StreamSequencer(Sequencer):
                 is_news |= any(event.kind == "state_changed" for event in taken.events)
                 if course.is_checkpoint_due():
                     self.outbox.add_body(course.checkpoint(), self._clock.monotonic_ns())
-            self._note_taken(taken, batch)
-        if not self.degraded:
-            self._show(course.fold)
-        else:
-            self.fold.keeper = self.good = LastGood(self.fold)
-        course.fold.keeper = None if self.degraded else self.good
-        self._is_alone = self.degraded
-        self.is_whole = True
-        self._ring_bells()
+            self._note_taken(entry, taken, batch)
         return is_news
 
-    def _note_taken(self, taken: Taken, batch: Batch | None) -> None:
+    def _fold_entry(self, course: Course, entry: Entry) -> Taken:
+        """Fold an entry; one that can't be folded, twice in a row, is passed over by all."""
+        if entry.id in self._unfoldable:
+            course.pass_over(entry, self._unfoldable[entry.id])
+            return NOTHING
+        if course.is_cut_by(entry):
+            raise StreamChangedError("it was begun anew, as its beginning was gone")
+        try:
+            return course.take(entry)
+        except Exception as error:
+            if self._suspect == entry.id:
+                self._unfoldable[entry.id] = f"it can't be folded: {type(error).__name__}"
+            self._suspect = entry.id
+            raise
+
+    def _note_taken(self, entry: Entry, taken: Taken, batch: Batch | None) -> None:
         """Have listeners told of all edges and commands, and of the calls of this process."""
         if not self.audience:
             return
-        others = ("state_changed", *(_COMMANDS if batch is None else ()))
+        others = ("state_changed", *(COMMANDS if batch is None else ()))
         is_untold = batch is not None and not batch.is_told
-        self.audience.note([event for event in taken.events if is_untold or event.kind in others])
+        is_new = self.notified.is_new(entry.id)
+        events = [
+            event
+            for event in taken.events
+            if (is_untold and event.kind not in others) or (is_new and event.kind in others)
+        ]
+        if is_new and any(event.kind in others for event in events):
+            self.notified.note(entry.id)
+        self.audience.note(events)
 
     def leave(self, why: str | None = None) -> None:
         """Go on alone, from the states that the stream has left and all that was said since.
@@ -494,28 +554,61 @@ class StreamSequencer(Sequencer):
         now_ns = self._clock.monotonic_ns()
         self._is_in_round = False
         self._absence = Absence(self._absence.number + 1, now_ns, self.outbox.lost)
-        waiting = self.outbox.tell()
+        waiting = [
+            (event, was_told)
+            for event, was_told in self.outbox.tell()
+            if event.kind != "probe_admitted"
+        ]
         sent = self.outbox.in_flight
         self._claims.forget_unsent(0 if sent is None else sent.upto)
         own = self._faces.apart_from(self.course.fold)
+        own.expected = self.fold.expected
         self._faces.show(own)
         self.fold = own
         self.rest()
         self._is_alone = self.degraded = True
-        for event in waiting:
-            if event.kind not in ("probe_admitted", "breaker_configured"):
+        for event, was_told in waiting:
+            is_known = getattr(event, "breaker", "") in own.breakers
+            if is_known is not isinstance(event, BreakerConfigured):
                 again = evolve(event, seq=self.next_seq, at=self.read_at())
-                self._note_edges(super().append(again))
+                append = self._append_silently if was_told else super().append
+                self._note_edges(append(again))
+        self._faces.show(own)
         self._update_gates()
         self._ring_bells()
 
-    def word_to(self, course: Course) -> Batch | None:
-        """What a stream must be told before it can be gone by again.
+    def own_settings(self) -> tuple[BreakerConfigured, ...]:
+        """The settings of all breakers that this process has."""
+        nothing: tuple[BreakerConfigured, ...] = ()
+        return self.hold(lambda: tuple(self._faces.unknown_to(LogFold())), lambda: nothing)
 
-        That is what it may have been told already, and then of the breakers that it does not know.
+    def begin_joining(self) -> None:
+        """Begin to come level with the stream."""
+        self._put_back.clear()
+        self.outbox.give_up_aged(self._clock.monotonic_ns())
+
+    def word_to(self, course: Course) -> Batch | None:
+        """The next entry to send before the stream is used again; None if there is none.
+
+        First the entry in flight, which may have arrived; then the breakers that it does not know,
+        and the commands of operators that it has lost; and then what waits, up to the last command in it.
         """
+        if self.outbox.in_flight is not None:
+            return self.outbox.in_flight
         unknown = self._faces.unknown_to(course.fold)
-        return self.outbox.take_at_once(unknown) if unknown else self.outbox.in_flight
+        if unknown:
+            return self.outbox.take_at_once(unknown)
+        if self.course is not None and self.course is not course:
+            for event, of in self.course.commands.unknown_to(course.commands):
+                if of not in self._put_back:
+                    self._put_back.add(of)
+                    return self.outbox.take_at_once([event], again=of)
+        if not self.outbox.commands():
+            return None
+        self._note_other_configs(course)
+        batch = self.outbox.take()
+        self._absence.note_sent(batch)
+        return batch
 
     def rejoin(self, course: Course, at: int) -> bool:
         """Go by the stream again, and have it told what was done alone meanwhile.
@@ -527,13 +620,12 @@ class StreamSequencer(Sequencer):
         Returns:
             Whether that could be done; not while it has to be told something before.
         """
-        if self._faces.unknown_to(course.fold):
+        if self._faces.unknown_to(course.fold) or self.outbox.commands():
             return False
         now_ns = self._clock.monotonic_ns()
         self.drain()
         self._is_alone = self.is_whole = False
         self._note_other_configs(course)
-        self.outbox.give_up_aged(now_ns)
         away = self._absence.ended(
             host=self._host,
             now_ns=now_ns,
@@ -542,9 +634,11 @@ class StreamSequencer(Sequencer):
             old=self.course,
             new=course,
         )
+        good = LastGood(course.fold)
         # From here on this course is the one that is gone by, or left again if it is interrupted.
-        self.course = course
+        self.good, self.course = good, course
         self.degraded = self.must_read_again = False
+        self._jump_ns, self._jumped_ns = self.origin - (now_ns - at), now_ns
         self.origin = now_ns - at
         self._show(course.fold)
         self.is_whole = True
@@ -600,6 +694,7 @@ class StreamSequencer(Sequencer):
             self.leave()
 
     def _show(self, fold: LogFold) -> None:
+        fold.expected = self.fold.expected
         self._faces.show(fold)
         self.fold = fold
         fold.keeper = self.good = LastGood(fold)
@@ -615,6 +710,17 @@ class StreamSequencer(Sequencer):
         self._absence.note(edges)
         for name in {edge.breaker for edge in edges}:
             self._part(self.fold.breakers[name])
+
+    def _append_silently(self, event: Event) -> Sequence[Edge]:
+        """Fold an event that listeners received in an earlier absence, with its edges."""
+        edges = self.fold.apply(event)
+        for edge in edges:
+            self.fold.apply(edge)
+        good, recorded = self.good, (event, *edges)
+        good.events += recorded
+        good.size += len(recorded)
+        self._update_gates_after(event, edges)
+        return edges
 
     def _part_all(self) -> None:
         """Part the epochs of all breakers that have taken an edge alone."""

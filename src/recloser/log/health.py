@@ -21,6 +21,7 @@ class LogHealth:
             was removed; None if nothing was. It stays when the log goes on.
         damage: What was damaged when the log was opened, and where it was set aside; None if
             nothing was.
+        passed_over: Entries of a shared stream that can't be read, or not to the end.
     """
 
     waiting: int
@@ -31,3 +32,4 @@ class LogHealth:
     missed_by_listeners: int = 0
     disturbance: str | None = None
     damage: str | None = None
+    passed_over: int = 0

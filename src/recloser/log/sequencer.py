@@ -836,6 +836,10 @@ class Sequencer:
         """The time in nanoseconds of the log, which never falls whatever the clock does."""
         return max(self.fold.at, self._hand() - self.origin)
 
+    def took_since(self, started_at: int, at: int) -> int:
+        """How long a call has taken that was let through at one time and ended at another."""
+        return max(0, at - started_at)
+
     def advance(self, at: int) -> int:
         """Let it be that time, with a tick recorded where one is due."""
         if at >= self._due_at():
