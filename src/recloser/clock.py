@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from recloser.errors import ConfigError, RecloserError
-from recloser.validation import Seconds, nanoseconds
+from recloser.limits import MAX_MONOTONIC, label
+from recloser.validation import Seconds, as_whole, nanoseconds
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
+_REAL: Final = (datetime,)
+"""The class itself: a test's frozen time puts its own in the place of each name that refers to it."""
 
 
 class Clock(Protocol):
@@ -37,19 +40,33 @@ class Clock(Protocol):
 
 def boot_id_of(clock: Clock) -> str:
     """The name of the origin of the clock's monotonic hand; empty where it has none."""
-    return str(getattr(clock, "boot_id", ""))
+    return label(str(getattr(clock, "boot_id", "")))
 
 
 def read_wall(clock: Clock) -> datetime:
-    """The wall hand of a clock, in UTC.
+    """The wall hand of a clock, in UTC, as an exact ``datetime``: a log can hold no subclass of it.
 
     Raises:
         ConfigError: It shows a time without a zone.
     """
     wall = clock.now()
-    if wall.utcoffset() is None:
+    offset = wall.utcoffset()
+    if offset is None:
         raise ConfigError("clock: now() must give an aware time, in UTC; give it a tzinfo")
-    return wall.astimezone(UTC)
+    shown = _REAL[0](
+        wall.year,
+        wall.month,
+        wall.day,
+        wall.hour,
+        wall.minute,
+        wall.second,
+        wall.microsecond,
+        tzinfo=UTC,
+    )
+    try:
+        return shown - offset
+    except OverflowError:
+        return _LAST if offset < timedelta(0) else _FIRST
 
 
 def read_monotonic(clock: Clock) -> int:
@@ -58,16 +75,20 @@ def read_monotonic(clock: Clock) -> int:
     Raises:
         ConfigError: It is no whole number of nanoseconds.
     """
-    ns = clock.monotonic_ns()
-    if not isinstance(ns, int) or ns < 0:
-        raise ConfigError(f"clock: monotonic_ns() must give a whole number from 0 up, not {ns!r}")
-    return ns
+    shown = clock.monotonic_ns()
+    ns = as_whole(shown)
+    if type(ns) is not int or ns < 0:
+        raise ConfigError(
+            f"clock: monotonic_ns() must give a whole number from 0 up, not {shown!r}"
+        )
+    return min(ns, MAX_MONOTONIC)
 
 
 def hand_of(clock: Clock) -> Callable[[], int]:
     """What reads the monotonic hand of a clock, and stands still where that would fall.
 
-    The system's own doesn't, so there it is the function itself.
+    It stands still at ``MAX_MONOTONIC`` too. The system's own hand does neither in 70 years, so
+    there it is the function itself.
     """
     if type(clock) is SystemClock:
         return clock.monotonic_ns
@@ -76,6 +97,10 @@ def hand_of(clock: Clock) -> Callable[[], int]:
     def hand() -> int:
         nonlocal last
         shown = clock.monotonic_ns()
+        if type(shown) is not int:
+            shown = int(shown)  # such as numpy.int64, which no log can hold
+        if shown > MAX_MONOTONIC:
+            shown = MAX_MONOTONIC
         # No lock, under which a user's clock would be read and which a signal handler or a fork
         # could find taken: no other thread runs between the comparison and the assignment.
         if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run

@@ -16,7 +16,8 @@ from attrs import frozen
 from recloser.audit.incident import oldest_held
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import Edge, LogOpened
-from recloser.log.codec import MAX_LINE_BYTES, decode
+from recloser.limits import MAX_LINE_BYTES
+from recloser.log.codec import decode
 from recloser.log.reader import LogReader, open_segment, segments_of
 from recloser.machine import CLOSED
 from recloser.state import BreakerState, restore

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recloser.events import Event
-from recloser.log.codec import MAX_LINE_BYTES, full
+from recloser.limits import MAX_LINE_BYTES
+from recloser.log.codec import full
 from recloser.log.reader import (
     SegmentReader,
     number_of,

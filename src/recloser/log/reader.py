@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
 from recloser.events import Event, LogOpened, LogSealed
-from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
+from recloser.limits import MAX_LINE_BYTES, MAX_ZSTD_WINDOW
+from recloser.log.codec import check_header, decode, decode_lines, full
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched

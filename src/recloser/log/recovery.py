@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recloser.events import LogOpened
-from recloser.log.codec import MAX_LINE_BYTES
+from recloser.limits import MAX_LINE_BYTES
 from recloser.log.reader import open_segment, segment_readers, segments_in
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold

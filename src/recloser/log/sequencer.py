@@ -45,6 +45,7 @@ from recloser.events import (
 )
 from recloser.fold import is_steady, may_probe
 from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Gate, Leave, Pass, Pending, Refusal, Run
+from recloser.limits import label
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Successes, succeeded
 from recloser.log.codec import lean
@@ -144,7 +145,7 @@ class Log(ABC):
             self.pending_limit = FEW
         self._clock = clock
         self._tick_ns = None if tick_seconds is None else nanoseconds(tick_seconds)
-        self._host = platform.node() if host is None else host
+        self._host = label(platform.node() if host is None else host)
         self._detail: Detail = detail
         self._sequencer: Sequencer | None = None
 
