@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from recloser.errors import ConfigError, RecloserError
-from recloser.limits import MAX_MONOTONIC, label
+from recloser.limits import MAX_WHOLE, label
 from recloser.validation import Seconds, as_whole, nanoseconds
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -81,14 +81,18 @@ def read_monotonic(clock: Clock) -> int:
         raise ConfigError(
             f"clock: monotonic_ns() must give a whole number from 0 up, not {shown!r}"
         )
-    return min(ns, MAX_MONOTONIC)
+    return min(ns, MAX_WHOLE)
 
 
-def hand_of(clock: Clock) -> Callable[[], int]:
+def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
     """What reads the monotonic hand of a clock, and stands still where that would fall.
 
-    It stands still at ``MAX_MONOTONIC`` too. The system's own hand does neither in 70 years, so
-    there it is the function itself.
+    The system's own hand does not fall, nor does it reach ``most``, so there it is the function
+    itself.
+
+    Args:
+        clock: The clock.
+        most: Where the hand stands still for good.
     """
     if type(clock) is SystemClock:
         return clock.monotonic_ns
@@ -99,8 +103,8 @@ def hand_of(clock: Clock) -> Callable[[], int]:
         shown = clock.monotonic_ns()
         if type(shown) is not int:
             shown = int(shown)  # such as numpy.int64, which no log can hold
-        if shown > MAX_MONOTONIC:
-            shown = MAX_MONOTONIC
+        if shown > most:
+            shown = most
         # No lock, under which a user's clock would be read and which a signal handler or a fork
         # could find taken: no other thread runs between the comparison and the assignment.
         if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run

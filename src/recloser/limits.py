@@ -17,8 +17,8 @@ MAX_LINE_BYTES: Final = 1 << 20
 MAX_WHOLE: Final = 2**63 - 1
 """The largest whole number that every form of a log holds."""
 
-MAX_AT: Final = 2**62 - 1
-"""The last time of a log in nanoseconds, 146 years after its first; each cooldown still fits behind."""
+MAX_AT: Final = 2**63 - 2**61 - 1
+"""The last time of a log in nanoseconds, 219 years after its first; each wait still fits behind."""
 
 MAX_SEQ: Final = 2**60 - 1
 """The last ``seq``; with two bits of its outcome behind it, it still is a whole number of 64 bits."""
@@ -34,17 +34,14 @@ MAX_ZSTD_WINDOW: Final = 8 << 20
 USUAL_LINE_BYTES: Final = 16 << 10
 """Lines stay under this wherever no setting takes up more, such as a long list in ``record``."""
 
-LAST_OPENED_AT: Final = MAX_AT // 2
-"""A log whose time is past this is not written on, so that a session can't reach the end of time."""
+LAST_OPENED_AT: Final = MAX_AT - 2**61
+"""A log whose time is past this is not written on: a session would have less than 73 years left."""
 
 LAST_OPENED_SEQ: Final = MAX_SEQ // 2
 """A log whose ``seq`` is past this is not written on either."""
 
 LAST_SESSION: Final = MAX_COUNT
 """Nor is one that was opened this often."""
-
-MAX_MONOTONIC: Final = MAX_AT // 2
-"""A clock's monotonic hand stands still here."""
 
 NAME_BYTES: Final = 1024
 """A breaker's name, as a line has it, may take this; a longer one is refused."""
@@ -56,6 +53,9 @@ first 1,000 characters, or to fewer where a line would need more than 2,048 byte
 
 LABELS: Final = 64
 """An imported call has at most as many labels as this; further ones are left out."""
+
+MAX_TERM: Final = 10**60
+"""The numerator and the denominator of a fraction are below this."""
 
 SETTINGS_BYTES: Final = 128 << 10
 """The settings of a breaker, as a line has them, may take this; larger ones are refused."""

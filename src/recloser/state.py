@@ -155,6 +155,8 @@ def restore(event: Checkpoint) -> BreakerState:
     Raises:
         FoldError: It is no complete and possible state; the message names the event.
     """
+    if event.parts != 1:
+        raise FoldError(f"{place(event)}: its other parts are missing")
     try:
         state = _restored(dict(event.state))
     except (msgspec.ValidationError, ValueError) as error:

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from recloser.errors import ConfigError
-from recloser.limits import MAX_WHOLE
+from recloser.limits import MAX_TERM, MAX_WHOLE
 
 Seconds: TypeAlias = int | float
 Rate: TypeAlias = int | float | Fraction
@@ -175,9 +175,9 @@ def factor(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> No
 
 
 def _is_rational(value: Any) -> bool:
-    """Whether it is a number that a log can hold: a fraction of whole numbers below 2**63."""
+    """Whether it is a number that a line can hold, which no fraction of too many digits is."""
     if isinstance(value, Fraction):
-        return max(abs(value.numerator), value.denominator) <= MAX_WHOLE
+        return max(abs(value.numerator), value.denominator) < MAX_TERM
     return _is_number(value, int | float)
 
 
@@ -353,7 +353,9 @@ def checked_text(
     except UnicodeEncodeError:
         pass
     wanted = "a text that UTF-8 can encode" + ("" if may_be_empty else ", and not empty")
-    raise ConfigError(f"{name} must be {wanted}{_or_nothing(optional=optional)}, not {shown(value)}")
+    raise ConfigError(
+        f"{name} must be {wanted}{_or_nothing(optional=optional)}, not {shown(value)}"
+    )
 
 
 def checked_folder(name: str, value: Any) -> Path:
@@ -379,7 +381,9 @@ def checked_took_ns(value: Any) -> int:
     """
     number = as_whole(value)
     if not _is_number(number, int) or not 0 <= number <= MAX_WHOLE:
-        raise ConfigError(f"took_ns must be a whole number from 0 up to 2**63 - 1, not {shown(value)}")
+        raise ConfigError(
+            f"took_ns must be a whole number from 0 up to 2**63 - 1, not {shown(value)}"
+        )
     return int(number)
 
 

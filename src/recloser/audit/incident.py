@@ -6,6 +6,7 @@ from typing import Final, TypeAlias, cast
 
 from attrs import Factory, define, evolve
 
+from recloser.checkpoint_parts import is_part
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.events import (
     BreakerConfigured,
@@ -216,6 +217,8 @@ class _Gathering:
             gatherer.prepare(self._fold.breakers.get(name))
         edges = self._fold.apply(event)
         self._watch(event, self._fold, edges)
+        if event.kind == "checkpoint" and is_part(event):
+            return
         if gatherer is not None:
             gatherer.take(event, self._fold.breakers[name], is_gap=self._is_gap)
         for edge in edges:

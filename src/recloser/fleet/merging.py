@@ -17,6 +17,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from recloser.checkpoint_parts import is_part
 from recloser.clock import after
 from recloser.columns.parts import parts_of
 from recloser.columns.reading import whole_log_events
@@ -247,7 +248,7 @@ class _HostLog:
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 told = event.config
-            elif isinstance(event, Checkpoint):
+            elif isinstance(event, Checkpoint) and not is_part(event):
                 told = event.state.get("config")
         return CircuitBreakerConfig.from_mapping(told) if isinstance(told, Mapping) else None
 

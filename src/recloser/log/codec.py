@@ -143,7 +143,9 @@ def is_lean(event: Event) -> bool:
 def packed(checkpoint: Checkpoint) -> Checkpoint:
     """The lean form of a checkpoint, its state as text: a half of the memory, and to be encoded only."""
     state = cast("Any", msgspec.Raw(_encode(checkpoint.state)))
-    return lean(Checkpoint)(checkpoint.seq, checkpoint.at, checkpoint.breaker, state)
+    return lean(Checkpoint)(
+        checkpoint.seq, checkpoint.at, checkpoint.breaker, state, checkpoint.part, checkpoint.parts
+    )
 
 
 def full(event: E) -> E:

@@ -38,7 +38,7 @@ def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tai
             if fold.opened is None and isinstance(event, LogOpened):
                 missing = event.checkpoints
             elif missing and event.kind == "checkpoint":
-                missing -= 1
+                missing -= event.part == event.parts
             elif missing and not is_whole_log and event.kind not in _BEFORE_CHECKPOINTS:
                 return None
             fold.apply(event)

@@ -20,6 +20,7 @@ from typing import Final, Literal, NoReturn, Self, TypeAlias, TypeVar, get_args
 from attrs import asdict, evolve
 
 from recloser import forks, host_logging
+from recloser.checkpoint_parts import pieces_of
 from recloser.clock import (
     SYSTEM_CLOCK,
     Clock,
@@ -45,7 +46,7 @@ from recloser.events import (
 )
 from recloser.fold import is_steady, may_probe
 from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Gate, Leave, Pass, Pending, Refusal, Run
-from recloser.limits import label
+from recloser.limits import MAX_AT, MAX_WHOLE, label
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Successes, succeeded
 from recloser.log.codec import lean
@@ -378,6 +379,7 @@ class Sequencer:
         self._opened_wall = self._wall_at(self._opened_at)
         at = _resumed_at(self.fold, clock, self._opened_at)
         self.origin = self._opened_at - at
+        self._hand = hand_of(clock, min(self.origin + MAX_AT, MAX_WHOLE))
         self._host = host
         self._session = 1 if self.fold.opened is None else self.fold.opened.session + 1
         self._unopened: Sequence[tuple[str | None, Once]] = [
@@ -602,7 +604,10 @@ class Sequencer:
                 header = self._header(self._opened_at - self.origin, self._opened_at)
                 self.append(evolve(header, wall=self._opened_wall, **tail), once=once)
             else:
-                self.append(self.checkpoint(name), once=once)
+                # Where this is interrupted in the middle, all parts are written again.
+                for checkpoint in self.checkpoints(name):
+                    is_last = checkpoint.part == checkpoint.parts
+                    self.append(checkpoint, once=once if is_last else None)
         self._unopened = ()
 
     def _header(self, at: int, monotonic: int) -> LogOpened:
@@ -631,9 +636,13 @@ class Sequencer:
         """What the wall hand showed when the monotonic one did this, which is a moment ago."""
         return after(read_wall(self._clock), monotonic - self._hand())
 
-    def checkpoint(self, breaker: str) -> Checkpoint:
-        """The state of a breaker, from which a fold can start."""
-        return Checkpoint(self.next_seq, self.fold.at, breaker, dump(self.fold.breakers[breaker]))
+    def checkpoints(self, breaker: str) -> Iterator[Checkpoint]:
+        """The state of a breaker, from which a fold can start, in one part or several.
+
+        Each part is made after the one before it was appended.
+        """
+        for state, part, parts in pieces_of(dump(self.fold.breakers[breaker])):
+            yield Checkpoint(self.next_seq, self.fold.at, breaker, state, part, parts)
 
     def rest(self) -> None:
         """Take the fold, which is whole, for the last good state."""

@@ -15,6 +15,7 @@ import weakref
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -733,7 +734,7 @@ class EventLog(Log):
         ):
             own.add_seal()
             own.add([sequencer.header()])
-            own.add(map(sequencer.checkpoint, fold.breakers))
+            own.add(chain.from_iterable(map(sequencer.checkpoints, fold.breakers)))
         if own.unsealed and seal and (own.chunks or not buffer.is_closed):
             own.add_seal()
         batch += own.chunks
@@ -780,7 +781,7 @@ class EventLog(Log):
             yield header
         yield LogGap(fold.seq + 1, fold.at, lost, why)
         for name in fold.breakers:
-            yield sequencer.checkpoint(name)
+            yield from sequencer.checkpoints(name)
 
     def _fail(self, sequencer: Sequencer, error: Exception) -> None:
         """Come back to what is known to be safe, and count what is not."""

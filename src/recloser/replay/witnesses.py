@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
+from recloser.checkpoint_parts import CheckpointParts
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, Edge, Event, StateChanged
 from recloser.logfold import LogFold
@@ -27,6 +28,7 @@ class WitnessedFold:
         self.differences: list[Difference] = []
         self.awaited: deque[StateChanged] = deque()
         self.is_gap = False
+        self._parts = CheckpointParts()
 
     def take(self, event: Event) -> Sequence[Edge]:
         """Fold the next event; the edges taken.
@@ -82,7 +84,10 @@ class WitnessedFold:
         state = self.fold.breakers.get(checkpoint.breaker)
         if state is None or self.is_gap:
             return
-        told = restore(checkpoint)
+        whole = self._parts.joined(checkpoint)
+        if whole is None:
+            return
+        told = restore(whole)
         parted = parted_fields(state, told)
         if parted:
             self.differences.append(
