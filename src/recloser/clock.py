@@ -103,8 +103,7 @@ def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
         shown = clock.monotonic_ns()
         if type(shown) is not int:
             shown = int(shown)  # such as numpy.int64, which no log can hold
-        if shown > most:
-            shown = most
+        shown = min(shown, most)
         # No lock, under which a user's clock would be read and which a signal handler or a fork
         # could find taken: no other thread runs between the comparison and the assignment.
         if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run

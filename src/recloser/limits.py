@@ -43,6 +43,9 @@ LAST_OPENED_SEQ: Final = MAX_SEQ // 2
 LAST_SESSION: Final = MAX_COUNT
 """Nor is one that was opened this often."""
 
+LAST_COUNTER: Final = MAX_WHOLE // 2
+"""No counter of a state that is read is past this, so that none can grow out of range."""
+
 NAME_BYTES: Final = 1024
 """A breaker's name, as a line has it, may take this; a longer one is refused."""
 

@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING, Final
 
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
 from recloser.events import Event, LogOpened, LogSealed
-from recloser.limits import MAX_LINE_BYTES, MAX_ZSTD_WINDOW
+from recloser.limits import MAX_LINE_BYTES
 from recloser.log.codec import check_header, decode, decode_lines, full
+from recloser.log.decompression import decompressor, failure_of
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched
@@ -75,11 +76,11 @@ def open_segment(path: Path, on_read: OnRead | None = None) -> Iterator[IO[bytes
             return
         import zstandard
 
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        reader = decompressor().stream_reader(raw, read_across_frames=True)
         try:
             yield io.BufferedReader(reader)
         except zstandard.ZstdError as error:
-            raise DamagedLogError(f"{path}: the compressed data is broken: {error}") from error
+            raise DamagedLogError(f"{path}: {failure_of(error)}") from error
 
 
 def torn_before(segment: Path) -> int:

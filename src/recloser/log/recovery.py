@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from recloser.errors import LogError
 from recloser.events import LogOpened
-from recloser.limits import MAX_LINE_BYTES
+from recloser.limits import LAST_OPENED_AT, LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
 from recloser.log.reader import open_segment, segment_readers, segments_in
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
@@ -24,8 +25,28 @@ def recover(folder: Path) -> tuple[LogFold, Tail]:
     for first in range(len(segments) - 1, -1, -1):
         recovered = _fold(segments[first:], is_whole_log=first == 0)
         if recovered is not None:
+            _check_room(folder, recovered[0])
             return recovered
     return LogFold(), Tail()
+
+
+def _check_room(folder: Path, fold: LogFold) -> None:
+    """Check that a further session can't reach numbers that no line holds.
+
+    Raises:
+        LogError: It could.
+    """
+    session = 0 if fold.opened is None else fold.opened.session
+    for what, number, most in (
+        ("seq", fold.seq, LAST_OPENED_SEQ),
+        ("time", fold.at, LAST_OPENED_AT),
+        ("session", session, LAST_SESSION),
+    ):
+        if number > most:
+            raise LogError(
+                f"{folder}: nothing can be written behind this log, whose {what} stands at "
+                f"{number:,}; move it away, and a new one begins"
+            )
 
 
 def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tail] | None:

@@ -25,6 +25,7 @@ from recloser import forks
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
+from recloser.limits import label
 from recloser.log.appender import Appender, Durability
 from recloser.log.bell import Bell
 from recloser.log.calls import Successes
@@ -779,7 +780,7 @@ class EventLog(Log):
             header = evolve(sequencer.header(), seq=self._appender.last_seq + 1)
             fold.reanchor(header)
             yield header
-        yield LogGap(fold.seq + 1, fold.at, lost, why)
+        yield LogGap(fold.seq + 1, fold.at, lost, label(why))
         for name in fold.breakers:
             yield from sequencer.checkpoints(name)
 
