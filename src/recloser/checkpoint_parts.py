@@ -10,7 +10,7 @@ rows that grow, so each is written as its difference to the row before; the firs
   ``seq`` and the last.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from operator import sub
 from typing import Final, NamedTuple, TypeAlias, cast
@@ -92,7 +92,10 @@ def _stretches(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
 def _differences(rows: Sequence[_Row]) -> Sequence[_Row]:
     if set(map(type, rows)) == {int}:
         numbers = cast("Sequence[int]", rows)
-        return list(map(sub, numbers, chain((0,), numbers)))
+        return list(_less_before(numbers))
+    width = _only_width(rows)
+    if width:
+        return _by_column(cast("Sequence[Sequence[int]]", rows), _GROWING[width], _less_before)
     before: Sequence[int] = (0, 0, 0)
     changes: list[_Row] = []
     for row in rows:
@@ -104,6 +107,28 @@ def _differences(rows: Sequence[_Row]) -> Sequence[_Row]:
     return changes
 
 
+def _only_width(rows: Sequence[_Row]) -> int:
+    """How many numbers each row has, where all are lists of as many; else 0."""
+    if set(map(type, rows)) != {list}:
+        return 0
+    widths = set(map(len, cast("Sequence[list[int]]", rows)))
+    return widths.pop() if len(widths) == 1 else 0
+
+
+def _by_column(
+    rows: Sequence[Sequence[int]],
+    growing: int,
+    change: Callable[[Sequence[int]], Iterable[int]],
+) -> Sequence[_Row]:
+    """The rows with their first columns changed."""
+    columns = list(zip(*rows, strict=True))
+    return list(map(list, zip(*map(change, columns[:growing]), *columns[growing:], strict=True)))
+
+
+def _less_before(numbers: Sequence[int]) -> Iterable[int]:
+    return map(sub, numbers, chain((0,), numbers))
+
+
 def _sums(stretch: object) -> Sequence[_Row]:
     """The rows of a stretch; the inverse of ``_differences``.
 
@@ -113,6 +138,9 @@ def _sums(stretch: object) -> Sequence[_Row]:
     changes = msgspec.convert(stretch, list[int | list[int]])
     if set(map(type, changes)) <= {int}:
         return list(accumulate(cast("list[int]", changes)))
+    width = _only_width(changes)
+    if width in _GROWING:
+        return _by_column(cast("Sequence[Sequence[int]]", changes), _GROWING[width], accumulate)
     before: Sequence[int] = (0, 0, 0)
     rows: list[_Row] = []
     for change in changes:

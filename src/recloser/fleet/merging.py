@@ -45,6 +45,7 @@ from recloser.replay.course import Course
 from recloser.replay.drive import by_start
 from recloser.replay.erring import Moved, RetimedDrive, Trial
 from recloser.replay.lanes import DrivenLane
+from recloser.replay.run_bound import RunBound
 from recloser.replay.timeline import Timeline
 from recloser.replay.warps import host_offset
 from recloser.snapshot import Snapshot, take_snapshot
@@ -256,6 +257,7 @@ class _HostLog:
         """The outcomes, in the time of all hosts; the log is number ``number`` of so many."""
         self.calls = self.refused = 0
         mode: object = "enforce"
+        bound = RunBound()
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 mode = event.config.get("mode")
@@ -264,7 +266,9 @@ class _HostLog:
             elif event.kind == "call_rejected" and mode != "shadow":  # in shadow it is reported too
                 self.refused += event.count
             else:
-                for _ in range(_outcomes_in(event)):
+                outcomes = _outcomes_in(event)
+                bound.take(event.seq, outcomes)
+                for _ in range(outcomes):
                     self.calls += 1
                     # It is of no other host, and in the order of the log.
                     yield self._call(self.calls * hosts + number, event)

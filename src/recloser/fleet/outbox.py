@@ -9,6 +9,7 @@ from attrs import define, evolve, frozen
 
 from recloser.events import BreakerConfigured, CallRejected, CallSucceeded, Event
 from recloser.fleet.entry import EVENTS_AT_ONCE, Body, lines_of
+from recloser.limits import MAX_COUNT
 from recloser.log.codec import full
 
 MAX_WAITING: Final = 10_000
@@ -292,7 +293,8 @@ def _as_one(last: _Waiting, new: _Waiting) -> Event | None:
             return None
     else:
         return None
-    return evolve(full(before), count=before.count + event.count)
+    count = before.count + event.count
+    return evolve(full(before), count=count) if count <= MAX_COUNT else None
 
 
 def _settled(waiting: _Waiting) -> Event:

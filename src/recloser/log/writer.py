@@ -29,7 +29,7 @@ from recloser.limits import label
 from recloser.log.appender import Appender, Durability
 from recloser.log.bell import Bell
 from recloser.log.calls import Successes
-from recloser.log.chunks import callers_in, encoded
+from recloser.log.chunks import Chunk, callers_in, encoded
 from recloser.log.exits import at_exit
 from recloser.log.health import LogHealth
 from recloser.log.housekeeping import Housekeeper, tidy
@@ -630,12 +630,12 @@ class EventLog(Log):
             return
         forked = forks.passed
         try:
-            self._pick_up(sequencer, forked)
-            if forked != forks.passed:
+            # The lock may be held for too long: then nothing is taken note of, and it is looked up at
+            # the next commit how far the operating system has come.
+            if not self._pick_up(sequencer, forked) or forked != forks.passed:
                 return
             sequencer.hold(partial(self._take, sequencer, seal=seal, keep=keep), _do_nothing)
-            self._write_in_hand(sequencer, forked)
-            if forked != forks.passed:
+            if not self._write_in_hand(sequencer, forked) or forked != forks.passed:
                 return
             self._is_torn = False
             self._strikes = 0
@@ -653,45 +653,51 @@ class EventLog(Log):
         self._patience = PATIENCE
         self._has_written.ring()
 
-    def _pick_up(self, sequencer: Sequencer, forked: int) -> None:
-        """Finish what an earlier commit was interrupted in."""
+    def _pick_up(self, sequencer: Sequencer, forked: int) -> bool:
+        """Finish what an earlier commit was interrupted in; whether that is done."""
         if self._failing is not None:
             self._fail(sequencer, self._failing)
-        if self._is_torn:
-            self._mend(sequencer)
+            if self._failing is not None:
+                return False
+        if self._is_torn and not self._mend(sequencer):
+            return False
         self._is_torn = True
-        if self._buffer.in_hand:
-            self._write_in_hand(sequencer, forked)
+        return not self._buffer.in_hand or self._write_in_hand(sequencer, forked)
 
-    def _mend(self, sequencer: Sequencer) -> None:
-        """Come back to what the operating system has, after an exception in mid-write."""
+    def _mend(self, sequencer: Sequencer) -> bool:
+        """Come back to what the operating system has, after an exception in mid-write.
+
+        Returns:
+            Whether it is taken note of.
+        """
         self._appender.fall_back(is_failed=False)
         written, buffer = self._appender.written_seq, self._buffer
 
         def keep_unwritten() -> None:
             buffer.in_hand = [chunk for chunk in buffer.in_hand if chunk[-1].seq > written]
 
-        sequencer.hold(keep_unwritten, _do_nothing)
+        return _has_held(sequencer, keep_unwritten)
 
-    def _write_in_hand(self, sequencer: Sequencer, forked: int) -> None:
+    def _write_in_hand(self, sequencer: Sequencer, forked: int) -> bool:
+        """Write what is in hand; whether that is done, and taken note of."""
         buffer = self._buffer
         batch, is_sync_due = buffer.in_hand, self._in_hand_asks > buffer.synced_asks
         if not batch and (not is_sync_due or self._appender.is_safe):
-            return
+            return True
         self._put = 0
         if self._lock is None and forked == forks.passed:
             self._make_folder()
         appender = self._appender
         for chunk, lines in encoded(batch):
             if forked != forks.passed:
-                return
+                return False
             appender.put(chunk, lines)
             self._put += 1
         if forked == forks.passed:
             appender.make_safe(is_sync_due=is_sync_due)
-        gaps = [chunk[0] for chunk in batch if isinstance(chunk[0], LogGap)]
-        lost = sum(gap.lost for gap in gaps)
-        number = len(gaps) if lost or buffer.failure is not None else 0
+        number, lost = _gaps_in(batch)
+        if not lost and buffer.failure is None:
+            number = 0
 
         def go_on() -> None:
             if forked != forks.passed:
@@ -707,11 +713,13 @@ class EventLog(Log):
                 buffer.gaps += number
                 buffer.failure = None
 
-        sequencer.hold(go_on, _do_nothing)
+        if not _has_held(sequencer, go_on):
+            return False
         if number and forked == forks.passed:
             self.notice(
                 logging.WARNING, "%s: the log goes on; %d events are missing", self.path, lost
             )
+        return True
 
     def _take(self, sequencer: Sequencer, *, seal: bool, keep: bool) -> None:
         """Take in hand what is to be written next, in order; called under the lock."""
@@ -818,6 +826,25 @@ class _WriterThread:
     def is_alive(self) -> bool:
         """Whether the thread was running when it was looked at."""
         return self._is_running
+
+
+def _gaps_in(batch: Sequence[Chunk]) -> tuple[int, int]:
+    """How many gaps are in a batch, and how many events they count as lost."""
+    lost = [chunk[0].lost for chunk in batch if isinstance(chunk[0], LogGap)]
+    return len(lost), sum(lost)
+
+
+def _has_held(sequencer: Sequencer, change: Callable[[], None]) -> bool:
+    """Make a change under the lock; whether it was made, as the lock may be held for too long."""
+    is_made = False
+
+    def make() -> None:
+        nonlocal is_made
+        change()
+        is_made = True
+
+    sequencer.hold(make, _do_nothing)
+    return is_made
 
 
 def _do_nothing() -> None:
