@@ -338,13 +338,14 @@ def restored_count(size: int, data: object) -> CountedOutcomes:
         msgspec.ValidationError: It told of no such window.
     """
     window = CountedOutcomes(size)
-    entries: Sequence[object] = data if isinstance(data, list | tuple) else ()
+    entries = msgspec.convert(data, list[object])
     if set(map(type, entries)) <= {int}:
         window.extend(msgspec.convert(data, list[_Whole]))
         calls = len(entries)
     else:
-        pairs = msgspec.convert(data, list[_Whole | tuple[_Whole, _Count]])
-        whole = [(entry, 1) if isinstance(entry, int) else entry for entry in pairs]
+        # msgspec 0.23 crashes on a union of a number and a pair that both have bounds.
+        told = [(entry, 1) if type(entry) is int else entry for entry in entries]
+        whole = msgspec.convert(told, list[tuple[_Whole, _Count]])
         calls = sum(count for _, count in whole)
         for code, alike in groupby(whole, key=itemgetter(0)):
             window._put(code, sum(count for _, count in alike))  # noqa: SLF001  # of this module

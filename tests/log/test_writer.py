@@ -471,7 +471,9 @@ def test_callers_that_are_faster_than_the_writer_give_way_and_lose_nothing(tmp_p
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 200_000
 
 
-def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(tmp_path, monkeypatch):
+def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(
+    tmp_path, monkeypatch
+):
     """The thread that writes can't take note of it then, and looks up how far it has come."""
     log = EventLog(tmp_path / "log", clock=ManualClock(), durability="memory")
     breaker = CircuitBreaker("b", log=log)

@@ -684,17 +684,8 @@ class EventLog(Log):
         batch, is_sync_due = buffer.in_hand, self._in_hand_asks > buffer.synced_asks
         if not batch and (not is_sync_due or self._appender.is_safe):
             return True
-        self._put = 0
-        if self._lock is None and forked == forks.passed:
-            self._make_folder()
-        appender = self._appender
-        for chunk, lines in encoded(batch):
-            if forked != forks.passed:
-                return False
-            appender.put(chunk, lines)
-            self._put += 1
-        if forked == forks.passed:
-            appender.make_safe(is_sync_due=is_sync_due)
+        if not self._put_all(batch, forked, is_sync_due=is_sync_due):
+            return False
         number, lost = _gaps_in(batch)
         if not lost and buffer.failure is None:
             number = 0
@@ -719,6 +710,22 @@ class EventLog(Log):
             self.notice(
                 logging.WARNING, "%s: the log goes on; %d events are missing", self.path, lost
             )
+        return True
+
+    def _put_all(self, batch: Sequence[Chunk], forked: int, *, is_sync_due: bool) -> bool:
+        """Hand a batch to the operating system; False in a child that was forked meanwhile."""
+        self._put = 0
+        if self._lock is None and forked == forks.passed:
+            self._make_folder()
+        appender = self._appender
+        for chunk, lines in encoded(batch):
+            if forked != forks.passed:
+                return False
+            appender.put(chunk, lines)
+            self._put += 1
+        if forked != forks.passed:
+            return False
+        appender.make_safe(is_sync_due=is_sync_due)
         return True
 
     def _take(self, sequencer: Sequencer, *, seal: bool, keep: bool) -> None:
