@@ -17,6 +17,7 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
+_LONG_NS: Final = 70 * 365 * 86_400 * 10**9
 _REAL: Final = (datetime,)
 """The class itself: a test's frozen time puts its own in the place of each name that refers to it."""
 
@@ -87,14 +88,14 @@ def read_monotonic(clock: Clock) -> int:
 def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
     """What reads the monotonic hand of a clock, and stands still where that would fall.
 
-    The system's own hand does not fall, nor does it reach ``most``, so there it is the function
-    itself.
+    The system's own hand does not fall, nor does it reach ``most`` in this century, so there it is
+    the function itself.
 
     Args:
         clock: The clock.
         most: Where the hand stands still for good.
     """
-    if type(clock) is SystemClock:
+    if type(clock) is SystemClock and most - clock.monotonic_ns() > _LONG_NS:
         return clock.monotonic_ns
     last = 0
 
@@ -190,13 +191,13 @@ class ManualClock:
 
     def advance(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move both hands forward."""
-        step_ns = nanoseconds(seconds) + ns if seconds else ns
+        step_ns = _step_ns(seconds, ns)
         self.advance_monotonic(ns=step_ns)
         self.advance_wall(ns=step_ns)
 
     def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move the wall hand alone, backwards if negative."""
-        step_ns = nanoseconds(seconds) + ns if seconds else ns
+        step_ns = _step_ns(seconds, ns)
         self._wall_ns += step_ns  # no other thread runs between reading and writing it
 
     def advance_monotonic(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
@@ -205,7 +206,7 @@ class ManualClock:
         Raises:
             RecloserError: It would run backwards.
         """
-        step_ns = nanoseconds(seconds) + ns if seconds else ns
+        step_ns = _step_ns(seconds, ns)
         if step_ns < 0:
             raise RecloserError("a monotonic hand never runs backwards")
         self._monotonic_ns += step_ns  # no other thread runs between reading and writing it
@@ -215,6 +216,12 @@ class ManualClock:
         self._boots += 1
         self.boot_id = f"manual-{self._boots}"
         self._monotonic_ns = 0
+
+
+def _step_ns(seconds: Seconds, ns: int) -> int:
+    """A step in nanoseconds, as an exact ``int`` of whatever types it is given in."""
+    step: int = as_whole(ns)
+    return nanoseconds(seconds) + step if seconds else step
 
 
 class SkewedClock:

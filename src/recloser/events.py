@@ -13,6 +13,8 @@ from typing import ClassVar, Final, Literal, TypeAlias, TypeGuard, get_args
 
 from attrs import Attribute, field, frozen
 
+from recloser.limits import are_in_range
+
 FORMAT_VERSION = 2
 """The version of the log's format that this library writes; it reads all up to this one."""
 
@@ -117,6 +119,13 @@ def _aware_utc(_event: object, attribute: "Attribute[datetime]", value: datetime
         raise ValueError(f"{attribute.name} must be a time in UTC, not {value.isoformat()}")
 
 
+def _in_range(
+    _event: object, attribute: "Attribute[Mapping[str, object]]", value: Mapping[str, object]
+) -> None:
+    if not are_in_range(value):
+        raise ValueError(f"{attribute.name} holds a number that is out of range")
+
+
 @frozen
 class LogOpened:
     """A segment begins: the first event of every segment.
@@ -168,7 +177,7 @@ class BreakerConfigured:
     seq: int
     at: int
     breaker: str
-    config: Mapping[str, object]
+    config: Mapping[str, object] = field(validator=_in_range)
 
 
 @frozen
@@ -341,7 +350,7 @@ class Checkpoint:
     seq: int
     at: int
     breaker: str
-    state: Mapping[str, object]
+    state: Mapping[str, object] = field(validator=_in_range)
     part: int = 1
     parts: int = 1
 

@@ -5,6 +5,7 @@ the reader takes, and the second bounds what is accepted, so that a line of acce
 within the first. ``tests/test_limits.py`` adds the figures up.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -18,7 +19,9 @@ MAX_WHOLE: Final = 2**63 - 1
 """The largest whole number that every form of a log holds."""
 
 MAX_AT: Final = 2**63 - 2**61 - 1
-"""The last time of a log in nanoseconds, 219 years after its first; each wait still fits behind."""
+"""The last time of a log in nanoseconds, 219 years after its first; each wait still fits behind.
+
+There the time of a log stands still, whatever its clock shows."""
 
 MAX_SEQ: Final = 2**60 - 1
 """The last ``seq``; with two bits of its outcome behind it, it still is a whole number of 64 bits."""
@@ -34,14 +37,11 @@ MAX_ZSTD_WINDOW: Final = 8 << 20
 USUAL_LINE_BYTES: Final = 16 << 10
 """Lines stay under this wherever no setting takes up more, such as a long list in ``record``."""
 
-LAST_OPENED_AT: Final = MAX_AT - 2**61
-"""A log whose time is past this is not written on: a session would have less than 73 years left."""
-
 LAST_OPENED_SEQ: Final = MAX_SEQ // 2
-"""A log whose ``seq`` is past this is not written on either."""
+"""A log whose ``seq`` is past this is not written on, so that a session can't come to the last one."""
 
 LAST_SESSION: Final = MAX_COUNT
-"""Nor is one that was opened this often."""
+"""Nor is a log that was opened this often."""
 
 LAST_COUNTER: Final = MAX_WHOLE // 2
 """No counter of a state that is read is past this, so that none can grow out of range."""
@@ -66,7 +66,7 @@ SETTINGS_BYTES: Final = 128 << 10
 MAX_SEQS: Final = 512
 """An edge names each outcome that it rests on up to this many; of more it names the first and last."""
 
-ROWS_IN_LINE: Final = 512
+ROWS_IN_LINE: Final = 256
 """A state that lists more numbers than this is written in parts."""
 
 PART_BYTES: Final = 12 << 10
@@ -95,3 +95,16 @@ def label(text: str) -> str:
 def is_number(value: object, least: int, most: int) -> bool:
     """Whether a value is a whole number of that range."""
     return type(value) is int and least <= value <= most
+
+
+def are_in_range(told: object) -> bool:
+    """Whether each number in data from JSON is one that every form of a log holds."""
+    if isinstance(told, int | float):
+        return -MAX_WHOLE <= told <= MAX_WHOLE
+    if isinstance(told, list | tuple):
+        if set(map(type, told)) == {int}:  # as most are that are long
+            return bool(min(told) >= -MAX_WHOLE and max(told) <= MAX_WHOLE)
+        return all(map(are_in_range, told))
+    if isinstance(told, Mapping):
+        return all(map(are_in_range, told.values()))
+    return True

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recloser.errors import LogError
 from recloser.events import LogOpened
-from recloser.limits import LAST_OPENED_AT, LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
+from recloser.limits import LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
 from recloser.log.reader import open_segment, segment_readers, segments_in
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
@@ -39,7 +39,6 @@ def _check_room(folder: Path, fold: LogFold) -> None:
     session = 0 if fold.opened is None else fold.opened.session
     for what, number, most in (
         ("seq", fold.seq, LAST_OPENED_SEQ),
-        ("time", fold.at, LAST_OPENED_AT),
         ("session", session, LAST_SESSION),
     ):
         if number > most:

@@ -46,7 +46,7 @@ from recloser.events import (
 )
 from recloser.fold import is_steady, may_probe
 from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Gate, Leave, Pass, Pending, Refusal, Run
-from recloser.limits import LAST_OPENED_AT, MAX_AT, MAX_WHOLE, label
+from recloser.limits import MAX_AT, MAX_WHOLE, label
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Successes, succeeded
 from recloser.log.codec import lean
@@ -1000,6 +1000,6 @@ def _resumed_at(fold: LogFold, clock: Clock, monotonic: int) -> int:
     if opened.boot_id and opened.boot_id == boot_id_of(clock):
         at = opened.at + monotonic - opened.monotonic
         if at >= fold.at:
-            return max(fold.at, min(at, LAST_OPENED_AT))
+            return min(at, MAX_AT)
     gap = nanoseconds_between(fold.utc(fold.at), read_wall(clock))
-    return fold.at + max(0, min(gap, fold.longest_wait_ns))
+    return min(fold.at + max(0, min(gap, fold.longest_wait_ns)), MAX_AT)

@@ -642,7 +642,7 @@ class EventLog(Log):
         except Exception as error:
             if forked != forks.passed:
                 return
-            if isinstance(error, OSError):
+            if isinstance(error, OSError | LogError):
                 self._fail(sequencer, error)
                 return
             # It may have come from outside. Where it comes again, something can't be written.
