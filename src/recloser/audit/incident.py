@@ -90,7 +90,8 @@ class Runs:
             run.counted.append(event)
         if state.state is not CLOSED:
             return  # it has just tripped: all that is here led to it
-        if len(run.events) >= _MARK_EVERY:
+        entries = 0 if state.window is None else state.window.entries
+        if len(run.events) >= max(_MARK_EVERY, entries):  # a large window is not told often
             self._runs.append(Run(dump(state)))
         oldest = oldest_held(state)
         while len(self._runs) > 1 and self._runs[0].events[-1].seq < oldest:
