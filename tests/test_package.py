@@ -31,11 +31,11 @@ LAYERS = [
     {"gate", "snapshot", "clock"},
     {"fold"},
     {"state"},
-    {"windows", "machine"},
+    {"windows", "machine", "checkpoint_parts"},
     {"config"},
     {"backoff"},
     {"validation", "events", "dotted_names", "predicate_marks"},
-    {"contexts", "errors", "forks", "host_logging", "version", "wording"},
+    {"contexts", "errors", "forks", "host_logging", "limits", "version", "wording"},
 ]
 
 
