@@ -87,7 +87,7 @@ def large(request):
     return CircuitBreakerConfig(**{**NEVER, "window": window, **settings}), use
 
 
-def written(path, config, use, many=MANY, segment_bytes=1 << 18):
+def written(path, config, use, many=MANY, segment_bytes=1 << 16):
     """Four sessions; the last snapshot. Each must begin with the state that the one before left."""
     clock, left = ManualClock(), None
     for session in range(4):
