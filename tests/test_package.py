@@ -31,13 +31,13 @@ LAYERS = [
     {"gate", "snapshot", "clock"},
     {"fold"},
     {"state"},
-    {"windows", "machine"},
+    {"windows", "machine", "checkpoint_parts"},
     {"config"},
     {"backoff", "gaps"},
     {"validation", "events", "dotted_names", "predicate_marks"},
     {
-        *("child_python", "contexts", "errors", "forks", "host_logging", "thread_runner"),
-        *("version", "wording"),
+        *("child_python", "contexts", "errors", "forks", "host_logging", "limits"),
+        *("thread_runner", "version", "wording"),
     },
 ]
 

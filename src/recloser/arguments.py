@@ -11,25 +11,33 @@ from typing import Final, cast
 from recloser.clock import Clock
 from recloser.config import MODES, CircuitBreakerConfig, Mode, Settings, as_config
 from recloser.errors import ConfigError
+from recloser.limits import NAME_BYTES, label, wire_bytes
 from recloser.log.memory import NoLog
 from recloser.log.sequencer import Log
 from recloser.validation import as_text, checked_text, shown, takes
 
-_LONGEST_TEXT: Final = 1000
+_SHOWN: Final = 40
+"""So many characters of a name that is too long are shown."""
 
 
 def checked_name(name: object) -> str:
     """The name of a breaker as an exact ``str``, whatever subclass of it was given.
 
     Raises:
-        ConfigError: It is empty, or no text that UTF-8 can encode.
+        ConfigError: It is empty, too long, or no text that UTF-8 can encode.
     """
     text: str = checked_text("name", name)
+    size = wire_bytes(text)
+    if size > NAME_BYTES:
+        raise ConfigError(
+            f"name must take at most {NAME_BYTES:,} bytes in a line of the log, not {size:,}: "
+            f"{text[:_SHOWN]!r}…"
+        )
     return text
 
 
 def loggable_text(value: object) -> str | None:
-    """A text as a log can hold it: cut, and without characters that UTF-8 lacks.
+    """A text as a log can hold it: cut as ``limits.label`` says, what UTF-8 lacks shown escaped.
 
     Raises:
         ConfigError: It is not a text.
@@ -38,8 +46,8 @@ def loggable_text(value: object) -> str | None:
         return None
     text = as_text(value)
     if not isinstance(text, str):
-        raise ConfigError(f"actor, reason and error must be texts, not {value!r}")
-    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
+        raise ConfigError(f"actor, reason and error must be texts, not {shown(value)}")
+    return label(text)
 
 
 def checked_mode(mode: object) -> Mode:
@@ -50,7 +58,7 @@ def checked_mode(mode: object) -> Mode:
     """
     word = as_text(mode)
     if word not in MODES:
-        raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        raise ConfigError(f"mode must be one of {', '.join(MODES)}, not {shown(mode)}")
     return cast("Mode", word)
 
 
@@ -70,7 +78,7 @@ def checked_log(log: object) -> Log:
             f"log must be a log, not the path of one: give log=EventLog({path!r}), made once in "
             "each process"
         )
-    raise ConfigError(f"log must be an EventLog, a RedisLog or a MemoryLog, not {log!r}")
+    raise ConfigError(f"log must be an EventLog, a RedisLog or a MemoryLog, not {shown(log)}")
 
 
 def checked_clock(clock: object) -> Clock | None:

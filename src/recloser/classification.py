@@ -21,6 +21,7 @@ from recloser.decision import REFUSALS
 from recloser.errors import RecloserError
 from recloser.events import Outcome
 from recloser.host_logging import is_of_signal_handler, log
+from recloser.limits import label
 
 _Classifier: TypeAlias = type[BaseException] | Callable[[BaseException], object]
 
@@ -248,7 +249,8 @@ def _is_from_outside(raised: BaseException) -> bool:
 def type_name(error_type: type[BaseException]) -> str:
     """The dotted name of an exception type; a builtin one goes without its module.
 
-    A metaclass is not asked, and a module that is no text is left out, unless it is None.
+    A metaclass is not asked, and a module that is no text is left out, unless it is None. A name
+    that is too long for a log is cut as ``limits.label`` says.
     """
     name = _qualified_name_of(error_type)
     try:
@@ -259,7 +261,7 @@ def type_name(error_type: type[BaseException]) -> str:
         module = "None"
     is_alone = not isinstance(module, str) or module == "builtins"
     dotted = f"{name}" if is_alone else f"{str.__str__(module)}.{name}"
-    return dotted.encode("utf-8", "backslashreplace").decode()
+    return label(dotted)
 
 
 _module_of: Final = type.__dict__["__module__"].__get__

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from recloser.errors import ConfigError, RecloserError
-from recloser.validation import Seconds, nanoseconds
+from recloser.limits import MAX_WHOLE, label
+from recloser.validation import Seconds, as_whole, nanoseconds
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
+_LONG_NS: Final = 70 * 365 * 86_400 * 10**9
+_REAL: Final = (datetime,)
+"""The class itself: a test's frozen time puts its own in the place of each name that refers to it."""
 
 
 class Clock(Protocol):
@@ -37,19 +41,33 @@ class Clock(Protocol):
 
 def boot_id_of(clock: Clock) -> str:
     """The name of the origin of the clock's monotonic hand; empty where it has none."""
-    return str(getattr(clock, "boot_id", ""))
+    return label(str(getattr(clock, "boot_id", "")))
 
 
 def read_wall(clock: Clock) -> datetime:
-    """The wall hand of a clock, in UTC.
+    """The wall hand of a clock, in UTC, as an exact ``datetime``: a log can hold no subclass of it.
 
     Raises:
         ConfigError: It shows a time without a zone.
     """
     wall = clock.now()
-    if wall.utcoffset() is None:
+    offset = wall.utcoffset()
+    if offset is None:
         raise ConfigError("clock: now() must give an aware time, in UTC; give it a tzinfo")
-    return wall.astimezone(UTC)
+    shown = _REAL[0](
+        wall.year,
+        wall.month,
+        wall.day,
+        wall.hour,
+        wall.minute,
+        wall.second,
+        wall.microsecond,
+        tzinfo=UTC,
+    )
+    try:
+        return shown - offset
+    except OverflowError:
+        return _LAST if offset < timedelta(0) else _FIRST
 
 
 def read_monotonic(clock: Clock) -> int:
@@ -58,24 +76,35 @@ def read_monotonic(clock: Clock) -> int:
     Raises:
         ConfigError: It is no whole number of nanoseconds.
     """
-    ns = clock.monotonic_ns()
-    if not isinstance(ns, int) or ns < 0:
-        raise ConfigError(f"clock: monotonic_ns() must give a whole number from 0 up, not {ns!r}")
-    return ns
+    shown = clock.monotonic_ns()
+    ns = as_whole(shown)
+    if type(ns) is not int or ns < 0:
+        raise ConfigError(
+            f"clock: monotonic_ns() must give a whole number from 0 up, not {shown!r}"
+        )
+    return min(ns, MAX_WHOLE)
 
 
-def hand_of(clock: Clock) -> Callable[[], int]:
+def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
     """What reads the monotonic hand of a clock, and stands still where that would fall.
 
-    The system's own doesn't, so there it is the function itself.
+    The system's own hand does not fall, nor does it reach ``most`` in this century, so there it is
+    the function itself.
+
+    Args:
+        clock: The clock.
+        most: Where the hand stands still for good.
     """
-    if type(clock) is SystemClock:
+    if type(clock) is SystemClock and most - clock.monotonic_ns() > _LONG_NS:
         return clock.monotonic_ns
     last = 0
 
     def hand() -> int:
         nonlocal last
         shown = clock.monotonic_ns()
+        if type(shown) is not int:
+            shown = int(shown)  # such as numpy.int64, which no log can hold
+        shown = min(shown, most)
         # No lock, under which a user's clock would be read and which a signal handler or a fork
         # could find taken: no other thread runs between the comparison and the assignment.
         if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run
@@ -164,13 +193,13 @@ class ManualClock:
 
     def advance(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move both hands forward."""
-        step_ns = nanoseconds(seconds) + ns if seconds else ns
+        step_ns = _step_ns(seconds, ns)
         self.advance_monotonic(ns=step_ns)
         self.advance_wall(ns=step_ns)
 
     def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
         """Move the wall hand alone, backwards if negative."""
-        step_ns = nanoseconds(seconds) + ns if seconds else ns
+        step_ns = _step_ns(seconds, ns)
         self._wall_ns += step_ns  # no other thread runs between reading and writing it
 
     def advance_monotonic(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
@@ -179,7 +208,7 @@ class ManualClock:
         Raises:
             RecloserError: It would run backwards.
         """
-        step_ns = nanoseconds(seconds) + ns if seconds else ns
+        step_ns = _step_ns(seconds, ns)
         if step_ns < 0:
             raise RecloserError("a monotonic hand never runs backwards")
         self._monotonic_ns += step_ns  # no other thread runs between reading and writing it
@@ -189,6 +218,12 @@ class ManualClock:
         self._boots += 1
         self.boot_id = f"manual-{self._boots}"
         self._monotonic_ns = 0
+
+
+def _step_ns(seconds: Seconds, ns: int) -> int:
+    """A step in nanoseconds, as an exact ``int`` of whatever types it is given in."""
+    step: int = as_whole(ns)
+    return nanoseconds(seconds) + step if seconds else step
 
 
 class SkewedClock:

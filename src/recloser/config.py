@@ -11,10 +11,12 @@ from itertools import chain
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import attrs
+import msgspec
 
 from recloser.backoff import Backoff, Constant, Exponential
 from recloser.dotted_names import resolved_classifier, resolved_predicate
 from recloser.errors import ConfigError
+from recloser.limits import SETTINGS_BYTES, label
 from recloser.predicate_marks import mark_of
 from recloser.validation import (
     Rate,
@@ -292,9 +294,15 @@ class CircuitBreakerConfig:
         """``to_mapping`` with the dotted names of ``resolved`` objects, however they were named.
 
         Raises:
-            ConfigError: As ``resolved``.
+            ConfigError: As ``resolved``, or they take up more than a line of a log can hold.
         """
         _ = self.marks  # outside the lock, too
+        size = len(msgspec.json.encode(self._mapping))
+        if size > SETTINGS_BYTES:
+            raise ConfigError(
+                f"record and ignore name so much that the settings take {size:,} bytes in the log, "
+                f"where {SETTINGS_BYTES:,} are the most: name fewer types, or one that they share"
+            )
         return {**self._mapping, **attrs.asdict(self.resolved, value_serializer=_as_data)}
 
     @cached_property
@@ -372,11 +380,14 @@ def _as_data(_config: object, _attribute: object, value: object) -> object:
 
 
 def _name_in_data(classifier: object) -> str:
-    """The dotted name by which data names a type or predicate; a dotted name is its own."""
+    """The dotted name by which data names a type or predicate; a dotted name is its own.
+
+    One that is too long is cut as ``limits.label`` says.
+    """
     if isinstance(classifier, str):
-        return classifier
+        return label(classifier)
     name = getattr(classifier, "__qualname__", type(classifier).__qualname__)
-    return f"{getattr(classifier, '__module__', type(classifier).__module__)}.{name}"
+    return label(f"{getattr(classifier, '__module__', type(classifier).__module__)}.{name}")
 
 
 def as_config(value: object) -> CircuitBreakerConfig:

@@ -13,7 +13,9 @@ from typing import ClassVar, Final, Literal, TypeAlias, TypeGuard, get_args
 
 from attrs import Attribute, field, frozen
 
-FORMAT_VERSION = 1
+from recloser.limits import are_in_range
+
+FORMAT_VERSION = 2
 """The version of the log's format that this library writes; it reads all up to this one."""
 
 RULES_VERSION = 1
@@ -90,10 +92,13 @@ class FiredRule:
         rule: Which rule fired.
         observed: What was counted, or for a rule of time the nanoseconds that had passed.
         threshold: What ``observed`` had to reach; 0 where ``rate`` says it.
-        seqs: The ``seq`` of each outcome that the rule rests on, in order, where they are few.
-        calls: For a window, how many outcomes were in it.
+        seqs: The ``seq`` of each outcome that the rule rests on, in order, where there are at most
+            ``limits.MAX_SEQS``.
+        calls: For a window, how many outcomes were in it; where ``seqs`` would be too many, how many
+            they are.
         rate: For a rate, the share of ``calls`` that ``observed`` had to reach.
-        span: For a window, the ``seq`` of the first and the last outcome in it.
+        span: For a window, the ``seq`` of the first and the last outcome in it; those of the first
+            and the last one where ``seqs`` would be too many.
         actor: Who gave the command, for ``command``.
         reason: Why it was given, for ``command``.
     """
@@ -114,6 +119,13 @@ def _aware_utc(_event: object, attribute: "Attribute[datetime]", value: datetime
         raise ValueError(f"{attribute.name} must be a time in UTC, not {value.isoformat()}")
 
 
+def _in_range(
+    _event: object, attribute: "Attribute[Mapping[str, object]]", value: Mapping[str, object]
+) -> None:
+    if not are_in_range(value):
+        raise ValueError(f"{attribute.name} holds a number that is out of range")
+
+
 @frozen
 class LogOpened:
     """A segment begins: the first event of every segment.
@@ -132,7 +144,8 @@ class LogOpened:
         unsealed: How many events after the last seal of the segment before were kept.
         torn: How many bytes at the end of the segment before are not part of the log: a line that
             was not written whole, or what could not be made sure of.
-        checkpoints: How many checkpoints follow, with which a fold can start here.
+        checkpoints: How many checkpoints follow, each in one line or several, with which a fold can
+            start here.
         detail: Whether it has every outcome (``full``), or runs of like ones as one event each
             (``runs``).
     """
@@ -164,7 +177,7 @@ class BreakerConfigured:
     seq: int
     at: int
     breaker: str
-    config: Mapping[str, object]
+    config: Mapping[str, object] = field(validator=_in_range)
 
 
 @frozen
@@ -324,13 +337,22 @@ Edge: TypeAlias = StateChanged
 
 @frozen
 class Checkpoint:
-    """The complete fold state of one breaker, from which a fold can start."""
+    """The complete fold state of one breaker, from which a fold can start.
+
+    Attributes:
+        state: The state; where it takes several lines, this part of it: see
+            ``recloser.checkpoint_parts``.
+        part: Which part it is, from 1.
+        parts: How many there are, all of which are needed.
+    """
 
     kind: ClassVar[Literal["checkpoint"]] = "checkpoint"
     seq: int
     at: int
     breaker: str
-    state: Mapping[str, object]
+    state: Mapping[str, object] = field(validator=_in_range)
+    part: int = 1
+    parts: int = 1
 
 
 @frozen

@@ -30,8 +30,17 @@ from recloser.events import (
     Rule,
     Trigger,
 )
+from recloser.limits import MAX_SEQS
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
-from recloser.state import BreakerState, check_times, config_of, overwrite, place, restore
+from recloser.state import (
+    BreakerState,
+    check_times,
+    config_of,
+    overwrite,
+    place,
+    restore,
+    run_evidence,
+)
 from recloser.validation import NS_PER_SECOND
 from recloser.windows import FOREVER, CountedOutcomes, end_of_second, new_window, reached
 
@@ -119,7 +128,7 @@ def pass_over(state: BreakerState, stretch: Stretch) -> None:
         state.failure_seqs.clear()
     state.consecutive_failures += stretch.run
     if state.config.failure_threshold is not None:
-        state.failure_seqs += stretch.run_seqs
+        state.failure_seqs = run_evidence(state.config, [*state.failure_seqs, *stretch.run_seqs])
     if isinstance(state.window, CountedOutcomes):
         state.window.extend(stretch.codes)
     elif state.window is not None:
@@ -343,17 +352,23 @@ def _trip_by_run(state: BreakerState, event: CallFailed, edges: list[Edge]) -> b
     threshold = state.config.failure_threshold
     if threshold is None:
         return False
-    state.failure_seqs.append(event.seq)
+    seqs = state.failure_seqs
+    if len(seqs) > 1 and threshold > MAX_SEQS:
+        seqs.pop()  # of so many, the first and the last are enough
+    seqs.append(event.seq)
     if state.consecutive_failures < threshold:
         return False
-    cause = FiredRule(
-        Rule.CONSECUTIVE_FAILURES,
-        observed=state.consecutive_failures,
-        threshold=threshold,
-        seqs=tuple(state.failure_seqs),
-    )
+    cause = _fired_by(Rule.CONSECUTIVE_FAILURES, state.consecutive_failures, threshold, seqs)
     _take(state, Trigger.TRIP, cause, event, edges)
     return True
+
+
+def _fired_by(rule: Rule, observed: int, threshold: int, seqs: Sequence[int]) -> FiredRule:
+    """A rule that rests on single outcomes: on each of them, or where they are many on a span."""
+    if threshold > MAX_SEQS:
+        span = (seqs[0], seqs[-1])
+        return FiredRule(rule, observed, threshold, calls=observed, span=span)
+    return FiredRule(rule, observed, threshold, seqs=tuple(seqs))
 
 
 def _add_to_window(state: BreakerState, event: _Recorded, edges: list[Edge]) -> None:
@@ -433,12 +448,8 @@ def _judge_by_window(
 def _recover_if_due(state: BreakerState, event: FoldedEvent, edges: list[Edge]) -> None:
     threshold = state.config.half_open_success_threshold
     if len(state.probe_seqs) >= threshold:
-        cause = FiredRule(
-            Rule.PROBE_SUCCESSES,
-            observed=len(state.probe_seqs),
-            threshold=threshold,
-            seqs=tuple(state.probe_seqs),
-        )
+        succeeded = len(state.probe_seqs)
+        cause = _fired_by(Rule.PROBE_SUCCESSES, succeeded, threshold, state.probe_seqs)
         _take(state, Trigger.RECOVER, cause, event, edges)
 
 

@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypeAlias
 
 from attrs import evolve
 
+from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import after
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import (
@@ -47,9 +48,11 @@ class LogFold:
         seq: That of the last event; 0 before the first.
         at: That of the last event, in nanoseconds.
         opened: The last ``log_opened``; None before the first event.
+        parts: Those of checkpoints whose last part is still to come.
     """
 
     def __init__(self) -> None:
+        self.parts = CheckpointParts()
         self.breakers: dict[str, BreakerState] = {}
         self.expected: dict[str, BreakerState] | None = None
         self.keeper: Keeper | None = None
@@ -153,6 +156,11 @@ class LogFold:
         if event.kind == "log_opened":
             return self._open(event)
         about_a_breaker: BreakerEvent = event  # type: ignore[assignment]  # by all that it is not
+        if about_a_breaker.kind == "checkpoint":
+            whole = self.parts.joined(about_a_breaker)
+            if whole is None:
+                return NO_EDGES
+            about_a_breaker = whole
         state = self.breakers.get(about_a_breaker.breaker)
         if state is None:
             state = self._begin(about_a_breaker)
@@ -198,6 +206,11 @@ class LogFold:
         if edges and state.deadline is not None:
             heapq.heappush(self._deadlines, (state.deadline, breaker))
         return edges
+
+    def pass_by(self, event: Checkpoint) -> None:
+        """Take in a checkpoint of a state just as it is, which changes nothing but ``seq``."""
+        self._check_order(event)
+        self.seq = event.seq
 
     def reanchor(self, header: LogOpened) -> None:
         """Take the reading of both hands that a further segment of the session begins with."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import attrgetter
-from typing import Final
+from typing import Annotated, Any, Final
 
 import attrs
 import msgspec
@@ -12,6 +12,7 @@ from attrs import Factory, define
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
+from recloser.limits import LAST_COUNTER, MAX_SEQS, MAX_WHOLE
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.windows import (
     CountedOutcomes,
@@ -40,7 +41,8 @@ class BreakerState:
         openings: How often it has opened by its rules.
         openings_in_a_row: How often since it was last closed.
         consecutive_failures: Length of the current run of failures in CLOSED.
-        failure_seqs: The ``seq`` of each failure of that run, while the rule is on.
+        failure_seqs: The ``seq`` of each failure of that run, while the rule is on; the first and
+            the last where its threshold is above ``limits.MAX_SEQS``.
         window: The outcomes that its window holds; None where it has none, or is not CLOSED.
         probes_admitted: Probes let through in this epoch.
         probes: When each of them that has not reported was let through, by its number.
@@ -73,6 +75,22 @@ class BreakerState:
     ignored: int = 0
     rejected: int = 0
     stale: int = 0
+
+
+def run_evidence(config: CircuitBreakerConfig, seqs: list[int]) -> list[int]:
+    """As many of the ``seq`` of a run's failures as its state has."""
+    threshold = config.failure_threshold
+    if threshold is None or threshold <= MAX_SEQS or len(seqs) <= 2:  # noqa: PLR2004  # both ends
+        return seqs
+    return [seqs[0], seqs[-1]]
+
+
+def bounded_evidence(cause: FiredRule) -> FiredRule:
+    """The cause of an edge as it is now; logs of format 1 name each outcome, however many."""
+    if len(cause.seqs) <= MAX_SEQS:
+        return cause
+    span = (cause.seqs[0], cause.seqs[-1])
+    return attrs.evolve(cause, seqs=(), calls=cause.observed, span=span)
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(BreakerState))
@@ -110,8 +128,21 @@ def first_state(breaker: str, config: CircuitBreakerConfig) -> BreakerState:
 
 _SPECIAL: Final = ("config", "window", "probe_window")
 _PLAIN: Final = [field for field in attrs.fields(BreakerState) if field.name not in _SPECIAL]
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=MAX_WHOLE)]
+_Counter = Annotated[int, msgspec.Meta(ge=0, le=LAST_COUNTER)]
+_COUNTERS: Final = frozenset(field.name for field in _PLAIN if field.type is int)
+_RANGES: Final[dict[Any, Any]] = {
+    int | None: _Whole | None,
+    list[int]: list[_Whole],
+    dict[int, int]: dict[_Whole, _Whole],
+}
 _PlainState: Final = msgspec.defstruct(
-    "BreakerState", [(field.name, field.type) for field in _PLAIN], forbid_unknown_fields=True
+    "BreakerState",
+    [
+        (field.name, _Counter if field.name in _COUNTERS else _RANGES.get(field.type, field.type))
+        for field in _PLAIN
+    ],
+    forbid_unknown_fields=True,
 )
 _values_of: Final = attrgetter(*(field.name for field in _PLAIN))
 
@@ -155,6 +186,8 @@ def restore(event: Checkpoint) -> BreakerState:
     Raises:
         FoldError: It is no complete and possible state; the message names the event.
     """
+    if event.parts != 1:
+        raise FoldError(f"{place(event)}: its other parts are missing")
     try:
         state = _restored(dict(event.state))
     except (msgspec.ValidationError, ValueError) as error:
@@ -171,6 +204,12 @@ def _restored(data: dict[str, object]) -> BreakerState:
     window, probes = data.pop("window", None), data.pop("probe_window", None)
     plain = msgspec.convert(data, _PlainState, str_keys=True)
     state = BreakerState(config=config, **msgspec.structs.asdict(plain))
+    state.failure_seqs = run_evidence(config, state.failure_seqs)
+    if state.why_open is not None:
+        cause = state.why_open = bounded_evidence(state.why_open)
+        numbers = (cause.observed, cause.threshold, cause.calls, *cause.seqs, *cause.span)
+        if not all(0 <= number <= MAX_WHOLE for number in numbers):
+            raise ValueError("a number of why_open is out of range")
     if state.state is CLOSED and config.window is not None:
         state.window = restored_window(config.window, window)
     if state.state is HALF_OPEN and config.half_open_window is not None:

@@ -21,15 +21,16 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from recloser.errors import ConfigError
+from recloser.limits import MAX_TERM, MAX_WHOLE
 
 Seconds: TypeAlias = int | float
 Rate: TypeAlias = int | float | Fraction
 
 MAX_SECONDS: Final = 1_000_000_000
-MAX_WHOLE: Final = 2**63 - 1
-"""The largest whole number that every log format holds."""
-
 NS_PER_SECOND: Final = 1_000_000_000
+
+_SHOWN: Final = 500
+"""So many characters of a value are shown in an error message."""
 
 Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", object], None]
 
@@ -127,9 +128,9 @@ def whole(least: int, *, optional: bool = False) -> Validator:
         if value is None and optional:
             return
         if not _is_number(value, int) or value < least:
-            raise ConfigError(f"{attribute.name} must be {wanted}, not {value!r}")
+            raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
         if value > MAX_WHOLE:
-            raise ConfigError(f"{attribute.name} must be less than 2**63, not {value!r}")
+            raise ConfigError(f"{attribute.name} must be less than 2**63, not {shown(value)}")
 
     return check
 
@@ -143,7 +144,7 @@ def seconds(*, above_zero: bool = False, optional: bool = False) -> Validator:
             return
         if not _are_seconds(value, above_zero=above_zero):
             wanted = _wanted_seconds(above_zero=above_zero) + or_none
-            raise ConfigError(f"{attribute.name} must be {wanted}, not {value!r}")
+            raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
 
     return check
 
@@ -160,17 +161,24 @@ def _wanted_seconds(*, above_zero: bool) -> str:
 
 def rate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     """Accepts rates above 0 and up to 1, and None."""
-    if value is not None and not (_is_number(value, int | float | Fraction) and 0 < value <= 1):
+    if value is not None and not (_is_rational(value) and 0 < value <= 1):
         wanted = f"a rate above 0, at most 1{_or_none(optional=True)}"
-        raise ConfigError(f"{attribute.name} must be {wanted}, not {value!r}")
+        raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
 
 
 def factor(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
     """Accepts what a wait can be multiplied by."""
-    if not (_is_number(value, int | float | Fraction) and 1 <= value <= MAX_SECONDS):
+    if not (_is_rational(value) and 1 <= value <= MAX_SECONDS):
         raise ConfigError(
-            f"{attribute.name} must be a number from 1 to {MAX_SECONDS}, not {value!r}"
+            f"{attribute.name} must be a number from 1 to {MAX_SECONDS}, not {shown(value)}"
         )
+
+
+def _is_rational(value: Any) -> bool:
+    """Whether it is a number that a line can hold, which no fraction of too many digits is."""
+    if isinstance(value, Fraction):
+        return max(abs(value.numerator), value.denominator) < MAX_TERM
+    return _is_number(value, int | float)
 
 
 def one_of(*choices: str) -> Validator:
@@ -179,7 +187,7 @@ def one_of(*choices: str) -> Validator:
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         if value not in choices:
             raise ConfigError(
-                f"{attribute.name} must be one of {', '.join(choices)}, not {value!r}"
+                f"{attribute.name} must be one of {', '.join(choices)}, not {shown(value)}"
             )
 
     return check
@@ -191,7 +199,7 @@ def either(*types: type, optional: bool = False) -> Validator:
 
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, types) and not (optional and value is None):
-            raise ConfigError(f"{attribute.name} must be {wanted}, not {value!r}")
+            raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
 
     return check
 
@@ -205,11 +213,12 @@ def _is_number(value: Any, kinds: Any) -> bool:
 
 
 def shown(value: object) -> str:
-    """The value as an error message can show it, even if its own ``repr`` raises."""
+    """The value as an error message can show it, even if its own ``repr`` is long, or raises."""
     try:
-        return repr(value)
+        told = repr(value)
     except Exception:  # noqa: BLE001  # the message is about something else
         return f"an object of {type(value).__name__}"
+    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
 
 
 def takes(function: Callable[..., object], count: int) -> bool:
@@ -267,7 +276,7 @@ def checked_whole(name: str, value: Any, least: int, *, optional: bool = False) 
     if not _is_number(number, int) or not least <= number <= MAX_WHOLE:
         raise ConfigError(
             f"{name} must be a whole number from {least} up{_or_nothing(optional=optional)}, "
-            f"not {value!r}"
+            f"not {shown(value)}"
         )
     return number
 
@@ -299,7 +308,7 @@ def checked_seconds(
         return None
     if not _are_seconds(number, above_zero=above_zero):
         wanted = _wanted_seconds(above_zero=above_zero) + _or_nothing(optional=optional)
-        raise ConfigError(f"{name} must be {wanted}, not {value!r}")
+        raise ConfigError(f"{name} must be {wanted}, not {shown(value)}")
     return number
 
 
@@ -312,7 +321,7 @@ def checked_word(name: str, value: Any, choices: Collection[str]) -> Any:
     word = as_text(value)
     if not isinstance(word, str) or word not in choices:
         *first, last = choices
-        raise ConfigError(f"{name} must be {', '.join(first)} or {last}, not {value!r}")
+        raise ConfigError(f"{name} must be {', '.join(first)} or {last}, not {shown(value)}")
     return word
 
 
@@ -323,7 +332,7 @@ def checked_flag(name: str, value: Any) -> bool:
         ConfigError: It is neither.
     """
     if not isinstance(value, bool):
-        raise ConfigError(f"{name} must be True or False, not {value!r}")
+        raise ConfigError(f"{name} must be True or False, not {shown(value)}")
     return value
 
 
@@ -344,7 +353,9 @@ def checked_text(
     except UnicodeEncodeError:
         pass
     wanted = "a text that UTF-8 can encode" + ("" if may_be_empty else ", and not empty")
-    raise ConfigError(f"{name} must be {wanted}{_or_nothing(optional=optional)}, not {value!r}")
+    raise ConfigError(
+        f"{name} must be {wanted}{_or_nothing(optional=optional)}, not {shown(value)}"
+    )
 
 
 def checked_folder(name: str, value: Any) -> Path:
@@ -358,7 +369,7 @@ def checked_folder(name: str, value: Any) -> Path:
     except TypeError:
         path = None
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ConfigError(f"{name} must be the path of a folder, not {value!r}")
+        raise ConfigError(f"{name} must be the path of a folder, not {shown(value)}")
     return Path(path)
 
 
@@ -370,7 +381,9 @@ def checked_took_ns(value: Any) -> int:
     """
     number = as_whole(value)
     if not _is_number(number, int) or not 0 <= number <= MAX_WHOLE:
-        raise ConfigError(f"took_ns must be a whole number from 0 up to 2**63 - 1, not {value!r}")
+        raise ConfigError(
+            f"took_ns must be a whole number from 0 up to 2**63 - 1, not {shown(value)}"
+        )
     return int(number)
 
 

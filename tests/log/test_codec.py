@@ -132,10 +132,10 @@ def test_what_opens_no_log_is_no_log(line):
 
 
 @pytest.mark.parametrize(
-    ("field", "what"), [("format", "format version 2"), ("rules", "rules vers")]
+    ("field", "what"), [("format", "format version 3"), ("rules", "rules vers")]
 )
 def test_a_header_from_the_future_is_told_from_damage(field, what):
-    versions = {"format": 1, "rules": 1} | {field: 2}
+    versions = {"format": 1, "rules": 1} | {field: 3}
     line = '{{"event":"log_opened","format":{format},"rules":{rules},"new":[1]}}'.format(**versions)
     with pytest.raises(FutureVersionError, match=f"{what}.*upgrade recloser"):
         check_header(line.encode(), "here")

@@ -108,10 +108,12 @@ def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, lines, ma
         (b'{"event":"log_sealed"}\n', 3),
         (b'{"event":"log_sealed","event":"reset","seq":2,"at":0,"breaker":"b"}\n', 3),
         (b'{"event":"reset","seq":2,"at":0,"breaker":"b"}\n', 1),
-        (b'{"event":"log_gap","seq":9223372036854775807,"at":0,"lost":0}\n', 0),
-        (b'{"event":"log_gap","seq":2,"at":9223372036854775807,"lost":0}\n', 0),
+        (b'{"event":"log_gap","seq":9223372036854775807,"at":0,"lost":0}\n', 3),
+        (b'{"event":"log_gap","seq":2,"at":9223372036854775807,"lost":0}\n', 3),
+        (b'{"event":"log_gap","seq":1152921504606846975,"at":0,"lost":0}\n', 0),
+        (b'{"event":"log_gap","seq":2,"at":6917529027641081855,"lost":0}\n', 0),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_a_line_that_should_not_be_there_is_named_in_one_line(
     capsys, tmp_path, lines, behind, status

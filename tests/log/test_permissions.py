@@ -10,7 +10,7 @@ from recloser.cli import status_of
 from recloser.log.housekeeping import compress_full
 from recloser.log.lock import LOCK_NAME
 from recloser.log.reader import LogReader, segments_of
-from recloser.log.verification import whole_part, write_whole_part
+from recloser.log.repair import whole_part, write_whole_part
 from support import succeed
 
 SECRET = b"not a log's\n"

@@ -168,8 +168,8 @@ def test_a_folder_without_segments_is_no_log(tmp_path):
 
 
 def test_a_log_from_the_future_is_told_from_damage(path):
-    replace(path, FIRST, b'"format":1', b'"format":2')
-    with pytest.raises(FutureVersionError, match=f"{FIRST}: the log has format version 2"):
+    replace(path, FIRST, b'"format":2', b'"format":3')
+    with pytest.raises(FutureVersionError, match=f"{FIRST}: the log has format version 3"):
         list(read_events(path))
 
 

@@ -272,7 +272,7 @@ def test_damage_is_an_error_that_changes_nothing_where_that_is_asked_for(path, c
 
 def test_log_of_a_later_version_is_never_set_aside(path, clock):
     data = segment(path, 4).read_bytes()
-    segment(path, 4).write_bytes(data.replace(b'"format":1', b'"format":2', 1))
+    segment(path, 4).write_bytes(data.replace(b'"format":2', b'"format":3', 1))
     with pytest.raises(FutureVersionError):
         EventLog(path, clock=clock)
     assert not list(path.glob("*.damaged*"))

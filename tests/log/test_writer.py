@@ -469,3 +469,38 @@ def test_callers_that_are_faster_than_the_writer_give_way_and_lose_nothing(tmp_p
         log.flush()
         assert (log.health().lost, log.health().gaps) == (0, 0)
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 200_000
+
+
+def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(
+    tmp_path, monkeypatch
+):
+    """The thread that writes can't take note of it then, and looks up how far it has come."""
+    log = EventLog(tmp_path / "log", clock=ManualClock(), durability="memory")
+    breaker = CircuitBreaker("b", log=log)
+    log.flush()
+    sequencer = log.attach()
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold():
+        is_held.set()
+        may_end.wait()
+
+    holder = threading.Thread(target=lambda: sequencer.hold(hold, hold))
+    make_safe = log._appender.make_safe
+
+    def make_safe_and_wait(*, is_sync_due):
+        make_safe(is_sync_due=is_sync_due)
+        holder.start()
+        is_held.wait()
+        monkeypatch.undo()
+
+    breaker.force_open()
+    monkeypatch.setattr(log._appender, "make_safe", make_safe_and_wait)
+    log.flush()
+    may_end.set()
+    holder.join()
+    breaker.reset()
+    log.close()
+    kinds = [event.kind for event in LogReader(tmp_path / "log")]
+    assert kinds.count("forced_open") == kinds.count("reset") == 1
+    assert verify(tmp_path / "log").damages == []

@@ -184,7 +184,7 @@ class Aggregates:
         elif isinstance(event, LogOpened | ClockTicked):
             self._is_from_beginning |= event.seq == 1
             self._read(event)
-        elif isinstance(event, BreakerConfigured | Checkpoint):
+        elif isinstance(event, BreakerConfigured | Checkpoint) and event.breaker in fold.breakers:
             self._lane(fold.breakers[event.breaker])
         for edge in edges:
             self.lanes[edge.breaker].pass_edge(edge, self.width)

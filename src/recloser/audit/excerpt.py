@@ -14,9 +14,11 @@ from pathlib import Path
 from attrs import frozen
 
 from recloser.audit.incident import oldest_held
+from recloser.checkpoint_parts import CheckpointParts
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import Edge, LogOpened
-from recloser.log.codec import MAX_LINE_BYTES, decode
+from recloser.limits import MAX_LINE_BYTES
+from recloser.log.codec import decode
 from recloser.log.reader import LogReader, open_segment, segments_of
 from recloser.machine import CLOSED
 from recloser.state import BreakerState, restore
@@ -164,6 +166,7 @@ def _may_have_tripped(before: Counters | None, after: Counters) -> bool:
 
 def _read_start(segment: Path) -> Start | None:
     states: dict[str, Counters] = {}
+    parts = CheckpointParts()
     with suppress(OSError, DamagedLogError, FoldError), open_segment(segment) as stream:
         opened = decode(stream.readline(MAX_LINE_BYTES))
         if not isinstance(opened, LogOpened) or (opened.seq > 1 and not opened.checkpoints):
@@ -171,7 +174,9 @@ def _read_start(segment: Path) -> Start | None:
         while len(states) < opened.checkpoints:
             event = decode(stream.readline(MAX_LINE_BYTES))
             if event.kind == "checkpoint":
-                states[event.breaker] = _counters(restore(event))
+                whole = parts.joined(event)
+                if whole is not None:
+                    states[event.breaker] = _counters(restore(whole))
             elif event.kind not in ("log_sealed", "log_gap"):
                 return None  # as an edge that opening the log fired, which only a state shows
         return opened, states

@@ -6,6 +6,7 @@ from typing import Final, TypeAlias, cast
 
 from attrs import Factory, define, evolve
 
+from recloser.checkpoint_parts import is_part
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.events import (
     BreakerConfigured,
@@ -90,7 +91,8 @@ class Runs:
             run.counted.append(event)
         if state.state is not CLOSED:
             return  # it has just tripped: all that is here led to it
-        if len(run.events) >= _MARK_EVERY:
+        entries = 0 if state.window is None else state.window.entries
+        if len(run.events) >= max(_MARK_EVERY, entries):  # a large window is not told often
             self._runs.append(Run(dump(state)))
         oldest = oldest_held(state)
         while len(self._runs) > 1 and self._runs[0].events[-1].seq < oldest:
@@ -216,6 +218,8 @@ class _Gathering:
             gatherer.prepare(self._fold.breakers.get(name))
         edges = self._fold.apply(event)
         self._watch(event, self._fold, edges)
+        if event.kind == "checkpoint" and is_part(event):
+            return
         state = self._fold.breakers.get(name)
         if gatherer is not None and state is not None:  # a witness may be of no breaker there is
             gatherer.take(event, state, is_gap=self._gap.is_gap)

@@ -50,7 +50,7 @@ class CountSearch:
         """While the window holds outcomes from before ``start``, or is not full."""
         if not limit.may_be_reached(window, start, full):
             return full
-        codes = np.array(window.to_data(), np.int64)
+        codes = np.array(window.codes(), np.int64)
         held = len(codes)
         old = rank - held + np.flatnonzero(codes >> limit.bit & 1)
         first, last = limit.bad.searchsorted((start, full))
@@ -83,7 +83,7 @@ class CountScan:
         """The first row from ``start`` on at which the rule may fire."""
         window = state.window
         assert isinstance(window, CountedOutcomes)
-        codes = window.to_data()
+        codes = window.codes()
         oldest = self._block.rank(start) - len(codes)
         for limit, bad, ranks in self._limits:
             old = [rank for rank, code in enumerate(codes, oldest) if code >> limit.bit & 1]

@@ -6,11 +6,13 @@ from attrs import frozen
 
 from recloser.columns.rows import Flags, Places, Rows, Whole
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
-from recloser.validation import Rate, exact
+from recloser.validation import MAX_SECONDS, Rate, exact
 from recloser.windows import CountedOutcomes, TimedOutcomes
 
 _MOST: Final = 1 << 62
 _MOST_HELD: Final = 1 << 31
+_MOST_EXPANDED: Final = 1 << 20
+"""A window of more outcomes is not written out call by call where one event stands for several."""
 
 
 @frozen(eq=False)
@@ -66,6 +68,11 @@ def limits_of(
     rows: Rows, config: CircuitBreakerConfig, window: CountWindow | TimeWindow
 ) -> list[Limit] | None:
     """The thresholds of a window; None where integers of 64 bits or rows can't tell them."""
+    if isinstance(window, CountWindow):
+        if window.size > _MOST_EXPANDED and rows.weights is not None:
+            return None
+    elif window.seconds > MAX_SECONDS:
+        return None
     limits = []
     failed = (rows.failures, rows.failure_ranks, 1)
     if window.failures is not None:

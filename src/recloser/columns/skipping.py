@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 
 from attrs import frozen
 
+from recloser.checkpoint_parts import CheckpointParts
 from recloser.columns.rows import OTHER, REJECTED, Rows
 from recloser.columns.views import Far, Near, View
+from recloser.errors import FoldError
 from recloser.events import (
     BreakerEvent,
     ClockTicked,
@@ -93,6 +95,7 @@ class SkippingFold:
         self._times = times
         self._time, self._next_time = 0, 0  # the place of the next of them, and its seq
         self._state: BreakerState | None = None
+        self._parts = CheckpointParts()
         self._far: Far
         self._near: Near | None = None  # where rows are looked at from nearby
         self._block = _BLOCK  # how many rows the next block has
@@ -111,19 +114,38 @@ class SkippingFold:
             FoldError: An event can't have happened.
         """
         self._far = Far(rows)
-        if self._state is None:
-            self._state = state_begun_by(rows.events(0, 1)[0])
-            self._time_from(int(rows.seqs[0]))
-        if self._near is not None:
-            self._near = self._block_from(0)
         row, stop = 0, len(rows)
+        if self._state is None:
+            row = self._begin(rows)
+        if self._near is not None:
+            self._near = self._block_from(row)
         while row < stop:
             if self._near is not None and row >= self._near.stop:
                 self._near = self._block_from(row)
             row = self._pass(row)
 
+    def _begin(self, rows: Rows) -> int:
+        """Take the first state; what is behind it, or the part of it that these rows hold."""
+        for row in range(len(rows)):
+            event = rows.events(row, row + 1)[0]
+            if event.kind == "checkpoint":
+                whole = self._parts.joined(event)
+                if whole is None:
+                    continue
+                event = whole
+            self._state = state_begun_by(event)
+            self._time_from(event.seq)
+            return row + 1 if event.kind == "checkpoint" else row
+        return len(rows)
+
     def finish(self) -> None:
-        """Fold what stands in the log behind the last row, and let go of the rows."""
+        """Fold what stands in the log behind the last row, and let go of the rows.
+
+        Raises:
+            FoldError: The first state of the breaker was not whole.
+        """
+        if self._state is None:
+            raise FoldError(f"the first checkpoint of {self.breaker!r} is not whole")
         self._pass_times(None)
         self._near = None
         del self._far
@@ -223,6 +245,10 @@ class SkippingFold:
 
     def _apply(self, event: BreakerEvent) -> None:
         if event.kind == "checkpoint":
+            whole = self._parts.joined(event)
+            if whole is None:
+                return
+            event = whole
             self.is_parted |= bool(parted_fields(self.state, restore(event)))
         for place, edge in enumerate(apply(self.state, event)):
             self.taken.append(Taken(event.seq, 0, "", place, edge))

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from attrs import evolve, frozen
 
+from recloser.checkpoint_parts import pieces_of
 from recloser.clock import after
 from recloser.errors import FutureVersionError, LogError, RecloserError
 from recloser.events import (
@@ -39,6 +40,7 @@ from recloser.fleet.entry import (
     parse_id,
 )
 from recloser.fold import config_in, may_probe
+from recloser.limits import label
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN
 from recloser.state import dump
@@ -50,7 +52,6 @@ CHECKPOINT_EVERY: Final = 2000
 _AGAIN_AFTER: Final = 50
 _SEAL_AFTER: Final = 1024
 _MEMBERS: Final = 1000
-_LONGEST_TEXT: Final = 1000
 _RECENT_EDGES: Final = 256
 _CHECKPOINTS: Final = 1000
 _NS_PER_MS: Final = 1_000_000
@@ -327,7 +328,8 @@ class Course:
         for state in states:
             checkpoint_at = at if then_at is None else then_at
             name = str(state.get("breaker"))
-            self._apply(events, Checkpoint(self.fold.seq + 1, checkpoint_at, name, state))
+            for piece in pieces_of(state):
+                self._apply(events, Checkpoint(self.fold.seq + 1, checkpoint_at, name, *piece))
         if then_at is not None:
             self.fold.at = then_at
         self._unsealed = len(events)
@@ -345,10 +347,11 @@ class Course:
         self.checkpoints.append((self.rests_on, behind))
 
     def _tell_gap(self, events: list[Event], lost: int, text: str, at: int) -> None:
-        self._apply(events, LogGap(self.fold.seq + 1, at, lost, text[:_LONGEST_TEXT]))
+        self._apply(events, LogGap(self.fold.seq + 1, at, lost, label(text)))
         for state in self._states():
             name = str(state["breaker"])
-            self._apply(events, Checkpoint(self.fold.seq + 1, at, name, state))
+            for piece in pieces_of(state):
+                self._apply(events, Checkpoint(self.fold.seq + 1, at, name, *piece))
 
     def _tick_if_due(self, events: list[Event], at: int) -> None:
         deadline = self.fold.next_deadline

@@ -9,7 +9,8 @@ from attrs import frozen
 
 from recloser.errors import DamagedLogError
 from recloser.events import Event
-from recloser.log.codec import MAX_LINE_BYTES, decode, encode
+from recloser.limits import MAX_COUNT, MAX_LINE_BYTES
+from recloser.log.codec import decode, encode
 
 EntryId: TypeAlias = tuple[int, int]
 """Milliseconds of the server's clock, and a number within the millisecond."""
@@ -22,9 +23,6 @@ EVENTS_AT_ONCE: Final = 500
 
 MAX_EVENTS_BYTES: Final = 2 << 20
 """The events of an entry are no longer than this together; a longer entry is passed over."""
-
-MAX_COUNT: Final = 2**31 - 1
-"""One event stands for at most this many calls."""
 
 LARGEST_FIGURE: Final = 2**62
 """The largest number in a beginning or checkpoint: its sum with others can still be written."""

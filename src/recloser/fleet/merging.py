@@ -17,6 +17,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from recloser.checkpoint_parts import is_part
 from recloser.clock import after
 from recloser.columns.parts import parts_of
 from recloser.columns.reading import whole_log_events
@@ -44,6 +45,7 @@ from recloser.replay.course import Course
 from recloser.replay.drive import by_start
 from recloser.replay.erring import Moved, RetimedDrive, Trial
 from recloser.replay.lanes import DrivenLane
+from recloser.replay.run_bound import RunBound
 from recloser.replay.timeline import Timeline
 from recloser.replay.warps import host_offset
 from recloser.snapshot import Snapshot, take_snapshot
@@ -247,7 +249,7 @@ class _HostLog:
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 told = event.config
-            elif isinstance(event, Checkpoint):
+            elif isinstance(event, Checkpoint) and not is_part(event):
                 told = event.state.get("config")
         return CircuitBreakerConfig.from_mapping(told) if isinstance(told, Mapping) else None
 
@@ -255,6 +257,7 @@ class _HostLog:
         """The outcomes, in the time of all hosts; the log is number ``number`` of so many."""
         self.calls = self.refused = 0
         mode: object = "enforce"
+        bound = RunBound()
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 mode = event.config.get("mode")
@@ -263,7 +266,9 @@ class _HostLog:
             elif event.kind == "call_rejected" and mode != "shadow":  # in shadow it is reported too
                 self.refused += event.count
             else:
-                for _ in range(_outcomes_in(event)):
+                outcomes = _outcomes_in(event)
+                bound.take(event.seq, outcomes)
+                for _ in range(outcomes):
                     self.calls += 1
                     # It is of no other host, and in the order of the log.
                     yield self._call(self.calls * hosts + number, event)

@@ -11,14 +11,14 @@ from recloser.events import BreakerConfigured, CallRejected, CallSucceeded, Even
 from recloser.fleet.commands import COMMANDS
 from recloser.fleet.entry import (
     EVENTS_AT_ONCE,
-    MAX_COUNT,
     MAX_EVENTS_BYTES,
     Body,
     EntryId,
     id_text,
     lines_of,
 )
-from recloser.log.codec import MAX_LINE_BYTES, full
+from recloser.limits import MAX_COUNT, MAX_LINE_BYTES
+from recloser.log.codec import full
 
 MAX_WAITING: Final = 10_000
 """Of more than this the oldest outcomes are given up."""

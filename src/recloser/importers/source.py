@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Final
 import zstandard
 
 from recloser.errors import ImportTraceError
+from recloser.log.decompression import decompressor, failure_of
 from recloser.log.watched import OnRead, Watched
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def open_text(path: str, on_read: OnRead | None = None) -> Iterator[IO[str]]:
                 binary, encoding="utf-8-sig", errors="backslashreplace", newline=""
             )
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
-        raise ImportTraceError(f"{path}: the compressed data is broken: {error}") from error
+        raise ImportTraceError(f"{path}: {failure_of(error)}") from error
 
 
 def lines_of(text: IO[str], limit: int = MAX_LINE_CHARS) -> Iterator[tuple[int, str | None]]:
@@ -117,7 +118,7 @@ class _ZstdStream(io.RawIOBase):
                 raise EOFError("the last frame is cut")
             return False
         if self._frame is None:
-            self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._frame = decompressor().decompressobj()
         self._pending = memoryview(self._frame.decompress(piece))
         if self._frame.eof:
             self._compressed = self._frame.unused_data

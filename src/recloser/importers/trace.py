@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,13 @@ from recloser.errors import ImportTraceError
 from recloser.events import CallObserved, Outcome
 from recloser.importers.fields import EPOCH
 from recloser.importers.ordering import SortedRuns
+from recloser.limits import LABELS, MAX_AT, NAME_BYTES, label, wire_bytes
 from recloser.log.listing import errors_of, is_anything_at
 from recloser.log.writer import FLUSH_EVERY, EventLog
 from recloser.validation import nanoseconds
 
 _NS_PER_SECOND: Final = nanoseconds(1)
 _KEPT: Final = 1000
-_END_OF_TIME: Final = 2**63
 
 
 @frozen
@@ -132,7 +133,9 @@ def _impossible(call: ObservedCall) -> str | None:
     """What a log could not hold of a call."""
     if not call.breaker:
         return "its breaker has no name"
-    if not (call.start >= 0 and call.took >= 0 and call.start + call.took < _END_OF_TIME):
+    if wire_bytes(call.breaker) > NAME_BYTES:
+        return f"the name of its breaker is longer than {NAME_BYTES:,} bytes"
+    if not (call.start >= 0 and call.took >= 0 and call.start + call.took <= MAX_AT):
         return "its time is out of range"
     return None
 
@@ -148,7 +151,9 @@ def _leave_out(item: Unreadable | Skipped, summary: ImportSummary) -> None:
 
 def _row(call: ObservedCall) -> _Row:
     end = call.start + call.took
-    return _Row(end, call.start, call.took, call.breaker, call.outcome, call.error, call.labels)
+    error = None if call.error is None else label(call.error)
+    labels = {label(name): label(value) for name, value in islice(call.labels.items(), LABELS)}
+    return _Row(end, call.start, call.took, call.breaker, call.outcome, error, labels)
 
 
 def _nothing_read(summary: ImportSummary) -> str:

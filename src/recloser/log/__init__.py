@@ -1,8 +1,9 @@
 """The log: an append-only record of events, and the truth about the breakers in it.
 
-This is the specification of format version 1. A log is a folder of segments named by twelve digits
-counting from ``000000000001.jsonl``; one segment alone is a valid trace. A segment is UTF-8 text of
-one compact JSON object a line, each ended by LF and shorter than 1 MiB. The first key of each is
+This is the specification of format version 2; what version 1 lacks is told at the end. A log is a
+folder of segments named by twelve digits counting from ``000000000001.jsonl``; one segment alone is
+a valid trace. A segment is UTF-8 text of one compact JSON object a line, each ended by LF and
+shorter than 1 MiB; ``recloser.limits`` states this and every other limit. The first key of each is
 ``event``, then ``seq`` and ``at``; the fields are those of the classes in ``recloser.events``, with
 what has its default value left out, ``from_state`` and ``to_state`` shortened to ``from`` and
 ``to``, wall times in RFC 3339 with ``Z``, enums by their value. Unknown fields are an error.
@@ -13,6 +14,9 @@ what has its default value left out, ``from_state`` and ``to_state`` shortened t
   of every breaker there is, ``checkpoints`` of them in all, so that a fold can start at any
   segment. A restarted process begins a new segment with a higher ``session`` and never touches an
   older one; a full segment is followed by one of the same session.
+* A checkpoint whose state lists many numbers takes several lines, ``part`` 1 to ``parts``, each with
+  a ``seq`` of its own: see ``recloser.checkpoint_parts``. They stand in their order, with seals and
+  parts of other breakers in between at the most. Parts whose last one is missing say nothing.
 * Elsewhere a checkpoint is what the events before it lead to, and changes nothing. Behind a
   ``log_gap``, which says how many events could not be written, checkpoints of every breaker say
   what they led to.
@@ -35,4 +39,9 @@ what has its default value left out, ``from_state`` and ``to_state`` shortened t
   the disk could not be made sure of), ``unsealed`` the whole lines between them and its last seal,
   and ``chain`` is the SHA-256 of its last digest followed by the bytes of those whole lines, or that
   digest itself where there are none.
+
+Version 1 has every checkpoint in one line. In the ``window`` of a state it has one number for each
+outcome, where version 2 has ``[number, count]`` for those that one event stands for. Its edges name
+each outcome that they rest on, where version 2 has the first and the last as ``span``, and how many
+as ``calls``, if they are more than 512.
 """

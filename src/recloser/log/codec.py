@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
 import attrs
 import msgspec
 
-from recloser.errors import DamagedLogError, FutureVersionError, NotALogError
+from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
@@ -21,18 +21,26 @@ from recloser.events import (
     Checkpoint,
     Event,
     FiredRule,
+    LogSealed,
 )
+from recloser.limits import MAX_AT, MAX_COUNT, MAX_LINE_BYTES, MAX_SEQ, MAX_WHOLE
 
-MAX_LINE_BYTES: Final = 1 << 20
-"""No event has a line as long as this; a longer one is refused before it is read whole."""
-
+_SHOWN: Final = 60
 _AT_ONCE: Final = 1024
 """The lines of so many events fit into memory that was just let go; new memory costs a third more."""
 
 E = TypeVar("E", bound=Event)
 
 _WIRE_NAMES: Final = {"from_state": "from", "to_state": "to"}
-_Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Natural = Annotated[int, msgspec.Meta(ge=0, le=MAX_WHOLE)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+_RANGES: Final[dict[str, Any]] = {
+    "seq": Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)],
+    "at": Annotated[int, msgspec.Meta(ge=0, le=MAX_AT)],
+    "part": _Count,
+    "parts": _Count,
+}
+"""By the name of a field, what it holds where that is less than any whole number from 0 up."""
 
 
 class _Form:
@@ -53,7 +61,7 @@ class _Form:
             namespace["__post_init__"] = _check(validated)
         self.struct: type[msgspec.Struct] = msgspec.defstruct(
             event_type.__name__,
-            [_struct_field(field) for field in fields],
+            [_struct_field(field, event_type) for field in fields],
             rename=_WIRE_NAMES,
             omit_defaults=True,
             forbid_unknown_fields=True,
@@ -88,8 +96,12 @@ def _check(validated: Sequence["attrs.Attribute[Any]"]) -> Callable[[object], No
     return check
 
 
-def _struct_field(field: "attrs.Attribute[Any]") -> tuple[str, Any] | tuple[str, Any, Any]:
-    wire_type = _WIRE_TYPES.get(field.type, field.type)
+def _struct_field(
+    field: "attrs.Attribute[Any]", event_type: type[attrs.AttrsInstance]
+) -> tuple[str, Any] | tuple[str, Any, Any]:
+    wire_type = _RANGES.get(field.name, _WIRE_TYPES.get(field.type, field.type))
+    if field.name == "count" and event_type is not LogSealed:  # a seal of no lines closes a segment
+        wire_type = _Count
     if field.default is attrs.NOTHING:
         return field.name, wire_type
     if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
@@ -143,7 +155,9 @@ def is_lean(event: Event) -> bool:
 def packed(checkpoint: Checkpoint) -> Checkpoint:
     """The lean form of a checkpoint, its state as text: a half of the memory, and to be encoded only."""
     state = cast("Any", msgspec.Raw(_encode(checkpoint.state)))
-    return lean(Checkpoint)(checkpoint.seq, checkpoint.at, checkpoint.breaker, state)
+    return lean(Checkpoint)(
+        checkpoint.seq, checkpoint.at, checkpoint.breaker, state, checkpoint.part, checkpoint.parts
+    )
 
 
 def full(event: E) -> E:
@@ -153,8 +167,29 @@ def full(event: E) -> E:
 
 
 def encode(event: Event) -> bytes:
-    """The event's line, with its newline."""
-    return _encode(_to_wire(event)) + b"\n"
+    """The event's line, with its newline.
+
+    Raises:
+        LogError: It would be longer than a reader takes.
+    """
+    line = _encode(_to_wire(event)) + b"\n"
+    if len(line) >= MAX_LINE_BYTES:
+        _refuse_long(line)
+    return line
+
+
+def _refuse_long(lines: bytes) -> None:
+    """Check that no line is longer than a reader takes, which nothing that was accepted leads to.
+
+    Raises:
+        LogError: One is.
+    """
+    for line in lines.splitlines(keepends=True):
+        if len(line) >= MAX_LINE_BYTES:
+            raise LogError(
+                f"a line of {len(line):,} bytes can't be read back, as {MAX_LINE_BYTES:,} are too "
+                f"many; it begins {line[:_SHOWN].decode(errors='replace')}"
+            )
 
 
 def around_success(breaker: str, epoch: int) -> tuple[bytes, bytes, bytes, bytes]:
@@ -167,16 +202,26 @@ def around_success(breaker: str, epoch: int) -> tuple[bytes, bytes, bytes, bytes
 
 
 def encode_all(events: Sequence[Event]) -> Iterator[bytes]:
-    """The lines of the events, in parts: lean ones, or any with their witnesses behind them."""
+    """The lines of the events, in parts: lean ones, or any with their witnesses behind them.
+
+    Raises:
+        LogError: One would be longer than a reader takes.
+    """
     if not events:
         return
     if not is_lean(events[-1]):
-        yield _encode_lines([_to_wire(event) for event in events])
+        yield _checked(_encode_lines([_to_wire(event) for event in events]))
         return
     rest = iter(events)  # none of them is a witness, or has any
     # A list each time: msgspec never lets go of an iterator, nor so of what it is over.
     while part := list(islice(rest, _AT_ONCE)):
-        yield _encode_lines(part)
+        yield _checked(_encode_lines(part))
+
+
+def _checked(lines: bytes) -> bytes:
+    if len(lines) >= MAX_LINE_BYTES:
+        _refuse_long(lines)
+    return lines
 
 
 def _to_wire(event: Event) -> object:

@@ -272,7 +272,7 @@ class _Starting:
                 self._missing = event.checkpoints
         elif self._missing and not self._is_over:
             if event.kind == "checkpoint":
-                self._missing -= 1
+                self._missing -= event.part == event.parts
             elif event.kind not in BEFORE_CHECKPOINTS:
                 self._is_over = True
 

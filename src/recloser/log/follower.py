@@ -6,7 +6,8 @@ from pathlib import Path
 
 from recloser.errors import DamagedLogError
 from recloser.events import Event
-from recloser.log.codec import MAX_LINE_BYTES, full
+from recloser.limits import MAX_LINE_BYTES
+from recloser.log.codec import full
 from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, is_file, number_of, segments_in
 from recloser.log.reader import SegmentReader, open_segment, torn_before
 from recloser.log.tail import Tail

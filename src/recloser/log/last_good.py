@@ -55,7 +55,7 @@ class LastGood:
         self._states[breaker] = None if state is None else copied(state)
         if state is not None and state.window is not None:
             # A copy of a large window has to serve for more events.
-            self._limit += state.window.calls // _OUTCOMES_PER_EVENT
+            self._limit += state.window.entries // _OUTCOMES_PER_EVENT
 
     def rebuilt(self) -> LogFold:
         """A new fold of all breakers that changed, as the events recorded so far have left them.

@@ -29,9 +29,12 @@ class OwnEvents:
     def add(self, events: Iterable[Event]) -> None:
         """Fold events and put them after those before."""
         for event in events:
-            if event.seq > self._fold.seq:
+            if isinstance(event, Checkpoint):
+                self._fold.pass_by(event)
+                event = packed(event)  # noqa: PLW2901  # the same one
+            elif event.seq > self._fold.seq:
                 self._fold.apply(event)
-            self.chunks.append((packed(event) if isinstance(event, Checkpoint) else event,))
+            self.chunks.append((event,))
             self.unsealed += 1
             if self.unsealed >= SEAL_EVERY:
                 self.add_seal()

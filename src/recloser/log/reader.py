@@ -11,7 +11,9 @@ from typing import IO, TYPE_CHECKING, Final
 
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
 from recloser.events import Event, LogGap, LogOpened, LogSealed
-from recloser.log.codec import MAX_LINE_BYTES, check_header, decode, decode_lines, full
+from recloser.limits import MAX_LINE_BYTES
+from recloser.log.codec import check_header, decode, decode_lines, full
+from recloser.log.decompression import decompressor, failure_of
 from recloser.log.listing import (
     COMPRESSED_SUFFIX,
     SEGMENT_SUFFIX,
@@ -71,11 +73,11 @@ def open_segment(path: Path, on_read: OnRead | None = None) -> Iterator[IO[bytes
             return
         import zstandard
 
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        reader = decompressor().stream_reader(raw, read_across_frames=True)
         try:
             yield io.BufferedReader(reader)
         except zstandard.ZstdError as error:
-            raise DamagedLogError(f"{path}: the compressed data is broken: {error}") from error
+            raise DamagedLogError(f"{path}: {failure_of(error)}") from error
 
 
 def _opened(segment: Path, on_read: OnRead | None) -> tuple[Path, io.BufferedReader]:

@@ -8,10 +8,10 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from recloser.errors import DamagedLogError, RecloserError
+from recloser.errors import DamagedLogError, LogError, RecloserError
 from recloser.events import LogOpened
+from recloser.limits import LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
 from recloser.log import disk
-from recloser.log.codec import MAX_LINE_BYTES
 from recloser.log.damage import BEFORE_CHECKPOINTS, is_damage, plan
 from recloser.log.listing import COMPRESSED_SUFFIX, last_number, number_of, segments_in
 from recloser.log.reader import open_segment, segment_readers
@@ -95,6 +95,7 @@ def _recovered(folder: Path) -> tuple[LogFold, Tail]:
     for first in range(len(segments) - 1, -1, -1):
         recovered = _fold(segments[first:], is_whole_log=first == 0)
         if recovered is not None:
+            _check_room(folder, recovered[0])
             return recovered
     return LogFold(), Tail()
 
@@ -142,6 +143,24 @@ def _size(segment: Path) -> int:
     return size * _SHRUNK_BY if segment.suffix == COMPRESSED_SUFFIX else size
 
 
+def _check_room(folder: Path, fold: LogFold) -> None:
+    """Check that a further session can't reach numbers that no line holds.
+
+    Raises:
+        LogError: It could.
+    """
+    session = 0 if fold.opened is None else fold.opened.session
+    for what, number, most in (
+        ("seq", fold.seq, LAST_OPENED_SEQ),
+        ("session", session, LAST_SESSION),
+    ):
+        if number > most:
+            raise LogError(
+                f"{folder}: nothing can be written behind this log, whose {what} stands at "
+                f"{number:,}; move it away, and a new one begins"
+            )
+
+
 def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tail] | None:
     """The fold of these segments; None if they do not begin with the state of all breakers."""
     fold = LogFold()
@@ -152,7 +171,7 @@ def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tai
             if fold.opened is None and isinstance(event, LogOpened):
                 missing = event.checkpoints
             elif missing and event.kind == "checkpoint":
-                missing -= 1
+                missing -= event.part == event.parts
             elif missing and not is_whole_log and event.kind not in BEFORE_CHECKPOINTS:
                 return None
             fold.apply(event)

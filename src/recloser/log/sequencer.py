@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, Typ
 from attrs import asdict, evolve
 
 from recloser import forks, host_logging
+from recloser.checkpoint_parts import pieces_of
 from recloser.clock import (
     SYSTEM_CLOCK,
     Clock,
@@ -47,6 +48,7 @@ from recloser.events import (
 )
 from recloser.fold import is_steady, may_probe
 from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Gate, Leave, Pass, Pending, Refusal, Run
+from recloser.limits import MAX_AT, MAX_WHOLE, label
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Successes, succeeded
 from recloser.log.codec import lean
@@ -151,7 +153,7 @@ class Log(ABC):
             self.pending_limit = FEW
         self._clock = clock
         self._tick_ns = None if tick_seconds is None else nanoseconds(tick_seconds)
-        self._host = platform.node() if host is None else host
+        self._host = label(platform.node() if host is None else host)
         self._detail: Detail = detail
         self._sequencer: Sequencer | None = None
 
@@ -387,13 +389,14 @@ class Sequencer:
         self._opened_wall = self._wall_at(self._opened_at)
         at = _resumed_at(self.fold, clock, self._opened_at)
         self.origin = self._opened_at - at
+        self._hand = hand_of(clock, min(self.origin + MAX_AT, MAX_WHOLE))
         self._host = host
         self._session = 1 if self.fold.opened is None else self.fold.opened.session + 1
-        firsts: list[Callable[[], Event]] = [self._first_header]
+        firsts: list[Callable[[], Iterator[Event]]] = [self._first_header]
         if log.damage is not None:
             firsts.append(self._gap_at_opening)
-        firsts += [partial(self.checkpoint, name) for name in self.fold.breakers]
-        self._unopened: Sequence[tuple[Callable[[], Event], Once]] = [
+        firsts += [partial(self.checkpoints, name) for name in self.fold.breakers]
+        self._unopened: Sequence[tuple[Callable[[], Iterator[Event]], Once]] = [
             (make, Once()) for make in firsts
         ]
 
@@ -609,18 +612,22 @@ class Sequencer:
     def _open_session(self) -> None:
         self.rest()
         for make, once in self._unopened:
-            if not once.is_done:
-                self.append(make(), once=once)
+            if once.is_done:
+                continue
+            # Where this is interrupted in the middle, all parts of a checkpoint are written again.
+            for event in make():
+                is_last = not isinstance(event, Checkpoint) or event.part == event.parts
+                self.append(event, once=once if is_last else None)
         self._unopened = ()
 
-    def _first_header(self) -> LogOpened:
+    def _first_header(self) -> Iterator[LogOpened]:
         header = self._header(self._opened_at - self.origin, self._opened_at)
-        return evolve(header, wall=self._opened_wall, **asdict(self._tail))
+        yield evolve(header, wall=self._opened_wall, **asdict(self._tail))
 
-    def _gap_at_opening(self) -> LogGap:
+    def _gap_at_opening(self) -> Iterator[LogGap]:
         damage = self._log.damage
         assert damage is not None
-        return LogGap(self.next_seq, self.fold.at, damage.lost, damage.short())
+        yield LogGap(self.next_seq, self.fold.at, damage.lost, damage.short())
 
     def _header(self, at: int, monotonic: int) -> LogOpened:
         return LogOpened(
@@ -648,9 +655,13 @@ class Sequencer:
         """What the wall hand showed when the monotonic one did this, which is a moment ago."""
         return after(read_wall(self._clock), monotonic - self._hand())
 
-    def checkpoint(self, breaker: str) -> Checkpoint:
-        """The state of a breaker, from which a fold can start."""
-        return Checkpoint(self.next_seq, self.fold.at, breaker, dump(self.fold.breakers[breaker]))
+    def checkpoints(self, breaker: str) -> Iterator[Checkpoint]:
+        """The state of a breaker, from which a fold can start, in one part or several.
+
+        Each part is made after the one before it was appended.
+        """
+        for state, part, parts in pieces_of(dump(self.fold.breakers[breaker])):
+            yield Checkpoint(self.next_seq, self.fold.at, breaker, state, part, parts)
 
     def rest(self) -> None:
         """Take the fold, which is whole, for the last good state."""
@@ -1012,6 +1023,6 @@ def _resumed_at(fold: LogFold, clock: Clock, monotonic: int) -> int:
     if opened.boot_id and opened.boot_id == boot_id_of(clock):
         at = opened.at + monotonic - opened.monotonic
         if at >= fold.at:
-            return at
+            return min(at, MAX_AT)
     gap = nanoseconds_between(fold.utc(fold.at), read_wall(clock))
-    return fold.at + max(0, min(gap, fold.longest_wait_ns))
+    return min(fold.at + max(0, min(gap, fold.longest_wait_ns)), MAX_AT)

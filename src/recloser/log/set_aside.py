@@ -14,6 +14,7 @@ from typing import Final
 
 from attrs import frozen
 
+from recloser.limits import label
 from recloser.log import disk
 from recloser.log.damage import Kept, Plan, contents, plan
 from recloser.log.housekeeping import PART_SUFFIX
@@ -21,7 +22,6 @@ from recloser.log.listing import COMPRESSED_SUFFIX
 from recloser.log.reader import open_segment
 
 DAMAGED_SUFFIX: Final = ".damaged"
-_LONGEST_TEXT: Final = 500
 _MOST_NAMES: Final = 10_000
 
 
@@ -41,7 +41,7 @@ class Damage:
 
     def short(self) -> str:
         """What was wrong, as text that fits into an event."""
-        return f"damaged: {self}".encode("utf-8", "backslashreplace").decode()[:_LONGEST_TEXT]
+        return label(f"damaged: {self}")
 
     def __str__(self) -> str:
         more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""

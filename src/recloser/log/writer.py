@@ -14,6 +14,7 @@ import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 from weakref import WeakSet, ref
@@ -24,11 +25,12 @@ from recloser import forks, host_logging
 from recloser.clock import Clock
 from recloser.errors import LogError
 from recloser.events import Event, LogGap, LogSealed
+from recloser.limits import label
 from recloser.log import disk
 from recloser.log.appender import Appender, Durability
 from recloser.log.bell import Bell
 from recloser.log.calls import Successes
-from recloser.log.chunks import callers_in, encoded
+from recloser.log.chunks import Chunk, callers_in, encoded
 from recloser.log.exits import at_exit
 from recloser.log.folder_watch import DisturbedError, disturbance_of
 from recloser.log.health import LogHealth
@@ -718,19 +720,19 @@ class EventLog(Log):
             return
         forked = forks.passed
         try:
-            self._pick_up(sequencer, forked)
-            if forked != forks.passed:
+            # The lock may be held for too long: then nothing is taken note of, and it is looked up at
+            # the next commit how far the operating system has come.
+            if not self._pick_up(sequencer, forked) or forked != forks.passed:
                 return
             sequencer.hold(partial(self._take, sequencer, seal=seal, keep=keep), _do_nothing)
-            self._write_in_hand(sequencer, forked)
-            if forked != forks.passed:
+            if not self._write_in_hand(sequencer, forked) or forked != forks.passed:
                 return
             self._is_torn = False
             self._strikes = 0
         except Exception as error:
             if forked != forks.passed:
                 return
-            if isinstance(error, OSError):
+            if isinstance(error, OSError | LogError):
                 is_new = self._buffer.failure is None
                 self._fail(sequencer, error)
                 if is_new and isinstance(error, DisturbedError):
@@ -744,48 +746,43 @@ class EventLog(Log):
         self._patience = PATIENCE
         self._has_written.ring()
 
-    def _pick_up(self, sequencer: Sequencer, forked: int) -> None:
-        """Finish what an earlier commit was interrupted in."""
+    def _pick_up(self, sequencer: Sequencer, forked: int) -> bool:
+        """Finish what an earlier commit was interrupted in; whether that is done."""
         if self._failing is not None:
             self._fail(sequencer, self._failing)
-        if self._is_torn:
-            self._mend(sequencer)
+            if self._failing is not None:
+                return False
+        if self._is_torn and not self._mend(sequencer):
+            return False
         self._is_torn = True
-        if self._buffer.in_hand:
-            self._write_in_hand(sequencer, forked)
+        return not self._buffer.in_hand or self._write_in_hand(sequencer, forked)
 
-    def _mend(self, sequencer: Sequencer) -> None:
-        """Come back to what the operating system has, after an exception in mid-write."""
+    def _mend(self, sequencer: Sequencer) -> bool:
+        """Come back to what the operating system has, after an exception in mid-write.
+
+        Returns:
+            Whether it is taken note of.
+        """
         self._appender.fall_back(is_failed=False)
         written, buffer = self._appender.written_seq, self._buffer
 
         def keep_unwritten() -> None:
             buffer.in_hand = [chunk for chunk in buffer.in_hand if chunk[-1].seq > written]
 
-        sequencer.hold(keep_unwritten, _do_nothing)
+        return _has_held(sequencer, keep_unwritten)
 
-    def _write_in_hand(self, sequencer: Sequencer, forked: int) -> None:
+    def _write_in_hand(self, sequencer: Sequencer, forked: int) -> bool:
+        """Write what is in hand; whether that is done, and taken note of."""
         buffer = self._buffer
         batch, is_sync_due = buffer.in_hand, self._in_hand_asks > buffer.synced_asks
         if not batch and (not is_sync_due or self._appender.is_safe):
-            return
-        self._put = 0
-        if forked == forks.passed:
-            self._look_at_folder()
-        if self._lock is None and forked == forks.passed:
-            self._make_folder()
-        appender = self._appender
-        for chunk, lines in encoded(batch):
-            if forked != forks.passed:
-                return
-            appender.put(chunk, lines)
-            self._put += 1
-        if forked == forks.passed:
-            appender.make_safe(is_sync_due=is_sync_due)
-        self._note_written(sequencer, forked)
+            return True
+        if not self._put_all(batch, forked, is_sync_due=is_sync_due):
+            return False
+        return self._note_written(sequencer, forked)
 
-    def _note_written(self, sequencer: Sequencer, forked: int) -> None:
-        """What is in hand is written now, and so are the gaps in it."""
+    def _note_written(self, sequencer: Sequencer, forked: int) -> bool:
+        """What is in hand is written now, and so are the gaps in it; whether that is noted."""
         buffer = self._buffer
         at_opening = None if self.damage is None else self.damage.short()  # it is counted already
         gaps = [
@@ -812,11 +809,31 @@ class EventLog(Log):
                 buffer.gaps += number
                 buffer.failure = None
 
-        sequencer.hold(go_on, _do_nothing)
+        if not _has_held(sequencer, go_on):
+            return False
         if had_failed and number and forked == forks.passed:
             self.notice(
                 logging.WARNING, "%s: the log goes on; %d events are missing", self.path, lost
             )
+        return True
+
+    def _put_all(self, batch: Sequence[Chunk], forked: int, *, is_sync_due: bool) -> bool:
+        """Hand a batch to the operating system; False in a child that was forked meanwhile."""
+        self._put = 0
+        if forked == forks.passed:
+            self._look_at_folder()
+        if self._lock is None and forked == forks.passed:
+            self._make_folder()
+        appender = self._appender
+        for chunk, lines in encoded(batch):
+            if forked != forks.passed:
+                return False
+            appender.put(chunk, lines)
+            self._put += 1
+        if forked != forks.passed:
+            return False
+        appender.make_safe(is_sync_due=is_sync_due)
+        return True
 
     def _take(self, sequencer: Sequencer, *, seal: bool, keep: bool) -> None:
         """Take in hand what is to be written next, in order; called under the lock."""
@@ -841,7 +858,7 @@ class EventLog(Log):
         ):
             own.add_seal()
             own.add([sequencer.header()])
-            own.add(map(sequencer.checkpoint, fold.breakers))
+            own.add(chain.from_iterable(map(sequencer.checkpoints, fold.breakers)))
         elif self._mended and not buffer.is_closed:
             own.add(self._after_a_loss(self._mended, 0))
             seal = tells = True
@@ -894,9 +911,9 @@ class EventLog(Log):
             header = evolve(sequencer.header(), seq=self._appender.last_seq + 1)
             fold.reanchor(header)
             yield header
-        yield LogGap(fold.seq + 1, fold.at, lost, why)
+        yield LogGap(fold.seq + 1, fold.at, lost, label(why))
         for name in fold.breakers:
-            yield sequencer.checkpoint(name)
+            yield from sequencer.checkpoints(name)
 
     def _fail(self, sequencer: Sequencer, error: Exception) -> None:
         """Come back to what is known to be safe, and count what is not."""
@@ -943,6 +960,19 @@ def _absolute(folder: Path) -> Path:
         raise LogError(
             f"{folder}: the current folder is gone, so this says nothing; give a path from the root"
         ) from error
+
+
+def _has_held(sequencer: Sequencer, change: Callable[[], None]) -> bool:
+    """Make a change under the lock; whether it was made, as the lock may be held for too long."""
+    is_made = False
+
+    def make() -> None:
+        nonlocal is_made
+        change()
+        is_made = True
+
+    sequencer.hold(make, _do_nothing)
+    return is_made
 
 
 def _do_nothing() -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from attrs import evolve, fields
 
+from recloser.checkpoint_parts import CheckpointParts, pieces_of
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import FoldError
 from recloser.events import (
@@ -161,15 +162,19 @@ class ResumedLane(Lane):
     def _cut(self) -> None:
         cut, resumed = self._fold, LogFold()
         assert cut.opened is not None
-        first = cut.seq - len(cut.breakers)
+        pieces = {name: list(pieces_of(dump(state))) for name, state in cut.breakers.items()}
+        first = cut.seq - sum(map(len, pieces.values()))
         resumed.apply(evolve(cut.opened, seq=first, at=cut.at))
-        for seq, (name, state) in enumerate(cut.breakers.items(), start=first + 1):
-            checkpoint = decode(encode(Checkpoint(max(seq, 0), cut.at, name, dump(state))))
-            resumed.apply(evolve(checkpoint, seq=seq))
+        for name, state in cut.breakers.items():
+            for piece in pieces[name]:
+                seq = resumed.seq + 1
+                checkpoint = decode(encode(Checkpoint(max(seq, 0), cut.at, name, *piece)))
+                resumed.apply(evolve(checkpoint, seq=seq))
             parted = differing(state, resumed.breakers[name])
             if parted:
                 raise FoldError(f"the snapshot of {name!r} does not bring back {', '.join(parted)}")
         self._snapshots += len(cut.breakers)
+        resumed.parts = cut.parts
         self._fold = resumed
 
     @property
@@ -184,9 +189,15 @@ class ApartLane(Lane):
     def __init__(self) -> None:
         self._states: dict[str, BreakerState] = {}
         self._session: int | None = None
+        self._parts = CheckpointParts()
 
     def take(self, event: Event) -> Sequence[Edge]:
         """Apply the event to the breakers that it is about."""
+        if isinstance(event, Checkpoint):
+            whole = self._parts.joined(event)
+            if whole is None:
+                return NO_EDGES
+            event = whole
         if isinstance(event, StateChanged | LogSealed | LogGap | CallObserved):
             return NO_EDGES
         if isinstance(event, ClockTicked):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from attrs import evolve, frozen
 
+from recloser.checkpoint_parts import is_part
 from recloser.config import CircuitBreakerConfig
 from recloser.events import BreakerConfigured, Edge, Event
 from recloser.replay.history import History
@@ -81,7 +82,7 @@ def _configurations(events: Iterable[Event]) -> Iterator[BreakerConfigured]:
         if event.kind == "breaker_configured":
             known.add(event.breaker)
             yield evolve(event, config=_as_read(event.config))
-        elif event.kind == "checkpoint" and event.breaker not in known:
+        elif event.kind == "checkpoint" and event.breaker not in known and not is_part(event):
             # A log whose oldest segments were removed begins with the states that they led to.
             known.add(event.breaker)
             config = event.state["config"]

@@ -252,7 +252,7 @@ def _checkpointed(
                 fold.take(head[:index])
                 return head[index:]
             if event.kind == "checkpoint":
-                missing -= 1
+                missing -= event.part == event.parts
             elif event.kind not in ("log_opened", "log_sealed"):
                 return None
         fold.take(head)

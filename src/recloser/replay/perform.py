@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from recloser.breaker import CircuitBreaker
+from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import ManualClock
 from recloser.config import CircuitBreakerConfig
 from recloser.decision import Permit
@@ -57,6 +58,7 @@ class Performer:
         self._is_of_many = opened.pid == 0
         self._now = 0
         self._gap = GapWatch()
+        self._parts = CheckpointParts()
 
     def take(self, event: Event) -> None:
         """Have the next event of the log happen.
@@ -119,6 +121,11 @@ class Performer:
     def _go_on(self, event: LogOpened | LogGap | Checkpoint) -> None:
         """What a log writes about itself, and no breaker is asked."""
         sequencer = self._sequencer
+        if isinstance(event, Checkpoint):
+            whole = self._parts.joined(event)
+            if whole is None:
+                return
+            event = whole
         if isinstance(event, LogOpened):
             if event.session == self._session and not self._gap.is_joined:
                 return

@@ -29,6 +29,7 @@ from recloser.log.codec import full
 from recloser.log.reader import LogReader
 from recloser.logfold import LogFold
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
+from recloser.replay.run_bound import RunBound
 from recloser.replay.timeline import Timeline
 
 _CODES: Final = {
@@ -149,6 +150,13 @@ class _Gathered:
         self.tooks.append(took)
         self.outcomes.append(code)
 
+    def add_alike(self, start: int, took: int, code: int, count: int) -> None:
+        start = max(0, start)
+        self.starts.extend(array("q", (start,)) * count)
+        self.ends.extend(array("q", (start + took,)) * count)
+        self.tooks.extend(array("q", (took,)) * count)
+        self.outcomes += bytes((code,)) * count
+
     def calls(self, breaker: str) -> Calls:
         for at in self.unreported.values():
             self.add(at, 0, UNKNOWN)
@@ -163,6 +171,7 @@ class _Reading:
         self._timeline = Timeline()
         self._recorded = False
         self._lost = 0
+        self._bound = RunBound()
 
     def take(self, event: Event) -> None:
         self._edges += self._fold.apply(event)
@@ -174,8 +183,8 @@ class _Reading:
             self._recorded = True
             if self._fold.breakers[event.breaker].mode != "shadow":  # in shadow it is reported too
                 gathered = self._of(event.breaker)
-                for _ in range(event.count):
-                    gathered.add(event.at, 0, UNKNOWN)
+                self._bound.take(event.seq, event.count)
+                gathered.add_alike(event.at, 0, UNKNOWN, event.count)
         elif event.kind == "probe_admitted":
             self._recorded = True
             self._of(event.breaker).unreported[_permit(event)] = event.at
@@ -198,8 +207,12 @@ class _Reading:
             gathered.unreported.pop(_permit(event), None)
         code = _CODES[Outcome(event.kind.removeprefix("call_"))]
         count = event.count if event.kind == "call_succeeded" else 1
-        for _ in range(count):
-            gathered.add(event.at - event.took, event.took, code)
+        start = event.at - event.took
+        if count == 1:
+            gathered.add(start, event.took, code)
+        else:
+            self._bound.take(event.seq, count)
+            gathered.add_alike(start, event.took, code, count)
 
     def _of(self, breaker: str) -> _Gathered:
         gathered = self._gathered.get(breaker)

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias, cast
 import attrs
 from attrs import evolve, frozen
 
+from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import Clock, boot_id_of
 from recloser.config import TimeWindow
 from recloser.events import (
@@ -138,6 +139,7 @@ class _Retiming:
         self._at = 0
         self._known: set[str] = set()
         self._gap = GapWatch()
+        self._parts = CheckpointParts()
 
     def __call__(self, event: Event) -> Event:
         host = host_of(event, self._host)
@@ -162,10 +164,11 @@ class _Retiming:
 
     def _checkpoint(self, event: Checkpoint, at: int) -> Event:
         """What the fold knows better is left out; what it could not know is kept, timed anew."""
-        if event.breaker in self._known and not self._gap.is_gap:
+        whole = self._parts.joined(event)
+        if whole is None or (event.breaker in self._known and not self._gap.is_gap):
             return _nothing(event, at)
         self._known.add(event.breaker)
-        state = restore(event)
+        state = restore(whole)
         _retime(state, lambda moment: max(0, min(at, self._hand(moment, self._host))))
         return Checkpoint(event.seq, at, event.breaker, dump(state))
 

@@ -1,0 +1,27 @@
+"""Decompression of zstd within bounded memory; zstandard is imported where it is needed."""
+
+from typing import TYPE_CHECKING, Final
+
+from recloser.limits import MAX_ZSTD_WINDOW
+
+if TYPE_CHECKING:
+    import zstandard
+
+_TOO_MUCH: Final = "too much memory"
+
+
+def decompressor() -> "zstandard.ZstdDecompressor":
+    """What decompresses frames that ask for at most ``MAX_ZSTD_WINDOW`` bytes of memory."""
+    import zstandard
+
+    return zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW)
+
+
+def failure_of(error: Exception) -> str:
+    """Why data could not be decompressed, for an error about it."""
+    if _TOO_MUCH in str(error):
+        return (
+            f"the compressed data asks for more memory than {MAX_ZSTD_WINDOW >> 20} MiB; "
+            "decompress it first, with zstd -d --long=31"
+        )
+    return f"the compressed data is broken: {error}"
