@@ -12,7 +12,7 @@ from host_rounds.checks import HUNG_STATUS, counts_of, differences, plain
 from host_rounds.ledger import KINDS
 from host_rounds.plan import Plan
 from recloser import CircuitBreaker, EventLog, RecloserError, replay
-from recloser.log.listing import files_below, is_there, matching
+from recloser.log.listing import files_below, is_there, matching, segments_in
 from recloser.log.reader import LogReader
 
 HANG: Final = "hang"
@@ -159,9 +159,9 @@ def _read_logs(
 
 def _read(verdict: Verdict, path: Path, copy: Path, *, is_whole: bool) -> _Found | None:
     shutil.copytree(path, copy)
-    with EventLog(copy) as log:
+    with EventLog(copy, on_damage="raise") as log:
         CircuitBreaker("opened again", log=log)
-    if not is_whole:
+    if not is_whole or not _has_begun(path):
         path = copy
     history = replay(path)
     if history.differences:
@@ -170,6 +170,11 @@ def _read(verdict: Verdict, path: Path, copy: Path, *, is_whole: bool) -> _Found
         counts_of(list(LogReader(path))),
         {name: plain(snapshot) for name, snapshot in history.snapshots.items()},
     )
+
+
+def _has_begun(path: Path) -> bool:
+    """Whether more than an empty segment is there; a child that called nothing may end before."""
+    return any(segment.stat().st_size for segment in segments_in(path))
 
 
 def _compare(
