@@ -17,6 +17,7 @@ settings.register_profile("long", settings.get_profile("ci"), max_examples=2000)
 settings.load_profile("ci")
 
 ROOT = Path(__file__).parent.parent
+RECORDED_LOGS = sorted({path.parent for path in (ROOT / "fixtures").glob("*/*.jsonl")})
 SHARED = Path(os.environ.get("RECLOSER_SHARED", ROOT.parent / "shared"))
 
 
