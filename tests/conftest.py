@@ -11,10 +11,13 @@ from redis_fixtures import joined, own_redis, redis_server, stream
 
 __all__ = ["clock", "joined", "own_redis", "real_trace", "redis_server", "stream"]
 
+# State machines take a multiple of a profile's examples: `pytest --hypothesis-profile=long`.
 settings.register_profile("ci", deadline=None, print_blob=True)
+settings.register_profile("long", settings.get_profile("ci"), max_examples=2000)
 settings.load_profile("ci")
 
 ROOT = Path(__file__).parent.parent
+RECORDED_LOGS = sorted({path.parent for path in (ROOT / "fixtures").glob("*/*.jsonl")})
 SHARED = Path(os.environ.get("RECLOSER_SHARED", ROOT.parent / "shared"))
 
 

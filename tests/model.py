@@ -1,60 +1,448 @@
-"""An independent model of one breaker, written from the design and not from the code."""
+"""An independent model of a breaker, written from the documents and not from the code.
+
+It is the second opinion that the breaker is held to, so it shares nothing with what decides in
+``recloser``: it keeps plain lists, counts them anew each time, and calculates with fractions. Each
+rule stands beside the sentence that it is taken from: of the README, of the design (by the section
+of its first version), or of the docstrings of ``CircuitBreakerConfig`` and its windows ("config"), the
+events, ``Snapshot``, ``CircuitBreaker`` and the backoffs. Rules that no document states are marked
+"silent", with what was chosen and why.
+
+The model takes settings as a ``CircuitBreakerConfig``, of which it reads the fields as they were
+given, and names states, reasons, triggers and rules by their values in a log.
+"""
+
+import hashlib
+import math
+from fractions import Fraction
+
+from attrs import define, field, frozen
 
 CLOSED, OPEN, HALF_OPEN = "CLOSED", "OPEN", "HALF_OPEN"
+SECOND = 10**9
 
 
-PROBE_TIMEOUT = 60 * 10**9
+def exact(number):
+    # From config: "a float is the fraction that it prints as".
+    return Fraction(str(number))
 
 
+def nanoseconds(seconds):
+    # Design 1: "Durations are integer nanoseconds".
+    return None if seconds is None else math.floor(exact(seconds) * SECOND)
+
+
+@frozen
+class Counted:
+    """An outcome that was counted. ``seq`` is its place in the log, None where it has none."""
+
+    at: int
+    failed: bool
+    slow: bool
+    seq: int
+
+
+@frozen
+class Permit:
+    """Leave for one call, reported with its outcome. ``probe`` is its number within the epoch, or 0."""
+
+    epoch: int
+    started_at: int
+    probe: int = 0
+
+
+@frozen
+class Answer:
+    """The answer to a call: ``BreakerDecision`` of design 5."""
+
+    allowed: bool
+    reason: str
+    retry_after: Fraction | None
+    permit: Permit | None
+    state: str
+
+
+@frozen
+class Cause:
+    """What events call a ``FiredRule``, field by field."""
+
+    rule: str
+    observed: int = 0
+    threshold: int = 0
+    seqs: tuple = ()
+    calls: int = 0
+    rate: Fraction | None = None
+    span: tuple = ()
+    actor: str | None = None
+    reason: str | None = None
+
+
+@frozen
+class Edge:
+    """An edge as the log witnesses it; ``epoch`` is the one that it begins."""
+
+    at: int
+    epoch: int
+    before: str
+    after: str
+    trigger: str
+    cause: Cause
+
+
+@define
 class Model:
-    def __init__(self, threshold, cooldown, successes, probes):
-        self.threshold, self.cooldown = threshold, cooldown
-        self.successes_needed, self.probes_at_once = successes, probes
-        self.epoch = 0
-        self.enter(CLOSED)
+    """One breaker. Times are nanoseconds of the log, and never run backwards."""
 
-    def enter(self, state, at=None, *, forced=False):
-        self.state, self.opened_at, self.forced = state, at, forced
-        self.failures = self.successes = 0
-        self.probes = []
+    name: str
+    config: object
+    mode: str = field(init=False)
+    state: str = CLOSED
+    epoch: int = 0
+    edges: list = field(factory=list)
+    totals: dict = field(
+        factory=lambda: dict.fromkeys(["succeeded", "failed", "ignored", "rejected", "stale"], 0)
+    )
+    # How often its rules opened it: in its life, and since it was last closed.
+    openings: int = 0
+    openings_in_a_row: int = 0
+    why_open: Cause | None = None
+    # What is known of the state that it is in; an edge begins it anew.
+    since: int = 0
+    forced: bool = False
+    cooldown: int | None = None
+    failures_in_a_row: list = field(factory=list)
+    window: list = field(factory=list)
+    probes: dict = field(factory=dict)
+    probes_admitted: int = 0
+    probe_successes: list = field(factory=list)
+    probe_window: list = field(factory=list)
 
-    def edge(self, state, at=None, *, forced=False):
+    def __attrs_post_init__(self):
+        self.mode = self.config.mode
+
+    # -- edges --
+
+    def edge(self, at, after, trigger, cause, *, forced=False):
+        # Design 4: "On every edge the counters of the state left are cleared and the *epoch* grows
+        # by one."
         self.epoch += 1
-        self.enter(state, at, forced=forced)
+        self.edges.append(Edge(at, self.epoch, self.state, after, trigger, cause))
+        self.state, self.since, self.forced, self.cooldown = after, at, forced, None
+        self.failures_in_a_row, self.window = [], []
+        self.probes, self.probes_admitted = {}, 0
+        self.probe_successes, self.probe_window = [], []
+        if after == OPEN:
+            self.why_open = cause
+        if after == CLOSED:
+            self.why_open, self.openings_in_a_row = None, 0
+        if trigger in {"trip", "relapse"}:
+            self.openings += 1
+            self.openings_in_a_row += 1
+            self.cooldown = self.drawn_cooldown()
+
+    def drawn_cooldown(self):
+        """How long an opening cools.
+
+        Backoff: "``min(max, base * factor ** (k - 1))`` for the k-th opening since it was last
+        closed"; "``full`` cools for anything up to that, ``equal`` for at least half of it"; "the
+        draw is a hash of the seed, the breaker's name and the number of the opening". Silent: which
+        hash it is, and that the number counts openings by rules in the breaker's life.
+        """
+        backoff = self.config.backoff
+        wait = nanoseconds(self.config.recovery_timeout_seconds)
+        if hasattr(backoff, "factor"):
+            grown = wait * exact(backoff.factor) ** (self.openings_in_a_row - 1)
+            wait = math.floor(min(grown, nanoseconds(backoff.max_seconds)))
+        if backoff.jitter == "none":
+            return wait
+        least = math.ceil(Fraction(wait, 2)) if backoff.jitter == "equal" else 0
+        key = f"{backoff.seed}\x1f{self.name}\x1f{self.openings}"
+        drawn = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+        return least + math.floor(Fraction(drawn, 2**64) * (wait - least + 1))
+
+    # -- time --
 
     def pass_time(self, at):
-        if self.state == OPEN and not self.forced and at >= self.opened_at + self.cooldown:
-            self.edge(HALF_OPEN)
-            if self.successes_needed == 0:
-                self.edge(CLOSED)
-        elif self.probes and at >= min(self.probes) + PROBE_TIMEOUT:
-            self.edge(OPEN, at)
+        """Fire the timed edges that are due, which comes before whatever else happens.
 
-    def deadline(self):
-        if self.probes:
-            return min(self.probes) + PROBE_TIMEOUT
-        return self.opened_at + self.cooldown if self.state == OPEN and not self.forced else 0
+        Design 2: "On every event the fold first fires the timed edges that are due, then handles
+        the event." Silent: whether an edge may make another one due at once. Here it may, as with a
+        cooldown of 0. Silent: whether the time of a ``disabled`` breaker passes, as it "decides
+        nothing". Here it does, as the sentence has no exception.
+        """
+        while self.take_timed_edge(at):
+            pass
 
-    def asks(self, at):
-        if self.state == HALF_OPEN and len(self.probes) < self.probes_at_once:
-            self.probes.append(at)
+    def take_timed_edge(self, at):
+        """Whether there was something that was due."""
+        if self.state == OPEN and not self.forced and at >= self.since + self.cooldown:
+            cause = Cause("cooldown", at - self.since, self.cooldown)
+            self.edge(at, HALF_OPEN, "cool", cause)
+            # From config: "with 0 it closes as soon as the cooldown is over"; but a
+            # ``half_open_window`` decides "instead of the two above".
+            if not self.config.half_open_window and not self.config.half_open_success_threshold:
+                self.edge(at, CLOSED, "recover", Cause("probe_successes"))
             return True
-        return self.state == CLOSED
-
-    def ends(self, epoch, asked_at, outcome, at):
-        if epoch != self.epoch:
-            return
         if self.state == HALF_OPEN:
-            self.probes.remove(asked_at)
-        if outcome == "failure":
-            self.failures += 1
-            if self.state == HALF_OPEN or self.failures == self.threshold:
-                self.edge(OPEN, at)
-        elif outcome == "success":
-            self.failures = 0
-            self.successes += 1
-            if self.state == HALF_OPEN and self.successes == self.successes_needed:
-                self.edge(CLOSED)
+            return self.take_edge_of_lost_time(at)
+        return False
 
-    def restart(self):
-        self.probes = []
+    def take_edge_of_lost_time(self, at):
+        """Give up a half-open state, or a probe, that takes too long.
+
+        Config: "A half-open breaker that takes longer opens again"; "A probe that has not reported
+        after this counts as failed." Silent: which is first where several are over. Here it is what
+        was over first, and a probe before the half-open state; so of several lost probes, each is
+        counted before the next, as other outcomes are.
+        """
+        lost = nanoseconds(self.config.probe_timeout_seconds)
+        timeout = nanoseconds(self.config.half_open_timeout_seconds)
+        first = min(self.probes, key=lambda number: (self.probes[number], number), default=None)
+        lost_at = None if first is None else self.probes[first] + lost
+        ends_at = None if timeout is None else self.since + timeout
+        due = [moment for moment in (lost_at, ends_at) if moment is not None and at >= moment]
+        if not due:
+            return False
+        if min(due) != lost_at:
+            cause = Cause("half_open_timeout", at - self.since, timeout)
+            self.edge(at, OPEN, "relapse", cause)
+        elif not self.config.half_open_window:
+            cause = Cause("probe_timeout", at - self.probes[first], lost)
+            self.edge(at, OPEN, "relapse", cause)
+        else:
+            # Silent: how slow it is, as it took at least its time-out; and its place in the log.
+            del self.probes[first]
+            self.probe_window.append(Counted(at, True, self.is_slow(lost), None))
+            self.decide_by_probe_window(at)
+        return True
+
+    def deadlines(self):
+        """The moments at which time alone may fire an edge, for tests to go to."""
+        if self.state == OPEN and not self.forced:
+            return [self.since + self.cooldown]
+        if self.state == HALF_OPEN:
+            lost = nanoseconds(self.config.probe_timeout_seconds)
+            timeout = nanoseconds(self.config.half_open_timeout_seconds)
+            ends = [] if timeout is None else [self.since + timeout]
+            return ends + [admitted_at + lost for admitted_at in self.probes.values()]
+        return []
+
+    def retry_at(self):
+        # From snapshot: "When it will probe, in UTC; None unless it is cooling."
+        return self.since + self.cooldown if self.state == OPEN and not self.forced else None
+
+    # -- calls --
+
+    def ask(self, at):
+        self.pass_time(at)
+        if self.mode == "disabled":
+            return self.answer(at, "disabled")
+        if self.state == CLOSED:
+            return self.answer(at, "closed")
+        if self.state == HALF_OPEN and self.has_place_for_a_probe():
+            self.probes_admitted += 1
+            self.probes[self.probes_admitted] = at
+            return self.answer(at, "probe", probe=self.probes_admitted)
+        self.totals["rejected"] += 1
+        # Design 5: "`retry_after` is in seconds, None where there is no knowing (forced open) or
+        # nothing to wait for".
+        retry_at = self.retry_at()
+        retry_after = None if retry_at is None else Fraction(retry_at - at, SECOND)
+        if self.mode == "shadow":
+            return self.answer(at, "shadow", retry_after=retry_after)
+        if self.state == HALF_OPEN:
+            reason = "probes_exhausted"
+        else:
+            reason = "forced_open" if self.forced else "cooldown_active"
+        return Answer(False, reason, retry_after, None, self.state)
+
+    def answer(self, at, reason, *, probe=0, retry_after=None):
+        return Answer(True, reason, retry_after, Permit(self.epoch, at, probe), self.state)
+
+    def has_place_for_a_probe(self):
+        window = self.config.half_open_window
+        if window:
+            # From config: "at most its size are let through".
+            return len(self.probes) + len(self.probe_window) < window.size
+        # From config: "How many probes may be under way at once."
+        return len(self.probes) < self.config.half_open_max_probes
+
+    def report(self, permit, outcome, at, took=None, seq=0):
+        """``seq`` is the place in the log at which the outcome was recorded."""
+        self.pass_time(at)
+        if self.is_stale(permit):
+            self.totals["stale"] += 1
+            return
+        self.totals[outcome] += 1
+        if self.mode == "disabled":
+            return
+        self.probes.pop(permit.probe, None)
+        if outcome == "ignored":
+            # From events: "ended in a way that says nothing about the dependency"; from breaker:
+            # "it only gives the permit back".
+            return
+        took = at - permit.started_at if took is None else took
+        call = Counted(at, outcome == "failed", self.is_slow(took), seq)
+        if self.state == CLOSED:
+            self.count_while_closed(call)
+        else:
+            self.count_probe(call)
+
+    def is_stale(self, permit):
+        """Whether the outcome of a call changes nothing.
+
+        Design 4: "an outcome whose epoch has passed is recorded, counted as stale, and changes
+        nothing". So is that of a call which only the mode let through: ``shadow`` "decides and
+        records what it would have done". Silent: whether a breaker that is ``disabled`` when the outcome
+        comes calls any stale. Here it does not, as that one "decides nothing".
+        """
+        if self.mode == "disabled":
+            return False
+        if permit.epoch != self.epoch:
+            return True
+        return self.state != CLOSED and permit.probe not in self.probes
+
+    def is_slow(self, took):
+        # From config: "A call that took longer than this is slow."
+        limit = nanoseconds(self.config.slow_call_seconds)
+        return limit is not None and took > limit
+
+    # -- rules --
+
+    def count_while_closed(self, call):
+        """Count an outcome, and trip if that reaches a threshold.
+
+        Design 4: it trips when "consecutive failures, or the window's failure rate or slow-call
+        rate, reach their threshold"; config: "whichever is first". Silent: which is the cause where several
+        do at once. Here it is the first in the order of that sentence, with the number of failures
+        in the window before its rates.
+        """
+        self.failures_in_a_row = [*self.failures_in_a_row, call] if call.failed else []
+        window = self.config.window
+        if window:
+            self.window = self.kept_in_window(self.window, call)
+        threshold = self.config.failure_threshold
+        if threshold is not None and len(self.failures_in_a_row) >= threshold:
+            seqs = tuple(c.seq for c in self.failures_in_a_row)
+            cause = Cause("consecutive_failures", len(seqs), threshold, seqs)
+        else:
+            cause = reached(window, self.window) if window else None
+        if cause:
+            self.edge(call.at, OPEN, "trip", cause)
+
+    def kept_in_window(self, calls, call):
+        window = self.config.window
+        if hasattr(window, "size"):
+            # From config: "The last ``size`` outcomes".
+            return [*calls, call][-window.size :]
+        # From config: "The outcomes of the last ``seconds`` whole seconds of the log", "with the
+        # one that is under way".
+        oldest = call.at // SECOND - window.seconds + 1
+        return [c for c in [*calls, call] if c.at // SECOND >= oldest]
+
+    def count_probe(self, call):
+        # From config: "So many successful probes close the breaker, and the first that fails opens
+        # it again"; or a ``half_open_window`` decides "instead".
+        if not call.failed:
+            # From snapshot: "Probes of this epoch that succeeded", whatever decides.
+            self.probe_successes.append(call)
+        if self.config.half_open_window:
+            self.probe_window.append(call)
+            self.decide_by_probe_window(call.at)
+            return
+        if call.failed:
+            self.edge(call.at, OPEN, "relapse", Cause("probe_failed", 1, 1, (call.seq,)))
+            return
+        needed = self.config.half_open_success_threshold
+        if len(self.probe_successes) >= needed:
+            seqs = tuple(c.seq for c in self.probe_successes)
+            cause = Cause("probe_successes", len(seqs), needed, seqs)
+            self.edge(call.at, CLOSED, "recover", cause)
+
+    def decide_by_probe_window(self, at):
+        """Open or close by the window over the probes.
+
+        Config: "once its minimum has reported, its rates decide". A number of failures opens it
+        again before that: "Number of failures at which it trips, with no minimum".
+        """
+        window = self.config.half_open_window
+        cause = reached(window, self.probe_window)
+        if cause:
+            self.edge(at, OPEN, "relapse", cause)
+        elif len(self.probe_window) >= needed_in(window):
+            count = len(self.probe_window)
+            cause = Cause(
+                "probe_window",
+                count,
+                needed_in(window),
+                calls=count,
+                span=span_of(self.probe_window),
+            )
+            self.edge(at, CLOSED, "recover", cause)
+
+    # -- operators --
+
+    def command(self, kind, at, actor=None, reason=None):
+        # Design 4: from "any" state to "OPEN / CLOSED". Events: "An operator opened the breaker
+        # until further notice", so one that is forced open never cools.
+        self.pass_time(at)
+        cause = Cause("command", actor=actor, reason=reason)
+        is_open = kind == "force_open"
+        self.edge(at, OPEN if is_open else CLOSED, kind, cause, forced=is_open)
+
+    def set_mode(self, mode, at):
+        # Breaker: "Change what the breaker does with its decisions; it stays in the state that it
+        # is in." Silent: what becomes of probes under way. One that is ``disabled`` knows no
+        # probes, so they are forgotten.
+        self.pass_time(at)
+        self.mode = mode
+        if mode == "disabled":
+            self.probes = {}
+
+    def configure(self, config, at):
+        """Change the settings, if they differ.
+
+        Events: "A breaker is first named, or its settings change: the whole configuration".
+        Silent: what becomes of the state. It stays, and so do a cooldown under way and the number
+        of probes that succeeded; but failures in a row and windows begin anew, and probes under
+        way are forgotten.
+        """
+        self.pass_time(at)
+        if config == self.config:
+            return
+        self.config, self.mode = config, config.mode
+        self.failures_in_a_row, self.window = [], []
+        self.probes, self.probe_window = {}, []
+
+    def restart(self, at):
+        # README: "A process that is restarted on the same log goes on where it stood." Silent: the
+        # probes of the process that ended can't report any more, so they are forgotten.
+        self.pass_time(at)
+        self.probes = {}
+
+
+def needed_in(window):
+    # From config: "So many outcomes, or ``size`` if that is less, must be in it before a rate
+    # counts." A time window has no size.
+    return min(window.minimum_calls, getattr(window, "size", window.minimum_calls))
+
+
+def span_of(calls):
+    # From events: "For a window, the ``seq`` of the first and the last outcome in it."
+    return (calls[0].seq, calls[-1].seq)
+
+
+def reached(window, calls):
+    """The threshold of a window that its outcomes reach, as the cause of an edge; or None."""
+    failures, slow = sum(c.failed for c in calls), sum(c.slow for c in calls)
+    here = {"calls": len(calls), "span": span_of(calls)}
+    if window.failures is not None and failures >= window.failures:
+        return Cause("window_failures", failures, window.failures, **here)
+    if len(calls) < needed_in(window):
+        return None
+    for rule, rate, count in [
+        ("failure_rate", window.failure_rate, failures),
+        ("slow_call_rate", window.slow_call_rate, slow),
+    ]:
+        if rate is not None and Fraction(count, len(calls)) >= exact(rate):
+            return Cause(rule, count, rate=exact(rate), **here)
+    return None

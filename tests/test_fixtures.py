@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from conftest import ROOT
+from conftest import RECORDED_LOGS, ROOT
 from recloser import Trigger
 from recloser.audit.why import why
 from recloser.log.reader import LogReader
@@ -21,7 +21,7 @@ ERRORS = {
 
 
 def test_every_recording_is_known_here_and_told_of():
-    recordings = {path.name for path in FIXTURES.iterdir() if path.is_dir()}
+    recordings = {path.name for path in RECORDED_LOGS}
     assert recordings == set(ERRORS)
     told = (FIXTURES / "README.md").read_text()
     assert all(f"- `{name}`: " in told for name in recordings)

@@ -12,16 +12,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from drawn_settings import MS, SECOND, configs
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
-    Constant,
     CountWindow,
-    Exponential,
     ManualClock,
     MemoryLog,
     Rule,
-    TimeWindow,
 )
 from recloser.events import Checkpoint
 from recloser.log.codec import decode, encode
@@ -29,51 +27,14 @@ from recloser.replay.engine import replay
 from recloser.state import dump, restore
 from recloser.validation import exact
 
-MS = 10**6
-SECOND = 10**9
-
-rates = st.sampled_from([None, 0.1, 0.3, 0.5, Fraction(1, 3), 1])
-thresholds = {
-    "failure_rate": rates,
-    "minimum_calls": st.integers(1, 6),
-    "slow_call_rate": rates,
-    "failures": st.sampled_from([None, 1, 3]),
-}
-
-
-def _windows(kind, length):
-    drawn = st.fixed_dictionaries({length: st.integers(1, 8), **thresholds})
-    limits = ("failure_rate", "slow_call_rate", "failures")
-    return drawn.filter(lambda d: any(d[name] is not None for name in limits)).map(
-        lambda d: kind(**d)
-    )
-
-
-count_windows = _windows(CountWindow, "size")
-time_windows = _windows(TimeWindow, "seconds")
-jitters = st.sampled_from(["none", "full", "equal"])
-configs = st.builds(
-    CircuitBreakerConfig,
-    failure_threshold=st.sampled_from([None, 1, 2, 5]),
-    window=st.one_of(st.none(), count_windows, time_windows),
-    slow_call_seconds=st.just(0.05),
-    recovery_timeout_seconds=st.sampled_from([0, 0.5, 2]),
-    backoff=st.one_of(
-        st.builds(Constant, jitters), st.builds(Exponential, st.just(2), st.just(8), jitters)
-    ),
-    half_open_success_threshold=st.integers(0, 3),
-    half_open_max_probes=st.integers(1, 3),
-    half_open_window=st.one_of(st.none(), count_windows),
-    half_open_timeout_seconds=st.sampled_from([None, 3]),
-    probe_timeout_seconds=st.sampled_from([1, 10]),
-    mode=st.sampled_from(["enforce", "enforce", "enforce", "shadow"]),
-)
+# A breaker that is disabled records outcomes without counting them.
+deciding_configs = configs.filter(lambda config: config.mode != "disabled")
 
 
 class Invariants(RuleBasedStateMachine):
     permits = Bundle("permits")
 
-    @initialize(config=configs)
+    @initialize(config=deciding_configs)
     def begin(self, config):
         self.config = config
         self.clock = ManualClock()
@@ -215,5 +176,7 @@ def _counters(snapshot):
     )
 
 
-Invariants.TestCase.settings = settings(max_examples=400, stateful_step_count=40)
+Invariants.TestCase.settings = settings(
+    max_examples=2 * settings().max_examples, stateful_step_count=40
+)
 test_invariants = Invariants.TestCase

@@ -1,8 +1,9 @@
 """Live equals replay: whatever happens, the log read back from disk folds to the live state.
 
 Two breakers on one log are driven through calls that overlap, time, wrong clocks, operators,
-restarts and crashes. After every step the fold of the files must equal both live snapshots, and an
-independent model must agree on the states.
+restarts, other settings and crashes. After every step the fold of the files must equal both live
+snapshots, and an independent model must agree. ``test_second_opinion`` does the same in memory,
+without restarts and with many more examples.
 """
 
 import shutil
@@ -13,61 +14,59 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from agreement import assert_same_answer, assert_same_edges, assert_same_state
+from drawn_settings import MS, SECOND, configs
 from model import Model
-from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, EventLog, ManualClock
+from recloser import CircuitBreaker, CircuitOpenError, EventLog, ManualClock
 from recloser.events import LogOpened
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
 from support import crash
 
 NAMES = ("a", "b")
-COOLDOWN_NS = 2_000_000_000
+METHODS = {"succeeded": "after_success", "failed": "after_failure", "ignored": "after_ignored"}
 
 names = st.sampled_from(NAMES)
-outcomes = st.sampled_from(["failure", "failure", "success", "ignored"])
-steps_ns = st.sampled_from(
-    [0, 1, 10**6, COOLDOWN_NS // 2, COOLDOWN_NS - 1, COOLDOWN_NS, COOLDOWN_NS + 1, 10**12]
-)
+outcomes = st.sampled_from(["failed", "failed", "succeeded", "ignored"])
+steps_ns = st.sampled_from([0, 1, MS, SECOND // 2, SECOND, 2 * SECOND - 1, 2 * SECOND, 10**12])
 
 
 class LiveEqualsReplay(RuleBasedStateMachine):
     permits = Bundle("permits")
 
-    @initialize(
-        threshold=st.integers(1, 3),
-        successes=st.integers(0, 2),
-        probes=st.integers(1, 2),
-        durability=st.sampled_from(["memory", "batch"]),
-    )
-    def begin(self, threshold, successes, probes, durability):
+    @initialize(first=configs, second=configs, durability=st.sampled_from(["memory", "batch"]))
+    def begin(self, first, second, durability):
         self.path = Path(tempfile.mkdtemp(prefix="recloser-test-"))
         self.clock = ManualClock()
         self.at = 0
         self.durability = durability
-        self.config = CircuitBreakerConfig(
-            failure_threshold=threshold,
-            recovery_timeout_seconds=2,
-            half_open_success_threshold=successes,
-            half_open_max_probes=probes,
-        )
-        self.models = {name: Model(threshold, COOLDOWN_NS, successes, probes) for name in NAMES}
+        self.configs = {"a": first, "b": second}
+        self.models = {name: Model(name, config) for name, config in self.configs.items()}
+        self.acted = set()
+        self.last_seq = 0
         self.sessions = 0
         self.open()
 
     def open(self):
         self.sessions += 1
         self.log = EventLog(self.path, clock=self.clock, durability=self.durability)
-        self.breakers = {name: CircuitBreaker(name, self.config, log=self.log) for name in NAMES}
+        self.breakers = {
+            name: CircuitBreaker(name, config, log=self.log)
+            for name, config in self.configs.items()
+        }
 
-    def pass_time(self):
-        """Whatever happens to one breaker first lets time pass for all."""
-        for model in self.models.values():
-            model.pass_time(self.at)
+    def model_of(self, name):
+        self.acted.add(name)
+        return self.models[name]
 
     @rule(ns=steps_ns)
     def wait(self, ns):
         self.clock.advance(ns=ns)
         self.at += ns
+
+    @rule(name=names, late_ns=st.sampled_from([-1, 0]))
+    def wait_for_a_deadline(self, name, late_ns):
+        self.wait(max(0, min(self.models[name].deadlines(), default=0) + late_ns - self.at))
 
     @rule(seconds=st.sampled_from([-3600, -1, 1, 3600, 10**8]))
     def step_the_wall_clock(self, seconds):
@@ -75,88 +74,103 @@ class LiveEqualsReplay(RuleBasedStateMachine):
 
     @rule(target=permits, name=names)
     def ask(self, name):
-        self.pass_time()
         decision = self.breakers[name].before_call()
-        assert decision.allowed == self.models[name].asks(self.at)
-        assert decision.state.value == self.models[name].state
-        return (name, self.sessions, self.models[name].epoch, self.at, decision.permit)
+        answer = self.model_of(name).ask(self.at)
+        assert_same_answer(decision, answer)
+        return name, self.sessions, decision.permit, answer.permit
 
     @rule(ticket=consumes(permits), outcome=outcomes)
-    def end(self, ticket, outcome):
-        name, session, epoch, asked_at, permit = ticket
-        if permit is None or session != self.sessions:
+    def report(self, ticket, outcome):
+        name, session, theirs, ours = ticket
+        if theirs is None or session != self.sessions:
             return
-        self.pass_time()
-        breaker = self.breakers[name]
-        if outcome == "failure":
-            breaker.after_failure(permit, "OSError")
-        elif outcome == "success":
-            breaker.after_success(permit)
-        else:
-            breaker.after_ignored(permit)
-        self.models[name].ends(epoch, asked_at, outcome, self.at)
+        getattr(self.breakers[name], METHODS[outcome])(theirs)
+        self.model_of(name).report(ours, outcome, self.at)
 
     @rule(name=names, times=st.integers(1, 3), outcome=outcomes)
-    def call(self, name, times, outcome):
+    def ask_and_report(self, name, times, outcome):
         for _ in range(times):
-            self.end(self.ask(name), outcome)
+            self.report(self.ask(name), outcome)
+
+    @rule(target=permits, name=names)
+    def trip_and_probe(self, name):
+        for _ in range(8):
+            if self.models[name].state == "CLOSED":
+                self.report(self.ask(name), "failed")
+        self.wait_for_a_deadline(name, 0)
+        return self.ask(name)
 
     @rule(name=names, times=st.integers(1, 3))
-    def call_well(self, name, times):
+    def call(self, name, times):
         """In one go, which takes the way past the lock where that is open."""
-        self.pass_time()
-        model = self.models[name]
+        model = self.model_of(name)
         for _ in range(times):
-            is_allowed = model.asks(self.at)
+            answer = model.ask(self.at)
             try:
                 self.breakers[name].call(lambda: None)
             except CircuitOpenError:
-                assert not is_allowed
+                assert not answer.allowed
             else:
-                assert is_allowed
-                model.ends(model.epoch, self.at, "success", self.at)
+                assert answer.allowed
+                model.report(answer.permit, "succeeded", self.at)
 
-    @rule(name=names)
-    def force_open(self, name):
-        self.pass_time()
-        self.breakers[name].force_open(actor="ann")
-        self.models[name].edge("OPEN", self.at, forced=True)
+    @rule(name=names, kind=st.sampled_from(["force_open", "force_closed", "reset"]))
+    def command(self, name, kind):
+        getattr(self.breakers[name], kind)(actor="ann", reason="mended")
+        self.model_of(name).command(kind, self.at, "ann", "mended")
 
-    @rule(name=names, command=st.sampled_from(["force_closed", "reset"]))
-    def close_by_command(self, name, command):
-        self.pass_time()
-        getattr(self.breakers[name], command)(reason="mended")
-        self.models[name].edge("CLOSED")
+    @rule(name=names, mode=st.sampled_from(["enforce", "enforce", "shadow", "disabled"]))
+    def set_mode(self, name, mode):
+        self.breakers[name].set_mode(mode)
+        self.model_of(name).set_mode(mode, self.at)
 
-    @rule(crashed=st.booleans(), rebooted=st.booleans())
-    def restart(self, crashed, rebooted):
+    @rule(
+        crashed=st.booleans(),
+        rebooted=st.booleans(),
+        changed=st.one_of(st.none(), st.tuples(names, configs)),
+    )
+    def restart(self, crashed, rebooted, changed):
         if crashed:
             crash(self.log)
         else:
             self.log.close()
-        longest = max(model.deadline() for model in self.models.values())
+        longest = max(at for model in self.models.values() for at in [0, *model.deadlines()])
         last_at = list(LogReader(self.path))[-1].at
         if rebooted:
             self.clock.reboot()
+        if changed:
+            self.configs = self.configs | dict([changed])
         self.open()
         if rebooted:
             # What the wall clock said of the gap is in the log now, and within its bounds.
             self.log.flush()
             self.at = [e.at for e in LogReader(self.path) if isinstance(e, LogOpened)][-1]
             assert last_at <= self.at <= max(last_at, longest)
-        self.pass_time()
-        for model in self.models.values():
-            model.restart()
+        for name in NAMES:
+            model = self.model_of(name)
+            model.restart(self.at)
+            model.configure(self.configs[name], self.at)
+
+    def take_ticks(self):
+        """A tick is an event of every breaker; those that did something have passed time."""
+        for event in LogReader(self.path):
+            if event.seq > self.last_seq and event.kind == "clock_ticked":
+                for name in {*NAMES} - self.acted:
+                    self.models[name].pass_time(event.at)
+        self.last_seq = event.seq
+        self.acted.clear()
 
     @invariant()
     def the_fold_of_the_files_is_the_live_state(self):
         self.log.flush()
+        self.take_ticks()
         history = replay(self.path)
         assert history.differences == []
         for name, breaker in self.breakers.items():
             assert history.snapshots[name] == breaker.snapshot()
-            assert breaker.current_state().value == self.models[name].state
-            assert breaker.snapshot().epoch == self.models[name].epoch
+            assert_same_state(breaker.snapshot(), self.models[name], self.at)
+            edges = [edge for edge in history.edges if edge.breaker == name]
+            assert_same_edges(edges, self.models[name], by_seq=False)
 
     def teardown(self):
         if hasattr(self, "log"):
@@ -164,5 +178,7 @@ class LiveEqualsReplay(RuleBasedStateMachine):
             shutil.rmtree(self.path)
 
 
-LiveEqualsReplay.TestCase.settings = settings(max_examples=500, stateful_step_count=50)
+LiveEqualsReplay.TestCase.settings = settings(
+    max_examples=settings().max_examples, stateful_step_count=40
+)
 test_live_equals_replay = LiveEqualsReplay.TestCase

@@ -1,16 +1,18 @@
 """Ours, configured to mean the same, decides as released breakers did.
 
-Their decisions were recorded on seeded random traffic. Every ``permitted`` and every state must be
-equal, but for the overlapping calls, where ours differs on purpose; there a
-model of both shows that they differ in one rule alone.
+Their decisions were recorded on seeded random traffic (``fixtures/conformance``). Every
+``permitted`` and every state must be equal, of our breaker and of the model that it is held to. They
+differ on purpose where calls overlap; there a model of both shows that they differ in one rule alone.
 """
 
+import csv
 import gzip
-import json
+from itertools import groupby
 
 import pytest
 
-from conftest import SHARED
+from conftest import ROOT
+from model import Model
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -39,62 +41,78 @@ def counted(size, rate, needed, half, wait, **more):
 
 
 CONFIGS = {
-    "cockatiel__consecutive3-backoff": {
+    "cockatiel-consecutive3-backoff": {
         "failure_threshold": 3,
         "recovery_timeout_seconds": 1,
         "backoff": Exponential(2, 60),
         "half_open_success_threshold": 1,
     },
-    "cockatiel__consecutive5": {
+    "cockatiel-consecutive5": {
         "recovery_timeout_seconds": 10,
         "half_open_success_threshold": 1,
     },
-    "failsafe-go__threshold5": {
+    "failsafe-go-threshold5": {
         "failure_threshold": None,
         "window": CountWindow(5, failures=5),
         "recovery_timeout_seconds": 10,
         "half_open_success_threshold": 1,
     },
-    "gobreaker__consecutive5-max1": {
+    "gobreaker-consecutive5-max1": {
         "recovery_timeout_seconds": 10 + JUST_AFTER,
         "half_open_success_threshold": 1,
         "half_open_max_probes": 1,
     },
-    "pybreaker__failmax3-reset30-success3": {
+    "pybreaker-failmax3-reset30-success3": {
         "failure_threshold": 3,
         "recovery_timeout_seconds": 30,
         "half_open_success_threshold": 3,
     },
-    "pybreaker__failmax5-reset10": {
+    "pybreaker-failmax5-reset10": {
         "recovery_timeout_seconds": 10,
         "half_open_success_threshold": 1,
     },
-    "resilience4j__backoff-exp2": counted(5, 0.6, 3, 2, 1)
+    "resilience4j-backoff-exp2": counted(5, 0.6, 3, 2, 1)
     | {"recovery_timeout_seconds": 1, "backoff": Exponential(2, 60)},
-    "resilience4j__consecutive5": counted(5, 1, 5, 1, 10),
-    "resilience4j__count10-rate50-half3": counted(10, 0.5, 10, 3, 30),
-    "resilience4j__count20-min5-rate40-half10": counted(20, 0.4, 5, 10, 10),
-    "resilience4j__slow-count10-min5": counted(10, 0.8, 5, 4, 8, slow_call_rate=0.6)
+    "resilience4j-consecutive5": counted(5, 1, 5, 1, 10),
+    "resilience4j-count10-rate50-half3": counted(10, 0.5, 10, 3, 30),
+    "resilience4j-count20-min5-rate40-half10": counted(20, 0.4, 5, 10, 10),
+    "resilience4j-slow-count10-min5": counted(10, 0.8, 5, 4, 8, slow_call_rate=0.6)
     | {"slow_call_seconds": 0.2},
-    "resilience4j__time10-min5-rate50-half2": counted(10, 0.5, 5, 2, 5)
+    "resilience4j-time10-min5-rate50-half2": counted(10, 0.5, 5, 2, 5)
     | {"window": TimeWindow(10, 0.5, minimum_calls=5)},
 }
-OVERLAP = "resilience4j__overlap-count10-min5-half3"
+OVERLAP = "resilience4j-overlap-count10-min5-half3"
 
 # Where the wait grows, a nanosecond can't be added to it once: the call is made one earlier.
-ATTEMPTED_EARLY = {"resilience4j__backoff-exp2"}
+ATTEMPTED_EARLY = {"resilience4j-backoff-exp2"}
 # These two take an ignored outcome for a success.
 IGNORED_SUCCEEDS = ("pybreaker", "failsafe-go")
 
 
+RECORDINGS = ROOT / "fixtures" / "conformance"
+
+
 def traces(name):
-    path = SHARED / "conformance" / f"{name}.jsonl.gz"
-    if not path.exists():
-        pytest.skip(f"the recorded decisions {path} are not on this machine")
-    with gzip.open(path, "rt") as lines:
-        header = json.loads(next(lines))
-        assert header["oracle"] == name.partition("__")[0]
-        return [json.loads(line)["steps"] for line in lines]
+    """The steps of each trace, as tuples in the order of the columns."""
+    with gzip.open(RECORDINGS / f"{name}.csv.gz", "rt") as lines:
+        for _, rows in groupby(csv.DictReader(lines), key=lambda row: row["trace"]):
+            yield [
+                (
+                    int(row["t_ms"]),
+                    row["operation"] if name == OVERLAP else row["outcome"],
+                    int(row["call"] if name == OVERLAP else row["took_ms"]),
+                    row["permitted"] == "yes",
+                    row["state"],
+                )
+                for row in rows
+            ]
+
+
+def test_every_recording_is_compared_and_described():
+    recorded = {path.name.removesuffix(".csv.gz") for path in RECORDINGS.glob("*.csv.gz")}
+    assert recorded == {*CONFIGS, OVERLAP}
+    described = (RECORDINGS / "README.md").read_text()
+    assert all(f"| `{name}` | " in described for name in recorded)
 
 
 def opened(settings):
@@ -133,6 +151,26 @@ def test_every_decision_and_state_is_that_of_the_other(name):
             assert breaker.current_state().value == state, (step, t_ms)
             compared += 1
         assert replay(log).differences == []
+    assert compared == 2800
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_decision_and_state_of_the_model_is_that_of_the_other(name):
+    compared = 0
+    words = {"success": "succeeded", "failure": "failed", "ignored": "ignored"}
+    for steps in traces(name):
+        model = Model("b", CircuitBreakerConfig(**CONFIGS[name]))
+        at = 0
+        for step, (t_ms, outcome, took_ms, permitted, state) in enumerate(steps):
+            at = max(at, t_ms * MS - (name in ATTEMPTED_EARLY))
+            answer = model.ask(at)
+            assert answer.allowed == permitted, (step, t_ms)
+            if answer.allowed:
+                at = (t_ms + took_ms) * MS
+                succeeds = outcome == "ignored" and name.startswith(IGNORED_SUCCEEDS)
+                model.report(answer.permit, "succeeded" if succeeds else words[outcome], at)
+            assert model.state == state, (step, t_ms)
+            compared += 1
     assert compared == 2800
 
 
@@ -197,7 +235,7 @@ def test_overlapping_calls_differ_in_one_rule_alone():
         clock, log, breaker = opened(counted(10, 0.5, 5, 3, 5))
         theirs, ours = Overlapping(counts_late=True), Overlapping(counts_late=False)
         permits = {}
-        for step, (t_ms, op, call, _took, permitted, state) in enumerate(steps):
+        for step, (t_ms, op, call, permitted, state) in enumerate(steps):
             at = t_ms * MS
             move_to(clock, at)
             if op == "acquire":
@@ -226,7 +264,7 @@ def test_overlapping_calls_keep_the_invariants():
     for steps in traces(OVERLAP):
         clock, log, breaker = opened(counted(10, 0.5, 5, 3, 5))
         permits = {}
-        for t_ms, op, call, _took, _permitted, _state in steps:
+        for t_ms, op, call, _permitted, _state in steps:
             move_to(clock, t_ms * MS)
             if op == "acquire":
                 permits[call] = breaker.before_call().permit

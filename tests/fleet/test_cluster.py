@@ -14,7 +14,7 @@ import pytest
 from distributed import Client
 
 import large_dataset
-from conftest import ROOT
+from conftest import RECORDED_LOGS
 from dask_processes import dask_scheduler, dask_worker
 from recloser import CircuitBreakerConfig, replay
 from recloser.errors import NotALogError, RecloserError
@@ -26,7 +26,7 @@ from recloser.fleet.trying import tune_many
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 
-FIXTURES = sorted(path for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+FIXTURES = RECORDED_LOGS
 LIMIT = 300_000_000
 COPIES = 8
 

@@ -8,7 +8,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import ROOT
+from conftest import RECORDED_LOGS
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, replay
 from recloser.columns import skipping
 from recloser.errors import ConfigError, DamagedLogError
@@ -23,7 +23,7 @@ from recloser.replay.history import digest_of
 from recloser.testing import strategies as rst
 from support import fail, write_traffic
 
-FIXTURES = sorted(path for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+FIXTURES = RECORDED_LOGS
 
 
 def replayed(dataset, **more):

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 
-from conftest import ROOT
+from conftest import RECORDED_LOGS
 from recloser import CircuitBreakerConfig, replay
 from recloser.columns import skipping
 from recloser.errors import ConfigError, LogError
@@ -17,7 +17,7 @@ from recloser.log.columns import SCHEMA, table_of
 from recloser.log.reader import LogReader
 from recloser.testing import strategies as rst
 
-FIXTURES = sorted(path for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+FIXTURES = RECORDED_LOGS
 
 
 def table_in(events):

@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import ROOT
+from conftest import RECORDED_LOGS, ROOT
 from recloser import replay
 from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 from recloser.log import parquet
@@ -19,7 +19,7 @@ from recloser.log.parquet import ParquetLog, write_parquet
 from recloser.log.reader import LogReader
 from recloser.testing import strategies as rst
 
-FIXTURES = sorted(path.name for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+FIXTURES = [path.name for path in RECORDED_LOGS]
 
 
 @pytest.mark.parametrize("name", FIXTURES)

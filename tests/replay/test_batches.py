@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import ROOT
+from conftest import RECORDED_LOGS
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -28,7 +28,7 @@ from recloser.state import dump, first_state
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 
-FIXTURES = sorted(path for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+FIXTURES = RECORDED_LOGS
 MS = 10**6
 
 

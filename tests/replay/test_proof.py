@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import recloser.fold
 import recloser.logfold
-from conftest import ROOT
+from conftest import RECORDED_LOGS, ROOT
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -36,7 +36,7 @@ from test_invariants import configs
 
 MS = 10**6
 SECOND = 10**9
-FIXTURES = sorted(path.name for path in (ROOT / "fixtures").iterdir() if path.is_dir())
+FIXTURES = [path.name for path in RECORDED_LOGS]
 OPENED = LogOpened(1, 0, 1, 1, 1, datetime(2026, 1, 1, tzinfo=UTC), 0, "", "", 1, "0")
 CONFIG = CircuitBreakerConfig(
     failure_threshold=6, window=TimeWindow(10, failures=5), recovery_timeout_seconds=3

@@ -1,0 +1,284 @@
+"""The live breaker, the replay of its log and an independent model agree after every step.
+
+Two breakers with settings of their own are driven through overlapping calls, time, operators,
+modes and other settings, on a log that has every outcome, which is replayed after every step, and
+each on a log of its own that has runs, which is replayed now and then, as that ends its runs. The
+model is written from the documents (``model``); the clock goes to each deadline, and to a nanosecond
+before and after it. ``pytest --hypothesis-profile=long`` takes twenty times as many examples.
+"""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from agreement import assert_same_answer, assert_same_edges, assert_same_state
+from drawn_settings import MS, SECOND, SLOW_NS, configs
+from model import Model
+from recloser import CircuitBreaker, CircuitOpenError, ManualClock, MemoryLog
+from recloser.replay.engine import replay
+from support import write_segment
+
+NAMES = ("a", "b")
+
+names = st.sampled_from(["a", "a", "b"])  # one is driven further than the other
+outcomes = st.sampled_from(["failed", "failed", "succeeded", "succeeded", "ignored"])
+durations = st.sampled_from([None, 0, SLOW_NS, SLOW_NS + 1])
+commands = st.sampled_from(["force_open", "force_closed", "reset"])
+modes = st.sampled_from(["enforce", "enforce", "enforce", "shadow", "disabled"])
+waits = st.sampled_from([0, 1, MS, 500 * MS, SECOND - 1, SECOND, 3 * SECOND, 20 * SECOND])
+
+METHODS = {"succeeded": "after_success", "failed": "after_failure", "ignored": "after_ignored"}
+
+
+def succeed():
+    return None
+
+
+def fail():
+    raise OSError
+
+
+short_waits = st.sampled_from([0, 0, 0, MS, 500 * MS, SECOND, 2 * SECOND])
+calls = st.lists(
+    st.tuples(
+        short_waits,
+        st.integers(1, 4),
+        st.sampled_from([None, None, succeed, succeed, fail]),
+        outcomes,
+        durations,
+    ),
+    min_size=1,
+    max_size=6,
+)
+orders = st.one_of(
+    st.tuples(st.just("command"), commands),
+    st.tuples(st.just("set_mode"), modes),
+    st.tuples(st.just("configure"), configs),
+)
+
+
+class Side:
+    """One log with breakers on it, and their models."""
+
+    def __init__(self, clock, detail, configs):
+        self.clock = clock
+        self.log = MemoryLog(clock=clock, tick_seconds=None, detail=detail)
+        self.has_every_seq = detail == "full"
+        self.breakers = {
+            name: CircuitBreaker(name, config, log=self.log) for name, config in configs.items()
+        }
+        self.models = {name: Model(name, config) for name, config in configs.items()}
+        self.events_seen = 0
+
+    @property
+    def at(self):
+        return self.clock.monotonic_ns()
+
+    def take_ticks(self):
+        """Have the models pass the time of new ticks, which are events of every breaker.
+
+        The log writes them when a call of either breaker finds a deadline passed.
+        """
+        if len(self.models) == 1:
+            return []
+        events = list(self.log)
+        for event in events[self.events_seen :]:
+            if event.kind == "clock_ticked":
+                for model in self.models.values():
+                    model.pass_time(event.at)
+        self.events_seen = len(events)
+        return events
+
+    def ask(self, name):
+        decision = self.breakers[name].before_call()
+        self.take_ticks()
+        answer = self.models[name].ask(self.at)
+        assert_same_answer(decision, answer)
+        return decision.permit, answer.permit
+
+    def report(self, name, permits, outcome, took):
+        theirs, ours = permits
+        if theirs is not None:
+            getattr(self.breakers[name], METHODS[outcome])(theirs, took_ns=took)
+            self.report_to_model(name, ours, outcome, took)
+
+    def report_to_model(self, name, permit, outcome, took=None):
+        kinds = ("call_succeeded", "call_failed", "call_ignored")
+        outcomes = [event.seq for event in self.take_ticks() if event.kind in kinds]
+        seq = outcomes[-1] if outcomes else 0
+        self.models[name].report(permit, outcome, self.at, took, seq)
+
+    def call(self, name, function):
+        """The model's answer is compared after the call, which has reported by then."""
+        error = None
+        try:
+            self.breakers[name].call(function)
+        except CircuitOpenError as refusal:
+            error = refusal
+        except OSError:
+            pass
+        self.take_ticks()
+        answer = self.models[name].ask(self.at)
+        assert answer.allowed == (error is None)
+        if answer.allowed:
+            self.report_to_model(name, answer.permit, "failed" if function is fail else "succeeded")
+        else:
+            assert_same_answer(error.decision, answer)
+
+    def command(self, name, kind):
+        getattr(self.breakers[name], kind)(actor="ann", reason="to see")
+        self.take_ticks()
+        self.models[name].command(kind, self.at, "ann", "to see")
+
+    def set_mode(self, name, mode):
+        self.breakers[name].set_mode(mode)
+        self.take_ticks()
+        self.models[name].set_mode(mode, self.at)
+
+    def configure(self, name, config):
+        self.breakers[name] = CircuitBreaker(name, config, log=self.log, on_other_config="replace")
+        self.take_ticks()
+        self.models[name].configure(config, self.at)
+
+    def check(self, *, replayed=True):
+        for name, model in self.models.items():
+            assert_same_state(self.breakers[name].snapshot(), model, self.at)
+        if replayed:
+            self.check_history(replay(self.log))
+
+    def check_history(self, history):
+        assert history.differences == []
+        for name, model in self.models.items():
+            assert history.snapshots[name] == self.breakers[name].snapshot()
+            edges = [edge for edge in history.edges if edge.breaker == name]
+            assert_same_edges(edges, model, by_seq=self.has_every_seq)
+
+    def check_file(self):
+        """A file is replayed in batches, which count quick successes together."""
+        with tempfile.TemporaryDirectory(prefix="recloser-test-") as folder:
+            self.check_history(replay(write_segment(Path(folder), self.log)))
+
+
+class SecondOpinion(RuleBasedStateMachine):
+    permits = Bundle("permits")
+
+    @initialize(first=configs, second=configs)
+    def begin(self, first, second):
+        self.clock = ManualClock()
+        drawn = dict(zip(NAMES, (first, second), strict=True))
+        self.full = Side(self.clock, "full", drawn)
+        self.runs = {name: Side(self.clock, "runs", {name: drawn[name]}) for name in NAMES}
+
+    def sides_of(self, name):
+        return self.full, self.runs[name]
+
+    @rule(ns=waits)
+    def wait(self, ns):
+        self.clock.advance(ns=ns)
+
+    @rule(name=names, which=st.integers(0, 3), late_ns=st.sampled_from([-1, 0, 0, 1]))
+    def wait_for_a_deadline(self, name, which, late_ns):
+        deadlines = sorted(self.full.models[name].deadlines())
+        if deadlines:
+            deadline = deadlines[which % len(deadlines)]
+            self.clock.advance(ns=max(0, deadline + late_ns - self.clock.monotonic_ns()))
+
+    def ask(self, name):
+        return name, [side.ask(name) for side in self.sides_of(name)]
+
+    def call(self, name, function):
+        for side in self.sides_of(name):
+            side.call(name, function)
+
+    @rule(
+        target=permits,
+        name=names,
+        times=st.integers(1, 5),
+        ends=st.lists(outcomes, max_size=3),
+        again=st.integers(0, 4),
+    )
+    def ask_at_once(self, name, times, ends, again):
+        """Some calls at once, of which some end before more come."""
+        asked = [self.ask(name) for _ in range(times)]
+        for outcome in ends[:times]:
+            self.report(asked.pop(0), outcome, None)
+        return multiple(*asked, *[self.ask(name) for _ in range(again)])
+
+    @rule(ticket=consumes(permits), outcome=outcomes, took=durations)
+    def report(self, ticket, outcome, took):
+        name, permits = ticket
+        for side, own in zip(self.sides_of(name), permits, strict=True):
+            side.report(name, own, outcome, took)
+
+    @rule(name=names, calls=calls)
+    def call_in_turn(self, name, calls):
+        """Some calls one after the other; those of a function take the way past the lock."""
+        for wait, times, function, outcome, took in calls:
+            self.clock.advance(ns=wait)
+            for _ in range(times):
+                if function is None:
+                    self.report(self.ask(name), outcome, took)
+                else:
+                    self.call(name, function)
+
+    @rule(name=names, good=st.integers(1, 6), bad=st.integers(1, 3), early=st.booleans())
+    def age_the_window(self, name, good, bad, early):
+        """Successes that a window lets go of before the failures that came after them."""
+        for _ in range(good):
+            self.call(name, succeed)
+        self.clock.advance(ns=SECOND)
+        for _ in range(bad):
+            self.call(name, fail)
+        window = self.full.models[name].config.window
+        self.clock.advance(ns=max(0, getattr(window, "seconds", 1) - 1 - early) * SECOND)
+        for _ in range(getattr(window, "size", 3)):
+            self.call(name, succeed)
+
+    @rule(target=permits, name=names, took=durations, probes=st.integers(0, 3))
+    def trip_and_cool(self, name, took, probes):
+        """Bring a breaker to where it probes, which chance alone seldom does."""
+        model = self.full.models[name]
+        for _ in range(8):
+            if model.state == "CLOSED":
+                self.report(self.ask(name), "failed", took)
+        self.wait_for_a_deadline(name, 0, 0)
+        return multiple(*[self.ask(name) for _ in range(probes)])
+
+    @rule(name=names, order=orders)
+    def operate(self, name, order):
+        method, argument = order
+        for side in self.sides_of(name):
+            getattr(side, method)(name, argument)
+
+    @rule()
+    def replay_runs(self):
+        for side in self.runs.values():
+            side.check()
+
+    @invariant()
+    def live_replay_and_model_agree(self):
+        self.full.check()
+        for side in self.runs.values():
+            side.check(replayed=False)
+
+    def teardown(self):
+        if hasattr(self, "runs"):
+            self.replay_runs()
+            self.full.check_file()
+
+
+SecondOpinion.TestCase.settings = settings(
+    max_examples=3 * settings().max_examples, stateful_step_count=40
+)
+test_second_opinion = SecondOpinion.TestCase
