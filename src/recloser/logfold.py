@@ -48,11 +48,11 @@ class LogFold:
         seq: That of the last event; 0 before the first.
         at: That of the last event, in nanoseconds.
         opened: The last ``log_opened``; None before the first event.
-        parts: Those of checkpoints whose last part is still to come.
+        parts: Those of checkpoints whose last part is still to come; None before the first part.
     """
 
     def __init__(self) -> None:
-        self.parts = CheckpointParts()
+        self.parts: CheckpointParts | None = None
         self.breakers: dict[str, BreakerState] = {}
         self.expected: dict[str, BreakerState] | None = None
         self.keeper: Keeper | None = None
@@ -156,7 +156,8 @@ class LogFold:
         if event.kind == "log_opened":
             return self._open(event)
         about_a_breaker: BreakerEvent = event  # type: ignore[assignment]  # by all that it is not
-        if about_a_breaker.kind == "checkpoint":
+        if about_a_breaker.kind == "checkpoint" and about_a_breaker.parts > 1:
+            self.parts = self.parts or CheckpointParts()
             whole = self.parts.joined(about_a_breaker)
             if whole is None:
                 return NO_EDGES

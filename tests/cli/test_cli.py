@@ -185,7 +185,7 @@ def test_settings_may_come_from_a_file(capsys, traffic, tmp_path):
 def test_lines_that_can_not_be_read_are_shown_and_counted(capsys, traffic, tmp_path):
     traffic.write_text(traffic.read_text() + "x,1,b,ok\n" * 7)
     status, out, err = import_csv(capsys, traffic, tmp_path / "log", "--json")
-    assert status == 1
+    assert status == 3
     assert len(json.loads(out)["unreadable"]) == 7
     assert err.count("'x' is no number") == 7
     assert err.endswith("7 lines of 27 could not be read\n")

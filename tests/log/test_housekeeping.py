@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from recloser import CircuitBreaker, DamagedLogError, EventLog
+from recloser.log import disk
 from recloser.log.housekeeping import Housekeeper, compress_full, remove_old
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.repair import whole_part, write_whole_part
@@ -286,12 +287,18 @@ def test_compression_whose_descriptor_is_taken_by_another_file_is_given_up(
     write(path, clock, compress=False)
     before = segments_of(path)[0].read_bytes()
     other = tmp_path / "other"
-    read, steal = os.read, []
+    read, create, steal, sinks = os.read, disk.create, [], []
+
+    def create_sink(*arguments):
+        sinks.append(create(*arguments))
+        return sinks[0]
+
+    monkeypatch.setattr(disk, "create", create_sink)
 
     def read_and_close(descriptor, size):
         piece = read(descriptor, size)
         if piece and not steal:
-            target = descriptor if closed == "source" else descriptor + 1
+            target = descriptor if closed == "source" else sinks[0]
             os.close(target)
             steal.append(os.open(other, os.O_RDWR | os.O_CREAT))
             assert steal == [target]

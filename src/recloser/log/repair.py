@@ -58,7 +58,7 @@ def whole_part(path: Path) -> Repair:
     """
     made = plan(segments_of(path))
     if not made.kept:
-        raise LogError(f"{path}: nothing of it is whole, so nothing can be kept")
+        raise LogError(f"{path}: nothing of it is whole, so nothing can be kept: {made.faults[0]}")
     segments = [_counted(kept) for kept in made.kept]
     segments += [KeptSegment(each.path, 0, _size(each.path)) for each in made.dropped]
     return Repair(made, sorted(segments, key=lambda segment: segment.path.name))
