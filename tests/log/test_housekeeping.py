@@ -291,7 +291,7 @@ def test_compression_whose_descriptor_is_taken_by_another_file_is_given_up(
 
     def create_sink(*arguments):
         sinks.append(create(*arguments))
-        return sinks[0]
+        return sinks[-1]
 
     monkeypatch.setattr(disk, "create", create_sink)
 
