@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
@@ -87,7 +87,19 @@ def fired_at(state, events, start):
     return len(events) + 1
 
 
+FULL_IN_MID_ROW = CircuitBreakerConfig(
+    failure_threshold=None,
+    window=CountWindow(6, minimum_calls=6, slow_call_rate=0.4),
+    slow_call_seconds=1,
+)
+
+
 @settings(max_examples=300, deadline=None)
+@example(
+    config=FULL_IN_MID_ROW,
+    steps=[("S", 0, QUICK, 2), *[("S", 0, SLOW, 1)] * 3, ("S", 0, QUICK, 2)],
+    several=True,
+)
 @given(config=configs, steps=st.lists(steps, min_size=1, max_size=80), several=st.booleans())
 def test_either_finds_what_fires_and_sums_up_what_stands_before(config, steps, several):
     events = events_of(steps, several)

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from conftest import ROOT
+from conftest import RECORDED_LOGS, ROOT
 
 FIXTURES = ROOT / "fixtures"
-NAMES = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())
+NAMES = [path.name for path in RECORDED_LOGS]
 
 
 def digest_by_hand(folder):

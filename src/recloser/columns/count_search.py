@@ -37,19 +37,23 @@ class CountSearch:
         full = min(stop, self._rows.row_of(rank + self._size))
         nearest = min(
             (self._while_filling(limit, window, start, full, rank) for limit in self._limits),
-            default=full,
+            default=full + 1,
         )
-        if nearest < full or full == stop:
-            return nearest
+        if nearest <= full or full == stop:
+            return min(nearest, full)
         place = int(self._found.searchsorted(full))
         return min(stop, int(self._found[place])) if place < len(self._found) else stop
 
     def _while_filling(
         self, limit: Limit, window: CountedOutcomes, start: int, full: int, rank: int
     ) -> int:
-        """While the window holds outcomes from before ``start``, or is not full."""
+        """While the window holds outcomes from before ``start``, or is not full.
+
+        Returns:
+            The first row at which the rule may fire, up to ``full``; the next one if none is.
+        """
         if not limit.may_be_reached(window, start, full):
-            return full
+            return full + 1
         codes = np.array(window.codes(), np.int64)
         held = len(codes)
         old = rank - held + np.flatnonzero(codes >> limit.bit & 1)
@@ -60,7 +64,7 @@ class CountSearch:
         calls = np.minimum(self._size, held + new - rank + 1)
         bad = places + 1 - ranks.searchsorted(new - self._size, "right")
         fired = np.flatnonzero(limit.reached(bad, calls))
-        nearest = int(limit.bad[first + fired[0]]) if len(fired) else full
+        nearest = int(limit.bad[first + fired[0]]) if len(fired) else full + 1
         if limit.number is None and held < limit.needed:
             filling = rank + limit.needed - held - 1
             if ranks.searchsorted(filling, "right") >= limit.least(limit.needed):

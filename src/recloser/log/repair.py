@@ -58,7 +58,8 @@ def whole_part(path: Path) -> Repair:
     """
     made = plan(segments_of(path))
     if not made.kept:
-        raise LogError(f"{path}: nothing of it is whole, so nothing can be kept: {made.faults[0]}")
+        why = made.faults[0] if made.faults else "it begins with fewer states than its header says"
+        raise LogError(f"{path}: nothing of it is whole, so nothing can be kept: {why}")
     segments = [_counted(kept) for kept in made.kept]
     segments += [KeptSegment(each.path, 0, _size(each.path)) for each in made.dropped]
     return Repair(made, sorted(segments, key=lambda segment: segment.path.name))
