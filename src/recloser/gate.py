@@ -402,6 +402,10 @@ class Gate:
     def stop_counting(self) -> None:
         """Have no call counted from now on."""
         self.counts = False
+        self.shut()
+
+    def shut(self) -> None:
+        """Have every call ask, until the gate is brought up to date."""
         for passed in (self.lease, self.refusal):
             if passed is not None:
                 self._retire(passed)

@@ -311,6 +311,57 @@ def test_log_that_a_handler_uses_first_while_it_is_attached_survives_an_interrup
     assert replay(log.path).snapshots["a"].totals.failed == 1
 
 
+class HandlerAtHand(ManualClock):
+    """A clock at the reading of whose monotonic hand a signal handler is called, where it has one."""
+
+    handler = None
+    skipped = 0
+
+    def monotonic_ns(self):
+        if self.handler is not None:
+            self.skipped -= 1
+            if self.skipped < 0:
+                handler, self.handler = self.handler, None
+                handler()
+        return super().monotonic_ns()
+
+
+@pytest.mark.parametrize("skipped", range(3))
+@pytest.mark.parametrize("detail", ["full", "runs"])
+def test_what_a_child_calls_that_was_forked_in_mid_step_is_in_its_log(tmp_path, detail, skipped):
+    clock = HandlerAtHand()
+    log = EventLog(tmp_path / "log", clock=clock, tick_seconds=None, detail=detail)
+    breaker = CircuitBreaker("b", log=log)
+    call = breaker(lambda: None)
+    for _ in range(3):
+        call()
+    children = []
+
+    def fork_and_call():
+        children.append(os.fork())
+        if children == [0]:
+            signal.alarm(20)
+            call()
+            call()
+
+    clock.handler, clock.skipped = fork_and_call, skipped
+    fail(breaker)
+    breaker.snapshot()
+    assert len(children) == 1
+    if children == [0]:
+        log.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+    log.close()
+
+    def succeeded_in(path):
+        events = [event for event in LogReader(path) if event.kind == "call_succeeded"]
+        return sum(event.count for event in events)
+
+    assert succeeded_in(tmp_path / "log") == 3
+    assert succeeded_in(tmp_path / f"log-{children[0]}") == 2
+
+
 @pytest.mark.parametrize("durability", ["batch", "sync"])
 def test_child_that_can_start_no_thread_writes_all_the_same(tmp_path, durability):
     log = EventLog(tmp_path / "log", durability=durability)

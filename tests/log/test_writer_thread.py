@@ -160,6 +160,28 @@ def test_stream_without_threads_breaks_no_call(monkeypatch, caplog):
     log.close()
 
 
+def test_threads_of_a_stream_that_were_killed_before_their_first_line_are_replaced(monkeypatch):
+    start, killed = redis.start_new_thread, []
+
+    def start_and_kill(run, arguments):
+        if len(killed) < 2:
+            killed.append(run)
+            return start(lambda *_: None, arguments)
+        return start(run, arguments)
+
+    monkeypatch.setattr(redis, "start_new_thread", start_and_kill)
+    log = RedisLog("redis://127.0.0.1:1/0", timeout_seconds=0.05)
+    breaker = CircuitBreaker("b", log=log)
+
+    def is_replaced():
+        fail(breaker)
+        runners = [runner for runner, _ in log._running.values()]
+        return len(killed) == 2 and [is_running(runner) for runner in runners] == [True, True]
+
+    until(is_replaced)
+    log.close()
+
+
 class Faulty:
     """Stands for a function of the package, and raises as long as ``error`` is set."""
 

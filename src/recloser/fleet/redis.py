@@ -36,6 +36,7 @@ from recloser.log.health import LogHealth
 from recloser.log.sequencer import Log, Sequencer
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
+from recloser.thread_runner import RunnerReference, ThreadRunner, is_running
 from recloser.validation import Seconds, checked_seconds, checked_text, checked_whole, checked_word
 from recloser.version import __version__
 
@@ -132,7 +133,8 @@ class RedisLog(Log):
         self._stopping = threading.Event()
         self._joined = Bell()
         self._needs_threads = self._closes_later = self._ends_at_exit = False
-        self._running: dict[str, Bell] = {}  # by the names of threads; each is rung when one ends
+        # By the names of threads: what says that one is there, and what is rung when it ends.
+        self._running: dict[str, tuple[RunnerReference, Bell]] = {}
         self._thread_failure: str | None = None
 
     def attach(self, clock: Clock | None = None) -> Sequencer:
@@ -169,7 +171,9 @@ class RedisLog(Log):
         if self._stream.is_mine:
             return
         super().settle(seq)
-        if self._needs_threads:
+        if self._needs_threads or not all(
+            is_running(one) for one, _ in tuple(self._running.values())
+        ):
             self._start()
 
     def _start(self) -> None:
@@ -181,13 +185,13 @@ class RedisLog(Log):
             self._ends_at_exit = True
             at_exit(self.close)
         for name, run in (("recloser-stream", self._run), ("recloser-bell", self._listen)):
-            if name in self._running:
+            running = self._running.get(name)
+            if running is not None and is_running(running[0]):
                 continue
             try:
                 # ``Thread.start`` would wait for the thread to run, and never end in a child that
-                # is forked meanwhile. Nothing comes between the next two steps.
-                self._running[name] = Bell()
-                start_new_thread(self._run_as, (name, run))
+                # is forked meanwhile.
+                start_new_thread(self._run_as, (self._new_runner(name), name, run))
             except RuntimeError as error:
                 # There are too many threads, or the interpreter is ending: calls go on alone.
                 self._running.pop(name, None)
@@ -196,17 +200,22 @@ class RedisLog(Log):
                 return
         self._thread_failure = None
 
-    def _run_as(self, name: str, run: Callable[[], None]) -> None:
-        ended = self._running[name]
+    def _new_runner(self, name: str) -> ThreadRunner:
+        runner = ThreadRunner()
+        self._running[name] = weakref.ref(runner), Bell()
+        return runner
+
+    def _run_as(self, _runner: ThreadRunner, name: str, run: Callable[[], None]) -> None:
+        entry = self._running[name]
         try:
             threading.current_thread().name = name
             run()
         finally:
             # Where an exception from outside has ended it, the next call starts another one.
-            if self._running.get(name) is ended:
+            if self._running.get(name) is entry:
                 del self._running[name]
             self._needs_threads = True
-            ended.ring()
+            entry[1].ring()
 
     @property
     def _stream(self) -> StreamSequencer:
@@ -278,8 +287,9 @@ class RedisLog(Log):
             with contextlib.suppress(LogError):
                 self._server.ring()
         running.pop(threading.current_thread().name, None)
-        for ended in running.values():
-            ended.wait(2 * self._timeout_seconds)
+        for runner, ended in running.values():
+            if is_running(runner):
+                ended.wait(2 * self._timeout_seconds)
         if self._sequencer is not None:
             self._stream.hold(self._go_on_alone, _do_nothing)
         self._server.close()

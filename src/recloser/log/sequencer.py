@@ -424,11 +424,15 @@ class Sequencer:
     def after_fork(self) -> None:
         """In a forked child: forget the calls that the parent will record."""
         # This thread may be in the middle of a change, where a signal handler forked: it goes on
-        # with the lists that it has, so calls are forgotten before the next change.
+        # with the lists that it has, so calls are forgotten before the next change. What it records
+        # until then is the parent's, so no call of the child may come into these lists: all ask.
         self._asked = [request for request in self._asked if request.is_for_children]
         self.runs.note_fork()
         self._parents_calls = len(self.pending)
-        if not self._lock.is_mine:
+        if self._lock.is_mine:
+            for gate in tuple(self._gates.values()):
+                gate.shut()
+        else:
             self._forget_parents_calls()
         self._renew_locks()
         self.pending.let_wait(0)
@@ -532,8 +536,8 @@ class Sequencer:
         self._asked.append(request)
 
     def _carry_out_asked(self) -> None:
-        at = self.advance(self.drain())
-        while self._asked:
+        at, forked = self.advance(self.drain()), forks.passed
+        while self._asked and forked == forks.passed:  # what a child has asked comes after its fork
             request = self._asked[0]
             self._tries += 1
             try:
@@ -594,6 +598,8 @@ class Sequencer:
         """Undo or finish what an exception interrupted, and begin the session if it is not begun."""
         if self._parents_calls is not None:
             self._forget_parents_calls()
+            for name in tuple(self._gates):
+                self._update_gate(name)
         if not self.is_whole:
             self.good.restore(self.fold)
             self._log.catch_up(self.good.events)
