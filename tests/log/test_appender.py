@@ -81,7 +81,11 @@ def write_segments(breaker, log, count):
 def test_stray_with_the_name_of_a_later_segment_does_not_keep_the_writer(
     tmp_path, clock, stray, ahead
 ):
-    """The next segment has a higher number, so a restart begins after the stray one."""
+    """The next segment has a higher number, so a restart begins after the stray one.
+
+    An empty file is what a process leaves that died as it began a segment: its number is taken.
+    """
+    is_taken = stray is empty_file
     options = {
         "segment_bytes": 1500,
         "keep_bytes": 6000,
@@ -98,8 +102,8 @@ def test_stray_with_the_name_of_a_later_segment_does_not_keep_the_writer(
         before = os.lstat(name)
         number = log._appender.number
         write_segments(breaker, log, 1)
-        assert log._appender.number == number + ahead + 1
-        assert os.lstat(name).st_ino == before.st_ino
+        assert log._appender.number == number + ahead + (not is_taken)
+        assert is_taken or os.lstat(name).st_ino == before.st_ino
         write_segments(breaker, log, 2)
         breaker.force_open()
         health = log.health()

@@ -1,7 +1,7 @@
 """The segments of a session, written one behind another; who appends holds the log's ``_io``."""
 
-import contextlib
 import errno
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -57,7 +57,6 @@ class Appender:
     ) -> None:
         self.folder = folder
         self.number = number
-        self._begun_number = 0
         self.is_at_disk = False
         self.dropped = 0
         self.new_names: list[Path] = []
@@ -226,29 +225,31 @@ class Appender:
 
         Whatever else has such a name there, also a folder or a link, is passed over.
         """
-        begun = self._begun_number
         number = max(self.number, self._last_number()) + 1
-        if begun == number - 1:
-            # An exception from outside came up while it was begun, so it may be there and empty.
-            with contextlib.suppress(OSError):
-                path = self._path(begun)
-                if path.lstat().st_size == 0 and not path.is_symlink():
-                    path.unlink()
-                    number = begun
+        if number - 1 > self.number and self._is_empty(self._path(number - 1)):
+            # An exception from outside came up while it was begun, or a child that a signal handler
+            # forked just then has made it.
+            number -= 1
+            self._path(number).unlink()
         for _ in range(_MOST_TAKEN):
-            self._begun_number = number
             try:
                 segment = Segment(self._path(number), chain, at)
             except FileExistsError:
-                self._begun_number = 0
                 number += 1
                 continue
             # One step.
             self._segment = segment
             self.number = number
-            self._begun_number = 0
             return segment
         raise FileExistsError(errno.EEXIST, "too many files have the names of the next segments")
+
+    @staticmethod
+    def _is_empty(path: Path) -> bool:
+        try:
+            found = path.lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == 0
 
     def _last_number(self) -> int:
         try:

@@ -131,8 +131,13 @@ class WriteBuffer:
             self.sync_due_at = last.at
 
     def put_seal(self, seal: LogSealed) -> None:
-        """Take in a seal whose events are taken in, unless it was taken in before."""
-        if seal.seq > self.seq and not self.is_closed and not self.lost:
+        """Take in a seal whose events wait, unless it was taken in before.
+
+        Where its events were lost it is left out. That others are lost says nothing of them: what
+        the disk refuses now may be written with the next try.
+        """
+        is_next = bool(self.chunks) and self.chunks[-1][-1].seq == seal.seq - 1
+        if is_next and seal.seq > self.seq and not self.is_closed:
             chunk: Chunk = (seal,)
             self.chunks += (chunk,)
             self.unsealed = 0
