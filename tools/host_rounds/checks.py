@@ -238,6 +238,14 @@ def _check_memory(load: Load, log: MemoryLog, live: Mapping[str, Any] | None) ->
         load.note("drift", f"the log in memory: {what}")
 
 
+def _path_of(load: Load) -> str | None:
+    """Where the log of this process is; of a child that wrote nothing, a place where none is."""
+    if not isinstance(load.log, EventLog):
+        return None
+    path = str(load.log.path)
+    return f"{path}, none of {os.getpid()}" if path == load.parents_path else path
+
+
 def _write_report(
     load: Load,
     role: str,
@@ -253,7 +261,7 @@ def _write_report(
         "role": role,
         "pid": os.getpid(),
         "ended_at": time.monotonic(),
-        "path": str(load.log.path) if isinstance(load.log, EventLog) else None,
+        "path": _path_of(load),
         "books": {name: book.report() for name, book in load.books.items()},
         "live": live,
         "recorded": recorded,

@@ -168,6 +168,8 @@ class Service:
         live()
 
     def _become_child(self, role: str, *, in_handler: bool = False) -> None:
+        log = self._load.log
+        self._load.parents_path = str(log.path) if isinstance(log, EventLog) else None
         self.role = role
         self._killed_note = None
         self._generation += 1
