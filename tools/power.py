@@ -170,7 +170,7 @@ def drawn_from(
 
 
 def judged(all_crashes: Sequence[Crash], jobs: int) -> Iterator[str | None]:
-    """What is wrong after each crash, in their order."""
+    """The fault found after each crash, in their order; None where there is none."""
     with scratch() as folder:
         if jobs == 1:
             yield from (fault(crash, folder / "state") for crash in all_crashes)
@@ -183,13 +183,13 @@ def _fault_in(folder: Path, crash: Crash) -> str | None:
     return fault(crash, folder / str(os.getpid()))
 
 
-def _shortened(told: str) -> str:
+def _shortened(text: str) -> str:
     """A fault without the numbers that differ from state to state."""
-    return re.sub(r"\b[0-9a-f]{16}\b|\S*/log/|\d+", "#", told)
+    return re.sub(r"\b[0-9a-f]{16}\b|\S*/log/|\d+", "#", text)
 
 
 @click.command(help=__doc__)
-@click.option("--states", default=8000, show_default=True, help="About so many in all.")
+@click.option("--states", default=8000, show_default=True, help="How many in all, about.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True)
 @click.option("--only", type=click.Choice(list(SERVICES)), help="The only service.")
@@ -203,10 +203,10 @@ def main(*, states: int, seed: int, jobs: int, only: str | None) -> None:
     for name in names:
         share = states // (2 * len(names))
         found = drawn_from(SERVICES[name], seed, share, _PER_CALL, second=12)
-        faults = [told for told in judged(found, jobs) if told is not None]
+        faults = [each for each in judged(found, jobs) if each is not None]
         click.echo(f"{name}: {len(found):,} states, {len(faults):,} wrong")
-        for told in sorted({_shortened(told) for told in faults})[:_SHOWN]:
-            click.echo(f"  {told}")
+        for text in sorted(set(map(_shortened, faults)))[:_SHOWN]:
+            click.echo(f"  {text}")
         wrong += len(faults)
         total += len(found)
     click.echo(
