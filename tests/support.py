@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from recloser import CircuitBreaker, EventLog, Outcome
+from recloser import CircuitBreaker, EventLog, ManualClock, Outcome
 from recloser.events import Event
 from recloser.importers.trace import ObservedCall, write_trace
 from recloser.log.codec import decode, encode
+from recloser.log.reader import segments_of
 from recloser.log.seals import SealChain, is_seal
 
 
@@ -30,6 +31,16 @@ def fail(breaker: CircuitBreaker, times: int = 1) -> None:
 def succeed(breaker: CircuitBreaker, times: int = 1) -> None:
     for _ in range(times):
         breaker.after_success(breaker.before_call().permit)
+
+
+def rotated(path: Path, clock: ManualClock) -> list[Path]:
+    """The segments of a new log of several, none of them compressed."""
+    with EventLog(path, clock=clock, tick_seconds=None, segment_bytes=1500, compress=False) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for _ in range(40):
+            succeed(breaker, 2)
+            log.flush()
+    return segments_of(path)
 
 
 def crash(log: EventLog) -> None:

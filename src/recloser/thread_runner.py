@@ -1,7 +1,7 @@
 """Whether a thread that was started is still there."""
 
 import weakref
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 
 class ThreadRunner:
@@ -16,9 +16,10 @@ class ThreadRunner:
     __slots__ = ("__weakref__",)
 
 
+R = TypeVar("R", bound=ThreadRunner)
 RunnerReference: TypeAlias = weakref.ref[ThreadRunner]
 
 
-def is_running(runner: RunnerReference | None) -> bool:
+def is_running(runner: weakref.ref[R] | None) -> bool:
     """Whether the thread is there that was given the runner."""
     return runner is not None and runner() is not None

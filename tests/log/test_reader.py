@@ -8,7 +8,7 @@ from recloser.log.codec import MAX_LINE_BYTES
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.seals import SEAL_EVERY, is_seal
 from recloser.replay.engine import read_events
-from support import crash, fail, read_lines, succeed
+from support import crash, fail, read_lines, rotated, succeed
 
 FIRST = "000000000001.jsonl"
 SECOND = "000000000002.jsonl"
@@ -171,15 +171,6 @@ def test_a_log_from_the_future_is_told_from_damage(path):
     replace(path, FIRST, b'"format":2', b'"format":3')
     with pytest.raises(FutureVersionError, match=f"{FIRST}: the log has format version 3"):
         list(read_events(path))
-
-
-def rotated(path, clock):
-    with EventLog(path, clock=clock, tick_seconds=None, segment_bytes=1500, compress=False) as log:
-        breaker = CircuitBreaker("b", log=log)
-        for _ in range(40):
-            succeed(breaker, 2)
-            log.flush()
-    return segments_of(path)
 
 
 def test_log_whose_first_segments_were_removed_since_it_was_listed_begins_later(tmp_path, clock):

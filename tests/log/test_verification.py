@@ -15,7 +15,7 @@ from recloser.log.repair import whole_part, write_whole_part
 from recloser.log.seals import is_seal
 from recloser.log.verification import Head, verify
 from recloser.replay.engine import replay
-from support import crash, fail, read_lines, succeed
+from support import crash, fail, read_lines, rotated, succeed
 
 SEGMENTS = [f"{n:012d}.jsonl" for n in (1, 2, 3)]
 
@@ -268,16 +268,6 @@ def test_where_nothing_is_whole_nothing_is_kept(path):
         edit(path, segment, b'"host":', b'"hust":')
     with pytest.raises(LogError, match="nothing of it is whole"):
         whole_part(path)
-
-
-def rotated(path, clock):
-    """A log of several segments, none of them compressed."""
-    with EventLog(path, clock=clock, tick_seconds=None, segment_bytes=1500, compress=False) as log:
-        breaker = CircuitBreaker("b", log=log)
-        for _ in range(40):
-            succeed(breaker, 2)
-            log.flush()
-    return segments_of(path)
 
 
 def since_it_was_listed(monkeypatch, change):

@@ -17,6 +17,7 @@ from recloser.events import BreakerEvent, Event, is_about_a_breaker
 from recloser.listeners import Subscription
 from recloser.log.bell import Bell
 from recloser.log.listener_queue import CAPACITY, HELD, Claim, ListenerQueue, is_claimed_here
+from recloser.thread_runner import ThreadRunner, is_running
 from recloser.validation import NS_PER_SECOND, Seconds, nanoseconds
 
 OWN_EVENTS: Final = 8
@@ -43,14 +44,14 @@ _NO_SUBSCRIPTIONS: Final[dict[str, tuple[Subscription, ...]]] = {}
 """Of all audiences without listeners, as above; it stays empty."""
 
 
-class _Runner:
+class _Runner(ThreadRunner):
     """The right to be the delivering thread of an audience, as long as that thread's frame has it.
 
     Attributes:
         starter: The thread that is starting it; None once that is done.
     """
 
-    __slots__ = ("__weakref__", "starter")
+    __slots__ = ("starter",)
 
     def __init__(self) -> None:
         self.starter: int | None = threading.get_ident()
@@ -234,7 +235,7 @@ class Audience:
             return False
         runner = self._runners.get(HELD)
         if runner is not None:
-            if runner() is not None:
+            if is_running(runner):
                 return True
             if HELD in self._runners and self._runners[HELD] is runner:
                 del self._runners[HELD]  # it was killed before it could say so

@@ -26,7 +26,7 @@ from recloser.log.reader import SegmentReader, header_of, open_segment
 from recloser.log.tail import Tail
 from recloser.logfold import LogFold
 
-BEFORE_CHECKPOINTS: Final = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
+_BEFORE_CHECKPOINTS: Final = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
 """What may stand between the header of a segment and the last of its checkpoints."""
 
 _PIECE: Final = 1 << 16
@@ -70,8 +70,7 @@ class Examined:
     @property
     def continues(self) -> Tail | None:
         """What its header says that it continues."""
-        header = self.header
-        return None if header is None else Tail(header.chain, header.unsealed, header.torn)
+        return _continued_by(self.header)
 
 
 @define
@@ -183,12 +182,10 @@ def plan(segments: Sequence[Path]) -> Plan:
     made = Plan()
     fold: LogFold | None = None
     last: Tail | None = None
-    for segment, following in zip_longest(segments, segments[1:]):
-        torn = 0 if following is None else _torn_before(following)
-        header = _header_of(segment)
-        is_followed = header is not None and last == Tail(
-            header.chain, header.unsealed, header.torn
-        )
+    headers = list(map(_header_of, segments))
+    for segment, header, following in zip_longest(segments, headers, headers[1:]):
+        torn = 0 if following is None else following.torn
+        is_followed = last is not None and last == _continued_by(header)
         examined, fold = _examined(segment, torn, fold if is_followed else None)
         last = examined.tail if examined.damage is None else None
         made.take(examined)
@@ -204,9 +201,9 @@ def _header_of(segment: Path) -> LogOpened | None:
         return None
 
 
-def _torn_before(segment: Path) -> int:
-    header = _header_of(segment)
-    return 0 if header is None else header.torn
+def _continued_by(header: LogOpened | None) -> Tail | None:
+    """The end of a segment that a header continues."""
+    return None if header is None else Tail(header.chain, header.unsealed, header.torn)
 
 
 def _examined(segment: Path, torn: int, fold: LogFold | None) -> tuple[Examined, LogFold | None]:
@@ -219,7 +216,7 @@ def _examined(segment: Path, torn: int, fold: LogFold | None) -> tuple[Examined,
     """
     result = Examined(segment)
     reader = SegmentReader(segment, torn)
-    starting = _Starting()
+    starting = Starting()
     folded = LogFold() if fold is None else fold
     seq = at = 0
     try:
@@ -248,33 +245,35 @@ def _note_end(ends: list[End], offset: int, seq: int, at: int) -> None:
         ends.append(End(offset, seq, at))
 
 
-class _Starting:
+class Starting:
     """Follows a segment from its header to the last of its checkpoints.
 
     Attributes:
-        header: What it begins with; None before that has been read.
-        is_whole: Whether all its checkpoints have been read.
+        header: Its header; None before that has been read.
+        is_over: Whether something came up before its last checkpoint that can't stand there.
     """
 
     def __init__(self) -> None:
         self.header: LogOpened | None = None
+        self.is_over = False
         self._missing = 0
-        self._is_over = False
 
     @property
     def is_whole(self) -> bool:
+        """Whether all its checkpoints have been read."""
         return self.header is not None and not self._missing
 
     def take(self, event: Event) -> None:
+        """Follow the next event."""
         if self.header is None:
             if isinstance(event, LogOpened):
                 self.header = event
                 self._missing = event.checkpoints
-        elif self._missing and not self._is_over:
+        elif self._missing and not self.is_over:
             if event.kind == "checkpoint":
                 self._missing -= event.part == event.parts
-            elif event.kind not in BEFORE_CHECKPOINTS:
-                self._is_over = True
+            elif event.kind not in _BEFORE_CHECKPOINTS:
+                self.is_over = True
 
 
 def is_damage(error: RecloserError) -> bool:

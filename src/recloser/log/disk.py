@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from recloser.errors import LogError
+from recloser.log.listing import is_anything_at
 from recloser.log.own_file import OwnFile
 
 _BINARY: Final = getattr(os, "O_BINARY", 0)
@@ -178,7 +179,7 @@ def name_also(source: Path, target: Path) -> None:
         raise
     except OSError:  # the file system has no second names
         with source.open("rb") as stream:
-            if target.exists():
+            if is_anything_at(target):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
             write_new(target, iter(lambda: stream.read(_PIECE), b""), like=source)
     sync_folder(target.parent)

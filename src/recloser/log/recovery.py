@@ -9,10 +9,9 @@ from typing import Final, Literal, TypeAlias
 from attrs import frozen
 
 from recloser.errors import DamagedLogError, LogError, RecloserError
-from recloser.events import LogOpened
 from recloser.limits import LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
 from recloser.log import disk
-from recloser.log.damage import BEFORE_CHECKPOINTS, is_damage, plan
+from recloser.log.damage import Starting, is_damage, plan
 from recloser.log.listing import COMPRESSED_SUFFIX, last_number, number_of, segments_in
 from recloser.log.reader import open_segment, segment_readers
 from recloser.log.set_aside import Damage, set_aside
@@ -165,20 +164,15 @@ def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tai
     """The fold of these segments; None if they do not begin with the state of all breakers."""
     fold = LogFold()
     tail = Tail()
-    missing = 0
+    starting = Starting()
     for reader in segment_readers(segments):
         for event in reader:
-            if fold.opened is None and isinstance(event, LogOpened):
-                missing = event.checkpoints
-            elif missing and event.kind == "checkpoint":
-                missing -= event.part == event.parts
-            elif missing and not is_whole_log and event.kind not in BEFORE_CHECKPOINTS:
+            starting.take(event)
+            if starting.is_over and not is_whole_log:
                 return None
             fold.apply(event)
         tail = reader.tail
-    if missing and not is_whole_log:
-        return None
-    return fold, tail
+    return (fold, tail) if starting.is_whole or is_whole_log else None
 
 
 def _drop_headless(folder: Path) -> None:

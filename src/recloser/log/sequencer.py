@@ -598,13 +598,11 @@ class Sequencer:
         """Undo or finish what an exception interrupted, and begin the session if it is not begun."""
         if self._parents_calls is not None:
             self._forget_parents_calls()
-            for name in tuple(self._gates):
-                self._update_gate(name)
+            self._update_all_gates()
         if not self.is_whole:
             self.good.restore(self.fold)
             self._log.catch_up(self.good.events)
-            for name in tuple(self._gates):
-                self._update_gate(name)
+            self._update_all_gates()
             self.runs.catch_up()
             self.is_whole = True
         if self._unopened:
@@ -723,6 +721,10 @@ class Sequencer:
         )
         if self.runs.has_successes:
             self.runs.lease(gate, self.fold.at)
+
+    def _update_all_gates(self) -> None:
+        for breaker in tuple(self._gates):
+            self._update_gate(breaker)
 
     def _stays_open(self, breaker: str) -> bool:
         """Whether the gate lets calls past, and will after an event that fired no edge."""
@@ -935,8 +937,7 @@ class Sequencer:
             if edges or not self._stays_open(event.breaker):
                 self._update_gate(event.breaker)
         elif event.kind == "log_opened":
-            for breaker in tuple(self._gates):
-                self._update_gate(breaker)  # a new session forgets the probes of the last
+            self._update_all_gates()  # a new session forgets the probes of the last
         if self.runs.has_successes and self.runs:
             self.runs.shorten_leases()
 

@@ -7,7 +7,6 @@ again.
 
 import contextlib
 import errno
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from recloser.limits import label
 from recloser.log import disk
 from recloser.log.damage import Kept, Plan, contents, plan
 from recloser.log.housekeeping import PART_SUFFIX
-from recloser.log.listing import COMPRESSED_SUFFIX
+from recloser.log.listing import COMPRESSED_SUFFIX, is_anything_at
 from recloser.log.reader import open_segment
 
 DAMAGED_SUFFIX: Final = ".damaged"
@@ -141,7 +140,7 @@ def _with_free_name(path: Path, name: Callable[[Path, Path], None]) -> Path:
     for number in range(1, _MOST_NAMES):
         suffix = DAMAGED_SUFFIX if number == 1 else f"{DAMAGED_SUFFIX}-{number}"
         target = path.with_name(path.name + suffix)
-        if not os.path.lexists(target):
+        if not is_anything_at(target):
             name(path, target)
             return target
     raise FileExistsError(errno.EEXIST, "too many files were set aside", path)
