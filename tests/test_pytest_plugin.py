@@ -15,7 +15,6 @@ pytest_plugins = ["pytester"]
 @pytest.fixture
 def project(pytester, clock, monkeypatch):
     """Somebody's project: a test of their own, and two recordings with their golden files."""
-    monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makeini(
         "[pytest]\ntestpaths = tests\nrecloser_golden = traces\nfilterwarnings = error"

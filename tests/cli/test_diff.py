@@ -19,7 +19,6 @@ FIXTURES = ROOT / "fixtures"
 def calls(tmp_path, monkeypatch):
     """Traffic that trips at a threshold of three once, and at five later."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CI", raising=False)
     return write_traffic(tmp_path / "calls", "SSFFFSFFFFFSSS").name
 
 

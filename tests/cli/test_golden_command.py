@@ -16,11 +16,6 @@ from support import fail, succeed, write_traffic
 RECLOSER = Path(sys.executable).with_name("recloser")
 
 
-@pytest.fixture(autouse=True)
-def at_a_desk(monkeypatch):
-    monkeypatch.delenv("CI", raising=False)
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch, clock):
     """A recording with its golden file, where the reader stands."""
