@@ -1,0 +1,109 @@
+"""Edges: how a breaker gets from the rule that fired into its next epoch.
+
+The kernel finds that a rule fires. ``take`` takes its edge on the one declared machine, which is all
+that ever changes a state, and has the kernel begin the epoch that follows.
+"""
+
+from typing import Final
+
+from recloser.backoff import cooldown_ns
+from recloser.config import CircuitBreakerConfig
+from recloser.core import kernel
+from recloser.core.rules import rules_of
+from recloser.events import CircuitBreakerState, Trigger
+from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
+
+_STATES: Final = (CLOSED, OPEN, HALF_OPEN)
+_PLACES: Final = {state: place for place, state in enumerate(_STATES)}
+_FORCED: Final = -1
+
+
+class Standing(kernel.State):
+    """Where one breaker stands: what its rules know, and what its edges need beside that.
+
+    Args:
+        breaker: Its name, by which the jitter of its cooldowns is drawn.
+        config: Its settings.
+
+    Attributes:
+        openings: How often it has opened by its rules.
+        openings_in_a_row: How often since it was last closed.
+    """
+
+    __slots__ = ("breaker", "config", "openings", "openings_in_a_row")
+
+    def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
+        super().__init__(rules_of(config))
+        self.breaker = breaker
+        self.config = config
+        self.openings = 0
+        self.openings_in_a_row = 0
+
+    @property
+    def state(self) -> CircuitBreakerState:
+        """CLOSED, OPEN or HALF_OPEN; only the machine changes it."""
+        return _STATES[self.where]
+
+    @state.setter
+    def state(self, state: CircuitBreakerState) -> None:
+        self.where = _PLACES[state]
+
+
+_TRIPS: Final = {
+    rule: Trigger.TRIP
+    for rule in (
+        kernel.CONSECUTIVE_FAILURES,
+        kernel.WINDOW_FAILURES,
+        kernel.FAILURE_RATE,
+        kernel.SLOW_CALL_RATE,
+    )
+}
+_COOLS: Final = {kernel.COOLDOWN: Trigger.COOL}
+_ENDS_OF_PROBING: Final = {
+    kernel.WINDOW_FAILURES: Trigger.RELAPSE,
+    kernel.FAILURE_RATE: Trigger.RELAPSE,
+    kernel.SLOW_CALL_RATE: Trigger.RELAPSE,
+    kernel.PROBE_FAILED: Trigger.RELAPSE,
+    kernel.PROBE_TIMEOUT: Trigger.RELAPSE,
+    kernel.HALF_OPEN_TIMEOUT: Trigger.RELAPSE,
+    kernel.PROBE_SUCCESSES: Trigger.RECOVER,
+    kernel.PROBE_WINDOW: Trigger.RECOVER,
+}
+_TRIGGERS: Final = (_TRIPS, _COOLS, _ENDS_OF_PROBING)  # by where the breaker is
+
+
+def trigger_of(state: Standing, rule: int) -> Trigger:
+    """The trigger that a rule pulls where the breaker is now."""
+    return _TRIGGERS[state.where][rule]
+
+
+def take(state: Standing, trigger: Trigger, at: int) -> int:
+    """Take an edge: change the state, and begin the epoch that follows.
+
+    Args:
+        state: The state, which is changed.
+        trigger: Names the edge.
+        at: When it is taken, in nanoseconds of the log.
+
+    Returns:
+        The rule that fires at once in the new epoch, whose edge is to be taken next;
+        ``kernel.NO_RULE`` if none does.
+
+    Raises:
+        FoldError: No edge of that name leaves the state.
+    """
+    fire(state, trigger)
+    wait_ns = _FORCED
+    if state.where == kernel.OPEN and trigger is not Trigger.FORCE_OPEN:
+        state.openings += 1
+        state.openings_in_a_row += 1
+        wait_ns = cooldown_ns(
+            state.config.backoff,
+            state.config.recovery_timeout_ns,
+            state.breaker,
+            opening=state.openings,
+            in_a_row=state.openings_in_a_row,
+        )
+    elif state.where == kernel.CLOSED:
+        state.openings_in_a_row = 0
+    return kernel.enter(state, at, wait_ns)
