@@ -38,7 +38,7 @@ from recloser.limits import (
     wire_bytes,
 )
 from recloser.log.codec import encode
-from recloser.state import dump, first_state
+from recloser.state import dump
 from recloser.validation import MAX_SECONDS, NS_PER_SECOND
 
 NAME = "\x01" * (NAME_BYTES // 6)
@@ -77,7 +77,7 @@ def test_the_longest_line_of_an_event_is_a_usual_one(event):
 def test_the_longest_lines_of_a_checkpoint_are_usual_ones(cause, rows):
     told = {"seqs": cause.seqs, "actor": cause.actor, "reason": cause.reason}
     state = {
-        **dump(first_state(NAME, CircuitBreakerConfig())),
+        **dump(BreakerState(NAME, CircuitBreakerConfig())),
         "why_open": {"rule": "command", **told},
         "probe_seqs": [SEQ] * rows,
     }

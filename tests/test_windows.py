@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recloser import ConfigError, CountWindow, FiredRule, Rule, TimeWindow
-from recloser.windows import new_window, reached, restored_window
+from recloser import (
+    CircuitBreakerConfig,
+    ConfigError,
+    CountWindow,
+    FiredRule,
+    Rule,
+    TimeWindow,
+)
+from recloser.core import kernel
+from recloser.core.outcomes import restored_window, window_data
+from recloser.events import CallFailed, CallSucceeded
+from recloser.fold import apply
+from recloser.state import BreakerState
 
 SECOND = 10**9
 
@@ -17,12 +28,40 @@ outcomes = st.lists(
 )
 
 
+def breaker(config):
+    """A breaker that only a window can open, for which every call that took any time is slow."""
+    settings = CircuitBreakerConfig(
+        failure_threshold=None, window=config, slow_call_seconds=Fraction(1, 10**9)
+    )
+    return BreakerState("b", settings)
+
+
 def filled(config, *outcomes):
-    """Outcomes as (failed, slow, at), numbered from 1."""
-    window = new_window(config)
+    """The window that holds outcomes as (failed, slow, at), numbered from 1."""
+    state = breaker(config)
     for seq, (failed, slow, at) in enumerate(outcomes, start=1):
-        window.add(seq, at, 1, failed=failed, slow=slow)
-    return window
+        add(state, seq, at, 1, failed=failed, slow=slow)
+    return state.window
+
+
+def add(state, seq, at, count, *, failed, slow):
+    """The rule that fires at an outcome, or 0; its edge is not taken."""
+    kind = kernel.FAILED if failed else kernel.SUCCEEDED
+    return kernel.step(state, kind, seq, at, 2 if slow else 0, 0, 0, count)
+
+
+def fired(config, *outcomes):
+    """The cause of the edge that the last outcome fires; None if it fires none."""
+    state = breaker(config)
+    for seq, (failed, slow, at) in enumerate(outcomes[:-1], start=1):
+        add(state, seq, at, 1, failed=failed, slow=slow)
+    failed, slow, at = outcomes[-1]
+    took, seq = 2 if slow else 0, len(outcomes)
+    if failed:
+        edges = apply(state, CallFailed(seq, at, "b", 0, took, 0, ""))
+    else:
+        edges = apply(state, CallSucceeded(seq, at, "b", 0, took))
+    return edges[0].cause if edges else None
 
 
 def failures(count, calls):
@@ -70,20 +109,21 @@ def test_idle_time_ages_a_time_window():
 
 
 def test_a_time_window_needs_no_memory_beyond_its_seconds():
-    window = new_window(TimeWindow(5, failures=1))
+    state = breaker(TimeWindow(5, failures=1))
     for n in range(10_000):
-        window.add(n, n * SECOND // 100, 1, failed=True, slow=False)
-    assert len(window.to_data()) == 5
+        add(state, n, n * SECOND // 100, 1, failed=True, slow=False)
+    assert len(window_data(state.window)) == 5
 
 
 @pytest.mark.parametrize("config", [CountWindow(7, failures=1), TimeWindow(3, failures=1)])
 def test_a_run_of_like_outcomes_counts_like_as_many_single_ones(config):
-    runs, single = new_window(config), new_window(config)
+    runs, single = breaker(config), breaker(config)
     for seq, (count, failed) in enumerate([(3, True), (2, False), (20, False), (4, True)]):
-        runs.add(seq, 0, count, failed=failed, slow=False)
+        add(runs, seq, 0, count, failed=failed, slow=False)
         for _ in range(count):
-            single.add(seq, 0, 1, failed=failed, slow=False)
-    assert runs == single
+            add(single, seq, 0, 1, failed=failed, slow=False)
+    assert window_data(runs.window) == window_data(single.window)
+    assert runs.window.failures == single.window.failures
 
 
 @pytest.mark.parametrize(
@@ -102,15 +142,15 @@ def test_a_run_of_like_outcomes_counts_like_as_many_single_ones(config):
     ],
 )
 def test_a_threshold_is_reached_at_its_value_once_the_minimum_is_there(window, added, rule):
-    fired = reached(window, filled(window, *added))
-    assert (fired and fired.rule) is rule
+    cause = fired(window, *added)
+    assert (cause and cause.rule) is rule
 
 
 def test_slow_calls_have_a_rate_of_their_own():
     config = CountWindow(4, slow_call_rate=0.5, minimum_calls=4)
-    assert reached(config, filled(config, *[(True, False, 0)] * 4)) is None
-    fired = reached(config, filled(config, *[(False, True, 0)] * 2, *[(False, False, 0)] * 2))
-    assert fired == FiredRule(Rule.SLOW_CALL_RATE, observed=2, calls=4, rate="0.5", span=(1, 4))
+    assert fired(config, *[(True, False, 0)] * 4) is None
+    cause = fired(config, *[(False, True, 0)] * 2, *[(False, False, 0)] * 2)
+    assert cause == FiredRule(Rule.SLOW_CALL_RATE, observed=2, calls=4, rate="0.5", span=(1, 4))
 
 
 @pytest.mark.parametrize(
@@ -127,16 +167,16 @@ def test_slow_calls_have_a_rate_of_their_own():
 def test_a_rate_is_the_exact_fraction_of_its_decimal_form(rate, count, calls):
     """0.29 * 100 is 28.999999999999996 in floating point, and 29 here."""
     config = CountWindow(calls, rate, minimum_calls=1)
-    assert reached(config, filled(config, *failures(count, calls)))
+    assert fired(config, *failures(count, calls))
     if count > 1:
-        assert not reached(config, filled(config, *failures(count - 1, calls)[::-1]))
+        assert not fired(config, *failures(count - 1, calls)[::-1])
 
 
 def test_the_size_of_a_window_is_the_one_that_was_given_whatever_the_rate():
     """Not the denominator of a fraction that can be reduced, as 50 of 100 to 1 of 2."""
     config = CountWindow(100, Fraction(50, 100), minimum_calls=100)
-    assert reached(config, filled(config, *failures(99, 99))) is None
-    assert reached(config, filled(config, *failures(50, 100))).calls == 100
+    assert fired(config, *failures(99, 99)) is None
+    assert fired(config, *failures(50, 100)).calls == 100
 
 
 @pytest.mark.parametrize("config", [CountWindow(7, failures=1), TimeWindow(3, failures=1)])
@@ -147,7 +187,10 @@ def test_a_window_survives_the_way_through_a_checkpoint(config, added):
         at += step
         steps.append((failed, slow, at))
     window = filled(config, *steps)
-    assert restored_window(config, window.to_data()) == window
+    again = restored_window(window.thresholds, window_data(window))
+    assert window_data(again) == window_data(window)
+    counts = (window.calls, window.failures, window.slow)
+    assert (again.calls, again.failures, again.slow) == counts
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from recloser.fold import apply
 from recloser.log.columns import SCHEMA, table_of
 from recloser.log.parquet import COLUMNS_VERSION, ROW_GROUP, About, parquet_writer
 from recloser.machine import CLOSED
-from recloser.state import BreakerState, first_state
+from recloser.state import BreakerState
 
 BREAKER: Final = "payments"
 OUTAGE_EVERY: Final = 100_000
@@ -68,7 +68,7 @@ class _Course:
         self.random = np.random.default_rng(1)
         self.failing = failing
         self.seq, self.at = 2, 0
-        self.state: BreakerState = first_state(BREAKER, config)
+        self.state: BreakerState = BreakerState(BREAKER, config)
 
     def quiet(self) -> Quiet:
         ats = self.at + np.cumsum(

@@ -32,6 +32,7 @@ from recloser.classification import (
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig, Mode, Settings
 from recloser.contexts import set_in_context
+from recloser.core.kernel import NEVER
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
 from recloser.errors import MisuseError, PermitError
 from recloser.events import (
@@ -63,7 +64,7 @@ from recloser.settings_in_force import (
     warn,
 )
 from recloser.snapshot import Snapshot
-from recloser.state import BreakerState, first_state
+from recloser.state import BreakerState
 from recloser.validation import Seconds, checked_seconds, checked_took_ns
 
 _DEFAULT: Final = CircuitBreakerConfig()
@@ -144,7 +145,7 @@ class CircuitBreaker:
             place=place,
             on_other=on_other,
         )
-        self._state = sequencer.configured(configure, first_state(name, wanted))
+        self._state = sequencer.configured(configure, BreakerState(name, wanted))
         decision = configure.decision
         # A thread that is in the middle of a change learns only later which settings hold.
         self.config = wanted if decision is None else decision.config
@@ -494,7 +495,7 @@ class CircuitBreaker:
         name = self.name
         reason = refusal_of(state) or Reason.PROBES_EXHAUSTED
         wait_ns = None
-        if reason is Reason.COOLDOWN_ACTIVE and state.deadline is not None:
+        if reason is Reason.COOLDOWN_ACTIVE and state.deadline != NEVER:
             wait_ns = max(0, state.deadline - at)
         rejected = Command(
             self._sequencer, name, lambda seq, at: _Rejected(seq, at, name, reason, wait_ns)

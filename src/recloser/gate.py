@@ -17,9 +17,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from recloser.events import Reason
-from recloser.fold import is_steady, refusal_of, steady_until
+from recloser.fold import FOREVER, is_steady, refusal_of, steady_until
 from recloser.state import BreakerState
-from recloser.windows import FOREVER
 
 PENDING_LIMIT: Final = 4096
 """Whoever finds more calls waiting than this has them folded."""
@@ -320,7 +319,7 @@ class Gate:
         if reason is None:
             self.refusal = None
         else:
-            opens_ns = FOREVER if state.deadline is None else state.deadline + self.origin
+            opens_ns = FOREVER if state.deadline == FOREVER else state.deadline + self.origin
             if old is not None and (old.epoch, old.reason, old.opens_ns) == (
                 state.epoch,
                 reason,

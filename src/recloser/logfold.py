@@ -9,6 +9,7 @@ from attrs import evolve
 
 from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import after
+from recloser.core.kernel import NEVER
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import (
     BreakerConfigured,
@@ -22,7 +23,7 @@ from recloser.events import (
 )
 from recloser.fold import NO_EDGES, FoldedEvent, apply, apply_successes, config_in
 from recloser.snapshot import Snapshot, take_snapshot
-from recloser.state import BreakerState, first_state, overwrite, restore
+from recloser.state import BreakerState, overwrite, restore
 
 FoldMark: TypeAlias = tuple[int, int, LogOpened | None, LogOpened | ClockTicked | None]
 """Where a fold stands: its ``seq``, its ``at``, its header, its last reading of both clock hands."""
@@ -109,7 +110,7 @@ class LogFold:
         deadlines = [
             (state.deadline, name)
             for name, state in self.breakers.items()
-            if state.deadline is not None
+            if state.deadline != NEVER
         ]
         heapq.heapify(deadlines)
         self._deadlines = deadlines
@@ -131,7 +132,7 @@ class LogFold:
     def longest_wait_ns(self) -> int:
         """How long the last of the timed edges is still to come; 0 if none is waiting."""
         deadlines = [state.deadline for state in self.breakers.values()]
-        return max((due - self.at for due in deadlines if due is not None), default=0)
+        return max((due - self.at for due in deadlines if due != NEVER), default=0)
 
     def apply(self, event: Event) -> Sequence[Edge]:
         """Apply the next event of the log.
@@ -204,7 +205,7 @@ class LogFold:
         """
         state = self.breakers[breaker]
         edges = apply_successes(state, events)
-        if edges and state.deadline is not None:
+        if edges and state.deadline != NEVER:
             heapq.heappush(self._deadlines, (state.deadline, breaker))
         return edges
 
@@ -272,7 +273,7 @@ class LogFold:
             self.keeper.keep(state.breaker, self)
         deadline = state.deadline
         edges = apply(state, event)
-        if state.deadline is not None and state.deadline != deadline:
+        if state.deadline != NEVER and state.deadline != deadline:
             heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return edges
 
@@ -285,7 +286,7 @@ class LogFold:
             overwrite(expected, state)
             state = expected
         self.breakers[event.breaker] = state
-        if state.deadline is not None:
+        if state.deadline != NEVER:
             heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return state
 
@@ -297,7 +298,7 @@ def state_begun_by(event: FoldedEvent) -> BreakerState:
         FoldError: The event does not say what the breaker is.
     """
     if isinstance(event, BreakerConfigured):
-        return first_state(event.breaker, config_in(event))
+        return BreakerState(event.breaker, config_in(event))
     if isinstance(event, Checkpoint):
         return restore(event)
     raise FoldError(

@@ -6,10 +6,10 @@ from datetime import datetime
 from attrs import field, frozen
 
 from recloser.config import Mode
+from recloser.core.kernel import NEVER, Window
 from recloser.events import CircuitBreakerState, FiredRule
 from recloser.machine import OPEN
-from recloser.state import BreakerState
-from recloser.windows import OutcomeWindow
+from recloser.state import BreakerState, numbers_of, probes_of
 
 
 @frozen
@@ -95,21 +95,21 @@ class Snapshot:
 
 def take_snapshot(state: BreakerState, at: int, utc: Callable[[int], datetime]) -> Snapshot:
     """The state as read at ``at`` nanoseconds; ``utc`` dates a moment of the log."""
-    deadline = state.deadline if state.state is OPEN else None
+    deadline = state.deadline if state.state is OPEN and state.deadline != NEVER else None
     return Snapshot(
         breaker=state.breaker,
         state=state.state,
         mode=state.mode,
         epoch=state.epoch,
-        forced=state.forced,
+        forced=state.is_forced,
         openings_in_a_row=state.openings_in_a_row,
         consecutive_failures=state.consecutive_failures,
         window=_counts(state.window),
-        probes_in_flight=len(state.probes),
-        probe_successes=len(state.probe_seqs),
+        probes_in_flight=len(probes_of(state)),
+        probe_successes=len(numbers_of(state.probe_seqs)),
         probe_window=_counts(state.probe_window),
         why_open=state.why_open,
-        opened_at=None if state.opened_at is None else utc(state.opened_at),
+        opened_at=None if state.opened_at < 0 else utc(state.opened_at),
         retry_at=None if deadline is None else utc(deadline),
         retry_after=None if deadline is None else max(0, deadline - at) / 1e9,
         totals=Totals(
@@ -122,5 +122,5 @@ def take_snapshot(state: BreakerState, at: int, utc: Callable[[int], datetime]) 
     )
 
 
-def _counts(window: OutcomeWindow | None) -> WindowCounts | None:
+def _counts(window: Window | None) -> WindowCounts | None:
     return None if window is None else WindowCounts(window.calls, window.failures, window.slow)

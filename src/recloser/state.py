@@ -2,87 +2,92 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from operator import attrgetter
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import attrs
 import msgspec
-from attrs import Factory, define
 
 from recloser.config import CircuitBreakerConfig, Mode
+from recloser.core import kernel
+from recloser.core.edges import Standing
+from recloser.core.kernel import NEVER, Ring
+from recloser.core.outcomes import restored_window, window_data
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.limits import LAST_COUNTER, MAX_SEQS, MAX_WHOLE
-from recloser.machine import CLOSED, HALF_OPEN, OPEN
-from recloser.windows import (
-    CountedOutcomes,
-    TimedOutcomes,
-    new_window,
-    restored_count,
-    restored_window,
-)
+from recloser.machine import HALF_OPEN, OPEN
 
 
-@define
-class BreakerState:
+class BreakerState(Standing):
     """All that is known of one breaker; a checkpoint carries just this.
 
-    Attributes:
+    The attributes that decide are those of ``kernel.State`` and of ``Standing``.
+
+    Args:
         breaker: Its name.
         config: Its settings.
+
+    Attributes:
         mode: What it does with its decisions.
-        state: Where it is.
-        epoch: How many edges it has taken.
-        forced: Held open by an operator.
-        opened_at: When it last opened, in nanoseconds of the log; None unless OPEN.
-        half_open_at: When it began to probe; None unless HALF_OPEN.
-        deadline: When the next timed edge is due; None where only a call or a command can move it.
         why_open: The rule that opened it; None once it is closed again.
-        openings: How often it has opened by its rules.
-        openings_in_a_row: How often since it was last closed.
-        consecutive_failures: Length of the current run of failures in CLOSED.
-        failure_seqs: The ``seq`` of each failure of that run, while the rule is on; the first and
-            the last where its threshold is above ``limits.MAX_SEQS``.
-        window: The outcomes that its window holds; None where it has none, or is not CLOSED.
-        probes_admitted: Probes let through in this epoch.
-        probes: When each of them that has not reported was let through, by its number.
-        probe_seqs: The ``seq`` of each probe of this epoch that succeeded.
-        probe_window: The probes that have reported, where a window decides on them.
-        succeeded: Outcomes counted since the log began, as are the four below.
     """
 
-    breaker: str
-    config: CircuitBreakerConfig
-    mode: Mode = "enforce"
-    state: CircuitBreakerState = CLOSED
-    epoch: int = 0
-    forced: bool = False
-    opened_at: int | None = None
-    half_open_at: int | None = None
-    deadline: int | None = None
-    why_open: FiredRule | None = None
-    openings: int = 0
-    openings_in_a_row: int = 0
-    consecutive_failures: int = 0
-    failure_seqs: list[int] = Factory(list)
-    window: CountedOutcomes | TimedOutcomes | None = None
-    probes_admitted: int = 0
-    probes: dict[int, int] = Factory(dict)
-    probe_seqs: list[int] = Factory(list)
-    probe_window: CountedOutcomes | None = None
-    succeeded: int = 0
-    failed: int = 0
-    ignored: int = 0
-    rejected: int = 0
-    stale: int = 0
+    __slots__ = ("mode", "why_open")
+
+    mode: Mode
+    why_open: FiredRule | None
+
+    def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
+        super().__init__(breaker, config)
+        self.mode = config.mode
+        self.is_disabled = config.mode == "disabled"
+        self.why_open = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BreakerState) and dump(self) == dump(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"BreakerState({dump(self)})"
 
 
-def run_evidence(config: CircuitBreakerConfig, seqs: list[int]) -> list[int]:
-    """As many of the ``seq`` of a run's failures as its state has."""
-    threshold = config.failure_threshold
-    if threshold is None or threshold <= MAX_SEQS or len(seqs) <= 2:  # noqa: PLR2004  # both ends
-        return seqs
-    return [seqs[0], seqs[-1]]
+_NUMBERS: Final = (
+    "is_disabled",
+    "where",
+    "epoch",
+    "is_forced",
+    "opened_at",
+    "half_open_at",
+    "deadline",
+    "consecutive_failures",
+    "probes_admitted",
+    "waited",
+    "succeeded",
+    "failed",
+    "ignored",
+    "rejected",
+    "stale",
+)
+_SHARED: Final = ("rules", "breaker", "config", "openings", "openings_in_a_row", "mode", "why_open")
+_HELD: Final = ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
+
+
+def copied(state: BreakerState) -> BreakerState:
+    """A copy of a state that shares nothing with it that can change."""
+    copy = BreakerState(state.breaker, state.config)
+    overwrite(copy, state)
+    for name in _HELD:
+        held = getattr(state, name)
+        if held is not None:
+            setattr(copy, name, held.copy())
+    return copy
+
+
+def overwrite(state: BreakerState, other: BreakerState) -> None:
+    """Make a state equal to another one, whose windows and rings it then shares."""
+    for name in _NUMBERS + _SHARED + _HELD:
+        setattr(state, name, getattr(other, name))
 
 
 def bounded_evidence(cause: FiredRule) -> FiredRule:
@@ -93,58 +98,45 @@ def bounded_evidence(cause: FiredRule) -> FiredRule:
     return attrs.evolve(cause, seqs=(), calls=cause.observed, span=span)
 
 
-_FIELDS: Final = tuple(field.name for field in attrs.fields(BreakerState))
-_all_of: Final = attrgetter(*_FIELDS)
-_MUTABLE: Final = [
-    index
-    for index, name in enumerate(_FIELDS)
-    if name in ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
-]
+def numbers_of(ring: Ring | None) -> list[int]:
+    """What a ring holds, from the oldest item to the newest; nothing where there is none."""
+    return [] if ring is None else ring.to_list()
 
 
-def copied(state: BreakerState) -> BreakerState:
-    """A copy of a state that shares nothing with it that can change."""
-    values = list(_all_of(state))
-    for index in _MUTABLE:
-        value = values[index]
-        if value is not None:
-            values[index] = value.copy()
-    return BreakerState(*values)
+def probes_of(state: BreakerState) -> dict[int, int]:
+    """When each probe that is under way was let through, by its number."""
+    numbers = numbers_of(state.probes)
+    return dict(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def overwrite(state: BreakerState, other: BreakerState) -> None:
-    """Make a state equal to another one, whose lists, dictionaries and windows it then shares."""
-    for name in _FIELDS:
-        setattr(state, name, getattr(other, name))
-
-
-def first_state(breaker: str, config: CircuitBreakerConfig) -> BreakerState:
-    """A breaker of which nothing has been recorded yet."""
-    state = BreakerState(breaker, config, config.mode)
-    if config.window is not None:
-        state.window = new_window(config.window)
-    return state
-
-
-_SPECIAL: Final = ("config", "window", "probe_window")
-_PLAIN: Final = [field for field in attrs.fields(BreakerState) if field.name not in _SPECIAL]
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=MAX_WHOLE)]
 _Counter = Annotated[int, msgspec.Meta(ge=0, le=LAST_COUNTER)]
-_COUNTERS: Final = frozenset(field.name for field in _PLAIN if field.type is int)
-_RANGES: Final[dict[Any, Any]] = {
-    int | None: _Whole | None,
-    list[int]: list[_Whole],
-    dict[int, int]: dict[_Whole, _Whole],
-}
-_PlainState: Final = msgspec.defstruct(
-    "BreakerState",
-    [
-        (field.name, _Counter if field.name in _COUNTERS else _RANGES.get(field.type, field.type))
-        for field in _PLAIN
-    ],
-    forbid_unknown_fields=True,
-)
-_values_of: Final = attrgetter(*(field.name for field in _PLAIN))
+
+
+class _StateData(msgspec.Struct, forbid_unknown_fields=True):
+    """A state in a checkpoint, without its settings and windows."""
+
+    breaker: str
+    mode: Mode
+    state: CircuitBreakerState
+    epoch: _Counter
+    forced: bool
+    opened_at: _Whole | None
+    half_open_at: _Whole | None
+    deadline: _Whole | None
+    why_open: FiredRule | None
+    openings: _Counter
+    openings_in_a_row: _Counter
+    consecutive_failures: _Counter
+    failure_seqs: list[_Whole]
+    probes_admitted: _Counter
+    probes: dict[_Whole, _Whole]
+    probe_seqs: list[_Whole]
+    succeeded: _Counter
+    failed: _Counter
+    ignored: _Counter
+    rejected: _Counter
+    stale: _Counter
 
 
 def config_of(settings: Mapping[str, object]) -> CircuitBreakerConfig:
@@ -166,18 +158,45 @@ def _config_of(settings: bytes) -> CircuitBreakerConfig:
 
 def dump(state: BreakerState) -> Mapping[str, object]:
     """The state as data for a checkpoint; ``restore`` is its inverse."""
-    plain = _PlainState(*_values_of(state))
+    plain = _StateData(
+        breaker=state.breaker,
+        mode=state.mode,
+        state=state.state,
+        epoch=state.epoch,
+        forced=state.is_forced,
+        opened_at=_known(state.opened_at),
+        half_open_at=_known(state.half_open_at),
+        deadline=None if state.deadline == NEVER else state.deadline,
+        why_open=state.why_open,
+        openings=state.openings,
+        openings_in_a_row=state.openings_in_a_row,
+        consecutive_failures=state.consecutive_failures,
+        failure_seqs=numbers_of(state.failure_seqs),
+        probes_admitted=state.probes_admitted,
+        probes=probes_of(state),
+        probe_seqs=numbers_of(state.probe_seqs),
+        succeeded=state.succeeded,
+        failed=state.failed,
+        ignored=state.ignored,
+        rejected=state.rejected,
+        stale=state.stale,
+    )
     data: dict[str, object] = msgspec.to_builtins(plain, str_keys=True)
     data["config"] = state.config.to_mapping()
-    data["window"] = None if state.window is None else state.window.to_data()
-    data["probe_window"] = None if state.probe_window is None else state.probe_window.to_data()
+    data["window"] = None if state.window is None else window_data(state.window)
+    probes = state.probe_window
+    data["probe_window"] = None if probes is None else window_data(probes)
     return data
+
+
+def _known(moment: int) -> int | None:
+    return None if moment < 0 else moment
 
 
 def parted_fields(state: BreakerState, other: BreakerState) -> list[str]:
     """The names of what two states differ in."""
-    names = [field.name for field in attrs.fields(BreakerState)]
-    return [name for name in names if getattr(state, name) != getattr(other, name)]
+    one, two = dump(state), dump(other)
+    return [name for name in one if one[name] != two[name]]
 
 
 def restore(event: Checkpoint) -> BreakerState:
@@ -202,19 +221,65 @@ def _restored(data: dict[str, object]) -> BreakerState:
     settings = msgspec.convert(data.pop("config", None), dict[str, object])
     config = config_of(settings)
     window, probes = data.pop("window", None), data.pop("probe_window", None)
-    plain = msgspec.convert(data, _PlainState, str_keys=True)
-    state = BreakerState(config=config, **msgspec.structs.asdict(plain))
-    state.failure_seqs = run_evidence(config, state.failure_seqs)
-    if state.why_open is not None:
-        cause = state.why_open = bounded_evidence(state.why_open)
-        numbers = (cause.observed, cause.threshold, cause.calls, *cause.seqs, *cause.span)
-        if not all(0 <= number <= MAX_WHOLE for number in numbers):
-            raise ValueError("a number of why_open is out of range")
-    if state.state is CLOSED and config.window is not None:
-        state.window = restored_window(config.window, window)
-    if state.state is HALF_OPEN and config.half_open_window is not None:
-        state.probe_window = restored_count(config.half_open_window.size, probes)
+    plain = msgspec.convert(data, _StateData, str_keys=True)
+    state = BreakerState(plain.breaker, config)
+    state.mode = plain.mode
+    state.is_disabled = plain.mode == "disabled"
+    state.state = plain.state  # of an object that nobody has seen yet
+    state.is_forced = plain.forced
+    state.opened_at = -1 if plain.opened_at is None else plain.opened_at
+    state.half_open_at = -1 if plain.half_open_at is None else plain.half_open_at
+    state.deadline = NEVER if plain.deadline is None else plain.deadline
+    for name in _COUNTERS:
+        setattr(state, name, getattr(plain, name))
+    state.failure_seqs = _ring(1, _run_evidence(config, plain.failure_seqs))
+    state.probe_seqs = _ring(1, plain.probe_seqs)
+    state.probes = _ring(2, [number for pair in plain.probes.items() for number in pair])
+    state.why_open = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
+    rules = state.rules
+    state.window = state.probe_window = None
+    if state.where == kernel.CLOSED and rules.window is not None:
+        state.window = restored_window(rules.window, window)
+    if state.where == kernel.HALF_OPEN and rules.probe_window is not None:
+        state.probe_window = restored_window(rules.probe_window, probes)
     return state
+
+
+_COUNTERS: Final = (
+    "epoch",
+    "openings",
+    "openings_in_a_row",
+    "consecutive_failures",
+    "probes_admitted",
+    "succeeded",
+    "failed",
+    "ignored",
+    "rejected",
+    "stale",
+)
+
+
+def _ring(width: int, numbers: list[int]) -> Ring | None:
+    if not numbers:
+        return None
+    ring = Ring(width)
+    ring.extend(numbers)
+    return ring
+
+
+def _run_evidence(config: CircuitBreakerConfig, seqs: list[int]) -> list[int]:
+    """As many of the ``seq`` of a run's failures as its state has."""
+    threshold = config.failure_threshold
+    if threshold is None or threshold <= MAX_SEQS or len(seqs) <= 2:  # noqa: PLR2004  # both ends
+        return seqs
+    return [seqs[0], seqs[-1]]
+
+
+def _checked(cause: FiredRule) -> FiredRule:
+    numbers = (cause.observed, cause.threshold, cause.calls, *cause.seqs, *cause.span)
+    if not all(0 <= number <= MAX_WHOLE for number in numbers):
+        raise ValueError("a number of why_open is out of range")
+    return cause
 
 
 def check_times(state: BreakerState, event: Event) -> None:
@@ -225,11 +290,11 @@ def check_times(state: BreakerState, event: Event) -> None:
     """
     missing = None
     if state.state is OPEN:
-        if state.opened_at is None:
+        if state.opened_at < 0:
             missing = "OPEN without an opening time"
-        elif state.deadline is None and not state.forced:
+        elif state.deadline == NEVER and not state.is_forced:
             missing = "OPEN without the end of its cooldown"
-    elif state.state is HALF_OPEN and state.half_open_at is None:
+    elif state.state is HALF_OPEN and state.half_open_at < 0:
         missing = "HALF_OPEN without the time it began"
     if missing:
         raise FoldError(f"{place(event)}: {state.breaker!r} is {missing}")

@@ -21,7 +21,7 @@ from recloser.events import (
 )
 from recloser.fold import apply, pass_over
 from recloser.log.columns import table_of
-from recloser.state import dump, first_state
+from recloser.state import dump
 
 SECOND = 10**9
 QUICK, SLOW = 0, 2 * SECOND
@@ -104,7 +104,7 @@ FULL_IN_MID_ROW = CircuitBreakerConfig(
 def test_either_finds_what_fires_and_sums_up_what_stands_before(config, steps, several):
     events = events_of(steps, several)
     far = far_over(config, events)
-    state, row = first_state("b", config), 1
+    state, row = BreakerState("b", config), 1
     while row < far.stop and state.epoch == 0:
         near = Near(far, row, far.stop)
         fired = fired_at(state, events, row)
@@ -173,7 +173,7 @@ def test_settings_may_change_within_what_is_looked_at(kind):
     )
     near = Near(far_over(patient, events), 1, 5)
     for config, found, slow in ((patient, 5, 0), (strict, 2, 1)):
-        state = first_state("b", config)
+        state = BreakerState("b", config)
         assert found_by(near, state, 1, 5) == found
         pass_over(state, near.stretch(state, 1, 2))
         assert state.window.slow == slow

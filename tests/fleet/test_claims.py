@@ -5,7 +5,7 @@ import pytest
 from recloser import CircuitBreakerConfig, CircuitBreakerState, CountWindow
 from recloser.events import ProbeAdmitted
 from recloser.fleet.claims import HOLD_NS, Claims
-from recloser.state import first_state
+from recloser.state import BreakerState
 
 PROBE = ProbeAdmitted(9, 0, "b", 2, 1)
 TIMEOUT_NS = 60_000_000_000
@@ -18,7 +18,7 @@ def claims():
 
 @pytest.fixture
 def state():
-    state = first_state("b", CircuitBreakerConfig())
+    state = BreakerState("b", CircuitBreakerConfig())
     state.state, state.epoch, state.half_open_at = CircuitBreakerState.HALF_OPEN, 2, 0
     return state
 
@@ -78,7 +78,7 @@ def test_no_more_are_made_than_there_are_places(claims, state):
 
 def test_of_a_window_over_probes_all_that_is_left_may_be_asked_for():
     config = CircuitBreakerConfig(half_open_window=CountWindow(3, 0.5))
-    state = first_state("b", config)
+    state = BreakerState("b", config)
     state.state, state.opened_at, state.deadline = CircuitBreakerState.OPEN, 0, 10
     claims = Claims()
     assert not claims.may_be_made(state, 10)

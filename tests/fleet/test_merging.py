@@ -23,7 +23,7 @@ from recloser.fleet.many import sources_of
 from recloser.fleet.merging import merge_many
 from recloser.fleet.running import Here
 from recloser.log.parquet import write_parquet
-from recloser.state import dump, first_state
+from recloser.state import dump
 from recloser.testing import strategies as rst
 
 MS = 10**6
@@ -162,7 +162,7 @@ def test_the_settings_are_the_last_that_the_log_tells_of(tmp_path):
     for number, events in enumerate(
         (
             written("a", configured(), configured(last), call),
-            written("a", call, checkpoint=first_state("bank", last)),
+            written("a", call, checkpoint=BreakerState("bank", last)),
         )
     ):
         folder = tmp_path / str(number)

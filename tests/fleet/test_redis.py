@@ -30,7 +30,7 @@ from recloser.fleet.course import Course
 from recloser.fleet.entry import Checkpointed
 from recloser.fleet.redis import RedisLog
 from recloser.fleet.urgency import is_near_a_limit
-from recloser.state import dump, first_state
+from recloser.state import dump
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -398,14 +398,14 @@ def test_a_closed_log_lets_calls_go_on(redis_server, stream, joined):
 
 @pytest.mark.parametrize("counted", [0, 1, 2])
 def test_what_no_edge_can_hang_on_may_wait(counted):
-    state = first_state("b", CircuitBreakerConfig(failure_threshold=5))
+    state = BreakerState("b", CircuitBreakerConfig(failure_threshold=5))
     state.consecutive_failures = counted
     assert is_near_a_limit(state, 1) is (counted == 2)
 
 
 def test_a_rate_is_near_at_nine_tenths():
     window = CountWindow(100, 0.5, minimum_calls=100)
-    state = first_state("b", CircuitBreakerConfig(failure_threshold=None, window=window))
+    state = BreakerState("b", CircuitBreakerConfig(failure_threshold=None, window=window))
     assert not is_near_a_limit(state, 44)
     assert is_near_a_limit(state, 45)
 

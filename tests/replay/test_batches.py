@@ -24,7 +24,7 @@ from recloser.machine import HALF_OPEN, OPEN
 from recloser.replay import batches, engine
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.engine import _fold_singly, replay
-from recloser.state import dump, first_state
+from recloser.state import dump
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 
@@ -114,7 +114,7 @@ settings_that_count = rst.configurations(mode=st.sampled_from(["enforce", "shado
 @settings(max_examples=300)
 def test_successes_together_are_successes_one_after_another(config, earlier, calls):
     """From any state that failures and successes lead to, up to the first edge."""
-    together, apart = first_state("b", config), first_state("b", config)
+    together, apart = BreakerState("b", config), BreakerState("b", config)
     at = seq = 0
     for failed in earlier:
         seq, at = seq + 1, at + 200 * MS
@@ -215,7 +215,7 @@ def test_a_success_that_lets_go_of_a_good_second_can_trip():
     config = CircuitBreakerConfig(
         failure_threshold=None, window=TimeWindow(2, 0.5, minimum_calls=4)
     )
-    together, apart = first_state("b", config), first_state("b", config)
+    together, apart = BreakerState("b", config), BreakerState("b", config)
     for state in (together, apart):
         for seq in range(1, 21):
             apply(state, CallSucceeded(seq, 0, "b", 0, 0))
@@ -251,7 +251,7 @@ def test_a_checkpoint_behind_a_gap_and_a_success_must_agree_again(clock):
     behind = [
         LogGap(last.seq + 2, last.at, 1),
         attrs.evolve(last, seq=last.seq + 3),
-        Checkpoint(last.seq + 4, last.at, "b", dump(first_state("b", CircuitBreakerConfig()))),
+        Checkpoint(last.seq + 4, last.at, "b", dump(BreakerState("b", CircuitBreakerConfig()))),
     ]
     fold = in_batches([*events, *behind], [100])
     assert [difference.seq for difference in fold.witnessed.differences] == [last.seq + 4]

@@ -15,7 +15,7 @@ from recloser import (
 from recloser.events import Checkpoint
 from recloser.log.codec import encode
 from recloser.replay.engine import read_events, replay
-from recloser.state import dump, first_state
+from recloser.state import dump
 from support import fail, read_lines, sealed_again, succeed, write_segment
 
 SEGMENT = "000000000001.jsonl"
@@ -178,7 +178,7 @@ def test_an_event_that_can_not_have_happened_ends_the_history_and_is_named(path)
 
 def test_open_without_an_opening_time_is_an_error_that_names_the_event(path, tmp_path):
     events = list(read_events(path))
-    state = dump(first_state("b", CircuitBreakerConfig())) | {"state": "OPEN", "epoch": 1}
+    state = dump(BreakerState("b", CircuitBreakerConfig())) | {"state": "OPEN", "epoch": 1}
     checkpoint = encode(Checkpoint(3, 0, "b", state))
     segment = write_segment(tmp_path / "made", events[:2])
     segment.write_bytes(sealed_again([encode(events[0]), encode(events[1]), checkpoint]))

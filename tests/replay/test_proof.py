@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recloser.windows import TimedOutcomes
 
 import recloser.fold
 import recloser.logfold
@@ -30,7 +31,6 @@ from recloser.logfold import LogFold
 from recloser.replay import lanes
 from recloser.replay.engine import read_events
 from recloser.replay.proof import prove
-from recloser.windows import TimedOutcomes
 from support import crash, write_segment
 from test_invariants import configs
 

@@ -192,7 +192,7 @@ class Aggregates:
     def _lane(self, state: BreakerState) -> Lane:
         lane = self.lanes.get(state.breaker)
         if lane is None:
-            since = self.begins if state.opened_at is None else state.opened_at
+            since = self.begins if state.opened_at < 0 else state.opened_at
             lane = Lane(state.breaker, state.config, state.state, max(self.begins, since))
             self.lanes[state.breaker] = lane
         lane.config = state.config

@@ -8,6 +8,8 @@ from attrs import Factory, define, evolve
 
 from recloser.checkpoint_parts import is_part
 from recloser.config import CircuitBreakerConfig, Mode
+from recloser.core.kernel import NEVER
+from recloser.core.outcomes import entries_of
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
@@ -25,7 +27,7 @@ from recloser.fold import FoldedEvent, apply
 from recloser.gaps import GapWatch
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
-from recloser.state import BreakerState, dump, restore
+from recloser.state import BreakerState, dump, numbers_of, restore
 
 Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured
@@ -91,7 +93,7 @@ class Runs:
             run.counted.append(event)
         if state.state is not CLOSED:
             return  # it has just tripped: all that is here led to it
-        entries = 0 if state.window is None else state.window.entries
+        entries = 0 if state.window is None else entries_of(state.window)
         if len(run.events) >= max(_MARK_EVERY, entries):  # a large window is not told often
             self._runs.append(Run(dump(state)))
         oldest = oldest_held(state)
@@ -112,7 +114,7 @@ class Runs:
 
 def oldest_held(state: BreakerState) -> int:
     """The ``seq`` of the oldest outcome that a state's counters still hold."""
-    held = list(state.failure_seqs[:1])
+    held = numbers_of(state.failure_seqs)[:1]
     if state.window is not None and state.window.calls:
         held.append(state.window.span()[0])
     return min(held, default=_NOTHING_HELD)
@@ -339,7 +341,7 @@ class _Gatherer:
 
     def _note_cooldown(self, state: BreakerState) -> None:
         assert self.incident is not None
-        if state.deadline is not None and state.opened_at is not None:
+        if state.deadline != NEVER and state.opened_at >= 0:
             self.incident.cooldowns_ns.append(state.deadline - state.opened_at)
 
     def _follow(self, event: Event) -> None:

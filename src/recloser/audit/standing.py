@@ -2,14 +2,14 @@
 
 from recloser.audit.cause import Standing
 from recloser.config import CircuitBreakerConfig
+from recloser.core.kernel import NEVER, Window
 from recloser.errors import RecloserError
 from recloser.events import CircuitBreakerState, Edge, Trigger
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
 from recloser.replay.history import History
-from recloser.state import BreakerState
+from recloser.state import BreakerState, numbers_of, probes_of
 from recloser.validation import Rate
-from recloser.windows import OutcomeWindow
 
 
 class Moment:
@@ -74,13 +74,16 @@ class Moment:
             since_by=edge.trigger if edge else None,
             actor=cause.actor if cause else None,
             reason=cause.reason if cause else None,
-            retry_utc=text(state.deadline) if state.state is OPEN and state.deadline else None,
+            retry_utc=text(state.deadline)
+            if state.state is OPEN and state.deadline != NEVER
+            else None,
             figures=figures_of_state(state, self.at),
         )
 
 
 def _known_since(state: BreakerState) -> int | None:
-    return state.opened_at if state.state is OPEN else state.half_open_at
+    since = state.opened_at if state.state is OPEN else state.half_open_at
+    return None if since < 0 else since
 
 
 def _because(state: BreakerState, edge: Edge | None) -> str:
@@ -89,7 +92,7 @@ def _because(state: BreakerState, edge: Edge | None) -> str:
     if state.state is CircuitBreakerState.HALF_OPEN:
         return "its cooldown is over, and probes are to decide"
     if state.state is OPEN:
-        return "forced open by an operator" if state.forced else "it has opened, and is cooling"
+        return "forced open by an operator" if state.is_forced else "it has opened, and is cooling"
     if edge is None:
         nothing = "it has never opened" if state.epoch == 0 else "no edge in what was read"
         return f"{nothing}, and no limit is reached"
@@ -108,16 +111,18 @@ def figures_of_state(state: BreakerState, at: int) -> list[str]:
     if state.state is CLOSED:
         return _limits(config, state)
     if state.state is OPEN:
-        if state.deadline is None:
+        if state.deadline == NEVER:
             return ["until an operator's command"]
         left = max(0, state.deadline - at)
         return [f"cooldown: {left / 1e9:.3f} s left"]
-    figures = [f"probes under way: {len(state.probes)} of {config.half_open_max_probes} at once"]
+    figures = [
+        f"probes under way: {len(probes_of(state))} of {config.half_open_max_probes} at once"
+    ]
     if state.probe_window is not None and config.half_open_window is not None:
         needed = config.half_open_window.needed
         return [*figures, f"probes reported: {state.probe_window.calls} of {needed}"]
     needed = config.half_open_success_threshold
-    return [*figures, f"probes that succeeded: {len(state.probe_seqs)} of {needed}"]
+    return [*figures, f"probes that succeeded: {len(numbers_of(state.probe_seqs))} of {needed}"]
 
 
 def _limits(config: CircuitBreakerConfig, state: BreakerState) -> list[str]:
@@ -140,5 +145,5 @@ def _limits(config: CircuitBreakerConfig, state: BreakerState) -> list[str]:
     return figures
 
 
-def _share(what: str, count: int, held: OutcomeWindow, rate: Rate) -> str:
+def _share(what: str, count: int, held: Window, rate: Rate) -> str:
     return f"{what}: {count} of {held.calls} calls against {rate}"

@@ -12,6 +12,7 @@ from recloser.audit.cause import figures_of
 from recloser.audit.standing import figures_of_state
 from recloser.clock import Clock, nanoseconds_between, read_wall
 from recloser.config import Mode
+from recloser.core.kernel import NEVER
 from recloser.events import CircuitBreakerState, Edge, Event, Rule
 from recloser.log.follower import LogFollower
 from recloser.logfold import LogFold
@@ -127,7 +128,7 @@ class Watch:
         return self._fold.at + max(0, behind)
 
     def _watched(self, state: BreakerState, now: int) -> WatchedBreaker:
-        deadline = state.deadline if state.state is OPEN else None
+        deadline = state.deadline if state.state is OPEN and state.deadline != NEVER else None
         return WatchedBreaker(
             breaker=state.breaker,
             state=state.state,

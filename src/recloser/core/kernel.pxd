@@ -66,12 +66,15 @@ cdef int _reached(Window window) noexcept
 @cython.locals(under_way="long long")
 cpdef bint may_probe(State state)
 cpdef int decide(State state)
+@cython.locals(ring=Ring)
+cpdef long long keeps_until(Window window)
 @cython.locals(rule="long long")
 cpdef int advance(State state, long long seq, long long at) except? -99
 cpdef int step(State state, int kind, long long seq, long long at, long long took, long long epoch, long long probe, long long count) except? -99
 cpdef int enter(State state, long long at, long long wait_ns) except? -99
 cpdef start_windows(State state)
 cpdef reconfigure(State state, Rules rules, bint is_disabled)
+cpdef move_probes(State state, list times)
 cpdef forget_probes(State state)
 @cython.locals(row="long long")
 cpdef long long run(State state, Rows rows, long long start, long long stop) except? -99

@@ -180,6 +180,13 @@ class Ring:
         whole = numbers[begin:] + numbers[:begin]
         return whole[: self.length * self.width]
 
+    def extend(self, numbers):
+        """Put items at the end, ``width`` numbers each."""
+        for first in range(0, len(numbers), self.width):
+            place = _pushed(self)
+            for offset in range(self.width):
+                self.items[place + offset] = numbers[first + offset]
+
     def clear(self):
         """Drop all items."""
         self.first = 0
@@ -367,7 +374,7 @@ def _add(window, seq, at, count, failed, slow):
         return window.calls
     code = seq << 2 | failed << 1 | slow
     size = window.thresholds.size
-    left = count if count < size else size
+    left = min(size, count)
     while left:
         if ring.length == size:
             old = ring.items[_popped(ring)]
@@ -423,6 +430,14 @@ def decide(state):
     if state.where == _OPEN:
         return _FORCED if state.is_forced else _COOLING
     return _PROBE if may_probe(state) else _EXHAUSTED
+
+
+def keeps_until(window):
+    """Before what time of the log no outcome of the window is too old that is not now."""
+    if not window.thresholds.is_timed:
+        return _NEVER
+    ring = window.ring
+    return (ring.items[_last(ring)] + 1) * _SECOND if ring.length else 0
 
 
 def advance(state, seq, at):
@@ -535,6 +550,16 @@ def reconfigure(state, rules, is_disabled):
     start_windows(state)
     if state.where == _HALF_OPEN:
         forget_probes(state)
+
+
+def move_probes(state, times):
+    """Have the probes under way let through at other times, in their order."""
+    for index in range(len(times)):
+        place = state.probes.first + index
+        if place >= state.probes.capacity:
+            place -= state.probes.capacity
+        state.probes.items[place * 2 + 1] = times[index]
+    _set_half_open_deadline(state)
 
 
 def forget_probes(state):
@@ -822,7 +847,5 @@ def _set_half_open_deadline(state):
         deadline = state.half_open_at + state.rules.half_open_timeout_ns
     probes = state.probes
     if probes is not None and probes.length:
-        deadline = min(
-            deadline, probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns
-        )
+        deadline = min(deadline, probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns)
     state.deadline = deadline

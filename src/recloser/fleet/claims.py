@@ -5,10 +5,10 @@ from typing import Final
 
 from attrs import define
 
+from recloser.core.kernel import may_probe
 from recloser.events import ProbeAdmitted
-from recloser.fold import may_probe
 from recloser.machine import HALF_OPEN, OPEN
-from recloser.state import BreakerState
+from recloser.state import BreakerState, probes_of
 
 HOLD_NS: Final = 1_000_000_000
 """A probe that was granted after its call had given up is kept so long for the next one."""
@@ -76,11 +76,11 @@ class Claims:
             places = config.half_open_window.size
         if state.state is OPEN:
             # The stream counts in whole milliseconds.
-            if state.deadline is None or at < state.deadline + _NS_PER_MS:
+            if at < state.deadline + _NS_PER_MS:
                 return False
         elif state.state is HALF_OPEN and may_probe(state):
             reported = 0 if state.probe_window is None else state.probe_window.calls
-            places -= len(state.probes) + reported
+            places -= len(probes_of(state)) + reported
         else:
             return False
         return places > sum(claim.breaker == state.breaker for claim in self._claims)
@@ -130,4 +130,4 @@ class Claims:
 
 def _stands(probe: ProbeAdmitted, state: BreakerState) -> bool:
     is_of_now = state.state is HALF_OPEN and state.epoch == probe.epoch
-    return is_of_now and probe.probe in state.probes
+    return is_of_now and probe.probe in probes_of(state)

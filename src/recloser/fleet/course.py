@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 
 from recloser.checkpoint_parts import pieces_of
 from recloser.clock import after
+from recloser.core.kernel import may_probe
 from recloser.errors import FutureVersionError, LogError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
@@ -39,7 +40,7 @@ from recloser.fleet.entry import (
     id_text,
     parse_id,
 )
-from recloser.fold import config_in, may_probe
+from recloser.fold import config_in
 from recloser.limits import label
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN

@@ -49,7 +49,7 @@ from recloser.replay.run_bound import RunBound
 from recloser.replay.timeline import Timeline
 from recloser.replay.warps import host_offset
 from recloser.snapshot import Snapshot, take_snapshot
-from recloser.state import first_state
+from recloser.state import BreakerState
 
 _PARTS: Final = 4
 _OPENING: Final = LogOpened(1, 0, 1, 1, 1, EPOCH, 0, "", "", 0, "")
@@ -199,7 +199,7 @@ def merge(
         taken = lane.finish()
         course.add(last, taken)
         assert lane.states is not None
-        state = lane.states.get(breaker) or first_state(breaker, settings)
+        state = lane.states.get(breaker) or BreakerState(breaker, settings)
         snapshot = take_snapshot(state, last, lambda ns: after(EPOCH, ns))
         shares = [
             HostShare(log.host, log.calls, log.refused, log.clock.uncertainty_ns) for log in logs

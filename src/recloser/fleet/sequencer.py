@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import asdict, define, evolve
 
 from recloser.clock import SYSTEM_CLOCK, Clock
+from recloser.core.kernel import may_probe
 from recloser.errors import ConfigError
 from recloser.events import (
     BreakerConfigured,
@@ -35,7 +36,6 @@ from recloser.fleet.faces import Faces
 from recloser.fleet.notified import Notified
 from recloser.fleet.outbox import Batch, Outbox, calls_in
 from recloser.fleet.urgency import is_slow, is_urgent
-from recloser.fold import may_probe
 from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Leave, Pass, Run
 from recloser.log.bell import Bell
 from recloser.log.calls import Calls

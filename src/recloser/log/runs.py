@@ -10,14 +10,13 @@ from itertools import count
 from typing import Final, Protocol
 
 from recloser.events import CallRejected, CallSucceeded, Edge, Event
-from recloser.fold import steady_until
+from recloser.fold import FOREVER, steady_until
 from recloser.gate import Gate, Refusal, RefusedRun, Run
 from recloser.log.calls import rejected
 from recloser.log.codec import lean
 from recloser.log.request import Spendable
 from recloser.logfold import LogFold
 from recloser.validation import NS_PER_SECOND
-from recloser.windows import FOREVER
 
 SINGLY: Final = 100
 """Where every outcome is written, so many refusals of a second have an event each."""

@@ -32,6 +32,8 @@ from recloser.clock import (
     read_monotonic,
     read_wall,
 )
+from recloser.core.kernel import NEVER as FOREVER
+from recloser.core.kernel import may_probe
 from recloser.errors import ConfigError, MisuseError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
@@ -46,7 +48,7 @@ from recloser.events import (
     ProbeAdmitted,
     is_about_a_breaker,
 )
-from recloser.fold import is_steady, may_probe
+from recloser.fold import is_steady
 from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Gate, Leave, Pass, Pending, Refusal, Run
 from recloser.limits import MAX_AT, MAX_WHOLE, label
 from recloser.log.audience import Audience
@@ -69,7 +71,6 @@ from recloser.validation import (
     nanoseconds,
 )
 from recloser.version import __version__
-from recloser.windows import FOREVER
 
 if TYPE_CHECKING:
     from recloser.log.set_aside import Damage

@@ -7,9 +7,10 @@ from heapq import heappop, heappush
 
 from attrs import define, field, frozen
 
+from recloser.core.kernel import may_probe
 from recloser.errors import RecloserError
 from recloser.events import CallObserved, Edge, Event
-from recloser.fold import NO_EDGES, may_probe
+from recloser.fold import NO_EDGES
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.replay.course import Course, Step

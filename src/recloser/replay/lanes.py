@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from typing import Final
 
-from attrs import evolve, fields
+from attrs import evolve
 
 from recloser.checkpoint_parts import CheckpointParts, pieces_of
 from recloser.config import CircuitBreakerConfig
@@ -35,7 +35,7 @@ from recloser.replay.perform import Performer
 from recloser.replay.warping import mapper
 from recloser.replay.warps import Warp, log_origin
 from recloser.replay.witnesses import WitnessedFold
-from recloser.state import BreakerState, dump, first_state, place, restore
+from recloser.state import BreakerState, dump, parted_fields, place, restore
 
 _READINGS: Final = (LogOpened.kind, ClockTicked.kind)
 """What tells the hands of a clock: all that a warp changes that does not bend time."""
@@ -170,7 +170,7 @@ class ResumedLane(Lane):
                 seq = resumed.seq + 1
                 checkpoint = decode(encode(Checkpoint(max(seq, 0), cut.at, name, *piece)))
                 resumed.apply(evolve(checkpoint, seq=seq))
-            parted = differing(state, resumed.breakers[name])
+            parted = parted_fields(state, resumed.breakers[name])
             if parted:
                 raise FoldError(f"the snapshot of {name!r} does not bring back {', '.join(parted)}")
         self._snapshots += len(cut.breakers)
@@ -204,7 +204,7 @@ class ApartLane(Lane):
             due = [
                 (state.deadline, name)
                 for name, state in self._states.items()
-                if state.deadline is not None and state.deadline <= event.at
+                if state.deadline <= event.at
             ]
             return self._apply_to([name for _, name in sorted(due)], event) if due else NO_EDGES
         if isinstance(event, LogOpened):
@@ -217,7 +217,7 @@ class ApartLane(Lane):
 
     def _begin(self, event: FoldedEvent) -> None:
         if isinstance(event, BreakerConfigured):
-            self._states[event.breaker] = first_state(event.breaker, config_in(event))
+            self._states[event.breaker] = BreakerState(event.breaker, config_in(event))
         elif isinstance(event, Checkpoint):
             self._states[event.breaker] = restore(event)
         else:
@@ -332,17 +332,3 @@ class PerformedLane(Lane):
 def edges_of(events: Sequence[Event]) -> Sequence[Edge]:
     """The edges among them."""
     return [event for event in events if isinstance(event, StateChanged)] if events else NO_EDGES
-
-
-def differing(state: BreakerState, other: BreakerState) -> Sequence[str]:
-    """The fields in which two states of one breaker are not the same."""
-    return [
-        field.name
-        for field in fields(BreakerState)
-        if _comparable(getattr(state, field.name)) != _comparable(getattr(other, field.name))
-    ]
-
-
-def _comparable(value: object) -> object:
-    """A configuration is compared as a log holds it: with fractions, whatever it was given as."""
-    return value.to_mapping() if isinstance(value, CircuitBreakerConfig) else value

@@ -15,7 +15,9 @@ from attrs import evolve, frozen
 
 from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import Clock, boot_id_of
-from recloser.config import TimeWindow
+from recloser.core import kernel
+from recloser.core.kernel import NEVER, Window
+from recloser.core.outcomes import restored_window, window_data
 from recloser.events import (
     CallFailed,
     CallIgnored,
@@ -28,11 +30,9 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.gaps import GapWatch
-from recloser.machine import HALF_OPEN
 from recloser.replay.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
-from recloser.state import BreakerState, dump, restore
+from recloser.state import BreakerState, dump, probes_of, restore
 from recloser.validation import NS_PER_SECOND
-from recloser.windows import TimedOutcomes, restored_window
 
 Mapper: TypeAlias = Callable[[Event], Event]
 """Makes the next event of a stream wrong; it remembers what came before."""
@@ -174,29 +174,23 @@ class _Retiming:
 
 
 def _retime(state: BreakerState, moved: Callable[[int], int]) -> None:
-    if state.opened_at is not None:
+    if state.opened_at >= 0:
         opened_at = moved(state.opened_at)
-        if state.deadline is not None:
+        if state.deadline != NEVER:
             state.deadline += opened_at - state.opened_at
         state.opened_at = opened_at
-    state.probes = {number: moved(at) for number, at in state.probes.items()}
-    if state.state is HALF_OPEN and state.half_open_at is not None:
+    if state.half_open_at >= 0:
         state.half_open_at = moved(state.half_open_at)
-        ends = [at + state.config.probe_timeout_ns for at in state.probes.values()]
-        if state.config.half_open_timeout_ns is not None:
-            ends.append(state.half_open_at + state.config.half_open_timeout_ns)
-        state.deadline = min(ends, default=None)
-    if isinstance(state.window, TimedOutcomes):
-        assert isinstance(state.config.window, TimeWindow)
-        state.window = _retimed_window(state.config.window, state.window, moved)
+        kernel.move_probes(state, [moved(at) for at in probes_of(state).values()])
+    if state.window is not None and state.window.thresholds.is_timed:
+        state.window = _retimed_window(state.window, moved)
 
 
-def _retimed_window(
-    config: TimeWindow, window: TimedOutcomes, moved: Callable[[int], int]
-) -> TimedOutcomes:
+def _retimed_window(window: Window, moved: Callable[[int], int]) -> Window:
     """The window with its buckets in the seconds that they fall in now."""
     buckets: list[list[int]] = []
-    for second, first, last, *counts in window.to_data():
+    for bucket in cast("Sequence[Sequence[int]]", window_data(window)):
+        second, first, last, *counts = bucket
         moved_to = moved(second * NS_PER_SECOND) // NS_PER_SECOND
         if buckets and buckets[-1][0] == moved_to:
             _, begun, _, *before = buckets.pop()
@@ -204,9 +198,7 @@ def _retimed_window(
             buckets.append([moved_to, begun, last, *sums])
         else:
             buckets.append([moved_to, first, last, *counts])
-    retimed = restored_window(config, buckets)
-    assert isinstance(retimed, TimedOutcomes)
-    return retimed
+    return restored_window(window.thresholds, buckets)
 
 
 _REST: Final[dict[type, Callable[[object], tuple[object, ...]]]] = {}
