@@ -21,7 +21,7 @@ from recloser.events import (
 )
 from recloser.fold import apply, pass_over
 from recloser.log.columns import table_of
-from recloser.state import dump
+from recloser.state import BreakerState, dump
 
 SECOND = 10**9
 QUICK, SLOW = 0, 2 * SECOND
