@@ -32,10 +32,9 @@ cdef class Ring:
     cdef long long *data
 
 
-cdef class Window:
+cdef class Window(Ring):
     cdef readonly Thresholds thresholds
     cdef public long long calls, failures, slow
-    cdef readonly Ring ring
 
 
 cdef class Rows:
@@ -54,6 +53,7 @@ cdef class State:
 
 
 cdef void _hold(Ring ring, array numbers) noexcept
+cdef void _copy(Ring ring, Ring other) noexcept
 @cython.locals(numbers=array, begin="Py_ssize_t", kept="Py_ssize_t", capacity="long long")
 cdef long long _grow(Ring ring) except -1
 cdef long long _pushed(Ring ring) except -1
@@ -63,16 +63,16 @@ cdef long long _last(Ring ring) noexcept
 @cython.locals(place="long long")
 cdef long long _place(Ring ring, long long index) noexcept
 
-cdef int _add(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -1
+cdef int _add(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -99
 @cython.locals(code="long long", size="long long", over="long long", place="long long")
 cdef int _add_counted(Window window, long long seq, long long count, bint failed, bint slow) except -1
-@cython.locals(ring=Ring, data="long long*", failures="long long", slow="long long", place="long long", code="long long", gone="long long", left="long long")
+@cython.locals(data="long long*", failures="long long", slow="long long", place="long long", code="long long", gone="long long", left="long long")
 cdef void _forget(Window window, long long count) noexcept
-@cython.locals(ring=Ring, data="long long*", place="long long")
+@cython.locals(data="long long*", place="long long")
 cdef int _add_timed(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -1
 @cython.locals(since="long long")
 cdef bint _is_in_newest_second(Window window, long long at) noexcept
-@cython.locals(ring=Ring, data="long long*", place="long long")
+@cython.locals(data="long long*", place="long long")
 cdef int _begin_second(Window window, long long seq, long long second) except -1
 @cython.locals(limits=Thresholds)
 cdef int _reached(Window window) noexcept
@@ -82,46 +82,44 @@ cdef bint _is_rate_reached(long long part, long long whole, long long num, long 
 @cython.locals(under_way="long long")
 cpdef bint may_probe(State state)
 cpdef int decide(State state)
-cpdef long long keeps_until(Window window)
+cpdef long long keeps_until(Window window) except -1
 @cython.locals(rule="int")
-cpdef int advance(State state, long long seq, long long at) except? -99
-cpdef int step(State state, int kind, long long seq, long long at, long long took, long long epoch, long long probe, long long count) except? -99
-cpdef int enter(State state, long long at, long long wait_ns) except? -99
+cpdef int advance(State state, long long seq, long long at) except -99
+cpdef int step(State state, int kind, long long seq, long long at, long long took, long long epoch, long long probe, long long count) except -99
+cpdef int enter(State state, long long at, long long wait_ns) except -99
 cpdef start_windows(State state)
 cpdef reconfigure(State state, Rules rules, bint is_disabled)
 cpdef forget_probes(State state)
 @cython.locals(probes=Ring)
 cpdef move_probes(State state, list times)
 @cython.locals(row="long long")
-cpdef long long run(State state, Rows rows, long long start, long long stop) except? -99
+cpdef long long run(State state, Rows rows, long long start, long long stop) except -99
 
-@cython.locals(epoch="long long", calm="long long", row="long long", kind="int", rule="int")
-cdef long long _run_closed(State state, Rows rows, long long start, long long stop) except? -99
-@cython.locals(window=Window, epoch="long long", slow_ns="long long", can_be_slow="bint", row="long long")
-cdef long long _pass_successes(State state, Rows rows, long long start, long long stop) except? -99
-@cython.locals(leap="long long", row="long long")
-cdef long long _end_of_second(Window window, Rows rows, long long start, long long stop) noexcept
-@cython.locals(ring=Ring, size="long long", over="long long", row="long long", place="long long")
+@cython.locals(window=Window, epoch="long long", calm="long long", row="long long", kind="int", rule="int")
+cdef long long _run_closed(State state, Rows rows, long long start, long long stop) except -99
+@cython.locals(window=Window, epoch="long long", slow_ns="long long", can_be_slow="bint", until="long long", row="long long")
+cdef long long _pass_successes(State state, Rows rows, long long start, long long stop) except -99
+@cython.locals(size="long long", over="long long", row="long long", place="long long")
 cdef int _add_successes(Window window, Rows rows, long long start, long long stop) except -1
-@cython.locals(window=Window, failed="bint", threshold="long long")
-cdef int _step_closed(State state, int kind, long long seq, long long at, long long took, long long count) except? -99
+@cython.locals(failed="bint", threshold="long long")
+cdef int _step_closed(State state, Window window, int kind, long long seq, long long at, long long took, long long count) except -99
 @cython.locals(seqs=Ring, place="long long")
 cdef int _note_failure(State state, long long seq) except -1
 cdef void _count(State state, int kind, long long count) noexcept
 
 @cython.locals(probes=Ring, place="long long")
-cdef int _admit(State state, long long at, long long epoch, long long probe) except? -99
+cdef int _admit(State state, long long at, long long epoch, long long probe) except -99
 @cython.locals(probes=Ring, low="long long", high="long long", middle="long long", place="long long")
 cdef bint _took_off(State state, long long probe) noexcept
 @cython.locals(kept="long long", index="long long", place="long long", to="long long")
 cdef void _drop_removed(Ring probes) noexcept
 @cython.locals(place="long long", rule="int")
-cdef int _step_half_open(State state, int kind, long long seq, long long at, long long took, long long probe, long long count) except? -99
+cdef int _step_half_open(State state, int kind, long long seq, long long at, long long took, long long probe, long long count) except -99
 @cython.locals(window=Window, rule="int")
-cdef int _judge(State state, int kind, long long seq, long long at, long long took) except? -99
+cdef int _judge(State state, int kind, long long seq, long long at, long long took) except -99
 @cython.locals(probes=Ring, began_at="long long")
 cdef bint _is_probe_overdue(State state) noexcept
 @cython.locals(probes=Ring, place="long long", rule="int")
-cdef int _expire_probe(State state, long long seq, long long at) except? -99
+cdef int _expire_probe(State state, long long seq, long long at) except -99
 @cython.locals(probes=Ring, overdue_at="long long")
 cdef void _set_half_open_deadline(State state) noexcept

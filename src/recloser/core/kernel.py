@@ -224,11 +224,7 @@ class Ring:
     def copy(self) -> Ring:
         """A ring of the same items that shares nothing with this one."""
         other = Ring(self.width, self.most)
-        other.first = self.first
-        other.length = self.length
-        other.removed = self.removed
-        other.capacity = self.capacity
-        _hold(other, self.items[:])
+        _copy(self, other)
         return other
 
     def to_list(self) -> list[int]:
@@ -275,6 +271,14 @@ def _hold(ring: Ring, numbers: Numbers) -> None:
         ring.data = numbers
 
 
+def _copy(ring: Ring, other: Ring) -> None:
+    other.first = ring.first
+    other.length = ring.length
+    other.removed = ring.removed
+    other.capacity = ring.capacity
+    _hold(other, ring.items[:])
+
+
 def _grow(ring: Ring) -> int:
     """Double the room of a ring that is full, its oldest item first; returns its new capacity."""
     capacity = min(ring.most, ring.capacity * 2 if ring.capacity else _FIRST_CAPACITY)
@@ -318,7 +322,7 @@ def _place(ring: Ring, index: int) -> int:
     return place * ring.width
 
 
-class Window:
+class Window(Ring):
     """Outcomes in a window, and how many of them failed or were slow.
 
     A window of outcomes keeps each as its code, ``seq << 2 | failed << 1 | slow``; of several that
@@ -329,17 +333,24 @@ class Window:
     Attributes:
         thresholds: Its thresholds.
         calls, failures, slow: How many outcomes are in it, and how many of them failed or were slow.
-        ring: What it keeps of them.
     """
 
-    __slots__ = ("calls", "failures", "ring", "slow", "thresholds")
+    __slots__ = ("calls", "failures", "slow", "thresholds")
 
     def __init__(self, thresholds: Thresholds) -> None:
+        if thresholds.is_timed:
+            Ring.__init__(self, _BUCKET)
+        else:
+            Ring.__init__(self, 1, thresholds.size)
         self.thresholds = thresholds
         self.calls = 0
         self.failures = 0
         self.slow = 0
-        self.ring = Ring(_BUCKET) if thresholds.is_timed else Ring(1, thresholds.size)
+
+    @property
+    def ring(self) -> Ring:
+        """The ring of its outcomes."""
+        return self
 
     def copy(self) -> Window:
         """A window of the same outcomes that shares nothing with this one."""
@@ -347,19 +358,19 @@ class Window:
         other.calls = self.calls
         other.failures = self.failures
         other.slow = self.slow
-        other.ring = self.ring.copy()
+        _copy(self, other)
         return other
 
     def span(self) -> tuple[int, int]:
         """The ``seq`` of the first and the last outcome in it, of which there is at least one."""
-        first = _place(self.ring, 0)
-        last = _last(self.ring)
-        data = self.ring.data
+        first = _place(self, 0)
+        last = _last(self)
+        data = self.data
         if self.thresholds.is_timed:
             return data[first + 1], data[last + 2]
         newest = data[last]
-        if self.ring.length > 1:
-            before = data[_place(self.ring, self.ring.length - 2)]
+        if self.length > 1:
+            before = data[_place(self, self.length - 2)]
             if before >= _RUN:  # then the newest number says how many are of that code
                 newest = before
         return (data[first] & ~_RUN) >> 2, (newest & ~_RUN) >> 2
@@ -371,7 +382,7 @@ class Window:
             Each bucket; or each outcome as its code, and those that one event stands for as a pair
             of their code and how many they are.
         """
-        numbers = self.ring.to_list()
+        numbers = self.to_list()
         if self.thresholds.is_timed:
             return [numbers[place : place + _BUCKET] for place in range(0, len(numbers), _BUCKET)]
         data: list[int | list[int]] = []
@@ -389,7 +400,7 @@ class Window:
         if self.thresholds.is_timed:
             for bucket in data:
                 assert not isinstance(bucket, int)
-                self.ring.extend(bucket)
+                self.extend(bucket)
                 self.calls += bucket[3]
                 self.failures += bucket[4]
                 self.slow += bucket[5]
@@ -521,12 +532,17 @@ class State:
 # Windows.
 
 
-def _add(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool) -> None:
-    """Take in like outcomes of one event, and let go of those that are too old."""
+def _add(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool) -> int:
+    """Take in like outcomes of one event, and let go of those that are too old.
+
+    Returns:
+        The first threshold that the outcomes in the window reach then; ``NO_RULE`` if none.
+    """
     if window.thresholds.is_timed:
         _add_timed(window, seq, at, count, failed, slow)
     else:
         _add_counted(window, seq, count, failed, slow)
+    return _reached(window)
 
 
 def _add_counted(window: Window, seq: int, count: int, failed: bool, slow: bool) -> None:
@@ -539,25 +555,24 @@ def _add_counted(window: Window, seq: int, count: int, failed: bool, slow: bool)
     window.calls += count
     window.failures += count * failed
     window.slow += count * slow
-    # As many numbers as outcomes fit into the ring, and no more are put in.
-    place = _pushed(window.ring)
+    # As many numbers as outcomes fit into the window, and no more are put in.
+    place = _pushed(window)
     if count == 1:
-        window.ring.data[place] = code
+        window.data[place] = code
     else:
-        window.ring.data[place] = code | _RUN
-        place = _pushed(window.ring)
-        window.ring.data[place] = count
+        window.data[place] = code | _RUN
+        place = _pushed(window)
+        window.data[place] = count
 
 
 def _forget(window: Window, count: int) -> None:
     """Let go of so many of the oldest outcomes of a window that has as many."""
-    ring = window.ring
-    data = ring.data
+    data = window.data
     failures = 0
     slow = 0
     window.calls -= count
     while count:
-        place = _popped(ring)
+        place = _popped(window)
         code = data[place]
         if code < _RUN:
             count -= 1
@@ -565,57 +580,53 @@ def _forget(window: Window, count: int) -> None:
             slow += code & 1
             continue
         code -= _RUN
-        gone = min(count, data[ring.first])
+        gone = min(count, data[window.first])
         count -= gone
         failures += gone * (code >> 1 & 1)
         slow += gone * (code & 1)
-        left = data[ring.first] - gone
+        left = data[window.first] - gone
         if left == 0:
-            _popped(ring)
+            _popped(window)
         elif left == 1:
-            data[ring.first] = code
+            data[window.first] = code
         else:
-            data[ring.first] = left
-            ring.first = place
-            ring.length += 1
+            data[window.first] = left
+            window.first = place
+            window.length += 1
     window.failures -= failures
     window.slow -= slow
 
 
 def _add_timed(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool) -> None:
-    ring = window.ring
     if not _is_in_newest_second(window, at):
         _begin_second(window, seq, at // _SECOND)
-    place = _last(ring)
-    data = ring.data
+    place = _last(window)
+    data = window.data
     data[place + 2] = seq
     data[place + 3] += count
+    data[place + 4] += count * failed
+    data[place + 5] += count * slow
     window.calls += count
-    if failed:
-        data[place + 4] += count
-        window.failures += count
-    if slow:
-        data[place + 5] += count
-        window.slow += count
+    window.failures += count * failed
+    window.slow += count * slow
 
 
 def _is_in_newest_second(window: Window, at: int) -> bool:
-    if window.ring.length == 0:
+    if window.length == 0:
         return False
-    since = at - window.ring.data[_last(window.ring)] * _SECOND
+    since = at - window.data[_last(window)] * _SECOND
     return 0 <= since and since < _SECOND
 
 
 def _begin_second(window: Window, seq: int, second: int) -> None:
     """Begin a bucket, and let go of those that are too old then."""
-    ring = window.ring
-    while ring.length and ring.data[ring.first * _BUCKET] <= second - window.thresholds.size:
-        place = _popped(ring)
-        window.calls -= ring.data[place + 3]
-        window.failures -= ring.data[place + 4]
-        window.slow -= ring.data[place + 5]
-    place = _pushed(ring)
-    data = ring.data
+    while window.length and window.data[window.first * _BUCKET] <= second - window.thresholds.size:
+        place = _popped(window)
+        window.calls -= window.data[place + 3]
+        window.failures -= window.data[place + 4]
+        window.slow -= window.data[place + 5]
+    place = _pushed(window)
+    data = window.data
     data[place] = second
     data[place + 1] = seq
     data[place + 3] = 0
@@ -684,9 +695,9 @@ def keeps_until(window: Window) -> int:
     """Before what time of the log no outcome of the window is too old that is not now."""
     if not window.thresholds.is_timed:
         return _NEVER
-    if window.ring.length == 0:
+    if window.length == 0:
         return 0
-    return (window.ring.data[_last(window.ring)] + 1) * _SECOND
+    return (window.data[_last(window)] + 1) * _SECOND
 
 
 def advance(state: State, seq: int, at: int) -> int:
@@ -746,7 +757,7 @@ def step(
         state.stale += count
         return _NO_RULE
     if state.where == _CLOSED:
-        return _step_closed(state, kind, seq, at, took, count)
+        return _step_closed(state, state.window, kind, seq, at, took, count)
     return _step_half_open(state, kind, seq, at, took, probe, count)
 
 
@@ -875,6 +886,7 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
         That row; or the one at which a rule fired, which is in ``state.fired`` then.
     """
     epoch = state.epoch
+    window = state.window
     calm = 0
     row = start
     while row < stop:
@@ -882,7 +894,7 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
         if kind > _IGNORED or rows.epoch[row] != epoch:
             break
         rule = _step_closed(
-            state, kind, rows.seq[row], rows.at[row], rows.took[row], rows.count[row]
+            state, window, kind, rows.seq[row], rows.at[row], rows.took[row], rows.count[row]
         )
         if rule:
             state.fired = rule
@@ -904,9 +916,9 @@ def _pass_successes(state: State, rows: Rows, start: int, stop: int) -> int:
         The row behind them.
     """
     window = state.window
+    until = _NEVER
     if window is not None:
-        if window.thresholds.is_timed:
-            stop = _end_of_second(window, rows, start, stop)
+        until = keeps_until(window)
         if window.failures or window.slow:
             if _reached(window):
                 return start
@@ -921,6 +933,7 @@ def _pass_successes(state: State, rows: Rows, start: int, stop: int) -> int:
         and rows.kind[row] == _SUCCEEDED
         and rows.epoch[row] == epoch
         and rows.count[row] == 1
+        and rows.at[row] < until
         and not (can_be_slow and rows.took[row] > slow_ns)
     ):
         row += 1
@@ -936,29 +949,13 @@ def _pass_successes(state: State, rows: Rows, start: int, stop: int) -> int:
     return row
 
 
-def _end_of_second(window: Window, rows: Rows, start: int, stop: int) -> int:
-    """The first row, from ``start`` on, that is not in the second of the newest outcome."""
-    if start == stop or not _is_in_newest_second(window, rows.at[start]):
-        return start
-    leap = 1
-    row = start
-    while leap:
-        if row + leap < stop and _is_in_newest_second(window, rows.at[row + leap]):
-            row += leap
-            leap *= 2
-        else:
-            leap //= 2
-    return row + 1
-
-
 def _add_successes(window: Window, rows: Rows, start: int, stop: int) -> None:
     """Take quick successes, of which each row is one, into a window of outcomes."""
-    ring = window.ring
     size = window.thresholds.size
     start = max(start, stop - size)
     over = window.calls + stop - start - size
     if over >= window.calls:
-        ring.clear()
+        window.clear()
         window.calls = 0
         window.failures = 0
         window.slow = 0
@@ -966,18 +963,15 @@ def _add_successes(window: Window, rows: Rows, start: int, stop: int) -> None:
         _forget(window, over)
     window.calls += stop - start
     for row in range(start, stop):
-        place = _pushed(ring)
-        ring.data[place] = rows.seq[row] << 2
+        place = _pushed(window)
+        window.data[place] = rows.seq[row] << 2
 
 
-def _step_closed(state: State, kind: int, seq: int, at: int, took: int, count: int) -> int:
+def _step_closed(
+    state: State, window: Window | None, kind: int, seq: int, at: int, took: int, count: int
+) -> int:
     failed = kind == _FAILED
-    if kind == _SUCCEEDED:
-        state.succeeded += count
-        state.consecutive_failures = 0
-        if state.failure_seqs is not None:
-            state.failure_seqs.length = 0
-    elif failed:
+    if failed:
         state.failed += count
         state.consecutive_failures += 1
         threshold = state.rules.failure_threshold
@@ -985,14 +979,17 @@ def _step_closed(state: State, kind: int, seq: int, at: int, took: int, count: i
             _note_failure(state, seq)
             if state.consecutive_failures >= threshold:
                 return _CONSECUTIVE_FAILURES
+    elif kind == _SUCCEEDED:
+        state.succeeded += count
+        state.consecutive_failures = 0
+        if state.failure_seqs is not None:
+            state.failure_seqs.length = 0
     else:
         state.ignored += count
         return _NO_RULE
-    window = state.window
     if window is None:
         return _NO_RULE
-    _add(window, seq, at, count, failed, took > state.rules.slow_ns)
-    return _reached(window)
+    return _add(window, seq, at, count, failed, took > state.rules.slow_ns)
 
 
 def _note_failure(state: State, seq: int) -> None:
@@ -1104,8 +1101,7 @@ def _judge(state: State, kind: int, seq: int, at: int, took: int) -> int:
     """What a probe that has ended leads to."""
     window = state.probe_window
     if window is not None:
-        _add(window, seq, at, 1, kind == _FAILED, took > state.rules.slow_ns)
-        rule = _reached(window)
+        rule = _add(window, seq, at, 1, kind == _FAILED, took > state.rules.slow_ns)
         if rule == _NO_RULE and window.calls >= window.thresholds.needed:
             return _PROBE_WINDOW
         return rule
