@@ -15,7 +15,6 @@ from recloser import (
     TimeWindow,
     replay,
 )
-from recloser.core.outcomes import window_data
 from recloser.events import Checkpoint, ClockTicked, LogOpened
 from recloser.log.reader import LogReader
 from recloser.replay.drive import Driver
@@ -196,8 +195,8 @@ def test_a_checkpoint_that_a_log_begins_with_has_its_times_moved(clock, state):
         assert right is None or wrong == right + ns
     assert after.probes == {number: at + ns for number, at in before.probes.items()}
     if state == "CLOSED":
-        assert [b[0] for b in window_data(after.window)] == [
-            b[0] + 1000 for b in window_data(before.window)
+        assert [b[0] for b in after.window.to_data()] == [
+            b[0] + 1000 for b in before.window.to_data()
         ]
         assert after.window.failures == before.window.failures == 2
 
@@ -213,7 +212,7 @@ def test_a_drift_can_bring_two_seconds_of_a_window_into_one(clock):
     events = [next(iter(log)), Checkpoint(2, checkpoint.at, "b", checkpoint.state)]
     _, moved = warped(events, parse_warps(["mono-drift=-50%"]))
     window = restore(moved).window
-    assert [bucket[0] for bucket in window_data(window)] == [0, 1, 2, 3]
+    assert [bucket[0] for bucket in window.to_data()] == [0, 1, 2, 3]
     assert (window.calls, window.failures) == (16, 8)
 
 
