@@ -115,6 +115,14 @@ def test_a_time_window_needs_no_memory_beyond_its_seconds():
     assert len(state.window.to_data()) == 5
 
 
+def singly(data):
+    """Each outcome or bucket that a window holds, once for as often as it counts."""
+    if any(isinstance(entry, list) and len(entry) > 2 for entry in data):
+        return data
+    pairs = [entry if isinstance(entry, list) else (entry, 1) for entry in data]
+    return [code for code, count in pairs for _ in range(count)]
+
+
 @pytest.mark.parametrize("config", [CountWindow(7, failures=1), TimeWindow(3, failures=1)])
 def test_a_run_of_like_outcomes_counts_like_as_many_single_ones(config):
     runs, single = breaker(config), breaker(config)
@@ -122,7 +130,7 @@ def test_a_run_of_like_outcomes_counts_like_as_many_single_ones(config):
         add(runs, seq, 0, count, failed=failed, slow=False)
         for _ in range(count):
             add(single, seq, 0, 1, failed=failed, slow=False)
-    assert runs.window.to_data() == single.window.to_data()
+    assert singly(runs.window.to_data()) == singly(single.window.to_data())
     assert runs.window.failures == single.window.failures
 
 
