@@ -28,7 +28,7 @@ from recloser.events import (
     LogOpened,
     ProbeAdmitted,
 )
-from recloser.fold import apply
+from recloser.fold import FOREVER, apply
 from recloser.log.columns import SCHEMA, table_of
 from recloser.log.parquet import COLUMNS_VERSION, ROW_GROUP, About, parquet_writer
 from recloser.machine import CLOSED
@@ -92,13 +92,13 @@ class _Course:
         state = self.state
         while state.state is CLOSED:
             self._next(part, CallFailed, state.epoch, STEP_NS, 0, "TimeoutError")
-        assert state.deadline is not None
+        assert state.deadline != FOREVER
         self.seq, self.at = self.seq + 1, state.deadline
         wall = _WALL + timedelta(microseconds=self.at // 1000)
         tick = ClockTicked(self.seq, self.at, wall, self.at)
         part.about_all.append(tick)
         self._witness(part, tick)
-        while part.own[-1].kind != "state_changed" or state.half_open_at is not None:
+        while part.own[-1].kind != "state_changed" or state.half_open_at >= 0:
             self._next(part, ProbeAdmitted, state.epoch, state.probes_admitted + 1)
             self._next(part, CallSucceeded, state.epoch, STEP_NS, state.probes_admitted)
         return part
