@@ -1,6 +1,7 @@
 # Types of kernel.py where it is compiled.
 
 cimport cython
+from cpython.array cimport array
 
 cdef int _CLOSED, _OPEN, _HALF_OPEN
 cdef int _SUCCEEDED, _FAILED, _IGNORED, _REJECTED, _ADMITTED
@@ -9,35 +10,36 @@ cdef int _COOLDOWN, _PROBE_FAILED, _PROBE_TIMEOUT, _PROBE_SUCCESSES, _PROBE_WIND
 cdef int _HALF_OPEN_TIMEOUT, _FUTURE_EPOCH, _ADMITS_NO_PROBE, _NO_PLACE_FOR_A_PROBE
 cdef int _WRONG_PROBE_NUMBER
 cdef int _ALLOWED, _PROBE, _COOLING, _FORCED, _EXHAUSTED, _DISABLED
-cdef long long _NEVER, _SECOND
-cdef int _BUCKET, _FIRST_CAPACITY
+cdef long long _NEVER, _SECOND, _RUN, _FITS
+cdef int _BUCKET, _FIRST_CAPACITY, _CALM, _MAX_SEQS
 
 
 cdef class Thresholds:
-    cdef public long long size, needed, failures, failure_num, failure_den, slow_num, slow_den
-    cdef public bint is_timed
+    cdef readonly long long size, needed, failures, failure_num, failure_den, slow_num, slow_den
+    cdef readonly bint is_timed
 
 
 cdef class Rules:
-    cdef public long long failure_threshold, slow_ns, success_threshold, max_probes
-    cdef public long long half_open_timeout_ns, probe_timeout_ns
-    cdef public Thresholds window, probe_window
+    cdef readonly long long failure_threshold, slow_ns, success_threshold, max_probes
+    cdef readonly long long half_open_timeout_ns, probe_timeout_ns
+    cdef readonly Thresholds window, probe_window
 
 
 cdef class Ring:
-    cdef public long long width, first, length, capacity
-    cdef public long long[::1] items
+    cdef readonly int width
+    cdef readonly long long most, first, length, removed, capacity
+    cdef readonly array items
+    cdef long long *data
 
 
-cdef class Window:
-    cdef public Thresholds thresholds
+cdef class Window(Ring):
+    cdef readonly Thresholds thresholds
     cdef public long long calls, failures, slow
-    cdef public Ring ring
 
 
 cdef class Rows:
-    cdef public const unsigned char[::1] kind
-    cdef public const long long[::1] seq, at, took, epoch, probe, count
+    cdef readonly const unsigned char[::1] kind
+    cdef readonly const long long[::1] seq, at, took, epoch, probe, count
 
 
 cdef class State:
@@ -50,55 +52,74 @@ cdef class State:
     cdef public Window window, probe_window
 
 
+cdef void _hold(Ring ring, array numbers) noexcept
+cdef void _copy(Ring ring, Ring other) noexcept
+@cython.locals(numbers=array, begin="Py_ssize_t", kept="Py_ssize_t", capacity="long long")
 cdef long long _grow(Ring ring) except -1
-@cython.locals(place="long long")
 cdef long long _pushed(Ring ring) except -1
 @cython.locals(place="long long")
 cdef long long _popped(Ring ring) noexcept
-@cython.locals(place="long long")
 cdef long long _last(Ring ring) noexcept
-@cython.locals(ring=Ring, place="long long")
-cdef void _let_go(Window window, long long second) noexcept
-@cython.locals(ring=Ring, second="long long", place="long long", code="long long", size="long long", old="long long", left="long long")
-cdef long long _add(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -1
+@cython.locals(place="long long")
+cdef long long _place(Ring ring, long long index) noexcept
+
+cdef int _add(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -99
+@cython.locals(code="long long", size="long long", over="long long", place="long long")
+cdef int _add_counted(Window window, long long seq, long long count, bint failed, bint slow) except -1
+@cython.locals(data="long long*", failures="long long", slow="long long", place="long long", code="long long", gone="long long", left="long long")
+cdef void _forget(Window window, long long count) noexcept
+@cython.locals(data="long long*", place="long long")
+cdef int _add_timed(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -1
+@cython.locals(since="long long")
+cdef bint _is_in_newest_second(Window window, long long at) noexcept
+@cython.locals(data="long long*", place="long long")
+cdef int _begin_second(Window window, long long seq, long long second) except -1
+@cython.locals(limits=Thresholds)
 cdef int _reached(Window window) noexcept
+@cython.locals(left="long long")
+cdef bint _is_rate_reached(long long part, long long whole, long long num, long long den) noexcept
 
 @cython.locals(under_way="long long")
 cpdef bint may_probe(State state)
 cpdef int decide(State state)
-@cython.locals(ring=Ring)
-cpdef long long keeps_until(Window window)
-@cython.locals(rule="long long")
-cpdef int advance(State state, long long seq, long long at) except? -99
-cpdef int step(State state, int kind, long long seq, long long at, long long took, long long epoch, long long probe, long long count) except? -99
-cpdef int enter(State state, long long at, long long wait_ns) except? -99
+cpdef long long keeps_until(Window window) except -1
+@cython.locals(rule="int")
+cpdef int advance(State state, long long seq, long long at) except -99
+cpdef int step(State state, int kind, long long seq, long long at, long long took, long long epoch, long long probe, long long count) except -99
+cpdef int enter(State state, long long at, long long wait_ns) except -99
 cpdef start_windows(State state)
 cpdef reconfigure(State state, Rules rules, bint is_disabled)
-cpdef move_probes(State state, list times)
 cpdef forget_probes(State state)
+@cython.locals(probes=Ring)
+cpdef move_probes(State state, list times)
 @cython.locals(row="long long")
-cpdef long long run(State state, Rows rows, long long start, long long stop) except? -99
+cpdef long long run(State state, Rows rows, long long start, long long stop) except -99
 
+@cython.locals(window=Window, epoch="long long", calm="long long", row="long long", kind="int", rule="int")
+cdef long long _run_closed(State state, Rows rows, long long start, long long stop) except -99
+@cython.locals(window=Window, epoch="long long", slow_ns="long long", can_be_slow="bint", until="long long", row="long long")
+cdef long long _pass_successes(State state, Rows rows, long long start, long long stop) except -99
+@cython.locals(size="long long", over="long long", row="long long", place="long long")
+cdef int _add_successes(Window window, Rows rows, long long start, long long stop) except -1
+@cython.locals(failed="bint", threshold="long long")
+cdef int _step_closed(State state, Window window, int kind, long long seq, long long at, long long took, long long count) except -99
+@cython.locals(seqs=Ring, place="long long")
+cdef int _note_failure(State state, long long seq) except -1
 cdef void _count(State state, int kind, long long count) noexcept
-@cython.locals(place="long long")
-cdef int _step_closed(State state, int kind, long long seq, long long at, long long took, long long count) except? -99
-@cython.locals(window=Window, seqs=Ring, epoch="long long", slow_ns="long long", threshold="long long", failures="long long", succeeded="long long", row="long long", place="long long", kind="long long")
-cdef long long _run_closed(State state, Rows rows, long long start, long long stop) except? -99
-@cython.locals(place="long long")
-cdef int _admit(State state, long long at, long long epoch, long long probe) except? -99
+
+@cython.locals(probes=Ring, place="long long")
+cdef int _admit(State state, long long at, long long epoch, long long probe) except -99
 @cython.locals(probes=Ring, low="long long", high="long long", middle="long long", place="long long")
-cdef long long _index_of(State state, long long probe) noexcept
-@cython.locals(probes=Ring, before="long long", to="long long", source="long long")
-cdef void _remove_probe(State state, long long index) noexcept
-@cython.locals(index="long long", rule="long long")
-cdef int _step_half_open(State state, int kind, long long seq, long long at, long long took, long long probe, long long count) except? -99
-@cython.locals(place="long long")
-cdef long long _note_success(State state, long long seq) except -1
-@cython.locals(window=Window, rule="long long")
-cdef int _judge(State state, long long seq, long long at, bint failed, bint slow) except? -99
+cdef bint _took_off(State state, long long probe) noexcept
+@cython.locals(kept="long long", index="long long", place="long long", to="long long")
+cdef void _drop_removed(Ring probes) noexcept
+@cython.locals(place="long long", rule="int")
+cdef int _step_half_open(State state, int kind, long long seq, long long at, long long took, long long probe, long long count) except -99
+@cython.locals(window=Window, rule="int")
+cdef int _judge(State state, int kind, long long seq, long long at, long long took) except -99
 @cython.locals(probes=Ring, began_at="long long")
 cdef bint _is_probe_overdue(State state) noexcept
-@cython.locals(probes=Ring, timeout="long long", rule="long long")
-cdef int _expire_probe(State state, long long seq, long long at) except? -99
-@cython.locals(probes=Ring, deadline="long long")
+@cython.locals(probes=Ring, place="long long", rule="int")
+cdef int _expire_probe(State state, long long seq, long long at) except -99
+@cython.locals(probes=Ring, overdue_at="long long")
 cdef void _set_half_open_deadline(State state) noexcept

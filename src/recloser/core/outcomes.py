@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -18,19 +19,18 @@ _Bucket = tuple[_Whole, _Whole, _Whole, _Whole, _Whole, _Whole]
 
 def window_data(window: Window) -> WindowData:
     """What a window holds: each bucket, or the code of each outcome; of like ones once, with how many."""
-    numbers = window.ring.to_list()
+    data = window.to_data()
     if window.thresholds.is_timed:
-        return [numbers[first : first + 6] for first in range(0, len(numbers), 6)]
-    data: list[int | list[int]] = []
-    for code, alike in groupby(numbers):
-        count = sum(1 for _ in alike)
-        data.append(code if count == 1 else [code, count])
-    return data
+        return data
+    # Several may be of one event: those it stands for, or probes that it found overdue.
+    pairs = [(entry, 1) if isinstance(entry, int) else entry for entry in data]
+    counts = [(code, sum([n for _, n in alike])) for code, alike in groupby(pairs, itemgetter(0))]
+    return [code if count == 1 else [code, count] for code, count in counts]
 
 
 def entries_of(window: Window) -> int:
     """How many entries a window takes memory for."""
-    return window.ring.length
+    return window.length
 
 
 def restored_window(thresholds: Thresholds, data: object) -> Window:
@@ -41,22 +41,13 @@ def restored_window(thresholds: Thresholds, data: object) -> Window:
     """
     window = Window(thresholds)
     if thresholds.is_timed:
-        buckets = msgspec.convert(data, list[_Bucket])
-        window.ring.extend([number for bucket in buckets for number in bucket])
-        window.calls = sum(bucket[3] for bucket in buckets)
-        window.failures = sum(bucket[4] for bucket in buckets)
-        window.slow = sum(bucket[5] for bucket in buckets)
+        window.restore(msgspec.convert(data, list[_Bucket]))
         return window
     entries = msgspec.convert(data, list[object])
     # msgspec 0.23 crashes on a union of a number and a pair that both have bounds.
     pairs = [(entry, 1) if type(entry) is int else entry for entry in entries]
-    outcomes = msgspec.convert(pairs, list[tuple[_Whole, _Count]])
-    calls = sum(count for _, count in outcomes)
-    if calls > thresholds.size:
-        raise msgspec.ValidationError(f"{calls} outcomes in a window of {thresholds.size}")
-    codes = [code for code, count in outcomes for _ in range(count)]
-    window.ring.extend(codes)
-    window.calls = len(codes)
-    window.failures = sum(code >> 1 & 1 for code in codes)
-    window.slow = sum(code & 1 for code in codes)
+    try:
+        window.restore(msgspec.convert(pairs, list[tuple[_Whole, _Count]]))
+    except ValueError as error:
+        raise msgspec.ValidationError(str(error)) from error
     return window
