@@ -17,9 +17,9 @@ import pyarrow as pa
 from attrs import evolve
 
 from recloser import CircuitBreakerConfig
+from recloser.columns.breaker_fold import BreakerFold
 from recloser.columns.folding import in_order
 from recloser.columns.reading import rows_in, times_of
-from recloser.columns.skipping import SkippingFold
 from recloser.events import BreakerConfigured, ClockTicked, Event, LogOpened
 from recloser.log.codec import encode
 from recloser.log.columns import SCHEMA, table_of
@@ -128,7 +128,7 @@ class _Log:
         calls = self._table(name, codes, self._seqs(steps, number), self._at(steps, number))
         calls = self._with(calls, epoch=epochs, probe=probes)
         table = pa.concat_tables([table_of(name, [opening]), calls])
-        fold = SkippingFold(name, times_of(self._opening))
+        fold = BreakerFold(name, times_of(self._opening))
         fold.take(rows_in(table, name))
         edges = in_order(fold.taken)
         witnesses = table_of(name, [evolve(edge) for edge in edges])

@@ -2,8 +2,9 @@
 
 python tools/long_columns.py OUT.parquet --events 100000000
 
-Between outages calls fail at random, and too few of them to trip the breaker; in an outage all fail
-until it does. What happens then is folded, so that the file tells what a live breaker's log would.
+A call comes every millisecond and fails at random; once in 100,000 calls there is an outage, in
+which all fail until the breaker trips. Where more calls fail than its settings bear, it trips
+without one too. What happens is folded, so that the file holds what a live breaker's log would.
 """
 
 import argparse
@@ -18,43 +19,53 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from recloser import CircuitBreakerConfig
+from recloser.core import kernel
 from recloser.events import (
     BreakerConfigured,
     BreakerEvent,
     CallFailed,
+    CallRejected,
     CallSucceeded,
     ClockTicked,
     Event,
     LogOpened,
     ProbeAdmitted,
+    Reason,
 )
-from recloser.fold import apply
+from recloser.fold import apply, edges_of
 from recloser.log.columns import SCHEMA, table_of
 from recloser.log.parquet import COLUMNS_VERSION, ROW_GROUP, About, parquet_writer
-from recloser.machine import CLOSED
 from recloser.state import BreakerState
 
 BREAKER: Final = "payments"
 OUTAGE_EVERY: Final = 100_000
 STEP_NS: Final = 1_000_000
+_FEW: Final = 256  # calls are made so many at a time after a trip, then ever more
 _WALL: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_REACH: Final = 20_000  # so far back the windows of a config here may hold outcomes
 
 
 @frozen(eq=False)
-class Quiet:
-    """Calls between two outages, as columns; all of shape (n,)."""
+class Calls:
+    """Calls that a closed breaker let through, as columns; all of shape (n,)."""
 
     seq: int
     epoch: int
     ats: NDArray[np.int64]
     tooks: NDArray[np.int64]
-    failed: NDArray[np.bool_]
+    failed: NDArray[np.uint8]
+
+    def part(self, start: int, stop: int) -> "Calls":
+        """Some of them."""
+        own = slice(start, stop)
+        return Calls(self.seq + start, self.epoch, self.ats[own], self.tooks[own], self.failed[own])
+
+    def __len__(self) -> int:
+        return len(self.ats)
 
 
 @frozen
-class Outage:
-    """What happens from the first failure of an outage until the breaker is closed again."""
+class Others:
+    """Events of other kinds, from a trip until the breaker is closed again."""
 
     about_all: list[Event]
     epoch: int
@@ -62,7 +73,7 @@ class Outage:
 
 
 class _Course:
-    """The way of one breaker through quiet times and outages."""
+    """The way of one breaker through calls and outages."""
 
     def __init__(self, config: CircuitBreakerConfig, failing: float) -> None:
         self.random = np.random.default_rng(1)
@@ -70,70 +81,114 @@ class _Course:
         self.seq, self.at = 2, 0
         self.state: BreakerState = BreakerState(BREAKER, config)
 
-    def quiet(self) -> Quiet:
-        ats = self.at + np.cumsum(
-            self.random.integers(STEP_NS // 2, STEP_NS * 3 // 2, OUTAGE_EVERY)
-        )
+    def parts(self) -> Iterator[Calls | Others]:
+        """What happens until the end of an outage, in parts."""
+        gaps = self.random.integers(STEP_NS // 2, STEP_NS * 3 // 2, OUTAGE_EVERY)
         tooks = self.random.lognormal(15, 0.5, OUTAGE_EVERY).astype(np.int64)
-        failed = self.random.random(OUTAGE_EVERY) < self.failing
-        failed[3::4] = False  # never four in a row
-        part = Quiet(self.seq + 1, self.state.epoch, ats, tooks, failed)
-        reached = zip(ats[-_REACH:].tolist(), failed[-_REACH:].tolist(), strict=True)
-        for seq, (at, fails) in enumerate(reached, self.seq + 1 + OUTAGE_EVERY - _REACH):
-            kind = CallFailed if fails else CallSucceeded
-            if apply(self.state, kind(seq, at, BREAKER, self.state.epoch, 0)):
-                raise ValueError("the breaker trips without an outage: its thresholds are too low")
-        self.seq += OUTAGE_EVERY
-        self.at = int(ats[-1])
-        return part
+        failed = (self.random.random(OUTAGE_EVERY) < self.failing).astype(np.uint8)
+        start, size = 0, _FEW
+        while start < OUTAGE_EVERY:
+            own = slice(start, start + size)
+            ats = self.at + np.cumsum(gaps[own])
+            calls = Calls(self.seq + 1, self.state.epoch, ats, tooks[own], failed[own])
+            done = self._let_through(calls)
+            yield calls.part(0, done)
+            start, size = start + done, 2 * size
+            if self.state.fired:
+                yield self._opening([])
+                size = _FEW
+        own: list[Event] = []
+        while self.state.where == kernel.CLOSED:
+            self._next(own, CallFailed, self.state.epoch, STEP_NS, 0, "TimeoutError")
+        yield self._opening(own)
 
-    def outage(self) -> Outage:
-        part = Outage([], self.state.epoch, [])
-        state = self.state
-        while state.state is CLOSED:
-            self._next(part, CallFailed, state.epoch, STEP_NS, 0, "TimeoutError")
-        assert state.deadline is not None
-        self.seq, self.at = self.seq + 1, state.deadline
-        wall = _WALL + timedelta(microseconds=self.at // 1000)
-        tick = ClockTicked(self.seq, self.at, wall, self.at)
-        part.about_all.append(tick)
-        self._witness(part, tick)
-        while part.own[-1].kind != "state_changed" or state.half_open_at is not None:
-            self._next(part, ProbeAdmitted, state.epoch, state.probes_admitted + 1)
-            self._next(part, CallSucceeded, state.epoch, STEP_NS, state.probes_admitted)
-        return part
+    def _let_through(self, calls: Calls) -> int:
+        """Have the breaker count calls up to one that trips it; how many there were."""
+        size = len(calls)
+        rows = kernel.Rows(
+            memoryview(calls.failed),
+            memoryview(np.arange(calls.seq, calls.seq + size)),
+            memoryview(calls.ats),
+            memoryview(calls.tooks),
+            memoryview(np.full(size, calls.epoch)),
+            memoryview(np.zeros(size, np.int64)),
+            memoryview(np.ones(size, np.int64)),
+        )
+        done = min(size, kernel.run(self.state, rows, 0, size) + 1)
+        self.seq += done
+        self.at = int(calls.ats[done - 1])
+        return done
 
-    def _next(self, part: Outage, kind: type[BreakerEvent], *fields: object) -> None:
+    def _opening(self, own: list[Event]) -> Others:
+        """What happens from a trip until the breaker is closed again."""
+        state, about_all = self.state, list[Event]()
+        epoch = state.epoch
+        if state.fired:
+            edges = edges_of(state, state.fired, self.seq, self.at)
+            state.fired = kernel.NO_RULE
+            own += edges
+            self.seq = edges[-1].seq
+        while state.where != kernel.CLOSED:
+            if state.where == kernel.OPEN:
+                while self.at + STEP_NS < state.deadline:
+                    self._next(own, CallRejected, Reason.COOLDOWN_ACTIVE, None)
+                self.seq, self.at = self.seq + 1, max(self.at, state.deadline)
+                wall = _WALL + timedelta(microseconds=self.at // 1000)
+                tick = ClockTicked(self.seq, self.at, wall, self.at)
+                about_all.append(tick)
+                self._witness(own, tick)
+            else:
+                self._next(own, ProbeAdmitted, state.epoch, state.probes_admitted + 1)
+                if self.random.random() < self.failing:
+                    ended = (
+                        CallFailed,
+                        state.epoch,
+                        STEP_NS,
+                        state.probes_admitted,
+                        "TimeoutError",
+                    )
+                else:
+                    ended = (CallSucceeded, state.epoch, STEP_NS, state.probes_admitted)
+                self._next(own, *ended)
+        return Others(about_all, epoch, own)
+
+    def _next(self, own: list[Event], kind: type[BreakerEvent], *fields: object) -> None:
         self.seq, self.at = self.seq + 1, self.at + STEP_NS
         event = kind(self.seq, self.at, BREAKER, *fields)  # type: ignore[arg-type]  # told by kind
-        part.own.append(event)
-        self._witness(part, event)
+        own.append(event)
+        self._witness(own, event)
 
-    def _witness(self, part: Outage, event: BreakerEvent | ClockTicked) -> None:
+    def _witness(self, own: list[Event], event: BreakerEvent | ClockTicked) -> None:
         for edge in apply(self.state, event):
-            part.own.append(edge)
+            own.append(edge)
             self.seq = edge.seq
 
 
-def course(events: int, config: CircuitBreakerConfig, failing: float) -> Iterator[Quiet | Outage]:
-    """Quiet times and outages in turn, until there are so many events; always the same."""
+def course(events: int, config: CircuitBreakerConfig, failing: float) -> Iterator[Calls | Others]:
+    """What happens to a breaker, until there are so many events; always the same."""
     way = _Course(config, failing)
     while way.seq < events:
-        yield way.quiet()
-        yield way.outage()
+        yield from way.parts()
 
 
 def write(
     out: Path, events: int, config: CircuitBreakerConfig | None = None, failing: float = 0.01
 ) -> int:
-    """Write about so many events; how many there are."""
+    """Write about so many events; how many there are.
+
+    Args:
+        out: The file, which must not exist.
+        events: About how many events.
+        config: The settings of the breaker; by default ``CircuitBreakerConfig()``.
+        failing: The share of calls that fail where there is no outage.
+    """
     config = CircuitBreakerConfig() if config is None else config
     about_all: list[Event] = [
         LogOpened(1, 0, 1, 1, 1, _WALL, 0, boot_id="", host="", pid=0, library="")
     ]
     last_seq = last_at = 0
     for part in course(events, config, failing):
-        if isinstance(part, Outage):
+        if isinstance(part, Others):
             about_all += part.about_all
             last_seq, last_at = part.own[-1].seq, part.own[-1].at
     about = About(COLUMNS_VERSION, last_seq, 1, last_at, traffic=False)
@@ -144,19 +199,19 @@ def write(
     return last_seq
 
 
-def _tables(parts: Iterator[Quiet | Outage], config: CircuitBreakerConfig) -> Iterator[pa.Table]:
+def _tables(parts: Iterator[Calls | Others], config: CircuitBreakerConfig) -> Iterator[pa.Table]:
     yield table_of(BREAKER, [BreakerConfigured(2, 0, BREAKER, config.to_mapping())])
     for part in parts:
-        if isinstance(part, Outage):
+        if isinstance(part, Others):
             yield table_of(BREAKER, part.own, part.epoch)
         else:
-            yield _quiet_table(part)
+            yield _calls_table(part)
 
 
-def _quiet_table(part: Quiet) -> pa.Table:
+def _calls_table(part: Calls) -> pa.Table:
     size = len(part.ats)
-    kinds = pa.array(["call_succeeded", "call_failed"]).take(pa.array(part.failed.astype(np.int8)))
-    errors = pa.array([None, "TimeoutError"]).take(pa.array(part.failed.astype(np.int8)))
+    kinds = pa.array(["call_succeeded", "call_failed"]).take(pa.array(part.failed))
+    errors = pa.array([None, "TimeoutError"]).take(pa.array(part.failed))
     columns = {
         "breaker": pa.repeat(BREAKER, size),
         "seq": pa.array(np.arange(part.seq, part.seq + size)),
@@ -174,11 +229,13 @@ def _quiet_table(part: Quiet) -> pa.Table:
 
 def _row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     held: list[pa.Table] = []
+    rows = 0
     for table in tables:
         held.append(table)
-        if sum(map(len, held)) >= ROW_GROUP - OUTAGE_EVERY:
+        rows += len(table)
+        if rows >= ROW_GROUP - 2 * OUTAGE_EVERY:
             yield pa.concat_tables(held)
-            held = []
+            held, rows = [], 0
     if held:
         yield pa.concat_tables(held)
 
@@ -188,8 +245,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--failing", type=float, default=0.01, help="share of calls that fail")
     arguments = parser.parse_args()
-    print(f"{write(arguments.out, arguments.events):,} events")
+    written = write(arguments.out, arguments.events, failing=arguments.failing)
+    print(f"{written:,} events")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,10 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     rule = _count(state, event)
     if rule == kernel.NO_RULE:
         return edges
-    return [*edges, *_edges_of(state, rule, event, len(edges))]
+    if rule < 0:
+        raise impossible(state, rule, event)
+    command = event if rule == _COMMAND else None
+    return [*edges, *edges_of(state, rule, event.seq, event.at, len(edges), command)]
 
 
 def apply_successes(state: BreakerState, events: Sequence[CallSucceeded]) -> Sequence[Edge]:
@@ -100,8 +103,10 @@ def apply_successes(state: BreakerState, events: Sequence[CallSucceeded]) -> Seq
             event.probe,
             event.count,
         )
+        if rule < 0:
+            raise impossible(state, rule, event)
         if rule:
-            return _edges_of(state, rule, event, 0)
+            return edges_of(state, rule, event.seq, event.at)
     return NO_EDGES
 
 
@@ -204,7 +209,7 @@ def _configure(state: BreakerState, event: BreakerConfigured) -> None:
 def _pass_deadlines(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     edges: list[Edge] = []
     while rule := kernel.advance(state, event.seq, event.at):
-        edges += _edges_of(state, rule, event, len(edges))
+        edges += edges_of(state, rule, event.seq, event.at, len(edges))
     return edges
 
 
@@ -220,53 +225,49 @@ _COMMANDS: Final = {
 }
 
 
-def _edges_of(state: BreakerState, rule: int, event: FoldedEvent, taken: int) -> Sequence[Edge]:
+def edges_of(
+    state: BreakerState,
+    rule: int,
+    seq: int,
+    at: int,
+    taken: int = 0,
+    command: FoldedEvent | None = None,
+) -> list[Edge]:
     """Take the edge of a rule that fired, and of those that fire because of it.
 
     Args:
         state: The state, which is changed.
         rule: The rule.
-        event: The event at which it fired.
-        taken: How many edges were taken at it before.
-
-    Raises:
-        FoldError: It is no rule, as the event can't have happened.
+        seq: Number of the event at which it fired.
+        at: Its time, in nanoseconds of the log.
+        taken: How many edges were taken at that event before.
+        command: The event, where it is an operator's command.
     """
-    if rule < 0:
-        raise _impossible(state, rule, event)
     edges: list[Edge] = []
     while rule:
         left = state.state
         if rule == _COMMAND:
-            trigger, cause = _commanded(event)
+            trigger, cause = _commanded(command)
         else:
-            trigger, cause = trigger_of(state, rule), _cause_of(state, rule, event)
-        rule = take(state, trigger, event.at)
+            trigger, cause = trigger_of(state, rule), _cause_of(state, rule, seq)
+        rule = take(state, trigger, at)
         if state.where == kernel.OPEN:
             state.why_open = cause
         elif state.where == kernel.CLOSED:
             state.why_open = None
+        taken += 1
         edges.append(
-            Edge(
-                seq=event.seq + 1 + taken + len(edges),
-                at=event.at,
-                breaker=state.breaker,
-                epoch=state.epoch,
-                from_state=left,
-                to_state=state.state,
-                trigger=trigger,
-                cause=cause,
-            )
+            Edge(seq + taken, at, state.breaker, state.epoch, left, state.state, trigger, cause)
         )
     return edges
 
 
-def _commanded(event: FoldedEvent) -> tuple[Trigger, FiredRule]:
+def _commanded(event: FoldedEvent | None) -> tuple[Trigger, FiredRule]:
     assert isinstance(event, Command)
     return _COMMANDS[event.kind], FiredRule(Rule.COMMAND, actor=event.actor, reason=event.reason)
 
 
-def _cause_of(state: BreakerState, rule: int, event: FoldedEvent) -> FiredRule:
+def _cause_of(state: BreakerState, rule: int, seq: int) -> FiredRule:
     """What a rule rests on, while the counters of the state that is left are still there."""
     rules = state.rules
     if rule == kernel.CONSECUTIVE_FAILURES:
@@ -281,7 +282,7 @@ def _cause_of(state: BreakerState, rule: int, event: FoldedEvent) -> FiredRule:
     if rule == kernel.COOLDOWN:
         return FiredRule(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
     if rule == kernel.PROBE_FAILED:
-        return FiredRule(Rule.PROBE_FAILED, observed=1, threshold=1, seqs=(event.seq,))
+        return FiredRule(Rule.PROBE_FAILED, observed=1, threshold=1, seqs=(seq,))
     if rule == kernel.PROBE_TIMEOUT:
         return FiredRule(Rule.PROBE_TIMEOUT, state.waited, rules.probe_timeout_ns)
     if rule == kernel.HALF_OPEN_TIMEOUT:
@@ -331,8 +332,8 @@ def _by_window(state: BreakerState, rule: int) -> FiredRule:
     )
 
 
-def _impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldError:
-    """Why an event can't have happened."""
+def impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldError:
+    """Why an event can't have happened, by the negative number that the kernel gave for it."""
     epoch, probe = getattr(event, "epoch", 0), getattr(event, "probe", 0)
     why = {
         kernel.FUTURE_EPOCH: f"its epoch {epoch} has not begun; it is {state.epoch}",

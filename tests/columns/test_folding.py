@@ -5,7 +5,7 @@ from attrs import evolve
 from lives import Life
 
 from recloser import CircuitBreakerConfig, CountWindow, EventLog, ManualClock, TimeWindow
-from recloser.columns.folding import NotSkippedError, fold_columns
+from recloser.columns.folding import NeedsEventsError, fold_columns
 from recloser.log.parquet import ParquetLog, write_parquet
 from recloser.log.reader import LogReader
 from recloser.replay.engine import fold_history
@@ -62,20 +62,20 @@ def test_it_has_the_edges_states_and_witnesses_of_the_log(recorded, tmp_path):
     assert by_column.witnesses == by_event.witnesses
 
 
-def test_a_checkpoint_that_differs_is_not_passed_over(recorded, tmp_path):
+def test_a_checkpoint_that_differs_is_folded_event_by_event(recorded, tmp_path):
     events = list(LogReader(recorded))
     index = max(n for n, event in enumerate(events) if event.kind == "checkpoint")
     state = dict(events[index].state)
     events[index] = evolve(events[index], state={**state, "succeeded": state["succeeded"] + 1})
-    with pytest.raises(NotSkippedError, match="witnessed differs"):
+    with pytest.raises(NeedsEventsError, match="witnessed differs"):
         columns_of(events, tmp_path)
 
 
-def test_a_log_with_a_gap_is_not_passed_over(recorded, tmp_path):
+def test_a_log_with_a_gap_is_folded_event_by_event(recorded, tmp_path):
     from recloser.events import LogGap
 
     events = list(LogReader(recorded))
     last = events[-1]
     events.append(LogGap(last.seq + 9, last.at, lost=8))
-    with pytest.raises(NotSkippedError, match="events are missing"):
+    with pytest.raises(NeedsEventsError, match="events are missing"):
         columns_of(events, tmp_path)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from conftest import RECORDED_LOGS
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, replay
-from recloser.columns import skipping
 from recloser.errors import ConfigError, DamagedLogError
 from recloser.fleet import spans
 from recloser.fleet.dataset import urls_of
@@ -61,14 +60,12 @@ def test_every_recording_has_its_history(tmp_path):
     logs=st.lists(rst.logs().map(list), min_size=1, max_size=3),
     row_group=st.sampled_from([1, 5, 1 << 20]),
     at_once=st.sampled_from([1, 7, 1 << 17]),
-    worthwhile=st.sampled_from([0, 256]),
 )
-def test_any_logs_have_their_histories(tmp_path_factory, logs, row_group, at_once, worthwhile):
+def test_any_logs_have_their_histories(tmp_path_factory, logs, row_group, at_once):
     folder = tmp_path_factory.mktemp("many")
     with (
         mock.patch.object(parquet, "ROW_GROUP", row_group),
         mock.patch.object(spans, "AT_ONCE", at_once),
-        mock.patch.object(skipping, "_WORTHWHILE", worthwhile),
     ):
         found = replayed(exported(folder, logs))
     for events, history in zip(logs, found.histories, strict=True):

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 
 from conftest import RECORDED_LOGS
 from recloser import CircuitBreakerConfig, replay
-from recloser.columns import skipping
 from recloser.errors import ConfigError, LogError
 from recloser.fleet.tables import EDGES, edges_of
 from recloser.log.columns import SCHEMA, table_of
@@ -66,8 +65,7 @@ def test_every_recording_has_its_edges(path):
 @settings(max_examples=40, deadline=None)
 @given(events=rst.logs().map(list))
 def test_any_log_has_its_edges(events):
-    with mock.patch.object(skipping, "_WORTHWHILE", 0):
-        assert rows(grouped(table_in(events))) == fields(replay(events).edges)
+    assert rows(grouped(table_in(events))) == fields(replay(events).edges)
 
 
 def test_the_order_and_the_types_of_the_rows_do_not_matter():

@@ -8,20 +8,19 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from recloser.clock import after
+from recloser.columns.breaker_fold import BreakerFold, Taken, Times
 from recloser.columns.reading import rows_of, times_of, whole_log_events
 from recloser.columns.rows import Rows
-from recloser.columns.skipping import SkippingFold, Taken, Times
 from recloser.errors import FoldError, RecloserError
 from recloser.events import ClockTicked, Edge, Event, LogOpened
 from recloser.log.parquet import ParquetLog
 from recloser.snapshot import Snapshot, take_snapshot
 
-_NAMED: Final = 5
 _seq_of: Final = attrgetter("seq")
 
 
-class NotSkippedError(RecloserError):
-    """The columns can't be folded from edge to edge; why not is its message."""
+class NeedsEventsError(RecloserError):
+    """A log has to be folded event by event; the message says why."""
 
 
 @frozen
@@ -33,31 +32,29 @@ class ColumnHistory:
         snapshots: Each breaker as it was after the last event.
         witnesses: How many witnesses were compared; all are equal.
         readings: The readings of both hands of the clock, in their order.
-        unsearched: Which breakers were folded event by event, and why; None if none was.
     """
 
     edges: Sequence[Edge]
     snapshots: Mapping[str, Snapshot]
     witnesses: int
     readings: Sequence[LogOpened | ClockTicked] = field(repr=False)
-    unsearched: str | None = None
 
 
 def fold_columns(log: ParquetLog) -> ColumnHistory:
     """Fold an exported log that breakers wrote.
 
     Raises:
-        NotSkippedError: It has to be folded event by event: it tells of a gap or of a witness that
+        NeedsEventsError: It has to be folded event by event: it tells of a gap or of a witness that
             differs, or an event in it can't have happened.
         LogError: It can't be read.
     """
     about_all = whole_log_events(log)
-    check_skippable(about_all)
+    check_foldable(about_all)
     folds = list(folds_of(rows_of(log), times_of(about_all)))
     edges = in_order(taken for fold in folds for taken in fold.taken)
     witnesses = sorted((w for fold in folds for w in fold.witnesses), key=_seq_of)
     if edges != witnesses or any(fold.is_parted for fold in folds):
-        raise NotSkippedError("what it witnessed differs from what comes of it")
+        raise NeedsEventsError("what it witnessed differs from what comes of it")
     readings = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")]
     last = readings[-1]
     snapshots = {
@@ -66,43 +63,35 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
         )
         for fold in folds
     }
-    unsearched = [fold.breaker for fold in folds if fold.is_unsearched]
-    return ColumnHistory(edges, snapshots, len(witnesses), readings, unsearched_told(unsearched))
+    return ColumnHistory(edges, snapshots, len(witnesses), readings)
 
 
-def check_skippable(about_all: Sequence[Event]) -> None:
+def check_foldable(about_all: Sequence[Event]) -> None:
     """Refuse what has to be folded event by event, as the events about the whole log tell.
 
     Raises:
-        NotSkippedError: It has to be.
+        NeedsEventsError: It has to be.
     """
     if not about_all or about_all[0].kind != "log_opened":
-        raise NotSkippedError("it does not begin with log_opened")
+        raise NeedsEventsError("it does not begin with log_opened")
     if any(event.kind == "log_gap" for event in about_all):
-        raise NotSkippedError("events are missing in it")
+        raise NeedsEventsError("events are missing in it")
 
 
-def unsearched_told(unsearched: Sequence[str]) -> str | None:
-    """Why these breakers were folded event by event; None where there are none."""
-    if not unsearched:
-        return None
-    return f"the thresholds of {', '.join(unsearched[:_NAMED])} can't be searched for in 64 bits"
-
-
-def folds_of(parts: Iterable[Rows], times: Times) -> Iterator[SkippingFold]:
+def folds_of(parts: Iterable[Rows], times: Times) -> Iterator[BreakerFold]:
     """The folds of breakers, whose rows come one breaker after the other.
 
     Raises:
-        NotSkippedError: An event can't have happened.
+        NeedsEventsError: An event can't have happened.
     """
     for breaker, rows in groupby(parts, key=lambda part: part.breaker):
-        fold = SkippingFold(breaker, times)
+        fold = BreakerFold(breaker, times)
         try:
             for part in rows:
                 fold.take(part)
             fold.finish()
         except FoldError as error:
-            raise NotSkippedError(str(error)) from error
+            raise NeedsEventsError(str(error)) from error
         yield fold
 
 

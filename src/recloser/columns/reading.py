@@ -8,37 +8,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import evolve
 
+from recloser.columns.breaker_fold import Times
 from recloser.columns.parts import BREAKER, Part, parts_ahead, parts_of
-from recloser.columns.rows import (
-    FAILED,
-    IGNORED,
-    OTHER,
-    PROBE,
-    REJECTED,
-    SUCCEEDED,
-    Rows,
-    Whole,
-    slices,
-    where,
-)
-from recloser.columns.skipping import Times
+from recloser.columns.rows import OTHER, Kinds, Rows, Whole, slices
+from recloser.core import kernel
 from recloser.errors import DamagedLogError
 from recloser.events import BreakerEvent, ClockTicked, Event, LogOpened
 from recloser.log.codec import decode, decode_lines, full
 from recloser.log.columns import events_of
-from recloser.log.parquet import ParquetLog
+from recloser.log.parquet import ROW_GROUP, ParquetLog
 
 _CODES: Final = {
-    "call_succeeded": SUCCEEDED,
-    "call_failed": FAILED,
-    "call_ignored": IGNORED,
-    "call_rejected": REJECTED,
-    "probe_admitted": PROBE,
+    "call_succeeded": kernel.SUCCEEDED,
+    "call_failed": kernel.FAILED,
+    "call_ignored": kernel.IGNORED,
+    "call_rejected": kernel.REJECTED,
+    "probe_admitted": kernel.ADMITTED,
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
-_MOST_NARROWED: Final = (1 << 32) - 1
 _MOST_KINDS: Final = 1 << 8  # so many a byte can tell apart
 _LOG_ROWS: Final = 1 << 15
+_TOOK: Final = "took"
+_NO_TIMES: Final = np.zeros(ROW_GROUP, np.int64)  # memory is not taken before it is read
+_NO_TIMES.flags.writeable = False
 _COLUMNS: Final = [BREAKER, "event", "line", *_NUMBERS]
 
 
@@ -120,7 +112,7 @@ def rows_in_parts(log: ParquetLog, parts: Iterable[Part]) -> Iterator[Rows]:
             minding.add(part.breaker)
         if part.breaker in minding:
             if tooks is None or tooks[0] != part.group:
-                tooks = part.group, _numbers(log.read(part.group, ["took"]), "took")
+                tooks = part.group, _numbers(log.read(part.group, [_TOOK]), _TOOK)
             rows = evolve(rows, tooks=tooks[1][part.start : part.start + len(rows)])
         _check_order(log, rows, before)
         yield rows
@@ -136,7 +128,24 @@ def _minds_slowness(event: BreakerEvent) -> bool:
     return isinstance(settings, Mapping) and settings.get("slow_call_seconds") is not None
 
 
-def _letters(events: pa.ChunkedArray) -> bytes:
+def rows_in(table: pa.Table, breaker: str) -> Rows:
+    """The events of one breaker in a table of the exported schema.
+
+    All calls are taken as quick where the table has no column ``took``.
+
+    Raises:
+        DamagedLogError: An event can't be read; the caller knows where it stands.
+    """
+    kinds = _kinds(table.column("event"))
+    seqs, ats, epochs, counts, probes = (_numbers(table, name) for name in _NUMBERS)
+    tooks = _numbers(table, _TOOK) if _TOOK in table.column_names else _no_times(len(kinds))
+    places = np.flatnonzero(kinds == OTHER)
+    lines = table.column("line").take(pa.array(places)).to_pylist() if len(places) else []
+    others = dict(zip(places.tolist(), _events_in(lines), strict=True))
+    return Rows(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
+
+
+def _kinds(events: pa.ChunkedArray) -> Kinds:
     array = events.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
@@ -144,30 +153,15 @@ def _letters(events: pa.ChunkedArray) -> bytes:
     if len(codes) > _MOST_KINDS:
         raise DamagedLogError(f"no log has events of {len(codes)} kinds")
     table, indices = codes.ljust(_MOST_KINDS), array.indices.to_numpy()
-    return b"".join(
+    kinds = b"".join(
         indices[part].astype(np.uint8).tobytes().translate(table) for part in slices(len(indices))
     )
+    return np.frombuffer(kinds, np.uint8)
 
 
-def rows_in(table: pa.Table, breaker: str) -> Rows:
-    """The events of one breaker in a table of the exported schema; all calls as if quick.
-
-    Raises:
-        DamagedLogError: An event can't be read; the caller knows where it stands.
-    """
-    letters = _letters(table.column("event"))
-    seqs, ats, epochs, counts, probes = (_numbers(table, name) for name in _NUMBERS)
-    kinds = np.frombuffer(letters, np.uint8)
-    places = where(len(kinds), lambda part: kinds[part] == OTHER)
-    lines = table.column("line").take(pa.array(places)).to_pylist() if len(places) else []
-    others = dict(zip(places.tolist(), _events_in(lines), strict=True))
-    most = epochs.view(np.uint64).max(initial=0)  # what is negative is more than all others
-    if most <= _MOST_NARROWED:
-        epochs = epochs.astype(np.min_scalar_type(most))  # they are compared from row to row
-    if (counts == 1).all():
-        counts = np.broadcast_to(np.int64(1), len(letters))
-    tooks = np.broadcast_to(np.int64(0), len(letters))
-    return Rows(breaker, letters, seqs, ats, epochs, tooks, counts, probes, others)
+def _no_times(count: int) -> Whole:
+    """So many times of 0, of shape (count,)."""
+    return _NO_TIMES[:count] if count <= len(_NO_TIMES) else np.zeros(count, np.int64)
 
 
 def _events_in(lines: Sequence[str | None]) -> Iterator[BreakerEvent]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.columns.folding import in_order, unsearched_told
+from recloser.columns.folding import in_order
 from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError
 from recloser.fleet.dataset import Source, described, labels_of
@@ -140,7 +140,6 @@ def _folded_history(source: Source, folded: Sequence[FoldedBreaker]) -> History 
         seqs.setdefault(edge.breaker, []).append(edge.seq)
     if seqs != {each.snapshot.breaker: each.witnesses for each in folded if each.witnesses}:
         return WITNESSED
-    unsearched = [each.snapshot.breaker for each in folded if each.is_unsearched]
     return History(
         edges=edges,
         snapshots={each.snapshot.breaker: each.snapshot for each in folded},
@@ -151,7 +150,6 @@ def _folded_history(source: Source, folded: Sequence[FoldedBreaker]) -> History 
         count=source.about.events,
         tail=source.about.tail,
         engine="columns",
-        because=unsearched_told(unsearched),
     )
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from recloser.clock import after
-from recloser.columns.folding import NotSkippedError, check_skippable, folds_of
+from recloser.columns.breaker_fold import BreakerFold, Taken
+from recloser.columns.folding import NeedsEventsError, check_foldable, folds_of
 from recloser.columns.reading import rows_of_span, times_of, whole_log_events
-from recloser.columns.skipping import SkippingFold, Taken
 from recloser.config import CircuitBreakerConfig
 from recloser.events import Edge, Event
 from recloser.fleet.dataset import AT_ONCE, opened
@@ -28,13 +28,11 @@ class FoldedBreaker:
         snapshot: It, after the last event of the log.
         taken: Its edges.
         witnesses: The ``seq`` of each witness; they are equal to the edges but for that.
-        is_unsearched: Whether its settings are such that it was folded event by event.
     """
 
     snapshot: Snapshot
     taken: Sequence[Taken]
     witnesses: Sequence[int]
-    is_unsearched: bool
 
 
 @frozen
@@ -59,18 +57,18 @@ def fold_span(url: str, groups: range) -> FoldedSpan:
     with opened(url) as log:
         about_all = whole_log_events(log)
         try:
-            check_skippable(about_all)
+            check_foldable(about_all)
             rows = rows_of_span(log, groups, AT_ONCE)
             folds = [_folded(fold, log, about_all) for fold in folds_of(rows, times_of(about_all))]
-        except NotSkippedError as reason:
+        except NeedsEventsError as reason:
             return FoldedSpan((), str(reason))
     return FoldedSpan(folds)
 
 
-def _folded(fold: SkippingFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
+def _folded(fold: BreakerFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
     told = [evolve(witness, seq=0) for witness in fold.witnesses]
     if fold.is_parted or told != [evolve(taken.edge, seq=0) for taken in fold.taken]:
-        raise NotSkippedError("what it witnessed differs from what comes of it")
+        raise NeedsEventsError("what it witnessed differs from what comes of it")
     last = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")][-1]
     assert last.kind in ("log_opened", "clock_ticked")
     wall, at = last.wall, last.at
@@ -78,7 +76,6 @@ def _folded(fold: SkippingFold, log: ParquetLog, about_all: Sequence[Event]) -> 
         take_snapshot(fold.state, log.about.last_at, lambda now: after(wall, now - at)),
         fold.taken,
         [witness.seq for witness in fold.witnesses],
-        fold.is_unsearched,
     )
 
 

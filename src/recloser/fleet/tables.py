@@ -20,8 +20,8 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 from attrs import evolve
 
+from recloser.columns.breaker_fold import BreakerFold
 from recloser.columns.reading import rows_in, times_of
-from recloser.columns.skipping import SkippingFold
 from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError, LogError
 from recloser.events import CallObserved, Edge, Event, LogOpened
@@ -124,8 +124,8 @@ def _refuse_several_logs(seqs: pa.ChunkedArray, breaker: str) -> None:
 
 
 def _folded(breaker: str, rows: pa.Table, about_all: list[Event]) -> Iterator[_Told]:
-    fold = SkippingFold(breaker, times_of(about_all))
-    fold.take(evolve(rows_in(rows, breaker), tooks=rows.column("took").to_numpy()))
+    fold = BreakerFold(breaker, times_of(about_all))
+    fold.take(rows_in(rows, breaker))
     fold.finish()
     told = {witness.epoch: evolve(witness, seq=0) for witness in fold.witnesses}
     for taken in fold.taken:

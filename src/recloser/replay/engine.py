@@ -79,11 +79,11 @@ def replay(
     columns = events.columns() if isinstance(events, LogReader) and not warps else None
     if columns is None:
         return fold_history(events, warps, jobs=jobs)
-    from recloser.columns.folding import NotSkippedError, fold_columns
+    from recloser.columns.folding import NeedsEventsError, fold_columns
 
     try:
         return _history_of(fold_columns(columns), events, columns.about)
-    except NotSkippedError as reason:
+    except NeedsEventsError as reason:
         return evolve(fold_history(events), because=str(reason))
 
 
@@ -130,7 +130,6 @@ def _history_of(found: "ColumnHistory", events: Iterable[Event], about: "About")
         count=about.events,
         tail=about.tail,
         engine="columns",
-        because=found.unsearched,
     )
 
 

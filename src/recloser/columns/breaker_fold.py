@@ -1,0 +1,220 @@
+"""The fold of one breaker over columns: the kernel runs over them from edge to edge."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from attrs import frozen
+
+from recloser.checkpoint_parts import CheckpointParts
+from recloser.columns.rows import Rows
+from recloser.core import kernel
+from recloser.errors import FoldError
+from recloser.events import BreakerEvent, ClockTicked, Edge, LogOpened, StateChanged
+from recloser.fold import apply, edges_of, impossible
+from recloser.logfold import state_begun_by
+from recloser.state import BreakerState, parted_fields, restore
+
+
+@frozen(eq=False)
+class Times:
+    """The events about the whole log that can move a breaker: ticks, and the openings of sessions.
+
+    Attributes:
+        events: Each, in their order.
+        seqs: The ``seq`` of each.
+        ats: Their times, in nanoseconds.
+        openings: The indices of those that begin a further session.
+    """
+
+    events: Sequence[ClockTicked | LogOpened]
+    seqs: Sequence[int]
+    ats: Sequence[int]
+    openings: Sequence[int]
+
+
+class Taken(NamedTuple):
+    """An edge, after what puts it in the order of the log, which is that of these tuples.
+
+    Attributes:
+        seq: That of the event at which it was taken.
+        due: When it fell due, where that event is about the whole log.
+        breaker: Its breaker, where that event is about the whole log.
+        index: Which of the edges that the event fired.
+        edge: The edge, as if no other breaker had been moved by the event.
+    """
+
+    seq: int
+    due: int
+    breaker: str
+    index: int
+    edge: Edge
+
+
+class BreakerFold:
+    """Folds the rows of one breaker, part by part.
+
+    Args:
+        breaker: Its name.
+        times: What else can move it.
+
+    Attributes:
+        taken: The edges.
+        witnesses: The edges that the log recorded.
+        is_parted: Whether a checkpoint differs from what the events before it lead to.
+    """
+
+    def __init__(self, breaker: str, times: Times) -> None:
+        self.breaker = breaker
+        self.taken: list[Taken] = []
+        self.witnesses: list[StateChanged] = []
+        self.is_parted = False
+        self._times = times
+        self._time = 0  # index of the next of them, where the breaker is not CLOSED
+        self._state: BreakerState | None = None
+        self._parts = CheckpointParts()
+
+    @property
+    def state(self) -> BreakerState:
+        """The state after all that was taken."""
+        assert self._state is not None
+        return self._state
+
+    def take(self, rows: Rows) -> None:
+        """Fold the next rows.
+
+        Raises:
+            FoldError: An event can't have happened.
+        """
+        row = 0 if self._state is not None else self._begin(rows)
+        if self._state is None:
+            return
+        places = _Places(rows, self._times)
+        for other, event in rows.others.items():
+            if other < row:
+                continue
+            if row < other:
+                self._run(rows, places, row, other)
+            self._take_other(event, places, other)
+            row = other + 1
+        self._run(rows, places, row, len(rows))
+
+    def _begin(self, rows: Rows) -> int:
+        """Take the first state; the row after it, or after the part of it that these rows hold."""
+        for row in range(len(rows)):
+            event = rows.event(row)
+            if event.kind == "checkpoint":
+                whole = self._parts.joined(event)
+                if whole is None:
+                    continue
+                event = whole
+            self._state = state_begun_by(event)
+            self._time = bisect_left(self._times.seqs, event.seq)
+            return row + 1 if event.kind == "checkpoint" else row
+        return len(rows)
+
+    def finish(self) -> None:
+        """Take what is due at the events about the whole log after the last row.
+
+        Raises:
+            FoldError: The first state of the breaker was not whole.
+        """
+        if self._state is None:
+            raise FoldError(f"the first checkpoint of {self.breaker!r} is not whole")
+        while (time := self._next_time()) < len(self._times.events):
+            self._pass_time(time)
+
+    def _run(self, rows: Rows, places: "_Places", start: int, stop: int) -> None:
+        """Apply rows that the kernel has a form for, and the times among them."""
+        state, columns = self.state, rows.columns
+        row, taken = start, 0
+        while row < stop:
+            until = stop
+            if state.where != kernel.CLOSED:
+                time = self._next_time()
+                if places.of(time) <= row:
+                    self._pass_time(time)
+                    continue
+                # A probe that is let through brings the deadline of a half-open breaker forward.
+                time = time if state.where == kernel.OPEN else places.first_after(row)
+                until = min(stop, places.of(time))
+            begun, row = row, kernel.run(state, columns, row, until)
+            if row > begun:
+                taken = 0
+            if not state.fired:
+                if state.where == kernel.HALF_OPEN:
+                    self._time = max(self._time, places.first_after(row - 1))
+                continue
+            if state.fired < 0:
+                raise impossible(state, state.fired, rows.event(row))
+            taken += self._take_edges(state.fired, rows.seqs.item(row), rows.ats.item(row), taken)
+            if not state.is_timed:
+                row, taken = row + 1, 0
+
+    def _take_edges(self, rule: int, seq: int, at: int, taken: int) -> int:
+        """Take the edges of a rule that fired at a row; how many there are."""
+        edges = edges_of(self.state, rule, seq, at, taken)
+        for index, edge in enumerate(edges, taken):
+            self.taken.append(Taken(seq, 0, "", index, edge))
+        self._time = bisect_right(self._times.seqs, seq)
+        return len(edges)
+
+    def _take_other(self, event: BreakerEvent, places: "_Places", row: int) -> None:
+        if event.kind == "state_changed":
+            self.witnesses.append(event)
+            return
+        while self.state.where != kernel.CLOSED and places.of(time := self._next_time()) <= row:
+            self._pass_time(time)
+        if event.kind == "checkpoint":
+            whole = self._parts.joined(event)
+            if whole is None:
+                return
+            event = whole
+            self.is_parted |= bool(parted_fields(self.state, restore(event)))
+        edges = apply(self.state, event)
+        self._time = bisect_right(self._times.seqs, event.seq)
+        for index, edge in enumerate(edges):
+            self.taken.append(Taken(event.seq, 0, "", index, edge))
+
+    def _next_time(self) -> int:
+        """Index of the next time at which something is due, as long as no row comes before it."""
+        state, times = self.state, self._times
+        if state.where == kernel.CLOSED:
+            return len(times.events)
+        due = bisect_left(times.ats, state.deadline, self._time)
+        if state.where == kernel.HALF_OPEN:
+            opening = bisect_left(times.openings, self._time)
+            if opening < len(times.openings):
+                due = min(due, times.openings[opening])
+        return due
+
+    def _pass_time(self, time: int) -> None:
+        event = self._times.events[time]
+        # A tick moves breakers in the order in which they fell due, an opening in that of names.
+        due = self.state.deadline if event.kind == "clock_ticked" else 0
+        for index, edge in enumerate(apply(self.state, event)):
+            self.taken.append(Taken(event.seq, due, self.breaker, index, edge))
+        self._time = time + 1
+
+
+class _Places:
+    """Where the events about the whole log stand among some rows of a breaker."""
+
+    def __init__(self, rows: Rows, times: Times) -> None:
+        self._stop = len(rows)
+        self._first = bisect_left(times.seqs, rows.seqs.item(0)) if self._stop else 0
+        last = bisect_left(times.seqs, rows.seqs.item(-1)) if self._stop else 0
+        among = np.array(times.seqs[self._first : last], np.int64)
+        self._rows: list[int] = rows.seqs.searchsorted(among).tolist()
+
+    def of(self, time: int) -> int:
+        """The first row after an event; all rows are before one that stands after the last."""
+        index = time - self._first
+        if index < 0:
+            return 0
+        return self._rows[index] if index < len(self._rows) else self._stop
+
+    def first_after(self, row: int) -> int:
+        """Index of the first event that stands after a row."""
+        return self._first + bisect_right(self._rows, row)
