@@ -897,7 +897,7 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
             state.fired = rule
             break
         row += 1
-        calm = calm + 1 if kind == _SUCCEEDED else 0
+        calm = (calm + 1) * (kind != _FAILED)
         if calm > _CALM:
             row = _pass_successes(state, rows, row, stop)
     return row
@@ -967,23 +967,22 @@ def _add_successes(window: Window, rows: Rows, start: int, stop: int) -> None:
 def _step_closed(
     state: State, window: Window | None, kind: int, seq: int, at: int, took: int, count: int
 ) -> int:
+    if kind == _IGNORED:
+        state.ignored += count
+        return _NO_RULE
+    # Products instead of branches, of which a processor guesses many wrong in an outage.
     failed = kind == _FAILED
-    if failed:
-        state.failed += count
-        state.consecutive_failures += 1
-        threshold = state.rules.failure_threshold
-        if threshold:
+    state.failed += count * failed
+    state.succeeded += count * (not failed)
+    state.consecutive_failures = (state.consecutive_failures + 1) * failed
+    threshold = state.rules.failure_threshold
+    if threshold:
+        if failed:
             _note_failure(state, seq)
             if state.consecutive_failures >= threshold:
                 return _CONSECUTIVE_FAILURES
-    elif kind == _SUCCEEDED:
-        state.succeeded += count
-        state.consecutive_failures = 0
-        if state.failure_seqs is not None:
+        elif state.failure_seqs is not None:
             state.failure_seqs.length = 0
-    else:
-        state.ignored += count
-        return _NO_RULE
     if window is None:
         return _NO_RULE
     return _add(window, seq, at, count, failed, took > state.rules.slow_ns)
