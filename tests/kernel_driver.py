@@ -34,7 +34,7 @@ COMMANDS = {
 
 @cache
 def interpreted():
-    return from_source("recloser.core.kernel")
+    return from_source("recloser.core.kernel") if kernel.IS_COMPILED else kernel
 
 
 def kernels():
