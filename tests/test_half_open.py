@@ -11,6 +11,7 @@ from recloser import (
     Rule,
     Trigger,
 )
+from recloser.core.kernel import NEVER
 from recloser.replay.engine import replay
 
 
@@ -199,7 +200,7 @@ def test_a_half_open_breaker_tells_no_time_to_retry_at(half_open):
     """Its deadline is when it gives a probe up, which is nothing to wait for."""
     breaker, _ = half_open()
     probe(breaker)
-    assert breaker._state.deadline is not None
+    assert breaker._state.deadline != NEVER
     assert (breaker.snapshot().retry_at, breaker.snapshot().retry_after) == (None, None)
 
 

@@ -38,7 +38,7 @@ from recloser.limits import (
     wire_bytes,
 )
 from recloser.log.codec import encode
-from recloser.state import dump
+from recloser.state import BreakerState, dump
 from recloser.validation import MAX_SECONDS, NS_PER_SECOND
 
 NAME = "\x01" * (NAME_BYTES // 6)

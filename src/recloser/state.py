@@ -11,7 +11,7 @@ from recloser.config import CircuitBreakerConfig, Mode
 from recloser.core import kernel
 from recloser.core.edges import Standing
 from recloser.core.kernel import NEVER, Ring
-from recloser.core.outcomes import restored_window, window_data
+from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.limits import LAST_COUNTER, MAX_SEQS, MAX_WHOLE
@@ -183,9 +183,9 @@ def dump(state: BreakerState) -> Mapping[str, object]:
     )
     data: dict[str, object] = msgspec.to_builtins(plain, str_keys=True)
     data["config"] = state.config.to_mapping()
-    data["window"] = None if state.window is None else window_data(state.window)
+    data["window"] = None if state.window is None else state.window.to_data()
     probes = state.probe_window
-    data["probe_window"] = None if probes is None else window_data(probes)
+    data["probe_window"] = None if probes is None else probes.to_data()
     return data
 
 

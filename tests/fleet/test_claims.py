@@ -3,6 +3,7 @@
 import pytest
 
 from recloser import CircuitBreakerConfig, CircuitBreakerState, CountWindow
+from recloser.core import kernel
 from recloser.events import ProbeAdmitted
 from recloser.fleet.claims import HOLD_NS, Claims
 from recloser.state import BreakerState
@@ -27,7 +28,8 @@ def granted(claims, state, settled_ns=0):
     claim = claims.make("b", 0, 1)
     claims.settle({claim.number: PROBE}, 1, settled_ns)
     claim.is_awaited = False
-    state.probes[1] = 0
+    if state.probes is None:
+        kernel.step(state, kernel.ADMITTED, 1, 0, 0, 2, 1, 1)
     return claim
 
 
@@ -50,7 +52,7 @@ def test_who_was_stopped_for_too_long_does_not_use_it(claims, state):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epoch": 4}, {"probes": {}}, {"state": CircuitBreakerState.OPEN}]
+    "change", [{"epoch": 4}, {"probes": None}, {"state": CircuitBreakerState.OPEN}]
 )
 def test_one_that_does_not_stand_any_more_is_not_used(claims, state, change):
     granted(claims, state)

@@ -23,7 +23,7 @@ from recloser.fleet.many import sources_of
 from recloser.fleet.merging import merge_many
 from recloser.fleet.running import Here
 from recloser.log.parquet import write_parquet
-from recloser.state import dump
+from recloser.state import BreakerState, dump
 from recloser.testing import strategies as rst
 
 MS = 10**6

@@ -30,7 +30,7 @@ from recloser.fleet.course import Course
 from recloser.fleet.entry import Checkpointed
 from recloser.fleet.redis import RedisLog
 from recloser.fleet.urgency import is_near_a_limit
-from recloser.state import dump
+from recloser.state import BreakerState, dump
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(

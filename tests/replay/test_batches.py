@@ -24,7 +24,7 @@ from recloser.machine import HALF_OPEN, OPEN
 from recloser.replay import batches, engine
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.engine import _fold_singly, replay
-from recloser.state import dump
+from recloser.state import BreakerState, dump
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 

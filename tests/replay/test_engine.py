@@ -15,7 +15,7 @@ from recloser import (
 from recloser.events import Checkpoint
 from recloser.log.codec import encode
 from recloser.replay.engine import read_events, replay
-from recloser.state import dump
+from recloser.state import BreakerState, dump
 from support import fail, read_lines, sealed_again, succeed, write_segment
 
 SEGMENT = "000000000001.jsonl"

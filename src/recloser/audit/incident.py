@@ -9,7 +9,6 @@ from attrs import Factory, define, evolve
 from recloser.checkpoint_parts import is_part
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.core.kernel import NEVER
-from recloser.core.outcomes import entries_of
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
@@ -93,7 +92,7 @@ class Runs:
             run.counted.append(event)
         if state.state is not CLOSED:
             return  # it has just tripped: all that is here led to it
-        entries = 0 if state.window is None else entries_of(state.window)
+        entries = 0 if state.window is None else state.window.length
         if len(run.events) >= max(_MARK_EVERY, entries):  # a large window is not told often
             self._runs.append(Run(dump(state)))
         oldest = oldest_held(state)

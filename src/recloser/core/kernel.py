@@ -379,16 +379,17 @@ class Window(Ring):
         """What is in it, for a checkpoint.
 
         Returns:
-            Each bucket; or each outcome as its code, and those that one event stands for as a pair
-            of their code and how many they are.
+            Each bucket; or each outcome as its code, and several of one event as a pair of their
+            code and how many they are.
         """
         numbers = self.to_list()
         if self.thresholds.is_timed:
             return [numbers[place : place + _BUCKET] for place in range(0, len(numbers), _BUCKET)]
         data: list[int | list[int]] = []
-        rest = iter(numbers)
-        for code in rest:
-            data.append(code if code < _RUN else [code - _RUN, next(rest)])
+        # Several entries may be of one event: probes that it found overdue.
+        for code, counts in groupby(_counted(numbers), key=itemgetter(0)):
+            count = sum([pair[1] for pair in counts])
+            data.append(code if count == 1 else [code, count])
         return data
 
     def restore(self, data: Iterable[int | Sequence[int]]) -> None:
@@ -415,6 +416,12 @@ class Window(Ring):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _window, (self.thresholds, self.to_data())
+
+
+def _counted(numbers: list[int]) -> list[tuple[int, int]]:
+    """The entries of a window of outcomes: the code of each, and how many outcomes it stands for."""
+    rest = iter(numbers)
+    return [(code, 1) if code < _RUN else (code - _RUN, next(rest)) for code in rest]
 
 
 def _window(thresholds: Thresholds, data: list[int | list[int]]) -> Window:

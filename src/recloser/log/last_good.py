@@ -7,7 +7,6 @@ changed. They are then folded again, from the copies kept here and the events re
 
 from typing import Final, TypeAlias
 
-from recloser.core.outcomes import entries_of
 from recloser.events import Event
 from recloser.log.calls import Successes
 from recloser.logfold import LogFold
@@ -56,7 +55,7 @@ class LastGood:
         self._states[breaker] = None if state is None else copied(state)
         if state is not None and state.window is not None:
             # A copy of a large window has to serve for more events.
-            self._limit += entries_of(state.window) // _OUTCOMES_PER_EVENT
+            self._limit += state.window.length // _OUTCOMES_PER_EVENT
 
     def rebuilt(self) -> LogFold:
         """A new fold of all breakers that changed, as the events recorded so far have left them.

@@ -35,10 +35,10 @@ from recloser.replay.lanes import (
     PerformedLane,
     ResumedLane,
     WitnessLane,
-    differing,
 )
 from recloser.replay.plain import PlainReading, Progress, counted, taken_plainly
 from recloser.replay.warps import Warp, parse_warps
+from recloser.state import parted_fields
 
 _SPRING: Final = datetime(2025, 3, 30, 1, tzinfo=UTC)  # when the clocks of Europe went forward,
 _AUTUMN: Final = datetime(2025, 10, 26, 1, tzinfo=UTC)  # and when they went back
@@ -228,7 +228,7 @@ class _Trial:
         if self.parting is not None or expected is None or got is None:
             return
         for breaker, state in expected.items():
-            parted = differing(state, got[breaker]) if breaker in got else ["everything"]
+            parted = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
             if parted:
                 told = f"another {', '.join(parted)}"
                 self.parting = Parting(last.seq, breaker, "the state of the log at its end", told)

@@ -17,7 +17,7 @@ from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import Clock, boot_id_of
 from recloser.core import kernel
 from recloser.core.kernel import NEVER, Window
-from recloser.core.outcomes import restored_window, window_data
+from recloser.core.outcomes import restored_window
 from recloser.events import (
     CallFailed,
     CallIgnored,
@@ -189,7 +189,7 @@ def _retime(state: BreakerState, moved: Callable[[int], int]) -> None:
 def _retimed_window(window: Window, moved: Callable[[int], int]) -> Window:
     """The window with its buckets in the seconds that they fall in now."""
     buckets: list[list[int]] = []
-    for bucket in cast("Sequence[Sequence[int]]", window_data(window)):
+    for bucket in cast("Sequence[Sequence[int]]", window.to_data()):
         second, first, last, *counts = bucket
         moved_to = moved(second * NS_PER_SECOND) // NS_PER_SECOND
         if buckets and buckets[-1][0] == moved_to:
