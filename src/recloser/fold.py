@@ -68,6 +68,8 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     edges: Sequence[Edge] = NO_EDGES
     if event.at >= state.deadline:
         edges = _pass_deadlines(state, event)
+    if event.kind == "clock_ticked":
+        return edges
     rule = _count(state, event)
     if rule == kernel.NO_RULE:
         return edges

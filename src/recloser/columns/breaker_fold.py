@@ -87,18 +87,19 @@ class BreakerFold:
         Raises:
             FoldError: An event can't have happened.
         """
-        row = 0 if self._state is not None else self._begin(rows)
+        start = 0 if self._state is not None else self._begin(rows)
         if self._state is None:
             return
         places = _Places(rows, self._times)
         for other, event in rows.others.items():
-            if other < row:
-                continue
-            if row < other:
-                self._run(rows, places, row, other)
-            self._take_other(event, places, other)
-            row = other + 1
-        self._run(rows, places, row, len(rows))
+            if start < other:
+                self._run(rows, places, start, other)
+            if event.kind == "state_changed":
+                self.witnesses.append(event)
+            elif start <= other:
+                self._take_other(event, places, other)
+            start = max(start, other + 1)
+        self._run(rows, places, start, len(rows))
 
     def _begin(self, rows: Rows) -> int:
         """Take the first state; the row after it, or after the part of it that these rows hold."""
@@ -142,28 +143,21 @@ class BreakerFold:
             begun, row = row, kernel.run(state, columns, row, until)
             if row > begun:
                 taken = 0
-            if not state.fired:
-                if state.where == kernel.HALF_OPEN:
-                    self._time = max(self._time, places.first_after(row - 1))
-                continue
-            if state.fired < 0:
-                raise impossible(state, state.fired, rows.event(row))
-            taken += self._take_edges(state.fired, rows.seqs.item(row), rows.ats.item(row), taken)
-            if not state.is_timed:
-                row, taken = row + 1, 0
-
-    def _take_edges(self, rule: int, seq: int, at: int, taken: int) -> int:
-        """Take the edges of a rule that fired at a row; how many there are."""
-        edges = edges_of(self.state, rule, seq, at, taken)
-        for index, edge in enumerate(edges, taken):
-            self.taken.append(Taken(seq, 0, "", index, edge))
-        self._time = bisect_right(self._times.seqs, seq)
-        return len(edges)
+            rule = state.fired
+            if rule > 0:
+                seq = rows.seqs.item(row)
+                for edge in edges_of(state, rule, seq, rows.ats.item(row), taken):
+                    self.taken.append(Taken(seq, 0, "", taken, edge))
+                    taken += 1
+                self._time = bisect_right(self._times.seqs, seq)
+                if not state.is_timed:
+                    row, taken = row + 1, 0
+            elif rule < 0:
+                raise impossible(state, rule, rows.event(row))
+            elif state.where == kernel.HALF_OPEN:
+                self._time = max(self._time, places.first_after(row - 1))
 
     def _take_other(self, event: BreakerEvent, places: "_Places", row: int) -> None:
-        if event.kind == "state_changed":
-            self.witnesses.append(event)
-            return
         while self.state.where != kernel.CLOSED and places.of(time := self._next_time()) <= row:
             self._pass_time(time)
         if event.kind == "checkpoint":

@@ -26,7 +26,6 @@ _CODES: Final = {
     "probe_admitted": kernel.ADMITTED,
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
-_MOST_KINDS: Final = 1 << 8  # so many a byte can tell apart
 _LOG_ROWS: Final = 1 << 15
 _TOOK: Final = "took"
 _NO_TIMES: Final = np.zeros(ROW_GROUP, np.int64)  # memory is not taken before it is read
@@ -149,14 +148,9 @@ def _kinds(events: pa.ChunkedArray) -> Kinds:
     array = events.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
-    codes = bytes(_CODES.get(name, OTHER) for name in array.dictionary.to_pylist())
-    if len(codes) > _MOST_KINDS:
-        raise DamagedLogError(f"no log has events of {len(codes)} kinds")
-    table, indices = codes.ljust(_MOST_KINDS), array.indices.to_numpy()
-    kinds = b"".join(
-        indices[part].astype(np.uint8).tobytes().translate(table) for part in slices(len(indices))
-    )
-    return np.frombuffer(kinds, np.uint8)
+    codes = [_CODES.get(name, OTHER) for name in array.dictionary.to_pylist()]
+    kinds: Kinds = np.take(np.array(codes, np.uint8), array.indices.to_numpy())
+    return kinds
 
 
 def _no_times(count: int) -> Whole:

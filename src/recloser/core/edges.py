@@ -14,7 +14,7 @@ from recloser.events import CircuitBreakerState, Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
 
 _STATES: Final = (CLOSED, OPEN, HALF_OPEN)
-_PLACES: Final = {state: place for place, state in enumerate(_STATES)}
+_PLACES: Final = {state.name: place for place, state in enumerate(_STATES)}
 _FORCED: Final = -1
 
 
@@ -46,7 +46,7 @@ class Standing(kernel.State):
 
     @state.setter
     def state(self, state: CircuitBreakerState) -> None:
-        self.where = _PLACES[state]
+        self.where = _PLACES[state._name_]  # no hash of an enum's member, which is slow
 
 
 _TRIPS: Final = dict.fromkeys(

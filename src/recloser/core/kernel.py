@@ -375,8 +375,8 @@ class Window(Ring):
         """What is in it, for a checkpoint.
 
         Returns:
-            Each bucket; or each outcome as its code, and several of one event as a pair of their
-            code and how many they are.
+            Each bucket; or each outcome as its code, and those that one event stands for as a pair
+            of their code and how many they are.
         """
         numbers = self.to_list()
         if self.thresholds.is_timed:
