@@ -8,7 +8,6 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recloser.windows import TimedOutcomes
 
 import recloser.fold
 import recloser.logfold
@@ -25,6 +24,7 @@ from recloser import (
     replay,
 )
 from recloser.clock import nanoseconds_between
+from recloser.core import kernel
 from recloser.events import CallObserved, LogOpened
 from recloser.log.sequencer import Sequencer
 from recloser.logfold import LogFold
@@ -225,12 +225,15 @@ def forgets_the_run(monkeypatch):
 
 def aligns_its_window(monkeypatch):
     """The window ends where the clock shows a multiple of its length."""
-    right = TimedOutcomes._let_go
+    right = kernel.step
 
-    def wrong(window, last):
-        right(window, last // window.seconds * window.seconds)
+    def wrong(state, kind, seq, at, *rest):
+        window = state.rules.window
+        if window is not None and window.is_timed:
+            at -= at % (window.size * 10**9)
+        return right(state, kind, seq, at, *rest)
 
-    monkeypatch.setattr(TimedOutcomes, "_let_go", wrong)
+    monkeypatch.setattr(kernel, "step", wrong)
 
 
 SUMMER = "wall clock across the start of summer time"
