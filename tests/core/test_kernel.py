@@ -8,7 +8,7 @@ from collections import deque
 
 import pytest
 from attrs import astuple, evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kernel_driver import Row, columns, kernels
@@ -177,6 +177,7 @@ def test_no_failure_is_kept_while_the_rule_is_off(of):
 
 
 @of_each_kernel
+@example(part=0, whole=2**62 - 1, num=MAX_SETTING, den=MAX_SETTING, near=0, is_near=False)
 @given(
     part=st.integers(0, 2**62),
     whole=st.integers(0, 2**62),
@@ -377,6 +378,15 @@ def test_one_row_unlike_many_successes_counts_as_by_itself(of, unlike, window, p
         counters = state.succeeded, state.failed, state.ignored, state.rejected, state.stale
         states.append((counters, state.consecutive_failures, window and told(state.window)))
     assert states[0] == states[1]
+
+
+@of_each_kernel
+def test_successes_after_ignored_calls_end_a_run_of_failures(of):
+    kinds = [of.FAILED] * 2 + [of.IGNORED] * 40 + [of.SUCCEEDED] * 40 + [of.FAILED]
+    state = breaker(of, 3)
+    rows = [Row(kind, seq, 0) for seq, kind in enumerate(kinds, start=1)]
+    assert run(of, state, rows) == len(rows)
+    assert (state.consecutive_failures, state.failure_seqs.to_list()) == (1, [83])
 
 
 @of_each_kernel
