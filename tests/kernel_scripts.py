@@ -152,7 +152,9 @@ def scripts_of(counts):
     """Scripts in which a success stands for so many."""
     outcomes = st.tuples(
         st.just("outcomes"),
-        st.one_of(st.just(["succeeded"]), st.lists(_kinds, min_size=1, max_size=6)),
+        st.one_of(
+            st.just(["succeeded"]), st.just(["ignored"]), st.lists(_kinds, min_size=1, max_size=6)
+        ),
         st.sampled_from([1, 1, 2, 5, 20, 40, 130]),
         _steps,
         st.sampled_from([0, 0, 0, SLOW_NS, SLOW_NS + 1]),
