@@ -39,12 +39,19 @@ class CompileHook(BuildHookInterface[Any]):
                 )
                 continue
             if version == "editable":
-                shutil.copy(compiled, source.parent)
+                put_beside(compiled, source)
                 continue
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
             place = source.relative_to(Path(self.root, "src")).with_name(compiled.name)
             build_data["force_include"][str(compiled)] = str(place)
+
+
+def put_beside(compiled: Path, source: Path) -> Path:
+    """Put a compiled module beside its source; what runs with the one before keeps that whole."""
+    place = source.with_name(compiled.name)
+    made = shutil.copy(compiled, place.with_suffix(".new"))
+    return Path(made).replace(place)
 
 
 def source_of(root: Path, module: str) -> Path:

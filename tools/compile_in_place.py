@@ -6,12 +6,11 @@ Python imports a compiled module in place of its source, so compile again after 
 set ``RECLOSER_PURE=1`` to run the kernel from its source.
 """
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from compile_hook import MODULES, compile_into, source_of
+from compile_hook import MODULES, compile_into, put_beside, source_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +21,7 @@ def main(modules: list[str]) -> None:
         source = source_of(ROOT, module)
         with tempfile.TemporaryDirectory() as folder:
             compiled = compile_into(Path(folder), module, source)
-            print(shutil.copy(compiled, source.parent))
+            print(put_beside(compiled, source))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from recloser.clock import Clock, boot_id_of
 from recloser.core import kernel
 from recloser.core.kernel import NEVER, Window
 from recloser.core.outcomes import restored_window
+from recloser.errors import FoldError
 from recloser.events import (
     CallFailed,
     CallIgnored,
@@ -30,8 +31,9 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.gaps import GapWatch
+from recloser.limits import MAX_AT
 from recloser.replay.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
-from recloser.state import BreakerState, dump, probes_of, restore
+from recloser.state import BreakerState, dump, place, probes_of, restore
 from recloser.validation import NS_PER_SECOND
 
 Mapper: TypeAlias = Callable[[Event], Event]
@@ -149,6 +151,8 @@ class _Retiming:
             return evolve(event, at=at, start=start, took=at - start)
         self._host = host
         self._at = at = max(self._at, self._hand(event.at, host))
+        if at > MAX_AT:
+            raise FoldError(f"{place(event)}: warped, its time is past the last one of any log")
         self._gap.take(event)
         if event.kind == "state_changed":
             return _nothing(event, at)
