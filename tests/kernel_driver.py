@@ -8,9 +8,9 @@ from attrs import define, field, frozen
 from recloser.backoff import cooldown_ns
 from recloser.core import from_source, kernel
 from recloser.core.rules import rules_of
+from recloser.events import Trigger
 from recloser.limits import MAX_SEQS
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
-from recloser.events import Trigger
 
 STATES = (CLOSED, OPEN, HALF_OPEN)
 OUTCOMES = ("succeeded", "failed", "ignored")
@@ -34,7 +34,7 @@ COMMANDS = {
 
 @cache
 def interpreted():
-    return from_source("recloser.core.kernel")
+    return from_source("recloser.core.kernel") if kernel.IS_COMPILED else kernel
 
 
 def kernels():
@@ -213,7 +213,7 @@ class Driven:
 
     def seen(self):
         state = self.inner
-        counters = "succeeded failed ignored rejected stale".split()
+        counters = ["succeeded", "failed", "ignored", "rejected", "stale"]
         return {
             "state": self.state,
             "epoch": state.epoch,

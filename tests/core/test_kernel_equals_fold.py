@@ -151,7 +151,7 @@ class Folded:
 
     def seen(self):
         state = self.state
-        counters = "succeeded failed ignored rejected stale".split()
+        counters = ["succeeded", "failed", "ignored", "rejected", "stale"]
         return {
             "state": state.state,
             "epoch": state.epoch,

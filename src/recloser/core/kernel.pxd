@@ -12,6 +12,7 @@ cdef int _WRONG_PROBE_NUMBER
 cdef int _ALLOWED, _PROBE, _COOLING, _FORCED, _EXHAUSTED, _DISABLED
 cdef long long _NEVER, _SECOND, _RUN, _FITS
 cdef int _BUCKET, _FIRST_CAPACITY, _CALM, _MAX_SEQS
+cdef array _NO_NUMBERS
 
 
 cdef class Thresholds:

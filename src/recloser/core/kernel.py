@@ -99,6 +99,7 @@ _RUN = 1 << 62  # a code is below it
 _FITS = 1 << 31
 _CALM = 15  # after so many successes more are looked for at once
 _MAX_SEQS = MAX_SEQS
+_NO_NUMBERS = array("q")  # of each ring before its first item
 
 
 class Thresholds:
@@ -218,7 +219,7 @@ class Ring:
         self.length = 0
         self.removed = 0
         self.capacity = 0
-        _hold(self, array("q"))
+        _hold(self, _NO_NUMBERS)
 
     def copy(self) -> Ring:
         """A ring of the same items that shares nothing with this one."""
@@ -402,7 +403,7 @@ class Window(Ring):
         if calls > self.thresholds.size:
             raise ValueError(f"{calls} outcomes in a window of {self.thresholds.size}")
         for code, count in pairs:
-            _add_counted(self, code >> 2, count, code >> 1 & 1, code & 1)
+            _add_counted(self, code >> 2, count, bool(code & 2), bool(code & 1))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _window, (self.thresholds, self.to_data())
