@@ -51,6 +51,9 @@ class BreakerState(Standing):
     def __repr__(self) -> str:
         return f"BreakerState({dump(self)})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (dict(dump(self)),)
+
 
 _NUMBERS: Final = (
     "is_disabled",
