@@ -381,12 +381,8 @@ class Window(Ring):
         numbers = self.to_list()
         if self.thresholds.is_timed:
             return [numbers[place : place + _BUCKET] for place in range(0, len(numbers), _BUCKET)]
-        data: list[int | list[int]] = []
-        # Several entries may be of one event: probes that it found overdue.
-        for code, counts in groupby(_counted(numbers), key=itemgetter(0)):
-            count = sum([pair[1] for pair in counts])
-            data.append(code if count == 1 else [code, count])
-        return data
+        rest = iter(numbers)
+        return [code if code < _RUN else [next(rest), code - _RUN] for code in rest]
 
     def restore(self, data: Iterable[int | Sequence[int]]) -> None:
         """Take in what ``to_data`` has told, into an empty window.
@@ -411,12 +407,6 @@ class Window(Ring):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _window, (self.thresholds, self.to_data())
-
-
-def _counted(numbers: list[int]) -> list[tuple[int, int]]:
-    """The entries of a window of outcomes: the code of each, and how many outcomes it stands for."""
-    rest = iter(numbers)
-    return [(code, 1) if code < _RUN else (next(rest), code - _RUN) for code in rest]
 
 
 def _window(thresholds: Thresholds, data: list[int | list[int]]) -> Window:
