@@ -1,7 +1,6 @@
 """One table in, one out: what any engine that hands over Arrow tables can call."""
 
 import inspect
-from unittest import mock
 
 import pyarrow as pa
 import pyarrow.compute as pc
