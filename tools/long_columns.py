@@ -88,9 +88,9 @@ class _Course:
         failed = (self.random.random(OUTAGE_EVERY) < self.failing).astype(np.uint8)
         start, size = 0, _FEW
         while start < OUTAGE_EVERY:
-            own = slice(start, start + size)
-            ats = self.at + np.cumsum(gaps[own])
-            calls = Calls(self.seq + 1, self.state.epoch, ats, tooks[own], failed[own])
+            part = slice(start, start + size)
+            ats = self.at + np.cumsum(gaps[part])
+            calls = Calls(self.seq + 1, self.state.epoch, ats, tooks[part], failed[part])
             done = self._let_through(calls)
             yield calls.part(0, done)
             start, size = start + done, 2 * size
@@ -106,13 +106,13 @@ class _Course:
         """Have the breaker count calls up to one that trips it; how many there were."""
         size = len(calls)
         rows = kernel.Rows(
-            memoryview(calls.failed),
-            memoryview(np.arange(calls.seq, calls.seq + size)),
-            memoryview(calls.ats),
-            memoryview(calls.tooks),
-            memoryview(np.full(size, calls.epoch)),
-            memoryview(np.zeros(size, np.int64)),
-            memoryview(np.ones(size, np.int64)),
+            calls.failed.data,
+            np.arange(calls.seq, calls.seq + size).data,
+            calls.ats.data,
+            calls.tooks.data,
+            np.full(size, calls.epoch).data,
+            np.zeros(size, np.int64).data,
+            np.ones(size, np.int64).data,
         )
         done = min(size, kernel.run(self.state, rows, 0, size) + 1)
         self.seq += done
@@ -139,17 +139,11 @@ class _Course:
                 self._witness(own, tick)
             else:
                 self._next(own, ProbeAdmitted, state.epoch, state.probes_admitted + 1)
+                ended = (state.epoch, STEP_NS, state.probes_admitted)
                 if self.random.random() < self.failing:
-                    ended = (
-                        CallFailed,
-                        state.epoch,
-                        STEP_NS,
-                        state.probes_admitted,
-                        "TimeoutError",
-                    )
+                    self._next(own, CallFailed, *ended, "TimeoutError")
                 else:
-                    ended = (CallSucceeded, state.epoch, STEP_NS, state.probes_admitted)
-                self._next(own, *ended)
+                    self._next(own, CallSucceeded, *ended)
         return Others(about_all, epoch, own)
 
     def _next(self, own: list[Event], kind: type[BreakerEvent], *fields: object) -> None:

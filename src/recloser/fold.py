@@ -76,7 +76,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     if rule < 0:
         raise impossible(state, rule, event)
     command = event if rule == _COMMAND else None
-    return [*edges, *edges_of(state, rule, event.seq, event.at, len(edges), command)]
+    return [*edges, *edges_of(state, rule, event.seq, event.at, len(edges), command=command)]
 
 
 def apply_successes(state: BreakerState, events: Sequence[CallSucceeded]) -> Sequence[Edge]:
@@ -238,6 +238,7 @@ def edges_of(  # noqa: PLR0917  # as quick as they can be passed: there is an ed
     seq: int,
     at: int,
     taken: int = 0,
+    *,
     command: FoldedEvent | None = None,
 ) -> list[Edge]:
     """Take the edge of a rule that fired, and of those that fire because of it.

@@ -4,10 +4,10 @@ When a trigger is due is decided in ``recloser.fold``; where it leads is decided
 serves all breakers, since a model carries nothing but its state.
 """
 
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from attrs import frozen
-from transitions import Event, EventData, Machine, MachineError, Transition
+from transitions import Event, Machine, MachineError
 
 from recloser.errors import FoldError
 from recloser.events import CircuitBreakerState, Trigger
@@ -40,28 +40,16 @@ EDGES: Final = (
 )
 
 
-class _Edge(Transition):
-    """An edge on which nothing happens but that the state changes: the counters are the fold's."""
-
-    def execute(self, event_data: EventData) -> bool:
-        """Change the state of the model."""
-        return self.take(event_data.machine, event_data.model)
-
-    def take(self, machine: Machine, model: object) -> bool:
-        """Change the state of the model; no callback is told what happened, as there is none."""
-        assert self.dest is not None
-        machine.set_state(machine.states[self.dest], model)
-        return True
-
-
 class _SilentEvent(Event):
     """A trigger that tells the log of ``transitions`` nothing.
 
     An edge is taken under a lock, where no handler of a user may run.
     """
 
-    def trigger(self, model: "Model", *_args: object, **_kwargs: object) -> bool:
+    def trigger(self, model: Any, *_args: object, **_kwargs: object) -> bool:
         """Take the edge of this name that leaves the model's state.
+
+        Nothing happens on it but that the state changes: the counters are the fold's.
 
         Raises:
             MachineError: There is none.
@@ -71,11 +59,13 @@ class _SilentEvent(Event):
         edges = self.transitions.get(state)
         if edges is None:
             raise MachineError(f"{self.name} does not leave {state}")
-        return edges[0].take(self.machine, model)
+        dest = edges[0].dest
+        assert dest is not None
+        self.machine.set_state(self.machine.states[dest], model)
+        return True
 
 
 class _SilentMachine(Machine):
-    transition_cls = _Edge
     event_cls = _SilentEvent
 
 

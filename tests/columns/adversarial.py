@@ -50,9 +50,9 @@ class AdversarialLog:
         self._configs, self._fold = configs, LogFold()
         self._names = [f"b{number}" for number in range(breakers)]
         self._failing = 0.3
-        self._write(LogOpened, 0, 1, 1, 1, WALL, 0, "", "", 0, "")
+        self.write(LogOpened, 0, 1, 1, 1, WALL, 0, "", "", 0, "")
         for name, config in zip(self._names, configs, strict=False):
-            self._write(BreakerConfigured, 0, name, config.to_mapping())
+            self.write(BreakerConfigured, 0, name, config.to_mapping())
 
     @property
     def breakers(self):
@@ -73,22 +73,22 @@ class AdversarialLog:
     def _step(self, chance, at):
         fold = self._fold
         if chance < 0.06:
-            self._write(ClockTicked, at, WALL, at)
+            self.write(ClockTicked, at, WALL, at)
         elif chance < 0.08:
             session = fold.opened.session + self._random.randrange(2)
-            self._write(LogOpened, at, 1, 1, session, WALL, at, "", "", 0, "")
+            self.write(LogOpened, at, 1, 1, session, WALL, at, "", "", 0, "")
         else:
             name = self._random.choice(self._names)
             state = fold.breakers.get(name)
             if state is None:
-                self._write(
+                self.write(
                     BreakerConfigured, at, name, self._random.choice(self._configs).to_mapping()
                 )
             elif chance < 0.12:
                 self._operate(at, name)
             elif chance < 0.14:
                 for piece in pieces_of(dump(state)):
-                    self._write(Checkpoint, at, name, *piece)
+                    self.write(Checkpoint, at, name, *piece)
             else:
                 self._traffic(at, name, state)
 
@@ -97,13 +97,13 @@ class AdversarialLog:
             (ForcedOpen, ForcedClosed, Reset, Reset, ModeChanged, BreakerConfigured)
         )
         if kind is ModeChanged:
-            self._write(
+            self.write(
                 kind, at, name, self._random.choice(("enforce", "enforce", "shadow", "disabled"))
             )
         elif kind is BreakerConfigured:
-            self._write(kind, at, name, self._random.choice(self._configs).to_mapping())
+            self.write(kind, at, name, self._random.choice(self._configs).to_mapping())
         else:
-            self._write(kind, at, name, "me", "because")
+            self.write(kind, at, name, "me", "because")
 
     def _traffic(self, at, name, state):
         chance, draw = self._random.random(), self._random
@@ -111,13 +111,13 @@ class AdversarialLog:
         if chance < 0.02:
             self._failing = draw.choice((0, 0.02, 0.3, 0.6, 1))
         if chance < 0.05:
-            self._write(CallRejected, at, name, Reason.COOLDOWN_ACTIVE, None, draw.choice((1, 7)))
+            self.write(CallRejected, at, name, Reason.COOLDOWN_ACTIVE, None, draw.choice((1, 7)))
             return
         if chance < 0.4:
             admitted = state.probes_admitted if state.half_open_at >= 0 else 0
             for begun in (epoch, epoch + 1, epoch + 2):
                 probe = admitted + 1 if begun == epoch else 1
-                if self._write(ProbeAdmitted, at, name, begun, probe):
+                if self.write(ProbeAdmitted, at, name, begun, probe):
                     return
         kind = draw.choice(OUTCOMES) if draw.random() < 0.2 else CallSucceeded
         if draw.random() < self._failing:
@@ -128,9 +128,9 @@ class AdversarialLog:
         fields = [name, epoch, draw.choice((0, 1, 2 * SECOND)), probe]
         if kind is CallSucceeded and not probe and draw.random() < 0.2:
             fields.append(draw.choice((2, 3, 1000)))
-        self._write(kind, at, *fields)
+        self.write(kind, at, *fields)
 
-    def _write(self, kind, at, *fields):
+    def write(self, kind, at, *fields):
         """Write an event with its witnesses; whether it can happen."""
         fold = self._fold
         event = kind(fold.seq + 1, at, *fields)

@@ -3,7 +3,8 @@
 from itertools import pairwise
 
 import pytest
-from adversarial import AdversarialLog
+from adversarial import SECOND, WALL, AdversarialLog
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import Life
@@ -13,7 +14,7 @@ from recloser.columns.breaker_fold import BreakerFold
 from recloser.columns.folding import in_order
 from recloser.columns.reading import rows_in, times_of
 from recloser.errors import FoldError
-from recloser.events import CallSucceeded
+from recloser.events import BreakerConfigured, CallFailed, CallSucceeded, ClockTicked
 from recloser.log.columns import table_of
 from recloser.logfold import LogFold
 from recloser.state import dump
@@ -93,6 +94,11 @@ def test_whatever_can_happen_has_the_same_edges_and_states_by_columns(
     fold, edges = folded(log.events)
     assert edges == log.edges
     assert_same(by_columns(log.events, cuts), fold, edges)
+    # Witnesses part the rows; without them, the kernel runs over edges and ticks alike.
+    unwitnessed = by_columns([e for e in log.events if e.kind != "state_changed"], cuts)
+    assert edges_of(unwitnessed) == edges
+    for each in unwitnessed:
+        assert dump(each.state) == dump(fold.breakers[each.breaker])
 
 
 def test_adversarial_logs_have_edges_of_every_rule():
@@ -136,6 +142,23 @@ def test_adversarial_logs_have_edges_of_every_rule():
         "half_open_timeout",
         "command",
     }
+
+
+def test_a_tick_before_new_settings_fires_nothing_that_they_ask_for():
+    config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=1)
+    log = AdversarialLog(0, [config], 1)
+    log.write(CallFailed, 0, "b0", 0, 0)
+    log.write(ClockTicked, SECOND, WALL, SECOND)
+    log.write(ClockTicked, 5 * SECOND, WALL, 5 * SECOND)
+    hasty = evolve(config, half_open_timeout_seconds=0.5)
+    log.write(BreakerConfigured, 5 * SECOND, "b0", hasty.to_mapping())
+    log.write(ClockTicked, 6 * SECOND, WALL, 6 * SECOND)
+    assert [(edge.trigger.value, edge.at) for edge in log.edges] == [
+        ("trip", 0),
+        ("cool", SECOND),
+        ("relapse", 6 * SECOND),
+    ]
+    assert_same(by_columns(log.events), *folded(log.events))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 50])

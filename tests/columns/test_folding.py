@@ -1,14 +1,25 @@
 """The columns of a whole log: several breakers, sessions and checkpoints, as event by event."""
 
+import os
+import subprocess
+import sys
+from unittest import mock
+
 import pytest
+from adversarial import AdversarialLog
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lives import Life
 
 from recloser import CircuitBreakerConfig, CountWindow, EventLog, ManualClock, TimeWindow
 from recloser.columns.folding import NeedsEventsError, fold_columns
+from recloser.log import parquet
+from recloser.log.codec import encode
 from recloser.log.parquet import ParquetLog, write_parquet
 from recloser.log.reader import LogReader
-from recloser.replay.engine import fold_history
+from recloser.replay.engine import fold_history, replay
+from recloser.testing import strategies as rst
 
 CONFIGS = [
     CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=1),
@@ -60,6 +71,56 @@ def test_it_has_the_edges_states_and_witnesses_of_the_log(recorded, tmp_path):
     assert by_column.edges == by_event.edges
     assert by_column.snapshots == by_event.snapshots
     assert by_column.witnesses == by_event.witnesses
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**9),
+    configs=st.lists(rst.configurations(), min_size=1, max_size=4),
+    breakers=st.integers(1, 4),
+    row_group=st.sampled_from([1, 7, 100, 1 << 20]),
+)
+def test_an_adversarial_log_has_the_history_in_parquet_that_it_has_in_jsonl(
+    tmp_path_factory, seed, configs, breakers, row_group
+):
+    folder = tmp_path_factory.mktemp("adversarial")
+    lines, columns = written(AdversarialLog(seed, configs, breakers).grow(200), folder, row_group)
+    by_event, by_column = replay(lines), replay(columns)
+    assert by_column.engine == "columns"
+    assert by_column.because is None
+    assert by_column.edges == by_event.edges
+    assert by_column.snapshots == by_event.snapshots
+    assert by_column.witnesses == by_event.witnesses
+    assert list(by_event.differences) == []
+
+
+def written(log, folder, row_group=1 << 20):
+    """A log as JSONL and as Parquet."""
+    lines, columns = folder / "log.jsonl", folder / "log.parquet"
+    lines.write_bytes(b"".join(map(encode, log.events)))
+    with mock.patch.object(parquet, "ROW_GROUP", row_group):
+        write_parquet(log.events, columns)
+    return lines, columns
+
+
+@pytest.mark.parametrize("pure", ["0", "1"])
+def test_the_history_is_the_same_compiled_and_interpreted(tmp_path, pure):
+    expected, paths = [], []
+    for seed in range(8):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        log = AdversarialLog(seed, CONFIGS, 3).grow(1_000)
+        paths += map(str, written(log, folder))
+        expected += [replay(log.events).digest] * 2
+    program = "import sys, recloser\nfor path in sys.argv[1:]: print(recloser.replay(path).digest)"
+    told = subprocess.run(
+        [sys.executable, "-c", program, *paths],
+        env={**os.environ, "RECLOSER_PURE": pure},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == expected
 
 
 def test_a_checkpoint_that_differs_is_folded_event_by_event(recorded, tmp_path):

@@ -90,10 +90,16 @@ def test_where_such_an_event_stands_is_told(tmp_path):
         list(rows_of(ParquetLog(path)))
 
 
-def test_an_event_of_a_kind_that_is_not_known_is_read_as_its_line_says():
+def test_more_kinds_of_events_than_any_log_has_are_told_of():
     events = [CallSucceeded(seq, seq, "b", 0, 0) for seq in range(1, 301)]
     table = table_of("b", events)
     place = table.column_names.index("event")
     told = table.set_column(place, "event", pa.array([f"kind {n}" for n in range(300)]))
-    with pytest.raises(DamagedLogError, match="no event can be read here"):
+    with pytest.raises(DamagedLogError, match="no log has events of 300 kinds"):
         rows_in(told, "b")
+
+
+def test_a_kind_is_read_from_any_number_of_chunks():
+    events = [CallSucceeded(seq, seq, "b", 0, 0) for seq in range(1, 9)]
+    table = pa.concat_tables([table_of("b", events[:3]), table_of("b", events[3:])])
+    assert rows_in(table, "b").kinds.tolist() == [0] * 8

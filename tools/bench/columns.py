@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from bench.adapters import Broken
 from bench.appending import EVENTS
@@ -168,20 +168,19 @@ def _scalar(path: Path) -> tuple[int, Callable[[], object]]:
 
 def _in_memory(path: Path) -> tuple[int, Callable[[], object]]:
     """The columns that a fold needs, read already."""
-    from recloser.columns.skipping import SkippingFold
-
+    from recloser.columns.breaker_fold import BreakerFold
     from recloser.columns.reading import rows_of, times_of, whole_log_events
     from recloser.log.parquet import ParquetLog
 
     log = ParquetLog(_columns_of(path))
     times, rows = times_of(whole_log_events(log)), list(rows_of(log))
 
-    def fold() -> SkippingFold:
-        skipping = SkippingFold(_BREAKER, times)
+    def fold() -> BreakerFold:
+        breaker = BreakerFold(_BREAKER, times)
         for part in rows:
-            skipping.take(evolve(part))  # as new: nothing that an earlier fold found is kept
-        skipping.finish()
-        return skipping
+            breaker.take(part)
+        breaker.finish()
+        return breaker
 
     return log.about.events, fold
 

@@ -41,14 +41,14 @@ class Taken(NamedTuple):
         seq: That of the event at which it was taken.
         due: When it fell due, where that event is about the whole log.
         breaker: Its breaker, where that event is about the whole log.
-        index: Which of the edges that the event fired.
-        edge: The edge, as if no other breaker had been moved by the event.
+        epoch: The one that it begins, which orders the edges of one event.
+        edge: The edge, as if it were the only one of its event.
     """
 
     seq: int
     due: int
     breaker: str
-    index: int
+    epoch: int
     edge: Edge
 
 
@@ -129,7 +129,7 @@ class BreakerFold:
     def _run(self, rows: Rows, places: "_Places", start: int, stop: int) -> None:
         """Apply rows that the kernel has a form for, and the times among them."""
         state, columns = self.state, rows.columns
-        row, taken = start, 0
+        row = start
         while row < stop:
             until = stop
             if state.where != kernel.CLOSED:
@@ -140,18 +140,15 @@ class BreakerFold:
                 # A probe that is let through brings the deadline of a half-open breaker forward.
                 time = time if state.where == kernel.OPEN else places.first_after(row)
                 until = min(stop, places.of(time))
-            begun, row = row, kernel.run(state, columns, row, until)
-            if row > begun:
-                taken = 0
+            row = kernel.run(state, columns, row, until)
             rule = state.fired
             if rule > 0:
                 seq = rows.seqs.item(row)
-                for edge in edges_of(state, rule, seq, rows.ats.item(row), taken):
-                    self.taken.append(Taken(seq, 0, "", taken, edge))
-                    taken += 1
+                for edge in edges_of(state, rule, seq, rows.ats.item(row)):
+                    self.taken.append(Taken(seq, 0, "", edge.epoch, edge))
                 self._time = bisect_right(self._times.seqs, seq)
                 if not state.is_timed:
-                    row, taken = row + 1, 0
+                    row += 1
             elif rule < 0:
                 raise impossible(state, rule, rows.event(row))
             elif state.where == kernel.HALF_OPEN:
@@ -168,8 +165,8 @@ class BreakerFold:
             self.is_parted |= bool(parted_fields(self.state, restore(event)))
         edges = apply(self.state, event)
         self._time = bisect_right(self._times.seqs, event.seq)
-        for index, edge in enumerate(edges):
-            self.taken.append(Taken(event.seq, 0, "", index, edge))
+        for edge in edges:
+            self.taken.append(Taken(event.seq, 0, "", edge.epoch, edge))
 
     def _next_time(self) -> int:
         """Index of the next time at which something is due, as long as no row comes before it."""
@@ -187,8 +184,8 @@ class BreakerFold:
         event = self._times.events[time]
         # A tick moves breakers in the order in which they fell due, an opening in that of names.
         due = self.state.deadline if event.kind == "clock_ticked" else 0
-        for index, edge in enumerate(apply(self.state, event)):
-            self.taken.append(Taken(event.seq, due, self.breaker, index, edge))
+        for edge in apply(self.state, event):
+            self.taken.append(Taken(event.seq, due, self.breaker, edge.epoch, edge))
         self._time = time + 1
 
 

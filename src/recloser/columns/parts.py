@@ -80,16 +80,21 @@ def parts_ahead(log: ParquetLog, columns: Sequence[str]) -> Iterator[Part]:
     ahead = ParquetLog(log.path)
     groups = range(log.file.num_row_groups)
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(_read, ahead, 0, columns) if groups else None
+        coming = pool.submit(read_group, ahead, 0, columns) if groups else None
         for group in groups:
             assert coming is not None
             table = coming.result()
             if group + 1 < len(groups):
-                coming = pool.submit(_read, ahead, group + 1, columns)
+                coming = pool.submit(read_group, ahead, group + 1, columns)
             yield from _split(log, group, 0, table)
 
 
-def _read(log: ParquetLog, group: int, columns: Sequence[str]) -> pa.Table:
+def read_group(log: ParquetLog, group: int, columns: Sequence[str]) -> pa.Table:
+    """These columns of a row group, but for the names where it has but one.
+
+    Raises:
+        DamagedLogError: It can't be read.
+    """
     if log.only_breaker(group) is None:
         return log.read(group, columns)
     return log.read(group, [column for column in columns if column != BREAKER])

@@ -27,10 +27,12 @@ _CODES: Final = {
 }
 _NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
 _LOG_ROWS: Final = 1 << 15
+_MOST_KINDS: Final = 1 << 8  # that a byte distinguishes
 _TOOK: Final = "took"
 _NO_TIMES: Final = np.zeros(ROW_GROUP, np.int64)  # memory is not taken before it is read
 _NO_TIMES.flags.writeable = False
-_COLUMNS: Final = [BREAKER, "event", "line", *_NUMBERS]
+COLUMNS: Final = [BREAKER, "event", "line", *_NUMBERS]
+"""The columns that a fold reads, and ``took`` where it matters how long calls took."""
 
 
 def whole_log_events(log: ParquetLog) -> list[Event]:
@@ -79,7 +81,7 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
     Raises:
         DamagedLogError: A part can't be read, or is not in order.
     """
-    return rows_in_parts(log, parts_ahead(log, _COLUMNS))
+    return rows_in_parts(log, parts_ahead(log, COLUMNS))
 
 
 def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]:
@@ -90,7 +92,7 @@ def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]
         groups: The row groups.
         at_once: No more rows than these are read at a time.
     """
-    return rows_in_parts(log, parts_of(log, _COLUMNS, groups, at_once))
+    return rows_in_parts(log, parts_of(log, COLUMNS, groups, at_once))
 
 
 def rows_in_parts(log: ParquetLog, parts: Iterable[Part]) -> Iterator[Rows]:
@@ -145,11 +147,20 @@ def rows_in(table: pa.Table, breaker: str) -> Rows:
 
 
 def _kinds(events: pa.ChunkedArray) -> Kinds:
-    array = events.combine_chunks()
+    array = events.chunk(0) if events.num_chunks == 1 else events.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     codes = [_CODES.get(name, OTHER) for name in array.dictionary.to_pylist()]
-    kinds: Kinds = np.take(np.array(codes, np.uint8), array.indices.to_numpy())
+    if len(codes) > _MOST_KINDS:
+        raise DamagedLogError(f"no log has events of {len(codes)} kinds")
+    indices = array.indices.to_numpy()
+    kinds = np.zeros(len(indices), np.uint8)
+    # A comparison with each of a few kinds is quicker than to look up each of many rows.
+    for part in slices(len(indices)):
+        own = indices[part].astype(np.uint8)
+        for index, code in enumerate(codes):
+            if code:
+                kinds[part] |= (own == index) * np.uint8(code)
     return kinds
 
 

@@ -80,13 +80,13 @@ class Rows:
         one, and those of a numpy array would overflow: those of a ``memoryview`` are Python's.
         """
         return kernel.Rows(
-            memoryview(self.kinds),
-            memoryview(self.seqs),
-            memoryview(self.ats),
-            memoryview(self.tooks),
-            memoryview(self.epochs),
-            memoryview(self.probes),
-            memoryview(self.counts),
+            self.kinds.data,
+            self.seqs.data,
+            self.ats.data,
+            self.tooks.data,
+            self.epochs.data,
+            self.probes.data,
+            self.counts.data,
         )
 
     def event(self, row: int) -> BreakerEvent:

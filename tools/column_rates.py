@@ -1,0 +1,212 @@
+"""Measures how fast exported logs are folded, in quiet times and in outages.
+
+python tools/column_rates.py --events 4000000 --rounds 3
+
+The first table is of logs whose breaker bears its failures and trips once in 100,000 calls, for
+each rule and share of failures: events a second in memory, and out of Parquet beside what pyarrow
+takes to decode the columns alone. The second is of breakers that trip all the time: what an edge
+takes outside the kernel, from its stop at the row to its next start, and whether both figures add
+up to the time of the whole. Each figure is the median of the rounds. With ``--cpu`` it is the time
+of processors that counts, for machines that others use too; what overlaps is not seen then.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+from unittest import mock
+
+from attrs import frozen
+
+import long_columns
+from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
+from recloser.columns.breaker_fold import BreakerFold, Times
+from recloser.columns.folding import fold_columns
+from recloser.columns.parts import read_group
+from recloser.columns.reading import COLUMNS, rows_of, times_of, whole_log_events
+from recloser.columns.rows import Rows
+from recloser.core import kernel
+from recloser.log.parquet import ParquetLog
+
+Clock: TypeAlias = Callable[[], int]
+
+SHARES: Final = (0.0001, 0.03, 0.3, 0.6)
+
+
+def _config(
+    threshold: int | None = None, window: CountWindow | TimeWindow | None = None
+) -> CircuitBreakerConfig:
+    return CircuitBreakerConfig(
+        failure_threshold=threshold,
+        window=window,
+        recovery_timeout_seconds=0.02,
+        half_open_success_threshold=1,
+    )
+
+
+BEARING: Final = {
+    "consecutive failures": _config(threshold=100),
+    "count window": _config(window=CountWindow(100, failure_rate=0.95)),
+    "time window": _config(window=TimeWindow(2, failure_rate=0.9)),
+}
+"""Settings with which a breaker bears any share of failures but an outage."""
+
+TRIPPING: Final = {
+    "consecutive failures": _config(threshold=3),
+    "count window": _config(window=CountWindow(20, failure_rate=0.25)),
+    "time window": _config(window=TimeWindow(2, failures=30)),
+}
+"""Settings with which it trips all the time where much fails."""
+
+
+@frozen
+class Rates:
+    """What was measured of one log.
+
+    Attributes:
+        memory: Events a second in memory.
+        decoded: Events a second that pyarrow decodes.
+        parquet: Events a second from the file to the history.
+    """
+
+    memory: float
+    decoded: float
+    parquet: float
+
+
+@frozen
+class Edges:
+    """What edges take.
+
+    Attributes:
+        count: How many there are.
+        rows: How many rows the log has.
+        seconds: What the fold takes in memory.
+        outside: What it takes outside the kernel.
+    """
+
+    count: int
+    rows: int
+    seconds: float
+    outside: float
+
+
+class Log:
+    """An exported log of one breaker, its columns in memory.
+
+    Args:
+        path: The file.
+        clock: What tells nanoseconds.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path = path
+        self._clock = clock
+        self._log = ParquetLog(path)
+        self._times: Times = times_of(whole_log_events(self._log))
+        self._rows: Sequence[Rows] = list(rows_of(self._log))
+        self.events = self._log.about.events
+        for rows in self._rows:
+            assert len(rows.columns.seq)
+
+    def fold(self) -> BreakerFold:
+        """Fold it in memory."""
+        fold = BreakerFold(long_columns.BREAKER, self._times)
+        for rows in self._rows:
+            fold.take(rows)
+        fold.finish()
+        return fold
+
+    def decode(self) -> None:
+        """Decode its columns, and nothing else."""
+        log = ParquetLog(self.path)
+        for group in range(log.file.num_row_groups):
+            read_group(log, group, COLUMNS)
+
+    def rates(self, rounds: int) -> Rates:
+        """Measure it; the three take turns."""
+        works = (self.fold, self.decode, lambda: fold_columns(ParquetLog(self.path)))
+        times: list[list[float]] = [[] for _ in works]
+        for _ in range(rounds):
+            for work, taken in zip(works, times, strict=True):
+                taken.append(self._seconds(work))
+        memory, decoded, parquet = (self.events / statistics.median(taken) for taken in times)
+        return Rates(memory, decoded, parquet)
+
+    def edges(self, rounds: int) -> Edges:
+        """Measure what its edges take."""
+        whole = statistics.median([self._seconds(self.fold) for _ in range(rounds)])
+        inside = statistics.median([self._in_kernel() for _ in range(rounds)])
+        rows = sum(map(len, self._rows))
+        return Edges(len(self.fold().taken), rows, whole, whole - inside)
+
+    def _seconds(self, work: Callable[[], object]) -> float:
+        begun = self._clock()
+        work()
+        return (self._clock() - begun) / 1e9
+
+    def _in_kernel(self) -> float:
+        run, spent = kernel.run, 0
+
+        def timed(state: kernel.State, rows: kernel.Rows, start: int, stop: int) -> int:
+            nonlocal spent
+            begun = self._clock()
+            stopped_at = run(state, rows, start, stop)
+            spent += self._clock() - begun
+            return stopped_at
+
+        with mock.patch.object(kernel, "run", timed):
+            self.fold()
+        return spent / 1e9
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=4_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpu", action="store_true", help="count the time of processors")
+    arguments = parser.parse_args()
+    clock = time.process_time_ns if arguments.cpu else time.perf_counter_ns
+    rates: dict[tuple[str, float], Rates] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        print("| rule | failing | in memory, M/s | decoded, M/s | Parquet, M/s | of decoded |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+        for rule, config in BEARING.items():
+            for share in SHARES:
+                log = _written(Path(folder), arguments.events, config, share, clock)
+                found = rates[rule, share] = log.rates(arguments.rounds)
+                print(
+                    f"| {rule} | {share:.2%} | {found.memory / 1e6:.0f} | {found.decoded / 1e6:.0f} "
+                    f"| {found.parquet / 1e6:.0f} | {found.parquet / found.decoded:.2f} |",
+                    flush=True,
+                )
+        print("\n| rule | failing | edges | rows an edge | an edge, µs | rows + edges | whole |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+        for rule, config in TRIPPING.items():
+            for share in SHARES[1:]:
+                log = _written(Path(folder), arguments.events // 8, config, share, clock)
+                edges = log.edges(arguments.rounds)
+                added = edges.rows / rates[rule, share].memory + edges.outside
+                print(
+                    f"| {rule} | {share:.2%} | {edges.count:,} | {edges.rows / edges.count:.0f} "
+                    f"| {edges.outside / edges.count * 1e6:.2f} | {added * 1e3:.1f} ms "
+                    f"| {edges.seconds * 1e3:.1f} ms |",
+                    flush=True,
+                )
+
+
+def _written(
+    folder: Path, events: int, config: CircuitBreakerConfig, share: float, clock: Clock
+) -> Log:
+    path = folder / "log.parquet"
+    path.unlink(missing_ok=True)
+    long_columns.write(path, events, config, share)
+    return Log(path, clock)
+
+
+if __name__ == "__main__":
+    main()
