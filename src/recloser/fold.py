@@ -232,7 +232,7 @@ _COMMANDS: Final = {
 }
 
 
-def edges_of(  # noqa: PLR0917  # as quick as they can be passed: there is an edge for each trip
+def edges_of(
     state: BreakerState,
     rule: int,
     seq: int,
