@@ -5,7 +5,7 @@ that the same events lead to the same states wherever and whenever they are appl
 decides; this file turns events into its rows, and the rules that fire into edges with their evidence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from recloser.config import CircuitBreakerConfig
@@ -169,20 +169,25 @@ def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:
 
 
 def _count(state: BreakerState, event: FoldedEvent) -> int:
-    """Apply an event behind all that is due; the rule that fired, or a negative number."""
-    step, seq, at = kernel.step, event.seq, event.at
+    """Apply an event after all that is due; the rule that fired, or a negative number."""
     if event.kind == "call_succeeded":
-        row = (seq, at, event.took, event.epoch, event.probe, event.count)
-        return step(state, kernel.SUCCEEDED, *row)
-    if event.kind == "call_failed":
-        return step(state, kernel.FAILED, seq, at, event.took, event.epoch, event.probe, 1)
-    if event.kind == "call_rejected":
-        return step(state, kernel.REJECTED, seq, at, 0, 0, 0, event.count)
-    if event.kind == "call_ignored":
-        return step(state, kernel.IGNORED, seq, at, event.took, event.epoch, event.probe, 1)
-    if event.kind == "probe_admitted":
-        return step(state, kernel.ADMITTED, seq, at, 0, event.epoch, event.probe, 1)
-    if event.kind in ("forced_open", "forced_closed", "reset"):
+        row = (kernel.SUCCEEDED, event.took, event.epoch, event.probe, event.count)
+    elif event.kind == "call_failed":
+        row = (kernel.FAILED, event.took, event.epoch, event.probe, 1)
+    elif event.kind == "call_rejected":
+        row = (kernel.REJECTED, 0, 0, 0, event.count)
+    elif event.kind == "call_ignored":
+        row = (kernel.IGNORED, event.took, event.epoch, event.probe, 1)
+    elif event.kind == "probe_admitted":
+        row = (kernel.ADMITTED, 0, event.epoch, event.probe, 1)
+    else:
+        return _apply_rare(state, event)
+    kind, took, epoch, probe, count = row
+    return kernel.step(state, kind, event.seq, event.at, took, epoch, probe, count)
+
+
+def _apply_rare(state: BreakerState, event: FoldedEvent) -> int:
+    if event.kind in _COMMANDS:
         return _COMMAND
     if event.kind == "mode_changed":
         _change_mode(state, event)
@@ -282,16 +287,13 @@ def _cause_of(state: BreakerState, rule: int, seq: int) -> FiredRule:
         )
     if rule in _WINDOW_RULES:
         return _by_window(state, rule)
-    if rule == kernel.COOLDOWN:
-        return FiredRule(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
     if rule == kernel.PROBE_FAILED:
         return FiredRule(Rule.PROBE_FAILED, observed=1, threshold=1, seqs=(seq,))
-    if rule == kernel.PROBE_TIMEOUT:
-        return FiredRule(Rule.PROBE_TIMEOUT, state.waited, rules.probe_timeout_ns)
-    if rule == kernel.HALF_OPEN_TIMEOUT:
-        return FiredRule(Rule.HALF_OPEN_TIMEOUT, state.waited, rules.half_open_timeout_ns)
-    seqs = numbers_of(state.probe_seqs)
-    return _by_outcomes(Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs)
+    if rule == kernel.PROBE_SUCCESSES:
+        seqs = numbers_of(state.probe_seqs)
+        return _by_outcomes(Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs)
+    timed, threshold_of = _TIMED_RULES[rule]
+    return FiredRule(timed, state.waited, threshold_of(state))
 
 
 def _by_outcomes(rule: Rule, observed: int, threshold: int, seqs: Sequence[int]) -> FiredRule:
@@ -302,6 +304,14 @@ def _by_outcomes(rule: Rule, observed: int, threshold: int, seqs: Sequence[int])
     return FiredRule(rule, observed, threshold, seqs=tuple(seqs))
 
 
+_TIMED_RULES: Final[Mapping[int, tuple[Rule, Callable[[BreakerState], int]]]] = {
+    kernel.COOLDOWN: (Rule.COOLDOWN, lambda state: state.deadline - state.opened_at),
+    kernel.PROBE_TIMEOUT: (Rule.PROBE_TIMEOUT, lambda state: state.rules.probe_timeout_ns),
+    kernel.HALF_OPEN_TIMEOUT: (
+        Rule.HALF_OPEN_TIMEOUT,
+        lambda state: state.rules.half_open_timeout_ns,
+    ),
+}
 _WINDOW_RULES: Final = {
     kernel.WINDOW_FAILURES: Rule.WINDOW_FAILURES,
     kernel.FAILURE_RATE: Rule.FAILURE_RATE,

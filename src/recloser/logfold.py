@@ -273,7 +273,7 @@ class LogFold:
             self.keeper.keep(state.breaker, self)
         deadline = state.deadline
         edges = apply(state, event)
-        if state.deadline != NEVER and state.deadline != deadline:
+        if state.deadline not in (NEVER, deadline):
             heapq.heappush(self._deadlines, (state.deadline, state.breaker))
         return edges
 

@@ -27,8 +27,8 @@ from recloser import (
     machine,
     reports,
     state,
-    windows,
 )
+from recloser.core import edges, kernel, outcomes, rules
 from recloser.log import (
     appender,
     calls,
@@ -46,7 +46,8 @@ from recloser.replay.engine import replay
 
 MODULES = [
     *(appender, breaker, calls, fold, gate, last_good, logfold, machine, memory, own_events),
-    *(reports, runs, segment, sequencer, state, windows, write_buffer, writer),
+    *(reports, runs, segment, sequencer, state, write_buffer, writer),
+    *(edges, kernel, outcomes, rules),  # a compiled kernel can't be interrupted
 ]
 
 

@@ -143,7 +143,8 @@ def test_what_is_accepted_is_read_back(name, host, config, detail, start, used):
         with EventLog(path, clock=clock, durability="memory") as log:
             again = CircuitBreaker(name, config, log=log).snapshot()
         assert again.totals == snapshot.totals
-        assert (again.state, again.epoch) == (snapshot.state, snapshot.epoch)
+        if snapshot.retry_after != 0:  # else opening the log found the cooldown over
+            assert (again.state, again.epoch) == (snapshot.state, snapshot.epoch)
         assert replay(path).differences == []
 
 

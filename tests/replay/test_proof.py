@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recloser.windows import TimedOutcomes
 
+import recloser.core.edges
 import recloser.fold
 import recloser.logfold
 from conftest import RECORDED_LOGS, ROOT
@@ -25,6 +25,7 @@ from recloser import (
     replay,
 )
 from recloser.clock import nanoseconds_between
+from recloser.core import kernel
 from recloser.events import CallObserved, LogOpened
 from recloser.log.sequencer import Sequencer
 from recloser.logfold import LogFold
@@ -177,9 +178,9 @@ def times_by_the_wall(monkeypatch):
 
 def draws_at_random(monkeypatch):
     drawn = random.Random(7)
-    right = recloser.fold.cooldown_ns
+    right = recloser.core.edges.cooldown_ns
     monkeypatch.setattr(
-        recloser.fold,
+        recloser.core.edges,
         "cooldown_ns",
         lambda *a, **k: right(*a, **k) + drawn.randrange(900 * MS),
     )
@@ -187,9 +188,9 @@ def draws_at_random(monkeypatch):
 
 SET_ORDER = """
 import zlib
-import recloser.fold
+import recloser.core.edges
 
-right = recloser.fold.cooldown_ns
+right = recloser.core.edges.cooldown_ns
 words = {f"reason {n}" for n in range(20)}
 
 
@@ -197,7 +198,7 @@ def wrong(*args, **kwargs):
     return right(*args, **kwargs) + zlib.crc32(",".join(words).encode()) % 900_000_000
 
 
-recloser.fold.cooldown_ns = wrong
+recloser.core.edges.cooldown_ns = wrong
 """
 
 
@@ -224,13 +225,19 @@ def forgets_the_run(monkeypatch):
 
 
 def aligns_its_window(monkeypatch):
-    """The window ends where the clock shows a multiple of its length."""
-    right = TimedOutcomes._let_go
+    """Its seconds are longer in one half of each eight lengths of it than in the other."""
+    right = kernel.step
 
-    def wrong(window, last):
-        right(window, last // window.seconds * window.seconds)
+    def wrong(state, kind, seq, at, *rest):
+        window = state.rules.window
+        if window is not None and window.is_timed:
+            length = window.size * 10**9
+            since = at % (8 * length)
+            slow = since // 4 if since < 4 * length else length + (since - 4 * length) * 7 // 4
+            at += slow - since
+        return right(state, kind, seq, at, *rest)
 
-    monkeypatch.setattr(TimedOutcomes, "_let_go", wrong)
+    monkeypatch.setattr(kernel, "step", wrong)
 
 
 SUMMER = "wall clock across the start of summer time"
@@ -247,7 +254,7 @@ MUCH_LATER = "the log's time begins 2^62 ns later"
         (draws_at_random, {"same again", "wall clock frozen", "each breaker apart"}),
         (compares_floats, {MUCH_LATER}),
         (forgets_the_run, {"cut and resumed from snapshots"}),
-        (aligns_its_window, {LATER}),
+        (aligns_its_window, {MUCH_LATER}),
     ],
 )
 def test_a_fault_in_a_recorded_log_is_found_and_the_first_event_named(monkeypatch, plant, found_by):
@@ -274,7 +281,7 @@ def test_a_fault_in_a_recorded_log_is_found_and_the_first_event_named(monkeypatc
     [
         (times_by_the_wall, {"wall clock drifting +10 %", STEPPED, "wall clock frozen"}),
         (draws_at_random, {"same again", "wall clock +1 h", "cut and resumed from snapshots"}),
-        (aligns_its_window, {LATER}),
+        (aligns_its_window, {MUCH_LATER}),
         (forgets_the_run, {"cut and resumed from snapshots"}),
     ],
 )
@@ -291,7 +298,7 @@ def test_a_fault_in_driven_breakers_is_found_and_the_first_call_named(monkeypatc
 
 def test_an_order_of_a_set_is_found_by_another_process(monkeypatch, tmp_path):
     """The fault is planted in this process and, by its site, in the other."""
-    monkeypatch.setattr(recloser.fold, "cooldown_ns", recloser.fold.cooldown_ns)
+    monkeypatch.setattr(recloser.core.edges, "cooldown_ns", recloser.core.edges.cooldown_ns)
     exec(compile(textwrap.dedent(SET_ORDER), "set_order", "exec"), {})
     (tmp_path / "sitecustomize.py").write_text(SET_ORDER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

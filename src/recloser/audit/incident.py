@@ -53,10 +53,8 @@ class Run:
 
     def state(self, breaker: str, config: CircuitBreakerConfig | None = None) -> BreakerState:
         """A state to fold the events from; under ``config`` where it is given."""
-        state = restore(Checkpoint(seq=0, at=0, breaker=breaker, state=self.start))
-        if config is not None:
-            state.config = config
-        return state
+        start = self.start if config is None else {**self.start, "config": config.to_mapping()}
+        return restore(Checkpoint(seq=0, at=0, breaker=breaker, state=start))
 
     def trips_at(
         self,
