@@ -5,7 +5,7 @@ that the same events lead to the same states wherever and whenever they are appl
 decides; this file turns events into its rows, and the rules that fire into edges with their evidence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from recloser.config import CircuitBreakerConfig
@@ -292,12 +292,8 @@ def _cause_of(state: BreakerState, rule: int, seq: int) -> FiredRule:
     if rule == kernel.PROBE_SUCCESSES:
         seqs = numbers_of(state.probe_seqs)
         return _by_outcomes(Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs)
-    timed, threshold = {
-        kernel.COOLDOWN: (Rule.COOLDOWN, state.deadline - state.opened_at),
-        kernel.PROBE_TIMEOUT: (Rule.PROBE_TIMEOUT, rules.probe_timeout_ns),
-        kernel.HALF_OPEN_TIMEOUT: (Rule.HALF_OPEN_TIMEOUT, rules.half_open_timeout_ns),
-    }[rule]
-    return FiredRule(timed, state.waited, threshold)
+    timed, threshold_of = _TIMED_RULES[rule]
+    return FiredRule(timed, state.waited, threshold_of(state))
 
 
 def _by_outcomes(rule: Rule, observed: int, threshold: int, seqs: Sequence[int]) -> FiredRule:
@@ -308,6 +304,14 @@ def _by_outcomes(rule: Rule, observed: int, threshold: int, seqs: Sequence[int])
     return FiredRule(rule, observed, threshold, seqs=tuple(seqs))
 
 
+_TIMED_RULES: Final[Mapping[int, tuple[Rule, Callable[[BreakerState], int]]]] = {
+    kernel.COOLDOWN: (Rule.COOLDOWN, lambda state: state.deadline - state.opened_at),
+    kernel.PROBE_TIMEOUT: (Rule.PROBE_TIMEOUT, lambda state: state.rules.probe_timeout_ns),
+    kernel.HALF_OPEN_TIMEOUT: (
+        Rule.HALF_OPEN_TIMEOUT,
+        lambda state: state.rules.half_open_timeout_ns,
+    ),
+}
 _WINDOW_RULES: Final = {
     kernel.WINDOW_FAILURES: Rule.WINDOW_FAILURES,
     kernel.FAILURE_RATE: Rule.FAILURE_RATE,
