@@ -5,6 +5,7 @@ never needed to go on. Each step leaves a folder that reads as the same log.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from recloser import forks
 from recloser.clock import SYSTEM_CLOCK, read_monotonic
 from recloser.host_logging import log
 from recloser.log import disk
@@ -177,27 +179,50 @@ def compress_full(folder: Path, full_bytes: int, live: int = sys.maxsize) -> Non
 
 
 def _compress(segment: Path) -> None:
-
+    forked = forks.passed
     target = segment.with_name(segment.name + COMPRESSED_SUFFIX)
     part = target.with_name(target.name + PART_SUFFIX)
     source = OwnFile(segment, disk.open_to_read(segment))
     try:
         # Of both forms the plain one is read, and it may come back after a loss of power.
         disk.sync_file(segment)
-        disk.write_new(part, _compressed(source), like=segment)
+        disk.write_new(part, _compressed(source, forked), like=segment)
     finally:
         source.close()
+    _check_process(forked)
     disk.rename(part, target)
+    _check_process(forked)
     disk.remove(segment)
 
 
-def _compressed(source: OwnFile) -> Iterator[bytes]:
+def _compressed(source: OwnFile, forked: int) -> Iterator[bytes]:
     import zstandard
 
     frame = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-    while piece := os.read(source.descriptor, _PIECE):
-        yield frame.compress(piece)
-    yield frame.flush()
+    descriptor = source.descriptor
+    while True:
+        _check_process(forked)
+        piece = os.read(descriptor, _PIECE)
+        if not piece:
+            break
+        compressed = frame.compress(piece)
+        _check_process(forked)
+        yield compressed
+    rest = frame.flush()
+    _check_process(forked)
+    yield rest
+
+
+def _check_process(forked: int) -> None:
+    """Leave it to the parent, in a child that a signal handler has forked in the middle.
+
+    Both have the same place in the same files, so what one reads or writes the other misses.
+
+    Raises:
+        OSError: This is such a child.
+    """
+    if forked != forks.passed:
+        raise OSError(errno.EBADF, "the log is that of the process that forked")
 
 
 def tidy(folder: Path) -> None:
