@@ -498,7 +498,11 @@ def test_a_refusal_that_was_counted_is_kept_where_an_exception_strikes_while_the
 def test_a_reading_in_the_middle_of_another_disturbs_no_count():
     """As in a child that a signal handler forks there."""
     runs = []
-    for interruption in at_each_point([gate], lambda: runs[-1].read()):
+
+    def read_again():
+        runs[-1].read()
+
+    for interruption in at_each_point([gate], read_again):
         run = gate.Run(1)
         runs.append(run)
         next(run)
