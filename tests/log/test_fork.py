@@ -519,7 +519,13 @@ def test_child_forked_while_a_segment_is_begun_leaves_it_to_the_parent(tmp_path,
         breaker = CircuitBreaker("b", log=log)
         fail(breaker)
         assert is_there.wait(20)
-        in_child(getattr(log, use))
+
+        def work():
+            getattr(log, use)()
+            health = log.health()
+            assert (health.lost, health.failure, health.gaps) == (0, None, 0)
+
+        in_child(work)
         may_go.set()
     fail(breaker)
     log.close()
