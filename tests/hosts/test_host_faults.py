@@ -5,14 +5,16 @@
 
 import os
 import random
+import subprocess
 import sys
+import threading
 
 import pytest
 
 from host_rounds.judge import FAMILIES
 from host_rounds.plan import ATTACKS, NONE, draw
 from host_rounds.planted import FAMILIES as PLANTED
-from host_rounds.rounds import run_round, run_rounds
+from host_rounds.rounds import run_round, run_rounds, wait_for_orphans
 
 if not hasattr(os, "fork"):
     pytest.skip("there is no fork on this platform", allow_module_level=True)
@@ -71,3 +73,17 @@ def test_a_seed_draws_the_same_plan_again():
 def test_a_plan_survives_its_way_to_the_process():
     plan = draw(5)
     assert type(plan).from_json(plan.to_json()) == plan
+
+
+def test_a_process_whose_parent_was_killed_is_waited_for(tmp_path):
+    """Else it would be killed before it has reported, and be taken for one that crashed."""
+    orphan = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (tmp_path / f"begun-{orphan.pid}").touch()
+    waiting = threading.Thread(target=wait_for_orphans, args=[tmp_path])
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    (tmp_path / f"report-{orphan.pid}.json").touch()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    orphan.communicate(b"\n")

@@ -67,7 +67,7 @@ def _has_hung(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
         limit = _LONGEST_SECONDS if has_called else _LONGEST_LOAD_SECONDS
         is_hung = time.monotonic() - began > limit
     if not is_hung:
-        _wait_for_orphans(folder)
+        wait_for_orphans(folder)
     if is_hung:
         for path in matching(folder, "begun-*"):
             with suppress(ProcessLookupError):
@@ -79,7 +79,7 @@ def _has_hung(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
     return is_hung
 
 
-def _wait_for_orphans(folder: Path) -> None:
+def wait_for_orphans(folder: Path) -> None:
     """Wait for processes whose parent was killed, as nobody else does; not for one that hangs."""
     until = time.monotonic() + _LONGEST_ORPHAN_SECONDS
     while time.monotonic() < until:
