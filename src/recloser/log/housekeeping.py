@@ -179,23 +179,30 @@ def compress_full(folder: Path, full_bytes: int, live: int = sys.maxsize) -> Non
 
 
 def _compress(segment: Path) -> None:
-    forked = forks.passed
+    forked, sizes = forks.passed, [0, 0]
     target = segment.with_name(segment.name + COMPRESSED_SUFFIX)
     part = target.with_name(target.name + PART_SUFFIX)
     source = OwnFile(segment, disk.open_to_read(segment))
     try:
         # Of both forms the plain one is read, and it may come back after a loss of power.
         disk.sync_file(segment)
-        disk.write_new(part, _compressed(source, forked), like=segment)
+        disk.write_new(part, _compressed(source, forked, sizes), like=segment)
+        found = [source.size, part.stat().st_size]
     finally:
         source.close()
+    # A child that a signal handler has forked in the middle has the same place in the same files: it
+    # leaves them to the parent, who misses what the child has read, or written, before it saw that.
     _check_process(forked)
+    if sizes != found:
+        part.unlink(missing_ok=True)
+        raise OSError(errno.EAGAIN, "a child that was forked meanwhile has used the same file")
     disk.rename(part, target)
     _check_process(forked)
     disk.remove(segment)
 
 
-def _compressed(source: OwnFile, forked: int) -> Iterator[bytes]:
+def _compressed(source: OwnFile, forked: int, sizes: list[int]) -> Iterator[bytes]:
+    """The pieces of the compressed file; ``sizes`` becomes what was read and what was given."""
     import zstandard
 
     frame = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
@@ -203,20 +210,17 @@ def _compressed(source: OwnFile, forked: int) -> Iterator[bytes]:
     while True:
         _check_process(forked)
         piece = os.read(descriptor, _PIECE)
-        if not piece:
-            break
-        compressed = frame.compress(piece)
+        compressed = frame.compress(piece) if piece else frame.flush()
+        sizes[0] += len(piece)
+        sizes[1] += len(compressed)
         _check_process(forked)
         yield compressed
-    rest = frame.flush()
-    _check_process(forked)
-    yield rest
+        if not piece:
+            return
 
 
 def _check_process(forked: int) -> None:
-    """Leave it to the parent, in a child that a signal handler has forked in the middle.
-
-    Both have the same place in the same files, so what one reads or writes the other misses.
+    """Leave the files to the parent, in a child that a signal handler has forked in the middle.
 
     Raises:
         OSError: This is such a child.
