@@ -206,8 +206,8 @@ def _compressed(source: OwnFile, forked: int, sizes: list[int]) -> Iterator[byte
     import zstandard
 
     frame = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-    descriptor = source.descriptor
     while True:
+        descriptor = source.descriptor
         _check_process(forked)
         piece = os.read(descriptor, _PIECE)
         compressed = frame.compress(piece) if piece else frame.flush()
