@@ -342,3 +342,24 @@ def test_child_that_is_forked_while_its_thread_compresses_leaves_that_to_the_par
                 os._exit(0)
         assert list(LogReader(folder)) == before
     assert n > 20
+
+
+def test_a_segment_that_is_begun_before_the_thread_is_at_work_is_seen_to_at_the_end(
+    tmp_path, clock, monkeypatch
+):
+    write(tmp_path, clock, compress=False)
+    keep, may_go = Housekeeper._keep, threading.Event()
+
+    def keep_later(self, *arguments):
+        assert threading.current_thread() is threading.main_thread() or may_go.wait(20)
+        keep(self, *arguments)
+
+    monkeypatch.setattr(Housekeeper, "_keep", keep_later)
+    housekeeper = Housekeeper(compress_bytes=3000, keep_bytes=None, keep_ns=None)
+    housekeeper.have_due()
+    housekeeper.come_by(tmp_path, 0, 1)
+    housekeeper.have_due()
+    may_go.set()
+    housekeeper.finish(tmp_path, 0, len(names(tmp_path)))
+    *full, _ = names(tmp_path)
+    assert all(name.endswith(".jsonl.zst") for name in full)

@@ -84,10 +84,13 @@ class Housekeeper:
             thread = threading.Thread(
                 target=self._keep_in_thread, args=(folder, now, live), daemon=True
             )
+            # Before it starts: of a segment that is begun meanwhile it does not know.
+            self._is_due = False
             try:
                 thread.start()
                 self._thread = thread
             except RuntimeError as error:
+                self._is_due = True
                 # Too many threads: segments are not compressed until the next time, and what is too
                 # old is removed all the same, or the disk would fill.
                 self._fail(folder, f"no thread can be started: {error}")
@@ -115,6 +118,7 @@ class Housekeeper:
             # It is not waited for without end: what it leaves is finished when the log is opened.
             self._thread.join(_LONGEST_WAIT)
         if self._is_due and not self._thread.is_alive():
+            self._is_due = False
             self._keep(folder, now, live)
 
     def after_fork(self) -> None:
@@ -128,7 +132,6 @@ class Housekeeper:
             self._keep(folder, now, live)
 
     def _keep(self, folder: Path, now: int, live: int) -> None:
-        self._is_due = False
         try:
             try:
                 if self._compress_bytes is not None:
