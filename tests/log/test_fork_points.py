@@ -154,7 +154,7 @@ def test_calls_of_a_child_that_wait_are_not_those_of_its_own_child(tmp_path):
     """As where a handler forks in a child that is about to begin its log."""
     for n in count():
         host = Host(tmp_path / str(n), "full")
-        interruption = Interruption([sequencer, writer], n, host.fork)
+        interruption = Interruption([writer], n, host.fork)
         child = os.fork()
         if child == 0:
             status = 1
