@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from host_rounds.checks import MAIN, path_of
 from host_rounds.judge import FAMILIES
 from host_rounds.plan import ATTACKS, NONE, draw
 from host_rounds.planted import FAMILIES as PLANTED
@@ -73,6 +74,15 @@ def test_a_seed_draws_the_same_plan_again():
 def test_a_plan_survives_its_way_to_the_process():
     plan = draw(5)
     assert type(plan).from_json(plan.to_json()) == plan
+
+
+def test_log_of_a_child_is_the_one_that_has_its_number(tmp_path):
+    """Also where a signal handler called in the child before anything else."""
+    own, parents = tmp_path / f"log-7-{os.getpid()}", tmp_path / "log-7"
+    assert path_of(parents, MAIN) == str(parents)
+    assert path_of(own, "of multiprocessing") == str(own)
+    assert path_of(tmp_path / f"{own.name}-2", "a grandchild") == f"{own}-2"
+    assert path_of(parents, "a grandchild") == f"{parents}, none of {os.getpid()}"
 
 
 def test_a_process_whose_parent_was_killed_is_waited_for(tmp_path):
