@@ -1,6 +1,7 @@
 """The way past the lock: it changes nothing but what a call costs."""
 
 import contextlib
+import copy
 import threading
 import time
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bytecode_points import at_each_point
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -20,6 +22,7 @@ from recloser import (
     MemoryLog,
     PermitError,
     TimeWindow,
+    gate,
     read_events,
     replay,
 )
@@ -470,3 +473,39 @@ def test_no_block_grows_beyond_its_seal_however_refusals_and_successes_mix(tmp_p
     assert history.differences == []
     assert history.snapshots["closed"].totals.succeeded == 12_000
     assert history.snapshots["b"].totals.rejected == 12 * 120
+
+
+def test_a_refusal_that_was_counted_is_kept_where_an_exception_strikes_while_the_gate_changes(log):
+    breaker = CircuitBreaker("b", log=log)
+    closed = copy.copy(log.attach().fold.breakers["b"])
+    breaker.force_open()
+    opened = log.attach().fold.breakers["b"]
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    for interruption in at_each_point([gate], interrupt):
+        past = gate.Gate("b", gate.Pending(), lambda: 0, lambda: None)
+        past.update(opened, may_let=True, may_refuse=True)
+        next(past.refusal.counted())
+        with contextlib.suppress(KeyboardInterrupt), interruption:
+            past.update(closed, may_let=True, may_refuse=True)
+        past.update(closed, may_let=True, may_refuse=True)
+        counted = {id(run): run.read() for run in past.runs()}  # one may be there twice
+        assert sum(counted.values()) == 1
+
+
+def test_a_reading_in_the_middle_of_another_disturbs_no_count():
+    """As in a child that a signal handler forks there."""
+    runs = []
+
+    def read_again():
+        runs[-1].read()
+
+    for interruption in at_each_point([gate], read_again):
+        run = gate.Run(1)
+        runs.append(run)
+        next(run)
+        with interruption:
+            assert run.read() == 1
+        assert run.read() == 1

@@ -67,10 +67,11 @@ class Run(_Count):
     def read(self) -> int:
         """How many numbers calls have taken so far."""
         # To read is to take a number too. An exception from outside can come up after ``next``, and
-        # not between the line before and it: so each number that a reader took is known.
-        self._reads += 1
+        # not between the line before and it: so each number that a reader took is known. A child that
+        # a signal handler forks there reads too, before this goes on in it.
+        self._reads = reads = self._reads + 1
         number = next(self)
-        return number + 1 - self._reads
+        return number + 1 - reads
 
 
 class RefusedRun(Run):
@@ -316,9 +317,8 @@ class Gate:
     def _update_refusal(self, state: BreakerState, *, may_refuse: bool) -> None:
         reason = refusal_of(state) if may_refuse and state.mode == "enforce" else None
         old = self.refusal
-        if reason is None:
-            self.refusal = None
-        else:
+        new: Refusal | None = None
+        if reason is not None:
             opens_ns = FOREVER if state.deadline == FOREVER else state.deadline + self.origin
             if old is not None and (old.epoch, old.reason, old.opens_ns) == (
                 state.epoch,
@@ -326,9 +326,10 @@ class Gate:
                 opens_ns,
             ):
                 return
-            self.refusal = Refusal(state, reason, opens_ns)
+            new = Refusal(state, reason, opens_ns)
         if old is not None:
-            self._retire(old)
+            self._retire(old)  # first: an exception from outside in between would lose its count
+        self.refusal = new
 
     def record(self, monotonic_ns: int, took_ns: int, passed: Pass) -> None:
         """Have a call folded that was let past, or refused, and ended at ``monotonic_ns``."""

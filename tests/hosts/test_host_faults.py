@@ -5,15 +5,17 @@
 
 import os
 import random
+import subprocess
 import sys
-from itertools import count, islice
+import threading
 
 import pytest
 
+from host_rounds.checks import MAIN, path_of
 from host_rounds.judge import FAMILIES
-from host_rounds.plan import ATTACKS, FORK_IN_HANDLER, NONE, draw
+from host_rounds.plan import ATTACKS, NONE, draw
 from host_rounds.planted import FAMILIES as PLANTED
-from host_rounds.rounds import run_round, run_rounds
+from host_rounds.rounds import run_round, run_rounds, wait_for_orphans
 
 if not hasattr(os, "fork"):
     pytest.skip("there is no fork on this platform", allow_module_level=True)
@@ -32,10 +34,8 @@ def violations_in(verdicts):
 
 
 def test_60_attacked_rounds_hang_nothing_and_break_nothing(capsys):
-    """Forks in a signal handler that interrupted a breaker are left to the tool."""
     seed = random.SystemRandom().randrange(1 << 24)
-    drawn = (draw(seed + number) for number in count())
-    plans = list(islice((plan for plan in drawn if FORK_IN_HANDLER not in plan.attacks), ROUNDS))
+    plans = [draw(seed + number) for number in range(ROUNDS)]
     verdicts = list(run_rounds(plans, [sys.executable], JOBS))
     with capsys.disabled():
         print(
@@ -74,3 +74,26 @@ def test_a_seed_draws_the_same_plan_again():
 def test_a_plan_survives_its_way_to_the_process():
     plan = draw(5)
     assert type(plan).from_json(plan.to_json()) == plan
+
+
+def test_log_of_a_child_is_the_one_that_has_its_number(tmp_path):
+    """Also where a signal handler called in the child before anything else."""
+    own, parents = tmp_path / f"log-7-{os.getpid()}", tmp_path / "log-7"
+    assert path_of(parents, MAIN) == str(parents)
+    assert path_of(own, "of multiprocessing") == str(own)
+    assert path_of(tmp_path / f"{own.name}-2", "a grandchild") == f"{own}-2"
+    assert path_of(parents, "a grandchild") == f"{parents}, none of {os.getpid()}"
+
+
+def test_a_process_whose_parent_was_killed_is_waited_for(tmp_path):
+    """Else it would be killed before it has reported, and be taken for one that crashed."""
+    orphan = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (tmp_path / f"begun-{orphan.pid}").touch()
+    waiting = threading.Thread(target=wait_for_orphans, args=[tmp_path])
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    (tmp_path / f"report-{orphan.pid}.json").touch()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    orphan.communicate(b"\n")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from recloser import Breakers, CircuitBreaker, EventLog, ManualClock, MemoryLog, forks
-from recloser.log import writer
+from recloser.log import disk, writer
 from recloser.log.reader import LogReader
 from recloser.replay.engine import replay
 from support import fail, held_by_another_thread, held_elsewhere, succeed
@@ -492,3 +493,58 @@ def test_child_waits_for_no_codec_that_a_thread_of_the_parent_was_importing(tmp_
     where = "memory" if kind == "memory" else str(tmp_path / "log")
     script = [sys.executable, "-W", "ignore", "-c", FORKED_IN_MID_IMPORT, where]
     assert subprocess.run(script, timeout=60, check=False).returncode == 0
+
+
+@contextmanager
+def stalled_in(monkeypatch, name):
+    """Have the thread that writes stall at the disk, in the named function; gives how to let it go."""
+    is_there, may_go = threading.Event(), threading.Event()
+    real = getattr(disk, name)
+
+    def stall(*args):
+        if threading.current_thread() is not threading.main_thread():
+            is_there.set()
+            may_go.wait(20)
+        return real(*args)
+
+    monkeypatch.setattr(disk, name, stall)
+    yield is_there, may_go
+    may_go.set()
+
+
+@pytest.mark.parametrize("use", ["flush", "close"])
+def test_child_forked_while_a_segment_is_begun_leaves_it_to_the_parent(tmp_path, monkeypatch, use):
+    log = EventLog(tmp_path / "log", clock=ManualClock())
+    with stalled_in(monkeypatch, "write") as (is_there, may_go):
+        breaker = CircuitBreaker("b", log=log)
+        fail(breaker)
+        assert is_there.wait(20)
+
+        def work():
+            getattr(log, use)()
+            health = log.health()
+            assert (health.lost, health.failure, health.gaps) == (0, None, 0)
+
+        in_child(work)
+        may_go.set()
+    fail(breaker)
+    log.close()
+    assert log.health().disturbance is None
+    assert sum(event.kind == "call_failed" for event in LogReader(tmp_path / "log")) == 2
+
+
+def test_child_forked_while_the_log_is_closed_writes_nothing_to_it(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(writer, "start_new_thread", refuse)  # callers write, and close() seals
+    log = EventLog(tmp_path / "log", clock=ManualClock())
+    fail(CircuitBreaker("b", log=log), 2)
+    with stalled_in(monkeypatch, "write") as (is_there, may_go):
+        closing = threading.Thread(target=log.close)
+        closing.start()
+        assert is_there.wait(20)
+        in_child(log.close)
+        may_go.set()
+        closing.join()
+    assert failed_in(tmp_path / "log") == 2

@@ -1,5 +1,6 @@
 """Full segments are compressed and, if asked, removed; at every step the log reads the same."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,8 +11,9 @@ from contextlib import contextmanager
 import pytest
 import zstandard
 
+from bytecode_points import at_each_point
 from recloser import CircuitBreaker, DamagedLogError, EventLog
-from recloser.log import disk
+from recloser.log import disk, housekeeping
 from recloser.log.housekeeping import Housekeeper, compress_full, remove_old
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.repair import whole_part, write_whole_part
@@ -312,3 +314,52 @@ def test_compression_whose_descriptor_is_taken_by_another_file_is_given_up(
     os.close(steal[0])
     assert segments_of(path)[0].read_bytes() == before
     assert verify(path).damages == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork is missing here")
+def test_child_that_is_forked_while_its_thread_compresses_leaves_that_to_the_parent(
+    tmp_path, clock
+):
+    """As by a signal handler, while the main thread closes the log; the child goes on first."""
+    write(tmp_path / "log", clock, compress=False)
+    for segment in segments_of(tmp_path / "log")[2:]:
+        segment.unlink()
+    before = list(LogReader(tmp_path / "log"))
+    forked = []
+
+    def fork():
+        forked.append(os.fork())
+        if forked[-1]:
+            os.waitpid(forked[-1], 0)
+
+    for n, interruption in enumerate(at_each_point([housekeeping], fork)):
+        folder = shutil.copytree(tmp_path / "log", tmp_path / str(n))
+        try:
+            with contextlib.suppress(OSError), interruption:
+                compress_full(folder, 3000)
+        finally:
+            if forked[-1:] == [0]:
+                os._exit(0)
+        assert list(LogReader(folder)) == before
+    assert n > 20
+
+
+def test_a_segment_that_is_begun_before_the_thread_is_at_work_is_seen_to_at_the_end(
+    tmp_path, clock, monkeypatch
+):
+    write(tmp_path, clock, compress=False)
+    keep, may_go = Housekeeper._keep, threading.Event()
+
+    def keep_later(self, *arguments):
+        assert threading.current_thread() is threading.main_thread() or may_go.wait(20)
+        keep(self, *arguments)
+
+    monkeypatch.setattr(Housekeeper, "_keep", keep_later)
+    housekeeper = Housekeeper(compress_bytes=3000, keep_bytes=None, keep_ns=None)
+    housekeeper.have_due()
+    housekeeper.come_by(tmp_path, 0, 1)
+    housekeeper.have_due()
+    may_go.set()
+    housekeeper.finish(tmp_path, 0, len(names(tmp_path)))
+    *full, _ = names(tmp_path)
+    assert all(name.endswith(".jsonl.zst") for name in full)

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,9 @@ from host_rounds.ledger import FAILED, IGNORED, REJECTED, SUCCEEDED
 from host_rounds.load import Load
 from recloser import EventLog, LogError, MemoryLog, Snapshot, replay
 from recloser.events import Event
+
+MAIN: Final = "main"
+"""The role of the first process of a round."""
 
 ANSWER_SECONDS: Final = 1.0
 SCHEDULING_SECONDS: Final = 3.0
@@ -238,12 +242,17 @@ def _check_memory(load: Load, log: MemoryLog, live: Mapping[str, Any] | None) ->
         load.note("drift", f"the log in memory: {what}")
 
 
-def _path_of(load: Load) -> str | None:
-    """Where the log of this process is; of a child that wrote nothing, a place where none is."""
-    if not isinstance(load.log, EventLog):
-        return None
-    path = str(load.log.path)
-    return f"{path}, none of {os.getpid()}" if path == load.parents_path else path
+def path_of(path: Path, role: str) -> str:
+    """Where the log of this process is; of a child that wrote nothing, a place where none is.
+
+    Args:
+        path: Where its log would go on: that of a child has its parent's until it has its own, which
+            may be before anything else is known of the child, as a signal handler may call there.
+        role: What the process is.
+    """
+    pid = os.getpid()
+    is_own = role == MAIN or re.fullmatch(rf".*-{pid}(-\d+)?", path.name) is not None
+    return str(path) if is_own else f"{path}, none of {pid}"
 
 
 def _write_report(
@@ -261,7 +270,7 @@ def _write_report(
         "role": role,
         "pid": os.getpid(),
         "ended_at": time.monotonic(),
-        "path": _path_of(load),
+        "path": path_of(load.log.path, role) if isinstance(load.log, EventLog) else None,
         "books": {name: book.report() for name, book in load.books.items()},
         "live": live,
         "recorded": recorded,

@@ -95,7 +95,6 @@ class Load:
             None where nobody has asked.
         spare_of_each: How many calls to each breaker a child may have made before its books began.
         under_way: How many calls of the parent may have been under way then, at most.
-        parents_path: Where the log of the parent was when this process was forked; None in the first.
         violations: What went wrong in this process: a family, and what is known.
     """
 
@@ -117,7 +116,6 @@ class Load:
         self.spare_of_each = 0
         self._spares: dict[str, int] = {}
         self._early: list[str] = []
-        self.parents_path: str | None = None
         self._pid = os.getpid()
         self._hands: dict[int, Hand] = {}
         self._breakers = Breakers(self._config_of, log=self.log, listeners=_listeners(self))

@@ -20,6 +20,7 @@ _TOOLS: Final = Path(__file__).parents[1]
 _SOURCES: Final = Path(recloser.__file__).parents[1]
 _LONGEST_LOAD_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 40.0
+_LONGEST_ORPHAN_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.01
 _DUMP_SECONDS: Final = 0.5
 
@@ -65,6 +66,8 @@ def _has_hung(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
         has_called = is_there(folder / "called")
         limit = _LONGEST_SECONDS if has_called else _LONGEST_LOAD_SECONDS
         is_hung = time.monotonic() - began > limit
+    if not is_hung:
+        wait_for_orphans(folder)
     if is_hung:
         for path in matching(folder, "begun-*"):
             with suppress(ProcessLookupError):
@@ -74,6 +77,26 @@ def _has_hung(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return is_hung
+
+
+def wait_for_orphans(folder: Path) -> None:
+    """Wait for processes whose parent was killed, as nobody else does; not for one that hangs."""
+    until = time.monotonic() + _LONGEST_ORPHAN_SECONDS
+    while time.monotonic() < until:
+        pids = [path.name.removeprefix("begun-") for path in matching(folder, "begun-*")]
+        if not any(
+            _is_running(int(pid)) and not is_there(folder / f"report-{pid}.json") for pid in pids
+        ):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def run_rounds(

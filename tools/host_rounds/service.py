@@ -22,12 +22,11 @@ from typing import IO, Final
 
 from host_rounds import planted
 from host_rounds.attacks import Attacks
-from host_rounds.checks import HUNG_STATUS, finish, recorded_here, totals_of
+from host_rounds.checks import HUNG_STATUS, MAIN, finish, recorded_here, totals_of
 from host_rounds.load import HOST_RAISES, Load
 from host_rounds.plan import ASYNC_EXC, COLLECTOR, DISK, FORK, MULTIPROCESSING, Plan
 from recloser import EventLog
 
-MAIN: Final = "main"
 _CHILD_SECONDS: Final = (0.02, 0.12)
 _JOIN_SECONDS: Final = 5.0
 _CHILD_HANGS_SECONDS: Final = 12.0
@@ -168,8 +167,6 @@ class Service:
         live()
 
     def _become_child(self, role: str, *, in_handler: bool = False) -> None:
-        log = self._load.log
-        self._load.parents_path = str(log.path) if isinstance(log, EventLog) else None
         self.role = role
         self._killed_note = None
         self._generation += 1

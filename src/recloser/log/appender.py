@@ -146,8 +146,8 @@ class Appender:
                 and counted in ``dropped``. Else it is to be put again.
         """
         segment = self._segment
-        if segment is None:
-            return
+        if segment is None or self._is_abandoned:
+            return  # the file is the parent's, who may have written more since
         mark = segment.synced if is_failed and segment.is_sync_failed else segment.written
         dropped = segment.events_behind(mark) if is_failed else 0
         # One step: where this is interrupted and done again, each event is counted once.
@@ -191,7 +191,8 @@ class Appender:
     def abandon(self) -> None:
         """In a forked child: close the parent's segment, to which nothing is written any more.
 
-        Where this thread is in the middle of writing to it, it goes on to find that it can't.
+        Nor is it cut or removed. Where this thread is in the middle of writing to it, it goes on to
+        find that it can't.
         """
         self._is_abandoned = True
         if self._segment is not None:
@@ -213,8 +214,6 @@ class Appender:
             segments = segments_in(self.folder)
             self._sync_earlier(segments)
         header = evolve(header, **asdict(self._behind[0]))
-        if self._is_abandoned:
-            raise OSError(errno.EBADF, "the log is that of the process that forked")
         segment = self._create(SealChain(header.chain), header.at)
         disk.sync_folder(self.folder)
         self._on_begun()
@@ -226,12 +225,15 @@ class Appender:
         Whatever else has such a name there, also a folder or a link, is passed over.
         """
         number = max(self.number, self._last_number()) + 1
-        if number - 1 > self.number and self._is_empty(self._path(number - 1)):
+        is_left_over = number - 1 > self.number and self._is_empty(self._path(number - 1))
+        if is_left_over and not self._is_abandoned:
             # An exception from outside came up while it was begun, or a child that a signal handler
             # forked just then has made it.
             number -= 1
             self._path(number).unlink()
         for _ in range(_MOST_TAKEN):
+            if self._is_abandoned:
+                raise OSError(errno.EBADF, "the log is that of the process that forked")
             try:
                 segment = Segment(self._path(number), chain, at)
             except FileExistsError:

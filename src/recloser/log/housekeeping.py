@@ -5,6 +5,7 @@ never needed to go on. Each step leaves a folder that reads as the same log.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from recloser import forks
 from recloser.clock import SYSTEM_CLOCK, read_monotonic
 from recloser.host_logging import log
 from recloser.log import disk
@@ -82,10 +84,13 @@ class Housekeeper:
             thread = threading.Thread(
                 target=self._keep_in_thread, args=(folder, now, live), daemon=True
             )
+            # Before it starts: of a segment that is begun meanwhile it does not know.
+            self._is_due = False
             try:
                 thread.start()
                 self._thread = thread
             except RuntimeError as error:
+                self._is_due = True
                 # Too many threads: segments are not compressed until the next time, and what is too
                 # old is removed all the same, or the disk would fill.
                 self._fail(folder, f"no thread can be started: {error}")
@@ -113,6 +118,7 @@ class Housekeeper:
             # It is not waited for without end: what it leaves is finished when the log is opened.
             self._thread.join(_LONGEST_WAIT)
         if self._is_due and not self._thread.is_alive():
+            self._is_due = False
             self._keep(folder, now, live)
 
     def after_fork(self) -> None:
@@ -126,7 +132,6 @@ class Housekeeper:
             self._keep(folder, now, live)
 
     def _keep(self, folder: Path, now: int, live: int) -> None:
-        self._is_due = False
         try:
             try:
                 if self._compress_bytes is not None:
@@ -177,27 +182,54 @@ def compress_full(folder: Path, full_bytes: int, live: int = sys.maxsize) -> Non
 
 
 def _compress(segment: Path) -> None:
-
+    forked, sizes = forks.passed, [0, 0]
     target = segment.with_name(segment.name + COMPRESSED_SUFFIX)
     part = target.with_name(target.name + PART_SUFFIX)
     source = OwnFile(segment, disk.open_to_read(segment))
     try:
         # Of both forms the plain one is read, and it may come back after a loss of power.
         disk.sync_file(segment)
-        disk.write_new(part, _compressed(source), like=segment)
+        disk.write_new(part, _compressed(source, forked, sizes), like=segment)
+        found = [source.size, part.stat().st_size]
     finally:
         source.close()
+    # A child that a signal handler has forked in the middle has the same place in the same files: it
+    # leaves them to the parent, who misses what the child has read, or written, before it saw that.
+    _check_process(forked)
+    if sizes != found:
+        part.unlink(missing_ok=True)
+        raise OSError(errno.EAGAIN, "a child that was forked meanwhile has used the same file")
     disk.rename(part, target)
+    _check_process(forked)
     disk.remove(segment)
 
 
-def _compressed(source: OwnFile) -> Iterator[bytes]:
+def _compressed(source: OwnFile, forked: int, sizes: list[int]) -> Iterator[bytes]:
+    """The pieces of the compressed file; ``sizes`` becomes what was read and what was given."""
     import zstandard
 
     frame = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-    while piece := os.read(source.descriptor, _PIECE):
-        yield frame.compress(piece)
-    yield frame.flush()
+    while True:
+        descriptor = source.descriptor
+        _check_process(forked)
+        piece = os.read(descriptor, _PIECE)
+        compressed = frame.compress(piece) if piece else frame.flush()
+        sizes[0] += len(piece)
+        sizes[1] += len(compressed)
+        _check_process(forked)
+        yield compressed
+        if not piece:
+            return
+
+
+def _check_process(forked: int) -> None:
+    """Leave the files to the parent, in a child that a signal handler has forked in the middle.
+
+    Raises:
+        OSError: This is such a child.
+    """
+    if forked != forks.passed:
+        raise OSError(errno.EBADF, "the log is that of the process that forked")
 
 
 def tidy(folder: Path) -> None:

@@ -449,6 +449,11 @@ class Sequencer:
     # Entries.
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether this process itself has made calls that wait to be recorded."""
+        return bool(self._asked) or len(self.pending) > (self._parents_calls or 0)
+
+    @property
     def is_mine(self) -> bool:
         """Whether this very thread holds the lock: it must not wait for anything then."""
         return self._lock.is_mine or (bool(forks.forking) and forks.is_forking())
@@ -537,8 +542,10 @@ class Sequencer:
         self._asked.append(request)
 
     def _carry_out_asked(self) -> None:
-        at, forked = self.advance(self.drain()), forks.passed
-        while self._asked and forked == forks.passed:  # what a child has asked comes after its fork
+        at = self.advance(self.drain())
+        # Where a signal handler has forked in this entry, what the child asks for waits until its
+        # log is begun, at the next one.
+        while self._asked and not self._log.is_in_child:
             request = self._asked[0]
             self._tries += 1
             try:
@@ -609,10 +616,15 @@ class Sequencer:
         if self._unopened:
             self._open_session()
         # In the same entry: what a handler asks for meanwhile is recorded after the log's beginning.
-        while self._log.is_in_child:
-            self._log.begin_in_child()
-            if not self.is_whole:  # a signal handler has forked meanwhile
-                self.good.restore(self.fold)
+        # Where one forks meanwhile, its child has another log to begin, and other calls to forget.
+        while self._log.is_in_child or self._parents_calls is not None:
+            if self._parents_calls is not None:
+                self._forget_parents_calls()
+                self._update_all_gates()
+            else:
+                self._log.begin_in_child()
+                if not self.is_whole:
+                    self.good.restore(self.fold)
 
     def _open_session(self) -> None:
         self.rest()

@@ -244,16 +244,21 @@ class EventLog(Log):
         self._make_thread_parts()
         if is_writing:
             self._io = io  # a signal handler has forked in mid-write
-        if self._is_ended or self._buffer.is_closed:
+        if self._is_ended:
             return
-        self._safe_seq = self._lost_seq = 0
-        self._mended = ""
-        self._has_told = False
         self._appender.abandon()
         self._housekeeper.after_fork()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+        if self._buffer.is_closed:
+            # The parent was about to end the session: what is left to write is its own.
+            self._buffer.clear()
+            self._is_ended = True
+            return
+        self._safe_seq = self._lost_seq = 0
+        self._mended = ""
+        self._has_told = False
         self._parent = os.getppid()
         self.tail = Tail()
         self.is_in_child = True
@@ -482,7 +487,7 @@ class EventLog(Log):
 
     def _write_the_rest(self) -> None:
         sequencer = self._sequencer
-        if sequencer is None or self.is_in_child:
+        if sequencer is None or (self.is_in_child and not sequencer.has_waiting):
             self._buffer.is_closed = True  # a child that used no breaker leaves no folder
             return
         self._commit(seal=False)  # which may begin a segment, as is not done in a closed log
