@@ -99,3 +99,49 @@ cdef bint _is_probe_overdue(State state) noexcept
 cdef int _expire_probe(State state, long long seq, long long at) except? -99
 @cython.locals(probes=Ring, deadline="long long")
 cdef void _set_half_open_deadline(State state) noexcept
+
+
+cdef int _UNKNOWN, _ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _BLOCK
+
+
+cdef class CallColumns:
+    cdef public long long size
+    cdef public bint has_unknown
+    cdef public const long long[::1] starts, ended_before, by_end, ends, tooks
+    cdef public const unsigned char[::1] outcomes
+
+
+cdef class Progress:
+    cdef public CallColumns calls
+    cdef public long long number, place, at, epoch, since, before
+    cdef public Ring refused, probes
+    cdef public bint is_shadow, is_shared
+    cdef public Window lower, upper
+    cdef Rows alike
+
+
+cpdef int simulate(State state, Progress progress) except? -99
+@cython.locals(calls=CallColumns, place="long long", at="long long", took="long long", kind="int", probe="long long", rule="int")
+cpdef int suppose(State state, Progress progress, bint failed, bint slow) except? -99
+@cython.locals(ranges=Ring, low="long long", high="long long", middle="long long", place="long long")
+cpdef bint is_let_through(Progress progress, long long call)
+@cython.locals(ranges=Ring)
+cpdef forget_refused(Progress progress, long long number)
+@cython.locals(probes=Ring, low="long long", high="long long", middle="long long", place="long long")
+cdef long long _probe_of(Progress progress, long long call) noexcept
+@cython.locals(ranges=Ring, place="long long")
+cdef long long _refuse(Progress progress, long long number) except -1
+@cython.locals(step_="long long", low="long long", high="long long", middle="long long")
+cdef long long _first_from(const long long[::1] times, long long number, long long size, long long at) noexcept
+cdef long long _started_before(CallColumns calls, long long place) noexcept
+@cython.locals(calls=CallColumns, place="long long", stop="long long", last="long long")
+cdef int _simulate_closed(State state, Progress progress) except? -99
+@cython.locals(calls=CallColumns, rows=Rows)
+cdef Rows _rows_of(Progress progress, long long start, long long stop)
+@cython.locals(calls=CallColumns, slow_ns="long long", place="long long", at="long long", took="long long", kind="int")
+cdef long long _simulate_singly(State state, Progress progress, long long start, long long stop) except -1
+@cython.locals(calls=CallColumns, size="long long", number="long long", place="long long", call="long long", probe="long long", is_due="bint")
+cdef int _simulate_not_closed(State state, Progress progress) except? -99
+cpdef assume(State state, State other)
+cpdef key_of(State state)
+cpdef window_key_of(Window window)

@@ -826,3 +826,472 @@ def _set_half_open_deadline(state):
             deadline, probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns
         )
     state.deadline = deadline
+
+
+# Calls whose ends are known, as imported traffic has them.
+
+_UNKNOWN = 3
+UNKNOWN = _UNKNOWN
+_ASKS_OUTCOME = -5
+_ASKS_WINDOW = -6
+_IS_DUE = -7
+ASKS_OUTCOME, ASKS_WINDOW, IS_DUE = (_ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE)
+_BLOCK = 2048  # calls at a time: what stands beside them stays in the nearest cache
+
+
+class CallColumns:
+    """The calls of one breaker, as columns of equal length.
+
+    A call has a number in the order of the starts, and a place in the order of the ends.
+
+    Attributes:
+        size: How many calls there are.
+        starts: When each started, by its number.
+        ended_before: How many have ended before each starts, by its number.
+        by_end: The number of each, by its place.
+        ends, tooks, outcomes: When it ended, how long it took, and how it ended, by its place:
+            ``SUCCEEDED``, ``FAILED``, ``IGNORED`` or ``UNKNOWN``, of 8 bits.
+        has_unknown: Whether any outcome is ``UNKNOWN``.
+    """
+
+    def __init__(self, starts, ended_before, by_end, ends, tooks, outcomes, has_unknown):
+        self.size = len(starts)
+        self.starts = starts
+        self.ended_before = ended_before
+        self.by_end = by_end
+        self.ends = ends
+        self.tooks = tooks
+        self.outcomes = outcomes
+        self.has_unknown = has_unknown
+
+
+class Progress:
+    """How far a breaker has come in its calls.
+
+    Attributes:
+        calls: The calls.
+        number, place: The next start and the next end to be looked at; of a closed breaker ``number``
+            is right where ``simulate`` returns.
+        at: When the rule fired that ``simulate`` has returned.
+        epoch: The epoch of the state when it was last looked at.
+        since: The number of the first call that starts in this epoch.
+        before: How many calls that started before that have not been passed by ``place``.
+        refused: First number and the number behind of each row of calls that were refused.
+        probes: The number of each call of this epoch that was let through as a probe.
+        is_shadow: Whether refused calls are made all the same, so that their ends are noticed.
+        is_shared: Whether to stop where a deadline is due, since others may notice that before.
+        lower, upper: The window of a closed breaker while it holds unknown outcomes: as if each
+            had been a quick success, and as if each had been a slow failure; else None.
+    """
+
+    def __init__(self, calls, is_shadow=False, is_shared=False):
+        self.calls = calls
+        self.number = 0
+        self.place = 0
+        self.at = 0
+        self.epoch = -1
+        self.since = 0
+        self.before = 0
+        self.refused = Ring(2)
+        self.probes = Ring(1)
+        self.is_shadow = is_shadow
+        self.is_shared = is_shared
+        self.lower = None
+        self.upper = None
+        self.alike = None
+
+    def copy(self):
+        """The same progress, to go on apart from this one."""
+        other = Progress(self.calls, self.is_shadow, self.is_shared)
+        other.number = self.number
+        other.place = self.place
+        other.at = self.at
+        other.epoch = self.epoch
+        other.since = self.since
+        other.before = self.before
+        other.refused = self.refused.copy()
+        other.probes = self.probes.copy()
+        other.lower = None if self.lower is None else self.lower.copy()
+        other.upper = None if self.upper is None else self.upper.copy()
+        return other
+
+
+def simulate(state, progress):
+    """Ask at each call's start and report at its end, until a rule fires.
+
+    Calls go in the order of time: at one instant ends before starts, except that a call without
+    duration ends behind its own start.
+
+    Args:
+        state: The state, which is changed.
+        progress: How far it has come, which is changed.
+
+    Returns:
+        The rule that fired, at ``progress.at``; after its edge it goes on where it has stopped.
+        ``NO_RULE`` where the calls are at their end. ``ASKS_OUTCOME`` where an unknown outcome
+        counts, and ``ASKS_WINDOW`` where unknown outcomes in the window decide; then ``suppose``
+        says how it was. ``IS_DUE`` at a start or end that finds the deadline passed, where the
+        breaker ``is_shared``.
+    """
+    if progress.epoch != state.epoch:
+        progress.epoch = state.epoch
+        progress.since = progress.number
+        progress.before = progress.number - progress.place
+        progress.probes.clear()
+        progress.alike = None
+        progress.lower = progress.upper = None
+    state.fired = _NO_RULE
+    if state.where == _CLOSED:
+        return _simulate_closed(state, progress)
+    return _simulate_not_closed(state, progress)
+
+
+def suppose(state, progress, failed, slow):
+    """Take the unknown outcome at which ``simulate`` has stopped to be so.
+
+    Args:
+        state: The state, which is changed.
+        progress: How far it has come, which is changed.
+        failed: Whether the call failed.
+        slow: Whether it was slow; that of a closed breaker's window is not asked.
+
+    Returns:
+        The rule that fires then, ``NO_RULE`` or ``ASKS_WINDOW``.
+    """
+    calls = progress.calls
+    place = progress.place
+    at = progress.at = calls.ends[place]
+    progress.place += 1
+    kind = _FAILED if failed else _SUCCEEDED
+    if state.where == _HALF_OPEN:
+        took = _NEVER if slow else 0
+        probe = _probe_of(progress, calls.by_end[place])
+        return step(state, kind, place, at, took, state.epoch, probe, 1)
+    if progress.upper is None and state.window is not None:
+        progress.lower = state.window
+        progress.upper = state.window.copy()
+        state.window = None
+    rule = _step_closed(state, kind, place, at, 0, 1)
+    if rule == _NO_RULE and progress.lower is not None:
+        _add(progress.lower, place, at, 1, False, False)
+        _add(progress.upper, place, at, 1, True, True)
+        rule = _reached(progress.lower)
+        if rule == _NO_RULE and _reached(progress.upper):
+            rule = _ASKS_WINDOW
+    if rule:
+        progress.number = _started_before(calls, place)
+    return rule
+
+
+def is_let_through(progress, call):
+    """Whether a call that has started, of this epoch or one before, was let through."""
+    if progress.is_shadow:
+        return True
+    ranges = progress.refused
+    low, high = 0, ranges.length
+    while low < high:
+        middle = (low + high) // 2
+        place = ranges.first + middle
+        if place >= ranges.capacity:
+            place -= ranges.capacity
+        if ranges.items[place * 2 + 1] <= call:
+            low = middle + 1
+        else:
+            high = middle
+    if low == ranges.length:
+        return True
+    place = ranges.first + low
+    if place >= ranges.capacity:
+        place -= ranges.capacity
+    return call < ranges.items[place * 2]
+
+
+def forget_refused(progress, number):
+    """Drop the rows of refused calls in front of ``number``, all of which have ended."""
+    ranges = progress.refused
+    while ranges.length and ranges.items[ranges.first * 2 + 1] <= number:
+        _popped(ranges)
+
+
+def _probe_of(progress, call):
+    """Which probe of this epoch a call is; 0 if it is none."""
+    probes = progress.probes
+    low, high = 0, probes.length
+    while low < high:
+        middle = (low + high) // 2
+        place = probes.first + middle
+        if place >= probes.capacity:
+            place -= probes.capacity
+        if probes.items[place] < call:
+            low = middle + 1
+        else:
+            high = middle
+    if low == probes.length:
+        return 0
+    place = probes.first + low
+    if place >= probes.capacity:
+        place -= probes.capacity
+    return low + 1 if probes.items[place] == call else 0
+
+
+def _refuse(progress, number):
+    """Refuse the calls from the next one up to ``number``."""
+    ranges = progress.refused
+    if number == progress.number:
+        return number
+    place = _last(ranges) if ranges.length else 0
+    if ranges.length and ranges.items[place + 1] == progress.number:
+        ranges.items[place + 1] = number
+    else:
+        place = _pushed(ranges)
+        ranges.items[place] = progress.number
+        ranges.items[place + 1] = number
+    progress.number = number
+    return number
+
+
+def _first_from(times, number, size, at):
+    """The first of the times from ``number`` on that is ``at`` or later; near ones are found soonest."""
+    step_ = 1
+    low = number
+    while low + step_ <= size and times[low + step_ - 1] < at:
+        low += step_
+        step_ *= 2
+    high = low + step_ - 1 if low + step_ <= size else size
+    while low < high:
+        middle = (low + high) // 2
+        if times[middle] < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _started_before(calls, place):
+    """How many calls have started before the one at ``place`` ends."""
+    return _first_from(calls.ended_before, place + 1, calls.size, place + 1)
+
+
+def _simulate_closed(state, progress):
+    calls = progress.calls
+    place = progress.place
+    while place < calls.size:
+        stop = place + _BLOCK if place + _BLOCK < calls.size else calls.size
+        # Calls that started before this epoch were refused, or it is too late for their outcome.
+        if progress.before:
+            while place < stop and calls.by_end[place] < progress.since:
+                place += 1
+                progress.before -= 1
+            last = place
+            while last < stop and calls.by_end[last] >= progress.since:
+                last += 1
+            stop = last
+        if calls.has_unknown:
+            last = place
+            while last < stop and calls.outcomes[last] != _UNKNOWN:
+                last += 1
+            if last == place and last < stop:
+                progress.place = place
+                if state.rules.failure_threshold and not state.is_disabled:
+                    return _ASKS_OUTCOME
+                state.fired = suppose(state, progress, False, False)
+                if state.fired:
+                    return state.fired
+                place = progress.place
+                continue
+            stop = last
+        if place == stop:
+            continue
+        if state.is_disabled or progress.lower is not None:
+            place = _simulate_singly(state, progress, place, stop)
+        else:
+            place += _run_closed(state, _rows_of(progress, place, stop), 0, stop - place)
+        if state.fired:
+            progress.at = calls.ends[place]
+            progress.number = _started_before(calls, place)
+            progress.place = place + 1
+            return state.fired
+    progress.place = progress.number = calls.size
+    return _NO_RULE
+
+
+def _rows_of(progress, start, stop):
+    """The ends of calls from place ``start`` up to ``stop``, as events of the state's epoch."""
+    calls = progress.calls
+    if progress.alike is None:
+        zeros = memoryview(array("q", bytes(8 * _BLOCK)))
+        epochs = memoryview(array("q", [progress.epoch]) * _BLOCK)
+        ones = memoryview(array("q", [1]) * _BLOCK)
+        progress.alike = Rows(
+            calls.outcomes[:0], zeros, calls.ends[:0], calls.tooks[:0], epochs, zeros, ones
+        )
+    rows = progress.alike
+    rows.kind = calls.outcomes[start:stop]
+    rows.at = calls.ends[start:stop]
+    rows.took = calls.tooks[start:stop]
+    return rows
+
+
+def _simulate_singly(state, progress, start, stop):
+    """Report the outcomes of this epoch one by one; the place at which a rule fires, or ``stop``.
+
+    Its window is apart from the state while it holds unknown outcomes.
+    """
+    calls = progress.calls
+    slow_ns = state.rules.slow_ns
+    for place in range(start, stop):
+        kind = calls.outcomes[place]
+        at = calls.ends[place]
+        took = calls.tooks[place]
+        state.fired = step(state, kind, place, at, took, state.epoch, 0, 1)
+        if state.fired:
+            return place
+        if progress.lower is None or kind == _IGNORED:
+            continue
+        _add(progress.lower, place, at, 1, kind == _FAILED, took > slow_ns)
+        _add(progress.upper, place, at, 1, kind == _FAILED, took > slow_ns)
+        state.fired = _reached(progress.lower)
+        if state.fired == _NO_RULE and _reached(progress.upper):
+            state.fired = _ASKS_WINDOW
+        if state.fired:
+            return place
+        if (
+            progress.lower.failures == progress.upper.failures
+            and progress.lower.slow == progress.upper.slow
+        ):
+            # No unknown outcome is left in it.
+            state.window = progress.lower
+            progress.lower = progress.upper = None
+            return place + 1
+    return stop
+
+
+def _simulate_not_closed(state, progress):
+    calls = progress.calls
+    size = calls.size
+    while progress.number < size or progress.place < size:
+        if state.where == _OPEN:
+            # Nothing is noticed before the deadline.
+            number = _first_from(calls.starts, progress.number, size, state.deadline)
+            _refuse(progress, number)
+            place = _first_from(calls.ends, progress.place, size, state.deadline)
+            if number < size and calls.ended_before[number] < place:
+                place = calls.ended_before[number]
+            progress.place = place
+            if number == size and place == size:
+                break
+        place = progress.place
+        number = progress.number
+        if place < size and (number == size or place < calls.ended_before[number]):
+            call = calls.by_end[place]
+            progress.at = calls.ends[place]
+            is_due = progress.at >= state.deadline
+            if call < progress.since and not is_due or not is_let_through(progress, call):
+                progress.place += 1
+                continue
+            if is_due:
+                if progress.is_shared:
+                    return _IS_DUE
+                state.fired = advance(state, place, progress.at)
+                if state.fired:
+                    return state.fired
+            if call >= progress.since:
+                probe = _probe_of(progress, call)
+                if calls.outcomes[place] == _UNKNOWN:
+                    if _index_of(state, probe) >= 0:
+                        return _ASKS_OUTCOME
+                else:
+                    state.fired = step(
+                        state,
+                        calls.outcomes[place],
+                        place,
+                        progress.at,
+                        calls.tooks[place],
+                        state.epoch,
+                        probe,
+                        1,
+                    )
+            progress.place += 1
+        else:
+            progress.at = calls.starts[number]
+            if progress.at >= state.deadline:
+                if progress.is_shared:
+                    return _IS_DUE
+                state.fired = advance(state, number, progress.at)
+                if state.fired:
+                    return state.fired
+            if decide(state) == _PROBE:
+                step(state, _ADMITTED, number, progress.at, 0, state.epoch, state.probes_admitted + 1, 1)
+                place = _pushed(progress.probes)
+                progress.probes.items[place] = number
+                progress.number += 1
+            else:
+                # Up to the next end or the deadline no start finds it otherwise.
+                number += 1
+                while (
+                    number < size
+                    and calls.ended_before[number] <= progress.place
+                    and calls.starts[number] < state.deadline
+                ):
+                    number += 1
+                _refuse(progress, number)
+        if state.fired:
+            return state.fired
+    progress.place = progress.number = size
+    return _NO_RULE
+
+
+# States that branch.
+
+
+def assume(state, other):
+    """Make a state the same as another, with which it shares nothing that changes."""
+    state.rules = other.rules
+    state.is_disabled = other.is_disabled
+    state.where = other.where
+    state.epoch = other.epoch
+    state.is_forced = other.is_forced
+    state.opened_at = other.opened_at
+    state.half_open_at = other.half_open_at
+    state.deadline = other.deadline
+    state.consecutive_failures = other.consecutive_failures
+    state.failure_seqs = None if other.failure_seqs is None else other.failure_seqs.copy()
+    state.window = None if other.window is None else other.window.copy()
+    state.probes_admitted = other.probes_admitted
+    state.probes = None if other.probes is None else other.probes.copy()
+    state.probe_seqs = None if other.probe_seqs is None else other.probe_seqs.copy()
+    state.probe_window = None if other.probe_window is None else other.probe_window.copy()
+    state.waited = other.waited
+    state.fired = other.fired
+    state.is_timed = other.is_timed
+    state.succeeded = other.succeeded
+    state.failed = other.failed
+    state.ignored = other.ignored
+    state.rejected = other.rejected
+    state.stale = other.stale
+
+
+def key_of(state):
+    """What two states of the same rules must agree in, to decide alike from here on."""
+    has_timeout = state.rules.half_open_timeout_ns != _NEVER
+    return (
+        state.where,
+        state.is_forced,
+        state.deadline,
+        state.half_open_at if has_timeout else -1,
+        state.consecutive_failures,
+        window_key_of(state.window),
+        None if state.probes is None else tuple(state.probes.to_list()[1::2]),
+        0 if state.probe_seqs is None else state.probe_seqs.length,
+        window_key_of(state.probe_window),
+    )
+
+
+def window_key_of(window):
+    """What two windows of the same thresholds must agree in, to decide alike from here on."""
+    if window is None:
+        return None
+    numbers = window.ring.to_list()
+    if not window.thresholds.is_timed:
+        return tuple([code & 3 for code in numbers])
+    return tuple([tuple(numbers[at : at + 1] + numbers[at + 3 : at + 6]) for at in range(0, len(numbers), 6)])

@@ -13,12 +13,10 @@ from typing import Final, Self
 
 from attrs import define, field
 
+from recloser.core.kernel import FAILED, IGNORED, SUCCEEDED, UNKNOWN, CallColumns
 from recloser.replay import scans
 
-SUCCEEDED: Final = 0
-FAILED: Final = 1
-IGNORED: Final = 2
-UNKNOWN: Final = 3
+__all__ = ["FAILED", "IGNORED", "SUCCEEDED", "UNKNOWN", "Calls"]
 
 _COUNTED: Final = bytes((SUCCEEDED, FAILED, UNKNOWN))
 _KNOWN: Final = bytes((SUCCEEDED, FAILED, IGNORED))
@@ -115,6 +113,16 @@ class Calls:
     def ended_before(self) -> Sequence[int]:
         """How many calls have ended before each starts, by its number."""
         return scans.ended_before(self.starts, self.ends, self.by_end)
+
+    @cached_property
+    def columns(self) -> CallColumns:
+        """The calls as the kernel takes them."""
+        ends, tooks = (scans.taken(each, self.by_end) for each in (self.ends, self.tooks))
+        return CallColumns(
+            *map(_view, (self.starts, self.ended_before, self.by_end, ends, tooks)),
+            memoryview(self.outcome_at),
+            self.count(UNKNOWN) > 0,
+        )
 
     @cached_property
     def last_end(self) -> int:
@@ -226,6 +234,10 @@ class Calls:
             scans.codes_taken(self.outcomes, numbers),
             scans.kept(self.by_end, numbers),
         )
+
+
+def _view(column: Sequence[int]) -> memoryview:
+    return memoryview(column)  # type: ignore[arg-type]  # every column of calls is a buffer
 
 
 def _supposed(
