@@ -138,7 +138,7 @@ cdef long long _started_before(CallColumns calls, long long place) noexcept
 cdef int _simulate_closed(State state, Progress progress) except? -99
 @cython.locals(calls=CallColumns, rows=Rows)
 cdef Rows _rows_of(Progress progress, long long start, long long stop)
-@cython.locals(calls=CallColumns, slow_ns="long long", place="long long", at="long long", took="long long", kind="int")
+@cython.locals(calls=CallColumns, slow_ns="long long", place="long long", at="long long", took="long long", kind="int", calls_before="long long", held="long long", is_bad="bint", limits=Thresholds)
 cdef long long _simulate_singly(State state, Progress progress, long long start, long long stop) except -1
 @cython.locals(calls=CallColumns, size="long long", number="long long", place="long long", call="long long", probe="long long", is_due="bint")
 cdef int _simulate_not_closed(State state, Progress progress) except? -99

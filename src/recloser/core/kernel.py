@@ -822,9 +822,7 @@ def _set_half_open_deadline(state):
         deadline = state.half_open_at + state.rules.half_open_timeout_ns
     probes = state.probes
     if probes is not None and probes.length:
-        deadline = min(
-            deadline, probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns
-        )
+        deadline = min(deadline, probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns)
     state.deadline = deadline
 
 
@@ -1148,11 +1146,22 @@ def _simulate_singly(state, progress, start, stop):
             return place
         if progress.lower is None or kind == _IGNORED:
             continue
+        calls_before = progress.lower.calls
+        limits = progress.lower.thresholds
+        is_bad = kind == _FAILED or (limits.slow_den and took > slow_ns)
         _add(progress.lower, place, at, 1, kind == _FAILED, took > slow_ns)
         _add(progress.upper, place, at, 1, kind == _FAILED, took > slow_ns)
         state.fired = _reached(progress.lower)
         if state.fired == _NO_RULE and _reached(progress.upper):
-            state.fired = _ASKS_WINDOW
+            # The outcome before did not trip it. Behind that, a number has risen only where this one
+            # is bad, and a share only where it completes the minimum, or lets others go as the
+            # first of a second.
+            held = progress.lower.calls
+            if is_bad or (
+                held >= limits.needed
+                and (calls_before < limits.needed or (limits.is_timed and held != calls_before + 1))
+            ):
+                state.fired = _ASKS_WINDOW
         if state.fired:
             return place
         if (
@@ -1221,7 +1230,16 @@ def _simulate_not_closed(state, progress):
                 if state.fired:
                     return state.fired
             if decide(state) == _PROBE:
-                step(state, _ADMITTED, number, progress.at, 0, state.epoch, state.probes_admitted + 1, 1)
+                step(
+                    state,
+                    _ADMITTED,
+                    number,
+                    progress.at,
+                    0,
+                    state.epoch,
+                    state.probes_admitted + 1,
+                    1,
+                )
                 place = _pushed(progress.probes)
                 progress.probes.items[place] = number
                 progress.number += 1
@@ -1279,7 +1297,7 @@ def key_of(state):
         state.is_forced,
         state.deadline,
         state.half_open_at if has_timeout else -1,
-        state.consecutive_failures,
+        state.consecutive_failures if state.rules.failure_threshold else 0,
         window_key_of(state.window),
         None if state.probes is None else tuple(state.probes.to_list()[1::2]),
         0 if state.probe_seqs is None else state.probe_seqs.length,
@@ -1294,4 +1312,6 @@ def window_key_of(window):
     numbers = window.ring.to_list()
     if not window.thresholds.is_timed:
         return tuple([code & 3 for code in numbers])
-    return tuple([tuple(numbers[at : at + 1] + numbers[at + 3 : at + 6]) for at in range(0, len(numbers), 6)])
+    return tuple(
+        [tuple(numbers[at : at + 1] + numbers[at + 3 : at + 6]) for at in range(0, len(numbers), 6)]
+    )

@@ -5,7 +5,6 @@ the ends. That is the order in which they are driven: by time, and at one instan
 the starts; a call without duration ends behind its own start.
 """
 
-import bisect
 from array import array
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,9 +17,7 @@ from recloser.replay import scans
 
 __all__ = ["FAILED", "IGNORED", "SUCCEEDED", "UNKNOWN", "Calls"]
 
-_COUNTED: Final = bytes((SUCCEEDED, FAILED, UNKNOWN))
 _KNOWN: Final = bytes((SUCCEEDED, FAILED, IGNORED))
-_SOON: Final = 64
 
 
 @define(eq=False)
@@ -133,14 +130,6 @@ class Calls:
         """When the call at this place ended."""
         return self.ends[self.by_end[place]]
 
-    def started_before(self, place: int) -> int:
-        """How many calls have started before the one at this place ends."""
-        ended_before = self.ended_before
-        soon = place + _SOON
-        if soon < len(ended_before) and ended_before[soon] > place:
-            return bisect.bisect_right(ended_before, place, place + 1, soon)
-        return bisect.bisect_right(ended_before, place, place + 1)
-
     def under_way(self, number: int, place: int) -> Sequence[int]:
         """The places, in order, of the calls before ``number`` that end at ``place`` or later.
 
@@ -184,32 +173,6 @@ class Calls:
         if found is None:
             found = self._counts[code] = self.outcomes.count(code)
         return found
-
-    @cached_property
-    def counted_before(self) -> Sequence[int]:
-        """How many outcomes that count, all but the ignored, stand before each place; (n + 1,)."""
-        if not self.count(IGNORED):
-            return range(len(self) + 1)
-        return scans.count_before(self.outcome_at, _COUNTED)
-
-    @cached_property
-    def counted(self) -> Sequence[int]:
-        """The places of the outcomes that count."""
-        if not self.count(IGNORED):
-            return range(len(self))
-        return scans.places_of(self.outcome_at, _COUNTED)
-
-    @cached_property
-    def seconds(self) -> Sequence[int]:
-        """The whole second of each outcome that counts."""
-        return scans.whole_seconds(self.ends, scans.taken(self.by_end, self.counted))
-
-    @cached_property
-    def unknown(self) -> Sequence[int]:
-        """The places of the unknown outcomes."""
-        if not self.count(UNKNOWN):
-            return ()
-        return scans.places_of(self.outcome_at, bytes((UNKNOWN,)))
 
     def until(self, number: int) -> "Calls":
         """The first calls alone, up to ``number``."""
