@@ -11,7 +11,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = ("recloser.log.success_lines", "recloser.log.seal_search")
+MODULES = (
+    "recloser.core.kernel",
+    "recloser.log.success_lines",
+    "recloser.log.seal_search",
+)
 
 
 class CompileHook(BuildHookInterface[Any]):

@@ -1,16 +1,40 @@
+# cython: language_level=3, annotation_typing=False, freethreading_compatible=True
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The rules of the breaker: the one statement of them, in whole numbers.
 
 This file is compiled by Cython, with the types of ``kernel.pxd``, and runs interpreted where there
-is no compiler; ``RECLOSER_PURE=1`` runs it interpreted anywhere. Both decide the same, because
-every number fits into 64 bits: ``limits_of`` in ``rules.py`` refuses settings with which one might
-not. Times and durations are in nanoseconds of the log.
+is no compiler; ``RECLOSER_PURE=1`` runs it interpreted anywhere. Both decide the same:
+
+- Every number fits into 64 bits. Settings with which one might not are refused when they are made
+  (``recloser.validation``), and so are such times and numbers when a log is read.
+- Divisions round alike, since nothing that is divided here is negative.
+
+Times and durations are in nanoseconds of the log; times never decrease from one event to the next.
 
 Nothing here changes ``State.where``. A function that finds that a rule fires returns the number of
 the rule; the caller takes the edge on the one declared machine, which sets ``where``, and calls
 ``enter``.
 """
 
+from __future__ import annotations
+
 from array import array
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeAlias
+
+from recloser.limits import MAX_SEQS
+
+if TYPE_CHECKING:
+    import cython  # by this line the compiler knows the name; it is never run
+else:
+    from recloser.core import interpreted as cython
+
+IS_COMPILED: bool = cython.compiled
+
+Numbers: TypeAlias = "array[int]"
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int]"
 
 _CLOSED = 0
 _OPEN = 1
@@ -73,6 +97,10 @@ NEVER = _NEVER
 _SECOND = 1_000_000_000
 _BUCKET = 6  # second, first seq, last seq, calls, failures, slow calls
 _FIRST_CAPACITY = 8
+_RUN = 1 << 62  # a code is below it
+_FITS = 1 << 31
+_CALM = 15  # after so many successes more are looked for at once
+_MAX_SEQS = MAX_SEQS
 
 
 class Thresholds:
@@ -87,17 +115,28 @@ class Thresholds:
         slow_num, slow_den: The same of slow calls.
     """
 
+    __slots__ = (
+        "failure_den",
+        "failure_num",
+        "failures",
+        "is_timed",
+        "needed",
+        "size",
+        "slow_den",
+        "slow_num",
+    )
+
     def __init__(
         self,
-        size,
-        is_timed,
-        needed,
-        failures,
-        failure_num,
-        failure_den,
-        slow_num,
-        slow_den,
-    ):
+        size: int,
+        is_timed: bool,
+        needed: int,
+        failures: int,
+        failure_num: int,
+        failure_den: int,
+        slow_num: int,
+        slow_den: int,
+    ) -> None:
         self.size = size
         self.is_timed = is_timed
         self.needed = needed
@@ -122,17 +161,28 @@ class Rules:
         probe_timeout_ns: A probe that has not reported after this counts as failed.
     """
 
+    __slots__ = (
+        "failure_threshold",
+        "half_open_timeout_ns",
+        "max_probes",
+        "probe_timeout_ns",
+        "probe_window",
+        "slow_ns",
+        "success_threshold",
+        "window",
+    )
+
     def __init__(
         self,
-        failure_threshold,
-        window,
-        slow_ns,
-        success_threshold,
-        max_probes,
-        probe_window,
-        half_open_timeout_ns,
-        probe_timeout_ns,
-    ):
+        failure_threshold: int,
+        window: Thresholds | None,
+        slow_ns: int,
+        success_threshold: int,
+        max_probes: int,
+        probe_window: Thresholds | None,
+        half_open_timeout_ns: int,
+        probe_timeout_ns: int,
+    ) -> None:
         self.failure_threshold = failure_threshold
         self.window = window
         self.slow_ns = slow_ns
@@ -146,136 +196,260 @@ class Rules:
 class Ring:
     """A queue of 64-bit numbers that grows with what is put in, ``width`` of them an item.
 
+    Args:
+        width: How many numbers an item has.
+        most: How many items there are ever room for.
+
     Attributes:
-        items: The numbers.
-        width: How many of them are an item.
         first: Place of the oldest item, in items.
-        length: How many items there are.
+        length: How many items there are, with those that were removed from their midst.
+        removed: How many were; the last number of each is -1.
         capacity: How many fit before it has to grow.
+        items: The numbers; ``data`` is where they are.
     """
 
-    def __init__(self, width):
+    __slots__ = ("capacity", "data", "first", "items", "length", "most", "removed", "width")
+    data: Numbers
+    items: Numbers
+
+    def __init__(self, width: int, most: int = _NEVER) -> None:
         self.width = width
+        self.most = most
         self.first = 0
         self.length = 0
+        self.removed = 0
         self.capacity = 0
-        self.items = None
+        _hold(self, array("q"))
 
-    def copy(self):
+    def copy(self) -> Ring:
         """A ring of the same items that shares nothing with this one."""
-        other = Ring(self.width)
-        other.first = self.first
-        other.length = self.length
-        other.capacity = self.capacity
-        if self.items is not None:
-            other.items = array("q", self.items)
+        other = Ring(self.width, self.most)
+        _copy(self, other)
         return other
 
-    def to_list(self):
+    def to_list(self) -> list[int]:
         """All numbers, from the oldest item to the newest."""
-        if self.items is None:
-            return []
-        numbers = list(self.items)
         begin = self.first * self.width
-        whole = numbers[begin:] + numbers[:begin]
-        return whole[: self.length * self.width]
+        end = begin + self.length * self.width
+        numbers = self.items[begin:end].tolist()
+        numbers += self.items[: max(0, end - len(self.items))].tolist()
+        if not self.removed:
+            return numbers
+        width = self.width
+        items = [numbers[place : place + width] for place in range(0, len(numbers), width)]
+        return [number for item in items if item[width - 1] >= 0 for number in item]
 
-    def clear(self):
+    def extend(self, numbers: Sequence[int]) -> None:
+        """Put items at the end, ``width`` numbers each."""
+        for index, number in enumerate(numbers):
+            if index % self.width == 0:
+                place = _pushed(self)
+            self.data[place + index % self.width] = number
+
+    def clear(self) -> None:
         """Drop all items."""
         self.first = 0
         self.length = 0
+        self.removed = 0
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _ring, (self.width, self.most, self.to_list())
 
 
-def _grow(ring):
-    """Double the room of a ring, its oldest item first; how many items fit then."""
-    capacity = ring.capacity * 2 if ring.capacity else _FIRST_CAPACITY
-    numbers = array("q", bytes(8 * capacity * ring.width))
-    kept = ring.to_list()
-    numbers[: len(kept)] = array("q", kept)
+def _ring(width: int, most: int, numbers: list[int]) -> Ring:
+    ring = Ring(width, most)
+    ring.extend(numbers)
+    return ring
+
+
+def _hold(ring: Ring, numbers: Numbers) -> None:
+    """Have a ring keep its items in these numbers, of which nothing else changes the size."""
     ring.items = numbers
+    if cython.compiled:
+        ring.data = ring.items.data.as_longlongs
+    else:
+        ring.data = numbers
+
+
+def _copy(ring: Ring, other: Ring) -> None:
+    other.first = ring.first
+    other.length = ring.length
+    other.removed = ring.removed
+    other.capacity = ring.capacity
+    _hold(other, ring.items[:])
+
+
+def _grow(ring: Ring) -> int:
+    """Double the room of a ring that is full, its oldest item first; returns its new capacity."""
+    capacity = min(ring.most, ring.capacity * 2 if ring.capacity else _FIRST_CAPACITY)
+    begin = ring.first * ring.width
+    numbers = array("q", (0,)) * (capacity * ring.width)
+    kept = len(ring.items) - begin
+    numbers[:kept] = ring.items[begin:]
+    numbers[kept : kept + begin] = ring.items[:begin]
+    _hold(ring, numbers)
     ring.first = 0
     ring.capacity = capacity
     return capacity
 
 
-def _pushed(ring):
-    """Place, in numbers, of a new item at the end."""
+def _pushed(ring: Ring) -> int:
+    """Make room for a new item at the end, and return its place, in numbers."""
     if ring.length == ring.capacity:
         _grow(ring)
-    place = ring.first + ring.length
-    if place >= ring.capacity:
-        place -= ring.capacity
     ring.length += 1
-    return place * ring.width
+    return _last(ring)
 
 
-def _popped(ring):
-    """Place, in numbers, of the oldest item, which is dropped."""
+def _popped(ring: Ring) -> int:
+    """Drop the oldest item, and return its place, in numbers."""
     place = ring.first
-    ring.first += 1
-    if ring.first == ring.capacity:
-        ring.first = 0
+    ring.first = place + 1 if place + 1 < ring.capacity else 0
     ring.length -= 1
     return place * ring.width
 
 
-def _last(ring):
-    """Place, in numbers, of the newest item."""
-    place = ring.first + ring.length - 1
+def _last(ring: Ring) -> int:
+    """Place of the newest item, in numbers."""
+    return _place(ring, ring.length - 1)
+
+
+def _place(ring: Ring, index: int) -> int:
+    """Place of an item, in numbers; the oldest has index 0."""
+    place = ring.first + index
     if place >= ring.capacity:
         place -= ring.capacity
     return place * ring.width
 
 
-class Window:
+class Window(Ring):
     """Outcomes in a window, and how many of them failed or were slow.
 
-    A window of outcomes keeps each as ``seq << 2 | failed << 1 | slow``; one of seconds keeps a
-    bucket for each whole second that has any: the second, the ``seq`` of its first and last
-    outcome, and how many calls, failures and slow calls there were.
+    A window of outcomes keeps each as its code, ``seq << 2 | failed << 1 | slow``; of several that
+    one event stands for it keeps their code once, marked by ``_RUN``, and how many they are. A
+    window of seconds keeps a bucket for each whole second that has any: the second, the ``seq`` of
+    its first and last outcome, and how many calls, failures and slow calls there were.
+
+    Attributes:
+        thresholds: Its thresholds.
+        calls, failures, slow: How many outcomes are in it, and how many of them failed or were slow.
     """
 
-    def __init__(self, thresholds):
+    __slots__ = ("calls", "failures", "slow", "thresholds")
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        if thresholds.is_timed:
+            Ring.__init__(self, _BUCKET)
+        else:
+            Ring.__init__(self, 1, thresholds.size)
         self.thresholds = thresholds
         self.calls = 0
         self.failures = 0
         self.slow = 0
-        self.ring = Ring(_BUCKET if thresholds.is_timed else 1)
 
-    def copy(self):
+    @property
+    def ring(self) -> Ring:
+        """The ring of its outcomes."""
+        return self
+
+    def copy(self) -> Window:
         """A window of the same outcomes that shares nothing with this one."""
         other = Window(self.thresholds)
         other.calls = self.calls
         other.failures = self.failures
         other.slow = self.slow
-        other.ring = self.ring.copy()
+        _copy(self, other)
         return other
 
-    def span(self):
-        """The ``seq`` of the first and the last outcome in it."""
-        first = self.ring.first * self.ring.width
-        last = _last(self.ring)
+    def span(self) -> tuple[int, int]:
+        """The ``seq`` of the first and the last outcome in it, of which there is at least one."""
+        first = _place(self, 0)
+        last = _last(self)
+        data = self.data
         if self.thresholds.is_timed:
-            return self.ring.items[first + 1], self.ring.items[last + 2]
-        return self.ring.items[first] >> 2, self.ring.items[last] >> 2
+            return data[first + 1], data[last + 2]
+        newest = data[last]
+        if self.length > 1:
+            before = data[_place(self, self.length - 2)]
+            if before >= _RUN:  # then the newest number says how many are of that code
+                newest = before
+        return (data[first] & ~_RUN) >> 2, (newest & ~_RUN) >> 2
+
+    def to_data(self) -> list[int | list[int]]:
+        """What is in it, for a checkpoint.
+
+        Returns:
+            Each bucket; or each outcome as its code, and those that one event stands for as a pair
+            of their code and how many they are.
+        """
+        numbers = self.to_list()
+        if self.thresholds.is_timed:
+            return [numbers[place : place + _BUCKET] for place in range(0, len(numbers), _BUCKET)]
+        data: list[int | list[int]] = []
+        rest = iter(numbers)
+        for code in rest:
+            data.append(code if code < _RUN else [code - _RUN, next(rest)])
+        return data
+
+    def restore(self, data: Iterable[int | Sequence[int]]) -> None:
+        """Take in what ``to_data`` has told, into an empty window.
+
+        Raises:
+            ValueError: It told of more outcomes than a window of this size holds.
+        """
+        if self.thresholds.is_timed:
+            for bucket in data:
+                assert not isinstance(bucket, int)
+                self.extend(bucket)
+                self.calls += bucket[3]
+                self.failures += bucket[4]
+                self.slow += bucket[5]
+            return
+        pairs = [(entry, 1) if isinstance(entry, int) else entry for entry in data]
+        calls = sum([count for _, count in pairs])
+        if calls > self.thresholds.size:
+            raise ValueError(f"{calls} outcomes in a window of {self.thresholds.size}")
+        for code, alike in groupby(pairs, key=itemgetter(0)):
+            count = sum([pair[1] for pair in alike])
+            _add_counted(self, code >> 2, count, code >> 1 & 1, code & 1)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _window, (self.thresholds, self.to_data())
+
+
+def _window(thresholds: Thresholds, data: list[int | list[int]]) -> Window:
+    window = Window(thresholds)
+    window.restore(data)
+    return window
 
 
 class Rows:
     """Events about one breaker, as columns of equal length.
 
-    Attributes:
+    Args:
         kind: ``SUCCEEDED`` and so on, of 8 bits; the others are of 64.
         seq, at, took, epoch, probe, count: As in ``step``.
     """
 
-    def __init__(self, kind, seq, at, took, epoch, probe, count):
-        self.kind = kind
-        self.seq = seq
-        self.at = at
-        self.took = took
-        self.epoch = epoch
-        self.probe = probe
-        self.count = count
+    __slots__ = ("at", "count", "epoch", "kind", "probe", "seq", "took")
+
+    def __init__(
+        self,
+        kind: Buffer,
+        seq: Buffer,
+        at: Buffer,
+        took: Buffer,
+        epoch: Buffer,
+        probe: Buffer,
+        count: Buffer,
+    ) -> None:
+        self.kind = memoryview(kind)
+        self.seq = memoryview(seq)
+        self.at = memoryview(at)
+        self.took = memoryview(took)
+        self.epoch = memoryview(epoch)
+        self.probe = memoryview(probe)
+        self.count = memoryview(count)
 
 
 class State:
@@ -290,35 +464,62 @@ class State:
         opened_at, half_open_at: Since when it is open, or half-open; -1 unless it is.
         deadline: When the next timed edge is due; ``NEVER`` where only a call can move it.
         consecutive_failures: Length of the current run of failures in CLOSED.
-        failure_seqs: The ``seq`` of each of them, while that rule is on.
+        failure_seqs: The ``seq`` of each of them, while that rule is on; where its threshold is
+            above ``limits.MAX_SEQS``, of the first and the last. None without any.
         window, probe_window: Outcomes in its windows; None without one, or elsewhere.
         probes_admitted: Probes let through in this epoch.
-        probes: Number and time of each that has not reported, in their order.
-        probe_seqs: The ``seq`` of each probe of this epoch that succeeded.
+        probes: Number and time of each that has not reported, in their order. None without any.
+        probe_seqs: The ``seq`` of each probe of this epoch that succeeded. None without any.
         fired: The rule at which ``run`` has stopped.
         is_timed: Whether that was a timed one, in front of the row.
         waited: How long what a timed rule is about had lasted when it fired.
         succeeded, failed, ignored, rejected, stale: Outcomes since the log began.
     """
 
-    def __init__(self, rules):
+    __slots__ = (
+        "consecutive_failures",
+        "deadline",
+        "epoch",
+        "failed",
+        "failure_seqs",
+        "fired",
+        "half_open_at",
+        "ignored",
+        "is_disabled",
+        "is_forced",
+        "is_timed",
+        "opened_at",
+        "probe_seqs",
+        "probe_window",
+        "probes",
+        "probes_admitted",
+        "rejected",
+        "rules",
+        "stale",
+        "succeeded",
+        "waited",
+        "where",
+        "window",
+    )
+
+    def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.is_disabled = False
-        self.where = _CLOSED
+        self.where: int = _CLOSED
         self.epoch = 0
         self.is_forced = False
         self.opened_at = -1
         self.half_open_at = -1
-        self.deadline = _NEVER
+        self.deadline: int = _NEVER
         self.consecutive_failures = 0
-        self.failure_seqs = None
-        self.window = None
+        self.failure_seqs: Ring | None = None
+        self.window: Window | None = None
         self.probes_admitted = 0
-        self.probes = None
-        self.probe_seqs = None
-        self.probe_window = None
+        self.probes: Ring | None = None
+        self.probe_seqs: Ring | None = None
+        self.probe_window: Window | None = None
         self.waited = 0
-        self.fired = _NO_RULE
+        self.fired: int = _NO_RULE
         self.is_timed = False
         self.succeeded = 0
         self.failed = 0
@@ -331,85 +532,150 @@ class State:
 # Windows.
 
 
-def _let_go(window, second):
-    """Drop the buckets up to ``second``."""
-    ring = window.ring
-    while ring.length and ring.items[ring.first * _BUCKET] <= second:
-        place = _popped(ring)
-        window.calls -= ring.items[place + 3]
-        window.failures -= ring.items[place + 4]
-        window.slow -= ring.items[place + 5]
-
-
-def _add(window, seq, at, count, failed, slow):
+def _add(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool) -> int:
     """Take in like outcomes of one event, and let go of those that are too old.
 
     Returns:
-        How many outcomes are in it then.
+        The first threshold that the outcomes in the window reach then; ``NO_RULE`` if none.
     """
-    ring = window.ring
     if window.thresholds.is_timed:
-        second = at // _SECOND
-        _let_go(window, second - window.thresholds.size)
-        place = _last(ring) if ring.length else 0
-        if not ring.length or ring.items[place] != second:
-            place = _pushed(ring)
-            ring.items[place] = second
-            ring.items[place + 1] = seq
-            ring.items[place + 3] = ring.items[place + 4] = ring.items[place + 5] = 0
-        ring.items[place + 2] = seq
-        ring.items[place + 3] += count
-        ring.items[place + 4] += count * failed
-        ring.items[place + 5] += count * slow
-        window.calls += count
-        window.failures += count * failed
-        window.slow += count * slow
-        return window.calls
+        _add_timed(window, seq, at, count, failed, slow)
+    else:
+        _add_counted(window, seq, count, failed, slow)
+    return _reached(window)
+
+
+def _add_counted(window: Window, seq: int, count: int, failed: bool, slow: bool) -> None:
     code = seq << 2 | failed << 1 | slow
     size = window.thresholds.size
-    left = count if count < size else size
-    while left:
-        if ring.length == size:
-            old = ring.items[_popped(ring)]
-            window.failures -= old >> 1 & 1
-            window.slow -= old & 1
-        place = _pushed(ring)
-        ring.items[place] = code
-        window.failures += failed
-        window.slow += slow
-        left -= 1
-    window.calls = ring.length
-    return window.calls
+    count = min(count, size)
+    over = window.calls + count - size
+    if over > 0:
+        _forget(window, over)
+    window.calls += count
+    window.failures += count * failed
+    window.slow += count * slow
+    # As many numbers as outcomes fit into the window, and no more are put in.
+    place = _pushed(window)
+    if count == 1:
+        window.data[place] = code
+    else:
+        window.data[place] = code | _RUN
+        place = _pushed(window)
+        window.data[place] = count
 
 
-def _reached(window):
+def _forget(window: Window, count: int) -> None:
+    """Let go of so many of the oldest outcomes of a window that has as many."""
+    data = window.data
+    failures = 0
+    slow = 0
+    window.calls -= count
+    while count:
+        place = _popped(window)
+        code = data[place]
+        if code < _RUN:
+            count -= 1
+            failures += code >> 1 & 1
+            slow += code & 1
+            continue
+        code -= _RUN
+        gone = min(count, data[window.first])
+        count -= gone
+        failures += gone * (code >> 1 & 1)
+        slow += gone * (code & 1)
+        left = data[window.first] - gone
+        if left == 0:
+            _popped(window)
+        elif left == 1:
+            data[window.first] = code
+        else:
+            data[window.first] = left
+            window.first = place
+            window.length += 1
+    window.failures -= failures
+    window.slow -= slow
+
+
+def _add_timed(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool) -> None:
+    if not _is_in_newest_second(window, at):
+        _begin_second(window, seq, at // _SECOND)
+    place = _last(window)
+    data = window.data
+    data[place + 2] = seq
+    data[place + 3] += count
+    data[place + 4] += count * failed
+    data[place + 5] += count * slow
+    window.calls += count
+    window.failures += count * failed
+    window.slow += count * slow
+
+
+def _is_in_newest_second(window: Window, at: int) -> bool:
+    if window.length == 0:
+        return False
+    since = at - window.data[_last(window)] * _SECOND
+    return 0 <= since and since < _SECOND
+
+
+def _begin_second(window: Window, seq: int, second: int) -> None:
+    """Begin a bucket, and let go of those that are too old then."""
+    while window.length and window.data[window.first * _BUCKET] <= second - window.thresholds.size:
+        place = _popped(window)
+        window.calls -= window.data[place + 3]
+        window.failures -= window.data[place + 4]
+        window.slow -= window.data[place + 5]
+    place = _pushed(window)
+    data = window.data
+    data[place] = second
+    data[place + 1] = seq
+    data[place + 3] = 0
+    data[place + 4] = 0
+    data[place + 5] = 0
+
+
+def _reached(window: Window) -> int:
     """The first threshold that the outcomes in the window reach; ``NO_RULE`` if none."""
     limits = window.thresholds
     if limits.failures and window.failures >= limits.failures:
         return _WINDOW_FAILURES
     if window.calls < limits.needed:
         return _NO_RULE
-    if limits.failure_den and (
-        window.failures * limits.failure_den >= limits.failure_num * window.calls
+    if limits.failure_den and _is_rate_reached(
+        window.failures, window.calls, limits.failure_num, limits.failure_den
     ):
         return _FAILURE_RATE
-    if limits.slow_den and window.slow * limits.slow_den >= limits.slow_num * window.calls:
+    if limits.slow_den and _is_rate_reached(
+        window.slow, window.calls, limits.slow_num, limits.slow_den
+    ):
         return _SLOW_CALL_RATE
     return _NO_RULE
+
+
+def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
+    """Whether ``part / whole >= num / den``, where ``num`` and ``den`` are below 2^31."""
+    if whole < _FITS:
+        return part * den >= num * whole
+    # The seconds of a window may have more calls than a window of outcomes, where products of 64
+    # bits would not do: num * whole = num * (whole // den) * den + num * (whole % den).
+    left = part - num * (whole // den)
+    return left >= den or left * den >= num * (whole % den)
 
 
 # Entry points.
 
 
-def may_probe(state):
+def may_probe(state: State) -> bool:
     """Whether a half-open breaker has a place for one more probe."""
-    under_way = state.probes.length if state.probes is not None else 0
+    under_way = 0
+    if state.probes is not None:
+        under_way = state.probes.length - state.probes.removed
     if state.probe_window is None:
         return under_way < state.rules.max_probes
     return under_way + state.probe_window.calls < state.probe_window.thresholds.size
 
 
-def decide(state):
+def decide(state: State) -> int:
     """What the breaker answers as long as no event comes and no deadline passes.
 
     Returns:
@@ -425,7 +691,16 @@ def decide(state):
     return _PROBE if may_probe(state) else _EXHAUSTED
 
 
-def advance(state, seq, at):
+def keeps_until(window: Window) -> int:
+    """Before what time of the log no outcome of the window is too old that is not now."""
+    if not window.thresholds.is_timed:
+        return _NEVER
+    if window.length == 0:
+        return 0
+    return (window.data[_last(window)] + 1) * _SECOND
+
+
+def advance(state: State, seq: int, at: int) -> int:
     """Let it be ``at``: take what is due by then that fires nothing, up to the first rule that does.
 
     Args:
@@ -450,7 +725,9 @@ def advance(state, seq, at):
     return _NO_RULE
 
 
-def step(state, kind, seq, at, took, epoch, probe, count):
+def step(
+    state: State, kind: int, seq: int, at: int, took: int, epoch: int, probe: int, count: int
+) -> int:
     """Apply one event about the breaker, behind all that is due at ``at``.
 
     Args:
@@ -461,7 +738,7 @@ def step(state, kind, seq, at, took, epoch, probe, count):
         took: How long the call took.
         epoch: In which epoch the call was let through.
         probe: Which probe it is; 0 for none.
-        count: How many like calls it stands for.
+        count: How many like calls it stands for; 1 unless they succeeded or were rejected.
 
     Returns:
         The rule that fired, ``NO_RULE``, or a negative number where the event can't have happened.
@@ -480,11 +757,11 @@ def step(state, kind, seq, at, took, epoch, probe, count):
         state.stale += count
         return _NO_RULE
     if state.where == _CLOSED:
-        return _step_closed(state, kind, seq, at, took, count)
+        return _step_closed(state, state.window, kind, seq, at, took, count)
     return _step_half_open(state, kind, seq, at, took, probe, count)
 
 
-def enter(state, at, wait_ns):
+def enter(state: State, at: int, wait_ns: int) -> int:
     """Begin an epoch, after the machine has set ``where``.
 
     Args:
@@ -497,7 +774,8 @@ def enter(state, at, wait_ns):
     """
     state.epoch += 1
     state.is_forced = state.where == _OPEN and wait_ns < 0
-    state.opened_at = state.half_open_at = -1
+    state.opened_at = -1
+    state.half_open_at = -1
     state.deadline = _NEVER
     state.consecutive_failures = 0
     state.failure_seqs = None
@@ -517,16 +795,17 @@ def enter(state, at, wait_ns):
     return _NO_RULE
 
 
-def start_windows(state):
+def start_windows(state: State) -> None:
     """Begin empty windows for where the breaker is."""
-    state.window = state.probe_window = None
+    state.window = None
+    state.probe_window = None
     if state.where == _CLOSED and state.rules.window is not None:
         state.window = Window(state.rules.window)
     elif state.where == _HALF_OPEN and state.rules.probe_window is not None:
         state.probe_window = Window(state.rules.probe_window)
 
 
-def reconfigure(state, rules, is_disabled):
+def reconfigure(state: State, rules: Rules, is_disabled: bool) -> None:
     """Go on under other settings: what was counted under the old ones is no evidence under these."""
     state.rules = rules
     state.is_disabled = is_disabled
@@ -537,14 +816,25 @@ def reconfigure(state, rules, is_disabled):
         forget_probes(state)
 
 
-def forget_probes(state):
+def forget_probes(state: State) -> None:
     """Wait for no probe that is under way: its permit is void."""
     state.probes = None
     if state.where == _HALF_OPEN:
         _set_half_open_deadline(state)
 
 
-def run(state, rows, start, stop):
+def move_probes(state: State, times: list[int]) -> None:
+    """Have the probes under way let through at other times, in their order."""
+    probes = state.probes
+    if probes is not None:
+        numbers = probes.to_list()[::2]
+        probes.clear()
+        for number, at in zip(numbers, times, strict=True):
+            probes.extend((number, at))
+    _set_half_open_deadline(state)
+
+
+def run(state: State, rows: Rows, start: int, stop: int) -> int:
     """Apply rows of one breaker until a rule fires.
 
     Args:
@@ -589,7 +879,132 @@ def run(state, rows, start, stop):
 # Where the breaker is closed.
 
 
-def _count(state, kind, count):
+def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
+    """Apply outcomes of this epoch to a closed breaker, up to the first row that is none.
+
+    Returns:
+        That row; or the one at which a rule fired, which is in ``state.fired`` then.
+    """
+    epoch = state.epoch
+    window = state.window
+    calm = 0
+    row = start
+    while row < stop:
+        kind = rows.kind[row]
+        if kind > _IGNORED or rows.epoch[row] != epoch:
+            break
+        rule = _step_closed(
+            state, window, kind, rows.seq[row], rows.at[row], rows.took[row], rows.count[row]
+        )
+        if rule:
+            state.fired = rule
+            break
+        row += 1
+        calm = calm + 1 if kind == _SUCCEEDED else 0
+        if calm > _CALM:
+            row = _pass_successes(state, rows, row, stop)
+    return row
+
+
+def _pass_successes(state: State, rows: Rows, start: int, stop: int) -> int:
+    """Count quick successes that can fire no rule at once, with the same result as one by one.
+
+    A rule needs a failure or a slow call. With one in the window, a success fires nothing unless
+    rates begin to count with it, or it is the first of a second, which makes older ones leave.
+
+    Returns:
+        The row behind them.
+    """
+    window = state.window
+    until = _NEVER
+    if window is not None:
+        until = keeps_until(window)
+        if window.failures or window.slow:
+            if _reached(window):
+                return start
+            if window.calls < window.thresholds.needed:
+                stop = min(stop, start + window.thresholds.needed - 1 - window.calls)
+    epoch = state.epoch
+    slow_ns = state.rules.slow_ns
+    can_be_slow = slow_ns != _NEVER
+    row = start
+    while (
+        row < stop
+        and rows.kind[row] == _SUCCEEDED
+        and rows.epoch[row] == epoch
+        and rows.count[row] == 1
+        and rows.at[row] < until
+        and not (can_be_slow and rows.took[row] > slow_ns)
+    ):
+        row += 1
+    if row == start:
+        return start
+    state.succeeded += row - start
+    if window is None:
+        return row
+    if window.thresholds.is_timed:
+        _add_timed(window, rows.seq[row - 1], rows.at[row - 1], row - start, False, False)
+    else:
+        _add_successes(window, rows, start, row)
+    return row
+
+
+def _add_successes(window: Window, rows: Rows, start: int, stop: int) -> None:
+    """Take quick successes, of which each row is one, into a window of outcomes."""
+    size = window.thresholds.size
+    start = max(start, stop - size)
+    over = window.calls + stop - start - size
+    if over >= window.calls:
+        window.clear()
+        window.calls = 0
+        window.failures = 0
+        window.slow = 0
+    elif over > 0:
+        _forget(window, over)
+    window.calls += stop - start
+    for row in range(start, stop):
+        place = _pushed(window)
+        window.data[place] = rows.seq[row] << 2
+
+
+def _step_closed(
+    state: State, window: Window | None, kind: int, seq: int, at: int, took: int, count: int
+) -> int:
+    failed = kind == _FAILED
+    if failed:
+        state.failed += count
+        state.consecutive_failures += 1
+        threshold = state.rules.failure_threshold
+        if threshold:
+            _note_failure(state, seq)
+            if state.consecutive_failures >= threshold:
+                return _CONSECUTIVE_FAILURES
+    elif kind == _SUCCEEDED:
+        state.succeeded += count
+        state.consecutive_failures = 0
+        if state.failure_seqs is not None:
+            state.failure_seqs.length = 0
+    else:
+        state.ignored += count
+        return _NO_RULE
+    if window is None:
+        return _NO_RULE
+    return _add(window, seq, at, count, failed, took > state.rules.slow_ns)
+
+
+def _note_failure(state: State, seq: int) -> None:
+    if state.failure_seqs is None:
+        state.failure_seqs = Ring(1)
+    seqs = state.failure_seqs
+    # Of so many, the first and the last are enough.
+    if seqs.length > 1 and state.rules.failure_threshold > _MAX_SEQS:
+        place = _last(seqs)
+    else:
+        place = _pushed(seqs)
+    seqs.data[place] = seq
+
+
+def _count(state: State, kind: int, count: int) -> None:
     if kind == _SUCCEEDED:
         state.succeeded += count
     elif kind == _FAILED:
@@ -598,105 +1013,10 @@ def _count(state, kind, count):
         state.ignored += count
 
 
-def _run_closed(state, rows, start, stop):
-    """Apply rows to a closed breaker, up to the first that fires a rule or is of another epoch."""
-    epoch = state.epoch
-    slow_ns = state.rules.slow_ns
-    threshold = state.rules.failure_threshold
-    window = state.window
-    failures = state.consecutive_failures
-    succeeded = 0
-    seqs = state.failure_seqs
-    row = start
-    while row < stop:
-        kind = rows.kind[row]
-        if kind >= _REJECTED or rows.epoch[row] != epoch:
-            state.consecutive_failures = failures
-            state.fired = step(
-                state,
-                kind,
-                rows.seq[row],
-                rows.at[row],
-                rows.took[row],
-                rows.epoch[row],
-                rows.probe[row],
-                rows.count[row],
-            )
-            if state.fired:
-                break
-            row += 1
-            continue
-        if kind == _SUCCEEDED:
-            succeeded += rows.count[row]
-            failures = 0
-        elif kind == _FAILED:
-            state.failed += 1
-            failures += 1
-            if threshold:
-                if seqs is None:
-                    seqs = state.failure_seqs = Ring(1)
-                if failures == 1:
-                    seqs.first = seqs.length = 0
-                place = _pushed(seqs)
-                seqs.items[place] = rows.seq[row]
-                if failures >= threshold:
-                    state.fired = _CONSECUTIVE_FAILURES
-                    break
-        else:
-            state.ignored += 1
-            row += 1
-            continue
-        if window is not None:
-            _add(
-                window,
-                rows.seq[row],
-                rows.at[row],
-                rows.count[row],
-                kind == _FAILED,
-                rows.took[row] > slow_ns,
-            )
-            if window.failures or window.slow:
-                state.fired = _reached(window)
-                if state.fired:
-                    break
-        row += 1
-    state.succeeded += succeeded
-    state.consecutive_failures = failures
-    if not failures and seqs is not None:
-        seqs.clear()
-    return row
-
-
-def _step_closed(state, kind, seq, at, took, count):
-    if kind == _IGNORED:
-        state.ignored += count
-        return _NO_RULE
-    if kind == _SUCCEEDED:
-        state.succeeded += count
-        if state.consecutive_failures:
-            state.consecutive_failures = 0
-            if state.failure_seqs is not None:
-                state.failure_seqs.clear()
-    else:
-        state.failed += count
-        state.consecutive_failures += 1
-        if state.rules.failure_threshold:
-            if state.failure_seqs is None:
-                state.failure_seqs = Ring(1)
-            place = _pushed(state.failure_seqs)
-            state.failure_seqs.items[place] = seq
-            if state.consecutive_failures >= state.rules.failure_threshold:
-                return _CONSECUTIVE_FAILURES
-    if state.window is None:
-        return _NO_RULE
-    _add(state.window, seq, at, count, kind == _FAILED, took > state.rules.slow_ns)
-    return _reached(state.window)
-
-
 # Where it is half-open.
 
 
-def _admit(state, at, epoch, probe):
+def _admit(state: State, at: int, epoch: int, probe: int) -> int:
     if state.where != _HALF_OPEN or epoch != state.epoch:
         return _ADMITS_NO_PROBE
     if not may_probe(state):
@@ -706,127 +1026,136 @@ def _admit(state, at, epoch, probe):
     state.probes_admitted += 1
     if state.probes is None:
         state.probes = Ring(2)
-    place = _pushed(state.probes)
-    state.probes.items[place] = probe
-    state.probes.items[place + 1] = at
+    probes = state.probes
+    place = _pushed(probes)
+    probes.data[place] = probe
+    probes.data[place + 1] = at
     _set_half_open_deadline(state)
     return _NO_RULE
 
 
-def _index_of(state, probe):
-    """Which of the probes under way it is, from the oldest on; -1 if it is none of them."""
+def _index_of(state: State, probe: int) -> int:
+    """Which of the probes under way it is, counted from the oldest; -1 if it is none of them."""
     probes = state.probes
     if probes is None:
         return -1
-    low, high = 0, probes.length
+    low = 0
+    high = probes.length
     while low < high:
         middle = (low + high) // 2
-        place = probes.first + middle
-        if place >= probes.capacity:
-            place -= probes.capacity
-        if probes.items[place * 2] < probe:
+        if probes.data[_place(probes, middle)] < probe:
             low = middle + 1
         else:
             high = middle
     if low == probes.length:
         return -1
-    place = probes.first + low
-    if place >= probes.capacity:
-        place -= probes.capacity
-    return low if probes.items[place * 2] == probe else -1
+    place = _place(probes, low)
+    if probes.data[place] != probe or probes.data[place + 1] < 0:
+        return -1
+    return low
 
 
-def _remove_probe(state, index):
-    """Take a probe off those under way; O(1) for the oldest."""
+def _took_off(state: State, probe: int) -> bool:
+    """Take a probe off those under way; False if it is none of them."""
     probes = state.probes
-    # What came before it moves up by one, so that the oldest place is the one that is free.
-    for before in range(index, 0, -1):
-        to = probes.first + before
-        if to >= probes.capacity:
-            to -= probes.capacity
-        source = to - 1 if to else probes.capacity - 1
-        probes.items[to * 2] = probes.items[source * 2]
-        probes.items[to * 2 + 1] = probes.items[source * 2 + 1]
-    _popped(probes)
-
-
-def _step_half_open(state, kind, seq, at, took, probe, count):
     index = _index_of(state, probe)
     if index < 0:
+        return False
+    probes.data[_place(probes, index) + 1] = -1
+    probes.removed += 1
+    _drop_removed(probes)
+    return True
+
+
+def _drop_removed(probes: Ring) -> None:
+    """Have the oldest probe be one under way, and most of the others too."""
+    while probes.length and probes.data[probes.first * 2 + 1] < 0:
+        _popped(probes)
+        probes.removed -= 1
+    if probes.removed * 2 <= probes.length:
+        return
+    kept = 0
+    for index in range(probes.length):
+        place = _place(probes, index)
+        if probes.data[place + 1] >= 0:
+            to = _place(probes, kept)
+            probes.data[to] = probes.data[place]
+            probes.data[to + 1] = probes.data[place + 1]
+            kept += 1
+    probes.length = kept
+    probes.removed = 0
+
+
+def _step_half_open(
+    state: State, kind: int, seq: int, at: int, took: int, probe: int, count: int
+) -> int:
+    if not _took_off(state, probe):
         state.stale += count
         return _NO_RULE
     _count(state, kind, count)
-    _remove_probe(state, index)
     rule = _NO_RULE
-    if kind == _IGNORED:
-        pass
-    elif state.probe_window is not None:
-        if kind == _SUCCEEDED:
-            _note_success(state, seq)
-        rule = _judge(state, seq, at, kind == _FAILED, took > state.rules.slow_ns)
-    elif kind == _FAILED:
-        rule = _PROBE_FAILED
-    else:
-        _note_success(state, seq)
-        if state.probe_seqs.length >= state.rules.success_threshold:
-            rule = _PROBE_SUCCESSES
+    if kind == _SUCCEEDED:
+        if state.probe_seqs is None:
+            state.probe_seqs = Ring(1)
+        place = _pushed(state.probe_seqs)
+        state.probe_seqs.data[place] = seq
+    if kind != _IGNORED:
+        rule = _judge(state, kind, seq, at, took)
     if not rule:
         _set_half_open_deadline(state)
     return rule
 
 
-def _note_success(state, seq):
-    if state.probe_seqs is None:
-        state.probe_seqs = Ring(1)
-    place = _pushed(state.probe_seqs)
-    state.probe_seqs.items[place] = seq
-    return place
-
-
-def _judge(state, seq, at, failed, slow):
-    """Take a probe that has ended into the window over probes, and decide by that."""
+def _judge(state: State, kind: int, seq: int, at: int, took: int) -> int:
+    """What a probe that has ended leads to."""
     window = state.probe_window
-    _add(window, seq, at, 1, failed, slow)
-    rule = _reached(window)
-    if rule == _NO_RULE and window.calls >= window.thresholds.needed:
-        return _PROBE_WINDOW
-    return rule
+    if window is not None:
+        rule = _add(window, seq, at, 1, kind == _FAILED, took > state.rules.slow_ns)
+        if rule == _NO_RULE and window.calls >= window.thresholds.needed:
+            return _PROBE_WINDOW
+        return rule
+    if kind == _FAILED:
+        return _PROBE_FAILED
+    if state.probe_seqs.length >= state.rules.success_threshold:
+        return _PROBE_SUCCESSES
+    return _NO_RULE
 
 
-def _is_probe_overdue(state):
+def _is_probe_overdue(state: State) -> bool:
     """Whether it is the oldest probe that is due at the deadline, and not the half-open time-out."""
     probes = state.probes
-    if probes is None or not probes.length:
+    if probes is None or probes.length == 0:
         return False
-    began_at = probes.items[probes.first * 2 + 1]
+    began_at = probes.data[probes.first * 2 + 1]
     return began_at + state.rules.probe_timeout_ns == state.deadline
 
 
-def _expire_probe(state, seq, at):
+def _expire_probe(state: State, seq: int, at: int) -> int:
     """Count the oldest probe as failed, as it has not reported in time."""
     probes = state.probes
-    state.waited = at - probes.items[_popped(probes) + 1]
+    place = _popped(probes)
+    state.waited = at - probes.data[place + 1]
+    _drop_removed(probes)
     if state.probe_window is None:
         return _PROBE_TIMEOUT
-    timeout = state.rules.probe_timeout_ns
-    rule = _judge(state, seq, at, True, timeout > state.rules.slow_ns)
+    rule = _judge(state, _FAILED, seq, at, state.rules.probe_timeout_ns)
     if not rule:
         _set_half_open_deadline(state)
     return rule
 
 
-def _set_half_open_deadline(state):
+def _set_half_open_deadline(state: State) -> None:
     """When the first probe under way, or the half-open state itself, takes too long."""
-    deadline = _NEVER
+    state.deadline = _NEVER
     if state.rules.half_open_timeout_ns != _NEVER:
-        deadline = state.half_open_at + state.rules.half_open_timeout_ns
+        state.deadline = state.half_open_at + state.rules.half_open_timeout_ns
     probes = state.probes
     if probes is not None and probes.length:
-        deadline = min(deadline, probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns)
-    state.deadline = deadline
+        overdue_at = probes.data[probes.first * 2 + 1] + state.rules.probe_timeout_ns
+        state.deadline = min(state.deadline, overdue_at)
 
 
-# Calls whose ends are known, as imported traffic has them.
+# Calls whose starts and ends are known, as those of imported traffic are.
 
 _UNKNOWN = 3
 UNKNOWN = _UNKNOWN
@@ -834,7 +1163,11 @@ _ASKS_OUTCOME = -5
 _ASKS_WINDOW = -6
 _IS_DUE = -7
 ASKS_OUTCOME, ASKS_WINDOW, IS_DUE = (_ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE)
-_BLOCK = 2048  # calls at a time: what stands beside them stays in the nearest cache
+_BLOCK = 2048  # so many calls at a time, that the columns beside theirs stay in the nearest cache
+_FEW = 64
+_NUMBERS = array("q", range(_BLOCK))
+_ZEROS = array("q", (0,)) * _BLOCK
+_ONES = array("q", (1,)) * _BLOCK
 
 
 class CallColumns:
@@ -842,63 +1175,96 @@ class CallColumns:
 
     A call has a number in the order of the starts, and a place in the order of the ends.
 
-    Attributes:
-        size: How many calls there are.
+    Args:
         starts: When each started, by its number.
         ended_before: How many have ended before each starts, by its number.
         by_end: The number of each, by its place.
-        ends, tooks, outcomes: When it ended, how long it took, and how it ended, by its place:
-            ``SUCCEEDED``, ``FAILED``, ``IGNORED`` or ``UNKNOWN``, of 8 bits.
-        has_unknown: Whether any outcome is ``UNKNOWN``.
+        ends, tooks: When it ended and how long it took, by its place.
+        outcomes: How it ended, by its place: ``SUCCEEDED``, ``FAILED``, ``IGNORED`` or
+            ``UNKNOWN``, of 8 bits; all others are of 64.
     """
 
-    def __init__(self, starts, ended_before, by_end, ends, tooks, outcomes, has_unknown):
+    __slots__ = ("by_end", "ended_before", "ends", "outcomes", "size", "starts", "tooks")
+
+    def __init__(
+        self,
+        starts: Buffer,
+        ended_before: Buffer,
+        by_end: Buffer,
+        ends: Buffer,
+        tooks: Buffer,
+        outcomes: Buffer,
+    ) -> None:
+        self.starts = memoryview(starts)
+        self.ended_before = memoryview(ended_before)
+        self.by_end = memoryview(by_end)
+        self.ends = memoryview(ends)
+        self.tooks = memoryview(tooks)
+        self.outcomes = memoryview(outcomes)
         self.size = len(starts)
-        self.starts = starts
-        self.ended_before = ended_before
-        self.by_end = by_end
-        self.ends = ends
-        self.tooks = tooks
-        self.outcomes = outcomes
-        self.has_unknown = has_unknown
 
 
 class Progress:
     """How far a breaker has come in its calls.
 
-    Attributes:
+    Args:
         calls: The calls.
+        is_shadow: Whether rejected calls are made all the same, so that their ends are noticed.
+        is_shared: Whether to stop where a deadline is due, since others may notice that before.
+
+    Attributes:
         number, place: The next start and the next end to be looked at; of a closed breaker ``number``
-            is right where ``simulate`` returns.
-        at: When the rule fired that ``simulate`` has returned.
+            is right where a rule has fired.
+        at: When the rule fired, or when the start or end is at which ``simulate`` has stopped.
         epoch: The epoch of the state when it was last looked at.
         since: The number of the first call that starts in this epoch.
         before: How many calls that started before that have not been passed by ``place``.
-        refused: First number and the number behind of each row of calls that were refused.
+        rejected: First number and the number behind of each row of calls that were rejected.
         probes: The number of each call of this epoch that was let through as a probe.
-        is_shadow: Whether refused calls are made all the same, so that their ends are noticed.
-        is_shared: Whether to stop where a deadline is due, since others may notice that before.
         lower, upper: The window of a closed breaker while it holds unknown outcomes: as if each
             had been a quick success, and as if each had been a slow failure; else None.
     """
 
-    def __init__(self, calls, is_shadow=False, is_shared=False):
+    __slots__ = (
+        "at",
+        "before",
+        "calls",
+        "dated",
+        "epoch",
+        "epochs",
+        "is_shadow",
+        "is_shared",
+        "lower",
+        "number",
+        "place",
+        "probes",
+        "rejected",
+        "rows",
+        "since",
+        "upper",
+    )
+
+    def __init__(
+        self, calls: CallColumns, is_shadow: bool = False, is_shared: bool = False
+    ) -> None:
         self.calls = calls
+        self.is_shadow = is_shadow
+        self.is_shared = is_shared
         self.number = 0
         self.place = 0
         self.at = 0
         self.epoch = -1
         self.since = 0
         self.before = 0
-        self.refused = Ring(2)
+        self.rejected = Ring(2)
         self.probes = Ring(1)
-        self.is_shadow = is_shadow
-        self.is_shared = is_shared
-        self.lower = None
-        self.upper = None
-        self.alike = None
+        self.lower: Window | None = None
+        self.upper: Window | None = None
+        self.rows: Rows | None = None
+        self.epochs: memoryview | None = None
+        self.dated = 0
 
-    def copy(self):
+    def copy(self) -> Progress:
         """The same progress, to go on apart from this one."""
         other = Progress(self.calls, self.is_shadow, self.is_shared)
         other.number = self.number
@@ -907,18 +1273,18 @@ class Progress:
         other.epoch = self.epoch
         other.since = self.since
         other.before = self.before
-        other.refused = self.refused.copy()
+        other.rejected = self.rejected.copy()
         other.probes = self.probes.copy()
         other.lower = None if self.lower is None else self.lower.copy()
         other.upper = None if self.upper is None else self.upper.copy()
         return other
 
 
-def simulate(state, progress):
+def simulate(state: State, progress: Progress) -> int:
     """Ask at each call's start and report at its end, until a rule fires.
 
     Calls go in the order of time: at one instant ends before starts, except that a call without
-    duration ends behind its own start.
+    duration ends right after its own start.
 
     Args:
         state: The state, which is changed.
@@ -936,126 +1302,112 @@ def simulate(state, progress):
         progress.since = progress.number
         progress.before = progress.number - progress.place
         progress.probes.clear()
-        progress.alike = None
-        progress.lower = progress.upper = None
+        progress.lower = None
+        progress.upper = None
+        progress.dated = 0
     state.fired = _NO_RULE
     if state.where == _CLOSED:
         return _simulate_closed(state, progress)
     return _simulate_not_closed(state, progress)
 
 
-def suppose(state, progress, failed, slow):
+def suppose(state: State, progress: Progress, failed: bool, slow: bool) -> int:
     """Take the unknown outcome at which ``simulate`` has stopped to be so.
 
     Args:
         state: The state, which is changed.
         progress: How far it has come, which is changed.
         failed: Whether the call failed.
-        slow: Whether it was slow; that of a closed breaker's window is not asked.
+        slow: Whether it was slow; in the window of a closed breaker that stays unknown.
 
     Returns:
         The rule that fires then, ``NO_RULE`` or ``ASKS_WINDOW``.
     """
     calls = progress.calls
     place = progress.place
-    at = progress.at = calls.ends[place]
-    progress.place += 1
     kind = _FAILED if failed else _SUCCEEDED
+    progress.at = calls.ends[place]
+    progress.place = place + 1
     if state.where == _HALF_OPEN:
         took = _NEVER if slow else 0
         probe = _probe_of(progress, calls.by_end[place])
-        return step(state, kind, place, at, took, state.epoch, probe, 1)
-    if progress.upper is None and state.window is not None:
+        return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+    if progress.lower is None and state.window is not None:
         progress.lower = state.window
         progress.upper = state.window.copy()
         state.window = None
-    rule = _step_closed(state, kind, place, at, 0, 1)
+    rule = _step_closed(state, None, kind, place, progress.at, 0, 1)
     if rule == _NO_RULE and progress.lower is not None:
-        _add(progress.lower, place, at, 1, False, False)
-        _add(progress.upper, place, at, 1, True, True)
-        rule = _reached(progress.lower)
-        if rule == _NO_RULE and _reached(progress.upper):
+        rule = _add(progress.lower, place, progress.at, 1, False, False)
+        if _add(progress.upper, place, progress.at, 1, True, True) and not rule:
             rule = _ASKS_WINDOW
     if rule:
         progress.number = _started_before(calls, place)
     return rule
 
 
-def is_let_through(progress, call):
-    """Whether a call that has started, of this epoch or one before, was let through."""
+def is_let_through(progress: Progress, call: int) -> bool:
+    """Whether a call that has started, in this epoch or one before, was let through."""
     if progress.is_shadow:
         return True
-    ranges = progress.refused
-    low, high = 0, ranges.length
+    ranges = progress.rejected
+    low = 0
+    high = ranges.length
     while low < high:
         middle = (low + high) // 2
-        place = ranges.first + middle
-        if place >= ranges.capacity:
-            place -= ranges.capacity
-        if ranges.items[place * 2 + 1] <= call:
+        if ranges.data[_place(ranges, middle) + 1] <= call:
             low = middle + 1
         else:
             high = middle
-    if low == ranges.length:
-        return True
-    place = ranges.first + low
-    if place >= ranges.capacity:
-        place -= ranges.capacity
-    return call < ranges.items[place * 2]
+    return low == ranges.length or call < ranges.data[_place(ranges, low)]
 
 
-def forget_refused(progress, number):
-    """Drop the rows of refused calls in front of ``number``, all of which have ended."""
-    ranges = progress.refused
-    while ranges.length and ranges.items[ranges.first * 2 + 1] <= number:
+def forget_rejected(progress: Progress, number: int) -> None:
+    """Drop the rows of rejected calls in front of ``number``, all of which have ended."""
+    ranges = progress.rejected
+    while ranges.length and ranges.data[_place(ranges, 0) + 1] <= number:
         _popped(ranges)
 
 
-def _probe_of(progress, call):
+def _probe_of(progress: Progress, call: int) -> int:
     """Which probe of this epoch a call is; 0 if it is none."""
     probes = progress.probes
-    low, high = 0, probes.length
+    low = 0
+    high = probes.length
     while low < high:
         middle = (low + high) // 2
-        place = probes.first + middle
-        if place >= probes.capacity:
-            place -= probes.capacity
-        if probes.items[place] < call:
+        if probes.data[_place(probes, middle)] < call:
             low = middle + 1
         else:
             high = middle
-    if low == probes.length:
+    if low == probes.length or probes.data[_place(probes, low)] != call:
         return 0
-    place = probes.first + low
-    if place >= probes.capacity:
-        place -= probes.capacity
-    return low + 1 if probes.items[place] == call else 0
+    return low + 1
 
 
-def _refuse(progress, number):
-    """Refuse the calls from the next one up to ``number``."""
-    ranges = progress.refused
-    if number == progress.number:
-        return number
-    place = _last(ranges) if ranges.length else 0
-    if ranges.length and ranges.items[place + 1] == progress.number:
-        ranges.items[place + 1] = number
-    else:
+def _reject_until(progress: Progress, number: int) -> None:
+    """Reject the calls from the next one up to ``number``."""
+    ranges = progress.rejected
+    if ranges.length and ranges.data[_last(ranges) + 1] == progress.number:
+        ranges.data[_last(ranges) + 1] = number
+    elif number > progress.number:
         place = _pushed(ranges)
-        ranges.items[place] = progress.number
-        ranges.items[place + 1] = number
+        ranges.data[place] = progress.number
+        ranges.data[place + 1] = number
     progress.number = number
-    return number
 
 
-def _first_from(times, number, size, at):
-    """The first of the times from ``number`` on that is ``at`` or later; near ones are found soonest."""
-    step_ = 1
-    low = number
-    while low + step_ <= size and times[low + step_ - 1] < at:
-        low += step_
-        step_ *= 2
-    high = low + step_ - 1 if low + step_ <= size else size
+def _first_from(times: memoryview, start: int, size: int, at: int) -> int:
+    """The first of ``size`` ascending times, from ``start`` on, that is ``at`` or later.
+
+    The nearer it is, the sooner it is found.
+    """
+    width = 1
+    low = start
+    while low + width <= size and times[low + width - 1] < at:
+        low += width
+        width *= 2
+    high = min(size, low + width - 1)
     while low < high:
         middle = (low + high) // 2
         if times[middle] < at:
@@ -1065,204 +1417,218 @@ def _first_from(times, number, size, at):
     return low
 
 
-def _started_before(calls, place):
+def _started_before(calls: CallColumns, place: int) -> int:
     """How many calls have started before the one at ``place`` ends."""
     return _first_from(calls.ended_before, place + 1, calls.size, place + 1)
 
 
-def _simulate_closed(state, progress):
+def _simulate_closed(state: State, progress: Progress) -> int:
     calls = progress.calls
-    place = progress.place
-    while place < calls.size:
-        stop = place + _BLOCK if place + _BLOCK < calls.size else calls.size
-        # Calls that started before this epoch were refused, or it is too late for their outcome.
-        if progress.before:
-            while place < stop and calls.by_end[place] < progress.since:
-                place += 1
-                progress.before -= 1
-            last = place
-            while last < stop and calls.by_end[last] >= progress.since:
-                last += 1
-            stop = last
-        if calls.has_unknown:
-            last = place
-            while last < stop and calls.outcomes[last] != _UNKNOWN:
-                last += 1
-            if last == place and last < stop:
-                progress.place = place
-                if state.rules.failure_threshold and not state.is_disabled:
-                    return _ASKS_OUTCOME
-                state.fired = suppose(state, progress, False, False)
-                if state.fired:
-                    return state.fired
-                place = progress.place
-                continue
-            stop = last
+    while progress.place < calls.size:
+        stop = _end_of_stretch(progress)
+        place = progress.place
         if place == stop:
             continue
-        if state.is_disabled or progress.lower is not None:
-            place = _simulate_singly(state, progress, place, stop)
+        if progress.lower is not None or state.is_disabled:
+            place = _report_singly(state, progress, stop)
         else:
-            place += _run_closed(state, _rows_of(progress, place, stop), 0, stop - place)
+            place += _run_closed(state, _rows_of(progress, stop), 0, stop - place)
+        progress.place = place
         if state.fired:
             progress.at = calls.ends[place]
             progress.number = _started_before(calls, place)
             progress.place = place + 1
             return state.fired
-    progress.place = progress.number = calls.size
+        if place < stop and calls.outcomes[place] == _UNKNOWN:
+            if state.rules.failure_threshold:
+                return _ASKS_OUTCOME
+            state.fired = suppose(state, progress, False, False)
+            if state.fired:
+                return state.fired
+    progress.number = calls.size
     return _NO_RULE
 
 
-def _rows_of(progress, start, stop):
-    """The ends of calls from place ``start`` up to ``stop``, as events of the state's epoch."""
+def _end_of_stretch(progress: Progress) -> int:
+    """Behind the next ends that follow one another and are all of calls of this epoch.
+
+    Calls that started before it were rejected, or it is too late for their outcome: such ends are
+    passed.
+    """
     calls = progress.calls
-    if progress.alike is None:
-        zeros = memoryview(array("q", bytes(8 * _BLOCK)))
-        epochs = memoryview(array("q", [progress.epoch]) * _BLOCK)
-        ones = memoryview(array("q", [1]) * _BLOCK)
-        progress.alike = Rows(
-            calls.outcomes[:0], zeros, calls.ends[:0], calls.tooks[:0], epochs, zeros, ones
-        )
-    rows = progress.alike
-    rows.kind = calls.outcomes[start:stop]
-    rows.at = calls.ends[start:stop]
-    rows.took = calls.tooks[start:stop]
+    place = progress.place
+    stop = min(calls.size, place + max(_FEW, min(_BLOCK, 2 * progress.dated)))
+    if progress.before == 0:
+        return stop
+    while place < stop and calls.by_end[place] < progress.since:
+        place += 1
+    progress.before -= place - progress.place
+    progress.place = place
+    while place < stop and calls.by_end[place] >= progress.since:
+        place += 1
+    return place
+
+
+def _rows_of(progress: Progress, stop: int) -> Rows:
+    """The ends from the next one up to ``stop``, as events of this epoch."""
+    calls = progress.calls
+    place = progress.place
+    rows = progress.rows
+    if rows is None:
+        progress.epochs = memoryview(array("q", (0,)) * _BLOCK)
+        rows = Rows(b"", _NUMBERS, _ZEROS, _ZEROS, progress.epochs, _ZEROS, _ONES)
+        progress.rows = rows
+    while progress.dated < stop - place:
+        progress.epochs[progress.dated] = progress.epoch
+        progress.dated += 1
+    rows.kind = calls.outcomes[place:stop]
+    rows.at = calls.ends[place:stop]
+    rows.took = calls.tooks[place:stop]
     return rows
 
 
-def _simulate_singly(state, progress, start, stop):
-    """Report the outcomes of this epoch one by one; the place at which a rule fires, or ``stop``.
+def _report_singly(state: State, progress: Progress, stop: int) -> int:
+    """Report the next outcomes, which are of this epoch, one by one.
 
-    Its window is apart from the state while it holds unknown outcomes.
+    Returns:
+        The place up to ``stop`` at which a rule fires, an outcome is unknown, or from which the
+        window holds no unknown outcome any more.
     """
     calls = progress.calls
-    slow_ns = state.rules.slow_ns
-    for place in range(start, stop):
+    for place in range(progress.place, stop):
         kind = calls.outcomes[place]
         at = calls.ends[place]
         took = calls.tooks[place]
-        state.fired = step(state, kind, place, at, took, state.epoch, 0, 1)
-        if state.fired:
-            return place
-        if progress.lower is None or kind == _IGNORED:
+        if state.is_disabled:
+            step(state, kind, place, at, took, state.epoch, 0, 1)
             continue
-        calls_before = progress.lower.calls
-        limits = progress.lower.thresholds
-        is_bad = kind == _FAILED or (limits.slow_den and took > slow_ns)
-        _add(progress.lower, place, at, 1, kind == _FAILED, took > slow_ns)
-        _add(progress.upper, place, at, 1, kind == _FAILED, took > slow_ns)
-        state.fired = _reached(progress.lower)
-        if state.fired == _NO_RULE and _reached(progress.upper):
-            # The outcome before did not trip it. Behind that, a number has risen only where this one
-            # is bad, and a share only where it completes the minimum, or lets others go as the
-            # first of a second.
-            held = progress.lower.calls
-            if is_bad or (
-                held >= limits.needed
-                and (calls_before < limits.needed or (limits.is_timed and held != calls_before + 1))
-            ):
-                state.fired = _ASKS_WINDOW
+        if kind == _UNKNOWN:
+            return place
+        state.fired = _step_closed(state, None, kind, place, at, took, 1)
+        if state.fired == _NO_RULE and kind != _IGNORED:
+            state.fired = _add_to_both(state, progress, kind == _FAILED, at, took)
         if state.fired:
             return place
-        if (
-            progress.lower.failures == progress.upper.failures
-            and progress.lower.slow == progress.upper.slow
-        ):
-            # No unknown outcome is left in it.
-            state.window = progress.lower
-            progress.lower = progress.upper = None
+        if progress.lower is None:
             return place + 1
     return stop
 
 
-def _simulate_not_closed(state, progress):
+def _add_to_both(state: State, progress: Progress, failed: bool, at: int, took: int) -> int:
+    """Take a known outcome into a window that holds unknown ones; the rule, or ``ASKS_WINDOW``."""
+    lower = progress.lower
+    upper = progress.upper
+    limits = lower.thresholds
+    slow = took > state.rules.slow_ns
+    before = lower.calls
+    rule = _add(lower, 0, at, 1, failed, slow)
+    is_possible = _add(upper, 0, at, 1, failed, slow) != _NO_RULE
+    if rule:
+        return rule
+    if lower.failures == upper.failures and lower.slow == upper.slow:
+        state.window = lower
+        progress.lower = None
+        progress.upper = None
+        return _NO_RULE
+    if not is_possible:
+        return _NO_RULE
+    # The outcome before has not tripped it, however the unknown ones were. After that a number has
+    # risen only if this one is bad, and a share only if it completes the minimum as well, or lets
+    # older ones go.
+    is_bad = failed or (slow and limits.slow_den != 0)
+    lets_go = limits.is_timed and lower.calls != before + 1
+    if is_bad or (lower.calls >= limits.needed and (before < limits.needed or lets_go)):
+        return _ASKS_WINDOW
+    return _NO_RULE
+
+
+def _simulate_not_closed(state: State, progress: Progress) -> int:
     calls = progress.calls
     size = calls.size
-    while progress.number < size or progress.place < size:
+    while True:
         if state.where == _OPEN:
-            # Nothing is noticed before the deadline.
-            number = _first_from(calls.starts, progress.number, size, state.deadline)
-            _refuse(progress, number)
-            place = _first_from(calls.ends, progress.place, size, state.deadline)
-            if number < size and calls.ended_before[number] < place:
-                place = calls.ended_before[number]
-            progress.place = place
-            if number == size and place == size:
-                break
+            _pass_cooldown(state, progress)
         place = progress.place
         number = progress.number
-        if place < size and (number == size or place < calls.ended_before[number]):
+        if place == size and number == size:
+            return _NO_RULE
+        is_end = place < size and (number == size or place < calls.ended_before[number])
+        progress.at = calls.ends[place] if is_end else calls.starts[number]
+        is_due = progress.at >= state.deadline
+        if is_end:
             call = calls.by_end[place]
-            progress.at = calls.ends[place]
-            is_due = progress.at >= state.deadline
-            if call < progress.since and not is_due or not is_let_through(progress, call):
+            if (call < progress.since and not is_due) or not is_let_through(progress, call):
                 progress.place += 1
                 continue
-            if is_due:
-                if progress.is_shared:
-                    return _IS_DUE
-                state.fired = advance(state, place, progress.at)
-                if state.fired:
-                    return state.fired
-            if call >= progress.since:
-                probe = _probe_of(progress, call)
-                if calls.outcomes[place] == _UNKNOWN:
-                    if _index_of(state, probe) >= 0:
-                        return _ASKS_OUTCOME
-                else:
-                    state.fired = step(
-                        state,
-                        calls.outcomes[place],
-                        place,
-                        progress.at,
-                        calls.tooks[place],
-                        state.epoch,
-                        probe,
-                        1,
-                    )
-            progress.place += 1
+        if is_due:
+            if progress.is_shared:
+                return _IS_DUE
+            state.fired = advance(state, place, progress.at)
+            if state.fired:
+                return state.fired
+        if is_end:
+            state.fired = _end(state, progress)
+            if state.fired:
+                return state.fired
         else:
-            progress.at = calls.starts[number]
-            if progress.at >= state.deadline:
-                if progress.is_shared:
-                    return _IS_DUE
-                state.fired = advance(state, number, progress.at)
-                if state.fired:
-                    return state.fired
-            if decide(state) == _PROBE:
-                step(
-                    state,
-                    _ADMITTED,
-                    number,
-                    progress.at,
-                    0,
-                    state.epoch,
-                    state.probes_admitted + 1,
-                    1,
-                )
-                place = _pushed(progress.probes)
-                progress.probes.items[place] = number
-                progress.number += 1
-            else:
-                # Up to the next end or the deadline no start finds it otherwise.
-                number += 1
-                while (
-                    number < size
-                    and calls.ended_before[number] <= progress.place
-                    and calls.starts[number] < state.deadline
-                ):
-                    number += 1
-                _refuse(progress, number)
-        if state.fired:
-            return state.fired
-    progress.place = progress.number = size
+            _start(state, progress)
+
+
+def _pass_cooldown(state: State, progress: Progress) -> None:
+    """Go on to the first start and the first end that find the cooldown passed."""
+    calls = progress.calls
+    number = _first_from(calls.starts, progress.number, calls.size, state.deadline)
+    place = _first_from(calls.ends, progress.place, calls.size, state.deadline)
+    if number < calls.size:
+        place = min(place, calls.ended_before[number])
+    _reject_until(progress, number)
+    progress.place = place
+
+
+def _start(state: State, progress: Progress) -> None:
+    """Ask for the next call, behind all that is due."""
+    calls = progress.calls
+    number = progress.number
+    if decide(state) == _PROBE:
+        probe = state.probes_admitted + 1
+        step(state, _ADMITTED, number, progress.at, 0, state.epoch, probe, 1)
+        place = _pushed(progress.probes)
+        progress.probes.data[place] = number
+        progress.number = number + 1
+    else:
+        # Until the next end or the deadline every start is answered alike.
+        number += 1
+        while (
+            number < calls.size
+            and calls.ended_before[number] <= progress.place
+            and calls.starts[number] < state.deadline
+        ):
+            number += 1
+        _reject_until(progress, number)
+
+
+def _end(state: State, progress: Progress) -> int:
+    """Report the next call, which was let through, behind all that is due."""
+    calls = progress.calls
+    place = progress.place
+    call = calls.by_end[place]
+    kind = calls.outcomes[place]
+    if call >= progress.since:
+        probe = _probe_of(progress, call)
+        if kind != _UNKNOWN:
+            progress.place += 1
+            took = calls.tooks[place]
+            return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+        if _index_of(state, probe) >= 0:
+            return _ASKS_OUTCOME
+    progress.place += 1
     return _NO_RULE
 
 
 # States that branch.
 
 
-def assume(state, other):
+def assume(state: State, other: State) -> None:
     """Make a state the same as another, with which it shares nothing that changes."""
     state.rules = other.rules
     state.is_disabled = other.is_disabled
@@ -1289,7 +1655,7 @@ def assume(state, other):
     state.stale = other.stale
 
 
-def key_of(state):
+def key_of(state: State) -> tuple[object, ...]:
     """What two states of the same rules must agree in, to decide alike from here on."""
     has_timeout = state.rules.half_open_timeout_ns != _NEVER
     return (
@@ -1299,19 +1665,20 @@ def key_of(state):
         state.half_open_at if has_timeout else -1,
         state.consecutive_failures if state.rules.failure_threshold else 0,
         window_key_of(state.window),
-        None if state.probes is None else tuple(state.probes.to_list()[1::2]),
+        () if state.probes is None else tuple(state.probes.to_list()[1::2]),
         0 if state.probe_seqs is None else state.probe_seqs.length,
         window_key_of(state.probe_window),
     )
 
 
-def window_key_of(window):
+def window_key_of(window: Window | None) -> tuple[object, ...] | None:
     """What two windows of the same thresholds must agree in, to decide alike from here on."""
     if window is None:
         return None
-    numbers = window.ring.to_list()
-    if not window.thresholds.is_timed:
-        return tuple([code & 3 for code in numbers])
-    return tuple(
-        [tuple(numbers[at : at + 1] + numbers[at + 3 : at + 6]) for at in range(0, len(numbers), 6)]
-    )
+    if window.thresholds.is_timed:
+        return tuple([(bucket[0], *bucket[3:]) for bucket in window.to_data()])
+    codes: list[int] = []
+    for entry in window.to_data():
+        code, count = (entry, 1) if isinstance(entry, int) else entry
+        codes += [code & 3] * count
+    return tuple(codes)

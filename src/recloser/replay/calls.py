@@ -6,9 +6,9 @@ the starts; a call without duration ends behind its own start.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from attrs import define, field
 
@@ -115,11 +115,8 @@ class Calls:
     def columns(self) -> CallColumns:
         """The calls as the kernel takes them."""
         ends, tooks = (scans.taken(each, self.by_end) for each in (self.ends, self.tooks))
-        return CallColumns(
-            *map(_view, (self.starts, self.ended_before, self.by_end, ends, tooks)),
-            memoryview(self.outcome_at),
-            self.count(UNKNOWN) > 0,
-        )
+        columns = (self.starts, self.ended_before, self.by_end, ends, tooks)
+        return CallColumns(*cast("Iterable[memoryview]", columns), self.outcome_at)
 
     @cached_property
     def last_end(self) -> int:
@@ -197,10 +194,6 @@ class Calls:
             scans.codes_taken(self.outcomes, numbers),
             scans.kept(self.by_end, numbers),
         )
-
-
-def _view(column: Sequence[int]) -> memoryview:
-    return memoryview(column)  # type: ignore[arg-type]  # every column of calls is a buffer
 
 
 def _supposed(

@@ -59,7 +59,7 @@ class Simulation:
     @property
     def refused(self) -> Sequence[tuple[int, int]]:
         """Each row of calls that were refused, as the first number and the one behind."""
-        numbers = self.progress.refused.to_list()
+        numbers = self.progress.rejected.to_list()
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def totals(self) -> Totals:

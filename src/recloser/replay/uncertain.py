@@ -13,7 +13,7 @@ from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
 from recloser.events import Trigger
 from recloser.machine import CLOSED, HALF_OPEN
-from recloser.replay.calls import Calls
+from recloser.replay.calls import UNKNOWN, Calls
 from recloser.replay.ledger import Ledger
 from recloser.replay.simulation import Simulation, taken
 
@@ -128,7 +128,7 @@ class UncertainSimulation:
         )
 
     def _take(self, rule: int) -> None:
-        if self._progress.calls.has_unknown:
+        if self._calls.count(UNKNOWN):
             self._out = self._outliving()
         for at, trigger, reached in taken(self._state, rule, self._progress.at):
             if trigger is Trigger.TRIP:
@@ -159,11 +159,11 @@ class UncertainSimulation:
     def _book_refused(self) -> None:
         """Book the calls that were refused since this was last done."""
         calls, progress = self._calls, self._progress
-        numbers = progress.refused.to_list()
+        numbers = progress.rejected.to_list()
         for first, behind in zip(numbers[::2], numbers[1::2], strict=True):
             self.ledger.refuse(max(first, self._booked), behind)
         if numbers:
             self._booked = max(self._booked, numbers[-1])
         # Of the calls in front of this number all have ended.
         ended = bisect.bisect_left(calls.last_place, progress.place)
-        kernel.forget_refused(progress, ended)
+        kernel.forget_rejected(progress, ended)
