@@ -167,6 +167,12 @@ TAKEN: Final[Mapping[str, list[Event]]] = {
     ],
     "an epoch that has not begun": [opened(), configured(), succeeded(epoch=MOST)],
     "a window of -1": [opened(), configured(window={"size": -1, "failure_rate": 0.5})],
+    "a window of 2^31": [opened(), configured(window={"size": 2**31, "failure_rate": 0.5})],
+    "a time window of 2^31": [opened(), configured(window={"seconds": 2**31, "failures": 1})],
+    "a rate of ten digits": [
+        opened(),
+        configured(window={"size": 9, "failure_rate": 0.1234567891}),
+    ],
     "a rate of a million digits": [
         opened(),
         configured(window={"size": 9, "failure_rate": "1/" + "9" * 900_000}),
@@ -190,14 +196,14 @@ TAKEN: Final[Mapping[str, list[Event]]] = {
         *_many(5, lambda number: succeeded(count=10**9, at=number + 1)),
         failed(at=9),
     ],
-    "a window of 2^63 - 1": [
+    "a window of 2^31 - 1": [
         opened(),
-        configured(window={"size": MOST, "failure_rate": 0.5}),
+        configured(window={"size": 2**31 - 1, "failure_rate": 0.5}),
         *_many(20, lambda _: failed()),
     ],
-    "a time window of 2^63 - 1": [
+    "a time window of 2^31 - 1": [
         opened(),
-        configured(window={"seconds": MOST, "failure_rate": 0.5}),
+        configured(window={"seconds": 2**31 - 1, "failure_rate": 0.5}),
         *_many(20, lambda number: failed(at=number * 10**9)),
     ],
     "two centuries between calls": [

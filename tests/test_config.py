@@ -1,10 +1,12 @@
 """Settings are checked one by one, and read from data, TOML, JSON and the command line."""
 
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from recloser import CircuitBreakerConfig, ConfigError
+from recloser import CircuitBreakerConfig, ConfigError, CountWindow, TimeWindow
 from recloser.settings import read_settings
 from recloser.validation import nanoseconds
 
@@ -51,6 +53,45 @@ def test_a_bad_value_is_refused_with_its_field_and_range(field, value):
     """The message names the field, the range and the value."""
     with pytest.raises(ConfigError, match=rf"^{field} must be .* not "):
         CircuitBreakerConfig(**{field: value})
+
+
+LARGEST = 2**31 - 1
+COUNTS = [
+    (CircuitBreakerConfig, "failure_threshold", {}),
+    (CircuitBreakerConfig, "half_open_success_threshold", {}),
+    (CircuitBreakerConfig, "half_open_max_probes", {}),
+    (CountWindow, "size", {"failures": 1}),
+    (CountWindow, "minimum_calls", {"size": 5, "failures": 1}),
+    (CountWindow, "failures", {"size": 5}),
+    (TimeWindow, "seconds", {"failures": 1}),
+    (TimeWindow, "minimum_calls", {"seconds": 5, "failures": 1}),
+    (TimeWindow, "failures", {"seconds": 5}),
+]
+
+
+@pytest.mark.parametrize(("settings", "field", "others"), COUNTS)
+@pytest.mark.parametrize("value", [2**31, 2**63, 10**30])
+def test_a_count_of_2_to_the_31_or_more_is_refused(settings, field, others, value):
+    assert getattr(settings(**{**others, field: LARGEST}), field) == LARGEST
+    with pytest.raises(ConfigError, match=rf"^{field} must be less than 2\*\*31, not {value}"):
+        settings(**{**others, field: value})
+
+
+@pytest.mark.parametrize("field", ["failure_rate", "slow_call_rate"])
+@pytest.mark.parametrize("rate", [1e-9, 0.123456789, 1, Fraction(LARGEST - 1, LARGEST)])
+@pytest.mark.parametrize("window", [CountWindow, TimeWindow])
+def test_a_rate_may_have_nine_decimal_digits_or_be_a_fraction(window, field, rate):
+    assert getattr(window(5, **{field: rate}), field) == rate
+
+
+@pytest.mark.parametrize("field", ["failure_rate", "slow_call_rate"])
+@pytest.mark.parametrize(
+    "rate", [1 / 3, 1e-10, 0.1234567891, Fraction(1, 2**31), Decimal("0.1234567891"), f"1/{2**31}"]
+)
+@pytest.mark.parametrize("window", [CountWindow, TimeWindow])
+def test_a_rate_of_more_digits_is_refused_with_what_to_write_instead(window, field, rate):
+    with pytest.raises(ConfigError, match=rf"^{field} must have .* such as Fraction\(1, 3\), not "):
+        window(5, **{field: rate})
 
 
 def test_an_unknown_setting_is_refused_with_those_there_are():

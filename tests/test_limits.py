@@ -29,8 +29,10 @@ from recloser.limits import (
     MAX_LINE_BYTES,
     MAX_SEQ,
     MAX_SEQS,
+    MAX_SETTING,
     MAX_WHOLE,
     NAME_BYTES,
+    RATE_DIGITS,
     ROWS_IN_LINE,
     SETTINGS_BYTES,
     USUAL_LINE_BYTES,
@@ -97,7 +99,16 @@ def test_an_imported_call_with_the_longest_labels_fits_into_a_line():
 
 def test_no_session_reaches_a_number_that_no_line_holds():
     assert MAX_AT + MAX_SECONDS * NS_PER_SECOND <= MAX_WHOLE
-    assert MAX_SEQ << 2 | 3 <= MAX_WHOLE
+    assert MAX_SEQ << 2 | 3 < 1 << 62, "bit 62 marks how many outcomes have the code that follows"
+
+
+def test_settings_keep_what_the_rules_compare_within_64_bits():
+    """Calls of a window times a term of a rate, and the end of a wait that begins at the last time."""
+    assert MAX_SETTING * MAX_SETTING <= MAX_WHOLE
+    assert 10**RATE_DIGITS <= MAX_SETTING
+    assert MAX_SETTING * NS_PER_SECOND < 2**61
+    assert MAX_SECONDS * NS_PER_SECOND < 2**61
+    assert MAX_AT + 2**61 <= MAX_WHOLE
 
 
 @pytest.mark.parametrize("character", ["x", "\x01", "é", "\U0001f600", "\\", "\ud800", "\u2028"])

@@ -5,6 +5,7 @@ and says so.
 """
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class CompileHook(BuildHookInterface[Any]):
             return
         self._folder = tempfile.TemporaryDirectory()  # until hatchling is done with what is in it
         for module in MODULES:
-            source = Path(self.root, "src", *module.split(".")).with_suffix(".pyx")
+            source = source_of(Path(self.root), module)
             try:
                 compiled = compile_into(Path(self._folder.name), module, source)
             except Exception as error:  # noqa: BLE001  # setuptools has no one error for what can fail
@@ -46,13 +47,21 @@ class CompileHook(BuildHookInterface[Any]):
             build_data["force_include"][str(compiled)] = str(place)
 
 
+def source_of(root: Path, module: str) -> Path:
+    """What a module is compiled from: a ``.pyx``, or the ``.py`` that runs where it is not compiled."""
+    source = Path(root, "src", *module.split("."))
+    return next(filter(Path.exists, map(source.with_suffix, (".pyx", ".py"))))
+
+
 def compile_into(folder: Path, module: str, source: Path) -> Path:
     """A module, compiled from its source into the folder."""
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
-    extension = Extension(module, [str(source)])
+    # Some Pythons are built with less; the compiler of Windows has no such option.
+    options = [] if sys.platform == "win32" else ["-O3"]
+    extension = Extension(module, [str(source)], extra_compile_args=options)
     modules = cythonize([extension], build_dir=str(folder), quiet=True)
     command = build_ext(Distribution({"ext_modules": modules}))
     command.build_lib = command.build_temp = str(folder)

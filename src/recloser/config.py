@@ -25,13 +25,13 @@ from recloser.validation import (
     as_seconds,
     as_text,
     as_whole,
+    count,
     either,
     nanoseconds,
     one_of,
     rate,
     refuse_lazy_predicate,
     seconds,
-    whole,
 )
 
 Mode: TypeAlias = Literal["enforce", "shadow", "disabled"]
@@ -59,19 +59,19 @@ class CountWindow:
     Attributes:
         size: How many outcomes are in it.
         failure_rate: Share of failures at which it trips; a float is the fraction that it prints
-            as.
+            as, and may have nine decimal digits; write others as ``Fraction(1, 3)``.
         minimum_calls: So many outcomes, or ``size`` if that is less, must be in it before a rate
             counts.
         slow_call_rate: Share of slow calls at which it trips.
         failures: Number of failures at which it trips, with no minimum.
     """
 
-    size: int = attrs.field(converter=as_whole, validator=whole(1))
+    size: int = attrs.field(converter=as_whole, validator=count(1))
     failure_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
-    minimum_calls: int = attrs.field(default=10, converter=as_whole, validator=whole(1))
+    minimum_calls: int = attrs.field(default=10, converter=as_whole, validator=count(1))
     slow_call_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
     failures: int | None = attrs.field(
-        default=None, converter=as_whole, validator=whole(1, optional=True)
+        default=None, converter=as_whole, validator=count(1, optional=True)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -93,12 +93,12 @@ class TimeWindow:
         seconds: How many whole seconds, with the one that is under way.
     """
 
-    seconds: int = attrs.field(converter=as_seconds, validator=whole(1))
+    seconds: int = attrs.field(converter=as_seconds, validator=count(1))
     failure_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
-    minimum_calls: int = attrs.field(default=10, converter=as_whole, validator=whole(1))
+    minimum_calls: int = attrs.field(default=10, converter=as_whole, validator=count(1))
     slow_call_rate: Rate | None = attrs.field(default=None, converter=as_rate, validator=rate)
     failures: int | None = attrs.field(
-        default=None, converter=as_whole, validator=whole(1, optional=True)
+        default=None, converter=as_whole, validator=count(1, optional=True)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -199,7 +199,7 @@ class CircuitBreakerConfig:
     """
 
     failure_threshold: int | None = attrs.field(
-        default=5, converter=as_whole, validator=whole(1, optional=True)
+        default=5, converter=as_whole, validator=count(1, optional=True)
     )
     window: CountWindow | TimeWindow | None = attrs.field(
         default=None, converter=_as_window, validator=either(CountWindow, TimeWindow, optional=True)
@@ -214,9 +214,9 @@ class CircuitBreakerConfig:
         factory=Constant, converter=_as_backoff, validator=either(Constant, Exponential)
     )
     half_open_success_threshold: int = attrs.field(
-        default=2, converter=as_whole, validator=whole(0)
+        default=2, converter=as_whole, validator=count(0)
     )
-    half_open_max_probes: int = attrs.field(default=1, converter=as_whole, validator=whole(1))
+    half_open_max_probes: int = attrs.field(default=1, converter=as_whole, validator=count(1))
     half_open_window: CountWindow | None = attrs.field(
         default=None, converter=_as_window, validator=either(CountWindow, optional=True)
     )

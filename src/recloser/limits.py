@@ -57,8 +57,17 @@ first 1,000 characters, or to fewer where a line would need more than 2,048 byte
 LABELS: Final = 64
 """An imported call has at most as many labels as this; further ones are left out."""
 
+MAX_SETTING: Final = 2**31 - 1
+"""The most calls, failures, probes or seconds of a window that a setting asks for.
+
+With the next one it keeps each product by which a rate is compared within 64 bits."""
+
+RATE_DIGITS: Final = 9
+"""A rate has at most so many decimal digits; the terms of one given as a fraction are ``MAX_SETTING``
+or less."""
+
 MAX_TERM: Final = 10**60
-"""The numerator and the denominator of a fraction are below this."""
+"""The numerator and the denominator of a backoff's factor are below this."""
 
 SETTINGS_BYTES: Final = 128 << 10
 """The settings of a breaker, as a line has them, may take this; larger ones are refused."""

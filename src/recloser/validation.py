@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from recloser.errors import ConfigError
-from recloser.limits import MAX_TERM, MAX_WHOLE
+from recloser.limits import MAX_SETTING, MAX_TERM, MAX_WHOLE, RATE_DIGITS
 
 Seconds: TypeAlias = int | float
 Rate: TypeAlias = int | float | Fraction
@@ -120,8 +120,13 @@ def _as_float(number: Fraction, otherwise: Any) -> Any:
 _EXACT: Final = frozenset({int, float, Fraction, type(None)})
 
 
-def whole(least: int, *, optional: bool = False) -> Validator:
-    """Accepts whole numbers from ``least`` up."""
+def count(least: int, *, optional: bool = False) -> Validator:
+    """Accepts numbers of calls, probes and the like, from ``least`` to ``limits.MAX_SETTING``."""
+    return whole(least, most=MAX_SETTING, optional=optional)
+
+
+def whole(least: int, *, most: int = MAX_WHOLE, optional: bool = False) -> Validator:
+    """Accepts whole numbers from ``least`` to ``most``, which is one less than a power of 2."""
     wanted = f"a whole number from {least} up{_or_none(optional=optional)}"
 
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -129,8 +134,9 @@ def whole(least: int, *, optional: bool = False) -> Validator:
             return
         if not _is_number(value, int) or value < least:
             raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
-        if value > MAX_WHOLE:
-            raise ConfigError(f"{attribute.name} must be less than 2**63, not {shown(value)}")
+        if value > most:
+            bound = f"2**{most.bit_length()}"
+            raise ConfigError(f"{attribute.name} must be less than {bound}, not {shown(value)}")
 
     return check
 
@@ -164,6 +170,17 @@ def rate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None
     if value is not None and not (_is_rational(value) and 0 < value <= 1):
         wanted = f"a rate above 0, at most 1{_or_none(optional=True)}"
         raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
+    if value is not None and not _is_exact_enough(value):
+        raise ConfigError(
+            f"{attribute.name} must have at most {RATE_DIGITS} decimal digits, or be a Fraction of "
+            f"whole numbers below 2**31, such as Fraction(1, 3), not {shown(value)}"
+        )
+
+
+def _is_exact_enough(number: Rate) -> bool:
+    if isinstance(number, Fraction):
+        return number.denominator <= MAX_SETTING
+    return 10**RATE_DIGITS % exact(number).denominator == 0
 
 
 def factor(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:

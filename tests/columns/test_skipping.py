@@ -3,7 +3,6 @@
 import random
 import sys
 from datetime import UTC, datetime
-from fractions import Fraction
 from itertools import pairwise
 from unittest import mock
 
@@ -262,15 +261,6 @@ def test_failures_that_are_made_good_within_their_second_trip_a_window_of_second
         (found,) = skipped(log)
     assert [edge.trigger.value for edge in edges] == ["trip"]
     assert edges_of([found]) == edges
-
-
-def test_thresholds_beyond_64_bits_are_folded_event_by_event():
-    rate = Fraction(2**62 + 1, 2**63)
-    window = CountWindow(10, failure_rate=rate)
-    events = Life(3, [CircuitBreakerConfig(failure_threshold=None, window=window)]).live(1_000)
-    (fold,) = skipped(events)
-    assert fold.is_unsearched
-    assert edges_of([fold]) == folded(events)[1]
 
 
 @pytest.mark.parametrize("worthwhile", [0, NEVER])

@@ -15,8 +15,10 @@ from conftest import ROOT
 COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 IS_COMPILED = (
+    "from recloser.core import kernel\n"
     "from recloser.log import chunks, seals\n"
-    "print(chunks.__file__, bool(chunks.success_lines), bool(seals.seal_search))\n"
+    "compiled = [kernel.IS_COMPILED, bool(chunks.success_lines), bool(seals.seal_search)]\n"
+    "print(chunks.__file__, *compiled)\n"
 )
 
 

@@ -57,15 +57,15 @@ class Standing(kernel.State):
         return other
 
 
-_TRIPS: Final = {
-    rule: Trigger.TRIP
-    for rule in (
+_TRIPS: Final = dict.fromkeys(
+    (
         kernel.CONSECUTIVE_FAILURES,
         kernel.WINDOW_FAILURES,
         kernel.FAILURE_RATE,
         kernel.SLOW_CALL_RATE,
-    )
-}
+    ),
+    Trigger.TRIP,
+)
 _COOLS: Final = {kernel.COOLDOWN: Trigger.COOL}
 _ENDS_OF_PROBING: Final = {
     kernel.WINDOW_FAILURES: Trigger.RELAPSE,

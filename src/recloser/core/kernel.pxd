@@ -12,6 +12,7 @@ cdef int _WRONG_PROBE_NUMBER
 cdef int _ALLOWED, _PROBE, _COOLING, _FORCED, _EXHAUSTED, _DISABLED
 cdef long long _NEVER, _SECOND, _RUN, _FITS
 cdef int _BUCKET, _FIRST_CAPACITY, _CALM, _MAX_SEQS
+cdef array _NO_NUMBERS
 
 
 cdef class Thresholds:
@@ -28,8 +29,8 @@ cdef class Rules:
 cdef class Ring:
     cdef readonly int width
     cdef readonly long long most, first, length, removed, capacity
-    cdef readonly array items
-    cdef long long *data
+    cdef readonly array numbers
+    cdef long long *items
 
 
 cdef class Window(Ring):
@@ -66,13 +67,15 @@ cdef long long _place(Ring ring, long long index) noexcept
 cdef int _add(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -99
 @cython.locals(code="long long", size="long long", over="long long", place="long long")
 cdef int _add_counted(Window window, long long seq, long long count, bint failed, bint slow) except -1
-@cython.locals(data="long long*", failures="long long", slow="long long", place="long long", code="long long", gone="long long", left="long long")
+@cython.locals(place="long long")
+cdef int _add_to_newest(Window window, long long code, long long count) except -1
+@cython.locals(failures="long long", slow="long long", place="long long", code="long long", gone="long long", alike="long long")
 cdef void _forget(Window window, long long count) noexcept
-@cython.locals(data="long long*", place="long long")
+@cython.locals(items="long long*", place="long long")
 cdef int _add_timed(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -1
 @cython.locals(since="long long")
 cdef bint _is_in_newest_second(Window window, long long at) noexcept
-@cython.locals(data="long long*", place="long long")
+@cython.locals(items="long long*", place="long long")
 cdef int _begin_second(Window window, long long seq, long long second) except -1
 @cython.locals(limits=Thresholds)
 cdef int _reached(Window window) noexcept
@@ -111,11 +114,11 @@ cdef void _count(State state, int kind, long long count) noexcept
 cdef int _admit(State state, long long at, long long epoch, long long probe) except -99
 @cython.locals(probes=Ring, low="long long", high="long long", middle="long long", place="long long")
 cdef long long _index_of(State state, long long probe) noexcept
-@cython.locals(probes=Ring, index="long long")
-cdef bint _took_off(State state, long long probe) noexcept
+@cython.locals(place="long long")
+cdef void _remove(Ring probes, long long index) noexcept
 @cython.locals(kept="long long", index="long long", place="long long", to="long long")
 cdef void _drop_removed(Ring probes) noexcept
-@cython.locals(place="long long", rule="int")
+@cython.locals(place="long long", index="long long", rule="int")
 cdef int _step_half_open(State state, int kind, long long seq, long long at, long long took, long long probe, long long count) except -99
 @cython.locals(window=Window, rule="int")
 cdef int _judge(State state, int kind, long long seq, long long at, long long took) except -99

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from recloser.limits import MAX_SEQS
@@ -101,6 +99,7 @@ _RUN = 1 << 62  # a code is below it
 _FITS = 1 << 31
 _CALM = 15  # after so many successes more are looked for at once
 _MAX_SEQS = MAX_SEQS
+_NO_NUMBERS = array("q")  # of each ring before its first item
 
 
 class Thresholds:
@@ -205,12 +204,13 @@ class Ring:
         length: How many items there are, with those that were removed from their midst.
         removed: How many were; the last number of each is -1.
         capacity: How many fit before it has to grow.
-        items: The numbers; ``data`` is where they are.
+        items: The numbers, one item after the other.
+        numbers: The array that holds them.
     """
 
-    __slots__ = ("capacity", "data", "first", "items", "length", "most", "removed", "width")
-    data: Numbers
+    __slots__ = ("capacity", "first", "items", "length", "most", "numbers", "removed", "width")
     items: Numbers
+    numbers: Numbers
 
     def __init__(self, width: int, most: int = _NEVER) -> None:
         self.width = width
@@ -219,7 +219,7 @@ class Ring:
         self.length = 0
         self.removed = 0
         self.capacity = 0
-        _hold(self, array("q"))
+        _hold(self, _NO_NUMBERS)
 
     def copy(self) -> Ring:
         """A ring of the same items that shares nothing with this one."""
@@ -231,20 +231,20 @@ class Ring:
         """All numbers, from the oldest item to the newest."""
         begin = self.first * self.width
         end = begin + self.length * self.width
-        numbers = self.items[begin:end].tolist()
-        numbers += self.items[: max(0, end - len(self.items))].tolist()
+        numbers = self.numbers[begin:end].tolist()
+        numbers += self.numbers[: max(0, end - len(self.numbers))].tolist()
         if not self.removed:
             return numbers
         width = self.width
-        items = [numbers[place : place + width] for place in range(0, len(numbers), width)]
-        return [number for item in items if item[width - 1] >= 0 for number in item]
+        whole = [numbers[place : place + width] for place in range(0, len(numbers), width)]
+        return [number for item in whole if item[width - 1] >= 0 for number in item]
 
     def extend(self, numbers: Sequence[int]) -> None:
         """Put items at the end, ``width`` numbers each."""
         for index, number in enumerate(numbers):
             if index % self.width == 0:
                 place = _pushed(self)
-            self.data[place + index % self.width] = number
+            self.items[place + index % self.width] = number
 
     def clear(self) -> None:
         """Drop all items."""
@@ -264,11 +264,11 @@ def _ring(width: int, most: int, numbers: list[int]) -> Ring:
 
 def _hold(ring: Ring, numbers: Numbers) -> None:
     """Have a ring keep its items in these numbers, of which nothing else changes the size."""
-    ring.items = numbers
+    ring.numbers = numbers
     if cython.compiled:
-        ring.data = ring.items.data.as_longlongs
+        ring.items = ring.numbers.data.as_longlongs  # type: ignore[attr-defined]
     else:
-        ring.data = numbers
+        ring.items = numbers
 
 
 def _copy(ring: Ring, other: Ring) -> None:
@@ -276,7 +276,7 @@ def _copy(ring: Ring, other: Ring) -> None:
     other.length = ring.length
     other.removed = ring.removed
     other.capacity = ring.capacity
-    _hold(other, ring.items[:])
+    _hold(other, ring.numbers[:])
 
 
 def _grow(ring: Ring) -> int:
@@ -284,9 +284,9 @@ def _grow(ring: Ring) -> int:
     capacity = min(ring.most, ring.capacity * 2 if ring.capacity else _FIRST_CAPACITY)
     begin = ring.first * ring.width
     numbers = array("q", (0,)) * (capacity * ring.width)
-    kept = len(ring.items) - begin
-    numbers[:kept] = ring.items[begin:]
-    numbers[kept : kept + begin] = ring.items[:begin]
+    kept = len(ring.numbers) - begin
+    numbers[:kept] = ring.numbers[begin:]
+    numbers[kept : kept + begin] = ring.numbers[:begin]
     _hold(ring, numbers)
     ring.first = 0
     ring.capacity = capacity
@@ -326,8 +326,8 @@ class Window(Ring):
     """Outcomes in a window, and how many of them failed or were slow.
 
     A window of outcomes keeps each as its code, ``seq << 2 | failed << 1 | slow``; of several that
-    one event stands for it keeps their code once, marked by ``_RUN``, and how many they are. A
-    window of seconds keeps a bucket for each whole second that has any: the second, the ``seq`` of
+    one event stands for it keeps how many they are, plus ``_RUN``, and their code once. A window of
+    seconds keeps a bucket for each whole second that has any: the second, the ``seq`` of
     its first and last outcome, and how many calls, failures and slow calls there were.
 
     Attributes:
@@ -365,15 +365,11 @@ class Window(Ring):
         """The ``seq`` of the first and the last outcome in it, of which there is at least one."""
         first = _place(self, 0)
         last = _last(self)
-        data = self.data
         if self.thresholds.is_timed:
-            return data[first + 1], data[last + 2]
-        newest = data[last]
-        if self.length > 1:
-            before = data[_place(self, self.length - 2)]
-            if before >= _RUN:  # then the newest number says how many are of that code
-                newest = before
-        return (data[first] & ~_RUN) >> 2, (newest & ~_RUN) >> 2
+            return self.items[first + 1], self.items[last + 2]
+        if self.items[first] >= _RUN:
+            first = _place(self, 1)
+        return self.items[first] >> 2, self.items[last] >> 2
 
     def to_data(self) -> list[int | list[int]]:
         """What is in it, for a checkpoint.
@@ -385,11 +381,8 @@ class Window(Ring):
         numbers = self.to_list()
         if self.thresholds.is_timed:
             return [numbers[place : place + _BUCKET] for place in range(0, len(numbers), _BUCKET)]
-        data: list[int | list[int]] = []
         rest = iter(numbers)
-        for code in rest:
-            data.append(code if code < _RUN else [code - _RUN, next(rest)])
-        return data
+        return [code if code < _RUN else [next(rest), code - _RUN] for code in rest]
 
     def restore(self, data: Iterable[int | Sequence[int]]) -> None:
         """Take in what ``to_data`` has told, into an empty window.
@@ -409,9 +402,8 @@ class Window(Ring):
         calls = sum([count for _, count in pairs])
         if calls > self.thresholds.size:
             raise ValueError(f"{calls} outcomes in a window of {self.thresholds.size}")
-        for code, alike in groupby(pairs, key=itemgetter(0)):
-            count = sum([pair[1] for pair in alike])
-            _add_counted(self, code >> 2, count, code >> 1 & 1, code & 1)
+        for code, count in pairs:
+            _add_counted(self, code >> 2, count, bool(code & 2), bool(code & 1))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _window, (self.thresholds, self.to_data())
@@ -555,44 +547,50 @@ def _add_counted(window: Window, seq: int, count: int, failed: bool, slow: bool)
     window.calls += count
     window.failures += count * failed
     window.slow += count * slow
-    # As many numbers as outcomes fit into the window, and no more are put in.
-    place = _pushed(window)
-    if count == 1:
-        window.data[place] = code
+    # No more numbers are put in than outcomes, so that they always fit.
+    if window.length and window.items[_last(window)] == code:
+        _add_to_newest(window, code, count)
     else:
-        window.data[place] = code | _RUN
+        if count > 1:
+            place = _pushed(window)
+            window.items[place] = _RUN + count
         place = _pushed(window)
-        window.data[place] = count
+        window.items[place] = code
+
+
+def _add_to_newest(window: Window, code: int, count: int) -> None:
+    """Take in more outcomes of the newest event, such as several probes that it finds overdue."""
+    place = _place(window, window.length - 2) if window.length > 1 else _last(window)
+    if window.items[place] >= _RUN:
+        window.items[place] += count
+    else:
+        window.items[_last(window)] = _RUN + 1 + count
+        place = _pushed(window)
+        window.items[place] = code
 
 
 def _forget(window: Window, count: int) -> None:
     """Let go of so many of the oldest outcomes of a window that has as many."""
-    data = window.data
     failures = 0
     slow = 0
     window.calls -= count
     while count:
         place = _popped(window)
-        code = data[place]
-        if code < _RUN:
-            count -= 1
-            failures += code >> 1 & 1
-            slow += code & 1
-            continue
-        code -= _RUN
-        gone = min(count, data[window.first])
+        code = window.items[place]
+        gone = 1
+        if code >= _RUN:
+            alike = code - _RUN
+            gone = min(count, alike)
+            code = window.items[window.first]
+            if alike - gone > 1:
+                window.items[place] -= gone
+                window.first = place
+                window.length += 1
+            elif alike == gone:
+                _popped(window)  # of one that is left, the code stays by itself
         count -= gone
         failures += gone * (code >> 1 & 1)
         slow += gone * (code & 1)
-        left = data[window.first] - gone
-        if left == 0:
-            _popped(window)
-        elif left == 1:
-            data[window.first] = code
-        else:
-            data[window.first] = left
-            window.first = place
-            window.length += 1
     window.failures -= failures
     window.slow -= slow
 
@@ -601,11 +599,11 @@ def _add_timed(window: Window, seq: int, at: int, count: int, failed: bool, slow
     if not _is_in_newest_second(window, at):
         _begin_second(window, seq, at // _SECOND)
     place = _last(window)
-    data = window.data
-    data[place + 2] = seq
-    data[place + 3] += count
-    data[place + 4] += count * failed
-    data[place + 5] += count * slow
+    items = window.items
+    items[place + 2] = seq
+    items[place + 3] += count
+    items[place + 4] += count * failed
+    items[place + 5] += count * slow
     window.calls += count
     window.failures += count * failed
     window.slow += count * slow
@@ -614,24 +612,24 @@ def _add_timed(window: Window, seq: int, at: int, count: int, failed: bool, slow
 def _is_in_newest_second(window: Window, at: int) -> bool:
     if window.length == 0:
         return False
-    since = at - window.data[_last(window)] * _SECOND
-    return 0 <= since and since < _SECOND
+    since = at - window.items[_last(window)] * _SECOND
+    return 0 <= since < _SECOND
 
 
 def _begin_second(window: Window, seq: int, second: int) -> None:
     """Begin a bucket, and let go of those that are too old then."""
-    while window.length and window.data[window.first * _BUCKET] <= second - window.thresholds.size:
+    while window.length and window.items[window.first * _BUCKET] <= second - window.thresholds.size:
         place = _popped(window)
-        window.calls -= window.data[place + 3]
-        window.failures -= window.data[place + 4]
-        window.slow -= window.data[place + 5]
+        window.calls -= window.items[place + 3]
+        window.failures -= window.items[place + 4]
+        window.slow -= window.items[place + 5]
     place = _pushed(window)
-    data = window.data
-    data[place] = second
-    data[place + 1] = seq
-    data[place + 3] = 0
-    data[place + 4] = 0
-    data[place + 5] = 0
+    items = window.items
+    items[place] = second
+    items[place + 1] = seq
+    items[place + 3] = 0
+    items[place + 4] = 0
+    items[place + 5] = 0
 
 
 def _reached(window: Window) -> int:
@@ -697,7 +695,7 @@ def keeps_until(window: Window) -> int:
         return _NEVER
     if window.length == 0:
         return 0
-    return (window.data[_last(window)] + 1) * _SECOND
+    return (window.items[_last(window)] + 1) * _SECOND
 
 
 def advance(state: State, seq: int, at: int) -> int:
@@ -900,7 +898,7 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
             state.fired = rule
             break
         row += 1
-        calm = calm + 1 if kind == _SUCCEEDED else 0
+        calm = (calm + 1) * (kind != _FAILED)
         if calm > _CALM:
             row = _pass_successes(state, rows, row, stop)
     return row
@@ -964,29 +962,28 @@ def _add_successes(window: Window, rows: Rows, start: int, stop: int) -> None:
     window.calls += stop - start
     for row in range(start, stop):
         place = _pushed(window)
-        window.data[place] = rows.seq[row] << 2
+        window.items[place] = rows.seq[row] << 2
 
 
 def _step_closed(
     state: State, window: Window | None, kind: int, seq: int, at: int, took: int, count: int
 ) -> int:
+    if kind == _IGNORED:
+        state.ignored += count
+        return _NO_RULE
+    # Products instead of branches, of which a processor guesses many wrong in an outage.
     failed = kind == _FAILED
-    if failed:
-        state.failed += count
-        state.consecutive_failures += 1
-        threshold = state.rules.failure_threshold
-        if threshold:
+    state.failed += count * failed
+    state.succeeded += count * (not failed)
+    state.consecutive_failures = (state.consecutive_failures + 1) * failed
+    threshold = state.rules.failure_threshold
+    if threshold:
+        if failed:
             _note_failure(state, seq)
             if state.consecutive_failures >= threshold:
                 return _CONSECUTIVE_FAILURES
-    elif kind == _SUCCEEDED:
-        state.succeeded += count
-        state.consecutive_failures = 0
-        if state.failure_seqs is not None:
+        elif state.failure_seqs is not None:
             state.failure_seqs.length = 0
-    else:
-        state.ignored += count
-        return _NO_RULE
     if window is None:
         return _NO_RULE
     return _add(window, seq, at, count, failed, took > state.rules.slow_ns)
@@ -1001,7 +998,7 @@ def _note_failure(state: State, seq: int) -> None:
         place = _last(seqs)
     else:
         place = _pushed(seqs)
-    seqs.data[place] = seq
+    seqs.items[place] = seq
 
 
 def _count(state: State, kind: int, count: int) -> None:
@@ -1028,14 +1025,14 @@ def _admit(state: State, at: int, epoch: int, probe: int) -> int:
         state.probes = Ring(2)
     probes = state.probes
     place = _pushed(probes)
-    probes.data[place] = probe
-    probes.data[place + 1] = at
+    probes.items[place] = probe
+    probes.items[place + 1] = at
     _set_half_open_deadline(state)
     return _NO_RULE
 
 
 def _index_of(state: State, probe: int) -> int:
-    """Which of the probes under way it is, counted from the oldest; -1 if it is none of them."""
+    """Which item is that of a probe under way, from the oldest on; -1 if it is none of them."""
     probes = state.probes
     if probes is None:
         return -1
@@ -1043,33 +1040,29 @@ def _index_of(state: State, probe: int) -> int:
     high = probes.length
     while low < high:
         middle = (low + high) // 2
-        if probes.data[_place(probes, middle)] < probe:
+        if probes.items[_place(probes, middle)] < probe:
             low = middle + 1
         else:
             high = middle
     if low == probes.length:
         return -1
     place = _place(probes, low)
-    if probes.data[place] != probe or probes.data[place + 1] < 0:
+    if probes.items[place] != probe or probes.items[place + 1] < 0:
         return -1
     return low
 
 
-def _took_off(state: State, probe: int) -> bool:
-    """Take a probe off those under way; False if it is none of them."""
-    probes = state.probes
-    index = _index_of(state, probe)
-    if index < 0:
-        return False
-    probes.data[_place(probes, index) + 1] = -1
+def _remove(probes: Ring, index: int) -> None:
+    """Take a probe off those under way; O(1) amortised."""
+    place = _place(probes, index)
+    probes.items[place + 1] = -1
     probes.removed += 1
     _drop_removed(probes)
-    return True
 
 
 def _drop_removed(probes: Ring) -> None:
     """Have the oldest probe be one under way, and most of the others too."""
-    while probes.length and probes.data[probes.first * 2 + 1] < 0:
+    while probes.length and probes.items[probes.first * 2 + 1] < 0:
         _popped(probes)
         probes.removed -= 1
     if probes.removed * 2 <= probes.length:
@@ -1077,10 +1070,10 @@ def _drop_removed(probes: Ring) -> None:
     kept = 0
     for index in range(probes.length):
         place = _place(probes, index)
-        if probes.data[place + 1] >= 0:
+        if probes.items[place + 1] >= 0:
             to = _place(probes, kept)
-            probes.data[to] = probes.data[place]
-            probes.data[to + 1] = probes.data[place + 1]
+            probes.items[to] = probes.items[place]
+            probes.items[to + 1] = probes.items[place + 1]
             kept += 1
     probes.length = kept
     probes.removed = 0
@@ -1089,16 +1082,19 @@ def _drop_removed(probes: Ring) -> None:
 def _step_half_open(
     state: State, kind: int, seq: int, at: int, took: int, probe: int, count: int
 ) -> int:
-    if not _took_off(state, probe):
+    index = _index_of(state, probe)
+    if index < 0:
         state.stale += count
         return _NO_RULE
+    assert state.probes is not None
+    _remove(state.probes, index)
     _count(state, kind, count)
     rule = _NO_RULE
     if kind == _SUCCEEDED:
         if state.probe_seqs is None:
             state.probe_seqs = Ring(1)
         place = _pushed(state.probe_seqs)
-        state.probe_seqs.data[place] = seq
+        state.probe_seqs.items[place] = seq
     if kind != _IGNORED:
         rule = _judge(state, kind, seq, at, took)
     if not rule:
@@ -1116,6 +1112,7 @@ def _judge(state: State, kind: int, seq: int, at: int, took: int) -> int:
         return rule
     if kind == _FAILED:
         return _PROBE_FAILED
+    assert state.probe_seqs is not None
     if state.probe_seqs.length >= state.rules.success_threshold:
         return _PROBE_SUCCESSES
     return _NO_RULE
@@ -1126,15 +1123,16 @@ def _is_probe_overdue(state: State) -> bool:
     probes = state.probes
     if probes is None or probes.length == 0:
         return False
-    began_at = probes.data[probes.first * 2 + 1]
+    began_at = probes.items[probes.first * 2 + 1]
     return began_at + state.rules.probe_timeout_ns == state.deadline
 
 
 def _expire_probe(state: State, seq: int, at: int) -> int:
     """Count the oldest probe as failed, as it has not reported in time."""
     probes = state.probes
+    assert probes is not None
     place = _popped(probes)
-    state.waited = at - probes.data[place + 1]
+    state.waited = at - probes.items[place + 1]
     _drop_removed(probes)
     if state.probe_window is None:
         return _PROBE_TIMEOUT
@@ -1151,7 +1149,7 @@ def _set_half_open_deadline(state: State) -> None:
         state.deadline = state.half_open_at + state.rules.half_open_timeout_ns
     probes = state.probes
     if probes is not None and probes.length:
-        overdue_at = probes.data[probes.first * 2 + 1] + state.rules.probe_timeout_ns
+        overdue_at = probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns
         state.deadline = min(state.deadline, overdue_at)
 
 
@@ -1355,17 +1353,17 @@ def is_let_through(progress: Progress, call: int) -> bool:
     high = ranges.length
     while low < high:
         middle = (low + high) // 2
-        if ranges.data[_place(ranges, middle) + 1] <= call:
+        if ranges.items[_place(ranges, middle) + 1] <= call:
             low = middle + 1
         else:
             high = middle
-    return low == ranges.length or call < ranges.data[_place(ranges, low)]
+    return low == ranges.length or call < ranges.items[_place(ranges, low)]
 
 
 def forget_rejected(progress: Progress, number: int) -> None:
     """Drop the rows of rejected calls in front of ``number``, all of which have ended."""
     ranges = progress.rejected
-    while ranges.length and ranges.data[_place(ranges, 0) + 1] <= number:
+    while ranges.length and ranges.items[_place(ranges, 0) + 1] <= number:
         _popped(ranges)
 
 
@@ -1376,11 +1374,11 @@ def _probe_of(progress: Progress, call: int) -> int:
     high = probes.length
     while low < high:
         middle = (low + high) // 2
-        if probes.data[_place(probes, middle)] < call:
+        if probes.items[_place(probes, middle)] < call:
             low = middle + 1
         else:
             high = middle
-    if low == probes.length or probes.data[_place(probes, low)] != call:
+    if low == probes.length or probes.items[_place(probes, low)] != call:
         return 0
     return low + 1
 
@@ -1388,12 +1386,12 @@ def _probe_of(progress: Progress, call: int) -> int:
 def _reject_until(progress: Progress, number: int) -> None:
     """Reject the calls from the next one up to ``number``."""
     ranges = progress.rejected
-    if ranges.length and ranges.data[_last(ranges) + 1] == progress.number:
-        ranges.data[_last(ranges) + 1] = number
+    if ranges.length and ranges.items[_last(ranges) + 1] == progress.number:
+        ranges.items[_last(ranges) + 1] = number
     elif number > progress.number:
         place = _pushed(ranges)
-        ranges.data[place] = progress.number
-        ranges.data[place + 1] = number
+        ranges.items[place] = progress.number
+        ranges.items[place + 1] = number
     progress.number = number
 
 
@@ -1593,7 +1591,7 @@ def _start(state: State, progress: Progress) -> None:
         probe = state.probes_admitted + 1
         step(state, _ADMITTED, number, progress.at, 0, state.epoch, probe, 1)
         place = _pushed(progress.probes)
-        progress.probes.data[place] = number
+        progress.probes.items[place] = number
         progress.number = number + 1
     else:
         # Until the next end or the deadline every start is answered alike.

@@ -23,7 +23,7 @@ def rules_of(config: CircuitBreakerConfig) -> Rules:
 
 
 @lru_cache(maxsize=1024)
-def _shared(
+def _shared(  # noqa: PLR0917  # by which they are kept
     failure_threshold: int | None,
     window: CountWindow | TimeWindow | None,
     slow_ns: int | None,
@@ -46,12 +46,11 @@ def _shared(
 
 
 def _thresholds(window: CountWindow | TimeWindow) -> Thresholds:
-    is_timed = isinstance(window, TimeWindow)
     failure = _fraction(window.failure_rate)
     slow = _fraction(window.slow_call_rate)
     return Thresholds(
-        size=window.seconds if is_timed else window.size,
-        is_timed=is_timed,
+        size=window.seconds if isinstance(window, TimeWindow) else window.size,
+        is_timed=isinstance(window, TimeWindow),
         needed=window.needed,
         failures=window.failures or 0,
         failure_num=failure.numerator,

@@ -1,0 +1,29 @@
+"""Compile the Cython modules beside their sources, as an editable install does.
+
+    python tools/compile_in_place.py [MODULE ...]
+
+Python imports a compiled module in place of its source, so compile again after each change of one, or
+set ``RECLOSER_PURE=1`` to run the kernel from its source.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from compile_hook import MODULES, compile_into, source_of
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(modules: list[str]) -> None:
+    """Compile the modules of these names, or all."""
+    for module in modules or MODULES:
+        source = source_of(ROOT, module)
+        with tempfile.TemporaryDirectory() as folder:
+            compiled = compile_into(Path(folder), module, source)
+            print(shutil.copy(compiled, source.parent))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
