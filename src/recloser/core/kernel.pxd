@@ -173,8 +173,8 @@ cdef long long _end_of_stretch(Progress progress) noexcept
 cdef Rows _rows_of(Progress progress, long long stop)
 @cython.locals(calls=CallColumns, place="long long", at="long long", took="long long", kind="int")
 cdef long long _report_singly(State state, Progress progress, long long stop) except -1
-@cython.locals(lower=Window, upper=Window, limits=Thresholds, slow="bint", before="long long", rule="int", is_possible="bint", is_bad="bint", lets_go="bint")
-cdef int _add_to_both(State state, Progress progress, bint failed, long long at, long long took) except -99
+@cython.locals(limits=Thresholds, slow="bint", before="long long", rule="int", is_possible="bint", is_bad="bint", lets_go="bint")
+cdef int _add_to_both(State state, Window lower, Window upper, long long at, bint failed, long long took) except -99
 @cython.locals(calls=CallColumns, size="long long", number="long long", place="long long", call="long long", is_end="bint", is_due="bint")
 cdef int _simulate_not_closed(State state, Progress progress) except -99
 @cython.locals(calls=CallColumns, number="long long", place="long long")

@@ -1241,6 +1241,7 @@ class Progress:
         "since",
         "upper",
     )
+    epochs: memoryview  # of ``rows``
 
     def __init__(
         self, calls: CallColumns, is_shadow: bool = False, is_shared: bool = False
@@ -1259,7 +1260,6 @@ class Progress:
         self.lower: Window | None = None
         self.upper: Window | None = None
         self.rows: Rows | None = None
-        self.epochs: memoryview | None = None
         self.dated = 0
 
     def copy(self) -> Progress:
@@ -1335,7 +1335,7 @@ def suppose(state: State, progress: Progress, failed: bool, slow: bool) -> int:
         progress.upper = state.window.copy()
         state.window = None
     rule = _step_closed(state, None, kind, place, progress.at, 0, 1)
-    if rule == _NO_RULE and progress.lower is not None:
+    if rule == _NO_RULE and progress.lower is not None and progress.upper is not None:
         rule = _add(progress.lower, place, progress.at, 1, False, False)
         if _add(progress.upper, place, progress.at, 1, True, True) and not rule:
             rule = _ASKS_WINDOW
@@ -1439,6 +1439,8 @@ def _simulate_closed(state: State, progress: Progress) -> int:
             return state.fired
         if place < stop and calls.outcomes[place] == _UNKNOWN:
             if state.rules.failure_threshold:
+                progress.rows = None  # it may wait among many others
+                progress.dated = 0
                 return _ASKS_OUTCOME
             state.fired = suppose(state, progress, False, False)
             if state.fired:
@@ -1504,7 +1506,12 @@ def _report_singly(state: State, progress: Progress, stop: int) -> int:
             return place
         state.fired = _step_closed(state, None, kind, place, at, took, 1)
         if state.fired == _NO_RULE and kind != _IGNORED:
-            state.fired = _add_to_both(state, progress, kind == _FAILED, at, took)
+            state.fired = _add_to_both(
+                state, progress.lower, progress.upper, at, kind == _FAILED, took
+            )
+            if state.window is not None:
+                progress.lower = None
+                progress.upper = None
         if state.fired:
             return place
         if progress.lower is None:
@@ -1512,10 +1519,15 @@ def _report_singly(state: State, progress: Progress, stop: int) -> int:
     return stop
 
 
-def _add_to_both(state: State, progress: Progress, failed: bool, at: int, took: int) -> int:
-    """Take a known outcome into a window that holds unknown ones; the rule, or ``ASKS_WINDOW``."""
-    lower = progress.lower
-    upper = progress.upper
+def _add_to_both(
+    state: State, lower: Window | None, upper: Window | None, at: int, failed: bool, took: int
+) -> int:
+    """Take a known outcome into a window that holds unknown ones; the rule, or ``ASKS_WINDOW``.
+
+    ``state.window`` is set where it holds none any more.
+    """
+    if lower is None or upper is None:
+        return _NO_RULE
     limits = lower.thresholds
     slow = took > state.rules.slow_ns
     before = lower.calls
@@ -1525,8 +1537,6 @@ def _add_to_both(state: State, progress: Progress, failed: bool, at: int, took: 
         return rule
     if lower.failures == upper.failures and lower.slow == upper.slow:
         state.window = lower
-        progress.lower = None
-        progress.upper = None
         return _NO_RULE
     if not is_possible:
         return _NO_RULE
@@ -1674,7 +1684,9 @@ def window_key_of(window: Window | None) -> tuple[object, ...] | None:
     if window is None:
         return None
     if window.thresholds.is_timed:
-        return tuple([(bucket[0], *bucket[3:]) for bucket in window.to_data()])
+        numbers = window.to_list()
+        ends = range(_BUCKET, len(numbers) + 1, _BUCKET)
+        return tuple([(numbers[end - _BUCKET], *numbers[end - 3 : end]) for end in ends])
     codes: list[int] = []
     for entry in window.to_data():
         code, count = (entry, 1) if isinstance(entry, int) else entry

@@ -6,7 +6,7 @@ the starts; a call without duration ends behind its own start.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Final, Self, cast
 
@@ -116,7 +116,8 @@ class Calls:
         """The calls as the kernel takes them."""
         ends, tooks = (scans.taken(each, self.by_end) for each in (self.ends, self.tooks))
         columns = (self.starts, self.ended_before, self.by_end, ends, tooks)
-        return CallColumns(*cast("Iterable[memoryview]", columns), self.outcome_at)
+        starts, ended_before, by_end, ends, tooks = (cast("memoryview", each) for each in columns)
+        return CallColumns(starts, ended_before, by_end, ends, tooks, self.outcome_at)
 
     @cached_property
     def last_end(self) -> int:
