@@ -112,9 +112,9 @@ def _tally(calls: Calls, config: CircuitBreakerConfig) -> _Tally:
             open_ns += at
     if simulation.state.state is not CLOSED:
         open_ns += calls.last_end
-    refused = simulation.refused
+    rejected = simulation.rejected
     lost, saved = (
-        sum(before[behind] - before[first] for first, behind in refused)
+        sum(before[behind] - before[first] for first, behind in rejected)
         for before in map(calls.before, (SUCCEEDED, FAILED))
     )
     return trips, lost, saved, open_ns

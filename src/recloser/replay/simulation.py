@@ -57,15 +57,15 @@ class Simulation:
             rule = simulate(state, progress)
 
     @property
-    def refused(self) -> Sequence[tuple[int, int]]:
-        """Each row of calls that were refused, as the first number and the one behind."""
+    def rejected(self) -> Sequence[tuple[int, int]]:
+        """Each row of calls that were rejected, as the first number and the one behind."""
         numbers = self.progress.rejected.to_list()
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def totals(self) -> Totals:
         """How the calls ended, once they are at their end."""
         state, calls = self.state, len(self.progress.calls.starts)
-        rejected = sum(behind - first for first, behind in self.refused)
+        rejected = sum(behind - first for first, behind in self.rejected)
         let_through = calls if self.progress.is_shadow else calls - rejected
         return Totals(
             succeeded=state.succeeded,
