@@ -110,5 +110,5 @@ def test_without_numpy_it_takes_longer_and_comes_to_the_same(capsys, logs, comma
         f"sys.exit(status_of([{command!r}, {str(logs[0])!r}, '--json']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "numpy is not installed, so calls are gone through one by one" in done.stderr
+    assert "numpy is not installed, so calls are put in order one by one" in done.stderr
     assert done.stdout == run(capsys, command, logs[0], "--json")[1]

@@ -19,6 +19,7 @@ from recloser.cli.arguments import (
 from recloser.cli.engines import Engine, engine_options, pieces_progress
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
+from recloser.core import kernel
 from recloser.log.reader import LogReader
 from recloser.replay import scans
 from recloser.replay.calls import UNKNOWN
@@ -187,9 +188,11 @@ def traffic_in(log: str, breaker: str | None) -> Traffic:
     """The calls in a log, or those of one breaker; it is said if reading them takes long."""
     if not scans.VECTORISED:
         note(
-            "numpy is not installed, so calls are gone through one by one, which takes longer; "
+            "numpy is not installed, so calls are put in order one by one, which takes longer; "
             "pip install 'recloser[parquet]'"
         )
+    if not kernel.IS_COMPILED:
+        note("recloser runs without its compiled modules here, which takes much longer")
     with log_path(log) as path:
         traffic = read_traffic(LogReader(path))
     return traffic if breaker is None else traffic.only(breaker)
