@@ -7,10 +7,12 @@ from array import array
 from collections import deque
 
 import pytest
-from hypothesis import given
+from attrs import astuple, evolve
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kernel_driver import Row, columns, kernels
+from recloser.core import kernel
 from recloser.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_SEQS, MAX_SETTING, MAX_WHOLE
 
 SECOND = 10**9
@@ -175,6 +177,7 @@ def test_no_failure_is_kept_while_the_rule_is_off(of):
 
 
 @of_each_kernel
+@example(part=0, whole=2**62 - 1, num=MAX_SETTING, den=MAX_SETTING, near=0, is_near=False)
 @given(
     part=st.integers(0, 2**62),
     whole=st.integers(0, 2**62),
@@ -334,14 +337,56 @@ def test_a_success_that_makes_rates_count_trips_in_the_midst_of_many(of):
 
 @of_each_kernel
 def test_a_success_that_begins_a_second_trips_as_older_ones_leave(of):
-    window = thresholds(of, 1, is_timed=True, failure_num=1, failure_den=40, needed=1)
     state = breaker(of, window=thresholds(of, 2, is_timed=True, failure_num=1, failure_den=40))
-    del window
-    times = [0] * 100 + [SECOND] * 1 + [SECOND] * 30 + [2 * SECOND] * 5
+    times = [0] * 100 + [SECOND] * 31 + [2 * SECOND] * 5
     rows = [Row(of.FAILED if n == 100 else of.SUCCEEDED, n + 1, at) for n, at in enumerate(times)]
     assert run(of, state, rows) == 131
     assert state.fired == of.FAILURE_RATE
     assert (state.window.calls, state.window.failures) == (32, 1)
+
+
+UNLIKE = {
+    "stale": {"epoch": 0},
+    "several": {"count": 7},
+    "slow": {"took": SLOW_NS + 1},
+    "failed": {"kind": kernel.FAILED},
+    "ignored": {"kind": kernel.IGNORED},
+    "rejected": {"kind": kernel.REJECTED},
+    "of the next second": {"at": SECOND},
+}
+
+
+@of_each_kernel
+@pytest.mark.parametrize("unlike", UNLIKE)
+@pytest.mark.parametrize("window", [{"size": 5}, {"size": 90}, {"size": 1, "is_timed": True}, None])
+@pytest.mark.parametrize("place", [3, 30, 31, 32])
+def test_one_row_unlike_many_successes_counts_as_by_itself(of, unlike, window, place):
+    rows = [Row(of.SUCCEEDED, seq, 0, 0, 1) for seq in range(1, 81)]
+    rows[0] = Row(of.FAILED, 1, 0, 0, 1)
+    rows[place] = evolve(rows[place], **UNLIKE[unlike])
+    rows = rows[: place + 1] + [evolve(row, at=rows[place].at) for row in rows[place + 1 :]]
+    states = []
+    for way in ("run", "step"):
+        numbers = window and {"needed": 2, "failure_num": 1, "failure_den": 1, **window}
+        state = breaker(of, 100, numbers and thresholds(of, **numbers))
+        state.epoch = 1
+        if way == "run":
+            assert run(of, state, rows) == len(rows)
+        else:
+            for row in rows:
+                assert of.step(state, *astuple(row)) == of.NO_RULE
+        counters = state.succeeded, state.failed, state.ignored, state.rejected, state.stale
+        states.append((counters, state.consecutive_failures, window and told(state.window)))
+    assert states[0] == states[1]
+
+
+@of_each_kernel
+def test_successes_after_ignored_calls_end_a_run_of_failures(of):
+    kinds = [of.FAILED] * 2 + [of.IGNORED] * 40 + [of.SUCCEEDED] * 40 + [of.FAILED]
+    state = breaker(of, 3)
+    rows = [Row(kind, seq, 0) for seq, kind in enumerate(kinds, start=1)]
+    assert run(of, state, rows) == len(rows)
+    assert (state.consecutive_failures, state.failure_seqs.to_list()) == (1, [83])
 
 
 @of_each_kernel

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from compile_hook import MODULES
+from compile_hook import MODULES, source_of
 from conftest import ROOT
 
 COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
@@ -20,6 +20,12 @@ IS_COMPILED = (
     "compiled = [kernel.IS_COMPILED, bool(chunks.success_lines), bool(seals.seal_search)]\n"
     "print(chunks.__file__, *compiled)\n"
 )
+
+
+def test_each_module_has_a_source_that_the_repository_holds():
+    sources = [source_of(ROOT, module) for module in MODULES]
+    assert [source.suffix for source in sources] == [".py", ".pyx", ".pyx"]
+    assert sources[0].with_suffix(".pxd").exists()
 
 
 def built(folder, compiler=None):

@@ -347,11 +347,6 @@ class Window(Ring):
         self.failures = 0
         self.slow = 0
 
-    @property
-    def ring(self) -> Ring:
-        """The ring of its outcomes."""
-        return self
-
     def copy(self) -> Window:
         """A window of the same outcomes that shares nothing with this one."""
         other = Window(self.thresholds)
@@ -463,7 +458,7 @@ class State:
         probes: Number and time of each that has not reported, in their order. None without any.
         probe_seqs: The ``seq`` of each probe of this epoch that succeeded. None without any.
         fired: The rule at which ``run`` has stopped.
-        is_timed: Whether that was a timed one, in front of the row.
+        is_timed: Whether that was a timed one, before the row.
         waited: How long what a timed rule is about had lasted when it fired.
         succeeded, failed, ignored, rejected, stale: Outcomes since the log began.
     """
@@ -657,7 +652,7 @@ def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
     # The seconds of a window may have more calls than a window of outcomes, where products of 64
     # bits would not do: num * whole = num * (whole // den) * den + num * (whole % den).
     left = part - num * (whole // den)
-    return left >= den or left * den >= num * (whole % den)
+    return left >= den or (left >= 0 and left * den >= num * (whole % den))
 
 
 # Entry points.
@@ -726,7 +721,7 @@ def advance(state: State, seq: int, at: int) -> int:
 def step(
     state: State, kind: int, seq: int, at: int, took: int, epoch: int, probe: int, count: int
 ) -> int:
-    """Apply one event about the breaker, behind all that is due at ``at``.
+    """Apply one event about the breaker, after all that is due at ``at``.
 
     Args:
         state: The state, which is changed.
@@ -837,10 +832,10 @@ def run(state: State, rows: Rows, start: int, stop: int) -> int:
 
     Args:
         state: The state, which is changed; ``state.is_timed`` says whether the rule that fired is a
-            timed one, in front of the row that is returned, which is not applied then.
+            timed one, before the row that is returned, which is not applied then.
         rows: The rows, in their order.
         start: The first to apply.
-        stop: Behind the last.
+        stop: One past the last.
 
     Returns:
         The row at which a rule fired, which is in ``state.fired``; ``stop`` if none did.
@@ -898,7 +893,7 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
             state.fired = rule
             break
         row += 1
-        calm = (calm + 1) * (kind != _FAILED)
+        calm = (calm + 1) * (kind == _SUCCEEDED)
         if calm > _CALM:
             row = _pass_successes(state, rows, row, stop)
     return row
@@ -911,7 +906,7 @@ def _pass_successes(state: State, rows: Rows, start: int, stop: int) -> int:
     rates begin to count with it, or it is the first of a second, which makes older ones leave.
 
     Returns:
-        The row behind them.
+        The row after them.
     """
     window = state.window
     until = _NEVER
