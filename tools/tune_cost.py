@@ -1,13 +1,13 @@
 """What trying 1,000 settings on the calls of a trace costs, in seconds.
 
-    python tools/tune_cost.py [--calls 1000000] [--trace trainticket.csv.gz] [--processes N]
+    python tools/tune_cost.py [--calls N] [--trace trainticket.csv.gz] [--processes N]
 
-Three traces of so many calls: two made up, of one breaker of whose calls 0.01 % and 30 % fail; and,
+Three traces of N calls: two made up, of one breaker of whose calls 0.01 % and 30 % fail; and,
 where ``--trace`` or its default can be read, a real one with the columns ``start_unix_nano``,
 ``duration_ms``, ``caller``, ``target`` and ``outcome``, laid end to end. For each of three grids of
 1,000 settings, of failures in a row, count windows and windows of seconds, each by twenty recovery
 timeouts: the time of ``tune`` from the loaded columns, in the median of three, and of one replay by
-columns. On the made-up traces it must be at most 5 s and 10 s, in whole seconds of the clock.
+columns. On the made-up traces tuning must take at most 5 s and 10 s by the wall clock.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from recloser.replay.scoring import Score, Scorer, scores_of
 
 
 def score_of_live(rows, config):
-    """What is counted in the log of a live breaker that is driven with the calls."""
+    """Count the same in the log of a live breaker that is driven with the calls."""
     log = MemoryLog(tick_seconds=None)
     drive(trace_of(rows), config, log)
     calls, events = calls_of(rows), list(log)

@@ -89,7 +89,7 @@ def check(of, rows, config):
     assert found.edges == edges
     totals = history.snapshots["b"].totals
     assert len(found.rejected) == totals.rejected
-    if len(rejected) == totals.rejected:  # where they are many, one event stands for several
+    if totals.rejected <= 100:  # of more in a second, one event stands for several
         assert found.rejected == rejected
     assert found.counts == (totals.succeeded, totals.failed, totals.ignored)
 

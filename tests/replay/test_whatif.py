@@ -29,7 +29,7 @@ def simulated(rows, config):
     calls = calls_of(rows)
     simulation = Simulation(calls, config)
     edges = [(at, trigger) for at, trigger, _ in simulation.edges()]
-    refused = [n for first, behind in simulation.rejected for n in range(first, behind)]
+    refused = [n for first, end in simulation.rejected for n in range(first, end)]
     return edges, refused, [calls.starts[n] for n in refused]
 
 

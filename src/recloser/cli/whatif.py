@@ -39,6 +39,7 @@ _TOLD: Final = {
     "let_through": "failures let through",
 }
 _BREAKERS_SHOWN: Final = 10
+_MANY: Final = 50_000
 _SETTINGS: Final = "these settings"
 
 _Given: TypeAlias = tuple[Path | None, Sequence[str], str | None]
@@ -191,10 +192,10 @@ def traffic_in(log: str, breaker: str | None) -> Traffic:
             "numpy is not installed, so calls are put in order one by one, which takes longer; "
             "pip install 'recloser[parquet]'"
         )
-    if not kernel.IS_COMPILED:
-        note("recloser runs without its compiled modules here, which takes much longer")
     with log_path(log) as path:
         traffic = read_traffic(LogReader(path))
+    if traffic.total > _MANY and not kernel.IS_COMPILED:
+        note("recloser runs without its compiled modules here, which takes much longer")
     return traffic if breaker is None else traffic.only(breaker)
 
 

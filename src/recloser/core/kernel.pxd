@@ -175,12 +175,16 @@ cdef Rows _rows_of(Progress progress, long long stop)
 cdef long long _report_singly(State state, Progress progress, long long stop) except -1
 @cython.locals(limits=Thresholds, slow="bint", before="long long", rule="int", is_possible="bint", is_bad="bint", lets_go="bint")
 cdef int _add_to_both(State state, Window lower, Window upper, long long at, bint failed, long long took) except -99
-@cython.locals(calls=CallColumns, size="long long", number="long long", place="long long", call="long long", is_end="bint", is_due="bint")
+@cython.locals(calls=CallColumns, is_end="bint")
 cdef int _simulate_not_closed(State state, Progress progress) except -99
+@cython.locals(calls=CallColumns)
+cdef bint _is_end_next(Progress progress) noexcept
+@cython.locals(call="long long")
+cdef bint _is_noticed(State state, Progress progress) noexcept
 @cython.locals(calls=CallColumns, number="long long", place="long long")
 cdef int _pass_cooldown(State state, Progress progress) except -1
 @cython.locals(calls=CallColumns, number="long long", place="long long", probe="long long")
-cdef int _start(State state, Progress progress) except -1
+cdef int _start(State state, Progress progress) except -99
 @cython.locals(calls=CallColumns, place="long long", call="long long", probe="long long", took="long long", kind="int")
 cdef int _end(State state, Progress progress) except -99
 cpdef assume(State state, State other)

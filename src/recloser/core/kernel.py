@@ -1212,7 +1212,7 @@ class Progress:
         epoch: The epoch of the state when it was last looked at.
         since: The number of the first call that starts in this epoch.
         before: How many calls that started before that have not been passed by ``place``.
-        rejected: First number and the number behind of each row of calls that were rejected.
+        rejected: Each range of calls that were rejected: its first number, and the one after its last.
         probes: The number of each call of this epoch that was let through as a probe.
         lower, upper: The window of a closed breaker while it holds unknown outcomes: as if each
             had been a quick success, and as if each had been a slow failure; else None.
@@ -1356,7 +1356,7 @@ def is_let_through(progress: Progress, call: int) -> bool:
 
 
 def forget_rejected(progress: Progress, number: int) -> None:
-    """Drop the rows of rejected calls in front of ``number``, all of which have ended."""
+    """Drop the ranges of rejected calls before ``number``, all of which have ended."""
     ranges = progress.rejected
     while ranges.length and ranges.items[_place(ranges, 0) + 1] <= number:
         _popped(ranges)
@@ -1445,7 +1445,7 @@ def _simulate_closed(state: State, progress: Progress) -> int:
 
 
 def _end_of_stretch(progress: Progress) -> int:
-    """Behind the next ends that follow one another and are all of calls of this epoch.
+    """The place up to which the next ends are all of calls of this epoch.
 
     Calls that started before it were rejected, or it is too late for their outcome: such ends are
     passed.
@@ -1547,34 +1547,44 @@ def _add_to_both(
 
 def _simulate_not_closed(state: State, progress: Progress) -> int:
     calls = progress.calls
-    size = calls.size
     while True:
         if state.where == _OPEN:
             _pass_cooldown(state, progress)
-        place = progress.place
-        number = progress.number
-        if place == size and number == size:
+        if progress.place == calls.size and progress.number == calls.size:
             return _NO_RULE
-        is_end = place < size and (number == size or place < calls.ended_before[number])
-        progress.at = calls.ends[place] if is_end else calls.starts[number]
-        is_due = progress.at >= state.deadline
+        is_end = _is_end_next(progress)
         if is_end:
-            call = calls.by_end[place]
-            if (call < progress.since and not is_due) or not is_let_through(progress, call):
+            progress.at = calls.ends[progress.place]
+            if not _is_noticed(state, progress):
                 progress.place += 1
                 continue
-        if is_due:
-            if progress.is_shared:
-                return _IS_DUE
-            state.fired = advance(state, place, progress.at)
-            if state.fired:
-                return state.fired
-        if is_end:
-            state.fired = _end(state, progress)
-            if state.fired:
-                return state.fired
         else:
-            _start(state, progress)
+            progress.at = calls.starts[progress.number]
+        if progress.at >= state.deadline:
+            state.fired = _IS_DUE
+            if not progress.is_shared:
+                state.fired = advance(state, progress.place, progress.at)
+            if state.fired:
+                return state.fired
+        state.fired = _end(state, progress) if is_end else _start(state, progress)
+        if state.fired:
+            return state.fired
+
+
+def _is_end_next(progress: Progress) -> bool:
+    """Whether the next end comes before the next start; there is one of either."""
+    calls = progress.calls
+    if progress.number == calls.size:
+        return True
+    return progress.place < calls.size and progress.place < calls.ended_before[progress.number]
+
+
+def _is_noticed(state: State, progress: Progress) -> bool:
+    """Whether the next end can change anything: a probe's, or one that finds a deadline passed."""
+    call = progress.calls.by_end[progress.place]
+    if call < progress.since and progress.at < state.deadline:
+        return False
+    return is_let_through(progress, call)
 
 
 def _pass_cooldown(state: State, progress: Progress) -> None:
@@ -1588,8 +1598,8 @@ def _pass_cooldown(state: State, progress: Progress) -> None:
     progress.place = place
 
 
-def _start(state: State, progress: Progress) -> None:
-    """Ask for the next call, behind all that is due."""
+def _start(state: State, progress: Progress) -> int:
+    """Ask for the next call, after all that is due."""
     calls = progress.calls
     number = progress.number
     if decide(state) == _PROBE:
@@ -1608,10 +1618,11 @@ def _start(state: State, progress: Progress) -> None:
         ):
             number += 1
         _reject_until(progress, number)
+    return _NO_RULE
 
 
 def _end(state: State, progress: Progress) -> int:
-    """Report the next call, which was let through, behind all that is due."""
+    """Report the next call, which was let through, after all that is due."""
     calls = progress.calls
     place = progress.place
     call = calls.by_end[place]

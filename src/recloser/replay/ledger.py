@@ -112,13 +112,13 @@ class Ledger:
         """What two courses must agree in, to be booked as one; see ``settle``."""
         return self._next_begin, self._next_over, self._opened_at is None
 
-    def refuse(self, first: int, behind: int) -> None:
-        """The calls of these numbers are refused."""
-        if first >= behind:
+    def reject(self, first: int, end: int) -> None:
+        """Book the calls from number ``first`` up to ``end``, without that, as rejected."""
+        if first >= end:
             return
-        succeeded, failed, unknown = (column[behind] - column[first] for column in self._before)
+        succeeded, failed, unknown = (column[end] - column[first] for column in self._before)
         for figures, unsure in ((self.low, 0), (self.high, unknown)):
-            figures[_REJECTED] += behind - first
+            figures[_REJECTED] += end - first
             figures[_SAVED] += failed + unsure
             figures[_LOST] += succeeded + unsure
         self.low[_LET_THROUGH] -= failed

@@ -90,7 +90,7 @@ class Scorer:
         self._failures = sum(each.count(FAILED) for each in calls)
 
     def score(self, config: CircuitBreakerConfig) -> Score:
-        """What a configuration comes to; its mode is taken for ``enforce``."""
+        """Score a configuration; its mode is taken for ``enforce``."""
         window = config.window
         can_be_slow = window is not None and window.slow_call_rate is not None
         tallies = [
@@ -101,7 +101,7 @@ class Scorer:
 
 
 def _tally(calls: Calls, config: CircuitBreakerConfig) -> _Tally:
-    """What a configuration comes to on the calls of one breaker."""
+    """Count what a breaker of these settings does with its calls."""
     simulation = Simulation(calls, config, mode="enforce")
     trips = open_ns = 0
     for at, trigger, reached in simulation.edges():
@@ -114,7 +114,7 @@ def _tally(calls: Calls, config: CircuitBreakerConfig) -> _Tally:
         open_ns += calls.last_end
     rejected = simulation.rejected
     lost, saved = (
-        sum(before[behind] - before[first] for first, behind in rejected)
+        sum(before[end] - before[first] for first, end in rejected)
         for before in map(calls.before, (SUCCEEDED, FAILED))
     )
     return trips, lost, saved, open_ns

@@ -58,7 +58,7 @@ class _Moments:
         self._bounds = np.cumsum([0, *map(len, several)]).tolist()
         ranks = np.empty(2 * size, np.int64)
         ranks[by_rank] = np.arange(2 * size)
-        parts = [slice(first, behind) for first, behind in pairwise(self._bounds)]
+        parts = [slice(first, end) for first, end in pairwise(self._bounds)]
         self.of_starts: list[Sequence[int]] = [ranks[size:][part].data for part in parts]
         self.of_ends: list[Sequence[int]] = [
             ranks[:size][part][_ints(calls.by_end)].data
@@ -66,7 +66,7 @@ class _Moments:
         ]
 
     def next_rank(self, at: int, rank: int) -> int:
-        """The first moment behind ``rank`` that is at ``at`` or later."""
+        """The first moment after ``rank`` that is at ``at`` or later."""
         return bisect.bisect_left(self.times, at, rank + 1)
 
     def end_at(self, rank: int) -> tuple[int, int] | None:

@@ -58,14 +58,14 @@ class Simulation:
 
     @property
     def rejected(self) -> Sequence[tuple[int, int]]:
-        """Each row of calls that were rejected, as the first number and the one behind."""
+        """Each range of calls that were rejected: its first number, and the one after its last."""
         numbers = self.progress.rejected.to_list()
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def totals(self) -> Totals:
         """How the calls ended, once they are at their end."""
         state, calls = self.state, len(self.progress.calls.starts)
-        rejected = sum(behind - first for first, behind in self.rejected)
+        rejected = sum(end - first for first, end in self.rejected)
         let_through = calls if self.progress.is_shadow else calls - rejected
         return Totals(
             succeeded=state.succeeded,
@@ -77,7 +77,7 @@ class Simulation:
 
 
 def taken(state: Standing, rule: int, at: int) -> Iterator[TakenEdge]:
-    """Take the edge of a rule that has fired, and those of the rules that fire at once behind it."""
+    """Take the edge of a rule that has fired, and those of the rules that fire at once after it."""
     while rule != NO_RULE:
         trigger = trigger_of(state, rule)
         rule = take(state, trigger, at)

@@ -46,9 +46,9 @@ class UncertainSimulation:
         self._calls, self._config, self._horizon = calls, config, horizon
         self.ledger = ledger
         self._is_window_asked = False
-        # The places, in order, of calls let through in earlier epochs that have not ended.
+        # The places, in order, of calls let through in earlier epochs and still under way.
         self._out: list[int] = []
-        self._booked = 0  # refused calls in front of this number are in the ledger
+        self._booked = 0  # rejected calls before this number are in the ledger
 
     def copy(self) -> Self:
         """The same course, to be gone on with another answer."""
@@ -65,7 +65,7 @@ class UncertainSimulation:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What two courses that ask must agree in, to go on alike."""
+        """All that decides how a simulation that asks goes on: with equal keys they are one."""
         state, progress = self._state, self._progress
         if state.state is CLOSED:
             self.ledger.settle(self._calls.end_of(self.place) - 1)
@@ -93,14 +93,14 @@ class UncertainSimulation:
             return _EITHER
         while found := kernel.simulate(self._state, self._progress):
             if found == kernel.ASKS_OUTCOME:
-                self._book_refused()
+                self._book_rejected()
                 return _SLOW_OUTCOMES if self._judges_slowness() else _OUTCOMES
             if found == kernel.ASKS_WINDOW:
                 self._is_window_asked = True
-                self._book_refused()
+                self._book_rejected()
                 return _EITHER
             self._take(found)
-        self._book_refused()
+        self._book_rejected()
         self.ledger.finish(self._horizon)
         return ()
 
@@ -150,20 +150,20 @@ class UncertainSimulation:
         return sorted((*self._out[first_left:], *under_way))
 
     def _probes_out(self) -> Iterator[int]:
-        """The probes of this epoch that have not ended."""
+        """The probes of this epoch that are still under way."""
         place = self._calls.place
         for number in self._progress.probes.to_list():
             if place[number] >= self._progress.place:
                 yield number
 
-    def _book_refused(self) -> None:
-        """Book the calls that were refused since this was last done."""
+    def _book_rejected(self) -> None:
+        """Book the calls that were rejected since this was last done."""
         calls, progress = self._calls, self._progress
         numbers = progress.rejected.to_list()
-        for first, behind in zip(numbers[::2], numbers[1::2], strict=True):
-            self.ledger.refuse(max(first, self._booked), behind)
+        for first, end in zip(numbers[::2], numbers[1::2], strict=True):
+            self.ledger.reject(max(first, self._booked), end)
         if numbers:
             self._booked = max(self._booked, numbers[-1])
-        # Of the calls in front of this number all have ended.
+        # All calls before this number have ended.
         ended = bisect.bisect_left(calls.last_place, progress.place)
         kernel.forget_rejected(progress, ended)
