@@ -178,6 +178,7 @@ def test_no_failure_is_kept_while_the_rule_is_off(of):
 
 @of_each_kernel
 @example(part=0, whole=2**62 - 1, num=MAX_SETTING, den=MAX_SETTING, near=0, is_near=False)
+@example(part=2**31, whole=2**32 - 1, num=1, den=2, near=0, is_near=False)
 @given(
     part=st.integers(0, 2**62),
     whole=st.integers(0, 2**62),
@@ -276,6 +277,17 @@ def test_probes_report_in_any_order_in_linear_time(of, order):
 
 
 @of_each_kernel
+def test_a_probe_that_does_not_report_keeps_no_room_for_those_that_do(of):
+    state = half_open(of, max_probes=2)
+    for probe in range(1, 1001):
+        assert of.step(state, of.ADMITTED, 1, 0, 0, 1, probe, 1) == of.NO_RULE
+        if probe > 1:
+            of.step(state, of.IGNORED, 1, 0, 0, 1, probe, 1)
+    assert state.probes.to_list() == [1, 0]
+    assert state.probes.capacity <= 8
+
+
+@of_each_kernel
 @given(st.lists(st.integers(0, 39), max_size=60), st.integers(0, 2))
 def test_probes_leave_in_any_order(of, leaving, asks):
     state = half_open(of, max_probes=1000)
@@ -356,9 +368,12 @@ UNLIKE = {
 }
 
 
+WINDOWS = [{"size": 5}, {"size": 50}, {"size": 90}, {"size": 1, "is_timed": True}, None]
+
+
 @of_each_kernel
 @pytest.mark.parametrize("unlike", UNLIKE)
-@pytest.mark.parametrize("window", [{"size": 5}, {"size": 90}, {"size": 1, "is_timed": True}, None])
+@pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("place", [3, 30, 31, 32])
 def test_one_row_unlike_many_successes_counts_as_by_itself(of, unlike, window, place):
     rows = [Row(of.SUCCEEDED, seq, 0, 0, 1) for seq in range(1, 81)]
