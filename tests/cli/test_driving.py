@@ -58,11 +58,15 @@ def test_it_says_that_there_is_no_evidence_and_where_to_find_some(capsys, logs, 
     assert "3 consecutive failures reached the threshold of 3" in out
 
 
-def test_a_mode_that_refuses_nothing_is_driven_call_by_call(capsys, logs):
-    status, out, err = run(capsys, "replay", logs[1], "--set", "mode=shadow", "--json")
-    assert status == 0
-    assert "driven call by call: in mode shadow no call is refused" in err
-    assert json.loads(out)["engine"]["name"] != "columns"
+@pytest.mark.parametrize("mode", ["shadow", "disabled"])
+def test_a_mode_that_refuses_nothing_is_driven_by_columns_too(capsys, logs, mode):
+    by_call, by_column = (
+        json.loads(run(capsys, "replay", log, *SETTINGS, "--set", f"mode={mode}", "--json")[1])
+        for log in logs
+    )
+    assert by_column["engine"]["name"] == "columns"
+    for name in ("digest", "states", "totals"):
+        assert by_column[name] == by_call[name], name
 
 
 def test_breakers_that_share_a_log_are_driven_together(capsys, tmp_path):
@@ -106,5 +110,5 @@ def test_without_numpy_it_takes_longer_and_comes_to_the_same(capsys, logs, comma
         f"sys.exit(status_of([{command!r}, {str(logs[0])!r}, '--json']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "numpy is not installed, so calls are gone through one by one" in done.stderr
+    assert "numpy is not installed, so calls are put in order one by one" in done.stderr
     assert done.stdout == run(capsys, command, logs[0], "--json")[1]

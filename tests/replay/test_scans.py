@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from observed import KNOWN, rows_with
 
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
-from recloser.replay.limits import Limits
 from recloser.replay.scans import plain, vectorised
 
 ROWS = rows_with([*KNOWN, UNKNOWN])
-WHOLE = st.lists(st.integers(0, 12), max_size=30)
 
 
 def columns_of(rows):
@@ -40,61 +38,20 @@ def test_orders_of_starts_and_ends(rows):
     by_end = both("order_of_ends", starts, ends)
     place = both("inverse", by_end)
     both("taken", ends, by_end)
+    both("taken", tooks, by_end)
     both("codes_taken", outcomes, by_end)
     ended = both("ended_before", starts, ends, by_end)
     both("highest_so_far", place)
-    both("whole_seconds", ends, by_end)
-    both("longer_than", tooks, by_end, 300_000_000)
     both("kept", by_end, range(len(rows) // 3, len(rows)))
     for number in range(len(rows)):
         both("places_from", place, number, ended[number])
 
 
 @given(st.lists(st.sampled_from([SUCCEEDED, FAILED, IGNORED, UNKNOWN]), max_size=40).map(bytes))
-def test_outcomes_counted_and_in_runs(outcomes):
-    both("run_lengths", outcomes, FAILED, IGNORED)
+def test_outcomes_counted(outcomes):
     for codes in (bytes((FAILED,)), bytes((SUCCEEDED, UNKNOWN))):
         both("places_of", outcomes, codes)
         both("count_before", outcomes, codes)
-
-
-@given(st.lists(st.integers(0, 60), unique=True).map(sorted), st.integers(1, 9), st.integers(1, 5))
-def test_indexes_that_lie_dense(indexes, size, needed):
-    both("dense", array("q", indexes), size, needed)
-
-
-@given(WHOLE, WHOLE)
-def test_values_put_together(some, others):
-    some, others = array("q", sorted(some)), array("q", sorted(others))
-    both("union", (some, others))
-    both("firsts_of", some)
-    size = min(len(some), len(others))
-    both("where_equal", some[:size], others[:size], 3)
-
-
-SHARES = [None, (1, 10), (1, 3), (1, 1), (999_999_999_999_999_999, 1_000_000_000_000_000_000)]
-
-
-@given(
-    st.lists(st.integers(0, 40), min_size=1, max_size=60).map(sorted),
-    st.lists(st.sampled_from([SUCCEEDED, SUCCEEDED, FAILED, IGNORED]), min_size=60, max_size=60),
-    st.builds(
-        Limits,
-        st.sampled_from([None, 2, 10**30]),
-        st.sampled_from([1, 3, 8, 10**30]),
-        st.sampled_from(SHARES),
-        st.sampled_from(SHARES),
-    ),
-    st.sampled_from([1, 2, 5, 20, 10**30]),
-)
-def test_windows_of_seconds(seconds, marks, limits, length):
-    firsts = plain.firsts_of(seconds)
-    occupied = (plain.taken(array("q", seconds), firsts), firsts)
-    bad = [
-        array("q", (n for n in range(len(seconds)) if marks[n] == mark))
-        for mark in (FAILED, IGNORED)
-    ]
-    both("reaching_by_second", limits, length, occupied, bad, len(seconds))
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -102,7 +59,7 @@ def test_without_numpy_the_plain_ones_are_taken(installed):
     code = (
         f"import sys; {installed} or sys.modules.update(numpy=None)\n"
         "from recloser.replay import scans\n"
-        "print(scans.VECTORISED, scans.dense.__module__)"
+        "print(scans.VECTORISED, scans.taken.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     module = "vectorised" if installed else "plain"

@@ -17,32 +17,35 @@ from recloser import (
 )
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 from recloser.replay.drive import drive
-from recloser.replay.ledger import FIGURES, Ledger
-from recloser.replay.lookout import Lookout
-from recloser.replay.outages import Delays, Outage, outages_of
-from recloser.replay.passage import Passage
+from recloser.replay.ledger import FIGURES
+from recloser.replay.outages import Outage, outages_of
+from recloser.replay.simulation import Simulation
 from recloser.replay.traffic import read_traffic
 from recloser.replay.whatif import evaluate, timed, what_did, what_if
 
 
-def course(rows, config):
-    """The edges and refusals of the fast way through the calls."""
+def simulated(rows, config):
+    """The edges of a simulation, the numbers of the calls that it refuses, and their starts."""
     calls = calls_of(rows)
-    ledger = Ledger(calls, Delays([]))
-    ledger.edges, ledger.refused = [], []
-    assert not Passage(Lookout(calls), config, ledger, horizon(calls)).run()
-    refused = [calls.starts[n] for first, behind in ledger.refused for n in range(first, behind)]
-    return ledger, [(at, trigger) for at, trigger in ledger.edges], refused
+    simulation = Simulation(calls, config)
+    edges = [(at, trigger) for at, trigger, _ in simulation.edges()]
+    refused = [n for first, end in simulation.rejected for n in range(first, end)]
+    return edges, refused, [calls.starts[n] for n in refused]
+
+
+def figures_of(rows, config):
+    calls = calls_of(rows)
+    return evaluate(calls, config, horizon(calls), []).figures
 
 
 @settings(max_examples=400)
 @given(rows_with(KNOWN), configs())
 def test_with_every_outcome_known_it_is_what_a_live_breaker_does(rows, config):
     history, edges, refused = driven(rows, config)
-    ledger, its_edges, its_refused = course(rows, config)
+    its_edges, _, its_refused = simulated(rows, config)
     assert its_edges == edges
     assert its_refused == refused
-    figures = ledger.figures()
+    figures = figures_of(rows, config)
     assert figures.trips.exact
     assert figures.trips.low == len(history.trips())
     totals = history.snapshots["b"].totals
@@ -92,11 +95,11 @@ def test_whichever_way_the_unknown_calls_ended_the_result_lies_in_the_range(rows
 
 def check_all_ways(rows, config):
     calls = calls_of(rows)
-    bound = evaluate(Lookout(calls), config, horizon(calls), OUTAGES)
+    bound = evaluate(calls, config, horizon(calls), OUTAGES)
     assert bound.followed
     for truth in resolved(rows):
         known = calls_of(truth)
-        exact = evaluate(Lookout(known), config, horizon(known), OUTAGES)
+        exact = evaluate(known, config, horizon(known), OUTAGES)
         for name in FIGURES:
             value, span = getattr(exact.figures, name), getattr(bound.figures, name)
             assert value.exact
@@ -121,9 +124,9 @@ def test_where_failures_in_a_row_decide_no_range_is_wider_than_need_be(
         half_open_success_threshold=successes,
     )
     calls = calls_of(rows)
-    bound = evaluate(Lookout(calls), config, horizon(calls), []).figures
+    bound = evaluate(calls, config, horizon(calls), []).figures
     exact = [
-        evaluate(Lookout(known), config, horizon(known), []).figures
+        evaluate(known, config, horizon(known), []).figures
         for known in map(calls_of, resolved(rows))
     ]
     for name in FIGURES:
@@ -157,7 +160,7 @@ def quiet(draw, codes):
 def test_trips_are_found_ahead_where_windows_are_full(drawn):
     rows, config = drawn
     _, edges, refused = driven(rows, config)
-    _, its_edges, its_refused = course(rows, config)
+    its_edges, _, its_refused = simulated(rows, config)
     assert (its_edges, its_refused) == (edges, refused)
 
 
@@ -173,11 +176,10 @@ def test_a_window_that_holds_unknown_outcomes_may_trip_and_may_not(drawn):
 @given(rows_with(KNOWN), configs())
 def test_each_refused_call_is_saved_or_lost_by_its_own_outcome(rows, config):
     calls = calls_of(rows)
-    ledger, _, _ = course(rows, config)
-    refused = {n for first, behind in ledger.refused for n in range(first, behind)}
+    refused = set(simulated(rows, config)[1])
     ended = [calls.outcomes[n] for n in refused]
     let_through = [calls.outcomes[n] for n in range(len(calls)) if n not in refused]
-    figures = ledger.figures()
+    figures = figures_of(rows, config)
     assert figures.saved.low == ended.count(FAILED)
     assert figures.lost.low == ended.count(SUCCEEDED)
     assert figures.let_through.low == let_through.count(FAILED)
@@ -209,7 +211,7 @@ def test_of_what_a_live_breaker_recorded_the_truth_lies_in_the_range(rows, recor
     assert traffic.total == len(rows)
     (bound,) = what_if(traffic, lambda _name: other).values()
     truth = calls_of(rows)
-    exact = evaluate(Lookout(truth), other, traffic.horizon, [])
+    exact = evaluate(truth, other, traffic.horizon, [])
     for name in FIGURES:
         value, span = getattr(exact.figures, name).low, getattr(bound.figures, name)
         assert span.low <= value <= span.high, name
@@ -282,11 +284,11 @@ def test_delays_run_from_the_first_failure_and_from_the_first_success_behind():
     config = CircuitBreakerConfig(
         failure_threshold=3, recovery_timeout_seconds=10, half_open_success_threshold=2
     )
-    verdict = evaluate(Lookout(calls), config, 33 * second, outages_of(calls, 4))
+    verdict = evaluate(calls, config, 33 * second, outages_of(calls, 4))
     assert (verdict.detection[0].low, verdict.recovery[0].low) == (2 * second, (13 - 4) * second)
     assert verdict.figures.open_ns.low == 11 * second
     patient = CircuitBreakerConfig(failure_threshold=5)
-    verdict = evaluate(Lookout(calls), patient, 33 * second, outages_of(calls, 4))
+    verdict = evaluate(calls, patient, 33 * second, outages_of(calls, 4))
     assert (verdict.detection[0].low, verdict.recovery[0].low) == (None, 0)
     assert timed(verdict.detection).ended.high == 0
 
@@ -294,9 +296,9 @@ def test_delays_run_from_the_first_failure_and_from_the_first_success_behind():
 def test_where_too_much_is_unknown_only_the_obvious_is_said():
     calls = calls_of([(n * MS, 0, UNKNOWN if n % 2 else FAILED) for n in range(40)])
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.003)
-    bound = evaluate(Lookout(calls), config, horizon(calls), OUTAGES, max_branches=10)
+    bound = evaluate(calls, config, horizon(calls), OUTAGES, max_branches=10)
     assert not bound.followed
-    exact = evaluate(Lookout(calls), config, horizon(calls), OUTAGES)
+    exact = evaluate(calls, config, horizon(calls), OUTAGES)
     assert exact.followed
     for name in FIGURES:
         assert getattr(bound.figures, name).low <= getattr(exact.figures, name).low
@@ -316,4 +318,4 @@ def test_a_long_refusal_is_followed_to_its_end(unknown, window):
     codes = [SUCCEEDED] * 50 + [FAILED] * 5 + [UNKNOWN] * unknown + [SUCCEEDED] * 200
     calls = calls_of([(n * 10 * MS, 5 * MS, code) for n, code in enumerate(codes)])
     config = CircuitBreakerConfig(failure_threshold=8, window=window, recovery_timeout_seconds=2)
-    assert evaluate(Lookout(calls), config, horizon(calls), []).followed
+    assert evaluate(calls, config, horizon(calls), []).followed

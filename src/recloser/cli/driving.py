@@ -15,7 +15,7 @@ from recloser.events import Trigger
 from recloser.log.parquet import ParquetLog
 from recloser.log.reader import LogReader
 from recloser.replay.calls import IGNORED
-from recloser.replay.column_drive import Driven, drive_columns, undrivable
+from recloser.replay.column_drive import Driven, drive_columns
 from recloser.replay.column_traffic import column_calls, column_timeline
 from recloser.replay.timeline import Timeline
 from recloser.settings import read_settings
@@ -44,10 +44,10 @@ def show_driven(
     log = LogReader(path).columns()
     if log is None or not log.about.traffic:
         return None
-    reason = undrivable(read_settings(config_path, assignments))
-    calls = None if reason else column_calls(log, refused=IGNORED)
+    read_settings(config_path, assignments)  # what is wrong with them is said first
+    calls = column_calls(log, refused=IGNORED)
     if calls is None:
-        note(f"driven call by call: {reason or 'there is more than plain calls in it'}")
+        note("driven call by call: there is more than plain calls in it")
         return None
     config = settings_for(path, config_path, assignments) or CircuitBreakerConfig()
     driven = drive_columns(calls.values(), config, together=True)

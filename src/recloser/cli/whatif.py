@@ -19,6 +19,7 @@ from recloser.cli.arguments import (
 from recloser.cli.engines import Engine, engine_options, pieces_progress
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.config import CircuitBreakerConfig
+from recloser.core import kernel
 from recloser.log.reader import LogReader
 from recloser.replay import scans
 from recloser.replay.calls import UNKNOWN
@@ -38,6 +39,7 @@ _TOLD: Final = {
     "let_through": "failures let through",
 }
 _BREAKERS_SHOWN: Final = 10
+_MANY: Final = 50_000
 _SETTINGS: Final = "these settings"
 
 _Given: TypeAlias = tuple[Path | None, Sequence[str], str | None]
@@ -187,11 +189,13 @@ def traffic_in(log: str, breaker: str | None) -> Traffic:
     """The calls in a log, or those of one breaker; it is said if reading them takes long."""
     if not scans.VECTORISED:
         note(
-            "numpy is not installed, so calls are gone through one by one, which takes longer; "
+            "numpy is not installed, so calls are put in order one by one, which takes longer; "
             "pip install 'recloser[parquet]'"
         )
     with log_path(log) as path:
         traffic = read_traffic(LogReader(path))
+    if traffic.total > _MANY and not kernel.IS_COMPILED:
+        note("recloser runs without its compiled modules here, which takes much longer")
     return traffic if breaker is None else traffic.only(breaker)
 
 

@@ -48,6 +48,14 @@ class Standing(kernel.State):
     def state(self, state: CircuitBreakerState) -> None:
         self.where = _PLACES[state._name_]  # no hash of an enum's member, which is slow
 
+    def copy(self) -> "Standing":
+        """The same standing, to go on apart from this one."""
+        other = Standing.__new__(Standing)
+        kernel.assume(other, self)
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
+
 
 _TRIPS: Final = dict.fromkeys(
     (

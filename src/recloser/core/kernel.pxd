@@ -128,3 +128,65 @@ cdef bint _is_probe_overdue(State state) noexcept
 cdef int _expire_probe(State state, long long seq, long long at) except -99
 @cython.locals(probes=Ring, overdue_at="long long")
 cdef void _set_half_open_deadline(State state) noexcept
+
+
+cdef int _UNKNOWN, _ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _BLOCK, _FEW
+cdef array _NUMBERS, _ZEROS, _ONES
+
+
+cdef class CallColumns:
+    cdef readonly long long size
+    cdef readonly const long long[::1] starts, ended_before, by_end, ends, tooks
+    cdef readonly const unsigned char[::1] outcomes
+
+
+cdef class Progress:
+    cdef readonly CallColumns calls
+    cdef readonly long long number, place, at, epoch, since, before
+    cdef readonly Ring rejected, probes
+    cdef readonly bint is_shadow, is_shared
+    cdef readonly Window lower, upper
+    cdef Rows rows
+    cdef long long[::1] epochs
+    cdef long long dated
+
+
+cpdef int simulate(State state, Progress progress) except -99
+@cython.locals(calls=CallColumns, place="long long", took="long long", probe="long long", kind="int", rule="int")
+cpdef int suppose(State state, Progress progress, bint failed, bint slow) except -99
+@cython.locals(ranges=Ring, low="long long", high="long long", middle="long long")
+cpdef bint is_let_through(Progress progress, long long call) noexcept
+@cython.locals(ranges=Ring)
+cpdef forget_rejected(Progress progress, long long number)
+@cython.locals(probes=Ring, low="long long", high="long long", middle="long long")
+cdef long long _probe_of(Progress progress, long long call) noexcept
+@cython.locals(ranges=Ring, place="long long")
+cdef int _reject_until(Progress progress, long long number) except -1
+@cython.locals(width="long long", low="long long", high="long long", middle="long long")
+cdef long long _first_from(const long long[::1] times, long long start, long long size, long long at) noexcept
+cdef long long _started_before(CallColumns calls, long long place) noexcept
+@cython.locals(calls=CallColumns, place="long long", stop="long long")
+cdef int _simulate_closed(State state, Progress progress) except -99
+@cython.locals(calls=CallColumns, place="long long", stop="long long")
+cdef long long _end_of_stretch(Progress progress) noexcept
+@cython.locals(calls=CallColumns, place="long long", rows=Rows)
+cdef Rows _rows_of(Progress progress, long long stop)
+@cython.locals(calls=CallColumns, place="long long", at="long long", took="long long", kind="int")
+cdef long long _report_singly(State state, Progress progress, long long stop) except -1
+@cython.locals(limits=Thresholds, slow="bint", before="long long", rule="int", is_possible="bint", is_bad="bint", lets_go="bint")
+cdef int _add_to_both(State state, Window lower, Window upper, long long at, bint failed, long long took) except -99
+@cython.locals(calls=CallColumns, is_end="bint")
+cdef int _simulate_not_closed(State state, Progress progress) except -99
+@cython.locals(calls=CallColumns)
+cdef bint _is_end_next(Progress progress) noexcept
+@cython.locals(call="long long")
+cdef bint _is_noticed(State state, Progress progress) noexcept
+@cython.locals(calls=CallColumns, number="long long", place="long long")
+cdef int _pass_cooldown(State state, Progress progress) except -1
+@cython.locals(calls=CallColumns, number="long long", place="long long", probe="long long")
+cdef int _start(State state, Progress progress) except -99
+@cython.locals(calls=CallColumns, place="long long", call="long long", probe="long long", took="long long", kind="int")
+cdef int _end(State state, Progress progress) except -99
+cpdef assume(State state, State other)
+cpdef tuple key_of(State state)
+cpdef tuple window_key_of(Window window)

@@ -1146,3 +1146,555 @@ def _set_half_open_deadline(state: State) -> None:
     if probes is not None and probes.length:
         overdue_at = probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns
         state.deadline = min(state.deadline, overdue_at)
+
+
+# Calls whose starts and ends are known, as those of imported traffic are.
+
+_UNKNOWN = 3
+UNKNOWN = _UNKNOWN
+_ASKS_OUTCOME = -5
+_ASKS_WINDOW = -6
+_IS_DUE = -7
+ASKS_OUTCOME, ASKS_WINDOW, IS_DUE = (_ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE)
+_BLOCK = 2048  # so many calls at a time, that the columns beside theirs stay in the nearest cache
+_FEW = 64
+_NUMBERS = array("q", range(_BLOCK))
+_ZEROS = array("q", (0,)) * _BLOCK
+_ONES = array("q", (1,)) * _BLOCK
+
+
+class CallColumns:
+    """The calls of one breaker, as columns of equal length.
+
+    A call has a number in the order of the starts, and a place in the order of the ends.
+
+    Args:
+        starts: When each started, by its number.
+        ended_before: How many have ended before each starts, by its number.
+        by_end: The number of each, by its place.
+        ends, tooks: When it ended and how long it took, by its place.
+        outcomes: How it ended, by its place: ``SUCCEEDED``, ``FAILED``, ``IGNORED`` or
+            ``UNKNOWN``, of 8 bits; all others are of 64.
+    """
+
+    __slots__ = ("by_end", "ended_before", "ends", "outcomes", "size", "starts", "tooks")
+
+    def __init__(
+        self,
+        starts: Buffer,
+        ended_before: Buffer,
+        by_end: Buffer,
+        ends: Buffer,
+        tooks: Buffer,
+        outcomes: Buffer,
+    ) -> None:
+        self.starts = memoryview(starts)
+        self.ended_before = memoryview(ended_before)
+        self.by_end = memoryview(by_end)
+        self.ends = memoryview(ends)
+        self.tooks = memoryview(tooks)
+        self.outcomes = memoryview(outcomes)
+        self.size = len(starts)
+
+
+class Progress:
+    """How far a breaker has come in its calls.
+
+    Args:
+        calls: The calls.
+        is_shadow: Whether rejected calls are made all the same, so that their ends are noticed.
+        is_shared: Whether to stop where a deadline is due, since others may notice that before.
+
+    Attributes:
+        number, place: The next start and the next end to be looked at; of a closed breaker ``number``
+            is right where a rule has fired.
+        at: When the rule fired, or when the start or end is at which ``simulate`` has stopped.
+        epoch: The epoch of the state when it was last looked at.
+        since: The number of the first call that starts in this epoch.
+        before: How many calls that started before that have not been passed by ``place``.
+        rejected: Each range of calls that were rejected: its first number, and the one after its last.
+        probes: The number of each call of this epoch that was let through as a probe.
+        lower, upper: The window of a closed breaker while it holds unknown outcomes: as if each
+            had been a quick success, and as if each had been a slow failure; else None.
+    """
+
+    __slots__ = (
+        "at",
+        "before",
+        "calls",
+        "dated",
+        "epoch",
+        "epochs",
+        "is_shadow",
+        "is_shared",
+        "lower",
+        "number",
+        "place",
+        "probes",
+        "rejected",
+        "rows",
+        "since",
+        "upper",
+    )
+    epochs: memoryview  # of ``rows``
+
+    def __init__(
+        self, calls: CallColumns, is_shadow: bool = False, is_shared: bool = False
+    ) -> None:
+        self.calls = calls
+        self.is_shadow = is_shadow
+        self.is_shared = is_shared
+        self.number = 0
+        self.place = 0
+        self.at = 0
+        self.epoch = -1
+        self.since = 0
+        self.before = 0
+        self.rejected = Ring(2)
+        self.probes = Ring(1)
+        self.lower: Window | None = None
+        self.upper: Window | None = None
+        self.rows: Rows | None = None
+        self.dated = 0
+
+    def copy(self) -> Progress:
+        """The same progress, to go on apart from this one."""
+        other = Progress(self.calls, self.is_shadow, self.is_shared)
+        other.number = self.number
+        other.place = self.place
+        other.at = self.at
+        other.epoch = self.epoch
+        other.since = self.since
+        other.before = self.before
+        other.rejected = self.rejected.copy()
+        other.probes = self.probes.copy()
+        other.lower = None if self.lower is None else self.lower.copy()
+        other.upper = None if self.upper is None else self.upper.copy()
+        return other
+
+
+def simulate(state: State, progress: Progress) -> int:
+    """Ask at each call's start and report at its end, until a rule fires.
+
+    Calls go in the order of time: at one instant ends before starts, except that a call without
+    duration ends right after its own start.
+
+    Args:
+        state: The state, which is changed.
+        progress: How far it has come, which is changed.
+
+    Returns:
+        The rule that fired, at ``progress.at``; after its edge it goes on where it has stopped.
+        ``NO_RULE`` where the calls are at their end. ``ASKS_OUTCOME`` where an unknown outcome
+        counts, and ``ASKS_WINDOW`` where unknown outcomes in the window decide; then ``suppose``
+        says how it was. ``IS_DUE`` at a start or end that finds the deadline passed, where the
+        breaker ``is_shared``.
+    """
+    if progress.epoch != state.epoch:
+        progress.epoch = state.epoch
+        progress.since = progress.number
+        progress.before = progress.number - progress.place
+        progress.probes.clear()
+        progress.lower = None
+        progress.upper = None
+        progress.dated = 0
+    state.fired = _NO_RULE
+    if state.where == _CLOSED:
+        return _simulate_closed(state, progress)
+    return _simulate_not_closed(state, progress)
+
+
+def suppose(state: State, progress: Progress, failed: bool, slow: bool) -> int:
+    """Take the unknown outcome at which ``simulate`` has stopped to be so.
+
+    Args:
+        state: The state, which is changed.
+        progress: How far it has come, which is changed.
+        failed: Whether the call failed.
+        slow: Whether it was slow; in the window of a closed breaker that stays unknown.
+
+    Returns:
+        The rule that fires then, ``NO_RULE`` or ``ASKS_WINDOW``.
+    """
+    calls = progress.calls
+    place = progress.place
+    kind = _FAILED if failed else _SUCCEEDED
+    progress.at = calls.ends[place]
+    progress.place = place + 1
+    if state.where == _HALF_OPEN:
+        took = _NEVER if slow else 0
+        probe = _probe_of(progress, calls.by_end[place])
+        return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+    if progress.lower is None and state.window is not None:
+        progress.lower = state.window
+        progress.upper = state.window.copy()
+        state.window = None
+    rule = _step_closed(state, None, kind, place, progress.at, 0, 1)
+    if rule == _NO_RULE and progress.lower is not None and progress.upper is not None:
+        rule = _add(progress.lower, place, progress.at, 1, False, False)
+        if _add(progress.upper, place, progress.at, 1, True, True) and not rule:
+            rule = _ASKS_WINDOW
+    if rule:
+        progress.number = _started_before(calls, place)
+    return rule
+
+
+def is_let_through(progress: Progress, call: int) -> bool:
+    """Whether a call that has started, in this epoch or one before, was let through."""
+    if progress.is_shadow:
+        return True
+    ranges = progress.rejected
+    low = 0
+    high = ranges.length
+    while low < high:
+        middle = (low + high) // 2
+        if ranges.items[_place(ranges, middle) + 1] <= call:
+            low = middle + 1
+        else:
+            high = middle
+    return low == ranges.length or call < ranges.items[_place(ranges, low)]
+
+
+def forget_rejected(progress: Progress, number: int) -> None:
+    """Drop the ranges of rejected calls before ``number``, all of which have ended."""
+    ranges = progress.rejected
+    while ranges.length and ranges.items[_place(ranges, 0) + 1] <= number:
+        _popped(ranges)
+
+
+def _probe_of(progress: Progress, call: int) -> int:
+    """Which probe of this epoch a call is; 0 if it is none."""
+    probes = progress.probes
+    low = 0
+    high = probes.length
+    while low < high:
+        middle = (low + high) // 2
+        if probes.items[_place(probes, middle)] < call:
+            low = middle + 1
+        else:
+            high = middle
+    if low == probes.length or probes.items[_place(probes, low)] != call:
+        return 0
+    return low + 1
+
+
+def _reject_until(progress: Progress, number: int) -> None:
+    """Reject the calls from the next one up to ``number``."""
+    ranges = progress.rejected
+    if ranges.length and ranges.items[_last(ranges) + 1] == progress.number:
+        ranges.items[_last(ranges) + 1] = number
+    elif number > progress.number:
+        place = _pushed(ranges)
+        ranges.items[place] = progress.number
+        ranges.items[place + 1] = number
+    progress.number = number
+
+
+def _first_from(times: memoryview, start: int, size: int, at: int) -> int:
+    """The first of ``size`` ascending times, from ``start`` on, that is ``at`` or later.
+
+    The nearer it is, the sooner it is found.
+    """
+    width = 1
+    low = start
+    while low + width <= size and times[low + width - 1] < at:
+        low += width
+        width *= 2
+    high = min(size, low + width - 1)
+    while low < high:
+        middle = (low + high) // 2
+        if times[middle] < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _started_before(calls: CallColumns, place: int) -> int:
+    """How many calls have started before the one at ``place`` ends."""
+    return _first_from(calls.ended_before, place + 1, calls.size, place + 1)
+
+
+def _simulate_closed(state: State, progress: Progress) -> int:
+    calls = progress.calls
+    while progress.place < calls.size:
+        stop = _end_of_stretch(progress)
+        place = progress.place
+        if place == stop:
+            continue
+        if progress.lower is not None or state.is_disabled:
+            place = _report_singly(state, progress, stop)
+        else:
+            place += _run_closed(state, _rows_of(progress, stop), 0, stop - place)
+        progress.place = place
+        if state.fired:
+            progress.at = calls.ends[place]
+            progress.number = _started_before(calls, place)
+            progress.place = place + 1
+            return state.fired
+        if place < stop and calls.outcomes[place] == _UNKNOWN:
+            if state.rules.failure_threshold:
+                progress.rows = None  # it may wait among many others
+                progress.dated = 0
+                return _ASKS_OUTCOME
+            state.fired = suppose(state, progress, False, False)
+            if state.fired:
+                return state.fired
+    progress.number = calls.size
+    return _NO_RULE
+
+
+def _end_of_stretch(progress: Progress) -> int:
+    """The place up to which the next ends are all of calls of this epoch.
+
+    Calls that started before it were rejected, or it is too late for their outcome: such ends are
+    passed.
+    """
+    calls = progress.calls
+    place = progress.place
+    stop = min(calls.size, place + max(_FEW, min(_BLOCK, 2 * progress.dated)))
+    if progress.before == 0:
+        return stop
+    while place < stop and calls.by_end[place] < progress.since:
+        place += 1
+    progress.before -= place - progress.place
+    progress.place = place
+    while place < stop and calls.by_end[place] >= progress.since:
+        place += 1
+    return place
+
+
+def _rows_of(progress: Progress, stop: int) -> Rows:
+    """The ends from the next one up to ``stop``, as events of this epoch."""
+    calls = progress.calls
+    place = progress.place
+    rows = progress.rows
+    if rows is None:
+        progress.epochs = memoryview(array("q", (0,)) * _BLOCK)
+        rows = Rows(b"", _NUMBERS, _ZEROS, _ZEROS, progress.epochs, _ZEROS, _ONES)
+        progress.rows = rows
+    while progress.dated < stop - place:
+        progress.epochs[progress.dated] = progress.epoch
+        progress.dated += 1
+    rows.kind = calls.outcomes[place:stop]
+    rows.at = calls.ends[place:stop]
+    rows.took = calls.tooks[place:stop]
+    return rows
+
+
+def _report_singly(state: State, progress: Progress, stop: int) -> int:
+    """Report the next outcomes, which are of this epoch, one by one.
+
+    Returns:
+        The place up to ``stop`` at which a rule fires, an outcome is unknown, or from which the
+        window holds no unknown outcome any more.
+    """
+    calls = progress.calls
+    for place in range(progress.place, stop):
+        kind = calls.outcomes[place]
+        at = calls.ends[place]
+        took = calls.tooks[place]
+        if state.is_disabled:
+            step(state, kind, place, at, took, state.epoch, 0, 1)
+            continue
+        if kind == _UNKNOWN:
+            return place
+        state.fired = _step_closed(state, None, kind, place, at, took, 1)
+        if state.fired == _NO_RULE and kind != _IGNORED:
+            state.fired = _add_to_both(
+                state, progress.lower, progress.upper, at, kind == _FAILED, took
+            )
+            if state.window is not None:
+                progress.lower = None
+                progress.upper = None
+        if state.fired:
+            return place
+        if progress.lower is None:
+            return place + 1
+    return stop
+
+
+def _add_to_both(
+    state: State, lower: Window | None, upper: Window | None, at: int, failed: bool, took: int
+) -> int:
+    """Take a known outcome into a window that holds unknown ones; the rule, or ``ASKS_WINDOW``.
+
+    ``state.window`` is set where it holds none any more.
+    """
+    if lower is None or upper is None:
+        return _NO_RULE
+    limits = lower.thresholds
+    slow = took > state.rules.slow_ns
+    before = lower.calls
+    rule = _add(lower, 0, at, 1, failed, slow)
+    is_possible = _add(upper, 0, at, 1, failed, slow) != _NO_RULE
+    if rule:
+        return rule
+    if lower.failures == upper.failures and lower.slow == upper.slow:
+        state.window = lower
+        return _NO_RULE
+    if not is_possible:
+        return _NO_RULE
+    # The outcome before has not tripped it, however the unknown ones were. After that a number has
+    # risen only if this one is bad, and a share only if it completes the minimum as well, or lets
+    # older ones go.
+    is_bad = failed or (slow and limits.slow_den != 0)
+    lets_go = limits.is_timed and lower.calls != before + 1
+    if is_bad or (lower.calls >= limits.needed and (before < limits.needed or lets_go)):
+        return _ASKS_WINDOW
+    return _NO_RULE
+
+
+def _simulate_not_closed(state: State, progress: Progress) -> int:
+    calls = progress.calls
+    while True:
+        if state.where == _OPEN:
+            _pass_cooldown(state, progress)
+        if progress.place == calls.size and progress.number == calls.size:
+            return _NO_RULE
+        is_end = _is_end_next(progress)
+        if is_end:
+            progress.at = calls.ends[progress.place]
+            if not _is_noticed(state, progress):
+                progress.place += 1
+                continue
+        else:
+            progress.at = calls.starts[progress.number]
+        if progress.at >= state.deadline:
+            state.fired = _IS_DUE
+            if not progress.is_shared:
+                state.fired = advance(state, progress.place, progress.at)
+            if state.fired:
+                return state.fired
+        state.fired = _end(state, progress) if is_end else _start(state, progress)
+        if state.fired:
+            return state.fired
+
+
+def _is_end_next(progress: Progress) -> bool:
+    """Whether the next end comes before the next start; there is one of either."""
+    calls = progress.calls
+    if progress.number == calls.size:
+        return True
+    return progress.place < calls.size and progress.place < calls.ended_before[progress.number]
+
+
+def _is_noticed(state: State, progress: Progress) -> bool:
+    """Whether the next end can change anything: a probe's, or one that finds a deadline passed."""
+    call = progress.calls.by_end[progress.place]
+    if call < progress.since and progress.at < state.deadline:
+        return False
+    return is_let_through(progress, call)
+
+
+def _pass_cooldown(state: State, progress: Progress) -> None:
+    """Go on to the first start and the first end that find the cooldown passed."""
+    calls = progress.calls
+    number = _first_from(calls.starts, progress.number, calls.size, state.deadline)
+    place = _first_from(calls.ends, progress.place, calls.size, state.deadline)
+    if number < calls.size:
+        place = min(place, calls.ended_before[number])
+    _reject_until(progress, number)
+    progress.place = place
+
+
+def _start(state: State, progress: Progress) -> int:
+    """Ask for the next call, after all that is due."""
+    calls = progress.calls
+    number = progress.number
+    if decide(state) == _PROBE:
+        probe = state.probes_admitted + 1
+        step(state, _ADMITTED, number, progress.at, 0, state.epoch, probe, 1)
+        place = _pushed(progress.probes)
+        progress.probes.items[place] = number
+        progress.number = number + 1
+    else:
+        # Until the next end or the deadline every start is answered alike.
+        number += 1
+        while (
+            number < calls.size
+            and calls.ended_before[number] <= progress.place
+            and calls.starts[number] < state.deadline
+        ):
+            number += 1
+        _reject_until(progress, number)
+    return _NO_RULE
+
+
+def _end(state: State, progress: Progress) -> int:
+    """Report the next call, which was let through, after all that is due."""
+    calls = progress.calls
+    place = progress.place
+    call = calls.by_end[place]
+    kind = calls.outcomes[place]
+    if call >= progress.since:
+        probe = _probe_of(progress, call)
+        if kind != _UNKNOWN:
+            progress.place += 1
+            took = calls.tooks[place]
+            return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+        if _index_of(state, probe) >= 0:
+            return _ASKS_OUTCOME
+    progress.place += 1
+    return _NO_RULE
+
+
+# States that branch.
+
+
+def assume(state: State, other: State) -> None:
+    """Make a state the same as another, with which it shares nothing that changes."""
+    state.rules = other.rules
+    state.is_disabled = other.is_disabled
+    state.where = other.where
+    state.epoch = other.epoch
+    state.is_forced = other.is_forced
+    state.opened_at = other.opened_at
+    state.half_open_at = other.half_open_at
+    state.deadline = other.deadline
+    state.consecutive_failures = other.consecutive_failures
+    state.failure_seqs = None if other.failure_seqs is None else other.failure_seqs.copy()
+    state.window = None if other.window is None else other.window.copy()
+    state.probes_admitted = other.probes_admitted
+    state.probes = None if other.probes is None else other.probes.copy()
+    state.probe_seqs = None if other.probe_seqs is None else other.probe_seqs.copy()
+    state.probe_window = None if other.probe_window is None else other.probe_window.copy()
+    state.waited = other.waited
+    state.fired = other.fired
+    state.is_timed = other.is_timed
+    state.succeeded = other.succeeded
+    state.failed = other.failed
+    state.ignored = other.ignored
+    state.rejected = other.rejected
+    state.stale = other.stale
+
+
+def key_of(state: State) -> tuple[object, ...]:
+    """What two states of the same rules must agree in, to decide alike from here on."""
+    has_timeout = state.rules.half_open_timeout_ns != _NEVER
+    return (
+        state.where,
+        state.is_forced,
+        state.deadline,
+        state.half_open_at if has_timeout else -1,
+        state.consecutive_failures if state.rules.failure_threshold else 0,
+        window_key_of(state.window),
+        () if state.probes is None else tuple(state.probes.to_list()[1::2]),
+        0 if state.probe_seqs is None else state.probe_seqs.length,
+        window_key_of(state.probe_window),
+    )
+
+
+def window_key_of(window: Window | None) -> tuple[object, ...] | None:
+    """What two windows of the same thresholds must agree in, to decide alike from here on."""
+    if window is None:
+        return None
+    if window.thresholds.is_timed:
+        numbers = window.to_list()
+        ends = range(_BUCKET, len(numbers) + 1, _BUCKET)
+        return tuple([(numbers[end - _BUCKET], *numbers[end - 3 : end]) for end in ends])
+    codes: list[int] = []
+    for entry in window.to_data():
+        code, count = (entry, 1) if isinstance(entry, int) else entry
+        codes += [code & 3] * count
+    return tuple(codes)

@@ -5,24 +5,19 @@ the ends. That is the order in which they are driven: by time, and at one instan
 the starts; a call without duration ends behind its own start.
 """
 
-import bisect
 from array import array
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from attrs import define, field
 
+from recloser.core.kernel import FAILED, IGNORED, SUCCEEDED, UNKNOWN, CallColumns
 from recloser.replay import scans
 
-SUCCEEDED: Final = 0
-FAILED: Final = 1
-IGNORED: Final = 2
-UNKNOWN: Final = 3
+__all__ = ["FAILED", "IGNORED", "SUCCEEDED", "UNKNOWN", "Calls"]
 
-_COUNTED: Final = bytes((SUCCEEDED, FAILED, UNKNOWN))
 _KNOWN: Final = bytes((SUCCEEDED, FAILED, IGNORED))
-_SOON: Final = 64
 
 
 @define(eq=False)
@@ -117,6 +112,14 @@ class Calls:
         return scans.ended_before(self.starts, self.ends, self.by_end)
 
     @cached_property
+    def columns(self) -> CallColumns:
+        """The calls as the kernel takes them."""
+        ends, tooks = (scans.taken(each, self.by_end) for each in (self.ends, self.tooks))
+        columns = (self.starts, self.ended_before, self.by_end, ends, tooks)
+        starts, ended_before, by_end, ends, tooks = (cast("memoryview", each) for each in columns)
+        return CallColumns(starts, ended_before, by_end, ends, tooks, self.outcome_at)
+
+    @cached_property
     def last_end(self) -> int:
         """When the last of them ended."""
         return self.end_of(len(self) - 1)
@@ -124,14 +127,6 @@ class Calls:
     def end_of(self, place: int) -> int:
         """When the call at this place ended."""
         return self.ends[self.by_end[place]]
-
-    def started_before(self, place: int) -> int:
-        """How many calls have started before the one at this place ends."""
-        ended_before = self.ended_before
-        soon = place + _SOON
-        if soon < len(ended_before) and ended_before[soon] > place:
-            return bisect.bisect_right(ended_before, place, place + 1, soon)
-        return bisect.bisect_right(ended_before, place, place + 1)
 
     def under_way(self, number: int, place: int) -> Sequence[int]:
         """The places, in order, of the calls before ``number`` that end at ``place`` or later.
@@ -176,32 +171,6 @@ class Calls:
         if found is None:
             found = self._counts[code] = self.outcomes.count(code)
         return found
-
-    @cached_property
-    def counted_before(self) -> Sequence[int]:
-        """How many outcomes that count, all but the ignored, stand before each place; (n + 1,)."""
-        if not self.count(IGNORED):
-            return range(len(self) + 1)
-        return scans.count_before(self.outcome_at, _COUNTED)
-
-    @cached_property
-    def counted(self) -> Sequence[int]:
-        """The places of the outcomes that count."""
-        if not self.count(IGNORED):
-            return range(len(self))
-        return scans.places_of(self.outcome_at, _COUNTED)
-
-    @cached_property
-    def seconds(self) -> Sequence[int]:
-        """The whole second of each outcome that counts."""
-        return scans.whole_seconds(self.ends, scans.taken(self.by_end, self.counted))
-
-    @cached_property
-    def unknown(self) -> Sequence[int]:
-        """The places of the unknown outcomes."""
-        if not self.count(UNKNOWN):
-            return ()
-        return scans.places_of(self.outcome_at, bytes((UNKNOWN,)))
 
     def until(self, number: int) -> "Calls":
         """The first calls alone, up to ``number``."""

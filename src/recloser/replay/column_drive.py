@@ -1,23 +1,19 @@
 """Driving by columns: what breakers do with imported traffic, from one edge to the next.
 
-It comes to what ``recloser.replay.drive`` and the fold come to, digest for digest, but passes over
-all calls between two edges without looking at them, and writes no log. So it tells no ``seq`` and
-no evidence of an edge.
+The result is that of ``recloser.replay.drive`` and the fold, digest for digest, but no log is
+written, so edges have no ``seq`` and no evidence.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attrs import define, frozen
+from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig
-from recloser.errors import ConfigError
 from recloser.events import CircuitBreakerState, Trigger
-from recloser.machine import CLOSED, fire
-from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
+from recloser.machine import CLOSED
+from recloser.replay.calls import UNKNOWN, Calls
 from recloser.replay.history import digest_of
-from recloser.replay.ledger import Tape
-from recloser.replay.lookout import Lookout
-from recloser.replay.passage import Passage
+from recloser.replay.simulation import Simulation, TakenEdge
 from recloser.snapshot import Totals
 
 
@@ -58,13 +54,6 @@ class Driven:
         return digest_of(self.edges)
 
 
-def undrivable(config: CircuitBreakerConfig) -> str | None:
-    """Why breakers of this configuration can't be driven by columns; None if they can."""
-    if config.mode != "enforce":
-        return f"in mode {config.mode} no call is refused"
-    return None
-
-
 def drive_columns(
     several: Iterable[Calls], config: CircuitBreakerConfig, *, together: bool = False
 ) -> Driven:
@@ -77,72 +66,30 @@ def drive_columns(
         together: Whether the breakers share a log, and so its ticks: a call of one then finds the
             cooldown of another passed. The calls must know their ``seqs``. If not, each breaker is
             alone in a log of its own.
-
-    Raises:
-        ConfigError: ``undrivable`` says why.
     """
-    reason = undrivable(config)
-    if reason is not None:
-        raise ConfigError(f"breakers can't be driven by columns: {reason}")
     several = list(several)
     assert not any(calls.count(UNKNOWN) for calls in several)
-    if together and len(several) > 1:
+    is_shared = together and len(several) > 1
+    simulations = [Simulation(calls, config, is_shared=is_shared) for calls in several]
+    taken: Sequence[Iterable[TakenEdge]]
+    if is_shared:
         from recloser.replay.shared_drive import drive_together
 
-        tapes = drive_together(several, config)
+        taken = drive_together(several, simulations)
     else:
-        tapes = [_alone(calls, config) for calls in several]
+        taken = [simulation.edges() for simulation in simulations]
     edges: list[DrivenEdge] = []
-    states, totals = {}, {}
-    for calls, tape in zip(several, tapes, strict=True):
-        machine = _Machine(calls.breaker)
-        edges += machine.taken(tape)
-        states[calls.breaker] = machine.state
-        totals[calls.breaker] = _totals(calls, tape)
-    return Driven(edges, states, totals)
-
-
-def _alone(calls: Calls, config: CircuitBreakerConfig) -> Tape:
-    tape = Tape()
-    if len(calls):
-        Passage(Lookout(calls), config, tape, calls.last_end).run()
-    return tape
-
-
-@define
-class _Machine:
-    """What the declared edges allow."""
-
-    breaker: str
-    state: CircuitBreakerState = CLOSED
-
-    def taken(self, tape: Tape) -> Iterable[DrivenEdge]:
-        """The edges of a tape.
-
-        Raises:
-            FoldError: One does not leave the state that it is taken in.
-        """
-        assert tape.edges is not None
-        for epoch, (at, trigger) in enumerate(tape.edges, start=1):
-            left = self.state
-            fire(self, trigger)
-            yield DrivenEdge(self.breaker, epoch, at, left, self.state, trigger)
-
-
-def _totals(calls: Calls, tape: Tape) -> Totals:
-    assert tape.refused is not None
-    assert tape.stale is not None
-    stale = bytes(calls.outcome_at[place] for place in tape.stale)
-    succeeded, failed, ignored = (
-        calls.count(code)
-        - stale.count(code)
-        - sum(calls.outcomes.count(code, first, behind) for first, behind in tape.refused)
-        for code in (SUCCEEDED, FAILED, IGNORED)
+    for calls, of_one in zip(several, taken, strict=True):
+        edges += _driven_edges(calls.breaker, of_one)
+    return Driven(
+        edges,
+        {one.state.breaker: one.state.state for one in simulations},
+        {one.state.breaker: one.totals() for one in simulations},
     )
-    return Totals(
-        succeeded=succeeded,
-        failed=failed,
-        ignored=ignored,
-        rejected=sum(behind - first for first, behind in tape.refused),
-        stale=len(stale),
-    )
+
+
+def _driven_edges(breaker: str, taken: Iterable[TakenEdge]) -> Iterator[DrivenEdge]:
+    left = CLOSED
+    for epoch, (at, trigger, reached) in enumerate(taken, start=1):
+        yield DrivenEdge(breaker, epoch, at, left, reached, trigger)
+        left = reached

@@ -4,12 +4,11 @@ Each figure is kept as the least and the most that it can be. Where every outcom
 are equal.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, Self
 
 from attrs import frozen
 
-from recloser.events import Trigger
 from recloser.replay.calls import FAILED, SUCCEEDED, UNKNOWN, Calls
 from recloser.replay.outages import Delays
 
@@ -63,67 +62,7 @@ class Figures:
         return cls(**sums)
 
 
-class Tape:
-    """What a course comes to, as it comes, and no figures.
-
-    Attributes:
-        edges: Each edge as its time and trigger; None where they are not asked for.
-        refused: The calls refused, as the first number and the one behind; likewise.
-        stale: The places of calls let through that end in a later epoch, or too late; likewise.
-    """
-
-    __slots__ = ("edges", "refused", "stale")
-
-    def __init__(self) -> None:
-        self.edges: list[tuple[int, Trigger]] | None = []
-        self.refused: list[tuple[int, int]] | None = []
-        self.stale: list[int] | None = []
-
-    def copy(self) -> Self:
-        """The same up to here, to go on with another course."""
-        other = object.__new__(type(self))
-        other.edges = None if self.edges is None else self.edges.copy()
-        other.refused = None if self.refused is None else self.refused.copy()
-        other.stale = None if self.stale is None else self.stale.copy()
-        return other
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What two courses must agree in, to be told of as one."""
-        return ()
-
-    def edge(self, at: int, trigger: Trigger) -> None:
-        """An edge is taken."""
-        if self.edges is not None:
-            self.edges.append((at, trigger))
-
-    def refuse(self, first: int, behind: int) -> None:
-        """The calls of these numbers are refused."""
-        if self.refused is not None and first < behind:
-            self.refused.append((first, behind))
-
-    def outlive(self, places: Sequence[int]) -> None:
-        """The calls of these places have been let through, and will end when it is too late."""
-        if self.stale is not None:
-            self.stale += places
-
-    def resolve(self, *, failed: bool) -> None:
-        """A call of unknown outcome that was let through is taken to have ended so."""
-
-    def open(self, at: int) -> None:
-        """The breaker leaves CLOSED by a trip."""
-
-    def close(self, at: int) -> None:
-        """The breaker is closed again."""
-
-    def settle(self, at: int) -> None:
-        """The breaker has been closed up to ``at``, inclusive."""
-
-    def finish(self, horizon: int) -> None:
-        """The calls are at their end; an open breaker is counted as such up to ``horizon``."""
-
-
-class Ledger(Tape):
+class Ledger:
     """Books one course of a breaker over its calls.
 
     Args:
@@ -146,8 +85,6 @@ class Ledger(Tape):
     )
 
     def __init__(self, calls: Calls, delays: Delays) -> None:
-        super().__init__()
-        self.edges = self.refused = self.stale = None
         self._before = [calls.before(code) for code in (SUCCEEDED, FAILED, UNKNOWN)]
         failed, unknown = calls.count(FAILED), calls.count(UNKNOWN)
         self.low = [0] * len(FIGURES)
@@ -159,7 +96,7 @@ class Ledger(Tape):
 
     def copy(self) -> Self:
         """The same books, to go on with another course."""
-        other = super().copy()
+        other = object.__new__(type(self))
         for name in self.__slots__:
             setattr(other, name, getattr(self, name))
         other.low, other.high = self.low.copy(), self.high.copy()
@@ -175,14 +112,13 @@ class Ledger(Tape):
         """What two courses must agree in, to be booked as one; see ``settle``."""
         return self._next_begin, self._next_over, self._opened_at is None
 
-    def refuse(self, first: int, behind: int) -> None:
-        """The calls of these numbers are refused."""
-        if first >= behind:
+    def reject(self, first: int, end: int) -> None:
+        """Book the calls from number ``first`` up to ``end``, without that, as rejected."""
+        if first >= end:
             return
-        super().refuse(first, behind)
-        succeeded, failed, unknown = (column[behind] - column[first] for column in self._before)
+        succeeded, failed, unknown = (column[end] - column[first] for column in self._before)
         for figures, unsure in ((self.low, 0), (self.high, unknown)):
-            figures[_REJECTED] += behind - first
+            figures[_REJECTED] += end - first
             figures[_SAVED] += failed + unsure
             figures[_LOST] += succeeded + unsure
         self.low[_LET_THROUGH] -= failed

@@ -12,23 +12,11 @@ from attrs import astuple, frozen
 
 from recloser import child_python
 from recloser.config import CircuitBreakerConfig
-from recloser.replay.calls import FAILED, Calls
-from recloser.replay.ledger import Ledger
-from recloser.replay.lookout import Lookout
-from recloser.replay.outages import Delays
-from recloser.replay.passage import Passage
-from recloser.replay.spells import (
-    Openings,
-    Spells,
-    Visits,
-    first_wait,
-    spell_settings,
-    visit_settings,
-)
-from recloser.replay.trips import Trips
+from recloser.events import Trigger
+from recloser.machine import CLOSED
+from recloser.replay.calls import FAILED, SUCCEEDED, Calls
+from recloser.replay.simulation import Simulation
 
-_KEPT: Final = 500_000
-_LOOK_EVERY: Final = 16
 _SHARES: Final = 8  # so many pieces of work for each process
 
 _Tally: TypeAlias = tuple[int, int, int, int]
@@ -75,129 +63,61 @@ def scores_of(
         processes: How many to work with.
         on_done: Told how many configurations have been scored, as they are.
     """
-    # Those that recover in the same way stand together, since that is what is dearest to find.
-    order = sorted(range(len(configs)), key=lambda number: repr(spell_settings(configs[number])))
-    size = -(-len(order) // (processes * _SHARES))
-    shares = [order[first : first + size] for first in range(0, len(order), size)]
-    work = [[configs[number] for number in share] for share in shares]
-    scores: list[Sequence[Score]] = [()] * len(configs)
-    done = 0
+    size = -(-len(configs) // (processes * _SHARES))
+    work = [configs[first : first + size] for first in range(0, len(configs), size)]
+    scores: list[Sequence[Score]] = []
     with ExitStack() as stack:
         if processes == 1:
             found: Iterator[Sequence[Sequence[Score]]] = map(_Worker(parts), work)
         else:
             found = stack.enter_context(_pool(parts, processes)).map(_score_share, work)
-        for share, scored in zip(shares, found, strict=True):
-            for number, score in zip(share, scored, strict=True):
-                scores[number] = score
-            done += len(share)
+        for scored in found:
+            scores += scored
             if on_done is not None:
-                on_done(done)
+                on_done(len(scores))
     return scores
 
 
 class Scorer:
-    """Scores settings on the calls of several breakers; what some of them share is found once.
+    """Scores settings on the calls of several breakers.
 
     Args:
         calls: The calls of each breaker, all of known outcome.
     """
 
     def __init__(self, calls: Sequence[Calls]) -> None:
-        self._shared = [_Shared(Lookout(each)) for each in calls if len(each)]
+        self._calls = [each for each in calls if len(each)]
         self._failures = sum(each.count(FAILED) for each in calls)
-        self._scored = 0
 
     def score(self, config: CircuitBreakerConfig) -> Score:
-        """What a configuration comes to."""
+        """Score a configuration; its mode is taken for ``enforce``."""
         window = config.window
         can_be_slow = window is not None and window.slow_call_rate is not None
         tallies = [
-            shared.tally(config) for shared in self._shared if can_be_slow or shared.has_failures
+            _tally(calls, config) for calls in self._calls if can_be_slow or calls.count(FAILED)
         ]
         trips, lost, saved, open_ns = map(sum, zip((0, 0, 0, 0), *tallies, strict=True))
-        self._scored += 1
-        if self._scored % _LOOK_EVERY == 0 and sum(each.kept for each in self._shared) > _KEPT:
-            for each in self._shared:
-                each.forget()
         return Score(trips, lost, self._failures - saved, saved, open_ns)
 
 
-class _Shared:
-    """What settings share on the calls of one breaker."""
-
-    def __init__(self, lookout: Lookout) -> None:
-        self._lookout = lookout
-        self.has_failures = lookout.calls.count(FAILED) > 0
-        self.forget()
-
-    @property
-    def kept(self) -> int:
-        """How many things are kept."""
-        shared = (self._trips, self._visits, self._spells)
-        kept = sum(each.kept for several in shared for each in several.values())
-        return self._lookout.kept + self._openings.kept + kept
-
-    def forget(self) -> None:
-        """Keep nothing of what was found."""
-        self._lookout.forget()
-        self._trips: dict[object, Trips] = {}
-        self._openings = Openings(self._lookout.calls)
-        self._visits: dict[object, Visits] = {}
-        self._spells: dict[object, Spells] = {}
-
-    def tally(self, config: CircuitBreakerConfig) -> _Tally:
-        """What a configuration comes to on these calls."""
-        if config.backoff.jitter != "none":
-            return self._tally_alone(config)
-        trips, spells = self._trips_of(config), self._spells_of(config)
-        calls = self._lookout.calls
-        end = len(calls)
-        count = lost = saved = open_ns = since = place = 0
-        out: Sequence[int] = ()
-        while place < end and (trip := trips.after(since, place)) < end:
-            count += 1
-            if out:
-                out = tuple(later for later in out if later > trip)
-            spell = spells.of(trip, since, out)
-            since, place, out = spell.since, spell.place, spell.out
-            lost += spell.lost
-            saved += spell.saved
-            open_ns += spell.until - calls.end_of(trip)
-        return count, lost, saved, open_ns
-
-    def _tally_alone(self, config: CircuitBreakerConfig) -> _Tally:
-        """With jitter a spell depends on how many went before, so that it can't be shared."""
-        calls = self._lookout.calls
-        ledger = Ledger(calls, Delays(()))
-        Passage(self._lookout, config, ledger, calls.last_end).run()
-        figures = ledger.figures()
-        return figures.trips.low, figures.lost.low, figures.saved.low, figures.open_ns.low
-
-    def _trips_of(self, config: CircuitBreakerConfig) -> Trips:
-        key = config.failure_threshold, config.window, config.slow_call_ns
-        trips = self._trips.get(key)
-        if trips is None:
-            trips = self._trips[key] = Trips(self._lookout, config)
-        return trips
-
-    def _spells_of(self, config: CircuitBreakerConfig) -> Spells:
-        key = spell_settings(config)
-        spells = self._spells.get(key)
-        if spells is None:
-            spells = Spells(self._lookout, config, self._openings, self._visits_of(config))
-            self._spells[key] = spells
-        return spells
-
-    def _visits_of(self, config: CircuitBreakerConfig) -> Visits:
-        key = visit_settings(config)
-        if first_wait(self._lookout.calls, config) == 0:
-            # What opens on a visit is half-open again at once, and it goes on.
-            key = spell_settings(config)
-        visits = self._visits.get(key)
-        if visits is None:
-            visits = self._visits[key] = Visits(self._lookout, config)
-        return visits
+def _tally(calls: Calls, config: CircuitBreakerConfig) -> _Tally:
+    """Count what a breaker of these settings does with its calls."""
+    simulation = Simulation(calls, config, mode="enforce")
+    trips = open_ns = 0
+    for at, trigger, reached in simulation.edges():
+        if trigger is Trigger.TRIP:
+            trips += 1
+            open_ns -= at
+        elif reached is CLOSED:
+            open_ns += at
+    if simulation.state.state is not CLOSED:
+        open_ns += calls.last_end
+    rejected = simulation.rejected
+    lost, saved = (
+        sum(before[end] - before[first] for first, end in rejected)
+        for before in map(calls.before, (SUCCEEDED, FAILED))
+    )
+    return trips, lost, saved, open_ns
 
 
 class _Worker:

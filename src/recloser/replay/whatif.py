@@ -23,10 +23,9 @@ from recloser.config import Settings, as_config
 from recloser.machine import CLOSED
 from recloser.replay.calls import FAILED, UNKNOWN, Calls
 from recloser.replay.ledger import Figures, Ledger, Range, trivial_figures
-from recloser.replay.lookout import Lookout
 from recloser.replay.outages import OUTAGE_FAILURES, Delay, Delays, Outage, outages_of
 from recloser.replay.traffic import Traffic
-from recloser.replay.uncertain import UncertainPassage
+from recloser.replay.uncertain import UncertainSimulation
 
 MAX_BRANCHES: Final = 150_000
 """So many courses are followed for one breaker before only the obvious is said of it."""
@@ -68,7 +67,7 @@ class Timed:
 
 
 def evaluate(
-    lookout: Lookout,
+    calls: Calls,
     config: Settings,
     horizon: int,
     outages: Sequence[Outage],
@@ -77,17 +76,17 @@ def evaluate(
     """What a configuration comes to on the calls of one breaker.
 
     Args:
-        lookout: Knows the calls.
+        calls: The calls.
         config: The settings; its mode is taken for ``enforce``.
         horizon: When the record ends, in nanoseconds of the log.
         outages: The outages among the calls.
         max_branches: So many courses are followed before only the obvious is said.
     """
     settings = as_config(config)
-    calls = lookout.calls
     delays = Delays(outages)
-    first = UncertainPassage(lookout, settings, Ledger(calls, delays), horizon)
+    first = UncertainSimulation(calls, settings, Ledger(calls, delays), horizon)
     ledger = _followed(first, max_branches)
+    calls.forget()
     if ledger is None:
         unsure = [Delay(0, None) for _ in outages]
         span = horizon - calls.starts[0]
@@ -101,10 +100,10 @@ def _of_those_over(outages: Sequence[Outage], delays: Sequence[Delay]) -> Sequen
     return [delay for outage, delay in zip(outages, delays, strict=True) if outage.over is not None]
 
 
-def _followed(first: UncertainPassage, max_branches: int) -> Ledger | None:
+def _followed(first: UncertainSimulation, max_branches: int) -> Ledger | None:
     """The figures of all possible courses in one; None if there are too many."""
     whole: Ledger | None = None
-    waiting: dict[tuple[object, ...], tuple[UncertainPassage, Sequence[tuple[bool, bool]]]] = {}
+    waiting: dict[tuple[object, ...], tuple[UncertainSimulation, Sequence[tuple[bool, bool]]]] = {}
     order: list[tuple[int, int, tuple[object, ...]]] = []
     numbers = count()
     running = [first]
@@ -152,7 +151,7 @@ def what_if(
         failures: So many failures in a row are an outage.
     """
     return {
-        name: evaluate(Lookout(calls), config(name), traffic.horizon, outages_of(calls, failures))
+        name: evaluate(calls, config(name), traffic.horizon, outages_of(calls, failures))
         for name, calls in traffic.calls.items()
     }
 
