@@ -26,6 +26,7 @@ from recloser.replay.engine import read_events
 from recloser.replay.sensitivity import sensitivity
 from recloser.replay.warping import warped
 from recloser.replay.warps import drift, host_offset, jitter
+from recloser.state import probes_of
 
 MS = 10**6
 SECOND = 10**9
@@ -48,7 +49,7 @@ def is_possible(events):
         fold.apply(event)
         if event.kind == "call_rejected":
             state = fold.breakers[event.breaker]
-            has_place = len(state.probes) < state.config.half_open_max_probes
+            has_place = len(probes_of(state)) < state.config.half_open_max_probes
             if state.state is CLOSED or (state.state is HALF_OPEN and has_place):
                 return False
     return True
