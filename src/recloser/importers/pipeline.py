@@ -1,0 +1,145 @@
+"""An import from end to end: bytes, lines, records, calls, and their log, a batch at a time.
+
+    inputs -> unwrapping -> records -> roles (with outcomes) -> call_log
+
+Each stage is an iterator over the one before; see ``recloser.importers.stages`` for what they pass.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+from attrs import evolve, field, frozen
+
+from recloser.errors import ImportTraceError
+from recloser.importers.call_log import CallLog, ImportSummary
+from recloser.importers.inputs import Inputs
+from recloser.importers.looking import (
+    LOOKED_AT,
+    Understood,
+    recognised,
+    rules_for,
+    understood,
+    understood_by,
+)
+from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
+from recloser.importers.roles import CallMaker, CallOptions
+from recloser.importers.stages import Calls, Lines
+from recloser.importers.unwrapping import (
+    Unwrapping,
+    Wrapping,
+    wrappings_in,
+    wrappings_named,
+)
+
+
+@frozen(kw_only=True)
+class Request:
+    """What a user asks for.
+
+    Attributes:
+        format: The name of a format; None to look.
+        log_format: The format string of what wrote the lines, pasted.
+        unwrap: The names of the wrappings to take away; None to look, empty for none.
+        outcome: The field that says how a call ended; None for those of the format.
+        own: The user's rules.
+        options: The fields to use instead of the format's.
+    """
+
+    format: str | None = None
+    log_format: str | None = None
+    unwrap: Sequence[str] | None = None
+    outcome: str | None = None
+    own: OwnRules = field(factory=OwnRules)
+    options: CallOptions = field(factory=CallOptions)
+
+
+class Import:
+    """An import that is ready to run: the first lines are read, and understood.
+
+    Args:
+        inputs: The files.
+        request: What the user asks for.
+
+    Attributes:
+        understood: The format.
+        wrappings: What is taken away from around lines.
+        maker: Makes calls of records.
+        judge: Says how calls ended, and counts it.
+
+    Raises:
+        ImportTraceError: The lines are in no format that is known, or not all that is needed is said.
+    """
+
+    def __init__(self, inputs: Inputs, request: Request) -> None:
+        batches = inputs.lines()
+        begun = list(islice(batches, 1))
+        head = [text for batch in begun for text in islice(batch.texts, LOOKED_AT) if text]
+        self._batches: Iterator[Lines] = chain(begun, batches)
+        self.wrappings = self._wrappings(request, head)
+        self._unwrapping = Unwrapping(self.wrappings)
+        looked_at = Unwrapping(self.wrappings)([Lines("", 1, list(head))])
+        lines = [text for batch in looked_at for text in batch.texts if text]
+        self.understood = self._understood(request, lines)
+        description, there = self.understood.description, self.understood.there
+        if request.outcome is not None:
+            rules = [of_outcome(rule, request.outcome) for rule in description.outcome]
+        else:
+            rules = rules_for(self.understood)
+        if description.records.get("kind") == "json" and there is not None:
+            there = [*there, *self._named(request)]
+        self.judge = Judge(rules, request.own)
+        self.maker = CallMaker(description, there, request.options, self.judge)
+
+    @staticmethod
+    def _wrappings(request: Request, head: Sequence[str]) -> list[Wrapping]:
+        if request.unwrap is not None:
+            return wrappings_named(request.unwrap)
+        return wrappings_in(head)
+
+    @staticmethod
+    def _understood(request: Request, lines: Sequence[str]) -> Understood:
+        if request.format is not None and request.log_format is not None:
+            raise ImportTraceError("give one of --format and --log-format, not both")
+        if request.log_format is not None:
+            return understood_by(request.log_format, lines)
+        if request.format is not None:
+            return understood(request.format, lines)
+        return recognised(lines)
+
+    @staticmethod
+    def _named(request: Request) -> list[str]:
+        """The fields that the user names, which the first lines may happen not to have."""
+        options = request.options
+        roles = (options.start, options.end, options.duration)
+        named = [role.field for role in roles if role is not None]
+        return [*named, *options.labels, *filter(None, (options.error, request.outcome))]
+
+    @property
+    def unwrapped(self) -> dict[str, int]:
+        """How many lines had each wrapping, so far."""
+        return dict(self._unwrapping.counts)
+
+    def calls(self) -> Iterator[Calls]:
+        """The calls, in batches; they can be asked for once."""
+        lines = self._unwrapping(self._batches)
+        return self.maker(self.understood.reader.read(lines, self.maker.needed))
+
+    def write(self, path: Path) -> ImportSummary:
+        """Write the calls as a log.
+
+        Raises:
+            ImportTraceError: ``path`` exists already, there is no call, or too many outcomes are
+                unknown; nothing is written then.
+            LogError: The log can't be written.
+        """
+        with CallLog(path) as log:
+            for calls in self.calls():
+                log.add(calls)
+            self.judge.check_unknown()
+            return log.write()
+
+
+def of_outcome(rule: OutcomeRule, name: str) -> OutcomeRule:
+    """The rule for another field, whose values mean the same."""
+    return evolve(rule, field=name, split="")

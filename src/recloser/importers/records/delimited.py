@@ -1,0 +1,118 @@
+"""Records of delimited text, such as CSV, with the names of their fields in a header."""
+
+import csv
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from typing import Final
+
+from recloser.errors import ImportTraceError
+from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.stages import BATCH_LINES, Lines, Records, Unreadable
+
+_FIELD_CHARS: Final = 1 << 20
+
+
+class DelimitedReader:
+    """Reads rows of values.
+
+    Args:
+        delimiter: What stands between values.
+        header: The names of the fields; None where the first row of each file has them.
+    """
+
+    def __init__(self, delimiter: str = ",", header: Sequence[str] | None = None) -> None:
+        self._delimiter = delimiter
+        self._header = header
+
+    @property
+    def fields(self) -> Collection[str] | None:
+        """Those of the header, where it was given."""
+        return self._header
+
+    def header_in(self, lines: Sequence[str]) -> list[str]:
+        """The names of the fields, given the first lines of a file."""
+        if self._header is not None:
+            return list(self._header)
+        return next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])
+
+    def read(self, batches: Iterable[Lines], wanted: Collection[str]) -> Iterator[Records]:
+        """The records, with the fields that are wanted.
+
+        Raises:
+            ImportTraceError: A header lacks one of them.
+        """
+        csv.field_size_limit(_FIELD_CHARS)
+        for source, of_file in groupby(batches, lambda batch: batch.source):
+            yield from self._read_file(source, of_file, wanted)
+
+    def _read_file(
+        self, source: str, batches: Iterable[Lines], wanted: Collection[str]
+    ) -> Iterator[Records]:
+        lines = chain.from_iterable(map(_ended, batches))
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        header = self._header
+        if header is None:
+            try:
+                header = next(reader, [])
+            except csv.Error as error:
+                raise ImportTraceError(f"{source}: the header can't be read: {error}") from error
+        missing = [name for name in wanted if name not in header]
+        if missing:
+            raise ImportTraceError(
+                f"there is no column {', '.join(map(repr, missing))}; there are {', '.join(header)}"
+            )
+        places = {name: header.index(name) for name in wanted}
+        while True:
+            rows, numbers, unreadable = _next_rows(reader, source)
+            if not rows and not unreadable:
+                return
+            if any(len(row) != len(header) for row in rows):
+                rows, numbers = _of_width(len(header), rows, numbers, source, unreadable)
+            columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+            found = {name: columns[place] for name, place in places.items()}
+            yield Records(source, numbers, dict(found), unreadable)
+
+
+def _ended(batch: Lines) -> Iterable[str]:
+    # A quote that is not followed by a delimiter is refused, as is what stands for a long line.
+    return [f'"it" {TOO_LONG}\n' if text is None else text + "\n" for text in batch.texts]
+
+
+def _next_rows(
+    reader: "csv._reader", source: str
+) -> tuple[list[list[str]], list[int], list[Unreadable]]:
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    unreadable: list[Unreadable] = []
+    while len(rows) < BATCH_LINES and len(unreadable) < BATCH_LINES:
+        try:
+            for row in reader:
+                if row:
+                    rows.append(row)
+                    numbers.append(reader.line_num)
+                if len(rows) == BATCH_LINES:
+                    break
+            else:
+                break
+        except csv.Error as error:
+            unreadable.append(Unreadable(reader.line_num, str(error), source))
+    return rows, numbers, unreadable
+
+
+def _of_width(
+    width: int,
+    rows: list[list[str]],
+    numbers: list[int],
+    source: str,
+    unreadable: list[Unreadable],
+) -> tuple[list[list[str]], list[int]]:
+    kept: list[list[str]] = []
+    lines: list[int] = []
+    for row, number in zip(rows, numbers, strict=True):
+        if len(row) == width:
+            kept.append(row)
+            lines.append(number)
+        else:
+            why = "the row has not as many values as the header"
+            unreadable.append(Unreadable(number, why, source))
+    return kept, lines

@@ -1,0 +1,290 @@
+"""Records into calls: which fields say when a call was, what it called, and how it ended."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from recloser.errors import ImportTraceError
+from recloser.events import REFUSED, Outcome
+from recloser.importers.derived import Fields
+from recloser.importers.descriptions import Description, Role
+from recloser.importers.durations import duration_reader
+from recloser.importers.fields import BreakerTemplate
+from recloser.importers.instants import instant_reader
+from recloser.importers.memo import Memo
+from recloser.importers.outcomes import MISSING, OUTCOMES, Judge, Verdict, text_of
+from recloser.importers.stages import Calls, Records, Unreadable
+
+_NOT_KNOWN: Final = frozenset((Verdict.REFUSED, Verdict.UNKNOWN))
+
+
+@frozen(kw_only=True)
+class CallOptions:
+    """What a user says of records that their format does not, or says otherwise.
+
+    Attributes:
+        breaker: The template of a breaker's name.
+        start: What says when a call started.
+        end: What says when it ended.
+        duration: What says how long it took.
+        error: The field that names a failure; by default the values by which it was told.
+        labels: The fields to keep with each call.
+        slow_ns: A success that took longer has failed; None where none has.
+        zone: That of times that name none; None to refuse those.
+    """
+
+    breaker: str | None = None
+    start: Role | None = None
+    end: Role | None = None
+    duration: Role | None = None
+    error: str | None = None
+    labels: Sequence[str] = ()
+    slow_ns: int | None = None
+    zone: tzinfo | None = None
+
+
+@define
+class _Column:
+    """The values of a role: of the first of its fields that a record has."""
+
+    fields: list[str] = field(factory=list)
+    readers: list[Memo[int]] = field(factory=list)
+
+    def values(self, columns: Mapping[str, Sequence[Any]]) -> list[int | None]:
+        """The nanoseconds of each record; None where it has none.
+
+        Raises:
+            ValueError: A value can't be read.
+        """
+        best: list[int | None] | None = None
+        for name, memo in zip(self.fields, self.readers, strict=True):
+            read: Callable[[Any], int] = memo.__getitem__
+            column = columns[name]
+            if best is None:
+                try:
+                    best = list(map(read, column))
+                except TypeError as error:
+                    raise ValueError(f"{name} holds no single value") from error
+            else:
+                best = [
+                    read(value) if known is None else known
+                    for known, value in zip(best, column, strict=True)
+                ]
+            if None not in best:
+                break
+        return best or []
+
+
+class CallMaker:
+    """Makes calls of records.
+
+    Args:
+        description: The format of the records.
+        there: The fields that they have; None where any may be there.
+        options: What the user says.
+        judge: Says how calls ended.
+
+    Attributes:
+        needed: The fields of the records that are used.
+
+    Raises:
+        ImportTraceError: A field is not there, or something that is needed is not said.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        there: Collection[str] | None,
+        options: CallOptions,
+        judge: Judge,
+    ) -> None:
+        self._fields = Fields(there, description.fields)
+        self._judge = judge
+        self._slow_ns = options.slow_ns
+        template = options.breaker or description.breaker
+        if template is None:
+            raise ImportTraceError(
+                "what a call calls is not known: name it with --breaker, as '{field}'; there are "
+                + ", ".join(self._fields.names)
+            )
+        self.template = template
+        self._breaker = BreakerTemplate(template)
+        self._error = options.error
+        self._labels = list(options.labels)
+        # An option switches off what the format says, so any two of the three can be named.
+        said = (options.start, options.end, options.duration)
+        given = [role is not None for role in said]
+        start = self._roles(options.start, [] if options.end else description.start)
+        end = self._roles(options.end, [] if options.start else description.end)
+        both = options.start is not None and options.end is not None
+        duration = self._roles(options.duration, [] if both else description.duration)
+        if all(given):
+            raise ImportTraceError("give two of --start, --end and --duration, not all three")
+        self._start, self._end = self._instants(start, options.zone), self._instants(end, options.zone)
+        self._duration = self._durations(duration)
+        if not start and not end:
+            raise ImportTraceError(
+                "when a call was is not known: name the field with --start or --end; there are "
+                + ", ".join(self._fields.names)
+            )
+        self.used = [*start, *end, *duration]
+        self._derived = list(
+            dict.fromkeys(
+                [
+                    *self._start.fields,
+                    *self._end.fields,
+                    *self._duration.fields,
+                    *self._breaker.fields,
+                    *judge.fields,
+                    *self._labels,
+                    *([self._error] if self._error else ()),
+                ]
+            )
+        )
+        self.needed = self._fields.needed(self._derived)
+
+    def _roles(self, said: Role | None, usual: Sequence[Role]) -> list[Role]:
+        if said is not None:
+            return [said]
+        return [role for role in usual if self._fields.has(role.field)]
+
+    @staticmethod
+    def _instants(roles: Iterable[Role], zone: tzinfo | None) -> _Column:
+        column = _Column()
+        for role in roles:
+            column.fields.append(role.field)
+            column.readers.append(_or_none(instant_reader(role.unit, zone)))
+        return column
+
+    @staticmethod
+    def _durations(roles: Iterable[Role]) -> _Column:
+        column = _Column()
+        for role in roles:
+            column.fields.append(role.field)
+            column.readers.append(_or_none(duration_reader(role.unit)))
+        return column
+
+    def __call__(self, batches: Iterable[Records]) -> Iterator[Calls]:
+        """The calls of records, in batches."""
+        for records in batches:
+            names = self._derived
+            columns = {name: self._fields.column(name, records.columns) for name in names}
+            unreadable = list(records.unreadable)
+            yield from self._calls(records, columns, range(len(records)), unreadable)
+            if unreadable:
+                yield _nothing_but(unreadable)
+
+    def _calls(
+        self,
+        records: Records,
+        columns: Mapping[str, Sequence[Any]],
+        rows: range,
+        unreadable: list[Unreadable],
+    ) -> Iterator[Calls]:
+        """The calls of some rows; where one can't be read, it is looked for in halves of them."""
+        part = columns
+        if len(rows) < len(records):
+            part = {name: column[rows.start : rows.stop] for name, column in columns.items()}
+        lines = records.lines[rows.start : rows.stop]
+        try:
+            yield self._made(part, lines)
+        except ValueError as error:
+            if len(rows) == 1:
+                unreadable.append(Unreadable(lines[0], str(error), records.source))
+                return
+            middle = (rows.start + rows.stop) // 2
+            yield from self._calls(records, columns, range(rows.start, middle), unreadable)
+            yield from self._calls(records, columns, range(middle, rows.stop), unreadable)
+
+    def _made(self, columns: Mapping[str, Sequence[Any]], lines: Sequence[int]) -> Calls:
+        size = len(lines)
+        start, took = self._times(columns, size)
+        breakers = self._breakers(columns, size)
+        judged = self._judge.judge(columns, size)
+        verdicts = [verdict for verdict, _ in judged]
+        outcomes = list(map(OUTCOMES.__getitem__, verdicts))
+        errors = [error for _, error in judged]
+        if self._error is not None:
+            errors = [
+                error if error is None else text_of(value)
+                for error, value in zip(errors, columns[self._error], strict=True)
+            ]
+        if self._slow_ns is not None:
+            for row, ns in enumerate(took):
+                if ns > self._slow_ns and outcomes[row] is Outcome.SUCCEEDED:
+                    outcomes[row], errors[row] = Outcome.FAILED, "slow"
+        labels = self._labels_of(columns, verdicts, errors)
+        return Calls(breakers, start, took, outcomes, errors, labels, lines)
+
+    def _times(
+        self, columns: Mapping[str, Sequence[Any]], size: int
+    ) -> tuple[list[int], list[int]]:
+        starts = self._start.values(columns) if self._start.fields else None
+        took = self._duration.values(columns) if self._duration.fields else None
+        ends = self._end.values(columns) if self._end.fields else None
+        known = [0 if ns is None else ns for ns in took] if took is not None else [0] * size
+        if starts is not None and ends is not None and None not in starts:
+            if took is None:
+                known = [_difference(*both) for both in zip(starts, ends, strict=True)]
+        elif ends is not None:
+            starts = [
+                _before(end, ns) if begun is None else begun
+                for begun, end, ns in zip(starts or [None] * size, ends, known, strict=True)
+            ]
+        assert starts is not None
+        if None in starts:
+            raise ValueError("it has no time")
+        if starts and min(starts) < 0:  # type: ignore[type-var]
+            raise ValueError("it started before 1970")
+        return starts, known  # type: ignore[return-value]
+
+    def _breakers(self, columns: Mapping[str, Sequence[Any]], size: int) -> Sequence[str]:
+        used = [columns[name] for name in self._breaker.fields]
+        for name, column in zip(self._breaker.fields, used, strict=True):
+            if None in column or "" in column or "-" in column:
+                raise ValueError(f"the field {name} is empty, which names the breaker")
+        return self._breaker.names(used, size)
+
+    def _labels_of(
+        self,
+        columns: Mapping[str, Sequence[Any]],
+        verdicts: Sequence[Verdict],
+        errors: Sequence[str | None],
+    ) -> list[dict[str, str]] | None:
+        are_known = _NOT_KNOWN.isdisjoint(verdicts)
+        if are_known and not self._labels:
+            return None
+        kept: list[dict[str, str]] = [{} for _ in verdicts]
+        for name in self._labels:
+            for row, value in zip(kept, columns[name], strict=True):
+                if value is not None:
+                    row[name] = text_of(value)
+        if not are_known:
+            for row, verdict, error in zip(kept, verdicts, errors, strict=True):
+                if verdict in _NOT_KNOWN:
+                    row[REFUSED] = error or verdict.value
+        return kept
+
+
+def _or_none(read: Callable[[Any], int]) -> Memo[Any]:
+    return Memo(lambda value: None if value in MISSING else read(value))
+
+
+def _difference(start: int | None, end: int | None) -> int:
+    if start is None or end is None:
+        raise ValueError("it has no time")
+    if end < start:
+        raise ValueError("it ends before it starts")
+    return end - start
+
+
+def _before(end: int | None, ns: int) -> int:
+    if end is None:
+        raise ValueError("it has no time")
+    return end - ns
+
+
+def _nothing_but(unreadable: list[Unreadable]) -> Calls:
+    return Calls((), (), (), (), (), None, (), unreadable)
