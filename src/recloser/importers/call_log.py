@@ -116,10 +116,10 @@ class CallLog(AbstractContextManager["CallLog"]):
             if not rows:
                 return
         summary.calls += len(rows)
-        outcomes = Counter([row.outcome for row in rows])
-        summary.succeeded += outcomes[Outcome.SUCCEEDED]
-        summary.failed += outcomes[Outcome.FAILED]
-        summary.ignored += outcomes[Outcome.IGNORED]
+        outcomes = [row.outcome for row in rows]
+        summary.succeeded += outcomes.count(Outcome.SUCCEEDED)
+        summary.failed += outcomes.count(Outcome.FAILED)
+        summary.ignored += outcomes.count(Outcome.IGNORED)
         first = min([row.start for row in rows])
         self._first = first if self._first is None else min(self._first, first)
         self._rows.extend(rows)

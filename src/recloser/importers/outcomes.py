@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -125,8 +125,23 @@ class OutcomeRow:
     count: int
 
 
+class Judged(NamedTuple):
+    """How a call ended.
+
+    Attributes:
+        verdict: What its values were taken for.
+        outcome: How that is written.
+        error: What names it where it is no success.
+        is_known: Whether it is known at all.
+    """
+
+    verdict: Verdict
+    outcome: Outcome
+    error: str | None
+    is_known: bool
+
+
 _Key: TypeAlias = tuple[Any, ...]
-_Judged: TypeAlias = tuple[Verdict, str | None]
 
 
 @define
@@ -142,7 +157,7 @@ class Judge:
     rules: Sequence[OutcomeRule]
     own: OwnRules = OwnRules()
     counts: Counter[_Key] = field(factory=Counter)
-    _judged: Memo[_Judged] = field(init=False)
+    _judged: Memo[Judged] = field(init=False)
     _patterns: list[list[tuple[Verdict, re.Pattern[str]]]] = field(init=False)
     _own_patterns: list[tuple[Verdict, re.Pattern[str]]] = field(init=False)
     beyond: Counter[Verdict] = field(factory=Counter)
@@ -160,8 +175,8 @@ class Judge:
         """The fields that rules look at, in their order."""
         return list(dict.fromkeys(rule.field for rule in self.rules))
 
-    def judge(self, columns: Mapping[str, Sequence[Any]], size: int) -> list[_Judged]:
-        """How each of some calls ended, and what names it where that is no success.
+    def judge(self, columns: Mapping[str, Sequence[Any]], size: int) -> list[Judged]:
+        """How each of some calls ended.
 
         Args:
             columns: The values of the fields.
@@ -182,15 +197,17 @@ class Judge:
             if key in self.counts or len(self.counts) < MOST_ROWS:
                 self.counts[key] += count
             else:
-                self.beyond[self._judged[key][0]] += count
+                self.beyond[self._judged[key].verdict] += count
 
-    def _judge(self, key: _Key) -> _Judged:
+    def _judge(self, key: _Key) -> Judged:
         texts = dict(zip(self.fields, map(text_of, key), strict=True))
         error = ",".join(dict.fromkeys(text for text in texts.values() if text not in MISSING))
         verdict = self._verdict(texts)
         if verdict is Verdict.UNKNOWN and self.own.unknown is not None:
             verdict = self.own.unknown
-        return verdict, None if verdict is Verdict.SUCCEEDED else error
+        is_known = verdict not in (Verdict.REFUSED, Verdict.UNKNOWN)
+        named = None if verdict is Verdict.SUCCEEDED else error
+        return Judged(verdict, OUTCOMES[verdict], named, is_known)
 
     def _verdict(self, texts: Mapping[str, str]) -> Verdict:
         for rule in self.rules:
@@ -204,7 +221,7 @@ class Judge:
     def table(self) -> list[OutcomeRow]:
         """What each combination of values was taken for, the most frequent first."""
         rows = [
-            OutcomeRow(tuple(map(text_of, key)), self._judged[key][0], count)
+            OutcomeRow(tuple(map(text_of, key)), self._judged[key].verdict, count)
             for key, count in self.counts.most_common()
         ]
         width = max(1, len(self.fields))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -14,11 +14,9 @@ from recloser.importers.durations import duration_reader
 from recloser.importers.fields import BreakerTemplate
 from recloser.importers.instants import instant_reader
 from recloser.importers.memo import Memo
-from recloser.importers.outcomes import MISSING, OUTCOMES, Judge, Verdict, text_of
+from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
+from recloser.importers.quantities import UNITS, column_of
 from recloser.importers.stages import Calls, Records, Unreadable
-
-_NOT_KNOWN: Final = frozenset((Verdict.REFUSED, Verdict.UNKNOWN))
-
 
 @frozen(kw_only=True)
 class CallOptions:
@@ -50,6 +48,7 @@ class _Column:
     """The values of a role: of the first of its fields that a record has."""
 
     fields: list[str] = field(factory=list)
+    units: list[str | None] = field(factory=list)
     readers: list[Memo[int]] = field(factory=list)
 
     def values(self, columns: Mapping[str, Sequence[Any]]) -> list[int | None]:
@@ -59,10 +58,14 @@ class _Column:
             ValueError: A value can't be read.
         """
         best: list[int | None] | None = None
-        for name, memo in zip(self.fields, self.readers, strict=True):
+        for name, unit, memo in zip(self.fields, self.units, self.readers, strict=True):
             read: Callable[[Any], int] = memo.__getitem__
             column = columns[name]
             if best is None:
+                unit_ns = UNITS.get(unit or "")
+                quick = column_of(column, unit_ns) if unit_ns and column else None
+                if quick is not None:
+                    return quick  # type: ignore[return-value]  # none of them is None
                 try:
                     best = list(map(read, column))
                 except TypeError as error:
@@ -155,6 +158,7 @@ class CallMaker:
         column = _Column()
         for role in roles:
             column.fields.append(role.field)
+            column.units.append(role.unit)
             column.readers.append(_or_none(instant_reader(role.unit, zone)))
         return column
 
@@ -163,6 +167,7 @@ class CallMaker:
         column = _Column()
         for role in roles:
             column.fields.append(role.field)
+            column.units.append(role.unit)
             column.readers.append(_or_none(duration_reader(role.unit)))
         return column
 
@@ -203,9 +208,8 @@ class CallMaker:
         start, took = self._times(columns, size)
         breakers = self._breakers(columns, size)
         judged = self._judge.judge(columns, size)
-        verdicts = [verdict for verdict, _ in judged]
-        outcomes = list(map(OUTCOMES.__getitem__, verdicts))
-        errors = [error for _, error in judged]
+        outcomes = [each.outcome for each in judged]
+        errors = [each.error for each in judged]
         if self._error is not None:
             errors = [
                 error if error is None else text_of(value)
@@ -215,7 +219,7 @@ class CallMaker:
             for row, ns in enumerate(took):
                 if ns > self._slow_ns and outcomes[row] is Outcome.SUCCEEDED:
                     outcomes[row], errors[row] = Outcome.FAILED, "slow"
-        labels = self._labels_of(columns, verdicts, errors)
+        labels = self._labels_of(columns, judged)
         return Calls(breakers, start, took, outcomes, errors, labels, lines)
 
     def _times(
@@ -248,23 +252,20 @@ class CallMaker:
         return self._breaker.names(used, size)
 
     def _labels_of(
-        self,
-        columns: Mapping[str, Sequence[Any]],
-        verdicts: Sequence[Verdict],
-        errors: Sequence[str | None],
+        self, columns: Mapping[str, Sequence[Any]], judged: Sequence[Judged]
     ) -> list[dict[str, str]] | None:
-        are_known = _NOT_KNOWN.isdisjoint(verdicts)
+        are_known = all(each.is_known for each in judged)
         if are_known and not self._labels:
             return None
-        kept: list[dict[str, str]] = [{} for _ in verdicts]
+        kept: list[dict[str, str]] = [{} for _ in judged]
         for name in self._labels:
             for row, value in zip(kept, columns[name], strict=True):
                 if value is not None:
                     row[name] = text_of(value)
         if not are_known:
-            for row, verdict, error in zip(kept, verdicts, errors, strict=True):
-                if verdict in _NOT_KNOWN:
-                    row[REFUSED] = error or verdict.value
+            for row, each in zip(kept, judged, strict=True):
+                if not each.is_known:
+                    row[REFUSED] = each.error or each.verdict.value
         return kept
 
 

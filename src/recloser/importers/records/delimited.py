@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from typing import Final
 
 from recloser.errors import ImportTraceError
@@ -66,7 +66,7 @@ class DelimitedReader:
             rows, numbers, unreadable = _next_rows(reader, source)
             if not rows and not unreadable:
                 return
-            if any(len(row) != len(header) for row in rows):
+            if set(map(len, rows)) != {len(header)}:
                 rows, numbers = _of_width(len(header), rows, numbers, source, unreadable)
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
             found = {name: columns[place] for name, place in places.items()}
@@ -80,29 +80,32 @@ def _ended(batch: Lines) -> Iterable[str]:
 
 def _next_rows(
     reader: "csv._reader", source: str
-) -> tuple[list[list[str]], list[int], list[Unreadable]]:
+) -> tuple[list[list[str]], Sequence[int], list[Unreadable]]:
+    """The next rows, the lines on which they end, and rows that can't be read."""
     rows: list[list[str]] = []
     numbers: list[int] = []
     unreadable: list[Unreadable] = []
     while len(rows) < BATCH_LINES and len(unreadable) < BATCH_LINES:
+        known, line = len(rows), reader.line_num
+        error = None
         try:
-            for row in reader:
-                if row:
-                    rows.append(row)
-                    numbers.append(reader.line_num)
-                if len(rows) == BATCH_LINES:
-                    break
-            else:
-                break
-        except csv.Error as error:
+            rows.extend(islice(reader, BATCH_LINES - known))  # keeps those before an error
+        except csv.Error as raised:
+            error = raised
+        for row in rows[known:]:
+            line += 1 + "".join(row).count("\n")
+            numbers.append(line)
+        if error is not None:
             unreadable.append(Unreadable(reader.line_num, str(error), source))
+        elif len(rows) < BATCH_LINES:
+            break
     return rows, numbers, unreadable
 
 
 def _of_width(
     width: int,
     rows: list[list[str]],
-    numbers: list[int],
+    numbers: Sequence[int],
     source: str,
     unreadable: list[Unreadable],
 ) -> tuple[list[list[str]], list[int]]:
@@ -112,7 +115,7 @@ def _of_width(
         if len(row) == width:
             kept.append(row)
             lines.append(number)
-        else:
+        elif row:
             why = "the row has not as many values as the header"
             unreadable.append(Unreadable(number, why, source))
     return kept, lines
