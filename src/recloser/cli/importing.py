@@ -9,6 +9,8 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
+from recloser.cli.import_files import command as files
+from recloser.cli.import_files import formats
 from recloser.cli.terminal import counted, note, print_json, print_text, stages_progress
 from recloser.errors import ConfigError, ImportTraceError
 from recloser.events import Outcome
@@ -36,13 +38,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
 
 
-@click.group(short_help="Turn a production trace into a log of call outcomes.")
-def command() -> None:
-    """Turn a production trace into a log of call outcomes, for replay to drive breakers with.
+class _FilesGroup(click.Group):
+    """Takes a first word that is none of its commands as a file to look at."""
 
-    FILE may be gzip or zstd; - is standard input. A line that can't be read is counted and shown,
-    and the exit status is then 1.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["files", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_FilesGroup, short_help="Turn production traces into a log of call outcomes.")
+def command() -> None:
+    """Turn production traces into a log of call outcomes, for replay to drive breakers with.
+
+    \b
+    recloser import FILE... -o LOG    looks at the files and says how it understands them;
+                                      for its options, see: recloser import files --help
+    recloser import formats           lists the formats
+
+    FILE may be packed; - is standard input. A line that can't be read is counted and shown, and the
+    exit status is then 3.
     """
+
+
+command.add_command(files)
+command.add_command(formats)
 
 
 def _shared(

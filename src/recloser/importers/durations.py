@@ -12,6 +12,7 @@ _ISO: Final = re.compile(
     r"P(?:(\d++)D)?+T?+(?:(\d++)H)?+(?:(\d++)M)?+(?:(\d++(?:[.,]\d++)?+)S)?+", re.IGNORECASE
 )
 _PLAIN: Final = re.compile(rf"(?:{_NUMBER})")
+_NO_UNIT: Final = "has no unit: give it as FIELD:ms, with s, ms, us or ns"
 _DAY: Final = 24 * UNITS["h"]
 
 
@@ -36,7 +37,7 @@ def duration_reader(unit: str | None) -> Callable[[Any], int]:
                 if not isinstance(value, str):
                     raise
         if not isinstance(value, str):
-            raise ValueError(f"the duration {value!r} has no unit")  # noqa: TRY004
+            raise ValueError(f"the duration {value!r} {_NO_UNIT}")  # noqa: TRY004
         return _of_text(value.strip(), unit_ns)
 
     return read
@@ -45,7 +46,7 @@ def duration_reader(unit: str | None) -> Callable[[Any], int]:
 def _of_text(text: str, unit_ns: int | None) -> int:
     if _PLAIN.fullmatch(text):
         if unit_ns is None:
-            raise ValueError(f"the duration {text!r} has no unit")
+            raise ValueError(f"the duration {text!r} {_NO_UNIT}")
         return nanoseconds_of(text.replace(",", ""), unit_ns)
     if (found := _ISO.fullmatch(text)) and any(found.groups()):
         days, hours, minutes, seconds = found.groups(default="0")

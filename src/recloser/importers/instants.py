@@ -57,7 +57,7 @@ def instant_reader(unit: str | None, zone: tzinfo | None = None) -> Callable[[An
             if unit == "auto":
                 return nanoseconds_of(value, UNITS[unit_by_magnitude(value)])
             if unit_ns is None:
-                raise ValueError(f"the time {value!r} has no unit")
+                raise ValueError(f"the time {value!r} has no unit: give it as FIELD:s, with s, ms, us or ns")
             return nanoseconds_of(value, unit_ns)
         found = _CLF.fullmatch(value) or _ISO.fullmatch(value)
         if found is None:

@@ -5,7 +5,7 @@
 Each stage is an iterator over the one before; see ``recloser.importers.stages`` for what they pass.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -66,12 +66,14 @@ class Import:
         wrappings: What is taken away from around lines.
         maker: Makes calls of records.
         judge: Says how calls ended, and counts it.
+        cuts: By the name of a file that ends before its end, why: told as it is met.
 
     Raises:
         ImportTraceError: The lines are in no format that is known, or not all that is needed is said.
     """
 
     def __init__(self, inputs: Inputs, request: Request) -> None:
+        self.cuts = inputs.cuts
         batches = inputs.lines()
         begun = list(islice(batches, 1))
         head = [text for batch in begun for text in islice(batch.texts, LOOKED_AT) if text]
@@ -125,8 +127,14 @@ class Import:
         lines = self._unwrapping(self._batches)
         return self.maker(self.understood.reader.read(lines, self.maker.needed))
 
-    def write(self, path: Path) -> ImportSummary:
+    def write(
+        self, path: Path, through: Callable[[Iterator[Calls]], Iterator[Calls]] = iter
+    ) -> ImportSummary:
         """Write the calls as a log.
+
+        Args:
+            path: The folder of the log, which must not exist.
+            through: What the calls pass through on their way.
 
         Raises:
             ImportTraceError: ``path`` exists already, there is no call, or too many outcomes are
@@ -134,7 +142,7 @@ class Import:
             LogError: The log can't be written.
         """
         with CallLog(path) as log:
-            for calls in self.calls():
+            for calls in through(self.calls()):
                 log.add(calls)
             self.judge.check_unknown()
             return log.write()

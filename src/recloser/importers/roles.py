@@ -91,6 +91,8 @@ class CallMaker:
 
     Attributes:
         needed: The fields of the records that are used.
+        roles: The fields of ``start``, ``end`` and ``duration``.
+        template: That of the breaker's name.
 
     Raises:
         ImportTraceError: A field is not there, or something that is needed is not said.
@@ -132,7 +134,7 @@ class CallMaker:
                 "when a call was is not known: name the field with --start or --end; there are "
                 + ", ".join(self._fields.names)
             )
-        self.used = [*start, *end, *duration]
+        self.roles = {"start": start, "end": end, "duration": duration}
         self._derived = list(
             dict.fromkeys(
                 [
