@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import itertools
 import lzma
 import tarfile
 import zipfile
@@ -59,7 +60,7 @@ def read(path):
     texts = [text for batch in batches for text in batch.texts]
     if batches:
         assert batches[0].first == 1
-    for before, batch in zip(batches, batches[1:], strict=False):
+    for before, batch in itertools.pairwise(batches):
         assert batch.first == before.first + len(before.texts)
     return texts, {batch.source for batch in batches}, inputs.cuts
 

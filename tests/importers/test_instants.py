@@ -58,10 +58,10 @@ def test_a_number_has_a_unit_or_one_by_its_magnitude(value, unit, ns):
         ("2023-07-05T24:00:00Z", "no time"),
         ("05/Foo/2023:00:00:00 +0000", "no month 'Foo'"),
         ("2023-07-05T00:00:00+99:00", "offset"),
-        ("yesterday", "'yesterday' is no time"),
+        ("yesterday", "'yesterday' is no number and no time"),
         (True, "no number"),
         (None, "no number"),
-        ("", "no time"),
+        ("", "no number and no time"),
     ],
 )
 def test_what_is_no_time_is_refused(value, why):

@@ -18,7 +18,9 @@ columns = st.one_of(
     st.lists(floats, min_size=1, max_size=5),
     st.lists(epochs, min_size=1, max_size=5),
     st.lists(st.integers(-5, 2**63), min_size=1, max_size=5),
-    st.lists(st.sampled_from(["", "x", "nan", "1e3", "-1", " 5", "٣", "1.5"]), min_size=1, max_size=3),
+    st.lists(
+        st.sampled_from(["", "x", "nan", "1e3", "-1", " 5", "٣", "1.5"]), min_size=1, max_size=3
+    ),
 )
 
 

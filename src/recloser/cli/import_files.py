@@ -28,20 +28,28 @@ _FIELD = "FIELD[:UNIT]"
 @click.command("files", hidden=True)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option(
-    "-o", "out", type=click.Path(path_type=Path), metavar="LOG",
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="LOG",
     help="The folder to write the log to; it must not exist.",
 )
 @click.option("--dry-run", is_flag=True, help="Say how the files are understood; write nothing.")
 @click.option("--format", "format_", metavar="NAME", help="A format; see: recloser import formats.")
 @click.option(
-    "--log-format", metavar="STRING",
+    "--log-format",
+    metavar="STRING",
     help="The format string of nginx, Apache, Envoy or HAProxy, as its configuration has it.",
 )
 @click.option(
-    "--unwrap", multiple=True, metavar="NAME",
+    "--unwrap",
+    multiple=True,
+    metavar="NAME",
     help="What stands around each line, such as cri; none for nothing; repeatable.",
 )
-@click.option("--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'.")
+@click.option(
+    "--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'."
+)
 @click.option("--start", metavar=_FIELD, help="When a call started.")
 @click.option("--end", metavar=_FIELD, help="When it ended.")
 @click.option("--duration", metavar=_FIELD, help="How long it took, as request_time:s.")
@@ -49,23 +57,39 @@ _FIELD = "FIELD[:UNIT]"
 @click.option("--outcome", metavar="FIELD", help="What says how a call ended.")
 @click.option("--error", metavar="FIELD", help="What names a failure; by default its outcome.")
 @click.option(
-    "--failure", "failures", multiple=True, metavar="VALUE",
+    "--failure",
+    "failures",
+    multiple=True,
+    metavar="VALUE",
     help="What counts as failed: a value, 5xx, 500-599 or timeout*; repeatable.",
 )
-@click.option("--success", "successes", multiple=True, metavar="VALUE", help="What succeeded, likewise.")
+@click.option(
+    "--success", "successes", multiple=True, metavar="VALUE", help="What succeeded, likewise."
+)
 @click.option("--ignore", "ignored", multiple=True, metavar="VALUE", help="What counts as neither.")
 @click.option(
-    "--unknown", type=click.Choice(["failed", "succeeded", "ignored"]),
+    "--unknown",
+    type=click.Choice(["failed", "succeeded", "ignored"]),
     help="What calls are taken for that no rule names; more than 1 % of them are refused otherwise.",
 )
 @click.option(
-    "--slow", "slow_seconds", type=click.FloatRange(min=0), metavar="SECONDS",
+    "--slow",
+    "slow_seconds",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
     help="A success that took longer counts as failed.",
 )
-@click.option("--label", "labels", multiple=True, metavar="FIELD", help="A field to keep; repeatable.")
 @click.option(
-    "--unreadable", "shown", type=click.IntRange(min=0), default=20, show_default=True,
-    metavar="N", help="How many of the lines that can't be read to show; 0 shows up to 1000.",
+    "--label", "labels", multiple=True, metavar="FIELD", help="A field to keep; repeatable."
+)
+@click.option(
+    "--unreadable",
+    "shown",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many of the lines that can't be read to show; 0 shows up to 1000.",
 )
 @json_option
 def command(
@@ -85,7 +109,7 @@ def command(
         raise ImportTraceError("name the log to write with -o LOG, or give --dry-run")
     request = request_of(**given)
     target = str(out or "LOG")
-    with stages_progress(files[0], sum(map(_size, files))) as stages:
+    with stages_progress(files[0], sum(map(size_of, files))) as stages:
         ready = Import(Inputs(files, None if stages is None else stages.read), request)
         sampled = Sampled()
         summary: ImportSummary | None = None
@@ -175,10 +199,13 @@ def _zone(name: str | None) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ImportTraceError(f"there is no time zone {name!r}; give one as Europe/Berlin") from error
+        raise ImportTraceError(
+            f"there is no time zone {name!r}; give one as Europe/Berlin"
+        ) from error
 
 
-def _size(file: str) -> int:
+def size_of(file: str) -> int:
+    """The size of a file in bytes; 0 for standard input."""
     if file == "-":
         return 0
     with errors_of(Path(file)):

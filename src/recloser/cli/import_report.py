@@ -93,10 +93,7 @@ def print_outcomes(ready: Import) -> None:
     shown = rows[:_MOST_ROWS]
     print_table(
         [*(ready.judge.fields or ["outcome"]), "taken for", "calls"],
-        [
-            (*(row.values or ("",)), row.verdict.value, f"{row.count:,}")
-            for row in shown
-        ],
+        [(*(row.values or ("",)), row.verdict.value, f"{row.count:,}") for row in shown],
         right=["calls"],
         red=[n for n, row in enumerate(shown) if row.verdict is Verdict.UNKNOWN],
     )
@@ -132,7 +129,12 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
 
 
 def report(
-    summary: ImportSummary | None, ready: Import, *, out: str, shown: int, extra: Mapping[str, Any] | None
+    summary: ImportSummary | None,
+    ready: Import,
+    *,
+    out: str,
+    shown: int,
+    extra: Mapping[str, Any] | None,
 ) -> None:
     """Print what came of an import.
 

@@ -10,19 +10,23 @@ import click
 from recloser import cli
 from recloser.cli.arguments import json_option
 from recloser.cli.import_files import command as files
-from recloser.cli.import_files import formats
-from recloser.cli.terminal import counted, note, print_json, print_text, stages_progress
-from recloser.errors import ConfigError, ImportTraceError
+from recloser.cli.import_files import formats, size_of, slow_ns_of
+from recloser.cli.import_report import print_outcomes, print_summary, print_unreadable, report
+from recloser.cli.terminal import print_json, stages_progress
+from recloser.errors import ImportTraceError
 from recloser.events import Outcome
-from recloser.importers.access_log import FIELDS, AccessLogMapping, read_access_log
+from recloser.importers.descriptions import Role
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
+from recloser.importers.inputs import Inputs
 from recloser.importers.jaeger import read_jaeger
 from recloser.importers.otlp import read_otlp
+from recloser.importers.outcomes import OwnRules
+from recloser.importers.pipeline import Import, Request
 from recloser.importers.proxy_log import KEYS, ProxyMapping, read_envoy, read_json_log
 from recloser.importers.resilience4j import read_resilience4j
+from recloser.importers.roles import CallOptions
 from recloser.importers.source import open_text
 from recloser.importers.spans import FAILURES, SpanMapping
-from recloser.importers.tabular import CsvMapping, read_csv
 from recloser.importers.trace import (
     ImportSummary,
     ObservedCall,
@@ -31,8 +35,6 @@ from recloser.importers.trace import (
     write_trace,
 )
 from recloser.importers.zipkin import read_zipkin
-from recloser.log.listing import errors_of
-from recloser.validation import MAX_SECONDS, nanoseconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
@@ -49,7 +51,7 @@ class _FilesGroup(click.Group):
 
 @click.group(cls=_FilesGroup, short_help="Turn production traces into a log of call outcomes.")
 def command() -> None:
-    """Turn production traces into a log of call outcomes, for replay to drive breakers with.
+    r"""Turn production traces into a log of call outcomes, for replay to drive breakers with.
 
     \b
     recloser import FILE... -o LOG    looks at the files and says how it understands them;
@@ -154,18 +156,25 @@ def _csv(
     Times are numbers whose unit is the end of the column's name (_nano, _ns, _us, _ms or _s), or
     else ISO 8601 with a zone.
     """
-    mapping = CsvMapping(
-        breaker=BreakerTemplate(breaker),
-        start=start,
-        duration=duration,
-        outcome=outcome,
-        rule=OutcomeRule(failures, ignored),
+    options = CallOptions(
+        breaker=breaker,
+        start=_role(start, start_unit),
+        duration=None if duration is None else _role(duration, duration_unit),
         error=error,
         labels=labels,
-        start_unit=start_unit,
-        duration_unit=duration_unit,
     )
-    return _import(file, out, lambda text: read_csv(text, mapping), **telling)
+    request = Request(
+        format="csv",
+        unwrap=(),
+        outcome=outcome,
+        own=OwnRules(failed=failures, ignored=ignored),
+        options=options,
+    )
+    return _import_as(request, file, out, **telling)
+
+
+def _role(field: str, unit: str | None) -> Role:
+    return Role.parse(field) if unit is None else Role(field, unit)
 
 
 @command.command("access-log", short_help="An access log: combined, Envoy's, or JSON.")
@@ -201,16 +210,20 @@ def _access_log(
     """
     template, rule = BreakerTemplate(breaker), OutcomeRule(failures, ignored)
     if form == "combined":
-        combined = AccessLogMapping(breaker=template, rule=rule, labels=labels)
-        return _import(file, out, lambda text: read_access_log(text, combined), **telling)
+        request = Request(
+            format="apache-combined",
+            own=OwnRules(failed=failures, ignored=ignored),
+            options=CallOptions(breaker=breaker, labels=labels),
+        )
+        return _import_as(request, file, out, **telling)
     mapping = ProxyMapping(breaker=template, rule=rule, labels=labels, keys=_keys(keys))
     read = read_envoy if form == "envoy" else read_json_log
     return _import(file, out, lambda text: read(text, mapping), **telling)
 
 
 _access_log.epilog = (
-    f"Fields of the combined format: {', '.join(FIELDS)}. Of the others: target, method, path, "
-    "route, upstream, and each key of JSON."
+    "Fields of the combined format: host, ident, user, time, request, status, bytes, referer, agent, "
+    "method, path, route. Of the others: target, method, path, route, upstream, and each key of JSON."
 )
 
 
@@ -306,6 +319,27 @@ def _resilience4j(*, file: str, out: Path, breaker: str, is_json: bool, **tellin
     )
 
 
+def _import_as(
+    request: Request,
+    file: str,
+    out: Path,
+    *,
+    slow_seconds: float | None,
+    shown: int,
+    as_json: bool,
+) -> int:
+    """Import a file whose format is said, in words of its command."""
+    options = attrs.evolve(request.options, slow_ns=slow_ns_of(slow_seconds))
+    with stages_progress(file, size_of(file)) as stages:
+        inputs = Inputs([file], None if stages is None else stages.read)
+        ready = Import(inputs, attrs.evolve(request, options=options))
+        summary = ready.write(out)
+    report(summary, ready, out=str(out), shown=shown, extra={} if as_json else None)
+    if not as_json:
+        print_outcomes(ready)
+    return cli.DAMAGED if summary.unread or ready.cuts else 0
+
+
 def _import(
     file: str,
     out: Path,
@@ -315,19 +349,14 @@ def _import(
     shown: int,
     as_json: bool,
 ) -> int:
-    size = 0
-    if file != "-":
-        with errors_of(Path(file)):
-            size = Path(file).stat().st_size
+    limit_ns = slow_ns_of(slow_seconds)
     with (
-        stages_progress(file, size) as stages,
+        stages_progress(file, size_of(file)) as stages,
         open_text(file, None if stages is None else stages.read) as text,
     ):
         observed = read(text)
-        if slow_seconds is not None:
-            if not slow_seconds <= MAX_SECONDS:  # nor is a NaN
-                raise ConfigError(f"--slow is a number of seconds, at most {MAX_SECONDS:,}")
-            observed = _slow_as_failed(observed, nanoseconds(slow_seconds))
+        if limit_ns is not None:
+            observed = _slow_as_failed(observed, limit_ns)
         summary = write_trace(out, observed)
     _tell(summary, file, out, shown=shown, as_json=as_json)
     return cli.DAMAGED if summary.unread else 0
@@ -346,17 +375,9 @@ def _slow_as_failed(
 
 
 def _tell(summary: ImportSummary, file: str, out: Path, *, shown: int, as_json: bool) -> None:
-    for line in summary.unreadable[: shown or None]:
-        note(f"{file}, line {line.line}: {line.why}")
-    if summary.unread:
-        note(f"{counted(summary.unread, 'line')} of {summary.read:,} could not be read")
+    summary.unreadable = [attrs.evolve(line, source=file) for line in summary.unreadable]
+    print_unreadable(summary, shown)
     if as_json:
         print_json({"schema": "recloser.import/1", "log": str(out), **attrs.asdict(summary)})
-        return
-    print_text(
-        f"read {counted(summary.read, 'line')}: {counted(summary.calls, 'call')} on "
-        f"{counted(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
-        f"{summary.failed:,} failed, {summary.ignored:,} ignored; written to {out}"
-    )
-    for what, count in sorted(summary.skipped.items()):
-        print_text(f"no calls: {count:,} {what}")
+    else:
+        print_summary(summary, str(out))

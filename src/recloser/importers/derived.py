@@ -34,26 +34,23 @@ class Fields:
         self, there: Collection[str] | None, defined: Mapping[str, Mapping[str, Any]]
     ) -> None:
         self._there = there
-        usual = {
-            name: definition
-            for name, definition in _USUAL.items()
-            if there is not None and name not in there
-        }
-        if there is None:
-            usual = {"route": _USUAL["route"]}
-        own = {name: each for name, each in defined.items() if there is None or name not in there}
-        self._defined = {**usual, **own}
+        self._defined: dict[str, Mapping[str, Any]] = {}
+        for definitions in (_USUAL, defined):
+            for name, definition in definitions.items():
+                is_there = there is not None and name in there
+                if not is_there and (there is None or self._can_make(definition)):
+                    self._defined[name] = definition
         self._methods: Memo[str] = Memo(_method)
         self._paths: Memo[str] = Memo(_path)
         self._routes: Memo[str] = Memo(_route)
 
     def has(self, name: str) -> bool:
         """Whether records have a field."""
-        if name in self._defined:
-            sources = _sources(self._defined[name])
-            found = map(self.has, sources)
-            return any(found) if "first_of" in self._defined[name] else all(found)
-        return self._there is None or name in self._there
+        return name in self._defined or self._there is None or name in self._there
+
+    def _can_make(self, definition: Mapping[str, Any]) -> bool:
+        found = map(self.has, _sources(definition))
+        return any(found) if "first_of" in definition else all(found)
 
     def needed(self, names: Collection[str]) -> list[str]:
         """The fields of the records that some fields are made of.

@@ -53,7 +53,11 @@ class Role:
         return cls(text, unit_in_name(text))
 
     def __str__(self) -> str:
-        return self.field if self.unit in (None, unit_in_name(self.field)) else f"{self.field}:{self.unit}"
+        return (
+            self.field
+            if self.unit in (None, unit_in_name(self.field))
+            else f"{self.field}:{self.unit}"
+        )
 
 
 @frozen(kw_only=True)

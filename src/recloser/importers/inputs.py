@@ -102,8 +102,5 @@ def _encoding_of(start: bytes) -> tuple[str, int]:
 
 
 def _opened(path: str, on_read: OnRead | None) -> io.BufferedReader:
-    if path == "-":
-        raw = io.FileIO(sys.stdin.fileno(), closefd=False)
-    else:
-        raw = io.FileIO(Path(path))
+    raw = io.FileIO(sys.stdin.fileno(), closefd=False) if path == "-" else io.FileIO(Path(path))
     return io.BufferedReader(raw if on_read is None else Watched(raw, on_read), _PIECE)

@@ -18,7 +18,20 @@ _ISO: Final = re.compile(
 _CLF: Final = re.compile(
     r"(\d\d/[A-Z][a-z][a-z]/\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,9}+))?+ ([+-]\d{4})"
 )
-_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS: Final = [
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+]
 # The first number of seconds, milliseconds, microseconds that is read as the next finer unit: a number
 # of seconds reaches the year 2286, one of milliseconds begins in 1970 after four months.
 _MAGNITUDES: Final = ((10**10, "s"), (10**13, "ms"), (10**16, "us"), (2**63, "ns"))
@@ -57,11 +70,13 @@ def instant_reader(unit: str | None, zone: tzinfo | None = None) -> Callable[[An
             if unit == "auto":
                 return nanoseconds_of(value, UNITS[unit_by_magnitude(value)])
             if unit_ns is None:
-                raise ValueError(f"the time {value!r} has no unit: give it as FIELD:s, with s, ms, us or ns")
+                raise ValueError(
+                    f"the time {value!r} has no unit: give it as FIELD:s, with s, ms, us or ns"
+                )
             return nanoseconds_of(value, unit_ns)
         found = _CLF.fullmatch(value) or _ISO.fullmatch(value)
         if found is None:
-            raise ValueError(f"{value!r} is no time")
+            raise ValueError(f"{value!r} is no {'time' if unit is None else 'number and no time'}")
         date, clock, fraction, offset = found.groups()
         ns = int(fraction.ljust(9, "0")) if fraction else 0
         seconds = dates[date] + _seconds(clock)

@@ -183,7 +183,9 @@ def _objects_in(lines: Sequence[str]) -> list[Mapping[str, Any]]:
 
 def _paths_in(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[str]:
     for key, inner in value.items():
-        path = before + (key if key and not set(key) & set('."[]') else msgspec.json.encode(key).decode())
+        path = before + (
+            key if key and not set(key) & set('."[]') else msgspec.json.encode(key).decode()
+        )
         yield path
         if isinstance(inner, dict) and depth < _DEEPEST:
             yield from _paths_in(inner, f"{path}.", depth + 1)

@@ -262,7 +262,9 @@ def _values(rule: OutcomeRule, texts: Mapping[str, str]) -> list[str]:
     return [part.strip() for part in text.split(rule.split)]
 
 
-def _named(values: Sequence[str], patterns: Iterable[tuple[Verdict, re.Pattern[str]]]) -> Verdict | None:
+def _named(
+    values: Sequence[str], patterns: Iterable[tuple[Verdict, re.Pattern[str]]]
+) -> Verdict | None:
     for verdict, pattern in patterns:
         if any(map(pattern.fullmatch, values)):
             return verdict

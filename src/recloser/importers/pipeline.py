@@ -6,8 +6,9 @@ Each stage is an iterator over the one before; see ``recloser.importers.stages``
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from attrs import evolve, field, frozen
 
@@ -31,6 +32,9 @@ from recloser.importers.unwrapping import (
     wrappings_in,
     wrappings_named,
 )
+
+_MOST_BATCHES: Final = 16
+"""So many batches are read to look at; most files fill the first one."""
 
 
 @frozen(kw_only=True)
@@ -75,8 +79,7 @@ class Import:
     def __init__(self, inputs: Inputs, request: Request) -> None:
         self.cuts = inputs.cuts
         batches = inputs.lines()
-        begun = list(islice(batches, 1))
-        head = [text for batch in begun for text in islice(batch.texts, LOOKED_AT) if text]
+        begun, head = _begun(batches)
         self._batches: Iterator[Lines] = chain(begun, batches)
         self.wrappings = self._wrappings(request, head)
         self._unwrapping = Unwrapping(self.wrappings)
@@ -146,6 +149,18 @@ class Import:
                 log.add(calls)
             self.judge.check_unknown()
             return log.write()
+
+
+def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:
+    """The first batches, and the lines of them that are looked at."""
+    begun: list[Lines] = []
+    head: list[str] = []
+    for batch in batches:
+        begun.append(batch)
+        head += filter(None, batch.texts[: LOOKED_AT - len(head)])
+        if len(head) >= LOOKED_AT or len(begun) == _MOST_BATCHES:
+            break
+    return begun, head
 
 
 def of_outcome(rule: OutcomeRule, name: str) -> OutcomeRule:

@@ -120,7 +120,8 @@ def _of_floats(values: Sequence[float], unit_ns: int) -> list[int] | None:
             and max(numbers) < _DISTINCT
             and [number / steps for number in numbers] == list(values)
         ):
-            return [number * (unit_ns // steps) for number in numbers]
+            ns = [number * (unit_ns // steps) for number in numbers]
+            return ns if max(ns) < _LIMIT else None
     return None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field, frozen
 
@@ -17,6 +17,7 @@ from recloser.importers.memo import Memo
 from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
 from recloser.importers.quantities import UNITS, column_of
 from recloser.importers.stages import Calls, Records, Unreadable
+
 
 @frozen(kw_only=True)
 class CallOptions:
@@ -127,7 +128,10 @@ class CallMaker:
         duration = self._roles(options.duration, [] if both else description.duration)
         if all(given):
             raise ImportTraceError("give two of --start, --end and --duration, not all three")
-        self._start, self._end = self._instants(start, options.zone), self._instants(end, options.zone)
+        self._start, self._end = (
+            self._instants(start, options.zone),
+            self._instants(end, options.zone),
+        )
         self._duration = self._durations(duration)
         if not start and not end:
             raise ImportTraceError(
@@ -234,7 +238,7 @@ class CallMaker:
         if starts is not None and ends is not None and None not in starts:
             if took is None:
                 known = [_difference(*both) for both in zip(starts, ends, strict=True)]
-        elif ends is not None:
+        elif ends is not None and (starts is None or took is not None):
             starts = [
                 _before(end, ns) if begun is None else begun
                 for begun, end, ns in zip(starts or [None] * size, ends, known, strict=True)
@@ -242,9 +246,10 @@ class CallMaker:
         assert starts is not None
         if None in starts:
             raise ValueError("it has no time")
-        if starts and min(starts) < 0:  # type: ignore[type-var]
+        begun = cast("list[int]", starts)
+        if begun and min(begun) < 0:
             raise ValueError("it started before 1970")
-        return starts, known  # type: ignore[return-value]
+        return begun, known
 
     def _breakers(self, columns: Mapping[str, Sequence[Any]], size: int) -> Sequence[str]:
         used = [columns[name] for name in self._breaker.fields]

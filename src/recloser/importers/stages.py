@@ -63,7 +63,7 @@ class Records:
 
     source: str
     lines: Sequence[int]
-    columns: dict[str, Sequence[Any]]
+    columns: Mapping[str, Sequence[Any]]
     unreadable: list[Unreadable] = field(factory=list)
 
     def __len__(self) -> int:

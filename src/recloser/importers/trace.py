@@ -56,9 +56,7 @@ def batches_of(observed: Iterable[ObservedCall | Unreadable | Skipped]) -> Itera
     while items := list(islice(rest, _BATCH)):
         calls = [item for item in items if isinstance(item, ObservedCall)]
         lines = [
-            place
-            for place, item in enumerate(items, number + 1)
-            if isinstance(item, ObservedCall)
+            place for place, item in enumerate(items, number + 1) if isinstance(item, ObservedCall)
         ]
         number += len(items)
         skipped: dict[str, int] = {}

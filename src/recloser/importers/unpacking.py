@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 
 import zstandard
 
@@ -72,9 +72,11 @@ def unpacked(
         yield name, raw
         return
     if layer == _MAX_LAYERS:
-        raise ImportTraceError(f"{name}: it is packed more than {_MAX_LAYERS} times; unpack it first")
+        raise ImportTraceError(
+            f"{name}: it is packed more than {_MAX_LAYERS} times; unpack it first"
+        )
     if opener is not None:
-        stream = io.BufferedReader(_UntilCut(opener(raw), name, on_cut), _PIECE)
+        stream = _buffered(_UntilCut(opener(raw), name, on_cut), _PIECE)
         yield from unpacked(name, stream, on_cut, layer + 1)
         return
     members = _zip_members if is_zip else _tar_members
@@ -82,8 +84,12 @@ def unpacked(
         path = f"{name}/{member}"
         # tarfile gives nothing of a piece that is cut, so these are small.
         piece = tarfile.BLOCKSIZE if is_tar else _PIECE
-        stream = io.BufferedReader(_UntilCut(source, path, on_cut, piece), piece)
+        stream = _buffered(_UntilCut(source, path, on_cut, piece), piece)
         yield from unpacked(path, stream, on_cut, layer + 1)
+
+
+def _buffered(raw: io.RawIOBase, size: int) -> io.BufferedReader:
+    return cast("io.BufferedReader", io.BufferedReader(raw, size))
 
 
 def _zip_members(
@@ -104,9 +110,7 @@ def _zip_members(
                     yield info.filename, member  # type: ignore[misc]  # ZipExtFile has read1
 
 
-def _tar_members(
-    name: str, raw: io.BufferedReader, on_cut: OnCut
-) -> Iterator[tuple[str, _Source]]:
+def _tar_members(name: str, raw: io.BufferedReader, on_cut: OnCut) -> Iterator[tuple[str, _Source]]:
     try:
         with tarfile.open(fileobj=raw, mode="r|") as archive:
             for info in archive:

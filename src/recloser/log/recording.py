@@ -49,9 +49,7 @@ class Recording:
         self._at = 0
         self.next_seq = 1
         self.room = 0
-        self._housekeeper = Housekeeper(
-            compress_bytes=SEGMENT_BYTES, keep_bytes=None, keep_ns=None
-        )
+        self._housekeeper = Housekeeper(compress_bytes=SEGMENT_BYTES, keep_bytes=None, keep_ns=None)
         self._appender = Appender(
             folder, Tail(), 0, number=0, durability="batch", on_begun=self._housekeeper.have_due
         )

@@ -3,11 +3,14 @@
 import csv
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from recloser.errors import ImportTraceError
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.stages import BATCH_LINES, Lines, Records, Unreadable
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 _FIELD_CHARS: Final = 1 << 20
 
@@ -79,7 +82,7 @@ def _ended(batch: Lines) -> Iterable[str]:
 
 
 def _next_rows(
-    reader: "csv._reader", source: str
+    reader: "Reader", source: str
 ) -> tuple[list[list[str]], Sequence[int], list[Unreadable]]:
     """The next rows, the lines on which they end, and rows that can't be read."""
     rows: list[list[str]] = []

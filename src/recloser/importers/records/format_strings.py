@@ -5,6 +5,7 @@ at the first place where the text that follows it can begin, and all repetition 
 is matched or given up in time linear in its length, whatever it holds.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeAlias
@@ -24,8 +25,7 @@ class FieldOf:
 Part: TypeAlias = str | FieldOf
 
 _QUOTED: Final = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
-_ANYTHING: Final = "(?s:.*+)"
-_LISTED: Final = r"[^ ]*+(?:(?:, | : )[^ ]*+)*+"
+_LISTED: Final = r"[^ ,]*+(?:(?:, | : )[^ ,]*+)*+"
 _BRACKETS: Final = ("[]", "()", "{}", "<>", "||")
 _USERS: Final = ("user", "remote_user")
 """Fields that hold spaces though nothing is around them."""
@@ -39,6 +39,8 @@ _APACHE: Final = re.compile(
 )
 _ENVOY: Final = re.compile(r"%([A-Z0-9_]+)(?:\(([^)]*)\))?(?::\d+)?%")
 _HAPROXY: Final = re.compile(r"%(?:\{([^}]*)\})?(?:\[([^\]]*)\]|([a-zA-Z]+))")
+
+_HAPROXY_ONLY: Final = re.compile(r"%(?:ci|ST|tr|HM|Tr|\[|\{\+)")
 
 _APACHE_NAMES: Final = {
     "a": "host", "h": "host", "l": "ident", "u": "user", "t": "time", "r": "request", "s": "status",
@@ -68,7 +70,9 @@ def parts_of(language: str, text: str) -> list[Part]:
     """
     split = _LANGUAGES.get(language)
     if split is None:
-        raise ImportTraceError(f"there are format strings of {', '.join(_LANGUAGES)}, not {language}")
+        raise ImportTraceError(
+            f"there are format strings of {', '.join(_LANGUAGES)}, not {language}"
+        )
     parts: list[Part] = []
     for part in split(text):
         if isinstance(part, str) and parts and isinstance(parts[-1], str):
@@ -77,7 +81,7 @@ def parts_of(language: str, text: str) -> list[Part]:
             parts.append(part)
     if not any(isinstance(part, FieldOf) for part in parts):
         raise ImportTraceError(f"the format string {text!r} has no field of {language}")
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in itertools.pairwise(parts):
         if isinstance(before, FieldOf) and isinstance(part, FieldOf):
             raise ImportTraceError(
                 f"nothing stands between {before.name} and {part.name} in the format string, so "
@@ -92,9 +96,11 @@ def language_of(text: str) -> str | None:
         return "envoy"
     if _NGINX.search(text):
         return "nginx"
+    if _HAPROXY_ONLY.search(text):
+        return "haproxy"
     if re.search(r"%[<>]?s|%\{[^}]+\}[io]|%h\b", text) and "%t" in text:
         return "apache"
-    return "haproxy" if _HAPROXY.search(text) else None
+    return None
 
 
 def fields_in(parts: Sequence[Part]) -> list[str]:
@@ -140,12 +146,12 @@ def _value(name: str, before: str, following: str, lists: Collection[str]) -> st
     """The expression for a field between two texts; a value in the open holds no space."""
     if before.endswith('"') and following.startswith('"'):
         return _QUOTED
-    if not following:
-        return _ANYTHING
     if name in lists and following.startswith(" "):
         return _LISTED
     if name in _IDENTS:
         return "[^ .:]*+"
+    if not following:
+        return "[^ ]*+"
     first, rest = re.escape(following[0]), re.escape(following[1:])
     if name in _USERS and rest:
         return f"[^{first}]*+(?:{first}(?!{rest})[^{first}]*+)*+"
