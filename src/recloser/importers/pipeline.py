@@ -24,6 +24,7 @@ from recloser.importers.looking import (
     understood_by,
 )
 from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
+from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
 from recloser.importers.stages import Calls, Lines
 from recloser.importers.unwrapping import (
@@ -80,6 +81,8 @@ class Import:
         self.cuts = inputs.cuts
         batches = inputs.lines()
         begun, head = _begun(batches)
+        if not head and any(None in batch.texts for batch in begun):
+            raise ImportTraceError(f"there is no line that can be read: each {TOO_LONG[3:]}")
         self._batches: Iterator[Lines] = chain(begun, batches)
         self.wrappings = self._wrappings(request, head)
         self._unwrapping = Unwrapping(self.wrappings)
