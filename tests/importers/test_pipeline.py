@@ -3,8 +3,8 @@
 import gzip
 
 import pytest
-from import_support import ready
 
+from import_support import ready
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 from recloser.events import CallObserved

@@ -48,6 +48,12 @@ def test_lines_that_a_runtime_cut_are_put_together_and_numbers_stay():
     assert unwrapped(docker, ["docker-json"])[0] == ["", "abcd"]
 
 
+def test_a_line_that_is_put_together_without_end_is_given_up():
+    part = "2021-09-15T16:13:47Z stdout P " + "x" * 400_000
+    texts, _ = unwrapped([part] * 4 + ["2021-09-15T16:13:47Z stdout F y"], ["cri"])
+    assert texts == ["", "", None, "", "x" * 400_000 + "y"]
+
+
 def test_other_json_with_a_log_is_not_dockers():
     assert wrappings_in(['{"log":5,"stream":"stdout"}', '{"log":"x"}', "x"]) == []
 

@@ -37,6 +37,9 @@ from recloser.importers.unwrapping import (
 _MOST_BATCHES: Final = 16
 """So many batches are read to look at; most files fill the first one."""
 
+_MOST_CHARS: Final = 1 << 20
+"""Lines beyond so many characters are not looked at, as each is tried in every format."""
+
 
 @frozen(kw_only=True)
 class Request:
@@ -158,10 +161,14 @@ def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:
     """The first batches, and the lines of them that are looked at."""
     begun: list[Lines] = []
     head: list[str] = []
+    chars = 0
     for batch in batches:
         begun.append(batch)
-        head += filter(None, batch.texts[: LOOKED_AT - len(head)])
-        if len(head) >= LOOKED_AT or len(begun) == _MOST_BATCHES:
+        for text in filter(None, batch.texts[: LOOKED_AT - len(head)]):
+            chars += len(text)
+            if chars < _MOST_CHARS or not head:
+                head.append(text)
+        if len(head) >= LOOKED_AT or chars >= _MOST_CHARS or len(begun) == _MOST_BATCHES:
             break
     return begun, head
 

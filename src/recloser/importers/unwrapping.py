@@ -13,7 +13,7 @@ import msgspec
 from attrs import frozen
 
 from recloser.errors import ImportTraceError
-from recloser.importers.stages import Lines
+from recloser.importers.stages import MAX_LINE_CHARS, Lines
 
 _MAX_LAYERS: Final = 3
 
@@ -151,7 +151,7 @@ class Unwrapping:
             ]
             yield batch
 
-    def _unwrapped(self, line: str, source: str) -> str:
+    def _unwrapped(self, line: str, source: str) -> str | None:
         goes_on = False
         for _ in range(_MAX_LAYERS):
             for wrapping in self._wrappings:
@@ -166,6 +166,8 @@ class Unwrapping:
         begun, self._begun = self._begun, None
         if begun is not None and begun[0] == source:
             line = begun[1] + line
+        if len(line) > MAX_LINE_CHARS:
+            return None
         if goes_on:
             self._begun = (source, line)
             return ""
