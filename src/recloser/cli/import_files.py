@@ -64,7 +64,11 @@ _FIELD = "FIELD[:UNIT]"
     help="What counts as failed: a value, 5xx, 500-599 or timeout*; repeatable.",
 )
 @click.option(
-    "--success", "successes", multiple=True, metavar="VALUE", help="What succeeded, likewise."
+    "--success",
+    "successes",
+    multiple=True,
+    metavar="VALUE",
+    help="What counts as succeeded; repeatable.",
 )
 @click.option("--ignore", "ignored", multiple=True, metavar="VALUE", help="What counts as neither.")
 @click.option(
@@ -184,7 +188,7 @@ def slow_ns_of(seconds: float | None) -> int | None:
     """The nanoseconds of ``--slow``.
 
     Raises:
-        ConfigError: It is no number of seconds that a log can hold.
+        ConfigError: The number of seconds is larger than a log can hold.
     """
     if seconds is None:
         return None

@@ -66,8 +66,8 @@ class Sampled:
 def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
     """Print the format, the first calls, and what each outcome was taken for."""
     description = ready.understood.description
-    behind = "".join(f", behind {wrapping.title}" for wrapping in ready.wrappings)
-    print_text(f"understood as {description.name}: {description.title}{behind}")
+    wrapped = "".join(f", wrapped in {wrapping.title}" for wrapping in ready.wrappings)
+    print_text(f"understood as {description.name}: {description.title}{wrapped}")
     print_text("")
     print_table(
         ["start (UTC)", "breaker", "took", "outcome"],

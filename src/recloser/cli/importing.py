@@ -41,7 +41,7 @@ Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
 
 
 class _FilesGroup(click.Group):
-    """Takes a first word that is none of its commands as a file to look at."""
+    """A group that takes a first word which is not a command as a file to look at."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, *ctx.help_option_names):

@@ -168,7 +168,7 @@ class CallLog(AbstractContextManager["CallLog"]):
         )
 
     def _possible(self, rows: Sequence[_Row], calls: Calls) -> list[_Row]:
-        """Those that a log can hold; the others are noted as unreadable."""
+        """Rows that a log can hold; the others are noted as unreadable."""
         kept = []
         for row, line in zip(rows, calls.lines, strict=True):
             why = self._names[row.breaker]

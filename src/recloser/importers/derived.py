@@ -3,7 +3,7 @@
 A definition is a table with one of these keys:
 
 * ``first_of``: a list of fields, of which the first that a record has is taken; with ``after``, what
-  stands behind the last place of that text in it, as the host in ``outbound|80||host``.
+  stands after the last place of that text in it, as the host in ``outbound|80||host``.
 * ``method_in``: the first word of a request line; ``path_in``: what stands between its first and last.
 * ``route_of``: a method and a path, whose query is left out.
 """

@@ -21,7 +21,7 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _GUESSED: Final = 64
-"""UTF-16 without a BOM is told by the zero bytes among so many first ones."""
+"""UTF-16 without a BOM is recognised by the zero bytes among this many first ones."""
 
 
 @define
@@ -31,7 +31,7 @@ class Inputs:
     Attributes:
         paths: The files.
         on_read: Told of the bytes of the files as they are read.
-        cuts: By the name of a file that ends before its end, why: told as it is met.
+        cuts: By the name of a file that ends before its end, why; filled as files are read.
     """
 
     paths: Sequence[str]

@@ -61,7 +61,7 @@ class SortedRuns(Generic[T]):
         return chain.from_iterable(self.batches())
 
     def batches(self) -> Iterator[list[T]]:
-        """All items in order, in lists as they come to hand."""
+        """All items in order, in lists of any length."""
         held = self._sorted()
         batches = (held[start : start + _BATCH] for start in range(0, len(held), _BATCH))
         return self._merged([*map(self._read, self._runs), batches])

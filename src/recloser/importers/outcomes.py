@@ -16,14 +16,14 @@ MOST_UNKNOWN: Final = 0.01
 """An import is refused when a larger share of its calls than this has an unknown outcome."""
 
 MOST_ROWS: Final = 1000
-"""The table of outcomes has so many rows; the values beyond them are counted together."""
+"""The table of outcomes has this many rows; the values beyond them are counted together."""
 
 MISSING: Final = (None, "", "-")
 """Values by which a field says that it has none."""
 
 
 class Verdict(Enum):
-    """What a rule takes a value for."""
+    """How a rule judges a value."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -46,7 +46,7 @@ _RULE_VERDICTS: Final = (Verdict.IGNORED, Verdict.REFUSED, Verdict.FAILED, Verdi
 
 @frozen(kw_only=True)
 class OutcomeRule:
-    """What the values of one field say of how a call ended.
+    """A rule: how calls ended, by the values of one field.
 
     A value is named by itself, as ``5xx`` for three digits that begin with 5, by a range as
     ``500-599``, by its beginning as ``timeout*``, or by ``*`` for any. Of several that name a
@@ -95,7 +95,7 @@ def _alternative(value: str) -> str:
 
 @frozen(kw_only=True)
 class OwnRules:
-    """What a user says of outcomes, which holds before every rule of a format.
+    """Rules of the user, which hold before every rule of a format.
 
     Attributes:
         failed: Values of failures, in any field that rules look at.

@@ -35,15 +35,15 @@ from recloser.importers.unwrapping import (
 )
 
 _MOST_BATCHES: Final = 16
-"""So many batches are read to look at; most files fill the first one."""
+"""This many batches are read to look at; most files fill the first one."""
 
 _MOST_CHARS: Final = 1 << 20
-"""Lines beyond so many characters are not looked at, as each is tried in every format."""
+"""Lines beyond this many characters are not looked at, as each is tried in every format."""
 
 
 @frozen(kw_only=True)
 class Request:
-    """What a user asks for.
+    """An import as the user asks for it.
 
     Attributes:
         format: The name of a format; None to look.
@@ -74,7 +74,7 @@ class Import:
         wrappings: What is taken away from around lines.
         maker: Makes calls of records.
         judge: Says how calls ended, and counts it.
-        cuts: By the name of a file that ends before its end, why: told as it is met.
+        cuts: By the name of a file that ends before its end, why; filled as files are read.
 
     Raises:
         ImportTraceError: The lines are in no format that is known, or not all that is needed is said.
