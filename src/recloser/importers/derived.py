@@ -4,12 +4,18 @@ A definition is a table with one of these keys:
 
 * ``first_of``: a list of fields, of which the first that a record has is taken; with ``after``, what
   stands after the last place of that text in it, as the host in ``outbound|80||host``.
+* ``joined``: a list of fields, with a space between their values and ``-`` for those that are missing;
+  for a date and a time, ``zone`` is theirs.
+* ``host_of``: a field that may hold a URL, whose host and port are taken; other text is taken whole.
 * ``method_in``: the first word of a request line; ``path_in``: what stands between its first and last.
 * ``route_of``: a method and a path, whose query is left out.
+
+Any of them may have ``only``, the values that count, and ``empty``, values that mean there is none.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from recloser.errors import ImportTraceError
 from recloser.importers.memo import Memo
@@ -35,18 +41,29 @@ class Fields:
     ) -> None:
         self._there = there
         self._defined: dict[str, Mapping[str, Any]] = {}
-        for definitions in (_USUAL, defined):
-            for name, definition in definitions.items():
-                is_there = there is not None and name in there
-                if not is_there and (there is None or self._can_make(definition)):
-                    self._defined[name] = definition
+        # A definition may be of fields that a later one defines, and takes the place of a usual one.
+        waiting = {
+            name: each for name, each in defined.items() if there is None or name not in there
+        }
+        usual = {name: each for name, each in _USUAL.items() if there is None or name not in there}
+        for definitions in (usual, waiting):
+            makeable = True
+            while makeable:
+                made = [name for name, each in definitions.items() if self._is_new(name, each)]
+                self._defined.update({name: definitions[name] for name in made})
+                makeable = bool(made)
         self._methods: Memo[str] = Memo(_method)
         self._paths: Memo[str] = Memo(_path)
         self._routes: Memo[str] = Memo(_route)
+        self._hosts: Memo[str] = Memo(_host)
 
     def has(self, name: str) -> bool:
         """Whether records have a field."""
         return name in self._defined or self._there is None or name in self._there
+
+    def _is_new(self, name: str, definition: Mapping[str, Any]) -> bool:
+        is_known = self._defined.get(name) is definition
+        return not is_known and (self._there is None or self._can_make(definition))
 
     def _can_make(self, definition: Mapping[str, Any]) -> bool:
         found = map(self.has, _sources(definition))
@@ -83,26 +100,49 @@ class Fields:
         if definition is None:
             return columns[name]
         sources = [self.column(n, columns) for n in _sources(definition) if self.has(n)]
+        made = self._made(definition, sources)
+        if "only" in definition:
+            return [value if text_of(value) in definition["only"] else None for value in made]
+        if "empty" in definition:
+            return [None if text_of(value) in definition["empty"] else value for value in made]
+        return made
+
+    def _made(
+        self, definition: Mapping[str, Any], sources: Sequence[Sequence[Any]]
+    ) -> Sequence[Any]:
         if "first_of" in definition:
             return _first(sources, definition.get("after"))
+        if "joined" in definition:
+            zone = definition.get("zone")
+            after = f" {zone}" if zone else ""
+            return [_joined(values) + after for values in zip(*sources, strict=True)]
         if "route_of" in definition:
             return list(map(self._routes.__getitem__, zip(*sources, strict=True)))
-        memo = self._methods if "method_in" in definition else self._paths
-        return list(map(memo.__getitem__, sources[0]))
+        memo = self._hosts if "host_of" in definition else self._paths
+        if "method_in" in definition:
+            memo = self._methods
+        try:
+            return list(map(memo.__getitem__, sources[0]))
+        except TypeError:  # a value that is a list or an object
+            return list(map(memo.__getitem__, map(text_of, sources[0])))
 
 
 def _sources(definition: Mapping[str, Any]) -> Sequence[str]:
-    for key in ("first_of", "route_of"):
+    for key in ("first_of", "route_of", "joined"):
         if key in definition:
             return list(definition[key])
-    return [definition.get("method_in") or definition["path_in"]]
+    return [
+        next(definition[key] for key in ("method_in", "path_in", "host_of") if key in definition)
+    ]
 
 
 def _first(columns: Sequence[Sequence[Any]], after: str | None) -> Sequence[Any]:
     def of(values: Sequence[Any]) -> Any:
         for value in values:
+            if after and isinstance(value, str):
+                value = value.rpartition(after)[2]  # noqa: PLW2901  # empty in inbound|80||
             if value not in MISSING:
-                return value.rpartition(after)[2] if after and isinstance(value, str) else value
+                return value
         return None
 
     memo: Memo[Any] = Memo(of)
@@ -126,3 +166,17 @@ def _path(request: Any) -> str:
 def _route(method_and_path: tuple[Any, Any]) -> str:
     method, path = map(text_of, method_and_path)
     return f"{method} {path.partition('?')[0]}"
+
+
+def _joined(values: tuple[Any, ...]) -> str:
+    return " ".join(text_of(value) or "-" for value in values)
+
+
+def _host(value: Any) -> str:
+    text = text_of(value)
+    if "://" not in text:
+        return text
+    try:
+        return urlsplit(text).netloc.rpartition("@")[2] or text
+    except ValueError:
+        return text

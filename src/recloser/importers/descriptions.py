@@ -10,11 +10,16 @@ does not say itself.
 * ``[records]``: ``kind`` is ``text``, ``json`` or ``delimited``. For text: ``language``, ``formats``
   (its format strings, pasted), ``lists`` (fields that hold several values) and ``open`` (a line may be
   cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have. For
-  delimited text: ``delimiter`` and ``header``.
+  delimited text: ``delimiter``, ``header``, ``keys``, columns that it has, and ``comment``, what lines
+  begin with that are no rows. For all: ``looks``, an expression that finds each line, and ``mixed``
+  (records that do not say how a call ended are about something else).
+* ``[where]``: which records are calls: see ``recloser.importers.selection``.
+* ``[attempts]``: fields with a value for each attempt: see ``recloser.importers.attempts``.
 * ``[fields]``: further fields, made of others: see ``recloser.importers.derived``.
 * ``[roles]``: ``start``, ``end`` and ``duration``, each a field or a list of which the first that a
   record has is used, with its unit as in ``request_time:s``; ``breaker``, a template.
-* ``[[outcome]]``: the rules, in their order: see ``recloser.importers.outcomes``.
+* ``[[outcome]]``: the rules, in their order: see ``recloser.importers.outcomes``. What is common to
+  many formats is in ``meanings.toml``, from which ``means`` takes one or several.
 """
 
 import tomllib
@@ -26,6 +31,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from recloser.errors import ImportTraceError
+from recloser.importers.attempts import Attempts
 from recloser.importers.outcomes import OutcomeRule
 from recloser.importers.quantities import unit_in_name
 
@@ -75,6 +81,8 @@ class Description:
         end: What says when it ended.
         duration: What says how long it took.
         breaker: The template of its breaker's name; None where the user must give one.
+        where: Which records are calls: the values that fields of theirs have.
+        attempts: The fields that have a value for each attempt.
         outcome: The rules for its outcome, in their order.
         is_abstract: Whether it is there for others to be like only.
     """
@@ -89,6 +97,8 @@ class Description:
     end: Sequence[Role] = ()
     duration: Sequence[Role] = ()
     breaker: str | None = None
+    where: Mapping[str, Sequence[str]] = field(factory=dict)
+    attempts: Attempts | None = None
     outcome: Sequence[OutcomeRule] = ()
     is_abstract: bool = False
 
@@ -147,9 +157,27 @@ def _description(name: str, table: Mapping[str, Any]) -> Description:
         end=_roles(roles.get("end")),
         duration=_roles(roles.get("duration")),
         breaker=roles.get("breaker"),
-        outcome=[OutcomeRule(**rule) for rule in table.get("outcome", ())],
+        where=table.get("where", {}),
+        attempts=Attempts(**table["attempts"]) if table.get("attempts") else None,
+        outcome=[_rule(rule) for rule in table.get("outcome", ())],
         is_abstract=table.get("abstract", False),
     )
+
+
+def _rule(table: Mapping[str, Any]) -> OutcomeRule:
+    """A rule, with the values of the meanings that it names after its own."""
+    rule = dict(table)
+    means = rule.pop("means", ())
+    for meaning in [means] if isinstance(means, str) else means:
+        for verdict, values in _meanings()[meaning].items():
+            rule[verdict] = [*rule.get(verdict, ()), *values]
+    return OutcomeRule(**rule)
+
+
+@cache
+def _meanings() -> Mapping[str, Mapping[str, Sequence[str]]]:
+    file = resources.files("recloser.importers").joinpath("meanings.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def _roles(texts: str | Sequence[str] | None) -> list[Role]:

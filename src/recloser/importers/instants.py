@@ -16,7 +16,7 @@ _ISO: Final = re.compile(
     r" ?+(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?+(?:\[[^\]]*+\])?+",
 )
 _CLF: Final = re.compile(
-    r"(\d\d/[A-Z][a-z][a-z]/\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,9}+))?+ ([+-]\d{4})"
+    r"(\d\d/[A-Z][a-z][a-z]/\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,9}+))?+(?: ([+-]\d{4}))?+"
 )
 _MONTHS: Final = [
     "Jan",

@@ -1,7 +1,9 @@
 """Which format lines are in, found by reading the first of them in every format."""
 
 import csv
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +30,8 @@ _ENOUGH: Final = 0.6
 _DELIMITERS: Final = ",;\t|"
 _DEEPEST: Final = 6
 _SHOWN: Final = 80
+_NOTHING_BUT_OTHERS: Final = 0.9
+"""What counts a line that is known to be no call, where none is one."""
 _FALLBACKS: Final = ("json", "csv")
 """Formats that are taken where no other one is recognised."""
 
@@ -87,7 +91,10 @@ def recognised(lines: Sequence[str]) -> Understood:
     for description in descriptions():
         if description.is_abstract or description.name in _FALLBACKS:
             continue
-        candidate = _with_reader(description, filled)
+        try:
+            candidate = _with_reader(description, filled)
+        except ImportTraceError:  # what can't be a header, such as that of delimited text
+            continue
         share = _share_read(candidate, filled)
         records = candidate.description.records
         size = len(records.get("keys", ())) or len(candidate.there or ())
@@ -130,11 +137,14 @@ def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
     if kind == "json":
         paths = dict.fromkeys(path for value in _objects_in(lines) for path in _paths_in(value))
         return Understood(description, JsonLinesReader(), list(paths) or None)
+    rows = _rows_in(lines, records.get("comment"))
     delimited = DelimitedReader(
-        records.get("delimiter") or delimiter_of(lines), records.get("header")
+        records.get("delimiter") or delimiter_of(rows),
+        records.get("header"),
+        records.get("comment"),
     )
     try:
-        return Understood(description, delimited, delimited.header_in(lines))
+        return Understood(description, delimited, delimited.header_in(rows))
     except csv.Error as error:
         raise ImportTraceError(f"the header can't be read: {error}") from error
 
@@ -148,20 +158,38 @@ def delimiter_of(lines: Sequence[str]) -> str:
 def _share_read(candidate: Understood, lines: Sequence[str]) -> float:
     """The share of the lines that a format makes calls of."""
     description = candidate.description
+    looks = description.records.get("looks")
+    if looks and sum(re.match(looks, line) is not None for line in lines) < _ENOUGH * len(lines):
+        return 0
+    if description.records.get("kind") == "delimited":
+        keys = description.records.get("keys", ())
+        return _share_made(candidate, lines) if set(keys) <= set(candidate.there or ()) else 0
     keys = [path_of(key) for key in description.records.get("keys", ())]
     if keys:
         values = _objects_in(lines)
         fit = sum(all(value_at(v, path) is not None for path in keys) for v in values)
         if fit < _ENOUGH * len(lines):
             return 0
+    return _share_made(candidate, lines)
+
+
+def _share_made(candidate: Understood, lines: Sequence[str]) -> float:
+    """The share of the lines that are calls or are known to be none, whatever the zone of times."""
+    description = candidate.description
     judge = Judge(rules_for(candidate))
-    options = CallOptions(breaker=description.breaker or "any")
+    options = CallOptions(breaker=description.breaker or "any", zone=UTC)
     try:
         maker = CallMaker(description, candidate.there, options, judge)
         records = candidate.reader.read([Lines("", 1, list(lines))], maker.needed)
-        return sum(map(len, maker(records))) / len(lines)
+        made = [(len(calls), sum(calls.skipped.values())) for calls in maker(records)]
     except ImportTraceError:
         return 0
+    count, skipped = map(sum, zip(*made, strict=True)) if made else (0, 0)
+    return (count + skipped) / len(lines) if count else _NOTHING_BUT_OTHERS * skipped / len(lines)
+
+
+def _rows_in(lines: Sequence[str], comment: str | None) -> Sequence[str]:
+    return [line for line in lines if not comment or not line.startswith(comment)]
 
 
 def rules_for(candidate: Understood) -> list[Any]:

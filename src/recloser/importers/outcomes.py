@@ -49,7 +49,7 @@ class OutcomeRule:
     """A rule: how calls ended, by the values of one field.
 
     A value is named by itself, as ``5xx`` for three digits that begin with 5, by a range as
-    ``500-599``, by its beginning as ``timeout*``, or by ``*`` for any. Of several that name a
+    ``500-599``, with ``*`` for any text before or after it, as ``timeout*``. Of several that name a
     value, the first in the order ignored, refused, failed, succeeded holds.
 
     Attributes:
@@ -88,9 +88,9 @@ def _alternative(value: str) -> str:
         return rf"{value[0]}\d\d"
     if bounds := re.fullmatch(r"(\d{1,3})-(\d{1,3})", value):
         return "|".join(map(str, range(int(bounds[1]), int(bounds[2]) + 1))) or r"(?!)"
-    if value.endswith("*"):
-        return re.escape(value[:-1]) + ".*"
-    return re.escape(value)
+    within = value.strip("*")
+    before = ".*" if value.startswith("*") and within else ""
+    return before + re.escape(within) + (".*" if value.endswith("*") else "")
 
 
 @frozen(kw_only=True)
@@ -159,12 +159,15 @@ class Judge:
     counts: Counter[_Key] = field(factory=Counter)
     _judged: Memo[Judged] = field(init=False)
     _patterns: list[list[tuple[Verdict, re.Pattern[str]]]] = field(init=False)
+    _naming: set[str] = field(init=False)
     _own_patterns: list[tuple[Verdict, re.Pattern[str]]] = field(init=False)
     beyond: Counter[Verdict] = field(factory=Counter)
 
     def __attrs_post_init__(self) -> None:
         self._judged = Memo(self._judge)
         self._patterns = [rule.patterns() for rule in self.rules]
+        # A field that can only tell of successes does not name failures.
+        self._naming = {r.field for r in self.rules if r.ignored or r.refused or r.failed}
         own = OutcomeRule(
             field="", ignored=self.own.ignored, failed=self.own.failed, succeeded=self.own.succeeded
         )
@@ -201,7 +204,9 @@ class Judge:
 
     def _judge(self, key: _Key) -> Judged:
         texts = dict(zip(self.fields, map(text_of, key), strict=True))
-        error = ",".join(dict.fromkeys(text for text in texts.values() if text not in MISSING))
+        there = {name: text for name, text in texts.items() if text not in MISSING}
+        naming = {name: text for name, text in there.items() if name in self._naming}
+        error = ",".join(dict.fromkeys((naming or there).values()))
         verdict = self._verdict(texts)
         if verdict is Verdict.UNKNOWN and self.own.unknown is not None:
             verdict = self.own.unknown

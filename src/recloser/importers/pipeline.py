@@ -95,6 +95,9 @@ class Import:
         description, there = self.understood.description, self.understood.there
         if request.outcome is not None:
             rules = [of_outcome(rule, request.outcome) for rule in description.outcome]
+            attempts = description.attempts
+            if attempts is not None and request.outcome != attempts.status:
+                description = evolve(description, attempts=None)
         else:
             rules = rules_for(self.understood)
         if description.records.get("kind") == "json" and there is not None:

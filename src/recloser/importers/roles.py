@@ -16,6 +16,7 @@ from recloser.importers.instants import instant_reader
 from recloser.importers.memo import Memo
 from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
 from recloser.importers.quantities import UNITS, column_of
+from recloser.importers.selection import Selection
 from recloser.importers.stages import Calls, Records, Unreadable
 
 
@@ -139,9 +140,18 @@ class CallMaker:
                 + ", ".join(self._fields.names)
             )
         self.roles = {"start": start, "end": end, "duration": duration}
+        told_by = judge.fields if description.records.get("mixed") else ()
+        where = {name: by for name, by in description.where.items() if self._fields.has(name)}
+        self._selection = Selection(where, told_by)
+        attempts = description.attempts
+        self._attempts = (
+            attempts if attempts is not None and self._fields.has(attempts.status) else None
+        )
         self._derived = list(
             dict.fromkeys(
                 [
+                    *self._selection.fields,
+                    *self._attempted(),
                     *self._start.fields,
                     *self._end.fields,
                     *self._duration.fields,
@@ -153,6 +163,12 @@ class CallMaker:
             )
         )
         self.needed = self._fields.needed(self._derived)
+
+    def _attempted(self) -> list[str]:
+        if self._attempts is None:
+            return []
+        named = (self._attempts.status, self._attempts.duration)
+        return [name for name in named if self._fields.has(name)]
 
     def _roles(self, said: Role | None, usual: Sequence[Role]) -> list[Role]:
         if said is not None:
@@ -183,9 +199,14 @@ class CallMaker:
             names = self._derived
             columns = {name: self._fields.column(name, records.columns) for name in names}
             unreadable = list(records.unreadable)
+            kept, skipped = self._selection(columns, len(records))
+            if kept is not None:
+                columns = {n: [column[row] for row in kept] for n, column in columns.items()}
+                lines = [records.lines[row] for row in kept]
+                records = Records(records.source, lines, columns)  # noqa: PLW2901
             yield from self._calls(records, columns, range(len(records)), unreadable)
-            if unreadable:
-                yield _nothing_but(unreadable)
+            if unreadable or skipped:
+                yield Calls((), (), (), (), (), None, (), unreadable, skipped)
 
     def _calls(
         self,
@@ -210,8 +231,12 @@ class CallMaker:
             yield from self._calls(records, columns, range(middle, rows.stop), unreadable)
 
     def _made(self, columns: Mapping[str, Sequence[Any]], lines: Sequence[int]) -> Calls:
+        start, took = self._times(columns, len(lines))
+        if self._attempts is not None:
+            attempted = self._attempts.expand(columns, start, took, lines)
+            if attempted is not None:
+                columns, start, took, lines = attempted
         size = len(lines)
-        start, took = self._times(columns, size)
         breakers = self._breakers(columns, size)
         judged = self._judge.judge(columns, size)
         outcomes = [each.outcome for each in judged]
@@ -292,7 +317,3 @@ def _before(end: int | None, ns: int) -> int:
     if end is None:
         raise ValueError("it has no time")
     return end - ns
-
-
-def _nothing_but(unreadable: list[Unreadable]) -> Calls:
-    return Calls((), (), (), (), (), None, (), unreadable)

@@ -21,11 +21,18 @@ class DelimitedReader:
     Args:
         delimiter: What stands between values.
         header: The names of the fields; None where the first row of each file has them.
+        comment: What lines begin with that are no rows; None where there are none.
     """
 
-    def __init__(self, delimiter: str = ",", header: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        delimiter: str = ",",
+        header: Sequence[str] | None = None,
+        comment: str | None = None,
+    ) -> None:
         self._delimiter = delimiter
         self._header = header
+        self._comment = comment
 
     @property
     def fields(self) -> Collection[str] | None:
@@ -51,6 +58,8 @@ class DelimitedReader:
     def _read_file(
         self, source: str, batches: Iterable[Lines], wanted: Collection[str]
     ) -> Iterator[Records]:
+        if self._comment is not None:
+            batches = _without(self._comment, batches)
         lines = chain.from_iterable(map(_ended, batches))
         reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
         header = self._header
@@ -74,6 +83,12 @@ class DelimitedReader:
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
             found = {name: columns[place] for name, place in places.items()}
             yield Records(source, numbers, dict(found), unreadable)
+
+
+def _without(comment: str, batches: Iterable[Lines]) -> Iterator[Lines]:
+    for batch in batches:
+        texts = ["" if text and text.startswith(comment) else text for text in batch.texts]
+        yield Lines(batch.source, batch.first, list(texts))
 
 
 def _ended(batch: Lines) -> Iterable[str]:
