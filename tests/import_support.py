@@ -16,6 +16,8 @@ def ready(
     format=None,  # noqa: A002  # as the option
     log_format=None,
     outcome=None,
+    among=(),
+    fields=None,
     **options,
 ):
     """An import of the text, ready to run."""
@@ -28,6 +30,8 @@ def ready(
             log_format=log_format,
             unwrap=unwrap,
             outcome=outcome,
+            among=among,
+            fields=fields or {},
             own=own or OwnRules(),
             options=CallOptions(**options),
         ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import IO, Any, Final, TypeAlias, TypeVar
 
 import attrs
 import click
@@ -15,14 +15,13 @@ from recloser.cli.import_report import print_outcomes, print_summary, print_unre
 from recloser.cli.terminal import print_json, stages_progress
 from recloser.errors import ImportTraceError
 from recloser.events import Outcome
-from recloser.importers.descriptions import Role
+from recloser.importers.descriptions import Role, descriptions
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
 from recloser.importers.inputs import Inputs
 from recloser.importers.jaeger import read_jaeger
 from recloser.importers.otlp import read_otlp
 from recloser.importers.outcomes import OwnRules
 from recloser.importers.pipeline import Import, Request
-from recloser.importers.proxy_log import KEYS, ProxyMapping, read_envoy, read_json_log
 from recloser.importers.resilience4j import read_resilience4j
 from recloser.importers.roles import CallOptions
 from recloser.importers.source import open_text
@@ -35,6 +34,25 @@ from recloser.importers.trace import (
     write_trace,
 )
 from recloser.importers.zipkin import read_zipkin
+
+_KEYS: Final[Mapping[str, str]] = {
+    "start": "start_time",
+    "end": "time_iso8601",
+    "duration_ms": "duration_ms",
+    "duration_s": "duration_s",
+    "status": "status",
+    "flags": "response_flags",
+    "target": "target",
+    "method": "method",
+    "path": "path",
+    "upstream": "upstream",
+    "upstream_status": "upstream_status",
+    "upstream_s": "upstream_response_time",
+}
+"""The roles that ``--key`` names, and the fields of JSON that have them."""
+
+_FAILURES: Final = ("5xx",)
+_IGNORED: Final = ("499",)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
@@ -68,7 +86,7 @@ command.add_command(formats)
 
 
 def _shared(
-    breaker: str | None = None, failures: Sequence[str] = ("5xx",), ignored: Sequence[str] = ()
+    breaker: str | None = None, failures: Sequence[str] = _FAILURES, ignored: Sequence[str] = ()
 ) -> Callable[[F], F]:
     """The argument and options of every importer, with the defaults that suit it."""
 
@@ -178,7 +196,7 @@ def _role(field: str, unit: str | None) -> Role:
 
 
 @command.command("access-log", short_help="An access log: combined, Envoy's, or JSON.")
-@_shared(ignored=["499"])
+@_shared(ignored=_IGNORED)
 @click.option(
     "--format",
     "form",
@@ -189,7 +207,7 @@ def _role(field: str, unit: str | None) -> Role:
 )
 @click.option(
     "--key", "keys", multiple=True, metavar="ROLE=KEY",
-    help=f"For JSON, under which key a role is found; roles are {', '.join(KEYS)}.",
+    help=f"For JSON, under which key a role is found; roles are {', '.join(_KEYS)}.",
 )  # fmt: skip
 def _access_log(
     *,
@@ -208,17 +226,48 @@ def _access_log(
     499 is nginx's word for a client that went away. Of Envoy's flags, those about the upstream are
     failures; a call that Envoy itself refused (UO, RL) is kept as one of unknown outcome.
     """
-    template, rule = BreakerTemplate(breaker), OutcomeRule(failures, ignored)
-    if form == "combined":
-        request = Request(
-            format="apache-combined",
-            own=OwnRules(failed=failures, ignored=ignored),
-            options=CallOptions(breaker=breaker, labels=labels),
-        )
-        return _import_as(request, file, out, **telling)
-    mapping = ProxyMapping(breaker=template, rule=rule, labels=labels, keys=_keys(keys))
-    read = read_envoy if form == "envoy" else read_json_log
-    return _import(file, out, lambda text: read(text, mapping), **telling)
+    if keys and form != "json":
+        raise ImportTraceError(f"--key is for --format json, not for {form}")
+    assigned = _keys(keys)
+    named = "apache-combined" if form == "combined" else "json" if assigned else None
+    # The defaults are those of the formats, of which flags come before the status.
+    own = OwnRules(
+        failed=() if tuple(failures) == _FAILURES else failures,
+        ignored=() if tuple(ignored) == _IGNORED else ignored,
+    )
+    request = Request(
+        format=named,
+        among=() if named else _among(form),
+        own=own,
+        options=_with_times(CallOptions(breaker=breaker, labels=labels), assigned),
+        fields={_KEYS[role]: key for role, key in assigned.items()},
+    )
+    return _import_as(request, file, out, **telling)
+
+
+def _among(form: str) -> Sequence[str]:
+    """The formats that a value of ``--format`` stands for."""
+    if form == "envoy":
+        return ["envoy-default", "istio", "istio-before-1.9"]
+    return [
+        each.name
+        for each in descriptions()
+        if each.records.get("kind") == "json" and not each.is_abstract
+    ]
+
+
+def _with_times(options: CallOptions, assigned: Mapping[str, str]) -> CallOptions:
+    """The options with the times of a call, where keys are said for them."""
+    start, end = (
+        Role(assigned[role], "auto") if role in assigned else None for role in ("start", "end")
+    )
+    duration = None
+    if start is None or end is None:  # any two of the three
+        for role, unit in (("duration_ms", "ms"), ("duration_s", "s")):
+            if role in assigned:
+                duration = Role(assigned[role], unit)
+                break
+    return attrs.evolve(options, start=start, end=end, duration=duration)
 
 
 _access_log.epilog = (
@@ -231,9 +280,9 @@ def _keys(assignments: Sequence[str]) -> Mapping[str, str]:
     keys = {}
     for assignment in assignments:
         role, equals, key = assignment.partition("=")
-        if not equals or role not in KEYS:
+        if not equals or role not in _KEYS:
             raise ImportTraceError(
-                f"--key is ROLE=KEY with a role of {', '.join(KEYS)}, not {assignment!r}"
+                f"--key is ROLE=KEY with a role of {', '.join(_KEYS)}, not {assignment!r}"
             )
         keys[role] = key
     return keys

@@ -77,8 +77,12 @@ def understood_by(log_format: str, lines: Sequence[str]) -> Understood:
     return _with_reader(evolve(description, name=language, records=records), lines)
 
 
-def recognised(lines: Sequence[str]) -> Understood:
+def recognised(lines: Sequence[str], among: Collection[str] = ()) -> Understood:
     """The format that reads most of the lines; of several, the one with the most fields.
+
+    Args:
+        lines: The first lines of a file.
+        among: The names of the formats to look among; empty for all.
 
     Raises:
         ImportTraceError: There is none.
@@ -86,31 +90,38 @@ def recognised(lines: Sequence[str]) -> Understood:
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise ImportTraceError("there is no call in the input")
+    found = _best(filled, among)
+    if found is not None:
+        return found
+    for name in _FALLBACKS:
+        if (not among or name in among) and _is_likely(name, filled):
+            return understood(name, filled)
+    raise ImportTraceError(
+        f"no known format reads these lines, of which the first is {filled[0][:_SHOWN]!r}; give the "
+        "format string of what wrote them with --log-format, or see: recloser import formats"
+    )
+
+
+def _best(lines: Sequence[str], among: Collection[str]) -> Understood | None:
     best: tuple[float, bool, int] = (_ENOUGH, False, 0)
     found: Understood | None = None
     for description in descriptions():
         if description.is_abstract or description.name in _FALLBACKS:
             continue
+        if among and description.name not in among:
+            continue
         try:
-            candidate = _with_reader(description, filled)
+            candidate = _with_reader(description, lines)
         except ImportTraceError:  # what can't be a header, such as that of delimited text
             continue
-        share = _share_read(candidate, filled)
+        share = _share_read(candidate, lines)
         records = candidate.description.records
         size = len(records.get("keys", ())) or len(candidate.there or ())
         # A format that takes lines as they go on takes those of stricter ones too.
         rank = (share, not records.get("open", False), size)
         if rank > best:
             best, found = rank, candidate
-    if found is not None:
-        return found
-    for name in _FALLBACKS:
-        if _is_likely(name, filled):
-            return understood(name, filled)
-    raise ImportTraceError(
-        f"no known format reads these lines, of which the first is {filled[0][:_SHOWN]!r}; give the "
-        "format string of what wrote them with --log-format, or see: recloser import formats"
-    )
+    return found
 
 
 def _is_likely(name: str, lines: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@
 Each stage is an iterator over the one before; see ``recloser.importers.stages`` for what they pass.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 
 from recloser.errors import ImportTraceError
 from recloser.importers.call_log import CallLog, ImportSummary
+from recloser.importers.derived import Fields
 from recloser.importers.inputs import Inputs
 from recloser.importers.looking import (
     LOOKED_AT,
@@ -47,19 +48,23 @@ class Request:
 
     Attributes:
         format: The name of a format; None to look.
+        among: The names of the formats to look among where none is said; empty for all.
         log_format: The format string of what wrote the lines, pasted.
         unwrap: The names of the wrappings to take away; None to look, empty for none.
         outcome: The field that says how a call ended; None for those of the format.
         own: The user's rules.
         options: The fields to use instead of the format's.
+        fields: By the name of a field of the format, the one to take for it.
     """
 
     format: str | None = None
+    among: Sequence[str] = ()
     log_format: str | None = None
     unwrap: Sequence[str] | None = None
     outcome: str | None = None
     own: OwnRules = field(factory=OwnRules)
     options: CallOptions = field(factory=CallOptions)
+    fields: Mapping[str, str] = field(factory=dict)
 
 
 class Import:
@@ -91,7 +96,7 @@ class Import:
         self._unwrapping = Unwrapping(self.wrappings)
         looked_at = Unwrapping(self.wrappings)([Lines("", 1, list(head))])
         lines = [text for batch in looked_at for text in batch.texts if text]
-        self.understood = self._understood(request, lines)
+        self.understood = _with_fields(self._understood(request, lines), request.fields)
         description, there = self.understood.description, self.understood.there
         if request.outcome is not None:
             rules = [of_outcome(rule, request.outcome) for rule in description.outcome]
@@ -101,7 +106,8 @@ class Import:
         else:
             rules = rules_for(self.understood)
         if description.records.get("kind") == "json" and there is not None:
-            there = [*there, *self._named(request)]
+            known = Fields(there, description.fields)
+            there = [*there, *(name for name in self._named(request) if not known.has(name))]
         self.judge = Judge(rules, request.own)
         self.maker = CallMaker(description, there, request.options, self.judge)
 
@@ -119,7 +125,7 @@ class Import:
             return understood_by(request.log_format, lines)
         if request.format is not None:
             return understood(request.format, lines)
-        return recognised(lines)
+        return recognised(lines, request.among)
 
     @staticmethod
     def _named(request: Request) -> list[str]:
@@ -174,6 +180,22 @@ def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:
         if len(head) >= LOOKED_AT or chars >= _MOST_CHARS or len(begun) == _MOST_BATCHES:
             break
     return begun, head
+
+
+def _with_fields(understood: Understood, fields: Mapping[str, str]) -> Understood:
+    """The same format with other fields in the place of some of its own."""
+    other = {name: taken for name, taken in fields.items() if name != taken}
+    if not other:
+        return understood
+    defined = {name: {"first_of": [taken]} for name, taken in other.items()}
+    description = understood.description
+    there = understood.there
+    if there is not None:
+        there = [name for name in there if name not in other]
+        there += [name for name in other.values() if name not in there]
+    return Understood(
+        evolve(description, fields={**description.fields, **defined}), understood.reader, there
+    )
 
 
 def of_outcome(rule: OutcomeRule, name: str) -> OutcomeRule:
