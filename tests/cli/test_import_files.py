@@ -125,3 +125,72 @@ def test_formats_are_listed(capsys):
     status, text, _ = run(capsys, "formats")
     assert status == 0
     assert "istio" in text
+
+
+def test_too_many_breakers_with_few_calls_are_warned_of(capsys, tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text("".join(LINES[0].replace("/home", f"/users/{n}") for n in range(150)))
+    _, text, err = run(capsys, path, "--breaker", "{path}", "--dry-run")
+    assert "150 breakers have 1.0 calls each, too few to open any: name fewer fields" in err
+    assert "give --group to take /users/123 for /users/{id}" in err
+    _, text, err = run(capsys, path, "--breaker", "{path}", "--group", "--dry-run")
+    assert err == ""
+    assert " /users/{id} " in text
+    assert " --group " in text
+
+
+def test_what_is_no_call_is_counted_in_a_dry_run_too(capsys, tmp_path):
+    path = tmp_path / "k6.csv"
+    header = "metric_name,timestamp,metric_value,name,status\n"
+    path.write_text(header + "http_reqs,1645006050,1.0,b,503\nhttp_req_duration,1645006050,1530.1,b,503\n")  # fmt: skip
+    _, text, _ = run(capsys, path, "--dry-run")
+    assert "no calls: 1 with metric_name http_reqs" in text
+    assert "2022-02-16T10:07:28.469900000Z  b        1.5301 s  failed (503)" in text
+
+
+def test_a_call_of_unknown_outcome_is_shown_as_that(capsys, tmp_path):
+    path = tmp_path / "status0.csv"
+    path.write_text("target,start_unix_nano,duration_ms,status\na,1730248323000000000,0,0\n")
+    _, text, _ = run(capsys, path, "--dry-run")
+    assert text.splitlines()[3].split()[-2:] == ["unknown", "(0)"]
+
+
+def test_a_value_that_no_call_has_is_named(capsys, trace):
+    _, _, err = run(capsys, trace, "--breaker", "b", "--failure", "tiemout", "--dry-run")
+    assert "no call has the value 'tiemout', which an option names" in err
+
+
+CSV_OF_S = "breaker,start_s,outcome\na,1700000000,ok\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "word"),
+    [
+        (CSV_OF_S, ["--slow", "1"], "how long calls took is not known, so none is slow"),
+        (CSV_OF_S, ["--zone", "Europe/Berlin"], "--zone is for times in words; start_s counts"),
+        (CSV_OF_S, ["--group", "--breaker", "b"], "--group is for fields in --breaker"),
+        (CSV_OF_S, ["--unwrap", "cri"], "no line is wrapped in"),
+        (CSV_OF_S.replace("outcome", "end"), ["--failure", "x"], "nothing says how calls ended"),
+        (
+            CSV_OF_S,
+            ["--format", "istio"],
+            "none of the 2 lines could be read; the first is line 1: it is not in the format",
+        ),
+        ("".join(LINES), ["--format", "envoy-json", "--breaker", "b"], "it looks like nginx's combined"),
+        (
+            '192.0.2.28:1 [12/Mar/2021:06:56:28.088] f b/s 0/0/0/1263/1264 200 20602 - - ---- 1/1/3/4/0 0/0 "GET / HTTP/1.1"\n',
+            [],
+            "has no zone; name the zone with --zone, as Europe/Berlin",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_options_that_can_not_apply_are_refused(capsys, tmp_path, text, options, word, is_dry):
+    path = tmp_path / "trace"
+    path.write_text(text)
+    where = ["--dry-run"] if is_dry else ["-o", tmp_path / "log"]
+    status, out, err = run(capsys, path, *where, *options)
+    assert (status, out) == (2, "")
+    assert word in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [path]

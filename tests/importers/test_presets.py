@@ -150,8 +150,9 @@ COUNTED = {
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_calls_of_a_format_are_those_counted_by_hand(tmp_path, name):
     description = description_of(name)
+    zone = UTC if description.name == "haproxy-http" else None  # its times name none
     breaker = description.breaker or ("{host}" if name == "apache-combined-us" else "any")
-    calls, unreadable = imported(tmp_path, description.sample.lstrip(), breaker=breaker, zone=UTC)
+    calls, unreadable = imported(tmp_path, description.sample.lstrip(), breaker=breaker, zone=zone)
     assert unreadable == []
     expected = [
         (name, _ns(second) + ns, took, outcome, error)

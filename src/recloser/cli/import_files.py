@@ -10,8 +10,17 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
-from recloser.cli.import_report import Sampled, command_for, print_understood, report, roles_from
-from recloser.cli.terminal import print_table, print_text, stages_progress
+from recloser.cli.import_report import (
+    Sampled,
+    command_for,
+    print_skipped,
+    print_understood,
+    print_unreadable,
+    report,
+    roles_from,
+    warn_of_many_breakers,
+)
+from recloser.cli.terminal import note, print_table, print_text, stages_progress
 from recloser.errors import ConfigError, ImportTraceError
 from recloser.importers.call_log import ImportSummary
 from recloser.importers.descriptions import descriptions
@@ -50,6 +59,7 @@ _FIELD = "FIELD[:UNIT]"
 @click.option(
     "--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'."
 )
+@click.option("--group", "is_grouped", is_flag=True, help="Take /users/123 in it for /users/{id}.")
 @click.option("--start", metavar=_FIELD, help="When a call started.")
 @click.option("--end", metavar=_FIELD, help="When it ended.")
 @click.option("--duration", metavar=_FIELD, help="How long it took, as request_time:s.")
@@ -120,6 +130,8 @@ def command(
         if dry_run or out is None:
             for _ in sampled(ready.calls()):
                 pass
+            if not sampled.summary.calls:
+                raise ImportTraceError(ready.why_nothing(sampled.summary))
         else:
             summary = ready.write(out, sampled)
     full = command_for(files, ready, target, _as_options(given))
@@ -128,9 +140,17 @@ def command(
         print_text(full)
     extra = {"command": full, "calls_seen": [attrs.asdict(each) for each in sampled.first]}
     report(summary, ready, out=target, shown=shown, extra=extra if as_json else None)
+    read = summary or sampled.summary
+    if summary is None:
+        print_unreadable(read, shown)
+        if not as_json:
+            print_skipped(read)
+    warn_of_many_breakers(read, is_grouped=bool(given["is_grouped"]))
+    for value in ready.judge.unused():
+        note(f"no call has the value {value!r}, which an option names")
     if dry_run:
         ready.judge.check_unknown()
-    return cli.DAMAGED if ready.cuts or (summary is not None and summary.unread) else 0
+    return cli.DAMAGED if ready.cuts or read.unread else 0
 
 
 @click.command("formats", short_help="The formats that import knows.")
@@ -146,6 +166,7 @@ def request_of(
     log_format: str | None = None,
     unwrap: Sequence[str] = (),
     breaker: str | None = None,
+    is_grouped: bool = False,
     start: str | None = None,
     end: str | None = None,
     duration: str | None = None,
@@ -168,6 +189,7 @@ def request_of(
     )
     options = CallOptions(
         breaker=breaker,
+        is_grouped=is_grouped,
         error=error,
         labels=labels,
         slow_ns=slow_ns_of(slow_seconds),
@@ -224,9 +246,10 @@ def _as_options(given: Mapping[str, Any]) -> dict[str, Any]:
         "ignored": "--ignore",
         "slow_seconds": "--slow",
         "labels": "--label",
+        "is_grouped": "--group",
     }
     return {
         names.get(name, "--" + name.replace("_", "-")): value
         for name, value in given.items()
-        if value is not None
+        if value is not None and value is not False
     }

@@ -8,15 +8,23 @@ from typing import Any, Final
 from attrs import asdict, frozen
 
 from recloser.cli.terminal import counted, note, print_json, print_table, print_text
+from recloser.events import REFUSED
 from recloser.importers.call_log import ImportSummary
 from recloser.importers.descriptions import Role
-from recloser.importers.outcomes import OutcomeRow, Verdict
+from recloser.importers.outcomes import MISSING, OutcomeRow, Verdict
 from recloser.importers.pipeline import Import
 from recloser.importers.stages import Calls
 
 _SHOWN: Final = 3
 _MOST_ROWS: Final = 20
 _S: Final = 1_000_000_000
+_KEPT: Final = 1000
+
+MANY_BREAKERS: Final = 100
+"""With more breakers than this, and few calls of each, it is likely that a name holds too much."""
+
+_FEW_CALLS: Final = 5
+_MOST_COUNTED: Final = 100_000
 
 
 @frozen
@@ -43,24 +51,41 @@ class Sampled:
 
     Attributes:
         first: The first three.
+        summary: How many lines and calls there were, and what is no call.
     """
 
     def __init__(self) -> None:
         self.first: list[Sample] = []
+        self.summary = ImportSummary()
+        self._breakers: set[str] = set()
 
     def __call__(self, batches: Iterator[Calls]) -> Iterator[Calls]:
         """The same calls."""
         for calls in batches:
             for row in range(min(_SHOWN - len(self.first), len(calls))):
+                labels = calls.labels[row] if calls.labels is not None else {}
                 sample = Sample(
                     _utc(calls.start[row]),
                     calls.breaker[row],
                     calls.took[row],
-                    calls.outcome[row].value,
+                    "unknown" if REFUSED in labels else calls.outcome[row].value,
                     calls.error[row],
                 )
                 self.first.append(sample)
+            self._count(calls)
             yield calls
+
+    def _count(self, calls: Calls) -> None:
+        summary = self.summary
+        summary.calls += len(calls)
+        summary.read += len(calls) + len(calls.unreadable) + sum(calls.skipped.values())
+        summary.unread += len(calls.unreadable)
+        summary.unreadable += calls.unreadable[: _KEPT - len(summary.unreadable)]
+        for what, count in calls.skipped.items():
+            summary.skipped[what] += count
+        if len(self._breakers) < _MOST_COUNTED:
+            self._breakers.update(calls.breaker)
+        summary.breakers = len(self._breakers)
 
 
 def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
@@ -87,13 +112,34 @@ def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
     print_text("")
 
 
+def warn_of_many_breakers(summary: ImportSummary, *, is_grouped: bool) -> None:
+    """Warn where there are so many breakers that hardly one has the calls to open."""
+    if summary.breakers < MANY_BREAKERS or summary.calls >= _FEW_CALLS * summary.breakers:
+        return
+    remedy = "name fewer fields with --breaker"
+    if not is_grouped:
+        remedy += ", or give --group to take /users/123 for /users/{id}"
+    note(
+        f"{summary.breakers:,} breakers have {summary.calls / summary.breakers:.1f} calls each, too "
+        f"few to open any: {remedy}"
+    )
+
+
 def print_outcomes(ready: Import) -> None:
     """Print the table of outcomes: the values, what they were taken for, and of how many calls."""
     rows = ready.judge.table()
     shown = rows[:_MOST_ROWS]
+    fields = ready.judge.fields or ["outcome"]
+    values = [row.values or ("",) for row in shown]
+    # A field that no record has, such as one of gRPC in a log of HTTP, is left out.
+    used = [n for n, _ in enumerate(fields) if any(each[n] not in MISSING for each in values)]
+    used = used or [0]
     print_table(
-        [*(ready.judge.fields or ["outcome"]), "taken for", "calls"],
-        [(*(row.values or ("",)), row.verdict.value, f"{row.count:,}") for row in shown],
+        [*(fields[n] for n in used), "taken for", "calls"],
+        [
+            (*(each[n] for n in used), row.verdict.value, f"{row.count:,}")
+            for each, row in zip(values, shown, strict=True)
+        ],
         right=["calls"],
         red=[n for n, row in enumerate(shown) if row.verdict is Verdict.UNKNOWN],
     )
@@ -124,7 +170,7 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
     words = ["recloser", "import", *files]
     for name, value in options.items():
         for each in value if isinstance(value, list | tuple) else [value]:
-            words += [name, str(each)]
+            words += [name] if each is True else [name, str(each)]
     return shlex.join([*words, "-o", out])
 
 
@@ -182,6 +228,11 @@ def print_summary(summary: ImportSummary, out: str) -> None:
         f"{counted(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
         f"{summary.failed:,} failed, {summary.ignored:,} ignored; written to {out}"
     )
+    print_skipped(summary)
+
+
+def print_skipped(summary: ImportSummary) -> None:
+    """Print how many records are no calls, by what they are."""
     for what, count in sorted(summary.skipped.items()):
         print_text(f"no calls: {count:,} {what}")
 

@@ -132,7 +132,7 @@ class CallLog(AbstractContextManager["CallLog"]):
             LogError: The log can't be written.
         """
         if self._first is None:
-            raise ImportTraceError(_nothing_read(self.summary))
+            raise ImportTraceError(nothing_read(self.summary))
         self.summary.breakers = sum(why is None for why in self._names.values())
         origin = self._first // _NS_PER_SECOND * _NS_PER_SECOND
         with Recording(self._path, EPOCH + timedelta(microseconds=origin // 1000)) as recording:
@@ -199,7 +199,8 @@ def _unusable(name: str) -> str | None:
     return None
 
 
-def _nothing_read(summary: ImportSummary) -> str:
+def nothing_read(summary: ImportSummary) -> str:
+    """Why there is no call, given what was read."""
     if not summary.unreadable:
         others = ", ".join(f"{count:,} {what}" for what, count in summary.skipped.items())
         return "there is no call in the input" + (f", only {others}" if others else "")

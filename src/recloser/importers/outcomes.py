@@ -236,6 +236,20 @@ class Judge:
         ]
         return rows
 
+    def unused(self) -> list[str]:
+        """The values that the user names and no call has; empty where not all values are kept."""
+        if self.beyond:
+            return []
+        texts = {
+            value
+            for key in self.counts
+            for rule in self.rules
+            for value in _values(rule, dict(zip(self.fields, map(text_of, key), strict=True)))
+        }
+        named = (*self.own.failed, *self.own.succeeded, *self.own.ignored)
+        patterns = {value: matcher([value]) for value in named}
+        return [value for value in named if not any(map(patterns[value].fullmatch, texts))]
+
     def check_unknown(self) -> None:
         """Refuse an import of which too many outcomes are unknown.
 

@@ -13,12 +13,13 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from recloser.errors import ImportTraceError
-from recloser.importers.call_log import CallLog, ImportSummary
+from recloser.importers.call_log import CallLog, ImportSummary, nothing_read
 from recloser.importers.derived import Fields
 from recloser.importers.inputs import Inputs
 from recloser.importers.looking import (
     LOOKED_AT,
     Understood,
+    hint_for,
     recognised,
     rules_for,
     understood,
@@ -108,14 +109,33 @@ class Import:
         if description.records.get("kind") == "json" and there is not None:
             known = Fields(there, description.fields)
             there = [*there, *(name for name in self._named(request) if not known.has(name))]
+        self._head = lines
+        if not rules and (request.own.failed or request.own.succeeded or request.own.ignored):
+            raise ImportTraceError(
+                "nothing says how calls ended, so no value can be named: name the field with "
+                "--outcome FIELD"
+            )
         self.judge = Judge(rules, request.own)
         self.maker = CallMaker(description, there, request.options, self.judge)
+        times = [*self.maker.roles["start"], *self.maker.roles["end"]]
+        if request.options.zone is not None and all(t.unit not in (None, "auto") for t in times):
+            named = ", ".join(map(str, times))
+            raise ImportTraceError(
+                f"--zone is for times in words; {named} counts since 1970 in UTC"
+            )
 
     @staticmethod
     def _wrappings(request: Request, head: Sequence[str]) -> list[Wrapping]:
-        if request.unwrap is not None:
-            return wrappings_named(request.unwrap)
-        return wrappings_in(head)
+        if request.unwrap is None:
+            return wrappings_in(head)
+        named = wrappings_named(request.unwrap)
+        for wrapping in named:
+            if head and not any(wrapping in wrappings_in([line]) for line in head):
+                raise ImportTraceError(
+                    f"no line is wrapped in {wrapping.title} ({wrapping.name}): leave --unwrap out "
+                    "to have wrappings looked for"
+                )
+        return named
 
     @staticmethod
     def _understood(request: Request, lines: Sequence[str]) -> Understood:
@@ -162,8 +182,18 @@ class Import:
         with CallLog(path) as log:
             for calls in through(self.calls()):
                 log.add(calls)
+            if not log.summary.calls:
+                raise ImportTraceError(self.why_nothing(log.summary))
             self.judge.check_unknown()
             return log.write()
+
+    def why_nothing(self, summary: ImportSummary) -> str:
+        """Why there is no call, with what the lines are where that is known, given what was read."""
+        why = nothing_read(summary)
+        if "has no zone" in why:
+            return f"{why}; name the zone with --zone, as Europe/Berlin"
+        hint = hint_for(self._head, self.understood.description.name)
+        return f"{why}; {hint}" if hint else why
 
 
 def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:

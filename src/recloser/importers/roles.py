@@ -12,6 +12,7 @@ from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, Role
 from recloser.importers.durations import duration_reader
 from recloser.importers.fields import BreakerTemplate
+from recloser.importers.grouping import grouped
 from recloser.importers.instants import instant_reader
 from recloser.importers.memo import Memo
 from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
@@ -33,6 +34,7 @@ class CallOptions:
         labels: The fields to keep with each call.
         slow_ns: A success that took longer has failed; None where none has.
         zone: That of times that name none; None to refuse those.
+        is_grouped: Whether paths in a breaker's name are grouped, as ``/users/{id}``.
     """
 
     breaker: str | None = None
@@ -43,6 +45,7 @@ class CallOptions:
     labels: Sequence[str] = ()
     slow_ns: int | None = None
     zone: tzinfo | None = None
+    is_grouped: bool = False
 
 
 @define
@@ -118,6 +121,7 @@ class CallMaker:
             )
         self.template = template
         self._breaker = BreakerTemplate(template)
+        self._groups = Memo(grouped) if options.is_grouped else None
         self._error = options.error
         self._labels = list(options.labels)
         # An option switches off what the format says, so any two of the three can be named.
@@ -139,6 +143,7 @@ class CallMaker:
                 "when a call was is not known: name the field with --start or --end; there are "
                 + ", ".join(self._fields.names)
             )
+        _check_options(options, self._breaker, start, end, duration)
         self.roles = {"start": start, "end": end, "duration": duration}
         told_by = judge.fields if description.records.get("mixed") else ()
         where = {name: by for name, by in description.where.items() if self._fields.has(name)}
@@ -281,6 +286,11 @@ class CallMaker:
         for name, column in zip(self._breaker.fields, used, strict=True):
             if None in column or "" in column or "-" in column:
                 raise ValueError(f"the field {name} is empty, which names the breaker")
+        if self._groups is not None:
+            try:
+                used = [list(map(self._groups.__getitem__, column)) for column in used]
+            except TypeError:  # a value that is a list or an object
+                used = [list(map(grouped, column)) for column in used]
         return self._breaker.names(used, size)
 
     def _labels_of(
@@ -299,6 +309,27 @@ class CallMaker:
                 if not each.is_known:
                     row[REFUSED] = each.error or each.verdict.value
         return kept
+
+
+def _check_options(
+    options: CallOptions,
+    breaker: BreakerTemplate,
+    start: Sequence[Role],
+    end: Sequence[Role],
+    duration: Sequence[Role],
+) -> None:
+    """Refuse options that nothing can come of.
+
+    Raises:
+        ImportTraceError: There is one.
+    """
+    if options.slow_ns is not None and not duration and not (start and end):
+        raise ImportTraceError(
+            "how long calls took is not known, so none is slow: name the field with --duration, or "
+            "leave --slow out"
+        )
+    if options.is_grouped and not breaker.fields:
+        raise ImportTraceError("--group is for fields in --breaker, and there is none in it")
 
 
 def _or_none(read: Callable[[Any], int]) -> Memo[Any]:
