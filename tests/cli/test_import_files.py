@@ -94,7 +94,7 @@ def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
         (["--breaker", "{host}"], "name the log to write with -o LOG, or give --dry-run"),
         (["--dry-run"], "name it with --breaker, as '{field}'; there are remote_addr"),
         (["--dry-run", "--breaker", "{nope}"], "there is no field 'nope'; there are remote_addr"),
-        (["--dry-run", "--format", "iis"], "there is no format 'iis'; there are apache-combined"),
+        (["--dry-run", "--format", "nope"], "there is no format 'nope'; there are apache-combined"),
         (["--dry-run", "--format", "csv", "--log-format", "$status"], "one of --format and --log-format"),
         (["--dry-run", "--breaker", "b", "--zone", "Mars"], "there is no time zone 'Mars'"),
         (["--dry-run", "--breaker", "b", "--unwrap", "x"], "there is no wrapping 'x'; there are cri"),
@@ -194,3 +194,29 @@ def test_options_that_can_not_apply_are_refused(capsys, tmp_path, text, options,
     assert word in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_help_of_import_shows_the_options_of_files(capsys):
+    status, text, _ = run(capsys, "--help")
+    assert status == 0
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[:2] == [
+        "Usage: recloser import FILE... -o LOG [OPTIONS]",
+        "recloser import COMMAND [ARGS]...",
+    ]
+    for option in (
+        "--breaker TEMPLATE",
+        "--log-format STRING",
+        "--dry-run",
+        "-h, --help",
+        "--slow",
+    ):
+        assert sum(line.startswith(option) for line in lines) == 1
+    assert any(line.startswith("formats ") for line in lines)
+
+
+def test_labels_of_resilience4j_are_refused(capsys, tmp_path):
+    path = tmp_path / "trace"
+    path.write_text("")
+    status, _, err = run(capsys, "resilience4j", path, "-o", tmp_path / "log", "--label", "x")
+    assert (status, "no fields for --label to keep" in err) == (2, True)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from import_support import imported
+from recloser.events import REFUSED
 from recloser.importers.descriptions import description_of
 
 MS, S = 10**6, 10**9
@@ -84,6 +85,11 @@ COUNTED = {
     "gcp-load-balancer": [
         ("shop", "2020-06-08T23:41:30", 78_651_000, 27 * MS, OK, None),
         ("shop", "2020-06-08T23:41:31", 78_651_000, 30_001 * MS, BAD, "backend_timeout,502"),
+    ],
+    "iis": [
+        ("SHOP", "2024-05-01T10:00:01", 750 * MS, 250 * MS, OK, None),
+        ("SHOP", "2024-05-01T09:59:32", 985 * MS, 30_015 * MS, BAD, "0,503"),
+        ("SHOP", "2024-05-01T10:00:02", 500 * MS, 1500 * MS, NEITHER, "64,200"),
     ],
     "k6": [
         ("shop.example", "2022-01-04T12:15:35", 885_635_000, 114_365_000, OK, None),
@@ -165,3 +171,39 @@ def test_the_calls_of_a_format_are_those_counted_by_hand(tmp_path, name):
 def _ns(second):
     moment = datetime.fromisoformat(second).replace(tzinfo=UTC)
     return int(moment.timestamp()) * S
+
+
+def test_the_fields_of_the_w3cs_format_are_those_that_its_comment_says(tmp_path):
+    text = (
+        "#Fields: date time sc-status time-taken cs-host\n"
+        "2024-05-01 10:00:02 500 250 shop.example\n"
+        "2024-05-01 10:00:03 200 250 shop.example\n"
+    )
+    calls, unreadable = imported(tmp_path, text)
+    assert unreadable == []
+    assert [(c.breaker, c.took, c.error) for c in calls] == [
+        ("shop.example", 250 * MS, "500"),
+        ("shop.example", 250 * MS, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "java.net.SocketTimeoutException: Read timed out", "requests.exceptions.ConnectTimeout",
+        "ConnectionError", "TimeoutError", "Non HTTP response code: java.net.ConnectException",
+        "no response", "No response from upstream", "ECONNREFUSED", "connect: Connection refused",
+        "read: connection reset by peer", "dial tcp: i/o timed out", "Error: socket hang up",
+    ],
+)  # fmt: skip
+def test_the_text_of_an_exception_in_the_place_of_a_status_is_a_failure(tmp_path, status):
+    text = f'target,start_ms,status\na,1700000000000,200\na,1700000000001,"{status}"\n'
+    (_, call), _ = imported(tmp_path, text)
+    assert (call.outcome.value, call.error) == (BAD, status)
+
+
+@pytest.mark.parametrize("status", ["0", "NoError", "Exceptional", "done", "True"])
+def test_words_that_may_mean_anything_are_unknown(tmp_path, status):
+    text = f"target,start_ms,status\na,1700000000000,200\na,1700000000001,{status}\n"
+    (_, call), _ = imported(tmp_path, text)
+    assert call.labels == {REFUSED: status}

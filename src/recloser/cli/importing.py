@@ -66,15 +66,25 @@ class _FilesGroup(click.Group):
             args = ["files", *args]
         return super().parse_args(ctx, args)
 
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "FILE... -o LOG [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options of looking at files, which are those of this group to its users."""
+        options = [each for each in files.get_params(ctx) if isinstance(each, click.Option)]
+        records = [record for each in options if (record := each.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+        self.format_commands(ctx, formatter)
+
 
 @click.group(cls=_FilesGroup, short_help="Turn production traces into a log of call outcomes.")
 def command() -> None:
-    r"""Turn production traces into a log of call outcomes, for replay to drive breakers with.
+    """Turn production traces into a log of call outcomes, for replay to drive breakers with.
 
-    \b
-    recloser import FILE... -o LOG    looks at the files and says how it understands them;
-                                      for its options, see: recloser import files --help
-    recloser import formats           lists the formats
+    The files are looked at; how they are understood is shown, with the full command that says the
+    same. Their format can be named instead: recloser import formats lists those that are known.
 
     FILE may be packed; - is standard input. A line that can't be read is counted and shown, and the
     exit status is then 3.
@@ -361,8 +371,9 @@ def _resilience4j(*, file: str, out: Path, breaker: str, is_json: bool, **tellin
 
     A call that was not permitted is kept as one of unknown outcome.
     """
+    if telling.pop("labels", None):
+        raise ImportTraceError("the events of resilience4j have no fields for --label to keep")
     template = BreakerTemplate(breaker)
-    telling.pop("labels", None)
     return _import(
         file, out, lambda text: read_resilience4j(text, template, is_json=is_json), **telling
     )

@@ -29,6 +29,7 @@ _ENOUGH: Final = 0.6
 """A format is recognised where it reads this share of the lines."""
 
 _DELIMITERS: Final = ",;\t|"
+_FIELDS: Final = "#Fields:"
 _DEEPEST: Final = 6
 _SHOWN: Final = 80
 _NOTHING_BUT_OTHERS: Final = 0.9
@@ -172,9 +173,10 @@ def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
         paths = dict.fromkeys(path for value in _objects_in(lines) for path in _paths_in(value))
         return Understood(description, JsonLinesReader(), list(paths) or None)
     rows = _rows_in(lines, records.get("comment"))
+    said = _fields_said(lines) if "comment" in records else None
     delimited = DelimitedReader(
         records.get("delimiter") or delimiter_of(rows),
-        records.get("header"),
+        said or records.get("header"),
         records.get("comment"),
     )
     try:
@@ -192,8 +194,13 @@ def delimiter_of(lines: Sequence[str]) -> str:
 def _share_read(candidate: Understood, lines: Sequence[str]) -> float:
     """The share of the lines that a format makes calls of."""
     description = candidate.description
+    lines = _rows_in(lines, description.records.get("comment"))
     looks = description.records.get("looks")
-    if looks and sum(re.match(looks, line) is not None for line in lines) < _ENOUGH * len(lines):
+    if (
+        not lines
+        or (looks
+        and sum(re.match(looks, line) is not None for line in lines) < _ENOUGH * len(lines))
+    ):
         return 0
     if description.records.get("kind") == "delimited":
         keys = description.records.get("keys", ())
@@ -220,6 +227,14 @@ def _share_made(candidate: Understood, lines: Sequence[str]) -> float:
         return 0
     count, skipped = map(sum, zip(*made, strict=True)) if made else (0, 0)
     return (count + skipped) / len(lines) if count else _NOTHING_BUT_OTHERS * skipped / len(lines)
+
+
+def _fields_said(lines: Sequence[str]) -> list[str] | None:
+    """The names of the fields that a comment of the W3C's format says."""
+    for line in lines:
+        if line.startswith(_FIELDS):
+            return line.removeprefix(_FIELDS).split()
+    return None
 
 
 def _rows_in(lines: Sequence[str], comment: str | None) -> Sequence[str]:

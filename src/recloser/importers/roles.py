@@ -113,7 +113,10 @@ class CallMaker:
         self._fields = Fields(there, description.fields)
         self._judge = judge
         self._slow_ns = options.slow_ns
-        template = options.breaker or description.breaker
+        template = options.breaker
+        if template is None and description.breaker is not None:
+            usual = BreakerTemplate(description.breaker)
+            template = description.breaker if all(map(self._fields.has, usual.fields)) else None
         if template is None:
             raise ImportTraceError(
                 "what a call calls is not known: name it with --breaker, as '{field}'; there are "
