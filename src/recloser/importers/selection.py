@@ -46,6 +46,8 @@ class Selection:
         self, columns: Mapping[str, Sequence[Any]], size: int
     ) -> tuple[list[int] | None, dict[str, int]]:
         """The rows that are kept, None for all of them; and how many others there are, by what they are."""
+        if not self._dropped and not self._told_by:
+            return None, {}
         kept: list[int] = list(range(size))
         skipped: Counter[str] = Counter()
         for name in self._dropped:
