@@ -220,3 +220,23 @@ def test_labels_of_resilience4j_are_refused(capsys, tmp_path):
     path.write_text("")
     status, _, err = run(capsys, "resilience4j", path, "-o", tmp_path / "log", "--label", "x")
     assert (status, "no fields for --label to keep" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["otlp"],
+        ["zipkin"],
+        ["jaeger"],
+        ["resilience4j"],
+        ["csv", "--breaker", "b", "--start", "s", "--outcome", "o"],
+        ["--format", "json", "--breaker", "b"],
+        ["--format", "istio"],
+    ],
+)
+def test_the_wrong_importer_says_what_the_file_is(capsys, tmp_path, trace, command):
+    status, _, err = run(capsys, *command, trace, "-o", tmp_path / "log")
+    assert status == 2
+    assert err.rstrip().endswith("--format nginx-request-time")
+    assert "it looks like nginx's combined access log" in err
+    assert err.count("\n") == 1

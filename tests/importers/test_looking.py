@@ -53,7 +53,21 @@ def test_generic_json_and_csv_are_understood_by_usual_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "outcome"), [("target,start_ms,took_ms,ok\na,1,5,False\n", "ok"), ("target,start_ms,took_ms,status\na,1,0,0\n", None)]
+    ("field", "value", "outcome"),
+    [("status", "0", "ignored"), ("result", "0", "ignored"), ("grpc_status", "0", "succeeded"),
+     ("grpc_status", "14", "failed"), ("result", "UO", "ignored"), ("result", "503", "failed")],
+)  # fmt: skip
+def test_a_value_of_a_field_that_is_named_means_what_it_means_there(
+    tmp_path, field, value, outcome
+):
+    text = f"target,start_ms,{field}\na,1,{value}\n"
+    (call,), _ = imported(tmp_path, text, outcome=field)
+    assert call.outcome.value == outcome
+    assert bool(call.labels) == (outcome == "ignored")
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"), [("target,start_ms,took_ms,status\na,1,0,0\n", "status"), ("target,start_ms,took_ms,ok\na,1,5,False\n", "ok"), ("target,start_ms,took_ms,status\na,1,0,0\n", None)]
 )  # fmt: skip
 def test_values_that_no_rule_names_are_refused(tmp_path, text, outcome):
     of_import = ready(tmp_path, text, outcome=outcome)

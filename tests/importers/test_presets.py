@@ -104,6 +104,20 @@ COUNTED = {
         ("shop.example", "2022-11-02T05:11:56", 844 * MS, 30_000 * MS, BAD, "Non HTTP response code: java.net.SocketTimeoutException,false"),
         ("shop.example", "2022-11-02T05:12:26", 844 * MS, 12 * MS, BAD, "200,false"),
     ],
+    "jmeter-without-header": [
+        ("pay", "2022-11-02T05:11:56", 729 * MS, 115 * MS, OK, None),
+        ("pay", "2022-11-02T05:11:56", 844 * MS, 30_000 * MS, BAD, "Non HTTP response code: java.net.SocketTimeoutException,false"),
+        ("pay", "2022-11-02T05:12:27", 844 * MS, 12 * MS, BAD, "503,false"),
+    ],
+    "har": [
+        ("shop.example", "2024-05-01T10:00:02", 500 * MS, 125_500_000, OK, None),
+        ("pay.example", "2024-05-01T10:00:03", 500 * MS, 30 * S, BAD, "0"),
+    ],
+    "upptime": [
+        ("Shop of Example", "2024-05-01T10:00:01", 883 * MS, 117 * MS, OK, None),
+        ("Shop of Example", "2024-05-01T09:55:02", 0, 0, BAD, "down"),
+        ("Bank", "2024-05-01T09:49:56", 790 * MS, 5210 * MS, OK, None),
+    ],
     "vegeta": [
         ("shop.example", "2020-09-01T08:00:00", 123_456_789, 12_345_678, OK, None),
         ("shop.example", "2020-09-01T08:00:00", 223_456_789, 345_678, BAD, "0"),

@@ -19,9 +19,10 @@ from recloser.importers.descriptions import Role, descriptions
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
 from recloser.importers.inputs import Inputs
 from recloser.importers.jaeger import read_jaeger
+from recloser.importers.looking import hint_for
 from recloser.importers.otlp import read_otlp
 from recloser.importers.outcomes import OwnRules
-from recloser.importers.pipeline import Import, Request
+from recloser.importers.pipeline import Import, Request, head_of
 from recloser.importers.resilience4j import read_resilience4j
 from recloser.importers.roles import CallOptions
 from recloser.importers.source import open_text
@@ -417,7 +418,11 @@ def _import(
         observed = read(text)
         if limit_ns is not None:
             observed = _slow_as_failed(observed, limit_ns)
-        summary = write_trace(out, observed)
+        try:
+            summary = write_trace(out, observed)
+        except ImportTraceError as error:
+            hint = "" if file == "-" or out.exists() else hint_for(head_of(file), "")
+            raise ImportTraceError(f"{error}; {hint}" if hint else str(error)) from error
     _tell(summary, file, out, shown=shown, as_json=as_json)
     return cli.DAMAGED if summary.unread else 0
 

@@ -11,7 +11,7 @@ does not say itself.
   (its format strings, pasted), ``lists`` (fields that hold several values) and ``open`` (a line may be
   cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have. For
   delimited text: ``delimiter``, ``header``, ``keys``, columns that it has, and ``comment``, what lines
-  begin with that are no rows. For all: ``looks``, an expression that finds each line, and ``mixed``
+  begin with that are no rows, and ``more`` (rows may have further values, which have no names). For all: ``looks``, an expression that finds each line, and ``mixed``
   (records that do not say how a call ended are about something else).
 * ``[where]``: which records are calls: see ``recloser.importers.selection``.
 * ``[attempts]``: fields with a value for each attempt: see ``recloser.importers.attempts``.

@@ -13,7 +13,7 @@ from recloser.errors import ImportTraceError
 from recloser.importers.aggregates import aggregate_in
 from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, description_of, descriptions
-from recloser.importers.outcomes import Judge
+from recloser.importers.outcomes import Judge, OutcomeRule
 from recloser.importers.records.delimited import DelimitedReader
 from recloser.importers.records.format_strings import language_of
 from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
@@ -178,6 +178,7 @@ def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
         records.get("delimiter") or delimiter_of(rows),
         said or records.get("header"),
         records.get("comment"),
+        has_more=records.get("more", False),
     )
     try:
         return Understood(description, delimited, delimited.header_in(rows))
@@ -195,13 +196,13 @@ def _share_read(candidate: Understood, lines: Sequence[str]) -> float:
     """The share of the lines that a format makes calls of."""
     description = candidate.description
     lines = _rows_in(lines, description.records.get("comment"))
-    looks = description.records.get("looks")
-    if (
-        not lines
-        or (looks
-        and sum(re.match(looks, line) is not None for line in lines) < _ENOUGH * len(lines))
-    ):
+    if not lines:
         return 0
+    looks = description.records.get("looks")
+    if looks is not None:
+        looking = [re.match(looks, line) is not None for line in lines]
+        if not looking[0] or sum(looking) < _ENOUGH * len(looking):  # the first may be a header
+            return 0
     if description.records.get("kind") == "delimited":
         keys = description.records.get("keys", ())
         return _share_made(candidate, lines) if set(keys) <= set(candidate.there or ()) else 0
@@ -217,7 +218,7 @@ def _share_read(candidate: Understood, lines: Sequence[str]) -> float:
 def _share_made(candidate: Understood, lines: Sequence[str]) -> float:
     """The share of the lines that are calls or are known to be none, whatever the zone of times."""
     description = candidate.description
-    judge = Judge(rules_for(candidate))
+    judge = Judge(rules_of(candidate))
     options = CallOptions(breaker=description.breaker or "any", zone=UTC)
     try:
         maker = CallMaker(description, candidate.there, options, judge)
@@ -241,10 +242,26 @@ def _rows_in(lines: Sequence[str], comment: str | None) -> Sequence[str]:
     return [line for line in lines if not comment or not line.startswith(comment)]
 
 
-def rules_for(candidate: Understood) -> list[Any]:
-    """The rules of a format whose fields are there."""
-    fields = Fields(candidate.there, candidate.description.fields)
-    return [rule for rule in candidate.description.outcome if fields.has(rule.field)]
+def rules_of(candidate: Understood, outcome: str | None = None) -> list[OutcomeRule]:
+    """The rules of a format for the fields that are there.
+
+    Args:
+        candidate: The format.
+        outcome: The field that a user names for outcomes: its own rules hold, or where it has none
+            those of other fields whose values mean the same anywhere.
+    """
+    description = candidate.description
+    fields = Fields(candidate.there, description.fields)
+    if outcome is None:
+        return [rule for rule in description.outcome if fields.has(rule.field)]
+    own = [
+        rule
+        for rule in description.outcome
+        if outcome in (rule.field, *description.fields.get(rule.field, {}).get("first_of", ()))
+    ]
+    if own:
+        return [evolve(rule, field=outcome) for rule in own]
+    return [evolve(rule, field=outcome, split="") for rule in description.outcome if rule.elsewhere]
 
 
 def _objects_in(lines: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -59,10 +59,12 @@ class OutcomeRule:
         refused: Values of calls that were not let through.
         failed: Values of failures.
         succeeded: Values of successes.
+        elsewhere: Whether the values mean the same in another field, which a user names for outcomes.
     """
 
     field: str
     split: str = ""
+    elsewhere: bool = True
     ignored: Sequence[str] = ()
     refused: Sequence[str] = ()
     failed: Sequence[str] = ()

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from recloser.errors import ImportTraceError
+from recloser.errors import ImportTraceError, LogError
 from recloser.importers.call_log import CallLog, ImportSummary, nothing_read
 from recloser.importers.derived import Fields
 from recloser.importers.inputs import Inputs
@@ -21,11 +21,11 @@ from recloser.importers.looking import (
     Understood,
     hint_for,
     recognised,
-    rules_for,
+    rules_of,
     understood,
     understood_by,
 )
-from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
+from recloser.importers.outcomes import Judge, OwnRules
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
 from recloser.importers.stages import Calls, Lines
@@ -97,32 +97,37 @@ class Import:
         self._unwrapping = Unwrapping(self.wrappings)
         looked_at = Unwrapping(self.wrappings)([Lines("", 1, list(head))])
         lines = [text for batch in looked_at for text in batch.texts if text]
-        self.understood = _with_fields(self._understood(request, lines), request.fields)
+        self._head = lines
+        try:
+            self.understood = _with_fields(self._understood(request, lines), request.fields)
+            self.judge = Judge(rules_of(self.understood, request.outcome), request.own)
+            self.maker = self._maker(request)
+        except ImportTraceError as error:
+            hint = hint_for(lines, request.format) if request.format is not None else ""
+            raise ImportTraceError(f"{error}; {hint}" if hint else str(error)) from error
+
+    def _maker(self, request: Request) -> CallMaker:
         description, there = self.understood.description, self.understood.there
-        if request.outcome is not None:
-            rules = [of_outcome(rule, request.outcome) for rule in description.outcome]
-            attempts = description.attempts
-            if attempts is not None and request.outcome != attempts.status:
-                description = evolve(description, attempts=None)
-        else:
-            rules = rules_for(self.understood)
+        attempts = description.attempts
+        if attempts is not None and request.outcome not in (None, attempts.status):
+            description = evolve(description, attempts=None)
         if description.records.get("kind") == "json" and there is not None:
             known = Fields(there, description.fields)
             there = [*there, *(name for name in self._named(request) if not known.has(name))]
-        self._head = lines
-        if not rules and (request.own.failed or request.own.succeeded or request.own.ignored):
+        own = request.own
+        if not self.judge.rules and (own.failed or own.succeeded or own.ignored):
             raise ImportTraceError(
                 "nothing says how calls ended, so no value can be named: name the field with "
                 "--outcome FIELD"
             )
-        self.judge = Judge(rules, request.own)
-        self.maker = CallMaker(description, there, request.options, self.judge)
-        times = [*self.maker.roles["start"], *self.maker.roles["end"]]
+        maker = CallMaker(description, there, request.options, self.judge)
+        times = [*maker.roles["start"], *maker.roles["end"]]
         if request.options.zone is not None and all(t.unit not in (None, "auto") for t in times):
             named = ", ".join(map(str, times))
             raise ImportTraceError(
                 f"--zone is for times in words; {named} counts since 1970 in UTC"
             )
+        return maker
 
     @staticmethod
     def _wrappings(request: Request, head: Sequence[str]) -> list[Wrapping]:
@@ -196,6 +201,16 @@ class Import:
         return f"{why}; {hint}" if hint else why
 
 
+def head_of(file: str) -> list[str]:
+    """The first lines of a file, without what is around them; none where it can't be read."""
+    try:
+        _, head = _begun(Inputs([file]).lines())
+    except (ImportTraceError, LogError):
+        return []
+    looked_at = Unwrapping(wrappings_in(head))([Lines("", 1, list(head))])
+    return [text for batch in looked_at for text in batch.texts if text]
+
+
 def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:
     """The first batches, and the lines of them that are looked at."""
     begun: list[Lines] = []
@@ -226,8 +241,3 @@ def _with_fields(understood: Understood, fields: Mapping[str, str]) -> Understoo
     return Understood(
         evolve(description, fields={**description.fields, **defined}), understood.reader, there
     )
-
-
-def of_outcome(rule: OutcomeRule, name: str) -> OutcomeRule:
-    """The rule for another field, whose values mean the same."""
-    return evolve(rule, field=name, split="")

@@ -22,6 +22,7 @@ class DelimitedReader:
         delimiter: What stands between values.
         header: The names of the fields; None where the first row of each file has them.
         comment: What lines begin with that are no rows; None where there are none.
+        has_more: Whether rows may have further values, which have no names.
     """
 
     def __init__(
@@ -29,10 +30,13 @@ class DelimitedReader:
         delimiter: str = ",",
         header: Sequence[str] | None = None,
         comment: str | None = None,
+        *,
+        has_more: bool = False,
     ) -> None:
         self._delimiter = delimiter
         self._header = header
         self._comment = comment
+        self._has_more = has_more
 
     @property
     def fields(self) -> Collection[str] | None:
@@ -78,6 +82,8 @@ class DelimitedReader:
             rows, numbers, unreadable = _next_rows(reader, source)
             if not rows and not unreadable:
                 return
+            if self._has_more:
+                rows = [row[: len(header)] for row in rows]
             if set(map(len, rows)) != {len(header)}:
                 rows, numbers = _of_width(len(header), rows, numbers, source, unreadable)
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)

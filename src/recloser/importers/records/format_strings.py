@@ -27,7 +27,7 @@ Part: TypeAlias = str | FieldOf
 _QUOTED: Final = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _LISTED: Final = r"[^ ,]*+(?:(?:, | : )[^ ,]*+)*+"
 _BRACKETS: Final = ("[]", "()", "{}", "<>", "||")
-_USERS: Final = ("user", "remote_user")
+_USERS: Final = ("user", "remote_user", "site")
 """Fields that hold spaces though nothing is around them."""
 
 _IDENTS: Final = ("ident",)
