@@ -60,6 +60,18 @@ def test_the_full_command_imports_the_same(capsys, tmp_path, trace):
     assert (again["failed"], again["calls"]) == (first["failed"], first["calls"])
 
 
+def test_the_full_command_works_where_start_end_and_duration_are_there(capsys, tmp_path):
+    path = tmp_path / "calls.csv"
+    path.write_text("breaker,start_s,end_s,duration_s,outcome\na,1700000000,1700000002,1,ok\n")
+    _, text, _ = run(capsys, path, "--json", "-o", tmp_path / "log")
+    first = json.loads(text)
+    words = shlex.split(first["command"])
+    words[words.index("-o") + 1] = str(tmp_path / "again")
+    status, text, _ = run(capsys, *words[2:], "--json")
+    assert status == 0
+    assert json.loads(text)["calls_seen"] == first["calls_seen"]
+
+
 def test_a_dry_run_writes_nothing(capsys, tmp_path, trace):
     status, text, _ = run(capsys, trace, "--breaker", "{host}", "--dry-run", "--json")
     assert status == 0

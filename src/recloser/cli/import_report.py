@@ -163,9 +163,9 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
         options["--format"] = ready.understood.description.name
     options["--unwrap"] = [wrapping.name for wrapping in ready.wrappings] or ["none"]
     options["--breaker"] = ready.maker.template
-    for name, roles in ready.maker.roles.items():
-        if len(roles) == 1:
-            options[f"--{name}"] = str(roles[0])
+    used = {name: roles for name, roles in ready.maker.roles.items() if roles}
+    if len(used) < 3:  # noqa: PLR2004  # of three, only two may be given
+        options |= {f"--{name}": str(each[0]) for name, each in used.items() if len(each) == 1}
     options |= {name: value for name, value in given.items() if value not in (None, (), [])}
     words = ["recloser", "import", *files]
     for name, value in options.items():

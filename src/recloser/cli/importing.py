@@ -11,7 +11,13 @@ from recloser import cli
 from recloser.cli.arguments import json_option
 from recloser.cli.import_files import command as files
 from recloser.cli.import_files import formats, size_of, slow_ns_of
-from recloser.cli.import_report import print_outcomes, print_summary, print_unreadable, report
+from recloser.cli.import_report import (
+    print_outcomes,
+    print_summary,
+    print_unreadable,
+    report,
+    warn_of_many_breakers,
+)
 from recloser.cli.terminal import print_json, stages_progress
 from recloser.errors import ImportTraceError
 from recloser.events import Outcome
@@ -398,6 +404,7 @@ def _import_as(
     report(summary, ready, out=str(out), shown=shown, extra={} if as_json else None)
     if not as_json:
         print_outcomes(ready)
+    warn_of_many_breakers(summary, is_grouped=True)  # there is no --group here
     return cli.DAMAGED if summary.unread or ready.cuts else 0
 
 

@@ -127,11 +127,15 @@ class CallMaker:
         self._groups = Memo(grouped) if options.is_grouped else None
         self._error = options.error
         self._labels = list(options.labels)
-        # An option switches off what the format says, so any two of the three can be named.
+        # An option switches off what the format says, so any two of the three can be named; but where
+        # the format has no duration, the other end of a call is still what it says.
+        has_ends = bool(description.start and description.end and not description.duration)
         said = (options.start, options.end, options.duration)
         given = [role is not None for role in said]
-        start = self._roles(options.start, [] if options.end else description.start)
-        end = self._roles(options.end, [] if options.start else description.end)
+        start = self._roles(
+            options.start, [] if options.end and not has_ends else description.start
+        )
+        end = self._roles(options.end, [] if options.start and not has_ends else description.end)
         both = options.start is not None and options.end is not None
         duration = self._roles(options.duration, [] if both else description.duration)
         if all(given):
