@@ -118,6 +118,19 @@ COUNTED = {
         ("Shop of Example", "2024-05-01T09:55:02", 0, 0, BAD, "down"),
         ("Bank", "2024-05-01T09:49:56", 790 * MS, 5210 * MS, OK, None),
     ],
+    "postgresql-json": [
+        ("shop", "2023-05-01T10:00:02", 487_655_000, 12_345_000, OK, None),
+        ("shop", "2023-05-01T10:00:03", 500 * MS, 0, BAD, "57014"),
+        ("shop", "2023-05-01T10:00:05", 500 * MS, 0, OK, None),
+    ],
+    "postgresql-csv": [
+        ("shop", "2023-05-01T10:00:02", 487_655_000, 12_345_000, OK, None),
+        ("shop", "2023-05-01T10:00:03", 500 * MS, 0, BAD, "57014"),
+    ],
+    "openstack-nova-api": [
+        ("any", "2017-05-16T00:00:00", 252_217_100, 247_782_900, OK, None),
+        ("any", "2017-05-16T00:00:01", 0, 1500 * MS, BAD, "503"),
+    ],
     "vegeta": [
         ("shop.example", "2020-09-01T08:00:00", 123_456_789, 12_345_678, OK, None),
         ("shop.example", "2020-09-01T08:00:00", 223_456_789, 345_678, BAD, "0"),
@@ -170,7 +183,9 @@ COUNTED = {
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_calls_of_a_format_are_those_counted_by_hand(tmp_path, name):
     description = description_of(name)
-    zone = UTC if description.name == "haproxy-http" else None  # its times name none
+    zone = (
+        UTC if description.name in ("haproxy-http", "openstack-nova-api") else None
+    )  # its times name none
     breaker = description.breaker or ("{host}" if name == "apache-combined-us" else "any")
     calls, unreadable = imported(tmp_path, description.sample.lstrip(), breaker=breaker, zone=zone)
     assert unreadable == []
