@@ -43,3 +43,11 @@ def test_aggregates_are_refused_with_that_word(tmp_path, text, what):
 def test_no_sample_of_calls_is_taken_for_aggregates():
     samples = [each.sample.strip().splitlines() for each in descriptions() if not each.is_abstract]
     assert [aggregate_in(lines) for lines in samples] == [None] * len(samples)
+
+
+def test_a_log_without_times_says_what_it_lacks(tmp_path):
+    line = 'INFO:     192.0.2.1:52348 - "GET /cart HTTP/1.1" 200 OK\n'
+    with pytest.raises(
+        ImportTraceError, match=r"uvicorn's access log, which does not say when .*asctime"
+    ):
+        ready(tmp_path, line * 3)

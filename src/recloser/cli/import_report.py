@@ -113,7 +113,7 @@ def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
 
 
 def warn_of_many_breakers(summary: ImportSummary, *, is_grouped: bool) -> None:
-    """Warn where there are so many breakers that hardly one has the calls to open."""
+    """Warn where there are many breakers with too few calls to open any."""
     if summary.breakers < MANY_BREAKERS or summary.calls >= _FEW_CALLS * summary.breakers:
         return
     remedy = "name fewer fields with --breaker"

@@ -15,15 +15,33 @@ _DELIMITERS: Final = ",;\t"
 _MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeEncodeError)
 
 
-def aggregate_in(lines: Sequence[str]) -> str | None:
-    """What the first lines of a file are sums of; None if they are none that is known.
+def why_no_calls(lines: Sequence[str]) -> str | None:
+    """Why a file holds no calls, by its first lines; None if that is not known of it.
 
     Args:
-        lines: The lines, of which none is empty.
+        lines: The first lines of the file, without empty ones.
+    """
+    aggregate = aggregate_in(lines)
+    if aggregate is not None:
+        return (
+            f"it is {aggregate}: aggregates of calls, which no breaker can be driven with; import "
+            "what was logged of each call"
+        )
+    for table in _tables("timeless").values():
+        if any(_stand_in(texts, lines) for texts in table["texts"]):
+            return f"it is {table['title']}, which does not say when a call was: {table['remedy']}"
+    return None
+
+
+def aggregate_in(lines: Sequence[str]) -> str | None:
+    """The title of the sums that a file holds; None if it holds no known ones.
+
+    Args:
+        lines: The first lines of the file, without empty ones.
     """
     headers = _headers(lines)
     values = _values(lines)
-    for table in _tables().values():
+    for table in _tables("aggregates").values():
         if (
             any(
                 set(columns) <= header for columns in table.get("columns", ()) for header in headers
@@ -36,8 +54,8 @@ def aggregate_in(lines: Sequence[str]) -> str | None:
 
 
 @cache
-def _tables() -> Mapping[str, Mapping[str, Any]]:
-    file = resources.files("recloser.importers").joinpath("aggregates.toml")
+def _tables(name: str) -> Mapping[str, Mapping[str, Any]]:
+    file = resources.files("recloser.importers").joinpath(f"{name}.toml")
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 

@@ -10,7 +10,7 @@ import msgspec
 from attrs import evolve, frozen
 
 from recloser.errors import ImportTraceError
-from recloser.importers.aggregates import aggregate_in
+from recloser.importers.aggregates import why_no_calls
 from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, description_of, descriptions
 from recloser.importers.outcomes import Judge, OutcomeRule
@@ -95,9 +95,9 @@ def recognised(lines: Sequence[str], among: Collection[str] = ()) -> Understood:
     found = _best(filled, among)
     if found is not None:
         return found
-    aggregate = aggregate_in(filled)
-    if aggregate is not None:
-        raise ImportTraceError(_no_calls(aggregate))
+    why = why_no_calls(filled)
+    if why is not None:
+        raise ImportTraceError(why)
     for name in _FALLBACKS:
         if (not among or name in among) and _is_likely(name, filled):
             return understood(name, filled)
@@ -107,19 +107,12 @@ def recognised(lines: Sequence[str], among: Collection[str] = ()) -> Understood:
     )
 
 
-def _no_calls(aggregate: str) -> str:
-    return (
-        f"it is {aggregate}: aggregates of calls, which no breaker can be driven with; import what "
-        "was logged of each call"
-    )
-
-
 def hint_for(lines: Sequence[str], name: str) -> str:
-    """What lines are, of which none is a call in the format of a name; empty if it is not known."""
+    """What lines are that hold no call in the format of a name; empty if it is not known."""
     filled = [line for line in lines if line.strip()]
-    aggregate = aggregate_in(filled)
-    if aggregate is not None:
-        return _no_calls(aggregate)
+    why = why_no_calls(filled)
+    if why is not None:
+        return why
     found = _best(filled, ()) if filled else None
     if found is None or found.description.name == name:
         return ""

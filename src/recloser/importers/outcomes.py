@@ -168,7 +168,7 @@ class Judge:
     def __attrs_post_init__(self) -> None:
         self._judged = Memo(self._judge)
         self._patterns = [rule.patterns() for rule in self.rules]
-        # A field that can only tell of successes does not name failures.
+        # A field whose values can only mean success does not name failures.
         self._naming = {r.field for r in self.rules if r.ignored or r.refused or r.failed}
         own = OutcomeRule(
             field="", ignored=self.own.ignored, failed=self.own.failed, succeeded=self.own.succeeded

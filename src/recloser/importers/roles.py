@@ -152,9 +152,9 @@ class CallMaker:
             )
         _check_options(options, self._breaker, start, end, duration)
         self.roles = {"start": start, "end": end, "duration": duration}
-        told_by = judge.fields if description.records.get("mixed") else ()
+        outcome_fields = judge.fields if description.records.get("mixed") else ()
         where = {name: by for name, by in description.where.items() if self._fields.has(name)}
-        self._selection = Selection(where, told_by)
+        self._selection = Selection(where, outcome_fields)
         attempts = description.attempts
         self._attempts = (
             attempts if attempts is not None and self._fields.has(attempts.status) else None

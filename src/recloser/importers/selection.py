@@ -20,11 +20,13 @@ class Selection:
 
     Args:
         where: The values by their fields.
-        told_by: The fields that say how a call ended, where a record without any of them is about
+        outcome_fields: The fields that say how a call ended, where a record without any of them is about
             something else.
     """
 
-    def __init__(self, where: Mapping[str, Sequence[str]], told_by: Sequence[str] = ()) -> None:
+    def __init__(
+        self, where: Mapping[str, Sequence[str]], outcome_fields: Sequence[str] = ()
+    ) -> None:
         self._kept = {
             name: matcher([value for value in values if not value.startswith("!")])
             for name, values in where.items()
@@ -34,32 +36,32 @@ class Selection:
             name: matcher([value[1:] for value in values if value.startswith("!")])
             for name, values in where.items()
         }
-        self._told_by = list(told_by)
+        self._outcome_fields = list(outcome_fields)
         self._skipped: Counter[str] = Counter()
 
     @property
     def fields(self) -> list[str]:
         """The fields that are looked at."""
-        return list(dict.fromkeys([*self._dropped, *self._told_by]))
+        return list(dict.fromkeys([*self._dropped, *self._outcome_fields]))
 
     def __call__(
         self, columns: Mapping[str, Sequence[Any]], size: int
     ) -> tuple[list[int] | None, dict[str, int]]:
         """The rows that are kept, None for all of them; and how many others there are, by what they are."""
-        if not self._dropped and not self._told_by:
+        if not self._dropped and not self._outcome_fields:
             return None, {}
         kept: list[int] = list(range(size))
         skipped: Counter[str] = Counter()
         for name in self._dropped:
             texts = [text_of(value) for value in columns[name]]
-            taken = {text: self._is_kept(name, text) for text in set(texts)}
-            skipped.update(self._what(name, texts[row]) for row in kept if not taken[texts[row]])
-            kept = [row for row in kept if taken[texts[row]]]
-        if self._told_by:
-            told = [columns[name] for name in self._told_by]
-            without = [row for row in kept if all(text_of(c[row]) in MISSING for c in told)]
+            is_kept = {text: self._is_kept(name, text) for text in set(texts)}
+            skipped.update(self._what(name, texts[row]) for row in kept if not is_kept[texts[row]])
+            kept = [row for row in kept if is_kept[texts[row]]]
+        if self._outcome_fields:
+            outcomes = [columns[name] for name in self._outcome_fields]
+            without = [row for row in kept if all(text_of(c[row]) in MISSING for c in outcomes)]
             if without:
-                skipped[f"without {' and '.join(self._told_by)}"] += len(without)
+                skipped[f"without {' and '.join(self._outcome_fields)}"] += len(without)
                 kept = sorted(set(kept) - set(without))
         return (None if len(kept) == size else kept), dict(skipped)
 
