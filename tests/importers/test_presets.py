@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from import_support import imported
+from recloser.errors import ImportTraceError
 from recloser.events import REFUSED
 from recloser.importers.descriptions import description_of
 
@@ -236,3 +237,42 @@ def test_words_that_may_mean_anything_are_unknown(tmp_path, status):
     text = f"target,start_ms,status\na,1700000000000,200\na,1700000000001,{status}\n"
     (_, call), _ = imported(tmp_path, text)
     assert call.labels == {REFUSED: status}
+
+
+def test_fields_that_change_within_a_log_are_refused(tmp_path):
+    text = (
+        "#Fields: date time sc-status time-taken cs-host\n"
+        "2024-05-01 10:00:02 500 250 shop.example\n"
+        "#Fields: date time time-taken sc-status cs-host\n"
+        "2024-05-01 10:00:02 250 500 shop.example\n"
+    )
+    with pytest.raises(
+        ImportTraceError, match="line 3: the fields are others than in the lines before"
+    ):
+        imported(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "authority", "breaker"),
+    [
+        ("outbound|80||bank.svc", "bank:80", "bank.svc"),
+        ("PassthroughCluster", "api.example", "api.example"),
+        ("BlackHoleCluster", "-", "sni.example"),
+        ("inbound|9080||", "bank:80", "bank:80"),
+    ],
+)
+def test_a_cluster_for_hosts_that_istio_does_not_know_is_no_target(
+    tmp_path, cluster, authority, breaker
+):
+    sample = description_of("istio").sample.strip().splitlines()[1]
+    line = sample.replace("outbound|3306||db.production.svc.cluster.local", cluster)
+    line = line.replace('"-" "192.0.2.193', f'"{authority}" "192.0.2.193')
+    (call,), _ = imported(tmp_path, line.removesuffix("- -") + "sni.example -\n")
+    assert call.breaker == breaker
+
+
+def test_an_https_log_of_haproxy_goes_on_after_the_request(tmp_path):
+    sample = description_of("haproxy-http").sample.strip().splitlines()[0]
+    line = sample + " 0/0000000000000000/0/0/0 shop.example/TLSv1.3/TLS_AES_128_GCM_SHA256\n"
+    (call,), _ = imported(tmp_path, line, zone=UTC)
+    assert (call.breaker, call.took) == ("shop", 1264 * MS)

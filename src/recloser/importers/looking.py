@@ -14,7 +14,7 @@ from recloser.importers.aggregates import why_no_calls
 from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, description_of, descriptions
 from recloser.importers.outcomes import Judge, OutcomeRule
-from recloser.importers.records.delimited import DelimitedReader
+from recloser.importers.records.delimited import FIELDS, DelimitedReader
 from recloser.importers.records.format_strings import language_of
 from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
 from recloser.importers.records.reader import Reader
@@ -29,7 +29,6 @@ _ENOUGH: Final = 0.6
 """A format is recognised where it reads this share of the lines."""
 
 _DELIMITERS: Final = ",;\t|"
-_FIELDS: Final = "#Fields:"
 _DEEPEST: Final = 6
 _SHOWN: Final = 80
 _NOTHING_BUT_OTHERS: Final = 0.9
@@ -226,8 +225,8 @@ def _share_made(candidate: Understood, lines: Sequence[str]) -> float:
 def _fields_said(lines: Sequence[str]) -> list[str] | None:
     """The names of the fields that a comment of the W3C's format says."""
     for line in lines:
-        if line.startswith(_FIELDS):
-            return line.removeprefix(_FIELDS).split()
+        if line.startswith(FIELDS):
+            return line.removeprefix(FIELDS).split()
     return None
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _FIELD_CHARS: Final = 1 << 20
 
+FIELDS: Final = "#Fields:"
+"""What a comment of the W3C's format begins with that names the fields."""
+
 
 class DelimitedReader:
     """Reads rows of values.
@@ -63,7 +66,7 @@ class DelimitedReader:
         self, source: str, batches: Iterable[Lines], wanted: Collection[str]
     ) -> Iterator[Records]:
         if self._comment is not None:
-            batches = _without(self._comment, batches)
+            batches = _without(self._comment, batches, self._header)
         lines = chain.from_iterable(map(_ended, batches))
         reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
         header = self._header
@@ -91,10 +94,25 @@ class DelimitedReader:
             yield Records(source, numbers, dict(found), unreadable)
 
 
-def _without(comment: str, batches: Iterable[Lines]) -> Iterator[Lines]:
+def _without(
+    comment: str, batches: Iterable[Lines], header: Sequence[str] | None
+) -> Iterator[Lines]:
+    """The lines without comments.
+
+    Raises:
+        ImportTraceError: A comment says that the fields are others from there on.
+    """
     for batch in batches:
-        texts = ["" if text and text.startswith(comment) else text for text in batch.texts]
-        yield Lines(batch.source, batch.first, list(texts))
+        texts = list(batch.texts)
+        for place, text in enumerate(texts):
+            if text and text.startswith(comment):
+                texts[place] = ""
+                if text.startswith(FIELDS) and text.removeprefix(FIELDS).split() != header:
+                    raise ImportTraceError(
+                        f"{batch.source}, line {batch.first + place}: the fields are others than "
+                        "in the lines before; import files with other fields on their own"
+                    )
+        yield Lines(batch.source, batch.first, texts)
 
 
 def _ended(batch: Lines) -> Iterable[str]:
