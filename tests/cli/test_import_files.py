@@ -252,3 +252,11 @@ def test_the_wrong_importer_says_what_the_file_is(capsys, tmp_path, trace, comma
     assert err.rstrip().endswith("--format nginx-request-time")
     assert "it looks like nginx's combined access log" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("duration", "is_known"), [("duration_s", True), ("lasted", False)])
+def test_a_duration_that_is_not_known_is_named(capsys, tmp_path, duration, is_known):
+    path = tmp_path / "calls.csv"
+    path.write_text(f"breaker,start_s,{duration},outcome\na,1700000000,2,ok\n")
+    _, text, _ = run(capsys, path, "--dry-run")
+    assert ("how long calls took is not known: each takes 0 s" in text) == (not is_known)

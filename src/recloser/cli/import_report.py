@@ -109,6 +109,11 @@ def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
     )
     print_text("")
     print_outcomes(ready)
+    roles = ready.maker.roles
+    if not roles["duration"] and not (roles["start"] and roles["end"]):
+        print_text(
+            "how long calls took is not known: each takes 0 s; name its field with --duration"
+        )
     print_text("")
 
 
