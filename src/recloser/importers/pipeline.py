@@ -25,6 +25,7 @@ from recloser.importers.looking import (
     understood,
     understood_by,
 )
+from recloser.importers.option_checks import check_options
 from recloser.importers.outcomes import Judge, OwnRules
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
@@ -114,19 +115,8 @@ class Import:
         if description.records.get("kind") == "json" and there is not None:
             known = Fields(there, description.fields)
             there = [*there, *(name for name in self._named(request) if not known.has(name))]
-        own = request.own
-        if not self.judge.rules and (own.failed or own.succeeded or own.ignored):
-            raise ImportTraceError(
-                "nothing says how calls ended, so no value can be named: name the field with "
-                "--outcome FIELD"
-            )
         maker = CallMaker(description, there, request.options, self.judge)
-        times = [*maker.roles["start"], *maker.roles["end"]]
-        if request.options.zone is not None and all(t.unit not in (None, "auto") for t in times):
-            named = ", ".join(map(str, times))
-            raise ImportTraceError(
-                f"--zone is for times in words; {named} counts since 1970 in UTC"
-            )
+        check_options(request.options, maker, self.judge)
         return maker
 
     @staticmethod

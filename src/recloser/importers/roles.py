@@ -150,7 +150,6 @@ class CallMaker:
                 "when a call was is not known: name the field with --start or --end; there are "
                 + ", ".join(self._fields.names)
             )
-        _check_options(options, self._breaker, start, end, duration)
         self.roles = {"start": start, "end": end, "duration": duration}
         outcome_fields = judge.fields if description.records.get("mixed") else ()
         where = {name: by for name, by in description.where.items() if self._fields.has(name)}
@@ -316,27 +315,6 @@ class CallMaker:
                 if not each.is_known:
                     row[REFUSED] = each.error or each.verdict.value
         return kept
-
-
-def _check_options(
-    options: CallOptions,
-    breaker: BreakerTemplate,
-    start: Sequence[Role],
-    end: Sequence[Role],
-    duration: Sequence[Role],
-) -> None:
-    """Refuse options that nothing can come of.
-
-    Raises:
-        ImportTraceError: There is one.
-    """
-    if options.slow_ns is not None and not duration and not (start and end):
-        raise ImportTraceError(
-            "how long calls took is not known, so none is slow: name the field with --duration, or "
-            "leave --slow out"
-        )
-    if options.is_grouped and not breaker.fields:
-        raise ImportTraceError("--group is for fields in --breaker, and there is none in it")
 
 
 def _or_none(read: Callable[[Any], int]) -> Memo[Any]:
