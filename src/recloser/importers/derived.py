@@ -43,17 +43,12 @@ class Fields:
     ) -> None:
         self._there = there
         self._defined: dict[str, Mapping[str, Any]] = {}
-        # A definition may be of fields that a later one defines, and takes the place of a usual one.
-        waiting = {
-            name: each for name, each in defined.items() if there is None or name not in there
-        }
-        usual = {name: each for name, each in _USUAL.items() if there is None or name not in there}
-        for definitions in (usual, waiting):
-            makeable = True
-            while makeable:
-                made = [name for name, each in definitions.items() if self._is_new(name, each)]
-                self._defined.update({name: definitions[name] for name in made})
-                makeable = bool(made)
+        # A format's definition takes the place of a usual one where its fields are there. Either may
+        # be of fields that another one defines.
+        makeable = self._makeable(defined)
+        while makeable != self._defined:
+            self._defined = makeable
+            makeable = self._makeable(defined)
         self._methods: Memo[str] = Memo(_method)
         self._paths: Memo[str] = Memo(_path)
         self._routes: Memo[str] = Memo(_route)
@@ -63,9 +58,13 @@ class Fields:
         """Whether records have a field."""
         return name in self._defined or self._there is None or name in self._there
 
-    def _is_new(self, name: str, definition: Mapping[str, Any]) -> bool:
-        is_known = self._defined.get(name) is definition
-        return not is_known and (self._there is None or self._can_make(definition))
+    def _makeable(self, defined: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        return {
+            name: definition
+            for definitions in (_USUAL, defined)
+            for name, definition in definitions.items()
+            if self._there is None or (name not in self._there and self._can_make(definition))
+        }
 
     def _can_make(self, definition: Mapping[str, Any]) -> bool:
         found = map(self.has, _sources(definition))
