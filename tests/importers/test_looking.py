@@ -53,6 +53,27 @@ def test_generic_json_and_csv_are_understood_by_usual_names(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("titles", "values", "outcome"),
+    [
+        ("ok", "False", "failed"), ("success", "true", "succeeded"), ("status,success", "200,false", "failed"),
+        ("status,success", "404,false", "succeeded"), ("status,success", "503,true", "failed"),
+        ("status_code,ok", "404,False", "succeeded"), ("status_code", "0", "failed"), ("status_code", "200", "succeeded"),
+        ("status,ok", "200,maybe", "succeeded"), ("statusCode", "502", "failed"),
+    ],
+)  # fmt: skip
+def test_a_field_that_says_whether_a_call_succeeded_is_asked(tmp_path, titles, values, outcome):
+    text = f"target,start_ms,took_ms,{titles}\na,1,5,{values}\n"
+    (call,), _ = imported(tmp_path, text)
+    assert (call.outcome.value, call.labels) == (outcome, {})
+
+
+def test_a_field_of_true_and_false_may_be_named(tmp_path):
+    text = "target,start_ms,took_ms,ok\na,1,5,False\n"
+    (call,), _ = imported(tmp_path, text, outcome="ok")
+    assert (call.outcome, call.error) == (Outcome.FAILED, "False")
+
+
+@pytest.mark.parametrize(
     ("field", "value", "outcome"),
     [("status", "0", "ignored"), ("result", "0", "ignored"), ("grpc_status", "0", "succeeded"),
      ("grpc_status", "14", "failed"), ("result", "UO", "ignored"), ("result", "503", "failed")],
@@ -67,7 +88,7 @@ def test_a_value_of_a_field_that_is_named_means_what_it_means_there(
 
 
 @pytest.mark.parametrize(
-    ("text", "outcome"), [("target,start_ms,took_ms,status\na,1,0,0\n", "status"), ("target,start_ms,took_ms,ok\na,1,5,False\n", "ok"), ("target,start_ms,took_ms,status\na,1,0,0\n", None)]
+    ("text", "outcome"), [("target,start_ms,took_ms,status\na,1,0,0\n", "status"), ("target,start_ms,took_ms,result\na,1,5,False\n", "result"), ("target,start_ms,took_ms,status\na,1,0,0\n", None)]
 )  # fmt: skip
 def test_values_that_no_rule_names_are_refused(tmp_path, text, outcome):
     of_import = ready(tmp_path, text, outcome=outcome)
