@@ -1,5 +1,6 @@
 """The format of lines is found by looking, and said where it can't be."""
 
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,13 @@ def test_lines_in_no_known_format_are_refused(tmp_path, text, why):
 def test_a_log_format_of_no_known_language_is_refused(tmp_path):
     with pytest.raises(ImportTraceError, match="is no format string of nginx"):
         ready(tmp_path, "x\n", log_format="status")
+
+
+def test_a_pasted_log_format_of_haproxy_is_understood(tmp_path):
+    text = '192.0.2.1:80 [12/Mar/2021:06:56:28.088] shop/web1 0/0/0/1263/1264 504 sH-- "GET / HTTP/1.1"\n'
+    (call,), _ = imported(
+        tmp_path, text, zone=UTC, labels=["route"],
+        log_format="%ci:%cp [%tr] %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %tsc %{+Q}r",
+    )  # fmt: skip
+    assert (call.breaker, call.took, call.error) == ("shop", 1_264_000_000, "sH--,504")
+    assert call.labels == {"route": "GET /"}
