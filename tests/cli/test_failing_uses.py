@@ -139,7 +139,7 @@ USES = [
     (5, "upgrade recloser", ["export", "future", "x.parquet"]),
     (2, "No such file", ["import", "csv", "absent", "-o", "x", *CSV]),
     (2, "directory", ["import", "csv", ".", "-o", "x", *CSV]),
-    (2, "compressed data is broken", ["import", "csv", "cut.csv.gz", "-o", "x", *CSV]),
+    (2, "it is cut: the compressed data ends", ["import", "csv", "cut.csv.gz", "-o", "x", *CSV]),
     (2, "could be read", ["import", "otlp", "binary", "-o", "x"]),
     # Outputs that can't be written.
     (2, "Permission denied", ["report", "log", "-o", "read-only/x.html"]),

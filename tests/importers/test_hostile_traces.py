@@ -36,8 +36,8 @@ IMPORTERS = [
     ("zipkin",),
     ("resilience4j",),
     ("resilience4j", "--events"),
+    *[("--breaker", "b")] * 4,
 ]
-KINDS = ["-".join(importer).replace("--", "") for importer in IMPORTERS]
 
 
 def sparse(path):
@@ -65,8 +65,15 @@ def endless_string(path):
 
 @pytest.mark.parametrize(
     ("make", "importer"),
-    [(sparse, CSV), (bomb, IMPORTERS[1]), (sparse, ("otlp",)), (endless_string, ("otlp",))],
-    ids=["sparse-csv", "bomb-access-log", "sparse-otlp", "endless-otlp"],
+    [
+        (sparse, CSV),
+        (bomb, IMPORTERS[1]),
+        (bomb, IMPORTERS[-1]),
+        (sparse, IMPORTERS[-1]),
+        (sparse, ("otlp",)),
+        (endless_string, ("otlp",)),
+    ],
+    ids=["sparse-csv", "bomb-access-log", "bomb-any", "sparse-any", "sparse-otlp", "endless-otlp"],
 )
 def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, make, importer):
     path = tmp_path / "hostile"
@@ -102,6 +109,10 @@ GOOD = {
         b"'x.Y: z'. Elapsed time: 3 ms\n",
     "resilience4j-events": json.dumps({"circuitBreakerEvents": [{"circuitBreakerName": "a",
         "type": "ERROR", "creationTime": "2024-02-25T14:52:20Z", "durationInMs": 3}]}).encode(),
+    "any-text": b'h - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "a"\n',
+    "any-json": b'{"ts":1711741798.04,"request":{"host":"b","uri":"/"},"duration":0.78,"status":503}\n',
+    "any-csv": b"start_ns,b,outcome\n5,x,ok\n7,y,fail\n",
+    "any-docker": b'{"log":"x - - [17/May/2015:10:05:03 +0000] \\"GET\\" 200 5\\n","stream":"stdout"}\n',
 }  # fmt: skip
 ALL = list(zip(GOOD.values(), IMPORTERS, strict=True))
 
@@ -158,7 +169,7 @@ def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_fa
         capsys.readouterr()
 
 
-@pytest.mark.parametrize(("data", "importer"), ALL, ids=KINDS)
+@pytest.mark.parametrize(("data", "importer"), ALL, ids=list(GOOD))
 def test_the_traces_that_are_mutated_are_good(capsys, tmp_path, data, importer):
     (tmp_path / "trace").write_bytes(data)
     log = tmp_path / "log"

@@ -2,25 +2,37 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import IO, Any, Final, TypeAlias, TypeVar
 
 import attrs
 import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
-from recloser.cli.terminal import counted, note, print_json, print_text, stages_progress
-from recloser.errors import ConfigError, ImportTraceError
+from recloser.cli.import_files import command as files
+from recloser.cli.import_files import formats, size_of, slow_ns_of
+from recloser.cli.import_report import (
+    print_outcomes,
+    print_summary,
+    print_unreadable,
+    report,
+    warn_of_many_breakers,
+)
+from recloser.cli.terminal import print_json, stages_progress
+from recloser.errors import ImportTraceError
 from recloser.events import Outcome
-from recloser.importers.access_log import FIELDS, AccessLogMapping, read_access_log
+from recloser.importers.descriptions import Role, descriptions
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
+from recloser.importers.inputs import Inputs
 from recloser.importers.jaeger import read_jaeger
+from recloser.importers.looking import hint_for
 from recloser.importers.otlp import read_otlp
-from recloser.importers.proxy_log import KEYS, ProxyMapping, read_envoy, read_json_log
+from recloser.importers.outcomes import OwnRules
+from recloser.importers.pipeline import Import, Request, head_of
 from recloser.importers.resilience4j import read_resilience4j
+from recloser.importers.roles import CallOptions
 from recloser.importers.source import open_text
 from recloser.importers.spans import FAILURES, SpanMapping
-from recloser.importers.tabular import CsvMapping, read_csv
 from recloser.importers.trace import (
     ImportSummary,
     ObservedCall,
@@ -29,24 +41,69 @@ from recloser.importers.trace import (
     write_trace,
 )
 from recloser.importers.zipkin import read_zipkin
-from recloser.log.listing import errors_of
-from recloser.validation import MAX_SECONDS, nanoseconds
+
+_KEYS: Final[Mapping[str, str]] = {
+    "start": "start_time",
+    "end": "time_iso8601",
+    "duration_ms": "duration_ms",
+    "duration_s": "duration_s",
+    "status": "status",
+    "flags": "response_flags",
+    "target": "target",
+    "method": "method",
+    "path": "path",
+    "upstream": "upstream",
+    "upstream_status": "upstream_status",
+    "upstream_s": "upstream_response_time",
+}
+"""The roles that ``--key`` names, and the fields of JSON that have them."""
+
+_FAILURES: Final = ("5xx",)
+_IGNORED: Final = ("499",)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
 
 
-@click.group(short_help="Turn a production trace into a log of call outcomes.")
-def command() -> None:
-    """Turn a production trace into a log of call outcomes, for replay to drive breakers with.
+class _FilesGroup(click.Group):
+    """A group that takes a first word which is not a command as a file to look at."""
 
-    FILE may be gzip or zstd; - is standard input. A line that can't be read is counted and shown,
-    and the exit status is then 1.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["files", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "FILE... -o LOG [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options of looking at files, which are those of this group to its users."""
+        options = [each for each in files.get_params(ctx) if isinstance(each, click.Option)]
+        records = [record for each in options if (record := each.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+        self.format_commands(ctx, formatter)
+
+
+@click.group(cls=_FilesGroup, short_help="Turn production traces into a log of call outcomes.")
+def command() -> None:
+    """Turn production traces into a log of call outcomes, for replay to drive breakers with.
+
+    The files are looked at; how they are understood is shown, with the full command that says the
+    same. Their format can be named instead: recloser import formats lists those that are known.
+
+    FILE may be packed; - is standard input. A line that can't be read is counted and shown, and the
+    exit status is then 3.
     """
 
 
+command.add_command(files)
+command.add_command(formats)
+
+
 def _shared(
-    breaker: str | None = None, failures: Sequence[str] = ("5xx",), ignored: Sequence[str] = ()
+    breaker: str | None = None, failures: Sequence[str] = _FAILURES, ignored: Sequence[str] = ()
 ) -> Callable[[F], F]:
     """The argument and options of every importer, with the defaults that suit it."""
 
@@ -134,22 +191,29 @@ def _csv(
     Times are numbers whose unit is the end of the column's name (_nano, _ns, _us, _ms or _s), or
     else ISO 8601 with a zone.
     """
-    mapping = CsvMapping(
-        breaker=BreakerTemplate(breaker),
-        start=start,
-        duration=duration,
-        outcome=outcome,
-        rule=OutcomeRule(failures, ignored),
+    options = CallOptions(
+        breaker=breaker,
+        start=_role(start, start_unit),
+        duration=None if duration is None else _role(duration, duration_unit),
         error=error,
         labels=labels,
-        start_unit=start_unit,
-        duration_unit=duration_unit,
     )
-    return _import(file, out, lambda text: read_csv(text, mapping), **telling)
+    request = Request(
+        format="csv",
+        unwrap=(),
+        outcome=outcome,
+        own=OwnRules(failed=failures, ignored=ignored),
+        options=options,
+    )
+    return _import_as(request, file, out, **telling)
+
+
+def _role(field: str, unit: str | None) -> Role:
+    return Role.parse(field) if unit is None else Role(field, unit)
 
 
 @command.command("access-log", short_help="An access log: combined, Envoy's, or JSON.")
-@_shared(ignored=["499"])
+@_shared(ignored=_IGNORED)
 @click.option(
     "--format",
     "form",
@@ -160,7 +224,7 @@ def _csv(
 )
 @click.option(
     "--key", "keys", multiple=True, metavar="ROLE=KEY",
-    help=f"For JSON, under which key a role is found; roles are {', '.join(KEYS)}.",
+    help=f"For JSON, under which key a role is found; roles are {', '.join(_KEYS)}.",
 )  # fmt: skip
 def _access_log(
     *,
@@ -179,18 +243,53 @@ def _access_log(
     499 is nginx's word for a client that went away. Of Envoy's flags, those about the upstream are
     failures; a call that Envoy itself refused (UO, RL) is kept as one of unknown outcome.
     """
-    template, rule = BreakerTemplate(breaker), OutcomeRule(failures, ignored)
-    if form == "combined":
-        combined = AccessLogMapping(breaker=template, rule=rule, labels=labels)
-        return _import(file, out, lambda text: read_access_log(text, combined), **telling)
-    mapping = ProxyMapping(breaker=template, rule=rule, labels=labels, keys=_keys(keys))
-    read = read_envoy if form == "envoy" else read_json_log
-    return _import(file, out, lambda text: read(text, mapping), **telling)
+    if keys and form != "json":
+        raise ImportTraceError(f"--key is for --format json, not for {form}")
+    assigned = _keys(keys)
+    named = "apache-combined" if form == "combined" else "json" if assigned else None
+    # The defaults are those of the formats, of which flags come before the status.
+    own = OwnRules(
+        failed=() if tuple(failures) == _FAILURES else failures,
+        ignored=() if tuple(ignored) == _IGNORED else ignored,
+    )
+    request = Request(
+        format=named,
+        among=() if named else _among(form),
+        own=own,
+        options=_with_times(CallOptions(breaker=breaker, labels=labels), assigned),
+        fields={_KEYS[role]: key for role, key in assigned.items()},
+    )
+    return _import_as(request, file, out, **telling)
+
+
+def _among(form: str) -> Sequence[str]:
+    """The formats that a value of ``--format`` stands for."""
+    if form == "envoy":
+        return ["envoy-default", "istio", "istio-before-1.9"]
+    return [
+        each.name
+        for each in descriptions()
+        if each.records.get("kind") == "json" and not each.is_abstract
+    ]
+
+
+def _with_times(options: CallOptions, assigned: Mapping[str, str]) -> CallOptions:
+    """The options with the times of a call, where keys are said for them."""
+    start, end = (
+        Role(assigned[role], "auto") if role in assigned else None for role in ("start", "end")
+    )
+    duration = None
+    if start is None or end is None:  # any two of the three
+        for role, unit in (("duration_ms", "ms"), ("duration_s", "s")):
+            if role in assigned:
+                duration = Role(assigned[role], unit)
+                break
+    return attrs.evolve(options, start=start, end=end, duration=duration)
 
 
 _access_log.epilog = (
-    f"Fields of the combined format: {', '.join(FIELDS)}. Of the others: target, method, path, "
-    "route, upstream, and each key of JSON."
+    "Fields of the combined format: host, ident, user, time, request, status, bytes, referer, agent, "
+    "method, path, route. Of the others: target, method, path, route, upstream, and each key of JSON."
 )
 
 
@@ -198,9 +297,9 @@ def _keys(assignments: Sequence[str]) -> Mapping[str, str]:
     keys = {}
     for assignment in assignments:
         role, equals, key = assignment.partition("=")
-        if not equals or role not in KEYS:
+        if not equals or role not in _KEYS:
             raise ImportTraceError(
-                f"--key is ROLE=KEY with a role of {', '.join(KEYS)}, not {assignment!r}"
+                f"--key is ROLE=KEY with a role of {', '.join(_KEYS)}, not {assignment!r}"
             )
         keys[role] = key
     return keys
@@ -279,11 +378,34 @@ def _resilience4j(*, file: str, out: Path, breaker: str, is_json: bool, **tellin
 
     A call that was not permitted is kept as one of unknown outcome.
     """
+    if telling.pop("labels", None):
+        raise ImportTraceError("the events of resilience4j have no fields for --label to keep")
     template = BreakerTemplate(breaker)
-    telling.pop("labels", None)
     return _import(
         file, out, lambda text: read_resilience4j(text, template, is_json=is_json), **telling
     )
+
+
+def _import_as(
+    request: Request,
+    file: str,
+    out: Path,
+    *,
+    slow_seconds: float | None,
+    shown: int,
+    as_json: bool,
+) -> int:
+    """Import a file whose format is said, in words of its command."""
+    options = attrs.evolve(request.options, slow_ns=slow_ns_of(slow_seconds))
+    with stages_progress(file, size_of(file)) as stages:
+        inputs = Inputs([file], None if stages is None else stages.read)
+        ready = Import(inputs, attrs.evolve(request, options=options))
+        summary = ready.write(out)
+    report(summary, ready, out=str(out), shown=shown, extra={} if as_json else None)
+    if not as_json:
+        print_outcomes(ready)
+    warn_of_many_breakers(summary, is_grouped=True)  # there is no --group here
+    return cli.DAMAGED if summary.unread or ready.cuts else 0
 
 
 def _import(
@@ -295,20 +417,19 @@ def _import(
     shown: int,
     as_json: bool,
 ) -> int:
-    size = 0
-    if file != "-":
-        with errors_of(Path(file)):
-            size = Path(file).stat().st_size
+    limit_ns = slow_ns_of(slow_seconds)
     with (
-        stages_progress(file, size) as stages,
+        stages_progress(file, size_of(file)) as stages,
         open_text(file, None if stages is None else stages.read) as text,
     ):
         observed = read(text)
-        if slow_seconds is not None:
-            if not slow_seconds <= MAX_SECONDS:  # nor is a NaN
-                raise ConfigError(f"--slow is a number of seconds, at most {MAX_SECONDS:,}")
-            observed = _slow_as_failed(observed, nanoseconds(slow_seconds))
-        summary = write_trace(out, observed)
+        if limit_ns is not None:
+            observed = _slow_as_failed(observed, limit_ns)
+        try:
+            summary = write_trace(out, observed)
+        except ImportTraceError as error:
+            hint = "" if file == "-" or out.exists() else hint_for(head_of(file), "")
+            raise ImportTraceError(f"{error}; {hint}" if hint else str(error)) from error
     _tell(summary, file, out, shown=shown, as_json=as_json)
     return cli.DAMAGED if summary.unread else 0
 
@@ -326,17 +447,9 @@ def _slow_as_failed(
 
 
 def _tell(summary: ImportSummary, file: str, out: Path, *, shown: int, as_json: bool) -> None:
-    for line in summary.unreadable[: shown or None]:
-        note(f"{file}, line {line.line}: {line.why}")
-    if summary.unread:
-        note(f"{counted(summary.unread, 'line')} of {summary.read:,} could not be read")
+    summary.unreadable = [attrs.evolve(line, source=file) for line in summary.unreadable]
+    print_unreadable(summary, shown)
     if as_json:
         print_json({"schema": "recloser.import/1", "log": str(out), **attrs.asdict(summary)})
-        return
-    print_text(
-        f"read {counted(summary.read, 'line')}: {counted(summary.calls, 'call')} on "
-        f"{counted(summary.breakers, 'breaker')}, {summary.succeeded:,} succeeded, "
-        f"{summary.failed:,} failed, {summary.ignored:,} ignored; written to {out}"
-    )
-    for what, count in sorted(summary.skipped.items()):
-        print_text(f"no calls: {count:,} {what}")
+    else:
+        print_summary(summary, str(out))

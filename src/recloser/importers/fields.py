@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -47,6 +47,17 @@ class BreakerTemplate:
     def fields(self) -> list[str]:
         """The fields that it names."""
         return [name for _, name in self._parts if name is not None]
+
+    def names(self, columns: Sequence[Sequence[object]], size: int) -> list[str]:
+        """The names of the breakers of many calls, given the columns of its fields in order."""
+        if len(self._parts) == 1 and columns and not self._parts[0][0]:
+            return list(map(str, columns[0]))
+        form = "".join(
+            text.replace("%", "%%") + ("" if name is None else "%s") for text, name in self._parts
+        )
+        if not columns:
+            return [form % ()] * size
+        return [form % values for values in zip(*columns, strict=True)]
 
     def name(self, fields: Mapping[str, str]) -> str:
         """The breaker's name for a call with these fields."""

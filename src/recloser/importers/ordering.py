@@ -4,6 +4,8 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
+from operator import attrgetter
 from typing import IO, Final, Generic, Self, TypeVar
 
 import msgspec
@@ -12,7 +14,7 @@ RUN_LENGTH: Final = 100_000
 """So many items are sorted in memory at once."""
 
 _FAN_IN: Final = 64
-_BATCH: Final = 128
+_BATCH: Final = 512
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -27,7 +29,8 @@ class SortedRuns(Generic[T]):
     """
 
     def __init__(self, item: type[T], key: str, run_length: int = RUN_LENGTH) -> None:
-        self._item, self._key, self._run_length = item, key, run_length
+        self._item, self._run_length = item, run_length
+        self._place: Callable[[T], int] = attrgetter(key)
         self._held: list[T] = []
         self._runs: list[IO[bytes]] = []
         self._stack = ExitStack()
@@ -40,9 +43,13 @@ class SortedRuns(Generic[T]):
 
     def add(self, item: T) -> None:
         """Take an item."""
-        self._held.append(item)
+        self.extend((item,))
+
+    def extend(self, items: Iterable[T]) -> None:
+        """Take items; a batch of them goes into one run, so it should be a small part of one."""
+        self._held += items
         if len(self._held) >= self._run_length:
-            self._write(self._sorted())
+            self._write([self._sorted()])
             self._held = []
             if len(self._runs) >= _FAN_IN:
                 runs, self._runs = self._runs, []
@@ -51,11 +58,15 @@ class SortedRuns(Generic[T]):
                     run.close()
 
     def __iter__(self) -> Iterator[T]:
+        return chain.from_iterable(self.batches())
+
+    def batches(self) -> Iterator[list[T]]:
+        """All items in order, in lists of any length."""
         held = self._sorted()
         batches = (held[start : start + _BATCH] for start in range(0, len(held), _BATCH))
         return self._merged([*map(self._read, self._runs), batches])
 
-    def _merged(self, runs: Iterable[Iterator[list[T]]]) -> Iterator[T]:
+    def _merged(self, runs: Iterable[Iterator[list[T]]]) -> Iterator[list[T]]:
         """The items of sorted runs, each told in batches, in one order.
 
         What is less than the least of the last keys that are at hand is sorted at once, which is
@@ -67,30 +78,22 @@ class SortedRuns(Generic[T]):
             less = []
             for head in heads:
                 less += head.take_less(bound)
-            yield from sorted(less, key=self._place)
+            if less:
+                yield sorted(less, key=self._place)
             for head in heads:
                 while equal := head.take_less(bound + 1):
-                    yield from equal
+                    yield equal
 
     def _sorted(self) -> list[T]:
         return sorted(self._held, key=self._place)
 
-    def _place(self, item: T) -> int:
-        place = getattr(item, self._key)
-        assert isinstance(place, int)
-        return place
-
-    def _write(self, items: Iterable[T]) -> None:
+    def _write(self, batches: Iterable[list[T]]) -> None:
         file = tempfile.TemporaryFile(prefix="recloser-")  # noqa: SIM115  # closed with the stack
         run = self._stack.enter_context(file)
         encode = msgspec.msgpack.Encoder().encode
-        batch: list[T] = []
-        for item in items:
-            batch.append(item)
-            if len(batch) == _BATCH:
-                _put(run, encode(batch))
-                batch = []
-        _put(run, encode(batch))
+        for batch in batches:
+            for start in range(0, len(batch), _BATCH):
+                _put(run, encode(batch[start : start + _BATCH]))
         self._runs.append(run)
 
     def _read(self, run: IO[bytes]) -> Iterator[list[T]]:

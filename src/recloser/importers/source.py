@@ -81,12 +81,12 @@ def _decompressed(raw: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
     if magic.startswith(_GZIP):
         return gzip.GzipFile(fileobj=raw)
     if magic == _ZSTD:
-        return io.BufferedReader(_ZstdStream(raw))
+        return io.BufferedReader(ZstdStream(raw))
     return raw
 
 
-class _ZstdStream(io.RawIOBase):
-    """Reads zstd frames one after another, and minds where the last one is cut.
+class ZstdStream(io.RawIOBase):
+    """Zstd frames one after another, decompressed; one that is cut raises EOFError.
 
     ``ZstdDecompressor.stream_reader`` takes a frame without its end for a whole one.
     """
@@ -98,9 +98,11 @@ class _ZstdStream(io.RawIOBase):
         self._pending = memoryview(b"")
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Decompress into a buffer."""
         while not self._pending and self._fill():
             pass
         view = memoryview(buffer).cast("B")

@@ -1,0 +1,240 @@
+"""The last stages of an import: calls are put in the order of their ends, then written as a log."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+from attrs import define, field
+
+from recloser.errors import ImportTraceError
+from recloser.events import CallObserved, Outcome
+from recloser.importers.fields import EPOCH
+from recloser.importers.ordering import SortedRuns
+from recloser.importers.stages import Calls, Unreadable
+from recloser.limits import LABELS, MAX_AT, NAME_BYTES, label, wire_bytes
+from recloser.log.codec import lean
+from recloser.log.listing import errors_of, is_anything_at
+from recloser.log.recording import Recording
+from recloser.validation import nanoseconds
+
+_NS_PER_SECOND: Final = nanoseconds(1)
+_KEPT: Final = 1000
+_NO_LABELS: Final[dict[str, str]] = {}
+
+
+@define
+class ImportSummary:
+    """What came of an import.
+
+    Attributes:
+        read: Lines, rows or spans read.
+        calls: Those that became calls, of which so many succeeded, failed and were ignored.
+        breakers: How many breakers they are for.
+        skipped: Those that are no calls, by what they are.
+        unread: How many could not be read.
+        unreadable: The first of these, at most a thousand.
+    """
+
+    read: int = 0
+    calls: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    ignored: int = 0
+    breakers: int = 0
+    skipped: dict[str, int] = field(factory=Counter)
+    unread: int = 0
+    unreadable: list[Unreadable] = field(factory=list)
+
+
+class _Row(msgspec.Struct, array_like=True, gc=False):
+    """A call on its way to its place; ``end`` is ``start + took``."""
+
+    end: int
+    start: int
+    took: int
+    breaker: str
+    outcome: Outcome
+    error: str | None
+    labels: dict[str, str]
+
+
+class CallLog(AbstractContextManager["CallLog"]):
+    """Takes calls in any order and writes them as a log in the order of their ends.
+
+    They are kept in temporary files, so that memory stays bounded and nothing is written before all
+    has been read. The log's time begins with the whole second in which the first call started, so
+    that whole seconds of ``at`` are whole seconds of UTC.
+
+    Args:
+        path: The folder of the log.
+
+    Attributes:
+        summary: What came of the import so far.
+
+    Raises:
+        ImportTraceError: ``path`` exists already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with errors_of(path):
+            is_taken = is_anything_at(path)
+        if is_taken:
+            raise ImportTraceError(
+                f"{path} exists already and is left as it is; choose another path or delete it first"
+            )
+        self._path = path
+        self._rows = SortedRuns(_Row, "end")
+        self._first: int | None = None
+        self._names: dict[str, str | None] = {}
+        self.summary = ImportSummary()
+
+    def __enter__(self) -> Self:
+        self._rows.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._rows.__exit__(*exception)
+
+    def add(self, calls: Calls) -> None:
+        """Take a batch of calls, with what of it could not be read or is no call."""
+        summary = self.summary
+        for item in calls.unreadable:
+            self._leave_out(item)
+        for what, count in calls.skipped.items():
+            summary.skipped[what] += count
+        summary.read += len(calls) + len(calls.unreadable) + sum(calls.skipped.values())
+        if not len(calls):
+            return
+        rows = self._rows_of(calls)
+        if not self._are_possible(rows):
+            rows = self._possible(rows, calls)
+            if not rows:
+                return
+        summary.calls += len(rows)
+        outcomes = [row.outcome for row in rows]
+        summary.succeeded += outcomes.count(Outcome.SUCCEEDED)
+        summary.failed += outcomes.count(Outcome.FAILED)
+        summary.ignored += outcomes.count(Outcome.IGNORED)
+        first = min([row.start for row in rows])
+        self._first = first if self._first is None else min(self._first, first)
+        self._rows.extend(rows)
+
+    def write(self) -> ImportSummary:
+        """Write the log.
+
+        Raises:
+            ImportTraceError: There is no call.
+            LogError: The log can't be written.
+        """
+        if self._first is None:
+            raise ImportTraceError(nothing_read(self.summary))
+        self.summary.breakers = sum(why is None for why in self._names.values())
+        origin = self._first // _NS_PER_SECOND * _NS_PER_SECOND
+        with Recording(self._path, EPOCH + timedelta(microseconds=origin // 1000)) as recording:
+            for batch in self._rows.batches():
+                _record(batch, recording, origin)
+        return self.summary
+
+    def _rows_of(self, calls: Calls) -> list[_Row]:
+        ends = map(int.__add__, calls.start, calls.took)
+        errors: Iterable[str | None] = calls.error
+        if any(map(_is_long, errors)):
+            errors = [None if error is None else label(error) for error in errors]
+        labels: Iterable[dict[str, str]] = repeat(_NO_LABELS)
+        if calls.labels is not None:
+            labels = [
+                {label(name): label(value) for name, value in islice(kept.items(), LABELS)}
+                for kept in calls.labels
+            ]
+        make: Callable[..., _Row] = _Row
+        return list(
+            map(make, ends, calls.start, calls.took, calls.breaker, calls.outcome, errors, labels)
+        )
+
+    def _are_possible(self, rows: Sequence[_Row]) -> bool:
+        names = {row.breaker for row in rows}
+        for name in names - self._names.keys():
+            self._names[name] = _unusable(name)
+        return (
+            not any(map(self._names.__getitem__, names))
+            and min([row.start for row in rows]) >= 0
+            and min([row.took for row in rows]) >= 0
+            and max([row.end for row in rows]) <= MAX_AT
+        )
+
+    def _possible(self, rows: Sequence[_Row], calls: Calls) -> list[_Row]:
+        """Rows that a log can hold; the others are noted as unreadable."""
+        kept = []
+        for row, line in zip(rows, calls.lines, strict=True):
+            why = self._names[row.breaker]
+            if why is None and not (row.start >= 0 and row.took >= 0 and row.end <= MAX_AT):
+                why = "its time is out of range"
+            if why is None:
+                kept.append(row)
+            else:
+                self._leave_out(Unreadable(line, why))
+        return kept
+
+    def _leave_out(self, item: Unreadable) -> None:
+        self.summary.unread += 1
+        if len(self.summary.unreadable) < _KEPT:
+            self.summary.unreadable.append(item)
+
+
+def _is_long(error: str | None) -> bool:
+    return error is not None and len(error) > 100  # noqa: PLR2004  # far below any limit
+
+
+def _unusable(name: str) -> str | None:
+    """Why no breaker can have a name."""
+    if not name:
+        return "its breaker has no name"
+    if wire_bytes(name) > NAME_BYTES:
+        return f"the name of its breaker is longer than {NAME_BYTES:,} bytes"
+    return None
+
+
+def nothing_read(summary: ImportSummary) -> str:
+    """Why there is no call, given what was read."""
+    if not summary.unreadable:
+        others = ", ".join(f"{count:,} {what}" for what, count in summary.skipped.items())
+        return "there is no call in the input" + (f", only {others}" if others else "")
+    first = summary.unreadable[0]
+    if summary.skipped:
+        return f"there is no call in the input; line {first.line} could not be read: {first.why}"
+    return f"none of the {summary.read} lines could be read; the first is line {first.line}: {first.why}"
+
+
+_make_event: Final[Callable[..., Any]] = lean(CallObserved)
+
+
+def _record(rows: Sequence[_Row], recording: Recording, origin: int) -> None:
+    for part in _parts(rows, recording):
+        events = [
+            _make_event(
+                seq,
+                row.end - origin,
+                row.breaker,
+                row.start - origin,
+                row.took,
+                row.outcome,
+                row.error,
+                row.labels,
+            )
+            for seq, row in enumerate(part, recording.next_seq)
+        ]
+        recording.put(events)
+
+
+def _parts(rows: Sequence[_Row], recording: Recording) -> Iterator[Sequence[_Row]]:
+    """The rows in parts that go before a seal each; each is put before the next is asked for."""
+    start = 0
+    while start < len(rows):
+        part = rows[start : start + recording.room]
+        start += len(part)
+        yield part

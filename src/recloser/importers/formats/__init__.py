@@ -1,0 +1,1 @@
+"""Descriptions of formats, a file each; see ``recloser.importers.descriptions``."""

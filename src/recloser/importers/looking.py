@@ -1,0 +1,277 @@
+"""Which format lines are in, found by reading the first of them in every format."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC
+from typing import Any, Final
+
+import msgspec
+from attrs import evolve, frozen
+
+from recloser.errors import ImportTraceError
+from recloser.importers.aggregates import why_no_calls
+from recloser.importers.derived import Fields
+from recloser.importers.descriptions import Description, description_of, descriptions
+from recloser.importers.outcomes import Judge, OutcomeRule
+from recloser.importers.records.delimited import FIELDS, DelimitedReader
+from recloser.importers.records.format_strings import language_of
+from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
+from recloser.importers.records.reader import Reader
+from recloser.importers.records.text import TextReader
+from recloser.importers.roles import CallMaker, CallOptions
+from recloser.importers.stages import Lines
+
+LOOKED_AT: Final = 200
+"""How many lines are looked at."""
+
+_ENOUGH: Final = 0.6
+"""A format is recognised where it reads this share of the lines."""
+
+_DELIMITERS: Final = ",;\t|"
+_DEEPEST: Final = 6
+_SHOWN: Final = 80
+_NOTHING_BUT_OTHERS: Final = 0.9
+"""What counts a line that is known to be no call, where none is one."""
+_FALLBACKS: Final = ("json", "csv")
+"""Formats that are taken where no other one is recognised."""
+
+
+@frozen
+class Understood:
+    """A format, with what reads it.
+
+    Attributes:
+        description: The format.
+        reader: Reads its records.
+        there: The fields that records have; None where that is not known.
+    """
+
+    description: Description
+    reader: Reader
+    there: Collection[str] | None
+
+
+def understood(name: str, lines: Sequence[str]) -> Understood:
+    """The format of a name, for a file that begins with these lines.
+
+    Raises:
+        ImportTraceError: There is none, or it can't be used.
+    """
+    return _with_reader(description_of(name), lines)
+
+
+def understood_by(log_format: str, lines: Sequence[str]) -> Understood:
+    """The format that a producer's format string describes.
+
+    Raises:
+        ImportTraceError: It is none of nginx, Apache, Envoy or HAProxy.
+    """
+    language = language_of(log_format)
+    if language is None:
+        raise ImportTraceError(
+            f"{log_format!r} is no format string of nginx ($status), Apache (%>s), Envoy "
+            "(%RESPONSE_CODE%) or HAProxy (%ST)"
+        )
+    description = description_of(language)
+    records = {**description.records, "formats": [log_format]}
+    return _with_reader(evolve(description, name=language, records=records), lines)
+
+
+def recognised(lines: Sequence[str], among: Collection[str] = ()) -> Understood:
+    """The format that reads most of the lines; of several, the one with the most fields.
+
+    Args:
+        lines: The first lines of a file.
+        among: The names of the formats to look among; empty for all.
+
+    Raises:
+        ImportTraceError: There is none.
+    """
+    filled = [line for line in lines if line.strip()]
+    if not filled:
+        raise ImportTraceError("there is no call in the input")
+    found = _best(filled, among)
+    if found is not None:
+        return found
+    why = why_no_calls(filled)
+    if why is not None:
+        raise ImportTraceError(why)
+    for name in _FALLBACKS:
+        if (not among or name in among) and _is_likely(name, filled):
+            return understood(name, filled)
+    raise ImportTraceError(
+        f"no known format reads these lines, of which the first is {filled[0][:_SHOWN]!r}; give the "
+        "format string of what wrote them with --log-format, or see: recloser import formats"
+    )
+
+
+def hint_for(lines: Sequence[str], name: str) -> str:
+    """What lines are that hold no call in the format of a name; empty if it is not known."""
+    filled = [line for line in lines if line.strip()]
+    why = why_no_calls(filled)
+    if why is not None:
+        return why
+    found = _best(filled, ()) if filled else None
+    if found is None or found.description.name == name:
+        return ""
+    return f"it looks like {found.description.title}: --format {found.description.name}"
+
+
+def _best(lines: Sequence[str], among: Collection[str]) -> Understood | None:
+    best: tuple[float, bool, int] = (_ENOUGH, False, 0)
+    found: Understood | None = None
+    for description in descriptions():
+        if description.is_abstract or description.name in _FALLBACKS:
+            continue
+        if among and description.name not in among:
+            continue
+        try:
+            candidate = _with_reader(description, lines)
+        except ImportTraceError:  # what can't be a header, such as that of delimited text
+            continue
+        share = _share_read(candidate, lines)
+        records = candidate.description.records
+        size = len(records.get("keys", ())) or len(candidate.there or ())
+        # A format that takes lines as they go on takes those of stricter ones too.
+        rank = (share, not records.get("open", False), size)
+        if rank > best:
+            best, found = rank, candidate
+    return found
+
+
+def _is_likely(name: str, lines: Sequence[str]) -> bool:
+    if name == "json":
+        return bool(_objects_in(lines))
+    try:
+        header = DelimitedReader(delimiter_of(lines)).header_in(lines)
+    except csv.Error:
+        return False
+    return len(header) > 2 and all(title and not title[0].isdigit() for title in header)  # noqa: PLR2004
+
+
+def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
+    records = description.records
+    kind = records.get("kind")
+    if kind == "text":
+        text = TextReader(
+            records["language"],
+            records["formats"],
+            lists=records.get("lists", ()),
+            is_open=records.get("open", False),
+        )
+        return Understood(description, text, text.fields)
+    if kind == "json":
+        paths = dict.fromkeys(path for value in _objects_in(lines) for path in _paths_in(value))
+        return Understood(description, JsonLinesReader(), list(paths) or None)
+    rows = _rows_in(lines, records.get("comment"))
+    said = _fields_said(lines) if "comment" in records else None
+    delimited = DelimitedReader(
+        records.get("delimiter") or delimiter_of(rows),
+        said or records.get("header"),
+        records.get("comment"),
+        has_more=records.get("more", False),
+    )
+    try:
+        return Understood(description, delimited, delimited.header_in(rows))
+    except csv.Error as error:
+        raise ImportTraceError(f"the header can't be read: {error}") from error
+
+
+def delimiter_of(lines: Sequence[str]) -> str:
+    """What stands between the values of a header."""
+    first = lines[0] if lines else ""
+    return max(_DELIMITERS, key=first.count)
+
+
+def _share_read(candidate: Understood, lines: Sequence[str]) -> float:
+    """The share of the lines that a format makes calls of."""
+    description = candidate.description
+    lines = _rows_in(lines, description.records.get("comment"))
+    if not lines:
+        return 0
+    looks = description.records.get("looks")
+    if looks is not None:
+        looking = [re.match(looks, line) is not None for line in lines]
+        if not looking[0] or sum(looking) < _ENOUGH * len(looking):  # the first may be a header
+            return 0
+    if description.records.get("kind") == "delimited":
+        keys = description.records.get("keys", ())
+        return _share_made(candidate, lines) if set(keys) <= set(candidate.there or ()) else 0
+    keys = [path_of(key) for key in description.records.get("keys", ())]
+    if keys:
+        values = _objects_in(lines)
+        fit = sum(all(value_at(v, path) is not None for path in keys) for v in values)
+        if fit < _ENOUGH * len(lines):
+            return 0
+    return _share_made(candidate, lines)
+
+
+def _share_made(candidate: Understood, lines: Sequence[str]) -> float:
+    """The share of the lines that are calls or are known to be none, whatever the zone of times."""
+    description = candidate.description
+    judge = Judge(rules_of(candidate))
+    options = CallOptions(breaker=description.breaker or "any", zone=UTC)
+    try:
+        maker = CallMaker(description, candidate.there, options, judge)
+        records = candidate.reader.read([Lines("", 1, list(lines))], maker.needed)
+        made = [(len(calls), sum(calls.skipped.values())) for calls in maker(records)]
+    except ImportTraceError:
+        return 0
+    count, skipped = map(sum, zip(*made, strict=True)) if made else (0, 0)
+    return (count + skipped) / len(lines) if count else _NOTHING_BUT_OTHERS * skipped / len(lines)
+
+
+def _fields_said(lines: Sequence[str]) -> list[str] | None:
+    """The names of the fields that a comment of the W3C's format says."""
+    for line in lines:
+        if line.startswith(FIELDS):
+            return line.removeprefix(FIELDS).split()
+    return None
+
+
+def _rows_in(lines: Sequence[str], comment: str | None) -> Sequence[str]:
+    return [line for line in lines if not comment or not line.startswith(comment)]
+
+
+def rules_of(candidate: Understood, outcome: str | None = None) -> list[OutcomeRule]:
+    """The rules of a format for the fields that are there.
+
+    Args:
+        candidate: The format.
+        outcome: The field that a user names for outcomes: its own rules hold, or where it has none
+            those of other fields whose values mean the same anywhere.
+    """
+    description = candidate.description
+    fields = Fields(candidate.there, description.fields)
+    if outcome is None:
+        return [rule for rule in description.outcome if fields.has(rule.field)]
+    own = [
+        rule
+        for rule in description.outcome
+        if outcome in (rule.field, *description.fields.get(rule.field, {}).get("first_of", ()))
+    ]
+    if own:
+        return [evolve(rule, field=outcome) for rule in own]
+    return [evolve(rule, field=outcome, split="") for rule in description.outcome if rule.elsewhere]
+
+
+def _objects_in(lines: Sequence[str]) -> list[Mapping[str, Any]]:
+    values = []
+    for line in lines:
+        if line.lstrip().startswith("{"):
+            try:
+                values.append(msgspec.json.decode(line))
+            except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+                continue
+    return [value for value in values if isinstance(value, dict)]
+
+
+def _paths_in(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[str]:
+    for key, inner in value.items():
+        path = before + (
+            key if key and not set(key) & set('."[]') else msgspec.json.encode(key).decode()
+        )
+        yield path
+        if isinstance(inner, dict) and depth < _DEEPEST:
+            yield from _paths_in(inner, f"{path}.", depth + 1)

@@ -1,0 +1,63 @@
+"""Imports of text that tests write down."""
+
+from recloser.importers.inputs import Inputs
+from recloser.importers.outcomes import OwnRules
+from recloser.importers.pipeline import Import, Request
+from recloser.importers.roles import CallOptions
+from recloser.importers.trace import ObservedCall
+
+
+def ready(
+    tmp_path,
+    text,
+    *,
+    own=None,
+    unwrap=None,
+    format=None,  # noqa: A002  # as the option
+    log_format=None,
+    outcome=None,
+    among=(),
+    fields=None,
+    **options,
+):
+    """An import of the text, ready to run."""
+    path = tmp_path / "trace"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Import(
+        Inputs([str(path)]),
+        Request(
+            format=format,
+            log_format=log_format,
+            unwrap=unwrap,
+            outcome=outcome,
+            among=among,
+            fields=fields or {},
+            own=own or OwnRules(),
+            options=CallOptions(**options),
+        ),
+    )
+
+
+def imported(tmp_path, text, **request):
+    """The calls in the text, and what of it could not be read."""
+    return calls_and_unreadable(ready(tmp_path, text, **request))
+
+
+def calls_and_unreadable(of_import):
+    """The calls of an import, and what could not be read."""
+    calls, unreadable = [], []
+    for batch in of_import.calls():
+        unreadable += batch.unreadable
+        for row in range(len(batch)):
+            labels = {} if batch.labels is None else batch.labels[row]
+            calls.append(
+                ObservedCall(
+                    batch.breaker[row],
+                    batch.start[row],
+                    batch.took[row],
+                    batch.outcome[row],
+                    batch.error[row],
+                    labels,
+                )
+            )
+    return calls, unreadable

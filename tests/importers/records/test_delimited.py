@@ -1,0 +1,88 @@
+"""Rows of delimited text, by the names in their header."""
+
+import pytest
+
+from import_support import imported, ready
+from recloser import Outcome
+from recloser.errors import ImportTraceError
+from recloser.importers.descriptions import Role
+from recloser.importers.outcomes import OwnRules
+from recloser.importers.trace import ObservedCall
+
+HEADER = "start_ns,took_ms,target,outcome,why\n"
+FAIL = OwnRules(failed=["fail"])
+
+
+def read(tmp_path, text, duration="took_ms", **options):
+    return imported(
+        tmp_path,
+        text,
+        **{"format": "csv", "outcome": "outcome", "own": FAIL, "breaker": "{target}"}
+        | {"start": Role.parse("start_ns"), "duration": duration and Role.parse(duration)}
+        | options,
+    )
+
+
+def test_a_row_becomes_a_call(tmp_path):
+    text = HEADER + "5,1.5,db,ok,\n6,,db,fail,boom\n"
+    calls, unreadable = read(tmp_path, text, error="why", labels=["target"])
+    assert unreadable == []
+    assert calls == [
+        ObservedCall("db", 5, 1_500_000, Outcome.SUCCEEDED, None, {"target": "db"}),
+        ObservedCall("db", 6, 0, Outcome.FAILED, "boom", {"target": "db"}),
+    ]
+
+
+@pytest.mark.parametrize("delimiter", ";\t|")
+def test_the_delimiter_is_found_in_the_header(tmp_path, delimiter):
+    text = (HEADER + "5,1.5,db,fail,\n").replace(",", delimiter)
+    (call,), _ = read(tmp_path, text)
+    assert call == ObservedCall("db", 5, 1_500_000, Outcome.FAILED, "fail")
+
+
+def test_without_a_duration_a_call_takes_no_time(tmp_path):
+    (call,), _ = read(tmp_path, "start_ns,target,outcome\n5,db,ok\n", duration=None)
+    assert call.took == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("x,1,db,ok,\n", "'x' is no number"),
+        ("5,-1,db,ok,\n", "'-1' is no duration"),
+        ("5,1,db\n", "not as many values"),
+        ("5,1,db,ok,,7\n", "not as many values"),
+        ("5,1,,ok,\n", "the field target is empty"),
+        ('5,1,"d"b,ok,\n', "expected after"),
+        ("5" * (1 << 20) + "5,1,db,ok,\n", "expected after"),
+    ],
+)
+def test_a_row_that_can_not_be_read_is_named_with_its_line_and_the_rest_is_read(tmp_path, row, why):
+    good = "5,1,db,ok,\n"
+    (first, last), (bad,) = read(tmp_path, HEADER + good + "\n" + row + good)
+    assert (bad.line, first) == (4, last)
+    assert why in bad.why
+
+
+def test_a_value_may_go_over_several_lines(tmp_path):
+    calls, (bad,) = read(tmp_path, HEADER + '5,1,db,ok,"a\nb"\n5,1,db,ok,\nx,1,db,ok,\n')
+    assert len(calls) == 2
+    assert bad.line == 5
+
+
+def test_each_file_has_a_header_of_its_own(tmp_path):
+    (tmp_path / "b").write_text("target,start_ns,took_ms,outcome\ndb,7,2,fail\n")
+    of_import = ready(tmp_path, HEADER + "5,1,db,ok,\n", format="csv", outcome="outcome", own=FAIL)
+    assert of_import.understood.description.name == "csv"
+
+
+def test_a_missing_column_is_named_with_those_there_are(tmp_path):
+    with pytest.raises(ImportTraceError, match=r"no field 'begin'; there are start_ns, took"):
+        read(tmp_path, HEADER, start=Role.parse("begin"))
+
+
+def test_a_duration_without_a_unit_is_refused(tmp_path):
+    _, (bad,) = read(tmp_path, HEADER + "5,1,db,ok,3\n", duration="why")
+    assert bad.why == "the duration '3' has no unit: give it as FIELD:ms, with s, ms, us or ns"
+    (call,), _ = read(tmp_path, HEADER + "5,1,db,ok,3\n", duration="why:s")
+    assert call.took == 3 * 10**9

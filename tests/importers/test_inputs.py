@@ -1,0 +1,165 @@
+"""Lines of files come out whole and numbered, in any encoding and however they are packed."""
+
+import bz2
+import gzip
+import io
+import itertools
+import lzma
+import tarfile
+import zipfile
+
+import pytest
+import zstandard
+
+from recloser.errors import ImportTraceError
+from recloser.importers.inputs import Inputs, lines_of
+from recloser.importers.stages import MAX_LINE_CHARS
+
+TEXT = "".join(f"{number},ü\n" for number in range(20_000))
+LINES = TEXT.splitlines()
+
+
+def tarred(data, name="logs/a.log"):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def zipped(data):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("logs/", b"")
+        archive.writestr("logs/a.log", data)
+    return packed.getvalue()
+
+
+COMPRESS = {
+    "gzip": gzip.compress,
+    "zstd": zstandard.compress,
+    "bz2": lambda data: bz2.compress(data, 1),
+    "xz": lzma.compress,
+}
+PACK = {
+    "plain": lambda data: data,
+    **COMPRESS,
+    "two gzip members": lambda data: gzip.compress(data[:999]) + gzip.compress(data[999:]),
+    "two zstd frames": lambda data: zstandard.compress(data[:999]) + zstandard.compress(data[999:]),
+    "zip": zipped,
+    "tar": tarred,
+    "tar.gz": lambda data: gzip.compress(tarred(data)),
+    "gz in zip": lambda data: zipped(gzip.compress(data)),
+}
+
+
+def read(path):
+    inputs = Inputs([str(path)])
+    batches = list(inputs.lines())
+    texts = [text for batch in batches for text in batch.texts]
+    if batches:
+        assert batches[0].first == 1
+    for before, batch in itertools.pairwise(batches):
+        assert batch.first == before.first + len(before.texts)
+    return texts, {batch.source for batch in batches}, inputs.cuts
+
+
+@pytest.mark.parametrize("form", PACK)
+def test_packing_is_found_by_the_first_bytes_whatever_the_name(tmp_path, form):
+    path = tmp_path / "trace"
+    path.write_bytes(PACK[form](TEXT.encode()))
+    texts, sources, cuts = read(path)
+    assert texts == LINES
+    is_archive = form in ("zip", "tar", "tar.gz", "gz in zip")
+    assert sources == {f"{path}/logs/a.log" if is_archive else str(path)}
+    assert cuts == {}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TEXT.encode("utf-8-sig"),
+        TEXT.encode("utf-16"),
+        b"\xfe\xff" + TEXT.encode("utf-16-be"),
+        TEXT.encode("utf-16-le"),
+        TEXT.encode("utf-16-be"),
+        TEXT.replace("\n", "\r\n").encode(),
+    ],
+    ids=["utf-8 bom", "utf-16 bom", "utf-16-be bom", "utf-16-le", "utf-16-be", "crlf"],
+)
+def test_encodings_are_found_by_the_first_bytes(tmp_path, data):
+    (tmp_path / "trace").write_bytes(data)
+    assert read(tmp_path / "trace")[0] == LINES
+
+
+@pytest.mark.parametrize("form", COMPRESS)
+def test_what_stands_before_a_cut_is_kept_and_the_cut_is_named(tmp_path, form):
+    path = tmp_path / "trace"
+    lines = "".join(f"{number * 7919 % 1_000_003}\n" for number in range(60_000))
+    packed = COMPRESS[form](lines.encode())
+    path.write_bytes(packed[: len(packed) * 3 // 4])
+    texts, _, cuts = read(path)
+    assert len(texts) > 1000
+    assert texts[:-1] == lines.splitlines()[: len(texts) - 1]
+    assert cuts == {str(path): "it is cut: the compressed data ends before its end"}
+
+
+def test_a_cut_archive_gives_what_stands_before_the_cut(tmp_path):
+    path = tmp_path / "trace.tar"
+    path.write_bytes(tarred(TEXT.encode())[:100_000])
+    texts, _, cuts = read(path)
+    assert texts[:-1] == LINES[: len(texts) - 1]
+    assert len(texts) > 1000
+    assert f"{path}/logs/a.log" in cuts
+
+
+def test_a_file_of_which_nothing_can_be_unpacked_is_refused(tmp_path):
+    path = tmp_path / "trace"
+    path.write_bytes(b"\x1f\x8bthis is no gzip")
+    with pytest.raises(ImportTraceError, match="trace: the compressed data is broken"):
+        read(path)
+    path.write_bytes(zipped(TEXT.encode())[:-100])
+    with pytest.raises(ImportTraceError, match="trace: the zip file is cut or broken"):
+        read(path)
+
+
+def test_a_file_that_is_packed_too_often_is_refused(tmp_path):
+    data = TEXT.encode()
+    for _ in range(6):
+        data = gzip.compress(data)
+    (tmp_path / "trace").write_bytes(data)
+    with pytest.raises(ImportTraceError, match="packed more than 4 times"):
+        read(tmp_path / "trace")
+
+
+def test_bytes_that_are_no_utf_8_are_shown(tmp_path):
+    (tmp_path / "trace").write_bytes(b"caf\xe9\nb")
+    assert read(tmp_path / "trace")[0] == ["caf\\xe9", "b"]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ImportTraceError, match="absent: No such file"):
+        read(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"), [("", []), ("a", ["a"]), ("a\n", ["a"]), ("\n\na", ["", "", "a"])]
+)
+def test_the_last_line_need_not_be_ended(text, lines):
+    stream = io.BufferedReader(io.BytesIO(text.encode()))
+    assert [line for batch in lines_of("x", stream) for line in batch.texts] == lines
+
+
+@pytest.mark.parametrize("length", [MAX_LINE_CHARS + 1, 5 * MAX_LINE_CHARS])
+@pytest.mark.parametrize("end", ["", "\n", "\nb\n"])
+def test_a_line_that_is_too_long_is_left_out_and_counted(length, end):
+    stream = io.BufferedReader(io.BytesIO(b"a\n" + b"x" * length + end.encode()))
+    got = [line for batch in lines_of("x", stream) for line in batch.texts]
+    assert got == ["a", None, *(["b"] if "b" in end else [])]
+
+
+def test_a_line_of_the_greatest_length_is_read():
+    stream = io.BufferedReader(io.BytesIO(b"x" * MAX_LINE_CHARS + b"\nb"))
+    got = [line for batch in lines_of("x", stream) for line in batch.texts]
+    assert got == ["x" * MAX_LINE_CHARS, "b"]

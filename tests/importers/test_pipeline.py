@@ -1,0 +1,80 @@
+"""An import from bytes to a log, in order and in bounded memory."""
+
+import gzip
+
+import pytest
+
+from import_support import ready
+from recloser import Outcome
+from recloser.errors import ImportTraceError
+from recloser.events import CallObserved
+from recloser.importers.inputs import Inputs
+from recloser.importers.pipeline import Import, Request
+from recloser.importers.roles import CallOptions
+from recloser.log.reader import LogReader
+
+HEADER = "breaker,start_ms,duration_ms,outcome\n"
+
+
+def calls_in(log):
+    return [event for event in LogReader(log) if isinstance(event, CallObserved)]
+
+
+def test_calls_are_written_in_the_order_of_their_ends(tmp_path):
+    text = HEADER + "slow,1000,900,ok\nlate,1500,900,fail\nquick,1200,100,ok\ntwin,1800,100,ok\n"
+    summary = ready(tmp_path, text).write(tmp_path / "log")
+    assert (summary.read, summary.calls, summary.failed, summary.breakers) == (4, 4, 1, 4)
+    calls = calls_in(tmp_path / "log")
+    assert [call.breaker for call in calls] == ["quick", "slow", "twin", "late"]
+    assert [(call.start, call.at) for call in calls][-1] == (500_000_000, 1_400_000_000)
+    assert calls[-1].outcome is Outcome.FAILED
+
+
+def test_many_calls_in_any_order_come_out_in_order_and_all(tmp_path):
+    count = 120_000
+    rows = "".join(f"b{n % 7},{n * 7919 % count},1,ok\n" for n in range(count))
+    (tmp_path / "trace.gz").write_bytes(gzip.compress((HEADER + rows).encode(), 1))
+    of_import = Import(Inputs([str(tmp_path / "trace.gz")]), Request())
+    assert of_import.write(tmp_path / "log").calls == count
+    ends = [call.at for call in calls_in(tmp_path / "log")]
+    assert ends == [(n + 1) * 1_000_000 for n in range(count)]
+
+
+def test_files_of_one_format_make_one_log_and_lines_are_named_by_file(tmp_path):
+    for name, row in (("a", "x,2,1,ok\n"), ("b", "x,1,1,ok\nx,-,1,ok\n")):
+        (tmp_path / name).write_text(HEADER + row)
+    of_import = Import(Inputs([str(tmp_path / "a"), str(tmp_path / "b")]), Request())
+    summary = of_import.write(tmp_path / "log")
+    assert (summary.calls, summary.unread) == (2, 1)
+    (bad,) = summary.unreadable
+    assert (bad.source, bad.line) == (str(tmp_path / "b"), 3)
+
+
+def test_the_field_of_the_outcome_may_be_one_that_is_named(tmp_path):
+    text = "breaker,start_ms,result\na,1,fail\na,2,ok\na,3,503\n"
+    of_import = ready(tmp_path, text, outcome="result")
+    assert of_import.write(tmp_path / "log").failed == 2
+    assert of_import.judge.fields == ["result"]
+
+
+def test_lines_that_are_all_too_long_are_refused_with_that_word(tmp_path):
+    with pytest.raises(ImportTraceError, match="longer than 1,048,576 characters"):
+        ready(tmp_path, "x" * 3_000_000)
+
+
+def test_a_field_that_the_first_objects_lack_can_be_named(tmp_path):
+    text = '{"start_ms":1,"status":200}\n' * 300 + '{"start_ms":2,"status":200,"region":"eu"}\n'
+    of_import = ready(tmp_path, text, breaker="b", labels=["region"])
+    batches = list(of_import.calls())
+    labels = [each for batch in batches for each in batch.labels or ()]
+    assert labels[-1] == {"region": "eu"}
+
+
+def test_the_wrappings_can_be_switched_off(tmp_path):
+    line = "2021-09-15T16:13:47.1Z stdout F breaker,start_ms,outcome\n"
+    with pytest.raises(ImportTraceError):
+        ready(tmp_path, line + "a,1,ok\n", unwrap=())
+    of_import = Import(Inputs([str(tmp_path / "trace")]), Request(options=CallOptions()))
+    assert [wrapping.name for wrapping in of_import.wrappings] == ["cri"]
+    assert of_import.write(tmp_path / "log").calls == 1
+    assert of_import.unwrapped == {"cri": 1}
