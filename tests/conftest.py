@@ -14,6 +14,7 @@ __all__ = ["clock", "joined", "own_redis", "real_trace", "redis_server", "stream
 # State machines take a multiple of a profile's examples: `pytest --hypothesis-profile=long`.
 settings.register_profile("ci", deadline=None, print_blob=True)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=2000)
+settings.register_profile("few", settings.get_profile("ci"), max_examples=10)
 settings.load_profile("ci")
 
 # Our own CI runs the tests with this set, and `golden update` refuses there. A test that means CI sets it.
