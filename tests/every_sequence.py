@@ -32,7 +32,7 @@ from attrs import define, evolve, field, frozen
 
 from agreement import assert_same_answer, assert_same_edges, assert_same_state
 from drawn_settings import SLOW_NS
-from kernel_driver import COMMANDS, RULES, Driven, Row, kernels
+from kernel_driver import RULES, Driven, Row, kernels
 from kernel_scripts import NAME
 from model import CLOSED, OPEN, SECOND, Model
 from modelled import Modelled
@@ -46,7 +46,6 @@ from recloser import (
     TimeWindow,
 )
 from recloser.core import kernel
-from recloser.events import Trigger
 from recloser.fold import apply
 from recloser.replay.engine import replay
 from recloser.state import BreakerState
@@ -205,7 +204,7 @@ class Sequence:
     outcomes: tuple = ()
     calls: list = field(factory=list)
     ended: int = 0
-    commands: int = 0
+    orders: tuple = ()
     done: int = 0
 
     model = property(lambda self: self.modelled.model)
@@ -294,15 +293,16 @@ class Sequence:
         self.ended += 1
 
     def command(self):
-        case, number = self.case, self.commands
-        self.commands += 1
+        case, number = self.case, len(self.orders)
         if case.others:
             configs = (*case.others, case.config)
-            self.rare("configure", configs[number % len(configs)])
+            order = "configure", configs[number % len(configs)]
         elif case.modes:
-            self.rare("set_mode", case.modes[number % len(case.modes)])
+            order = "set_mode", case.modes[number % len(case.modes)]
         else:
-            self.rare("command", "reset" if self.model.state == OPEN else "force_open")
+            order = "command", "reset" if self.model.state == OPEN else "force_open"
+        self.orders += (order,)
+        self.rare(*order)
 
     def rare(self, method, *arguments):
         self.seq += 1
@@ -334,7 +334,7 @@ class Sequence:
         return (
             model.state,
             model.mode,
-            self.commands % max(1, len(self.case.others) + 1, len(self.case.modes)),
+            len(self.orders) % max(len(self.case.others) + 1, len(self.case.modes)),
             model.since - at if model.state != CLOSED else None,
             model.forced,
             model.cooldown,
@@ -382,10 +382,9 @@ class Sequence:
             assert driven.seen() == expected, ("run", self.steps)
 
     def check_live(self):
-        live = Live(self.case)
+        live = Live(self.case, self.orders)
         for step, at in zip(self.steps, self.marks, strict=True):
             live.take(step, at)
-        assert live.commands == self.commands
         for decision, answer in zip(live.decisions, self.answers, strict=True):
             assert_same_answer(decision, answer)
         live.check(self.model, self.at, self.outcomes)
@@ -405,14 +404,10 @@ class Sequence:
             [(edge.at, edge.trigger) for edge in model.edges],
             [model.totals[name] for name in KINDS],
             [n for n, answer in enumerate(self.answers) if not answer.allowed],
-            ANSWERS_OF_STATE(sequence),
+            sequence.modelled.answer(),
         )
         for of in kernels():
             assert simulated(of, self.case.config, calls) == expected, ("simulate", self.steps)
-
-
-def ANSWERS_OF_STATE(sequence):
-    return sequence.modelled.answer()
 
 
 @frozen
@@ -476,12 +471,13 @@ def _layout(state):
 class Live:
     """A live breaker on a log in memory, and the replay of that."""
 
-    def __init__(self, case):
+    def __init__(self, case, orders):
         self.case = case
+        self.orders = iter(orders)
         self.clock = ManualClock()
         self.log = MemoryLog(clock=self.clock, tick_seconds=None)
         self.breaker = CircuitBreaker(NAME, case.config, log=self.log)
-        self.decisions, self.permits, self.commands = [], [], 0
+        self.decisions, self.permits = [], []
 
     def take(self, step, at):
         """Take a step that ends at a time."""
@@ -506,18 +502,13 @@ class Live:
         return decision.permit is not None
 
     def command(self):
-        case, number = self.case, self.commands
-        self.commands += 1
-        if case.others:
-            config = (*case.others, case.config)[number % (len(case.others) + 1)]
-            self.breaker = CircuitBreaker(NAME, config, log=self.log, on_other_config="replace")
-        elif case.modes:
-            self.breaker.set_mode(case.modes[number % len(case.modes)])
+        method, argument = next(self.orders)
+        if method == "configure":
+            self.breaker = CircuitBreaker(NAME, argument, log=self.log, on_other_config="replace")
+        elif method == "set_mode":
+            self.breaker.set_mode(argument)
         else:
-            # Time has its say before an operator has.
-            self.breaker.set_mode(self.breaker.snapshot().mode)
-            is_open = self.breaker.snapshot().state.value == OPEN
-            getattr(self.breaker, "reset" if is_open else "force_open")()
+            getattr(self.breaker, argument)()
 
     def check(self, model, at, outcomes):
         """Hold the breaker, the replay of its log and the fold of that to the model."""
@@ -600,32 +591,49 @@ def table(of, calls):
 # The walk.
 
 
+class DisagreementError(AssertionError):
+    """Two did not agree; the message begins with the steps."""
+
+
 @frozen
 class Walk:
-    """What a walk has covered; ``distinct`` states were walked on from or checked, over all depths."""
+    """What a walk has covered: sequences, and how many distinct states they lead to at each depth."""
 
     sequences: int
     distinct: int
-    steps: int
     seconds: float
 
 
 def walk(name, depth):
-    """Tell every sequence of 1 to ``depth`` steps; raises ``AssertionError`` at a disagreement."""
+    """Tell every sequence of 1 to ``depth`` steps.
+
+    Raises:
+        DisagreementError: Two did not agree.
+    """
     began = time.perf_counter()
     level = {None: [Sequence.empty(CASES[name]), 1]}
-    sequences = distinct = steps = 0
+    sequences = distinct = 0
     for _ in range(depth):
         longer = {}
         for sequence, times in level.values():
             for step in STEPS:
-                child = sequence.then(step)
-                steps += 1
-                found = longer.setdefault(child.key(), [child, 0])
-                found[1] += times
-                if found[0] is child:
-                    child.check()
+                key = put(sequence, step, longer)
+                longer[key][1] += times
         level = longer
         distinct += len(level)
         sequences += sum(times for _, times in level.values())
-    return Walk(sequences, distinct, steps, time.perf_counter() - began)
+    return Walk(sequences, distinct, time.perf_counter() - began)
+
+
+def put(sequence, step, others):
+    """Tell one more step, and put the sequence among ``others`` if it leads where none does."""
+    try:
+        child = sequence.then(step)
+        key = child.key()
+        if key not in others:
+            others[key] = [child, 0]
+            child.check()
+    except Exception as error:
+        steps = ", ".join([*sequence.steps, step])
+        raise DisagreementError(f"{steps}: {type(error).__name__}: {error}") from error
+    return key
