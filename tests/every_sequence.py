@@ -1,8 +1,9 @@
 """Every sequence of a few steps, told to everything that decides about a breaker.
 
 After each step the model, the interpreted and the compiled kernel show the same. For the sequence as a
-whole so do a live breaker, the replay of its log, ``kernel.run`` over its rows and ``kernel.simulate``
-over its calls.
+whole so do ``kernel.run`` over its rows, ``kernel.simulate`` over its calls, and two live breakers with
+the replay and the fold of their logs: one with every outcome in its log, and one with runs, of which
+calls that end at once are functions.
 
 The steps, and what they mean to whom:
 
@@ -39,6 +40,7 @@ from modelled import Modelled
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
+    CircuitOpenError,
     CountWindow,
     Exponential,
     ManualClock,
@@ -67,7 +69,19 @@ ANSWERS = {
     "forced_open": kernel.FORCED,
     "probes_exhausted": kernel.EXHAUSTED,
 }
+DETAILS = ("full", "runs")
 LONG = 1000 * SECOND
+
+
+def succeed():
+    return None
+
+
+def fail():
+    raise OSError
+
+
+FUNCTIONS = {"success": succeed, "failure": fail}
 
 
 def _config(**settings):
@@ -382,12 +396,16 @@ class Sequence:
             assert driven.seen() == expected, ("run", self.steps)
 
     def check_live(self):
-        live = Live(self.case, self.orders)
-        for step, at in zip(self.steps, self.marks, strict=True):
-            live.take(step, at)
-        for decision, answer in zip(live.decisions, self.answers, strict=True):
-            assert_same_answer(decision, answer)
-        live.check(self.model, self.at, self.outcomes)
+        for detail in DETAILS:
+            live = Live(self.case, self.orders, detail)
+            for step, at in zip(self.steps, self.marks, strict=True):
+                live.take(step, at)
+            for decision, answer in zip(live.decisions, self.answers, strict=True):
+                if decision is None:
+                    assert answer.allowed
+                else:
+                    assert_same_answer(decision, answer)
+            live.check(self.model, self.at, self.outcomes)
 
     def check_calls(self):
         """Hold ``simulate`` to the model, to which calls under way have ended as ignored."""
@@ -471,11 +489,12 @@ def _layout(state):
 class Live:
     """A live breaker on a log in memory, and the replay of that."""
 
-    def __init__(self, case, orders):
+    def __init__(self, case, orders, detail):
         self.case = case
         self.orders = iter(orders)
+        self.detail = detail
         self.clock = ManualClock()
-        self.log = MemoryLog(clock=self.clock, tick_seconds=None)
+        self.log = MemoryLog(clock=self.clock, tick_seconds=None, detail=detail)
         self.breaker = CircuitBreaker(NAME, case.config, log=self.log)
         self.decisions, self.permits = [], []
 
@@ -483,7 +502,9 @@ class Live:
         """Take a step that ends at a time."""
         self.clock.advance(ns=at - self.clock.monotonic_ns())
         breaker = self.breaker
-        if step in ENDS:
+        if step in FUNCTIONS and self.detail == "runs" and not self.permits:
+            self.call(FUNCTIONS[step])
+        elif step in ENDS:
             outcome, took = ENDS[step]
             if self.permits or self.ask():
                 getattr(breaker, METHODS[outcome])(self.permits.pop(0), took_ns=took)
@@ -493,6 +514,17 @@ class Live:
             breaker.set_mode(breaker.snapshot().mode)
         elif step == "command":
             self.command()
+
+    def call(self, function):
+        """Have a function called; the answer is known where it was rejected."""
+        decision = None
+        try:
+            self.breaker.call(function)
+        except CircuitOpenError as refusal:
+            decision = refusal.decision
+        except OSError:
+            pass
+        self.decisions.append(decision)
 
     def ask(self):
         decision = self.breaker.before_call()
@@ -517,10 +549,12 @@ class Live:
         history = replay(self.log)
         assert history.differences == []
         assert history.snapshots[NAME] == snapshot
-        edges = renumbered(history, list(self.log), outcomes)
-        assert_same_edges(edges, evolve(model, edges=known(model.edges, outcomes)))
+        if self.detail == "runs":
+            assert_same_edges(history.edges, model, by_seq=False)
+        else:
+            edges = renumbered(history, list(self.log), outcomes)
+            assert_same_edges(edges, evolve(model, edges=known(model.edges, outcomes)))
         assert folded(self.log, self.case.config) == self.breaker._state
-        return history
 
 
 def folded(events, config):
@@ -569,7 +603,11 @@ def simulated(of, config, calls):
     return (
         [(at, trigger.value) for at, trigger, _ in driven.edges],
         [state.succeeded, state.failed, state.ignored],
-        [n for first, end in zip(ranges[::2], ranges[1::2], strict=True) for n in range(first, end)],
+        [
+            n
+            for first, end in zip(ranges[::2], ranges[1::2], strict=True)
+            for n in range(first, end)
+        ],
         of.decide(state),
     )
 

@@ -17,16 +17,20 @@ import os
 import random
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final, TypeAlias
 
+import click  # noqa: F401  # what the tests import, once for all their processes
+import hypothesis.stateful  # noqa: F401
+import msgspec  # noqa: F401
+import pytest
+import rich.console  # noqa: F401
+import transitions  # noqa: F401
+import zstandard  # noqa: F401
 from attrs import frozen
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
@@ -43,18 +47,22 @@ FILES: Final = (
     "machine.py",
 )
 TESTS: Final = (
-    "tests/core/test_every_sequence.py",
-    "tests/core/test_kernel.py",
-    "tests/core",
-    "tests/test_windows.py",
-    "tests/test_fold.py",
-    "tests/test_logfold.py",
-    "tests/test_machine.py",
-    "tests/test_half_open.py",
-    "tests/replay/test_simulation.py",
-    "--hypothesis-profile=unshrunk",
+    ("tests/core/test_every_sequence.py",),
+    (
+        "tests/core",
+        "tests/test_windows.py",
+        "tests/test_fold.py",
+        "tests/test_logfold.py",
+        "tests/test_machine.py",
+        "tests/test_half_open.py",
+        "tests/replay/test_simulation.py",
+        "--deselect=tests/core/test_every_sequence.py",
+        "--hypothesis-profile=unshrunk",
+    ),
+    ("tests/test_second_opinion.py", "--hypothesis-profile=few"),
 )
-SLOW_TESTS: Final = ("tests/test_second_opinion.py", "--hypothesis-profile=few")
+"""In turn: most mutants are noticed by the first, which is the quickest."""
+
 EQUIVALENT: Final = ROOT / "tools/equivalent_mutants.toml"
 NEEDED_SCORE: Final = 0.95
 
@@ -129,11 +137,11 @@ class Mutant:
 def main() -> int:
     """Run the command; returns its exit status."""
     options = _options()
+    os.environ["RECLOSER_PURE"] = "1"
     mutants = [m for file in FILES for m in mutants_of(file) if options.only in m.file]
     print(f"{len(mutants)} mutants in {len(FILES)} files")
     if options.sample:
         mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-        mutants.sort(key=lambda mutant: (mutant.file, mutant.line))
         print(f"a sample of {len(mutants)}, seed {options.seed}")
     with tempfile.TemporaryDirectory(prefix="recloser-mutation-") as folder:
         trees = [Tree(Path(folder) / str(number)) for number in range(options.workers)]
@@ -160,84 +168,89 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.mutant: Mutant | None = None
         skipped = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
         for name in ("src", "tests", "fixtures", "tools"):
             shutil.copytree(ROOT / name, folder / name, ignore=skipped)
         for name in ("pyproject.toml", "README.md"):
             shutil.copy(ROOT / name, folder / name)
 
-    def is_noticed(self, mutant: Mutant, cpu_seconds: float) -> bool:
-        """Whether a test fails, or never ends, with the mutant in place."""
-        path = self.folder / SOURCE / mutant.file
-        path.write_text(mutant.code())
-        try:
-            return not self.passes(cpu_seconds)
-        finally:
-            path.write_text(_source(mutant.file))
+    def put(self, mutant: Mutant) -> None:
+        """Put a mutant in place of the one that is there."""
+        if self.mutant is not None:
+            self._path(self.mutant).write_text(_source(self.mutant.file))
+        self.mutant = mutant
+        self._path(mutant).write_text(mutant.code())
 
-    def passes(self, cpu_seconds: float) -> bool:
-        """Whether all tests pass within so many seconds of the processor."""
-        return self._run(TESTS, cpu_seconds) and self._run(SLOW_TESTS, cpu_seconds)
+    def _path(self, mutant: Mutant) -> Path:
+        return self.folder / SOURCE / mutant.file
 
-    def _run(self, arguments: Sequence[str], cpu_seconds: float) -> bool:
-        pytest = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider"]
-        command = [*pytest, "-q", "-x", "-n0", "--no-header", "--hypothesis-seed=0", *arguments]
-        env = {
-            **os.environ,
-            "RECLOSER_PURE": "1",
-            "PYTHONPATH": str(self.folder / "src"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+    def begin(self, arguments: Sequence[str], cpu_seconds: float) -> int:
+        """Begin tests in a child of this process, which has imported what takes long.
 
-        def limit() -> None:
-            seconds = int(cpu_seconds)
-            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        Returns:
+            The child's id.
+        """
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = self._run(arguments, cpu_seconds)
+            finally:
+                os._exit(code)
+        return child
 
-        ended = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=limit,  # noqa: PLW1509  # the threads that wait here hold no lock of ours
-            check=False,
-        )
-        return ended.returncode == 0
+    def _run(self, arguments: Sequence[str], cpu_seconds: float) -> int:
+        seconds = int(cpu_seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nowhere, stream)
+        os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder / "src"))
+        sys.dont_write_bytecode = True
+        plain = ("-p", "no:asyncio", "-p", "no:cacheprovider", "--assert=plain", "-q", "-x", "-n0")
+        return int(pytest.main([*plain, "--no-header", "--hypothesis-seed=0", *arguments]))
 
 
-def _survivors(trees: Sequence[Tree], mutants: Sequence[Mutant], cpu_seconds: float) -> list[Mutant]:
-    free: SimpleQueue[Tree] = SimpleQueue()
-    for tree in trees:
-        free.put(tree)
-
-    def is_noticed(mutant: Mutant) -> bool:
-        tree = free.get()
-        try:
-            return tree.is_noticed(mutant, cpu_seconds)
-        finally:
-            free.put(tree)
-
-    survivors = []
-    with ThreadPoolExecutor(len(trees)) as pool:
-        for number, (mutant, is_killed) in enumerate(
-            zip(mutants, pool.map(is_noticed, mutants), strict=True), start=1
-        ):
-            if not is_killed:
-                survivors.append(mutant)
-                print(f"survived: {_told(mutant)}", flush=True)
-            if number % 10 == 0:
-                print(f"{number} of {len(mutants)}", file=sys.stderr, flush=True)
+def _survivors(
+    trees: Sequence[Tree], mutants: Sequence[Mutant], cpu_seconds: float
+) -> list[Mutant]:
+    """The mutants with which all tests pass; one that never ends is noticed too."""
+    left, free = list(reversed(mutants)), list(trees)
+    under_way: dict[int, tuple[Tree, Sequence[Sequence[str]]]] = {}
+    survivors: list[Mutant] = []
+    while left or under_way:
+        while left and free:
+            tree = free.pop()
+            tree.put(left.pop())
+            under_way[tree.begin(TESTS[0], cpu_seconds)] = tree, TESTS[1:]
+        child, status = os.wait()
+        tree, rest = under_way.pop(child)
+        if status == 0 and rest:
+            under_way[tree.begin(rest[0], cpu_seconds)] = tree, rest[1:]
+            continue
+        assert tree.mutant is not None
+        if status == 0:
+            survivors.append(tree.mutant)
+            print(f"survived: {_told(tree.mutant)}", flush=True)
+        free.append(tree)
+        done = len(mutants) - len(left) - len(under_way)
+        if done % 10 == 0:
+            print(f"{done} of {len(mutants)}", file=sys.stderr, flush=True)
     return survivors
 
 
 def _cpu_seconds_of_tests(tree: Tree) -> float:
     """How much of the processor a mutant's tests may take, after they have passed without one."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    if not tree.passes(10 * CPU_SECONDS_LEAST):
-        sys.exit("the tests fail without a mutant")
+    for tests in TESTS:
+        _, status = os.waitpid(tree.begin(tests, 10 * CPU_SECONDS_LEAST), 0)
+        if status:
+            sys.exit(f"the tests fail without a mutant: {' '.join(tests)}")
     seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-    print(f"the tests take {seconds:.0f} s without a mutant", flush=True)
+    print(f"the tests take {seconds:.0f} s of the processor without a mutant", flush=True)
     return max(CPU_SECONDS_LEAST, 3 * seconds)
 
 
@@ -293,7 +306,10 @@ def _unread(source: str) -> Iterator[tuple[Place, Place]]:
 
 def _is_used(name: str) -> bool:
     short = name.removeprefix("core/")
-    if short.startswith("ReplaceComparisonOperator") and short.rpartition("_")[2] in {"Is", "IsNot"}:
+    if short.startswith("ReplaceComparisonOperator") and short.rpartition("_")[2] in {
+        "Is",
+        "IsNot",
+    }:
         return "_Is_" in short or "_IsNot_" in short  # in place of ``==`` it may be no fault
     if "_Is_" in short or "_IsNot_" in short:
         return False
