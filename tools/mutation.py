@@ -59,7 +59,12 @@ TESTS: Final = (
         "--deselect=tests/core/test_every_sequence.py",
         "--hypothesis-profile=unshrunk",
     ),
-    ("tests/test_second_opinion.py", "--hypothesis-profile=few"),
+    (
+        "tests/test_second_opinion.py",
+        "tests/replay/test_batches.py",
+        "tests/replay/test_whatif.py",
+        "--hypothesis-profile=few",
+    ),
 )
 """In turn: most mutants are noticed by the first, which is the quickest."""
 
@@ -137,7 +142,7 @@ class Mutant:
 def main() -> int:
     """Run the command; returns its exit status."""
     options = _options()
-    os.environ["RECLOSER_PURE"] = "1"
+    os.environ.update(RECLOSER_PURE="1", RECLOSER_SEQUENCE_DEPTH="3")
     mutants = [m for file in FILES for m in mutants_of(file) if options.only in m.file]
     print(f"{len(mutants)} mutants in {len(FILES)} files")
     if options.sample:

@@ -1,10 +1,12 @@
 """Live breaker, replay, both kernels and model agree on every short sequence of steps."""
 
+import os
+
 import pytest
 
 from every_sequence import CASES, STEPS, walk
 
-DEPTH = 4
+DEPTH = int(os.environ.get("RECLOSER_SEQUENCE_DEPTH", "4"))
 """`python tools/every_sequence.py --depth 7` goes on, for minutes."""
 
 
