@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from recloser import ManualClock
 from redis_fixtures import joined, own_redis, redis_server, stream
@@ -14,6 +14,10 @@ __all__ = ["clock", "joined", "own_redis", "real_trace", "redis_server", "stream
 # State machines take a multiple of a profile's examples: `pytest --hypothesis-profile=long`.
 settings.register_profile("ci", deadline=None, print_blob=True)
 settings.register_profile("long", settings.get_profile("ci"), max_examples=2000)
+# A mutant is noticed by any example: the smallest one would be looked for in vain.
+UNSHRUNK = [Phase.explicit, Phase.generate]
+settings.register_profile("unshrunk", settings.get_profile("ci"), phases=UNSHRUNK)
+settings.register_profile("few", settings.get_profile("unshrunk"), max_examples=10)
 settings.load_profile("ci")
 
 # Our own CI runs the tests with this set, and `golden update` refuses there. A test that means CI sets it.

@@ -313,6 +313,25 @@ def test_probes_leave_in_any_order(of, leaving, asks):
     assert pairs(state.probes.to_list()) == under_way
 
 
+@of_each_kernel
+@given(st.lists(st.lists(st.integers(0, 4), max_size=5), max_size=12))
+@example([[0], [0], [0, 0, 0]])
+@example([[3, 1, 0], [0], [4]])
+def test_as_many_probes_are_admitted_as_have_ended(of, leaving):
+    state = half_open(of, max_probes=5)
+    under_way = []
+    for places in [[], *leaving]:
+        for place in places:
+            if under_way:
+                probe = under_way.pop(place % len(under_way))
+                of.step(state, of.IGNORED, 1, 0, 0, 1, probe, 1)
+        while of.may_probe(state):
+            probe = state.probes_admitted + 1
+            assert of.step(state, of.ADMITTED, 1, 0, 0, 1, probe, 1) == of.NO_RULE
+            under_way.append(probe)
+        assert len(under_way) == 5
+
+
 def pairs(numbers):
     return dict(zip(numbers[::2], numbers[1::2], strict=True))
 
