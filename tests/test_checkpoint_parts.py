@@ -103,3 +103,11 @@ def test_parts_of_several_breakers_may_stand_between_each_other():
 def test_a_part_that_holds_no_stretch_of_a_list_is_refused(stretch):
     with pytest.raises(FoldError, match=r"event 5 \(checkpoint\)"):
         CheckpointParts().joined(Checkpoint(5, 0, "b", stretch, 1, 2))
+
+
+def test_parts_that_add_up_to_a_number_that_no_line_holds_are_refused():
+    last = {"mode": "enforce", "window": []}
+    parts = CheckpointParts()
+    assert parts.joined(Checkpoint(1, 0, "b", {"window": [MAX_WHOLE, 1]}, 1, 2)) is None
+    with pytest.raises(FoldError, match=r"^event 2 \(checkpoint\): .*out of range"):
+        parts.joined(Checkpoint(2, 0, "b", last, 2, 2))

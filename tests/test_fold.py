@@ -17,6 +17,7 @@ from recloser.events import (
     Reset,
 )
 from recloser.fold import apply, apply_successes
+from recloser.limits import MAX_AT
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.state import BreakerState, dump, numbers_of, probes_of, restore
 
@@ -334,9 +335,25 @@ def test_a_checkpoint_carries_the_complete_state(begin):
         ({"state": "AJAR"}, r"\$\.state"),
         ({"config": {"failure_threshold": 0}}, "failure_threshold"),
         ({"breaker": "c"}, "that of 'c'"),
+        ({"deadline": 5}, "it is CLOSED with a deadline"),
+        ({"state": "OPEN", "opened_at": MAX_AT + 1, "deadline": MAX_AT + 2}, r"\$\.opened_at"),
+        ({"state": "HALF_OPEN", "half_open_at": MAX_AT + 1}, r"\$\.half_open_at"),
+        ({"probes": {"1": MAX_AT + 1}}, r"\$\.probes"),
     ],
 )
 def test_a_checkpoint_that_holds_no_state_is_refused_by_its_seq(change, message):
     event = Checkpoint(9, 0, "b", dump(Fold().state) | change)
     with pytest.raises(FoldError, match=rf"^event 9 \(checkpoint\): .*{message}"):
         restore(event)
+
+
+def test_a_probe_is_found_whatever_the_order_in_which_a_checkpoint_names_them():
+    """As a tool may have sorted them: 10 comes before 9 there."""
+    fold = half_open(half_open_max_probes=10)
+    for _ in range(10):
+        fold.probe(at=COOLDOWN)
+    told = dict(dump(fold.state))
+    told["probes"] = dict(sorted(told["probes"].items()))
+    assert list(told["probes"]) != list(dump(fold.state)["probes"])
+    restored = restore(Checkpoint(99, COOLDOWN, "b", told))
+    assert numbers_of(restored.probes) == numbers_of(fold.state.probes)

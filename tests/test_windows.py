@@ -19,6 +19,7 @@ from recloser.core import kernel
 from recloser.core.outcomes import restored_window
 from recloser.events import CallFailed, CallSucceeded
 from recloser.fold import apply
+from recloser.limits import LAST_COUNTER
 from recloser.state import BreakerState
 
 SECOND = 10**9
@@ -199,6 +200,13 @@ def test_a_window_survives_the_way_through_a_checkpoint(config, added):
     assert again.to_data() == window.to_data()
     counts = (window.calls, window.failures, window.slow)
     assert (again.calls, again.failures, again.slow) == counts
+
+
+@pytest.mark.parametrize("counts", [(1, 2, 0), (1, 0, 2), (1, LAST_COUNTER, 0)])
+def test_no_second_of_a_window_has_more_failures_or_slow_calls_than_calls(counts):
+    window = filled(TimeWindow(3, failures=1))
+    with pytest.raises(ValueError, match="more failures or slow calls than calls"):
+        restored_window(window.thresholds, [[0, 1, 1, *counts]])
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,8 @@ class CheckpointParts:
         """The whole checkpoint, if this is the last of its parts or all of it; else None.
 
         Raises:
-            FoldError: A part before it is missing, or it holds no stretch of a list.
+            FoldError: A part before it is missing, it holds no stretch of a list, or what the parts
+                add up to is out of range.
         """
         if event.parts == 1 == event.part:
             return event
@@ -202,4 +203,7 @@ class CheckpointParts:
             else rows
             for field, rows in held.items()
         }
-        return Checkpoint(event.seq, event.at, name, {**event.state, **lists})
+        try:
+            return Checkpoint(event.seq, event.at, name, {**event.state, **lists})
+        except ValueError as error:
+            raise FoldError(f"event {event.seq} (checkpoint): {error}") from error

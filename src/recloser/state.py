@@ -14,8 +14,8 @@ from recloser.core.kernel import NEVER, Ring
 from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
-from recloser.limits import LAST_COUNTER, MAX_SEQS, MAX_WHOLE
-from recloser.machine import HALF_OPEN, OPEN
+from recloser.limits import LAST_COUNTER, MAX_AT, MAX_SEQS, MAX_WHOLE
+from recloser.machine import CLOSED, HALF_OPEN, OPEN
 
 
 class BreakerState(Standing):
@@ -113,6 +113,7 @@ def probes_of(state: BreakerState) -> dict[int, int]:
 
 
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=MAX_WHOLE)]
+_At = Annotated[int, msgspec.Meta(ge=0, le=MAX_AT)]
 _Counter = Annotated[int, msgspec.Meta(ge=0, le=LAST_COUNTER)]
 
 
@@ -124,8 +125,8 @@ class _StateData(msgspec.Struct, forbid_unknown_fields=True):
     state: CircuitBreakerState
     epoch: _Counter
     forced: bool
-    opened_at: _Whole | None
-    half_open_at: _Whole | None
+    opened_at: _At | None
+    half_open_at: _At | None
     deadline: _Whole | None
     why_open: FiredRule | None
     openings: _Counter
@@ -133,7 +134,7 @@ class _StateData(msgspec.Struct, forbid_unknown_fields=True):
     consecutive_failures: _Counter
     failure_seqs: list[_Whole]
     probes_admitted: _Counter
-    probes: dict[_Whole, _Whole]
+    probes: dict[_Whole, _At]
     probe_seqs: list[_Whole]
     succeeded: _Counter
     failed: _Counter
@@ -223,8 +224,10 @@ def restore(event: Checkpoint) -> BreakerState:
 def _restored(data: dict[str, object]) -> BreakerState:
     settings = msgspec.convert(data.pop("config", None), dict[str, object])
     config = config_of(settings)
-    window, probes = data.pop("window", None), data.pop("probe_window", None)
+    window, probe_window = data.pop("window", None), data.pop("probe_window", None)
     plain = msgspec.convert(data, _StateData, str_keys=True)
+    if plain.state is CLOSED and plain.deadline is not None:
+        raise ValueError("it is CLOSED with a deadline")
     state = BreakerState(plain.breaker, config)
     state.mode = plain.mode
     state.is_disabled = plain.mode == "disabled"
@@ -237,14 +240,16 @@ def _restored(data: dict[str, object]) -> BreakerState:
         setattr(state, name, getattr(plain, name))
     state.failure_seqs = _ring(1, _run_evidence(config, plain.failure_seqs))
     state.probe_seqs = _ring(1, plain.probe_seqs)
-    state.probes = _ring(2, [number for pair in plain.probes.items() for number in pair])
+    # The rules look for a probe by its number, in their order.
+    probes = sorted(plain.probes.items())
+    state.probes = _ring(2, [number for probe in probes for number in probe])
     state.why_open = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
     rules = state.rules
     state.window = state.probe_window = None
     if state.where == kernel.CLOSED and rules.window is not None:
         state.window = restored_window(rules.window, window)
     if state.where == kernel.HALF_OPEN and rules.probe_window is not None:
-        state.probe_window = restored_window(rules.probe_window, probes)
+        state.probe_window = restored_window(rules.probe_window, probe_window)
     return state
 
 

@@ -27,6 +27,7 @@ from recloser import (
     read_events,
     replay,
 )
+from recloser.limits import MAX_AT
 from support import ServiceDownError, fail, inside, work
 
 SECOND = 10**9
@@ -54,6 +55,16 @@ def test_a_log_says_which_detail_it_has(log, tmp_path):
     assert next(iter(full)).detail == "full"
     with pytest.raises(ConfigError, match="detail must be full or runs, not 'some'"):
         EventLog(tmp_path, detail="some")
+
+
+def test_calls_at_the_end_of_all_time_are_recorded():
+    """Where nothing is counted, nothing has to be written before them."""
+    clock = ManualClock(monotonic_ns=2**63 - 1 - MAX_AT)
+    breaker = CircuitBreaker("b", log=MemoryLog(clock=clock))
+    clock.advance(ns=MAX_AT)
+    assert breaker._sequencer.runs.first_end > MAX_AT
+    assert breaker.call(work) == "done"
+    assert breaker.snapshot().totals.succeeded == 1
 
 
 def test_the_successes_of_a_second_are_one_event(log, clock):

@@ -30,6 +30,8 @@ def restored_window(thresholds: Thresholds, data: object) -> Window:
         buckets = msgspec.convert(data, list[_Bucket])
         if sum(bucket[3] for bucket in buckets) > LAST_COUNTER:
             raise ValueError("more outcomes in a window than a log can have")
+        if any(max(failures, slow) > calls for _, _, _, calls, failures, slow in buckets):
+            raise ValueError("a second of a window has more failures or slow calls than calls")
         window.restore(buckets)
         return window
     entries = msgspec.convert(data, list[object])

@@ -93,7 +93,7 @@ class Runs:
     @property
     def first_end(self) -> int:
         """When the first of them has to be written, in nanoseconds of the log."""
-        return (self._ends[0][0] if self._ends else FOREVER) - self._recorder.origin
+        return self._ends[0][0] - self._recorder.origin if self._ends else FOREVER
 
     def lease(self, gate: Gate, at: int) -> None:
         """Have calls counted that look at the time, as long as a success can fire no edge by it.

@@ -181,7 +181,7 @@ def _retime(state: BreakerState, moved: Callable[[int], int]) -> None:
     if state.opened_at >= 0:
         opened_at = moved(state.opened_at)
         if state.deadline != NEVER:
-            state.deadline += opened_at - state.opened_at
+            state.deadline = min(NEVER, state.deadline + opened_at - state.opened_at)
         state.opened_at = opened_at
     if state.half_open_at >= 0:
         state.half_open_at = moved(state.half_open_at)
