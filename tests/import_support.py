@@ -15,6 +15,7 @@ def ready(
     unwrap=None,
     format=None,  # noqa: A002  # as the option
     log_format=None,
+    records=None,
     outcome=None,
     **options,
 ):
@@ -27,6 +28,7 @@ def ready(
             format=format,
             log_format=log_format,
             unwrap=unwrap,
+            records=records,
             outcome=outcome,
             own=own or OwnRules(),
             options=CallOptions(**options),

@@ -48,6 +48,11 @@ _FIELD = "FIELD[:UNIT]"
     help="What stands around each line, such as cri; none for nothing; repeatable.",
 )
 @click.option(
+    "--records",
+    metavar="PATH",
+    help="Where the array of records stands in a JSON document, as log.entries.",
+)
+@click.option(
     "--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'."
 )
 @click.option("--start", metavar=_FIELD, help="When a call started.")
@@ -145,6 +150,7 @@ def request_of(
     format_: str | None = None,
     log_format: str | None = None,
     unwrap: Sequence[str] = (),
+    records: str | None = None,
     breaker: str | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -178,6 +184,7 @@ def request_of(
         format=format_,
         log_format=log_format,
         unwrap=[name for name in unwrap if name != "none"] if unwrap else None,
+        records=records,
         outcome=outcome,
         own=own,
         options=options,

@@ -170,7 +170,7 @@ def report(
 def print_unreadable(summary: ImportSummary, shown: int) -> None:
     """Say which lines could not be read, and why not."""
     for line in summary.unreadable[: shown or None]:
-        note(f"{line.source}, line {line.line}: {line.why}")
+        note(f"{line.source}, {line.unit} {line.line}: {line.why}")
     if summary.unread:
         note(f"{counted(summary.unread, 'line')} of {summary.read:,} could not be read")
 

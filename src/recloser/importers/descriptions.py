@@ -9,8 +9,8 @@ does not say itself.
 * ``sample``: lines of it, which a test reads.
 * ``[records]``: ``kind`` is ``text``, ``json`` or ``delimited``. For text: ``language``, ``formats``
   (its format strings, pasted), ``lists`` (fields that hold several values) and ``open`` (a line may be
-  cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have. For
-  delimited text: ``delimiter`` and ``header``.
+  cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have, and
+  ``path``, where the array of its records stands in a document, as ``log.entries``. For delimited text: ``delimiter`` and ``header``.
 * ``[fields]``: further fields, made of others: see ``recloser.importers.derived``.
 * ``[roles]``: ``start``, ``end`` and ``duration``, each a field or a list of which the first that a
   record has is used, with its unit as in ``request_time:s``; ``breaker``, a template.
@@ -111,6 +111,12 @@ def descriptions() -> Sequence[Description]:
     """All formats, in the order of their names."""
     tables = dict(sorted(_tables()))
     return [_description(name, _complete(name, tables)) for name in tables]
+
+
+def known_paths() -> Sequence[Sequence[str]]:
+    """The keys that lead to the records in documents of some formats."""
+    found = (description.records.get("path") for description in descriptions())
+    return [str(path).split(".") for path in dict.fromkeys(found) if path]
 
 
 def _tables() -> Iterator[tuple[str, dict[str, Any]]]:

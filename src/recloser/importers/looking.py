@@ -181,6 +181,17 @@ def _objects_in(lines: Sequence[str]) -> list[Mapping[str, Any]]:
     return [value for value in values if isinstance(value, dict)]
 
 
+def arrays_in(lines: Sequence[str]) -> list[str]:
+    """The paths of arrays of objects within JSON objects, where records may be."""
+    return [
+        path
+        for value in _objects_in(lines)[:1]
+        for path in _paths_in(value)
+        if isinstance(array := value_at(value, path_of(path)), list)
+        and any(isinstance(element, dict) for element in array)
+    ]
+
+
 def _paths_in(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[str]:
     for key, inner in value.items():
         path = before + (

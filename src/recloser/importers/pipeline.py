@@ -14,16 +14,19 @@ from attrs import evolve, field, frozen
 
 from recloser.errors import ImportTraceError
 from recloser.importers.call_log import CallLog, ImportSummary
+from recloser.importers.descriptions import known_paths
 from recloser.importers.inputs import Inputs
 from recloser.importers.looking import (
     LOOKED_AT,
     Understood,
+    arrays_in,
     recognised,
     rules_for,
     understood,
     understood_by,
 )
 from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
+from recloser.importers.records.json_lines import path_of
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
 from recloser.importers.stages import Calls, Lines
@@ -49,6 +52,7 @@ class Request:
         format: The name of a format; None to look.
         log_format: The format string of what wrote the lines, pasted.
         unwrap: The names of the wrappings to take away; None to look, empty for none.
+        records: The path to the array that holds the records of a JSON document; None to look.
         outcome: The field that says how a call ended; None for those of the format.
         own: The user's rules.
         options: The fields to use instead of the format's.
@@ -57,6 +61,7 @@ class Request:
     format: str | None = None
     log_format: str | None = None
     unwrap: Sequence[str] | None = None
+    records: str | None = None
     outcome: str | None = None
     own: OwnRules = field(factory=OwnRules)
     options: CallOptions = field(factory=CallOptions)
@@ -82,10 +87,13 @@ class Import:
 
     def __init__(self, inputs: Inputs, request: Request) -> None:
         self.cuts = inputs.cuts
+        if request.records is not None:
+            inputs.records = path_of(request.records)
+        inputs.known = known_paths()
         batches = inputs.lines()
         begun, head = _begun(batches)
         if not head and any(None in batch.texts for batch in begun):
-            raise ImportTraceError(f"there is no line that can be read: each {TOO_LONG[3:]}")
+            raise ImportTraceError(_nothing_read(begun[0].unit))
         self._batches: Iterator[Lines] = chain(begun, batches)
         self.wrappings = self._wrappings(request, head)
         self._unwrapping = Unwrapping(self.wrappings)
@@ -100,7 +108,14 @@ class Import:
         if description.records.get("kind") == "json" and there is not None:
             there = [*there, *self._named(request)]
         self.judge = Judge(rules, request.own)
-        self.maker = CallMaker(description, there, request.options, self.judge)
+        try:
+            self.maker = CallMaker(description, there, request.options, self.judge)
+        except ImportTraceError as error:
+            if description.records.get("kind") != "json" or not (arrays := arrays_in(lines)):
+                raise
+            raise ImportTraceError(
+                f"{error}. Records may stand in an array: name it as --records {arrays[0]}"
+            ) from error
 
     @staticmethod
     def _wrappings(request: Request, head: Sequence[str]) -> list[Wrapping]:
@@ -155,6 +170,13 @@ class Import:
                 log.add(calls)
             self.judge.check_unknown()
             return log.write()
+
+
+def _nothing_read(unit: str) -> str:
+    why = f"there is no {unit} that can be read: each {TOO_LONG[3:]}"
+    if unit == "line":
+        return why
+    return f"{why}; name the array that holds the records with --records, as log.entries"
 
 
 def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:

@@ -184,8 +184,8 @@ class CallMaker:
             columns = {name: self._fields.column(name, records.columns) for name in names}
             unreadable = list(records.unreadable)
             yield from self._calls(records, columns, range(len(records)), unreadable)
-            if unreadable:
-                yield _nothing_but(unreadable)
+            if unreadable or records.skipped:
+                yield _nothing_but(unreadable, records.skipped)
 
     def _calls(
         self,
@@ -203,7 +203,8 @@ class CallMaker:
             yield self._made(part, lines)
         except ValueError as error:
             if len(rows) == 1:
-                unreadable.append(Unreadable(lines[0], str(error), records.source))
+                bad = Unreadable(lines[0], str(error), records.source, records.unit)
+                unreadable.append(bad)
                 return
             middle = (rows.start + rows.stop) // 2
             yield from self._calls(records, columns, range(rows.start, middle), unreadable)
@@ -294,5 +295,5 @@ def _before(end: int | None, ns: int) -> int:
     return end - ns
 
 
-def _nothing_but(unreadable: list[Unreadable]) -> Calls:
-    return Calls((), (), (), (), (), None, (), unreadable)
+def _nothing_but(unreadable: list[Unreadable], skipped: dict[str, int]) -> Calls:
+    return Calls((), (), (), (), (), None, (), unreadable, skipped)

@@ -92,7 +92,8 @@ class _QuickReader:
             columns = {name: list(map(get, values)) for name, get in self._columns.items()}
         except (*_MALFORMED, TypeError, AttributeError):
             return None
-        return Records(batch.source, range(batch.first, batch.first + len(values)), columns)
+        lines = range(batch.first, batch.first + len(values))
+        return Records(batch.source, lines, columns, unit=batch.unit)
 
 
 def _struct(tree: _Tree, at: _Path, names: dict[_Path, str]) -> type[msgspec.Struct]:
@@ -118,12 +119,12 @@ def _read_each(batch: Lines, paths: dict[str, _Path]) -> Records:
             continue
         value, why = _decoded(text)
         if why is not None:
-            unreadable.append(Unreadable(number, why, batch.source))
+            unreadable.append(Unreadable(number, why, batch.source, batch.unit))
             continue
         lines.append(number)
         for name, path in paths.items():
             columns[name].append(value_at(value, path))
-    return Records(batch.source, lines, dict(columns), unreadable)
+    return Records(batch.source, lines, dict(columns), unreadable, batch.unit)
 
 
 def _decoded(text: str | None) -> tuple[Any, str | None]:
