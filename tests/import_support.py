@@ -16,6 +16,7 @@ def ready(
     format=None,  # noqa: A002  # as the option
     log_format=None,
     records=None,
+    header=None,
     outcome=None,
     **options,
 ):
@@ -29,6 +30,7 @@ def ready(
             log_format=log_format,
             unwrap=unwrap,
             records=records,
+            header=header,
             outcome=outcome,
             own=own or OwnRules(),
             options=CallOptions(**options),

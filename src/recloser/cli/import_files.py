@@ -53,6 +53,11 @@ _FIELD = "FIELD[:UNIT]"
     help="Where the array of records stands in a JSON document, as log.entries.",
 )
 @click.option(
+    "--header",
+    metavar="NAME,NAME...",
+    help="The names of the columns of delimited text, where the file has none.",
+)
+@click.option(
     "--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'."
 )
 @click.option("--start", metavar=_FIELD, help="When a call started.")
@@ -151,6 +156,7 @@ def request_of(
     log_format: str | None = None,
     unwrap: Sequence[str] = (),
     records: str | None = None,
+    header: str | None = None,
     breaker: str | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -185,6 +191,7 @@ def request_of(
         log_format=log_format,
         unwrap=[name for name in unwrap if name != "none"] if unwrap else None,
         records=records,
+        header=None if header is None else [name.strip() for name in header.split(",")],
         outcome=outcome,
         own=own,
         options=options,

@@ -5,6 +5,9 @@ A definition is a table with one of these keys:
 * ``first_of``: a list of fields, of which the first that a record has is taken; with ``after``, what
   stands after the last place of that text in it, as the host in ``outbound|80||host``.
 * ``method_in``: the first word of a request line; ``path_in``: what stands between its first and last.
+* ``joined``: fields whose values are put together, with a space between; with ``zone``, that text
+  after them, as ``Z`` where a date and a time are in UTC. One that is named ``date+time`` needs no
+  definition.
 * ``route_of``: a method and a path, whose query is left out.
 """
 
@@ -35,7 +38,9 @@ class Fields:
     ) -> None:
         self._there = there
         self._defined: dict[str, Mapping[str, Any]] = {}
-        for definitions in (_USUAL, defined):
+        # A usual field may be made of those that the format defines.
+        usual = {name: made for name, made in _USUAL.items() if name not in defined}
+        for definitions in (usual, defined, usual):
             for name, definition in definitions.items():
                 is_there = there is not None and name in there
                 if not is_there and (there is None or self._can_make(definition)):
@@ -46,7 +51,13 @@ class Fields:
 
     def has(self, name: str) -> bool:
         """Whether records have a field."""
-        return name in self._defined or self._there is None or name in self._there
+        if name in self._defined or (self._there is not None and name in self._there):
+            return True
+        parts = name.split("+")
+        if len(parts) > 1 and all(part and self.has(part) for part in parts):
+            self._defined[name] = {"joined": parts}
+            return True
+        return self._there is None
 
     def _can_make(self, definition: Mapping[str, Any]) -> bool:
         found = map(self.has, _sources(definition))
@@ -85,6 +96,9 @@ class Fields:
         sources = [self.column(n, columns) for n in _sources(definition) if self.has(n)]
         if "first_of" in definition:
             return _first(sources, definition.get("after"))
+        if "joined" in definition:
+            zone = definition.get("zone", "")
+            return [_joined(values, zone) for values in zip(*sources, strict=True)]
         if "route_of" in definition:
             return list(map(self._routes.__getitem__, zip(*sources, strict=True)))
         memo = self._methods if "method_in" in definition else self._paths
@@ -92,7 +106,7 @@ class Fields:
 
 
 def _sources(definition: Mapping[str, Any]) -> Sequence[str]:
-    for key in ("first_of", "route_of"):
+    for key in ("first_of", "joined", "route_of"):
         if key in definition:
             return list(definition[key])
     return [definition.get("method_in") or definition["path_in"]]
@@ -111,6 +125,12 @@ def _first(columns: Sequence[Sequence[Any]], after: str | None) -> Sequence[Any]
         return list(map(make, zip(*columns, strict=True)))
     except TypeError:  # a value that is a list or an object
         return [of(values) for values in zip(*columns, strict=True)]
+
+
+def _joined(values: Sequence[Any], zone: str) -> str | None:
+    if any(value in MISSING for value in values):
+        return None
+    return " ".join(map(text_of, values)) + zone
 
 
 def _method(request: Any) -> str:

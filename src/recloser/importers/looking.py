@@ -1,6 +1,7 @@
 """Which format lines are in, found by reading the first of them in every format."""
 
 import csv
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, description_of, descriptions
 from recloser.importers.outcomes import Judge
 from recloser.importers.records.delimited import DelimitedReader
+from recloser.importers.records.extended import ExtendedReader, names_in
 from recloser.importers.records.format_strings import language_of
 from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
 from recloser.importers.records.reader import Reader
@@ -25,10 +27,12 @@ LOOKED_AT: Final = 200
 _ENOUGH: Final = 0.6
 """A format is recognised where it reads this share of the lines."""
 
-_DELIMITERS: Final = ",;\t|"
+_DELIMITERS: Final = ";\t|,"
+_SNIFFED: Final = 20
+_TITLE: Final = re.compile(r"[^\W\d][\w.:@/()-]*+")
 _DEEPEST: Final = 6
 _SHOWN: Final = 80
-_FALLBACKS: Final = ("json", "csv")
+_FALLBACKS: Final = ("json", "w3c", "csv")
 """Formats that are taken where no other one is recognised."""
 
 
@@ -54,6 +58,24 @@ def understood(name: str, lines: Sequence[str]) -> Understood:
         ImportTraceError: There is none, or it can't be used.
     """
     return _with_reader(description_of(name), lines)
+
+
+def understood_with(header: Sequence[str], name: str | None, lines: Sequence[str]) -> Understood:
+    """Delimited text whose columns the user names.
+
+    Args:
+        header: The names.
+        name: That of its format; None for delimited text of any kind.
+        lines: The first lines.
+
+    Raises:
+        ImportTraceError: The format is none of delimited text, or can't be used.
+    """
+    description = description_of(name or "csv")
+    if description.records.get("kind") != "delimited":
+        raise ImportTraceError(f"--header names columns of delimited text, and {name} is none")
+    records = {**description.records, "header": list(header)}
+    return _with_reader(evolve(description, records=records), lines)
 
 
 def understood_by(log_format: str, lines: Sequence[str]) -> Understood:
@@ -100,20 +122,34 @@ def recognised(lines: Sequence[str]) -> Understood:
     for name in _FALLBACKS:
         if _is_likely(name, filled):
             return understood(name, filled)
+    hint = "give the format string of what wrote them with --log-format"
+    delimiter = delimiter_of(filled)
+    if filled[0].count(delimiter) > 1 and delimiter != " ":
+        hint = "if they are columns, name them with --header, as start_ms,took_ms,target,status"
     raise ImportTraceError(
-        f"no known format reads these lines, of which the first is {filled[0][:_SHOWN]!r}; give the "
-        "format string of what wrote them with --log-format, or see: recloser import formats"
+        f"no known format reads these lines, of which the first is {filled[0][:_SHOWN]!r}; {hint}, "
+        "or see: recloser import formats"
     )
 
 
 def _is_likely(name: str, lines: Sequence[str]) -> bool:
     if name == "json":
         return bool(_objects_in(lines))
+    if name == "w3c":
+        return any(names_in(line) for line in lines)
+    delimiter = delimiter_of(lines)
     try:
-        header = DelimitedReader(delimiter_of(lines)).header_in(lines)
+        header = DelimitedReader(delimiter).header_in(lines)
     except csv.Error:
         return False
-    return len(header) > 2 and all(title and not title[0].isdigit() for title in header)  # noqa: PLR2004
+    if len(header) < 3 or not all(map(_TITLE.match, header)):  # noqa: PLR2004
+        return False
+    # Words of a sentence are no header: there are as many values in each row, and numbers too.
+    return delimiter != " " or (
+        len(lines) > 1
+        and {len(line.split()) for line in lines} == {len(header)}
+        and any(part[:1].isdigit() for part in lines[1].split())
+    )
 
 
 def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
@@ -130,6 +166,9 @@ def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
     if kind == "json":
         paths = dict.fromkeys(path for value in _objects_in(lines) for path in _paths_in(value))
         return Understood(description, JsonLinesReader(), list(paths) or None)
+    if kind == "w3c":
+        extended = ExtendedReader(lines)
+        return Understood(description, extended, extended.fields)
     delimited = DelimitedReader(
         records.get("delimiter") or delimiter_of(lines), records.get("header")
     )
@@ -140,9 +179,11 @@ def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
 
 
 def delimiter_of(lines: Sequence[str]) -> str:
-    """What stands between the values of a header."""
+    """What stands between values: what is in all of the first lines, and most often in the first."""
     first = lines[0] if lines else ""
-    return max(_DELIMITERS, key=first.count)
+    shared = [each for each in _DELIMITERS if all(each in line for line in lines[:_SNIFFED])]
+    best = max(shared or _DELIMITERS, key=first.count)
+    return best if best in first else " "
 
 
 def _share_read(candidate: Understood, lines: Sequence[str]) -> float:

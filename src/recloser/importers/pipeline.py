@@ -24,6 +24,7 @@ from recloser.importers.looking import (
     rules_for,
     understood,
     understood_by,
+    understood_with,
 )
 from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
 from recloser.importers.records.json_lines import path_of
@@ -53,6 +54,7 @@ class Request:
         log_format: The format string of what wrote the lines, pasted.
         unwrap: The names of the wrappings to take away; None to look, empty for none.
         records: The path to the array that holds the records of a JSON document; None to look.
+        header: The names of the columns of delimited text that has no header.
         outcome: The field that says how a call ended; None for those of the format.
         own: The user's rules.
         options: The fields to use instead of the format's.
@@ -62,6 +64,7 @@ class Request:
     log_format: str | None = None
     unwrap: Sequence[str] | None = None
     records: str | None = None
+    header: Sequence[str] | None = None
     outcome: str | None = None
     own: OwnRules = field(factory=OwnRules)
     options: CallOptions = field(factory=CallOptions)
@@ -127,6 +130,10 @@ class Import:
     def _understood(request: Request, lines: Sequence[str]) -> Understood:
         if request.format is not None and request.log_format is not None:
             raise ImportTraceError("give one of --format and --log-format, not both")
+        if request.header is not None:
+            if request.log_format is not None:
+                raise ImportTraceError("give one of --header and --log-format, not both")
+            return understood_with(request.header, request.format, lines)
         if request.log_format is not None:
             return understood_by(request.log_format, lines)
         if request.format is not None:

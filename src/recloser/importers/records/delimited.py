@@ -19,7 +19,7 @@ class DelimitedReader:
     """Reads rows of values.
 
     Args:
-        delimiter: What stands between values.
+        delimiter: What stands between values; several spaces count as one.
         header: The names of the fields; None where the first row of each file has them.
     """
 
@@ -36,7 +36,12 @@ class DelimitedReader:
         """The names of the fields, given the first lines of a file."""
         if self._header is not None:
             return list(self._header)
-        return next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])
+        return [name.strip() for name in next(self._rows(line + "\n" for line in lines), [])]
+
+    def _rows(self, lines: Iterable[str]) -> "Reader":
+        if self._delimiter == " ":
+            lines = map(_with_single_spaces, lines)
+        return csv.reader(lines, delimiter=self._delimiter, strict=True)
 
     def read(self, batches: Iterable[Lines], wanted: Collection[str]) -> Iterator[Records]:
         """The records, with the fields that are wanted.
@@ -52,28 +57,36 @@ class DelimitedReader:
         self, source: str, batches: Iterable[Lines], wanted: Collection[str]
     ) -> Iterator[Records]:
         lines = chain.from_iterable(map(_ended, batches))
-        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        reader = self._rows(lines)
         header = self._header
         if header is None:
             try:
-                header = next(reader, [])
+                header = [name.strip() for name in next(reader, [])]
             except csv.Error as error:
                 raise ImportTraceError(f"{source}: the header can't be read: {error}") from error
         missing = [name for name in wanted if name not in header]
         if missing:
             raise ImportTraceError(
-                f"there is no column {', '.join(map(repr, missing))}; there are {', '.join(header)}"
+                f"{source}: there is no column {', '.join(map(repr, missing))}; there are "
+                + ", ".join(header)
             )
         places = {name: header.index(name) for name in wanted}
         while True:
             rows, numbers, unreadable = _next_rows(reader, source)
             if not rows and not unreadable:
                 return
+            if header in rows:  # of another file that was added to this one
+                kept = [n for n, row in enumerate(rows) if row != header]
+                rows, numbers = [rows[n] for n in kept], [numbers[n] for n in kept]
             if set(map(len, rows)) != {len(header)}:
                 rows, numbers = _of_width(len(header), rows, numbers, source, unreadable)
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
             found = {name: columns[place] for name, place in places.items()}
             yield Records(source, numbers, dict(found), unreadable)
+
+
+def _with_single_spaces(line: str) -> str:
+    return line if '"' in line else " ".join(line.split()) + "\n"
 
 
 def _ended(batch: Lines) -> Iterable[str]:
