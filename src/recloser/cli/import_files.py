@@ -64,6 +64,11 @@ _FIELD = "FIELD[:UNIT]"
 @click.option("--end", metavar=_FIELD, help="When it ended.")
 @click.option("--duration", metavar=_FIELD, help="How long it took, as request_time:s.")
 @click.option("--zone", metavar="NAME", help="The zone of times that name none, as Europe/Berlin.")
+@click.option(
+    "--decimal",
+    type=click.Choice([".", ","]),
+    help="What stands before the decimals of a number, where the files do not show it.",
+)
 @click.option("--outcome", metavar="FIELD", help="What says how a call ended.")
 @click.option("--error", metavar="FIELD", help="What names a failure; by default its outcome.")
 @click.option(
@@ -162,6 +167,7 @@ def request_of(
     end: str | None = None,
     duration: str | None = None,
     zone: str | None = None,
+    decimal: str | None = None,
     outcome: str | None = None,
     error: str | None = None,
     failures: Sequence[str] = (),
@@ -184,6 +190,7 @@ def request_of(
         labels=labels,
         slow_ns=slow_ns_of(slow_seconds),
         zone=_zone(zone),
+        decimal=decimal,
         **roles_from(start, end, duration),
     )
     return Request(

@@ -39,9 +39,10 @@ class Fields:
         self._there = there
         self._defined: dict[str, Mapping[str, Any]] = {}
         # A usual field may be made of those that the format defines.
-        usual = {name: made for name, made in _USUAL.items() if name not in defined}
-        for definitions in (usual, defined, usual):
+        for definitions in (_USUAL, defined, _USUAL):
             for name, definition in definitions.items():
+                if definitions is _USUAL and name in self._defined:
+                    continue
                 is_there = there is not None and name in there
                 if not is_there and (there is None or self._can_make(definition)):
                     self._defined[name] = definition

@@ -12,6 +12,7 @@ from recloser.errors import ImportTraceError
 from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, description_of, descriptions
 from recloser.importers.outcomes import Judge
+from recloser.importers.quantities import has_decimal_comma
 from recloser.importers.records.delimited import DelimitedReader
 from recloser.importers.records.extended import ExtendedReader, names_in
 from recloser.importers.records.format_strings import language_of
@@ -186,6 +187,19 @@ def delimiter_of(lines: Sequence[str]) -> str:
     return best if best in first else " "
 
 
+def decimal_of(found: Understood, lines: Sequence[str]) -> str:
+    """What stands before decimals: a comma only in delimited text with another delimiter.
+
+    Returns:
+        ``.``, ``,``, or ``?`` where the first lines do not show which.
+    """
+    reader = found.reader
+    if not isinstance(reader, DelimitedReader) or reader.delimiter == ",":
+        return "."
+    values = (value for line in lines for value in line.split(reader.delimiter))
+    return "," if any(map(has_decimal_comma, values)) else "?"
+
+
 def _share_read(candidate: Understood, lines: Sequence[str]) -> float:
     """The share of the lines that a format makes calls of."""
     description = candidate.description
@@ -196,7 +210,8 @@ def _share_read(candidate: Understood, lines: Sequence[str]) -> float:
         if fit < _ENOUGH * len(lines):
             return 0
     judge = Judge(rules_for(candidate))
-    options = CallOptions(breaker=description.breaker or "any")
+    decimal = decimal_of(candidate, lines)
+    options = CallOptions(breaker=description.breaker or "any", decimal=decimal)
     try:
         maker = CallMaker(description, candidate.there, options, judge)
         records = candidate.reader.read([Lines("", 1, list(lines))], maker.needed)

@@ -20,6 +20,7 @@ from recloser.importers.looking import (
     LOOKED_AT,
     Understood,
     arrays_in,
+    decimal_of,
     recognised,
     rules_for,
     understood,
@@ -111,8 +112,11 @@ class Import:
         if description.records.get("kind") == "json" and there is not None:
             there = [*there, *self._named(request)]
         self.judge = Judge(rules, request.own)
+        options = request.options
+        if options.decimal is None:
+            options = evolve(options, decimal=decimal_of(self.understood, lines))
         try:
-            self.maker = CallMaker(description, there, request.options, self.judge)
+            self.maker = CallMaker(description, there, options, self.judge)
         except ImportTraceError as error:
             if description.records.get("kind") != "json" or not (arrays := arrays_in(lines)):
                 raise

@@ -15,7 +15,7 @@ from recloser.importers.fields import BreakerTemplate
 from recloser.importers.instants import instant_reader
 from recloser.importers.memo import Memo
 from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
-from recloser.importers.quantities import UNITS, column_of
+from recloser.importers.quantities import UNITS, column_of, with_decimal
 from recloser.importers.stages import Calls, Records, Unreadable
 
 
@@ -32,6 +32,8 @@ class CallOptions:
         labels: The fields to keep with each call.
         slow_ns: A success that took longer has failed; None where none has.
         zone: That of times that name none; None to refuse those.
+        decimal: What stands before the decimals of a number, a point or a comma; ``?`` where either
+            may, so that ``1,234`` is refused; None as the text shows.
     """
 
     breaker: str | None = None
@@ -42,6 +44,7 @@ class CallOptions:
     labels: Sequence[str] = ()
     slow_ns: int | None = None
     zone: tzinfo | None = None
+    decimal: str | None = None
 
 
 @define
@@ -129,10 +132,10 @@ class CallMaker:
         if all(given):
             raise ImportTraceError("give two of --start, --end and --duration, not all three")
         self._start, self._end = (
-            self._instants(start, options.zone),
-            self._instants(end, options.zone),
+            self._instants(start, options),
+            self._instants(end, options),
         )
-        self._duration = self._durations(duration)
+        self._duration = self._durations(duration, options)
         if not start and not end:
             raise ImportTraceError(
                 "when a call was is not known: name the field with --start or --end; there are "
@@ -160,21 +163,23 @@ class CallMaker:
         return [role for role in usual if self._fields.has(role.field)]
 
     @staticmethod
-    def _instants(roles: Iterable[Role], zone: tzinfo | None) -> _Column:
+    def _instants(roles: Iterable[Role], options: CallOptions) -> _Column:
         column = _Column()
         for role in roles:
             column.fields.append(role.field)
             column.units.append(role.unit)
-            column.readers.append(_or_none(instant_reader(role.unit, zone)))
+            read = instant_reader(role.unit, options.zone)
+            column.readers.append(_or_none(with_decimal(read, options.decimal or ".")))
         return column
 
     @staticmethod
-    def _durations(roles: Iterable[Role]) -> _Column:
+    def _durations(roles: Iterable[Role], options: CallOptions) -> _Column:
         column = _Column()
         for role in roles:
             column.fields.append(role.field)
             column.units.append(role.unit)
-            column.readers.append(_or_none(duration_reader(role.unit)))
+            read = duration_reader(role.unit)
+            column.readers.append(_or_none(with_decimal(read, options.decimal or ".")))
         return column
 
     def __call__(self, batches: Iterable[Records]) -> Iterator[Calls]:

@@ -145,3 +145,34 @@ def test_the_header_of_a_file_that_was_added_to_another_is_no_row(tmp_path):
 )
 def test_what_is_in_all_lines_is_between_values(lines, delimiter):
     assert delimiter_of(lines) == delimiter
+
+
+def comma(*rows):
+    return "start_s;duration_ms;target;status\n" + "".join(f"{row}\n" for row in rows)
+
+
+def test_decimals_after_a_comma_are_found_between_semicolons(tmp_path):
+    calls, unreadable = imported(
+        tmp_path, comma("17,25;0,5;a;200", "18;1,234;a;200", "1.018,5;7 ms;a;200")
+    )
+    assert unreadable == []
+    assert [(call.start, call.took) for call in calls] == [
+        (17_250_000_000, 500_000), (18_000_000_000, 1_234_000), (1_018_500_000_000, 7_000_000),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("decimal", "took"), [(",", 1_234_000), (".", 1_234_000_000)])
+def test_a_number_that_may_be_two_is_refused_until_it_is_said_which(tmp_path, decimal, took):
+    text = comma("17;1,234;a;200")
+    calls, (bad,) = imported(tmp_path, text)
+    assert calls == []
+    assert "'1,234' may be either of two numbers" in bad.why
+    (call,), _ = imported(tmp_path, text, decimal=decimal)
+    assert call.took == took
+
+
+def test_thousands_stand_before_commas_where_commas_are_between_values_too(tmp_path):
+    (call,), _ = imported(tmp_path, 'start_s,duration_ms,target,status\n17,"1,234",a,200\n')
+    assert call.took == 1_234_000_000
+    calls, (bad,) = imported(tmp_path, 'start_s,duration_ms,target,status\n17,"0,5",a,200\n')
+    assert (calls, bad.why) == ([], "'0,5' is no duration")

@@ -21,10 +21,13 @@ class DelimitedReader:
     Args:
         delimiter: What stands between values; several spaces count as one.
         header: The names of the fields; None where the first row of each file has them.
+
+    Attributes:
+        delimiter: What stands between values.
     """
 
     def __init__(self, delimiter: str = ",", header: Sequence[str] | None = None) -> None:
-        self._delimiter = delimiter
+        self.delimiter = delimiter
         self._header = header
 
     @property
@@ -39,9 +42,9 @@ class DelimitedReader:
         return [name.strip() for name in next(self._rows(line + "\n" for line in lines), [])]
 
     def _rows(self, lines: Iterable[str]) -> "Reader":
-        if self._delimiter == " ":
+        if self.delimiter == " ":
             lines = map(_with_single_spaces, lines)
-        return csv.reader(lines, delimiter=self._delimiter, strict=True)
+        return csv.reader(lines, delimiter=self.delimiter, strict=True)
 
     def read(self, batches: Iterable[Lines], wanted: Collection[str]) -> Iterator[Records]:
         """The records, with the fields that are wanted.
