@@ -45,7 +45,7 @@ _FIELD = "FIELD[:UNIT]"
     "--unwrap",
     multiple=True,
     metavar="NAME",
-    help="What stands around each line, such as cri; none for nothing; repeatable.",
+    help="What stands around each line, as cri or field:message; none for nothing; repeatable.",
 )
 @click.option(
     "--records",

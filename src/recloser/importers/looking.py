@@ -133,6 +133,21 @@ def recognised(lines: Sequence[str]) -> Understood:
     )
 
 
+def is_known(lines: Sequence[str], expected: Understood | None) -> bool:
+    """Whether the format that is expected reads most of the lines, or else any that is no fallback."""
+    try:
+        if expected is not None:
+            return _share_read(expected, lines) >= _ENOUGH
+        return recognised(lines).description.name not in _FALLBACKS
+    except ImportTraceError:
+        return False
+
+
+def are_objects(lines: Sequence[str]) -> bool:
+    """Whether most lines are JSON objects."""
+    return len(lines) > 0 and len(_objects_in(lines)) >= _ENOUGH * len(lines)
+
+
 def _is_likely(name: str, lines: Sequence[str]) -> bool:
     if name == "json":
         return bool(_objects_in(lines))

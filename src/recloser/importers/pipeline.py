@@ -19,8 +19,10 @@ from recloser.importers.inputs import Inputs
 from recloser.importers.looking import (
     LOOKED_AT,
     Understood,
+    are_objects,
     arrays_in,
     decimal_of,
+    is_known,
     recognised,
     rules_for,
     understood,
@@ -34,16 +36,24 @@ from recloser.importers.roles import CallMaker, CallOptions
 from recloser.importers.stages import Calls, Lines
 from recloser.importers.unwrapping import (
     Unwrapping,
-    Wrapping,
+    fields_around,
+    is_around,
+    taken_away,
     wrappings_in,
-    wrappings_named,
 )
+from recloser.importers.wrappings import FIELDS, WRAPPINGS, Wrapping, wrappings_named
 
 _MOST_BATCHES: Final = 16
 """This many batches are read to look at; most files fill the first one."""
 
 _MOST_CHARS: Final = 1 << 20
 """Lines beyond this many characters are not looked at, as each is tried in every format."""
+
+_IN_FRONT: Final = ("compose", "timestamps")
+"""The wrappings that could be part of a line, but hardly are."""
+
+_MOST_UNSURE: Final = 1
+"""How many wrappings are looked for within one that could be part of the line as well."""
 
 
 @frozen(kw_only=True)
@@ -100,9 +110,7 @@ class Import:
             raise ImportTraceError(_nothing_read(begun[0].unit))
         self._batches: Iterator[Lines] = chain(begun, batches)
         self.wrappings = self._wrappings(request, head)
-        self._unwrapping = Unwrapping(self.wrappings)
-        looked_at = Unwrapping(self.wrappings)([Lines("", 1, list(head))])
-        lines = [text for batch in looked_at for text in batch.texts if text]
+        lines = taken_away(self.wrappings, head)
         self.understood = self._understood(request, lines)
         description, there = self.understood.description, self.understood.there
         if request.outcome is not None:
@@ -111,6 +119,9 @@ class Import:
             rules = rules_for(self.understood)
         if description.records.get("kind") == "json" and there is not None:
             there = [*there, *self._named(request)]
+        around = fields_around(self.wrappings, head)
+        if there is not None:
+            there = [*there, *(name for name in around if name not in there)]
         self.judge = Judge(rules, request.own)
         options = request.options
         if options.decimal is None:
@@ -124,11 +135,19 @@ class Import:
                 f"{error}. Records may stand in an array: name it as --records {arrays[0]}"
             ) from error
 
-    @staticmethod
-    def _wrappings(request: Request, head: Sequence[str]) -> list[Wrapping]:
+        self._around = [name for name in around if name in self.maker.needed]
+        self._unwrapping = Unwrapping(self.wrappings, keeps=bool(self._around))
+
+    @classmethod
+    def _wrappings(cls, request: Request, head: Sequence[str]) -> list[Wrapping]:
         if request.unwrap is not None:
             return wrappings_named(request.unwrap)
-        return wrappings_in(head)
+        sure = wrappings_in(head)
+        lines = taken_away(sure, head)
+        expected: Understood | None = None
+        if request.format is not None or request.log_format is not None:
+            expected = cls._understood(request, lines)
+        return [*sure, *(_unsure_in(lines, expected) or ())]
 
     @staticmethod
     def _understood(request: Request, lines: Sequence[str]) -> Understood:
@@ -160,7 +179,9 @@ class Import:
     def calls(self) -> Iterator[Calls]:
         """The calls, in batches; they can be asked for once."""
         lines = self._unwrapping(self._batches)
-        return self.maker(self.understood.reader.read(lines, self.maker.needed))
+        wanted = [name for name in self.maker.needed if name not in self._around]
+        records = self.understood.reader.read(lines, wanted)
+        return self.maker(self._unwrapping.with_around(records) if self._around else records)
 
     def write(
         self, path: Path, through: Callable[[Iterator[Calls]], Iterator[Calls]] = iter
@@ -181,6 +202,31 @@ class Import:
                 log.add(calls)
             self.judge.check_unknown()
             return log.write()
+
+
+def _unsure_in(
+    lines: Sequence[str], expected: Understood | None, depth: int = 0
+) -> list[Wrapping] | None:
+    """The wrappings that could be part of the lines, but leave lines that a format reads.
+
+    Returns:
+        None where no format reads the lines, whatever is taken away.
+    """
+    as_it_is = is_known(lines, expected)
+    if as_it_is and expected is not None:
+        return []
+    unsure = [wrapping for wrapping in WRAPPINGS.values() if wrapping.is_unsure]
+    # What stands in front may look like a field of the line, as a host does; a line within a line
+    # is looked for only if the outer one is none.
+    candidates = [WRAPPINGS[name] for name in _IN_FRONT] if as_it_is else [*unsure, *FIELDS]
+    for wrapping in candidates:
+        if is_around(wrapping, lines):
+            inner = taken_away([wrapping], lines)
+            if depth < _MOST_UNSURE and (further := _unsure_in(inner, expected, depth + 1)):
+                return [wrapping, *further]
+            if is_known(inner, expected) or are_objects(inner):
+                return [wrapping]
+    return [] if as_it_is else None
 
 
 def _nothing_read(unit: str) -> str:
