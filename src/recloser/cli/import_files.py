@@ -19,6 +19,7 @@ from recloser.importers.inputs import Inputs
 from recloser.importers.outcomes import OwnRules, Verdict
 from recloser.importers.pipeline import Import, Request
 from recloser.importers.roles import CallOptions
+from recloser.importers.written_times import DateOrder
 from recloser.log.listing import errors_of
 from recloser.validation import MAX_SECONDS, nanoseconds
 
@@ -63,7 +64,17 @@ _FIELD = "FIELD[:UNIT]"
 @click.option("--start", metavar=_FIELD, help="When a call started.")
 @click.option("--end", metavar=_FIELD, help="When it ended.")
 @click.option("--duration", metavar=_FIELD, help="How long it took, as request_time:s.")
-@click.option("--zone", metavar="NAME", help="The zone of times that name none, as Europe/Berlin.")
+@click.option(
+    "--zone",
+    metavar="NAME",
+    help="The zone of times that name none, as Europe/Berlin. Of a time that comes twice when clocks "
+    "are set back, the first is taken, and noted; one that is left out is not read.",
+)
+@click.option(
+    "--dates",
+    type=click.Choice(["month-first", "day-first"]),
+    help="What comes first in a date such as 03/04/2021.",
+)
 @click.option(
     "--decimal",
     type=click.Choice([".", ","]),
@@ -168,6 +179,7 @@ def request_of(
     duration: str | None = None,
     zone: str | None = None,
     decimal: str | None = None,
+    dates: DateOrder | None = None,
     outcome: str | None = None,
     error: str | None = None,
     failures: Sequence[str] = (),
@@ -191,6 +203,7 @@ def request_of(
         slow_ns=slow_ns_of(slow_seconds),
         zone=_zone(zone),
         decimal=decimal,
+        dates=dates,
         **roles_from(start, end, duration),
     )
     return Request(

@@ -149,6 +149,11 @@ def report(
         print_unreadable(summary, shown)
     for name, why in ready.cuts.items():
         note(f"{name}: {why}; what stands before is imported")
+    if ready.maker.twice is not None:
+        note(
+            f"{ready.maker.twice} came twice in the zone, as clocks were set back; such times are "
+            "taken for the first of both"
+        )
     if extra is None:
         if summary is not None:
             print_summary(summary, out)

@@ -17,6 +17,7 @@ from recloser.importers.memo import Memo
 from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
 from recloser.importers.quantities import UNITS, column_of, with_decimal
 from recloser.importers.stages import Calls, Records, Unreadable
+from recloser.importers.written_times import DateOrder
 
 
 @frozen(kw_only=True)
@@ -34,6 +35,7 @@ class CallOptions:
         zone: That of times that name none; None to refuse those.
         decimal: What stands before the decimals of a number, a point or a comma; ``?`` where either
             may, so that ``1,234`` is refused; None as the text shows.
+        dates: Which comes first in a date such as ``03/04/2021``; None to refuse those.
     """
 
     breaker: str | None = None
@@ -45,6 +47,7 @@ class CallOptions:
     slow_ns: int | None = None
     zone: tzinfo | None = None
     decimal: str | None = None
+    dates: DateOrder | None = None
 
 
 @define
@@ -97,6 +100,7 @@ class CallMaker:
         needed: The fields of the records that are used.
         roles: The fields of ``start``, ``end`` and ``duration``.
         template: That of the breaker's name.
+        twice: The first time that came twice, as clocks were set back, without a word of which it is.
 
     Raises:
         ImportTraceError: A field is not there, or something that is needed is not said.
@@ -109,6 +113,7 @@ class CallMaker:
         options: CallOptions,
         judge: Judge,
     ) -> None:
+        self.twice: str | None = None
         self._fields = Fields(there, description.fields)
         self._judge = judge
         self._slow_ns = options.slow_ns
@@ -162,13 +167,17 @@ class CallMaker:
             return [said]
         return [role for role in usual if self._fields.has(role.field)]
 
-    @staticmethod
-    def _instants(roles: Iterable[Role], options: CallOptions) -> _Column:
+    def _on_twice(self, text: str) -> None:
+        self.twice = self.twice or text
+
+    def _instants(self, roles: Iterable[Role], options: CallOptions) -> _Column:
         column = _Column()
         for role in roles:
             column.fields.append(role.field)
             column.units.append(role.unit)
-            read = instant_reader(role.unit, options.zone)
+            read = instant_reader(
+                role.unit, options.zone, dates=options.dates, on_twice=self._on_twice
+            )
             column.readers.append(_or_none(with_decimal(read, options.decimal or ".")))
         return column
 
