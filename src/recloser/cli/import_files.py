@@ -17,6 +17,7 @@ from recloser.importers.call_log import ImportSummary
 from recloser.importers.descriptions import descriptions
 from recloser.importers.inputs import Inputs
 from recloser.importers.outcomes import OwnRules, Verdict
+from recloser.importers.pieces import files_of
 from recloser.importers.pipeline import Import, Request
 from recloser.importers.roles import CallOptions
 from recloser.importers.written_times import DateOrder
@@ -133,14 +134,16 @@ def command(
 ) -> int:
     """Look at traces, say how they are understood, and import them as one log.
 
-    Files may be gzip, zstd, bz2, xz, zip or tar; - is standard input.
+    FILE may be a folder, a pattern, or a piece of a rotated log, and packed as gzip, zstd, bz2, xz,
+    zip or tar; - is standard input.
     """  # fmt: skip
     if out is None and not dry_run:
         raise ImportTraceError("name the log to write with -o LOG, or give --dry-run")
     request = request_of(**given)
     target = str(out or "LOG")
-    with stages_progress(files[0], sum(map(size_of, files))) as stages:
-        ready = Import(Inputs(files, None if stages is None else stages.read), request)
+    found = files_of(files)
+    with stages_progress(files[0], sum(map(size_of, found))) as stages:
+        ready = Import(Inputs(found, None if stages is None else stages.read), request)
         sampled = Sampled()
         summary: ImportSummary | None = None
         if dry_run or out is None:
