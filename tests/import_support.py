@@ -15,6 +15,7 @@ def ready(
     unwrap=None,
     format=None,  # noqa: A002  # as the option
     log_format=None,
+    regex=None,
     records=None,
     header=None,
     outcome=None,
@@ -28,6 +29,7 @@ def ready(
         Request(
             format=format,
             log_format=log_format,
+            regex=regex,
             unwrap=unwrap,
             records=records,
             header=header,

@@ -44,6 +44,11 @@ _FIELD = "FIELD[:UNIT]"
     help="The format string of nginx, Apache, Envoy or HAProxy, as its configuration has it.",
 )
 @click.option(
+    "--regex",
+    metavar="PATTERN",
+    help="A regular expression that is searched for in each line; its named groups are the fields.",
+)
+@click.option(
     "--unwrap",
     multiple=True,
     metavar="NAME",
@@ -173,6 +178,7 @@ def request_of(
     *,
     format_: str | None = None,
     log_format: str | None = None,
+    regex: str | None = None,
     unwrap: Sequence[str] = (),
     records: str | None = None,
     header: str | None = None,
@@ -212,6 +218,7 @@ def request_of(
     return Request(
         format=format_,
         log_format=log_format,
+        regex=regex,
         unwrap=[name for name in unwrap if name != "none"] if unwrap else None,
         records=records,
         header=None if header is None else [name.strip() for name in header.split(",")],

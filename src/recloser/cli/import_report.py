@@ -111,9 +111,7 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
         given: The options that were given, by their names.
     """
     options: dict[str, Any] = {}
-    if given.get("--log-format"):
-        options["--log-format"] = given["--log-format"]
-    else:
+    if not given.get("--log-format") and not given.get("--regex"):
         options["--format"] = ready.understood.description.name
     options["--unwrap"] = [wrapping.name for wrapping in ready.wrappings] or ["none"]
     options["--breaker"] = ready.maker.template

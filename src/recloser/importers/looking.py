@@ -18,6 +18,7 @@ from recloser.importers.records.extended import ExtendedReader, names_in
 from recloser.importers.records.format_strings import language_of
 from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
 from recloser.importers.records.reader import Reader
+from recloser.importers.records.regex import RegexReader
 from recloser.importers.records.text import TextReader
 from recloser.importers.roles import CallMaker, CallOptions
 from recloser.importers.stages import Lines
@@ -94,6 +95,16 @@ def understood_by(log_format: str, lines: Sequence[str]) -> Understood:
     description = description_of(language)
     records = {**description.records, "formats": [log_format]}
     return _with_reader(evolve(description, name=language, records=records), lines)
+
+
+def understood_by_regex(pattern: str) -> Understood:
+    """The lines that a regular expression of the user matches, by the usual names of fields.
+
+    Raises:
+        ImportTraceError: The expression can't be used.
+    """
+    reader = RegexReader(pattern)
+    return Understood(description_of("regex"), reader, reader.fields)
 
 
 def recognised(lines: Sequence[str]) -> Understood:

@@ -27,6 +27,7 @@ from recloser.importers.looking import (
     rules_for,
     understood,
     understood_by,
+    understood_by_regex,
     understood_with,
 )
 from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
@@ -63,6 +64,7 @@ class Request:
     Attributes:
         format: The name of a format; None to look.
         log_format: The format string of what wrote the lines, pasted.
+        regex: A regular expression whose named groups are the fields of lines.
         unwrap: The names of the wrappings to take away; None to look, empty for none.
         records: The path to the array that holds the records of a JSON document; None to look.
         header: The names of the columns of delimited text that has no header.
@@ -73,6 +75,7 @@ class Request:
 
     format: str | None = None
     log_format: str | None = None
+    regex: str | None = None
     unwrap: Sequence[str] | None = None
     records: str | None = None
     header: Sequence[str] | None = None
@@ -145,18 +148,25 @@ class Import:
         sure = wrappings_in(head)
         lines = taken_away(sure, head)
         expected: Understood | None = None
-        if request.format is not None or request.log_format is not None:
+        if any((request.format, request.log_format, request.regex, request.header)):
             expected = cls._understood(request, lines)
         return [*sure, *(_unsure_in(lines, expected) or ())]
 
     @staticmethod
     def _understood(request: Request, lines: Sequence[str]) -> Understood:
-        if request.format is not None and request.log_format is not None:
-            raise ImportTraceError("give one of --format and --log-format, not both")
+        given = {
+            "--format": request.format if request.header is None else None,
+            "--log-format": request.log_format,
+            "--regex": request.regex,
+            "--header": request.header,
+        }
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) > 1:
+            raise ImportTraceError(f"give one of {' and '.join(named)}, not both")
         if request.header is not None:
-            if request.log_format is not None:
-                raise ImportTraceError("give one of --header and --log-format, not both")
             return understood_with(request.header, request.format, lines)
+        if request.regex is not None:
+            return understood_by_regex(request.regex)
         if request.log_format is not None:
             return understood_by(request.log_format, lines)
         if request.format is not None:

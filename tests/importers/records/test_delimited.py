@@ -117,7 +117,7 @@ def test_the_columns_of_a_file_without_header_are_named(tmp_path):
     ]  # fmt: skip
     with pytest.raises(ImportTraceError, match="--header names columns of delimited text"):
         ready(tmp_path, text, header=header, format="caddy")
-    with pytest.raises(ImportTraceError, match="one of --header and --log-format"):
+    with pytest.raises(ImportTraceError, match="give one of --log-format and --header"):
         ready(tmp_path, text, header=header, log_format="$status")
 
 
