@@ -18,6 +18,7 @@ def ready(
     regex=None,
     records=None,
     header=None,
+    where=None,
     outcome=None,
     **options,
 ):
@@ -33,6 +34,7 @@ def ready(
             unwrap=unwrap,
             records=records,
             header=header,
+            where=where,
             outcome=outcome,
             own=own or OwnRules(),
             options=CallOptions(**options),

@@ -65,6 +65,11 @@ _FIELD = "FIELD[:UNIT]"
     help="The names of the columns of delimited text, where the file has none.",
 )
 @click.option(
+    "--where",
+    metavar="EXPRESSION",
+    help="Take only records for which this is true, in JMESPath, as \"status == '502'\".",
+)
+@click.option(
     "--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'."
 )
 @click.option("--start", metavar=_FIELD, help="When a call started.")
@@ -182,6 +187,7 @@ def request_of(
     unwrap: Sequence[str] = (),
     records: str | None = None,
     header: str | None = None,
+    where: str | None = None,
     breaker: str | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -221,6 +227,7 @@ def request_of(
         regex=regex,
         unwrap=[name for name in unwrap if name != "none"] if unwrap else None,
         records=records,
+        where=where,
         header=None if header is None else [name.strip() for name in header.split(",")],
         outcome=outcome,
         own=own,

@@ -264,10 +264,11 @@ def _objects_in(lines: Sequence[str]) -> list[Mapping[str, Any]]:
 
 
 def arrays_in(lines: Sequence[str]) -> list[str]:
-    """The paths of arrays of objects within JSON objects, where records may be."""
+    """The paths of arrays of objects within a JSON object that is alone, where records may be."""
+    values = _objects_in(lines)
     return [
         path
-        for value in _objects_in(lines)[:1]
+        for value in (values if len(values) == 1 else ())
         for path in _paths_in(value)
         if isinstance(array := value_at(value, path_of(path)), list)
         and any(isinstance(element, dict) for element in array)
@@ -277,7 +278,7 @@ def arrays_in(lines: Sequence[str]) -> list[str]:
 def _paths_in(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[str]:
     for key, inner in value.items():
         path = before + (
-            key if key and not set(key) & set('."[]') else msgspec.json.encode(key).decode()
+            key if key and not set(key) & set('."[]|(*`') else msgspec.json.encode(key).decode()
         )
         yield path
         if isinstance(inner, dict) and depth < _DEEPEST:

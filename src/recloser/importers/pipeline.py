@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from recloser.errors import ImportTraceError
 from recloser.importers.call_log import CallLog, ImportSummary
 from recloser.importers.descriptions import known_paths
+from recloser.importers.fields import BreakerTemplate
 from recloser.importers.inputs import Inputs
 from recloser.importers.looking import (
     LOOKED_AT,
@@ -31,6 +32,7 @@ from recloser.importers.looking import (
     understood_with,
 )
 from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
+from recloser.importers.records.expressions import Where, is_expression
 from recloser.importers.records.json_lines import path_of
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
@@ -68,6 +70,7 @@ class Request:
         unwrap: The names of the wrappings to take away; None to look, empty for none.
         records: The path to the array that holds the records of a JSON document; None to look.
         header: The names of the columns of delimited text that has no header.
+        where: An expression in JMESPath; only records for which it is true are calls.
         outcome: The field that says how a call ended; None for those of the format.
         own: The user's rules.
         options: The fields to use instead of the format's.
@@ -79,6 +82,7 @@ class Request:
     unwrap: Sequence[str] | None = None
     records: str | None = None
     header: Sequence[str] | None = None
+    where: str | None = None
     outcome: str | None = None
     own: OwnRules = field(factory=OwnRules)
     options: CallOptions = field(factory=CallOptions)
@@ -138,6 +142,10 @@ class Import:
                 f"{error}. Records may stand in an array: name it as --records {arrays[0]}"
             ) from error
 
+        is_json = description.records.get("kind") == "json"
+        self._where = None
+        if request.where is not None:
+            self._where = Where(request.where, None if is_json else self.understood.there or ())
         self._around = [name for name in around if name in self.maker.needed]
         self._unwrapping = Unwrapping(self.wrappings, keeps=bool(self._around))
 
@@ -179,7 +187,13 @@ class Import:
         options = request.options
         roles = (options.start, options.end, options.duration)
         named = [role.field for role in roles if role is not None]
-        return [*named, *options.labels, *filter(None, (options.error, request.outcome))]
+        breaker = BreakerTemplate(options.breaker or "").fields
+        return [
+            *named,
+            *options.labels,
+            *filter(None, (options.error, request.outcome)),
+            *filter(is_expression, breaker),
+        ]
 
     @property
     def unwrapped(self) -> dict[str, int]:
@@ -189,9 +203,12 @@ class Import:
     def calls(self) -> Iterator[Calls]:
         """The calls, in batches; they can be asked for once."""
         lines = self._unwrapping(self._batches)
-        wanted = [name for name in self.maker.needed if name not in self._around]
+        needed = [*self.maker.needed, *(self._where.needed if self._where else ())]
+        wanted = [name for name in dict.fromkeys(needed) if name not in self._around]
         records = self.understood.reader.read(lines, wanted)
-        return self.maker(self._unwrapping.with_around(records) if self._around else records)
+        if self._around:
+            records = self._unwrapping.with_around(records)
+        return self.maker(records if self._where is None else self._where(records))
 
     def write(
         self, path: Path, through: Callable[[Iterator[Calls]], Iterator[Calls]] = iter
