@@ -146,6 +146,8 @@ def recognised(lines: Sequence[str]) -> Understood:
 
 def is_known(lines: Sequence[str], expected: Understood | None) -> bool:
     """Whether the format that is expected reads most of the lines, or else any that is no fallback."""
+    if not lines:
+        return False
     try:
         if expected is not None:
             return _share_read(expected, lines) >= _ENOUGH
