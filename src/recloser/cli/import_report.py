@@ -115,6 +115,8 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
         options["--format"] = ready.understood.description.name
     options["--unwrap"] = [wrapping.name for wrapping in ready.wrappings] or ["none"]
     options["--breaker"] = ready.maker.template
+    if ready.decimal == ",":
+        options["--decimal"] = ready.decimal
     for name, roles in ready.maker.roles.items():
         if len(roles) == 1:
             options[f"--{name}"] = str(roles[0])

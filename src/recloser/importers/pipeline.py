@@ -100,6 +100,7 @@ class Import:
         wrappings: What is taken away from around lines.
         maker: Makes calls of records.
         judge: Says how calls ended, and counts it.
+        decimal: What stands before the decimals of numbers; ``?`` where either may.
         cuts: By the name of a file that ends before its end, why; filled as files are read.
 
     Raises:
@@ -133,6 +134,7 @@ class Import:
         options = request.options
         if options.decimal is None:
             options = evolve(options, decimal=decimal_of(self.understood, lines))
+        self.decimal = options.decimal
         try:
             self.maker = CallMaker(description, there, options, self.judge)
         except ImportTraceError as error:
