@@ -113,6 +113,32 @@ def test_an_array_under_a_path_is_seen_in_the_beginning():
     assert not has_path('{"log": {"entries": 5}}', ("log", "entries"))
 
 
+@pytest.mark.parametrize(
+    ("keys", "is_there"), [([("status",)], True), ([("in", "records")], True), ([("code",)], False)]
+)
+def test_an_array_is_known_by_what_its_records_have(keys, is_there):
+    path = ("log", "entries")
+    text = json.dumps(UNDER["one line"])
+    assert has_path(text, path, keys) is is_there
+    assert has_path(text[: text.index('"in"') + 17], path, keys) is is_there
+
+
+def test_records_of_a_known_path_are_found_without_being_asked_for(tmp_path):
+    (tmp_path / "trace").write_text(json.dumps(UNDER["last"], indent=1))
+    inputs = Inputs(
+        [str(tmp_path / "trace")], known=[(("log", "calls"), ()), (("log", "entries"), ())]
+    )
+    (batch,) = inputs.lines()
+    assert list(map(json.loads, batch.texts)) == CALLS
+
+
+def test_a_path_is_refused_where_there_is_no_json(tmp_path):
+    with pytest.raises(
+        ImportTraceError, match="trace: it is no JSON, in which --records could name"
+    ):
+        ready(tmp_path, "a,b\n1,2\n", records="a.b")
+
+
 @pytest.mark.parametrize("form", ["pretty array", "array", "pretty, one after another"])
 def test_what_stands_before_a_cut_is_kept_and_the_cut_is_named(tmp_path, form):
     (tmp_path / "trace").write_text(FORMS[form][: len(FORMS[form]) * 3 // 4])

@@ -113,10 +113,13 @@ def descriptions() -> Sequence[Description]:
     return [_description(name, _complete(name, tables)) for name in tables]
 
 
-def known_paths() -> Sequence[Sequence[str]]:
-    """The keys that lead to the records in documents of some formats."""
-    found = (description.records.get("path") for description in descriptions())
-    return [str(path).split(".") for path in dict.fromkeys(found) if path]
+def known_paths() -> Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]:
+    """The keys that lead to the records in documents of some formats, and what all records have."""
+    return [
+        (records["path"].split("."), [key.split(".") for key in records.get("keys", ())])
+        for records in (description.records for description in descriptions())
+        if "path" in records
+    ]
 
 
 def _tables() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -34,14 +34,14 @@ class Inputs:
         on_read: Told of the bytes of the files as they are read.
         cuts: By the name of a file that ends before its end, why; filled as files are read.
         records: The keys that lead to the array of records in JSON, as the user says; empty to look.
-        known: Such paths as formats have, which are looked for.
+        known: Such paths of formats, which are looked for, each with what all its records have.
     """
 
     paths: Sequence[str]
     on_read: OnRead | None = None
     cuts: dict[str, str] = field(factory=dict)
     records: KeyPath = ()
-    known: Sequence[KeyPath] = ()
+    known: Sequence[tuple[KeyPath, Sequence[KeyPath]]] = ()
 
     def lines(self) -> Iterator[Lines]:
         """All lines, in batches.
@@ -63,9 +63,11 @@ class Inputs:
         encoding, bom = _encoding_of(head[:_GUESSED])
         start = head[bom:].decode(encoding, errors="ignore")
         is_json = start.lstrip()[:1] in ("{", "[")
+        if self.records and not is_json and start.strip():
+            raise ImportTraceError(f"{name}: it is no JSON, in which --records could name an array")
         path = self.records if is_json else ()
         if is_json and not path:
-            path = next((each for each in self.known if has_path(start, each)), ())
+            path = next((each for each, keys in self.known if has_path(start, each, keys)), ())
         if not path and not is_document(start):
             yield from lines_of(name, stream)
             return

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from recloser.errors import ImportTraceError
+from recloser.importers.records.json_lines import value_at
 from recloser.importers.stages import MAX_LINE_CHARS
 
 _MOST_SKIPPED: Final = 16 * MAX_LINE_CHARS
@@ -54,16 +55,29 @@ def is_document(head: str) -> bool:
     return line[end:].lstrip()[:1] in ("{", "[", ",")
 
 
-def has_path(head: str, path: KeyPath) -> bool:
-    """Whether the first value of a text has an array under a path, as far as its beginning shows."""
+def has_path(head: str, path: KeyPath, keys: Sequence[KeyPath] = ()) -> bool:
+    """Whether the first value of a text has an array of records under a path.
+
+    Args:
+        head: The beginning of the text.
+        path: The keys that lead to the array.
+        keys: The paths that every record has, by which the first is told from other objects.
+    """
     start = head.lstrip("\ufeff \t\r\n\x1e")
     if not start.startswith("{"):
         return False
     text = _Text(iter([start]))
     try:
-        return text.mark() == "{" and text.enter(path) and text.text[text.at] == "["
+        if text.mark() != "{" or not text.enter(path) or text.text[text.at] != "[":
+            return False
     except _Ended:
         return False
+    start = text.text[text.at + 1 :].lstrip()
+    try:
+        record, _ = _raw_decode(start)
+    except (ValueError, RecursionError):  # it is longer than the beginning
+        return all(f'"{key[-1]}"' in start for key in keys)
+    return all(value_at(record, key) is not None for key in keys)
 
 
 def values_in(
