@@ -36,18 +36,18 @@ FIRST = {
             '{"log":' + json.dumps(ENVOY.format(n) + "\n") + f',"stream":"stdout","time":"{TIME}"}}\n'
             for n in range(3)
         ), [], "bank.example", 12),
-    "Envoy text behind a CRI prefix": (lines(ENVOY, f"{TIME} stdout F {{}}"), [], "bank.example", 12),
-    "access log behind syslog": (lines(CLF, "Sep 15 16:13:46 web nginx: {}"), ["{host}"], "192.0.2.1", 0),
-    "access log behind syslog's new form": (
+    "Envoy text after a CRI prefix": (lines(ENVOY, f"{TIME} stdout F {{}}"), [], "bank.example", 12),
+    "access log after syslog": (lines(CLF, "Sep 15 16:13:46 web nginx: {}"), ["{host}"], "192.0.2.1", 0),
+    "access log after syslog's new form": (
         lines(CLF, f"<134>1 {TIME} web nginx - - - {{}}"), ["{host}"], "192.0.2.1", 0),
     "access log of a pod": (lines(CLF, "[pod/web-7d/nginx] {}"), ["{host}"], "192.0.2.1", 0),
     "access log of a collector": (
         "".join(json.dumps({"@timestamp": TIME, "message": CLF.format(n)}) + "\n" for n in range(3)),
         ["{host}"], "192.0.2.1", 0),
-    "pino behind kubectl": (lines(PINO, "[pod/web-7d/app] {}"), ["{hostname}", *APP], "web", 12),
-    "pino behind kubectl with times": (lines(PINO, TIME + " {}"), ["{hostname}", *APP], "web", 12),
-    "pino behind docker compose": (lines(PINO, "web-1  | {}"), ["{hostname}", *APP], "web", 12),
-    "pino behind CRI": (lines(PINO, f"{TIME} stdout F {{}}"), ["{hostname}", *APP], "web", 12),
+    "pino after kubectl": (lines(PINO, "[pod/web-7d/app] {}"), ["{hostname}", *APP], "web", 12),
+    "pino after kubectl with times": (lines(PINO, TIME + " {}"), ["{hostname}", *APP], "web", 12),
+    "pino after docker compose": (lines(PINO, "web-1  | {}"), ["{hostname}", *APP], "web", 12),
+    "pino after CRI": (lines(PINO, f"{TIME} stdout F {{}}"), ["{hostname}", *APP], "web", 12),
     "a logger's prefix before JSON": (
         lines(PINO, "2021-09-15 16:13:47,123 INFO [main] app - {}"), ["{hostname}", *APP], "web", 12),
     "PostgreSQL CSV without a header": (

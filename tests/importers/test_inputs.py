@@ -31,7 +31,7 @@ def tarred(data, name="logs/a.log"):
 
 
 class Unseekable(io.BytesIO):
-    """What a zip file is written to through a pipe, with sizes after the members."""
+    """A pipe to write a zip file to, which puts sizes after the members."""
 
     def seek(self, *_):
         raise OSError("it is a pipe")

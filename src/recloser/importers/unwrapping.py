@@ -20,7 +20,7 @@ WRAPPER_HOST: Final = "wrapper_host"
 _MAX_LAYERS: Final = 3
 _ENOUGH: Final = 0.6
 _KEPT: Final = 1 << 15
-"""What is around so many lines is kept until their records come."""
+"""The times and hosts of at most this many lines are kept until their records come."""
 
 
 def wrappings_in(lines: Sequence[str]) -> list[Wrapping]:

@@ -24,7 +24,7 @@ Around: TypeAlias = tuple[str | None, str | None]
 Unwrap: TypeAlias = Callable[[str], Within | None]
 
 FIELD: Final = "field:"
-"""What the name of a wrapping begins with that is a field of a JSON object."""
+"""Prefix of the name of a wrapping that is a field of a JSON object."""
 
 _NOTHING: Final[Around] = (None, None)
 _MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeEncodeError)

@@ -1,4 +1,4 @@
-"""Records of JSON, an object a line; fields are paths of keys, as ``request.host``, or JMESPath."""
+"""Records of JSON, one object per line; fields are paths of keys, as ``request.host``, or JMESPath."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
