@@ -1,15 +1,17 @@
 """What stands around lines is found by looking, and taken away line by line."""
 
 import json
+import time
 
 import pytest
 
 from import_support import calls_and_unreadable, imported, ready
+from recloser.cli import status_of
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role
 from recloser.importers.stages import Lines
 from recloser.importers.unwrapping import Unwrapping, wrappings_in
-from recloser.importers.wrappings import WRAPPINGS, wrappings_named
+from recloser.importers.wrappings import FIELDS, WRAPPINGS, wrappings_named
 
 TIME = "2021-09-15T16:13:47.123456789Z"
 WRAP = {
@@ -99,7 +101,7 @@ def test_calls_are_found_within_every_wrapping(tmp_path, name, text):
     assert [call.start - calls[0].start for call in calls] == [0, 10**9, 2 * 10**9]
 
 
-@pytest.mark.parametrize("field", ["message", "log", "event.original", "msg"])
+@pytest.mark.parametrize("field", ["message", "log", "MESSAGE", "event.original", "msg"])
 @pytest.mark.parametrize("text", [CLF, OBJECT], ids=["text", "json"])
 def test_calls_are_found_in_a_field_that_holds_the_line(tmp_path, field, text):
     def wrapped(number):
@@ -148,6 +150,31 @@ def test_the_time_and_the_host_of_a_wrapping_name_calls(tmp_path):
         ready(tmp_path, line, breaker="{wrapper_host}")
     (call,), _ = imported(tmp_path, line, breaker="{wrapper_host}", start=Role("wrapper_time"))
     assert (call.breaker, call.start, call.took) == ("web", 1_631_722_427_123_456_000, 5_000_000)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [" " * 400_000, "a " * 200_000, "[" * 400_000, "<1>1 - - - - - " + '[a b="' * 60_000, '{"' * 200_000,
+     "web-1 " + " " * 400_000, "<1>1 - - - - - [a" + ' b="\\' * 60_000],
+    ids=["spaces", "words", "brackets", "data", "braces", "padding", "backslashes"],
+)  # fmt: skip
+def test_a_hostile_line_takes_time_linear_in_its_length(line):
+    began = time.process_time()
+    for wrapping in [*WRAPPINGS.values(), *FIELDS]:
+        wrapping.unwrap(line)
+        wrapping.around(line)
+    assert time.process_time() - began < 2
+
+
+def test_a_wrapping_that_no_line_has_is_said(capsys, tmp_path):
+    (tmp_path / "trace").write_text(CLF % 1 + "\n")
+    words = ["import", str(tmp_path / "trace"), "--breaker", "a", "--dry-run", "--unwrap"]
+    assert status_of([*words, "cri"]) == 0
+    assert (
+        "no line has the prefix of a container runtime (CRI) around it" in capsys.readouterr().err
+    )
+    assert status_of([*words, "none"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_lines_in_a_journal_may_be_bytes():

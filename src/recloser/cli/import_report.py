@@ -149,6 +149,9 @@ def report(
         print_unreadable(summary, shown)
     for name, why in ready.cuts.items():
         note(f"{name}: {why}; what stands before is imported")
+    for wrapping in ready.wrappings:
+        if not ready.unwrapped.get(wrapping.name):
+            note(f"no line has {wrapping.title} around it, which --unwrap {wrapping.name} names")
     if ready.maker.twice is not None:
         note(
             f"{ready.maker.twice} came twice in the zone, as clocks were set back; such times are "

@@ -217,7 +217,7 @@ def _first_text(value: Any, paths: Iterable[Sequence[str]]) -> str | None:
     return next((text for text in found if isinstance(text, str) and text), None)
 
 
-FIELDS: Final = [of_field(name) for name in ("message", "log", "event.original", "msg")]
+FIELDS: Final = [of_field(name) for name in ("message", "log", "MESSAGE", "event.original", "msg")]
 """The fields that are looked at for the line that they may hold."""
 
 WRAPPINGS: Final = {
