@@ -4,6 +4,8 @@ import gzip
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from import_support import imported, ready
 from recloser.errors import ImportTraceError
@@ -75,6 +77,37 @@ def test_values_under_a_path_are_whole_however_the_text_comes(form, size):
     values, cuts = taken(json.dumps(UNDER[form]), ("log", "entries"), size)
     assert list(map(json.loads, values)) == CALLS
     assert cuts == []
+
+
+inner = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
+              st.text('ab{}[]",:\\\n é\u2028', max_size=6)),
+    lambda values: st.one_of(
+        st.lists(values, max_size=3), st.dictionaries(st.sampled_from(["a", "entries", '"', "{", ""]), values)
+    ),
+    max_leaves=12,
+)  # fmt: skip
+objects = st.lists(
+    st.dictionaries(st.sampled_from(["a", "log", "entries", "}"]), inner), max_size=5
+)
+
+
+@given(
+    values=objects,
+    others=st.dictionaries(st.sampled_from(["b", "log ", "entry", "}"]), inner),
+    indent=st.sampled_from([None, 0, 3]),
+    size=st.integers(1, 30),
+)
+def test_any_values_come_out_as_they_are(values, others, indent, size):
+    def written(value):
+        return json.dumps(value, indent=indent, ensure_ascii=size % 2 == 0)
+
+    joined = ("" if size % 3 else "\n").join(map(written, values))
+    document = written(others | {"log": others | {"entries": values} | others} | others)
+    for text, path in ((joined, ()), (written(values), ()), (document * 2, ("log", "entries"))):
+        found, cuts = taken(text, path, size)
+        assert list(map(json.loads, found)) == values * (2 if path else 1)
+        assert cuts == []
 
 
 def test_a_path_that_leads_nowhere_is_refused(tmp_path):
