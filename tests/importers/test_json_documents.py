@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -224,6 +225,15 @@ def test_a_value_that_is_too_long_is_passed_over(tmp_path):
         ImportTraceError, match="no record that can be read.*--records, as log.entries"
     ):
         ready(tmp_path, "[" + long + "]")
+
+
+def test_a_long_value_in_short_pieces_is_read_in_time():
+    value = json.dumps({"a": [{"b": number} for number in range(70_000)]})
+    assert 900_000 < len(value) < MAX_LINE_CHARS
+    began = time.process_time()
+    values, cuts = taken(f"[{value},{value}]", size=1000)
+    assert (values, cuts) == ([value] * 2, [])
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("endless", ['{"a":"', '{"a":[', '{"a":{"b":1},', "[[["])

@@ -156,10 +156,15 @@ class _Text:
         self._indent = ""
 
     def _more(self) -> bool:
-        piece = next(self._pieces, None)
-        self.text = self.text[self.at :] + (piece or "")
+        # As much again as there is, so that a long value in short pieces is not begun too often.
+        missing = min(max(1, len(self.text) - self.at), MAX_LINE_CHARS)
+        pieces = []
+        while missing > 0 and (piece := next(self._pieces, None)) is not None:
+            pieces.append(piece)
+            missing -= len(piece)
+        self.text = self.text[self.at :] + "".join(pieces)
         self.at = 0
-        return piece is not None
+        return len(pieces) > 0
 
     def mark(self) -> str | None:
         """The character that the next value begins with; None at the end."""
