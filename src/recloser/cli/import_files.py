@@ -10,7 +10,14 @@ import click
 
 from recloser import cli
 from recloser.cli.arguments import json_option
-from recloser.cli.import_report import Sampled, command_for, print_understood, report, roles_from
+from recloser.cli.import_report import (
+    Sampled,
+    command_for,
+    print_understood,
+    print_unreadable,
+    report,
+    roles_from,
+)
 from recloser.cli.terminal import print_table, print_text, stages_progress
 from recloser.errors import ConfigError, ImportTraceError
 from recloser.importers.call_log import ImportSummary
@@ -168,8 +175,9 @@ def command(
     extra = {"command": full, "calls_seen": [attrs.asdict(each) for each in sampled.first]}
     report(summary, ready, out=target, shown=shown, extra=extra if as_json else None)
     if dry_run:
+        print_unreadable(sampled.seen, shown)
         ready.judge.check_unknown()
-    return cli.DAMAGED if ready.cuts or (summary is not None and summary.unread) else 0
+    return cli.DAMAGED if ready.cuts or (summary or sampled.seen).unread else 0
 
 
 @click.command("formats", short_help="The formats that import knows.")

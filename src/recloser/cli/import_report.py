@@ -16,6 +16,7 @@ from recloser.importers.stages import Calls
 
 _SHOWN: Final = 3
 _MOST_ROWS: Final = 20
+_KEPT: Final = 1000
 _S: Final = 1_000_000_000
 
 
@@ -43,14 +44,19 @@ class Sampled:
 
     Attributes:
         first: The first three.
+        seen: What could not be read, which a dry run shows.
     """
 
     def __init__(self) -> None:
         self.first: list[Sample] = []
+        self.seen = ImportSummary()
 
     def __call__(self, batches: Iterator[Calls]) -> Iterator[Calls]:
         """The same calls."""
         for calls in batches:
+            self.seen.read += len(calls) + len(calls.unreadable) + sum(calls.skipped.values())
+            self.seen.unread += len(calls.unreadable)
+            self.seen.unreadable += calls.unreadable[: _KEPT - len(self.seen.unreadable)]
             for row in range(min(_SHOWN - len(self.first), len(calls))):
                 sample = Sample(
                     _utc(calls.start[row]),

@@ -59,7 +59,12 @@ def understood(name: str, lines: Sequence[str]) -> Understood:
     Raises:
         ImportTraceError: There is none, or it can't be used.
     """
-    return _with_reader(description_of(name), lines)
+    description = description_of(name)
+    if description.is_abstract:
+        raise ImportTraceError(
+            f"{name} is no format of its own ({description.title}); see: recloser import formats"
+        )
+    return _with_reader(description, lines)
 
 
 def understood_with(header: Sequence[str], name: str | None, lines: Sequence[str]) -> Understood:
