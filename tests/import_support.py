@@ -15,6 +15,10 @@ def ready(
     unwrap=None,
     format=None,  # noqa: A002  # as the option
     log_format=None,
+    regex=None,
+    records=None,
+    header=None,
+    where=None,
     outcome=None,
     among=(),
     fields=None,
@@ -28,7 +32,11 @@ def ready(
         Request(
             format=format,
             log_format=log_format,
+            regex=regex,
             unwrap=unwrap,
+            records=records,
+            header=header,
+            where=where,
             outcome=outcome,
             among=among,
             fields=fields or {},
@@ -36,6 +44,11 @@ def ready(
             options=CallOptions(**options),
         ),
     )
+
+
+def zone_of(description):
+    """The options that the sample of a format needs, as its times name no zone."""
+    return ("--zone", "UTC") if description.name in ("haproxy-http", "openstack-nova-api") else ()
 
 
 def imported(tmp_path, text, **request):

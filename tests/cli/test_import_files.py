@@ -82,6 +82,30 @@ def test_a_dry_run_writes_nothing(capsys, tmp_path, trace):
     assert list(tmp_path.iterdir()) == [trace]
 
 
+def test_a_dry_run_names_lines_that_can_not_be_read(capsys, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "start,target,status\n03/04/2021 10:00:00 UTC,a,200\n25/04/2021 10:00:00 UTC,a,200\n"
+    )
+    status, _, err = run(capsys, path, "--dry-run")
+    assert status == 3
+    assert err.splitlines() == [
+        (
+            f"recloser: {path}, line 2: '03/04/2021 10:00:00 UTC' may be either of two dates: say which "
+            "comes first with --dates month-first or --dates day-first"
+        ),
+        "recloser: 1 line of 2 could not be read",
+    ]
+
+
+def test_a_record_of_a_document_is_named_by_its_place(capsys, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"start_ms":"x","service":"a","status":200}]')
+    status, _, err = run(capsys, path, "-o", tmp_path / "log")
+    assert status == 2
+    assert "none of the 1 records could be read; the first is record 1: 'x' is no number" in err
+
+
 def test_several_files_make_one_log(capsys, tmp_path, trace):
     packed = tmp_path / "b.log.gz"
     packed.write_bytes(gzip.compress("".join(LINES).encode()))
@@ -107,6 +131,7 @@ def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
         (["--dry-run"], "name it with --breaker, as '{field}'; there are remote_addr"),
         (["--dry-run", "--breaker", "{nope}"], "there is no field 'nope'; there are remote_addr"),
         (["--dry-run", "--format", "nope"], "there is no format 'nope'; there are apache-combined"),
+        (["--dry-run", "--format", "nginx"], "nginx is no format of its own (an access log of nginx"),
         (["--dry-run", "--format", "csv", "--log-format", "$status"], "one of --format and --log-format"),
         (["--dry-run", "--breaker", "b", "--zone", "Mars"], "there is no time zone 'Mars'"),
         (["--dry-run", "--breaker", "b", "--unwrap", "x"], "there is no wrapping 'x'; there are cri"),
@@ -192,7 +217,7 @@ CSV_OF_S = "breaker,start_s,outcome\na,1700000000,ok\n"
         (
             '192.0.2.28:1 [12/Mar/2021:06:56:28.088] f b/s 0/0/0/1263/1264 200 20602 - - ---- 1/1/3/4/0 0/0 "GET / HTTP/1.1"\n',
             [],
-            "has no zone; name the zone with --zone, as Europe/Berlin",
+            "has no zone: name it with --zone, as Europe/Berlin",
         ),
     ],
 )  # fmt: skip

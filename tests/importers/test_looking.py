@@ -113,6 +113,16 @@ def test_lines_in_no_known_format_are_refused(tmp_path, text, why):
         ready(tmp_path, text)
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+@pytest.mark.parametrize(
+    "options",
+    [{"format": "apache-combined"}, {"log_format": "$status $msec"}, {"regex": "(?P<msec>.)"}],
+)
+def test_an_empty_file_has_no_call_in_any_format(tmp_path, text, options):
+    with pytest.raises(ImportTraceError, match="there is no call in the input"):
+        ready(tmp_path, text, breaker="a", **options).write(tmp_path / "log")
+
+
 def test_a_log_format_of_no_known_language_is_refused(tmp_path):
     with pytest.raises(ImportTraceError, match="is no format string of nginx"):
         ready(tmp_path, "x\n", log_format="status")

@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from import_support import imported
-from recloser.errors import ImportTraceError
+from import_support import imported, ready
 from recloser.events import REFUSED
 from recloser.importers.descriptions import description_of
 
@@ -205,6 +204,7 @@ def _ns(second):
 
 def test_the_fields_of_the_w3cs_format_are_those_that_its_comment_says(tmp_path):
     text = (
+        "#Software: Microsoft Internet Information Services 10.0\n"
         "#Fields: date time sc-status time-taken cs-host\n"
         "2024-05-01 10:00:02 500 250 shop.example\n"
         "2024-05-01 10:00:03 200 250 shop.example\n"
@@ -215,6 +215,13 @@ def test_the_fields_of_the_w3cs_format_are_those_that_its_comment_says(tmp_path)
         ("shop.example", 250 * MS, "500"),
         ("shop.example", 250 * MS, None),
     ]
+
+
+def test_the_unit_of_the_w3cs_format_is_asked_for_where_it_is_not_iis_that_wrote_it(tmp_path):
+    text = "#Fields: date time sc-status time-taken\n2024-05-01 10:00:02 500 250\n"
+    assert ready(tmp_path, text, breaker="a").understood.description.name == "w3c"
+    _, unreadable = imported(tmp_path, text, breaker="a")
+    assert "has no unit: give it as FIELD:ms" in unreadable[0].why
 
 
 @pytest.mark.parametrize(
@@ -239,17 +246,16 @@ def test_words_that_may_mean_anything_are_unknown(tmp_path, status):
     assert call.labels == {REFUSED: status}
 
 
-def test_fields_that_change_within_a_log_are_refused(tmp_path):
+def test_fields_that_change_within_a_log_are_those_said_last(tmp_path):
     text = (
         "#Fields: date time sc-status time-taken cs-host\n"
-        "2024-05-01 10:00:02 500 250 shop.example\n"
+        "2024-05-01 10:00:02 503 250 shop.example\n"
         "#Fields: date time time-taken sc-status cs-host\n"
-        "2024-05-01 10:00:02 250 500 shop.example\n"
+        "2024-05-01 10:00:02 250 503 shop.example\n"
     )
-    with pytest.raises(
-        ImportTraceError, match="line 3: the fields are others than in the lines before"
-    ):
-        imported(tmp_path, text)
+    calls, unreadable = imported(tmp_path, text, format="iis")
+    assert [(call.took, call.error) for call in calls] == [(250_000_000, "503")] * 2
+    assert unreadable == []
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,15 @@ does not say itself.
 * ``source``: where its definition can be read.
 * ``like``: another format.
 * ``sample``: lines of it, which a test reads.
-* ``[records]``: ``kind`` is ``text``, ``json`` or ``delimited``. For text: ``language``, ``formats``
+* ``[records]``: ``kind`` is ``text``, ``json``, ``delimited`` or ``w3c``. For text: ``language``, ``formats``
   (its format strings, pasted), ``lists`` (fields that hold several values) and ``open`` (a line may be
-  cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have. For
-  delimited text: ``delimiter``, ``header``, ``keys``, columns that it has, and ``comment``, what lines
-  begin with that are no rows, and ``more`` (rows may have further values, which have no names). For all: ``looks``, an expression that finds each line, and ``mixed``
-  (records that do not say how a call ended are about something else).
+  cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have, and
+  ``path``, where the array of its records stands in a document, as ``log.entries``. For delimited
+  text: ``delimiter``, ``header``, ``keys``, columns that it has, and ``more`` (rows may have further
+  values, which have no names). For ``w3c``: ``header``, the columns of files that do not name them,
+  ``keys``, and ``says``, a comment that is as good as the keys. For all: ``looks``, an expression
+  that finds each line, ``comment``, what lines begin with that are no records, and ``mixed`` (records
+  that do not say how a call ended are about something else).
 * ``[where]``: which records are calls: see ``recloser.importers.selection``.
 * ``[attempts]``: fields with a value for each attempt: see ``recloser.importers.attempts``.
 * ``[fields]``: further fields, made of others: see ``recloser.importers.derived``.
@@ -121,6 +124,15 @@ def descriptions() -> Sequence[Description]:
     """All formats, in the order of their names."""
     tables = dict(sorted(_tables()))
     return [_description(name, _complete(name, tables)) for name in tables]
+
+
+def known_paths() -> Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]:
+    """The keys that lead to the records in documents of some formats, and what all records have."""
+    return [
+        (records["path"].split("."), [key.split(".") for key in records.get("keys", ())])
+        for records in (description.records for description in descriptions())
+        if "path" in records
+    ]
 
 
 def _tables() -> Iterator[tuple[str, dict[str, Any]]]:
