@@ -86,6 +86,7 @@ _FIELD = "FIELD[:UNIT]"
 @click.option(
     "--label", "labels", multiple=True, metavar="FIELD", help="A field to keep; repeatable."
 )
+@click.option("--producers", is_flag=True, help="In spans, count sent messages as calls too.")
 @click.option(
     "--unreadable",
     "shown",
@@ -158,6 +159,7 @@ def request_of(
     unknown: str | None = None,
     slow_seconds: float | None = None,
     labels: Sequence[str] = (),
+    producers: bool = False,
 ) -> Request:
     """The request that options make."""
     own = OwnRules(
@@ -181,6 +183,7 @@ def request_of(
         outcome=outcome,
         own=own,
         options=options,
+        producers=producers,
     )
 
 

@@ -120,11 +120,11 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
     for name, roles in ready.maker.roles.items():
         if len(roles) == 1:
             options[f"--{name}"] = str(roles[0])
-    options |= {name: value for name, value in given.items() if value not in (None, (), [])}
+    options |= {name: value for name, value in given.items() if value not in (None, (), [], False)}
     words = ["recloser", "import", *files]
     for name, value in options.items():
         for each in value if isinstance(value, list | tuple) else [value]:
-            words += [name, str(each)]
+            words += [name] if each is True else [name, str(each)]
     return shlex.join([*words, "-o", out])
 
 
@@ -147,6 +147,10 @@ def report(
     """
     if summary is not None:
         print_unreadable(summary, shown)
+    if ready.joined:
+        note(
+            f"{counted(ready.joined, 'call')} named by the server's span, as the client's has no target"
+        )
     for name, why in ready.cuts.items():
         note(f"{name}: {why}; what stands before is imported")
     if extra is None:
@@ -162,6 +166,7 @@ def report(
             "unwrapped": ready.unwrapped,
             "outcomes": [_outcome(ready, row) for row in ready.judge.table()],
             "cuts": ready.cuts,
+            "joined": ready.joined,
             **extra,
         }
     )

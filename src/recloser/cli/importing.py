@@ -18,15 +18,11 @@ from recloser.events import Outcome
 from recloser.importers.descriptions import Role
 from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
 from recloser.importers.inputs import Inputs
-from recloser.importers.jaeger import read_jaeger
-from recloser.importers.otlp import read_otlp
 from recloser.importers.outcomes import OwnRules
 from recloser.importers.pipeline import Import, Request
 from recloser.importers.proxy_log import KEYS, ProxyMapping, read_envoy, read_json_log
-from recloser.importers.resilience4j import read_resilience4j
 from recloser.importers.roles import CallOptions
 from recloser.importers.source import open_text
-from recloser.importers.spans import FAILURES, SpanMapping
 from recloser.importers.trace import (
     ImportSummary,
     ObservedCall,
@@ -34,7 +30,6 @@ from recloser.importers.trace import (
     Unreadable,
     write_trace,
 )
-from recloser.importers.zipkin import read_zipkin
 
 F = TypeVar("F", bound=Callable[..., Any])
 Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
@@ -240,10 +235,10 @@ def _keys(assignments: Sequence[str]) -> Mapping[str, str]:
 
 
 def _spans(
+    format_: str,
     *,
     file: str,
     out: Path,
-    read: Callable[[IO[str], SpanMapping], Observed],
     breaker: str,
     failures: Sequence[str],
     ignored: Sequence[str],
@@ -251,45 +246,45 @@ def _spans(
     producers: bool,
     **telling: Any,
 ) -> int:
-    mapping = SpanMapping(
-        breaker=BreakerTemplate(breaker),
-        rule=OutcomeRule(failures, ignored),
-        labels=labels,
+    request = Request(
+        format=format_,
+        own=OwnRules(failed=failures, ignored=ignored),
+        options=CallOptions(breaker=breaker, labels=labels),
         producers=producers,
     )
-    return _import(file, out, lambda text: read(text, mapping), **telling)
+    return _import_as(request, file, out, **telling)
 
 
-_span_options = _shared("{caller}->{target}", FAILURES)
+_span_options = _shared("{caller}->{target}", ())
 _producers = click.option("--producers", is_flag=True, help="Count sent messages as calls too.")
 
 
-@command.command("otlp", short_help="OTLP JSON, as the collector's file exporter writes it.")
+@command.command("otlp", short_help="OTLP, as the collector's file exporter or Tempo write it.")
 @_span_options
 @_producers
 def _otlp(**options: Any) -> int:
-    """Read the spans of clients from OTLP JSON, a document or one object a line.
+    """Read the spans of clients from OTLP, in JSON or protobuf.
 
-    The HTTP status tells a failure, then that of gRPC, then the span's own: a client's span is an
+    The status of gRPC tells a failure, then that of HTTP, then the span's own: a client's span is an
     error on 4xx too. Templates can name caller, target, route, method, name and any attribute.
     """
-    return _spans(read=read_otlp, **options)
+    return _spans("otlp", **options)
 
 
 @command.command("jaeger", short_help="Jaeger's JSON.")
 @_span_options
 @_producers
 def _jaeger(**options: Any) -> int:
-    """Read the spans of clients from Jaeger's JSON; else as for otlp."""
-    return _spans(read=read_jaeger, **options)
+    """Read the spans of clients from Jaeger's JSON, in the way of otlp."""
+    return _spans("jaeger", **options)
 
 
-@command.command("zipkin", short_help="Zipkin's JSON, version 2.")
+@command.command("zipkin", short_help="Zipkin's JSON, versions 1 and 2.")
 @_span_options
 @_producers
 def _zipkin(**options: Any) -> int:
-    """Read the spans of clients from Zipkin's JSON, version 2; else as for otlp."""
-    return _spans(read=read_zipkin, **options)
+    """Read the spans of clients from Zipkin's JSON, in the way of otlp."""
+    return _spans("zipkin", **options)
 
 
 @command.command("resilience4j", short_help="The events that resilience4j logs.")
@@ -304,19 +299,19 @@ def _zipkin(**options: Any) -> int:
 )
 @click.option("--breaker", default="{breaker}", show_default=True, metavar="TEMPLATE")
 @click.option(
-    "--events", "is_json", is_flag=True, help="FILE is what /circuitbreakerevents answers."
+    "--events", "_is_json", is_flag=True, help="FILE is what /circuitbreakerevents answers."
 )
 @_telling_options
-def _resilience4j(*, file: str, out: Path, breaker: str, is_json: bool, **telling: Any) -> int:
+def _resilience4j(
+    *, file: str, out: Path, breaker: str, _is_json: bool, labels: Sequence[str], **telling: Any
+) -> int:
     """Read calls from the events that resilience4j logs, whatever stands before them on a line.
 
-    A call that was not permitted is kept as one of unknown outcome.
+    A call that was not permitted is kept as one of unknown outcome. An event that resilience4j's own
+    logger and another one write is one.
     """
-    template = BreakerTemplate(breaker)
-    telling.pop("labels", None)
-    return _import(
-        file, out, lambda text: read_resilience4j(text, template, is_json=is_json), **telling
-    )
+    request = Request(format="resilience4j", options=CallOptions(breaker=breaker, labels=labels))
+    return _import_as(request, file, out, **telling)
 
 
 def _import_as(

@@ -7,13 +7,15 @@ does not say itself.
 * ``source``: where its definition can be read.
 * ``like``: another format.
 * ``sample``: lines of it, which a test reads.
-* ``[records]``: ``kind`` is ``text``, ``json`` or ``delimited``. For text: ``language``, ``formats``
+* ``[records]``: ``kind`` is ``text``, ``json``, ``delimited``, ``spans`` or
+  ``resilience4j``. For text: ``language``, ``formats``
   (its format strings, pasted), ``lists`` (fields that hold several values) and ``open`` (a line may be
   cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have. For
-  delimited text: ``delimiter`` and ``header``.
+  delimited text: ``delimiter`` and ``header``. ``spans``: ``shape``, that of its documents.
 * ``[fields]``: further fields, made of others: see ``recloser.importers.derived``.
 * ``[roles]``: ``start``, ``end`` and ``duration``, each a field or a list of which the first that a
-  record has is used, with its unit as in ``request_time:s``; ``breaker``, a template.
+  record has is used, with its unit as in ``request_time:s``; ``breaker``, a template; ``error``, a
+  field that names a failure.
 * ``[[outcome]]``: the rules, in their order: see ``recloser.importers.outcomes``.
 """
 
@@ -75,6 +77,7 @@ class Description:
         end: What says when it ended.
         duration: What says how long it took.
         breaker: The template of its breaker's name; None where the user must give one.
+        error: The field that names a failure; None for the values by which it was told.
         outcome: The rules for its outcome, in their order.
         is_abstract: Whether it is there for others to be like only.
     """
@@ -89,6 +92,7 @@ class Description:
     end: Sequence[Role] = ()
     duration: Sequence[Role] = ()
     breaker: str | None = None
+    error: str | None = None
     outcome: Sequence[OutcomeRule] = ()
     is_abstract: bool = False
 
@@ -147,6 +151,7 @@ def _description(name: str, table: Mapping[str, Any]) -> Description:
         end=_roles(roles.get("end")),
         duration=_roles(roles.get("duration")),
         breaker=roles.get("breaker"),
+        error=roles.get("error"),
         outcome=[OutcomeRule(**rule) for rule in table.get("outcome", ())],
         is_abstract=table.get("abstract", False),
     )

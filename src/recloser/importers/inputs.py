@@ -3,9 +3,9 @@
 import codecs
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import define, field
 
@@ -13,6 +13,9 @@ from recloser.errors import ImportTraceError
 from recloser.importers.stages import BATCH_LINES, MAX_LINE_CHARS, Lines
 from recloser.importers.unpacking import unpacked
 from recloser.log.watched import OnRead, Watched
+
+Split: TypeAlias = Callable[[str, io.BufferedReader], Iterator[Lines]]
+"""Makes lines of a file of a name."""
 
 _PIECE: Final = 1 << 19
 _BOMS: Final = (
@@ -32,11 +35,13 @@ class Inputs:
         paths: The files.
         on_read: Told of the bytes of the files as they are read.
         cuts: By the name of a file that ends before its end, why; filled as files are read.
+        split: Makes lines of a file; ``lines_of`` where that is None.
     """
 
     paths: Sequence[str]
     on_read: OnRead | None = None
     cuts: dict[str, str] = field(factory=dict)
+    split: "Split | None" = None
 
     def lines(self) -> Iterator[Lines]:
         """All lines, in batches.
@@ -48,7 +53,7 @@ class Inputs:
             try:
                 with _opened(path, self.on_read) as raw:
                     for name, stream in unpacked(path, raw, self.cuts.__setitem__):
-                        yield from lines_of(name, stream)
+                        yield from (self.split or lines_of)(name, stream)
             except OSError as error:
                 raise ImportTraceError(f"{path}: {error.strerror or error}") from error
 

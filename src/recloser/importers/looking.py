@@ -15,8 +15,11 @@ from recloser.importers.records.delimited import DelimitedReader
 from recloser.importers.records.format_strings import language_of
 from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
 from recloser.importers.records.reader import Reader
+from recloser.importers.records.resilience4j import EVENT, Resilience4jReader
 from recloser.importers.records.text import TextReader
 from recloser.importers.roles import CallMaker, CallOptions
+from recloser.importers.spans.reader import SpanReader
+from recloser.importers.spans.shape import shape_in
 from recloser.importers.stages import Lines
 
 LOOKED_AT: Final = 200
@@ -28,7 +31,9 @@ _ENOUGH: Final = 0.6
 _DELIMITERS: Final = ",;\t|"
 _DEEPEST: Final = 6
 _SHOWN: Final = 80
-_FALLBACKS: Final = ("json", "csv")
+_SHAPES_IN: Final = 20
+_SHAPE_IN: Final = 3000
+_FALLBACKS: Final = ("resilience4j", "json", "csv")
 """Formats that are taken where no other one is recognised."""
 
 
@@ -82,10 +87,13 @@ def recognised(lines: Sequence[str]) -> Understood:
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise ImportTraceError("there is no call in the input")
+    if shape := shape_in("\n".join(line[:_SHAPE_IN] for line in filled[:_SHAPES_IN])):
+        return understood(shape, filled)
     best: tuple[float, bool, int] = (_ENOUGH, False, 0)
     found: Understood | None = None
     for description in descriptions():
-        if description.is_abstract or description.name in _FALLBACKS:
+        is_left_out = description.is_abstract or description.name in _FALLBACKS
+        if is_left_out or description.records["kind"] == "spans":
             continue
         candidate = _with_reader(description, filled)
         share = _share_read(candidate, filled)
@@ -107,6 +115,8 @@ def recognised(lines: Sequence[str]) -> Understood:
 
 
 def _is_likely(name: str, lines: Sequence[str]) -> bool:
+    if name == "resilience4j":
+        return any(map(EVENT.search, lines))
     if name == "json":
         return bool(_objects_in(lines))
     try:
@@ -119,6 +129,12 @@ def _is_likely(name: str, lines: Sequence[str]) -> bool:
 def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
     records = description.records
     kind = records.get("kind")
+    if kind == "spans":
+        spans = SpanReader(records["shape"])
+        return Understood(description, spans, spans.fields)
+    if kind == "resilience4j":
+        events = Resilience4jReader()
+        return Understood(description, events, events.fields)
     if kind == "text":
         text = TextReader(
             records["language"],

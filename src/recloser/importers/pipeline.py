@@ -5,6 +5,7 @@
 Each stage is an iterator over the one before; see ``recloser.importers.stages`` for what they pass.
 """
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,7 +15,8 @@ from attrs import evolve, field, frozen
 
 from recloser.errors import ImportTraceError
 from recloser.importers.call_log import CallLog, ImportSummary
-from recloser.importers.inputs import Inputs
+from recloser.importers.descriptions import description_of
+from recloser.importers.inputs import Inputs, Split, lines_of
 from recloser.importers.looking import (
     LOOKED_AT,
     Understood,
@@ -26,6 +28,8 @@ from recloser.importers.looking import (
 from recloser.importers.outcomes import Judge, OutcomeRule, OwnRules
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
+from recloser.importers.spans.reader import SpanReader
+from recloser.importers.spans.values import is_document, values_of
 from recloser.importers.stages import Calls, Lines
 from recloser.importers.unwrapping import (
     Unwrapping,
@@ -33,6 +37,8 @@ from recloser.importers.unwrapping import (
     wrappings_in,
     wrappings_named,
 )
+
+_PEEKED: Final = 1 << 16
 
 _MOST_BATCHES: Final = 16
 """This many batches are read to look at; most files fill the first one."""
@@ -52,6 +58,7 @@ class Request:
         outcome: The field that says how a call ended; None for those of the format.
         own: The user's rules.
         options: The fields to use instead of the format's.
+        producers: Whether the sending of messages counts as a call too, in traces of spans.
     """
 
     format: str | None = None
@@ -60,6 +67,7 @@ class Request:
     outcome: str | None = None
     own: OwnRules = field(factory=OwnRules)
     options: CallOptions = field(factory=CallOptions)
+    producers: bool = False
 
 
 class Import:
@@ -82,6 +90,8 @@ class Import:
 
     def __init__(self, inputs: Inputs, request: Request) -> None:
         self.cuts = inputs.cuts
+        if inputs.split is None:
+            inputs.split = _split_for(request.format)
         batches = inputs.lines()
         begun, head = _begun(batches)
         if not head and any(None in batch.texts for batch in begun):
@@ -93,6 +103,12 @@ class Import:
         lines = [text for batch in looked_at for text in batch.texts if text]
         self.understood = self._understood(request, lines)
         description, there = self.understood.description, self.understood.there
+        if request.producers:
+            if not isinstance(self.understood.reader, SpanReader):
+                raise ImportTraceError(
+                    f"--producers is for spans, and these files are {description.name}"
+                )
+            self.understood.reader.producers = True
         if request.outcome is not None:
             rules = [of_outcome(rule, request.outcome) for rule in description.outcome]
         else:
@@ -131,6 +147,12 @@ class Import:
         """How many lines had each wrapping, so far."""
         return dict(self._unwrapping.counts)
 
+    @property
+    def joined(self) -> int:
+        """How many calls have their target from the span of the server, so far."""
+        reader = self.understood.reader
+        return reader.joined if isinstance(reader, SpanReader) else 0
+
     def calls(self) -> Iterator[Calls]:
         """The calls, in batches; they can be asked for once."""
         lines = self._unwrapping(self._batches)
@@ -155,6 +177,22 @@ class Import:
                 log.add(calls)
             self.judge.check_unknown()
             return log.write()
+
+
+def _split_for(format_name: str | None) -> Split:
+    """What makes lines of files: those of spans are cut into values of JSON."""
+    is_said = format_name is not None
+    kind = description_of(format_name).records.get("kind") if format_name is not None else None
+    if is_said and kind not in ("spans", "resilience4j"):
+        return lines_of
+
+    def split(name: str, stream: io.BufferedReader) -> Iterator[Lines]:
+        head = stream.peek(_PEEKED)
+        if is_document(head) or (is_said and head.lstrip()[:1] in (b"{", b"[")):
+            return values_of(name, stream)
+        return lines_of(name, stream)
+
+    return split
 
 
 def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:

@@ -117,7 +117,7 @@ class CallMaker:
             )
         self.template = template
         self._breaker = BreakerTemplate(template)
-        self._error = options.error
+        self._error = options.error or description.error
         self._labels = list(options.labels)
         # An option switches off what the format says, so any two of the three can be named.
         said = (options.start, options.end, options.duration)
@@ -184,8 +184,8 @@ class CallMaker:
             columns = {name: self._fields.column(name, records.columns) for name in names}
             unreadable = list(records.unreadable)
             yield from self._calls(records, columns, range(len(records)), unreadable)
-            if unreadable:
-                yield _nothing_but(unreadable)
+            if unreadable or records.skipped:
+                yield _nothing_but(unreadable, records.skipped)
 
     def _calls(
         self,
@@ -294,5 +294,5 @@ def _before(end: int | None, ns: int) -> int:
     return end - ns
 
 
-def _nothing_but(unreadable: list[Unreadable]) -> Calls:
-    return Calls((), (), (), (), (), None, (), unreadable)
+def _nothing_but(unreadable: list[Unreadable], skipped: dict[str, int]) -> Calls:
+    return Calls((), (), (), (), (), None, (), unreadable, skipped)

@@ -59,12 +59,14 @@ class Records:
         lines: Where each record stands.
         columns: By the name of a field, its values; None where a record lacks it.
         unreadable: What is no record.
+        skipped: How many of what was read are no records on purpose, by what they are.
     """
 
     source: str
     lines: Sequence[int]
     columns: Mapping[str, Sequence[Any]]
     unreadable: list[Unreadable] = field(factory=list)
+    skipped: dict[str, int] = field(factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
