@@ -16,6 +16,7 @@ def ready(
     format=None,  # noqa: A002  # as the option
     log_format=None,
     outcome=None,
+    producers=False,
     **options,
 ):
     """An import of the text, ready to run."""
@@ -30,6 +31,7 @@ def ready(
             outcome=outcome,
             own=own or OwnRules(),
             options=CallOptions(**options),
+            producers=producers,
         ),
     )
 
@@ -39,10 +41,10 @@ def imported(tmp_path, text, **request):
     return calls_and_unreadable(ready(tmp_path, text, **request))
 
 
-def calls_and_unreadable(of_import):
+def calls_and_unreadable(of_import, through=iter):
     """The calls of an import, and what could not be read."""
     calls, unreadable = [], []
-    for batch in of_import.calls():
+    for batch in through(of_import.calls()):
         unreadable += batch.unreadable
         for row in range(len(batch)):
             labels = {} if batch.labels is None else batch.labels[row]
@@ -57,3 +59,18 @@ def calls_and_unreadable(of_import):
                 )
             )
     return calls, unreadable
+
+
+def all_of(tmp_path, text, **request):
+    """The calls in the text, what could not be read, and what was left out, by what it is."""
+    of_import = ready(tmp_path, text, **request)
+    calls, unreadable, skipped = [], [], {}
+
+    def noting(batches):
+        for batch in batches:
+            for what, count in batch.skipped.items():
+                skipped[what] = skipped.get(what, 0) + count
+            yield batch
+
+    calls, unreadable = calls_and_unreadable(of_import, noting)
+    return calls, unreadable, skipped

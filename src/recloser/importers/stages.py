@@ -43,11 +43,13 @@ class Lines:
         first: The number of the first line, from 1.
         texts: The lines without their ends; None for one that is longer than ``MAX_LINE_CHARS``.
             A stage that takes a line away leaves an empty one, so that numbers stay.
+        unreadable: What of the file is no line, as it is cut or too long.
     """
 
     source: str
     first: int
     texts: list[str | None]
+    unreadable: list[Unreadable] = field(factory=list)
 
 
 @define

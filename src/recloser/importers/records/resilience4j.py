@@ -20,7 +20,7 @@ EVENT: Final = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT[\d:.]{1,24}(?:Z|[+-]\d\d:\d\d))(?:\[[^\]]{0,80}\])?: "
     r"CircuitBreaker '(?P<breaker>[^']{0,1000})' (?P<what>.*)"
 )
-_ELAPSED: Final = re.compile(r"Elapsed time: (\d{1,20}) ms")
+_ELAPSED: Final = re.compile(r"Elapsed time: (\d+) ms")
 _ERROR: Final = re.compile(r": '([^':\s]+)")
 _TYPES: Final = {
     "recorded a successful call": "SUCCESS",
@@ -55,7 +55,7 @@ class Resilience4jReader:
         for batch in batches:
             lines: list[int] = []
             rows: list[tuple[Any, ...]] = []
-            unreadable: list[Unreadable] = []
+            unreadable = list(batch.unreadable)
             skipped: Counter[str] = Counter()
             for number, text in enumerate(batch.texts, batch.first):
                 for event in _events_in(text, renderings) if text != "" else ():
@@ -149,7 +149,7 @@ def _of_text(found: "re.Match[str]", renderings: _Renderings) -> tuple[Any, ...]
     return (
         found["breaker"],
         found["time"],
-        int(elapsed[1]) if elapsed else 0,
+        elapsed[1] if elapsed else "0",
         kind,
         error[1] if error else kind,
     )

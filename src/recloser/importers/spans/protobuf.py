@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from recloser.errors import ImportTraceError
-from recloser.importers.stages import Lines
+from recloser.importers.stages import Lines, Unreadable
 
 _MAX_MESSAGE: Final = 1 << 25
 # A trace's id of 16 bytes, then a span's of 8, with the tags of their fields.
@@ -42,14 +42,16 @@ def values_of_protobuf(name: str, stream: io.BufferedReader) -> Iterator[Lines]:
             "have the collector's file exporter write format: json"
         ) from error
     for number, data in enumerate(_messages(stream), 1):
-        text = None
-        if data is not None:
+        if data is None:
+            why = f"the message is longer than {_MAX_MESSAGE:,} bytes"
+        else:
             try:
                 message = json_format.MessageToDict(traces.FromString(data))
-                text = msgspec.json.encode(message).decode()
+                yield Lines(name, number, [msgspec.json.encode(message).decode()])
+                continue
             except (broken, ValueError, RecursionError) as error:
-                text = f"it is no message of OTLP: {error}"
-        yield Lines(name, number, [text])
+                why = f"it is no message of OTLP, or is cut: {error}"
+        yield Lines(name, number, [], [Unreadable(number, why, name)])
 
 
 def _messages(stream: io.BufferedReader) -> Iterator[bytes | None]:

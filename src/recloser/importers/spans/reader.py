@@ -85,6 +85,7 @@ class _Reading:
             if batch.source != self._source:
                 yield from self._batch(0)
                 self._source = batch.source
+            self._unreadable += batch.unreadable
             for number, text in enumerate(batch.texts, batch.first):
                 if text is None:
                     self._unreadable.append(Unreadable(number, TOO_LONG, batch.source))
@@ -119,10 +120,10 @@ class _Reading:
         try:
             yield from self._spans_of(text, self._kinds)
         except MALFORMED as error:
-            brace = text.find("{", 1)
-            if brace > 0 and text.lstrip()[:1] != "{":
+            brace = text.find("{")
+            if brace > 0 and text[:brace].strip():
                 yield from self._items(text[brace:])  # after what a logger puts before it
-            elif brace < 0 and "[" not in text:
+            elif brace < 0 and text.strip("[ \t"):
                 yield "lines that hold no spans"
             else:
                 yield Bad(f"it is no JSON: {error}")

@@ -13,6 +13,7 @@ CLIENT: Final = "client"
 PRODUCER: Final = "producer"
 SERVER: Final = "server"
 
+_NO_SERVICE: Final = "unknown_service"  # as the SDKs of OpenTelemetry name one
 _TARGETS: Final = ("service.peer.name", "peer.service", "server.address", "net.peer.name")
 _PORTS: Final = {"server.address": "server.port", "net.peer.name": "net.peer.port"}
 _URLS: Final = ("url.full", "http.url")
@@ -171,7 +172,7 @@ def _first(attributes: Mapping[str, str], names: Sequence[str]) -> str | None:
 
 
 _FIELDS: Final[Mapping[str, Field]] = {
-    "caller": lambda span: span.service,
+    "caller": lambda span: span.service or _NO_SERVICE,
     "target": target_of,
     "name": lambda span: span.name,
     "method": _method,

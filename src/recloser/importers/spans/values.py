@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from recloser.importers.spans.protobuf import is_protobuf, values_of_protobuf
-from recloser.importers.spans.shape import MALFORMED, shape_in
-from recloser.importers.stages import BATCH_LINES, Lines
+from recloser.importers.spans.shape import MALFORMED, Bad, shape_in
+from recloser.importers.stages import BATCH_LINES, Lines, Unreadable
 
 MAX_VALUE: Final = 1 << 24
 """A value of more bytes is not read."""
@@ -21,6 +21,7 @@ MAX_VALUE: Final = 1 << 24
 _WHOLE: Final = 1 << 22
 """A document of at most this many bytes is given whole, and a file whose first line is so long is one."""
 
+_TOO_LONG: Final = f"it is longer than {MAX_VALUE:,} bytes"
 _PIECE: Final = 1 << 19
 _SNIFFED: Final = 1 << 16
 _BATCH_CHARS: Final = 1 << 20
@@ -134,28 +135,36 @@ def _is_value(line: bytes) -> bool:
 
 
 def _lines(name: str, window: _Window) -> Iterator[Lines]:
-    texts: list[str | None] = []
-    chars, first = 0, window.line
+    batch = Lines(name, 1, [])
+    chars = 0
     is_too_long = False
     while True:
         start = 0
         while (end := window.data.find(b"\n", start)) >= 0:
-            texts.append(None if is_too_long else _text(window.data[start:end]))
+            _add(batch, window.data[start:end], is_too_long=is_too_long)
             is_too_long = False
             chars += end - start
             start = end + 1
-            if chars > _BATCH_CHARS or len(texts) == BATCH_LINES:
-                yield Lines(name, first, texts)
-                first, texts, chars = first + len(texts), [], 0
+            if chars > _BATCH_CHARS or len(batch.texts) == BATCH_LINES:
+                yield batch
+                batch, chars = Lines(name, batch.first + len(batch.texts), []), 0
         window.data = window.data[start:]
         if len(window.data) > MAX_VALUE:
             window.data, is_too_long = b"", True
         if not window.grow():
             break
     if window.data or is_too_long:
-        texts.append(None if is_too_long else _text(window.data))
-    if texts:
-        yield Lines(name, first, texts)
+        _add(batch, window.data, is_too_long=is_too_long)
+    if batch.texts:
+        yield batch
+
+
+def _add(batch: Lines, line: bytes, *, is_too_long: bool) -> None:
+    if is_too_long or len(line) > MAX_VALUE:
+        number = batch.first + len(batch.texts)
+        batch.unreadable.append(Unreadable(number, _TOO_LONG, batch.source))
+        line = b""
+    batch.texts.append(_text(line))
 
 
 def _text(data: bytes) -> str:
@@ -165,8 +174,11 @@ def _text(data: bytes) -> str:
 def _elements(name: str, window: _Window) -> Iterator[Lines]:
     """The values of documents, one after another, that are not one a line."""
     cutter = _Cutter(window)
-    for line, text in cutter.values():
-        yield Lines(name, line, [text])
+    for line, value in cutter.values():
+        if isinstance(value, Bad):
+            yield Lines(name, line, [], [Unreadable(line, value.why, name)])
+        else:
+            yield Lines(name, line, [value])
 
 
 class _Cutter:
@@ -181,13 +193,13 @@ class _Cutter:
         self._opened: list[tuple[bytes, bytes]] = []
         """The brackets, each with the key that it stands under, that values are looked for in."""
 
-    def values(self) -> Iterator[tuple[int, str | None]]:
-        """The values with the lines that they begin in; None for one that is too long."""
+    def values(self) -> Iterator[tuple[int, str | Bad]]:
+        """The values, and what is none, with the lines that they begin in."""
         window = self._window
         while (found := _next_bracket(window)) is not None:
             before, bracket = found.group(1), found.group(2)
             if not self._opened and before.strip(b" \t\r\n,"):
-                yield window.line, "it is no JSON: " + _text(before[:40])
+                yield window.line, Bad("it is no JSON: " + _text(before.strip()[:40]))
             window.drop(found.end() - 1)
             key = _key_of(before) if self._opened else b""
             if bracket in b"}]":
@@ -199,12 +211,9 @@ class _Cutter:
             else:
                 line = window.line
                 end = _end_of(window, MAX_VALUE)
-                if end is None and not self._opened and window.is_ended and _has_opened(window):
-                    self._opened.append((bracket, key))  # what stands before the cut is kept
-                    window.drop(1)
-                    continue
                 if end is None:
-                    yield line, _cut(line) if window.is_ended else None
+                    is_cut = window.is_ended and len(window.data) <= MAX_VALUE
+                    yield line, _cut(line) if is_cut else Bad(_TOO_LONG)
                     return
                 if not self._opened or self._opened[-1][0] == b"[":
                     yield line, _text(window.data[:end])
@@ -217,15 +226,14 @@ class _Cutter:
         if self._opened:
             path = (*(under for _, under in self._opened if under), key)
             return bool(key) and path in _OPENED
-        return bracket == b"[" or (
-            _end_of(self._window, _WHOLE) is None
-            and not self._window.is_ended
-            and _has_opened(self._window)
-        )
+        if bracket == b"[":
+            return True
+        # It is too large, or cut, and what stands before the cut is kept.
+        return _end_of(self._window, _WHOLE) is None and _has_opened(self._window)
 
 
-def _cut(line: int) -> str:
-    return f"the document is cut in the value that begins in line {line}"
+def _cut(line: int) -> Bad:
+    return Bad(f"the document is cut in the value that begins in line {line}")
 
 
 def _key_of(before: bytes) -> bytes:
@@ -248,7 +256,7 @@ def _end_of(window: _Window, limit: int) -> int | None:
             at = found.end()
             depth += 1 if found[2] in b"{[" else -1
             if depth == 0:
-                return at
+                return at if at <= limit else None
         if at > limit or len(window.data) > limit or not window.grow():
             return None
 
