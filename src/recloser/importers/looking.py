@@ -32,7 +32,7 @@ _DELIMITERS: Final = ",;\t|"
 _DEEPEST: Final = 6
 _SHOWN: Final = 80
 _SHAPES_IN: Final = 20
-_SHAPE_IN: Final = 3000
+_SHAPE_IN: Final = 5000
 _FALLBACKS: Final = ("resilience4j", "json", "csv")
 """Formats that are taken where no other one is recognised."""
 

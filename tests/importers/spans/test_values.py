@@ -105,6 +105,20 @@ def test_a_file_of_spans_is_recognised_by_its_keys(bom):
     assert not is_document(b'INFO: {"resourceSpans":[]}')
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"ts": "2026-01-01T00:00:00Z", "traceID": "5b8e", "spanID": "1", "status": 200},
+        {"time": 1, "operationName": "GetUser", "variables": {}, "status": 200},
+        {"traceId": "5b8e", "message": 'calls "localEndpoint": x'},
+        {"circuitBreakerName": "bank", "ts": 1, "status": 200},
+        {"batches": [1, 2]},
+    ],
+)
+def test_a_line_of_an_application_with_some_of_the_keys_is_no_span(line):
+    assert not is_document(json.dumps(line).encode())
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("are_several", [False, True])
 def test_documents_give_the_calls_that_lines_give(tmp_path, indent, are_several):

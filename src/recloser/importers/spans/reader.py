@@ -23,6 +23,8 @@ SHAPES: Final[Mapping[str, SpansOf]] = {
 
 _MOST_UNFINISHED: Final = 20_000
 _TWICE: Final = "spans that come twice"
+_PLAIN: Final = "lines that hold no spans"
+_NO_JSON: Final = "it holds no JSON"
 
 
 class SpanReader:
@@ -70,6 +72,10 @@ class _Reading:
         self._seen = Seen()
         self._unfinished: list[tuple[Span, int, str]] = []
         self.joined = 0
+        self._has_documents = False
+        self._line = 0
+        self._plain: list[int] = []
+        """Lines without any JSON before the first document."""
         self._start("")
 
     def _start(self, source: str) -> None:
@@ -90,6 +96,7 @@ class _Reading:
                 if text is None:
                     self._unreadable.append(Unreadable(number, TOO_LONG, batch.source))
                 elif text:
+                    self._line = number
                     for item in self._items(text):
                         self._take(item, number)
                         if len(self._rows) == BATCH_LINES:
@@ -123,12 +130,18 @@ class _Reading:
             brace = text.find("{")
             if brace > 0 and text[:brace].strip():
                 yield from self._items(text[brace:])  # after what a logger puts before it
+            elif brace < 0 and text.strip("[ \t") and self._has_documents:
+                yield _PLAIN
+            elif brace < 0 and text.strip("[ \t") and len(self._plain) < BATCH_LINES:
+                self._plain.append(self._line)  # of a logger, if documents come
             elif brace < 0 and text.strip("[ \t"):
-                yield "lines that hold no spans"
+                yield Bad(_NO_JSON)
             else:
                 yield Bad(f"it is no JSON: {error}")
         except BROKEN as error:
             yield Bad(told(error))
+        else:
+            self._has_documents = True
 
     def _take(self, item: Span | Bad | str, line: int) -> None:
         if isinstance(item, str):
@@ -170,6 +183,10 @@ class _Reading:
 
     def _last(self) -> Iterator[Records]:
         """The records that had to wait for the end of all files."""
+        if self._has_documents and self._plain:
+            self._skipped[_PLAIN] = self._skipped.get(_PLAIN, 0) + len(self._plain)
+        else:
+            self._unreadable += [Unreadable(line, _NO_JSON, self._source) for line in self._plain]
         for span, line, source in self._unfinished:
             if source != self._source:
                 yield from self._batch(0)

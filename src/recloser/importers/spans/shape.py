@@ -39,17 +39,27 @@ def told(error: Exception) -> str:
 
 
 _SHAPES: Final = (
-    ("otlp", r'"(?:resourceSpans|scopeSpans|instrumentationLibrarySpans)"\s*+:'),
-    ("otlp", r'"batches"\s*+:\s*+\[\s*+(?:\]|\{\s*+"resource")'),
-    ("jaeger", r'"operationName"\s*+:|"processes"\s*+:\s*+\{|"traceID"\s*+:'),
-    ("skywalking", r'"(?:serviceCode|segmentId)"\s*+:'),
-    ("zipkin", r'"(?:localEndpoint|remoteEndpoint|binaryAnnotations)"\s*+:'),
-    ("resilience4j", r'"circuitBreaker(?:Events|Name)"\s*+:'),
+    ("otlp", (r'"(?:resourceSpans|scopeSpans|instrumentationLibrarySpans)"',)),
+    ("otlp", (r'"batches"\s*+:\s*+\[\s*+(?:\]|\{\s*+"resource")',)),
+    ("jaeger", (r'"spanID"', r'"operationName"')),
+    ("jaeger", (r'"operationName"', r'"span[.@]kind"')),
+    ("skywalking", (r'"segmentId"', r'"(?:serviceCode|endpointName)"')),
+    ("zipkin", (r'"traceId"', r'"(?:localEndpoint|remoteEndpoint|binaryAnnotations)"')),
+    ("resilience4j", (r'"circuitBreakerEvents"',)),
+    ("resilience4j", (r'"circuitBreakerName"', r'"creationTime"')),
 )
-_PATTERNS: Final = [(name, re.compile(pattern)) for name, pattern in _SHAPES]
+"""By the names of formats, what is in all of their documents; loggers write single ones of them too."""
+
+_PATTERNS: Final = [
+    (name, [re.compile(rf"{key}\s*+[:,}}]" if key.endswith('"') else key) for key in keys])
+    for name, keys in _SHAPES
+]
 
 
 def shape_in(text: str) -> str | None:
     """The name of the format whose documents have the keys that this text has; None for no such one."""
     beginning = text[:_LOOKED_AT]
-    return next((name for name, pattern in _PATTERNS if pattern.search(beginning)), None)
+    for name, patterns in _PATTERNS:
+        if all(pattern.search(beginning) for pattern in patterns):
+            return name
+    return None
