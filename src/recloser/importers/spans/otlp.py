@@ -36,7 +36,7 @@ class _Status(msgspec.Struct, gc=False):
 
 class _Event(msgspec.Struct, gc=False):
     name: str = ""
-    attributes: list[_Pair] = []  # msgspec copies it
+    attributes: list[_Pair] | None = None
 
 
 class _Span(msgspec.Struct, gc=False):
@@ -47,17 +47,17 @@ class _Span(msgspec.Struct, gc=False):
     kind: int | str = 0
     startTimeUnixNano: int | str | None = None  # noqa: N815
     endTimeUnixNano: int | str | None = None  # noqa: N815
-    attributes: list[_Pair] = []
+    attributes: list[_Pair] | None = None
     status: _Status | None = None
-    events: list[_Event] = []
+    events: list[_Event] | None = None
 
 
 class _Scope(msgspec.Struct, gc=False):
-    spans: list[_Span] = []
+    spans: list[_Span] | None = None
 
 
 class _Attributes(msgspec.Struct, gc=False):
-    attributes: list[_Pair] = []
+    attributes: list[_Pair] | None = None
 
 
 class _Resource(msgspec.Struct, gc=False):
@@ -96,7 +96,7 @@ def spans_of_otlp(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]
     for resource in _resources(document):
         service = _service(resource)
         for scope in resource.scopeSpans or resource.instrumentationLibrarySpans or ():
-            for span in scope.spans:
+            for span in scope.spans or ():
                 yield _made(span, service, kinds)
 
 
@@ -133,7 +133,7 @@ def _made(span: _Span, service: str, kinds: Sequence[str]) -> Span | Bad | str:
             int(span.startTimeUnixNano),
             end or None,
             is_error,
-            _NO_ATTRIBUTES if kind == SERVER else _texts(span.attributes),
+            _NO_ATTRIBUTES if kind == SERVER else _texts(span.attributes or ()),
             _exception(span.events) if span.events else None,
         )
     except ValueError as error:
@@ -158,14 +158,14 @@ def _text(value: _Value) -> str:
 
 
 def _service(resource: _Resource) -> str:
-    pairs = resource.resource.attributes if resource.resource is not None else ()
-    return next((_texts([p]).get(p.key, "") for p in pairs if p.key == "service.name"), "")
+    pairs = resource.resource.attributes if resource.resource is not None else None
+    return next((_texts([p]).get(p.key, "") for p in pairs or () if p.key == "service.name"), "")
 
 
 def _exception(events: Sequence[_Event]) -> str | None:
     for event in events:
         if event.name == "exception":
-            return _texts(event.attributes).get("exception.type")
+            return _texts(event.attributes or ()).get("exception.type")
     return None
 
 

@@ -22,6 +22,9 @@ SHAPES: Final[Mapping[str, SpansOf]] = {
 """What reads the spans of each shape of documents."""
 
 _MOST_UNFINISHED: Final = 20_000
+_SMALL: Final = 1 << 19
+"""A shorter text is read without looking at how much it holds."""
+_MOST_BYTES: Final = 100_000_000
 _TWICE: Final = "spans that come twice"
 _PLAIN: Final = "lines that hold no spans"
 _NO_JSON: Final = "it holds no JSON"
@@ -124,6 +127,9 @@ class _Reading:
         return dict(zip(self._names, columns, strict=True))
 
     def _items(self, text: str) -> Iterator[Span | Bad | str]:
+        if len(text) > _SMALL and _bytes_of(text) > _MOST_BYTES:
+            yield Bad("it holds too many values to be read at once")
+            return
         try:
             yield from self._spans_of(text, self._kinds)
         except MALFORMED as error:
@@ -209,6 +215,11 @@ class _Reading:
             self._lines.append(held.line)
             self._rows.append(tuple(row))
         yield from self._batch(0)
+
+
+def _bytes_of(text: str) -> int:
+    """About how much memory the values take that a JSON text holds, at most."""
+    return 200 * text.count("{") + 64 * (text.count("[") + text.count(","))
 
 
 def _without_target(name: str, line: int, source: str) -> Unreadable:
