@@ -56,9 +56,17 @@ def understood(name: str, lines: Sequence[str]) -> Understood:
     """The format of a name, for a file that begins with these lines.
 
     Raises:
-        ImportTraceError: There is none, or it can't be used.
+        ImportTraceError: There is none, or it can't be used, or the lines are plainly of another one.
     """
-    return _with_reader(description_of(name), lines)
+    description = description_of(name)
+    shape = _shape_of(lines)
+    # Any JSON can be read as such, by the names of its fields.
+    if shape not in (None, name) and description.records.get("kind") != "json":
+        raise ImportTraceError(
+            f"this is {shape} and not {name}: {description_of(shape or '').title}; "
+            f"leave the format out, or name {shape}"
+        )
+    return _with_reader(description, lines)
 
 
 def understood_by(log_format: str, lines: Sequence[str]) -> Understood:
@@ -87,7 +95,7 @@ def recognised(lines: Sequence[str]) -> Understood:
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise ImportTraceError("there is no call in the input")
-    if shape := shape_in("\n".join(line[:_SHAPE_IN] for line in filled[:_SHAPES_IN])):
+    if shape := _shape_of(filled):
         return understood(shape, filled)
     best: tuple[float, bool, int] = (_ENOUGH, False, 0)
     found: Understood | None = None
@@ -112,6 +120,11 @@ def recognised(lines: Sequence[str]) -> Understood:
         f"no known format reads these lines, of which the first is {filled[0][:_SHOWN]!r}; give the "
         "format string of what wrote them with --log-format, or see: recloser import formats"
     )
+
+
+def _shape_of(lines: Sequence[str]) -> str | None:
+    """The format of spans or events whose keys the lines have."""
+    return shape_in("\n".join(line[:_SHAPE_IN] for line in lines[:_SHAPES_IN]))
 
 
 def _is_likely(name: str, lines: Sequence[str]) -> bool:
