@@ -92,6 +92,11 @@ def version_1(*annotations, binary=(), **changes):
 CS, CR = annotation("cs", 0, SHOP), annotation("cr", 7000, SHOP)
 SR, SS = annotation("sr", 10, BANK), annotation("ss", 6000, BANK)
 SA = {"key": "sa", "value": True, "endpoint": BANK}
+BETWEEN = {
+    "traceId": "t", "id": "1", "name": "get", "timestamp": US, "localEndpoint": SHOP,
+    "remoteEndpoint": BANK,
+    "annotations": [{"timestamp": US, "value": "cs"}, {"timestamp": US + 7000, "value": "cr"}],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -102,8 +107,16 @@ SA = {"key": "sa", "value": True, "endpoint": BANK}
         ([version_1(CS, CR), version_1(SR, SS)], {"server spans": 1}),
         ([version_1(SR, SS), version_1(CS, CR)], {"server spans": 1}),
         ([version_1(CS, timestamp=US, duration=7000, binary=[SA])], {}),
+        ([BETWEEN], {}),
     ],
-    ids=["both in one", "address", "shared", "shared, server first", "without its end"],
+    ids=[
+        "both in one",
+        "address",
+        "shared",
+        "shared, server first",
+        "without its end",
+        "without endpoints",
+    ],
 )
 def test_version_1_tells_the_client_and_the_server_by_annotations(tmp_path, spans, skipped):
     assert all_of(tmp_path, json.dumps(spans)) == (CALLS[:1], [], skipped)

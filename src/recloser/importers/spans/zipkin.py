@@ -29,7 +29,9 @@ def spans_of_zipkin(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | st
         try:
             if isinstance(value.get("spans"), list):
                 pending.append(value["spans"])
-            elif "binaryAnnotations" in value or _has_endpoints(value.get("annotations") or ()):
+            elif "binaryAnnotations" in value or (
+                "kind" not in value and _has_sides(value.get("annotations") or ())
+            ):
                 yield from _of_version_1(value, kinds)
             else:
                 yield _of_version_2(value, kinds)
@@ -59,7 +61,7 @@ def _of_version_2(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | str:
 def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Span | str]:
     """One span holds what the client and the server said."""
     said = {a["value"]: a for a in span.get("annotations") or () if "value" in a}
-    tags: dict[str, str] = {}
+    tags = {str(key): _text(value) for key, value in (span.get("tags") or {}).items()}
     addresses: dict[str, Mapping[str, Any]] = {}
     makers: list[str] = []
     for binary in span.get("binaryAnnotations") or ():
@@ -80,7 +82,7 @@ def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Spa
             yield kind
             continue
         first, last = said.get(begun), said.get(ended)
-        endpoint = ((first or last or {}).get("endpoint")) or {}
+        endpoint = ((first or last or {}).get("endpoint")) or span.get("localEndpoint") or {}
         start = span.get("timestamp") if first is None else first["timestamp"]
         duration = span.get("duration")
         if first is not None and last is not None:
@@ -88,7 +90,8 @@ def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Spa
         own = dict(tags)
         if kind == CLIENT:
             server = said.get("sr") or said.get("ss") or {}
-            _add_remote(own, addresses.get("sa") or server.get("endpoint") or {})
+            remote = addresses.get("sa") or server.get("endpoint") or span.get("remoteEndpoint")
+            _add_remote(own, remote or {})
         yield _span(
             span,
             kind,
@@ -125,8 +128,9 @@ def _span(
     )
 
 
-def _has_endpoints(annotations: Sequence[Any]) -> bool:
-    return any(isinstance(each, dict) and "endpoint" in each for each in annotations)
+def _has_sides(annotations: Sequence[Any]) -> bool:
+    names = {name for side in _SIDES for name in side[1:] if name}
+    return any(isinstance(each, dict) and each.get("value") in names for each in annotations)
 
 
 def _add_remote(tags: dict[str, str], remote: Mapping[str, Any]) -> None:
