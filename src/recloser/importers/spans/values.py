@@ -77,19 +77,21 @@ class _Window:
 
     Attributes:
         data: The bytes.
-        line: The number of the line that they begin in.
+        at: Where what is not taken yet begins in them.
+        line: The number of the line that it begins in.
         is_ended: Whether the stream has no more.
     """
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
         self.data = b""
+        self.at = 0
         self.line = 1
         self.is_ended = False
 
     def grow(self) -> bool:
         """Add a piece; False at the end. The more is at hand the larger it is."""
-        wanted = max(_PIECE, len(self.data))
+        wanted = max(_PIECE, self.size)
         pieces = []
         while wanted > 0 and (piece := self._stream.read1(min(wanted, _PIECE))):
             pieces.append(piece)
@@ -102,10 +104,20 @@ class _Window:
         self.grow()
         self.data = self.data.removeprefix(start)
 
-    def drop(self, size: int) -> None:
-        """Let go of the first bytes."""
-        self.line += self.data.count(b"\n", 0, size)
-        self.data = self.data[size:]
+    @property
+    def size(self) -> int:
+        """How many bytes are at hand."""
+        return len(self.data) - self.at
+
+    def take(self, end: int) -> bytes:
+        """The bytes up to a place, which are let go of."""
+        taken = self.data[self.at : end]
+        self.line += taken.count(b"\n")
+        self.at = end
+        # What is left is copied seldom: there may be thousands of values in it.
+        if self.at > _PIECE and self.at > self.size:
+            self.data, self.at = self.data[self.at :], 0
+        return taken
 
 
 def _are_lines(window: _Window) -> bool:
@@ -200,25 +212,25 @@ class _Cutter:
             before, bracket = found.group(1), found.group(2)
             if not self._opened and before.strip(b" \t\r\n,"):
                 yield window.line, Bad("it is no JSON: " + _text(before.strip()[:40]))
-            window.drop(found.end() - 1)
+            window.take(found.end() - 1)
             key = _key_of(before) if self._opened else b""
             if bracket in b"}]":
                 self._opened = self._opened[:-1]
-                window.drop(1)
+                window.take(window.at + 1)
             elif self._has_values(bracket, key):
                 self._opened.append((bracket, key))
-                window.drop(1)
+                window.take(window.at + 1)
             else:
                 line = window.line
                 end = _end_of(window, MAX_VALUE)
                 if end is None:
-                    is_cut = window.is_ended and len(window.data) <= MAX_VALUE
+                    is_cut = window.is_ended and window.size <= MAX_VALUE
                     yield line, _cut(line) if is_cut else Bad(_TOO_LONG)
                     return
+                value = window.take(end)
                 if not self._opened or self._opened[-1][0] == b"[":
-                    yield line, _text(window.data[:end])
-                window.drop(end)
-        if self._opened or window.data.strip():
+                    yield line, _text(value)
+        if self._opened or window.data[window.at :].strip():
             yield window.line, _cut(window.line)
 
     def _has_values(self, bracket: bytes, key: bytes) -> bool:
@@ -242,28 +254,28 @@ def _key_of(before: bytes) -> bytes:
 
 
 def _next_bracket(window: _Window) -> "re.Match[bytes] | None":
-    while (found := _BRACKET.match(window.data)) is None:
-        if len(window.data) > MAX_VALUE or not window.grow():
+    while (found := _BRACKET.match(window.data, window.at)) is None:
+        if window.size > MAX_VALUE or not window.grow():
             return None
     return found
 
 
 def _end_of(window: _Window, limit: int) -> int | None:
-    """Where the value ends whose bracket is the first byte; None if not within the limit."""
-    depth, at = 0, 0
+    """Where the value ends whose bracket is the next byte; None if not within the limit."""
+    depth, at = 0, window.at
     while True:
         while (found := _BRACKET.match(window.data, at)) is not None:
             at = found.end()
             depth += 1 if found[2] in b"{[" else -1
             if depth == 0:
-                return at if at <= limit else None
-        if at > limit or len(window.data) > limit or not window.grow():
+                return at if at - window.at <= limit else None
+        if at - window.at > limit or window.size > limit or not window.grow():
             return None
 
 
 def _has_opened(window: _Window) -> bool:
     """Whether a document has, before any spans, a key under which values are cut out of it."""
-    depth, at = 0, 0
+    depth, at = 0, window.at
     while (found := _BRACKET.match(window.data, at)) is not None:
         at = found.end()
         if found[2] in b"}]":
