@@ -22,6 +22,7 @@ def ready(
     outcome=None,
     among=(),
     fields=None,
+    producers=False,
     **options,
 ):
     """An import of the text, ready to run."""
@@ -42,6 +43,7 @@ def ready(
             fields=fields or {},
             own=own or OwnRules(),
             options=CallOptions(**options),
+            producers=producers,
         ),
     )
 
@@ -56,10 +58,10 @@ def imported(tmp_path, text, **request):
     return calls_and_unreadable(ready(tmp_path, text, **request))
 
 
-def calls_and_unreadable(of_import):
+def calls_and_unreadable(of_import, through=iter):
     """The calls of an import, and what could not be read."""
     calls, unreadable = [], []
-    for batch in of_import.calls():
+    for batch in through(of_import.calls()):
         unreadable += batch.unreadable
         for row in range(len(batch)):
             labels = {} if batch.labels is None else batch.labels[row]
@@ -74,3 +76,18 @@ def calls_and_unreadable(of_import):
                 )
             )
     return calls, unreadable
+
+
+def all_of(tmp_path, text, **request):
+    """The calls in the text, what could not be read, and what was left out, by what it is."""
+    of_import = ready(tmp_path, text, **request)
+    calls, unreadable, skipped = [], [], {}
+
+    def noting(batches):
+        for batch in batches:
+            for what, count in batch.skipped.items():
+                skipped[what] = skipped.get(what, 0) + count
+            yield batch
+
+    calls, unreadable = calls_and_unreadable(of_import, noting)
+    return calls, unreadable, skipped

@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from recloser.cli import status_of
+from recloser.importers.descriptions import description_of
 
 LINES = [
     '192.0.2.1 - - [28/Mar/2022:09:28:48 +0000] "GET /home HTTP/1.1" 200 27442 "-" "-" 1.886\n',
@@ -252,11 +253,11 @@ def test_the_help_of_import_shows_the_options_of_files(capsys):
     assert any(line.startswith("formats ") for line in lines)
 
 
-def test_labels_of_resilience4j_are_refused(capsys, tmp_path):
+def test_labels_that_the_events_of_resilience4j_have_not_are_refused(capsys, tmp_path):
     path = tmp_path / "trace"
-    path.write_text("")
+    path.write_text(description_of("resilience4j").sample.lstrip())
     status, _, err = run(capsys, "resilience4j", path, "-o", tmp_path / "log", "--label", "x")
-    assert (status, "no fields for --label to keep" in err) == (2, True)
+    assert (status, "there is no field 'x'; there are breaker" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

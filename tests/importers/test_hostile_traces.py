@@ -83,9 +83,24 @@ def endless_string(path):
             stream.write(b"a" * (1 << 20))
 
 
+def dense(path):
+    """Sixteen megabytes that hold five million values."""
+    path.write_text(
+        '{"resourceSpans":[{"scopeSpans":[{"spans":[' + "{}," * 5_000_000 + "{}]}]}]}\n"
+    )
+
+
+def dense_lists(path):
+    """Three megabytes of empty lists, twice, after a span's key."""
+    path.write_text(('[{"traceId":"1","localEndpoint":' + "[]," * 1_000_000 + "[]}]\n") * 2)
+
+
 @pytest.mark.parametrize(
     ("make", "importer"),
     [
+        (dense, ("otlp",)),
+        (dense, IMPORTERS[-1]),
+        (dense_lists, IMPORTERS[-1]),
         (sparse, CSV),
         (bomb, IMPORTERS[1]),
         (bomb, IMPORTERS[-1]),
@@ -97,7 +112,8 @@ def endless_string(path):
         (nested_without_end, IMPORTERS[-1]),
         (nested_without_end, ("--breaker", "b", "--records", "a.b")),
     ],
-    ids=["sparse-csv", "bomb-access-log", "bomb-any", "sparse-any", "sparse-otlp", "endless-otlp",
+    ids=["dense-otlp", "dense-any", "dense-lists",
+         "sparse-csv", "bomb-access-log", "bomb-any", "sparse-any", "sparse-otlp", "endless-otlp",
          "endless-array", "endless-array-at-path", "nested", "nested-at-path"],
 )  # fmt: skip
 def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, make, importer):

@@ -152,7 +152,7 @@ COUNTED = {
         ("shop-standard", "2024-05-01T09:59:59", 999_500_000, 120_500_000, OK, None),
         ("shop-standard", "2024-05-01T10:00:01", 89_750_000, 30_250_000, BAD, "true"),
     ],
-    "skywalking": [
+    "skywalking-csv": [
         ("bank:8080", "2021-06-15T03:41:01", 0, 250 * MS, OK, None),
         ("bank:8080", "2021-06-15T03:41:02", 0, 1000 * MS, BAD, "True"),
     ],

@@ -133,6 +133,7 @@ _FIELD = "FIELD[:UNIT]"
 @click.option(
     "--label", "labels", multiple=True, metavar="FIELD", help="A field to keep; repeatable."
 )
+@click.option("--producers", is_flag=True, help="In spans, count sent messages as calls too.")
 @click.option(
     "--unreadable",
     "shown",
@@ -224,6 +225,7 @@ def request_of(
     unknown: str | None = None,
     slow_seconds: float | None = None,
     labels: Sequence[str] = (),
+    producers: bool = False,
 ) -> Request:
     """The request that options make."""
     own = OwnRules(
@@ -254,6 +256,7 @@ def request_of(
         outcome=outcome,
         own=own,
         options=options,
+        producers=producers,
     )
 
 

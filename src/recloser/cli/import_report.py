@@ -198,6 +198,10 @@ def report(
     """
     if summary is not None:
         print_unreadable(summary, shown)
+    if ready.joined:
+        note(
+            f"{counted(ready.joined, 'call')} named by the server's span, as the client's has no target"
+        )
     for name, why in ready.cuts.items():
         note(f"{name}: {why}; what stands before is imported")
     if ready.maker.twice is not None:
@@ -218,6 +222,7 @@ def report(
             "unwrapped": ready.unwrapped,
             "outcomes": [_outcome(ready, row) for row in ready.judge.table()],
             "cuts": ready.cuts,
+            "joined": ready.joined,
             **extra,
         }
     )

@@ -3,9 +3,9 @@
 import codecs
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import define, field
 
@@ -14,6 +14,9 @@ from recloser.importers.json_documents import KeyPath, has_path, is_document, va
 from recloser.importers.stages import BATCH_LINES, MAX_LINE_CHARS, Lines
 from recloser.importers.unpacking import unpacked
 from recloser.log.watched import OnRead, Watched
+
+Split: TypeAlias = Callable[[str, io.BufferedReader], Iterator[Lines] | None]
+"""Makes lines of a file of a name; None where it is not for that file."""
 
 _PIECE: Final = 1 << 19
 _BOMS: Final = (
@@ -35,6 +38,7 @@ class Inputs:
         cuts: By the name of a file that ends before its end, why; filled as files are read.
         records: The keys that lead to the array of records in JSON, as the user says; empty to look.
         known: Such paths of formats, which are looked for, each with what all its records have.
+        split: Makes lines of files of spans.
     """
 
     paths: Sequence[str]
@@ -42,6 +46,7 @@ class Inputs:
     cuts: dict[str, str] = field(factory=dict)
     records: KeyPath = ()
     known: Sequence[tuple[KeyPath, Sequence[KeyPath]]] = ()
+    split: "Split | None" = None
 
     def lines(self) -> Iterator[Lines]:
         """All lines, in batches.
@@ -59,6 +64,10 @@ class Inputs:
 
     def _read(self, name: str, stream: io.BufferedReader) -> Iterator[Lines]:
         """The lines of one file, or the values of it if it is a JSON document."""
+        lines = None if self.records or self.split is None else self.split(name, stream)
+        if lines is not None:
+            yield from lines
+            return
         head = stream.peek(_PIECE)
         encoding, bom = _encoding_of(head[:_GUESSED])
         start = head[bom:].decode(encoding, errors="ignore")

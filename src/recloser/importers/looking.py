@@ -21,9 +21,12 @@ from recloser.importers.records.format_strings import language_of
 from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
 from recloser.importers.records.reader import Reader
 from recloser.importers.records.regex import RegexReader
+from recloser.importers.records.resilience4j import EVENT, Resilience4jReader
 from recloser.importers.records.text import TextReader
 from recloser.importers.roles import CallMaker, CallOptions
-from recloser.importers.stages import Lines
+from recloser.importers.spans.reader import SpanReader
+from recloser.importers.spans.shape import shape_in
+from recloser.importers.stages import MAX_LINE_CHARS, Lines
 
 LOOKED_AT: Final = 200
 """How many lines are looked at."""
@@ -38,7 +41,9 @@ _DEEPEST: Final = 6
 _SHOWN: Final = 80
 _NOTHING_BUT_OTHERS: Final = 0.9
 """What counts a line that is known to be no call, where none is one."""
-_FALLBACKS: Final = ("json", "w3c", "csv")
+_SHAPES_IN: Final = 20
+_SHAPE_IN: Final = 5000
+_FALLBACKS: Final = ("resilience4j", "json", "w3c", "csv")
 """Formats that are taken where no other one is recognised."""
 
 
@@ -61,12 +66,19 @@ def understood(name: str, lines: Sequence[str]) -> Understood:
     """The format of a name, for a file that begins with these lines.
 
     Raises:
-        ImportTraceError: There is none, or it can't be used.
+        ImportTraceError: There is none, or it can't be used, or the lines are plainly of another one.
     """
     description = description_of(name)
     if description.is_abstract:
         raise ImportTraceError(
             f"{name} is no format of its own ({description.title}); see: recloser import formats"
+        )
+    shape = _shape_of(lines)
+    # Any JSON can be read as such, by the names of its fields.
+    if shape not in (None, name) and description.records.get("kind") != "json":
+        raise ImportTraceError(
+            f"this is {shape} and not {name}: {description_of(shape or '').title}; "
+            f"leave the format out, or name {shape}"
         )
     return _with_reader(description, lines)
 
@@ -129,6 +141,13 @@ def recognised(lines: Sequence[str], among: Collection[str] = ()) -> Understood:
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise ImportTraceError("there is no call in the input")
+    shape = _shape_of(filled)
+    if shape is not None and among and shape not in among:
+        raise ImportTraceError(
+            f"this is {shape}: {description_of(shape).title}; give it to recloser import"
+        )
+    if shape is not None:
+        return understood(shape, filled)
     found = _best(filled, among)
     if found is not None:
         return found
@@ -151,6 +170,11 @@ def recognised(lines: Sequence[str], among: Collection[str] = ()) -> Understood:
 def hint_for(lines: Sequence[str], name: str) -> str:
     """What lines are that hold no call in the format of a name; empty if it is not known."""
     filled = [line for line in lines if line.strip()]
+    shape = _shape_of(filled)
+    if shape is not None:
+        # Where the format is not of JSON, this is said already.
+        is_said = shape == name or description_of(name).records.get("kind") != "json"
+        return "" if is_said else f"it looks like {description_of(shape).title}: --format {shape}"
     why = why_no_calls(filled)
     if why is not None:
         return why
@@ -164,7 +188,8 @@ def _best(lines: Sequence[str], among: Collection[str]) -> Understood | None:
     best: tuple[float, bool, int] = (_ENOUGH, False, 0)
     found: Understood | None = None
     for description in descriptions():
-        if description.is_abstract or description.name in _FALLBACKS:
+        is_left_out = description.is_abstract or description.name in _FALLBACKS
+        if is_left_out or description.records["kind"] == "spans":
             continue
         if among and description.name not in among:
             continue
@@ -199,7 +224,14 @@ def are_objects(lines: Sequence[str]) -> bool:
     return len(lines) > 0 and len(_objects_in(lines)) >= _ENOUGH * len(lines)
 
 
+def _shape_of(lines: Sequence[str]) -> str | None:
+    """The format of spans or events whose keys the lines have."""
+    return shape_in("\n".join(line[:_SHAPE_IN] for line in lines[:_SHAPES_IN]))
+
+
 def _is_likely(name: str, lines: Sequence[str]) -> bool:
+    if name == "resilience4j":
+        return any(map(EVENT.search, lines))
     if name == "json":
         return bool(_objects_in(lines))
     if name == "w3c":
@@ -222,6 +254,12 @@ def _is_likely(name: str, lines: Sequence[str]) -> bool:
 def _with_reader(description: Description, lines: Sequence[str]) -> Understood:
     records = description.records
     kind = records.get("kind")
+    if kind == "spans":
+        spans = SpanReader(records["shape"])
+        return Understood(description, spans, spans.fields)
+    if kind == "resilience4j":
+        events = Resilience4jReader()
+        return Understood(description, events, events.fields)
     if kind == "text":
         text = TextReader(
             records["language"],
@@ -337,7 +375,8 @@ def rules_of(candidate: Understood, outcome: str | None = None) -> list[OutcomeR
 def _objects_in(lines: Sequence[str]) -> list[Mapping[str, Any]]:
     values = []
     for line in lines:
-        if line.lstrip().startswith("{"):
+        # The values of a large document of spans may be longer than any line.
+        if len(line) <= MAX_LINE_CHARS and line.lstrip().startswith("{"):
             try:
                 values.append(msgspec.json.decode(line))
             except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

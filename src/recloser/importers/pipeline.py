@@ -5,6 +5,7 @@
 Each stage is an iterator over the one before; see ``recloser.importers.stages`` for what they pass.
 """
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,9 +16,9 @@ from attrs import evolve, field, frozen
 from recloser.errors import ImportTraceError, LogError
 from recloser.importers.call_log import CallLog, ImportSummary, nothing_read
 from recloser.importers.derived import Fields
-from recloser.importers.descriptions import known_paths
+from recloser.importers.descriptions import description_of, known_paths
 from recloser.importers.fields import BreakerTemplate
-from recloser.importers.inputs import Inputs
+from recloser.importers.inputs import Inputs, Split
 from recloser.importers.looking import (
     LOOKED_AT,
     Understood,
@@ -39,6 +40,8 @@ from recloser.importers.records.expressions import Where, is_expression
 from recloser.importers.records.json_lines import path_of
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
+from recloser.importers.spans.reader import SpanReader
+from recloser.importers.spans.values import is_document, values_of
 from recloser.importers.stages import Calls, Lines
 from recloser.importers.unwrapping import (
     Unwrapping,
@@ -48,6 +51,8 @@ from recloser.importers.unwrapping import (
     wrappings_in,
 )
 from recloser.importers.wrappings import FIELDS, WRAPPINGS, Wrapping, wrappings_named
+
+_PEEKED: Final = 1 << 16
 
 _MOST_BATCHES: Final = 16
 """This many batches are read to look at; most files fill the first one."""
@@ -79,6 +84,7 @@ class Request:
         own: The user's rules.
         options: The fields to use instead of the format's.
         fields: By the name of a field of the format, the one to take for it.
+        producers: Whether the sending of messages counts as a call too, in traces of spans.
     """
 
     format: str | None = None
@@ -93,6 +99,7 @@ class Request:
     own: OwnRules = field(factory=OwnRules)
     options: CallOptions = field(factory=CallOptions)
     fields: Mapping[str, str] = field(factory=dict)
+    producers: bool = False
 
 
 class Import:
@@ -119,6 +126,7 @@ class Import:
         if request.records is not None:
             inputs.records = path_of(request.records)
         inputs.known = known_paths()
+        inputs.split = _split_for(request.format)
         batches = inputs.lines()
         begun, head = _begun(batches)
         if not head and any(None in batch.texts for batch in begun):
@@ -130,6 +138,8 @@ class Import:
         around = fields_around(self.wrappings, head)
         try:
             self.understood = _with_fields(self._understood(request, lines), request.fields)
+            if request.producers:
+                self._count_producers()
             self.judge = Judge(rules_of(self.understood, request.outcome), request.own)
             options = request.options
             if options.decimal is None:
@@ -154,19 +164,29 @@ class Import:
         if description.records.get("kind") == "json" and there is not None:
             known = Fields(there, description.fields)
             there = [*there, *(name for name in self._named(request) if not known.has(name))]
-        if there is not None:
-            there = [*there, *(name for name in around if name not in there)]
+        further = [name for name in around if there is not None and name not in there]
+        if further:
+            there = [*(there or ()), *further]
         try:
             maker = CallMaker(description, there, options, self.judge)
         except ImportTraceError as error:
             arrays = arrays_in(self._head)
-            if description.records.get("kind") != "json" or not arrays:
+            is_json = description.records.get("kind") == "json"
+            if not is_json or not arrays or hint_for(self._head, description.name):
                 raise
             raise ImportTraceError(
                 f"{error}. Records may stand in an array: name it as --records {arrays[0]}"
             ) from error
         check_options(options, maker, self.judge)
         return maker
+
+    def _count_producers(self) -> None:
+        reader = self.understood.reader
+        if not isinstance(reader, SpanReader):
+            raise ImportTraceError(
+                f"--producers is for spans, and these files are {self.understood.description.name}"
+            )
+        reader.producers = True
 
     @classmethod
     def _wrappings(cls, request: Request, head: Sequence[str]) -> list[Wrapping]:
@@ -228,6 +248,12 @@ class Import:
     def unwrapped(self) -> dict[str, int]:
         """How many lines had each wrapping, so far."""
         return dict(self._unwrapping.counts)
+
+    @property
+    def joined(self) -> int:
+        """How many calls have their target from the span of the server, so far."""
+        reader = self.understood.reader
+        return reader.joined if isinstance(reader, SpanReader) else 0
 
     def calls(self) -> Iterator[Calls]:
         """The calls, in batches; they can be asked for once."""
@@ -309,6 +335,22 @@ def _nothing_read(unit: str) -> str:
     if unit == "line":
         return why
     return f"{why}; name the array that holds the records with --records, as log.entries"
+
+
+def _split_for(format_name: str | None) -> Split | None:
+    """What makes lines of files of spans, which are cut into values of JSON."""
+    is_said = format_name is not None
+    kind = description_of(format_name).records.get("kind") if format_name is not None else None
+    if is_said and kind not in ("spans", "resilience4j"):
+        return None
+
+    def split(name: str, stream: io.BufferedReader) -> Iterator[Lines] | None:
+        head = stream.peek(_PEEKED)
+        if is_document(head) or (is_said and head.lstrip()[:1] in (b"{", b"[")):
+            return values_of(name, stream)
+        return None
+
+    return split
 
 
 def _begun(batches: Iterator[Lines]) -> tuple[list[Lines], list[str]]:

@@ -133,7 +133,7 @@ class CallMaker:
         self.template = template
         self._breaker = BreakerTemplate(template)
         self._groups = Memo(grouped) if options.is_grouped else None
-        self._error = options.error
+        self._error = options.error or description.error
         self._labels = list(options.labels)
         # An option switches off what the format says, so any two of the three can be named; but where
         # the format has no duration, the other end of a call is still what it says.
@@ -228,7 +228,7 @@ class CallMaker:
             if kept is not None:
                 columns = {n: [column[row] for row in kept] for n, column in columns.items()}
                 lines = [records.lines[row] for row in kept]
-                records = Records(records.source, lines, columns)  # noqa: PLW2901
+                records = Records(records.source, lines, columns, unit=records.unit)  # noqa: PLW2901
             yield from self._calls(records, columns, range(len(records)), unreadable)
             for what, count in records.skipped.items():
                 skipped[what] = skipped.get(what, 0) + count

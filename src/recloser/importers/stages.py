@@ -46,12 +46,14 @@ class Lines:
         texts: The lines without their ends; None for one that is longer than ``MAX_LINE_CHARS``.
             A stage that takes a line away leaves an empty one, so that numbers stay.
         unit: What numbers count: ``line``, or ``record`` where a text is a value of a document.
+        unreadable: What of the file is no line, as it is cut or too long.
     """
 
     source: str
     first: int
     texts: list[str | None]
     unit: str = "line"
+    unreadable: list[Unreadable] = field(factory=list)
 
 
 @define
@@ -64,7 +66,7 @@ class Records:
         columns: By the name of a field, its values; None where a record lacks it.
         unreadable: What is no record.
         unit: What ``lines`` counts.
-        skipped: How many records were left out on purpose, by why.
+        skipped: How many of what was read are no records on purpose, by what they are.
     """
 
     source: str

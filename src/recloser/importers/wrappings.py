@@ -14,6 +14,7 @@ from attrs import frozen
 
 from recloser.errors import ImportTraceError
 from recloser.importers.records.json_lines import path_of, value_at
+from recloser.importers.stages import MAX_LINE_CHARS
 
 Within: TypeAlias = tuple[str, bool]
 """The text within a line, and whether it goes on in the next line."""
@@ -203,7 +204,7 @@ def of_field(path: str) -> Wrapping:
 
 
 def _object(line: str) -> Mapping[str, Any] | None:
-    if not line.startswith("{"):
+    if not line.startswith("{") or len(line) > MAX_LINE_CHARS:
         return None
     try:
         value = msgspec.json.decode(line)
