@@ -112,7 +112,7 @@ def test_three_failed_calls_are_found(capsys, tmp_path, what):
         ("service,start,duration_ms,status\nbank,03/04/2021 16:13:47 UTC,5,503\n", [], "first with --dates month-first"),
         (f"service;start;duration_ms;status\nbank;{TIME};1,234;503\n", [], "with --decimal , or --decimal ."),
         (f"bank,{TIME},5,503\n", [], "name them with --header"),
-        (json.dumps({"log": {"entries": [{"status": 1}] * 3}}), [], "--records log.entries"),
+        (json.dumps({"log": {"pages": [{"id": 1}], "entries": [{"status": 1}] * 3}}), [], "--records log.entries"),
         ("#Fields: date time cs-method sc-status time-taken\n2021-09-15 16:13:47 GET 503 5\n",
          ["--breaker", "a"], "has no unit: give it as FIELD:ms"),
     ],

@@ -1,5 +1,6 @@
 """Calls counted by hand in the samples of the formats that come with the package."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -282,3 +283,14 @@ def test_an_https_log_of_haproxy_goes_on_after_the_request(tmp_path):
     line = sample + " 0/0000000000000000/0/0/0 shop.example/TLSv1.3/TLS_AES_128_GCM_SHA256\n"
     (call,), _ = imported(tmp_path, line, zone=UTC)
     assert (call.breaker, call.took) == ("shop", 1264 * MS)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_har_file_is_read_as_the_browser_saves_it(tmp_path, indent):
+    description = description_of("har")
+    lines = description.sample.strip().splitlines()
+    entries = [json.loads(line) for line in lines]
+    document = {"log": {"version": "1.2", "pages": [{"id": "p"}], "entries": entries}}
+    of_document = imported(tmp_path, json.dumps(document, indent=indent))
+    assert of_document == imported(tmp_path, description.sample.lstrip())
+    assert len(of_document[0]) == 2

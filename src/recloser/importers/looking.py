@@ -385,15 +385,18 @@ def _objects_in(lines: Sequence[str]) -> list[Mapping[str, Any]]:
 
 
 def arrays_in(lines: Sequence[str]) -> list[str]:
-    """The paths of arrays of objects within a JSON object that is alone, where records may be."""
+    """The paths of arrays of objects within a JSON object that is alone, where records may be.
+
+    The one that holds the most of them is the first.
+    """
     values = _objects_in(lines)
-    return [
-        path
+    sizes = {
+        path: sum(isinstance(element, dict) for element in array)
         for value in (values if len(values) == 1 else ())
         for path in _paths_in(value)
         if isinstance(array := value_at(value, path_of(path)), list)
-        and any(isinstance(element, dict) for element in array)
-    ]
+    }
+    return sorted(filter(sizes.__getitem__, sizes), key=lambda path: -sizes[path])
 
 
 def _paths_in(value: Mapping[str, Any], before: str = "", depth: int = 0) -> Iterator[str]:
