@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from recloser.cli import status_of
+from recloser.importers.descriptions import description_of
 
 LINES = [
     '192.0.2.1 - - [28/Mar/2022:09:28:48 +0000] "GET /home HTTP/1.1" 200 27442 "-" "-" 1.886\n',
@@ -82,6 +83,30 @@ def test_a_dry_run_writes_nothing(capsys, tmp_path, trace):
     assert list(tmp_path.iterdir()) == [trace]
 
 
+def test_a_dry_run_names_lines_that_can_not_be_read(capsys, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "start,target,status\n03/04/2021 10:00:00 UTC,a,200\n25/04/2021 10:00:00 UTC,a,200\n"
+    )
+    status, _, err = run(capsys, path, "--dry-run")
+    assert status == 3
+    assert err.splitlines() == [
+        (
+            f"recloser: {path}, line 2: '03/04/2021 10:00:00 UTC' may be either of two dates: say which "
+            "comes first with --dates month-first or --dates day-first"
+        ),
+        "recloser: 1 line of 2 could not be read",
+    ]
+
+
+def test_a_record_of_a_document_is_named_by_its_place(capsys, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"start_ms":"x","service":"a","status":200}]')
+    status, _, err = run(capsys, path, "-o", tmp_path / "log")
+    assert status == 2
+    assert "none of the 1 records could be read; the first is record 1: 'x' is no number" in err
+
+
 def test_several_files_make_one_log(capsys, tmp_path, trace):
     packed = tmp_path / "b.log.gz"
     packed.write_bytes(gzip.compress("".join(LINES).encode()))
@@ -107,6 +132,7 @@ def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
         (["--dry-run"], "name it with --breaker, as '{field}'; there are remote_addr"),
         (["--dry-run", "--breaker", "{nope}"], "there is no field 'nope'; there are remote_addr"),
         (["--dry-run", "--format", "nope"], "there is no format 'nope'; there are apache-combined"),
+        (["--dry-run", "--format", "nginx"], "nginx is no format of its own (an access log of nginx"),
         (["--dry-run", "--format", "csv", "--log-format", "$status"], "one of --format and --log-format"),
         (["--dry-run", "--breaker", "b", "--zone", "Mars"], "there is no time zone 'Mars'"),
         (["--dry-run", "--breaker", "b", "--unwrap", "x"], "there is no wrapping 'x'; there are cri"),
@@ -192,7 +218,7 @@ CSV_OF_S = "breaker,start_s,outcome\na,1700000000,ok\n"
         (
             '192.0.2.28:1 [12/Mar/2021:06:56:28.088] f b/s 0/0/0/1263/1264 200 20602 - - ---- 1/1/3/4/0 0/0 "GET / HTTP/1.1"\n',
             [],
-            "has no zone; name the zone with --zone, as Europe/Berlin",
+            "has no zone: name it with --zone, as Europe/Berlin",
         ),
     ],
 )  # fmt: skip
@@ -227,11 +253,11 @@ def test_the_help_of_import_shows_the_options_of_files(capsys):
     assert any(line.startswith("formats ") for line in lines)
 
 
-def test_labels_of_resilience4j_are_refused(capsys, tmp_path):
+def test_labels_that_the_events_of_resilience4j_have_not_are_refused(capsys, tmp_path):
     path = tmp_path / "trace"
-    path.write_text("")
+    path.write_text(description_of("resilience4j").sample.lstrip())
     status, _, err = run(capsys, "resilience4j", path, "-o", tmp_path / "log", "--label", "x")
-    assert (status, "no fields for --label to keep" in err) == (2, True)
+    assert (status, "there is no field 'x'; there are breaker" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC
 
 import pytest
 
-from import_support import ready
+from import_support import ready, zone_of
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role, description_of, descriptions
 
@@ -13,9 +13,7 @@ CONCRETE = [each for each in descriptions() if not each.is_abstract]
 
 @pytest.mark.parametrize("description", CONCRETE, ids=[each.name for each in CONCRETE])
 def test_a_format_is_recognised_by_its_sample_and_reads_all_of_it(tmp_path, description):
-    zone = (
-        UTC if description.name in ("haproxy-http", "openstack-nova-api") else None
-    )  # its times name none
+    zone = UTC if zone_of(description) else None
     breaker = description.breaker or "any"
     of_import = ready(tmp_path, description.sample.lstrip(), breaker=breaker, zone=zone)
     batches = list(of_import.calls())

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from import_support import zone_of
 from recloser.cli import status_of
 from recloser.importers.descriptions import descriptions
 
@@ -84,7 +85,6 @@ def test_a_changed_trace_ends_with_a_status_and_no_traceback(
 @pytest.mark.parametrize("description", CONCRETE, ids=[each.name for each in CONCRETE])
 def test_the_traces_that_are_changed_are_good(capsys, tmp_path, description):
     (tmp_path / "trace").write_text(description.sample.lstrip())
-    zone = ["--zone", "UTC"] if description.name in ("haproxy-http", "openstack-nova-api") else []
-    options = ["--breaker", description.breaker or "b", *zone]
+    options = ["--breaker", description.breaker or "b", *zone_of(description)]
     status = status_of(["import", str(tmp_path / "trace"), "-o", str(tmp_path / "log"), *options])
     assert (status, capsys.readouterr().err) == (0, "")

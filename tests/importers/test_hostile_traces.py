@@ -11,7 +11,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from import_support import zone_of
 from recloser.cli import status_of
+from recloser.importers.descriptions import descriptions
 
 if not Path("/proc/self/status").exists():
     pytest.skip("this platform has no /proc to tell a peak of memory", allow_module_level=True)
@@ -19,6 +21,7 @@ if not Path("/proc/self/status").exists():
 MEASURED = """
 import sys
 from recloser.cli import status_of
+from recloser.importers.descriptions import descriptions
 status = status_of(sys.argv[1:])
 told = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(status, told["VmHWM"].split()[0])
@@ -38,6 +41,7 @@ IMPORTERS = [
     ("resilience4j", "--events"),
     *[("--breaker", "b")] * 4,
 ]
+REGEX = r"(?P<target>\w+) (?P<start_s>\d+) (?P<status>\d+)"
 
 
 def sparse(path):
@@ -55,6 +59,22 @@ def bomb(path):
         stream.write(compressor.flush())
 
 
+def endless_array(path):
+    """An array on one line, of which a value never ends."""
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(b'[{"start_ms":1,"service":"a","status":"')
+        for _ in range(300):
+            stream.write(b"a" * (1 << 20))
+
+
+def nested_without_end(path):
+    """A document of 300 MB that only opens objects."""
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(b"{\n")
+        for _ in range(300):
+            stream.write(b'"a":{'.ljust(1 << 10) * (1 << 10))
+
+
 def endless_string(path):
     """A document whose first element never ends."""
     with gzip.open(path, "wb", compresslevel=1) as stream:
@@ -63,18 +83,39 @@ def endless_string(path):
             stream.write(b"a" * (1 << 20))
 
 
+def dense(path):
+    """Sixteen megabytes that hold five million values."""
+    path.write_text(
+        '{"resourceSpans":[{"scopeSpans":[{"spans":[' + "{}," * 5_000_000 + "{}]}]}]}\n"
+    )
+
+
+def dense_lists(path):
+    """Three megabytes of empty lists, twice, after a span's key."""
+    path.write_text(('[{"traceId":"1","localEndpoint":' + "[]," * 1_000_000 + "[]}]\n") * 2)
+
+
 @pytest.mark.parametrize(
     ("make", "importer"),
     [
+        (dense, ("otlp",)),
+        (dense, IMPORTERS[-1]),
+        (dense_lists, IMPORTERS[-1]),
         (sparse, CSV),
         (bomb, IMPORTERS[1]),
         (bomb, IMPORTERS[-1]),
         (sparse, IMPORTERS[-1]),
         (sparse, ("otlp",)),
         (endless_string, ("otlp",)),
+        (endless_array, IMPORTERS[-1]),
+        (endless_array, ("--breaker", "b", "--records", "a.b")),
+        (nested_without_end, IMPORTERS[-1]),
+        (nested_without_end, ("--breaker", "b", "--records", "a.b")),
     ],
-    ids=["sparse-csv", "bomb-access-log", "bomb-any", "sparse-any", "sparse-otlp", "endless-otlp"],
-)
+    ids=["dense-otlp", "dense-any", "dense-lists",
+         "sparse-csv", "bomb-access-log", "bomb-any", "sparse-any", "sparse-otlp", "endless-otlp",
+         "endless-array", "endless-array-at-path", "nested", "nested-at-path"],
+)  # fmt: skip
 def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, make, importer):
     path = tmp_path / "hostile"
     make(path)
@@ -114,7 +155,44 @@ GOOD = {
     "any-csv": b"start_ns,b,outcome\n5,x,ok\n7,y,fail\n",
     "any-docker": b'{"log":"x - - [17/May/2015:10:05:03 +0000] \\"GET\\" 200 5\\n","stream":"stdout"}\n',
 }  # fmt: skip
-ALL = list(zip(GOOD.values(), IMPORTERS, strict=True))
+CLF = GOOD["any-text"].decode()
+OBJECT = {
+    "start_ms": 5,
+    "duration_ms": 7,
+    "service": "b",
+    "status": 503,
+    "t": [{"k": "a", "v": "b"}],
+}
+MORE = {
+    "regex": (b"a 17 503\nb 18 200\n", ("--regex", REGEX)),
+    "where": (b"start_s,target,status\n17,a,503\n18,b,200\n", ("--where", "status == '503'")),
+    "path": (json.dumps({"log": {"n": 1, "entries": [OBJECT] * 3}}).encode(), ("--records", "log.entries")),
+    "expression": (json.dumps(OBJECT).encode() + b"\n", ("--breaker", "{t[?k=='a'].v | [0]}")),
+    "array": (json.dumps([OBJECT] * 3).encode(), ()),
+    "pretty": (json.dumps([OBJECT] * 3, indent=2).encode(), ()),
+    "spaces": (b"start_s   target  status\n17        a       503\n", ()),
+    "decimal-comma": (b"start_s;duration_ms;target;status\n17,5;0,25;a;503\n", ()),
+    "zone": (b"start,target,status\n9/15/2021 4:13:46 PM,a,503\n", ("--zone", "Europe/Berlin")),
+    "no-header": (b"17,a,503\n18,b,200\n", ("--header", "start_s,target,status")),
+    **{
+        f"within {name}": (line.format(CLF[:-1] if "json" not in name else json.dumps(CLF)[1:-3]).encode() + b"\n",
+                           ("--breaker", "{host}"))
+        for name, line in {
+            "journald-json": '{{"MESSAGE":"{}","__REALTIME_TIMESTAMP":"5","_HOSTNAME":"w"}}',
+            "syslog5424": '<34>1 2021-09-15T16:13:47Z w n 28 - [a@1 b="c"] {}',
+            "kubectl": "[pod/w/n] 2021-09-15T16:13:47.123456789Z {}",
+            "compose": "web-1  | {}",
+            "field-json": '{{"@timestamp":"x","message":"{}"}}',
+        }.items()
+    },
+    **{
+        each.name: (each.sample.lstrip().encode(), ("--breaker", each.breaker or "b", *zone_of(each)))
+        for each in descriptions()
+        if not each.is_abstract
+    },
+}  # fmt: skip
+ALL = [*zip(GOOD.values(), IMPORTERS, strict=True), *MORE.values()]
+NAMES = [*GOOD, *MORE]
 
 changes = st.lists(
     st.one_of(
@@ -169,7 +247,7 @@ def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_fa
         capsys.readouterr()
 
 
-@pytest.mark.parametrize(("data", "importer"), ALL, ids=list(GOOD))
+@pytest.mark.parametrize(("data", "importer"), ALL, ids=NAMES)
 def test_the_traces_that_are_mutated_are_good(capsys, tmp_path, data, importer):
     (tmp_path / "trace").write_bytes(data)
     log = tmp_path / "log"

@@ -5,6 +5,8 @@ import gzip
 import io
 import itertools
 import lzma
+import os
+import struct
 import tarfile
 import zipfile
 
@@ -28,8 +30,18 @@ def tarred(data, name="logs/a.log"):
     return packed.getvalue()
 
 
-def zipped(data):
-    packed = io.BytesIO()
+class Unseekable(io.BytesIO):
+    """A pipe to write a zip file to, which puts sizes after the members."""
+
+    def seek(self, *_):
+        raise OSError("it is a pipe")
+
+    def tell(self):
+        raise OSError("it is a pipe")
+
+
+def zipped(data, packed=None):
+    packed = packed or io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("logs/", b"")
         archive.writestr("logs/a.log", data)
@@ -61,7 +73,8 @@ def read(path):
     if batches:
         assert batches[0].first == 1
     for before, batch in itertools.pairwise(batches):
-        assert batch.first == before.first + len(before.texts)
+        is_same = batch.source == before.source
+        assert batch.first == (before.first + len(before.texts) if is_same else 1)
     return texts, {batch.source for batch in batches}, inputs.cuts
 
 
@@ -114,13 +127,62 @@ def test_a_cut_archive_gives_what_stands_before_the_cut(tmp_path):
     assert f"{path}/logs/a.log" in cuts
 
 
+@pytest.mark.parametrize("make", [io.BytesIO, Unseekable], ids=["file", "pipe"])
+@pytest.mark.parametrize("left", [0.5, -30, -100])
+def test_a_zip_file_without_its_list_of_contents_is_read_by_the_headers_of_members(
+    tmp_path, make, left
+):
+    path = tmp_path / "trace.zip"
+    many = "".join(f"{number * 7919 % 1_000_003}\n" for number in range(60_000))
+    packed = zipped(many.encode(), make())
+    path.write_bytes(packed[: int(len(packed) * left) if left > 0 else left])
+    texts, sources, cuts = read(path)
+    assert texts[:-1] == many.splitlines()[: len(texts) - 1]
+    assert sources == {f"{path}/logs/a.log"}
+    if left > 0:
+        assert 10_000 < len(texts) < 60_000
+        assert "it is cut" in cuts[f"{path}/logs/a.log"]
+    else:
+        assert len(texts) == 60_000
+        is_listed = left == -30
+        assert cuts == {} if is_listed else {str(path): cuts.get(str(path))}
+
+
+def test_a_zip_file_comes_through_a_pipe(tmp_path, monkeypatch):
+    reading, writing = os.pipe()
+    os.write(writing, zipped(b"a\n" * 900, Unseekable()))
+    os.close(writing)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        texts, sources, cuts = read("-")
+    assert (texts, sources, cuts) == (["a"] * 900, {"-/logs/a.log"}, {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "method", "why"), [(1, 8, "needs a password"), (0, 99, "can't be unpacked"), (8, 0, "can't be")]
+)  # fmt: skip
+def test_a_member_whose_end_does_not_show_is_refused(tmp_path, flags, method, why):
+    header = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, flags, method, 0, 0, 0, 5, 5, 1, 0)
+    (tmp_path / "trace").write_bytes(header + b"xhello")
+    with pytest.raises(ImportTraceError, match=why):
+        read(tmp_path / "trace")
+
+
+def test_a_stored_member_is_read_by_its_header(tmp_path):
+    header = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, 0, 0, 0, 0, 0, 6, 6, 1, 0)
+    (tmp_path / "trace").write_bytes(header + b"xhello\n" + header + b"yhel")
+    texts, _, cuts = read(tmp_path / "trace")
+    assert texts == ["hello", "hel"]
+    assert list(cuts) == [f"{tmp_path}/trace/y", f"{tmp_path}/trace"]
+
+
 def test_a_file_of_which_nothing_can_be_unpacked_is_refused(tmp_path):
     path = tmp_path / "trace"
     path.write_bytes(b"\x1f\x8bthis is no gzip")
     with pytest.raises(ImportTraceError, match="trace: the compressed data is broken"):
         read(path)
-    path.write_bytes(zipped(TEXT.encode())[:-100])
-    with pytest.raises(ImportTraceError, match="trace: the zip file is cut or broken"):
+    path.write_bytes(zipped(TEXT.encode())[:90])
+    with pytest.raises(ImportTraceError, match=r"trace/logs/a.log: it is cut"):
         read(path)
 
 

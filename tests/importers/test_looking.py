@@ -8,6 +8,7 @@ import pytest
 from import_support import imported, ready
 from recloser import Outcome
 from recloser.errors import ImportTraceError
+from recloser.importers.descriptions import description_of
 from recloser.importers.outcomes import OwnRules
 
 CLF = '192.0.2.1 - - [15/Sep/2021:16:13:4{} +0000] "POST /login HTTP/1.1" 502 5364 "-" "-"'
@@ -113,6 +114,16 @@ def test_lines_in_no_known_format_are_refused(tmp_path, text, why):
         ready(tmp_path, text)
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+@pytest.mark.parametrize(
+    "options",
+    [{"format": "apache-combined"}, {"log_format": "$status $msec"}, {"regex": "(?P<msec>.)"}],
+)
+def test_an_empty_file_has_no_call_in_any_format(tmp_path, text, options):
+    with pytest.raises(ImportTraceError, match="there is no call in the input"):
+        ready(tmp_path, text, breaker="a", **options).write(tmp_path / "log")
+
+
 def test_a_log_format_of_no_known_language_is_refused(tmp_path):
     with pytest.raises(ImportTraceError, match="is no format string of nginx"):
         ready(tmp_path, "x\n", log_format="status")
@@ -126,3 +137,17 @@ def test_a_pasted_log_format_of_haproxy_is_understood(tmp_path):
     )  # fmt: skip
     assert (call.breaker, call.took, call.error) == ("shop", 1_264_000_000, "sH--,504")
     assert call.labels == {"route": "GET /"}
+
+
+SPANS = ["otlp", "jaeger", "zipkin", "skywalking"]
+
+
+@pytest.mark.parametrize("said", [*SPANS, "csv", "nginx-combined", "resilience4j"])
+@pytest.mark.parametrize("name", SPANS)
+def test_the_wrong_format_says_what_the_file_is(tmp_path, name, said):
+    text = description_of(name).sample.lstrip()
+    if said == name:
+        assert ready(tmp_path, text, format=said).understood.description.name == name
+    else:
+        with pytest.raises(ImportTraceError, match=f"this is {name} and not {said}: spans"):
+            ready(tmp_path, text, format=said, breaker="b")

@@ -1,11 +1,11 @@
 """Calls counted by hand in the samples of the formats that come with the package."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
-from import_support import imported
-from recloser.errors import ImportTraceError
+from import_support import imported, ready
 from recloser.events import REFUSED
 from recloser.importers.descriptions import description_of
 
@@ -153,7 +153,7 @@ COUNTED = {
         ("shop-standard", "2024-05-01T09:59:59", 999_500_000, 120_500_000, OK, None),
         ("shop-standard", "2024-05-01T10:00:01", 89_750_000, 30_250_000, BAD, "true"),
     ],
-    "skywalking": [
+    "skywalking-csv": [
         ("bank:8080", "2021-06-15T03:41:01", 0, 250 * MS, OK, None),
         ("bank:8080", "2021-06-15T03:41:02", 0, 1000 * MS, BAD, "True"),
     ],
@@ -205,6 +205,7 @@ def _ns(second):
 
 def test_the_fields_of_the_w3cs_format_are_those_that_its_comment_says(tmp_path):
     text = (
+        "#Software: Microsoft Internet Information Services 10.0\n"
         "#Fields: date time sc-status time-taken cs-host\n"
         "2024-05-01 10:00:02 500 250 shop.example\n"
         "2024-05-01 10:00:03 200 250 shop.example\n"
@@ -215,6 +216,13 @@ def test_the_fields_of_the_w3cs_format_are_those_that_its_comment_says(tmp_path)
         ("shop.example", 250 * MS, "500"),
         ("shop.example", 250 * MS, None),
     ]
+
+
+def test_the_unit_of_the_w3cs_format_is_asked_for_where_it_is_not_iis_that_wrote_it(tmp_path):
+    text = "#Fields: date time sc-status time-taken\n2024-05-01 10:00:02 500 250\n"
+    assert ready(tmp_path, text, breaker="a").understood.description.name == "w3c"
+    _, unreadable = imported(tmp_path, text, breaker="a")
+    assert "has no unit: give it as FIELD:ms" in unreadable[0].why
 
 
 @pytest.mark.parametrize(
@@ -239,17 +247,16 @@ def test_words_that_may_mean_anything_are_unknown(tmp_path, status):
     assert call.labels == {REFUSED: status}
 
 
-def test_fields_that_change_within_a_log_are_refused(tmp_path):
+def test_fields_that_change_within_a_log_are_those_said_last(tmp_path):
     text = (
         "#Fields: date time sc-status time-taken cs-host\n"
-        "2024-05-01 10:00:02 500 250 shop.example\n"
+        "2024-05-01 10:00:02 503 250 shop.example\n"
         "#Fields: date time time-taken sc-status cs-host\n"
-        "2024-05-01 10:00:02 250 500 shop.example\n"
+        "2024-05-01 10:00:02 250 503 shop.example\n"
     )
-    with pytest.raises(
-        ImportTraceError, match="line 3: the fields are others than in the lines before"
-    ):
-        imported(tmp_path, text)
+    calls, unreadable = imported(tmp_path, text, format="iis")
+    assert [(call.took, call.error) for call in calls] == [(250_000_000, "503")] * 2
+    assert unreadable == []
 
 
 @pytest.mark.parametrize(
@@ -276,3 +283,14 @@ def test_an_https_log_of_haproxy_goes_on_after_the_request(tmp_path):
     line = sample + " 0/0000000000000000/0/0/0 shop.example/TLSv1.3/TLS_AES_128_GCM_SHA256\n"
     (call,), _ = imported(tmp_path, line, zone=UTC)
     assert (call.breaker, call.took) == ("shop", 1264 * MS)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_har_file_is_read_as_the_browser_saves_it(tmp_path, indent):
+    description = description_of("har")
+    lines = description.sample.strip().splitlines()
+    entries = [json.loads(line) for line in lines]
+    document = {"log": {"version": "1.2", "pages": [{"id": "p"}], "entries": entries}}
+    of_document = imported(tmp_path, json.dumps(document, indent=indent))
+    assert of_document == imported(tmp_path, description.sample.lstrip())
+    assert len(of_document[0]) == 2

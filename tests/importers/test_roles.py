@@ -54,7 +54,7 @@ def test_any_two_of_start_end_and_duration_say_when_a_call_was(tmp_path, roles, 
 def test_an_option_takes_the_place_of_one_of_the_formats_own(tmp_path, said, took):
     text = "StartTime,EndTime,IsError,Began,Over,Took\n1700000001000,1700000001250,False,1700000000950,1700000001400,7\n"
     roles = {name: Role.parse(value) for name, value in said.items()}
-    (call,), _ = imported(tmp_path, text, format="skywalking", breaker="b", **roles)
+    (call,), _ = imported(tmp_path, text, format="skywalking-csv", breaker="b", **roles)
     assert (call.took, call.start) == (
         took * 10**6,
         (1_700_000_000_950 if "start" in said else 1_700_000_001_000) * 10**6,

@@ -1,21 +1,47 @@
 """What stands around lines is found by looking, and taken away line by line."""
 
+import json
+import time
+
 import pytest
 
+from import_support import calls_and_unreadable, imported, ready
+from recloser.cli import status_of
 from recloser.errors import ImportTraceError
+from recloser.importers.descriptions import Role
 from recloser.importers.stages import Lines
-from recloser.importers.unwrapping import (
-    WRAPPINGS,
-    Unwrapping,
-    wrappings_in,
-    wrappings_named,
-)
+from recloser.importers.unwrapping import Unwrapping, wrappings_in
+from recloser.importers.wrappings import FIELDS, WRAPPINGS, wrappings_named
 
-WRAPPED = {
-    "cri": "2021-09-15T16:13:47.123456789Z stdout F {}",
-    "docker-json": '{{"log":"{}\\n","stream":"stdout","time":"2021-09-15T16:13:47.1Z"}}',
-    "syslog": "<34>Sep  5 16:13:46 web nginx[2869]: {}",
+TIME = "2021-09-15T16:13:47.123456789Z"
+WRAP = {
+    "cri": lambda text: f"{TIME} stdout F {text}",
+    "docker-json": lambda text: json.dumps(
+        {"log": text + "\n", "stream": "stdout", "time": TIME}, separators=(",", ":")
+    ),
+    "journald": lambda text: json.dumps(
+        {"MESSAGE": text, "__REALTIME_TIMESTAMP": "1631722427123456", "_HOSTNAME": "web"}
+    ),
+    "kubectl-prefix": lambda text: f"[pod/web-7d9f/nginx] {text}",
+    "syslog5424": lambda text: f'<34>1 {TIME} web nginx 28 - [a@1 b="\\"]"][c] \ufeff{text}',
+    "syslog": lambda text: f"<34>Sep  5 16:13:46 web nginx[2869]: {text}",
+    "compose": lambda text: f"web-1  | {text}",
+    "timestamps": lambda text: f"{TIME} {text}",
+    "json-prefix": lambda text: f"2021-09-15 16:13:47,123 INFO [main] c.E - {text}",
 }
+SAID = {
+    "cri": (TIME, None),
+    "docker-json": (TIME, None),
+    "journald": ("2021-09-15T16:13:47.123456+00:00", "web"),
+    "kubectl-prefix": (None, "web-7d9f"),
+    "syslog5424": (TIME, "web"),
+    "syslog": (None, "web"),
+    "compose": (None, "web-1"),
+    "timestamps": (TIME, None),
+    "json-prefix": ("2021-09-15 16:13:47,123", None),
+}
+CLF = '192.0.2.1 - - [15/Sep/2021:16:13:4%d +0000] "POST /login HTTP/1.1" 502 5364 "-" "-"'
+OBJECT = '{"status":502,"service":"192.0.2.1","duration_ms":5,"time":"2021-09-15T16:13:4%dZ"}'
 
 
 def unwrapped(lines, names):
@@ -26,18 +52,151 @@ def unwrapped(lines, names):
 
 @pytest.mark.parametrize("name", WRAPPINGS)
 def test_a_wrapping_is_found_and_taken_away(name):
-    line = WRAPPED[name].format("GET / 200")
-    assert [wrapping.name for wrapping in wrappings_in([line])] == [name]
-    assert unwrapped([line, "as it is", None], [name]) == (
-        ["GET / 200", "as it is", None],
-        {name: 1},
+    text = "{}" if name == "json-prefix" else "GET / 200"
+    line = WRAP[name](text)
+    found = [] if WRAPPINGS[name].is_unsure else [name]
+    assert [wrapping.name for wrapping in wrappings_in([line])] == found
+    assert unwrapped([line, "as it is", None], [name]) == ([text, "as it is", None], {name: 1})
+
+
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_the_time_and_the_host_of_a_wrapping_are_kept(name):
+    unwrapping = Unwrapping(wrappings_named([name]))
+    assert unwrapping.said_around(WRAP[name]("{}")) == SAID[name]
+    assert unwrapping.said_around("as it is") == (None, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sep 15 16:13:46 web nginx: {}",
+        "2021-09-15T16:13:46.123456+02:00 web nginx[2869]: {}",
+        "2021-09-15T16:13:46+0200 web systemd[1]: {}",
+    ],
+)
+def test_syslog_has_its_times_in_several_forms(line):
+    assert unwrapped([line.format("x y")], ["syslog"])[0] == ["x y"]
+
+
+@pytest.mark.parametrize("data", ["-", '[a@1 b="c" d="e]"]', "[a]"])
+@pytest.mark.parametrize("header", ["2021-09-15T16:13:46+02:00 web", "- -"])
+def test_the_new_syslog_may_lack_anything(header, data):
+    line = f"<165>1 {header} - - - {data} x y"
+    assert [wrapping.name for wrapping in wrappings_in([line])] == ["syslog5424"]
+    assert unwrapped([line], ["syslog5424"])[0] == ["x y"]
+
+
+@pytest.mark.parametrize("text", [CLF, OBJECT], ids=["text", "json"])
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_calls_are_found_within_every_wrapping(tmp_path, name, text):
+    if name == "json-prefix" and text is CLF:
+        return
+    lines = "".join(WRAP[name](text % number) + "\n" for number in range(3))
+    breaker = "{service}" if text is OBJECT else "{host}"
+    of_import = ready(tmp_path, lines, breaker=breaker)
+    assert [wrapping.name for wrapping in of_import.wrappings] == [name]
+    calls, unreadable = calls_and_unreadable(of_import)
+    assert unreadable == []
+    assert [(call.breaker, call.error) for call in calls] == [("192.0.2.1", "502")] * 3
+    assert [call.start - calls[0].start for call in calls] == [0, 10**9, 2 * 10**9]
+
+
+@pytest.mark.parametrize("field", ["message", "log", "MESSAGE", "event.original", "msg"])
+@pytest.mark.parametrize("text", [CLF, OBJECT], ids=["text", "json"])
+def test_calls_are_found_in_a_field_that_holds_the_line(tmp_path, field, text):
+    def wrapped(number):
+        value = text % number
+        for key in reversed(field.split(".")):
+            value = {key: value}
+        return json.dumps({"@timestamp": TIME, "agent": {"id": 1}} | value)
+
+    lines = "".join(wrapped(number) + "\n" for number in range(3))
+    of_import = ready(tmp_path, lines, breaker="{service}" if text is OBJECT else "{host}")
+    assert [wrapping.name for wrapping in of_import.wrappings] == [f"field:{field}"]
+    assert len(calls_and_unreadable(of_import)[0]) == 3
+    of_import = ready(tmp_path, lines, breaker="{agent.id}", unwrap=[], outcome="agent.id")
+    assert of_import.wrappings == []
+    assert of_import.understood.description.name == "json"
+
+
+def test_what_an_application_logs_is_no_line_in_a_field(tmp_path):
+    line = (
+        '{"message":"handled request","time":"2021-09-15T16:13:47Z","service":"a","status":200}\n'
     )
+    assert ready(tmp_path, line).wrappings == []
+
+
+def test_a_time_in_front_is_taken_away_only_if_no_format_reads_it(tmp_path):
+    lines = f"{TIME} 200 0.25\n"
+    text = "$time_iso8601 $status $request_time"
+    assert ready(tmp_path, lines, breaker="a", log_format=text).wrappings == []
+    of_import = ready(tmp_path, lines, breaker="a", log_format="$status $request_time", unwrap=["timestamps"],
+                      end=Role("wrapper_time"))  # fmt: skip
+    ((call,), _) = calls_and_unreadable(of_import)
+    assert (call.start, call.took) == (1_631_722_426_873_456_789, 250_000_000)
+
+
+def test_two_unsure_wrappings_may_be_around_a_line(tmp_path):
+    of_import = ready(tmp_path, WRAP["compose"](WRAP["timestamps"](OBJECT % 1)) + "\n")
+    assert [wrapping.name for wrapping in of_import.wrappings] == ["compose", "timestamps"]
+    assert len(calls_and_unreadable(of_import)[0]) == 1
+
+
+def test_the_time_and_the_host_of_a_wrapping_name_calls(tmp_path):
+    line = WRAP["journald"]('{"status":502,"duration_ms":5}')
+    with pytest.raises(
+        ImportTraceError, match="there are status, duration_ms, wrapper_time, wrapper"
+    ):
+        ready(tmp_path, line, breaker="{wrapper_host}")
+    (call,), _ = imported(tmp_path, line, breaker="{wrapper_host}", start=Role("wrapper_time"))
+    assert (call.breaker, call.start, call.took) == ("web", 1_631_722_427_123_456_000, 5_000_000)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [" " * 400_000, "a " * 200_000, "[" * 400_000, "<1>1 - - - - - " + '[a b="' * 60_000, '{"' * 200_000,
+     "web-1 " + " " * 400_000, "<1>1 - - - - - [a" + ' b="\\' * 60_000],
+    ids=["spaces", "words", "brackets", "data", "braces", "padding", "backslashes"],
+)  # fmt: skip
+def test_a_hostile_line_takes_time_linear_in_its_length(line):
+    began = time.process_time()
+    for wrapping in [*WRAPPINGS.values(), *FIELDS]:
+        wrapping.unwrap(line)
+        wrapping.around(line)
+    assert time.process_time() - began < 2
+
+
+def test_a_wrapping_that_no_line_has_is_said(capsys, tmp_path):
+    (tmp_path / "trace").write_text(CLF % 1 + "\n")
+    words = ["import", str(tmp_path / "trace"), "--breaker", "a", "--dry-run", "--unwrap"]
+    assert status_of([*words, "cri"]) == 2
+    assert (
+        "no line is wrapped in the prefix of a container runtime (CRI)" in capsys.readouterr().err
+    )
+    assert status_of([*words, "none"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_lines_in_a_journal_may_be_bytes():
+    line = json.dumps({"MESSAGE": list(b"caf\xc3\xa9 \xff"), "__REALTIME_TIMESTAMP": "5"})
+    assert unwrapped([line], ["journald"])[0] == ["café \\xff"]
+    line = json.dumps({"MESSAGE": [999], "__REALTIME_TIMESTAMP": "5"})
+    assert unwrapped([line], ["journald"])[0] == [line]
+
+
+def test_lines_that_lack_their_ends_in_docker_json_are_not_put_together(tmp_path):
+    lines = "".join(
+        f'{{"log":{json.dumps(CLF % number)},"stream":"stdout"}}\n' for number in range(3)
+    )
+    of_import = ready(tmp_path, lines, breaker="{host}")
+    assert [wrapping.name for wrapping in of_import.wrappings] == ["field:log"]
+    assert len(calls_and_unreadable(of_import)[0]) == 3
 
 
 def test_several_wrappings_may_be_around_a_line_or_in_a_file():
-    both = WRAPPED["cri"].format(WRAPPED["docker-json"].format("x"))
+    both = WRAP["cri"](WRAP["docker-json"]("x"))
     assert {wrapping.name for wrapping in wrappings_in([both])} == {"cri", "docker-json"}
-    lines = [both, WRAPPED["syslog"].format("y")]
+    lines = [both, WRAP["syslog"]("y")]
     assert unwrapped(lines, ["docker-json", "syslog", "cri"])[0] == ["x", "y"]
 
 

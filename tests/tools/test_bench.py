@@ -21,7 +21,8 @@ from recloser.log.reader import LogReader
 
 PATHS = ["closed", "refused", "failing"]
 THREADS = ["threads-1", "threads-2", "threads-8", "threads-waiting"]
-REST = ["append", "replay", *(trace.key for trace in columns.TRACES), "opening", "memory"]
+FOLDS = [trace.key for trace in columns.TRACES]
+REST = ["append", "replay", *FOLDS, "importing", "opening", "memory"]
 GROUPS = [*PATHS, *(f"async-{path}" for path in PATHS), *THREADS, *REST, "import", "start"]
 WAYS = [way.name for way in ours.WAYS if way.name != ours.RUNS or ours.has_runs()]
 

@@ -24,6 +24,8 @@ from recloser.settings import read_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_ONE_SEGMENT = 1 << 40
+
 log_argument = click.argument("log", metavar="LOG")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -154,8 +156,14 @@ def driven_if_traffic(
         return
     with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
         driven = Path(folder) / "driven"
+        # One segment: where a second one begins would depend on when the first was written.
         with EventLog(
-            driven, durability="memory", tick_seconds=None, seal_seconds=None, host=""
+            driven,
+            durability="memory",
+            tick_seconds=None,
+            seal_seconds=None,
+            segment_bytes=_ONE_SEGMENT,
+            host="",
         ) as log:
             replayed(path, config_path, assignments, into=log)
         yield driven, traffic

@@ -26,8 +26,10 @@ from recloser.importers.call_log import ImportSummary
 from recloser.importers.descriptions import descriptions
 from recloser.importers.inputs import Inputs
 from recloser.importers.outcomes import OwnRules, Verdict
+from recloser.importers.pieces import files_of
 from recloser.importers.pipeline import Import, Request
 from recloser.importers.roles import CallOptions
+from recloser.importers.written_times import DateOrder
 from recloser.log.listing import errors_of
 from recloser.validation import MAX_SECONDS, nanoseconds
 
@@ -51,10 +53,30 @@ _FIELD = "FIELD[:UNIT]"
     help="The format string of nginx, Apache, Envoy or HAProxy, as its configuration has it.",
 )
 @click.option(
+    "--regex",
+    metavar="PATTERN",
+    help="A regular expression that is searched for in each line; its named groups are the fields.",
+)
+@click.option(
     "--unwrap",
     multiple=True,
     metavar="NAME",
-    help="What stands around each line, such as cri; none for nothing; repeatable.",
+    help="What stands around each line, as cri or field:message; none for nothing; repeatable.",
+)
+@click.option(
+    "--records",
+    metavar="PATH",
+    help="Where the array of records stands in a JSON document, as log.entries.",
+)
+@click.option(
+    "--header",
+    metavar="NAME,NAME...",
+    help="The names of the columns of delimited text, where the file has none.",
+)
+@click.option(
+    "--where",
+    metavar="EXPRESSION",
+    help="Take only records for which this is true, in JMESPath, as \"status == '502'\".",
 )
 @click.option(
     "--breaker", metavar="TEMPLATE", help="Names a call's breaker, as '{caller}->{target}'."
@@ -63,7 +85,22 @@ _FIELD = "FIELD[:UNIT]"
 @click.option("--start", metavar=_FIELD, help="When a call started.")
 @click.option("--end", metavar=_FIELD, help="When it ended.")
 @click.option("--duration", metavar=_FIELD, help="How long it took, as request_time:s.")
-@click.option("--zone", metavar="NAME", help="The zone of times that name none, as Europe/Berlin.")
+@click.option(
+    "--zone",
+    metavar="NAME",
+    help="The zone of times that name none, as Europe/Berlin. Of a time that comes twice when clocks "
+    "are set back, the first is taken, and noted; one that is left out is not read.",
+)
+@click.option(
+    "--dates",
+    type=click.Choice(["month-first", "day-first"]),
+    help="What comes first in a date such as 03/04/2021.",
+)
+@click.option(
+    "--decimal",
+    type=click.Choice([".", ","]),
+    help="What stands before the decimals of a number, where the files do not show it.",
+)
 @click.option("--outcome", metavar="FIELD", help="What says how a call ended.")
 @click.option("--error", metavar="FIELD", help="What names a failure; by default its outcome.")
 @click.option(
@@ -96,6 +133,7 @@ _FIELD = "FIELD[:UNIT]"
 @click.option(
     "--label", "labels", multiple=True, metavar="FIELD", help="A field to keep; repeatable."
 )
+@click.option("--producers", is_flag=True, help="In spans, count sent messages as calls too.")
 @click.option(
     "--unreadable",
     "shown",
@@ -117,14 +155,16 @@ def command(
 ) -> int:
     """Look at traces, say how they are understood, and import them as one log.
 
-    Files may be gzip, zstd, bz2, xz, zip or tar; - is standard input.
+    FILE may be a folder, a pattern, or a piece of a rotated log, and packed as gzip, zstd, bz2, xz,
+    zip or tar; - is standard input.
     """  # fmt: skip
     if out is None and not dry_run:
         raise ImportTraceError("name the log to write with -o LOG, or give --dry-run")
     request = request_of(**given)
     target = str(out or "LOG")
-    with stages_progress(files[0], sum(map(size_of, files))) as stages:
-        ready = Import(Inputs(files, None if stages is None else stages.read), request)
+    found = files_of(files)
+    with stages_progress(files[0], sum(map(size_of, found))) as stages:
+        ready = Import(Inputs(found, None if stages is None else stages.read), request)
         sampled = Sampled()
         summary: ImportSummary | None = None
         if dry_run or out is None:
@@ -164,13 +204,19 @@ def request_of(
     *,
     format_: str | None = None,
     log_format: str | None = None,
+    regex: str | None = None,
     unwrap: Sequence[str] = (),
+    records: str | None = None,
+    header: str | None = None,
+    where: str | None = None,
     breaker: str | None = None,
     is_grouped: bool = False,
     start: str | None = None,
     end: str | None = None,
     duration: str | None = None,
     zone: str | None = None,
+    decimal: str | None = None,
+    dates: DateOrder | None = None,
     outcome: str | None = None,
     error: str | None = None,
     failures: Sequence[str] = (),
@@ -179,6 +225,7 @@ def request_of(
     unknown: str | None = None,
     slow_seconds: float | None = None,
     labels: Sequence[str] = (),
+    producers: bool = False,
 ) -> Request:
     """The request that options make."""
     own = OwnRules(
@@ -194,15 +241,22 @@ def request_of(
         labels=labels,
         slow_ns=slow_ns_of(slow_seconds),
         zone=_zone(zone),
+        decimal=decimal,
+        dates=dates,
         **roles_from(start, end, duration),
     )
     return Request(
         format=format_,
         log_format=log_format,
+        regex=regex,
         unwrap=[name for name in unwrap if name != "none"] if unwrap else None,
+        records=records,
+        where=where,
+        header=None if header is None else [name.strip() for name in header.split(",")],
         outcome=outcome,
         own=own,
         options=options,
+        producers=producers,
     )
 
 

@@ -17,8 +17,8 @@ from recloser.importers.stages import Calls
 
 _SHOWN: Final = 3
 _MOST_ROWS: Final = 20
-_S: Final = 1_000_000_000
 _KEPT: Final = 1000
+_S: Final = 1_000_000_000
 
 MANY_BREAKERS: Final = 100
 """With more breakers than this, and few calls of each, it is likely that a name holds too much."""
@@ -162,12 +162,12 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
         given: The options that were given, by their names.
     """
     options: dict[str, Any] = {}
-    if given.get("--log-format"):
-        options["--log-format"] = given["--log-format"]
-    else:
+    if not given.get("--log-format") and not given.get("--regex"):
         options["--format"] = ready.understood.description.name
     options["--unwrap"] = [wrapping.name for wrapping in ready.wrappings] or ["none"]
     options["--breaker"] = ready.maker.template
+    if ready.decimal == ",":
+        options["--decimal"] = ready.decimal
     used = {name: roles for name, roles in ready.maker.roles.items() if roles}
     if len(used) < 3:  # noqa: PLR2004  # of three, only two may be given
         options |= {f"--{name}": str(each[0]) for name, each in used.items() if len(each) == 1}
@@ -198,8 +198,17 @@ def report(
     """
     if summary is not None:
         print_unreadable(summary, shown)
+    if ready.joined:
+        note(
+            f"{counted(ready.joined, 'call')} named by the server's span, as the client's has no target"
+        )
     for name, why in ready.cuts.items():
         note(f"{name}: {why}; what stands before is imported")
+    if ready.maker.twice is not None:
+        note(
+            f"{ready.maker.twice} came twice in the zone, as clocks were set back; such times are "
+            "taken for the first of both"
+        )
     if extra is None:
         if summary is not None:
             print_summary(summary, out)
@@ -213,6 +222,7 @@ def report(
             "unwrapped": ready.unwrapped,
             "outcomes": [_outcome(ready, row) for row in ready.judge.table()],
             "cuts": ready.cuts,
+            "joined": ready.joined,
             **extra,
         }
     )
@@ -221,7 +231,7 @@ def report(
 def print_unreadable(summary: ImportSummary, shown: int) -> None:
     """Say which lines could not be read, and why not."""
     for line in summary.unreadable[: shown or None]:
-        note(f"{line.source}, line {line.line}: {line.why}")
+        note(f"{line.source}, {line.unit} {line.line}: {line.why}")
     if summary.unread:
         note(f"{counted(summary.unread, 'line')} of {summary.read:,} could not be read")
 

@@ -1,8 +1,8 @@
 """``recloser import``: production traces into logs of call outcomes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import click
@@ -13,34 +13,17 @@ from recloser.cli.import_files import command as files
 from recloser.cli.import_files import formats, size_of, slow_ns_of
 from recloser.cli.import_report import (
     print_outcomes,
-    print_summary,
-    print_unreadable,
     report,
     warn_of_many_breakers,
 )
-from recloser.cli.terminal import print_json, stages_progress
+from recloser.cli.terminal import stages_progress
 from recloser.errors import ImportTraceError
-from recloser.events import Outcome
 from recloser.importers.descriptions import Role, descriptions
-from recloser.importers.fields import UNITS, BreakerTemplate, OutcomeRule
+from recloser.importers.fields import UNITS
 from recloser.importers.inputs import Inputs
-from recloser.importers.jaeger import read_jaeger
-from recloser.importers.looking import hint_for
-from recloser.importers.otlp import read_otlp
 from recloser.importers.outcomes import OwnRules
-from recloser.importers.pipeline import Import, Request, head_of
-from recloser.importers.resilience4j import read_resilience4j
+from recloser.importers.pipeline import Import, Request
 from recloser.importers.roles import CallOptions
-from recloser.importers.source import open_text
-from recloser.importers.spans import FAILURES, SpanMapping
-from recloser.importers.trace import (
-    ImportSummary,
-    ObservedCall,
-    Skipped,
-    Unreadable,
-    write_trace,
-)
-from recloser.importers.zipkin import read_zipkin
 
 _KEYS: Final[Mapping[str, str]] = {
     "start": "start_time",
@@ -62,7 +45,6 @@ _FAILURES: Final = ("5xx",)
 _IGNORED: Final = ("499",)
 
 F = TypeVar("F", bound=Callable[..., Any])
-Observed: TypeAlias = Iterable[ObservedCall | Unreadable | Skipped]
 
 
 class _FilesGroup(click.Group):
@@ -306,10 +288,10 @@ def _keys(assignments: Sequence[str]) -> Mapping[str, str]:
 
 
 def _spans(
+    format_: str,
     *,
     file: str,
     out: Path,
-    read: Callable[[IO[str], SpanMapping], Observed],
     breaker: str,
     failures: Sequence[str],
     ignored: Sequence[str],
@@ -317,45 +299,45 @@ def _spans(
     producers: bool,
     **telling: Any,
 ) -> int:
-    mapping = SpanMapping(
-        breaker=BreakerTemplate(breaker),
-        rule=OutcomeRule(failures, ignored),
-        labels=labels,
+    request = Request(
+        format=format_,
+        own=OwnRules(failed=failures, ignored=ignored),
+        options=CallOptions(breaker=breaker, labels=labels),
         producers=producers,
     )
-    return _import(file, out, lambda text: read(text, mapping), **telling)
+    return _import_as(request, file, out, **telling)
 
 
-_span_options = _shared("{caller}->{target}", FAILURES)
+_span_options = _shared("{caller}->{target}", ())
 _producers = click.option("--producers", is_flag=True, help="Count sent messages as calls too.")
 
 
-@command.command("otlp", short_help="OTLP JSON, as the collector's file exporter writes it.")
+@command.command("otlp", short_help="OTLP, as the collector's file exporter or Tempo write it.")
 @_span_options
 @_producers
 def _otlp(**options: Any) -> int:
-    """Read the spans of clients from OTLP JSON, a document or one object a line.
+    """Read the spans of clients from OTLP, in JSON or protobuf.
 
-    The HTTP status tells a failure, then that of gRPC, then the span's own: a client's span is an
+    The status of gRPC tells a failure, then that of HTTP, then the span's own: a client's span is an
     error on 4xx too. Templates can name caller, target, route, method, name and any attribute.
     """
-    return _spans(read=read_otlp, **options)
+    return _spans("otlp", **options)
 
 
 @command.command("jaeger", short_help="Jaeger's JSON.")
 @_span_options
 @_producers
 def _jaeger(**options: Any) -> int:
-    """Read the spans of clients from Jaeger's JSON; else as for otlp."""
-    return _spans(read=read_jaeger, **options)
+    """Read the spans of clients from Jaeger's JSON, in the way of otlp."""
+    return _spans("jaeger", **options)
 
 
-@command.command("zipkin", short_help="Zipkin's JSON, version 2.")
+@command.command("zipkin", short_help="Zipkin's JSON, versions 1 and 2.")
 @_span_options
 @_producers
 def _zipkin(**options: Any) -> int:
-    """Read the spans of clients from Zipkin's JSON, version 2; else as for otlp."""
-    return _spans(read=read_zipkin, **options)
+    """Read the spans of clients from Zipkin's JSON, in the way of otlp."""
+    return _spans("zipkin", **options)
 
 
 @command.command("resilience4j", short_help="The events that resilience4j logs.")
@@ -370,20 +352,19 @@ def _zipkin(**options: Any) -> int:
 )
 @click.option("--breaker", default="{breaker}", show_default=True, metavar="TEMPLATE")
 @click.option(
-    "--events", "is_json", is_flag=True, help="FILE is what /circuitbreakerevents answers."
+    "--events", "_is_json", is_flag=True, help="FILE is what /circuitbreakerevents answers."
 )
 @_telling_options
-def _resilience4j(*, file: str, out: Path, breaker: str, is_json: bool, **telling: Any) -> int:
+def _resilience4j(
+    *, file: str, out: Path, breaker: str, _is_json: bool, labels: Sequence[str], **telling: Any
+) -> int:
     """Read calls from the events that resilience4j logs, whatever stands before them on a line.
 
-    A call that was not permitted is kept as one of unknown outcome.
+    A call that was not permitted is kept as one of unknown outcome. An event that resilience4j's own
+    logger and another one write is one.
     """
-    if telling.pop("labels", None):
-        raise ImportTraceError("the events of resilience4j have no fields for --label to keep")
-    template = BreakerTemplate(breaker)
-    return _import(
-        file, out, lambda text: read_resilience4j(text, template, is_json=is_json), **telling
-    )
+    request = Request(format="resilience4j", options=CallOptions(breaker=breaker, labels=labels))
+    return _import_as(request, file, out, **telling)
 
 
 def _import_as(
@@ -406,50 +387,3 @@ def _import_as(
         print_outcomes(ready)
     warn_of_many_breakers(summary, is_grouped=True)  # there is no --group here
     return cli.DAMAGED if summary.unread or ready.cuts else 0
-
-
-def _import(
-    file: str,
-    out: Path,
-    read: Callable[[IO[str]], Observed],
-    *,
-    slow_seconds: float | None,
-    shown: int,
-    as_json: bool,
-) -> int:
-    limit_ns = slow_ns_of(slow_seconds)
-    with (
-        stages_progress(file, size_of(file)) as stages,
-        open_text(file, None if stages is None else stages.read) as text,
-    ):
-        observed = read(text)
-        if limit_ns is not None:
-            observed = _slow_as_failed(observed, limit_ns)
-        try:
-            summary = write_trace(out, observed)
-        except ImportTraceError as error:
-            hint = "" if file == "-" or out.exists() else hint_for(head_of(file), "")
-            raise ImportTraceError(f"{error}; {hint}" if hint else str(error)) from error
-    _tell(summary, file, out, shown=shown, as_json=as_json)
-    return cli.DAMAGED if summary.unread else 0
-
-
-def _slow_as_failed(
-    observed: Observed, limit_ns: int
-) -> Iterator[ObservedCall | Unreadable | Skipped]:
-    for item in observed:
-        if not isinstance(item, ObservedCall):
-            yield item
-        elif item.outcome is Outcome.SUCCEEDED and item.took > limit_ns:
-            yield attrs.evolve(item, outcome=Outcome.FAILED, error="slow")
-        else:
-            yield item
-
-
-def _tell(summary: ImportSummary, file: str, out: Path, *, shown: int, as_json: bool) -> None:
-    summary.unreadable = [attrs.evolve(line, source=file) for line in summary.unreadable]
-    print_unreadable(summary, shown)
-    if as_json:
-        print_json({"schema": "recloser.import/1", "log": str(out), **attrs.asdict(summary)})
-    else:
-        print_summary(summary, str(out))

@@ -1,5 +1,6 @@
 """``recloser why``: why a breaker opened, or was in the state that it was in."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,9 @@ def command(
     settings = [] if config_path is None else ["--config", str(config_path)]
     for assignment in assignments:
         settings += ["--set", assignment]
+    if traffic is not None:
+        keep = shlex.join(["recloser", "replay", log, *settings, "-o", "DRIVEN"])
+        note(f"driven for this answer only; to keep the log that seq numbers are of: {keep}")
     if as_json:
         print_json(as_data(found.answer))
     elif as_markdown:

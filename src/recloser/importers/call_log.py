@@ -206,8 +206,11 @@ def nothing_read(summary: ImportSummary) -> str:
         return "there is no call in the input" + (f", only {others}" if others else "")
     first = summary.unreadable[0]
     if summary.skipped:
-        return f"there is no call in the input; line {first.line} could not be read: {first.why}"
-    return f"none of the {summary.read} lines could be read; the first is line {first.line}: {first.why}"
+        return f"there is no call in the input; {first.unit} {first.line} could not be read: {first.why}"
+    return (
+        f"none of the {summary.read} {first.unit}s could be read; the first is {first.unit} "
+        f"{first.line}: {first.why}"
+    )
 
 
 _make_event: Final[Callable[..., Any]] = lean(CallObserved)

@@ -5,7 +5,8 @@ A definition is a table with one of these keys:
 * ``first_of``: a list of fields, of which the first that a record has is taken; with ``after``, what
   stands after the last place of that text in it, as the host in ``outbound|80||host``.
 * ``joined``: a list of fields, with a space between their values and ``-`` for those that are missing;
-  for a date and a time, ``zone`` is theirs.
+  for a date and a time, ``zone`` is theirs, and if one is missing there is none. One that is named
+  ``date+time`` needs no definition.
 * ``host_of``: a field that may hold a URL, whose host and port are taken; other text is taken whole.
 * ``between``: a field; with ``texts``, what stands in it between the first place of the one and the
   next of the other, as the number in ``duration: 7 ms``.
@@ -56,7 +57,15 @@ class Fields:
 
     def has(self, name: str) -> bool:
         """Whether records have a field."""
-        return name in self._defined or self._there is None or name in self._there
+        return self._there is None or name in self._there or self._definition(name) is not None
+
+    def _definition(self, name: str) -> Mapping[str, Any] | None:
+        """How a field is made of others; None for one that records have, or may have."""
+        parts = name.split("+")
+        if name in self._defined or len(parts) == 1 or name in (self._there or ()):
+            return self._defined.get(name)
+        are_there = all(part and self.has(part) for part in parts)
+        return {"joined": parts, "zone": ""} if are_there else None
 
     def _makeable(self, defined: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         return {
@@ -82,8 +91,9 @@ class Fields:
                 raise ImportTraceError(
                     f"there is no field {name!r}; there are {', '.join(self.names)}"
                 )
-            if name in self._defined:
-                sources = [each for each in _sources(self._defined[name]) if self.has(each)]
+            definition = self._definition(name)
+            if definition is not None:
+                sources = [each for each in _sources(definition) if self.has(each)]
                 needed.update(dict.fromkeys(self.needed(sources)))
             else:
                 needed[name] = None
@@ -97,7 +107,7 @@ class Fields:
 
     def column(self, name: str, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         """The values of a field, given those that are needed for it."""
-        definition = self._defined.get(name)
+        definition = self._definition(name)
         if definition is None:
             return columns[name]
         sources = [self.column(n, columns) for n in _sources(definition) if self.has(n)]
@@ -118,8 +128,7 @@ class Fields:
             return [_between(text_of(value), before, after) for value in sources[0]]
         if "joined" in definition:
             zone = definition.get("zone")
-            end = f" {zone}" if zone else ""
-            return [_joined(values) + end for values in zip(*sources, strict=True)]
+            return [_joined(values, zone) for values in zip(*sources, strict=True)]
         if "route_of" in definition:
             return list(map(self._routes.__getitem__, zip(*sources, strict=True)))
         memo = self._hosts if "host_of" in definition else self._paths
@@ -176,8 +185,13 @@ def _route(method_and_path: tuple[Any, Any]) -> str:
     return f"{method} {path.partition('?')[0]}"
 
 
-def _joined(values: tuple[Any, ...]) -> str:
-    return " ".join(text_of(value) or "-" for value in values)
+def _joined(values: Sequence[Any], zone: str | None) -> str | None:
+    texts = list(map(text_of, values))
+    if zone is None:
+        return " ".join(text or "-" for text in texts)
+    if any(text in MISSING for text in texts):
+        return None  # no time
+    return " ".join([*texts, zone] if zone else texts)
 
 
 def _host(value: Any) -> str:

@@ -7,17 +7,23 @@ does not say itself.
 * ``source``: where its definition can be read.
 * ``like``: another format.
 * ``sample``: lines of it, which a test reads.
-* ``[records]``: ``kind`` is ``text``, ``json`` or ``delimited``. For text: ``language``, ``formats``
+* ``[records]``: ``kind`` is ``text``, ``json``, ``delimited``, ``w3c``, ``spans`` or
+  ``resilience4j``. For text: ``language``, ``formats``
   (its format strings, pasted), ``lists`` (fields that hold several values) and ``open`` (a line may be
-  cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have. For
-  delimited text: ``delimiter``, ``header``, ``keys``, columns that it has, and ``comment``, what lines
-  begin with that are no rows, and ``more`` (rows may have further values, which have no names). For all: ``looks``, an expression that finds each line, and ``mixed``
-  (records that do not say how a call ended are about something else).
+  cut in its last field, or go on). For JSON: ``keys``, which all objects of the format have, and
+  ``path``, where the array of its records stands in a document, as ``log.entries``. For delimited
+  text: ``delimiter``, ``header``, ``keys``, columns that it has, and ``more`` (rows may have further
+  values, which have no names). For ``w3c``: ``header``, the columns of files that do not name them,
+  ``keys``, and ``says``, a comment that is as good as the keys. For ``spans``: ``shape``, that of its
+  documents. For all: ``looks``, an expression that finds each line, ``comment``, what lines begin
+  with that are no records, and ``mixed`` (records that do not say how a call ended are about
+  something else).
 * ``[where]``: which records are calls: see ``recloser.importers.selection``.
 * ``[attempts]``: fields with a value for each attempt: see ``recloser.importers.attempts``.
 * ``[fields]``: further fields, made of others: see ``recloser.importers.derived``.
 * ``[roles]``: ``start``, ``end`` and ``duration``, each a field or a list of which the first that a
-  record has is used, with its unit as in ``request_time:s``; ``breaker``, a template.
+  record has is used, with its unit as in ``request_time:s``; ``breaker``, a template; ``error``, a
+  field that names a failure.
 * ``[[outcome]]``: the rules, in their order: see ``recloser.importers.outcomes``. What is common to
   many formats is in ``meanings.toml``, from which ``means`` takes one or several.
 """
@@ -81,6 +87,7 @@ class Description:
         end: What says when it ended.
         duration: What says how long it took.
         breaker: The template of its breaker's name; None where the user must give one.
+        error: The field that names a failure; None for the values by which it was told.
         where: Which records are calls: the values that fields of theirs have.
         attempts: The fields that have a value for each attempt.
         outcome: The rules for its outcome, in their order.
@@ -97,6 +104,7 @@ class Description:
     end: Sequence[Role] = ()
     duration: Sequence[Role] = ()
     breaker: str | None = None
+    error: str | None = None
     where: Mapping[str, Sequence[str]] = field(factory=dict)
     attempts: Attempts | None = None
     outcome: Sequence[OutcomeRule] = ()
@@ -121,6 +129,15 @@ def descriptions() -> Sequence[Description]:
     """All formats, in the order of their names."""
     tables = dict(sorted(_tables()))
     return [_description(name, _complete(name, tables)) for name in tables]
+
+
+def known_paths() -> Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]:
+    """The keys that lead to the records in documents of some formats, and what all records have."""
+    return [
+        (records["path"].split("."), [key.split(".") for key in records.get("keys", ())])
+        for records in (description.records for description in descriptions())
+        if "path" in records
+    ]
 
 
 def _tables() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -157,6 +174,7 @@ def _description(name: str, table: Mapping[str, Any]) -> Description:
         end=_roles(roles.get("end")),
         duration=_roles(roles.get("duration")),
         breaker=roles.get("breaker"),
+        error=roles.get("error"),
         where=table.get("where", {}),
         attempts=Attempts(**table["attempts"]) if table.get("attempts") else None,
         outcome=[_rule(rule) for rule in table.get("outcome", ())],

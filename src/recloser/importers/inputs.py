@@ -3,16 +3,20 @@
 import codecs
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import define, field
 
 from recloser.errors import ImportTraceError
+from recloser.importers.json_documents import KeyPath, has_path, is_document, values_in
 from recloser.importers.stages import BATCH_LINES, MAX_LINE_CHARS, Lines
 from recloser.importers.unpacking import unpacked
 from recloser.log.watched import OnRead, Watched
+
+Split: TypeAlias = Callable[[str, io.BufferedReader], Iterator[Lines] | None]
+"""Makes lines of a file of a name; None where it is not for that file."""
 
 _PIECE: Final = 1 << 19
 _BOMS: Final = (
@@ -32,11 +36,17 @@ class Inputs:
         paths: The files.
         on_read: Told of the bytes of the files as they are read.
         cuts: By the name of a file that ends before its end, why; filled as files are read.
+        records: The keys that lead to the array of records in JSON, as the user says; empty to look.
+        known: Such paths of formats, which are looked for, each with what all its records have.
+        split: Makes lines of files of spans.
     """
 
     paths: Sequence[str]
     on_read: OnRead | None = None
     cuts: dict[str, str] = field(factory=dict)
+    records: KeyPath = ()
+    known: Sequence[tuple[KeyPath, Sequence[KeyPath]]] = ()
+    split: "Split | None" = None
 
     def lines(self) -> Iterator[Lines]:
         """All lines, in batches.
@@ -48,9 +58,53 @@ class Inputs:
             try:
                 with _opened(path, self.on_read) as raw:
                     for name, stream in unpacked(path, raw, self.cuts.__setitem__):
-                        yield from lines_of(name, stream)
+                        yield from self._read(name, stream)
             except OSError as error:
                 raise ImportTraceError(f"{path}: {error.strerror or error}") from error
+
+    def _read(self, name: str, stream: io.BufferedReader) -> Iterator[Lines]:
+        """The lines of one file, or the values of it if it is a JSON document."""
+        lines = None if self.records or self.split is None else self.split(name, stream)
+        if lines is not None:
+            yield from lines
+            return
+        head = stream.peek(_PIECE)
+        encoding, bom = _encoding_of(head[:_GUESSED])
+        start = head[bom:].decode(encoding, errors="ignore")
+        is_json = start.lstrip()[:1] in ("{", "[")
+        if self.records and not is_json and start.strip():
+            raise ImportTraceError(f"{name}: it is no JSON, in which --records could name an array")
+        path = self.records if is_json else ()
+        if is_json and not path:
+            path = next((each for each, keys in self.known if has_path(start, each, keys)), ())
+        if not path and not is_document(start):
+            yield from lines_of(name, stream)
+            return
+        stream.read(bom)
+        decode = codecs.getincrementaldecoder(encoding)(errors="backslashreplace").decode
+        pieces = (decode(piece) for piece in iter(lambda: stream.read1(_PIECE), b""))
+        try:
+            values = values_in(pieces, path, lambda why: self._cut(name, why))
+            yield from _batches_of(name, values)
+        except ImportTraceError as error:
+            raise ImportTraceError(f"{name}: {error}") from error
+
+    def _cut(self, name: str, why: str) -> None:
+        # Why its bytes end is known better than that they do.
+        self.cuts.setdefault(name, why)
+
+
+def _batches_of(name: str, values: Iterable[str | None]) -> Iterator[Lines]:
+    batch = Lines(name, 1, [], "record")
+    chars = 0
+    for value in values:
+        batch.texts.append(value)
+        chars += len(value or "")
+        if len(batch.texts) == BATCH_LINES or chars >= MAX_LINE_CHARS:
+            yield batch
+            batch, chars = Lines(name, batch.first + len(batch.texts), [], "record"), 0
+    if batch.texts:
+        yield batch
 
 
 def lines_of(name: str, stream: io.BufferedReader) -> Iterator[Lines]:

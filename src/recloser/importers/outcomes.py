@@ -268,7 +268,9 @@ class Judge:
             raise ImportTraceError(
                 "nothing says which calls failed: name the field with --outcome FIELD"
             )
-        shown = "; ".join(f"{' '.join(row.values) or 'empty'} ({row.count:,})" for row in rows[:5])
+        shown = "; ".join(
+            f"{' '.join(filter(None, row.values)) or 'empty'} ({row.count:,})" for row in rows[:5]
+        )
         raise ImportTraceError(
             f"the outcome of {unknown:,} of {total:,} calls is unknown: no rule names these values "
             f"of {fields}: {shown}. Say what they are with --failure, --success or --ignore VALUE, "

@@ -1,6 +1,7 @@
 """Numbers with a unit, exactly: decimal text to whole nanoseconds."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from operator import sub
 from typing import Any, Final
@@ -25,6 +26,9 @@ UNITS: Final[Mapping[str, int]] = {
 }
 """Nanoseconds in each unit, by the names that columns end in and options use."""
 
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:,\d{3})++")
+_DECIMAL_COMMA: Final = re.compile(r"(\d{1,3}(?:\.\d{3})++|\d++),(\d++)([ a-zµμ]*+)")
+
 _LIMIT: Final = 2**63
 _MICROS: Final = 1_000_000
 _EXACT: Final = 2**50
@@ -43,6 +47,40 @@ def nanoseconds_in(unit: str) -> int:
     if unit not in UNITS:
         raise ImportTraceError(f"there is no unit {unit!r}; there are ns, us, ms, s, m and h")
     return UNITS[unit]
+
+
+def has_decimal_comma(value: Any) -> bool:
+    """Whether a comma in a number can only stand before its fraction, as in ``0,5``."""
+    return (
+        isinstance(value, str)
+        and _DECIMAL_COMMA.fullmatch(value.strip()) is not None
+        and _THOUSANDS.fullmatch(value.strip()) is None
+    )
+
+
+def with_decimal(read: Callable[[Any], int], decimal: str) -> Callable[[Any], int]:
+    """What reads numbers as well if their decimals may stand after a comma.
+
+    Args:
+        read: What reads those with a point.
+        decimal: ``.``; ``,``; or ``?`` where either may be, so that ``1,234`` is refused.
+    """
+    if decimal == ".":
+        return read
+
+    def read_either(value: Any) -> int:
+        if isinstance(value, str) and "," in value:
+            text = value.strip()
+            if decimal == "?" and _THOUSANDS.fullmatch(text):
+                raise ValueError(
+                    f"{text!r} may be either of two numbers: say what stands before decimals "
+                    "with --decimal , or --decimal ."
+                )
+            if found := _DECIMAL_COMMA.fullmatch(text):
+                return read(f"{found[1].replace('.', '')}.{found[2]}{found[3]}")
+        return read(value)
+
+    return read_either
 
 
 def unit_in_name(name: str) -> str | None:

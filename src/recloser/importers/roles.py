@@ -16,9 +16,10 @@ from recloser.importers.grouping import grouped
 from recloser.importers.instants import instant_reader
 from recloser.importers.memo import Memo
 from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
-from recloser.importers.quantities import UNITS, column_of
+from recloser.importers.quantities import UNITS, column_of, with_decimal
 from recloser.importers.selection import Selection
 from recloser.importers.stages import Calls, Records, Unreadable
+from recloser.importers.written_times import DateOrder
 
 
 @frozen(kw_only=True)
@@ -35,6 +36,9 @@ class CallOptions:
         slow_ns: A success that took longer has failed; None where none has.
         zone: That of times that name none; None to refuse those.
         is_grouped: Whether paths in a breaker's name are grouped, as ``/users/{id}``.
+        decimal: What stands before the decimals of a number, a point or a comma; ``?`` where either
+            may, so that ``1,234`` is refused; None as the text shows.
+        dates: Which comes first in a date such as ``03/04/2021``; None to refuse those.
     """
 
     breaker: str | None = None
@@ -46,6 +50,8 @@ class CallOptions:
     slow_ns: int | None = None
     zone: tzinfo | None = None
     is_grouped: bool = False
+    decimal: str | None = None
+    dates: DateOrder | None = None
 
 
 @define
@@ -98,6 +104,7 @@ class CallMaker:
         needed: The fields of the records that are used.
         roles: The fields of ``start``, ``end`` and ``duration``.
         template: That of the breaker's name.
+        twice: The first time that came twice, as clocks were set back, without a word of which it is.
 
     Raises:
         ImportTraceError: A field is not there, or something that is needed is not said.
@@ -110,6 +117,7 @@ class CallMaker:
         options: CallOptions,
         judge: Judge,
     ) -> None:
+        self.twice: str | None = None
         self._fields = Fields(there, description.fields)
         self._judge = judge
         self._slow_ns = options.slow_ns
@@ -125,7 +133,7 @@ class CallMaker:
         self.template = template
         self._breaker = BreakerTemplate(template)
         self._groups = Memo(grouped) if options.is_grouped else None
-        self._error = options.error
+        self._error = options.error or description.error
         self._labels = list(options.labels)
         # An option switches off what the format says, so any two of the three can be named; but where
         # the format has no duration, the other end of a call is still what it says.
@@ -141,10 +149,10 @@ class CallMaker:
         if all(given):
             raise ImportTraceError("give two of --start, --end and --duration, not all three")
         self._start, self._end = (
-            self._instants(start, options.zone),
-            self._instants(end, options.zone),
+            self._instants(start, options),
+            self._instants(end, options),
         )
-        self._duration = self._durations(duration)
+        self._duration = self._durations(duration, options)
         if not start and not end:
             raise ImportTraceError(
                 "when a call was is not known: name the field with --start or --end; there are "
@@ -186,22 +194,28 @@ class CallMaker:
             return [said]
         return [role for role in usual if self._fields.has(role.field)]
 
-    @staticmethod
-    def _instants(roles: Iterable[Role], zone: tzinfo | None) -> _Column:
+    def _on_twice(self, text: str) -> None:
+        self.twice = self.twice or text
+
+    def _instants(self, roles: Iterable[Role], options: CallOptions) -> _Column:
         column = _Column()
         for role in roles:
             column.fields.append(role.field)
             column.units.append(role.unit)
-            column.readers.append(_or_none(instant_reader(role.unit, zone)))
+            read = instant_reader(
+                role.unit, options.zone, dates=options.dates, on_twice=self._on_twice
+            )
+            column.readers.append(_or_none(with_decimal(read, options.decimal or ".")))
         return column
 
     @staticmethod
-    def _durations(roles: Iterable[Role]) -> _Column:
+    def _durations(roles: Iterable[Role], options: CallOptions) -> _Column:
         column = _Column()
         for role in roles:
             column.fields.append(role.field)
             column.units.append(role.unit)
-            column.readers.append(_or_none(duration_reader(role.unit)))
+            read = duration_reader(role.unit)
+            column.readers.append(_or_none(with_decimal(read, options.decimal or ".")))
         return column
 
     def __call__(self, batches: Iterable[Records]) -> Iterator[Calls]:
@@ -214,8 +228,10 @@ class CallMaker:
             if kept is not None:
                 columns = {n: [column[row] for row in kept] for n, column in columns.items()}
                 lines = [records.lines[row] for row in kept]
-                records = Records(records.source, lines, columns)  # noqa: PLW2901
+                records = Records(records.source, lines, columns, unit=records.unit)  # noqa: PLW2901
             yield from self._calls(records, columns, range(len(records)), unreadable)
+            for what, count in records.skipped.items():
+                skipped[what] = skipped.get(what, 0) + count
             if unreadable or skipped:
                 yield Calls((), (), (), (), (), None, (), unreadable, skipped)
 
@@ -235,7 +251,8 @@ class CallMaker:
             yield self._made(part, lines)
         except ValueError as error:
             if len(rows) == 1:
-                unreadable.append(Unreadable(lines[0], str(error), records.source))
+                bad = Unreadable(lines[0], str(error), records.source, records.unit)
+                unreadable.append(bad)
                 return
             middle = (rows.start + rows.stop) // 2
             yield from self._calls(records, columns, range(rows.start, middle), unreadable)

@@ -27,11 +27,13 @@ class Unreadable:
         line: Its number in its file, from 1, or its place in a document.
         why: Why not.
         source: The file, where there are several.
+        unit: What its number counts: ``line``, or ``record`` where a line is not one.
     """
 
     line: int
     why: str
     source: str = ""
+    unit: str = "line"
 
 
 @define
@@ -43,11 +45,15 @@ class Lines:
         first: The number of the first line, from 1.
         texts: The lines without their ends; None for one that is longer than ``MAX_LINE_CHARS``.
             A stage that takes a line away leaves an empty one, so that numbers stay.
+        unit: What numbers count: ``line``, or ``record`` where a text is a value of a document.
+        unreadable: What of the file is no line, as it is cut or too long.
     """
 
     source: str
     first: int
     texts: list[str | None]
+    unit: str = "line"
+    unreadable: list[Unreadable] = field(factory=list)
 
 
 @define
@@ -59,12 +65,16 @@ class Records:
         lines: Where each record stands.
         columns: By the name of a field, its values; None where a record lacks it.
         unreadable: What is no record.
+        unit: What ``lines`` counts.
+        skipped: How many of what was read are no records on purpose, by what they are.
     """
 
     source: str
     lines: Sequence[int]
     columns: Mapping[str, Sequence[Any]]
     unreadable: list[Unreadable] = field(factory=list)
+    unit: str = "line"
+    skipped: dict[str, int] = field(factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)

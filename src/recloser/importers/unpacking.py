@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 import zstandard
 
 from recloser.errors import ImportTraceError
+from recloser.importers.cut_zips import members_of
 from recloser.importers.source import ZstdStream
 from recloser.log.decompression import failure_of
 
@@ -92,17 +93,21 @@ def _buffered(raw: io.RawIOBase, size: int) -> io.BufferedReader:
     return cast("io.BufferedReader", io.BufferedReader(raw, size))
 
 
-def _zip_members(
-    name: str, raw: io.BufferedReader, _on_cut: OnCut
-) -> Iterator[tuple[str, _Source]]:
-    if not raw.seekable():
-        raise ImportTraceError(f"{name}: a zip file can't be read from a pipe; save it as a file")
-    try:
-        archive = zipfile.ZipFile(raw)
-    except _BROKEN as error:
-        raise ImportTraceError(
-            f"{name}: the zip file is cut or broken: {error}; its list of contents is at its end"
-        ) from error
+def _zip_members(name: str, raw: io.BufferedReader, on_cut: OnCut) -> Iterator[tuple[str, _Source]]:
+    archive = None
+    if raw.seekable():
+        start = raw.tell()
+        try:
+            archive = zipfile.ZipFile(raw)
+        except _BROKEN:
+            raw.seek(start)
+    if archive is None:
+        for found in members_of(name, raw):
+            if found is None:
+                on_cut(name, "it is cut: the zip file ends before the list of its contents")
+            else:
+                yield found
+        return
     with archive:
         for info in archive.infolist():
             if not info.is_dir():

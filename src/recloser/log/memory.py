@@ -6,8 +6,10 @@ from recloser.clock import Clock
 from recloser.events import Event, LogSealed
 from recloser.log.calls import Successes
 from recloser.log.codec import full
+from recloser.log.seals import SEAL_EVERY
 from recloser.log.sequencer import Detail, Log
 from recloser.log.tail import Tail
+from recloser.log.write_buffer import seal_of
 from recloser.logfold import LogFold
 from recloser.validation import Seconds
 
@@ -59,7 +61,44 @@ class MemoryLog(Log):
 
 
 class PassingLog(MemoryLog):
-    """A log whose events are passed on, and not kept."""
+    """A log whose events are passed on, and not kept.
+
+    It has seals where a log in a folder has them, so that events have the same numbers in both.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        tick_seconds: Seconds | None = 1,
+        host: str | None = None,
+        detail: Detail = "full",
+    ) -> None:
+        super().__init__(clock=clock, tick_seconds=tick_seconds, host=host, detail=detail)
+        self._unsealed = 0
+
+    def room(self) -> int:
+        """How many events there may be before the next seal."""
+        return max(1, SEAL_EVERY - self._unsealed)
+
+    def seal_after(self, events: Sequence[Event]) -> LogSealed | None:
+        """The seal that is due after the events."""
+        last = events[-1]
+        if last.kind == "state_changed" or self._unsealed + len(events) >= SEAL_EVERY:
+            return seal_of(last)
+        return None
+
+    def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
+        """Append events, and their seal, that are not appended yet."""
+        made: list[Event] = list(events) if seal is None else [*events, seal]
+        seq = made[-1].seq
+        if seq <= self._written_seq:
+            return
+        unsealed = self._unsealed + len(made) if seal is None else 0
+        # Without a call in between, these are one step.
+        self._events += made
+        self._written_seq = seq
+        self._unsealed = unsealed
 
     def passed(self) -> Sequence[Event]:
         """What was written since this was asked last, in the form in which it was written."""

@@ -6,6 +6,7 @@ from import_support import imported, ready
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role
+from recloser.importers.looking import delimiter_of
 from recloser.importers.outcomes import OwnRules
 from recloser.importers.trace import ObservedCall
 
@@ -86,3 +87,92 @@ def test_a_duration_without_a_unit_is_refused(tmp_path):
     assert bad.why == "the duration '3' has no unit: give it as FIELD:ms, with s, ms, us or ns"
     (call,), _ = read(tmp_path, HEADER + "5,1,db,ok,3\n", duration="why:s")
     assert call.took == 3 * 10**9
+
+
+SPACED = "start_ns  took_ms target   outcome\n5         1.5     db       fail\n16        2       cache    ok\n"
+
+
+def test_columns_may_be_aligned_with_spaces(tmp_path):
+    calls, unreadable = imported(tmp_path, SPACED, own=FAIL)
+    assert unreadable == []
+    assert [(call.breaker, call.start, call.took) for call in calls] == [
+        ("db", 5, 1_500_000), ("cache", 16, 2_000_000),
+    ]  # fmt: skip
+
+
+def test_sentences_are_no_columns(tmp_path):
+    with pytest.raises(ImportTraceError, match="no known format reads these lines"):
+        ready(tmp_path, "something bad happened\nthen another thing\n")
+
+
+def test_the_columns_of_a_file_without_header_are_named(tmp_path):
+    text = "5,1.5,db,fail\n6,2,db,ok\n"
+    with pytest.raises(ImportTraceError, match="if they are columns, name them with --header"):
+        ready(tmp_path, text)
+    header = ["start_ns", "took_ms", "target", "outcome"]
+    calls, unreadable = imported(tmp_path, text, header=header, own=FAIL)
+    assert unreadable == []
+    assert [(call.start, call.took, call.error) for call in calls] == [
+        (5, 1_500_000, "fail"), (6, 2_000_000, None),
+    ]  # fmt: skip
+    with pytest.raises(ImportTraceError, match="--header names columns of delimited text"):
+        ready(tmp_path, text, header=header, format="caddy")
+    with pytest.raises(ImportTraceError, match="give one of --log-format and --header"):
+        ready(tmp_path, text, header=header, log_format="$status")
+
+
+def test_spaces_after_commas_in_a_header_are_no_part_of_names(tmp_path):
+    calls, _ = imported(tmp_path, "start_ns, took_ms, target, outcome\n5, 1.5, db,fail\n", own=FAIL)
+    assert [(call.start, call.took) for call in calls] == [(5, 1_500_000)]
+
+
+def test_the_header_of_a_file_that_was_added_to_another_is_no_row(tmp_path):
+    row = "5,1.5,db,fail,x\n"
+    calls, unreadable = read(tmp_path, HEADER + row + HEADER + row)
+    assert (len(calls), unreadable) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "delimiter"),
+    [
+        (["a;b;c", "1,5;2,5;x"], ";"),
+        (["1,5;0,5;bank"], ";"),
+        (["a,b;c,d", "1,2,3"], ","),
+        (["a\tb,c", "1\t2"], "\t"),
+        (["a b c"], " "),
+        ([], " "),
+    ],
+)
+def test_what_is_in_all_lines_is_between_values(lines, delimiter):
+    assert delimiter_of(lines) == delimiter
+
+
+def comma(*rows):
+    return "start_s;duration_ms;target;status\n" + "".join(f"{row}\n" for row in rows)
+
+
+def test_decimals_after_a_comma_are_found_between_semicolons(tmp_path):
+    calls, unreadable = imported(
+        tmp_path, comma("17,25;0,5;a;200", "18;1,234;a;200", "1.018,5;7 ms;a;200")
+    )
+    assert unreadable == []
+    assert [(call.start, call.took) for call in calls] == [
+        (17_250_000_000, 500_000), (18_000_000_000, 1_234_000), (1_018_500_000_000, 7_000_000),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("decimal", "took"), [(",", 1_234_000), (".", 1_234_000_000)])
+def test_a_number_that_may_be_two_is_refused_until_it_is_said_which(tmp_path, decimal, took):
+    text = comma("17;1,234;a;200")
+    calls, (bad,) = imported(tmp_path, text)
+    assert calls == []
+    assert "'1,234' may be either of two numbers" in bad.why
+    (call,), _ = imported(tmp_path, text, decimal=decimal)
+    assert call.took == took
+
+
+def test_thousands_stand_before_commas_where_commas_are_between_values_too(tmp_path):
+    (call,), _ = imported(tmp_path, 'start_s,duration_ms,target,status\n17,"1,234",a,200\n')
+    assert call.took == 1_234_000_000
+    calls, (bad,) = imported(tmp_path, 'start_s,duration_ms,target,status\n17,"0,5",a,200\n')
+    assert (calls, bad.why) == ([], "'0,5' is no duration")

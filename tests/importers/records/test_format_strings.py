@@ -109,3 +109,55 @@ def test_a_hostile_line_takes_time_linear_in_its_length(line):
     for language, text in formats:
         values(language, text, line, lists=["upstream_addr", "upstream_status"])
     assert time.process_time() - began < 2
+
+
+def test_values_between_other_marks_than_spaces_may_hold_spaces():
+    line = "15/Sep/2021:16:13:46 +0000|GET /a b HTTP/1.1|curl 8|200"
+    found = values("nginx", "$time_local|$request|$http_user_agent|$status", line)
+    assert list(found.values()) == line.split("|")
+
+
+def test_a_time_with_a_zone_after_a_space_needs_no_brackets():
+    line = "192.0.2.1 15/Sep/2021:16:13:46 +0000 200"
+    found = values("nginx", "$remote_addr $time_local $status", line)
+    assert found["time_local"] == "15/Sep/2021:16:13:46 +0000"
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "name", "value"),
+    [
+        ("%{sec}t", "1631722426", "time_s", "1631722426"),
+        ("%{begin:msec}t", "1631722426123", "time_ms", "1631722426123"),
+        ("%{end:usec}t", "1631722426123456", "end_time_us", "1631722426123456"),
+        ("%{%s}t", "1631722426", "time_s", "1631722426"),
+        ("%{%Y-%m-%d %H:%M:%S}t", "2021-09-15 16:13:46", "time", "2021-09-15 16:13:46"),
+        ("%{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t%{%z}t", "2021-09-15T16:13:46.123456+0200", "time", None),
+        ("[%{%d/%b/%Y:%H:%M:%S}t.%{msec_frac}t %{%z}t]", "[15/Sep/2021:16:13:46.123 +0000]", "time",
+         "15/Sep/2021:16:13:46.123 +0000"),
+        ("%{end:%F %T}t.%{end:msec_frac}t", "2021-09-15 16:13:46.123", "end_time", None),
+    ],
+)  # fmt: skip
+def test_apache_writes_times_in_parts(written, line, name, value):
+    found = values("apache", f"%h {written} %>s", f"192.0.2.1 {line} 200")
+    assert found == {"host": "192.0.2.1", name: value or line, "status": "200"}
+
+
+def test_haproxy_quotes_what_its_flags_say():
+    text = 'log-format "%{+Q,+E}o\\ %ci %ST %{-Q}o%b"'
+    found = values("haproxy", text, '"192.0.2.9" 200 static')
+    assert found == {"ci": '"192.0.2.9"', "ST": "200", "b": "static"}
+    found = values("haproxy", '"%ci %{+Q,+E}r"', '192.0.2.9 "GET /a\\"b"')
+    assert found["r"] == 'GET /a\\"b'
+
+
+@pytest.mark.parametrize(
+    ("line", "captured"),
+    [
+        ("200 {shop.example|curl 8} {} /", ("{shop.example|curl 8}", "{}")),
+        ("200 {shop.example} /", ("{shop.example}", None)),
+        ("200 /", (None, None)),
+    ],
+)
+def test_haproxy_leaves_out_headers_that_it_does_not_capture(line, captured):
+    found = values("haproxy", "%ST %hr %hs %HU", line)
+    assert (found["hr"], found["hs"], found["HU"]) == (*captured, "/")

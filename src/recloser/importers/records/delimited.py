@@ -14,31 +14,28 @@ if TYPE_CHECKING:
 
 _FIELD_CHARS: Final = 1 << 20
 
-FIELDS: Final = "#Fields:"
-"""What a comment of the W3C's format begins with that names the fields."""
-
 
 class DelimitedReader:
     """Reads rows of values.
 
     Args:
-        delimiter: What stands between values.
+        delimiter: What stands between values; several spaces count as one.
         header: The names of the fields; None where the first row of each file has them.
-        comment: What lines begin with that are no rows; None where there are none.
         has_more: Whether rows may have further values, which have no names.
+
+    Attributes:
+        delimiter: What stands between values.
     """
 
     def __init__(
         self,
         delimiter: str = ",",
         header: Sequence[str] | None = None,
-        comment: str | None = None,
         *,
         has_more: bool = False,
     ) -> None:
-        self._delimiter = delimiter
+        self.delimiter = delimiter
         self._header = header
-        self._comment = comment
         self._has_more = has_more
 
     @property
@@ -50,7 +47,12 @@ class DelimitedReader:
         """The names of the fields, given the first lines of a file."""
         if self._header is not None:
             return list(self._header)
-        return next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])
+        return [name.strip() for name in next(self._rows(line + "\n" for line in lines), [])]
+
+    def _rows(self, lines: Iterable[str]) -> "Reader":
+        if self.delimiter == " ":
+            lines = map(_with_single_spaces, lines)
+        return csv.reader(lines, delimiter=self.delimiter, strict=True)
 
     def read(self, batches: Iterable[Lines], wanted: Collection[str]) -> Iterator[Records]:
         """The records, with the fields that are wanted.
@@ -65,26 +67,28 @@ class DelimitedReader:
     def _read_file(
         self, source: str, batches: Iterable[Lines], wanted: Collection[str]
     ) -> Iterator[Records]:
-        if self._comment is not None:
-            batches = _without(self._comment, batches, self._header)
         lines = chain.from_iterable(map(_ended, batches))
-        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        reader = self._rows(lines)
         header = self._header
         if header is None:
             try:
-                header = next(reader, [])
+                header = [name.strip() for name in next(reader, [])]
             except csv.Error as error:
                 raise ImportTraceError(f"{source}: the header can't be read: {error}") from error
         missing = [name for name in wanted if name not in header]
         if missing:
             raise ImportTraceError(
-                f"there is no column {', '.join(map(repr, missing))}; there are {', '.join(header)}"
+                f"{source}: there is no column {', '.join(map(repr, missing))}; there are "
+                + ", ".join(header)
             )
         places = {name: header.index(name) for name in wanted}
         while True:
             rows, numbers, unreadable = _next_rows(reader, source)
             if not rows and not unreadable:
                 return
+            if header in rows:  # of another file that was added to this one
+                kept = [n for n, row in enumerate(rows) if row != header]
+                rows, numbers = [rows[n] for n in kept], [numbers[n] for n in kept]
             if self._has_more:
                 rows = [row[: len(header)] for row in rows]
             if set(map(len, rows)) != {len(header)}:
@@ -94,25 +98,8 @@ class DelimitedReader:
             yield Records(source, numbers, dict(found), unreadable)
 
 
-def _without(
-    comment: str, batches: Iterable[Lines], header: Sequence[str] | None
-) -> Iterator[Lines]:
-    """The lines without comments.
-
-    Raises:
-        ImportTraceError: A comment says that the fields are others from there on.
-    """
-    for batch in batches:
-        texts = list(batch.texts)
-        for place, text in enumerate(texts):
-            if text and text.startswith(comment):
-                texts[place] = ""
-                if text.startswith(FIELDS) and text.removeprefix(FIELDS).split() != header:
-                    raise ImportTraceError(
-                        f"{batch.source}, line {batch.first + place}: the fields are others than "
-                        "in the lines before; import files with other fields on their own"
-                    )
-        yield Lines(batch.source, batch.first, texts)
+def _with_single_spaces(line: str) -> str:
+    return line if '"' in line else " ".join(line.split()) + "\n"
 
 
 def _ended(batch: Lines) -> Iterable[str]:

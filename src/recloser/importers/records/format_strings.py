@@ -17,9 +17,19 @@ from recloser.errors import ImportTraceError
 
 @frozen
 class FieldOf:
-    """A place in a line where a value stands; ``name`` is empty where nobody asks for it."""
+    """A place in a line where a value stands.
+
+    Attributes:
+        name: The field's name.
+        spaces: How many spaces are in the value though nothing is around it.
+        may_be_quoted: Whether quotes may be around it.
+        may_lack: Whether it may lack, with the space after it; it has braces around it then.
+    """
 
     name: str
+    spaces: int = 0
+    may_be_quoted: bool = False
+    may_lack: bool = False
 
 
 Part: TypeAlias = str | FieldOf
@@ -29,6 +39,9 @@ _LISTED: Final = r"[^ ,]*+(?:(?:, | : )[^ ,]*+)*+"
 _BRACKETS: Final = ("[]", "()", "{}", "<>", "||")
 _USERS: Final = ("user", "remote_user", "site")
 """Fields that hold spaces though nothing is around them."""
+
+_SPACED: Final = ("request", "time_local", "http_user_agent", "http_referer", "agent", "referer")
+"""Fields whose values hold spaces, where something else is after them."""
 
 _IDENTS: Final = ("ident",)
 """A host in the place of this field shows that the line begins with something else."""
@@ -48,6 +61,11 @@ _APACHE_NAMES: Final = {
     "q": "query", "H": "protocol", "v": "vhost", "V": "vhost", "p": "port", "P": "pid",
     "I": "bytes_in", "O": "bytes_out", "X": "connection", "k": "keepalives", "f": "file",
 }  # fmt: skip
+_APACHE_TIME: Final = re.compile(r"%\{([^}]*)\}t")
+_APACHE_TIMES: Final = re.compile(r"%\{[^}]*\}t(?:[^%\s\"|]{0,2} ?%\{[^}]*\}t)*+")
+_APACHE_EPOCHS: Final = {"sec": "time_s", "%s": "time_s", "msec": "time_ms", "usec": "time_us"}
+_TIME_MARK: Final = "time "
+
 _APACHE_UNITS: Final = {"s": "duration_s", "ms": "duration_ms", "us": "duration_us"}
 _ENVOY_NAMES: Final = {
     "REQ(:METHOD)": "method",
@@ -98,7 +116,7 @@ def language_of(text: str) -> str | None:
         return "nginx"
     if _HAPROXY_ONLY.search(text):
         return "haproxy"
-    if re.search(r"%[<>]?s|%\{[^}]+\}[io]|%h\b", text) and "%t" in text:
+    if re.search(r"%[<>]?s|%\{[^}]+\}[io]|%h\b", text) and re.search(r"%t|\}t", text):
         return "apache"
     return None
 
@@ -127,27 +145,44 @@ def pattern_of(
     pattern = ""
     for place, part in enumerate(parts):
         if isinstance(part, str):
+            if place and _may_lack(parts[place - 1]):
+                part = part.removeprefix(" ")  # noqa: PLW2901  # it is in the group of the field
             is_last_quote = is_open and place == len(parts) - 1
             pattern += re.escape(part) + ("?+" if is_last_quote and len(part) == 1 else "")
             continue
         following = parts[place + 1] if place + 1 < len(parts) else ""
         assert isinstance(following, str)
         before = parts[place - 1] if place else ""
-        value = _value(part.name, before if isinstance(before, str) else "", following, lists)
+        value = _value(part, before if isinstance(before, str) else "", following, lists)
         if part.name in wanted and part.name not in names:
             names.append(part.name)
-            pattern += f"({value})"
-        else:
-            pattern += value
+            value = f"({value})"
+        pattern += f"(?:{value} )?" if part.may_lack else value
     return re.compile(pattern + (".*+" if is_open else "")), names
 
 
-def _value(name: str, before: str, following: str, lists: Collection[str]) -> str:
+def _may_lack(part: Part) -> bool:
+    return isinstance(part, FieldOf) and part.may_lack
+
+
+def _value(part: FieldOf, before: str, following: str, lists: Collection[str]) -> str:
     """The expression for a field between two texts; a value in the open holds no space."""
+    name = part.name
+    if part.may_lack:
+        return r"(?:\{[^}]*+\}|-)"
+    if part.may_be_quoted:
+        return f'(?:"{_QUOTED}"|{_value(FieldOf(name), before, following, lists)})'
     if before.endswith('"') and following.startswith('"'):
         return _QUOTED
     if name in lists and following.startswith(" "):
         return _LISTED
+    if part.spaces and before[-1:] + following[:1] not in _BRACKETS:
+        ended = re.escape(following[:1]) if following[:1] != " " else ""
+        return f"[^ {ended}]*+" + f"(?: [^ {ended}]*+){{{part.spaces}}}"
+    return _open_value(name, before, following)
+
+
+def _open_value(name: str, before: str, following: str) -> str:
     if name in _IDENTS:
         return "[^ .:]*+"
     if not following:
@@ -155,6 +190,8 @@ def _value(name: str, before: str, following: str, lists: Collection[str]) -> st
     first, rest = re.escape(following[0]), re.escape(following[1:])
     if name in _USERS and rest:
         return f"[^{first}]*+(?:{first}(?!{rest})[^{first}]*+)*+"
+    if name in _SPACED and first != re.escape(" "):
+        return f"[^{first}]*+"
     is_enclosed = before[-1:] + following[0] in _BRACKETS
     return f"[^{first}]*+" if is_enclosed or following[0] == " " else f"[^{first} ]*+"
 
@@ -165,13 +202,25 @@ def _nginx(text: str) -> list[Part]:
     if written != text.strip() or re.fullmatch(r"'.*'", written, re.DOTALL):
         pieces = re.findall(r"'((?:[^'\\]|\\.)*+)'|\"((?:[^\"\\]|\\.)*+)\"", written)
         written = "".join(one or other for one, other in pieces) or written
-    return _split(_NGINX, written, lambda found: FieldOf(found[1] or found[2]))
+
+    def field(found: re.Match[str]) -> Part:
+        name = found[1] or found[2]
+        return FieldOf(name, spaces=1 if name == "time_local" else 0)
+
+    return _split(_NGINX, written, field)
 
 
 def _apache(text: str) -> list[Part]:
     """Of ``LogFormat "..." name`` too."""
     configured = re.fullmatch(r'\s*LogFormat\s+"((?:[^"\\]|\\.)*+)"(?:\s+\S+)?\s*', text)
     written = (configured[1] if configured else text).replace(r"\"", '"')
+    times: list[FieldOf] = []
+
+    def time_of(found: re.Match[str]) -> str:
+        times.append(_apache_time(found[0]))
+        return f"%{{{_TIME_MARK}{len(times) - 1}}}t"
+
+    written = _APACHE_TIMES.sub(time_of, written)
 
     def field(found: re.Match[str]) -> Part | list[Part]:
         argument, letter = found[1], found[2]
@@ -183,10 +232,20 @@ def _apache(text: str) -> list[Part]:
         if letter == "T":
             return FieldOf(_APACHE_UNITS.get(argument, "duration_s"))
         if letter == "t":
-            return FieldOf("time")
+            return times[int(argument.removeprefix(_TIME_MARK))]
         return FieldOf(_plain_name("agent" if argument.lower() == "user-agent" else argument))
 
     return _split(_APACHE, written, field)
+
+
+def _apache_time(written: str) -> FieldOf:
+    """The field of a time in parts, such as ``%{%Y-%m-%d %H:%M:%S}t.%{msec_frac}t``."""
+    parts = _APACHE_TIME.findall(written)
+    moment = "end_" if any(part.startswith("end:") for part in parts) else ""
+    parts = [part.removeprefix("begin:").removeprefix("end:") for part in parts]
+    if len(parts) == 1 and parts[0] in _APACHE_EPOCHS:
+        return FieldOf(moment + _APACHE_EPOCHS[parts[0]])
+    return FieldOf(moment + "time", spaces=_APACHE_TIME.sub(r"\1", written).count(" "))
 
 
 def _envoy(text: str) -> list[Part]:
@@ -201,14 +260,31 @@ def _envoy(text: str) -> list[Part]:
 
 
 def _haproxy(text: str) -> list[Part]:
-    def field(found: re.Match[str]) -> Part | list[Part]:
-        flags, sample, tag = found.groups()
-        if tag == "o":
-            return ""
-        name = FieldOf(tag or _plain_name(sample))
-        return ['"', name, '"'] if flags and "+Q" in flags else name
+    quotes_all = False
 
-    return _split(_HAPROXY, text.strip().strip('"').replace("\\ ", " "), field)
+    def field(found: re.Match[str]) -> Part | list[Part]:
+        nonlocal quotes_all
+        flags, sample, tag = found.groups()
+        is_quoted = bool(flags) and "+Q" in flags
+        if tag == "o":
+            # As HAProxy has it, numbers go without quotes then.
+            quotes_all = (quotes_all or is_quoted) and "-Q" not in (flags or "")
+            return ""
+        name = tag or _plain_name(sample)
+        if is_quoted:
+            return ['"', FieldOf(name), '"']
+        is_captured = name in ("hr", "hs")
+        return FieldOf(name, may_be_quoted=quotes_all and not is_captured, may_lack=is_captured)
+
+    return _split(_HAPROXY, _haproxy_text(text), field)
+
+
+def _haproxy_text(text: str) -> str:
+    """The format of a directive ``log-format "..."`` too; leading spaces are those after flags."""
+    written = re.sub(r"^\s*log-format\s+", "", text).strip()
+    if len(written) > 1 and written[0] == written[-1] == '"':
+        written = written[1:-1]
+    return re.sub(r"(%\{[^}]*\}o) ", r"\1", written.replace("\\ ", " ")).replace('\\"', '"')
 
 
 def _split(

@@ -1,13 +1,15 @@
-"""Records of JSON, an object a line; fields are paths of keys, as ``request.host``."""
+"""Records of JSON, one object per line; fields are paths of keys, as ``request.host``, or JMESPath."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from recloser.errors import ImportTraceError
+from recloser.importers.records.expressions import WHOLE, is_expression, searcher
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.stages import Lines, Records, Unreadable
 
@@ -32,10 +34,22 @@ class JsonLinesReader:
         Raises:
             ImportTraceError: A field is no path of keys.
         """
-        paths = {name: path_of(name) for name in wanted}
+        paths = {name: path_of(name) for name in wanted if not is_expression(name)}
+        if len(paths) < len(wanted):
+            found = {name: _getter(name) for name in wanted}
+            for batch in batches:
+                yield _read_each(batch, found)
+            return
         quick = _QuickReader(paths)
+        getters = {name: partial(value_at, path=path) for name, path in paths.items()}
         for batch in batches:
-            yield quick.read(batch) or _read_each(batch, paths)
+            yield quick.read(batch) or _read_each(batch, getters)
+
+
+def _getter(name: str) -> Callable[[Any], Any]:
+    if name == WHOLE:
+        return lambda value: value
+    return searcher(name) if is_expression(name) else partial(value_at, path=path_of(name))
 
 
 def path_of(field: str) -> _Path:
@@ -92,7 +106,8 @@ class _QuickReader:
             columns = {name: list(map(get, values)) for name, get in self._columns.items()}
         except (*_MALFORMED, TypeError, AttributeError):
             return None
-        return Records(batch.source, range(batch.first, batch.first + len(values)), columns)
+        lines = range(batch.first, batch.first + len(values))
+        return Records(batch.source, lines, columns, unit=batch.unit)
 
 
 def _struct(tree: _Tree, at: _Path, names: dict[_Path, str]) -> type[msgspec.Struct]:
@@ -109,21 +124,27 @@ def _struct(tree: _Tree, at: _Path, names: dict[_Path, str]) -> type[msgspec.Str
     return msgspec.defstruct("Record", fields, rename=keys, gc=False)
 
 
-def _read_each(batch: Lines, paths: dict[str, _Path]) -> Records:
+def _read_each(batch: Lines, getters: Mapping[str, Callable[[Any], Any]]) -> Records:
     lines: list[int] = []
     unreadable: list[Unreadable] = []
-    columns: dict[str, list[Any]] = {name: [] for name in paths}
+    columns: dict[str, list[Any]] = {name: [] for name in getters}
     for number, text in enumerate(batch.texts, batch.first):
         if text is not None and not text.strip():
             continue
         value, why = _decoded(text)
+        row: list[Any] = []
+        if why is None:
+            try:
+                row = [get(value) for get in getters.values()]
+            except ValueError as error:
+                why = str(error)
         if why is not None:
-            unreadable.append(Unreadable(number, why, batch.source))
+            unreadable.append(Unreadable(number, why, batch.source, batch.unit))
             continue
         lines.append(number)
-        for name, path in paths.items():
-            columns[name].append(value_at(value, path))
-    return Records(batch.source, lines, dict(columns), unreadable)
+        for column, found in zip(columns.values(), row, strict=True):
+            column.append(found)
+    return Records(batch.source, lines, dict(columns), unreadable, batch.unit)
 
 
 def _decoded(text: str | None) -> tuple[Any, str | None]:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from recloser.importers.records.format_strings import fields_in, parts_of, pattern_of
+from recloser.importers.records.escapes import escape_of, plain
+from recloser.importers.records.format_strings import FieldOf, fields_in, parts_of, pattern_of
 from recloser.importers.records.reader import TOO_LONG
 from recloser.importers.stages import Lines, Records, Unreadable
 
@@ -35,8 +36,15 @@ class TextReader:
         is_open: bool = False,
     ) -> None:
         self._parts = [parts_of(language, text) for text in formats]
+        self._quoted = {
+            part.name
+            for parts in self._parts
+            for part in parts
+            if isinstance(part, FieldOf) and part.may_be_quoted
+        }
         self._lists = lists
         self._is_open = is_open
+        self._escape = escape_of(language, formats)
 
     @property
     def fields(self) -> Collection[str]:
@@ -50,7 +58,24 @@ class TextReader:
             for parts in self._parts
         ]
         for batch in batches:
-            yield _all_matched(batch, compiled[0]) or _matched(batch, compiled)
+            yield self._plain(_all_matched(batch, compiled[0]) or _matched(batch, compiled))
+
+    def _plain(self, records: Records) -> Records:
+        if self._quoted:
+            records.columns = {
+                name: list(map(_unquoted, column)) if name in self._quoted else column
+                for name, column in records.columns.items()
+            }
+        if self._escape is not None:
+            mark, unescape = self._escape
+            records.columns = {
+                name: plain(column, mark, unescape) for name, column in records.columns.items()
+            }
+        return records
+
+
+def _unquoted(value: str | None) -> str | None:
+    return value[1:-1] if value is not None and value[:1] == '"' else value
 
 
 def _all_matched(batch: Lines, compiled: _Compiled) -> Records | None:

@@ -1,0 +1,62 @@
+r"""What servers write instead of characters that would end a value: ``\x22``, ``\"``, ``#22``.
+
+Only printable characters are put back; what stands for a control character stays as it is written.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+_SLASHED: Final = re.compile(r'((?:\\x[0-9A-Fa-f]{2})++)|\\u([0-9A-Fa-f]{4})|\\(["\\/\]])')
+_HASHED: Final = re.compile(r"((?:#[0-9A-F]{2})++)")
+Unescape: TypeAlias = Callable[[str], str]
+
+
+def _of_bytes(written: str, mark: str) -> str:
+    text = bytes.fromhex(written.replace(mark, "")).decode(errors="backslashreplace")
+    return "".join(map(_shown, text))
+
+
+def _shown(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode()
+
+
+def _slashed(found: re.Match[str]) -> str:
+    if found[1]:
+        return _of_bytes(found[1], "\\x")
+    return _shown(chr(int(found[2], 16))) if found[2] else found[3]
+
+
+def _hashed(found: re.Match[str]) -> str:
+    return _of_bytes(found[1], "#")
+
+
+def escape_of(language: str, formats: Sequence[str]) -> tuple[str, Unescape] | None:
+    """The character by which values are escaped, and what puts back what was meant.
+
+    Args:
+        language: That of the format strings.
+        formats: The format strings.
+
+    Returns:
+        None where nothing is escaped.
+    """
+    if language == "apache" or (
+        language == "nginx" and not any("escape=none" in text for text in formats)
+    ):
+        return "\\", lambda value: _SLASHED.sub(_slashed, value)
+    if language == "haproxy":
+        if any("+E" in text for text in formats):
+            return "\\", lambda value: _SLASHED.sub(_slashed, value)
+        return "#", lambda value: _HASHED.sub(_hashed, value)
+    return None
+
+
+def plain(column: Sequence[Any], mark: str, unescape: Unescape) -> Sequence[Any]:
+    """A column without escapes; most columns have none, which is seen at once."""
+    try:
+        if mark not in "".join(column):
+            return column
+    except TypeError:  # a line that lacks the value
+        pass
+    return [value if value is None or mark not in value else unescape(value) for value in column]

@@ -1,0 +1,208 @@
+"""A span, whatever tells of it, and the fields that calls are made of.
+
+Attributes have had other names in older semantic conventions; all are read, the newest first.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+CLIENT: Final = "client"
+PRODUCER: Final = "producer"
+SERVER: Final = "server"
+
+_NO_SERVICE: Final = "unknown_service"  # as the SDKs of OpenTelemetry name one
+_TARGETS: Final = ("service.peer.name", "peer.service", "server.address", "net.peer.name")
+_PORTS: Final = {"server.address": "server.port", "net.peer.name": "net.peer.port"}
+_URLS: Final = ("url.full", "http.url")
+_SYSTEMS: Final = (
+    "rpc.service",
+    "db.system.name",
+    "db.system",
+    "messaging.system",
+    "network.peer.address",
+    "net.sock.peer.addr",
+)
+_HTTP: Final = ("http.response.status_code", "http.status_code")
+_GRPC: Final = (
+    "rpc.response.status_code",
+    "rpc.status_code",
+    "rpc.grpc.status_code",
+    "grpc.status_code",
+)
+_METHODS: Final = ("http.request.method", "http.method", "rpc.method")
+_GRPC_CODES: Final = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+
+
+class Span(msgspec.Struct, gc=False):
+    """A span.
+
+    Attributes:
+        trace: The id of its trace; empty where it is not known.
+        id: Its own, unique in its trace.
+        parent: That of the span that caused it; empty for none.
+        service: Who made it: the caller, for the span of a client.
+        name: Its own.
+        kind: ``client``, ``server`` and so on; ``unspecified`` where that is not told.
+        start: When it started, in nanoseconds since 1970.
+        end: When it ended; None for one that has not.
+        is_error: Whether its status says so.
+        attributes: Its attributes as text.
+        exception: The type of an exception that it recorded.
+        is_shared: Whether it is a server's span that has the id of the client's.
+    """
+
+    trace: str
+    id: str
+    parent: str
+    service: str
+    name: str
+    kind: str
+    start: int
+    end: int | None
+    is_error: bool
+    attributes: Mapping[str, str]
+    exception: str | None = None
+    is_shared: bool = False
+
+
+Field: TypeAlias = Callable[[Span], Any]
+"""Gives the value of a field of a span; None where it has none."""
+
+
+def target_of(span: Span) -> str | None:
+    """What a client's span says that it called; None where it does not say."""
+    attributes = span.attributes
+    for name in _TARGETS:
+        if value := attributes.get(name):
+            port = attributes.get(_PORTS.get(name, ""), "")
+            return f"{value}:{port}" if port else value
+    for name in _URLS:
+        if host := _host(attributes.get(name, "")):
+            return host
+    return _first(attributes, _SYSTEMS)
+
+
+def _host(url: str) -> str:
+    if not url:
+        return ""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
+
+
+def _http(span: Span) -> str | None:
+    if code := _first(span.attributes, _HTTP):
+        return code
+    error_type = span.attributes.get("error.type", "")
+    return error_type if len(error_type) == 3 and error_type.isdecimal() else None  # noqa: PLR2004
+
+
+def _grpc(span: Span) -> str | None:
+    code = _first(span.attributes, _GRPC)
+    if code is not None and code.isdecimal() and len(code) <= 2:  # noqa: PLR2004  # of two digits
+        return _GRPC_CODES[int(code)] if int(code) < len(_GRPC_CODES) else code
+    return code
+
+
+def _status(span: Span) -> str:
+    if span.is_error:
+        return "ERROR"
+    return "OK" if span.end is not None else "UNFINISHED"
+
+
+def _error_type(span: Span) -> str | None:
+    return span.attributes.get("error.type") or span.exception
+
+
+def _error(span: Span) -> str:
+    """What names the end of a call that is no success."""
+    named = _error_type(span) or _grpc_unless_ok(span) or _http(span)
+    return named or _status(span)
+
+
+def _grpc_unless_ok(span: Span) -> str | None:
+    code = _grpc(span)
+    return None if code == "OK" else code
+
+
+def _method(span: Span) -> str:
+    return _first(span.attributes, _METHODS) or ""
+
+
+def _route(span: Span) -> str:
+    template = span.attributes.get("url.template")
+    if template:
+        return template
+    method = _method(span)
+    # Span names often begin with the method already.
+    return f"{method} {span.name}".strip()
+
+
+def _took(span: Span) -> int | None:
+    return None if span.end is None else span.end - span.start
+
+
+def _first(attributes: Mapping[str, str], names: Sequence[str]) -> str | None:
+    for name in names:
+        if value := attributes.get(name):
+            return value
+    return None
+
+
+_FIELDS: Final[Mapping[str, Field]] = {
+    "caller": lambda span: span.service or _NO_SERVICE,
+    "target": target_of,
+    "name": lambda span: span.name,
+    "method": _method,
+    "route": _route,
+    "start": lambda span: span.start,
+    "took": _took,
+    "http": _http,
+    "grpc": _grpc,
+    "status": _status,
+    "error_type": _error_type,
+    "error": _error,
+    "trace": lambda span: span.trace,
+}
+
+
+def field_of(name: str) -> Field:
+    """The field of a name: one of those made of spans, or an attribute."""
+    if name in _FIELDS:
+        return _FIELDS[name]
+    return lambda span: span.attributes.get(name)
+
+
+class SpanFields(Collection[str]):
+    """The fields of spans: those that can be listed, and any attribute."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FIELDS)
+
+    def __len__(self) -> int:
+        return len(_FIELDS)

@@ -1,0 +1,150 @@
+"""Spans of Zipkin's JSON, versions 1 and 2: arrays of spans, or of traces, or one span a line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from recloser.importers.spans.shape import BROKEN, Bad, told
+from recloser.importers.spans.span import CLIENT, PRODUCER, SERVER, Span
+
+_NS_PER_US: Final = 1000
+_SIDES: Final = (
+    (CLIENT, "cs", "cr"),
+    (SERVER, "sr", "ss"),
+    (PRODUCER, "ms", ""),
+    ("consumer", "mr", ""),
+)
+"""By the kind of a span of version 1, the annotations of its start and its end."""
+
+
+def spans_of_zipkin(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
+    """The spans in a value of JSON; of kinds other than these, only the kind."""
+    pending = [msgspec.json.decode(text)]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending.extend(reversed(value))
+            continue
+        try:
+            if isinstance(value.get("spans"), list):
+                pending.append(value["spans"])
+            elif "binaryAnnotations" in value or (
+                "kind" not in value and _has_sides(value.get("annotations") or ())
+            ):
+                yield from _of_version_1(value, kinds)
+            else:
+                yield _of_version_2(value, kinds)
+        except BROKEN as error:
+            yield Bad(f"a span can't be read: {told(error)}")
+
+
+def _of_version_2(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | str:
+    kind = str(span.get("kind") or "unspecified").lower()
+    if kind not in kinds:
+        return kind
+    tags = {str(key): _text(value) for key, value in (span.get("tags") or {}).items()}
+    _add_remote(tags, span.get("remoteEndpoint") or {})
+    # A server's span that shares the client's id often leaves its time to that one.
+    start = int(span["timestamp"] if kind != SERVER else span.get("timestamp") or 0) * _NS_PER_US
+    return _span(
+        span,
+        kind,
+        start,
+        span.get("duration"),
+        tags,
+        service=str((span.get("localEndpoint") or {}).get("serviceName") or ""),
+        is_shared=bool(span.get("shared")),
+    )
+
+
+def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Span | str]:
+    """One span holds what the client and the server said."""
+    said = {a["value"]: a for a in span.get("annotations") or () if "value" in a}
+    tags = {str(key): _text(value) for key, value in (span.get("tags") or {}).items()}
+    addresses: dict[str, Mapping[str, Any]] = {}
+    makers: list[str] = []
+    for binary in span.get("binaryAnnotations") or ():
+        endpoint = binary.get("endpoint") or {}
+        if binary["key"] in ("sa", "ca"):
+            addresses[binary["key"]] = endpoint
+        else:
+            tags.setdefault(str(binary["key"]), _text(binary.get("value")))
+            makers.append(str(endpoint.get("serviceName") or ""))
+    sides = [side for side in _SIDES if side[1] in said or (side[2] and side[2] in said)]
+    if not sides:
+        kind = "internal"
+        if "sa" in addresses and "ca" not in addresses:
+            kind = CLIENT  # as a library's span of a database, of which only the address is told
+        sides = [(kind, "", "")]
+    for kind, begun, ended in sides:
+        if kind not in kinds:
+            yield kind
+            continue
+        first, last = said.get(begun), said.get(ended)
+        endpoint = ((first or last or {}).get("endpoint")) or span.get("localEndpoint") or {}
+        start = span.get("timestamp") if first is None else first["timestamp"]
+        duration = span.get("duration")
+        if first is not None and last is not None:
+            duration = int(last["timestamp"]) - int(first["timestamp"])
+        own = dict(tags)
+        if kind == CLIENT:
+            server = said.get("sr") or said.get("ss") or {}
+            remote = addresses.get("sa") or server.get("endpoint") or span.get("remoteEndpoint")
+            _add_remote(own, remote or {})
+        yield _span(
+            span,
+            kind,
+            int(start or 0) * _NS_PER_US if kind == SERVER else int(_needed(start)) * _NS_PER_US,
+            duration,
+            own,
+            service=str(endpoint.get("serviceName") or next(filter(None, makers), "")),
+            is_shared=kind == SERVER and "cs" not in said,
+        )
+
+
+def _span(
+    span: Mapping[str, Any],
+    kind: str,
+    start: int,
+    duration: Any,
+    tags: dict[str, str],
+    *,
+    service: str,
+    is_shared: bool,
+) -> Span:
+    return Span(
+        trace=str(span.get("traceId", "")),
+        id=str(span.get("id", "")),
+        parent=str(span.get("parentId") or ""),
+        service=service,
+        name=str(span.get("name") or ""),
+        kind=kind,
+        start=start,
+        end=None if duration is None else start + int(duration) * _NS_PER_US,
+        is_error=tags.get("error", "false") != "false" or tags.get("otel.status_code") == "ERROR",
+        attributes=tags,
+        is_shared=is_shared,
+    )
+
+
+def _has_sides(annotations: Sequence[Any]) -> bool:
+    names = {name for side in _SIDES for name in side[1:] if name}
+    return any(isinstance(each, dict) and each.get("value") in names for each in annotations)
+
+
+def _add_remote(tags: dict[str, str], remote: Mapping[str, Any]) -> None:
+    if remote.get("serviceName"):
+        tags.setdefault("peer.service", str(remote["serviceName"]))
+    if address := remote.get("ipv4") or remote.get("ipv6"):
+        tags.setdefault("network.peer.address", str(address))
+
+
+def _needed(timestamp: Any) -> Any:
+    if timestamp is None:
+        raise KeyError("timestamp")
+    return timestamp
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
