@@ -31,7 +31,7 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.gaps import GapWatch
-from recloser.limits import MAX_AT
+from recloser.limits import MAX_AT, MAX_WHOLE
 from recloser.replay.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
 from recloser.state import BreakerState, dump, place, probes_of, restore
 from recloser.validation import NS_PER_SECOND
@@ -161,7 +161,8 @@ class _Retiming:
         if event.kind == "breaker_configured":
             self._known.add(event.breaker)
         if isinstance(event, CallSucceeded | CallFailed | CallIgnored) and event.took:
-            took = max(0, self._hand(event.at, host) - self._hand(event.at - event.took, host))
+            took = self._hand(event.at, host) - self._hand(event.at - event.took, host)
+            took = min(MAX_WHOLE, max(0, took))
             if took != event.took:
                 event = evolve(event, took=took)
         return _timed(event, at)
