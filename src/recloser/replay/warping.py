@@ -132,6 +132,10 @@ def _origin_mapper(warp: OriginWarp) -> Mapper:
     return change
 
 
+class PastAllTimeError(FoldError):
+    """A warp moves an event past the last time that a log can have; the message names the event."""
+
+
 class _Retiming:
     """Times the events of one stream by a wrong monotonic hand."""
 
@@ -152,7 +156,9 @@ class _Retiming:
         self._host = host
         self._at = at = max(self._at, self._hand(event.at, host))
         if at > MAX_AT:
-            raise FoldError(f"{place(event)}: warped, its time is past the last one of any log")
+            raise PastAllTimeError(
+                f"{place(event)}: warped, its time is past the last one of any log"
+            )
         self._gap.take(event)
         if event.kind == "state_changed":
             return _nothing(event, at)
