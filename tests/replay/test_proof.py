@@ -152,6 +152,20 @@ def test_what_is_left_out_says_why():
     assert proof.holds
 
 
+def test_a_way_that_leads_past_the_last_time_of_any_log_is_left_out():
+    clock = ManualClock()
+    log = MemoryLog(clock=clock)
+    breaker = CircuitBreaker("b", log=log)
+    breaker.call(str)
+    clock.advance(ns=2**61)
+    breaker.call(str)
+    proof = prove(list(log))
+    left_out = {row.name: row.left_out for row in proof.rows if row.left_out}
+    late = left_out["the log's time begins 2^62 ns later"]
+    assert late.endswith("warped, its time is past the last one of any log")
+    assert proof.holds
+
+
 # The six kinds of fault that the battery is there to find.
 
 

@@ -16,7 +16,8 @@ from recloser import (
     replay,
 )
 from recloser.core.kernel import NEVER
-from recloser.events import Checkpoint, ClockTicked, LogOpened
+from recloser.events import BreakerConfigured, CallFailed, Checkpoint, ClockTicked, LogOpened
+from recloser.limits import MAX_WHOLE
 from recloser.log.reader import LogReader
 from recloser.replay.drive import Driver
 from recloser.replay.warping import WarpedClock, warped
@@ -157,6 +158,19 @@ def test_a_checkpoint_is_left_out_where_the_fold_knows_better(tmp_path, clock):
     assert [event.seq for event in drifted] == [event.seq for event in events]
     (trip,) = replay(events, warps=parse_warps(["mono-drift=+100ppm"])).edges
     assert trip.at == 5 * SECOND + 5 * SECOND // 10_000
+
+
+def test_a_call_takes_no_longer_than_a_log_can_hold_under_a_clock_that_runs_fast():
+    opened = LogOpened(1, 0, 1, 1, 1, datetime(2026, 1, 1, tzinfo=UTC), 0, "", "h", 1, "0")
+    config = CircuitBreakerConfig(slow_call_seconds=1)
+    events = [
+        opened,
+        BreakerConfigured(2, 0, "b", config.to_mapping()),
+        CallFailed(3, 1, "b", 0, MAX_WHOLE),
+    ]
+    fast = parse_warps(["mono-drift=+100ppm"])
+    assert [event.took for event in warped(events, fast) if event.seq == 3] == [MAX_WHOLE]
+    assert replay(events, warps=fast).snapshots["b"].totals.failed == 1
 
 
 @pytest.mark.parametrize("state", ["OPEN", "HALF_OPEN", "CLOSED"])

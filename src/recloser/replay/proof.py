@@ -37,6 +37,7 @@ from recloser.replay.lanes import (
     WitnessLane,
 )
 from recloser.replay.plain import PlainReading, Progress, counted, taken_plainly
+from recloser.replay.warping import PastAllTimeError
 from recloser.replay.warps import Warp, parse_warps
 from recloser.state import parted_fields
 
@@ -203,6 +204,7 @@ class _Trial:
         self.parting: Parting | None = None
         self._course: Course | None = None
         self._is_over = False
+        self._left_out: str | None = None
 
     def take(self, event: Event, expected: Sequence[Edge], course: Course) -> None:
         if self._is_over:
@@ -225,7 +227,7 @@ class _Trial:
 
     def compare_states(self, last: Event, reference: Lane) -> None:
         expected, got = reference.states, self.lane.states
-        if self.parting is not None or expected is None or got is None:
+        if self._is_over or self.parting is not None or expected is None or got is None:
             return
         for breaker, state in expected.items():
             parted = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
@@ -235,6 +237,8 @@ class _Trial:
                 return
 
     def row(self, course: Course) -> Row:
+        if self._left_out is not None:
+            return Row(self.name, left_out=self._left_out)
         return Row(self.name, (self._course or course).digest, self.parting)
 
     def _compare(
@@ -249,6 +253,9 @@ class _Trial:
 
     def _refuse(self, event: Event, error: RecloserError, course: Course) -> None:
         self._is_over = True
+        if isinstance(error, PastAllTimeError) and self.parting is None:
+            self._left_out = str(error)  # there is no such history to compare with
+            return
         self._course = self._course or course.copy()
         self.parting = self.parting or Parting(
             event.seq, getattr(event, "breaker", ""), "what the log tells", str(error)

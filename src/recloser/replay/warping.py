@@ -31,7 +31,7 @@ from recloser.events import (
     LogSealed,
 )
 from recloser.gaps import GapWatch
-from recloser.limits import MAX_AT
+from recloser.limits import MAX_AT, MAX_WHOLE
 from recloser.replay.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
 from recloser.state import BreakerState, dump, place, probes_of, restore
 from recloser.validation import NS_PER_SECOND
@@ -132,6 +132,10 @@ def _origin_mapper(warp: OriginWarp) -> Mapper:
     return change
 
 
+class PastAllTimeError(FoldError):
+    """A warp moves an event past the last time that a log can have; the message names the event."""
+
+
 class _Retiming:
     """Times the events of one stream by a wrong monotonic hand."""
 
@@ -152,7 +156,9 @@ class _Retiming:
         self._host = host
         self._at = at = max(self._at, self._hand(event.at, host))
         if at > MAX_AT:
-            raise FoldError(f"{place(event)}: warped, its time is past the last one of any log")
+            raise PastAllTimeError(
+                f"{place(event)}: warped, its time is past the last one of any log"
+            )
         self._gap.take(event)
         if event.kind == "state_changed":
             return _nothing(event, at)
@@ -161,7 +167,8 @@ class _Retiming:
         if event.kind == "breaker_configured":
             self._known.add(event.breaker)
         if isinstance(event, CallSucceeded | CallFailed | CallIgnored) and event.took:
-            took = max(0, self._hand(event.at, host) - self._hand(event.at - event.took, host))
+            took = self._hand(event.at, host) - self._hand(event.at - event.took, host)
+            took = min(MAX_WHOLE, max(0, took))
             if took != event.took:
                 event = evolve(event, took=took)
         return _timed(event, at)
