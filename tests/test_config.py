@@ -1,6 +1,5 @@
 """Settings are checked one by one, and read from data, TOML, JSON and the command line."""
 
-from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -78,20 +77,10 @@ def test_a_count_of_2_to_the_31_or_more_is_refused(settings, field, others, valu
 
 
 @pytest.mark.parametrize("field", ["failure_rate", "slow_call_rate"])
-@pytest.mark.parametrize("rate", [1e-9, 0.123456789, 1, Fraction(LARGEST - 1, LARGEST)])
+@pytest.mark.parametrize("rate", [1 / 3, 1e-10, Fraction(1, 2**31), 0.1234567891, 1])
 @pytest.mark.parametrize("window", [CountWindow, TimeWindow])
-def test_a_rate_may_have_nine_decimal_digits_or_be_a_fraction(window, field, rate):
+def test_a_rate_may_have_any_number_of_digits(window, field, rate):
     assert getattr(window(5, **{field: rate}), field) == rate
-
-
-@pytest.mark.parametrize("field", ["failure_rate", "slow_call_rate"])
-@pytest.mark.parametrize(
-    "rate", [1 / 3, 1e-10, 0.1234567891, Fraction(1, 2**31), Decimal("0.1234567891"), f"1/{2**31}"]
-)
-@pytest.mark.parametrize("window", [CountWindow, TimeWindow])
-def test_a_rate_of_more_digits_is_refused_with_what_to_write_instead(window, field, rate):
-    with pytest.raises(ConfigError, match=rf"^{field} must have .* such as Fraction\(1, 3\), not "):
-        window(5, **{field: rate})
 
 
 def test_an_unknown_setting_is_refused_with_those_there_are():

@@ -32,7 +32,6 @@ from recloser.limits import (
     MAX_SETTING,
     MAX_WHOLE,
     NAME_BYTES,
-    RATE_DIGITS,
     ROWS_IN_LINE,
     SETTINGS_BYTES,
     USUAL_LINE_BYTES,
@@ -105,7 +104,6 @@ def test_no_session_reaches_a_number_that_no_line_holds():
 def test_settings_keep_what_the_rules_compare_within_64_bits():
     """Calls of a window times a term of a rate, and the end of a wait that begins at the last time."""
     assert MAX_SETTING * MAX_SETTING <= MAX_WHOLE
-    assert 10**RATE_DIGITS <= MAX_SETTING
     assert MAX_SETTING * NS_PER_SECOND < 2**61
     assert MAX_SECONDS * NS_PER_SECOND < 2**61
     assert MAX_AT + 2**61 <= MAX_WHOLE

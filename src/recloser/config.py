@@ -59,7 +59,7 @@ class CountWindow:
     Attributes:
         size: How many outcomes are in it.
         failure_rate: Share of failures at which it trips; a float is the fraction that it prints
-            as, and may have nine decimal digits; write others as ``Fraction(1, 3)``.
+            as.
         minimum_calls: So many outcomes, or ``size`` if that is less, must be in it before a rate
             counts.
         slow_call_rate: Share of slow calls at which it trips.

@@ -62,12 +62,8 @@ MAX_SETTING: Final = 2**31 - 1
 
 With the next one it keeps each product by which a rate is compared within 64 bits."""
 
-RATE_DIGITS: Final = 9
-"""A rate has at most so many decimal digits; the terms of one given as a fraction are ``MAX_SETTING``
-or less."""
-
 MAX_TERM: Final = 10**60
-"""The numerator and the denominator of a backoff's factor are below this."""
+"""The numerator and the denominator of a fraction are below this."""
 
 SETTINGS_BYTES: Final = 128 << 10
 """The settings of a breaker, as a line has them, may take this; larger ones are refused."""

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from recloser.errors import ConfigError
-from recloser.limits import MAX_SETTING, MAX_TERM, MAX_WHOLE, RATE_DIGITS
+from recloser.limits import MAX_SETTING, MAX_TERM, MAX_WHOLE
 
 Seconds: TypeAlias = int | float
 Rate: TypeAlias = int | float | Fraction
@@ -170,17 +170,6 @@ def rate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None
     if value is not None and not (_is_rational(value) and 0 < value <= 1):
         wanted = f"a rate above 0, at most 1{_or_none(optional=True)}"
         raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
-    if value is not None and not _is_exact_enough(value):
-        raise ConfigError(
-            f"{attribute.name} must have at most {RATE_DIGITS} decimal digits, or be a Fraction of "
-            f"whole numbers below 2**31, such as Fraction(1, 3), not {shown(value)}"
-        )
-
-
-def _is_exact_enough(number: Rate) -> bool:
-    if isinstance(number, Fraction):
-        return number.denominator <= MAX_SETTING
-    return 10**RATE_DIGITS % exact(number).denominator == 0
 
 
 def factor(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.core.kernel import NEVER, Rules, Thresholds
+from recloser.limits import MAX_SETTING
 from recloser.validation import Rate, exact
 
 
@@ -61,4 +62,33 @@ def _thresholds(window: CountWindow | TimeWindow) -> Thresholds:
 
 
 def _fraction(rate: Rate | None) -> Fraction:
-    return Fraction(0) if rate is None else exact(rate)
+    if rate is None:
+        return Fraction(0)
+    fraction = exact(rate)
+    return fraction if fraction.denominator <= MAX_SETTING else least_from(fraction, MAX_SETTING)
+
+
+def least_from(rate: Fraction, most: int) -> Fraction:
+    """The least fraction from ``rate`` up whose denominator is at most ``most``.
+
+    The share of failures among calls is such a fraction, so it reaches the one just where it reaches
+    the other: a window of up to ``most`` calls decides the same by both. That is how a rate such as
+    0.3333333333333333, a fraction of 10**16, fits into the products of the kernel.
+
+    Args:
+        rate: A fraction whose own denominator is larger.
+        most: The largest denominator.
+    """
+    # Two neighbours among such fractions, one below and one above, as continued fractions find them.
+    before, last = (0, 1), (1, 0)
+    numerator, denominator = rate.numerator, rate.denominator
+    while True:
+        whole, rest = divmod(numerator, denominator)
+        after = (before[0] + whole * last[0], before[1] + whole * last[1])
+        if after[1] > most:
+            break
+        before, last = last, after
+        numerator, denominator = denominator, rest
+    times = (most - before[1]) // last[1]
+    between = Fraction(before[0] + times * last[0], before[1] + times * last[1])
+    return max(between, Fraction(*last))
