@@ -83,8 +83,8 @@ def test_events_of_one_kind_are_shown_with_what_differs(capsys, calls):
     out = run(capsys, "diff", calls, "--config", "three.toml", *more)[1]
     assert out.splitlines()[2:5] == [
         "the histories part at",
-        "- seq 9, call_rejected of b at 5.000000000 s, retry_after 29001000000",
-        "+ seq 9, call_rejected of b at 5.000000000 s, retry_after 3001000000",
+        "- seq 10, call_rejected of b at 5.000000000 s, retry_after 29001000000",
+        "+ seq 10, call_rejected of b at 5.000000000 s, retry_after 3001000000",
     ]
 
 
