@@ -78,6 +78,7 @@ def test_a_field_of_true_and_false_may_be_named(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "outcome"),
     [("status", "0", "ignored"), ("result", "0", "ignored"), ("grpc_status", "0", "succeeded"),
+     ("outcome", "503", "failed"), ("outcome", "404", "succeeded"), ("outcome", "0", "ignored"),
      ("grpc_status", "14", "failed"), ("result", "UO", "ignored"), ("result", "503", "failed")],
 )  # fmt: skip
 def test_a_value_of_a_field_that_is_named_means_what_it_means_there(
