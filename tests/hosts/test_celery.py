@@ -12,7 +12,6 @@ from celery_settings import settings
 
 from fleet_parts import wait_for
 from host_servers import (
-    SECONDS,
     assert_calm,
     by_worker,
     calls_noted,
@@ -69,7 +68,8 @@ def send_until(is_so, send, name):
             return False
         return True
 
-    wait_for(is_so_after_some_more, SECONDS)
+    # Nothing bounds when Celery hands each of its processes a task.
+    wait_for(is_so_after_some_more, 40)
 
 
 def stop(server, send):
