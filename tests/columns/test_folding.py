@@ -61,7 +61,8 @@ def test_it_has_the_edges_states_and_witnesses_of_the_log(recorded, tmp_path):
     by_event = fold_history(LogReader(recorded))
     by_column = columns_of(LogReader(recorded), tmp_path)
     events = list(LogReader(recorded))
-    assert sum(event.kind == "checkpoint" for event in events) > 10
+    # Segments, and so checkpoints, are fewer where the thread that rotates them comes late.
+    assert sum(event.kind == "checkpoint" for event in events) > 5
     assert sum(event.kind == "log_opened" and event.session > 1 for event in events) > 1
     assert {edge.breaker for edge in by_event.edges} == {"b0", "b1", "b2"}
     assert {"failure_rate", "slow_call_rate", "consecutive_failures"} <= {

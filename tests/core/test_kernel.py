@@ -431,3 +431,15 @@ def test_a_row_that_can_not_have_happened_stops_the_run(of):
     assert state.fired == of.FUTURE_EPOCH
     assert run(of, state, rows, start=2) == 3
     assert (state.fired, state.succeeded) == (of.NO_RULE, 2)
+
+
+@of_each_kernel
+@pytest.mark.parametrize("size", [1, 2, 8])
+@pytest.mark.parametrize("count", [0, -1, -(2**40)])
+def test_an_event_of_no_calls_puts_nothing_into_a_window(of, size, count):
+    """No log has one, but rows of another's file may: nothing may be written past a window's end."""
+    state = breaker(of, window=thresholds(of, size, failures=2 * size))
+    for seq in range(1, 100):
+        of.step(state, of.SUCCEEDED, seq, seq, 0, 0, 0, 1)
+        of.step(state, of.SUCCEEDED, seq, seq, 0, 0, 0, count)
+    assert (state.window.calls, state.window.length) == (size, size)

@@ -282,6 +282,9 @@ def _copy(ring: Ring, other: Ring) -> None:
 def _grow(ring: Ring) -> int:
     """Double the room of a ring that is full, its oldest item first; returns its new capacity."""
     capacity = min(ring.most, ring.capacity * 2 if ring.capacity else _FIRST_CAPACITY)
+    if capacity <= ring.capacity:
+        # More is put in than there should ever be: never write past the end of the room.
+        capacity = ring.capacity + _FIRST_CAPACITY
     begin = ring.first * ring.width
     numbers = array("q", (0,)) * (capacity * ring.width)
     kept = len(ring.numbers) - begin
@@ -525,6 +528,8 @@ def _add(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool
     Returns:
         The first threshold that the outcomes in the window reach then; ``NO_RULE`` if none.
     """
+    if count < 1:
+        return _NO_RULE
     if window.thresholds.is_timed:
         _add_timed(window, seq, at, count, failed, slow)
     else:
