@@ -363,3 +363,21 @@ def test_a_segment_that_is_begun_before_the_thread_is_at_work_is_seen_to_at_the_
     housekeeper.finish(tmp_path, 0, len(names(tmp_path)))
     *full, _ = names(tmp_path)
     assert all(name.endswith(".jsonl.zst") for name in full)
+
+
+def test_what_failed_is_tried_once_more_when_the_log_is_closed(tmp_path, clock, monkeypatch):
+    """No segment is begun after the failure, which would have it due again."""
+    write(tmp_path, clock, compress=False)
+    keeper = Housekeeper(compress_bytes=3000, keep_bytes=None, keep_ns=None)
+    keeper.have_due()
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "write", refuse)
+        keeper.finish(tmp_path, 0, 1 << 30)
+    assert keeper.failure is not None
+    keeper.finish(tmp_path, 0, 1 << 30)
+    assert keeper.failure is None
+    assert any(name.endswith(".zst") for name in names(tmp_path))
+
+
+def refuse(*_):
+    raise OSError(28, "No space left on device")

@@ -117,7 +117,8 @@ class Housekeeper:
         if self._thread.is_alive():
             # It is not waited for without end: what it leaves is finished when the log is opened.
             self._thread.join(_LONGEST_WAIT)
-        if self._is_due and not self._thread.is_alive():
+        # What failed is tried once more: no further segment will have it due again.
+        if (self._is_due or self.failure) and not self._thread.is_alive():
             self._is_due = False
             self._keep(folder, now, live)
 
