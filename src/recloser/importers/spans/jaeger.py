@@ -5,29 +5,23 @@ from typing import Any, Final
 
 import msgspec
 
-from recloser.importers.spans.shape import BROKEN, Bad, told
+from recloser.importers.spans.shape import BROKEN, Bad, documents_in, told
 from recloser.importers.spans.span import Span
 
 _NS_PER_US: Final = 1000
+_WRAPPERS: Final = ("data", "hits", "_source")
 
 
 def spans_of_jaeger(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
     """The spans in a value of JSON; of kinds other than these, only the kind."""
-    yield from _spans(msgspec.json.decode(text), kinds)
+    for document in documents_in(msgspec.json.decode(text), _WRAPPERS, "Jaeger"):
+        if isinstance(document, Bad):
+            yield document
+        else:
+            yield from _spans(document, kinds)
 
 
-def _spans(value: Any, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
-    if isinstance(value, list):
-        for element in value:
-            yield from _spans(element, kinds)
-        return
-    if not isinstance(value, dict):
-        yield Bad(f"it holds no trace of Jaeger: {str(value)[:60]}")
-        return
-    for key in ("data", "hits", "_source"):
-        if isinstance(value.get(key), list | dict):
-            yield from _spans(value[key], kinds)
-            return
+def _spans(value: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
     if "operationName" in value or "startTime" in value:
         yield _one(value, {}, kinds)
         return

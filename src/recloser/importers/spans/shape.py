@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from attrs import frozen
@@ -31,6 +31,30 @@ class Bad:
 
 SpansOf: TypeAlias = Callable[[str, Sequence[str]], Iterator[Span | Bad | str]]
 """Gives the spans in a value of JSON: those of some kinds whole, of others their kind only."""
+
+
+def documents_in(
+    value: object, wrappers: Sequence[str], tracer: str
+) -> Iterator[dict[str, Any] | Bad]:
+    """The objects in a value of JSON, taken out of lists and of objects that only hold others.
+
+    Args:
+        value: The value.
+        wrappers: The keys under which an object holds others.
+        tracer: Whose documents they should be, by name.
+    """
+    if isinstance(value, list):
+        for element in value:
+            yield from documents_in(element, wrappers, tracer)
+        return
+    if not isinstance(value, dict):
+        yield Bad(f"it holds no trace of {tracer}: {str(value)[:60]}")
+        return
+    for key in wrappers:
+        if isinstance(value.get(key), list | dict):
+            yield from documents_in(value[key], wrappers, tracer)
+            return
+    yield value
 
 
 def told(error: Exception) -> str:

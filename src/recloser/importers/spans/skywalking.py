@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from recloser.importers.spans.shape import BROKEN, Bad, told
+from recloser.importers.spans.shape import BROKEN, Bad, documents_in, told
 from recloser.importers.spans.span import CLIENT, SERVER, Span
 
 _NS_PER_MS: Final = 1_000_000
@@ -19,25 +19,13 @@ _NAMES: Final = {
 }
 """The names that its agents give to tags, by those that are read of other spans too."""
 
+_WRAPPERS: Final = ("data", "trace", "queryTrace", "spans")
+
 
 def spans_of_skywalking(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
     """The spans in a value of JSON; of kinds other than these, only the kind."""
-    yield from _spans(msgspec.json.decode(text), kinds)
-
-
-def _spans(value: Any, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
-    if isinstance(value, list):
-        for element in value:
-            yield from _spans(element, kinds)
-        return
-    if not isinstance(value, dict):
-        yield Bad(f"it holds no trace of SkyWalking: {str(value)[:60]}")
-        return
-    for key in ("data", "trace", "queryTrace", "spans"):
-        if isinstance(value.get(key), list | dict):
-            yield from _spans(value[key], kinds)
-            return
-    yield _one(value, kinds)
+    for document in documents_in(msgspec.json.decode(text), _WRAPPERS, "SkyWalking"):
+        yield document if isinstance(document, Bad) else _one(document, kinds)
 
 
 def _one(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | Bad | str:
