@@ -1,14 +1,11 @@
 """What a window holds, as data for a checkpoint, checked on its way back."""
 
-from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import msgspec
 
 from recloser.core.kernel import Thresholds, Window
 from recloser.limits import LAST_COUNTER, MAX_AT, MAX_COUNT, MAX_SEQ
-
-WindowData: TypeAlias = Sequence[int | Sequence[int]]
 
 _NS_PER_SECOND = 1_000_000_000
 _Code = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ << 2 | 3)]
