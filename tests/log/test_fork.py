@@ -92,7 +92,7 @@ def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_ch
     breaker = CircuitBreaker("b", log=log)
     call = breaker(lambda: None)
     with held_elsewhere(breaker):  # nobody folds them before the fork
-        breaker.gate.pending.let_wait(100)
+        breaker.gate.pending.limit = 100
         for _ in range(3):
             call()
 
