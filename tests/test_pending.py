@@ -38,10 +38,10 @@ def test_what_is_dropped_are_the_first(leave):
     pending = Pending()
     for number in range(200):
         pending.record(number, 2 * number, leave)
-    pending.drop(150)
+    del pending[:150]
     pending.record(200, 400, leave)
     assert columns(pending)[:2] == (list(range(150, 201)), list(range(300, 402, 2)))
-    pending.drop(51)
+    del pending[:51]
     assert columns(pending) == ([], [], [])
 
 
@@ -58,7 +58,7 @@ def test_a_copy_ends_where_it_has_more_passes_than_a_byte_can_tell_apart(leave):
     for number, ending in enumerate(many):
         pending.record(number, 0, ending)
     assert columns(pending) == (list(range(256)), [0] * 256, many[:256])
-    pending.drop(256)
+    del pending[:256]
     assert columns(pending) == (list(range(256, 300)), [0] * 44, many[256:])
 
 
@@ -74,7 +74,7 @@ def test_what_leaves_may_record_as_it_goes(leave):
     pending.record(1, 0, ending)
     pending.record(2, 0, leave)
     del ending
-    pending.drop(1)
+    del pending[:1]
     gc.collect()
     assert columns(pending) == ([2, 99], [0, 9], [leave, leave])
 
@@ -92,7 +92,7 @@ def test_no_thread_splits_a_call_of_another(leave):
         thread.start()
     while any(thread.is_alive() for thread in threads) or pending:
         taken.append(columns(pending))
-        pending.drop(len(taken[-1][0]))
+        del pending[: len(taken[-1][0])]
     assert sum(len(ats) for ats, _, _ in taken) == 80_000
     assert all(ats == tooks for ats, tooks, _ in taken)
 

@@ -27,7 +27,6 @@ pass in the list; and the passes."""
 
 _WIDTH: Final = 3
 _MOST_PASSES: Final = 256
-_EMPTY = array("q")
 
 
 class Pending:
@@ -45,21 +44,9 @@ class Pending:
         due_ns: What the monotonic hand shows when a tick is due, or a deadline of any breaker.
     """
 
-    __slots__ = (
-        "_at_items",
-        "_ats",
-        "_capacity",
-        "_flat",
-        "_number",
-        "_passes",
-        "_took_items",
-        "_tooks",
-        "due_ns",
-        "limit",
-    )
+    __slots__ = ("_capacity", "_flat", "_items", "_number", "_passes", "due_ns", "limit")
 
-    _at_items: array[int]
-    _took_items: array[int]
+    _items: array[int]  # of each call when it ended and how long it took
 
     def __init__(self, calls: int = PENDING_LIMIT) -> None:
         self.due_ns = 0
@@ -67,9 +54,12 @@ class Pending:
         if not cython.compiled:
             self._flat: list[int | Pass] = []
         else:
-            self._ats = self._tooks = _EMPTY
             self._passes: list[Pass] = []
             self._number = self._capacity = 0
+
+    def __dealloc__(self) -> None:
+        if cython.compiled:
+            PyMem_Free(self._items)  # type: ignore[name-defined]  # noqa: F821  # of pending.pxd
 
     def __len__(self) -> int:
         if cython.compiled:
@@ -95,54 +85,63 @@ class Pending:
         # From here on nothing is called that could run any Python code.
         place = self._number
         self._passes.append(passed)
-        self._at_items[place] = at
-        self._took_items[place] = took
+        self._items[2 * place] = at
+        self._items[2 * place + 1] = took
         self._number = place + 1
         return self._number > self.limit
 
     def _grow(self) -> int:
-        capacity = max(64, 2 * self._capacity)
-        ats, tooks = array("q", bytes(8 * capacity)), array("q", bytes(8 * capacity))
-        # The garbage collector may have run a finalizer that recorded, and made room, meanwhile.
-        if capacity > self._capacity:
-            old_ats, old_tooks = self._at_items, self._took_items
-            kept = self._ats, self._tooks
-            self._ats, self._tooks = ats, tooks
-            self._at_items = ats.data.as_longlongs  # type: ignore[attr-defined]  # of Cython
-            self._took_items = tooks.data.as_longlongs  # type: ignore[attr-defined]  # of Cython
-            self._capacity = capacity
-            for place in range(self._number):
-                self._at_items[place] = old_ats[place]
-                self._took_items[place] = old_tooks[place]
-            del kept
+        capacity = max(4, 2 * self._capacity)
+        items = PyMem_Realloc(self._items, 16 * capacity)  # type: ignore[name-defined]  # noqa: F821
+        if not items:
+            raise MemoryError
+        self._items = cython.cast("long long *", items)
+        self._capacity = capacity
         return 0
 
     def columns(self) -> Columns:
         """A copy of those that wait, up to the first that has one pass too many for a byte."""
         if cython.compiled:
+            # What is recorded while the copies are made comes behind them.
             number = self._number
-            ats, tooks, passes = self._ats[:number], self._tooks[:number], self._passes[:number]
+            ats, tooks, passes = _times(number), _times(number), self._passes[:number]
+            for place in range(number):
+                ats.data.as_longlongs[place] = self._items[2 * place]  # type: ignore[attr-defined]
+                tooks.data.as_longlongs[place] = self._items[2 * place + 1]  # type: ignore[attr-defined]
         else:
             flat = self._flat[:]
-            ats, tooks = (array("q", cast("list[int]", flat[n::_WIDTH])) for n in range(2))
+            ats = array("q", cast("list[int]", flat[0::_WIDTH]))
+            tooks = array("q", cast("list[int]", flat[1::_WIDTH]))
             passes = cast("list[Pass]", flat[2::_WIDTH])
         codes, table = _coded(passes)
         if len(codes) < len(passes):
             ats, tooks = ats[: len(codes)], tooks[: len(codes)]
         return ats, tooks, codes, table
 
-    def drop(self, number: int) -> None:
-        """Forget the first of them, which are folded and recorded; one step."""
+    def __delitem__(self, first: slice) -> None:
+        """Forget the first of them, which are folded and recorded.
+
+        This is no method, as the step in which that is noted must hold no call.
+        """
+        number: int = first.stop
         if not cython.compiled:
             del self._flat[: number * _WIDTH]
             return
+        number = min(number, self._number)
         left = self._number - number
-        for place in range(left):
-            self._at_items[place] = self._at_items[place + number]
-            self._took_items[place] = self._took_items[place + number]
+        for place in range(2 * left):
+            self._items[place] = self._items[place + 2 * number]
         self._number = left
+        if not left:
+            PyMem_Free(self._items)  # type: ignore[name-defined]  # noqa: F821  # of pending.pxd
+            self._items = cython.NULL
+            self._capacity = 0
         # The passes that leave the list may run finalizers that record: the list is whole by then.
         del self._passes[:number]
+
+
+def _times(number: int) -> array[int]:
+    return array("q", bytes(8 * number))
 
 
 def _coded(passes: list[Pass]) -> tuple[bytes, list[Pass]]:

@@ -432,22 +432,38 @@ class Sequencer:
         # until then is the parent's, so no call of the child may come into these lists: all ask.
         self._asked = [request for request in self._asked if request.is_for_children]
         self.runs.note_fork()
-        self._parents_calls = len(self.pending)
-        if self._lock.is_mine:
-            for gate in tuple(self._gates.values()):
-                gate.shut()
-        else:
-            self._forget_parents_calls()
+        # A log in memory is the child's own: there it records what waits itself.
+        self._parents_calls = len(self.pending) if self._log.is_in_child else 0
+        for gate in tuple(self._gates.values()):
+            gate.shut()
         self._renew_locks()
         self.pending.limit = 0
 
-    def _forget_parents_calls(self) -> None:
-        number = self._parents_calls or 0
+    def _leave_parents_calls(self) -> None:
+        """Leave to the parent what it had not folded at the fork: it will record it.
+
+        Failures among it count here too, as those do that it had folded.
+        """
+        number, taken = self._parents_calls or 0, self._taken
         self.runs.forget()
+        self.is_whole = False
+        if number > taken:
+            self._apply_parents_calls(Calls.of(self.pending).part(taken, number))
+        gone = max(number, taken)
         # One step.
-        self.pending.drop(number)
+        del self.pending[:gone]
         self._taken = 0
         self._parents_calls = None
+        self.rest()
+        self._update_all_gates()
+
+    def _apply_parents_calls(self, calls: Calls) -> None:
+        calls.put_in_order(self.fold.at)
+        for sort, part in calls.sorted_by(self._sort_of):
+            if sort != SINGLY and not self.fold.apply_outcomes(Outcomes(part, self.next_seq)):
+                # Of so many at once one opens the breaker: when, the parent's log will say.
+                self.good.restore(self.fold)
+                return
 
     # Entries.
 
@@ -607,9 +623,6 @@ class Sequencer:
 
     def _make_whole(self) -> None:
         """Undo or finish what an exception interrupted, and begin the session if it is not begun."""
-        if self._parents_calls is not None:
-            self._forget_parents_calls()
-            self._update_all_gates()
         if not self.is_whole:
             self.good.restore(self.fold)
             self._log.catch_up(self.good.events)
@@ -622,8 +635,7 @@ class Sequencer:
         # Where one forks meanwhile, its child has another log to begin, and other calls to forget.
         while self._log.is_in_child or self._parents_calls is not None:
             if self._parents_calls is not None:
-                self._forget_parents_calls()
-                self._update_all_gates()
+                self._leave_parents_calls()
             else:
                 self._log.begin_in_child()
                 if not self.is_whole:
@@ -787,13 +799,13 @@ class Sequencer:
         return at
 
     def _drop_taken(self) -> None:
-        """Remove the calls that are recorded."""
+        """Remove the calls that are recorded; without a call in between, so that it is one step."""
         taken, parents = self._taken, self._parents_calls
         if not taken:
             return
         left = None if parents is None else max(0, parents - taken)
         # One step.
-        self.pending.drop(taken)
+        del self.pending[:taken]
         self._taken = 0
         self._parents_calls = left
 
