@@ -81,9 +81,11 @@ def _pyresilience(failures: int) -> Protection[C]:
 
 def _pyresiliences(many: int) -> object:
     """Its breakers are made with the functions that they protect."""
-    functions = [_pyresilience(FEW).protect(nothing) for _ in range(many)]
-    for function in functions:
-        function()
+    functions = []
+    for _ in range(many):
+        protection: Protection[Call] = _pyresilience(FEW)
+        functions.append(protection.protect(nothing))
+        functions[-1]()
     return functions
 
 
@@ -93,9 +95,7 @@ def _powertools(failures: int) -> Protection[Call]:
 
 def _powertools_on(store: object, failures: int) -> Protection[Call]:
     library = import_module("aws_lambda_powertools.utilities.circuit_breaker")
-    config = library.CircuitBreakerConfig(
-        failure_threshold=failures, recovery_timeout=OPEN_SECONDS
-    )
+    config = library.CircuitBreakerConfig(failure_threshold=failures, recovery_timeout=OPEN_SECONDS)
     name = f"{_NAME}-{next(_numbers)}"  # those of one name are one
     protect = library.circuit_breaker(name, store, config=config)
     return Protection(protect, protect, library.CircuitBreakerOpenError)

@@ -4,12 +4,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import appending, columns, opening, ours, replaying, starting
+from bench import (
+    appending,
+    columns,
+    hostile,
+    importing,
+    opening,
+    ours,
+    replaying,
+    rules,
+    starting,
+    tuning,
+)
+from bench.partner import INTERPRETED, OURS
 from bench.peers import PEERS
 from bench.results import Group, Result
 from bench.table import as_markdown, number, ratio
 
-BEGIN: Final = "<!-- what `python tools/bench --readme` measured -->"
+BEGIN: Final = "<!-- what `python tools/bench --publish` measured -->"
 END: Final = "<!-- end of what it measured -->"
 
 _PATHS: Final = ("closed", "refused", "failing", "async-closed")
@@ -49,10 +61,11 @@ def block(result: Result) -> str:
     machine = result.machine
     told = (
         f"Measured {machine['date']} on {machine['processors']} processors ({machine['processor']}), "
-        f"{machine['python']}, {machine['compiled']}; medians."
+        f"{machine['python']}, {machine['compiled']}. {result.rule}"
     )
     lines = [*as_markdown(HEADS, list(_rows(result))), "", told, ""]
     lines += [f"- {line}" for line in _sentences(result)]
+    lines += [f"- not measured: {name}: {reason}" for name, reason in result.missing.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -69,12 +82,18 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
             *(_median(group, name) for group in groups[1:]),
             _median(waiting, name),
             _median(memory, name),
-            _median(starts, starting.RECLOSER if name.startswith("recloser") else name),
+            _median(starts, _imported(name)),
         )
 
 
+def _imported(name: str) -> str:
+    if not name.startswith(OURS):
+        return name
+    return starting.RECLOSER + (INTERPRETED if name.endswith(INTERPRETED) else "")
+
+
 def _shown(name: str, result: Result) -> str:
-    if name.startswith("recloser"):
+    if name.startswith(OURS):
         return f"**{name}**"
     distribution = {peer.name: peer.distribution for peer in PEERS}.get(name, name)
     return f"{name} {result.versions.get(distribution, '')}".strip()
@@ -109,17 +128,11 @@ def _sentences(result: Result) -> Iterator[str]:
             f"replaying JSON lines: {_rate(group, replaying.REPLAY)}, and {number(times)} times "
             "that of handing every outcome to `transitions`"
         )
-    for trace in columns.TRACES:
-        group = result.group(trace.key)
-        if group is not None and columns.COLUMNS in group:
-            events, memory, parquet = (
-                ratio(group[name].median / 1e6)
-                for name in (columns.FOLD, columns.COLUMNS, columns.PARQUET)
-            )
-            yield (
-                f"{trace.title.lower()}: {memory} million events/s by columns in memory, {parquet} "
-                f"out of Parquet, {events} event after event"
-            )
+    yield from _hostile(result)
+    yield from _columns(result)
+    yield from _edges(result)
+    yield from _tuning(result)
+    yield from _imports(result)
     if (group := result.group("opening")) is not None:
         share = group[opening.OPEN].ratio_to(group[opening.FOLD])
         yield f"{group.title.lower()}: {share:.2%} of the time that folding it whole takes"
@@ -141,6 +154,95 @@ def _closed(result: Result) -> Iterator[str]:
                 f"floor while the log's thread writes beside it, {ratio(cpu)} of the calling thread's "
                 "own processor time"
             )
+
+
+def _hostile(result: Result) -> Iterator[str]:
+    """What calls cost of which a share fails, for each rule."""
+    shares = _listed([f"{share} %" for share in hostile.SHARES])
+    for rule in rules.RULES:
+        groups = [
+            group
+            for share in hostile.SHARES
+            if (group := result.group(hostile.key_of(rule, share))) is not None
+        ]
+        if len(groups) == len(hostile.SHARES):
+            named = (ours.NO_LOG, ours.DISK, ours.RUNS, *rules.PEERS)
+            found = [
+                f"{name} {_listed([_to_floor(group, name) for group in groups])}"
+                for name in named
+                if name in groups[0]
+            ]
+            way = "trips" if rule.trips else "is borne"
+            yield (
+                f"{shares} of the calls fail, {rule.kind}, which {way}; of the floor: {'; '.join(found)}"
+            )
+
+
+def _to_floor(group: Group, name: str) -> str:
+    return ratio(group[name].ratio_to(group[group.reference]))
+
+
+def _columns(result: Result) -> Iterator[str]:
+    for kind in columns.KINDS:
+        groups = [
+            group
+            for share in columns.SHARES
+            if (group := result.group(columns.key_of(kind, share))) is not None
+        ]
+        if len(groups) < len(columns.SHARES):
+            continue
+        memory, parquet, scalar = (
+            _listed([ratio(group[name].median / 1e6) for group in groups])
+            for name in (columns.COLUMNS, columns.PARQUET, columns.FOLD)
+        )
+        decoded = _listed([_to_floor(group, columns.PARQUET) for group in groups])
+        shares = _listed([f"{share:.2%}" for share in columns.SHARES])
+        yield (
+            f"fold, {kind}, {shares} fail: {memory} million events/s by columns in memory; {parquet} "
+            f"out of Parquet, {decoded} of what pyarrow alone decodes; {scalar} event after event"
+        )
+
+
+def _edges(result: Result) -> Iterator[str]:
+    for kind in columns.KINDS:
+        groups = [
+            group
+            for share in columns.SHARES[1:]
+            if (group := result.group(columns.key_of(kind, share, "edges"))) is not None
+        ]
+        if len(groups) == len(columns.SHARES) - 1:
+            each = _listed([ratio(group[columns.EDGES].figures[columns.EACH]) for group in groups])
+            sums = _listed([_to_floor(group, columns.SUM) for group in groups])
+            shares = _listed([f"{share:.0%}" for share in columns.SHARES[1:]])
+            yield (
+                f"edges, {kind}, {shares} fail: {each} µs an edge; rows and edges measured apart come "
+                f"to {sums} of the whole"
+            )
+
+
+def _tuning(result: Result) -> Iterator[str]:
+    for share in tuning.SHARES:
+        found = [
+            f"{ratio(group[tuning.TUNE].median / 1000)} s by {kind}"
+            for kind in tuning.KINDS
+            if (group := result.group(tuning.key_of(kind, share))) is not None
+        ]
+        if found:
+            yield f"1,000 settings on a million calls, {share:.2%} fail: {_listed(found)}"
+
+
+def _imports(result: Result) -> Iterator[str]:
+    if (group := result.group("importing")) is not None:
+        found = [
+            f"{group[name].median / 1e6:.2f} of {kind}"
+            for kind in importing.KINDS
+            if (name := importing.name_of(kind)) in group
+        ]
+        yield f"importing traces: million {importing.LINES}: {_listed(found)}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
 
 
 def _rate(group: Group, name: str) -> str:
