@@ -182,7 +182,7 @@ def write(
         events: About how many events.
         config: The settings of the breaker; by default ``CircuitBreakerConfig()``.
         failing: The share of calls that fail where there is no outage.
-        outage_every: After so many calls there is an outage.
+        outage_every: Number of calls from one outage to the next.
     """
     config = CircuitBreakerConfig() if config is None else config
     about_all: list[Event] = [

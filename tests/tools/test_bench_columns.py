@@ -1,4 +1,4 @@
-"""What is timed of a log's columns: engines that fold the same, and logs that hold what they say."""
+"""The engines that are timed fold a log to the same edges, and the logs trip as often as intended."""
 
 import pytest
 

@@ -25,8 +25,8 @@ def asked(*names):
 def test_nothing_is_compiled_in_the_process_of_the_other_build(tmp_path):
     with partner.interpreted(tmp_path, asked()) as other:
         command = [sys.executable, "-P", "-c", PRINT]
-        told = subprocess.check_output(command, env=other.environment, text=True)
-    assert told.split() == ["False", "None", "None"]
+        printed = subprocess.check_output(command, env=other.environment, text=True)
+    assert printed.split() == ["False", "None", "None"]
 
 
 def test_its_subjects_take_turns_with_ours(tmp_path):
@@ -37,7 +37,7 @@ def test_its_subjects_take_turns_with_ours(tmp_path):
         assert names[: 2 + len(WAYS)] == ["bare call", FLOOR, *(way.name for way in WAYS)]
         assert names[2 + len(WAYS) :] == [f"{way.name}{partner.INTERPRETED}" for way in WAYS]
         assert all(series.median > 0 for series in group.series)
-    # Of what is not recloser's it has nothing to offer.
+    # It offers no subjects but recloser's.
     assert f"{FLOOR}{partner.INTERPRETED}" not in groups[0]
     assert f"{NO_LOG}{partner.INTERPRETED}" in groups[0]
 

@@ -1,4 +1,4 @@
-"""The rules that calls of which a share fails are held to do what they are said to."""
+"""The rules for calls that fail at random trip, or bear all failures, as they are declared."""
 
 from itertools import cycle
 
@@ -35,7 +35,7 @@ def test_a_rule_trips_or_is_borne_as_it_says(rule, share):
             clock.advance_monotonic(ns=1000)
             rejected += 1
     assert (rejected > 0) == rule.trips
-    assert rejected < number * 0.99  # it closes again, or the next calls would tell of nothing else
+    assert rejected < number * 0.99  # it closes again after a trip
 
 
 @pytest.mark.parametrize("share", hostile.SHARES)

@@ -1,4 +1,4 @@
-"""What is published of several whole runs: of each figure and each ratio the one in the middle."""
+"""Several whole runs are published as the median of each figure and of each ratio."""
 
 import json
 import subprocess

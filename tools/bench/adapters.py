@@ -80,7 +80,7 @@ class Adapter:
 
     @property
     def counted(self) -> Mapping[str, Callable[[], int]]:
-        """What is counted of its calls, by name."""
+        """Counters of its calls, by name."""
         return {} if self.lost is None else {"lost": self.lost}
 
     @property

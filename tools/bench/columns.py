@@ -1,9 +1,9 @@
 """How fast the log of one breaker is folded: by columns, and event after event.
 
 The logs are those of ``tools/column_rates.py``, for each rule and share of failures. In the first
-kind of log the breaker bears its failures and trips in outages alone, once in 100,000 calls. In the
-second kind it trips all the time, and what an edge takes outside the kernel is told apart from what
-the rows between edges take.
+kind of log the breaker bears its failures and trips only in outages, once in 100,000 calls. In the
+second kind it trips all the time, and the time of edges outside the kernel is measured apart from
+the time of the rows between them.
 """
 
 import operator
@@ -42,8 +42,11 @@ SHARES: Final = (0.0001, 0.03, 0.3, 0.6)
 """Of the calls, such shares fail; the first is that of quiet times."""
 
 _numbers: Final = count()
-_FEWER: Final = 16
-"""A log that has edges all the time is so many times shorter."""
+_FEWER: Final = 40
+"""A log with edges all the time is shorter by this factor."""
+
+_OUTAGES: Final = 10
+"""Number of outages in such a log, which ends with one: many trips come before the first."""
 
 
 def key_of(kind: str, share: float, prefix: str = "columns") -> str:
@@ -73,12 +76,12 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
 def engines(
     long: "Log", short: "Log", events: int
 ) -> Mapping[str, tuple[int, Callable[[], object]]]:
-    """What folds a log, by name, and how many events it folds.
+    """The engines by name, each with the number of events that it folds.
 
     Args:
-        long: What is folded by columns.
-        short: What is folded event after event, of which all events are held in memory.
-        events: At most how many of them are.
+        long: The log that is folded by columns.
+        short: The log that is folded event after event; its events are held in memory.
+        events: The most events that are held in memory.
     """
     from recloser.columns.folding import fold_columns
     from recloser.log.parquet import ParquetLog
@@ -106,7 +109,7 @@ def measured_edges(effort: Effort, folder: Path) -> Iterator[Group]:
     for kind in KINDS:
         for share in SHARES[1:]:
             events = effort.columns // _FEWER
-            tripping = written(folder, events, TRIPPING[kind], share)
+            tripping = written(folder, events, TRIPPING[kind], share, events // _OUTAGES)
             bearing = written(folder, events, BEARING[kind], share)
             yield _edges(kind, share, tripping, bearing, effort.long_rounds)
             tripping.path.unlink()
@@ -131,12 +134,26 @@ def _edges(kind: str, share: float, tripping: "Log", bearing: "Log", rounds: int
     return Group(key_of(kind, share, "edges"), title, MILLISECONDS, WHOLE, series)
 
 
-def written(folder: Path, events: int, config: CircuitBreakerConfig, share: float) -> "Log":
-    """Write a log of about so many events, and read its columns into memory."""
+def written(
+    folder: Path,
+    events: int,
+    config: CircuitBreakerConfig,
+    share: float,
+    outage_every: int | None = None,
+) -> "Log":
+    """Write a log of about ``events`` events, and read its columns into memory.
+
+    Args:
+        folder: Where it is written.
+        events: About how many events.
+        config: The settings of its breaker.
+        share: The share of calls that fail where there is no outage.
+        outage_every: Number of calls from one outage to the next.
+    """
     import long_columns
     from column_rates import Log
 
     path = folder / f"log-{next(_numbers)}.parquet"
-    every = min(events, long_columns.OUTAGE_EVERY)
+    every = outage_every or min(events, long_columns.OUTAGE_EVERY)
     long_columns.write(path, events, config, share, every)
     return Log(path, time.perf_counter_ns)

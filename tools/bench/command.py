@@ -184,7 +184,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _as_arguments(options: argparse.Namespace) -> list[str]:
-    """What one of several runs is given to be the run that these options ask for."""
+    """The arguments that have another process make one run with the same options."""
     arguments = ["--here", options.here or "{}"]
     arguments += [f"--{name}" for name in ("smoke", "interpreted") if getattr(options, name)]
     for name in ("rounds", "opened"):
@@ -220,7 +220,7 @@ def _our_ways() -> list[Adapter]:
 
 
 def _be_quiet() -> None:
-    """An outrun log warns of what it lost; here it is counted. And breakers tell of their edges."""
+    """Silence the warnings of logs that lose calls, which are counted here, and the news of edges."""
     logging.getLogger("recloser").setLevel(logging.CRITICAL)
 
 
@@ -248,7 +248,7 @@ def _groups(
     with contextlib.ExitStack() as stack:
         if options.interpreted:
             theirs = [name for name in names if MEASUREMENTS[name].with_partner]
-            asked = json.dumps([asdict(effort.of_an_interpreted_one()), theirs])
+            asked = json.dumps([asdict(effort.for_interpreted()), theirs])
             effort = evolve(effort, partner=stack.enter_context(interpreted(folder, [asked])))
         for name in names:
             _say(f"measuring {name}")
@@ -258,10 +258,10 @@ def _groups(
 
 
 def serve(arguments: Sequence[str]) -> None:
-    """Be the other build, which takes turns in what the first process measures."""
+    """Run as the other build, which takes turns in the measurements of the first process."""
     effort, names = json.loads(arguments[0])
     service = Service(sys.stdin, sys.stdout)
-    sys.stdout = sys.stderr  # the other one carries the answers alone
+    sys.stdout = sys.stderr  # the real one carries answers only
     _be_quiet()
     effort = evolve(Effort(**effort), partner=service)
     with tempfile.TemporaryDirectory(prefix="recloser-bench-") as folder:

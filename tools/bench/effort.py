@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 from bench.partner import Partner, Service
 
 _SHARE_INTERPRETED: Final = 20
-"""Of the longest logs, an interpreted recloser is given so many times less."""
+"""Factor by which the longest logs are shorter for an interpreted recloser."""
 
 
 @frozen
@@ -23,14 +23,14 @@ class Effort:
         sleeping_calls: How many calls of 5 ms each thread makes in a turn.
         events: How many are appended and replayed.
         imported: How many lines or spans are imported.
-        columns: How many events the logs have that are folded by columns.
-        folded: How many of them are folded event after event.
-        tuned: How many calls a thousand settings are tried on.
+        columns: How many events are folded by columns.
+        folded: How many events are folded one by one.
+        tuned: How many calls 1,000 settings are tried on.
         opened: How many events there are in the log that is opened.
         breakers: How many there are when the memory of one is measured.
         starts: How often each program is started.
-        partner: A recloser of the other build, if it is measured too; in its own process, what
-            it is asked by.
+        partner: The process of an interpreted recloser, if it is measured too; in that process
+            itself, the service that times its subjects.
     """
 
     rounds: int
@@ -49,8 +49,8 @@ class Effort:
     starts: int
     partner: Partner | Service | None = None
 
-    def of_an_interpreted_one(self) -> "Effort":
-        """How much is done of what is told as a rate, where nothing is compiled."""
+    def for_interpreted(self) -> "Effort":
+        """The sizes for a recloser without compiled modules; its rates do not depend on them."""
         return evolve(
             self, columns=max(5_000, self.columns // _SHARE_INTERPRETED), folded=self.folded // 4
         )

@@ -12,7 +12,7 @@ ROOT: Final = Path(__file__).parent.parent.parent
 _NEEDED: Final = (f"{ROOT}[report]", f"{ROOT}[parquet]")
 _OTHERS: Final = ("eventsourcing",)
 _REPLACED: Final = ("purgatory-circuitbreaker",)
-"""What an environment that was kept may have, whose modules have the names of another's."""
+"""Packages that a kept environment may have, and whose modules have the names of a peer's."""
 
 
 def prepared(folder: Path, adapters: Sequence[Adapter]) -> tuple[Path, dict[str, str]]:

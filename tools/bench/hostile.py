@@ -1,4 +1,4 @@
-"""What a call costs where 3, 30 and 60 % of the calls fail: for each rule, borne and tripping."""
+"""The cost of a call when 3, 30 and 60 % of the calls fail: for each rule, borne and tripping."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from bench.rules import PEERS, RULES, Rule, RuleMaker, ours
 from bench.timing import Loop, Subject, interleave
 
 SHARES: Final = (3, 30, 60)
-"""Of a hundred calls, so many fail."""
+"""Percentages of calls that fail."""
 
 _SEED: Final = 8
 DRAWS: Final = 100_003
-"""So many outcomes are drawn, then they come again; it is prime, so no window fits into it.
+"""Number of outcomes that are drawn before they repeat; a prime, so no window divides it.
 
-In that many a rule that trips does so at 3 % too, though rarely: three failures in a row are one
-chance in 37,000.
+Among that many calls the tripping rules trip at 3 % too, though rarely: three failures in a row come
+once in 37,000 calls.
 """
 
 
@@ -71,12 +71,12 @@ def _group(
 
 @cache
 def outcomes(share: int) -> Sequence[bool]:
-    """Whether each of many calls fails: so many of a hundred do, at random, always the same."""
+    """Whether each of many calls fails: a percentage does, at random but the same in every run."""
     random = Random(_SEED)
     return [random.randrange(100) < share for _ in range(DRAWS)]
 
 
-class _Rejected(Exception):  # noqa: N818  # what a subject that rejects nothing never raises
+class _Rejected(Exception):  # noqa: N818  # stands for the error of a subject that rejects nothing
     pass
 
 

@@ -58,7 +58,7 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
 
 
 def name_of(kind: str) -> str:
-    """What the import of a kind of trace is called."""
+    """The name of the series of one kind of trace."""
     return f"recloser, {kind}"
 
 

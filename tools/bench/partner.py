@@ -1,9 +1,9 @@
-"""Recloser as it runs where nothing is compiled, in a process that takes turns with this one.
+"""Recloser without compiled modules, in a process that takes turns with this one.
 
-Two builds of one package can't be imported by one process. So a second process runs the same
-measurements with a copy of the package that has no compiled module; each time that subjects are to
-take turns, it offers its own and times them when it is asked to, one at a time. Whatever else the
-machine does then falls on both builds alike.
+One process can't import two builds of one package. So a second process runs the same measurements
+with a copy of the package that has no compiled modules. Each time subjects take turns, it offers its
+own subjects and times one when it is asked to. Whatever else the machine does then falls on both
+builds alike.
 """
 
 import json
@@ -23,10 +23,10 @@ import recloser
 from recloser.core import COMPILED_MODULES
 
 INTERPRETED: Final = ", interpreted"
-"""What the names of its series end in."""
+"""Ending of the names of its series."""
 
 OURS: Final = "recloser"
-"""What the names of our own subjects begin with."""
+"""Beginning of the names of recloser's own subjects."""
 
 _TOOLS: Final = Path(__file__).parent.parent
 _PACKAGE: Final = Path(recloser.__file__).parent
@@ -39,11 +39,11 @@ class PartnerError(Exception):
 
 @frozen
 class Offer:
-    """What the partner has to be timed.
+    """A subject of the partner's that can be timed.
 
     Attributes:
         index: Its place among the partner's subjects.
-        name: What it is called there.
+        name: Its name in the partner.
         size: How many times as long its turns are; of work, how many it works through.
     """
 
@@ -54,12 +54,12 @@ class Offer:
 
 @frozen
 class Turn:
-    """What was found in a turn.
+    """The measurements of one turn.
 
     Attributes:
         wall: How long it took: nanoseconds, or seconds for work.
         cpu: Nanoseconds of the calling thread's processor time.
-        counts: How many calls of each kind that is counted there were.
+        counts: Numbers of calls by the name of the counter: lost, rejected.
     """
 
     wall: float
@@ -68,18 +68,18 @@ class Turn:
 
 
 class Timed(Protocol):
-    """What takes turns."""
+    """A subject that takes turns."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of its series."""
 
     @property
     def size(self) -> int:
         """How many times as long its turns are; of work, how many it works through."""
 
     def turn(self, count: int) -> Turn:
-        """Take a turn of so many calls; work has as many as it has."""
+        """Take a turn of ``count`` calls; work ignores the count and does all there is."""
 
 
 class Partner:
@@ -87,7 +87,7 @@ class Partner:
 
     Args:
         process: The process.
-        environment: The environment of a process that is to be of that build.
+        environment: The environment variables that give a new process the same build.
     """
 
     def __init__(self, process: "subprocess.Popen[str]", environment: Mapping[str, str]) -> None:
@@ -95,7 +95,7 @@ class Partner:
         self.environment = environment
 
     def offers(self) -> list[Timed]:
-        """What it has that can take turns with what this process has; it then waits for turns."""
+        """The subjects that it offers; it then waits for turns until it is dismissed."""
         return [_Remote(self, Offer(*offer)) for offer in self._answer()]
 
     def turn(self, index: int, count: int) -> Turn:
@@ -104,7 +104,7 @@ class Partner:
         return Turn(*self._answer())
 
     def dismiss(self) -> None:
-        """No more turns; it goes on to what is measured next."""
+        """End the turns; the partner goes on to the next measurement."""
         self._say(None)
 
     def _say(self, request: object) -> None:
@@ -156,7 +156,7 @@ class Service:
         self._answers = answers
 
     def serve(self, subjects: Sequence[Timed]) -> None:
-        """Offer those that are recloser's own, and time them until there are no more turns."""
+        """Offer recloser's own subjects, and time them until the turns end."""
         offers = [
             (index, subject.name, subject.size)
             for index, subject in enumerate(subjects)
@@ -188,11 +188,11 @@ def compiled_modules() -> list[str]:
 
 @contextmanager
 def interpreted(folder: Path, arguments: Sequence[str]) -> Iterator[Partner]:
-    """A process of a recloser without compiled modules, that runs the same measurements.
+    """Start a process that runs the same measurements with a recloser without compiled modules.
 
     Args:
         folder: Where the copy of the package is put.
-        arguments: What ``bench.command.serve`` is given.
+        arguments: The arguments of ``bench.command.serve``.
 
     Raises:
         PartnerError: It failed in the end.

@@ -59,7 +59,7 @@ def _purgatories(many: int) -> object:
 
 def _nopanic(failures: int) -> Protection[C]:
     library = import_module("nopanic")
-    # It knows rates over seconds only: here, half of the calls of 30 s, once there are so many.
+    # It knows rates over seconds only: here, half of the calls of 30 s, once that many were made.
     breaker = library.circuit_breaker(
         failure_threshold=0.5,
         min_calls=failures,

@@ -61,20 +61,20 @@ class Repeated(Series):
     medians, a ratio that of their ratios.
 
     Attributes:
-        runs: The same of each run.
+        runs: The series of each run.
     """
 
     runs: tuple[Series, ...] = ()
 
     @classmethod
     def of(cls, runs: Sequence[Series]) -> "Repeated":
-        """What was found in several runs."""
+        """Put several runs of one subject together."""
         named = dict.fromkeys(name for run in runs for name in run.figures)
         return cls(
             runs[0].name,
             tuple(sample for run in runs for sample in run.samples),
             tuple(sample for run in runs for sample in run.cpu),
-            # What was counted in no round of a run is not among its figures.
+            # A run in which a counter stayed at 0 has no such figure.
             {name: statistics.median(run.figures.get(name, 0) for run in runs) for name in named},
             tuple(runs),
         )
@@ -152,7 +152,7 @@ class Result:
         versions: The packages, with their versions.
         missing: The peers that are not in it, and why.
         groups: The measurements.
-        runs: How many whole runs they are the figures of.
+        runs: The number of whole runs that the figures come from.
     """
 
     machine: Mapping[str, str]
@@ -163,7 +163,7 @@ class Result:
 
     @property
     def rule(self) -> str:
-        """The rule by which its figures are found, in one sentence for every reader of them."""
+        """The rule by which the figures are found, for everyone who reads them."""
         if self.runs == 1:
             return (
                 "One run, which is not what is published: each figure is the median of its rounds, each "

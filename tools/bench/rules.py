@@ -1,8 +1,8 @@
-"""The rules that live calls of which a share fails are held to, and how each library is told of them.
+"""The rules of breakers whose calls fail at random, and how each library is given them.
 
-With a rule that is *borne*, no share of failures in this traffic opens the breaker; with one that
-*trips*, it opens ever again. An open breaker probes after 200 µs, so that a turn holds many open
-periods, and some hundreds of rejected calls in each: how many, a library's own pace decides.
+With a rule that is *borne*, no percentage of failures in this traffic opens the breaker; with one
+that *trips*, it opens again and again. An open breaker probes after 200 µs, so a turn holds many open
+periods with hundreds of rejected calls each; a faster library rejects more calls in that time.
 """
 
 from collections.abc import Callable, Mapping
@@ -152,4 +152,4 @@ PEERS: Final[Mapping[str, RuleMaker]] = {
     "pyresilience": _pyresilience,
     "nopanic": _nopanic,
 }
-"""The peers that are asked for such rules, by the names of their adapters."""
+"""The peers that are measured with these rules, by the names of their adapters."""

@@ -1,7 +1,7 @@
-"""Several whole runs, of which the figures in the middle are those that are published.
+"""Several whole runs, of which the median of each figure is published.
 
-A run is a process of its own, since what a process happens to be like (where its memory lies, how
-its hashes fall) is the same in all of its rounds, and moves figures by more than the rounds differ.
+Each run is a process of its own. Where the memory of a process lies and how its hashes fall is the
+same in all of its rounds, and can move a figure further than the rounds differ.
 """
 
 import subprocess
@@ -17,22 +17,22 @@ from attrs import evolve
 from bench.results import Group, Repeated, Result
 
 PUBLISHED: Final = 3
-"""So many whole runs are what is published."""
+"""Number of whole runs that a published table comes from."""
 
 _BENCH: Final = Path(__file__).parent
 _SAME: Final = ("python", "system", "processor", "processors", "compiled")
 
 
 class DifferentRunsError(Exception):
-    """The runs can't be put together: they were not of the same."""
+    """The runs can't be put together: they differ in machine, build, versions or subjects."""
 
 
 def repeated(number: int, arguments: Sequence[str]) -> Result:
-    """Make so many whole runs, one after another, and put them together.
+    """Make several whole runs, one after another, and put them together.
 
     Args:
-        number: How many.
-        arguments: What each run is given.
+        number: The number of runs.
+        arguments: The arguments of each run.
 
     Raises:
         subprocess.CalledProcessError: A run failed.
@@ -60,7 +60,7 @@ def load(path: Path) -> Result:
 
 
 def together(results: Sequence[Result]) -> Result:
-    """The figures in the middle of several runs.
+    """The median of each figure of several runs.
 
     Raises:
         DifferentRunsError: They are of different machines, versions or subjects.

@@ -29,7 +29,7 @@ class Subject:
         begin: Makes it ready for one turn and clears up behind it; none of that is timed.
         size: How many times as long its turns are: where a thread works in its stead every
             50 ms, a turn must hold some of those.
-        counted: What is counted of its calls, by name: how many there were so far of calls that
+        counted: Counters of its calls by name, each returning the number so far: of calls that
             its log has lost, or that were rejected.
     """
 
@@ -39,7 +39,7 @@ class Subject:
     counted: Mapping[str, Callable[[], int]] = field(factory=dict)
 
     def turn(self, count: int) -> Turn:
-        """Time so many calls, after some that are not timed."""
+        """Time ``count`` calls, after some that are not timed."""
         before = {name: so_far() for name, so_far in self.counted.items()}
         with self.begin() as loop:
             loop(WARM)
