@@ -10,7 +10,7 @@ from bench.runs import together
 from conftest import ROOT
 
 RATES = {columns.FOLD: 1, columns.COLUMNS: 300, columns.PARQUET: 30, columns.DECODE: 40}
-KIND = columns.KINDS[0]
+EDGES = {columns.WHOLE: 10, columns.ROWS: 2, columns.EDGES: 7, columns.SUM: 9}
 
 
 def result_of(*groups, missing=None):
@@ -28,8 +28,14 @@ def result_of(*groups, missing=None):
 
 def folds():
     rates = tuple(Series(name, (rate * 1e6,)) for name, rate in RATES.items())
-    keys = [columns.key_of(KIND, share) for share in columns.SHARES]
-    return [Group(key, "Fold", "events/s", columns.DECODE, rates) for key in keys]
+    edges = tuple(Series(name, (ms,), figures={columns.EACH: 2.5}) for name, ms in EDGES.items())
+    for kind in columns.KINDS:
+        for share in columns.SHARES:
+            key = columns.key_of(kind, share)
+            yield Group(key, "Fold", "events/s", columns.DECODE, rates)
+            key = columns.key_of(kind, share, "edges")
+            if share != columns.SHARES[0]:
+                yield Group(key, "Edges", "ms", columns.WHOLE, edges)
 
 
 def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
@@ -47,26 +53,35 @@ def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
     assert "| circuitbreaker 2.1.3 | 550 |" in text
     assert "1.60 of the floor" in text
     assert "1.20 of the calling thread's" in text
-    assert "300, 300, 300 and 300 million events/s by columns in memory" in text
-    assert "0.75, 0.75, 0.75 and 0.75 of what pyarrow alone decodes" in text
+    assert (
+        "\n| count window | 300 / 300 / 300 / 300 | 30.0 / 30.0 / 30.0 / 30.0 | 1.0 / 1.0 / 1.0 / 1.0 "
+        "| 0.75 / 0.75 / 0.75 / 0.75 | 2.5 / 2.5 / 2.5 | 0.90 / 0.90 / 0.90 |\n" in text
+    )
 
 
 def test_the_table_states_the_rule_by_which_it_is_published():
     assert "3 whole runs, one after another" in readme.block(together([result_of()] * 3))
 
 
-def test_calls_that_fail_are_told_of_in_one_line_for_each_rule():
-    rule = RULES[0]
+def test_calls_that_fail_have_a_row_for_each_library_and_a_column_for_each_rule():
     floor, disk = Series("floor", (500,)), Series(ours.DISK, (800,))
+    peer = Series("circuitbreaker", (600,))
     groups = [
-        Group(hostile.key_of(rule, share), "", "ns a call", "floor", (floor, disk))
+        Group(
+            hostile.key_of(rule, share),
+            "",
+            "ns a call",
+            "floor",
+            (floor, disk, peer) if rule.kind == "consecutive failures" else (floor, disk),
+        )
+        for rule in RULES
         for share in hostile.SHARES
     ]
-    (line,) = [line for line in readme.block(result_of(*groups)).splitlines() if rule.kind in line]
-    assert line == (
-        "- 3 %, 30 % and 60 % of the calls fail, consecutive failures, which is borne; "
-        f"of the floor: {ours.DISK} 1.60, 1.60 and 1.60"
-    )
+    lines = readme.block(result_of(*groups)).splitlines()
+    (head,) = [line for line in lines if line.startswith("| of the floor, 3 / 30 / 60 % fail |")]
+    assert "| count window, borne | count window, trips |" in head
+    assert f"| **{ours.DISK}** |{' 1.60 / 1.60 / 1.60 |' * 6}" in lines
+    assert f"| circuitbreaker |{' 1.20 / 1.20 / 1.20 |' * 2}{'  |' * 4}" in lines
 
 
 def test_settings_and_imports_are_told_of_by_their_rates():

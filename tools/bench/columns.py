@@ -42,8 +42,8 @@ SHARES: Final = (0.0001, 0.03, 0.3, 0.6)
 """Of the calls, such shares fail; the first is that of quiet times."""
 
 _numbers: Final = count()
-_FEWER: Final = 40
-"""A log with edges all the time is shorter by this factor."""
+_SHORTER: Final = {0.03: 4, 0.3: 40, 0.6: 40}
+"""By share of failures, the factor by which a log with edges all the time is shorter."""
 
 _OUTAGES: Final = 10
 """Number of outages in such a log, which ends with one: many trips come before the first."""
@@ -107,8 +107,8 @@ def measured_edges(effort: Effort, folder: Path) -> Iterator[Group]:
     from column_rates import BEARING, TRIPPING
 
     for kind in KINDS:
-        for share in SHARES[1:]:
-            events = effort.columns // _FEWER
+        for share, factor in _SHORTER.items():
+            events = effort.columns // factor
             tripping = written(folder, events, TRIPPING[kind], share, events // _OUTAGES)
             bearing = written(folder, events, BEARING[kind], share)
             yield _edges(kind, share, tripping, bearing, effort.long_rounds)

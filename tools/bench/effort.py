@@ -69,7 +69,7 @@ FULL: Final = Effort(
     folded=100_000,
     tuned=1_000_000,
     opened=10_000_000,
-    breakers=20_000,
+    breakers=10_000,
     starts=9,
 )
 SMOKE: Final = Effort(

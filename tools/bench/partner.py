@@ -163,10 +163,17 @@ class Service:
             if subject.name.startswith(OURS)
         ]
         self._tell(offers)
-        while (request := json.loads(self._requests.readline())) is not None:
+        while (request := self._request()) is not None:
             index, count = request
             turn = subjects[index].turn(count)
             self._tell([turn.wall, turn.cpu, dict(turn.counts)])
+
+    def _request(self) -> list[int] | None:
+        line = self._requests.readline()
+        if not line:
+            raise SystemExit(1)  # the process that measures was ended
+        request: list[int] | None = json.loads(line)
+        return request
 
     def _tell(self, answer: object) -> None:
         self._answers.write(f"{json.dumps(answer)}\n")

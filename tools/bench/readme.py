@@ -1,4 +1,4 @@
-"""The table of the README: the lines that a user needs, as they were measured."""
+"""The tables of the README: the lines that a user needs, as they were measured."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Final
 
 from bench import (
     appending,
-    columns,
-    hostile,
+    calls,
+    column_table,
+    hostile_table,
     importing,
     opening,
     ours,
     replaying,
-    rules,
     starting,
     tuning,
 )
@@ -64,6 +64,9 @@ def block(result: Result) -> str:
         f"{machine['python']}, {machine['compiled']}. {result.rule}"
     )
     lines = [*as_markdown(HEADS, list(_rows(result))), "", told, ""]
+    for table in (hostile_table.cells(result), column_table.cells(result)):
+        if table is not None:
+            lines += [*as_markdown(*table), ""]
     lines += [f"- {line}" for line in _sentences(result)]
     lines += [f"- not measured: {name}: {reason}" for name, reason in result.missing.items()]
     return "\n".join(lines) + "\n"
@@ -74,7 +77,7 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
     waiting = result.group("threads-waiting")
     memory, starts = result.group("memory"), result.group("import")
     named = dict.fromkeys(s.name for group in groups if group is not None for s in group.series)
-    for name in named:
+    for name in sorted(named, key=_place):
         yield (
             _shown(name, result),
             _median(groups[0], name),
@@ -84,6 +87,11 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
             _median(memory, name),
             _median(starts, _imported(name)),
         )
+
+
+def _place(name: str) -> int:
+    """What is measured first of all, then recloser, then the others."""
+    return 0 if name in (calls.BARE, calls.FLOOR) else 1 if name.startswith(OURS) else 2
 
 
 def _imported(name: str) -> str:
@@ -128,9 +136,6 @@ def _sentences(result: Result) -> Iterator[str]:
             f"replaying JSON lines: {_rate(group, replaying.REPLAY)}, and {number(times)} times "
             "that of handing every outcome to `transitions`"
         )
-    yield from _hostile(result)
-    yield from _columns(result)
-    yield from _edges(result)
     yield from _tuning(result)
     yield from _imports(result)
     if (group := result.group("opening")) is not None:
@@ -153,70 +158,6 @@ def _closed(result: Result) -> Iterator[str]:
                 f"closed path, {name}: {ratio(group[name].ratio_to(group[group.reference]))} of the "
                 f"floor while the log's thread writes beside it, {ratio(cpu)} of the calling thread's "
                 "own processor time"
-            )
-
-
-def _hostile(result: Result) -> Iterator[str]:
-    """What calls cost of which a share fails, for each rule."""
-    shares = _listed([f"{share} %" for share in hostile.SHARES])
-    for rule in rules.RULES:
-        groups = [
-            group
-            for share in hostile.SHARES
-            if (group := result.group(hostile.key_of(rule, share))) is not None
-        ]
-        if len(groups) == len(hostile.SHARES):
-            named = (ours.NO_LOG, ours.DISK, ours.RUNS, *rules.PEERS)
-            found = [
-                f"{name} {_listed([_to_floor(group, name) for group in groups])}"
-                for name in named
-                if name in groups[0]
-            ]
-            way = "trips" if rule.trips else "is borne"
-            yield (
-                f"{shares} of the calls fail, {rule.kind}, which {way}; of the floor: {'; '.join(found)}"
-            )
-
-
-def _to_floor(group: Group, name: str) -> str:
-    return ratio(group[name].ratio_to(group[group.reference]))
-
-
-def _columns(result: Result) -> Iterator[str]:
-    for kind in columns.KINDS:
-        groups = [
-            group
-            for share in columns.SHARES
-            if (group := result.group(columns.key_of(kind, share))) is not None
-        ]
-        if len(groups) < len(columns.SHARES):
-            continue
-        memory, parquet, scalar = (
-            _listed([ratio(group[name].median / 1e6) for group in groups])
-            for name in (columns.COLUMNS, columns.PARQUET, columns.FOLD)
-        )
-        decoded = _listed([_to_floor(group, columns.PARQUET) for group in groups])
-        shares = _listed([f"{share:.2%}" for share in columns.SHARES])
-        yield (
-            f"fold, {kind}, {shares} fail: {memory} million events/s by columns in memory; {parquet} "
-            f"out of Parquet, {decoded} of what pyarrow alone decodes; {scalar} event after event"
-        )
-
-
-def _edges(result: Result) -> Iterator[str]:
-    for kind in columns.KINDS:
-        groups = [
-            group
-            for share in columns.SHARES[1:]
-            if (group := result.group(columns.key_of(kind, share, "edges"))) is not None
-        ]
-        if len(groups) == len(columns.SHARES) - 1:
-            each = _listed([ratio(group[columns.EDGES].figures[columns.EACH]) for group in groups])
-            sums = _listed([_to_floor(group, columns.SUM) for group in groups])
-            shares = _listed([f"{share:.0%}" for share in columns.SHARES[1:]])
-            yield (
-                f"edges, {kind}, {shares} fail: {each} µs an edge; rows and edges measured apart come "
-                f"to {sums} of the whole"
             )
 
 
