@@ -57,3 +57,17 @@ def test_a_process_that_fails_is_an_error(tmp_path, capfd):
     ):
         pass
     assert "KeyError" in capfd.readouterr().err
+
+
+def end_in_the_middle(other):
+    assert [offer.name for offer in other.offers()] == ["recloser, replay, interpreted"]
+    other._process.stdin.close()
+
+
+def test_a_process_leaves_quietly_when_the_one_that_measures_was_ended(tmp_path, capfd):
+    with (
+        pytest.raises(partner.PartnerError, match="ended with status 1"),
+        partner.interpreted(tmp_path, asked("replay")) as other,
+    ):
+        end_in_the_middle(other)
+    assert "Traceback" not in capfd.readouterr().err

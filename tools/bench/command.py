@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,9 @@ from bench.results import Group, Result
 from bench.verification import AdapterError, verify
 
 _BENCH: Final = Path(__file__).parent
+_README: Final = ROOT / "README.md"
+_QUIET: Final = 0.5
+"""The highest load of a machine that does nothing else, some of which is pip's."""
 
 
 @frozen
@@ -170,6 +174,10 @@ def _measure(options: argparse.Namespace) -> int:
         for name in ("json", "markdown", "plot", "raw")
         if (path := getattr(options, name)) is not None
     }
+    if options.publish:
+        readme.around_the_tables(_README)  # before the runs, which take long
+        if (load := os.getloadavg()[0]) > _QUIET:
+            _say(f"the machine is not quiet: its load is {load:.2f}; the figures will show that")
     if options.runs > 1:
         result = runs.repeated(options.runs, _as_arguments(options))
     else:
@@ -179,7 +187,7 @@ def _measure(options: argparse.Namespace) -> int:
     table.show(result, Console(width=None if sys.stdout.isatty() else 200))
     _write(result, paths)
     if options.publish:
-        readme.rewrite(ROOT / "README.md", result)
+        readme.rewrite(_README, result)
     return 0
 
 

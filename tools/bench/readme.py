@@ -43,7 +43,17 @@ class NoMarkersError(Exception):
 
 
 def rewrite(path: Path, result: Result) -> None:
-    """Put the table between the markers of the file.
+    """Put the tables between the markers of the file.
+
+    Raises:
+        NoMarkersError: They are not there, each once and in their order.
+    """
+    before, after = around_the_tables(path)
+    path.write_text(f"{before}{block(result)}{after}", encoding="utf-8")
+
+
+def around_the_tables(path: Path) -> tuple[str, str]:
+    """The text of the file up to the first marker and from the second one on.
 
     Raises:
         NoMarkersError: They are not there, each once and in their order.
@@ -53,7 +63,7 @@ def rewrite(path: Path, result: Result) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise NoMarkersError(f"{path}: the lines {BEGIN!r} and {END!r} must be there")
-    path.write_text(f"{before}{begin}{block(result)}{end}{after}", encoding="utf-8")
+    return f"{before}{begin}", f"{end}{after}"
 
 
 def block(result: Result) -> str:
