@@ -28,19 +28,23 @@ def run(*figures, machine=MACHINE, versions=(), **counted):
     return Result(machine, dict(versions), {}, (group,))
 
 
+RUNS = [run(10.0, 60.0), run(70.0, 90.0), run(40.0, 80.0)]
+"""Their medians are 35, 80 and 60; the median of all six rounds is 65."""
+
+
 def test_each_figure_is_the_median_of_those_that_the_runs_had():
-    result = together([run(10.0, 30.0), run(200.0, 400.0), run(50.0, 50.0)])
+    result = together(RUNS)
     ours = result.groups[0]["ours"]
-    assert ours.median == 50  # of 20, 300 and 50, and not the middle of all six rounds
-    assert ours.cpu_median == 50
-    assert ours.spread == (20, 300)
+    assert ours.median == 60
+    assert ours.cpu_median == 60
+    assert ours.spread == (35, 80)
     assert result.runs == 3
 
 
 def test_each_ratio_is_the_median_of_the_ratios_that_the_runs_had():
-    group = together([run(10.0, 30.0), run(200.0, 400.0), run(50.0, 50.0)]).groups[0]
-    assert group["ours"].ratio_to(group["floor"]) == 0.5
-    assert group["ours"].cpu_ratio_to(group["floor"]) == 1.0
+    group = together(RUNS).groups[0]
+    assert group["ours"].ratio_to(group["floor"]) == 0.6
+    assert group["ours"].cpu_ratio_to(group["floor"]) == 1.2
     assert group["floor"].cpu_ratio_to(group["floor"]) == 1
 
 
