@@ -240,7 +240,7 @@ def _groups(
 ) -> Iterator[Group]:
     effort = SMOKE if options.smoke else FULL
     if options.rounds is not None:
-        effort = evolve(effort, rounds=options.rounds)
+        effort = evolve(effort, rounds=options.rounds, hostile_rounds=options.rounds)
     if options.opened is not None:
         effort = evolve(effort, opened=options.opened)
     _say(f"trying {len(adapters)} breakers")
