@@ -43,7 +43,7 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     else:
         few = max(1, events // _SHARE // _BATCH) * _BATCH
         works.append(Work(EVENTSOURCING, few, lambda: _eventsourcing(folder, few)))
-    series = interleaved_rates(works, effort.long_rounds)
+    series = interleaved_rates(works, effort)
     yield Group("append", "Append", EVENTS, BARE, series, missing)
 
 
