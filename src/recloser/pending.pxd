@@ -21,7 +21,9 @@ cdef class Pending:
 
 
 cdef array _times(Py_ssize_t number)
+@cython.locals(numbers=array, items="long long *", place="Py_ssize_t")
+cpdef array count_from(long long first, Py_ssize_t number)
 @cython.locals(codes=bytearray, table=list, known=dict, place="Py_ssize_t", code="int")
 cdef tuple _coded(list passes)
-@cython.locals(place="Py_ssize_t", last="long long", listed=list)
+@cython.locals(place="Py_ssize_t", last="long long", listed=list, items="long long *")
 cpdef int put_in_order(array times, long long at) except -1

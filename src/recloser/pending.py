@@ -9,6 +9,7 @@ compiler.
 from __future__ import annotations
 
 from array import array
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 if TYPE_CHECKING:
@@ -165,15 +166,26 @@ def _coded(passes: list[Pass]) -> tuple[bytes, list[Pass]]:
     return bytes(codes), table
 
 
+def count_from(first: int, number: int) -> array[int]:
+    """Whole numbers, one after another."""
+    if not cython.compiled:
+        return array("q", range(first, first + number))
+    numbers = _times(number)
+    items = numbers.data.as_longlongs  # type: ignore[attr-defined]  # of Cython
+    for place in range(number):
+        items[place] = first + place
+    return numbers
+
+
 def put_in_order(times: array[int], at: int) -> None:
     """Have no time fall, nor be before ``at``: each is raised to the latest before it."""
     if not cython.compiled:
         listed = times.tolist()
-        if listed and listed[0] >= at and listed == sorted(listed):
-            return
+        if listed and (listed[0] < at or listed != sorted(listed)):
+            times[:] = array("q", list(accumulate(listed, max, initial=at))[1:])
+        return
+    items = times.data.as_longlongs  # type: ignore[attr-defined]  # of Cython
     last = at
     for place in range(len(times)):
-        if times[place] < last:
-            times[place] = last
-        else:
-            last = times[place]
+        last = max(last, items[place])
+        items[place] = last

@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Protocol
 from attrs import frozen
 
 import recloser
-from recloser.core import COMPILED_MODULES
+from recloser.from_sources import interpreted as interpreted_modules
 
 INTERPRETED: Final = ", interpreted"
 """Ending of the names of its series."""
@@ -188,9 +188,7 @@ def compiled_modules() -> list[str]:
         if path.name.endswith(tuple(EXTENSION_SUFFIXES))
     ]
     names = {".".join((_PACKAGE.name, *path.parts)) for path in found}
-    if os.environ.get("RECLOSER_PURE") == "1":
-        names -= set(COMPILED_MODULES)
-    return sorted(names)
+    return sorted(names - set(interpreted_modules()))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from recloser.core.kernel import Rows
 from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
 from recloser.gate import Ending, Pass, Refusal
 from recloser.log.codec import around_outcome, lean
-from recloser.pending import Pending, put_in_order
+from recloser.pending import Pending, count_from, put_in_order
 
 if TYPE_CHECKING:
     from recloser.log.outcome_lines import Block
@@ -185,7 +185,7 @@ class Outcomes(Sequence[Outcome]):
         """
         calls = self._calls
         ats, tooks, codes = calls.ats, calls.tooks, calls.codes
-        seqs = array("q", range(self.first_seq, self.first_seq + len(codes)))
+        seqs = count_from(self.first_seq, len(codes))
         if len(self.passes) > 1 and any(passed.breaker != breaker for passed in self.passes):
             mine = codes.translate(_table([each.breaker == breaker for each in calls.passes]))
             ats, tooks, seqs = (array("q", compress(each, mine)) for each in (ats, tooks, seqs))
