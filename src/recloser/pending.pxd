@@ -21,6 +21,7 @@ cdef class Pending:
 
 
 cdef array _times(Py_ssize_t number)
+cdef long long _SECOND
 @cython.locals(numbers=array, items="long long *", place="Py_ssize_t")
 cpdef array count_from(long long first, Py_ssize_t number)
 @cython.locals(codes=bytearray, table=list, known=dict, place="Py_ssize_t", code="int")

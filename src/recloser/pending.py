@@ -28,6 +28,7 @@ pass in the list; and the passes."""
 
 _WIDTH: Final = 3
 _MOST_PASSES: Final = 256
+_SECOND = 1_000_000_000
 
 
 class Pending:
@@ -164,6 +165,47 @@ def _coded(passes: list[Pass]) -> tuple[bytes, list[Pass]]:
                 table.append(passed)
         codes[place] = code
     return bytes(codes), table
+
+
+def merged(
+    ats: array[int], tooks: array[int], codes: bytes, limits: array[int], breakers: bytes
+) -> tuple[array[int], array[int], bytes, array[int]]:
+    """Have the calls of one code and second be one row, unless others of the breaker are in between.
+
+    Args:
+        ats: When each ended, in nanoseconds of the log; a row has that of its first call.
+        tooks: How long each took; a row has that of its first call.
+        codes: Their codes.
+        limits: By code, the longest that a call may take which is merged with others.
+        breakers: By code, a number of its breaker.
+
+    Returns:
+        The columns of the rows, and how many calls each stands for.
+    """
+    number = len(codes)
+    made_ats, made_tooks, counts = _times(number), _times(number), _times(number)
+    made_codes = bytearray(number)
+    last_rows = array("q", [-1]) * _MOST_PASSES  # by breaker; -1 where it can't have one more call
+    rows = 0
+    for place in range(number):
+        code = codes[place]
+        breaker = breakers[code]
+        row = last_rows[breaker]
+        if tooks[place] > limits[code]:
+            last_rows[breaker] = -1
+        elif (
+            row >= 0
+            and made_codes[row] == code
+            and made_ats[row] // _SECOND == ats[place] // _SECOND
+        ):
+            counts[row] += 1
+            continue
+        else:
+            last_rows[breaker] = rows
+        made_ats[rows], made_tooks[rows] = ats[place], tooks[place]
+        made_codes[rows], counts[rows] = code, 1
+        rows += 1
+    return made_ats[:rows], made_tooks[:rows], bytes(made_codes[:rows]), counts[:rows]
 
 
 def count_from(first: int, number: int) -> array[int]:

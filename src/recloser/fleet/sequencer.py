@@ -330,7 +330,8 @@ class StreamSequencer(Sequencer):
             calls.ats = array("q", [min(at, now) for at in calls.ats])
         super()._take(calls)
 
-    def _take_together(self, calls: Calls) -> None:
+    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
+        del rows
         done = 0
         while done < len(calls):
             leave = calls.passes[calls.codes[done]]

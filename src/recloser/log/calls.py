@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, overload
 from recloser.core import kernel
 from recloser.core.kernel import Rows
 from recloser.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
-from recloser.gate import Ending, Pass, Refusal
+from recloser.gate import Ending, Leave, Pass, Refusal
 from recloser.log.codec import around_outcome, lean
-from recloser.pending import Pending, count_from, put_in_order
+from recloser.pending import Pending, count_from, merged, put_in_order
 
 if TYPE_CHECKING:
     from recloser.log.outcome_lines import Block
@@ -35,17 +35,24 @@ class Calls:
         tooks: How long each took, in nanoseconds.
         codes: The place of each one's pass in ``passes``.
         passes: What they were let past on or refused on, or what they ended with.
+        counts: How many calls each stands for; None where that is one.
     """
 
-    __slots__ = ("ats", "codes", "passes", "tooks")
+    __slots__ = ("ats", "codes", "counts", "passes", "tooks")
 
     def __init__(
-        self, ats: "array[int]", tooks: "array[int]", codes: bytes, passes: list[Pass]
+        self,
+        ats: "array[int]",
+        tooks: "array[int]",
+        codes: bytes,
+        passes: list[Pass],
+        counts: "array[int] | None" = None,
     ) -> None:
         self.ats = ats
         self.tooks = tooks
         self.codes = codes
         self.passes = passes
+        self.counts = counts
 
     @classmethod
     def of(cls, pending: Pending) -> "Calls":
@@ -61,6 +68,23 @@ class Calls:
             return self
         ats, tooks, codes = self.ats[start:stop], self.tooks[start:stop], self.codes[start:stop]
         return Calls(ats, tooks, codes, self.passes)
+
+    def merged(self) -> "Calls":
+        """The same calls, with those of a breaker in one row that went well in one second.
+
+        None of them is slow, and nothing else of the breaker is in between.
+        """
+        limits = array(
+            "q", (each.slow_ns if isinstance(each, Leave) else -1 for each in self.passes)
+        )
+        names = [each.breaker for each in self.passes]
+        breakers = bytes(map(names.index, names))
+        ats, tooks, codes, counts = merged(self.ats, self.tooks, self.codes, limits, breakers)
+        return Calls(ats, tooks, codes, self.passes, counts)
+
+    def end_of_last(self, is_meant: Callable[[Pass], bool]) -> int:
+        """The place after the last call whose pass is meant; 0 if none is."""
+        return self.codes.translate(_table(list(map(is_meant, self.passes)))).rfind(1) + 1
 
     def put_in_order(self, at: int) -> None:
         """Have no time fall, nor be before ``at``.
@@ -96,10 +120,10 @@ def _table(values: Sequence[int]) -> bytes:
     return bytes(values).ljust(256, b"\0")
 
 
-def outcome(passed: Pass, seq: int, at: int, took_ns: int) -> Outcome:
-    """The lean event of a call that was let past."""
+def outcome(passed: Pass, seq: int, at: int, took_ns: int, count: int = 1) -> Outcome:
+    """The lean event of a call that was let past, or of several that went well."""
     if not isinstance(passed, Ending) or passed.kind == kernel.SUCCEEDED:
-        return _Succeeded(seq, at, passed.breaker, passed.epoch, took_ns)
+        return _Succeeded(seq, at, passed.breaker, passed.epoch, took_ns, count=count)
     made = _Failed if passed.kind == kernel.FAILED else _Ignored
     return made(seq, at, passed.breaker, passed.epoch, took_ns, 0, passed.error)
 
@@ -143,11 +167,11 @@ class Outcomes(Sequence[Outcome]):
         calls = self._calls
         seqs = range(self.first_seq, self.first_seq + len(calls))
         only = self.passes[0]
-        if len(self.passes) == 1 and only.kind == kernel.SUCCEEDED:
+        if calls.counts is None and len(self.passes) == 1 and only.kind == kernel.SUCCEEDED:
             names, epochs = repeat(only.breaker), repeat(only.epoch)
             return map(_Succeeded, seqs, calls.ats, names, epochs, calls.tooks)
         passes = map(calls.passes.__getitem__, calls.codes)
-        return map(outcome, passes, seqs, calls.ats, calls.tooks)
+        return map(outcome, passes, seqs, calls.ats, calls.tooks, calls.counts or repeat(1))
 
     @overload
     def __getitem__(self, index: int) -> Outcome: ...
@@ -158,7 +182,8 @@ class Outcomes(Sequence[Outcome]):
             return list(self)[index]
         calls, place = self._calls, range(len(self))[index]
         passed = calls.passes[calls.codes[place]]
-        return outcome(passed, self.first_seq + place, calls.ats[place], calls.tooks[place])
+        count = 1 if calls.counts is None else calls.counts[place]
+        return outcome(passed, self.first_seq + place, calls.ats[place], calls.tooks[place], count)
 
     @property
     def breakers(self) -> Sequence[str]:
@@ -166,8 +191,10 @@ class Outcomes(Sequence[Outcome]):
         return list(dict.fromkeys(passed.breaker for passed in self.passes))
 
     def count_if_plain(self, breaker: str) -> int:
-        """How many of a breaker they are if all of them went well; else 0."""
+        """How many of a breaker they are if all of them went well, and each by itself; else 0."""
         calls, number = self._calls, 0
+        if calls.counts is not None:
+            return 0
         if len(self.passes) == 1:
             return len(calls) if self.passes[0].kind == kernel.SUCCEEDED else 0
         for code, passed in enumerate(calls.passes):
@@ -185,23 +212,23 @@ class Outcomes(Sequence[Outcome]):
         """
         calls = self._calls
         ats, tooks, codes = calls.ats, calls.tooks, calls.codes
+        counts = _full(1, len(codes)) if calls.counts is None else calls.counts
         seqs = count_from(self.first_seq, len(codes))
         if len(self.passes) > 1 and any(passed.breaker != breaker for passed in self.passes):
             mine = codes.translate(_table([each.breaker == breaker for each in calls.passes]))
-            ats, tooks, seqs = (array("q", compress(each, mine)) for each in (ats, tooks, seqs))
+            columns = (ats, tooks, seqs, counts)
+            ats, tooks, seqs, counts = (array("q", compress(each, mine)) for each in columns)
             codes = bytes(compress(codes, mine))
         epoch = next(passed.epoch for passed in self.passes if passed.breaker == breaker)
         kinds = codes.translate(_table([passed.kind for passed in calls.passes]))
         number = len(codes)
-        rows = Rows(
-            kinds, seqs, ats, tooks, _full(epoch, number), _full(0, number), _full(1, number)
-        )
+        rows = Rows(kinds, seqs, ats, tooks, _full(epoch, number), _full(0, number), counts)
         return rows, number
 
     def block(self) -> "Block | None":
         """What their lines are made of; None where too few of them have anything in common."""
         calls = self._calls
-        if len(self) < _FEW * len(self.passes):
+        if len(self) < _FEW * len(self.passes) or calls.counts is not None:
             return None
         around = [_around(each) for each in calls.passes]
         return self.first_seq, calls.ats, calls.tooks, calls.codes, around

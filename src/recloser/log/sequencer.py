@@ -85,8 +85,8 @@ _LONGEST_WAIT: Final = 0.5
 """A thread that waits longer for the lock does as one that holds it: it makes no change, and asks."""
 
 _MOST_TRIES: Final = 3
-SINGLY, TOGETHER, COUNTED = range(3)
-"""How a call that waits is folded: as any event, with others, or as part of a run."""
+SINGLY, TOGETHER = range(2)
+"""How a call that waits is folded: as any event, or with others."""
 
 _ProbeAdmitted: Final = lean(ProbeAdmitted)
 _NOTHING_SAID: Final[list[Saying]] = []
@@ -825,27 +825,39 @@ class Sequencer:
 
     def _take_block(self, calls: Calls) -> None:
         for sort, part in calls.sorted_by(self._sort_of):
-            if sort == COUNTED:
-                self._take_counted(part)
-            elif sort == TOGETHER:
-                self._take_together(part)
-            else:
+            if sort == SINGLY:
                 self._take_singly(part)
+            elif self.runs.has_successes:
+                self._take_runs(part)
+            else:
+                self._take_together(part)
 
     def _sort_of(self, passed: Pass) -> int:
         state = self.fold.breakers[passed.breaker]
-        is_outcome = not isinstance(passed, Refusal)
-        if not is_outcome or passed.epoch != state.epoch or state.state is not CLOSED:
+        if isinstance(passed, Refusal) or passed.epoch != state.epoch or state.state is not CLOSED:
             return SINGLY
-        return COUNTED if self.runs.has_successes and passed.kind == SUCCEEDED else TOGETHER
+        return TOGETHER
 
-    def _take_together(self, calls: Calls) -> None:
-        """Take outcomes that fire no edge, as far as is known."""
-        if self.runs.has_successes:
-            for breaker in Outcomes(calls, 0).breakers:
-                self.runs.end(breaker, calls.ats[0])
+    def _take_runs(self, calls: Calls) -> None:
+        """Take outcomes of which those that went well are written as runs."""
+        place = calls.end_of_last(lambda passed: passed.kind != SUCCEEDED)
+        if place:
+            mixed = calls.part(0, place)
+            for breaker in Outcomes(mixed, 0).breakers:
+                self.runs.end(breaker, mixed.ats[0])
+            self._take_together(mixed, mixed.merged())
+        if place < len(calls):
+            self._take_counted(calls.part(place, len(calls)))
+
+    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
+        """Take outcomes that fire no edge, as far as is known.
+
+        Args:
+            calls: The calls that wait.
+            rows: How they are written, where neighbours are merged.
+        """
         self.is_whole = False
-        outcomes = Outcomes(calls, self.next_seq)
+        outcomes = Outcomes(rows or calls, self.next_seq)
         if not self.fold.apply_outcomes(outcomes):
             # Threads have raced for the last failures that were to spare.
             self.good.restore(self.fold)
@@ -855,12 +867,12 @@ class Sequencer:
         seal = self._log.seal_after(outcomes)
         if seal is not None:
             self.fold.apply(seal)
-        good, number = self.good, len(outcomes)
+        good, number, taken = self.good, len(outcomes), len(calls)
         final = (outcomes,) if seal is None else (outcomes, seal)
         # One step, as in ``append``.
         good.events += final
         good.size += number
-        self._taken += number
+        self._taken += taken
         # Final from here on.
         self._log.write(outcomes, seal)
         for breaker in outcomes.breakers:
