@@ -82,7 +82,7 @@ def test_log_whose_thread_was_ended_is_written_by_callers_until_there_is_another
     with monkeypatch.context() as patched:
         patched.setattr(writer, "start_new_thread", refuse_threads)
         fail(breaker)
-        log.flush()
+        breaker.snapshot()
         assert failures_in(path) == 1
         assert log.health().failure == "no thread can be started: can't start new thread"
     fail(breaker)
@@ -281,7 +281,7 @@ def test_failing_housekeeping_is_shown_and_tried_again(path, monkeypatch, caplog
     full_segments(path, log)
     until(lambda: log.health().failure is not None)
     assert "full segments stay as they are" in log.health().failure
-    assert any("full segments stay as they are" in record.message for record in caplog.records)
+    until(lambda: any("full segments stay as they are" in each.message for each in caplog.records))
     faulty.error = None
     full_segments(path, log)
     until(lambda: list(path.glob("*.zst")))
