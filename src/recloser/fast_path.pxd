@@ -8,6 +8,18 @@ from recloser.gate cimport Gate, Leave, Pass, Refusal
 cdef int _FAILED, _SUCCEEDED
 cdef object _OPEN, _Decision, _Error, _follow_of
 
+
+@cython.final
+@cython.freelist(64)
+@cython.no_gc
+cdef class Started:
+    cdef public Gate gate
+    cdef public Leave leave
+    cdef public long long started_ns
+
+
+@cython.locals(call=Started, leave=Leave)
+cdef Started _begin(Gate gate)
 cdef long long _hand(Gate gate) except? -1
 cdef Gate _gate_of(object breaker)
 cdef object _refused(Gate gate)

@@ -23,7 +23,7 @@ compiler.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recloser.core.kernel import FAILED, SUCCEEDED
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit
@@ -57,14 +57,46 @@ class Passing(Reporter, Protocol):
         """The permit of a call that began without one."""
 
 
-ASKS: Final = -1
-"""Instead of the time at which a call begins: it has to ask."""
+class Started:
+    """A call that was let past the lock, and is awaited.
+
+    Attributes:
+        leave: The leave that it took.
+        started_ns: What the monotonic hand showed when it began.
+    """
+
+    __slots__ = ("gate", "leave", "started_ns")
+
+    gate: Gate
+    leave: Leave
+    started_ns: int
+
+    def returned(self) -> bool:
+        """Record that it went well; whether that could be done without asking."""
+        return _returned(self.gate, self.leave, self.started_ns)
+
+    def raised(self, error: BaseException) -> bool:
+        """Record that it raised an error; whether that could be done without asking."""
+        return _raised(self.gate, self.leave, self.started_ns, error)
 
 
-def begin(gate: Gate, leave: Leave) -> int:
-    """What the monotonic hand shows as a call begins on a leave; ``ASKS`` where it has to ask."""
+def begin(gate: Gate) -> Started | None:
+    """A call that begins now; None where it has to ask."""
+    return _begin(gate)
+
+
+def _begin(gate: Gate) -> Started | None:
+    leave = gate.leave
+    if leave is None:
+        return None
     started = _hand(gate)
-    return ASKS if started >= leave.lapses_ns or started >= gate.pending.due_ns else started
+    if started >= leave.lapses_ns or started >= gate.pending.due_ns:
+        return None
+    call = Started.__new__(Started)
+    call.gate = gate
+    call.leave = leave
+    call.started_ns = started
+    return call
 
 
 def _hand(gate: Gate) -> int:
@@ -155,17 +187,6 @@ def _refused_at(refusal: Refusal, monotonic_ns: int) -> BreakerDecision:
     return _Decision(False, refusal.reason, wait, None, refusal.where)
 
 
-def returned(gate: Gate, leave: Leave, started_ns: int) -> bool:
-    """Record a call that went well; whether that could be done without asking.
-
-    Args:
-        gate: The gate that it went through.
-        leave: The leave that it took.
-        started_ns: What the monotonic hand showed when it began.
-    """
-    return _returned(gate, leave, started_ns)
-
-
 def _returned(gate: Gate, leave: Leave, started: int) -> bool:
     ended = _hand(gate)
     if ended >= gate.pending.due_ns and not leave.ignores_ends:
@@ -174,7 +195,14 @@ def _returned(gate: Gate, leave: Leave, started: int) -> bool:
 
 
 def succeed(gate: Gate, leave: Leave, ended_ns: int, took_ns: int) -> bool:
-    """As ``returned``, of a call whose end is known."""
+    """Record a call that went well, and whose end is known; whether that needed no asking.
+
+    Args:
+        gate: The gate that it went through.
+        leave: The leave that it took.
+        ended_ns: What the monotonic hand showed when it ended.
+        took_ns: How long it took.
+    """
     return _succeed(gate, leave, ended_ns, took_ns)
 
 
@@ -193,18 +221,6 @@ def _succeed(gate: Gate, leave: Leave, ended: int, took: int) -> bool:
     if gate.pending.record(ended - gate.origin, took, leave):
         gate.relieve()
     return True
-
-
-def raised(gate: Gate, leave: Leave, started_ns: int, error: BaseException) -> bool:
-    """Record a call that raised an error; whether that could be done without asking.
-
-    Args:
-        gate: The gate that it went through.
-        leave: The leave that it took.
-        started_ns: What the monotonic hand showed when it began.
-        error: The error.
-    """
-    return _raised(gate, leave, started_ns, error)
 
 
 def _raised(gate: Gate, leave: Leave, started: int, error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from recloser.decision import CircuitOpenError, Permit
 from recloser.errors import MisuseError
-from recloser.fast_path import ASKS, Passing, begin, passing, raised, refused, returned
+from recloser.fast_path import Passing, begin, passing, refused
 from recloser.nested import hold, release
 from recloser.results import async_iterating, awaiting, follow_of, iterating
 
@@ -127,23 +127,20 @@ def _coroutine(
     gate, ask = breaker.gate, _asking_coroutine(breaker, function)
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        leave = gate.leave
-        if leave is None:
+        started = begin(gate)
+        if started is None:
             decision = refused(gate)
             if decision is not None:
                 raise CircuitOpenError(gate.breaker, decision)
             return await ask(*args, **kwargs)
-        started = begin(gate, leave)
-        if started == ASKS:
-            return await ask(*args, **kwargs)
         try:
-            result = await function(*args, **kwargs)
+            result = await (function(*args, **kwargs) if kwargs else function(*args))
         except BaseException as error:
-            if not raised(gate, leave, started, error):
-                breaker.settle(breaker.permit_of(leave, started), error)
+            if not started.raised(error):
+                breaker.settle(breaker.permit_of(started.leave, started.started_ns), error)
             raise
-        if not returned(gate, leave, started):
-            breaker.settle(breaker.permit_of(leave, started))
+        if not started.returned():
+            breaker.settle(breaker.permit_of(started.leave, started.started_ns))
         return result
 
     return call
