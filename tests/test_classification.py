@@ -18,7 +18,7 @@ from recloser import (
     Outcome,
     RecloserError,
 )
-from recloser.classification import is_failure_result, outcome_of_error
+from recloser.classification import is_failure_result, outcome_of_error, outcome_of_type
 
 FAILED, IGNORED, SUCCEEDED = Outcome.FAILED, Outcome.IGNORED, Outcome.SUCCEEDED
 
@@ -474,3 +474,56 @@ def test_predicate_that_matches_no_exception_of_a_group_is_asked_for_the_whole(
     settings, group, outcome
 ):
     assert outcome_of_error(CircuitBreakerConfig(**settings), group) is outcome
+
+
+class ToldError(TimeoutError):
+    """It says that it is another."""
+
+    @property
+    def __class__(self):
+        return KeyError
+
+
+class Asking(type):
+    pass
+
+
+class OfAnotherMetaclassError(Exception, metaclass=Asking):
+    pass
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"record": (TimeoutError,)},
+        {"ignore": (LookupError,)},
+        {"record": (KeyError, OSError), "ignore": (FileNotFoundError,)},
+        {"record": (BaseException,)},
+    ],
+)
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(TimeoutError, KeyError, FileNotFoundError, OSError, KeyboardInterrupt, SystemExit),
+        *(GeneratorExit, StopIteration),
+    ],
+)
+def test_what_the_type_of_an_error_says_is_what_the_error_says(settings, error):
+    config = CircuitBreakerConfig(**settings)
+    assert outcome_of_type(config, error) is outcome_of_error(config, error())
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({}, CircuitOpenError),
+        ({}, ExceptionGroup),
+        ({}, ToldError),
+        ({}, OfAnotherMetaclassError),
+        ({"record": (lambda _: True,)}, KeyError),
+        ({"ignore": (OfAnotherMetaclassError,)}, KeyError),
+    ],
+)
+def test_an_error_whose_type_does_not_say_it_all_has_to_be_asked(settings, error):
+    assert outcome_of_type(CircuitBreakerConfig(**settings), error) is None

@@ -190,6 +190,19 @@ def test_a_leave_lapses_where_a_window_of_seconds_lets_go_of_calls(log):
     assert leave.lapses_ns == 1_000_000_000
 
 
+def test_where_a_success_could_fire_an_edge_each_call_asks(log):
+    """One failure of the five calls that count at least is as many as may be."""
+    window = CountWindow(10, failure_rate=0.2, minimum_calls=5)
+    config = CircuitBreakerConfig(failure_threshold=None, window=window)
+    breaker = CircuitBreaker("b", config, log=log)
+    fail(breaker)
+    breaker.snapshot()
+    assert breaker.gate.leave.lapses_ns == 0
+    for _ in range(4):
+        breaker(work)()
+    assert breaker.current_state().value == "OPEN"
+
+
 def test_what_opens_the_breaker_shuts_the_gate(log):
     breaker = CircuitBreaker("b", log=log)
     fail(breaker, 5)

@@ -814,7 +814,9 @@ class Sequencer:
         calls.put_in_order(self.fold.at)
         done = 0
         while done < len(calls):
-            block = calls.part(done, done + self._log.room())
+            # What was counted of their breakers is written before them.
+            before = len(calls.passes) if self.runs.has_successes else 0
+            block = calls.part(done, done + max(1, self._log.room() - before))
             first_end = self.runs.first_end
             before = bisect_left(block.ats, first_end)
             if before:
