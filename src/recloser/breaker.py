@@ -31,6 +31,7 @@ from recloser.classification import (
 )
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig, Mode, Settings
+from recloser.config_pool import pooled
 from recloser.contexts import set_in_context
 from recloser.core.kernel import NEVER
 from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
@@ -52,7 +53,8 @@ from recloser.listeners import Listener, subscriptions
 from recloser.log.audience import FLUSH_SECONDS
 from recloser.log.codec import lean
 from recloser.log.request import ProbeClaim, spent_before
-from recloser.log.sequencer import Log
+from recloser.log.resting import Resting, Woken, can_rest, resting_of, snapshot_of
+from recloser.log.sequencer import Log, Sequencer
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.nested import ride_on_probe
 from recloser.reports import Admission, Command, Configure, Report
@@ -112,7 +114,7 @@ class CircuitBreaker:
     _classifies: ClassVar[bool] = True
     """Whether it classifies outcomes, so that dotted names in its settings must be resolved."""
 
-    __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
+    __slots__ = ("__weakref__", "_order", "_state", "config", "gate")
 
     def __init__(
         self,
@@ -124,19 +126,28 @@ class CircuitBreaker:
         listeners: Iterable[Listener] | Listener | None = (),
         on_other_config: OnOtherConfig = "follow",
     ) -> None:
-        name = self.name = checked_name(name)
+        name = checked_name(name)
         subscribed = subscriptions(listeners)
-        asked = config_or_none(config)
+        given = config_or_none(config)
+        asked = None if given is None else pooled(given)
         on_other = checked_on_other_config(on_other_config)
         chosen = checked_log(log)
-        place = ("", 0) if log is None else caller_place()
         if asked is not None and self._classifies:
             _ = asked.resolved_mapping  # imports modules, which must not happen under the lock
-        sequencer = self._sequencer = chosen.attach(checked_clock(clock))
+        timed_by = checked_clock(clock)
+        wanted = asked or _DEFAULT
+        state = self._state = BreakerState(name, wanted)
+        if log is None and not subscribed and can_rest(state) and wanted.failure_result is None:
+            self.config = wanted
+            resting = resting_of(timed_by)
+            self._order: Sequencer | Resting = resting
+            self.gate = resting.gate(state)
+            return
+        place = ("", 0) if log is None else caller_place()
+        sequencer = self._order = chosen.attach(timed_by)
         for subscription in subscribed:
             add = partial(sequencer.audience.add, name, subscription)
             sequencer.hold(add, add)
-        wanted = asked or _DEFAULT
         configure = Configure(
             sequencer,
             name,
@@ -145,7 +156,7 @@ class CircuitBreaker:
             place=place,
             on_other=on_other,
         )
-        self._state = sequencer.configured(configure, BreakerState(name, wanted))
+        self._state = sequencer.configured(configure, state)
         decision = configure.decision
         # A thread that is in the middle of a change learns only later which settings hold.
         self.config = wanted if decision is None else decision.config
@@ -154,6 +165,25 @@ class CircuitBreaker:
         gate = sequencer.gate_of(name)
         # A result can be told from a failure by a predicate only, which is asked in ``settle``.
         self.gate = gate if self.config.failure_result is None else SHUT
+
+    @property
+    def name(self) -> str:
+        """What the breaker is called in the log."""
+        return self._state.breaker
+
+    @property
+    def _sequencer(self) -> Sequencer:
+        """What orders and records the breaker's events."""
+        order = self._order
+        return order if isinstance(order, Sequencer) else self._woken(order)
+
+    def _woken(self, resting: Resting) -> Sequencer:
+        """The breaker's own sequencer, now that it does not rest any more."""
+        made = Woken(resting, self._state, self.gate)
+        # One step: another thread, or a signal handler, may have made one meanwhile.
+        if self._order is resting:
+            self._order = made
+        return self._sequencer
 
     def before_call(self) -> BreakerDecision:
         """Ask whether a call may be made; if allowed, report its outcome with the permit.
@@ -284,6 +314,11 @@ class CircuitBreaker:
 
     def snapshot(self) -> Snapshot:
         """All there is to see of the breaker; reading it changes nothing."""
+        order, lease = self._order, self.gate.lease
+        if isinstance(order, Resting) and lease is not None and lease.run is None:
+            resting = snapshot_of(self._state, lease)
+            if self._order is order:  # so nothing has changed meanwhile
+                return resting
         sequencer = self._sequencer
         snapshot = sequencer.reading(lambda fold, at: fold.snapshot(self.name, at), self.name)
         return evolve(snapshot, degraded=True) if sequencer.degraded else snapshot
@@ -295,10 +330,11 @@ class CircuitBreaker:
             Whether they were within that time. False at once in a listener, which would wait for
             itself.
         """
+        timeout_seconds = checked_seconds("timeout_seconds", timeout_seconds)
+        if isinstance(self._order, Resting):  # as nobody listens
+            return True
         self._sequencer.relieve()
-        return self._sequencer.audience.wait_until_told(
-            checked_seconds("timeout_seconds", timeout_seconds)
-        )
+        return self._sequencer.audience.wait_until_told(timeout_seconds)
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
@@ -390,7 +426,7 @@ class CircuitBreaker:
             leave: What it was let past on.
             started_ns: The monotonic hand of the clock at its start.
         """
-        return Permit(leave.state, leave.epoch, started_ns - self._sequencer.origin)
+        return Permit(leave.state, leave.epoch, started_ns - self.gate.origin)
 
     def settle(
         self, permit: Permit, error: BaseException | None = None, result: Any = None

@@ -1,0 +1,192 @@
+"""Breakers without a log while all that comes of their calls is a count of successes.
+
+Most breakers never see a failure. One that has no log needs neither a lock nor an order of its
+events until something other than a success happens to it, or until somebody listens. Until then it
+*rests*: its state, the leave that its calls take, and how often they took it, are all there is.
+"""
+
+import weakref
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from typing import Final
+
+from attrs import evolve
+
+from recloser.clock import SYSTEM_CLOCK, Clock, read_monotonic
+from recloser.core.kernel import NEVER
+from recloser.events import Event
+from recloser.fold import is_steady
+from recloser.gate import Gate, Leave, Pending, Run
+from recloser.log.last_good import LastGood
+from recloser.log.memory import NoLog
+from recloser.log.request import Once
+from recloser.log.sequencer import Sequencer
+from recloser.logfold import FoldMark, LogFold
+from recloser.snapshot import Snapshot, take_snapshot
+from recloser.state import BreakerState
+from recloser.validation import NS_PER_SECOND
+
+
+class Resting:
+    """What all breakers share that rest and are timed by one clock.
+
+    Args:
+        clock: The clock.
+
+    Attributes:
+        log: Stands for the log of each of them.
+        clock: As above.
+        monotonic_ns: Reads the clock's monotonic hand.
+        origin: What that showed when the time of their logs was 0.
+        mark: Where the log of each of them stands.
+
+    Raises:
+        ConfigError: The clock shows what no clock can show.
+    """
+
+    __slots__ = ("_pending", "clock", "log", "mark", "monotonic_ns", "origin")
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.log = NoLog()
+        first = self.log.attach(clock)
+        gate = first.gate_of("")
+        self.mark: FoldMark = first.reading(_mark_of)
+        self.monotonic_ns = gate.monotonic_ns
+        self.origin = gate.origin
+        self._pending = Pending()
+        self._pending.due_ns = NEVER
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether its log has a beginning; it has none where it was made in the middle of a fork."""
+        opened = self.mark[2]
+        return opened is not None
+
+    def times(self, clock: Clock) -> bool:
+        """Whether it goes by that clock, which has not been set back since."""
+        return clock is self.clock and read_monotonic(clock) >= self.monotonic_ns()
+
+    def gate(self, state: BreakerState) -> Gate:
+        """A gate that counts the successes of a breaker, and lets nothing else past."""
+        gate = Gate(
+            state.breaker, self._pending, self.monotonic_ns, _nothing, self.origin, counts=True
+        )
+        lease = Leave(state)
+        lease.counter = count()
+        lease.until_ns = NEVER  # its successes are counted for as long as it rests
+        gate.lease = gate.leave = lease
+        return gate
+
+
+class Woken(Sequencer):
+    """The sequencer of a breaker that has rested.
+
+    The gate stays the same, as the functions that the breaker protects refer to it; what was counted
+    there is written before anything else.
+
+    Args:
+        resting: What the breaker has shared with others.
+        state: Its state.
+        gate: Its gate.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, resting: Resting, state: BreakerState, gate: Gate) -> None:
+        super().__init__(resting.log, resting.clock, NS_PER_SECOND, "", "runs")
+        self.fold = LogFold.resumed(resting.mark, {state.breaker: state})
+        self.good = LastGood(self.fold)
+        self._hand = gate.monotonic_ns
+        self.origin = gate.origin
+        self._gates[state.breaker] = gate
+        # In place of the beginning of a session, which the breaker has behind it: this is done under
+        # the lock at the first entry, and again where it is interrupted.
+        self._unopened = ((partial(self._take_over, gate), Once()),)
+
+    def _take_over(self, gate: Gate) -> Iterator[Event]:
+        """Have the calls of a gate come here, and note what it has counted; records nothing."""
+        lease = gate.lease
+        if lease is not None and lease.run is None:
+            counted = _Counted(lease)
+            past = (*gate._past, (weakref.ref(lease), counted))
+            # One step. A thread that finds the leave ended, finds that it is not firm either: so
+            # it asks, and comes here. One that is just about to count on it still may.
+            lease.is_firm = False
+            lease.until_ns = 0
+            gate._past = past
+            gate.pending = self.pending
+            gate.relieve = self._relieve
+            gate.leave = gate.lease = None
+        self._update_gate(gate.breaker)
+        return iter(())
+
+
+class _Counted(Run):
+    """What was counted on a leave while its breaker rested."""
+
+    __slots__ = ("_counter",)
+
+    def __init__(self, lease: Leave) -> None:
+        super().__init__(lease.epoch)
+        self.ends_ns = NEVER
+        self._counter = lease.counter
+
+    def read(self) -> int:
+        """How many calls were counted so far."""
+        return taken_from(self._counter)
+
+
+def taken_from(counter: "count[int]") -> int:
+    """How many numbers were taken from a counter, without taking another."""
+    return int(repr(counter)[len("count(") : -1])
+
+
+_shared: dict[bool, Resting] = {}
+"""Of the system's clock, and of the last other one."""
+
+
+def resting_of(clock: Clock | None) -> Resting:
+    """What the breakers share that rest and are timed by a clock, by default the system's.
+
+    Raises:
+        ConfigError: The clock shows what no clock can show.
+    """
+    given = SYSTEM_CLOCK if clock is None else clock
+    is_system = given is SYSTEM_CLOCK
+    resting = _shared.get(is_system)
+    if resting is None or not (is_system or resting.times(given)):
+        resting = Resting(given)
+        if resting.is_begun:
+            _shared[is_system] = resting
+    return resting
+
+
+def can_rest(state: BreakerState) -> bool:
+    """Whether all that can come of a success is a count, however long the call takes."""
+    return is_steady(state) and state.window is None
+
+
+def snapshot_of(state: BreakerState, lease: Leave) -> Snapshot:
+    """A breaker that rests, as it is now."""
+    counted = taken_from(lease.counter)
+    snapshot = take_snapshot(state, 0, _no_time)
+    totals = evolve(snapshot.totals, succeeded=snapshot.totals.succeeded + counted)
+    return evolve(snapshot, totals=totals)
+
+
+def _mark_of(fold: LogFold, at: int) -> FoldMark:
+    del at
+    return fold.mark()
+
+
+def _nothing() -> None:
+    """Do nothing: there is nothing to fold."""
+
+
+def _no_time(at: int) -> datetime:
+    """Some time, as what is closed shows none."""
+    del at
+    return datetime.min.replace(tzinfo=UTC)
