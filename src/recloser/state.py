@@ -10,7 +10,7 @@ import msgspec
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.core import kernel
 from recloser.core.edges import Standing
-from recloser.core.kernel import NEVER, Ring
+from recloser.core.kernel import NEVER, Probing, Ring
 from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
@@ -61,10 +61,8 @@ _NUMBERS: Final = (
     "epoch",
     "is_forced",
     "opened_at",
-    "half_open_at",
     "deadline",
     "consecutive_failures",
-    "probes_admitted",
     "waited",
     "succeeded",
     "failed",
@@ -73,7 +71,7 @@ _NUMBERS: Final = (
     "stale",
 )
 _SHARED: Final = ("rules", "breaker", "config", "openings", "openings_in_a_row", "mode", "why_open")
-_HELD: Final = ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
+_HELD: Final = ("failure_seqs", "window", "probing")
 
 
 def copied(state: BreakerState) -> BreakerState:
@@ -234,22 +232,18 @@ def _restored(data: dict[str, object]) -> BreakerState:
     state.state = plain.state  # of an object that nobody has seen yet
     state.is_forced = plain.forced
     state.opened_at = -1 if plain.opened_at is None else plain.opened_at
-    state.half_open_at = -1 if plain.half_open_at is None else plain.half_open_at
     state.deadline = NEVER if plain.deadline is None else plain.deadline
     for name in _COUNTERS:
         setattr(state, name, getattr(plain, name))
     state.failure_seqs = _ring(1, _run_evidence(config, plain.failure_seqs))
-    state.probe_seqs = _ring(1, plain.probe_seqs)
-    # The rules look for a probe by its number, in their order.
-    probes = sorted(plain.probes.items())
-    state.probes = _ring(2, [number for probe in probes for number in probe])
+    state.probing = _probing(plain) if state.where == kernel.HALF_OPEN else None
     state.why_open = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
     rules = state.rules
-    state.window = state.probe_window = None
+    state.window = None
     if state.where == kernel.CLOSED and rules.window is not None:
         state.window = restored_window(rules.window, window)
-    if state.where == kernel.HALF_OPEN and rules.probe_window is not None:
-        state.probe_window = restored_window(rules.probe_window, probe_window)
+    if state.probing is not None and rules.probe_window is not None:
+        state.probing.probe_window = restored_window(rules.probe_window, probe_window)
     return state
 
 
@@ -258,13 +252,22 @@ _COUNTERS: Final = (
     "openings",
     "openings_in_a_row",
     "consecutive_failures",
-    "probes_admitted",
     "succeeded",
     "failed",
     "ignored",
     "rejected",
     "stale",
 )
+
+
+def _probing(plain: _StateData) -> Probing:
+    probing = Probing(-1 if plain.half_open_at is None else plain.half_open_at)
+    probing.probes_admitted = plain.probes_admitted
+    probing.probe_seqs = _ring(1, plain.probe_seqs)
+    # The rules look for a probe by its number, in their order.
+    probes = sorted(plain.probes.items())
+    probing.probes = _ring(2, [number for probe in probes for number in probe])
+    return probing
 
 
 def _ring(width: int, numbers: list[int]) -> Ring | None:
