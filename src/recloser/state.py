@@ -29,19 +29,16 @@ class BreakerState(Standing):
 
     Attributes:
         mode: What it does with its decisions.
-        why_open: The rule that opened it; None once it is closed again.
     """
 
-    __slots__ = ("mode", "why_open")
+    __slots__ = ("mode",)
 
     mode: Mode
-    why_open: FiredRule | None
 
     def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
         super().__init__(breaker, config)
         self.mode = config.mode
         self.is_disabled = config.mode == "disabled"
-        self.why_open = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BreakerState) and dump(self) == dump(other)
@@ -70,7 +67,7 @@ _NUMBERS: Final = (
     "rejected",
     "stale",
 )
-_SHARED: Final = ("rules", "breaker", "config", "openings", "openings_in_a_row", "mode", "why_open")
+_SHARED: Final = ("rules", "breaker", "config", "opened", "mode")
 _HELD: Final = ("failure_seqs", "window", "probing")
 
 
@@ -237,7 +234,8 @@ def _restored(data: dict[str, object]) -> BreakerState:
         setattr(state, name, getattr(plain, name))
     state.failure_seqs = _ring(1, _run_evidence(config, plain.failure_seqs))
     state.probing = _probing(plain) if state.where == kernel.HALF_OPEN else None
-    state.why_open = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
+    why = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
+    state.opened = (plain.openings, plain.openings_in_a_row, why)
     rules = state.rules
     state.window = None
     if state.where == kernel.CLOSED and rules.window is not None:
@@ -249,8 +247,6 @@ def _restored(data: dict[str, object]) -> BreakerState:
 
 _COUNTERS: Final = (
     "epoch",
-    "openings",
-    "openings_in_a_row",
     "consecutive_failures",
     "succeeded",
     "failed",

@@ -51,8 +51,8 @@ cdef class Probing:
 
 cdef class State:
     cdef public Rules rules
-    cdef public bint is_disabled, is_forced, is_timed
-    cdef public signed char where, fired
+    cdef public bint is_forced
+    cdef public signed char is_disabled, is_timed, where, fired
     cdef public long long epoch, opened_at, deadline, consecutive_failures
     cdef public long long waited, succeeded, failed, ignored, rejected, stale
     cdef public Ring failure_seqs

@@ -5,12 +5,10 @@ events until something other than a success happens to it, or until somebody lis
 *rests*: its state, the leave that its calls take, and how often they took it, are all there is.
 """
 
-import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import Final
 
 from attrs import evolve
 
@@ -107,36 +105,34 @@ class Woken(Sequencer):
         self._unopened = ((partial(self._take_over, gate), Once()),)
 
     def _take_over(self, gate: Gate) -> Iterator[Event]:
-        """Have the calls of a gate come here, and note what it has counted; records nothing."""
-        lease = gate.lease
-        if lease is not None and lease.run is None:
-            counted = _Counted(lease)
-            past = (*gate._past, (weakref.ref(lease), counted))
-            # One step. A thread that finds the leave ended, finds that it is not firm either: so
-            # it asks, and comes here. One that is just about to count on it still may.
-            lease.is_firm = False
-            lease.until_ns = 0
-            gate._past = past
-            gate.pending = self.pending
-            gate.relieve = self._relieve
-            gate.leave = gate.lease = None
+        """Have the calls of a gate come here, and what it has counted written; records nothing."""
+        if gate.pending is not self.pending:
+            lease = gate.lease
+            if lease is not None:
+                if lease.run is None:
+                    lease.counter = _Counted(lease)
+                # Before the gate is shut: a thread that finds it shut must not put its call into the
+                # list that was there until now.
+                lease.is_firm = False
+            gate.shut()
+            gate.pending, gate.relieve = self.pending, self._relieve
         self._update_gate(gate.breaker)
         return iter(())
 
 
 class _Counted(Run):
-    """What was counted on a leave while its breaker rested."""
+    """What was counted on a leave while its breaker rested, and what may still be."""
 
     __slots__ = ("_counter",)
 
     def __init__(self, lease: Leave) -> None:
         super().__init__(lease.epoch)
         self.ends_ns = NEVER
-        self._counter = lease.counter
+        self._counter = lease.counter  # a thread may be just about to take its next number
 
     def read(self) -> int:
         """How many calls were counted so far."""
-        return taken_from(self._counter)
+        return super().read() + taken_from(self._counter)
 
 
 def taken_from(counter: "count[int]") -> int:
