@@ -10,7 +10,7 @@ import msgspec
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.core import kernel
 from recloser.core.edges import Standing
-from recloser.core.kernel import NEVER, Probing, Ring
+from recloser.core.kernel import NEVER, Reclosing, Ring
 from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
@@ -57,10 +57,8 @@ _NUMBERS: Final = (
     "where",
     "epoch",
     "is_forced",
-    "opened_at",
     "deadline",
     "consecutive_failures",
-    "waited",
     "succeeded",
     "failed",
     "ignored",
@@ -68,7 +66,7 @@ _NUMBERS: Final = (
     "stale",
 )
 _SHARED: Final = ("rules", "breaker", "config", "opened", "mode")
-_HELD: Final = ("failure_seqs", "window", "probing")
+_HELD: Final = ("failure_seqs", "window", "reclosing")
 
 
 def copied(state: BreakerState) -> BreakerState:
@@ -228,20 +226,20 @@ def _restored(data: dict[str, object]) -> BreakerState:
     state.is_disabled = plain.mode == "disabled"
     state.state = plain.state  # of an object that nobody has seen yet
     state.is_forced = plain.forced
-    state.opened_at = -1 if plain.opened_at is None else plain.opened_at
     state.deadline = NEVER if plain.deadline is None else plain.deadline
     for name in _COUNTERS:
         setattr(state, name, getattr(plain, name))
     state.failure_seqs = _ring(1, _run_evidence(config, plain.failure_seqs))
-    state.probing = _probing(plain) if state.where == kernel.HALF_OPEN else None
+    state.reclosing = None if state.where == kernel.CLOSED else _reclosing(plain)
     why = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
     state.opened = (plain.openings, plain.openings_in_a_row, why)
     rules = state.rules
     state.window = None
     if state.where == kernel.CLOSED and rules.window is not None:
         state.window = restored_window(rules.window, window)
-    if state.probing is not None and rules.probe_window is not None:
-        state.probing.probe_window = restored_window(rules.probe_window, probe_window)
+    is_half_open = state.where == kernel.HALF_OPEN
+    if is_half_open and state.reclosing is not None and rules.probe_window is not None:
+        state.reclosing.probe_window = restored_window(rules.probe_window, probe_window)
     return state
 
 
@@ -256,14 +254,16 @@ _COUNTERS: Final = (
 )
 
 
-def _probing(plain: _StateData) -> Probing:
-    probing = Probing(-1 if plain.half_open_at is None else plain.half_open_at)
-    probing.probes_admitted = plain.probes_admitted
-    probing.probe_seqs = _ring(1, plain.probe_seqs)
+def _reclosing(plain: _StateData) -> Reclosing:
+    reclosing = Reclosing()
+    reclosing.opened_at = -1 if plain.opened_at is None else plain.opened_at
+    reclosing.half_open_at = -1 if plain.half_open_at is None else plain.half_open_at
+    reclosing.probes_admitted = plain.probes_admitted
+    reclosing.probe_seqs = _ring(1, plain.probe_seqs)
     # The rules look for a probe by its number, in their order.
     probes = sorted(plain.probes.items())
-    probing.probes = _ring(2, [number for probe in probes for number in probe])
-    return probing
+    reclosing.probes = _ring(2, [number for probe in probes for number in probe])
+    return reclosing
 
 
 def _ring(width: int, numbers: list[int]) -> Ring | None:

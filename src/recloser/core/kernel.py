@@ -442,31 +442,43 @@ class Rows:
         self.count = memoryview(count)
 
 
-class Probing:
-    """What the rules know of the probes of a half-open breaker.
+class Reclosing:
+    """What the rules know of a breaker that is not closed, in one epoch.
 
     Most breakers are closed, and do not have the room for it.
 
     Attributes:
-        half_open_at: Since when it is half-open.
+        opened_at, half_open_at: Since when it is open, or half-open; -1 unless it is.
+        waited: How long what a timed rule is about had lasted when it fired.
         probes_admitted: Probes let through in this epoch.
         probes: Number and time of each that has not reported, in their order. None without any.
         probe_seqs: The ``seq`` of each probe of this epoch that succeeded. None without any.
-        probe_window: Their outcomes; None without a window.
+        probe_window: Their outcomes; None without a window, or unless it is half-open.
     """
 
-    __slots__ = ("half_open_at", "probe_seqs", "probe_window", "probes", "probes_admitted")
+    __slots__ = (
+        "half_open_at",
+        "opened_at",
+        "probe_seqs",
+        "probe_window",
+        "probes",
+        "probes_admitted",
+        "waited",
+    )
 
-    def __init__(self, half_open_at: int) -> None:
+    def __init__(self, opened_at: int = -1, half_open_at: int = -1) -> None:
+        self.opened_at = opened_at
         self.half_open_at = half_open_at
+        self.waited = 0
         self.probes_admitted = 0
         self.probes: Ring | None = None
         self.probe_seqs: Ring | None = None
         self.probe_window: Window | None = None
 
-    def copy(self) -> Probing:
+    def copy(self) -> Reclosing:
         """The same, to go on apart from this."""
-        other = Probing(self.half_open_at)
+        other = Reclosing(self.opened_at, self.half_open_at)
+        other.waited = self.waited
         other.probes_admitted = self.probes_admitted
         other.probes = None if self.probes is None else self.probes.copy()
         other.probe_seqs = None if self.probe_seqs is None else self.probe_seqs.copy()
@@ -483,16 +495,14 @@ class State:
         where: ``CLOSED``, ``OPEN`` or ``HALF_OPEN``.
         epoch: How many edges it has taken.
         is_forced: Held open by an operator.
-        opened_at: Since when it is open; -1 unless it is.
         deadline: When the next timed edge is due; ``NEVER`` where only a call can move it.
         consecutive_failures: Length of the current run of failures in CLOSED.
         failure_seqs: The ``seq`` of each of them, while that rule is on; where its threshold is
             above ``limits.MAX_SEQS``, of the first and the last. None without any.
         window: Outcomes in its window; None without one, or unless it is closed.
-        probing: What its rules know of its probes; None unless it is half-open.
+        reclosing: What its rules know of its way back to closed; None while it is closed.
         fired: The rule at which ``run`` has stopped.
         is_timed: Whether that was a timed one, before the row.
-        waited: How long what a timed rule is about had lasted when it fired.
         succeeded, failed, ignored, rejected, stale: Outcomes since the log began.
     """
 
@@ -507,13 +517,11 @@ class State:
         "is_disabled",
         "is_forced",
         "is_timed",
-        "opened_at",
-        "probing",
+        "reclosing",
         "rejected",
         "rules",
         "stale",
         "succeeded",
-        "waited",
         "where",
         "window",
     )
@@ -524,13 +532,11 @@ class State:
         self.where: int = _CLOSED
         self.epoch = 0
         self.is_forced = False
-        self.opened_at = -1
         self.deadline: int = _NEVER
         self.consecutive_failures = 0
         self.failure_seqs: Ring | None = None
         self.window: Window | None = None
-        self.probing: Probing | None = None
-        self.waited = 0
+        self.reclosing: Reclosing | None = None
         self.fired: int = _NO_RULE
         self.is_timed = False
         self.succeeded = 0
@@ -541,36 +547,51 @@ class State:
         start_windows(self)
 
     @property
+    def opened_at(self) -> int:
+        """Since when it is open; -1 unless it is."""
+        return -1 if self.reclosing is None else self.reclosing.opened_at
+
+    @opened_at.setter
+    def opened_at(self, at: int) -> None:
+        if self.reclosing is None:
+            self.reclosing = Reclosing()
+        self.reclosing.opened_at = at
+
+    @property
     def half_open_at(self) -> int:
         """Since when it is half-open; -1 unless it is."""
-        return -1 if self.probing is None else self.probing.half_open_at
+        return -1 if self.reclosing is None else self.reclosing.half_open_at
 
     @half_open_at.setter
     def half_open_at(self, at: int) -> None:
-        if self.probing is None:
-            self.probing = Probing(at)
-        else:
-            self.probing.half_open_at = at
+        if self.reclosing is None:
+            self.reclosing = Reclosing()
+        self.reclosing.half_open_at = at
+
+    @property
+    def waited(self) -> int:
+        """How long what a timed rule is about had lasted when it fired."""
+        return 0 if self.reclosing is None else self.reclosing.waited
 
     @property
     def probes_admitted(self) -> int:
         """Probes let through in this epoch."""
-        return 0 if self.probing is None else self.probing.probes_admitted
+        return 0 if self.reclosing is None else self.reclosing.probes_admitted
 
     @property
     def probes(self) -> Ring | None:
         """Number and time of each that has not reported, in their order. None without any."""
-        return None if self.probing is None else self.probing.probes
+        return None if self.reclosing is None else self.reclosing.probes
 
     @property
     def probe_seqs(self) -> Ring | None:
         """The ``seq`` of each probe of this epoch that succeeded. None without any."""
-        return None if self.probing is None else self.probing.probe_seqs
+        return None if self.reclosing is None else self.reclosing.probe_seqs
 
     @property
     def probe_window(self) -> Window | None:
         """Outcomes of probes in its window; None without one, or unless it is half-open."""
-        return None if self.probing is None else self.probing.probe_window
+        return None if self.reclosing is None else self.reclosing.probe_window
 
 
 # Windows.
@@ -719,15 +740,15 @@ def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
 
 def may_probe(state: State) -> bool:
     """Whether a half-open breaker has a place for one more probe."""
-    probing = state.probing
-    if probing is None:
+    reclosing = state.reclosing
+    if reclosing is None:
         return False
     under_way = 0
-    if probing.probes is not None:
-        under_way = probing.probes.length - probing.probes.removed
-    if probing.probe_window is None:
+    if reclosing.probes is not None:
+        under_way = reclosing.probes.length - reclosing.probes.removed
+    if reclosing.probe_window is None:
         return under_way < state.rules.max_probes
-    return under_way + probing.probe_window.calls < probing.probe_window.thresholds.size
+    return under_way + reclosing.probe_window.calls < reclosing.probe_window.thresholds.size
 
 
 def decide(state: State) -> int:
@@ -767,16 +788,17 @@ def advance(state: State, seq: int, at: int) -> int:
         The rule that fired, or ``NO_RULE``. After the edge it has to be called again.
     """
     while at >= state.deadline:
+        reclosing = state.reclosing
+        assert reclosing is not None  # a closed breaker has no deadline
         if state.where == _OPEN:
-            state.waited = at - state.opened_at
+            reclosing.waited = at - reclosing.opened_at
             return _COOLDOWN
         if _is_probe_overdue(state):
             rule = _expire_probe(state, seq, at)
             if rule:
                 return rule
         else:
-            assert state.probing is not None
-            state.waited = at - state.probing.half_open_at
+            reclosing.waited = at - reclosing.half_open_at
             return _HALF_OPEN_TIMEOUT
     return _NO_RULE
 
@@ -830,17 +852,18 @@ def enter(state: State, at: int, wait_ns: int) -> int:
     """
     state.epoch += 1
     state.is_forced = state.where == _OPEN and wait_ns < 0
-    state.opened_at = -1
     state.deadline = _NEVER
     state.consecutive_failures = 0
     state.failure_seqs = None
-    state.probing = Probing(at) if state.where == _HALF_OPEN else None
-    start_windows(state)
+    state.reclosing = None
     if state.where == _OPEN:
-        state.opened_at = at
+        state.reclosing = Reclosing(opened_at=at)
         if wait_ns >= 0:
             state.deadline = at + wait_ns
     elif state.where == _HALF_OPEN:
+        state.reclosing = Reclosing(half_open_at=at)
+    start_windows(state)
+    if state.where == _HALF_OPEN:
         _set_half_open_deadline(state)
         if state.rules.probe_window is None and state.rules.success_threshold == 0:
             return _PROBE_SUCCESSES
@@ -849,14 +872,14 @@ def enter(state: State, at: int, wait_ns: int) -> int:
 
 def start_windows(state: State) -> None:
     """Begin empty windows for where the breaker is."""
-    probing = state.probing
+    reclosing = state.reclosing
     state.window = None
     if state.where == _CLOSED and state.rules.window is not None:
         state.window = Window(state.rules.window)
-    if probing is not None:
-        probing.probe_window = None
-        if state.rules.probe_window is not None:
-            probing.probe_window = Window(state.rules.probe_window)
+    if reclosing is not None:
+        reclosing.probe_window = None
+        if state.where == _HALF_OPEN and state.rules.probe_window is not None:
+            reclosing.probe_window = Window(state.rules.probe_window)
 
 
 def reconfigure(state: State, rules: Rules, is_disabled: bool) -> None:
@@ -872,17 +895,18 @@ def reconfigure(state: State, rules: Rules, is_disabled: bool) -> None:
 
 def forget_probes(state: State) -> None:
     """Wait for no probe that is under way: its permit is void."""
-    if state.probing is not None:
-        state.probing.probes = None
+    if state.reclosing is not None:
+        state.reclosing.probes = None
+    if state.where == _HALF_OPEN:
         _set_half_open_deadline(state)
 
 
 def move_probes(state: State, times: list[int]) -> None:
     """Have the probes under way let through at other times, in their order."""
-    probing = state.probing
-    if probing is None:
+    reclosing = state.reclosing
+    if reclosing is None:
         return
-    probes = probing.probes
+    probes = reclosing.probes
     if probes is not None:
         numbers = probes.to_list()[::2]
         probes.clear()
@@ -1077,14 +1101,14 @@ def _admit(state: State, at: int, epoch: int, probe: int) -> int:
         return _ADMITS_NO_PROBE
     if not may_probe(state):
         return _NO_PLACE_FOR_A_PROBE
-    probing = state.probing
-    assert probing is not None  # as there is a place in it
-    if probe != probing.probes_admitted + 1:
+    reclosing = state.reclosing
+    assert reclosing is not None  # as there is a place in it
+    if probe != reclosing.probes_admitted + 1:
         return _WRONG_PROBE_NUMBER
-    probing.probes_admitted += 1
-    if probing.probes is None:
-        probing.probes = Ring(2)
-    probes = probing.probes
+    reclosing.probes_admitted += 1
+    if reclosing.probes is None:
+        reclosing.probes = Ring(2)
+    probes = reclosing.probes
     place = _pushed(probes)
     probes.items[place] = probe
     probes.items[place + 1] = at
@@ -1094,10 +1118,10 @@ def _admit(state: State, at: int, epoch: int, probe: int) -> int:
 
 def _index_of(state: State, probe: int) -> int:
     """Which item is that of a probe under way, from the oldest on; -1 if it is none of them."""
-    probing = state.probing
-    if probing is None:
+    reclosing = state.reclosing
+    if reclosing is None:
         return -1
-    probes = probing.probes
+    probes = reclosing.probes
     if probes is None:
         return -1
     low = 0
@@ -1150,17 +1174,17 @@ def _step_half_open(
     if index < 0:
         state.stale += count
         return _NO_RULE
-    probing = state.probing
-    assert probing is not None
-    assert probing.probes is not None
-    _remove(probing.probes, index)
+    reclosing = state.reclosing
+    assert reclosing is not None
+    assert reclosing.probes is not None
+    _remove(reclosing.probes, index)
     _count(state, kind, count)
     rule = _NO_RULE
     if kind == _SUCCEEDED:
-        if probing.probe_seqs is None:
-            probing.probe_seqs = Ring(1)
-        place = _pushed(probing.probe_seqs)
-        probing.probe_seqs.items[place] = seq
+        if reclosing.probe_seqs is None:
+            reclosing.probe_seqs = Ring(1)
+        place = _pushed(reclosing.probe_seqs)
+        reclosing.probe_seqs.items[place] = seq
     if kind != _IGNORED:
         rule = _judge(state, kind, seq, at, took)
     if not rule:
@@ -1170,9 +1194,9 @@ def _step_half_open(
 
 def _judge(state: State, kind: int, seq: int, at: int, took: int) -> int:
     """What a probe that has ended leads to."""
-    probing = state.probing
-    assert probing is not None
-    window = probing.probe_window
+    reclosing = state.reclosing
+    assert reclosing is not None
+    window = reclosing.probe_window
     if window is not None:
         rule = _add(window, seq, at, 1, kind == _FAILED, took > state.rules.slow_ns)
         if rule == _NO_RULE and window.calls >= window.thresholds.needed:
@@ -1180,18 +1204,18 @@ def _judge(state: State, kind: int, seq: int, at: int, took: int) -> int:
         return rule
     if kind == _FAILED:
         return _PROBE_FAILED
-    assert probing.probe_seqs is not None
-    if probing.probe_seqs.length >= state.rules.success_threshold:
+    assert reclosing.probe_seqs is not None
+    if reclosing.probe_seqs.length >= state.rules.success_threshold:
         return _PROBE_SUCCESSES
     return _NO_RULE
 
 
 def _is_probe_overdue(state: State) -> bool:
     """Whether it is the oldest probe that is due at the deadline, and not the half-open time-out."""
-    probing = state.probing
-    if probing is None:
+    reclosing = state.reclosing
+    if reclosing is None:
         return False
-    probes = probing.probes
+    probes = reclosing.probes
     if probes is None or probes.length == 0:
         return False
     began_at = probes.items[probes.first * 2 + 1]
@@ -1200,14 +1224,14 @@ def _is_probe_overdue(state: State) -> bool:
 
 def _expire_probe(state: State, seq: int, at: int) -> int:
     """Count the oldest probe as failed, as it has not reported in time."""
-    probing = state.probing
-    assert probing is not None
-    probes = probing.probes
+    reclosing = state.reclosing
+    assert reclosing is not None
+    probes = reclosing.probes
     assert probes is not None
     place = _popped(probes)
-    state.waited = at - probes.items[place + 1]
+    reclosing.waited = at - probes.items[place + 1]
     _drop_removed(probes)
-    if probing.probe_window is None:
+    if reclosing.probe_window is None:
         return _PROBE_TIMEOUT
     rule = _judge(state, _FAILED, seq, at, state.rules.probe_timeout_ns)
     if not rule:
@@ -1217,12 +1241,12 @@ def _expire_probe(state: State, seq: int, at: int) -> int:
 
 def _set_half_open_deadline(state: State) -> None:
     """When the first probe under way, or the half-open state itself, takes too long."""
-    probing = state.probing
-    assert probing is not None
+    reclosing = state.reclosing
+    assert reclosing is not None
     state.deadline = _NEVER
     if state.rules.half_open_timeout_ns != _NEVER:
-        state.deadline = probing.half_open_at + state.rules.half_open_timeout_ns
-    probes = probing.probes
+        state.deadline = reclosing.half_open_at + state.rules.half_open_timeout_ns
+    probes = reclosing.probes
     if probes is not None and probes.length:
         overdue_at = probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns
         state.deadline = min(state.deadline, overdue_at)
@@ -1729,13 +1753,11 @@ def assume(state: State, other: State) -> None:
     state.where = other.where
     state.epoch = other.epoch
     state.is_forced = other.is_forced
-    state.opened_at = other.opened_at
     state.deadline = other.deadline
     state.consecutive_failures = other.consecutive_failures
     state.failure_seqs = None if other.failure_seqs is None else other.failure_seqs.copy()
     state.window = None if other.window is None else other.window.copy()
-    state.probing = None if other.probing is None else other.probing.copy()
-    state.waited = other.waited
+    state.reclosing = None if other.reclosing is None else other.reclosing.copy()
     state.fired = other.fired
     state.is_timed = other.is_timed
     state.succeeded = other.succeeded

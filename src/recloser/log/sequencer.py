@@ -686,6 +686,8 @@ class Sequencer:
         # One step.
         self.good = fold.keeper = good
         self.is_whole = True
+        if fold.expected:
+            fold.forget_expected()
 
     def _due_at(self) -> int:
         """When a tick is due, or a deadline."""
