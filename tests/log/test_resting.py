@@ -4,8 +4,8 @@ import gc
 import os
 import signal
 import threading
-import tracemalloc
 import traceback
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -24,13 +24,15 @@ from recloser import (
     MemoryLog,
     PermitError,
     Totals,
-    breaker,
     gate,
+)
+from recloser import (
+    breaker as live,
 )
 from recloser.log import resting, runs, sequencer
 from support import ServiceDownError, fail, succeed, work
 
-MODULES = [breaker, gate, resting, runs, sequencer]
+MODULES = [live, gate, resting, runs, sequencer]
 BREAKERS = 500
 MOST_BYTES = 600
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
+from typing import cast
 
 from attrs import evolve
 
@@ -22,6 +23,7 @@ from recloser.log.memory import NoLog
 from recloser.log.request import Once
 from recloser.log.sequencer import Sequencer
 from recloser.logfold import FoldMark, LogFold
+from recloser.settings_in_force import GivenGate
 from recloser.snapshot import Snapshot, take_snapshot
 from recloser.state import BreakerState
 from recloser.validation import NS_PER_SECOND
@@ -99,7 +101,8 @@ class Woken(Sequencer):
         self.good = LastGood(self.fold)
         self._hand = gate.monotonic_ns
         self.origin = gate.origin
-        self._gates[state.breaker] = gate
+        # It is given settings only once, so nobody asks its gate for them.
+        self._gates[state.breaker] = cast("GivenGate", gate)
         # In place of the beginning of a session, which the breaker has behind it: this is done under
         # the lock at the first entry, and again where it is interrupted.
         self._unopened = ((partial(self._take_over, gate), Once()),)

@@ -3,7 +3,7 @@
 import threading
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     _RLock: Any = object
@@ -31,9 +31,9 @@ class TimedLock(_RLock):  # type: ignore[misc]  # a class of C without a public 
 
     __enter__ = property(attrgetter("_take"))
 
-    def __new__(cls, _seconds: float) -> "TimedLock":
+    def __new__(cls, _seconds: float) -> Self:
         """A lock that nobody holds."""
-        made: TimedLock = super().__new__(cls)
+        made: Self = super().__new__(cls)
         return made
 
     def __init__(self, seconds: float) -> None:
