@@ -304,6 +304,26 @@ def test_idle_breaker_on_a_log_takes_at_most_600_bytes(tmp_path, clock, detail, 
     assert size <= count * (most if kernel.IS_COMPILED else most + 32)
 
 
+@pytest.mark.parametrize("is_called", [False, True])
+def test_idle_breaker_without_a_log_takes_at_most_600_bytes_beside_its_places(is_called):
+    """A registry keeps each in a dictionary, and the order of its name in another."""
+    breakers = Breakers({"failure_threshold": 3})
+    breakers["warm"].call(int)
+    count = 2000
+    gc.collect()
+    tracemalloc.start()
+    for number in range(count):
+        breaker = breakers[f"payments-{number}"]
+        if is_called:
+            breaker.call(int)
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size -= sys.getsizeof(breakers._breakers) + sys.getsizeof(breakers._places)
+    size -= count * sys.getsizeof(count)  # a number each
+    assert size <= count * (600 if kernel.IS_COMPILED else 632)
+
+
 def test_a_breaker_that_shares_no_log_takes_less_than_4_kib(clock):
     made = [CircuitBreaker("warm", clock=clock)]
     tracemalloc.start()

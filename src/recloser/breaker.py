@@ -137,7 +137,7 @@ class CircuitBreaker:
         timed_by = checked_clock(clock)
         wanted = asked or _DEFAULT
         state = self._state = BreakerState(name, wanted)
-        if log is None and not subscribed and can_rest(state) and wanted.failure_result is None:
+        if log is None and not subscribed and can_rest(wanted):
             self.config = wanted
             resting = resting_of(timed_by)
             self._order: Sequencer | Resting = resting

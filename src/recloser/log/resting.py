@@ -14,9 +14,9 @@ from typing import cast
 from attrs import evolve
 
 from recloser.clock import SYSTEM_CLOCK, Clock, read_monotonic
+from recloser.config import CircuitBreakerConfig
 from recloser.core.kernel import NEVER
 from recloser.events import Event
-from recloser.fold import is_steady
 from recloser.gate import Gate, Leave, Pending, Run
 from recloser.log.last_good import LastGood
 from recloser.log.memory import NoLog
@@ -163,9 +163,14 @@ def resting_of(clock: Clock | None) -> Resting:
     return resting
 
 
-def can_rest(state: BreakerState) -> bool:
+def can_rest(config: CircuitBreakerConfig) -> bool:
     """Whether all that can come of a success is a count, however long the call takes."""
-    return is_steady(state) and state.window is None
+    return (
+        config.window is None
+        and config.slow_call_ns is None
+        and config.failure_result is None
+        and config.mode != "disabled"
+    )
 
 
 def snapshot_of(state: BreakerState, lease: Leave) -> Snapshot:
