@@ -137,9 +137,10 @@ class CircuitBreaker:
         timed_by = checked_clock(clock)
         wanted = asked or _DEFAULT
         state = self._state = BreakerState(name, wanted)
-        if log is None and not subscribed and can_rest(wanted):
+        can_begin_at_rest = log is None and not subscribed and can_rest(wanted)
+        resting = resting_of(timed_by) if can_begin_at_rest else None
+        if resting is not None:
             self.config = wanted
-            resting = resting_of(timed_by)
             self._order: Sequencer | Resting = resting
             self.gate = resting.gate(state)
             return
@@ -168,7 +169,7 @@ class CircuitBreaker:
 
     @property
     def name(self) -> str:
-        """What the breaker is called in the log."""
+        """The name by which the log knows the breaker."""
         return self._state.breaker
 
     @property
@@ -314,10 +315,10 @@ class CircuitBreaker:
 
     def snapshot(self) -> Snapshot:
         """All there is to see of the breaker; reading it changes nothing."""
-        order, lease = self._order, self.gate.lease
-        if isinstance(order, Resting) and lease is not None and lease.run is None:
-            resting = snapshot_of(self._state, lease)
-            if self._order is order:  # so nothing has changed meanwhile
+        order = self._order
+        if isinstance(order, Resting):
+            resting = snapshot_of(self._state, self.gate.lease)
+            if resting is not None and self._order is order:  # so nothing has changed meanwhile
                 return resting
         sequencer = self._sequencer
         snapshot = sequencer.reading(lambda fold, at: fold.snapshot(self.name, at), self.name)

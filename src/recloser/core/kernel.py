@@ -443,7 +443,7 @@ class Rows:
 
 
 class Reclosing:
-    """What the rules know of a breaker that is not closed, in one epoch.
+    """The part of a state that only a breaker has which is not closed.
 
     Most breakers are closed, and do not have the room for it.
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import cast
+from typing import Final, cast
 
 from attrs import evolve
 
-from recloser.clock import SYSTEM_CLOCK, Clock, read_monotonic
+from recloser.clock import SYSTEM_CLOCK, Clock, SystemClock, read_monotonic
 from recloser.config import CircuitBreakerConfig
 from recloser.core.kernel import NEVER
 from recloser.events import Event
@@ -30,7 +30,7 @@ from recloser.validation import NS_PER_SECOND
 
 
 class Resting:
-    """What all breakers share that rest and are timed by one clock.
+    """The parts that all breakers share which rest and are timed by one clock.
 
     Args:
         clock: The clock.
@@ -67,7 +67,7 @@ class Resting:
 
     def times(self, clock: Clock) -> bool:
         """Whether it goes by that clock, which has not been set back since."""
-        return clock is self.clock and read_monotonic(clock) >= self.monotonic_ns()
+        return clock is self.clock and self.monotonic_ns() <= read_monotonic(clock)
 
     def gate(self, state: BreakerState) -> Gate:
         """A gate that counts the successes of a breaker, and lets nothing else past."""
@@ -103,8 +103,8 @@ class Woken(Sequencer):
         self.origin = gate.origin
         # It is given settings only once, so nobody asks its gate for them.
         self._gates[state.breaker] = cast("GivenGate", gate)
-        # In place of the beginning of a session, which the breaker has behind it: this is done under
-        # the lock at the first entry, and again where it is interrupted.
+        # In place of a session's beginning, which is in the fold already. Like that it is done under the
+        # lock, at the first entry, and again where it is interrupted.
         self._unopened = ((partial(self._take_over, gate), Once()),)
 
     def _take_over(self, gate: Gate) -> Iterator[Event]:
@@ -124,7 +124,7 @@ class Woken(Sequencer):
 
 
 class _Counted(Run):
-    """What was counted on a leave while its breaker rested, and what may still be."""
+    """The calls that were counted on a leave while its breaker rested, and those that still are."""
 
     __slots__ = ("_counter",)
 
@@ -143,23 +143,27 @@ def taken_from(counter: "count[int]") -> int:
     return int(repr(counter)[len("count(") : -1])
 
 
-_shared: dict[bool, Resting] = {}
-"""Of the system's clock, and of the last other one."""
+_shared: Final[dict[bool, Resting]] = {}
+"""The parts shared by the breakers on the system's clock, and on the last other one."""
 
 
-def resting_of(clock: Clock | None) -> Resting:
-    """What the breakers share that rest and are timed by a clock, by default the system's.
+def resting_of(clock: Clock | None) -> Resting | None:
+    """The parts that breakers share which rest; None in the middle of a fork, where none can be made.
+
+    Args:
+        clock: What times them; by default the system's clock.
 
     Raises:
         ConfigError: The clock shows what no clock can show.
     """
     given = SYSTEM_CLOCK if clock is None else clock
-    is_system = given is SYSTEM_CLOCK
+    is_system = type(given) is SystemClock
     resting = _shared.get(is_system)
     if resting is None or not (is_system or resting.times(given)):
         resting = Resting(given)
-        if resting.is_begun:
-            _shared[is_system] = resting
+        if not resting.is_begun:
+            return None
+        _shared[is_system] = resting
     return resting
 
 
@@ -173,12 +177,14 @@ def can_rest(config: CircuitBreakerConfig) -> bool:
     )
 
 
-def snapshot_of(state: BreakerState, lease: Leave) -> Snapshot:
-    """A breaker that rests, as it is now."""
-    counted = taken_from(lease.counter)
+def snapshot_of(state: BreakerState, lease: Leave | None) -> Snapshot | None:
+    """A breaker that rests, as it is now; None where it does not rest any more."""
+    counter = None if lease is None else lease.counter
+    if type(counter) is not count:
+        return None
     snapshot = take_snapshot(state, 0, _no_time)
-    totals = evolve(snapshot.totals, succeeded=snapshot.totals.succeeded + counted)
-    return evolve(snapshot, totals=totals)
+    succeeded = snapshot.totals.succeeded + taken_from(counter)
+    return evolve(snapshot, totals=evolve(snapshot.totals, succeeded=succeeded))
 
 
 def _mark_of(fold: LogFold, at: int) -> FoldMark:
@@ -191,6 +197,6 @@ def _nothing() -> None:
 
 
 def _no_time(at: int) -> datetime:
-    """Some time, as what is closed shows none."""
+    """Any time: a closed breaker shows none."""
     del at
     return datetime.min.replace(tzinfo=UTC)
