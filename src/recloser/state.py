@@ -26,19 +26,25 @@ class BreakerState(Standing):
     Args:
         breaker: Its name.
         config: Its settings.
-
-    Attributes:
-        mode: What it does with its decisions.
     """
 
-    __slots__ = ("mode",)
-
-    mode: Mode
+    __slots__ = ()
 
     def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
         super().__init__(breaker, config)
         self.mode = config.mode
-        self.is_disabled = config.mode == "disabled"
+
+    @property
+    def mode(self) -> Mode:
+        """What it does with its decisions."""
+        if self.is_disabled:
+            return "disabled"
+        return "shadow" if self.is_shadow else "enforce"
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self.is_disabled = mode == "disabled"
+        self.is_shadow = mode == "shadow"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BreakerState) and dump(self) == dump(other)
@@ -54,9 +60,9 @@ class BreakerState(Standing):
 
 _NUMBERS: Final = (
     "is_disabled",
+    "is_shadow",
     "where",
     "epoch",
-    "is_forced",
     "deadline",
     "consecutive_failures",
     "succeeded",
@@ -65,7 +71,7 @@ _NUMBERS: Final = (
     "rejected",
     "stale",
 )
-_SHARED: Final = ("rules", "breaker", "config", "opened", "mode")
+_SHARED: Final = ("rules", "breaker", "config", "opened")
 _HELD: Final = ("failure_seqs", "window", "reclosing")
 
 
@@ -223,9 +229,7 @@ def _restored(data: dict[str, object]) -> BreakerState:
         raise ValueError("it is CLOSED with a deadline")
     state = BreakerState(plain.breaker, config)
     state.mode = plain.mode
-    state.is_disabled = plain.mode == "disabled"
     state.state = plain.state  # of an object that nobody has seen yet
-    state.is_forced = plain.forced
     state.deadline = NEVER if plain.deadline is None else plain.deadline
     for name in _COUNTERS:
         setattr(state, name, getattr(plain, name))
@@ -256,6 +260,7 @@ _COUNTERS: Final = (
 
 def _reclosing(plain: _StateData) -> Reclosing:
     reclosing = Reclosing()
+    reclosing.is_forced = plain.forced
     reclosing.opened_at = -1 if plain.opened_at is None else plain.opened_at
     reclosing.half_open_at = -1 if plain.half_open_at is None else plain.half_open_at
     reclosing.probes_admitted = plain.probes_admitted

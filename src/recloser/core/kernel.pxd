@@ -44,6 +44,7 @@ cdef class Rows:
 
 
 cdef class Reclosing:
+    cdef public bint is_forced
     cdef public long long opened_at, half_open_at, waited, probes_admitted
     cdef public Ring probes, probe_seqs
     cdef public Window probe_window
@@ -51,8 +52,7 @@ cdef class Reclosing:
 
 cdef class State:
     cdef public Rules rules
-    cdef public bint is_forced
-    cdef public signed char is_disabled, is_timed, where, fired
+    cdef public signed char is_disabled, is_shadow, is_timed, where, fired
     cdef public long long epoch, deadline, consecutive_failures
     cdef public long long succeeded, failed, ignored, rejected, stale
     cdef public Ring failure_seqs
@@ -91,6 +91,7 @@ cdef bint _is_rate_reached(long long part, long long whole, long long num, long 
 
 @cython.locals(reclosing=Reclosing, under_way="long long")
 cpdef bint may_probe(State state)
+@cython.locals(reclosing=Reclosing)
 cpdef int decide(State state)
 cpdef long long keeps_until(Window window) except -1
 @cython.locals(reclosing=Reclosing, rule="int")
@@ -197,4 +198,6 @@ cdef int _start(State state, Progress progress) except -99
 cdef int _end(State state, Progress progress) except -99
 cpdef assume(State state, State other)
 cpdef tuple key_of(State state)
+@cython.locals(probes=Ring)
+cdef tuple _reclosing_key(Reclosing reclosing, Rules rules)
 cpdef tuple window_key_of(Window window)

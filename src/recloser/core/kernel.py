@@ -448,6 +448,7 @@ class Reclosing:
     Most breakers are closed, and do not have the room for it.
 
     Attributes:
+        is_forced: Held open by an operator.
         opened_at, half_open_at: Since when it is open, or half-open; -1 unless it is.
         waited: How long what a timed rule is about had lasted when it fired.
         probes_admitted: Probes let through in this epoch.
@@ -458,6 +459,7 @@ class Reclosing:
 
     __slots__ = (
         "half_open_at",
+        "is_forced",
         "opened_at",
         "probe_seqs",
         "probe_window",
@@ -469,6 +471,7 @@ class Reclosing:
     def __init__(self, opened_at: int = -1, half_open_at: int = -1) -> None:
         self.opened_at = opened_at
         self.half_open_at = half_open_at
+        self.is_forced = False
         self.waited = 0
         self.probes_admitted = 0
         self.probes: Ring | None = None
@@ -478,6 +481,7 @@ class Reclosing:
     def copy(self) -> Reclosing:
         """The same, to go on apart from this."""
         other = Reclosing(self.opened_at, self.half_open_at)
+        other.is_forced = self.is_forced
         other.waited = self.waited
         other.probes_admitted = self.probes_admitted
         other.probes = None if self.probes is None else self.probes.copy()
@@ -492,9 +496,9 @@ class State:
     Attributes:
         rules: Its settings.
         is_disabled: Whether it decides nothing.
+        is_shadow: Whether calls are let through that it would refuse; no rule asks for it.
         where: ``CLOSED``, ``OPEN`` or ``HALF_OPEN``.
         epoch: How many edges it has taken.
-        is_forced: Held open by an operator.
         deadline: When the next timed edge is due; ``NEVER`` where only a call can move it.
         consecutive_failures: Length of the current run of failures in CLOSED.
         failure_seqs: The ``seq`` of each of them, while that rule is on; where its threshold is
@@ -515,7 +519,7 @@ class State:
         "fired",
         "ignored",
         "is_disabled",
-        "is_forced",
+        "is_shadow",
         "is_timed",
         "reclosing",
         "rejected",
@@ -531,7 +535,7 @@ class State:
         self.is_disabled = False
         self.where: int = _CLOSED
         self.epoch = 0
-        self.is_forced = False
+        self.is_shadow = False
         self.deadline: int = _NEVER
         self.consecutive_failures = 0
         self.failure_seqs: Ring | None = None
@@ -545,6 +549,16 @@ class State:
         self.rejected = 0
         self.stale = 0
         start_windows(self)
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether it is held open by an operator."""
+        return self.reclosing is not None and self.reclosing.is_forced
+
+    @is_forced.setter
+    def is_forced(self, is_forced: bool) -> None:
+        if self.reclosing is not None:
+            self.reclosing.is_forced = is_forced
 
     @property
     def opened_at(self) -> int:
@@ -763,7 +777,8 @@ def decide(state: State) -> int:
     if state.where == _CLOSED:
         return _ALLOWED
     if state.where == _OPEN:
-        return _FORCED if state.is_forced else _COOLING
+        reclosing = state.reclosing
+        return _FORCED if reclosing is not None and reclosing.is_forced else _COOLING
     return _PROBE if may_probe(state) else _EXHAUSTED
 
 
@@ -851,13 +866,13 @@ def enter(state: State, at: int, wait_ns: int) -> int:
         The rule that fires at once, or ``NO_RULE``.
     """
     state.epoch += 1
-    state.is_forced = state.where == _OPEN and wait_ns < 0
     state.deadline = _NEVER
     state.consecutive_failures = 0
     state.failure_seqs = None
     state.reclosing = None
     if state.where == _OPEN:
         state.reclosing = Reclosing(opened_at=at)
+        state.reclosing.is_forced = wait_ns < 0
         if wait_ns >= 0:
             state.deadline = at + wait_ns
     elif state.where == _HALF_OPEN:
@@ -1752,7 +1767,7 @@ def assume(state: State, other: State) -> None:
     state.is_disabled = other.is_disabled
     state.where = other.where
     state.epoch = other.epoch
-    state.is_forced = other.is_forced
+    state.is_shadow = other.is_shadow
     state.deadline = other.deadline
     state.consecutive_failures = other.consecutive_failures
     state.failure_seqs = None if other.failure_seqs is None else other.failure_seqs.copy()
@@ -1769,17 +1784,24 @@ def assume(state: State, other: State) -> None:
 
 def key_of(state: State) -> tuple[object, ...]:
     """What two states of the same rules must agree in, to decide alike from here on."""
-    has_timeout = state.rules.half_open_timeout_ns != _NEVER
     return (
         state.where,
-        state.is_forced,
         state.deadline,
-        state.half_open_at if has_timeout else -1,
         state.consecutive_failures if state.rules.failure_threshold else 0,
         window_key_of(state.window),
-        () if state.probes is None else tuple(state.probes.to_list()[1::2]),
-        0 if state.probe_seqs is None else state.probe_seqs.length,
-        window_key_of(state.probe_window),
+        None if state.reclosing is None else _reclosing_key(state.reclosing, state.rules),
+    )
+
+
+def _reclosing_key(reclosing: Reclosing, rules: Rules) -> tuple[object, ...]:
+    probes = reclosing.probes
+    has_timeout = rules.half_open_timeout_ns != _NEVER
+    return (
+        reclosing.is_forced,
+        reclosing.half_open_at if has_timeout else -1,
+        () if probes is None else tuple(probes.to_list()[1::2]),
+        0 if reclosing.probe_seqs is None else reclosing.probe_seqs.length,
+        window_key_of(reclosing.probe_window),
     )
 
 
