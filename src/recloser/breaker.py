@@ -33,8 +33,9 @@ from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig, Mode, Settings
 from recloser.config_pool import pooled
 from recloser.contexts import set_in_context
+from recloser.core.kernel import HALF_OPEN as PROBING
 from recloser.core.kernel import NEVER
-from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
+from recloser.decision import BreakerDecision, CircuitOpenError, Permit, Ride, refused_at
 from recloser.errors import MisuseError, PermitError
 from recloser.events import (
     CallRejected,
@@ -372,7 +373,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        permit = self._let_past() or ride_on_probe(self._state, self._sequencer.read_at)
+        permit = self._let_past() or self._ridden()
         if permit is not None:
             return permit
         decision = self._refused() or self._decide()
@@ -396,14 +397,20 @@ class CircuitBreaker:
         permit = self._let_past()
         if permit is None:
             return None
-        if permit.giver.mode == "disabled":
+        if permit.giver.is_disabled:
             return BreakerDecision(True, Reason.DISABLED, None, permit, permit.giver.state)
         return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
 
     def _ride(self) -> BreakerDecision | None:
         """The answer to a call within a live probe of this breaker; None if it is in none."""
-        ride = ride_on_probe(self._state, self._sequencer.read_at)
+        ride = self._ridden()
         return None if ride is None else BreakerDecision(True, Reason.PROBE, None, ride, HALF_OPEN)
+
+    def _ridden(self) -> Ride | None:
+        """The permit of a call within a live probe of this breaker; None if it is in none."""
+        if self._state.where != PROBING:
+            return None
+        return ride_on_probe(self._state, self._sequencer.read_at)
 
     def _refused(self) -> BreakerDecision | None:
         """The answer to a call that can only be refused; None if it has to be decided."""
