@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 import tracemalloc
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -28,9 +29,7 @@ from recloser import (
     Totals,
     gate,
 )
-from recloser import (
-    breaker as live,
-)
+from recloser import breaker as live
 from recloser.core import kernel
 from recloser.log import resting, runs, sequencer
 from support import ServiceDownError, fail, succeed, work
@@ -399,6 +398,16 @@ def test_listener_receives_what_happens_from_the_first_call_on():
     succeed(breaker)
     fail(breaker)
     assert heard.kinds == ["breaker_configured", "call_succeeded", "call_failed"]
+
+
+@pytest.mark.parametrize("use", [succeed, fail])
+def test_breaker_that_nobody_holds_any_more_is_freed(use):
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3))
+    use(breaker)
+    held = weakref.ref(breaker), weakref.ref(breaker.gate.lease)
+    del breaker
+    gc.collect()
+    assert [each() for each in held] == [None, None]
 
 
 def test_many_successes_and_failures_leave_memory_bounded():
