@@ -318,7 +318,7 @@ class CircuitBreaker:
         """All there is to see of the breaker; reading it changes nothing."""
         order = self._order
         if isinstance(order, Resting):
-            resting = snapshot_of(self._state, self.gate.lease)
+            resting = snapshot_of(self._state, self.gate.leave)
             if resting is not None and self._order is order:  # so nothing has changed meanwhile
                 return resting
         sequencer = self._sequencer

@@ -74,10 +74,10 @@ class Resting:
         gate = Gate(
             state.breaker, self._pending, self.monotonic_ns, _nothing, self.origin, counts=True
         )
-        lease = Leave(state)
-        lease.counter = count()
-        lease.until_ns = NEVER  # its successes are counted for as long as it rests
-        gate.lease = gate.leave = lease
+        leave = Leave(state)
+        leave.counter = count()
+        leave.until_ns = NEVER  # its successes are counted for as long as it rests
+        gate.lease = gate.leave = leave
         return gate
 
 
@@ -110,13 +110,13 @@ class Woken(Sequencer):
     def _take_over(self, gate: Gate) -> Iterator[Event]:
         """Have the calls of a gate come here, and what it has counted written; records nothing."""
         if gate.pending is not self.pending:
-            lease = gate.lease
-            if lease is not None:
-                if lease.run is None:
-                    lease.counter = _Counted(lease)
+            leave = gate.leave
+            if leave is not None:
+                if leave.run is None:
+                    leave.counter = _Counted(leave)
                 # Before the gate is shut: a thread that finds it shut must not put its call into the
                 # list that was there until now.
-                lease.is_firm = False
+                leave.is_firm = False
             gate.shut()
             gate.pending, gate.relieve = self.pending, self._relieve
         self._update_gate(gate.breaker)
@@ -128,10 +128,10 @@ class _Counted(Run):
 
     __slots__ = ("_counter",)
 
-    def __init__(self, lease: Leave) -> None:
-        super().__init__(lease.epoch)
+    def __init__(self, leave: Leave) -> None:
+        super().__init__(leave.epoch)
         self.ends_ns = NEVER
-        self._counter = lease.counter  # a thread may be just about to take its next number
+        self._counter = leave.counter  # a thread may be just about to take its next number
 
     def read(self) -> int:
         """How many calls were counted so far."""
@@ -177,9 +177,9 @@ def can_rest(config: CircuitBreakerConfig) -> bool:
     )
 
 
-def snapshot_of(state: BreakerState, lease: Leave | None) -> Snapshot | None:
+def snapshot_of(state: BreakerState, leave: Leave | None) -> Snapshot | None:
     """A breaker that rests, as it is now; None where it does not rest any more."""
-    counter = None if lease is None else lease.counter
+    counter = None if leave is None else leave.counter
     if type(counter) is not count:
         return None
     snapshot = take_snapshot(state, 0, _no_time)
