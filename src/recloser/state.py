@@ -36,7 +36,7 @@ class BreakerState(Standing):
 
     @property
     def mode(self) -> Mode:
-        """What it does with its decisions."""
+        """Its mode: whether it enforces its decisions, only records them, or makes none."""
         if self.is_disabled:
             return "disabled"
         return "shadow" if self.is_shadow else "enforce"
