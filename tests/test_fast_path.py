@@ -14,6 +14,7 @@ from recloser import (
     CircuitOpenError,
     CountWindow,
     EventLog,
+    Listener,
     ManualClock,
     MemoryLog,
     TimeWindow,
@@ -207,3 +208,30 @@ def test_threads_that_fail_at_once_lose_no_call_and_the_log_replays(tmp_path, de
         if "call_" in event.kind
     ]
     assert sum(counted) == 20_000
+
+
+def test_who_hears_events_hears_of_each_end_at_once():
+    class HearsAll(Listener):
+        inline = True
+        hears_successes = False
+
+        def __init__(self):
+            self.heard = []
+
+        def on_event(self, event):
+            self.heard.append(event.kind)
+
+    listener = HearsAll()
+    config = CircuitBreakerConfig(ignore=(KeyError,))
+    breaker = CircuitBreaker("b", config, log=MemoryLog(), listeners=[listener])
+    for error in (KeyError, ServiceDownError, KeyError, ServiceDownError):
+
+        @breaker
+        def work(error=error):
+            raise error
+
+        with pytest.raises(error):
+            work()
+    assert [kind for kind in listener.heard if kind.startswith("call")] == [
+        *("call_ignored", "call_failed", "call_ignored", "call_failed")
+    ]

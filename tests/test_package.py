@@ -32,7 +32,7 @@ LAYERS = [
     {"fold"},
     {"state"},
     {"core", "checkpoint_parts"},
-    {"machine"},
+    {"machine", "config_pool"},
     {"config"},
     {"backoff", "gaps"},
     {"validation", "events", "dotted_names", "predicate_marks"},

@@ -21,6 +21,7 @@ from recloser import (
     ManualClock,
     MemoryLog,
 )
+from recloser.core import kernel
 from support import fail
 
 
@@ -278,6 +279,48 @@ def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, clock, detail, is_calle
         size -= sys.getsizeof(log._appender._segment._pending)  # one for all of them, however many
         log.close()
     assert size < 1000 * 1024
+
+
+@pytest.mark.parametrize(("detail", "most"), [("full", 600), ("runs", 720)])
+@pytest.mark.parametrize("count", [650, 2000])
+def test_idle_breaker_on_a_log_takes_at_most_600_bytes(tmp_path, clock, detail, most, count):
+    """With its name, in both dictionaries; one whose successes are only counted has that count too."""
+    log = EventLog(tmp_path, clock=clock, detail=detail)
+    kept = [None] * count
+    warm = [CircuitBreaker(f"warm-{number}", log=log) for number in range(10)]
+    log.flush()
+    tracemalloc.start()
+    for number in range(count):
+        kept[number] = CircuitBreaker(f"payments-{number}", log=log)
+        kept[number].call(int)
+    clock.advance(seconds=2)  # what was counted is written when its second is over
+    warm[0].snapshot()
+    log.flush()
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size -= sys.getsizeof(log._appender._segment._pending)  # one for all of them, however many
+    log.close()
+    assert size <= count * (most if kernel.IS_COMPILED else most + 32)
+
+
+@pytest.mark.parametrize("is_called", [False, True])
+def test_idle_breaker_without_a_log_takes_at_most_600_bytes(is_called):
+    """With its name; beside it the registry has a dictionary of all."""
+    breakers = Breakers({"failure_threshold": 3})
+    breakers["warm"].call(int)
+    count = 2000
+    gc.collect()
+    tracemalloc.start()
+    for number in range(count):
+        breaker = breakers[f"payments-{number}"]
+        if is_called:
+            breaker.call(int)
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size -= sys.getsizeof(breakers._breakers)
+    assert size <= count * (600 if kernel.IS_COMPILED else 632)
 
 
 def test_a_breaker_that_shares_no_log_takes_less_than_4_kib(clock):

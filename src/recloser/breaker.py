@@ -32,10 +32,12 @@ from recloser.classification import (
 )
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig, Mode, Settings
+from recloser.config_pool import pooled
 from recloser.contexts import set_in_context
 from recloser.core import kernel
+from recloser.core.kernel import HALF_OPEN as PROBING
 from recloser.core.kernel import NEVER
-from recloser.decision import BreakerDecision, CircuitOpenError, Permit
+from recloser.decision import BreakerDecision, CircuitOpenError, Permit, Ride
 from recloser.errors import MisuseError, PermitError
 from recloser.events import (
     CallRejected,
@@ -55,7 +57,8 @@ from recloser.listeners import Listener, subscriptions
 from recloser.log.audience import FLUSH_SECONDS
 from recloser.log.codec import lean
 from recloser.log.request import ProbeClaim, spent_before
-from recloser.log.sequencer import Log
+from recloser.log.resting import Resting, Woken, can_rest, resting_of, snapshot_of
+from recloser.log.sequencer import Log, Sequencer
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.nested import ride_on_probe
 from recloser.reports import Admission, Command, Configure, Report
@@ -121,7 +124,7 @@ class CircuitBreaker:
     _classifies: ClassVar[bool] = True
     """Whether it classifies outcomes, so that dotted names in its settings must be resolved."""
 
-    __slots__ = ("__weakref__", "_sequencer", "_state", "config", "gate", "name")
+    __slots__ = ("__weakref__", "_order", "_state", "config", "gate")
 
     def __init__(
         self,
@@ -133,19 +136,29 @@ class CircuitBreaker:
         listeners: Iterable[Listener] | Listener | None = (),
         on_other_config: OnOtherConfig = "follow",
     ) -> None:
-        name = self.name = checked_name(name)
+        name = checked_name(name)
         subscribed = subscriptions(listeners)
-        asked = config_or_none(config)
+        given = config_or_none(config)
+        asked = None if given is None else pooled(given)
         on_other = checked_on_other_config(on_other_config)
         chosen = checked_log(log)
-        place = ("", 0) if log is None else caller_place()
         if asked is not None and self._classifies:
             _ = asked.resolved_mapping  # imports modules, which must not happen under the lock
-        sequencer = self._sequencer = chosen.attach(checked_clock(clock))
+        timed_by = checked_clock(clock)
+        wanted = asked or _DEFAULT
+        state = self._state = BreakerState(name, wanted)
+        can_begin_at_rest = log is None and not subscribed and can_rest(wanted)
+        resting = resting_of(timed_by) if can_begin_at_rest else None
+        if resting is not None:
+            self.config = wanted
+            self._order: Sequencer | Resting = resting
+            self.gate = resting.gate(state)
+            return
+        place = ("", 0) if log is None else caller_place()
+        sequencer = self._order = chosen.attach(timed_by)
         for subscription in subscribed:
             add = partial(sequencer.audience.add, name, subscription)
             sequencer.hold(add, add)
-        wanted = asked or _DEFAULT
         configure = Configure(
             sequencer,
             name,
@@ -154,7 +167,7 @@ class CircuitBreaker:
             place=place,
             on_other=on_other,
         )
-        self._state = sequencer.configured(configure, BreakerState(name, wanted))
+        self._state = sequencer.configured(configure, state)
         decision = configure.decision
         # A thread that is in the middle of a change learns only later which settings hold.
         self.config = wanted if decision is None else decision.config
@@ -163,6 +176,25 @@ class CircuitBreaker:
         gate = sequencer.gate_of(name)
         # A result can be told from a failure by a predicate only, which is asked in ``settle``.
         self.gate = gate if self.config.failure_result is None else SHUT
+
+    @property
+    def name(self) -> str:
+        """The name by which the log knows the breaker."""
+        return self._state.breaker
+
+    @property
+    def _sequencer(self) -> Sequencer:
+        """What orders and records the breaker's events."""
+        order = self._order
+        return order if isinstance(order, Sequencer) else self._woken(order)
+
+    def _woken(self, resting: Resting) -> Sequencer:
+        """The breaker's own sequencer, now that it does not rest any more."""
+        made = Woken(resting, self._state, self.gate)
+        # One step: another thread, or a signal handler, may have made one meanwhile.
+        if self._order is resting:
+            self._order = made
+        return self._sequencer
 
     def before_call(self) -> BreakerDecision:
         """Ask whether a call may be made; if allowed, report its outcome with the permit.
@@ -293,6 +325,11 @@ class CircuitBreaker:
 
     def snapshot(self) -> Snapshot:
         """All there is to see of the breaker; reading it changes nothing."""
+        order = self._order
+        if isinstance(order, Resting):
+            resting = snapshot_of(self._state, self.gate.leave)
+            if resting is not None and self._order is order:  # so nothing has changed meanwhile
+                return resting
         sequencer = self._sequencer
         snapshot = sequencer.reading(lambda fold, at: fold.snapshot(self.name, at), self.name)
         return evolve(snapshot, degraded=True) if sequencer.degraded else snapshot
@@ -304,10 +341,11 @@ class CircuitBreaker:
             Whether they were within that time. False at once in a listener, which would wait for
             itself.
         """
+        timeout_seconds = checked_seconds("timeout_seconds", timeout_seconds)
+        if isinstance(self._order, Resting):  # as nobody listens
+            return True
         self._sequencer.relieve()
-        return self._sequencer.audience.wait_until_told(
-            checked_seconds("timeout_seconds", timeout_seconds)
-        )
+        return self._sequencer.audience.wait_until_told(timeout_seconds)
 
     def force_open(self, *, actor: str | None = None, reason: str | None = None) -> None:
         """Refuse all calls until ``reset`` or ``force_closed``."""
@@ -344,7 +382,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The breaker refused the call.
         """
-        permit = self._let_past() or ride_on_probe(self._state, self._sequencer.read_at)
+        permit = self._let_past() or self._ridden()
         if permit is not None:
             return permit
         decision = self._refused() or self._decide()
@@ -368,14 +406,20 @@ class CircuitBreaker:
         permit = self._let_past()
         if permit is None:
             return None
-        if permit.giver.mode == "disabled":
+        if permit.giver.is_disabled:
             return BreakerDecision(True, Reason.DISABLED, None, permit, permit.giver.state)
         return BreakerDecision(True, Reason.CLOSED, None, permit, CLOSED)
 
     def _ride(self) -> BreakerDecision | None:
         """The answer to a call within a live probe of this breaker; None if it is in none."""
-        ride = ride_on_probe(self._state, self._sequencer.read_at)
+        ride = self._ridden()
         return None if ride is None else BreakerDecision(True, Reason.PROBE, None, ride, HALF_OPEN)
+
+    def _ridden(self) -> Ride | None:
+        """The permit of a call within a live probe of this breaker; None if it is in none."""
+        if self._state.where != PROBING:
+            return None
+        return ride_on_probe(self._state, self._sequencer.read_at)
 
     def _refused(self) -> BreakerDecision | None:
         """The answer to a call that can only be refused; None if it has to be decided."""
@@ -399,12 +443,12 @@ class CircuitBreaker:
             leave: What it was let past on.
             started_ns: The monotonic hand of the clock at its start.
         """
-        return Permit(leave.state, leave.epoch, started_ns - self._sequencer.origin)
+        return Permit(leave.state, leave.epoch, started_ns - self.gate.origin)
 
     def _learn(self, error: type[BaseException]) -> None:
         """Let later calls past the lock that end with such an error, where its type alone says how."""
         leave = self.gate.leave
-        if leave is None or id(error) in leave.endings:
+        if leave is None or (leave.endings is not None and id(error) in leave.endings):
             return
         outcome = outcome_of_type(self.config, error)
         if outcome is not None:
@@ -413,7 +457,7 @@ class CircuitBreaker:
             self._keep(leave, id(error), ending)
 
     def _ending(self, leave: Leave, outcome: Outcome, error: str | None) -> Ending:
-        ending = leave.endings.get((outcome, error))
+        ending = None if leave.endings is None else leave.endings.get((outcome, error))
         if ending is None:
             ending = Ending(leave, _KINDS[outcome], error)
             self._keep(leave, (outcome, error), ending)
@@ -421,7 +465,7 @@ class CircuitBreaker:
 
     @staticmethod
     def _keep(leave: Leave, key: object, ending: Ending) -> None:
-        if len(leave.endings) >= _MOST_ENDINGS:
+        if leave.endings is None or len(leave.endings) >= _MOST_ENDINGS:
             leave.endings = {}
         leave.endings[key] = ending
 
@@ -577,7 +621,7 @@ class CircuitBreaker:
         ending: Pass = leave
         if outcome is not Outcome.SUCCEEDED:
             ending = self._ending(leave, outcome, error)
-        if not may_end_with(leave, took, ending):
+        if not may_end_with(gate, leave, took, ending):
             return False
         permit.spend()
         if ending is leave:

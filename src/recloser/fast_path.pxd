@@ -26,7 +26,7 @@ cdef object _refused(Gate gate)
 cdef object _refused_at(Refusal refusal, long long monotonic_ns)
 cdef bint _returned(Gate gate, Leave leave, long long started) except -1
 cdef bint _succeed(Gate gate, Leave leave, long long ended, long long took) except -1
-@cython.locals(ending=Pass)
+@cython.locals(ending=Pass, endings=dict)
 cdef bint _raised(Gate gate, Leave leave, long long started, object error) except -1
 cdef bint _end_with(Gate gate, Leave leave, long long ended, long long took, Pass ending) except -1
 cdef bint _is_bad(Leave leave, long long took, Pass ending) noexcept

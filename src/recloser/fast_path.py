@@ -229,14 +229,17 @@ def _raised(gate: Gate, leave: Leave, started: int, error: BaseException) -> boo
         return False
     kind = type(error)
     # By its id: to hash a type could run a metaclass of the user.
-    ending = leave.endings.get(id(kind))
+    endings = leave.endings
+    ending = None if endings is None else endings.get(id(kind))
     if ending is None:
         return False  # what comes of such an error, the breaker learns when it is reported
     return _end_with(gate, leave, ended, ended - started, ending)
 
 
-def may_end_with(leave: Leave, took_ns: int, ending: Pass) -> bool:
-    """Whether so many calls may still end like this as it takes."""
+def may_end_with(gate: Gate, leave: Leave, took_ns: int, ending: Pass) -> bool:
+    """Whether a call may end like this past the lock, and so many may still as it takes."""
+    if ending is not leave and not gate.lets_bad:
+        return False
     return leave.bad_let < leave.bad_most or not _is_bad(leave, took_ns, ending)
 
 
@@ -250,7 +253,7 @@ def end_with(gate: Gate, leave: Leave, ended_ns: int, took_ns: int, ending: Pass
 
 
 def _end_with(gate: Gate, leave: Leave, ended: int, took: int, ending: Pass) -> bool:
-    if ended >= leave.lapses_ns:
+    if ended >= leave.lapses_ns or not gate.lets_bad:
         return False
     if _is_bad(leave, took, ending):
         if leave.bad_let >= leave.bad_most:

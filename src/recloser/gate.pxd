@@ -7,7 +7,7 @@ from recloser.pending cimport Pending
 
 cdef class Pass:
     cdef object __weakref__
-    cdef public object state, breaker, counter
+    cdef public object state, counter
     cdef public long long epoch, until_ns
     cdef public int kind
 
@@ -32,7 +32,7 @@ cdef class Gate:
     cdef public object breaker, monotonic_ns, relieve
     cdef public Leave leave
     cdef public Refusal refusal
-    cdef public bint counts, lets_bad, is_system
+    cdef public unsigned char counts, lets_bad, is_system
     cdef public long long origin, ends_ns
     cdef public Pending pending
     cdef public tuple _past

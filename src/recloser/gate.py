@@ -125,22 +125,25 @@ class Pass:
 
     Attributes:
         state: The breaker's state.
-        breaker: Its name.
         epoch: The epoch that the calls belong to.
         kind: What they are to the kernel, such as ``kernel.SUCCEEDED``.
         counter: What is counted of them: their ``run``, once there is one.
         until_ns: What the monotonic hand must show before calls are only counted; 0 while none is.
     """
 
-    __slots__ = ("__weakref__", "breaker", "counter", "epoch", "kind", "state", "until_ns")
+    __slots__ = ("__weakref__", "counter", "epoch", "kind", "state", "until_ns")
 
     def __init__(self, state: BreakerState, kind: int) -> None:
         self.state = state
-        self.breaker = state.breaker
         self.epoch = state.epoch
         self.kind = kind
         self.counter: count[int] = _NONE
         self.until_ns = 0
+
+    @property
+    def breaker(self) -> str:
+        """The breaker's name."""
+        return self.state.breaker
 
     @property
     def run(self) -> Run | None:
@@ -168,7 +171,8 @@ class Leave(Pass):
         ignores_ends: Whether it makes no difference to a success when it ends.
         bad_let: How many calls that fail or are slow were let past on it.
         bad_most: How many may be let past so far; 0 where such calls have to ask.
-        endings: What calls end with on it, by the type of their error or by what was said of it.
+        endings: What calls end with on it, by the type of their error or by what was said of it; None
+            before any does.
     """
 
     __slots__ = (
@@ -186,7 +190,7 @@ class Leave(Pass):
         self.ignores_ends = _ignores_ends(state)
         self.lapses_ns = 0
         self.bad_let = self.bad_most = 0
-        self.endings: dict[object, Ending] = {}
+        self.endings: dict[object, Ending] | None = None
 
     @property
     def is_firm(self) -> bool:
@@ -271,7 +275,7 @@ class Gate:
         leave: What calls take before it lapses; None while all have to ask.
         refusal: What they are refused with; None unless the breaker can do nothing else.
         counts: Whether successes are counted where that is all that matters.
-        lets_bad: Whether calls that fail or are slow may be let past.
+        lets_bad: Whether calls that fail, are slow or are ignored may be let past.
         monotonic_ns: Reads the monotonic hand.
         is_system: Whether that is the hand of the system.
         origin: What it shows at the time 0 of the log.

@@ -108,6 +108,12 @@ class LogFold:
             self.expected = {}
         return self.expected.setdefault(state.breaker, state)
 
+    def forget_expected(self) -> None:
+        """Forget the objects that are the states of their breakers now, for good."""
+        for name in tuple(self.expected or ()):
+            if self.expected is not None and name in self.breakers:
+                self.expected.pop(name, None)
+
     def mark(self) -> "FoldMark":
         """Where the fold stands, without the states of its breakers."""
         return self.seq, self.at, self.opened, self._anchor

@@ -14,15 +14,18 @@ from recloser.arguments import (
 )
 from recloser.breaker import CircuitBreaker
 from recloser.clock import Clock
-from recloser.config import Settings
+from recloser.config import CircuitBreakerConfig, Settings
 from recloser.errors import MisuseError
 from recloser.listeners import Listener, subscriptions
+from recloser.log.memory import NoLog
+from recloser.log.resting import can_rest
 from recloser.log.sequencer import Log
 from recloser.validation import as_text, checked_whole
 
 OTHERS: Final = "(others)"
 """The breaker that a full registry gives for all further names."""
 
+_DEFAULT: Final = CircuitBreakerConfig()
 _Default = TypeVar("_Default")
 
 
@@ -83,10 +86,13 @@ class Breakers(Mapping[str, CircuitBreaker]):
         settings = None if config is None else checked_config(config)
         if not self._has_place(name):
             return self[OTHERS]
+        log: Log | None = self._log
+        if type(log) is NoLog and not self._listeners and can_rest(settings or _DEFAULT):
+            log = None  # one that rests needs nothing of the others
         made = CircuitBreaker(
             name,
             settings,
-            log=self._log,
+            log=log,
             clock=self._clock,
             listeners=self._listeners,
         )

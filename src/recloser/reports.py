@@ -176,14 +176,15 @@ class Configure:
             ConfigError: The settings differ from those that hold, and that is an error.
         """
         sequencer, breaker, in_force = self._sequencer, self._breaker, self._in_force
+        gate = sequencer.gate_of(breaker)
         known = sequencer.fold.breakers.get(breaker)
         in_log = None if known is None else known.config
-        decision = in_force.decide(breaker, self._asked, self._place, self._on_other, in_log)
+        decision = in_force.decide(gate, self._asked, self._place, self._on_other, in_log)
         if decision.is_new:
             sequencer.runs.end(breaker, at)
             settings = decision.config.to_mapping()
             sequencer.append(BreakerConfigured(sequencer.next_seq, at, breaker, settings))
-        in_force.note(breaker, decision, self._place)
+        in_force.note(gate, decision, self._place)
         if self.decision is None:
             self.decision = decision
         sequencer.gate(breaker)

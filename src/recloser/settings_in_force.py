@@ -8,12 +8,15 @@ settings of its process.
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, RecloserWarning
+from recloser.gate import Gate
 from recloser.host_logging import is_of_signal_handler, log
+from recloser.pending import Pending
 from recloser.validation import checked_word
 
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
@@ -60,6 +63,31 @@ class Decision(NamedTuple):
     warning: str | None = None
 
 
+class GivenGate(Gate):
+    """The gate of a breaker on a log, with the settings that this process has given the breaker.
+
+    A dictionary of them by name would take several times as much memory.
+
+    Attributes:
+        given: The settings that it was made with first, or that have replaced these; None before.
+    """
+
+    __slots__ = ("given",)
+
+    def __init__(
+        self,
+        breaker: str,
+        pending: Pending,
+        monotonic_ns: Callable[[], int],
+        relieve: Callable[[], None],
+        origin: int = 0,
+        *,
+        counts: bool = False,
+    ) -> None:
+        super().__init__(breaker, pending, monotonic_ns, relieve, origin, counts=counts)
+        self.given: Given | None = None
+
+
 class SettingsInForce:
     """The settings that this process has given the breakers of one log.
 
@@ -68,15 +96,14 @@ class SettingsInForce:
     with one configuration are shared.
     """
 
-    __slots__ = ("_given", "_last")
+    __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        self._given: dict[str, Given] = {}
         self._last: Given | None = None
 
     def decide(
         self,
-        name: str,
+        gate: GivenGate,
         asked: CircuitBreakerConfig | None,
         place: tuple[str, int],
         on_other: OnOtherConfig,
@@ -85,7 +112,7 @@ class SettingsInForce:
         """Decide which settings hold for a breaker that is being made.
 
         Args:
-            name: The name of the breaker.
+            gate: The gate of the breaker.
             asked: The settings that it is made with; None follows those that hold, if any do.
             place: Where it is made.
             on_other: What becomes of settings that differ from those that hold.
@@ -94,7 +121,7 @@ class SettingsInForce:
         Raises:
             ConfigError: The settings differ, and ``on_other`` is ``raise``.
         """
-        first = self._given.get(name)
+        first = gate.given
         if first is None or asked is first.config or _mean_the_same(asked, first.config):
             config = asked or (_DEFAULT if first is None else first.config)
             return Decision(config, is_new=in_log is None or not _are_equal(in_log, config))
@@ -108,19 +135,19 @@ class SettingsInForce:
             return Decision(asked or in_force, is_new=False)
         if on_other == "replace":
             return Decision(asked, is_new=True)
-        warning = _told(name, Given(asked, place), Given(in_force, first.place))
+        warning = _told(gate.breaker, Given(asked, place), Given(in_force, first.place))
         if on_other == "raise":
             raise ConfigError(warning)
         return Decision(in_force, is_new=False, warning=warning)
 
-    def note(self, name: str, decision: Decision, place: tuple[str, int]) -> None:
+    def note(self, gate: GivenGate, decision: Decision, place: tuple[str, int]) -> None:
         """Remember settings that a breaker was made with, if they are those that hold from now on."""
-        if name in self._given and not decision.is_new:
+        if gate.given is not None and not decision.is_new:
             return
         last = self._last
         if last is None or last.config is not decision.config or last.place is not place:
             last = self._last = Given(decision.config, place)
-        self._given[name] = last
+        gate.given = last
 
 
 class Unshared(SettingsInForce):
@@ -128,7 +155,7 @@ class Unshared(SettingsInForce):
 
     __slots__ = ()
 
-    def note(self, name: str, decision: Decision, place: tuple[str, int]) -> None:
+    def note(self, gate: GivenGate, decision: Decision, place: tuple[str, int]) -> None:
         """Forget the settings."""
 
 

@@ -10,7 +10,7 @@ import msgspec
 from recloser.config import CircuitBreakerConfig, Mode
 from recloser.core import kernel
 from recloser.core.edges import Standing
-from recloser.core.kernel import NEVER, Ring
+from recloser.core.kernel import NEVER, Reclosing, Ring
 from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
@@ -26,22 +26,25 @@ class BreakerState(Standing):
     Args:
         breaker: Its name.
         config: Its settings.
-
-    Attributes:
-        mode: What it does with its decisions.
-        why_open: The rule that opened it; None once it is closed again.
     """
 
-    __slots__ = ("mode", "why_open")
-
-    mode: Mode
-    why_open: FiredRule | None
+    __slots__ = ()
 
     def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
         super().__init__(breaker, config)
         self.mode = config.mode
-        self.is_disabled = config.mode == "disabled"
-        self.why_open = None
+
+    @property
+    def mode(self) -> Mode:
+        """Its mode: whether it enforces its decisions, only records them, or makes none."""
+        if self.is_disabled:
+            return "disabled"
+        return "shadow" if self.is_shadow else "enforce"
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self.is_disabled = mode == "disabled"
+        self.is_shadow = mode == "shadow"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BreakerState) and dump(self) == dump(other)
@@ -57,23 +60,19 @@ class BreakerState(Standing):
 
 _NUMBERS: Final = (
     "is_disabled",
+    "is_shadow",
     "where",
     "epoch",
-    "is_forced",
-    "opened_at",
-    "half_open_at",
     "deadline",
     "consecutive_failures",
-    "probes_admitted",
-    "waited",
     "succeeded",
     "failed",
     "ignored",
     "rejected",
     "stale",
 )
-_SHARED: Final = ("rules", "breaker", "config", "openings", "openings_in_a_row", "mode", "why_open")
-_HELD: Final = ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
+_SHARED: Final = ("rules", "breaker", "config", "opened")
+_HELD: Final = ("failure_seqs", "window", "reclosing")
 
 
 def copied(state: BreakerState) -> BreakerState:
@@ -230,41 +229,46 @@ def _restored(data: dict[str, object]) -> BreakerState:
         raise ValueError("it is CLOSED with a deadline")
     state = BreakerState(plain.breaker, config)
     state.mode = plain.mode
-    state.is_disabled = plain.mode == "disabled"
     state.state = plain.state  # of an object that nobody has seen yet
-    state.is_forced = plain.forced
-    state.opened_at = -1 if plain.opened_at is None else plain.opened_at
-    state.half_open_at = -1 if plain.half_open_at is None else plain.half_open_at
     state.deadline = NEVER if plain.deadline is None else plain.deadline
     for name in _COUNTERS:
         setattr(state, name, getattr(plain, name))
     state.failure_seqs = _ring(1, _run_evidence(config, plain.failure_seqs))
-    state.probe_seqs = _ring(1, plain.probe_seqs)
-    # The rules look for a probe by its number, in their order.
-    probes = sorted(plain.probes.items())
-    state.probes = _ring(2, [number for probe in probes for number in probe])
-    state.why_open = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
+    state.reclosing = None if state.where == kernel.CLOSED else _reclosing(plain)
+    why = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
+    state.opened = (plain.openings, plain.openings_in_a_row, why)
     rules = state.rules
-    state.window = state.probe_window = None
+    state.window = None
     if state.where == kernel.CLOSED and rules.window is not None:
         state.window = restored_window(rules.window, window)
-    if state.where == kernel.HALF_OPEN and rules.probe_window is not None:
-        state.probe_window = restored_window(rules.probe_window, probe_window)
+    is_half_open = state.where == kernel.HALF_OPEN
+    if is_half_open and state.reclosing is not None and rules.probe_window is not None:
+        state.reclosing.probe_window = restored_window(rules.probe_window, probe_window)
     return state
 
 
 _COUNTERS: Final = (
     "epoch",
-    "openings",
-    "openings_in_a_row",
     "consecutive_failures",
-    "probes_admitted",
     "succeeded",
     "failed",
     "ignored",
     "rejected",
     "stale",
 )
+
+
+def _reclosing(plain: _StateData) -> Reclosing:
+    reclosing = Reclosing()
+    reclosing.is_forced = plain.forced
+    reclosing.opened_at = -1 if plain.opened_at is None else plain.opened_at
+    reclosing.half_open_at = -1 if plain.half_open_at is None else plain.half_open_at
+    reclosing.probes_admitted = plain.probes_admitted
+    reclosing.probe_seqs = _ring(1, plain.probe_seqs)
+    # The rules look for a probe by its number, in their order.
+    probes = sorted(plain.probes.items())
+    reclosing.probes = _ring(2, [number for probe in probes for number in probe])
+    return reclosing
 
 
 def _ring(width: int, numbers: list[int]) -> Ring | None:

@@ -52,7 +52,7 @@ def test_who_was_stopped_for_too_long_does_not_use_it(claims, state):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epoch": 4}, {"probes": None}, {"state": CircuitBreakerState.OPEN}]
+    "change", [{"epoch": 4}, {"reclosing": None}, {"state": CircuitBreakerState.OPEN}]
 )
 def test_one_that_does_not_stand_any_more_is_not_used(claims, state, change):
     granted(claims, state)

@@ -4,18 +4,21 @@ The kernel finds that a rule fires. ``take`` takes its edge on the one declared 
 that ever changes a state, and has the kernel begin the epoch that follows.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from recloser.backoff import cooldown_ns
 from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
 from recloser.core.rules import rules_of
-from recloser.events import CircuitBreakerState, Trigger
+from recloser.events import CircuitBreakerState, FiredRule, Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
 
 _STATES: Final = (CLOSED, OPEN, HALF_OPEN)
 _PLACES: Final = {state.name: place for place, state in enumerate(_STATES)}
 _FORCED: Final = -1
+
+Opened: TypeAlias = tuple[int, int, FiredRule | None]
+_NEVER_OPENED: Final[Opened] = (0, 0, None)
 
 
 class Standing(kernel.State):
@@ -26,18 +29,38 @@ class Standing(kernel.State):
         config: Its settings.
 
     Attributes:
-        openings: How often it has opened by its rules.
-        openings_in_a_row: How often since it was last closed.
+        opened: How often it has opened by its rules, how often since it was last closed, and the rule
+            that opened it, None once it is closed again. Most breakers never open, and share one.
     """
 
-    __slots__ = ("breaker", "config", "openings", "openings_in_a_row")
+    __slots__ = ("breaker", "config", "opened")
 
     def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
         super().__init__(rules_of(config))
         self.breaker = breaker
         self.config = config
-        self.openings = 0
-        self.openings_in_a_row = 0
+        self.opened: Opened = _NEVER_OPENED
+
+    @property
+    def openings(self) -> int:
+        """How often it has opened by its rules."""
+        return self.opened[0]
+
+    @property
+    def openings_in_a_row(self) -> int:
+        """How often it has opened by its rules since it was last closed."""
+        return self.opened[1]
+
+    @property
+    def why_open(self) -> FiredRule | None:
+        """The rule that opened it; None once it is closed again."""
+        return self.opened[2]
+
+    @why_open.setter
+    def why_open(self, why: FiredRule | None) -> None:
+        if why is not self.opened[2]:
+            openings, in_a_row, _ = self.opened
+            self.opened = (openings, in_a_row, why)
 
     @property
     def state(self) -> CircuitBreakerState:
@@ -103,8 +126,8 @@ def take(state: Standing, trigger: Trigger, at: int) -> int:
     fire(state, trigger)
     wait_ns = _FORCED
     if state.where == kernel.OPEN and trigger is not Trigger.FORCE_OPEN:
-        state.openings += 1
-        state.openings_in_a_row += 1
+        openings, in_a_row, why = state.opened
+        state.opened = (openings + 1, in_a_row + 1, why)
         wait_ns = cooldown_ns(
             state.config.backoff,
             state.config.recovery_timeout_ns,
@@ -113,5 +136,6 @@ def take(state: Standing, trigger: Trigger, at: int) -> int:
             in_a_row=state.openings_in_a_row,
         )
     elif state.where == kernel.CLOSED:
-        state.openings_in_a_row = 0
+        openings, _, why = state.opened
+        state.opened = (openings, 0, why)
     return kernel.enter(state, at, wait_ns)

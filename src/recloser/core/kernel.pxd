@@ -43,14 +43,21 @@ cdef class Rows:
     cdef readonly const long long[::1] seq, at, took, epoch, probe, count
 
 
+cdef class Reclosing:
+    cdef public bint is_forced
+    cdef public long long opened_at, half_open_at, waited, probes_admitted
+    cdef public Ring probes, probe_seqs
+    cdef public Window probe_window
+
+
 cdef class State:
     cdef public Rules rules
-    cdef public bint is_disabled, is_forced, is_timed
-    cdef public int where, fired
-    cdef public long long epoch, opened_at, half_open_at, deadline, consecutive_failures
-    cdef public long long probes_admitted, waited, succeeded, failed, ignored, rejected, stale
-    cdef public Ring failure_seqs, probes, probe_seqs
-    cdef public Window window, probe_window
+    cdef public signed char is_disabled, is_shadow, is_timed, where, fired
+    cdef public long long epoch, deadline, consecutive_failures
+    cdef public long long succeeded, failed, ignored, rejected, stale
+    cdef public Ring failure_seqs
+    cdef public Window window
+    cdef public Reclosing reclosing
 
 
 cdef void _hold(Ring ring, array numbers) noexcept
@@ -82,21 +89,23 @@ cdef int _reached(Window window) noexcept
 @cython.locals(left="long long")
 cdef bint _is_rate_reached(long long part, long long whole, long long num, long long den) noexcept
 
-@cython.locals(under_way="long long")
+@cython.locals(reclosing=Reclosing, under_way="long long")
 cpdef bint may_probe(State state)
+@cython.locals(reclosing=Reclosing)
 cpdef int decide(State state)
 cpdef long long keeps_until(Window window) except -1
 @cython.locals(spare="long long", calls="long long", window=Window, limits=Thresholds)
 cpdef long long to_spare(State state, bint is_for_ever) except? -2
 cdef long long _most_below(long long num, long long den, long long calls) noexcept
-@cython.locals(rule="int")
+@cython.locals(reclosing=Reclosing, rule="int")
 cpdef int advance(State state, long long seq, long long at) except -99
 cpdef int step(State state, int kind, long long seq, long long at, long long took, long long epoch, long long probe, long long count) except -99
 cpdef int enter(State state, long long at, long long wait_ns) except -99
+@cython.locals(reclosing=Reclosing)
 cpdef start_windows(State state)
 cpdef reconfigure(State state, Rules rules, bint is_disabled)
 cpdef forget_probes(State state)
-@cython.locals(probes=Ring)
+@cython.locals(reclosing=Reclosing, probes=Ring)
 cpdef move_probes(State state, list times)
 @cython.locals(row="long long")
 cpdef long long run(State state, Rows rows, long long start, long long stop) except -99
@@ -113,23 +122,23 @@ cdef int _step_closed(State state, Window window, int kind, long long seq, long 
 cdef int _note_failure(State state, long long seq) except -1
 cdef void _count(State state, int kind, long long count) noexcept
 
-@cython.locals(probes=Ring, place="long long")
+@cython.locals(reclosing=Reclosing, probes=Ring, place="long long")
 cdef int _admit(State state, long long at, long long epoch, long long probe) except -99
-@cython.locals(probes=Ring, low="long long", high="long long", middle="long long", place="long long")
+@cython.locals(reclosing=Reclosing, probes=Ring, low="long long", high="long long", middle="long long", place="long long")
 cdef long long _index_of(State state, long long probe) noexcept
 @cython.locals(place="long long")
 cdef void _remove(Ring probes, long long index) noexcept
 @cython.locals(kept="long long", index="long long", place="long long", to="long long")
 cdef void _drop_removed(Ring probes) noexcept
-@cython.locals(place="long long", index="long long", rule="int")
+@cython.locals(reclosing=Reclosing, place="long long", index="long long", rule="int")
 cdef int _step_half_open(State state, int kind, long long seq, long long at, long long took, long long probe, long long count) except -99
-@cython.locals(window=Window, rule="int")
+@cython.locals(reclosing=Reclosing, window=Window, rule="int")
 cdef int _judge(State state, int kind, long long seq, long long at, long long took) except -99
-@cython.locals(probes=Ring, began_at="long long")
+@cython.locals(reclosing=Reclosing, probes=Ring, began_at="long long")
 cdef bint _is_probe_overdue(State state) noexcept
-@cython.locals(probes=Ring, place="long long", rule="int")
+@cython.locals(reclosing=Reclosing, probes=Ring, place="long long", rule="int")
 cdef int _expire_probe(State state, long long seq, long long at) except -99
-@cython.locals(probes=Ring, overdue_at="long long")
+@cython.locals(reclosing=Reclosing, probes=Ring, overdue_at="long long")
 cdef void _set_half_open_deadline(State state) noexcept
 
 
@@ -192,4 +201,6 @@ cdef int _start(State state, Progress progress) except -99
 cdef int _end(State state, Progress progress) except -99
 cpdef assume(State state, State other)
 cpdef tuple key_of(State state)
+@cython.locals(probes=Ring)
+cdef tuple _reclosing_key(Reclosing reclosing, Rules rules)
 cpdef tuple window_key_of(Window window)

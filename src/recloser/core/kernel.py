@@ -442,27 +442,71 @@ class Rows:
         self.count = memoryview(count)
 
 
+class Reclosing:
+    """The part of a state that only a breaker has which is not closed.
+
+    Most breakers are closed, and do not have the room for it.
+
+    Attributes:
+        is_forced: Held open by an operator.
+        opened_at, half_open_at: Since when it is open, or half-open; -1 unless it is.
+        waited: How long what a timed rule is about had lasted when it fired.
+        probes_admitted: Probes let through in this epoch.
+        probes: Number and time of each that has not reported, in their order. None without any.
+        probe_seqs: The ``seq`` of each probe of this epoch that succeeded. None without any.
+        probe_window: Their outcomes; None without a window, or unless it is half-open.
+    """
+
+    __slots__ = (
+        "half_open_at",
+        "is_forced",
+        "opened_at",
+        "probe_seqs",
+        "probe_window",
+        "probes",
+        "probes_admitted",
+        "waited",
+    )
+
+    def __init__(self, opened_at: int = -1, half_open_at: int = -1) -> None:
+        self.opened_at = opened_at
+        self.half_open_at = half_open_at
+        self.is_forced = False
+        self.waited = 0
+        self.probes_admitted = 0
+        self.probes: Ring | None = None
+        self.probe_seqs: Ring | None = None
+        self.probe_window: Window | None = None
+
+    def copy(self) -> Reclosing:
+        """The same, to go on apart from this."""
+        other = Reclosing(self.opened_at, self.half_open_at)
+        other.is_forced = self.is_forced
+        other.waited = self.waited
+        other.probes_admitted = self.probes_admitted
+        other.probes = None if self.probes is None else self.probes.copy()
+        other.probe_seqs = None if self.probe_seqs is None else self.probe_seqs.copy()
+        other.probe_window = None if self.probe_window is None else self.probe_window.copy()
+        return other
+
+
 class State:
     """What the rules know of one breaker.
 
     Attributes:
         rules: Its settings.
         is_disabled: Whether it decides nothing.
+        is_shadow: Whether calls are let through that it would refuse; no rule asks for it.
         where: ``CLOSED``, ``OPEN`` or ``HALF_OPEN``.
         epoch: How many edges it has taken.
-        is_forced: Held open by an operator.
-        opened_at, half_open_at: Since when it is open, or half-open; -1 unless it is.
         deadline: When the next timed edge is due; ``NEVER`` where only a call can move it.
         consecutive_failures: Length of the current run of failures in CLOSED.
         failure_seqs: The ``seq`` of each of them, while that rule is on; where its threshold is
             above ``limits.MAX_SEQS``, of the first and the last. None without any.
-        window, probe_window: Outcomes in its windows; None without one, or elsewhere.
-        probes_admitted: Probes let through in this epoch.
-        probes: Number and time of each that has not reported, in their order. None without any.
-        probe_seqs: The ``seq`` of each probe of this epoch that succeeded. None without any.
+        window: Outcomes in its window; None without one, or unless it is closed.
+        reclosing: What its rules know of its way back to closed; None while it is closed.
         fired: The rule at which ``run`` has stopped.
         is_timed: Whether that was a timed one, before the row.
-        waited: How long what a timed rule is about had lasted when it fired.
         succeeded, failed, ignored, rejected, stale: Outcomes since the log began.
     """
 
@@ -473,21 +517,15 @@ class State:
         "failed",
         "failure_seqs",
         "fired",
-        "half_open_at",
         "ignored",
         "is_disabled",
-        "is_forced",
+        "is_shadow",
         "is_timed",
-        "opened_at",
-        "probe_seqs",
-        "probe_window",
-        "probes",
-        "probes_admitted",
+        "reclosing",
         "rejected",
         "rules",
         "stale",
         "succeeded",
-        "waited",
         "where",
         "window",
     )
@@ -497,18 +535,12 @@ class State:
         self.is_disabled = False
         self.where: int = _CLOSED
         self.epoch = 0
-        self.is_forced = False
-        self.opened_at = -1
-        self.half_open_at = -1
+        self.is_shadow = False
         self.deadline: int = _NEVER
         self.consecutive_failures = 0
         self.failure_seqs: Ring | None = None
         self.window: Window | None = None
-        self.probes_admitted = 0
-        self.probes: Ring | None = None
-        self.probe_seqs: Ring | None = None
-        self.probe_window: Window | None = None
-        self.waited = 0
+        self.reclosing: Reclosing | None = None
         self.fired: int = _NO_RULE
         self.is_timed = False
         self.succeeded = 0
@@ -517,6 +549,63 @@ class State:
         self.rejected = 0
         self.stale = 0
         start_windows(self)
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether it is held open by an operator."""
+        return self.reclosing is not None and self.reclosing.is_forced
+
+    @is_forced.setter
+    def is_forced(self, is_forced: bool) -> None:
+        if self.reclosing is not None:
+            self.reclosing.is_forced = is_forced
+
+    @property
+    def opened_at(self) -> int:
+        """Since when it is open; -1 unless it is."""
+        return -1 if self.reclosing is None else self.reclosing.opened_at
+
+    @opened_at.setter
+    def opened_at(self, at: int) -> None:
+        if self.reclosing is None:
+            self.reclosing = Reclosing()
+        self.reclosing.opened_at = at
+
+    @property
+    def half_open_at(self) -> int:
+        """Since when it is half-open; -1 unless it is."""
+        return -1 if self.reclosing is None else self.reclosing.half_open_at
+
+    @half_open_at.setter
+    def half_open_at(self, at: int) -> None:
+        if self.reclosing is None:
+            self.reclosing = Reclosing()
+        self.reclosing.half_open_at = at
+
+    @property
+    def waited(self) -> int:
+        """How long what a timed rule is about had lasted when it fired."""
+        return 0 if self.reclosing is None else self.reclosing.waited
+
+    @property
+    def probes_admitted(self) -> int:
+        """Probes let through in this epoch."""
+        return 0 if self.reclosing is None else self.reclosing.probes_admitted
+
+    @property
+    def probes(self) -> Ring | None:
+        """Number and time of each that has not reported, in their order. None without any."""
+        return None if self.reclosing is None else self.reclosing.probes
+
+    @property
+    def probe_seqs(self) -> Ring | None:
+        """The ``seq`` of each probe of this epoch that succeeded. None without any."""
+        return None if self.reclosing is None else self.reclosing.probe_seqs
+
+    @property
+    def probe_window(self) -> Window | None:
+        """Outcomes of probes in its window; None without one, or unless it is half-open."""
+        return None if self.reclosing is None else self.reclosing.probe_window
 
 
 # Windows.
@@ -665,12 +754,15 @@ def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
 
 def may_probe(state: State) -> bool:
     """Whether a half-open breaker has a place for one more probe."""
+    reclosing = state.reclosing
+    if reclosing is None:
+        return False
     under_way = 0
-    if state.probes is not None:
-        under_way = state.probes.length - state.probes.removed
-    if state.probe_window is None:
+    if reclosing.probes is not None:
+        under_way = reclosing.probes.length - reclosing.probes.removed
+    if reclosing.probe_window is None:
         return under_way < state.rules.max_probes
-    return under_way + state.probe_window.calls < state.probe_window.thresholds.size
+    return under_way + reclosing.probe_window.calls < reclosing.probe_window.thresholds.size
 
 
 def decide(state: State) -> int:
@@ -685,7 +777,8 @@ def decide(state: State) -> int:
     if state.where == _CLOSED:
         return _ALLOWED
     if state.where == _OPEN:
-        return _FORCED if state.is_forced else _COOLING
+        reclosing = state.reclosing
+        return _FORCED if reclosing is not None and reclosing.is_forced else _COOLING
     return _PROBE if may_probe(state) else _EXHAUSTED
 
 
@@ -754,15 +847,17 @@ def advance(state: State, seq: int, at: int) -> int:
         The rule that fired, or ``NO_RULE``. After the edge it has to be called again.
     """
     while at >= state.deadline:
+        reclosing = state.reclosing
+        assert reclosing is not None  # a closed breaker has no deadline
         if state.where == _OPEN:
-            state.waited = at - state.opened_at
+            reclosing.waited = at - reclosing.opened_at
             return _COOLDOWN
         if _is_probe_overdue(state):
             rule = _expire_probe(state, seq, at)
             if rule:
                 return rule
         else:
-            state.waited = at - state.half_open_at
+            reclosing.waited = at - reclosing.half_open_at
             return _HALF_OPEN_TIMEOUT
     return _NO_RULE
 
@@ -815,36 +910,35 @@ def enter(state: State, at: int, wait_ns: int) -> int:
         The rule that fires at once, or ``NO_RULE``.
     """
     state.epoch += 1
-    state.is_forced = state.where == _OPEN and wait_ns < 0
-    state.opened_at = -1
-    state.half_open_at = -1
     state.deadline = _NEVER
     state.consecutive_failures = 0
     state.failure_seqs = None
-    state.probes_admitted = 0
-    state.probes = None
-    state.probe_seqs = None
-    start_windows(state)
+    state.reclosing = None
     if state.where == _OPEN:
-        state.opened_at = at
+        state.reclosing = Reclosing(opened_at=at)
+        state.reclosing.is_forced = wait_ns < 0
         if wait_ns >= 0:
             state.deadline = at + wait_ns
     elif state.where == _HALF_OPEN:
-        state.half_open_at = at
+        state.reclosing = Reclosing(half_open_at=at)
+    start_windows(state)
+    if state.where == _HALF_OPEN:
         _set_half_open_deadline(state)
-        if state.probe_window is None and state.rules.success_threshold == 0:
+        if state.rules.probe_window is None and state.rules.success_threshold == 0:
             return _PROBE_SUCCESSES
     return _NO_RULE
 
 
 def start_windows(state: State) -> None:
     """Begin empty windows for where the breaker is."""
+    reclosing = state.reclosing
     state.window = None
-    state.probe_window = None
     if state.where == _CLOSED and state.rules.window is not None:
         state.window = Window(state.rules.window)
-    elif state.where == _HALF_OPEN and state.rules.probe_window is not None:
-        state.probe_window = Window(state.rules.probe_window)
+    if reclosing is not None:
+        reclosing.probe_window = None
+        if state.where == _HALF_OPEN and state.rules.probe_window is not None:
+            reclosing.probe_window = Window(state.rules.probe_window)
 
 
 def reconfigure(state: State, rules: Rules, is_disabled: bool) -> None:
@@ -860,14 +954,18 @@ def reconfigure(state: State, rules: Rules, is_disabled: bool) -> None:
 
 def forget_probes(state: State) -> None:
     """Wait for no probe that is under way: its permit is void."""
-    state.probes = None
+    if state.reclosing is not None:
+        state.reclosing.probes = None
     if state.where == _HALF_OPEN:
         _set_half_open_deadline(state)
 
 
 def move_probes(state: State, times: list[int]) -> None:
     """Have the probes under way let through at other times, in their order."""
-    probes = state.probes
+    reclosing = state.reclosing
+    if reclosing is None:
+        return
+    probes = reclosing.probes
     if probes is not None:
         numbers = probes.to_list()[::2]
         probes.clear()
@@ -1062,12 +1160,14 @@ def _admit(state: State, at: int, epoch: int, probe: int) -> int:
         return _ADMITS_NO_PROBE
     if not may_probe(state):
         return _NO_PLACE_FOR_A_PROBE
-    if probe != state.probes_admitted + 1:
+    reclosing = state.reclosing
+    assert reclosing is not None  # as there is a place in it
+    if probe != reclosing.probes_admitted + 1:
         return _WRONG_PROBE_NUMBER
-    state.probes_admitted += 1
-    if state.probes is None:
-        state.probes = Ring(2)
-    probes = state.probes
+    reclosing.probes_admitted += 1
+    if reclosing.probes is None:
+        reclosing.probes = Ring(2)
+    probes = reclosing.probes
     place = _pushed(probes)
     probes.items[place] = probe
     probes.items[place + 1] = at
@@ -1077,7 +1177,10 @@ def _admit(state: State, at: int, epoch: int, probe: int) -> int:
 
 def _index_of(state: State, probe: int) -> int:
     """Which item is that of a probe under way, from the oldest on; -1 if it is none of them."""
-    probes = state.probes
+    reclosing = state.reclosing
+    if reclosing is None:
+        return -1
+    probes = reclosing.probes
     if probes is None:
         return -1
     low = 0
@@ -1130,15 +1233,17 @@ def _step_half_open(
     if index < 0:
         state.stale += count
         return _NO_RULE
-    assert state.probes is not None
-    _remove(state.probes, index)
+    reclosing = state.reclosing
+    assert reclosing is not None
+    assert reclosing.probes is not None
+    _remove(reclosing.probes, index)
     _count(state, kind, count)
     rule = _NO_RULE
     if kind == _SUCCEEDED:
-        if state.probe_seqs is None:
-            state.probe_seqs = Ring(1)
-        place = _pushed(state.probe_seqs)
-        state.probe_seqs.items[place] = seq
+        if reclosing.probe_seqs is None:
+            reclosing.probe_seqs = Ring(1)
+        place = _pushed(reclosing.probe_seqs)
+        reclosing.probe_seqs.items[place] = seq
     if kind != _IGNORED:
         rule = _judge(state, kind, seq, at, took)
     if not rule:
@@ -1148,7 +1253,9 @@ def _step_half_open(
 
 def _judge(state: State, kind: int, seq: int, at: int, took: int) -> int:
     """What a probe that has ended leads to."""
-    window = state.probe_window
+    reclosing = state.reclosing
+    assert reclosing is not None
+    window = reclosing.probe_window
     if window is not None:
         rule = _add(window, seq, at, 1, kind == _FAILED, took > state.rules.slow_ns)
         if rule == _NO_RULE and window.calls >= window.thresholds.needed:
@@ -1156,15 +1263,18 @@ def _judge(state: State, kind: int, seq: int, at: int, took: int) -> int:
         return rule
     if kind == _FAILED:
         return _PROBE_FAILED
-    assert state.probe_seqs is not None
-    if state.probe_seqs.length >= state.rules.success_threshold:
+    assert reclosing.probe_seqs is not None
+    if reclosing.probe_seqs.length >= state.rules.success_threshold:
         return _PROBE_SUCCESSES
     return _NO_RULE
 
 
 def _is_probe_overdue(state: State) -> bool:
     """Whether it is the oldest probe that is due at the deadline, and not the half-open time-out."""
-    probes = state.probes
+    reclosing = state.reclosing
+    if reclosing is None:
+        return False
+    probes = reclosing.probes
     if probes is None or probes.length == 0:
         return False
     began_at = probes.items[probes.first * 2 + 1]
@@ -1173,12 +1283,14 @@ def _is_probe_overdue(state: State) -> bool:
 
 def _expire_probe(state: State, seq: int, at: int) -> int:
     """Count the oldest probe as failed, as it has not reported in time."""
-    probes = state.probes
+    reclosing = state.reclosing
+    assert reclosing is not None
+    probes = reclosing.probes
     assert probes is not None
     place = _popped(probes)
-    state.waited = at - probes.items[place + 1]
+    reclosing.waited = at - probes.items[place + 1]
     _drop_removed(probes)
-    if state.probe_window is None:
+    if reclosing.probe_window is None:
         return _PROBE_TIMEOUT
     rule = _judge(state, _FAILED, seq, at, state.rules.probe_timeout_ns)
     if not rule:
@@ -1188,10 +1300,12 @@ def _expire_probe(state: State, seq: int, at: int) -> int:
 
 def _set_half_open_deadline(state: State) -> None:
     """When the first probe under way, or the half-open state itself, takes too long."""
+    reclosing = state.reclosing
+    assert reclosing is not None
     state.deadline = _NEVER
     if state.rules.half_open_timeout_ns != _NEVER:
-        state.deadline = state.half_open_at + state.rules.half_open_timeout_ns
-    probes = state.probes
+        state.deadline = reclosing.half_open_at + state.rules.half_open_timeout_ns
+    probes = reclosing.probes
     if probes is not None and probes.length:
         overdue_at = probes.items[probes.first * 2 + 1] + state.rules.probe_timeout_ns
         state.deadline = min(state.deadline, overdue_at)
@@ -1697,18 +1811,12 @@ def assume(state: State, other: State) -> None:
     state.is_disabled = other.is_disabled
     state.where = other.where
     state.epoch = other.epoch
-    state.is_forced = other.is_forced
-    state.opened_at = other.opened_at
-    state.half_open_at = other.half_open_at
+    state.is_shadow = other.is_shadow
     state.deadline = other.deadline
     state.consecutive_failures = other.consecutive_failures
     state.failure_seqs = None if other.failure_seqs is None else other.failure_seqs.copy()
     state.window = None if other.window is None else other.window.copy()
-    state.probes_admitted = other.probes_admitted
-    state.probes = None if other.probes is None else other.probes.copy()
-    state.probe_seqs = None if other.probe_seqs is None else other.probe_seqs.copy()
-    state.probe_window = None if other.probe_window is None else other.probe_window.copy()
-    state.waited = other.waited
+    state.reclosing = None if other.reclosing is None else other.reclosing.copy()
     state.fired = other.fired
     state.is_timed = other.is_timed
     state.succeeded = other.succeeded
@@ -1720,17 +1828,24 @@ def assume(state: State, other: State) -> None:
 
 def key_of(state: State) -> tuple[object, ...]:
     """What two states of the same rules must agree in, to decide alike from here on."""
-    has_timeout = state.rules.half_open_timeout_ns != _NEVER
     return (
         state.where,
-        state.is_forced,
         state.deadline,
-        state.half_open_at if has_timeout else -1,
         state.consecutive_failures if state.rules.failure_threshold else 0,
         window_key_of(state.window),
-        () if state.probes is None else tuple(state.probes.to_list()[1::2]),
-        0 if state.probe_seqs is None else state.probe_seqs.length,
-        window_key_of(state.probe_window),
+        None if state.reclosing is None else _reclosing_key(state.reclosing, state.rules),
+    )
+
+
+def _reclosing_key(reclosing: Reclosing, rules: Rules) -> tuple[object, ...]:
+    probes = reclosing.probes
+    has_timeout = rules.half_open_timeout_ns != _NEVER
+    return (
+        reclosing.is_forced,
+        reclosing.half_open_at if has_timeout else -1,
+        () if probes is None else tuple(probes.to_list()[1::2]),
+        0 if reclosing.probe_seqs is None else reclosing.probe_seqs.length,
+        window_key_of(reclosing.probe_window),
     )
 
 

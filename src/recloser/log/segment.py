@@ -3,12 +3,16 @@
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from attrs import frozen
 
 from recloser.log import disk
 from recloser.log.own_file import OwnFile
 from recloser.log.seals import SealChain
+
+_KEPT: Final = 1 << 18
+"""So many bytes are kept for lines that wait, however few do."""
 
 
 @frozen
@@ -53,7 +57,7 @@ class Segment:
         self.is_sync_failed = False
         self._seq = 0
         self.events = 0
-        # Kept from write to write, and never made shorter: new memory would cost as much as encoding.
+        # Kept from write to write: new memory would cost as much as encoding.
         self._pending = bytearray()
         self.pending_bytes = 0
 
@@ -110,6 +114,15 @@ class Segment:
                 with pending[start:end] as rest:
                     start += disk.write(self._file.descriptor, rest)
         self.written = Mark(self.written.offset + end, self.chain.copy(), self._seq, self.events)
+        self._shorten(2 * end)
+
+    def _shorten(self, needed: int) -> None:
+        """Give back the memory of a burst that is over."""
+        if len(self._pending) > max(_KEPT, 2 * needed):
+            with contextlib.suppress(
+                BufferError
+            ):  # a write is under way that a handler interrupted
+                del self._pending[max(_KEPT, needed) :]
 
     def sync(self) -> None:
         """Wait until the disk has all that was written."""

@@ -47,7 +47,7 @@ from recloser.events import (
     ProbeAdmitted,
     is_about_a_breaker,
 )
-from recloser.gate import Gate, Pass, Refusal, Run
+from recloser.gate import Pass, Refusal, Run
 from recloser.limits import MAX_AT, MAX_WHOLE, label
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Outcomes, outcome
@@ -60,7 +60,7 @@ from recloser.log.timed_lock import TimedLock
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.pending import PENDING_LIMIT, Pending
-from recloser.settings_in_force import SettingsInForce
+from recloser.settings_in_force import GivenGate, SettingsInForce
 from recloser.state import BreakerState, dump
 from recloser.validation import (
     Seconds,
@@ -371,7 +371,7 @@ class Sequencer:
         self.sayings = _NOTHING_SAID
         self._tries = 0
         self._is_stuck = False
-        self._gates: dict[str, Gate] = {}
+        self._gates: dict[str, GivenGate] = {}
         self.audience = Audience()
         self.runs = Runs(self, self._gates, log.stay_awake, has_successes=detail == "runs")
         self.pending = Pending(log.pending_limit)
@@ -701,6 +701,8 @@ class Sequencer:
         # One step.
         self.good = fold.keeper = good
         self.is_whole = True
+        if fold.expected:
+            fold.forget_expected()
 
     def _due_at(self) -> int:
         """When a tick is due, or a deadline."""
@@ -710,7 +712,7 @@ class Sequencer:
 
     # Gates.
 
-    def gate(self, breaker: str) -> Gate:
+    def gate(self, breaker: str) -> GivenGate:
         """The way past the lock for a breaker's calls; called under the lock.
 
         It stays shut where somebody waits for each success: a listener, or a log that must have it
@@ -720,13 +722,13 @@ class Sequencer:
         self._update_gate(breaker)
         return gate
 
-    def gate_of(self, breaker: str) -> Gate:
+    def gate_of(self, breaker: str) -> GivenGate:
         """The gate of a breaker, which stays shut until the breaker is known to the fold."""
         # One step: this thread may be in the middle of a change, or another one inside.
         return self._gates.setdefault(breaker, self._new_gate(breaker))
 
-    def _new_gate(self, breaker: str) -> Gate:
-        return Gate(
+    def _new_gate(self, breaker: str) -> GivenGate:
+        return GivenGate(
             breaker,
             self.pending,
             self._hand,

@@ -3,9 +3,15 @@
 import threading
 from functools import partial
 from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    _RLock: Any = object
+else:
+    _RLock = type(threading.RLock())
 
 
-class TimedLock:
+class TimedLock(_RLock):  # type: ignore[misc]  # a class of C without a public name
     """A lock that its thread can take again, and that others wait for no longer than a bound.
 
     ``with lock as is_taken`` says whether it was taken. Where it was not, leaving the block raises
@@ -21,26 +27,21 @@ class TimedLock:
         seconds: How long to wait at most.
     """
 
-    __slots__ = ("_lock", "_take")
+    __slots__ = ("_take",)
 
     __enter__ = property(attrgetter("_take"))
-    __exit__ = property(attrgetter("_lock.__exit__"))
+
+    def __new__(cls, _seconds: float) -> Self:
+        """A lock that nobody holds."""
+        made: Self = super().__new__(cls)
+        return made
 
     def __init__(self, seconds: float) -> None:
-        self._lock = threading.RLock()
-        self._take = partial(self._lock.acquire, True, seconds)
+        self._take = partial(_RLock.acquire, self, True, seconds)
 
     @property
     def is_mine(self) -> bool:
         """Whether this very thread holds it."""
         # ``threading.Condition`` asks its lock this way; there is no public way, and a thread's own
         # note of it could be interrupted.
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def acquire(self, *, timeout: float) -> bool:
-        """Take it, for as long as ``release`` is not called; False if that takes longer."""
-        return self._lock.acquire(timeout=timeout)
-
-    def release(self) -> None:
-        """Give it back."""
-        self._lock.release()
+        return bool(self._is_owned())
