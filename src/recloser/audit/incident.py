@@ -1,19 +1,21 @@
 """An incident out of the log: all that belongs to one trip, gathered in one pass over the events."""
 
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias, cast
 
-from attrs import Factory, define, evolve
+from attrs import Factory, define
 
 from recloser.checkpoint_parts import is_part
 from recloser.config import CircuitBreakerConfig, Mode
+from recloser.core import kernel
 from recloser.core.kernel import NEVER
+from recloser.core.rules import rules_of
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
     CallSucceeded,
-    Checkpoint,
     ClockTicked,
     Edge,
     Event,
@@ -22,16 +24,17 @@ from recloser.events import (
     Trigger,
 )
 from recloser.events import Command as CommandEvent
-from recloser.fold import FoldedEvent, apply
+from recloser.fold import FoldedEvent
 from recloser.gaps import GapWatch
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
-from recloser.state import BreakerState, dump, numbers_of, restore
+from recloser.state import BreakerState, copied, numbers_of
 
 Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured
 Reading: TypeAlias = LogOpened | ClockTicked
 
+_KINDS: Final = {"call_succeeded": kernel.SUCCEEDED, "call_failed": kernel.FAILED}
 _MARK_EVERY: Final = 256
 _READINGS_KEPT: Final = 100_000
 _NOTHING_HELD: Final = 1 << 63
@@ -39,35 +42,44 @@ _NOTHING_HELD: Final = 1 << 63
 
 @define
 class Run:
-    """A stretch of one breaker's events that can be folded again, under other settings too.
+    """A stretch of one breaker's events, whose outcomes can be folded again under other settings.
 
     Attributes:
-        start: The state before the first of them, as a checkpoint carries it.
-        events: The events about the breaker.
+        start: The state before the first of them.
         counted: Those of them that are outcomes which counted.
+        events: How many events about the breaker there are.
+        last_seq: The last of them.
     """
 
-    start: Mapping[str, object]
-    events: list[FoldedEvent] = Factory(list)
+    start: BreakerState
     counted: list[Outcome] = Factory(list)
+    events: int = 0
+    last_seq: int = 0
 
-    def state(self, breaker: str, config: CircuitBreakerConfig | None = None) -> BreakerState:
-        """A state to fold the events from; under ``config`` where it is given."""
-        start = self.start if config is None else {**self.start, "config": config.to_mapping()}
-        return restore(Checkpoint(seq=0, at=0, breaker=breaker, state=start))
+    def folded(self, config: CircuitBreakerConfig, gone_well: Collection[int] = ()) -> BreakerState:
+        """The state of a closed breaker after the outcomes, or at the first with which it trips.
 
-    def trips_at(
-        self,
-        breaker: str,
-        config: CircuitBreakerConfig | None = None,
-        change: Callable[[FoldedEvent], FoldedEvent] = lambda event: event,
-    ) -> int | None:
-        """The ``seq`` of the first event at which the breaker trips; None if it does not."""
-        state = self.state(breaker, config)
-        for event in self.events:
-            if any(edge.trigger is Trigger.TRIP for edge in apply(state, change(event))):
-                return event.seq
-        return None
+        Args:
+            config: Its settings; a window is of the size that it had.
+            gone_well: The ``seq`` of outcomes that are taken to have been successes in time.
+
+        Returns:
+            The state, whose ``fired`` is the rule that trips it, or ``kernel.NO_RULE``. The edge is
+            not taken.
+        """
+        state = copied(self.start)
+        kernel.judge_by(state, rules_of(config))
+        slow_ns = state.rules.slow_ns
+        rows = [
+            (kernel.SUCCEEDED, o.seq, o.at, min(o.took, slow_ns), o.epoch, o.probe, count_of(o))
+            if o.seq in gone_well
+            else (_KINDS[o.kind], o.seq, o.at, o.took, o.epoch, o.probe, count_of(o))
+            for o in self.counted
+        ]
+        kinds, *numbers = zip(*rows, strict=True)
+        columns = kernel.Rows(bytes(kinds), *(array("q", column) for column in numbers))
+        kernel.run(state, columns, 0, len(rows))
+        return state
 
 
 class Runs:
@@ -78,35 +90,37 @@ class Runs:
 
     def begin(self, state: BreakerState) -> None:
         """A new epoch begins, or counting starts anew."""
-        self._runs = [Run(dump(state))] if state.state is CLOSED else []
+        self._runs = [Run(copied(state))] if state.state is CLOSED else []
 
     def add(self, event: FoldedEvent, state: BreakerState, *, is_counted: bool) -> None:
         """Take in an event that has been folded into ``state``."""
         if not self._runs:
             return
         run = self._runs[-1]
-        run.events.append(event)
+        run.events += 1
+        run.last_seq = event.seq
         if is_counted and isinstance(event, Outcome):
             run.counted.append(event)
         if state.state is not CLOSED:
             return  # it has just tripped: all that is here led to it
         entries = 0 if state.window is None else state.window.length
-        if len(run.events) >= max(_MARK_EVERY, entries):  # a large window is not told often
-            self._runs.append(Run(dump(state)))
+        if run.events >= max(_MARK_EVERY, entries):  # a large window is not copied often
+            self._runs.append(Run(copied(state)))
         oldest = oldest_held(state)
-        while len(self._runs) > 1 and self._runs[0].events[-1].seq < oldest:
+        while len(self._runs) > 1 and self._runs[0].last_seq < oldest:
             del self._runs[0]
 
     def joined(self) -> Run | None:
         """All of it as one run."""
         if not self._runs:
             return None
-        first = self._runs[0]
-        return Run(
-            first.start,
-            [event for run in self._runs for event in run.events],
-            [event for run in self._runs for event in run.counted],
-        )
+        counted = [event for run in self._runs for event in run.counted]
+        return Run(self._runs[0].start, counted)
+
+
+def count_of(outcome: Outcome) -> int:
+    """How many calls an outcome stands for."""
+    return 1 if isinstance(outcome, CallFailed) else outcome.count
 
 
 def oldest_held(state: BreakerState) -> int:
@@ -352,13 +366,3 @@ class _Gatherer:
             incident.acts.append(event)
         elif isinstance(event, Outcome) and event.epoch == incident.opened.epoch - 1:
             incident.late.append(event)
-
-
-def went_well(event: FoldedEvent, limit_ns: int | None) -> FoldedEvent:
-    """The outcome gone the other way: a success, and not slow."""
-    if not isinstance(event, CallSucceeded | CallFailed):
-        return event
-    took = event.took if limit_ns is None else min(event.took, limit_ns)
-    if isinstance(event, CallSucceeded):
-        return evolve(event, took=took)
-    return CallSucceeded(event.seq, event.at, event.breaker, event.epoch, took, event.probe)

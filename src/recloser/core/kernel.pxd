@@ -95,6 +95,7 @@ cpdef int step(State state, int kind, long long seq, long long at, long long too
 cpdef int enter(State state, long long at, long long wait_ns) except -99
 cpdef start_windows(State state)
 cpdef reconfigure(State state, Rules rules, bint is_disabled)
+cpdef judge_by(State state, Rules rules)
 cpdef forget_probes(State state)
 @cython.locals(probes=Ring)
 cpdef move_probes(State state, list times)

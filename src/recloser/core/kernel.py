@@ -858,6 +858,16 @@ def reconfigure(state: State, rules: Rules, is_disabled: bool) -> None:
         forget_probes(state)
 
 
+def judge_by(state: State, rules: Rules) -> None:
+    """Go on under other thresholds, with all that was counted, in a window of the same size."""
+    state.rules = rules
+    state.is_disabled = False
+    if rules.window is None:
+        state.window = None
+    elif state.window is not None:
+        state.window.thresholds = rules.window
+
+
 def forget_probes(state: State) -> None:
     """Wait for no probe that is under way: its permit is void."""
     state.probes = None
