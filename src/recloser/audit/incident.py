@@ -1,6 +1,7 @@
 """An incident out of the log: all that belongs to one trip, gathered in one pass over the events."""
 
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias, cast
@@ -34,7 +35,6 @@ Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured
 Reading: TypeAlias = LogOpened | ClockTicked
 
-_KINDS: Final = {"call_succeeded": kernel.SUCCEEDED, "call_failed": kernel.FAILED}
 _MARK_EVERY: Final = 256
 _READINGS_KEPT: Final = 100_000
 _NOTHING_HELD: Final = 1 << 63
@@ -55,6 +55,7 @@ class Run:
     counted: list[Outcome] = Factory(list)
     events: int = 0
     last_seq: int = 0
+    _columns: Sequence[kernel.Numbers] | None = None
 
     def folded(self, config: CircuitBreakerConfig, gone_well: Collection[int] = ()) -> BreakerState:
         """The state of a closed breaker after the outcomes, or at the first with which it trips.
@@ -67,19 +68,29 @@ class Run:
             The state, whose ``fired`` is the rule that trips it, or ``kernel.NO_RULE``. The edge is
             not taken.
         """
+        if self._columns is None:
+            columns = zip(*map(_row_of, self.counted), strict=True)
+            self._columns = [
+                array(code, column) for code, column in zip("Bqqqqqq", columns, strict=True)
+            ]
+        kinds, seqs, ats, tooks, *others = self._columns
         state = copied(self.start)
         kernel.judge_by(state, rules_of(config))
-        slow_ns = state.rules.slow_ns
-        rows = [
-            (kernel.SUCCEEDED, o.seq, o.at, min(o.took, slow_ns), o.epoch, o.probe, count_of(o))
-            if o.seq in gone_well
-            else (_KINDS[o.kind], o.seq, o.at, o.took, o.epoch, o.probe, count_of(o))
-            for o in self.counted
-        ]
-        kinds, *numbers = zip(*rows, strict=True)
-        columns = kernel.Rows(bytes(kinds), *(array("q", column) for column in numbers))
-        kernel.run(state, columns, 0, len(rows))
+        if gone_well:
+            kinds, tooks = kinds[:], tooks[:]
+            for seq in gone_well:
+                row = bisect_left(seqs, seq)
+                kinds[row] = kernel.SUCCEEDED
+                tooks[row] = min(tooks[row], state.rules.slow_ns)
+        kernel.run(state, kernel.Rows(kinds, seqs, ats, tooks, *others), 0, len(kinds))
         return state
+
+
+def _row_of(outcome: Outcome) -> Sequence[int]:
+    kind, count = kernel.FAILED, 1
+    if isinstance(outcome, CallSucceeded):
+        kind, count = kernel.SUCCEEDED, outcome.count
+    return kind, outcome.seq, outcome.at, outcome.took, outcome.epoch, outcome.probe, count
 
 
 class Runs:
@@ -116,11 +127,6 @@ class Runs:
             return None
         counted = [event for run in self._runs for event in run.counted]
         return Run(self._runs[0].start, counted)
-
-
-def count_of(outcome: Outcome) -> int:
-    """How many calls an outcome stands for."""
-    return 1 if isinstance(outcome, CallFailed) else outcome.count
 
 
 def oldest_held(state: BreakerState) -> int:

@@ -18,6 +18,7 @@ from recloser.audit.cause import (
 from recloser.audit.clock_health import clock_health
 from recloser.audit.counterfactual import minimal_cause, preventions
 from recloser.audit.incident import Act, Incident, Outcome, gather
+from recloser.core.rules import rules_of
 from recloser.errors import RecloserError
 from recloser.events import CallObserved, Edge, Event, Rule
 from recloser.replay.history import History
@@ -129,8 +130,8 @@ def _evidence(incident: Incident) -> list[Outcome]:
         return [outcome for outcome in counted if outcome.seq in wanted]
     within = [o for o in counted if cause.span[0] <= o.seq <= cause.span[1]]
     if cause.rule is Rule.SLOW_CALL_RATE:
-        limit = incident.config.slow_call_ns
-        return [o for o in within if limit is not None and o.took > limit]
+        slow_ns = rules_of(incident.config).slow_ns
+        return [o for o in within if o.took > slow_ns]
     return [o for o in within if o.kind == "call_failed"]
 
 
