@@ -83,7 +83,7 @@ cdef int _reached(Window window) noexcept
 cdef bint _is_rate_reached(long long part, long long whole, long long num, long long den) noexcept
 
 @cython.locals(under_way="long long")
-cpdef bint may_probe(State state)
+cpdef bint may_probe(State state, long long asked=*)
 cpdef int decide(State state)
 cpdef long long keeps_until(Window window) except -1
 @cython.locals(spare="long long", calls="long long", window=Window, limits=Thresholds)

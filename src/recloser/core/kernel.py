@@ -663,11 +663,11 @@ def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
 # Entry points.
 
 
-def may_probe(state: State) -> bool:
-    """Whether a half-open breaker has a place for one more probe."""
-    under_way = 0
+def may_probe(state: State, asked: int = 0) -> bool:
+    """Whether a half-open breaker has a place for one probe more than were asked for already."""
+    under_way = asked
     if state.probes is not None:
-        under_way = state.probes.length - state.probes.removed
+        under_way += state.probes.length - state.probes.removed
     if state.probe_window is None:
         return under_way < state.rules.max_probes
     return under_way + state.probe_window.calls < state.probe_window.thresholds.size

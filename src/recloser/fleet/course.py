@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from recloser.checkpoint_parts import pieces_of
 from recloser.clock import after
-from recloser.core.kernel import may_probe
+from recloser.core.kernel import PROBE, decide
 from recloser.errors import FutureVersionError, LogError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
@@ -43,7 +43,6 @@ from recloser.fleet.entry import (
 from recloser.fold import config_in
 from recloser.limits import label
 from recloser.logfold import LogFold
-from recloser.machine import HALF_OPEN
 from recloser.state import dump
 from recloser.validation import NS_PER_SECOND
 
@@ -401,9 +400,7 @@ class Course:
 
     def _granted(self, claim: ProbeAdmitted) -> ProbeAdmitted | None:
         state = self.fold.breakers.get(claim.breaker)
-        if state is None or state.state is not HALF_OPEN or state.epoch != claim.epoch:
-            return None
-        if state.mode == "disabled" or not may_probe(state):
+        if state is None or state.epoch != claim.epoch or decide(state) != PROBE:
             return None
         return evolve(claim, probe=state.probes_admitted + 1)
 

@@ -83,7 +83,7 @@ class Outbox:
     Attributes:
         put: How many things were ever put in.
         lost: How many calls were given up.
-        failures: How many failures wait, by breaker.
+        bad: How many failures and slow calls wait, by breaker and the event's kind.
         in_flight: What was taken out last, until it is known to have arrived.
     """
 
@@ -91,7 +91,7 @@ class Outbox:
         self.put = 0
         self.in_flight: Batch | None = None
         self.lost = 0
-        self.failures: Counter[str] = Counter()
+        self.bad: Counter[tuple[str, str]] = Counter()
         self._waiting: deque[_Waiting] = deque()
         self._last: dict[str, _Waiting] = {}
         self._batches = 0
@@ -168,7 +168,8 @@ class Outbox:
         name: str = getattr(event, "breaker", "")
         took = getattr(event, "took", 0) * getattr(event, "count", 1)
         waiting = _Waiting(number, event, (), now_ns, is_told, replaces, is_slow, took)
-        failures = self.failures.get(name, 0) + (event.kind == "call_failed")
+        key = name, event.kind
+        bad = self.bad.get(key, 0) + (is_slow or event.kind == "call_failed")
         last = self._last.get(name)
         both = None if last is None else _as_one(last, waiting)
         # One step: it is in, or it is not.
@@ -181,7 +182,7 @@ class Outbox:
             self._last[name] = waiting
             self._waiting += (waiting,)
             self.put = number
-        self.failures[name] = failures
+        self.bad[key] = bad
         if len(self._waiting) > MAX_WAITING:
             self._give_up(_Oldest(MAX_WAITING // 10))
 
@@ -222,13 +223,13 @@ class Outbox:
         body = tuple(lines) if first.event is not None else first.body
         batch = self._batch(last_number, body, events, first)
         left = deque(islice(self._waiting, taken, None))
-        last, failures = dict[str, _Waiting](), Counter[str]()
+        last, bad = dict[str, _Waiting](), Counter[tuple[str, str]]()
         # One step.
         self._batches = batch.number
         self.in_flight = batch
         self._waiting = left
         self._last = last
-        self.failures = failures
+        self.bad = bad
         self.lost += lost
         return batch
 

@@ -254,8 +254,8 @@ class StreamSequencer(Sequencer):
             )
             del self.sayings[0]
             state = self._faces.of(getattr(event, "breaker", ""))
-            failures = 0 if state is None else self.outbox.failures[state.breaker]
-            if state is None or is_urgent(event, state, failures):
+            waiting = 0 if state is None else self.outbox.bad[state.breaker, event.kind]
+            if state is None or is_urgent(event, state, waiting, said.since_ns - self.origin):
                 self._wake(hurry=True)
         self._be_looked_at()
 
@@ -339,7 +339,7 @@ class StreamSequencer(Sequencer):
             tooks = calls.tooks[done : done + number]
             done += number
             at = calls.ats[done - 1]
-            if self.fold.breakers[leave.breaker].config.slow_call_ns is None:
+            if self.fold.breakers[leave.breaker].rules.slow_ns == FOREVER:
                 self._succeed(leave, at, sum(tooks) // number, number)
             else:
                 for took in tooks:

@@ -2,63 +2,48 @@
 
 from typing import Final
 
+from recloser.core import kernel
 from recloser.events import Event
-from recloser.machine import CLOSED
-from recloser.state import BreakerState
-from recloser.validation import exact
+from recloser.state import BreakerState, copied
 
 _OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
 
 
-def is_urgent(event: Event, state: BreakerState, waiting: int) -> bool:
+def is_urgent(event: Event, state: BreakerState, waiting: int, at: int) -> bool:
     """Whether an event has to be sent at once.
 
     Args:
         event: What is to be sent.
         state: What is known of its breaker.
-        waiting: How many failures of the breaker are not sent yet, this one among them.
+        waiting: How many such outcomes of the breaker are not sent yet, this one among them.
+        at: What time it is, in nanoseconds of the log.
     """
     if event.kind == "call_rejected":
         return False
     if event.kind not in _OUTCOMES or getattr(event, "probe", 0) > 0:
         return True
-    is_bad = event.kind == "call_failed" or is_slow(event, state)
-    return is_bad and is_near_a_limit(state, waiting)
+    return is_bad(event, state) and _is_near_a_trip(event, state, waiting, at)
+
+
+def is_bad(event: Event, state: BreakerState) -> bool:
+    """Whether an event counts against its dependency: a failure or a slow call."""
+    return event.kind == "call_failed" or is_slow(event, state)
 
 
 def is_slow(event: Event, state: BreakerState) -> bool:
     """Whether an event tells of a slow call."""
-    limit = state.config.slow_call_ns
-    return limit is not None and getattr(event, "took", 0) > limit
+    return getattr(event, "took", 0) > state.rules.slow_ns
 
 
-def is_near_a_limit(state: BreakerState, waiting: int) -> bool:
-    """Whether about as many failures are there as it takes to open a breaker.
+def _is_near_a_trip(event: Event, state: BreakerState, waiting: int, at: int) -> bool:
+    """Whether the outcomes that wait, and as many as others may have by now, trip the breaker.
 
-    Half a run will do, as others may have the other half; of a window it is nine tenths, for one
-    that is filled as far as usual would be near all the time.
-
-    Args:
-        state: What is known of the breaker.
-        waiting: Failures that are not in it yet.
+    Others are taken to have as many as failed in a row, here and in what is known.
     """
-    if state.state is not CLOSED:
-        return False
-    config = state.config
-    threshold = config.failure_threshold
-    if threshold is not None and 2 * (state.consecutive_failures + waiting) >= threshold:
-        return True
-    window = state.window
-    if window is None or config.window is None:
-        return False
-    limit = config.window.failures
-    if limit is not None and 10 * (window.failures + waiting) >= 9 * limit:
-        return True
-    bad = max(window.failures, window.slow) + waiting
-    calls = max(window.calls, config.window.needed)
-    rates = [config.window.failure_rate, config.window.slow_call_rate]
+    trial = copied(state)
+    kind = kernel.FAILED if event.kind == "call_failed" else kernel.SUCCEEDED
+    took, epoch = getattr(event, "took", 0), getattr(event, "epoch", 0)
     return any(
-        10 * bad * exact(rate).denominator >= 9 * exact(rate).numerator * calls
-        for rate in rates
-        if rate is not None
+        kernel.step(trial, kind, 0, at, took, epoch, 0, 1) > kernel.NO_RULE
+        for _ in range(2 * waiting + state.consecutive_failures)
     )
