@@ -97,8 +97,10 @@ cpdef start_windows(State state)
 cpdef reconfigure(State state, Rules rules, bint is_disabled)
 cpdef judge_by(State state, Rules rules)
 cpdef forget_probes(State state)
-@cython.locals(probes=Ring)
-cpdef move_probes(State state, list times)
+@cython.locals(probes=Ring, wait_ns="long long", index="long long", place="long long")
+cpdef retime(State state, object moved)
+@cython.locals(second="long long", place="long long", begin="Py_ssize_t", index="long long")
+cdef int _retime_window(Window window, object moved) except -1
 @cython.locals(row="long long")
 cpdef long long run(State state, Rows rows, long long start, long long stop) except -99
 

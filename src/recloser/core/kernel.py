@@ -19,7 +19,7 @@ the rule; the caller takes the edge on the one declared machine, which sets ``wh
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from recloser.limits import MAX_SEQS
@@ -875,15 +875,39 @@ def forget_probes(state: State) -> None:
         _set_half_open_deadline(state)
 
 
-def move_probes(state: State, times: list[int]) -> None:
-    """Have the probes under way let through at other times, in their order."""
-    probes = state.probes
-    if probes is not None:
-        numbers = probes.to_list()[::2]
-        probes.clear()
-        for number, at in zip(numbers, times, strict=True):
-            probes.extend((number, at))
-    _set_half_open_deadline(state)
+def retime(state: State, moved: Callable[[int], int]) -> None:
+    """Have all that a state remembers happened at the times that ``moved`` makes of its times."""
+    if state.opened_at >= 0:
+        wait_ns = state.deadline - state.opened_at
+        state.opened_at = moved(state.opened_at)
+        if state.deadline != _NEVER:
+            state.deadline = state.opened_at + min(wait_ns, _NEVER - state.opened_at)
+    if state.half_open_at >= 0:
+        state.half_open_at = moved(state.half_open_at)
+        probes = state.probes
+        if probes is not None:
+            for index in range(probes.length):
+                place = _place(probes, index) + 1
+                if probes.items[place] >= 0:
+                    probes.items[place] = moved(probes.items[place])
+        _set_half_open_deadline(state)
+    if state.window is not None and state.window.thresholds.is_timed:
+        _retime_window(state.window, moved)
+
+
+def _retime_window(window: Window, moved: Callable[[int], int]) -> None:
+    """Keep each bucket in the second that it falls in now."""
+    numbers = window.to_list()
+    window.clear()
+    for begin in range(0, len(numbers), _BUCKET):
+        second = moved(numbers[begin] * _SECOND) // _SECOND
+        if window.length and window.items[_last(window)] == second:
+            place = _last(window)
+            window.items[place + 2] = numbers[begin + 2]
+            for index in range(3, _BUCKET):
+                window.items[place + index] += numbers[begin + index]
+        else:
+            window.extend((second, *numbers[begin + 1 : begin + _BUCKET]))
 
 
 def run(state: State, rows: Rows, start: int, stop: int) -> int:
