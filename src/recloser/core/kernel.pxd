@@ -80,6 +80,7 @@ cdef int _begin_second(Window window, long long seq, long long second) except -1
 @cython.locals(limits=Thresholds)
 cdef int _reached(Window window) noexcept
 @cython.locals(left="long long")
+cpdef bint needs_failures(Rules rules)
 cdef bint _is_rate_reached(long long part, long long whole, long long num, long long den) noexcept
 
 @cython.locals(under_way="long long")
@@ -136,7 +137,7 @@ cdef int _expire_probe(State state, long long seq, long long at) except -99
 cdef void _set_half_open_deadline(State state) noexcept
 
 
-cdef int _UNKNOWN, _ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _BLOCK, _FEW
+cdef int _UNKNOWN, _ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _ASKS_ALL, _BLOCK, _FEW
 cdef array _NUMBERS, _ZEROS, _ONES
 
 
@@ -191,7 +192,7 @@ cdef bint _is_noticed(State state, Progress progress) noexcept
 cdef int _pass_cooldown(State state, Progress progress) except -1
 @cython.locals(calls=CallColumns, number="long long", place="long long", probe="long long")
 cdef int _start(State state, Progress progress) except -99
-@cython.locals(calls=CallColumns, place="long long", call="long long", probe="long long", took="long long", kind="int")
+@cython.locals(calls=CallColumns, window=Window, place="long long", call="long long", probe="long long", took="long long", kind="int", can_be_slow="bint")
 cdef int _end(State state, Progress progress) except -99
 cpdef assume(State state, State other)
 cpdef tuple key_of(State state)

@@ -650,6 +650,11 @@ def _reached(window: Window) -> int:
     return _NO_RULE
 
 
+def needs_failures(rules: Rules) -> bool:
+    """Whether a closed breaker of these settings trips by nothing but failures."""
+    return rules.window is None or rules.window.slow_den == 0
+
+
 def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
     """Whether ``part / whole >= num / den``, where ``num`` and ``den`` are below 2^31."""
     if whole < _FITS:
@@ -1238,7 +1243,8 @@ UNKNOWN = _UNKNOWN
 _ASKS_OUTCOME = -5
 _ASKS_WINDOW = -6
 _IS_DUE = -7
-ASKS_OUTCOME, ASKS_WINDOW, IS_DUE = (_ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE)
+_ASKS_ALL = -8
+ASKS_OUTCOME, ASKS_WINDOW, IS_DUE, ASKS_ALL = (_ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _ASKS_ALL)
 _BLOCK = 2048  # so many calls at a time, that the columns beside theirs stay in the nearest cache
 _FEW = 64
 _NUMBERS = array("q", range(_BLOCK))
@@ -1368,10 +1374,11 @@ def simulate(state: State, progress: Progress) -> int:
 
     Returns:
         The rule that fired, at ``progress.at``; after its edge it goes on where it has stopped.
-        ``NO_RULE`` where the calls are at their end. ``ASKS_OUTCOME`` where an unknown outcome
-        counts, and ``ASKS_WINDOW`` where unknown outcomes in the window decide; then ``suppose``
-        says how it was. ``IS_DUE`` at a start or end that finds the deadline passed, where the
-        breaker ``is_shared``.
+        ``NO_RULE`` where the calls are at their end. ``ASKS_OUTCOME`` where it counts whether a call
+        of unknown outcome failed, ``ASKS_ALL`` where it counts too whether it was slow, and
+        ``ASKS_WINDOW`` where unknown outcomes in the window decide; then ``suppose`` says how it
+        was. ``IS_DUE`` at a start or end that finds the deadline passed, where the breaker
+        ``is_shared``.
     """
     if progress.epoch != state.epoch:
         progress.epoch = state.epoch
@@ -1717,7 +1724,9 @@ def _end(state: State, progress: Progress) -> int:
             took = calls.tooks[place]
             return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
         if _index_of(state, probe) >= 0:
-            return _ASKS_OUTCOME
+            window = state.probe_window
+            can_be_slow = window is not None and window.thresholds.slow_den != 0
+            return _ASKS_ALL if can_be_slow else _ASKS_OUTCOME
     progress.place += 1
     return _NO_RULE
 

@@ -12,6 +12,8 @@ from attrs import astuple, frozen
 
 from recloser import child_python
 from recloser.config import CircuitBreakerConfig
+from recloser.core.kernel import needs_failures
+from recloser.core.rules import rules_of
 from recloser.events import Trigger
 from recloser.machine import CLOSED
 from recloser.replay.calls import FAILED, SUCCEEDED, Calls
@@ -91,10 +93,11 @@ class Scorer:
 
     def score(self, config: CircuitBreakerConfig) -> Score:
         """Score a configuration; its mode is taken for ``enforce``."""
-        window = config.window
-        can_be_slow = window is not None and window.slow_call_rate is not None
+        only_failures = needs_failures(rules_of(config))
         tallies = [
-            _tally(calls, config) for calls in self._calls if can_be_slow or calls.count(FAILED)
+            _tally(calls, config)
+            for calls in self._calls
+            if calls.count(FAILED) or not only_failures
         ]
         trips, lost, saved, open_ns = map(sum, zip((0, 0, 0, 0), *tallies, strict=True))
         return Score(trips, lost, self._failures - saved, saved, open_ns)

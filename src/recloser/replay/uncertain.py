@@ -5,14 +5,14 @@ unknown, and it is only asked whether the window trips where that depends on suc
 """
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self, TypeAlias
 
 from recloser.backoff import Exponential
 from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
 from recloser.events import Trigger
-from recloser.machine import CLOSED, HALF_OPEN
+from recloser.machine import CLOSED
 from recloser.replay.calls import UNKNOWN, Calls
 from recloser.replay.ledger import Ledger
 from recloser.replay.simulation import Simulation, taken
@@ -20,9 +20,11 @@ from recloser.replay.simulation import Simulation, taken
 Answer: TypeAlias = tuple[bool, bool]
 """Whether the unknown call failed, and was slow; or, twice, whether the window trips."""
 
-_OUTCOMES: Final = ((False, False), (True, False))
-_SLOW_OUTCOMES: Final = ((False, False), (False, True), (True, False), (True, True))
-_EITHER: Final = ((False, False), (True, True))
+_ANSWERS: Final[Mapping[int, Sequence[Answer]]] = {
+    kernel.ASKS_OUTCOME: ((False, False), (True, False)),
+    kernel.ASKS_ALL: ((False, False), (False, True), (True, False), (True, True)),
+    kernel.ASKS_WINDOW: ((False, False), (True, True)),
+}
 
 
 class UncertainSimulation:
@@ -90,15 +92,12 @@ class UncertainSimulation:
     def run(self) -> Sequence[Answer]:
         """Go on to the end, or to what is unknown: then the answers that there are."""
         if self._is_window_asked:
-            return _EITHER
+            return _ANSWERS[kernel.ASKS_WINDOW]
         while found := kernel.simulate(self._state, self._progress):
-            if found == kernel.ASKS_OUTCOME:
+            if found in _ANSWERS:
+                self._is_window_asked = found == kernel.ASKS_WINDOW
                 self._book_rejected()
-                return _SLOW_OUTCOMES if self._judges_slowness() else _OUTCOMES
-            if found == kernel.ASKS_WINDOW:
-                self._is_window_asked = True
-                self._book_rejected()
-                return _EITHER
+                return _ANSWERS[found]
             self._take(found)
         self._book_rejected()
         self.ledger.finish(self._horizon)
@@ -118,14 +117,6 @@ class UncertainSimulation:
             self._is_window_asked = True
         elif found != kernel.NO_RULE:
             self._take(found)
-
-    def _judges_slowness(self) -> bool:
-        window = self._config.half_open_window
-        return (
-            self._state.state is HALF_OPEN
-            and window is not None
-            and window.slow_call_rate is not None
-        )
 
     def _take(self, rule: int) -> None:
         if self._calls.count(UNKNOWN):
