@@ -21,7 +21,6 @@ from recloser.cli.terminal import counted, duration, note, print_json, print_tab
 from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
 from recloser.log.reader import LogReader
-from recloser.replay import scans
 from recloser.replay.calls import UNKNOWN
 from recloser.replay.ledger import FIGURES, Figures, Range
 from recloser.replay.outages import OUTAGE_FAILURES, Delay
@@ -187,11 +186,6 @@ def _tried_on(
 
 def traffic_in(log: str, breaker: str | None) -> Traffic:
     """The calls in a log, or those of one breaker; it is said if reading them takes long."""
-    if not scans.VECTORISED:
-        note(
-            "numpy is not installed, so calls are put in order one by one, which takes longer; "
-            "pip install 'recloser[parquet]'"
-        )
     with log_path(log) as path:
         traffic = read_traffic(LogReader(path))
     if traffic.total > _MANY and not kernel.IS_COMPILED:
