@@ -78,6 +78,11 @@ def test_outcomes_counted(outcomes):
         assert counts == [outcomes[:place].count(code) for place in range(len(outcomes) + 1)]
 
 
+def test_numbers_in_a_row():
+    assert both("numbers_from", 3, 7) == [3, 4, 5, 6]
+    assert both("numbers_from", 3, 3) == []
+
+
 def test_an_order_of_many_that_stand_in_two_sorted_halves():
     keys = array("q", [*range(0, 3000, 2), *range(1, 3000, 2)])
     assert both("order_of", keys) == sorted(range(3000), key=keys.__getitem__)

@@ -3,10 +3,12 @@
 cimport cython
 from cpython.array cimport array
 
-@cython.locals(order=array, now="long long[::1]", then="long long[::1]", size="Py_ssize_t", width="Py_ssize_t", low="Py_ssize_t")
+@cython.locals(found=array, items="long long[::1]", number="Py_ssize_t")
+cpdef array numbers_from(Py_ssize_t first, Py_ssize_t stop)
+@cython.locals(order=array, items="long long[::1]", spare="long long[::1]", size="Py_ssize_t", width="Py_ssize_t", middle="Py_ssize_t")
 cpdef array order_of(const long long[::1] keys)
-@cython.locals(left="Py_ssize_t", right="Py_ssize_t", place="Py_ssize_t")
-cdef void _merge(const long long[::1] keys, long long[::1] now, long long[::1] then, Py_ssize_t low, Py_ssize_t middle, Py_ssize_t high) noexcept
+@cython.locals(first="Py_ssize_t", count="Py_ssize_t", index="Py_ssize_t", right="Py_ssize_t", least="long long")
+cdef void _merge(const long long[::1] keys, long long[::1] order, long long[::1] spare, Py_ssize_t low, Py_ssize_t middle, Py_ssize_t high) noexcept
 @cython.locals(keys=array, items="long long[::1]", number="Py_ssize_t")
 cpdef array order_of_ends(const long long[::1] starts, const long long[::1] ends)
 @cython.locals(found=array, items="long long[::1]", place="Py_ssize_t")

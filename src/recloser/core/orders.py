@@ -23,36 +23,53 @@ else:
 IS_COMPILED: bool = cython.compiled
 
 
+def numbers_from(first: int, stop: int) -> Numbers:
+    """The whole numbers from one to before another."""
+    found = array("q", bytes(8 * (stop - first)))
+    items = memoryview(found)
+    for number in range(first, stop):
+        items[number - first] = number
+    return found
+
+
 def order_of(keys: Sequence[int]) -> Numbers:
     """The numbers of some keys in the order of the keys; those of equal keys in their own."""
     size = len(keys)
-    order = array("q", range(size))
+    order = numbers_from(0, size)
     if not cython.compiled:
         return array("q", sorted(order, key=keys.__getitem__))
-    now = memoryview(order)
-    then = memoryview(array("q", bytes(8 * size)))
+    items = memoryview(order)
+    spare = memoryview(array("q", bytes(8 * size)))
     width = 1
     while width < size:
-        for low in range(0, size, 2 * width):
-            _merge(keys, now, then, low, min(low + width, size), min(low + 2 * width, size))
-        now, then = then, now
+        for middle in range(width, size, 2 * width):
+            if keys[items[middle - 1]] > keys[items[middle]]:
+                _merge(keys, items, spare, middle - width, middle, min(middle + width, size))
         width *= 2
-    return array("q", now)
+    return order
 
 
 def _merge(  # noqa: PLR0917  # compiled, a call by position is a call of C
-    keys: Sequence[int], now: memoryview, then: memoryview, low: int, middle: int, high: int
+    keys: Sequence[int], order: memoryview, spare: memoryview, low: int, middle: int, high: int
 ) -> None:
-    """Put two neighbouring runs of an order together, in another one."""
-    left = low
+    """Merge two neighbouring runs of an order; nothing is moved that stands where it belongs."""
+    first = middle
+    least = keys[order[middle]]
+    while first > low and keys[order[first - 1]] > least:
+        first -= 1
+    count = middle - first
+    for index in range(count):
+        spare[index] = order[first + index]
+    index = 0
     right = middle
-    for place in range(low, high):
-        if left < middle and (right == high or keys[now[left]] <= keys[now[right]]):
-            then[place] = now[left]
-            left += 1
-        else:
-            then[place] = now[right]
+    while index < count:
+        if right < high and keys[order[right]] < keys[spare[index]]:
+            order[first] = order[right]
             right += 1
+        else:
+            order[first] = spare[index]
+            index += 1
+        first += 1
 
 
 def order_of_ends(starts: Sequence[int], ends: Sequence[int]) -> Numbers:

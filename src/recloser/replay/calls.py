@@ -172,11 +172,11 @@ class Calls:
 
     def until(self, number: int) -> "Calls":
         """The first calls alone, up to ``number``."""
-        return self._only(array("q", range(number)))
+        return self._only(orders.numbers_from(0, number))
 
     def since(self, number: int) -> "Calls":
         """The calls from ``number`` on alone."""
-        return self._only(array("q", range(number, len(self))))
+        return self._only(orders.numbers_from(number, len(self)))
 
     def known(self) -> "Calls":
         """The calls alone whose outcome is known."""
