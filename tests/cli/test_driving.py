@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from observed_calls import ObservedCall, write_trace
 from recloser.cli import status_of
 from recloser.events import Outcome
-from recloser.importers.trace import ObservedCall, write_trace
 from support import write_traffic
 
 OUTAGE = "..FFFFFF....." + "." * 40 + "FFFFF...."
