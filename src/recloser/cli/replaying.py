@@ -1,7 +1,7 @@
 """``recloser replay``: the states out of a log, and the witnesses checked."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import InvalidOperation
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from recloser.cli.arguments import json_option, log_argument, log_path, replayed
 from recloser.cli.differing import comparison_data, lines_of, print_lines
 from recloser.cli.edges import edge_data, print_edges
 from recloser.cli.engines import Engine, engine_options
+from recloser.cli.histories import print_breakers, replay_data
 from recloser.cli.proving import show_proof, show_sensitivity
-from recloser.cli.terminal import counted, note, print_json, print_table, printable, results
+from recloser.cli.terminal import counted, note, print_json, printable, results
 from recloser.errors import ConfigError
 from recloser.log.reader import LogReader
 from recloser.log.verification import refuse_existing
@@ -248,39 +249,23 @@ def _history(
         return replayed(path, config_path, assignments, into=log, otherwise=config, warps=warps)
 
 
-def _as_data(history: History) -> Mapping[str, object]:
-    return {
-        "schema": "recloser.replay/1",
-        "events": history.count,
-        "breakers": len(history.snapshots),
-        "digest": history.digest,
-        "edges": [edge_data(edge, history.timeline) for edge in history.edges],
-        "states": {name: snapshot.state.value for name, snapshot in history.snapshots.items()},
-        "totals": {
-            name: attrs.asdict(snapshot.totals) for name, snapshot in history.snapshots.items()
-        },
-        "engine": {"name": history.engine, "because": history.because},
-        "witnesses": {"checked": history.witnesses, "differing": len(history.differences)},
-        "differences": [attrs.asdict(difference) for difference in history.differences],
-    }
+def _as_data(history: History) -> dict[str, object]:
+    return replay_data(
+        events=history.count,
+        digest=history.digest,
+        edges=[edge_data(edge, history.timeline) for edge in history.edges],
+        breakers={name: (each.state, each.totals) for name, each in history.snapshots.items()},
+        engine=history.engine,
+        because=history.because,
+        witnesses=history.witnesses,
+        differences=[attrs.asdict(difference) for difference in history.differences],
+    )
 
 
 def _print(history: History, shown: int) -> None:
     trips = Counter(edge.breaker for edge in history.trips())
-    print_table(
-        ("breaker", "state", "trips", "succeeded", "failed", "ignored", "rejected", "stale"),
-        (
-            (
-                name,
-                snapshot.state.value,
-                f"{trips[name]:,}",
-                *(f"{count:,}" for count in attrs.astuple(snapshot.totals)),
-            )
-            for name, snapshot in sorted(
-                history.snapshots.items(), key=lambda item: (-trips[item[0]], item[0])
-            )
-        ),
-        right=("trips", "succeeded", "failed", "ignored", "rejected", "stale"),
+    print_breakers(
+        (name, each.state, trips[name], each.totals) for name, each in history.snapshots.items()
     )
     dated = [(history.timeline.text(edge.at), edge.breaker, edge) for edge in history.edges]
     print_edges(dated, shown)

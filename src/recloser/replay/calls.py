@@ -8,14 +8,17 @@ the starts; a call without duration ends behind its own start.
 from array import array
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Self, cast
+from typing import Final, Self, cast
 
 from attrs import define, field
 
 from recloser.core import orders
 from recloser.core.kernel import FAILED, IGNORED, SUCCEEDED, UNKNOWN, CallColumns
 
-__all__ = ["FAILED", "IGNORED", "SUCCEEDED", "UNKNOWN", "Calls"]
+__all__ = ["FAILED", "IGNORED", "OUTCOME_CODES", "SUCCEEDED", "UNKNOWN", "Calls"]
+
+OUTCOME_CODES: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "ignored": IGNORED}
+"""The code of each known outcome, by its name in a log."""
 
 
 @define(eq=False)
