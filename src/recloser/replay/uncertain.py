@@ -8,7 +8,7 @@ import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self, TypeAlias
 
-from recloser.backoff import Exponential
+from recloser.backoff import cooldown_key
 from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
 from recloser.events import Trigger
@@ -45,7 +45,7 @@ class UncertainSimulation:
     ) -> None:
         simulation = Simulation(calls, config, mode="enforce")
         self._state, self._progress = simulation.state, simulation.progress
-        self._calls, self._config, self._horizon = calls, config, horizon
+        self._calls, self._horizon = calls, horizon
         self.ledger = ledger
         self._is_window_asked = False
         # The places, in order, of calls let through in earlier epochs and still under way.
@@ -83,8 +83,9 @@ class UncertainSimulation:
             self._is_window_asked,
             kernel.key_of(state),
             where,
-            state.openings if self._config.backoff.jitter != "none" else 0,
-            state.openings_in_a_row if isinstance(self._config.backoff, Exponential) else 0,
+            cooldown_key(
+                state.config.backoff, opening=state.openings, in_a_row=state.openings_in_a_row
+            ),
             tuple(place for place in self._out if place >= progress.place),
             self.ledger.key,
         )
