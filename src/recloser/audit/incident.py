@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from attrs import Factory, define
 
@@ -25,7 +25,6 @@ from recloser.events import (
     Trigger,
 )
 from recloser.events import Command as CommandEvent
-from recloser.fold import FoldedEvent
 from recloser.gaps import GapWatch
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
@@ -103,7 +102,7 @@ class Runs:
         """A new epoch begins, or counting starts anew."""
         self._runs = [Run(copied(state))] if state.state is CLOSED else []
 
-    def add(self, event: FoldedEvent, state: BreakerState, *, is_counted: bool) -> None:
+    def add(self, event: Event, state: BreakerState, *, is_counted: bool) -> None:
         """Take in an event that has been folded into ``state``."""
         if not self._runs:
             return
@@ -146,7 +145,6 @@ class Incident:
         config: The settings that it tripped under.
         mode: What the breaker did with its decisions.
         run: The outcomes that led to it, up to the one that fired it.
-        since: The ``seq`` at which the epoch that it ended began, as far as that was read.
         opening: How often the breaker had opened by its rules, with this trip.
         in_a_row: How often since it was last closed.
         cooldowns_ns: How long this opening cools, and each relapse.
@@ -164,7 +162,6 @@ class Incident:
     config: CircuitBreakerConfig
     mode: Mode
     run: Run | None = None
-    since: int = 0
     opening: int = 0
     in_a_row: int = 0
     cooldowns_ns: list[int] = Factory(list)
@@ -273,15 +270,12 @@ class _Gatherer:
         self._all_readings = readings
         self._runs = Runs()
         self._acts: list[Act] = []
-        self._since = 0
-        self._before: tuple[int, int] | None = None
+        self._counted_before: int | None = None
         self.incident: Incident | None = None
 
     def prepare(self, state: BreakerState | None) -> None:
         """Note the state before an event about the breaker is folded."""
-        self._before = None
-        if state is not None:
-            self._before = state.epoch, state.succeeded + state.failed
+        self._counted_before = None if state is None else state.succeeded + state.failed
 
     def take(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
         """Take in an event about the breaker, which has been folded."""
@@ -304,7 +298,7 @@ class _Gatherer:
         return incident
 
     def _lead_up(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
-        before = self._before
+        before = self._counted_before
         if isinstance(event, Act) and before is not None:
             self._acts.append(event)
         if event.kind == "breaker_configured" or before is None:
@@ -317,8 +311,8 @@ class _Gatherer:
             return
         if event.kind in ("state_changed", "call_observed"):
             return
-        is_counted = state.succeeded + state.failed > before[1] and state.mode != "disabled"
-        self._runs.add(cast("FoldedEvent", event), state, is_counted=is_counted)
+        is_counted = state.succeeded + state.failed > before and state.mode != "disabled"
+        self._runs.add(event, state, is_counted=is_counted)
 
     def pass_edge(self, edge: Edge, state: BreakerState) -> Incident | None:
         """Take in an edge of the breaker; the incident, if that is over."""
@@ -329,12 +323,10 @@ class _Gatherer:
                 self._begin(edge, state)
                 return None
             self._runs.begin(state)
-            self._since = edge.seq
             self._acts = [act for act in self._acts if act.seq == edge.seq - 1]
         elif edge.to_state is CLOSED:
             incident.closed = edge
             self._runs.begin(state)
-            self._since = edge.seq
             self._acts = [act for act in incident.acts if act.seq == edge.seq - 1]
             return self.finish(edge.at)
         elif edge.trigger is Trigger.RELAPSE:
@@ -348,7 +340,6 @@ class _Gatherer:
             config=state.config,
             mode=state.mode,
             run=self._runs.joined(),
-            since=self._since,
             opening=state.openings,
             in_a_row=state.openings_in_a_row,
             last_at=edge.at,
