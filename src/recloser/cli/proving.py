@@ -1,7 +1,8 @@
 """What ``recloser replay --prove`` and ``--sensitivity`` show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
@@ -14,6 +15,8 @@ from recloser.replay.erring import Moved
 from recloser.replay.proof import Proof, Row, prove
 from recloser.replay.sensitivity import Sensitivities, Sensitivity, sensitivity
 
+T = TypeVar("T")
+
 _SHOWN_DIGITS = 16
 
 
@@ -21,18 +24,24 @@ def show_proof(
     path: Path, config_path: Path | None, assignments: Sequence[str], *, as_json: bool
 ) -> int:
     """Prove the history of a log and print the rows; the exit status."""
-    config = settings_for(path, config_path, assignments)
-    log = LogReader(path)
-    with progress_bar() as progress:
-        proof = prove(log, config=config, progress=progress)
-    note_tail(path, log.tail)
+    proof, torn = _found(prove, path, config_path, assignments)
     if as_json:
         print_json(_proof_data(proof))
     else:
         _print_proof(proof)
-    if not proof.holds:
-        return cli.DIFFERENCE
-    return cli.TORN if log.tail.torn else 0
+    return torn if proof.holds else cli.DIFFERENCE
+
+
+def _found(
+    find: Callable[..., T], path: Path, config_path: Path | None, assignments: Sequence[str]
+) -> tuple[T, int]:
+    """What is found in a log, and the exit status by how that ends."""
+    config = settings_for(path, config_path, assignments)
+    log = LogReader(path)
+    with progress_bar() as progress:
+        found = find(log, config=config, progress=progress)
+    note_tail(path, log.tail)
+    return found, cli.TORN if log.tail.torn else 0
 
 
 def _print_proof(proof: Proof) -> None:
@@ -82,16 +91,12 @@ def show_sensitivity(
     path: Path, config_path: Path | None, assignments: Sequence[str], *, as_json: bool
 ) -> int:
     """Print how wrong the monotonic clock may be; the exit status."""
-    config = settings_for(path, config_path, assignments)
-    log = LogReader(path)
-    with progress_bar() as progress:
-        result = sensitivity(log, config=config, progress=progress)
-    note_tail(path, log.tail)
+    result, torn = _found(sensitivity, path, config_path, assignments)
     if as_json:
         print_json(_sensitivity_data(result))
     else:
         _print_sensitivity(result)
-    return cli.TORN if log.tail.torn else 0
+    return torn
 
 
 def _print_sensitivity(result: Sensitivities) -> None:
