@@ -1,11 +1,10 @@
 """``recloser replay`` of imported traffic that stands in columns."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from recloser import cli
-from recloser.cli.arguments import note_tail, settings_for
+from recloser.cli.arguments import Given, note_tail, settings_for
 from recloser.cli.edges import print_last, transition_data
 from recloser.cli.histories import print_breakers, replay_data
 from recloser.cli.terminal import counted, note, print_json, results
@@ -18,13 +17,11 @@ from recloser.replay.calls import IGNORED
 from recloser.replay.column_drive import Driven, drive_columns
 from recloser.replay.column_traffic import column_calls
 from recloser.replay.timeline import Timeline
-from recloser.settings import read_settings
 
 
 def show_driven(
     path: Path,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     shown: int,
     *,
     as_json: bool,
@@ -33,8 +30,7 @@ def show_driven(
 
     Args:
         path: The exported log.
-        config_path: Settings in a file.
-        assignments: Settings of the command line.
+        given: The settings given.
         shown: How many of the last edges to print; 0 prints all.
         as_json: Whether to print one JSON object.
 
@@ -44,12 +40,12 @@ def show_driven(
     log = LogReader(path).columns()
     if log is None or not log.about.traffic:
         return None
-    read_settings(config_path, assignments)  # what is wrong with them is said first
+    given.read()  # what is wrong with them is said first
     calls = column_calls(log, refused=IGNORED)
     if calls is None:
         note("driven call by call: there is more than plain calls in it")
         return None
-    config = settings_for(path, config_path, assignments) or CircuitBreakerConfig()
+    config = settings_for(path, given) or CircuitBreakerConfig()
     driven = drive_columns(calls.values(), config, together=True)
     timeline = Timeline(whole_log_events(log))
     if as_json:

@@ -4,20 +4,18 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from recloser import cli
-from recloser.cli.arguments import note_tail, settings_told
+from recloser.cli.arguments import Given, note_tail, settings_told
 from recloser.cli.edges import edge_data, print_edges
 from recloser.cli.engines import Engine, pieces_progress
 from recloser.cli.histories import print_breakers, replay_data
 from recloser.cli.merging import show_merged
 from recloser.cli.terminal import counted, note, print_json, results
 from recloser.config import CircuitBreakerConfig
-from recloser.settings import read_settings
 
 if TYPE_CHECKING:
     from recloser.fleet.dataset import Source
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
 def show_many(
     dataset: str,
     engine: Engine,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     *,
     uncertainty_ns: int | None,
     shown: int,
@@ -39,8 +36,7 @@ def show_many(
     Args:
         dataset: The logs.
         engine: The cluster.
-        config_path: Settings in a file.
-        assignments: Settings of the command line.
+        given: The settings given.
         uncertainty_ns: How wrong the wall clock of a host may be, where their calls are to be merged;
             else None.
         shown: How many of the last edges to print; 0 prints all.
@@ -49,8 +45,7 @@ def show_many(
     Returns:
         The exit status.
     """
-    given = config_path is not None or assignments
-    config = read_settings(config_path, assignments) if given else None
+    config = given.read() if given.is_any else None
     with engine.reading(dataset) as (runner, sources):
         from recloser.fleet.many import replay_many
         from recloser.fleet.merging import merge_many

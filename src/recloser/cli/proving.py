@@ -1,13 +1,13 @@
 """What ``recloser replay --prove`` and ``--sensitivity`` show."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
 
 from recloser import cli
-from recloser.cli.arguments import note_tail, settings_for
+from recloser.cli.arguments import Given, note_tail, settings_for
 from recloser.cli.terminal import counted, print_json, print_table, printable, progress_bar, results
 from recloser.log.reader import LogReader
 from recloser.replay.course import Step
@@ -20,11 +20,9 @@ T = TypeVar("T")
 _SHOWN_DIGITS = 16
 
 
-def show_proof(
-    path: Path, config_path: Path | None, assignments: Sequence[str], *, as_json: bool
-) -> int:
+def show_proof(path: Path, given: Given, *, as_json: bool) -> int:
     """Prove the history of a log and print the rows; the exit status."""
-    proof, torn = _found(prove, path, config_path, assignments)
+    proof, torn = _found(prove, path, given)
     if as_json:
         print_json(_proof_data(proof))
     else:
@@ -32,11 +30,9 @@ def show_proof(
     return torn if proof.holds else cli.DIFFERENCE
 
 
-def _found(
-    find: Callable[..., T], path: Path, config_path: Path | None, assignments: Sequence[str]
-) -> tuple[T, int]:
+def _found(find: Callable[..., T], path: Path, given: Given) -> tuple[T, int]:
     """What is found in a log, and the exit status by how that ends."""
-    config = settings_for(path, config_path, assignments)
+    config = settings_for(path, given)
     log = LogReader(path)
     with progress_bar() as progress:
         found = find(log, config=config, progress=progress)
@@ -87,11 +83,9 @@ def _proof_data(proof: Proof) -> Mapping[str, object]:
     }
 
 
-def show_sensitivity(
-    path: Path, config_path: Path | None, assignments: Sequence[str], *, as_json: bool
-) -> int:
+def show_sensitivity(path: Path, given: Given, *, as_json: bool) -> int:
     """Print how wrong the monotonic clock may be; the exit status."""
-    result, torn = _found(sensitivity, path, config_path, assignments)
+    result, torn = _found(sensitivity, path, given)
     if as_json:
         print_json(_sensitivity_data(result))
     else:
