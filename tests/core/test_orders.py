@@ -57,7 +57,7 @@ def test_what_has_ended_before_each_start(rows):
         }
         assert ended[number] == len(before)
         under_way = sorted(place[n] for n in range(number) if n not in before)
-        assert both("places_from", place, number, ended[number]) == under_way
+        assert both("under_way", place, number, ended[number], len(under_way)) == under_way
 
 
 @given(ROWS, st.integers(0, 20))

@@ -136,15 +136,14 @@ def ended_before(starts: Sequence[int], ends: Sequence[int], by_end: Sequence[in
     return found
 
 
-def places_from(place: Sequence[int], number: int, ended: int) -> list[int]:
-    """The places from ``ended`` on of the calls before ``number``, of which so many have ended."""
+def under_way(place: Sequence[int], number: int, ended: int, count: int) -> list[int]:
+    """The places, in order, of the ``count`` calls before ``number`` with none before ``ended``."""
     found: list[int] = []
-    wanted = number - ended
-    while wanted:
+    while count:
         number -= 1
         if place[number] >= ended:
             found.append(place[number])
-            wanted -= 1
+            count -= 1
     return sorted(found)
 
 

@@ -46,7 +46,6 @@ class Calls:
     outcomes: bytes
     by_end: Sequence[int] = field()
     seqs: Sequence[int] = ()
-    _under_way: dict[tuple[int, int], Sequence[int]] = field(init=False, factory=dict)
     _counts: dict[int, int] = field(init=False, factory=dict)
     _before: dict[int, Sequence[int]] = field(init=False, factory=dict)
     __dict__: dict[str, object] = field(init=False, factory=dict)
@@ -128,26 +127,6 @@ class Calls:
     def end_of(self, place: int) -> int:
         """When the call at this place ended."""
         return self.ends[self.by_end[place]]
-
-    def under_way(self, number: int, place: int) -> Sequence[int]:
-        """The places, in order, of the calls before ``number`` that end at ``place`` or later.
-
-        Args:
-            number: A call.
-            place: How many calls have ended before it starts, or at another moment between that
-                start and the one before.
-        """
-        if number == place:
-            return ()
-        found = self._under_way.get((number, place))
-        if found is None:
-            found = orders.places_from(self.place, number, place)
-            self._under_way[number, place] = found
-        return found
-
-    def forget(self) -> None:
-        """Keep nothing of which calls were under way when."""
-        self._under_way.clear()
 
     @cached_property
     def outcome_at(self) -> bytes:
