@@ -255,7 +255,7 @@ class StreamSequencer(Sequencer):
             del self.sayings[0]
             state = self._faces.of(getattr(event, "breaker", ""))
             waiting = 0 if state is None else self.outbox.bad[state.breaker, event.kind]
-            if state is None or is_urgent(event, state, waiting, said.since_ns - self.origin):
+            if state is None or is_urgent(event, state, waiting):
                 self._wake(hurry=True)
         self._be_looked_at()
 

@@ -4,46 +4,34 @@ from typing import Final
 
 from recloser.core import kernel
 from recloser.events import Event
-from recloser.state import BreakerState, copied
+from recloser.machine import CLOSED
+from recloser.state import BreakerState
 
 _OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
 
 
-def is_urgent(event: Event, state: BreakerState, waiting: int, at: int) -> bool:
+def is_urgent(event: Event, state: BreakerState, waiting: int) -> bool:
     """Whether an event has to be sent at once.
+
+    Other processes are taken to have as many such outcomes waiting as there are here, and as many
+    more as failed in a row of late. Where all of them together may fire an edge, none is to wait.
 
     Args:
         event: What is to be sent.
         state: What is known of its breaker.
         waiting: How many such outcomes of the breaker are not sent yet, this one among them.
-        at: What time it is, in nanoseconds of the log.
     """
     if event.kind == "call_rejected":
         return False
     if event.kind not in _OUTCOMES or getattr(event, "probe", 0) > 0:
         return True
-    return is_bad(event, state) and _is_near_a_trip(event, state, waiting, at)
-
-
-def is_bad(event: Event, state: BreakerState) -> bool:
-    """Whether an event counts against its dependency: a failure or a slow call."""
-    return event.kind == "call_failed" or is_slow(event, state)
+    is_bad = event.kind == "call_failed" or is_slow(event, state)
+    if not is_bad or state.state is not CLOSED or getattr(event, "epoch", 0) != state.epoch:
+        return False
+    spare = kernel.to_spare(state, is_for_ever=True)
+    return 2 * waiting + state.consecutive_failures > spare
 
 
 def is_slow(event: Event, state: BreakerState) -> bool:
     """Whether an event tells of a slow call."""
     return getattr(event, "took", 0) > state.rules.slow_ns
-
-
-def _is_near_a_trip(event: Event, state: BreakerState, waiting: int, at: int) -> bool:
-    """Whether the outcomes that wait, and as many as others may have by now, trip the breaker.
-
-    Others are taken to have as many as failed in a row, here and in what is known.
-    """
-    trial = copied(state)
-    kind = kernel.FAILED if event.kind == "call_failed" else kernel.SUCCEEDED
-    took, epoch = getattr(event, "took", 0), getattr(event, "epoch", 0)
-    return any(
-        kernel.step(trial, kind, 0, at, took, epoch, 0, 1) > kernel.NO_RULE
-        for _ in range(2 * waiting + state.consecutive_failures)
-    )
