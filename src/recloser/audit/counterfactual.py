@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from math import floor
-from typing import Final, TypeAlias
+from typing import Final
 
 from attrs import Factory, define
 
@@ -21,11 +21,10 @@ from recloser.audit.incident import Incident, Outcome, Run
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.events import CallFailed, Rule
+from recloser.settings import configured
 from recloser.validation import Rate, exact
 
 _SOME_PREVENTIONS: Final = 6
-
-Settings: TypeAlias = Mapping[str, SettingValue]
 
 _MOVED: Final[Mapping[Rule, Sequence[str]]] = {
     Rule.CONSECUTIVE_FAILURES: ("failure_threshold",),
@@ -72,12 +71,11 @@ class Reached:
 
 def reached(run: Run, config: CircuitBreakerConfig) -> Reached:
     """What had been reached when the last outcome of ``run`` tripped the breaker."""
-    window = (
-        run.folded(with_settings(config, {"failure_threshold": None})).window
-        if config.window
-        else None
-    )
     state = run.folded(config)
+    window = None
+    if config.window is not None:
+        # The outcome that ends a run is not in the window yet when that trips.
+        window = run.folded(configured(config, {"failure_threshold": None})).window
     held = [o for o in run.counted if window is not None and o.seq >= window.span()[0]]
     found = Reached(
         outcomes=run.counted,
@@ -106,8 +104,8 @@ def _without_others(config: CircuitBreakerConfig, rule: Rule) -> CircuitBreakerC
     if _value_of(config, limit) is None:
         return None
     if rule is Rule.CONSECUTIVE_FAILURES:
-        return with_settings(config, {"window": None})
-    return with_settings(config, {moved: None for moved, *_ in _MOVED.values() if moved != limit})
+        return configured(config, {"window": None})
+    return configured(config, {moved: None for moved, *_ in _MOVED.values() if moved != limit})
 
 
 def _too_many(run: Run, config: CircuitBreakerConfig, outcomes: Sequence[Outcome]) -> int:
@@ -120,15 +118,25 @@ def _too_many(run: Run, config: CircuitBreakerConfig, outcomes: Sequence[Outcome
     return 1 + bisect_left(range(1, len(seqs)), x=True, key=is_enough)
 
 
-def minimal_cause(incident: Incident) -> MinimalCause | None:
-    """The fewest outcomes that, had they gone the other way, would have kept the breaker closed."""
+def remedies(incident: Incident) -> tuple[MinimalCause | None, list[Prevention]]:
+    """What would have kept the breaker closed; nothing where a command opened it.
+
+    Returns:
+        The fewest outcomes that, had they gone the other way, would have; and the nearest settings
+        with which the outcomes up to the trip leave it closed. With any change of these taken one step
+        back towards what it was, they trip it.
+    """
     run = incident.run
     if run is None or not run.counted or incident.opened.cause.rule is Rule.COMMAND:
-        return None
+        return None, []
     found = reached(run, incident.config)
+    return _minimal_cause(run, incident.config, found), _preventions(run, incident.config, found)
+
+
+def _minimal_cause(run: Run, config: CircuitBreakerConfig, found: Reached) -> MinimalCause | None:
     chosen = min(_choices(found), key=len)
     seqs = sorted(outcome.seq for outcome in chosen)
-    if run.folded(incident.config, set(seqs)).fired:
+    if run.folded(config, set(seqs)).fired:
         return None
     return MinimalCause(len(seqs), seqs, _any_of(found, len(seqs)))
 
@@ -189,31 +197,22 @@ def _any_of(found: Reached, count: int) -> list[int]:
     return []
 
 
-def preventions(incident: Incident) -> list[Prevention]:
-    """The nearest settings that would not have tripped, each checked by replay.
-
-    With each, the outcomes up to the trip leave the breaker closed; with any of its changes taken
-    one step back towards what it was, they trip it.
-    """
-    run = incident.run
-    if run is None or not run.counted or incident.opened.cause.rule is Rule.COMMAND:
-        return []
-    found = reached(run, incident.config)
+def _preventions(run: Run, config: CircuitBreakerConfig, found: Reached) -> list[Prevention]:
     kept = []
     for combination in product(*(_changes(run, *limit) for limit in found.limits.items())):
         changes = {change.setting: change for change in combination}
         prevention = Prevention(list(changes.values()))
-        if prevention not in kept and _is_nearest(incident, run, prevention):
+        if prevention not in kept and _is_nearest(run, config, prevention):
             kept.append(prevention)
     kept.sort(key=lambda prevention: len(prevention.changes))
     return kept[:_SOME_PREVENTIONS]
 
 
-def _is_nearest(incident: Incident, run: Run, prevention: Prevention) -> bool:
-    values: Settings = {change.setting: change.value for change in prevention.changes}
+def _is_nearest(run: Run, config: CircuitBreakerConfig, prevention: Prevention) -> bool:
+    values = {change.setting: change.value for change in prevention.changes}
 
-    def trips(settings: Settings) -> bool:
-        return bool(run.folded(with_settings(incident.config, settings)).fired)
+    def trips(settings: Mapping[str, SettingValue]) -> bool:
+        return bool(run.folded(configured(config, settings)).fired)
 
     try:
         return not trips(values) and all(
@@ -229,24 +228,6 @@ def _value_of(config: CircuitBreakerConfig, setting: str) -> Rate | None:
     return getattr(value, of_window, None) if of_window else value
 
 
-def with_settings(config: CircuitBreakerConfig, settings: Settings) -> CircuitBreakerConfig:
-    """The configuration with some settings changed, the window's named ``window.failure_rate``.
-
-    Raises:
-        ConfigError: A value is out of its range.
-    """
-    changed = config.to_mapping()
-    for setting, value in settings.items():
-        name, _, of_window = setting.partition(".")
-        if of_window:
-            window = changed[name]
-            assert isinstance(window, dict)
-            changed[name] = {**window, of_window: value}
-        else:
-            changed[name] = value
-    return CircuitBreakerConfig.from_mapping(changed)
-
-
 def _changes(run: Run, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Change]:
     """What could have kept a rule from being reached; not all of it need be possible."""
     for setting in _MOVED[rule]:
@@ -257,7 +238,7 @@ def _changes(run: Run, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Cha
 
         def is_enough(step: int, setting: str = setting, parts: int = parts) -> bool:
             try:
-                changed = with_settings(config, {setting: _moved(step, parts)})
+                changed = configured(config, {setting: _moved(step, parts)})
             except ConfigError:
                 return True  # nor need any larger one be tried
             return not run.folded(changed).fired

@@ -16,7 +16,7 @@ from recloser.audit.cause import (
     headline_of,
 )
 from recloser.audit.clock_health import clock_health
-from recloser.audit.counterfactual import minimal_cause, preventions
+from recloser.audit.counterfactual import remedies
 from recloser.audit.incident import Act, Incident, Outcome, gather
 from recloser.core.rules import rules_of
 from recloser.errors import RecloserError
@@ -90,6 +90,7 @@ def cause_of(
         routes: The labels of its calls, by their end and duration.
     """
     opened, text = incident.opened, timeline.text
+    minimal_cause, preventions = remedies(incident)
     evidence = [_evidence_call(call, text, routes or {}) for call in _evidence(incident)]
     return Cause(
         breaker=opened.breaker,
@@ -104,8 +105,8 @@ def cause_of(
         rule=opened.cause,
         evidence=evidence,
         groups=_groups(evidence),
-        minimal_cause=minimal_cause(incident),
-        preventions=preventions(incident),
+        minimal_cause=minimal_cause,
+        preventions=preventions,
         cost=_cost(incident, text),
         backoff=_backoff(incident),
         earlier=_earlier(earlier, opened, text),
