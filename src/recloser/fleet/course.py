@@ -325,11 +325,7 @@ class Course:
             checkpoints=len(states),
         )
         self._apply(events, header)
-        for state in states:
-            checkpoint_at = at if then_at is None else then_at
-            name = str(state.get("breaker"))
-            for piece in pieces_of(state):
-                self._apply(events, Checkpoint(self.fold.seq + 1, checkpoint_at, name, *piece))
+        self._tell_states(events, states, at if then_at is None else then_at)
         if then_at is not None:
             self.fold.at = then_at
         self._unsealed = len(events)
@@ -348,8 +344,13 @@ class Course:
 
     def _tell_gap(self, events: list[Event], lost: int, text: str, at: int) -> None:
         self._apply(events, LogGap(self.fold.seq + 1, at, lost, label(text)))
-        for state in self._states():
-            name = str(state["breaker"])
+        self._tell_states(events, self._states(), at)
+
+    def _tell_states(
+        self, events: list[Event], states: Sequence[Mapping[str, object]], at: int
+    ) -> None:
+        for state in states:
+            name = str(state.get("breaker"))
             for piece in pieces_of(state):
                 self._apply(events, Checkpoint(self.fold.seq + 1, at, name, *piece))
 

@@ -358,7 +358,7 @@ class StreamSequencer(Sequencer):
         name = state.breaker
         if self.is_mine:
             return super().configured(request, state)
-        self.run(request.carry_out, _do_nothing)
+        self.run(request.carry_out, do_nothing)
         if name not in self.fold.breakers or self._on_other_config == "replace":
             self.await_effect()
         return self.run(
@@ -723,5 +723,5 @@ class StreamSequencer(Sequencer):
         super().append(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))
 
 
-def _do_nothing() -> None:
+def do_nothing() -> None:
     """Stand for a change in a thread that is in the middle of one."""
