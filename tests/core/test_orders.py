@@ -83,6 +83,11 @@ def test_numbers_in_a_row():
     assert both("numbers_from", 3, 3) == []
 
 
+@given(st.lists(st.integers(0, 50), min_size=60, max_size=300).map(lambda keys: array("q", keys)))
+def test_equal_keys_of_several_runs_stay_in_their_order(keys):
+    assert both("order_of", keys) == sorted(range(len(keys)), key=keys.__getitem__)
+
+
 def test_an_order_of_many_that_stand_in_two_sorted_halves():
     keys = array("q", [*range(0, 3000, 2), *range(1, 3000, 2)])
     assert both("order_of", keys) == sorted(range(3000), key=keys.__getitem__)

@@ -3,10 +3,14 @@
 cimport cython
 from cpython.array cimport array
 
+cdef Py_ssize_t _RUN
+
 @cython.locals(found=array, items="long long[::1]", number="Py_ssize_t")
 cpdef array numbers_from(Py_ssize_t first, Py_ssize_t stop)
-@cython.locals(order=array, items="long long[::1]", spare="long long[::1]", size="Py_ssize_t", width="Py_ssize_t", middle="Py_ssize_t")
+@cython.locals(order=array, items="long long[::1]", spare="long long[::1]", size="Py_ssize_t", width="Py_ssize_t", low="Py_ssize_t", middle="Py_ssize_t")
 cpdef array order_of(const long long[::1] keys)
+@cython.locals(place="Py_ssize_t", to="Py_ssize_t", number="long long", key="long long")
+cdef void _insert(const long long[::1] keys, long long[::1] order, Py_ssize_t low, Py_ssize_t high) noexcept
 @cython.locals(first="Py_ssize_t", count="Py_ssize_t", index="Py_ssize_t", right="Py_ssize_t", least="long long")
 cdef void _merge(const long long[::1] keys, long long[::1] order, long long[::1] spare, Py_ssize_t low, Py_ssize_t middle, Py_ssize_t high) noexcept
 @cython.locals(keys=array, items="long long[::1]", number="Py_ssize_t")

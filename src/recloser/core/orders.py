@@ -22,6 +22,8 @@ else:
 
 IS_COMPILED: bool = cython.compiled
 
+_RUN = 32
+
 
 def numbers_from(first: int, stop: int) -> Numbers:
     """The whole numbers from one to before another."""
@@ -40,13 +42,27 @@ def order_of(keys: Sequence[int]) -> Numbers:
         return array("q", sorted(order, key=keys.__getitem__))
     items = memoryview(order)
     spare = memoryview(array("q", bytes(8 * size)))
-    width = 1
+    width = _RUN
+    for low in range(0, size, width):
+        _insert(keys, items, low, min(low + width, size))
     while width < size:
         for middle in range(width, size, 2 * width):
             if keys[items[middle - 1]] > keys[items[middle]]:
                 _merge(keys, items, spare, middle - width, middle, min(middle + width, size))
         width *= 2
     return order
+
+
+def _insert(keys: Sequence[int], order: memoryview, low: int, high: int) -> None:
+    """Sort a short run of an order."""
+    for place in range(low + 1, high):
+        number = order[place]
+        key = keys[number]
+        to = place
+        while to > low and keys[order[to - 1]] > key:
+            order[to] = order[to - 1]
+            to -= 1
+        order[to] = number
 
 
 def _merge(  # noqa: PLR0917  # compiled, a call by position is a call of C
