@@ -1,4 +1,4 @@
-"""What can be asked of a state or done to one beside events: other thresholds, other times."""
+"""Questions to a state and changes of one beside events: other thresholds, other times."""
 
 from test_kernel import SECOND, breaker, fail, half_open, of_each_kernel, succeed, thresholds
 

@@ -1,4 +1,4 @@
-"""What has to be sent at once: outcomes with which an edge may come."""
+"""Outcomes with which an edge may come are sent at once."""
 
 import pytest
 

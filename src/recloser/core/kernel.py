@@ -651,7 +651,7 @@ def _reached(window: Window) -> int:
 
 
 def needs_failures(rules: Rules) -> bool:
-    """Whether a closed breaker of these settings trips by nothing but failures."""
+    """Whether only failures trip a closed breaker of these settings."""
     return rules.window is None or rules.window.slow_den == 0
 
 

@@ -34,7 +34,7 @@ class Difference:
 
 @frozen
 class Transition:
-    """What a digest takes of an edge; its attributes are those of ``StateChanged``."""
+    """An edge as a digest takes it; its attributes are those of ``StateChanged``."""
 
     breaker: str
     epoch: int

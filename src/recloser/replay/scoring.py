@@ -99,7 +99,7 @@ class Scorer:
 
 
 def _score(calls: Calls, config: CircuitBreakerConfig) -> Score:
-    """What a breaker of these settings does with its calls."""
+    """Score one breaker of these settings on its calls."""
     simulation = Simulation(calls, config, mode="enforce")
     trips = open_ns = 0
     for at, trigger, reached in simulation.edges():
