@@ -247,9 +247,9 @@ def _changes(run: Run, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Cha
         while not is_enough(high):
             low, high = high + 1, 2 * high - first + 1
         step = low + bisect_left(range(low, high), x=True, key=is_enough)
-        told = str(was) if isinstance(was, Fraction) else was
-        back = told if step == first else _moved(step - 1, parts)
-        yield Change(setting, told, _moved(step, parts), back)
+        now = str(was) if isinstance(was, Fraction) else was
+        back = now if step == first else _moved(step - 1, parts)
+        yield Change(setting, now, _moved(step, parts), back)
 
 
 def _moved(step: int, parts: int) -> int | float:

@@ -46,7 +46,7 @@ class Given:
 
     @property
     def has_file(self) -> bool:
-        """Whether a file is given, which tells all settings."""
+        """Whether a file is given, which holds all settings."""
         return self.path is not None or self.source is not None
 
     @property
@@ -57,7 +57,7 @@ class Given:
     def read(self, base: Mapping[str, object] | None = None) -> CircuitBreakerConfig:
         """The settings of the file, or else of ``base``, then of ``--set``.
 
-        What another library's settings say that ours can't is told on standard error.
+        Settings of another library that have no counterpart here are named on standard error.
 
         Raises:
             ConfigError: They can't be read, or two files are given.

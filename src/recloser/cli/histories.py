@@ -1,4 +1,4 @@
-"""Histories as the command line tells them: as data, and their breakers as a table."""
+"""Histories as the command line prints them: as data, and their breakers as a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -93,7 +93,7 @@ def _show_side_by_side(found: "Histories", shown: int, *, as_json: bool) -> int:
 
 def _as_data(found: "Histories") -> dict[str, object]:
     logs = list(zip(found.sources, found.histories, found.names, strict=True))
-    told = replay_data(
+    data = replay_data(
         events=sum(history.count for history in found.histories),
         digest=found.digest,
         edges=[
@@ -114,7 +114,7 @@ def _as_data(found: "Histories") -> dict[str, object]:
             for difference in history.differences
         ],
     )
-    told["logs"] = [
+    data["logs"] = [
         {
             "log": source.url,
             "host": source.host,
@@ -124,7 +124,7 @@ def _as_data(found: "Histories") -> dict[str, object]:
         }
         for source, history, _ in logs
     ]
-    return told
+    return data
 
 
 def _print(found: "Histories", shown: int) -> None:

@@ -51,21 +51,21 @@ def _as_data(
     sources: "Sequence[Source]", merged: "Sequence[Merged]", timeline: Timeline
 ) -> dict[str, object]:
     edges = [edge for each in merged for edge in each.edges]
-    told = replay_data(
+    data = replay_data(
         events=sum(source.about.events for source in sources),
         digest=digest_of(edges),
         edges=[edge_data(edge, timeline) for edge in edges],
         breakers={each.breaker: (each.snapshot.state, each.snapshot.totals) for each in merged},
         engine="dask",
     )
-    told["merged"] = {
+    data["merged"] = {
         each.breaker: {
             "hosts": [attrs.asdict(share) for share in each.hosts],
             "changes": [_change_data(change, timeline) for change in each.changes],
         }
         for each in merged
     }
-    return told
+    return data
 
 
 def _change_data(change: "Change", timeline: Timeline) -> Mapping[str, object]:

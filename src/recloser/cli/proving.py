@@ -31,7 +31,7 @@ def show_proof(path: Path, given: Given, *, as_json: bool) -> int:
 
 
 def _found(find: Callable[..., T], path: Path, given: Given) -> tuple[T, int]:
-    """What is found in a log, and the exit status by how that ends."""
+    """Find something out about a log; the result, and the exit status by how the log ends."""
     config = settings_for(path, given)
     log = LogReader(path)
     with progress_bar() as progress:
