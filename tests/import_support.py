@@ -1,10 +1,10 @@
 """Imports of text that tests write down."""
 
+from observed_calls import ObservedCall
 from recloser.importers.inputs import Inputs
 from recloser.importers.outcomes import OwnRules
 from recloser.importers.pipeline import Import, Request
 from recloser.importers.roles import CallOptions
-from recloser.importers.trace import ObservedCall
 
 
 def ready(

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from observed_calls import ObservedCall, write_trace
 from recloser import CircuitBreaker, EventLog, ManualClock, Outcome
 from recloser.events import Event
-from recloser.importers.trace import ObservedCall, write_trace
 from recloser.log.codec import decode, encode
 from recloser.log.reader import segments_of
 from recloser.log.seals import SealChain, is_seal

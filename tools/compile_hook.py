@@ -14,6 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
     "recloser.core.kernel",
+    "recloser.core.orders",
     "recloser.pending",
     "recloser.gate",
     "recloser.fast_path",

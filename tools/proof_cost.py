@@ -13,9 +13,9 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from observed_calls import ObservedCall, write_trace
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock, TimeWindow
 from recloser.events import Outcome
-from recloser.importers.trace import ObservedCall, write_trace
 
 BREAKERS = 8
 SETTINGS = CircuitBreakerConfig(

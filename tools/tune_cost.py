@@ -32,7 +32,8 @@ from recloser.replay.calls import FAILED, SUCCEEDED, Calls
 from recloser.replay.column_drive import drive_columns
 from recloser.replay.timeline import Timeline
 from recloser.replay.traffic import Traffic
-from recloser.replay.tune import configured, grid_of, tune
+from recloser.replay.tune import grid_of, tune
+from recloser.settings import configured
 
 MOST: Final[Mapping[float, float]] = {0.0001: 5, 0.3: 10}
 """The most seconds, by the share of failures."""

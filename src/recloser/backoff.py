@@ -109,6 +109,14 @@ def cooldown_ns(
     return least + _draw(f"{backoff.seed}\x1f{breaker}\x1f{opening}", wait - least)
 
 
+def cooldown_key(backoff: Backoff, *, opening: int, in_a_row: int) -> tuple[int, int]:
+    """What of its openings until now the further cooldowns of a breaker depend on."""
+    return (
+        0 if backoff.jitter == "none" else opening,
+        in_a_row if isinstance(backoff, Exponential) else 0,
+    )
+
+
 def _draw(key: str, most: int) -> int:
     """A whole number from 0 to ``most``, evenly, the same for the same key."""
     digest = hashlib.sha256(key.encode()).digest()

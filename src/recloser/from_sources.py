@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-KERNEL: Final = "recloser.core.kernel"
+KERNEL: Final = ("recloser.core.kernel", "recloser.core.orders")
 LIVE: Final = ("recloser.pending", "recloser.gate", "recloser.fast_path")
 """What live calls pass through; compiled, it relies on the interpreter's lock."""
 
@@ -57,7 +57,7 @@ def from_source(module: str) -> ModuleType:
 def interpreted() -> Sequence[str]:
     """The modules that are to run from their sources."""
     if os.environ.get("RECLOSER_PURE") == "1":
-        return KERNEL, *LIVE
+        return *KERNEL, *LIVE
     has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
     return () if has_lock else LIVE
 

@@ -97,11 +97,6 @@ def label(text: str) -> str:
     return cut
 
 
-def is_number(value: object, least: int, most: int) -> bool:
-    """Whether a value is a whole number of that range."""
-    return type(value) is int and least <= value <= most
-
-
 def are_in_range(told: object) -> bool:
     """Whether each number in data from JSON is one that every form of a log holds."""
     if isinstance(told, int | float):

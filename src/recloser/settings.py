@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from recloser.config import CircuitBreakerConfig
+from recloser.config import CircuitBreakerConfig, Settings
 from recloser.errors import ConfigError
 
 
@@ -25,6 +25,23 @@ def read_settings(
     for assignment in assignments:
         settings |= _read_assignment(assignment)
     return CircuitBreakerConfig.from_mapping(settings)
+
+
+def configured(base: Settings, settings: Mapping[str, object]) -> CircuitBreakerConfig:
+    """The base with these settings; ``window.size`` is a setting of the setting ``window``.
+
+    Raises:
+        ConfigError: There is no such setting, or a value is out of its range.
+    """
+    data = dict(base.to_mapping() if isinstance(base, CircuitBreakerConfig) else base)
+    for name, value in settings.items():
+        outer, dot, inner = name.partition(".")
+        if dot:
+            held = data.get(outer)
+            data[outer] = {**(held if isinstance(held, Mapping) else {}), inner: value}
+        else:
+            data[name] = value
+    return CircuitBreakerConfig.from_mapping(data)
 
 
 def _read_file(path: Path) -> dict[str, object]:

@@ -58,37 +58,17 @@ class BreakerState(Standing):
         return _restored, (dict(dump(self)),)
 
 
-_NUMBERS: Final = (
-    "is_disabled",
-    "is_shadow",
-    "where",
-    "epoch",
-    "deadline",
-    "consecutive_failures",
-    "succeeded",
-    "failed",
-    "ignored",
-    "rejected",
-    "stale",
-)
-_SHARED: Final = ("rules", "breaker", "config", "opened")
-_HELD: Final = ("failure_seqs", "window", "reclosing")
-
-
 def copied(state: BreakerState) -> BreakerState:
     """A copy of a state that shares nothing with it that can change."""
-    copy = BreakerState(state.breaker, state.config)
+    copy = BreakerState.__new__(BreakerState)
     overwrite(copy, state)
-    for name in _HELD:
-        held = getattr(state, name)
-        if held is not None:
-            setattr(copy, name, held.copy())
     return copy
 
 
 def overwrite(state: BreakerState, other: BreakerState) -> None:
-    """Make a state equal to another one, whose windows and rings it then shares."""
-    for name in _NUMBERS + _SHARED + _HELD:
+    """Make a state equal to another one, with which it shares nothing that can change."""
+    kernel.assume(state, other)
+    for name in (*Standing.__slots__, *BreakerState.__slots__):
         setattr(state, name, getattr(other, name))
 
 

@@ -14,8 +14,8 @@ from recloser import (
     TimeWindow,
     replay,
 )
-from recloser.audit.counterfactual import with_settings
 from recloser.audit.why import why
+from recloser.settings import configured
 
 MS = 10**6
 SLOW_MS = 50
@@ -121,10 +121,10 @@ def test_each_setting_told_does_not_trip_and_one_step_back_does(trip):
     config, trace, history = trip
     for prevention in why(history, "b", 1).preventions:
         values = {change.setting: change.value for change in prevention.changes}
-        assert not tripped(with_settings(config, values), trace)
+        assert not tripped(configured(config, values), trace)
         for change in prevention.changes:
             back = {**values, change.setting: change.step_back}
-            assert tripped(with_settings(config, back), trace)
+            assert tripped(configured(config, back), trace)
             assert change.value > with_settings_value(config, change.setting)
 
 

@@ -12,11 +12,11 @@ from unittest import mock
 import pytest
 from attrs import evolve
 
+from observed_calls import ObservedCall, write_trace
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
 from recloser.cli import status_of
 from recloser.fleet import running
 from recloser.fleet.dataset import described
-from recloser.importers.trace import ObservedCall, write_trace
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader

@@ -21,10 +21,11 @@ from recloser.errors import NotALogError, RecloserError
 from recloser.fleet.dataset import urls_of
 from recloser.fleet.many import replay_many, sources_of
 from recloser.fleet.merging import merge_many
-from recloser.fleet.running import Here, OnCluster, cluster, started_here
+from recloser.fleet.running import OnCluster, cluster, started_here
 from recloser.fleet.trying import tune_many
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
+from runners import Here
 
 FIXTURES = RECORDED_LOGS
 LIMIT = 300_000_000

@@ -14,12 +14,12 @@ from recloser.errors import ConfigError, DamagedLogError
 from recloser.fleet import spans
 from recloser.fleet.dataset import urls_of
 from recloser.fleet.many import WITNESSED, replay_many, sources_of
-from recloser.fleet.running import Here
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.replay.history import digest_of
 from recloser.testing import strategies as rst
+from runners import Here
 from support import fail, write_traffic
 
 FIXTURES = RECORDED_LOGS

@@ -21,10 +21,10 @@ from recloser.fleet.dataset import urls_of
 from recloser.fleet.hosts import EPOCH
 from recloser.fleet.many import sources_of
 from recloser.fleet.merging import merge_many
-from recloser.fleet.running import Here
 from recloser.log.parquet import write_parquet
 from recloser.state import BreakerState, dump
 from recloser.testing import strategies as rst
+from runners import Here
 
 MS = 10**6
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -29,8 +29,7 @@ from recloser.fleet.claims import HOLD_NS
 from recloser.fleet.course import Course
 from recloser.fleet.entry import Checkpointed
 from recloser.fleet.redis import RedisLog
-from recloser.fleet.urgency import is_near_a_limit
-from recloser.state import BreakerState, dump
+from recloser.state import dump
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -394,20 +393,6 @@ def test_a_closed_log_lets_calls_go_on(redis_server, stream, joined):
     fail(breaker, 3)
     assert state(breaker) == "OPEN"
     assert breaker.snapshot().degraded
-
-
-@pytest.mark.parametrize("counted", [0, 1, 2])
-def test_what_no_edge_can_hang_on_may_wait(counted):
-    state = BreakerState("b", CircuitBreakerConfig(failure_threshold=5))
-    state.consecutive_failures = counted
-    assert is_near_a_limit(state, 1) is (counted == 2)
-
-
-def test_a_rate_is_near_at_nine_tenths():
-    window = CountWindow(100, 0.5, minimum_calls=100)
-    state = BreakerState("b", CircuitBreakerConfig(failure_threshold=None, window=window))
-    assert not is_near_a_limit(state, 44)
-    assert is_near_a_limit(state, 45)
 
 
 def test_in_a_cluster_it_goes_where_the_stream_is(stream, joined):

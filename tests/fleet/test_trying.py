@@ -14,7 +14,6 @@ from recloser.events import LogGap
 from recloser.fleet import trying
 from recloser.fleet.dataset import urls_of
 from recloser.fleet.many import sources_of
-from recloser.fleet.running import Here
 from recloser.fleet.trying import try_many, tune_many
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
@@ -23,6 +22,7 @@ from recloser.replay.traffic import read_traffic
 from recloser.replay.tune import grid_of, tune
 from recloser.replay.whatif import what_did, what_if
 from recloser.testing import strategies as rst
+from runners import Here
 from support import fail, write_traffic
 
 RECORDING = ROOT / "fixtures" / "redis-killed"

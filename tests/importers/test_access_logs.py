@@ -3,9 +3,9 @@
 import pytest
 
 from import_support import imported
+from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.errors import ImportTraceError
-from recloser.importers.trace import ObservedCall
 
 LINE = '83.149.9.216 - ann [17/May/2015:10:05:03 +0200] "GET /a/b?q=1 HTTP/1.1" {} 203 "-" "Moz"\n'
 

@@ -9,7 +9,6 @@ from recloser.importers.fields import (
     OutcomeRule,
     parse_moment,
     parse_ns,
-    unit_of,
 )
 
 
@@ -56,29 +55,6 @@ def test_an_outcome_is_told_by_value_class_or_range(value, outcome):
 
 def test_without_patterns_all_succeed():
     assert OutcomeRule([])("") is Outcome.SUCCEEDED
-
-
-@pytest.mark.parametrize(
-    ("column", "said", "ns"),
-    [
-        ("start_unix_nano", None, 1),
-        ("took_ns", None, 1),
-        ("took_us", None, 10**3),
-        ("duration_ms", None, 10**6),
-        ("request_time_s", None, 10**9),
-        ("duration_ms", "s", 10**9),
-        ("time", "ms", 10**6),
-        ("time", None, None),
-        ("s", None, None),
-    ],
-)
-def test_the_unit_is_the_suffix_of_a_column_unless_said(column, said, ns):
-    assert unit_of(column, said) == ns
-
-
-def test_an_unknown_unit_is_refused():
-    with pytest.raises(ImportTraceError, match="no unit 'min'; there are nano"):
-        unit_of("time", "min")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from recloser import CircuitBreakerConfig, FoldError, Trigger
 from recloser.events import CallObserved, Outcome
 from recloser.replay import simulation
 from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, Calls
-from recloser.replay.column_drive import DrivenEdge, drive_columns
+from recloser.replay.column_drive import drive_columns
 from recloser.replay.engine import replay
+from recloser.replay.history import Transition
 from recloser.testing import strategies
 
 CODES = {Outcome.SUCCEEDED: SUCCEEDED, Outcome.FAILED: FAILED, Outcome.IGNORED: IGNORED}
@@ -23,7 +24,7 @@ def check(rows, config):
     history, _, _ = driven(rows, config)
     found = drive_columns([calls_of(rows)], config)
     assert found.edges == [
-        DrivenEdge("b", edge.epoch, edge.at, edge.from_state, edge.to_state, edge.trigger)
+        Transition("b", edge.epoch, edge.at, edge.from_state, edge.to_state, edge.trigger)
         for edge in history.edges
     ]
     assert found.digest == history.digest

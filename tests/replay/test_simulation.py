@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from observed import KNOWN, MS, busy, calls_of, configs, driven, rows_with
 
 from kernel_driver import RULES, Driven, kernels
-from recloser import CircuitBreakerConfig
+from recloser import CircuitBreakerConfig, CountWindow
 from recloser.events import Trigger
 from recloser.replay.calls import FAILED, SUCCEEDED, UNKNOWN
 from recloser.replay.simulation import Simulation
@@ -37,8 +37,8 @@ class Simulated:
     def run(self):
         of = self.of
         while found := of.simulate(self.breaker.inner, self.progress):
-            if found == of.ASKS_OUTCOME:
-                self.ask("outcome")
+            if found in (of.ASKS_OUTCOME, of.ASKS_ALL):
+                self.ask("outcome" if found == of.ASKS_OUTCOME else "outcome and slowness")
                 answer = self.chance.random() < 0.5, self.chance.random() < 0.5
                 found = of.suppose(self.breaker.inner, self.progress, *answer)
             if found == of.ASKS_WINDOW:
@@ -133,6 +133,21 @@ def test_a_copy_goes_on_as_the_original_does(rows, config, seed):
         whole.edges,
         whole.rejected,
     )
+
+
+@of_each_kernel
+@pytest.mark.parametrize("rate", [None, 0.5])
+def test_slowness_is_asked_for_where_a_share_of_slow_probes_counts(of, rate):
+    window = CountWindow(2, failures=2, slow_call_rate=rate)
+    config = CircuitBreakerConfig(
+        failure_threshold=1,
+        recovery_timeout_seconds=1,
+        half_open_window=window,
+        slow_call_seconds=1,
+    )
+    rows = [(0, MS, FAILED), (2000 * MS, MS, UNKNOWN)]
+    (asked,) = Simulated(of, rows, config).run().asked
+    assert asked[0] == ("outcome" if rate is None else "outcome and slowness")
 
 
 def test_calls_of_more_than_one_block_are_one_history():

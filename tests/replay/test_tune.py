@@ -5,10 +5,12 @@ from array import array
 import pytest
 
 from recloser import ConfigError
+from recloser.replay.calls import FAILED, SUCCEEDED, UNKNOWN, Calls
 from recloser.replay.scoring import Scorer
 from recloser.replay.timeline import Timeline
-from recloser.replay.traffic import FAILED, SUCCEEDED, UNKNOWN, Calls, Traffic
-from recloser.replay.tune import configured, grid_of, tune
+from recloser.replay.traffic import Traffic
+from recloser.replay.tune import grid_of, tune
+from recloser.settings import configured
 
 SECOND = 10**9
 

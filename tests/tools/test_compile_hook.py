@@ -16,7 +16,7 @@ COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 IS_COMPILED = (
     "import sys\n"
-    "import recloser.fast_path\n"
+    "import recloser.core.orders, recloser.fast_path\n"
     "from recloser.log import chunks, seals\n"
     f"names = {list(MODULES)}\n"
     "modules = [sys.modules.get(name) for name in names]\n"

@@ -225,9 +225,7 @@ class Aggregates:
         else:
             bucket[REJECTED] += event.count
             return
-        limit = state.config.slow_call_ns
-        if limit is not None and event.took > limit:
-            bucket[SLOW] += 1
+        bucket[SLOW] += event.took > state.rules.slow_ns
         _add_rates(bucket, state)
         for edge in edges:
             _add_cause(bucket, edge)
@@ -248,8 +246,7 @@ def _round(width: int) -> int:
 
 def _add_rates(bucket: list[int], state: BreakerState) -> None:
     window, threshold = state.window, state.config.failure_threshold
-    needed = state.config.window.needed if state.config.window is not None else 0
-    if window is not None and window.calls >= needed > 0:
+    if window is not None and window.calls >= window.thresholds.needed:
         bucket[FAILURE_RATE] = max(bucket[FAILURE_RATE], _ONE * window.failures // window.calls)
         bucket[SLOW_RATE] = max(bucket[SLOW_RATE], _ONE * window.slow // window.calls)
     if threshold is not None and state.consecutive_failures:

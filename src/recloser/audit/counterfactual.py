@@ -1,31 +1,49 @@
 """What would have kept a breaker closed: fewest outcomes gone the other way, or nearest settings.
 
-Whatever is claimed here has been replayed: the outcomes up to the trip are folded again, with some of
-them changed or under other settings. They are known, because a closed breaker lets all calls through.
-A setting is only ever made less strict, and less strict settings never trip earlier; so it is enough
-to fold the outcomes that the counters still held at the trip, from the state before them.
+The kernel is asked: the outcomes up to the trip are folded again, with some of them changed or under
+other settings. They are known, because a closed breaker lets all calls through. A setting is only
+ever made less strict, and less strict settings never trip earlier; so it is enough to fold the
+outcomes that the counters still held at the trip, from the state before them, and what is the nearest
+can be found by bisection.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
-from typing import Final, TypeAlias
+from math import floor
+from typing import Final
 
-from attrs import define
+from attrs import Factory, define
 
 from recloser.audit.cause import Change, MinimalCause, Prevention, SettingValue
-from recloser.audit.incident import Incident, Outcome, Run, went_well
-from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
+from recloser.audit.incident import Incident, Outcome, Run
+from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.events import CallFailed, Rule
-from recloser.fold import FoldedEvent
-from recloser.validation import NS_PER_SECOND, Rate, exact
+from recloser.settings import configured
+from recloser.validation import Rate, exact
 
-_PERCENT: Final = 100
-_STEP_NS: Final = 1_000_000  # a slow call's limit is moved by whole milliseconds
 _SOME_PREVENTIONS: Final = 6
 
-Settings: TypeAlias = Mapping[str, SettingValue]
+_MOVED: Final[Mapping[Rule, Sequence[str]]] = {
+    Rule.CONSECUTIVE_FAILURES: ("failure_threshold",),
+    Rule.WINDOW_FAILURES: ("window.failures",),
+    Rule.FAILURE_RATE: ("window.failure_rate", "window.minimum_calls"),
+    Rule.SLOW_CALL_RATE: (
+        "window.slow_call_rate",
+        "slow_call_seconds",
+        "window.minimum_calls",
+    ),
+}
+"""The settings that can keep a rule from being reached; without the first there is no such rule."""
+
+_PARTS: Final = {
+    "window.failure_rate": 100,
+    "window.slow_call_rate": 100,
+    "slow_call_seconds": 1000,
+}
+"""A setting is moved by such parts of one: whole percentages, whole milliseconds; else by ones."""
 
 
 @define
@@ -37,93 +55,88 @@ class Reached:
         run: The failures of the last run, as many as the threshold; empty if it was not reached.
         failed: The failures in the window.
         slow: The slow calls in the window.
-        calls: How many calls are in the window.
-        failed_too_many: How many fewer failures in the window would have been within its limits.
+        limits: The rules that had been reached, each with settings of no other limit.
+        failed_too_many: Of how many failures in the window one each would have had to go well.
         slow_too_many: The same for slow calls.
-        rules: The rules that had been reached.
     """
 
     outcomes: Sequence[Outcome]
     run: Sequence[Outcome]
     failed: Sequence[Outcome]
     slow: Sequence[Outcome]
-    calls: int
-    failed_too_many: int
-    slow_too_many: int
-    rules: Sequence[Rule]
+    limits: dict[Rule, CircuitBreakerConfig] = Factory(dict)
+    failed_too_many: int = 0
+    slow_too_many: int = 0
 
 
 def reached(run: Run, config: CircuitBreakerConfig) -> Reached:
     """What had been reached when the last outcome of ``run`` tripped the breaker."""
-    outcomes = run.counted
-    failures = _last_run(outcomes, config.failure_threshold)
-    held, calls = _held(outcomes, config.window)
-    limit = config.slow_call_ns
-    failed = [o for o in held if isinstance(o, CallFailed)]
-    slow = [o for o in held if limit is not None and o.took > limit]
-    rules = [Rule.CONSECUTIVE_FAILURES] if failures else []
-    failed_too_many = slow_too_many = 0
-    window = config.window
-    if window is not None:
-        if window.failures is not None and len(failed) >= window.failures:
-            rules.append(Rule.WINDOW_FAILURES)
-            failed_too_many = len(failed) - window.failures + 1
-        if calls >= window.needed:
-            over = _over(len(failed), calls, window.failure_rate)
-            rules += [Rule.FAILURE_RATE] * (over > 0)
-            failed_too_many = max(failed_too_many, over)
-            slow_too_many = _over(len(slow), calls, window.slow_call_rate)
-            rules += [Rule.SLOW_CALL_RATE] * (slow_too_many > 0)
-    return Reached(outcomes, failures, failed, slow, calls, failed_too_many, slow_too_many, rules)
-
-
-def _last_run(outcomes: Sequence[Outcome], threshold: int | None) -> Sequence[Outcome]:
-    last = [] if threshold is None else outcomes[-threshold:]
-    is_run = len(last) == threshold and all(isinstance(o, CallFailed) for o in last)
-    return last if is_run else []
-
-
-def _held(
-    outcomes: Sequence[Outcome], window: CountWindow | TimeWindow | None
-) -> tuple[list[Outcome], int]:
-    """The outcomes in the window after the last of them, and how many calls those are."""
-    held: list[Outcome] = []
-    calls = 0
-    for outcome in reversed(outcomes):
-        count = 1 if isinstance(outcome, CallFailed) else outcome.count
-        if isinstance(window, CountWindow):
-            if calls >= window.size:
-                break
-            calls = min(window.size, calls + count)
-        elif isinstance(window, TimeWindow):
-            if outcome.at // NS_PER_SECOND <= outcomes[-1].at // NS_PER_SECOND - window.seconds:
-                break
-            calls += count
+    state = run.folded(config)
+    window = None
+    if config.window is not None:
+        # The outcome that ends a run is not in the window yet when that trips.
+        window = run.folded(configured(config, {"failure_threshold": None})).window
+    held = [o for o in run.counted if window is not None and o.seq >= window.span()[0]]
+    found = Reached(
+        outcomes=run.counted,
+        run=[],
+        failed=[o for o in held if isinstance(o, CallFailed)],
+        slow=[o for o in held if o.took > state.rules.slow_ns],
+    )
+    for rule in _MOVED:
+        alone = _without_others(config, rule)
+        if alone is None or not run.folded(alone).fired:
+            continue
+        if rule is Rule.CONSECUTIVE_FAILURES:
+            found.run = run.counted[-state.consecutive_failures :]
+        elif rule is Rule.SLOW_CALL_RATE:
+            found.slow_too_many = _too_many(run, alone, found.slow)
         else:
-            break
-        held.append(outcome)
-    return held[::-1], calls
+            fewer = _too_many(run, alone, found.failed)
+            found.failed_too_many = max(found.failed_too_many, fewer)
+        found.limits[rule] = alone
+    return found
 
 
-def _over(count: int, calls: int, rate: Rate | None) -> int:
-    """By how many ``count`` must fall for its share of ``calls`` to be below the rate."""
-    if rate is None:
-        return 0
-    threshold = exact(rate)
-    # The most that is below: the largest n with n * den < num * calls.
-    most = (threshold.numerator * calls - 1) // threshold.denominator
-    return max(0, count - most)
+def _without_others(config: CircuitBreakerConfig, rule: Rule) -> CircuitBreakerConfig | None:
+    """The configuration with no limit but that of a rule; None where it has none of that rule."""
+    limit = _MOVED[rule][0]
+    if _value_of(config, limit) is None:
+        return None
+    if rule is Rule.CONSECUTIVE_FAILURES:
+        return configured(config, {"window": None})
+    return configured(config, {moved: None for moved, *_ in _MOVED.values() if moved != limit})
 
 
-def minimal_cause(incident: Incident) -> MinimalCause | None:
-    """The fewest outcomes that, had they gone the other way, would have kept the breaker closed."""
+def _too_many(run: Run, config: CircuitBreakerConfig, outcomes: Sequence[Outcome]) -> int:
+    """How many of some outcomes, the latest, would have had to go well under the settings."""
+    seqs = [outcome.seq for outcome in outcomes]
+
+    def is_enough(count: int) -> bool:
+        return not run.folded(config, set(seqs[-count:])).fired
+
+    return 1 + bisect_left(range(1, len(seqs)), x=True, key=is_enough)
+
+
+def remedies(incident: Incident) -> tuple[MinimalCause | None, list[Prevention]]:
+    """What would have kept the breaker closed; nothing where a command opened it.
+
+    Returns:
+        The fewest outcomes that, had they gone the other way, would have; and the nearest settings
+        with which the outcomes up to the trip leave it closed. With any change of these taken one step
+        back towards what it was, they trip it.
+    """
     run = incident.run
     if run is None or not run.counted or incident.opened.cause.rule is Rule.COMMAND:
-        return None
+        return None, []
     found = reached(run, incident.config)
+    return _minimal_cause(run, incident.config, found), _preventions(run, incident.config, found)
+
+
+def _minimal_cause(run: Run, config: CircuitBreakerConfig, found: Reached) -> MinimalCause | None:
     chosen = min(_choices(found), key=len)
     seqs = sorted(outcome.seq for outcome in chosen)
-    if not _keeps_closed(incident, run, seqs):
+    if run.folded(config, set(seqs)).fired:
         return None
     return MinimalCause(len(seqs), seqs, _any_of(found, len(seqs)))
 
@@ -184,42 +197,22 @@ def _any_of(found: Reached, count: int) -> list[int]:
     return []
 
 
-def _keeps_closed(incident: Incident, run: Run, seqs: Sequence[int]) -> bool:
-    limit = incident.config.slow_call_ns
-    wanted = set(seqs)
-
-    def change(event: FoldedEvent) -> FoldedEvent:
-        return went_well(event, limit) if event.seq in wanted else event
-
-    return run.trips_at(incident.opened.breaker, incident.config, change) is None
-
-
-def preventions(incident: Incident) -> list[Prevention]:
-    """The nearest settings that would not have tripped, each checked by replay.
-
-    With each, the outcomes up to the trip leave the breaker closed; with any of its changes taken
-    one step back towards what it was, they trip it.
-    """
-    run = incident.run
-    if run is None or not run.counted or incident.opened.cause.rule is Rule.COMMAND:
-        return []
-    found = reached(run, incident.config)
+def _preventions(run: Run, config: CircuitBreakerConfig, found: Reached) -> list[Prevention]:
     kept = []
-    for combination in product(*(_changes(found, incident.config, rule) for rule in found.rules)):
+    for combination in product(*(_changes(run, *limit) for limit in found.limits.items())):
         changes = {change.setting: change for change in combination}
         prevention = Prevention(list(changes.values()))
-        if prevention not in kept and _is_nearest(incident, run, prevention):
+        if prevention not in kept and _is_nearest(run, config, prevention):
             kept.append(prevention)
     kept.sort(key=lambda prevention: len(prevention.changes))
     return kept[:_SOME_PREVENTIONS]
 
 
-def _is_nearest(incident: Incident, run: Run, prevention: Prevention) -> bool:
-    breaker, config = incident.opened.breaker, incident.config
-    values: Settings = {change.setting: change.value for change in prevention.changes}
+def _is_nearest(run: Run, config: CircuitBreakerConfig, prevention: Prevention) -> bool:
+    values = {change.setting: change.value for change in prevention.changes}
 
-    def trips(settings: Settings) -> bool:
-        return run.trips_at(breaker, with_settings(config, settings)) is not None
+    def trips(settings: Mapping[str, SettingValue]) -> bool:
+        return bool(run.folded(configured(config, settings)).fired)
 
     try:
         return not trips(values) and all(
@@ -229,61 +222,35 @@ def _is_nearest(incident: Incident, run: Run, prevention: Prevention) -> bool:
         return False  # there is no such setting, as a rate above 1
 
 
-def with_settings(config: CircuitBreakerConfig, settings: Settings) -> CircuitBreakerConfig:
-    """The configuration with some settings changed, the window's named ``window.failure_rate``.
-
-    Raises:
-        ConfigError: A value is out of its range.
-    """
-    changed = config.to_mapping()
-    for setting, value in settings.items():
-        name, _, of_window = setting.partition(".")
-        if of_window:
-            window = changed[name]
-            assert isinstance(window, dict)
-            changed[name] = {**window, of_window: value}
-        else:
-            changed[name] = value
-    return CircuitBreakerConfig.from_mapping(changed)
+def _value_of(config: CircuitBreakerConfig, setting: str) -> Rate | None:
+    name, _, of_window = setting.partition(".")
+    value = getattr(config, name)
+    return getattr(value, of_window, None) if of_window else value
 
 
-def _changes(found: Reached, config: CircuitBreakerConfig, rule: Rule) -> list[Change]:
-    """What could have kept one rule from being reached; not all of it need be possible."""
-    window = config.window
-    if rule is Rule.CONSECUTIVE_FAILURES:
-        return [_whole("failure_threshold", config.failure_threshold, len(found.run) + 1)]
-    assert window is not None
-    if rule is Rule.WINDOW_FAILURES:
-        return [_whole("window.failures", window.failures, len(found.failed) + 1)]
-    more_calls = _whole("window.minimum_calls", window.minimum_calls, found.calls + 1)
-    if rule is Rule.FAILURE_RATE:
-        assert window.failure_rate is not None
-        rate = _rate("window.failure_rate", window.failure_rate, len(found.failed), found.calls)
-        return [rate, more_calls]
-    assert window.slow_call_rate is not None
-    rate = _rate("window.slow_call_rate", window.slow_call_rate, len(found.slow), found.calls)
-    return [rate, _slow_limit(found, config), more_calls]
+def _changes(run: Run, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Change]:
+    """What could have kept a rule from being reached; not all of it need be possible."""
+    for setting in _MOVED[rule]:
+        parts = _PARTS.get(setting, 1)
+        was = _value_of(config, setting)
+        assert was is not None
+        first = floor(exact(was) * parts) + 1
+
+        def is_enough(step: int, setting: str = setting, parts: int = parts) -> bool:
+            try:
+                changed = configured(config, {setting: _moved(step, parts)})
+            except ConfigError:
+                return True  # nor need any larger one be tried
+            return not run.folded(changed).fired
+
+        low, high = first, first
+        while not is_enough(high):
+            low, high = high + 1, 2 * high - first + 1
+        step = low + bisect_left(range(low, high), x=True, key=is_enough)
+        now = str(was) if isinstance(was, Fraction) else was
+        back = now if step == first else _moved(step - 1, parts)
+        yield Change(setting, now, _moved(step, parts), back)
 
 
-def _whole(setting: str, was: int | None, value: int) -> Change:
-    return Change(setting, was, value, value - 1)
-
-
-def _rate(setting: str, was: Rate, count: int, calls: int) -> Change:
-    """The next whole percentage above the share that was seen."""
-    percent = count * _PERCENT // calls + 1
-    back = Fraction(percent - 1, _PERCENT)
-    told = str(was) if isinstance(was, Fraction) else was
-    step_back = float(back) if back > exact(was) else told
-    return Change(setting, told, percent / _PERCENT, step_back)
-
-
-def _slow_limit(found: Reached, config: CircuitBreakerConfig) -> Change:
-    """The first whole millisecond above the calls that must not be slow."""
-    assert config.slow_call_ns is not None
-    took = sorted(outcome.took for outcome in found.slow)
-    limit = -(-took[found.slow_too_many - 1] // _STEP_NS)
-    back = max(config.slow_call_ns, (limit - 1) * _STEP_NS)
-    was = config.slow_call_seconds
-    step_back = was if back == config.slow_call_ns else back / NS_PER_SECOND
-    return Change("slow_call_seconds", was, limit * _STEP_NS / NS_PER_SECOND, step_back)
+def _moved(step: int, parts: int) -> int | float:
+    return step if parts == 1 else step / parts

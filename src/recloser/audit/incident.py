@@ -1,19 +1,22 @@
 """An incident out of the log: all that belongs to one trip, gathered in one pass over the events."""
 
+from array import array
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias, cast
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final, TypeAlias
 
-from attrs import Factory, define, evolve
+from attrs import Factory, define
 
 from recloser.checkpoint_parts import is_part
 from recloser.config import CircuitBreakerConfig, Mode
+from recloser.core import kernel
 from recloser.core.kernel import NEVER
+from recloser.core.rules import rules_of
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
     CallSucceeded,
-    Checkpoint,
     ClockTicked,
     Edge,
     Event,
@@ -22,11 +25,10 @@ from recloser.events import (
     Trigger,
 )
 from recloser.events import Command as CommandEvent
-from recloser.fold import FoldedEvent, apply
 from recloser.gaps import GapWatch
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
-from recloser.state import BreakerState, dump, numbers_of, restore
+from recloser.state import BreakerState, copied, numbers_of
 
 Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured
@@ -39,35 +41,55 @@ _NOTHING_HELD: Final = 1 << 63
 
 @define
 class Run:
-    """A stretch of one breaker's events that can be folded again, under other settings too.
+    """A stretch of one breaker's events, whose outcomes can be folded again under other settings.
 
     Attributes:
-        start: The state before the first of them, as a checkpoint carries it.
-        events: The events about the breaker.
+        start: The state before the first of them.
         counted: Those of them that are outcomes which counted.
+        events: How many events about the breaker there are.
+        last_seq: The last of them.
     """
 
-    start: Mapping[str, object]
-    events: list[FoldedEvent] = Factory(list)
+    start: BreakerState
     counted: list[Outcome] = Factory(list)
+    events: int = 0
+    last_seq: int = 0
+    _columns: Sequence[kernel.Numbers] | None = None
 
-    def state(self, breaker: str, config: CircuitBreakerConfig | None = None) -> BreakerState:
-        """A state to fold the events from; under ``config`` where it is given."""
-        start = self.start if config is None else {**self.start, "config": config.to_mapping()}
-        return restore(Checkpoint(seq=0, at=0, breaker=breaker, state=start))
+    def folded(self, config: CircuitBreakerConfig, gone_well: Collection[int] = ()) -> BreakerState:
+        """The state of a closed breaker after the outcomes, or at the first with which it trips.
 
-    def trips_at(
-        self,
-        breaker: str,
-        config: CircuitBreakerConfig | None = None,
-        change: Callable[[FoldedEvent], FoldedEvent] = lambda event: event,
-    ) -> int | None:
-        """The ``seq`` of the first event at which the breaker trips; None if it does not."""
-        state = self.state(breaker, config)
-        for event in self.events:
-            if any(edge.trigger is Trigger.TRIP for edge in apply(state, change(event))):
-                return event.seq
-        return None
+        Args:
+            config: Its settings; a window is of the size that it had.
+            gone_well: The ``seq`` of outcomes that are taken to have been successes in time.
+
+        Returns:
+            The state, whose ``fired`` is the rule that trips it, or ``kernel.NO_RULE``. The edge is
+            not taken.
+        """
+        if self._columns is None:
+            columns = zip(*map(_row_of, self.counted), strict=True)
+            self._columns = [
+                array(code, column) for code, column in zip("Bqqqqqq", columns, strict=True)
+            ]
+        kinds, seqs, ats, tooks, *others = self._columns
+        state = copied(self.start)
+        kernel.judge_by(state, rules_of(config))
+        if gone_well:
+            kinds, tooks = kinds[:], tooks[:]
+            for seq in gone_well:
+                row = bisect_left(seqs, seq)
+                kinds[row] = kernel.SUCCEEDED
+                tooks[row] = min(tooks[row], state.rules.slow_ns)
+        kernel.run(state, kernel.Rows(kinds, seqs, ats, tooks, *others), 0, len(kinds))
+        return state
+
+
+def _row_of(outcome: Outcome) -> Sequence[int]:
+    kind, count = kernel.FAILED, 1
+    if isinstance(outcome, CallSucceeded):
+        kind, count = kernel.SUCCEEDED, outcome.count
+    return kind, outcome.seq, outcome.at, outcome.took, outcome.epoch, outcome.probe, count
 
 
 class Runs:
@@ -78,35 +100,32 @@ class Runs:
 
     def begin(self, state: BreakerState) -> None:
         """A new epoch begins, or counting starts anew."""
-        self._runs = [Run(dump(state))] if state.state is CLOSED else []
+        self._runs = [Run(copied(state))] if state.state is CLOSED else []
 
-    def add(self, event: FoldedEvent, state: BreakerState, *, is_counted: bool) -> None:
+    def add(self, event: Event, state: BreakerState, *, is_counted: bool) -> None:
         """Take in an event that has been folded into ``state``."""
         if not self._runs:
             return
         run = self._runs[-1]
-        run.events.append(event)
+        run.events += 1
+        run.last_seq = event.seq
         if is_counted and isinstance(event, Outcome):
             run.counted.append(event)
         if state.state is not CLOSED:
             return  # it has just tripped: all that is here led to it
         entries = 0 if state.window is None else state.window.length
-        if len(run.events) >= max(_MARK_EVERY, entries):  # a large window is not told often
-            self._runs.append(Run(dump(state)))
+        if run.events >= max(_MARK_EVERY, entries):  # a large window is not copied often
+            self._runs.append(Run(copied(state)))
         oldest = oldest_held(state)
-        while len(self._runs) > 1 and self._runs[0].events[-1].seq < oldest:
+        while len(self._runs) > 1 and self._runs[0].last_seq < oldest:
             del self._runs[0]
 
     def joined(self) -> Run | None:
         """All of it as one run."""
         if not self._runs:
             return None
-        first = self._runs[0]
-        return Run(
-            first.start,
-            [event for run in self._runs for event in run.events],
-            [event for run in self._runs for event in run.counted],
-        )
+        counted = [event for run in self._runs for event in run.counted]
+        return Run(self._runs[0].start, counted)
 
 
 def oldest_held(state: BreakerState) -> int:
@@ -126,7 +145,6 @@ class Incident:
         config: The settings that it tripped under.
         mode: What the breaker did with its decisions.
         run: The outcomes that led to it, up to the one that fired it.
-        since: The ``seq`` at which the epoch that it ended began, as far as that was read.
         opening: How often the breaker had opened by its rules, with this trip.
         in_a_row: How often since it was last closed.
         cooldowns_ns: How long this opening cools, and each relapse.
@@ -144,7 +162,6 @@ class Incident:
     config: CircuitBreakerConfig
     mode: Mode
     run: Run | None = None
-    since: int = 0
     opening: int = 0
     in_a_row: int = 0
     cooldowns_ns: list[int] = Factory(list)
@@ -253,15 +270,12 @@ class _Gatherer:
         self._all_readings = readings
         self._runs = Runs()
         self._acts: list[Act] = []
-        self._since = 0
-        self._before: tuple[int, int] | None = None
+        self._counted_before: int | None = None
         self.incident: Incident | None = None
 
     def prepare(self, state: BreakerState | None) -> None:
         """Note the state before an event about the breaker is folded."""
-        self._before = None
-        if state is not None:
-            self._before = state.epoch, state.succeeded + state.failed
+        self._counted_before = None if state is None else state.succeeded + state.failed
 
     def take(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
         """Take in an event about the breaker, which has been folded."""
@@ -284,7 +298,7 @@ class _Gatherer:
         return incident
 
     def _lead_up(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
-        before = self._before
+        before = self._counted_before
         if isinstance(event, Act) and before is not None:
             self._acts.append(event)
         if event.kind == "breaker_configured" or before is None:
@@ -297,8 +311,8 @@ class _Gatherer:
             return
         if event.kind in ("state_changed", "call_observed"):
             return
-        is_counted = state.succeeded + state.failed > before[1] and state.mode != "disabled"
-        self._runs.add(cast("FoldedEvent", event), state, is_counted=is_counted)
+        is_counted = state.succeeded + state.failed > before and state.mode != "disabled"
+        self._runs.add(event, state, is_counted=is_counted)
 
     def pass_edge(self, edge: Edge, state: BreakerState) -> Incident | None:
         """Take in an edge of the breaker; the incident, if that is over."""
@@ -309,12 +323,10 @@ class _Gatherer:
                 self._begin(edge, state)
                 return None
             self._runs.begin(state)
-            self._since = edge.seq
             self._acts = [act for act in self._acts if act.seq == edge.seq - 1]
         elif edge.to_state is CLOSED:
             incident.closed = edge
             self._runs.begin(state)
-            self._since = edge.seq
             self._acts = [act for act in incident.acts if act.seq == edge.seq - 1]
             return self.finish(edge.at)
         elif edge.trigger is Trigger.RELAPSE:
@@ -328,7 +340,6 @@ class _Gatherer:
             config=state.config,
             mode=state.mode,
             run=self._runs.joined(),
-            since=self._since,
             opening=state.openings,
             in_a_row=state.openings_in_a_row,
             last_at=edge.at,
@@ -352,13 +363,3 @@ class _Gatherer:
             incident.acts.append(event)
         elif isinstance(event, Outcome) and event.epoch == incident.opened.epoch - 1:
             incident.late.append(event)
-
-
-def went_well(event: FoldedEvent, limit_ns: int | None) -> FoldedEvent:
-    """The outcome gone the other way: a success, and not slow."""
-    if not isinstance(event, CallSucceeded | CallFailed):
-        return event
-    took = event.took if limit_ns is None else min(event.took, limit_ns)
-    if isinstance(event, CallSucceeded):
-        return evolve(event, took=took)
-    return CallSucceeded(event.seq, event.at, event.breaker, event.epoch, took, event.probe)

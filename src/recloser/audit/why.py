@@ -16,8 +16,9 @@ from recloser.audit.cause import (
     headline_of,
 )
 from recloser.audit.clock_health import clock_health
-from recloser.audit.counterfactual import minimal_cause, preventions
+from recloser.audit.counterfactual import remedies
 from recloser.audit.incident import Act, Incident, Outcome, gather
+from recloser.core.rules import rules_of
 from recloser.errors import RecloserError
 from recloser.events import CallObserved, Edge, Event, Rule
 from recloser.replay.history import History
@@ -89,6 +90,7 @@ def cause_of(
         routes: The labels of its calls, by their end and duration.
     """
     opened, text = incident.opened, timeline.text
+    minimal_cause, preventions = remedies(incident)
     evidence = [_evidence_call(call, text, routes or {}) for call in _evidence(incident)]
     return Cause(
         breaker=opened.breaker,
@@ -103,8 +105,8 @@ def cause_of(
         rule=opened.cause,
         evidence=evidence,
         groups=_groups(evidence),
-        minimal_cause=minimal_cause(incident),
-        preventions=preventions(incident),
+        minimal_cause=minimal_cause,
+        preventions=preventions,
         cost=_cost(incident, text),
         backoff=_backoff(incident),
         earlier=_earlier(earlier, opened, text),
@@ -129,8 +131,8 @@ def _evidence(incident: Incident) -> list[Outcome]:
         return [outcome for outcome in counted if outcome.seq in wanted]
     within = [o for o in counted if cause.span[0] <= o.seq <= cause.span[1]]
     if cause.rule is Rule.SLOW_CALL_RATE:
-        limit = incident.config.slow_call_ns
-        return [o for o in within if limit is not None and o.took > limit]
+        slow_ns = rules_of(incident.config).slow_ns
+        return [o for o in within if o.took > slow_ns]
     return [o for o in within if o.kind == "call_failed"]
 
 

@@ -5,10 +5,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
+from attrs import frozen
 
 from recloser.cli.terminal import note, stages_progress
 from recloser.config import CircuitBreakerConfig
@@ -22,64 +24,90 @@ from recloser.replay.history import History
 from recloser.replay.warps import Warp
 from recloser.settings import read_settings
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _ONE_SEGMENT = 1 << 40
 
 log_argument = click.argument("log", metavar="LOG")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-def settings_options(function: F) -> F:
-    """``--config`` and ``--set``: what to drive imported traffic with."""
-    function = click.option(
+@frozen
+class Given:
+    """The settings that a command is given.
+
+    Attributes:
+        path: The file of ``--config``.
+        assignments: The settings of ``--set``.
+        source: What ``--config-from`` names.
+    """
+
+    path: Path | None = None
+    assignments: Sequence[str] = ()
+    source: str | None = None
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a file is given, which holds all settings."""
+        return self.path is not None or self.source is not None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether any settings are given."""
+        return self.has_file or bool(self.assignments)
+
+    def read(self, base: Mapping[str, object] | None = None) -> CircuitBreakerConfig:
+        """The settings of the file, or else of ``base``, then of ``--set``.
+
+        Settings of another library that have no counterpart here are named on standard error.
+
+        Raises:
+            ConfigError: They can't be read, or two files are given.
+        """
+        if self.source is None:
+            return read_settings(self.path, self.assignments, base)
+        if self.path is not None:
+            raise ConfigError("--config and --config-from can't be given together")
+        from recloser.importers.configs import read_foreign
+
+        file, _, name = self.source.partition("#")
+        foreign = read_foreign(Path(file), name or None)
+        for line in foreign.left_out:
+            note(f"{file}: {line}")
+        return read_settings(None, self.assignments, foreign.settings)
+
+
+def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--config`` and ``--set``: what to drive imported traffic with, as ``given``."""
+
+    @click.option(
+        "--config",
+        "path",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Settings for imported traffic, in TOML or JSON.",
+    )
+    @click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="NAME=VALUE",
         help="One setting for imported traffic, after the file; repeatable.",
-    )(function)
-    return click.option(
-        "--config",
-        "config_path",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Settings for imported traffic, in TOML or JSON.",
-    )(function)
+    )
+    @wraps(function)
+    def command(
+        *, path: Path | None, assignments: Sequence[str], source: str | None = None, **rest: object
+    ) -> object:
+        return function(given=Given(path, assignments, source), **rest)
+
+    return command
 
 
 source_option = click.option(
     "--config-from",
+    "source",
     metavar="FILE[#NAME]",
     help="Settings of resilience4j, Polly or Envoy, of the instance NAME where there are several; "
     "before --set.",
 )
-
-
-def read_config(
-    path: Path | None,
-    assignments: Sequence[str],
-    config_from: str | None = None,
-    base: Mapping[str, object] | None = None,
-) -> CircuitBreakerConfig:
-    """The settings of ``--config`` or ``--config-from``, then ``--set``.
-
-    What another library's settings say that ours can't is told on standard error.
-
-    Raises:
-        ConfigError: They can't be read, or both are given.
-    """
-    if config_from is None:
-        return read_settings(path, assignments, base)
-    if path is not None:
-        raise ConfigError("--config and --config-from can't be given together")
-    from recloser.importers.configs import read_foreign
-
-    file, _, name = config_from.partition("#")
-    foreign = read_foreign(Path(file), name or None)
-    for line in foreign.left_out:
-        note(f"{file}: {line}")
-    return read_settings(None, assignments, foreign.settings)
 
 
 @contextmanager
@@ -97,8 +125,7 @@ def log_path(log: str) -> Iterator[Path]:
 
 def replayed(
     path: Path,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     *,
     into: Log | None = None,
     otherwise: CircuitBreakerConfig | None = None,
@@ -110,7 +137,7 @@ def replayed(
     If none are given it is driven with ``otherwise``, or else the defaults. On a terminal, bars show
     how far it has come.
     """
-    config = settings_for(path, config_path, assignments, otherwise)
+    config = settings_for(path, given, otherwise)
     log = LogReader(path)
     is_read_by_lines = path.suffix != PARQUET_SUFFIX
     size = sum(map(size_of, log.listed())) if is_read_by_lines else 0
@@ -130,15 +157,10 @@ def replayed(
 
 
 def settings_for(
-    path: Path,
-    config_path: Path | None,
-    assignments: Sequence[str],
-    otherwise: CircuitBreakerConfig | None = None,
+    path: Path, given: Given, otherwise: CircuitBreakerConfig | None = None
 ) -> CircuitBreakerConfig | None:
     """The settings given, said if a log is traffic to be driven with them; None if none are."""
-    config = otherwise
-    if config_path is not None or assignments:
-        config = read_settings(config_path, assignments)
+    config = given.read() if given.is_any else otherwise
     if is_traffic(LogReader(path)):
         config = CircuitBreakerConfig() if config is None else config
         note(f"imported traffic, driven with {settings_told(config)}")
@@ -146,12 +168,10 @@ def settings_for(
 
 
 @contextmanager
-def driven_if_traffic(
-    path: Path, config_path: Path | None, assignments: Sequence[str]
-) -> Iterator[tuple[Path, LogReader | None]]:
+def driven_if_traffic(path: Path, given: Given) -> Iterator[tuple[Path, LogReader | None]]:
     """A log that breakers wrote: the one given, or one driven by it and the traffic in it."""
     traffic = LogReader(path)
-    if config_path is None and not assignments and not is_traffic(traffic):
+    if not given.is_any and not is_traffic(traffic):
         yield path, None
         return
     with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
@@ -165,7 +185,7 @@ def driven_if_traffic(
             segment_bytes=_ONE_SEGMENT,
             host="",
         ) as log:
-            replayed(path, config_path, assignments, into=log)
+            replayed(path, given, into=log)
         yield driven, traffic
 
 

@@ -7,6 +7,7 @@ import attrs
 import msgspec
 from attrs import frozen
 
+from recloser.audit import words
 from recloser.cli.terminal import counted, duration, printable, results
 from recloser.events import Edge, Event, FiredRule
 from recloser.log.codec import encode
@@ -203,11 +204,7 @@ def _edge(edge: Edge) -> str:
 
 
 def _cause(cause: FiredRule) -> str:
-    text = cause.rule.value
-    if cause.rate is not None:
-        text += f", {cause.observed} of {cause.calls} against {cause.rate}"
-    elif cause.threshold:
-        text += f", {cause.observed} of {cause.threshold}"
+    text = words.rule(cause)
     if cause.seqs:
         first = ", ".join(map(str, cause.seqs[:_SEQS_SHOWN]))
         more = f" to {cause.seqs[-1]}" if len(cause.seqs) > _SEQS_SHOWN else ""

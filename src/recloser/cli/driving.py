@@ -1,30 +1,27 @@
 """``recloser replay`` of imported traffic that stands in columns."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import attrs
-
 from recloser import cli
-from recloser.cli.arguments import note_tail, settings_for
+from recloser.cli.arguments import Given, note_tail, settings_for
 from recloser.cli.edges import print_last, transition_data
-from recloser.cli.terminal import counted, note, print_json, print_table, results
+from recloser.cli.histories import print_breakers, replay_data
+from recloser.cli.terminal import counted, note, print_json, results
+from recloser.columns.reading import whole_log_events
 from recloser.config import CircuitBreakerConfig
 from recloser.events import Trigger
 from recloser.log.parquet import ParquetLog
 from recloser.log.reader import LogReader
 from recloser.replay.calls import IGNORED
 from recloser.replay.column_drive import Driven, drive_columns
-from recloser.replay.column_traffic import column_calls, column_timeline
+from recloser.replay.column_traffic import column_calls
 from recloser.replay.timeline import Timeline
-from recloser.settings import read_settings
 
 
 def show_driven(
     path: Path,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     shown: int,
     *,
     as_json: bool,
@@ -33,8 +30,7 @@ def show_driven(
 
     Args:
         path: The exported log.
-        config_path: Settings in a file.
-        assignments: Settings of the command line.
+        given: The settings given.
         shown: How many of the last edges to print; 0 prints all.
         as_json: Whether to print one JSON object.
 
@@ -44,14 +40,14 @@ def show_driven(
     log = LogReader(path).columns()
     if log is None or not log.about.traffic:
         return None
-    read_settings(config_path, assignments)  # what is wrong with them is said first
+    given.read()  # what is wrong with them is said first
     calls = column_calls(log, refused=IGNORED)
     if calls is None:
         note("driven call by call: there is more than plain calls in it")
         return None
-    config = settings_for(path, config_path, assignments) or CircuitBreakerConfig()
+    config = settings_for(path, given) or CircuitBreakerConfig()
     driven = drive_columns(calls.values(), config, together=True)
-    timeline = column_timeline(log)
+    timeline = Timeline(whole_log_events(log))
     if as_json:
         print_json(_as_data(driven, log, timeline))
     else:
@@ -61,38 +57,20 @@ def show_driven(
     return cli.TORN if log.about.tail.torn else 0
 
 
-def _as_data(driven: Driven, log: ParquetLog, timeline: Timeline) -> Mapping[str, object]:
-    return {
-        "schema": "recloser.replay/1",
-        "events": log.about.events,
-        "breakers": len(driven.states),
-        "digest": driven.digest,
-        "edges": [transition_data(edge, timeline) for edge in driven.in_time],
-        "states": {name: state.value for name, state in driven.states.items()},
-        "totals": {name: attrs.asdict(totals) for name, totals in driven.totals.items()},
-        "engine": {"name": "columns", "because": None},
-        "witnesses": {"checked": 0, "differing": 0},
-        "differences": [],
-    }
+def _as_data(driven: Driven, log: ParquetLog, timeline: Timeline) -> dict[str, object]:
+    return replay_data(
+        events=log.about.events,
+        digest=driven.digest,
+        edges=[transition_data(edge, timeline) for edge in driven.in_time],
+        breakers={name: (state, driven.totals[name]) for name, state in driven.states.items()},
+        engine="columns",
+    )
 
 
 def _print(driven: Driven, calls: int, timeline: Timeline, shown: int) -> None:
     trips = Counter(edge.breaker for edge in driven.edges if edge.trigger is Trigger.TRIP)
-    figures = ("trips", "succeeded", "failed", "ignored", "rejected", "stale")
-    print_table(
-        ("breaker", "state", *figures),
-        (
-            (
-                name,
-                state.value,
-                f"{trips[name]:,}",
-                *(f"{count:,}" for count in attrs.astuple(driven.totals[name])),
-            )
-            for name, state in sorted(
-                driven.states.items(), key=lambda item: (-trips[item[0]], item[0])
-            )
-        ),
-        right=figures,
+    print_breakers(
+        (name, state, trips[name], driven.totals[name]) for name, state in driven.states.items()
     )
     edges = driven.in_time
     print_last(

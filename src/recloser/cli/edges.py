@@ -17,7 +17,7 @@ def edge_data(edge: Edge, timeline: Timeline) -> Mapping[str, object]:
 
 
 def transition_data(
-    edge: Transition,
+    edge: Transition | Edge,
     timeline: Timeline,
     seq: int | None = None,
     cause: Mapping[str, object] | None = None,

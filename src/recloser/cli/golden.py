@@ -7,7 +7,7 @@ import click
 from attrs import frozen
 
 from recloser import cli
-from recloser.cli.arguments import json_option, settings_options
+from recloser.cli.arguments import Given, json_option, settings_options
 from recloser.cli.differing import checked_lines, comparison_data, print_lines
 from recloser.cli.failures import failure_line
 from recloser.cli.terminal import counted, note, print_json, results
@@ -21,7 +21,6 @@ from recloser.replay.golden_files import (
     refuse_in_ci,
     update,
 )
-from recloser.settings import read_settings
 
 _paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 
@@ -72,18 +71,14 @@ def _check(*, paths: Sequence[str], as_json: bool) -> int:
 @_paths_argument
 @settings_options
 @json_option
-def _update(
-    *, paths: Sequence[str], config_path: Path | None, assignments: Sequence[str], as_json: bool
-) -> int:
+def _update(*, paths: Sequence[str], given: Given, as_json: bool) -> int:
     """Write golden files that are not there or differ, and say what changed.
 
     Imported traffic is driven with the settings given, else with those in the golden file. Where
     the environment says CI=true nothing is written.
     """
     refuse_in_ci("recloser golden update")
-    config = None
-    if config_path is not None or assignments:
-        config = read_settings(config_path, assignments)
+    config = given.read() if given.is_any else None
     found = _each(paths, lambda pair: update(pair, config))
     if as_json:
         print_json(

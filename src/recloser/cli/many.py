@@ -2,34 +2,30 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
 from recloser import cli
-from recloser.cli.arguments import note_tail, settings_told
+from recloser.cli.arguments import Given, note_tail, settings_told
 from recloser.cli.edges import edge_data, print_edges
 from recloser.cli.engines import Engine, pieces_progress
+from recloser.cli.histories import print_breakers, replay_data
 from recloser.cli.merging import show_merged
-from recloser.cli.terminal import counted, note, print_json, print_table, results
+from recloser.cli.terminal import counted, note, print_json, results
 from recloser.config import CircuitBreakerConfig
-from recloser.settings import read_settings
 
 if TYPE_CHECKING:
     from recloser.fleet.dataset import Source
     from recloser.fleet.many import Histories
 
-_TOTALS: Final = ("succeeded", "failed", "ignored", "rejected", "stale")
-
 
 def show_many(
     dataset: str,
     engine: Engine,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     *,
     uncertainty_ns: int | None,
     shown: int,
@@ -40,8 +36,7 @@ def show_many(
     Args:
         dataset: The logs.
         engine: The cluster.
-        config_path: Settings in a file.
-        assignments: Settings of the command line.
+        given: The settings given.
         uncertainty_ns: How wrong the wall clock of a host may be, where their calls are to be merged;
             else None.
         shown: How many of the last edges to print; 0 prints all.
@@ -50,8 +45,7 @@ def show_many(
     Returns:
         The exit status.
     """
-    given = config_path is not None or assignments
-    config = read_settings(config_path, assignments) if given else None
+    config = given.read() if given.is_any else None
     with engine.reading(dataset) as (runner, sources):
         from recloser.fleet.many import replay_many
         from recloser.fleet.merging import merge_many
@@ -97,49 +91,40 @@ def _show_side_by_side(found: "Histories", shown: int, *, as_json: bool) -> int:
     return cli.TORN if any(history.tail.torn for history in found.histories) else 0
 
 
-def _as_data(found: "Histories") -> Mapping[str, object]:
+def _as_data(found: "Histories") -> dict[str, object]:
     logs = list(zip(found.sources, found.histories, found.names, strict=True))
-    return {
-        "schema": "recloser.replay/1",
-        "events": sum(history.count for history in found.histories),
-        "breakers": sum(len(history.snapshots) for history in found.histories),
-        "digest": found.digest,
-        "edges": [
+    data = replay_data(
+        events=sum(history.count for history in found.histories),
+        digest=found.digest,
+        edges=[
             {"log": source.url, **edge_data(edge, history.timeline)}
             for source, history, _ in logs
             for edge in history.edges
         ],
-        "states": {
-            names[name]: snapshot.state.value
+        breakers={
+            names[name]: (snapshot.state, snapshot.totals)
             for _, history, names in logs
             for name, snapshot in history.snapshots.items()
         },
-        "totals": {
-            names[name]: attrs.asdict(snapshot.totals)
-            for _, history, names in logs
-            for name, snapshot in history.snapshots.items()
-        },
-        "engine": {"name": "dask", "because": None},
-        "witnesses": {
-            "checked": sum(history.witnesses for history in found.histories),
-            "differing": sum(len(history.differences) for history in found.histories),
-        },
-        "differences": [
+        engine="dask",
+        witnesses=sum(history.witnesses for history in found.histories),
+        differences=[
             {"log": source.url, **attrs.asdict(difference)}
             for source, history, _ in logs
             for difference in history.differences
         ],
-        "logs": [
-            {
-                "log": source.url,
-                "host": source.host,
-                "events": history.count,
-                "digest": history.digest,
-                "engine": {"name": history.engine, "because": history.because},
-            }
-            for source, history, _ in logs
-        ],
-    }
+    )
+    data["logs"] = [
+        {
+            "log": source.url,
+            "host": source.host,
+            "events": history.count,
+            "digest": history.digest,
+            "engine": {"name": history.engine, "because": history.because},
+        }
+        for source, history, _ in logs
+    ]
+    return data
 
 
 def _print(found: "Histories", shown: int) -> None:
@@ -148,18 +133,10 @@ def _print(found: "Histories", shown: int) -> None:
     for history, names in logs:
         trips = Counter(edge.breaker for edge in history.trips())
         rows += [
-            (trips[name], names[name], snapshot.state.value, attrs.astuple(snapshot.totals))
+            (names[name], snapshot.state, trips[name], snapshot.totals)
             for name, snapshot in history.snapshots.items()
         ]
-    rows.sort(key=lambda row: (-row[0], row[1]))
-    print_table(
-        ("breaker", "state", "trips", *_TOTALS),
-        (
-            (name, state, f"{trips:,}", *(f"{count:,}" for count in totals))
-            for trips, name, state, totals in rows
-        ),
-        right=("trips", *_TOTALS),
-    )
+    print_breakers(rows)
     edges = list(
         heapq.merge(  # within a log, its own order is the one that is known
             *(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from recloser.cli.edges import edge_data, print_edges
+from recloser.cli.histories import replay_data
 from recloser.cli.terminal import counted, duration, note, print_json, print_table, results
 from recloser.replay.history import digest_of
 from recloser.replay.timeline import Timeline
@@ -48,27 +49,23 @@ def show_merged(
 
 def _as_data(
     sources: "Sequence[Source]", merged: "Sequence[Merged]", timeline: Timeline
-) -> Mapping[str, object]:
+) -> dict[str, object]:
     edges = [edge for each in merged for edge in each.edges]
-    return {
-        "schema": "recloser.replay/1",
-        "events": sum(source.about.events for source in sources),
-        "breakers": len(merged),
-        "digest": digest_of(edges),
-        "edges": [edge_data(edge, timeline) for edge in edges],
-        "states": {each.breaker: each.snapshot.state.value for each in merged},
-        "totals": {each.breaker: attrs.asdict(each.snapshot.totals) for each in merged},
-        "engine": {"name": "dask", "because": None},
-        "witnesses": {"checked": 0, "differing": 0},
-        "differences": [],
-        "merged": {
-            each.breaker: {
-                "hosts": [attrs.asdict(share) for share in each.hosts],
-                "changes": [_change_data(change, timeline) for change in each.changes],
-            }
-            for each in merged
-        },
+    data = replay_data(
+        events=sum(source.about.events for source in sources),
+        digest=digest_of(edges),
+        edges=[edge_data(edge, timeline) for edge in edges],
+        breakers={each.breaker: (each.snapshot.state, each.snapshot.totals) for each in merged},
+        engine="dask",
+    )
+    data["merged"] = {
+        each.breaker: {
+            "hosts": [attrs.asdict(share) for share in each.hosts],
+            "changes": [_change_data(change, timeline) for change in each.changes],
+        }
+        for each in merged
     }
+    return data
 
 
 def _change_data(change: "Change", timeline: Timeline) -> Mapping[str, object]:

@@ -1,12 +1,13 @@
 """What ``recloser replay --prove`` and ``--sensitivity`` show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
 from recloser import cli
-from recloser.cli.arguments import note_tail, settings_for
+from recloser.cli.arguments import Given, note_tail, settings_for
 from recloser.cli.terminal import counted, print_json, print_table, printable, progress_bar, results
 from recloser.log.reader import LogReader
 from recloser.replay.course import Step
@@ -14,25 +15,29 @@ from recloser.replay.erring import Moved
 from recloser.replay.proof import Proof, Row, prove
 from recloser.replay.sensitivity import Sensitivities, Sensitivity, sensitivity
 
+T = TypeVar("T")
+
 _SHOWN_DIGITS = 16
 
 
-def show_proof(
-    path: Path, config_path: Path | None, assignments: Sequence[str], *, as_json: bool
-) -> int:
+def show_proof(path: Path, given: Given, *, as_json: bool) -> int:
     """Prove the history of a log and print the rows; the exit status."""
-    config = settings_for(path, config_path, assignments)
-    log = LogReader(path)
-    with progress_bar() as progress:
-        proof = prove(log, config=config, progress=progress)
-    note_tail(path, log.tail)
+    proof, torn = _found(prove, path, given)
     if as_json:
         print_json(_proof_data(proof))
     else:
         _print_proof(proof)
-    if not proof.holds:
-        return cli.DIFFERENCE
-    return cli.TORN if log.tail.torn else 0
+    return torn if proof.holds else cli.DIFFERENCE
+
+
+def _found(find: Callable[..., T], path: Path, given: Given) -> tuple[T, int]:
+    """Find something out about a log; the result, and the exit status by how the log ends."""
+    config = settings_for(path, given)
+    log = LogReader(path)
+    with progress_bar() as progress:
+        found = find(log, config=config, progress=progress)
+    note_tail(path, log.tail)
+    return found, cli.TORN if log.tail.torn else 0
 
 
 def _print_proof(proof: Proof) -> None:
@@ -78,20 +83,14 @@ def _proof_data(proof: Proof) -> Mapping[str, object]:
     }
 
 
-def show_sensitivity(
-    path: Path, config_path: Path | None, assignments: Sequence[str], *, as_json: bool
-) -> int:
+def show_sensitivity(path: Path, given: Given, *, as_json: bool) -> int:
     """Print how wrong the monotonic clock may be; the exit status."""
-    config = settings_for(path, config_path, assignments)
-    log = LogReader(path)
-    with progress_bar() as progress:
-        result = sensitivity(log, config=config, progress=progress)
-    note_tail(path, log.tail)
+    result, torn = _found(sensitivity, path, given)
     if as_json:
         print_json(_sensitivity_data(result))
     else:
         _print_sensitivity(result)
-    return cli.TORN if log.tail.torn else 0
+    return torn
 
 
 def _print_sensitivity(result: Sensitivities) -> None:

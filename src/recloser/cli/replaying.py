@@ -1,7 +1,7 @@
 """``recloser replay``: the states out of a log, and the witnesses checked."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import InvalidOperation
 from pathlib import Path
 
@@ -9,12 +9,20 @@ import attrs
 import click
 
 from recloser import cli
-from recloser.cli.arguments import json_option, log_argument, log_path, replayed, settings_options
+from recloser.cli.arguments import (
+    Given,
+    json_option,
+    log_argument,
+    log_path,
+    replayed,
+    settings_options,
+)
 from recloser.cli.differing import comparison_data, lines_of, print_lines
 from recloser.cli.edges import edge_data, print_edges
 from recloser.cli.engines import Engine, engine_options
+from recloser.cli.histories import print_breakers, replay_data
 from recloser.cli.proving import show_proof, show_sensitivity
-from recloser.cli.terminal import counted, note, print_json, print_table, printable, results
+from recloser.cli.terminal import counted, note, print_json, printable, results
 from recloser.errors import ConfigError
 from recloser.log.reader import LogReader
 from recloser.log.verification import refuse_existing
@@ -88,8 +96,7 @@ def command(
     engine: Engine | None,
     merge_hosts: bool,
     uncertainty: str | None,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     out: Path | None,
     golden: Path | None,
     shown: int,
@@ -117,8 +124,7 @@ def command(
         return _replay_many(
             log,
             engine,
-            config_path,
-            assignments,
+            given,
             merge_hosts=merge_hosts,
             uncertainty=uncertainty,
             is_plain=not (prove or sensitivity or texts or out or golden),
@@ -131,18 +137,16 @@ def command(
         )
     with log_path(log) as path:
         if prove:
-            return show_proof(path, config_path, assignments, as_json=as_json)
+            return show_proof(path, given, as_json=as_json)
         if sensitivity:
-            return show_sensitivity(path, config_path, assignments, as_json=as_json)
+            return show_sensitivity(path, given, as_json=as_json)
         if not (texts or out or golden):
-            status = _by_columns(path, config_path, assignments, shown, as_json=as_json)
+            status = _by_columns(path, given, shown, as_json=as_json)
             if status is not None:
                 return status
         warps = parse_warps(texts)
         told = None if golden is None else read_golden(golden)
-        history = _history(
-            path, config_path, assignments, out=out, golden=told, warps=warps, jobs=jobs
-        )
+        history = _history(path, given, out=out, golden=told, warps=warps, jobs=jobs)
         if bending(warps):
             note("the time that decisions are taken by is warped: witnesses are not compared")
         comparison = None if told is None else compare_with(told, outline(history), history)
@@ -172,8 +176,7 @@ def _status(history: History, comparison: Comparison | None) -> int:
 
 def _by_columns(
     path: Path,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     shown: int,
     *,
     as_json: bool,
@@ -184,14 +187,13 @@ def _by_columns(
         return None
     from recloser.cli.driving import show_driven
 
-    return show_driven(path, config_path, assignments, shown, as_json=as_json)
+    return show_driven(path, given, shown, as_json=as_json)
 
 
 def _replay_many(
     dataset: str,
     engine: Engine | None,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     *,
     merge_hosts: bool,
     uncertainty: str | None,
@@ -212,8 +214,7 @@ def _replay_many(
     return show_many(
         dataset,
         engine,
-        config_path,
-        assignments,
+        given,
         uncertainty_ns=_uncertainty_ns(uncertainty) if merge_hosts else None,
         shown=shown,
         as_json=as_json,
@@ -232,8 +233,7 @@ def _uncertainty_ns(text: str | None) -> int:
 
 def _history(
     path: Path,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     *,
     out: Path | None,
     golden: Outline | None,
@@ -242,45 +242,29 @@ def _history(
 ) -> History:
     config = None if golden is None else config_in(golden)
     if out is None:
-        return replayed(path, config_path, assignments, otherwise=config, warps=warps, jobs=jobs)
+        return replayed(path, given, otherwise=config, warps=warps, jobs=jobs)
     refuse_existing(out)
     with EventLog(out, durability="memory", tick_seconds=None, seal_seconds=None, host="") as log:
-        return replayed(path, config_path, assignments, into=log, otherwise=config, warps=warps)
+        return replayed(path, given, into=log, otherwise=config, warps=warps)
 
 
-def _as_data(history: History) -> Mapping[str, object]:
-    return {
-        "schema": "recloser.replay/1",
-        "events": history.count,
-        "breakers": len(history.snapshots),
-        "digest": history.digest,
-        "edges": [edge_data(edge, history.timeline) for edge in history.edges],
-        "states": {name: snapshot.state.value for name, snapshot in history.snapshots.items()},
-        "totals": {
-            name: attrs.asdict(snapshot.totals) for name, snapshot in history.snapshots.items()
-        },
-        "engine": {"name": history.engine, "because": history.because},
-        "witnesses": {"checked": history.witnesses, "differing": len(history.differences)},
-        "differences": [attrs.asdict(difference) for difference in history.differences],
-    }
+def _as_data(history: History) -> dict[str, object]:
+    return replay_data(
+        events=history.count,
+        digest=history.digest,
+        edges=[edge_data(edge, history.timeline) for edge in history.edges],
+        breakers={name: (each.state, each.totals) for name, each in history.snapshots.items()},
+        engine=history.engine,
+        because=history.because,
+        witnesses=history.witnesses,
+        differences=[attrs.asdict(difference) for difference in history.differences],
+    )
 
 
 def _print(history: History, shown: int) -> None:
     trips = Counter(edge.breaker for edge in history.trips())
-    print_table(
-        ("breaker", "state", "trips", "succeeded", "failed", "ignored", "rejected", "stale"),
-        (
-            (
-                name,
-                snapshot.state.value,
-                f"{trips[name]:,}",
-                *(f"{count:,}" for count in attrs.astuple(snapshot.totals)),
-            )
-            for name, snapshot in sorted(
-                history.snapshots.items(), key=lambda item: (-trips[item[0]], item[0])
-            )
-        ),
-        right=("trips", "succeeded", "failed", "ignored", "rejected", "stale"),
+    print_breakers(
+        (name, each.state, trips[name], each.totals) for name, each in history.snapshots.items()
     )
     dated = [(history.timeline.text(edge.at), edge.breaker, edge) for edge in history.edges]
     print_edges(dated, shown)

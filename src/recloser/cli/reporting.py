@@ -1,6 +1,5 @@
 """``recloser report``: one self-contained page about a log."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from recloser.audit.report import report
 from recloser.cli import streams
 from recloser.cli.arguments import (
+    Given,
     driven_if_traffic,
     json_option,
     log_argument,
@@ -37,8 +37,7 @@ def command(
     log: str,
     out: Path,
     force: bool,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     as_json: bool,
 ) -> None:
     """Make one self-contained page of LOG, to be opened, kept and sent.
@@ -49,7 +48,7 @@ def command(
     is_file = str(out) != "-"
     if is_file and not force:
         refuse_existing(out)
-    with log_path(log) as path, driven_if_traffic(path, config_path, assignments) as (written, _):
+    with log_path(log) as path, driven_if_traffic(path, given) as (written, _):
         page, figures = report(written, log)
     if not is_file:
         streams.write_bytes(f"{page}\n".encode(errors="backslashreplace"))

@@ -10,9 +10,9 @@ import attrs
 import click
 
 from recloser.cli.arguments import (
+    Given,
     json_option,
     log_argument,
-    read_config,
     settings_options,
     source_option,
 )
@@ -87,9 +87,7 @@ def command(
     axes: Sequence[str],
     budget: int | None,
     failure_weight: int,
-    config_path: Path | None,
-    assignments: Sequence[str],
-    config_from: str | None,
+    given: Given,
     breaker: str | None,
     out: Path | None,
     as_json: bool,
@@ -103,7 +101,7 @@ def command(
     """
     if out is not None:
         refuse_existing(out)
-    base = read_config(config_path, assignments, config_from).to_mapping()
+    base = given.read().to_mapping()
     grid = grid_of(dict(map(_axis, axes or DEFAULT_GRID)), budget)
     if len(grid) > MAX_SETTINGS:
         raise ConfigError(

@@ -9,10 +9,10 @@ import click
 from attrs import frozen
 
 from recloser.cli.arguments import (
+    Given,
     json_option,
     log_argument,
     log_path,
-    read_config,
     settings_options,
     source_option,
 )
@@ -21,7 +21,6 @@ from recloser.cli.terminal import counted, duration, note, print_json, print_tab
 from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
 from recloser.log.reader import LogReader
-from recloser.replay import scans
 from recloser.replay.calls import UNKNOWN
 from recloser.replay.ledger import FIGURES, Figures, Range
 from recloser.replay.outages import OUTAGE_FAILURES, Delay
@@ -41,9 +40,6 @@ _TOLD: Final = {
 _BREAKERS_SHOWN: Final = 10
 _MANY: Final = 50_000
 _SETTINGS: Final = "these settings"
-
-_Given: TypeAlias = tuple[Path | None, Sequence[str], str | None]
-"""What is given of ``--config``, ``--set`` and ``--config-from``."""
 
 
 @frozen
@@ -105,9 +101,7 @@ def command(
     *,
     log: str,
     engine: Engine | None,
-    config_path: Path | None,
-    assignments: Sequence[str],
-    config_from: str | None,
+    given: Given,
     against_path: Path | None,
     breaker: str | None,
     failures: int,
@@ -121,12 +115,11 @@ def command(
 
     With --engine dask, LOG is many exported files, and the figures are summed up over all of them.
     """
-    against = {} if against_path is None else {str(against_path): read_config(against_path, ())}
-    own = (config_path, assignments, config_from)
+    against = {} if against_path is None else {str(against_path): Given(against_path).read()}
     if engine is None:
-        counts, columns = _tried_here(log, own, against, breaker, failures)
+        counts, columns = _tried_here(log, given, against, breaker, failures)
     else:
-        counts, columns = _tried_on(engine, log, own, against, breaker=breaker, failures=failures)
+        counts, columns = _tried_on(engine, log, given, against, breaker=breaker, failures=failures)
     if as_json:
         print_json(_as_data(counts, columns))
     else:
@@ -135,7 +128,7 @@ def command(
 
 def _tried_here(
     log: str,
-    own: _Given,
+    given: Given,
     against: Mapping[str, CircuitBreakerConfig],
     breaker: str | None,
     failures: int,
@@ -144,7 +137,7 @@ def _tried_here(
     counts = _Counts.of(traffic)
     columns: dict[str, Column] = {
         counts.before: what_did(traffic, failures),
-        _SETTINGS: what_if(traffic, _config_for(traffic, *own), failures),
+        _SETTINGS: what_if(traffic, _config_for(traffic, given), failures),
     }
     for name, config in against.items():
         columns[name] = what_if(traffic, {}.fromkeys(traffic.calls, config).__getitem__, failures)
@@ -154,18 +147,17 @@ def _tried_here(
 def _tried_on(
     engine: Engine,
     dataset: str,
-    own: _Given,
+    given: Given,
     against: Mapping[str, CircuitBreakerConfig],
     *,
     breaker: str | None,
     failures: int,
 ) -> tuple[_Counts, Mapping[str, Column]]:
-    config_path, assignments, config_from = own
     with engine.reading(dataset) as (runner, sources):
         from recloser.fleet.trying import try_many
 
-        is_whole = config_path is not None or config_from is not None or sources[0].about.traffic
-        asked = read_config(*own) if is_whole else tuple(assignments)
+        is_whole = given.has_file or sources[0].about.traffic
+        asked = given.read() if is_whole else tuple(given.assignments)
         with pieces_progress("trying settings") as on_done:
             found = try_many(
                 sources,
@@ -187,11 +179,6 @@ def _tried_on(
 
 def traffic_in(log: str, breaker: str | None) -> Traffic:
     """The calls in a log, or those of one breaker; it is said if reading them takes long."""
-    if not scans.VECTORISED:
-        note(
-            "numpy is not installed, so calls are put in order one by one, which takes longer; "
-            "pip install 'recloser[parquet]'"
-        )
     with log_path(log) as path:
         traffic = read_traffic(LogReader(path))
     if traffic.total > _MANY and not kernel.IS_COMPILED:
@@ -201,17 +188,12 @@ def traffic_in(log: str, breaker: str | None) -> Traffic:
 
 def _config_for(
     traffic: Traffic,
-    config_path: Path | None,
-    assignments: Sequence[str],
-    config_from: str | None,
+    given: Given,
 ) -> Callable[[str], CircuitBreakerConfig]:
-    if config_path is not None or config_from is not None or not traffic.recorded:
-        config = read_config(config_path, assignments, config_from)
+    if given.has_file or not traffic.recorded:
+        config = given.read()
         return lambda _name: config
-    configs = {
-        name: read_config(None, assignments, base=traffic.configs[name].to_mapping())
-        for name in traffic.calls
-    }
+    configs = {name: given.read(traffic.configs[name].to_mapping()) for name in traffic.calls}
     return configs.__getitem__
 
 

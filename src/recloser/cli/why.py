@@ -11,6 +11,7 @@ from recloser.audit.asking import ALL_TRIPS, Found, Inquiry, Question
 from recloser.audit.cause import Answer, as_data
 from recloser.audit.excerpt import Excerpt
 from recloser.cli.arguments import (
+    Given,
     driven_if_traffic,
     json_option,
     log_argument,
@@ -68,8 +69,7 @@ def command(
     trips: Sequence[int],
     moment: str | None,
     whole: bool,
-    config_path: Path | None,
-    assignments: Sequence[str],
+    given: Given,
     as_json: bool,
     json_schema: bool,
     as_markdown: bool,
@@ -87,12 +87,12 @@ def command(
     question = Question(breaker, trips or (-1,), moment, is_whole=whole)
     with (
         log_path(log) as path,
-        driven_if_traffic(path, config_path, assignments) as (written, traffic),
+        driven_if_traffic(path, given) as (written, traffic),
     ):
         found = Inquiry(written, log, traffic).ask(question)
         _say(found, path)
-    settings = [] if config_path is None else ["--config", str(config_path)]
-    for assignment in assignments:
+    settings = [] if given.path is None else ["--config", str(given.path)]
+    for assignment in given.assignments:
         settings += ["--set", assignment]
     if traffic is not None:
         keep = shlex.join(["recloser", "replay", log, *settings, "-o", "DRIVEN"])

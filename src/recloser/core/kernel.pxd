@@ -87,10 +87,11 @@ cdef int _begin_second(Window window, long long seq, long long second) except -1
 @cython.locals(limits=Thresholds)
 cdef int _reached(Window window) noexcept
 @cython.locals(left="long long")
+cpdef bint needs_failures(Rules rules)
 cdef bint _is_rate_reached(long long part, long long whole, long long num, long long den) noexcept
 
 @cython.locals(reclosing=Reclosing, under_way="long long")
-cpdef bint may_probe(State state)
+cpdef bint may_probe(State state, long long asked=*)
 @cython.locals(reclosing=Reclosing)
 cpdef int decide(State state)
 cpdef long long keeps_until(Window window) except -1
@@ -104,9 +105,12 @@ cpdef int enter(State state, long long at, long long wait_ns) except -99
 @cython.locals(reclosing=Reclosing)
 cpdef start_windows(State state)
 cpdef reconfigure(State state, Rules rules, bint is_disabled)
+cpdef judge_by(State state, Rules rules)
 cpdef forget_probes(State state)
-@cython.locals(reclosing=Reclosing, probes=Ring)
-cpdef move_probes(State state, list times)
+@cython.locals(probes=Ring, wait_ns="long long", index="long long", place="long long")
+cpdef retime(State state, object moved)
+@cython.locals(second="long long", place="long long", begin="Py_ssize_t", index="long long")
+cdef int _retime_window(Window window, object moved) except -1
 @cython.locals(row="long long")
 cpdef long long run(State state, Rows rows, long long start, long long stop) except -99
 
@@ -142,7 +146,7 @@ cdef int _expire_probe(State state, long long seq, long long at) except -99
 cdef void _set_half_open_deadline(State state) noexcept
 
 
-cdef int _UNKNOWN, _ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _BLOCK, _FEW
+cdef int _UNKNOWN, _ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _ASKS_ALL, _BLOCK, _FEW
 cdef array _NUMBERS, _ZEROS, _ONES
 
 
@@ -197,7 +201,7 @@ cdef bint _is_noticed(State state, Progress progress) noexcept
 cdef int _pass_cooldown(State state, Progress progress) except -1
 @cython.locals(calls=CallColumns, number="long long", place="long long", probe="long long")
 cdef int _start(State state, Progress progress) except -99
-@cython.locals(calls=CallColumns, place="long long", call="long long", probe="long long", took="long long", kind="int")
+@cython.locals(calls=CallColumns, window=Window, place="long long", call="long long", probe="long long", took="long long", kind="int", can_be_slow="bint")
 cdef int _end(State state, Progress progress) except -99
 cpdef assume(State state, State other)
 cpdef tuple key_of(State state)

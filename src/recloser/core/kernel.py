@@ -19,7 +19,7 @@ the rule; the caller takes the edge on the one declared machine, which sets ``wh
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from recloser.limits import MAX_SEQS
@@ -739,6 +739,11 @@ def _reached(window: Window) -> int:
     return _NO_RULE
 
 
+def needs_failures(rules: Rules) -> bool:
+    """Whether only failures trip a closed breaker of these settings."""
+    return rules.window is None or rules.window.slow_den == 0
+
+
 def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
     """Whether ``part / whole >= num / den``, where ``num`` and ``den`` are below 2^31."""
     if whole < _FITS:
@@ -752,14 +757,14 @@ def _is_rate_reached(part: int, whole: int, num: int, den: int) -> bool:
 # Entry points.
 
 
-def may_probe(state: State) -> bool:
-    """Whether a half-open breaker has a place for one more probe."""
+def may_probe(state: State, asked: int = 0) -> bool:
+    """Whether a half-open breaker has a place for one probe more than were asked for already."""
     reclosing = state.reclosing
     if reclosing is None:
         return False
-    under_way = 0
+    under_way = asked
     if reclosing.probes is not None:
-        under_way = reclosing.probes.length - reclosing.probes.removed
+        under_way += reclosing.probes.length - reclosing.probes.removed
     if reclosing.probe_window is None:
         return under_way < state.rules.max_probes
     return under_way + reclosing.probe_window.calls < reclosing.probe_window.thresholds.size
@@ -952,6 +957,16 @@ def reconfigure(state: State, rules: Rules, is_disabled: bool) -> None:
         forget_probes(state)
 
 
+def judge_by(state: State, rules: Rules) -> None:
+    """Go on under other thresholds, with all that was counted, in a window of the same size."""
+    state.rules = rules
+    state.is_disabled = False
+    if rules.window is None:
+        state.window = None
+    elif state.window is not None:
+        state.window.thresholds = rules.window
+
+
 def forget_probes(state: State) -> None:
     """Wait for no probe that is under way: its permit is void."""
     if state.reclosing is not None:
@@ -960,18 +975,39 @@ def forget_probes(state: State) -> None:
         _set_half_open_deadline(state)
 
 
-def move_probes(state: State, times: list[int]) -> None:
-    """Have the probes under way let through at other times, in their order."""
-    reclosing = state.reclosing
-    if reclosing is None:
-        return
-    probes = reclosing.probes
-    if probes is not None:
-        numbers = probes.to_list()[::2]
-        probes.clear()
-        for number, at in zip(numbers, times, strict=True):
-            probes.extend((number, at))
-    _set_half_open_deadline(state)
+def retime(state: State, moved: Callable[[int], int]) -> None:
+    """Have all that a state remembers happened at the times that ``moved`` makes of its times."""
+    if state.opened_at >= 0:
+        wait_ns = state.deadline - state.opened_at
+        state.opened_at = moved(state.opened_at)
+        if state.deadline != _NEVER:
+            state.deadline = state.opened_at + min(wait_ns, _NEVER - state.opened_at)
+    if state.half_open_at >= 0:
+        state.half_open_at = moved(state.half_open_at)
+        probes = state.probes
+        if probes is not None:
+            for index in range(probes.length):
+                place = _place(probes, index) + 1
+                if probes.items[place] >= 0:
+                    probes.items[place] = moved(probes.items[place])
+        _set_half_open_deadline(state)
+    if state.window is not None and state.window.thresholds.is_timed:
+        _retime_window(state.window, moved)
+
+
+def _retime_window(window: Window, moved: Callable[[int], int]) -> None:
+    """Keep each bucket in the second that it falls in now."""
+    numbers = window.to_list()
+    window.clear()
+    for begin in range(0, len(numbers), _BUCKET):
+        second = moved(numbers[begin] * _SECOND) // _SECOND
+        if window.length and window.items[_last(window)] == second:
+            place = _last(window)
+            window.items[place + 2] = numbers[begin + 2]
+            for index in range(3, _BUCKET):
+                window.items[place + index] += numbers[begin + index]
+        else:
+            window.extend((second, *numbers[begin + 1 : begin + _BUCKET]))
 
 
 def run(state: State, rows: Rows, start: int, stop: int) -> int:
@@ -1318,7 +1354,8 @@ UNKNOWN = _UNKNOWN
 _ASKS_OUTCOME = -5
 _ASKS_WINDOW = -6
 _IS_DUE = -7
-ASKS_OUTCOME, ASKS_WINDOW, IS_DUE = (_ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE)
+_ASKS_ALL = -8
+ASKS_OUTCOME, ASKS_WINDOW, IS_DUE, ASKS_ALL = (_ASKS_OUTCOME, _ASKS_WINDOW, _IS_DUE, _ASKS_ALL)
 _BLOCK = 2048  # so many calls at a time, that the columns beside theirs stay in the nearest cache
 _FEW = 64
 _NUMBERS = array("q", range(_BLOCK))
@@ -1448,10 +1485,11 @@ def simulate(state: State, progress: Progress) -> int:
 
     Returns:
         The rule that fired, at ``progress.at``; after its edge it goes on where it has stopped.
-        ``NO_RULE`` where the calls are at their end. ``ASKS_OUTCOME`` where an unknown outcome
-        counts, and ``ASKS_WINDOW`` where unknown outcomes in the window decide; then ``suppose``
-        says how it was. ``IS_DUE`` at a start or end that finds the deadline passed, where the
-        breaker ``is_shared``.
+        ``NO_RULE`` where the calls are at their end. ``ASKS_OUTCOME`` where it counts whether a call
+        of unknown outcome failed, ``ASKS_ALL`` where it counts too whether it was slow, and
+        ``ASKS_WINDOW`` where unknown outcomes in the window decide; then ``suppose`` says how it
+        was. ``IS_DUE`` at a start or end that finds the deadline passed, where the breaker
+        ``is_shared``.
     """
     if progress.epoch != state.epoch:
         progress.epoch = state.epoch
@@ -1797,7 +1835,9 @@ def _end(state: State, progress: Progress) -> int:
             took = calls.tooks[place]
             return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
         if _index_of(state, probe) >= 0:
-            return _ASKS_OUTCOME
+            window = state.probe_window
+            can_be_slow = window is not None and window.thresholds.slow_den != 0
+            return _ASKS_ALL if can_be_slow else _ASKS_OUTCOME
     progress.place += 1
     return _NO_RULE
 

@@ -5,10 +5,11 @@ from typing import Final
 
 from attrs import define
 
+from recloser.core.edges import take
 from recloser.core.kernel import may_probe
-from recloser.events import ProbeAdmitted
+from recloser.events import ProbeAdmitted, Trigger
 from recloser.machine import HALF_OPEN, OPEN
-from recloser.state import BreakerState, probes_of
+from recloser.state import BreakerState, copied, probes_of
 
 HOLD_NS: Final = 1_000_000_000
 """A probe that was granted after its call had given up is kept so long for the next one."""
@@ -70,20 +71,12 @@ class Claims:
 
     def may_be_made(self, state: BreakerState, at: int) -> bool:
         """Whether one more may be granted, as far as can be known here."""
-        config = state.config
-        places = config.half_open_max_probes
-        if config.half_open_window is not None:
-            places = config.half_open_window.size
-        if state.state is OPEN:
-            # The stream counts in whole milliseconds.
-            if at < state.deadline + _NS_PER_MS:
-                return False
-        elif state.state is HALF_OPEN and may_probe(state):
-            reported = 0 if state.probe_window is None else state.probe_window.calls
-            places -= len(probes_of(state)) + reported
-        else:
-            return False
-        return places > sum(claim.breaker == state.breaker for claim in self._claims)
+        # The stream counts in whole milliseconds.
+        if state.state is OPEN and at >= state.deadline + _NS_PER_MS:
+            state = copied(state)
+            take(state, Trigger.COOL, at)
+        asked = sum(claim.breaker == state.breaker for claim in self._claims)
+        return state.state is HALF_OPEN and may_probe(state, asked)
 
     def settle(self, grants: Mapping[int, ProbeAdmitted], upto: int, now_ns: int) -> None:
         """The stream has decided on all up to this thing in the outbox."""

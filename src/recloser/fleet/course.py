@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from recloser.checkpoint_parts import pieces_of
 from recloser.clock import after
-from recloser.core.kernel import may_probe
+from recloser.core.kernel import PROBE, decide
 from recloser.errors import FutureVersionError, LogError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
@@ -43,7 +43,6 @@ from recloser.fleet.entry import (
 from recloser.fold import config_in
 from recloser.limits import label
 from recloser.logfold import LogFold
-from recloser.machine import HALF_OPEN
 from recloser.state import dump
 from recloser.validation import NS_PER_SECOND
 
@@ -326,11 +325,7 @@ class Course:
             checkpoints=len(states),
         )
         self._apply(events, header)
-        for state in states:
-            checkpoint_at = at if then_at is None else then_at
-            name = str(state.get("breaker"))
-            for piece in pieces_of(state):
-                self._apply(events, Checkpoint(self.fold.seq + 1, checkpoint_at, name, *piece))
+        self._tell_states(events, states, at if then_at is None else then_at)
         if then_at is not None:
             self.fold.at = then_at
         self._unsealed = len(events)
@@ -349,8 +344,13 @@ class Course:
 
     def _tell_gap(self, events: list[Event], lost: int, text: str, at: int) -> None:
         self._apply(events, LogGap(self.fold.seq + 1, at, lost, label(text)))
-        for state in self._states():
-            name = str(state["breaker"])
+        self._tell_states(events, self._states(), at)
+
+    def _tell_states(
+        self, events: list[Event], states: Sequence[Mapping[str, object]], at: int
+    ) -> None:
+        for state in states:
+            name = str(state.get("breaker"))
             for piece in pieces_of(state):
                 self._apply(events, Checkpoint(self.fold.seq + 1, at, name, *piece))
 
@@ -401,9 +401,7 @@ class Course:
 
     def _granted(self, claim: ProbeAdmitted) -> ProbeAdmitted | None:
         state = self.fold.breakers.get(claim.breaker)
-        if state is None or state.state is not HALF_OPEN or state.epoch != claim.epoch:
-            return None
-        if state.mode == "disabled" or not may_probe(state):
+        if state is None or state.epoch != claim.epoch or decide(state) != PROBE:
             return None
         return evolve(claim, probe=state.probes_admitted + 1)
 

@@ -145,17 +145,9 @@ def _folded_history(source: Source, folded: Sequence[FoldedBreaker]) -> History 
         snapshots={each.snapshot.breaker: each.snapshot for each in folded},
         witnesses=len(edges),
         differences=(),
-        timeline=timeline_of(source),
+        timeline=Timeline(source.readings),
         events=(),
         count=source.about.events,
         tail=source.about.tail,
         engine="columns",
     )
-
-
-def timeline_of(source: Source) -> Timeline:
-    """What dates the moments of a log."""
-    timeline = Timeline()
-    for reading in source.readings:
-        timeline.add(reading)
-    return timeline

@@ -161,9 +161,7 @@ def merge_many(
 
 def unix_timeline() -> Timeline:
     """Dates nanoseconds since 1970 in UTC."""
-    timeline = Timeline()
-    timeline.add(_OPENING)
-    return timeline
+    return Timeline([_OPENING])
 
 
 def breakers_in(url: str, groups: range) -> Sequence[str]:

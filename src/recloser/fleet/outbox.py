@@ -19,6 +19,7 @@ from recloser.fleet.entry import (
 )
 from recloser.limits import MAX_COUNT, MAX_LINE_BYTES
 from recloser.log.codec import full
+from recloser.log.request import Saying
 
 MAX_WAITING: Final = 10_000
 """Of more than this the oldest outcomes are given up."""
@@ -29,28 +30,28 @@ MAX_AGE_NS: Final = 10_000_000_000
 _LASTING: Final = COMMANDS | {"breaker_configured"}
 
 
-@define
-class _Waiting:
+@define(eq=False)
+class Said(Saying):
     """Something to be sent.
 
     Attributes:
-        number: Which of all that was ever put in it is.
         event: The event, with ``seq`` and ``at`` 0; None where ``body`` says it.
-        body: An entry of another kind.
         since_ns: When it came, by the monotonic hand.
         is_told: Whether its sender's listeners were told of it already.
         replaces: Whether it is a configuration that replaces another.
         is_slow: Whether the call was slow.
+        body: An entry of another kind.
+        number: Which of all that is ever put into the outbox it is; 0 until it has a number.
         took_ns: What all the calls took that were made one.
     """
 
-    number: int
-    event: Event | None = None
-    body: Body = ()
+    event: Event | None
     since_ns: int = 0
     is_told: bool = False
     replaces: bool = False
     is_slow: bool = False
+    body: Body = ()
+    number: int = 0
     took_ns: int = 0
 
 
@@ -83,7 +84,7 @@ class Outbox:
     Attributes:
         put: How many things were ever put in.
         lost: How many calls were given up.
-        failures: How many failures wait, by breaker.
+        bad: How many failures and slow calls wait, by breaker and the event's kind.
         in_flight: What was taken out last, until it is known to have arrived.
     """
 
@@ -91,9 +92,9 @@ class Outbox:
         self.put = 0
         self.in_flight: Batch | None = None
         self.lost = 0
-        self.failures: Counter[str] = Counter()
-        self._waiting: deque[_Waiting] = deque()
-        self._last: dict[str, _Waiting] = {}
+        self.bad: Counter[tuple[str, str]] = Counter()
+        self._waiting: deque[Said] = deque()
+        self._last: dict[str, Said] = {}
         self._batches = 0
 
     def __len__(self) -> int:
@@ -140,54 +141,39 @@ class Outbox:
             waiting.is_told = True
         return told
 
-    def add(
-        self,
-        event: Event,
-        now_ns: int,
-        *,
-        number: int | None = None,
-        is_told: bool = False,
-        is_slow: bool = False,
-        replaces: bool = False,
-    ) -> None:
+    def add(self, said: Said) -> None:
         """Put in an event about a breaker; it is made one with the one before where they are alike.
 
-        Args:
-            event: The event.
-            now_ns: What the monotonic hand shows.
-            number: Which of all that is ever put in it is, by default the next. One that is in
-                already is passed over: so it can be put in again after an interruption.
-            is_told: Whether its sender's listeners were told of it already.
-            is_slow: Whether the call was slow.
-            replaces: Whether it is a configuration that replaces another.
+        One that is in already is passed over: so it can be put in again after an interruption.
         """
-        if number is None:
-            number = self.put + 1
+        event = said.event
+        assert event is not None
+        said.number = number = said.number or self.put + 1
         if number <= self.put:
             return
         name: str = getattr(event, "breaker", "")
-        took = getattr(event, "took", 0) * getattr(event, "count", 1)
-        waiting = _Waiting(number, event, (), now_ns, is_told, replaces, is_slow, took)
-        failures = self.failures.get(name, 0) + (event.kind == "call_failed")
+        said.took_ns = getattr(event, "took", 0) * getattr(event, "count", 1)
+        key = name, event.kind
+        bad = self.bad.get(key, 0) + (said.is_slow or event.kind == "call_failed")
         last = self._last.get(name)
-        both = None if last is None else _as_one(last, waiting)
+        both = None if last is None else _as_one(last, said)
         # One step: it is in, or it is not.
         if last is not None and both is not None:
             last.event = both
-            last.took_ns += took
+            last.took_ns += said.took_ns
             last.number = number
             self.put = number
         else:
-            self._last[name] = waiting
-            self._waiting += (waiting,)
+            self._last[name] = said
+            self._waiting += (said,)
             self.put = number
-        self.failures[name] = failures
+        self.bad[key] = bad
         if len(self._waiting) > MAX_WAITING:
             self._give_up(_Oldest(MAX_WAITING // 10))
 
     def add_body(self, body: Body, now_ns: int) -> None:
         """Put in an entry of another kind."""
-        waiting = _Waiting(self.put + 1, None, body, now_ns)
+        waiting = Said(None, now_ns, body=body, number=self.put + 1)
         # One step.
         self.put += 1
         self._waiting += (waiting,)
@@ -222,13 +208,13 @@ class Outbox:
         body = tuple(lines) if first.event is not None else first.body
         batch = self._batch(last_number, body, events, first)
         left = deque(islice(self._waiting, taken, None))
-        last, failures = dict[str, _Waiting](), Counter[str]()
+        last, bad = dict[str, Said](), Counter[tuple[str, str]]()
         # One step.
         self._batches = batch.number
         self.in_flight = batch
         self._waiting = left
         self._last = last
-        self.failures = failures
+        self.bad = bad
         self.lost += lost
         return batch
 
@@ -242,7 +228,7 @@ class Outbox:
         if self.in_flight is not None:
             return self.in_flight
         few = events[:EVENTS_AT_ONCE]
-        batch = self._batch(0, lines_of(few), few, _Waiting(0, is_told=True))
+        batch = self._batch(0, lines_of(few), few, Said(None, is_told=True))
         if again is not None:
             batch = evolve(batch, again=id_text(again))
         # One step.
@@ -250,7 +236,7 @@ class Outbox:
         self.in_flight = batch
         return batch
 
-    def _batch(self, upto: int, body: Body, events: Sequence[Event], like: _Waiting) -> Batch:
+    def _batch(self, upto: int, body: Body, events: Sequence[Event], like: Said) -> Batch:
         return Batch(
             number=self._batches + 1,
             body=body,
@@ -276,9 +262,9 @@ class Outbox:
         self.in_flight = None
         return batch
 
-    def _give_up(self, is_old: Callable[[_Waiting], bool]) -> None:
-        kept: deque[_Waiting] = deque()
-        lost, last = 0, dict[str, _Waiting]()
+    def _give_up(self, is_old: Callable[[Said], bool]) -> None:
+        kept: deque[Said] = deque()
+        lost, last = 0, dict[str, Said]()
         for waiting in self._waiting:
             if _is_lasting(waiting) or not is_old(waiting):
                 kept.append(waiting)
@@ -296,7 +282,7 @@ class _Oldest:
     def __init__(self, left: int) -> None:
         self._left = left
 
-    def __call__(self, _waiting: _Waiting) -> bool:
+    def __call__(self, _waiting: Said) -> bool:
         self._left -= 1
         return self._left >= 0
 
@@ -308,26 +294,26 @@ def calls_in(event: Event) -> int:
     return getattr(event, "count", 0) if event.kind in ("call_succeeded", "call_rejected") else 0
 
 
-def _calls_in(waiting: _Waiting) -> int:
+def _calls_in(waiting: Said) -> int:
     return 0 if waiting.event is None else calls_in(waiting.event)
 
 
-def _kind(waiting: _Waiting) -> str:
+def _kind(waiting: Said) -> str:
     return "" if waiting.event is None else waiting.event.kind
 
 
-def _is_lasting(waiting: _Waiting) -> bool:
+def _is_lasting(waiting: Said) -> bool:
     """Whether it has to arrive however late: an operator's word, or how a probe went."""
     if waiting.event is None or waiting.event.kind in _LASTING:
         return True
     return waiting.event.kind != "probe_admitted" and getattr(waiting.event, "probe", 0) > 0
 
 
-def _manner(waiting: _Waiting) -> tuple[bool, bool, bool]:
+def _manner(waiting: Said) -> tuple[bool, bool, bool]:
     return waiting.event is None, waiting.is_told, waiting.replaces
 
 
-def _as_one(last: _Waiting, new: _Waiting) -> Event | None:
+def _as_one(last: Said, new: Said) -> Event | None:
     """The event that counts both, if that makes no difference to any decision."""
     before, event = last.event, new.event
     if (last.is_told, last.is_slow) != (new.is_told, new.is_slow):
@@ -346,7 +332,7 @@ def _as_one(last: _Waiting, new: _Waiting) -> Event | None:
     return evolve(full(before), count=count) if count <= MAX_COUNT else None
 
 
-def _settled(waiting: _Waiting) -> Event:
+def _settled(waiting: Said) -> Event:
     """The event as it is sent: of calls that were made one, each took as long as all on average."""
     assert waiting.event is not None
     event = full(waiting.event)

@@ -28,7 +28,7 @@ from recloser.fleet.entry import (
 )
 from recloser.fleet.outbox import Batch
 from recloser.fleet.rounds import SPACING_SECONDS, STANDS_NS, Rounds
-from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
+from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer, do_nothing
 from recloser.log.bell import Bell
 from recloser.log.calls import Outcomes
 from recloser.log.exits import at_exit
@@ -291,7 +291,7 @@ class RedisLog(Log):
             if is_running(runner):
                 ended.wait(2 * self._timeout_seconds)
         if self._sequencer is not None:
-            self._stream.hold(self._go_on_alone, _do_nothing)
+            self._stream.hold(self._go_on_alone, do_nothing)
         self._server.close()
         self._bell_server.close()
         atexit.unregister(self.close)
@@ -373,7 +373,7 @@ class RedisLog(Log):
             self._failure = why
             stream.leave(why)
 
-        stream.hold(leave, _do_nothing)
+        stream.hold(leave, do_nothing)
 
     def _go_round(self) -> None:
         """Wait for a reason, then send and read once."""
@@ -418,7 +418,7 @@ class RedisLog(Log):
         old = stream.course
         if not stream.notified.has_begun:
             stream.notified.begin((self._server.now_us() // 1000, 0))
-        stream.hold(stream.begin_joining, _do_nothing)
+        stream.hold(stream.begin_joining, do_nothing)
         course = None if self._is_changed or stream.must_read_again else old
         if course is None:
             course = self._found()
@@ -528,10 +528,6 @@ class RedisLog(Log):
         self._needs_threads = True
         self._stream.begin_in_child()
         self.is_in_child = False
-
-
-def _do_nothing() -> None:
-    """Stand for a change in a thread that is in the middle of one."""
 
 
 def _after_fork() -> None:

@@ -9,7 +9,7 @@ from recloser.fleet.connection import Exchange, Server
 from recloser.fleet.course import Course
 from recloser.fleet.entry import Checkpointed, Entry, EntryId, Fields, fields_of
 from recloser.fleet.outbox import Batch
-from recloser.fleet.sequencer import StreamSequencer
+from recloser.fleet.sequencer import StreamSequencer, do_nothing
 from recloser.log.sequencer import Log
 
 SPACING_SECONDS: Final = 0.002
@@ -118,16 +118,16 @@ class Rounds:
             self._read_ns = after_ns
             self._report_passed_over(course)
             if not got.has_start:
-                stream.hold(partial(self._give_start, stream, course), _do_nothing)
+                stream.hold(partial(self._give_start, stream, course), do_nothing)
             if got.entries and got.entries[-1].is_large:
                 # The last entry is fetched again in each round trip, until there is another one.
-                stream.hold(partial(stream.outbox.add_body, (), after_ns), _do_nothing)
+                stream.hold(partial(stream.outbox.add_body, (), after_ns), do_nothing)
             if got.is_whole:
                 earliest = None if earliest_ns is None else earliest_ns - course.at_by_id
                 ended = partial(
                     stream.end_round, latest_ns=after_ns - course.fold.at, earliest_ns=earliest
                 )
-                stream.hold(ended, _do_nothing)
+                stream.hold(ended, do_nothing)
                 return is_news and not ring
             batch = trim_to = None
 
@@ -147,7 +147,7 @@ class Rounds:
                 at=max(0, now_ns - stream.origin) if self.stands_still else None,
             )
         except (ValueError, OverflowError) as error:
-            stream.hold(stream.outbox.give_up_sent, _do_nothing)
+            stream.hold(stream.outbox.give_up_sent, do_nothing)
             self._log.notice(logging.WARNING, "%s: an entry is not sent: %s", self._log, error)
             return None
 
@@ -200,7 +200,3 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
             first, lines = number + 1, 0
     if first < len(entries) or not entries:
         yield first, len(entries)
-
-
-def _do_nothing() -> None:
-    """Stand for a change in a thread that is in the middle of one."""

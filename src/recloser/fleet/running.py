@@ -39,24 +39,6 @@ class Runner(Protocol):
         ...
 
 
-class Here:
-    """Does all work in this process, one piece after the other."""
-
-    def run(
-        self,
-        function: Callable[..., R],
-        jobs: Sequence[tuple[Any, ...]],
-        on_done: OnDone | None = None,
-    ) -> list[R]:
-        """As ``Runner.run``."""
-        results = []
-        for done, job in enumerate(jobs, start=1):
-            results.append(function(*job))
-            if on_done is not None:
-                on_done(done, len(jobs))
-        return results
-
-
 @frozen
 class OnCluster:
     """Has the workers of a cluster do the work.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import asdict, define, evolve
+from attrs import asdict, evolve
 
 from recloser.clock import SYSTEM_CLOCK, Clock
 from recloser.core.kernel import may_probe
@@ -34,7 +34,7 @@ from recloser.fleet.course import NOTHING, Course, Taken
 from recloser.fleet.entry import Entry, EntryId
 from recloser.fleet.faces import Faces
 from recloser.fleet.notified import Notified
-from recloser.fleet.outbox import Batch, Outbox, calls_in
+from recloser.fleet.outbox import Batch, Outbox, Said, calls_in
 from recloser.fleet.urgency import is_slow, is_urgent
 from recloser.gate import FOREVER, Leave, Pass, Run
 from recloser.log.bell import Bell
@@ -52,27 +52,6 @@ OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 
 _ALONE: Final = frozenset(("clock_ticked", "probe_admitted", "log_opened", "checkpoint"))
 """What one process records while it is alone, and the stream has no use for."""
-
-
-@define(eq=False)
-class Said:
-    """An event on its way to the outbox.
-
-    Attributes:
-        event: The event, with ``seq`` and ``at`` 0.
-        since_ns: When it came, by the monotonic hand.
-        is_told: Whether listeners here have it already.
-        replaces: Whether it is a configuration that replaces another.
-        is_slow: Whether the call was slow.
-        number: Its number in the outbox; 0 until it has one.
-    """
-
-    event: Event
-    since_ns: int
-    is_told: bool = False
-    replaces: bool = False
-    is_slow: bool = False
-    number: int = 0
 
 
 class StreamSequencer(Sequencer):
@@ -241,21 +220,14 @@ class StreamSequencer(Sequencer):
         """Put what is said into the outbox, each of it once, and have that looked at in time."""
         while self.sayings:
             said = self.sayings[0]
-            if not said.number:
-                said.number = self.outbox.put + 1
+            assert isinstance(said, Said)
             event = said.event
-            self.outbox.add(
-                event,
-                said.since_ns,
-                number=said.number,
-                is_told=said.is_told,
-                is_slow=said.is_slow,
-                replaces=said.replaces,
-            )
+            assert event is not None
+            self.outbox.add(said)
             del self.sayings[0]
             state = self._faces.of(getattr(event, "breaker", ""))
-            failures = 0 if state is None else self.outbox.failures[state.breaker]
-            if state is None or is_urgent(event, state, failures):
+            waiting = 0 if state is None else self.outbox.bad[state.breaker, event.kind]
+            if state is None or is_urgent(event, state, waiting):
                 self._wake(hurry=True)
         self._be_looked_at()
 
@@ -339,7 +311,7 @@ class StreamSequencer(Sequencer):
             tooks = calls.tooks[done : done + number]
             done += number
             at = calls.ats[done - 1]
-            if self.fold.breakers[leave.breaker].config.slow_call_ns is None:
+            if self.fold.breakers[leave.breaker].rules.slow_ns == FOREVER:
                 self._succeed(leave, at, sum(tooks) // number, number)
             else:
                 for took in tooks:
@@ -386,7 +358,7 @@ class StreamSequencer(Sequencer):
         name = state.breaker
         if self.is_mine:
             return super().configured(request, state)
-        self.run(request.carry_out, _do_nothing)
+        self.run(request.carry_out, do_nothing)
         if name not in self.fold.breakers or self._on_other_config == "replace":
             self.await_effect()
         return self.run(
@@ -751,5 +723,5 @@ class StreamSequencer(Sequencer):
         super().append(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))
 
 
-def _do_nothing() -> None:
+def do_nothing() -> None:
     """Stand for a change in a thread that is in the middle of one."""

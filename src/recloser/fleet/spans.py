@@ -107,10 +107,7 @@ def drive_whole(url: str, config: CircuitBreakerConfig) -> History:
             edges += lane.take(call)
             last = max(last, call.at)
         edges += lane.finish()
-        timeline = Timeline()
-        for event in whole_log_events(log):
-            if event.kind in ("log_opened", "clock_ticked"):
-                timeline.add(event)
+        timeline = Timeline(whole_log_events(log))
         states = lane.states or {}
         return History(
             edges=edges,

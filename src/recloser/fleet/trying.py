@@ -31,12 +31,11 @@ from recloser.replay.tune import (
     HELD_OUT_PERCENT,
     Parted,
     Tuned,
-    configured,
     score_around,
     tuning_of,
 )
 from recloser.replay.whatif import Verdict, what_did, what_if
-from recloser.settings import read_settings
+from recloser.settings import configured, read_settings
 
 _BUCKETS: Final = 4096
 _CONFIGS_AT_ONCE: Final = 64

@@ -97,19 +97,6 @@ def _alternative(pattern: str) -> str:
     return re.escape(pattern)
 
 
-def unit_of(column: str, unit: str | None) -> int | None:
-    """Nanoseconds in the unit of a column: the one said, or that of its suffix; else None.
-
-    Raises:
-        ImportTraceError: The unit is unknown.
-    """
-    if unit is None:
-        return UNITS.get(column.rpartition("_")[2]) if "_" in column else None
-    if unit not in UNITS:
-        raise ImportTraceError(f"there is no unit {unit!r}; there are {', '.join(UNITS)}")
-    return UNITS[unit]
-
-
 def parse_ns(text: str, unit_ns: int) -> int:
     """The nanoseconds in a decimal number of units.
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from recloser.errors import ImportTraceError, LogError
+from recloser.errors import ImportTraceError
 from recloser.importers.call_log import CallLog, ImportSummary, nothing_read
 from recloser.importers.derived import Fields
 from recloser.importers.descriptions import description_of, known_paths
@@ -294,15 +294,6 @@ class Import:
             return why
         hint = hint_for(self._head, self.understood.description.name)
         return f"{why}; {hint}" if hint else why
-
-
-def head_of(file: str) -> list[str]:
-    """The first lines of a file, without what is around them; none where it can't be read."""
-    try:
-        _, head = _begun(Inputs([file]).lines())
-    except (ImportTraceError, LogError):
-        return []
-    return taken_away(wrappings_in(head), head)
 
 
 def _unsure_in(

@@ -17,7 +17,7 @@ import zstandard
 
 from recloser.errors import ImportTraceError
 from recloser.importers.cut_zips import members_of
-from recloser.importers.source import ZstdStream
+from recloser.importers.zstd_stream import ZstdStream
 from recloser.log.decompression import failure_of
 
 if TYPE_CHECKING:

@@ -3,18 +3,10 @@
 For the rules see ``recloser.integrations.http``.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-from recloser.clock import Clock
 from recloser.integrations import needs
-from recloser.integrations.http import (
-    BreakersOrOne,
-    NameOf,
-    by_host,
-    by_route,
-    is_server_error,
-)
+from recloser.integrations.http import by_host, by_route
 from recloser.integrations.transport import (
     GuardedAsyncTransport,
     GuardedTransport,
@@ -62,17 +54,8 @@ class BreakerTransport(GuardedTransport[httpx.Request, httpx.Response], httpx.Ba
         clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
     """
 
-    def __init__(
-        self,
-        breakers: BreakersOrOne,
-        transport: httpx.BaseTransport | None = None,
-        *,
-        name: NameOf = by_host,
-        is_failure: Callable[[int], bool] = is_server_error,
-        clock: Clock | None = None,
-    ) -> None:
-        inner = httpx.HTTPTransport() if transport is None else transport
-        super().__init__(inner, breakers, _LIBRARY, name=name, is_failure=is_failure, clock=clock)
+    _library = _LIBRARY
+    _makes = httpx.HTTPTransport
 
 
 class AsyncBreakerTransport(
@@ -80,14 +63,5 @@ class AsyncBreakerTransport(
 ):
     """As ``BreakerTransport``, for ``httpx.AsyncClient(transport=...)``."""
 
-    def __init__(
-        self,
-        breakers: BreakersOrOne,
-        transport: httpx.AsyncBaseTransport | None = None,
-        *,
-        name: NameOf = by_host,
-        is_failure: Callable[[int], bool] = is_server_error,
-        clock: Clock | None = None,
-    ) -> None:
-        inner = httpx.AsyncHTTPTransport() if transport is None else transport
-        super().__init__(inner, breakers, _LIBRARY, name=name, is_failure=is_failure, clock=clock)
+    _library = _LIBRARY
+    _makes = httpx.AsyncHTTPTransport

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from attrs import frozen
 
@@ -60,6 +60,7 @@ class Response(Protocol):
         """Its headers, found whatever their case."""
 
 
+T = TypeVar("T")
 Req = TypeVar("Req", bound=Request)
 Resp = TypeVar("Resp", bound=Response)
 Req_contra = TypeVar("Req_contra", bound=Request, contravariant=True)
@@ -151,22 +152,35 @@ class WatchedAsyncStream:
         await self._stream.aclose()
 
 
-class GuardedTransport(Generic[Req, Resp]):
-    """Sends through ``transport`` what the breakers let through; see ``HttpGuard`` for the rest."""
+class _Guarded(Generic[T]):
+    """What both kinds of transport are made of.
+
+    Args:
+        breakers: The breakers by name, as a ``Breakers``, or one for all requests.
+        transport: What sends the requests; by default one of the library's own.
+        name: What the breaker of a request is called; by default its host.
+        is_failure: Whether an answer with this status is a failure; by default from 500 up.
+        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+    """
+
+    _library: ClassVar[Library]
+    _makes: ClassVar[type[Any]]
 
     def __init__(
         self,
-        transport: Transport[Req, Resp],
         breakers: BreakersOrOne,
-        library: Library,
+        transport: T | None = None,
         *,
         name: NameOf = by_host,
         is_failure: Callable[[int], bool] = is_server_error,
         clock: Clock | None = None,
     ) -> None:
-        self._transport = transport
-        self._library = library
+        self._transport: T = self._makes() if transport is None else transport
         self._guard = HttpGuard(breakers, name=name, is_failure=is_failure, clock=clock)
+
+
+class GuardedTransport(_Guarded[Transport[Req, Resp]], Generic[Req, Resp]):
+    """Sends through a transport what the breakers let through; see ``HttpGuard`` for the rest."""
 
     def handle_request(self, request: Req) -> Resp:
         """Send the request if its breaker lets it through.
@@ -204,22 +218,8 @@ class GuardedTransport(Generic[Req, Resp]):
         self.close()
 
 
-class GuardedAsyncTransport(Generic[Req, Resp]):
+class GuardedAsyncTransport(_Guarded[AsyncTransport[Req, Resp]], Generic[Req, Resp]):
     """As ``GuardedTransport``, in an event loop."""
-
-    def __init__(
-        self,
-        transport: AsyncTransport[Req, Resp],
-        breakers: BreakersOrOne,
-        library: Library,
-        *,
-        name: NameOf = by_host,
-        is_failure: Callable[[int], bool] = is_server_error,
-        clock: Clock | None = None,
-    ) -> None:
-        self._transport = transport
-        self._library = library
-        self._guard = HttpGuard(breakers, name=name, is_failure=is_failure, clock=clock)
 
     async def handle_async_request(self, request: Req) -> Resp:
         """Send the request if its breaker lets it through.

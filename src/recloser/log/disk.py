@@ -76,14 +76,6 @@ def open_to_read(path: Path) -> int:
     return os.open(path, os.O_RDONLY | _BINARY | _NO_LINK)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Hand all of the data to the operating system."""
-    with memoryview(data) as view:
-        start = 0
-        while start < len(view):
-            start += os.write(descriptor, view[start:])
-
-
 def write(descriptor: int, data: memoryview) -> int:
     """Hand data to the operating system; how much of it was taken."""
     return os.write(descriptor, data)

@@ -3,7 +3,6 @@
 from typing import ClassVar, Protocol
 
 from recloser.errors import PermitError
-from recloser.events import Event
 
 
 class Spendable(Protocol):
@@ -40,24 +39,8 @@ class ProbeClaim(Protocol):
         """Wait until it is decided, but not for long."""
 
 
-class Saying(Protocol):
-    """An event that other processes are to know.
-
-    Attributes:
-        event: The event.
-        since_ns: When it came, by the monotonic hand.
-        is_told: Whether listeners here have it already.
-        replaces: Whether it is a configuration that replaces another.
-        is_slow: Whether the call was slow.
-        number: Its number among all that is said; 0 until it has one.
-    """
-
-    event: Event
-    since_ns: int
-    is_told: bool
-    replaces: bool
-    is_slow: bool
-    number: int
+class Saying:
+    """Something that other processes are to know, where they share breakers."""
 
 
 class Once:

@@ -12,12 +12,13 @@ from typing import Final, Self, cast
 
 from attrs import define, field
 
+from recloser.core import orders
 from recloser.core.kernel import FAILED, IGNORED, SUCCEEDED, UNKNOWN, CallColumns
-from recloser.replay import scans
 
-__all__ = ["FAILED", "IGNORED", "SUCCEEDED", "UNKNOWN", "Calls"]
+__all__ = ["FAILED", "IGNORED", "OUTCOME_CODES", "SUCCEEDED", "UNKNOWN", "Calls"]
 
-_KNOWN: Final = bytes((SUCCEEDED, FAILED, IGNORED))
+OUTCOME_CODES: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "ignored": IGNORED}
+"""The code of each known outcome, by its name in a log."""
 
 
 @define(eq=False)
@@ -26,7 +27,7 @@ class Calls:
 
     Columns are buffers of whole numbers of 64 bits, such as an ``array`` or a numpy column seen
     through a ``memoryview``; what is derived from them is found when it is first asked for, by
-    ``recloser.replay.scans``, and kept.
+    ``recloser.core.orders``, and kept.
 
     Attributes:
         breaker: Its name.
@@ -45,14 +46,13 @@ class Calls:
     outcomes: bytes
     by_end: Sequence[int] = field()
     seqs: Sequence[int] = ()
-    _under_way: dict[tuple[int, int], Sequence[int]] = field(init=False, factory=dict)
     _counts: dict[int, int] = field(init=False, factory=dict)
     _before: dict[int, Sequence[int]] = field(init=False, factory=dict)
     __dict__: dict[str, object] = field(init=False, factory=dict)
 
     @by_end.default
     def _as_started(self) -> Sequence[int]:
-        return scans.order_of_ends(self.starts, self.ends)
+        return orders.order_of_ends(self.starts, self.ends)
 
     @classmethod
     def from_log(
@@ -80,16 +80,16 @@ class Calls:
         """
         if UNKNOWN in outcomes:
             ends, tooks = _supposed(starts, ends, tooks, outcomes)
-        order = scans.order_of_starts(starts)
-        by_end = scans.taken(scans.inverse(order), scans.order_of_ends(starts, ends))
+        order = orders.order_of(starts)
+        by_end = orders.taken(orders.inverse(order), orders.order_of_ends(starts, ends))
         return cls(
             breaker,
-            scans.taken(starts, order),
-            scans.taken(ends, order),
-            scans.taken(tooks, order),
-            scans.codes_taken(outcomes, order),
+            orders.taken(starts, order),
+            orders.taken(ends, order),
+            orders.taken(tooks, order),
+            orders.codes_taken(outcomes, order),
             by_end,
-            scans.taken(seqs, order) if len(seqs) else (),
+            orders.taken(seqs, order) if len(seqs) else (),
         )
 
     def __len__(self) -> int:
@@ -104,19 +104,19 @@ class Calls:
     @cached_property
     def place(self) -> Sequence[int]:
         """The place of each call, by its number."""
-        return scans.inverse(self.by_end)
+        return orders.inverse(self.by_end)
 
     @cached_property
     def ended_before(self) -> Sequence[int]:
         """How many calls have ended before each starts, by its number."""
-        return scans.ended_before(self.starts, self.ends, self.by_end)
+        return orders.ended_before(self.starts, self.ends, self.by_end)
 
     @cached_property
     def columns(self) -> CallColumns:
         """The calls as the kernel takes them."""
-        ends, tooks = (scans.taken(each, self.by_end) for each in (self.ends, self.tooks))
-        columns = (self.starts, self.ended_before, self.by_end, ends, tooks)
-        starts, ended_before, by_end, ends, tooks = (cast("memoryview", each) for each in columns)
+        ends, tooks = (orders.taken(each, self.by_end) for each in (self.ends, self.tooks))
+        columns = (self.starts, self.ended_before, self.by_end)
+        starts, ended_before, by_end = (cast("memoryview", each) for each in columns)
         return CallColumns(starts, ended_before, by_end, ends, tooks, self.outcome_at)
 
     @cached_property
@@ -128,41 +128,21 @@ class Calls:
         """When the call at this place ended."""
         return self.ends[self.by_end[place]]
 
-    def under_way(self, number: int, place: int) -> Sequence[int]:
-        """The places, in order, of the calls before ``number`` that end at ``place`` or later.
-
-        Args:
-            number: A call.
-            place: How many calls have ended before it starts, or at another moment between that
-                start and the one before.
-        """
-        if number == place:
-            return ()
-        found = self._under_way.get((number, place))
-        if found is None:
-            found = scans.places_from(self.place, number, place)
-            self._under_way[number, place] = found
-        return found
-
-    def forget(self) -> None:
-        """Keep nothing of which calls were under way when."""
-        self._under_way.clear()
-
     @cached_property
     def outcome_at(self) -> bytes:
         """How the call at each place ended."""
-        return scans.codes_taken(self.outcomes, self.by_end)
+        return orders.codes_taken(self.outcomes, self.by_end)
 
     @cached_property
     def last_place(self) -> Sequence[int]:
         """The last place of all calls up to each number."""
-        return scans.highest_so_far(self.place)
+        return orders.highest_so_far(self.place)
 
     def before(self, code: int) -> Sequence[int]:
         """How many calls of this outcome stand before each number; shape (n + 1,)."""
         found = self._before.get(code)
         if found is None:
-            found = self._before[code] = scans.count_before(self.outcomes, bytes((code,)))
+            found = self._before[code] = orders.count_before(self.outcomes, code)
         return found
 
     def count(self, code: int) -> int:
@@ -174,26 +154,26 @@ class Calls:
 
     def until(self, number: int) -> "Calls":
         """The first calls alone, up to ``number``."""
-        return self._only(range(number))
+        return self._only(orders.numbers_from(0, number))
 
     def since(self, number: int) -> "Calls":
         """The calls from ``number`` on alone."""
-        return self._only(range(number, len(self)))
+        return self._only(orders.numbers_from(number, len(self)))
 
     def known(self) -> "Calls":
         """The calls alone whose outcome is known."""
         if not self.count(UNKNOWN):
             return self
-        return self._only(scans.places_of(self.outcomes, _KNOWN))
+        return self._only(orders.places_of(self.outcomes, SUCCEEDED, IGNORED))
 
     def _only(self, numbers: Sequence[int]) -> "Calls":
         return Calls(
             self.breaker,
-            scans.taken(self.starts, numbers),
-            scans.taken(self.ends, numbers),
-            scans.taken(self.tooks, numbers),
-            scans.codes_taken(self.outcomes, numbers),
-            scans.kept(self.by_end, numbers),
+            orders.taken(self.starts, numbers),
+            orders.taken(self.ends, numbers),
+            orders.taken(self.tooks, numbers),
+            orders.codes_taken(self.outcomes, numbers),
+            orders.kept(self.by_end, numbers),
         )
 
 
@@ -201,9 +181,9 @@ def _supposed(
     starts: Sequence[int], ends: Sequence[int], tooks: Sequence[int], outcomes: bytes
 ) -> tuple[Sequence[int], Sequence[int]]:
     """The ends and durations, with those of unknown outcomes supposed."""
-    known = sorted(scans.taken(tooks, scans.places_of(outcomes, _KNOWN)))
+    known = sorted(orders.taken(tooks, orders.places_of(outcomes, SUCCEEDED, IGNORED)))
     median = known[len(known) // 2] if known else 0
     ends, tooks = array("q", ends), array("q", tooks)
-    for row in scans.places_of(outcomes, bytes((UNKNOWN,))):
+    for row in orders.places_of(outcomes, UNKNOWN, UNKNOWN):
         tooks[row], ends[row] = median, starts[row] + median
     return ends, tooks

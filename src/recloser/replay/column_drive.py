@@ -9,24 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from attrs import frozen
 
 from recloser.config import CircuitBreakerConfig
-from recloser.events import CircuitBreakerState, Trigger
+from recloser.events import CircuitBreakerState
 from recloser.machine import CLOSED
 from recloser.replay.calls import UNKNOWN, Calls
-from recloser.replay.history import digest_of
+from recloser.replay.history import Transition, digest_of
 from recloser.replay.simulation import Simulation, TakenEdge
 from recloser.snapshot import Totals
-
-
-@frozen
-class DrivenEdge:
-    """An edge; its attributes are those of ``StateChanged``."""
-
-    breaker: str
-    epoch: int
-    at: int
-    from_state: CircuitBreakerState
-    to_state: CircuitBreakerState
-    trigger: Trigger
 
 
 @frozen
@@ -39,12 +27,12 @@ class Driven:
         totals: How its calls ended.
     """
 
-    edges: Sequence[DrivenEdge]
+    edges: Sequence[Transition]
     states: Mapping[str, CircuitBreakerState]
     totals: Mapping[str, Totals]
 
     @property
-    def in_time(self) -> Sequence[DrivenEdge]:
+    def in_time(self) -> Sequence[Transition]:
         """The edges in the order of time."""
         return sorted(self.edges, key=lambda edge: edge.at)
 
@@ -78,7 +66,7 @@ def drive_columns(
         taken = drive_together(several, simulations)
     else:
         taken = [simulation.edges() for simulation in simulations]
-    edges: list[DrivenEdge] = []
+    edges: list[Transition] = []
     for calls, of_one in zip(several, taken, strict=True):
         edges += _driven_edges(calls.breaker, of_one)
     return Driven(
@@ -88,8 +76,8 @@ def drive_columns(
     )
 
 
-def _driven_edges(breaker: str, taken: Iterable[TakenEdge]) -> Iterator[DrivenEdge]:
+def _driven_edges(breaker: str, taken: Iterable[TakenEdge]) -> Iterator[Transition]:
     left = CLOSED
     for epoch, (at, trigger, reached) in enumerate(taken, start=1):
-        yield DrivenEdge(breaker, epoch, at, left, reached, trigger)
+        yield Transition(breaker, epoch, at, left, reached, trigger)
         left = reached

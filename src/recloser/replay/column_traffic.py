@@ -10,14 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recloser.columns.reading import whole_log_events
 from recloser.errors import DamagedLogError
 from recloser.events import REFUSED
 from recloser.log.parquet import ParquetLog
-from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
-from recloser.replay.timeline import Timeline
+from recloser.replay.calls import IGNORED, OUTCOME_CODES, UNKNOWN, Calls
 
-_CODES: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "ignored": IGNORED}
 _COLUMNS: Final = ["breaker", "event", "seq", "at", "took", "outcome", "labels", "line"]
 _decode_labels: Final = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -52,15 +49,6 @@ def column_calls(log: ParquetLog, refused: int = UNKNOWN) -> dict[str, Calls] | 
     return {name: _calls_of(log, name, several) for name, several in parts.items()}
 
 
-def column_timeline(log: ParquetLog) -> Timeline:
-    """What dates the moments of an exported log."""
-    timeline = Timeline()
-    for event in whole_log_events(log):
-        if event.kind in ("log_opened", "clock_ticked"):
-            timeline.add(event)
-    return timeline
-
-
 def _by_breaker(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     names = table.column("breaker").combine_chunks()
     changes = np.flatnonzero(np.diff(names.indices.to_numpy())) + 1
@@ -73,9 +61,9 @@ def _columns_of(log: ParquetLog, name: str, rows: pa.Table, refused: int) -> _Co
     ends, tooks, seqs = (rows.column(column).to_numpy() for column in ("at", "took", "seq"))
     outcomes = rows.column("outcome").combine_chunks().dictionary_encode()
     told = outcomes.dictionary.to_pylist()
-    if outcomes.null_count or not set(told) <= set(_CODES):
+    if outcomes.null_count or not set(told) <= set(OUTCOME_CODES):
         raise DamagedLogError(f"{log.path}: a call of {name!r} has no outcome that there is")
-    codes = np.array([_CODES[each] for each in told], np.uint8)[outcomes.indices.to_numpy()]
+    codes = np.array([OUTCOME_CODES[each] for each in told], np.uint8)[outcomes.indices.to_numpy()]
     ignored = np.flatnonzero(codes == IGNORED)
     for row, labels in zip(
         ignored.tolist(), rows.column("labels").take(pa.array(ignored)).to_pylist(), strict=True

@@ -7,12 +7,10 @@ from heapq import heappop, heappush
 
 from attrs import define, field, frozen
 
-from recloser.core.kernel import may_probe
 from recloser.errors import RecloserError
 from recloser.events import CallObserved, Edge, Event
-from recloser.fold import NO_EDGES
+from recloser.fold import NO_EDGES, refusal_of
 from recloser.logfold import LogFold
-from recloser.machine import CLOSED, HALF_OPEN
 from recloser.replay.course import Course, Step
 from recloser.replay.history import canonical
 from recloser.replay.lanes import DrivenLane, Lane
@@ -57,10 +55,8 @@ class PossibleFold(ErringLane):
 
     def objection(self, event: Event) -> str | None:
         """A refusal by a breaker that lets calls through."""
-        if event.kind == "call_rejected":
-            state = self._fold.breakers[event.breaker]
-            if state.state is CLOSED or (state.state is HALF_OPEN and may_probe(state)):
-                return f"{place(event)}: the breaker lets this call through"
+        if event.kind == "call_rejected" and refusal_of(self._fold.breakers[event.breaker]) is None:
+            return f"{place(event)}: the breaker lets this call through"
         return None
 
 

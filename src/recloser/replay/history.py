@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from attrs import frozen
 
@@ -32,35 +32,19 @@ class Difference:
     got: str
 
 
-class Transition(Protocol):
-    """What a digest takes of an edge; see ``StateChanged``."""
+@frozen
+class Transition:
+    """An edge as a digest takes it; its attributes are those of ``StateChanged``."""
 
-    @property
-    def breaker(self) -> str:
-        """The name of the breaker."""
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that the edge begins."""
-
-    @property
-    def at(self) -> int:
-        """When it was taken, in nanoseconds of the log."""
-
-    @property
-    def from_state(self) -> CircuitBreakerState:
-        """The state left."""
-
-    @property
-    def to_state(self) -> CircuitBreakerState:
-        """The state entered."""
-
-    @property
-    def trigger(self) -> Trigger:
-        """What moved it."""
+    breaker: str
+    epoch: int
+    at: int
+    from_state: CircuitBreakerState
+    to_state: CircuitBreakerState
+    trigger: Trigger
 
 
-def canonical(edge: Transition) -> bytes:
+def canonical(edge: Transition | Edge) -> bytes:
     """The line of an edge that the digest of a history is made of."""
     fields = (
         edge.breaker,
@@ -73,7 +57,7 @@ def canonical(edge: Transition) -> bytes:
     return f"{UNIT.join(fields)}\n".encode()
 
 
-def digest_of(edges: Iterable[Transition]) -> str:
+def digest_of(edges: Iterable[Transition | Edge]) -> str:
     """SHA-256 over the canonical edges, in hex; equal digests mean equal transitions.
 
     For each breaker in code-point order of its name, for each of its edges in order, the UTF-8

@@ -15,7 +15,6 @@ from recloser.checkpoint_parts import CheckpointParts, pieces_of
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import FoldError
 from recloser.events import (
-    BreakerConfigured,
     CallObserved,
     Checkpoint,
     ClockTicked,
@@ -26,16 +25,16 @@ from recloser.events import (
     LogSealed,
     StateChanged,
 )
-from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
+from recloser.fold import NO_EDGES, FoldedEvent, apply
 from recloser.log.codec import decode, encode, full
 from recloser.log.memory import PassingLog
-from recloser.logfold import LogFold
+from recloser.logfold import LogFold, state_begun_by
 from recloser.replay.drive import Driver
 from recloser.replay.perform import Performer
 from recloser.replay.warping import mapper
 from recloser.replay.warps import Warp, log_origin
 from recloser.replay.witnesses import WitnessedFold
-from recloser.state import BreakerState, dump, parted_fields, place, restore
+from recloser.state import BreakerState, dump, parted_fields
 
 _READINGS: Final = (LogOpened.kind, ClockTicked.kind)
 """What tells the hands of a clock: all that a warp changes that does not bend time."""
@@ -212,16 +211,8 @@ class ApartLane(Lane):
             self._session = event.session
             return NO_EDGES if is_first else self._apply_to(sorted(self._states), event)
         if event.breaker not in self._states:
-            self._begin(event)
+            self._states[event.breaker] = state_begun_by(event)
         return apply(self._states[event.breaker], event)
-
-    def _begin(self, event: FoldedEvent) -> None:
-        if isinstance(event, BreakerConfigured):
-            self._states[event.breaker] = BreakerState(event.breaker, config_in(event))
-        elif isinstance(event, Checkpoint):
-            self._states[event.breaker] = restore(event)
-        else:
-            raise FoldError(f"{place(event)}: its breaker was never configured")
 
     def _apply_to(self, names: Sequence[str], event: FoldedEvent) -> Sequence[Edge]:
         return [edge for name in names for edge in apply(self._states[name], event)]

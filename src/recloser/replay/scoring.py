@@ -6,21 +6,20 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import Final, TypeAlias
+from typing import Final
 
 from attrs import astuple, frozen
 
 from recloser import child_python
 from recloser.config import CircuitBreakerConfig
+from recloser.core.kernel import needs_failures
+from recloser.core.rules import rules_of
 from recloser.events import Trigger
 from recloser.machine import CLOSED
 from recloser.replay.calls import FAILED, SUCCEEDED, Calls
 from recloser.replay.simulation import Simulation
 
 _SHARES: Final = 8  # so many pieces of work for each process
-
-_Tally: TypeAlias = tuple[int, int, int, int]
-"""Trips, calls lost and saved, and nanoseconds not closed."""
 
 
 @frozen
@@ -87,21 +86,20 @@ class Scorer:
 
     def __init__(self, calls: Sequence[Calls]) -> None:
         self._calls = [each for each in calls if len(each)]
-        self._failures = sum(each.count(FAILED) for each in calls)
 
     def score(self, config: CircuitBreakerConfig) -> Score:
         """Score a configuration; its mode is taken for ``enforce``."""
-        window = config.window
-        can_be_slow = window is not None and window.slow_call_rate is not None
-        tallies = [
-            _tally(calls, config) for calls in self._calls if can_be_slow or calls.count(FAILED)
+        only_failures = needs_failures(rules_of(config))
+        scores = [
+            _score(calls, config)
+            for calls in self._calls
+            if calls.count(FAILED) or not only_failures
         ]
-        trips, lost, saved, open_ns = map(sum, zip((0, 0, 0, 0), *tallies, strict=True))
-        return Score(trips, lost, self._failures - saved, saved, open_ns)
+        return sum(scores, Score(0, 0, 0, 0, 0))
 
 
-def _tally(calls: Calls, config: CircuitBreakerConfig) -> _Tally:
-    """Count what a breaker of these settings does with its calls."""
+def _score(calls: Calls, config: CircuitBreakerConfig) -> Score:
+    """Score one breaker of these settings on its calls."""
     simulation = Simulation(calls, config, mode="enforce")
     trips = open_ns = 0
     for at, trigger, reached in simulation.edges():
@@ -117,7 +115,7 @@ def _tally(calls: Calls, config: CircuitBreakerConfig) -> _Tally:
         sum(before[end] - before[first] for first, end in rejected)
         for before in map(calls.before, (SUCCEEDED, FAILED))
     )
-    return trips, lost, saved, open_ns
+    return Score(trips, lost, calls.count(FAILED) - saved, saved, open_ns)
 
 
 class _Worker:

@@ -34,8 +34,7 @@ class _Moments:
 
     Attributes:
         times: When each moment is, by its rank.
-        of_starts: For each breaker, the rank of each start, by the number of the call.
-        of_ends: The rank of each end, by its place.
+        of_ends: For each breaker, the rank of each end, by its place.
     """
 
     def __init__(self, several: Sequence[Calls]) -> None:
@@ -59,7 +58,6 @@ class _Moments:
         ranks = np.empty(2 * size, np.int64)
         ranks[by_rank] = np.arange(2 * size)
         parts = [slice(first, end) for first, end in pairwise(self._bounds)]
-        self.of_starts: list[Sequence[int]] = [ranks[size:][part].data for part in parts]
         self.of_ends: list[Sequence[int]] = [
             ranks[:size][part][_ints(calls.by_end)].data
             for part, calls in zip(parts, several, strict=True)

@@ -1,21 +1,29 @@
 """Wall time for people: what the clock's wall hand showed at a moment of the log."""
 
 import bisect
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Self
 
 from recloser.clock import after, nanoseconds_between
-from recloser.events import ClockTicked, LogOpened
+from recloser.events import ClockTicked, Event, LogOpened
 
 _RESOLUTION_NS: Final = 1000
 
 
 class Timeline:
-    """Dates the moments of one log, between the readings of both hands that it holds."""
+    """Dates the moments of one log, between the readings of both hands that it holds.
 
-    def __init__(self) -> None:
+    Args:
+        events: Events of the log, of which the readings are taken in.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
         self._ats: list[int] = []
         self._readings: list[LogOpened | ClockTicked] = []
+        for event in events:
+            if isinstance(event, LogOpened | ClockTicked):
+                self.add(event)
 
     def add(self, reading: LogOpened | ClockTicked) -> None:
         """Take in the next reading of both hands.

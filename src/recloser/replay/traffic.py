@@ -28,15 +28,10 @@ from recloser.events import (
 from recloser.log.codec import full
 from recloser.log.reader import LogReader
 from recloser.logfold import LogFold
-from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN, Calls
+from recloser.replay.calls import OUTCOME_CODES, UNKNOWN, Calls
 from recloser.replay.run_bound import RunBound
 from recloser.replay.timeline import Timeline
 
-_CODES: Final = {
-    Outcome.SUCCEEDED: SUCCEEDED,
-    Outcome.FAILED: FAILED,
-    Outcome.IGNORED: IGNORED,
-}
 _NAMES_TOLD: Final = 10
 
 
@@ -113,11 +108,12 @@ def read_traffic(events: Iterable[Event]) -> Traffic:
     """
     columns = events.columns() if isinstance(events, LogReader) else None
     if columns is not None and columns.about.traffic:
-        from recloser.replay.column_traffic import column_calls, column_timeline
+        from recloser.columns.reading import whole_log_events
+        from recloser.replay.column_traffic import column_calls
 
         calls = column_calls(columns)
         if calls:
-            timeline = column_timeline(columns)
+            timeline = Timeline(whole_log_events(columns))
             return Traffic.imported(calls, columns.about.last_at, timeline)
     reading = _Reading()
     for event in _lean_if_observed(events):
@@ -197,7 +193,7 @@ class _Reading:
 
     def _observe(self, event: CallObserved) -> None:
         refused = event.outcome is Outcome.IGNORED and REFUSED in event.labels
-        code = UNKNOWN if refused else _CODES[event.outcome]
+        code = UNKNOWN if refused else OUTCOME_CODES[event.outcome.value]
         self._of(event.breaker).add(event.start, event.took, code)
 
     def _report(self, event: CallSucceeded | CallFailed | CallIgnored) -> None:
@@ -205,7 +201,7 @@ class _Reading:
         gathered = self._of(event.breaker)
         if event.probe:
             gathered.unreported.pop(_permit(event), None)
-        code = _CODES[Outcome(event.kind.removeprefix("call_"))]
+        code = OUTCOME_CODES[event.kind.removeprefix("call_")]
         count = event.count if event.kind == "call_succeeded" else 1
         start = event.at - event.took
         if count == 1:

@@ -21,6 +21,7 @@ from recloser.errors import ConfigError
 from recloser.replay.calls import FAILED, Calls
 from recloser.replay.scoring import Score, scores_of
 from recloser.replay.traffic import Traffic
+from recloser.settings import configured
 
 HELD_OUT_PERCENT: Final = 30
 """So much of the calls, the last of them, is not looked at in choosing."""
@@ -143,23 +144,6 @@ def _drawn(size: int, count: int) -> set[int]:
         digest = hashlib.sha256(str(number).encode()).digest()
         drawn.add(int.from_bytes(digest[:16], "big") % size)
     raise AssertionError
-
-
-def configured(base: Settings, settings: Mapping[str, object]) -> CircuitBreakerConfig:
-    """The base with these settings; ``window.size`` is a setting of the setting ``window``.
-
-    Raises:
-        ConfigError: There is no such setting, or a value is out of its range.
-    """
-    data = dict(base.to_mapping() if isinstance(base, CircuitBreakerConfig) else base)
-    for name, value in settings.items():
-        outer, dot, inner = name.partition(".")
-        if dot:
-            held = data.get(outer)
-            data[outer] = {**(held if isinstance(held, Mapping) else {}), inner: value}
-        else:
-            data[name] = value
-    return CircuitBreakerConfig.from_mapping(data)
 
 
 def tune(

@@ -5,24 +5,26 @@ unknown, and it is only asked whether the window trips where that depends on suc
 """
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Self, TypeAlias
 
-from recloser.backoff import Exponential
+from recloser.backoff import cooldown_key
 from recloser.config import CircuitBreakerConfig
-from recloser.core import kernel
+from recloser.core import kernel, orders
 from recloser.events import Trigger
-from recloser.machine import CLOSED, HALF_OPEN
-from recloser.replay.calls import UNKNOWN, Calls
+from recloser.machine import CLOSED
+from recloser.replay.calls import Calls
 from recloser.replay.ledger import Ledger
 from recloser.replay.simulation import Simulation, taken
 
 Answer: TypeAlias = tuple[bool, bool]
 """Whether the unknown call failed, and was slow; or, twice, whether the window trips."""
 
-_OUTCOMES: Final = ((False, False), (True, False))
-_SLOW_OUTCOMES: Final = ((False, False), (False, True), (True, False), (True, True))
-_EITHER: Final = ((False, False), (True, True))
+_ANSWERS: Final[Mapping[int, Sequence[Answer]]] = {
+    kernel.ASKS_OUTCOME: ((False, False), (True, False)),
+    kernel.ASKS_ALL: ((False, False), (False, True), (True, False), (True, True)),
+    kernel.ASKS_WINDOW: ((False, False), (True, True)),
+}
 
 
 class UncertainSimulation:
@@ -43,11 +45,9 @@ class UncertainSimulation:
     ) -> None:
         simulation = Simulation(calls, config, mode="enforce")
         self._state, self._progress = simulation.state, simulation.progress
-        self._calls, self._config, self._horizon = calls, config, horizon
+        self._calls, self._horizon = calls, horizon
         self.ledger = ledger
         self._is_window_asked = False
-        # The places, in order, of calls let through in earlier epochs and still under way.
-        self._out: list[int] = []
         self._booked = 0  # rejected calls before this number are in the ledger
 
     def copy(self) -> Self:
@@ -55,7 +55,7 @@ class UncertainSimulation:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._state, other._progress = self._state.copy(), self._progress.copy()
-        other.ledger, other._out = self.ledger.copy(), self._out.copy()
+        other.ledger = self.ledger.copy()
         return other
 
     @property
@@ -66,39 +66,41 @@ class UncertainSimulation:
     @property
     def key(self) -> tuple[object, ...]:
         """All that decides how a simulation that asks goes on: with equal keys they are one."""
-        state, progress = self._state, self._progress
+        state, progress, calls = self._state, self._progress, self._calls
         if state.state is CLOSED:
-            self.ledger.settle(self._calls.end_of(self.place) - 1)
+            self.ledger.settle(calls.end_of(self.place) - 1)
+            first, under_way = progress.since, progress.before
             where: tuple[object, ...] = (
                 progress.since if progress.before else 0,
                 kernel.window_key_of(progress.lower),
                 kernel.window_key_of(progress.upper),
             )
         else:
-            where = progress.number, tuple(self._probes_out())
+            first, under_way = progress.number, progress.number - progress.place
+            probes = progress.probes.to_list()
+            where = first, tuple(n for n in probes if calls.place[n] >= progress.place)
+        out = orders.under_way(calls.place, first, progress.place, under_way)
         return (
             progress.place,
             self._is_window_asked,
             kernel.key_of(state),
             where,
-            state.openings if self._config.backoff.jitter != "none" else 0,
-            state.openings_in_a_row if isinstance(self._config.backoff, Exponential) else 0,
-            tuple(place for place in self._out if place >= progress.place),
+            cooldown_key(
+                state.config.backoff, opening=state.openings, in_a_row=state.openings_in_a_row
+            ),
+            tuple(n for n in out if kernel.is_let_through(progress, calls.by_end[n])),
             self.ledger.key,
         )
 
     def run(self) -> Sequence[Answer]:
         """Go on to the end, or to what is unknown: then the answers that there are."""
         if self._is_window_asked:
-            return _EITHER
+            return _ANSWERS[kernel.ASKS_WINDOW]
         while found := kernel.simulate(self._state, self._progress):
-            if found == kernel.ASKS_OUTCOME:
+            if found in _ANSWERS:
+                self._is_window_asked = found == kernel.ASKS_WINDOW
                 self._book_rejected()
-                return _SLOW_OUTCOMES if self._judges_slowness() else _OUTCOMES
-            if found == kernel.ASKS_WINDOW:
-                self._is_window_asked = True
-                self._book_rejected()
-                return _EITHER
+                return _ANSWERS[found]
             self._take(found)
         self._book_rejected()
         self.ledger.finish(self._horizon)
@@ -119,42 +121,12 @@ class UncertainSimulation:
         elif found != kernel.NO_RULE:
             self._take(found)
 
-    def _judges_slowness(self) -> bool:
-        window = self._config.half_open_window
-        return (
-            self._state.state is HALF_OPEN
-            and window is not None
-            and window.slow_call_rate is not None
-        )
-
     def _take(self, rule: int) -> None:
-        if self._calls.count(UNKNOWN):
-            self._out = self._outliving()
         for at, trigger, reached in taken(self._state, rule, self._progress.at):
             if trigger is Trigger.TRIP:
                 self.ledger.open(at)
             elif reached is CLOSED:
                 self.ledger.close(at)
-
-    def _outliving(self) -> list[int]:
-        """The places of calls that are under way, and too late once this epoch is over."""
-        calls, progress = self._calls, self._progress
-        if self._state.state is CLOSED:
-            under_way = calls.under_way(progress.number, progress.place)
-            if progress.since:
-                first, by_end = progress.since, calls.by_end
-                under_way = [place for place in under_way if by_end[place] >= first]
-        else:
-            under_way = [calls.place[number] for number in self._probes_out()]
-        first_left = bisect.bisect_left(self._out, progress.place)
-        return sorted((*self._out[first_left:], *under_way))
-
-    def _probes_out(self) -> Iterator[int]:
-        """The probes of this epoch that are still under way."""
-        place = self._calls.place
-        for number in self._progress.probes.to_list():
-            if place[number] >= self._progress.place:
-                yield number
 
     def _book_rejected(self) -> None:
         """Book the calls that were rejected since this was last done."""

@@ -16,8 +16,6 @@ from attrs import evolve, frozen
 from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import Clock, boot_id_of
 from recloser.core import kernel
-from recloser.core.kernel import NEVER, Window
-from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import (
     CallFailed,
@@ -33,8 +31,7 @@ from recloser.events import (
 from recloser.gaps import GapWatch
 from recloser.limits import MAX_AT, MAX_WHOLE
 from recloser.replay.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
-from recloser.state import BreakerState, dump, place, probes_of, restore
-from recloser.validation import NS_PER_SECOND
+from recloser.state import dump, place, restore
 
 Mapper: TypeAlias = Callable[[Event], Event]
 """Makes the next event of a stream wrong; it remembers what came before."""
@@ -180,36 +177,8 @@ class _Retiming:
             return _nothing(event, at)
         self._known.add(event.breaker)
         state = restore(whole)
-        _retime(state, lambda moment: max(0, min(at, self._hand(moment, self._host))))
+        kernel.retime(state, lambda moment: max(0, min(at, self._hand(moment, self._host))))
         return Checkpoint(event.seq, at, event.breaker, dump(state))
-
-
-def _retime(state: BreakerState, moved: Callable[[int], int]) -> None:
-    if state.opened_at >= 0:
-        opened_at = moved(state.opened_at)
-        if state.deadline != NEVER:
-            state.deadline = min(NEVER, state.deadline + opened_at - state.opened_at)
-        state.opened_at = opened_at
-    if state.half_open_at >= 0:
-        state.half_open_at = moved(state.half_open_at)
-        kernel.move_probes(state, [moved(at) for at in probes_of(state).values()])
-    if state.window is not None and state.window.thresholds.is_timed:
-        state.window = _retimed_window(state.window, moved)
-
-
-def _retimed_window(window: Window, moved: Callable[[int], int]) -> Window:
-    """The window with its buckets in the seconds that they fall in now."""
-    buckets: list[list[int]] = []
-    for bucket in cast("Sequence[Sequence[int]]", window.to_data()):
-        second, first, last, *counts = bucket
-        moved_to = moved(second * NS_PER_SECOND) // NS_PER_SECOND
-        if buckets and buckets[-1][0] == moved_to:
-            _, begun, _, *before = buckets.pop()
-            sums = [earlier + later for earlier, later in zip(before, counts, strict=True)]
-            buckets.append([moved_to, begun, last, *sums])
-        else:
-            buckets.append([moved_to, first, last, *counts])
-    return restored_window(window.thresholds, buckets)
 
 
 _REST: Final[dict[type, Callable[[object], tuple[object, ...]]]] = {}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from recloser.clock import after
 from recloser.errors import ConfigError
@@ -44,11 +44,9 @@ class WallWarp:
     """A wrong wall hand.
 
     Attributes:
-        text: As it is written on the command line.
         begin: A hand for one reading of a log.
     """
 
-    text: str
     begin: Callable[[], WallHand]
 
 
@@ -57,11 +55,9 @@ class OriginWarp:
     """A monotonic hand that counts from elsewhere: the time elapsed stays as it was.
 
     Attributes:
-        text: As it is written on the command line.
         ns: How much more the hand shows.
     """
 
-    text: str
     ns: int
 
 
@@ -70,12 +66,10 @@ class MonotonicWarp:
     """A monotonic hand whose elapsed time is wrong.
 
     Attributes:
-        text: As it is written on the command line.
         begin: A hand for one reading of a log.
         slack_ns: How far two moments may change their order; None where they keep it.
     """
 
-    text: str
     begin: Callable[[], MonotonicHand]
     slack_ns: int | None = None
 
@@ -94,7 +88,7 @@ def parse_warp(text: str) -> Warp:
         raise ConfigError(f"there is no warp {text!r}; the warps are {', '.join(FORMS)}")
     parse, form = _WARPS[name]
     try:
-        return parse(text, value)
+        return parse(value)
     except (ValueError, InvalidOperation) as error:
         raise ConfigError(f"the warp {text!r} can't be read; write it as {form}") from error
 
@@ -109,9 +103,9 @@ def bending(warps: Iterable[Warp]) -> Sequence[MonotonicWarp]:
     return [warp for warp in warps if isinstance(warp, MonotonicWarp)]
 
 
-def shift(text: str, ns: int) -> WallWarp:
+def shift(ns: int) -> WallWarp:
     """A wall hand that is ahead from the beginning."""
-    return WallWarp(text, lambda: lambda _at, wall: after(wall, ns))
+    return WallWarp(lambda: lambda _at, wall: after(wall, ns))
 
 
 def drift(ppm: int) -> MonotonicWarp:
@@ -128,7 +122,7 @@ def drift(ppm: int) -> MonotonicWarp:
 
         return hand
 
-    return MonotonicWarp(f"mono-drift={ppm:+}ppm", begin)
+    return MonotonicWarp(begin)
 
 
 def jitter(ns: int, seed: int = 0) -> MonotonicWarp:
@@ -142,7 +136,7 @@ def jitter(ns: int, seed: int = 0) -> MonotonicWarp:
         drawn = (_mixed(key ^ at & _MASK) >> (64 - _DRAW_BITS)) - (1 << (_DRAW_BITS - 1))
         return at + (drawn * ns >> (_DRAW_BITS - 1))
 
-    return MonotonicWarp(f"mono-jitter={ns}ns:{seed}", lambda: hand, slack_ns=ns)
+    return MonotonicWarp(lambda: hand, slack_ns=ns)
 
 
 def host_offset(host: str, ns: int) -> MonotonicWarp:
@@ -151,15 +145,13 @@ def host_offset(host: str, ns: int) -> MonotonicWarp:
     The host of an observed call is its label ``host``, of any other event that of its session.
     """
     return MonotonicWarp(
-        f"host-offset={host}:{ns:+}ns",
-        lambda: lambda at, other: at + ns if other == host else at,
-        slack_ns=abs(ns),
+        lambda: lambda at, other: at + ns if other == host else at, slack_ns=abs(ns)
     )
 
 
 def log_origin(ns: int) -> MonotonicWarp:
     """A log whose own time begins so much later; by whole seconds, no decision may see it."""
-    return MonotonicWarp(f"log-origin={ns:+}ns", lambda: lambda at, _host: at + ns)
+    return MonotonicWarp(lambda: lambda at, _host: at + ns)
 
 
 def _mixed(number: int) -> int:
@@ -191,27 +183,23 @@ def _whole(number: Decimal) -> int:
     return int(number)
 
 
-def _shift(text: str, value: str) -> Warp:
-    return shift(text, read_ns(value))
-
-
-def _wall_drift(text: str, value: str) -> Warp:
+def _wall_drift(value: str) -> Warp:
     ppm = _read_ppm(value)
-    return WallWarp(text, lambda: lambda at, wall: after(wall, at * ppm // PPM))
+    return WallWarp(lambda: lambda at, wall: after(wall, at * ppm // PPM))
 
 
-def _wall_step(text: str, value: str) -> Warp:
+def _wall_step(value: str) -> Warp:
     by, at_sign, moment = value.partition("@")
     if not at_sign:
-        raise ValueError(text)
+        raise ValueError(value)
     ns = read_ns(by)
     if moment == "tick":
-        return WallWarp(text, lambda: _stepping(ns))
+        return WallWarp(lambda: _stepping(ns))
     if moment.endswith(tuple("Z0123456789")):
         time = datetime.fromisoformat(moment).astimezone(UTC)
-        return WallWarp(text, lambda: _stepped_when(lambda _at, wall: wall >= time, ns))
+        return WallWarp(lambda: _stepped_when(lambda _at, wall: wall >= time, ns))
     due = read_ns(moment)
-    return WallWarp(text, lambda: _stepped_when(lambda at, _wall: at >= due, ns))
+    return WallWarp(lambda: _stepped_when(lambda at, _wall: at >= due, ns))
 
 
 def _stepping(ns: int) -> WallHand:
@@ -237,10 +225,10 @@ def _stepped_when(is_due: Callable[[int, datetime], bool], ns: int) -> WallHand:
     return hand
 
 
-def _wall_freeze(text: str, value: str) -> Warp:
+def _wall_freeze(value: str) -> Warp:
     if value:
         raise ValueError(value)
-    return WallWarp(text, _frozen)
+    return WallWarp(_frozen)
 
 
 def _frozen() -> WallHand:
@@ -254,55 +242,51 @@ def _frozen() -> WallHand:
     return hand
 
 
-def _leap_smear(text: str, value: str) -> Warp:
+def _leap_smear(value: str) -> Warp:
     """One second lost evenly over the first 24 hours, as public time servers smear a leap second."""
     if value:
         raise ValueError(value)
     return WallWarp(
-        text, lambda: lambda at, wall: after(wall, -min(at, _DAY_NS) * NS_PER_SECOND // _DAY_NS)
+        lambda: lambda at, wall: after(wall, -min(at, _DAY_NS) * NS_PER_SECOND // _DAY_NS)
     )
 
 
-def _mono_origin(text: str, value: str) -> Warp:
-    return OriginWarp(text, read_ns(value))
-
-
-def _mono_drift(text: str, value: str) -> Warp:
+def _mono_drift(value: str) -> Warp:
     ppm = _read_ppm(value)
     if ppm <= -PPM:
-        raise ValueError(text)
-    return evolve(drift(ppm), text=text)
+        raise ValueError(value)
+    return drift(ppm)
 
 
-def _mono_jitter(text: str, value: str) -> Warp:
+def _mono_jitter(value: str) -> Warp:
     ns, _, seed = value.partition(":")
     most = read_ns(ns)
     if most < 0:
-        raise ValueError(text)
-    return evolve(jitter(most, int(seed or "0")), text=text)
+        raise ValueError(value)
+    return jitter(most, int(seed or "0"))
 
 
-def _host_offset(text: str, value: str) -> Warp:
+def _host_offset(value: str) -> Warp:
     host, colon, ns = value.rpartition(":")
     if not colon or not host:
-        raise ValueError(text)
-    return evolve(host_offset(host, read_ns(ns)), text=text)
+        raise ValueError(value)
+    return host_offset(host, read_ns(ns))
 
 
-def _log_origin(text: str, value: str) -> Warp:
+def _log_origin(value: str) -> Warp:
     ns = read_ns(value)
     if ns < 0:
-        raise ValueError(text)
-    return evolve(log_origin(ns), text=text)
+        raise ValueError(value)
+    return log_origin(ns)
 
 
-_WARPS: Final[dict[str, tuple[Callable[[str, str], Warp], str]]] = {
-    "wall-shift": (_shift, "wall-shift=+1h"),
+_WARPS: Final[dict[str, tuple[Callable[[str], Warp], str]]] = {
+    "wall-shift": (lambda value: shift(read_ns(value)), "wall-shift=+1h"),
     "wall-drift": (_wall_drift, "wall-drift=+500ppm (or +10%)"),
     "wall-step": (_wall_step, "wall-step=-5s@90s (since the log began, a time in UTC, or @tick)"),
     "wall-freeze": (_wall_freeze, "wall-freeze"),
     "leap-smear": (_leap_smear, "leap-smear"),
-    "mono-origin": (_mono_origin, "mono-origin=+104d"),
+    "mono-origin": (lambda value: OriginWarp(read_ns(value)), "mono-origin=+104d"),
     "mono-drift": (_mono_drift, "mono-drift=+500ppm (or +10%; above -100%)"),
     "mono-jitter": (_mono_jitter, "mono-jitter=5ms:7 (from 0ns up, and a seed)"),
     "host-offset": (_host_offset, "host-offset=HOST:+80ms"),

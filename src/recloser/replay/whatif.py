@@ -86,7 +86,6 @@ def evaluate(
     delays = Delays(outages)
     first = UncertainSimulation(calls, settings, Ledger(calls, delays), horizon)
     ledger = _followed(first, max_branches)
-    calls.forget()
     if ledger is None:
         unsure = [Delay(0, None) for _ in outages]
         span = horizon - calls.starts[0]

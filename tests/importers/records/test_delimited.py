@@ -3,12 +3,12 @@
 import pytest
 
 from import_support import imported, ready
+from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role
 from recloser.importers.looking import delimiter_of
 from recloser.importers.outcomes import OwnRules
-from recloser.importers.trace import ObservedCall
 
 HEADER = "start_ns,took_ms,target,outcome,why\n"
 FAIL = OwnRules(failed=["fail"])

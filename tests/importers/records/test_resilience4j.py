@@ -5,9 +5,9 @@ import json
 import pytest
 
 from import_support import all_of
+from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.events import REFUSED
-from recloser.importers.trace import ObservedCall
 
 AT = "2024-02-25T14:52:20.756573+09:00[Asia/Seoul]"
 NS = 1_708_840_340_756_573_000

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from import_support import all_of, imported, ready
+from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.cli import status_of
 from recloser.errors import ImportTraceError
 from recloser.importers.outcomes import OwnRules
-from recloser.importers.trace import ObservedCall
 from span_support import START, lines, pairs, resource, span, traces
 
 CALL = ObservedCall("shop->bank", START, 7_000_001, Outcome.SUCCEEDED)

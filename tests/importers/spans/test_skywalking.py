@@ -5,8 +5,8 @@ import json
 import pytest
 
 from import_support import all_of
+from observed_calls import ObservedCall
 from recloser import Outcome
-from recloser.importers.trace import ObservedCall
 
 START = 1_767_225_600 * 10**9
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from import_support import all_of, ready
+from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.errors import ImportTraceError
-from recloser.importers.trace import ObservedCall
 
 START = 1_767_225_600 * 10**9
 US = START // 1000

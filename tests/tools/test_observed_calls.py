@@ -2,9 +2,9 @@
 
 import pytest
 
+from observed_calls import ObservedCall, Unreadable, write_trace
 from recloser import DamagedLogError, Outcome
 from recloser.errors import ImportTraceError
-from recloser.importers.trace import ObservedCall, Unreadable, write_trace
 from recloser.log.reader import LogReader
 from recloser.replay.timeline import Timeline
 

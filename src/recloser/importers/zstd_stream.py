@@ -1,0 +1,57 @@
+"""Zstd that stands in a stream, decompressed as it is read."""
+
+import io
+from typing import TYPE_CHECKING, Final
+
+import zstandard
+
+from recloser.log.decompression import decompressor
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# A piece of zstd can grow by thirty thousand times when it is decompressed.
+_PIECE: Final = 1 << 9
+
+
+class ZstdStream(io.RawIOBase):
+    """Zstd frames one after another, decompressed; one that is cut raises EOFError.
+
+    ``ZstdDecompressor.stream_reader`` takes a frame without its end for a whole one.
+    """
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._raw = raw
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._compressed = b""
+        self._pending = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Decompress into a buffer."""
+        while not self._pending and self._fill():
+            pass
+        view = memoryview(buffer).cast("B")
+        size = min(len(view), len(self._pending))
+        view[:size] = self._pending[:size]
+        self._pending = self._pending[size:]
+        return size
+
+    def _fill(self) -> bool:
+        """Decompress the next piece; False at the end of the input."""
+        piece = self._compressed or self._raw.read(_PIECE)
+        self._compressed = b""
+        if not piece:
+            if self._frame is not None:
+                raise EOFError("the last frame is cut")
+            return False
+        if self._frame is None:
+            self._frame = decompressor().decompressobj()
+        self._pending = memoryview(self._frame.decompress(piece))
+        if self._frame.eof:
+            self._compressed = self._frame.unused_data
+            self._frame = None
+        return True

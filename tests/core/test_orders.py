@@ -1,0 +1,93 @@
+"""The orders of calls: compiled and interpreted they come to the same, which is what they are."""
+
+from array import array
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloser.core import orders
+from recloser.from_sources import from_source
+from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
+
+CODES = st.sampled_from([SUCCEEDED, FAILED, IGNORED, UNKNOWN])
+ROWS = st.lists(
+    st.tuples(st.integers(0, 12), st.sampled_from([0, 0, 1, 2, 5, 30]), CODES), max_size=25
+).map(lambda rows: sorted(rows, key=lambda row: row[0]))
+INTERPRETED = from_source("recloser.core.orders")
+
+
+def columns_of(rows):
+    starts = array("q", (start for start, _, _ in rows))
+    ends = array("q", (start + took for start, took, _ in rows))
+    return starts, ends, bytes(code for _, _, code in rows)
+
+
+def both(name, *arguments):
+    """What either makes of the arguments, which must be the same."""
+    found, again = (getattr(module, name)(*arguments) for module in (orders, INTERPRETED))
+    assert found == again, name
+    return list(found)
+
+
+@given(ROWS)
+def test_calls_in_the_order_of_their_ends(rows):
+    starts, ends, outcomes = columns_of(rows)
+    size = len(rows)
+    by_start = both("order_of", starts[::-1])
+    assert by_start == sorted(range(size), key=starts[::-1].__getitem__)
+    by_end = both("order_of_ends", starts, ends)
+    assert by_end == sorted(range(size), key=lambda n: (ends[n], ends[n] == starts[n]))
+    order = array("q", by_end)
+    assert both("taken", ends, order) == sorted(ends)
+    assert both("codes_taken", outcomes, order) == [outcomes[n] for n in by_end]
+    place = both("inverse", order)
+    assert [place[number] for number in by_end] == list(range(size))
+    assert both("highest_so_far", array("q", place)) == [max(place[: n + 1]) for n in range(size)]
+
+
+@given(ROWS)
+def test_what_has_ended_before_each_start(rows):
+    starts, ends, _ = columns_of(rows)
+    by_end = orders.order_of_ends(starts, ends)
+    place = orders.inverse(by_end)
+    ended = both("ended_before", starts, ends, by_end)
+    for number, start in enumerate(starts):
+        before = {
+            n for n in range(number) if ends[n] <= start and (starts[n] < ends[n] or n < number)
+        }
+        assert ended[number] == len(before)
+        under_way = sorted(place[n] for n in range(number) if n not in before)
+        assert both("under_way", place, number, ended[number], len(under_way)) == under_way
+
+
+@given(ROWS, st.integers(0, 20))
+def test_some_of_the_calls_in_their_order(rows, first):
+    starts, ends, _ = columns_of(rows)
+    order = orders.order_of_ends(starts, ends)
+    numbers = array("q", range(min(first, len(rows)), len(rows)))
+    wanted = [number - numbers[0] for number in order if number in numbers] if numbers else []
+    assert both("kept", order, numbers) == wanted
+
+
+@given(st.lists(CODES, max_size=40).map(bytes))
+def test_outcomes_counted(outcomes):
+    known = [place for place, code in enumerate(outcomes) if code != UNKNOWN]
+    assert both("places_of", outcomes, SUCCEEDED, IGNORED) == known
+    for code in (SUCCEEDED, FAILED, UNKNOWN):
+        counts = both("count_before", outcomes, code)
+        assert counts == [outcomes[:place].count(code) for place in range(len(outcomes) + 1)]
+
+
+def test_numbers_in_a_row():
+    assert both("numbers_from", 3, 7) == [3, 4, 5, 6]
+    assert both("numbers_from", 3, 3) == []
+
+
+@given(st.lists(st.integers(0, 50), min_size=60, max_size=300).map(lambda keys: array("q", keys)))
+def test_equal_keys_of_several_runs_stay_in_their_order(keys):
+    assert both("order_of", keys) == sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def test_an_order_of_many_that_stand_in_two_sorted_halves():
+    keys = array("q", [*range(0, 3000, 2), *range(1, 3000, 2)])
+    assert both("order_of", keys) == sorted(range(3000), key=keys.__getitem__)
