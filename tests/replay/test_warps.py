@@ -197,6 +197,7 @@ def test_a_checkpoint_that_a_log_begins_with_has_its_times_moved(clock, state):
         clock.advance(seconds=6)
         breaker.before_call()
     assert breaker.current_state().value == state
+    breaker.snapshot()
     checkpoint = next(log.attach().checkpoints("b"))
     cut = [LogOpened(1, checkpoint.at, 1, 1, 1, START, 0, "", "", 1, "0"),
            Checkpoint(2, checkpoint.at, "b", checkpoint.state)]  # fmt: skip
@@ -222,6 +223,7 @@ def test_a_drift_can_bring_two_seconds_of_a_window_into_one(clock):
         fail(breaker)
         succeed(breaker)
         clock.advance(seconds=1)
+    breaker.snapshot()
     checkpoint = next(log.attach().checkpoints("b"))
     events = [next(iter(log)), Checkpoint(2, checkpoint.at, "b", checkpoint.state)]
     _, moved = warped(events, parse_warps(["mono-drift=-50%"]))
