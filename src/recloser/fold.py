@@ -6,11 +6,12 @@ decides; this file turns events into its rows, and the rules that fire into edge
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
-from recloser.core.edges import take, trigger_of
+from recloser.core.edges import STATES, take, trigger_of
 from recloser.core.rules import rules_of
 from recloser.errors import ConfigError, FoldError
 from recloser.events import (
@@ -37,6 +38,7 @@ from recloser.state import (
     place,
     restore,
 )
+from recloser.validation import Rate
 
 FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
 """What ``apply`` takes: events about one breaker, and those about the whole log that carry time."""
@@ -253,19 +255,29 @@ def edges_of(
     """
     edges: list[Edge] = []
     while rule:
-        left = state.state
+        where = state.where
         if rule == _COMMAND:
             trigger, cause = _commanded(command)
         else:
-            trigger, cause = trigger_of(state, rule), _cause_of(state, rule, seq)
+            trigger, cause = trigger_of(state, rule), _CAUSES[rule](state, rule, seq)
         rule = take(state, trigger, at)
-        if state.where == kernel.OPEN:
+        now = state.where
+        if now == kernel.OPEN:
             state.why_open = cause
-        elif state.where == kernel.CLOSED:
+        elif now == kernel.CLOSED:
             state.why_open = None
         taken += 1
         edges.append(
-            Edge(seq + taken, at, state.breaker, state.epoch, left, state.state, trigger, cause)
+            Edge(
+                seq + taken,
+                at,
+                state.breaker,
+                state.epoch,
+                STATES[where],
+                STATES[now],
+                trigger,
+                cause,
+            )
         )
     return edges
 
@@ -275,25 +287,18 @@ def _commanded(event: FoldedEvent | None) -> tuple[Trigger, FiredRule]:
     return _COMMANDS[event.kind], FiredRule(Rule.COMMAND, actor=event.actor, reason=event.reason)
 
 
-def _cause_of(state: BreakerState, rule: int, seq: int) -> FiredRule:
-    """What a rule rests on, while the counters of the state that is left are still there."""
-    rules = state.rules
-    if rule == kernel.CONSECUTIVE_FAILURES:
-        return _by_outcomes(
-            Rule.CONSECUTIVE_FAILURES,
-            state.consecutive_failures,
-            rules.failure_threshold,
-            numbers_of(state.failure_seqs),
-        )
-    if rule in _WINDOW_RULES:
-        return _by_window(state, rule)
-    if rule == kernel.PROBE_FAILED:
-        return FiredRule(Rule.PROBE_FAILED, observed=1, threshold=1, seqs=(seq,))
-    if rule == kernel.PROBE_SUCCESSES:
-        seqs = numbers_of(state.probe_seqs)
-        return _by_outcomes(Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs)
-    timed, threshold_of = _TIMED_RULES[rule]
-    return FiredRule(timed, state.waited, threshold_of(state))
+# What a rule rests on, while the counters of the state that is left are still there.
+
+
+def _by_run(state: BreakerState, _rule: int, _seq: int) -> FiredRule:
+    seqs = numbers_of(state.failure_seqs)
+    threshold = state.rules.failure_threshold
+    return _by_outcomes(Rule.CONSECUTIVE_FAILURES, state.consecutive_failures, threshold, seqs)
+
+
+def _by_probes(state: BreakerState, _rule: int, _seq: int) -> FiredRule:
+    seqs = numbers_of(state.probe_seqs)
+    return _by_outcomes(Rule.PROBE_SUCCESSES, len(seqs), state.rules.success_threshold, seqs)
 
 
 def _by_outcomes(rule: Rule, observed: int, threshold: int, seqs: Sequence[int]) -> FiredRule:
@@ -301,17 +306,25 @@ def _by_outcomes(rule: Rule, observed: int, threshold: int, seqs: Sequence[int])
     if threshold > MAX_SEQS:
         span = (seqs[0], seqs[-1])
         return FiredRule(rule, observed, threshold, calls=observed, span=span)
-    return FiredRule(rule, observed, threshold, seqs=tuple(seqs))
+    return FiredRule(rule, observed, threshold, tuple(seqs))
 
 
-_TIMED_RULES: Final[Mapping[int, tuple[Rule, Callable[[BreakerState], int]]]] = {
-    kernel.COOLDOWN: (Rule.COOLDOWN, lambda state: state.deadline - state.opened_at),
-    kernel.PROBE_TIMEOUT: (Rule.PROBE_TIMEOUT, lambda state: state.rules.probe_timeout_ns),
-    kernel.HALF_OPEN_TIMEOUT: (
-        Rule.HALF_OPEN_TIMEOUT,
-        lambda state: state.rules.half_open_timeout_ns,
-    ),
-}
+def _by_probe(_state: BreakerState, _rule: int, seq: int) -> FiredRule:
+    return FiredRule(Rule.PROBE_FAILED, 1, 1, (seq,))
+
+
+def _by_cooldown(state: BreakerState, _rule: int, _seq: int) -> FiredRule:
+    return FiredRule(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
+
+
+def _by_probe_timeout(state: BreakerState, _rule: int, _seq: int) -> FiredRule:
+    return FiredRule(Rule.PROBE_TIMEOUT, state.waited, state.rules.probe_timeout_ns)
+
+
+def _by_half_open_timeout(state: BreakerState, _rule: int, _seq: int) -> FiredRule:
+    return FiredRule(Rule.HALF_OPEN_TIMEOUT, state.waited, state.rules.half_open_timeout_ns)
+
+
 _WINDOW_RULES: Final = {
     kernel.WINDOW_FAILURES: Rule.WINDOW_FAILURES,
     kernel.FAILURE_RATE: Rule.FAILURE_RATE,
@@ -320,7 +333,7 @@ _WINDOW_RULES: Final = {
 }
 
 
-def _by_window(state: BreakerState, rule: int) -> FiredRule:
+def _by_window(state: BreakerState, rule: int, _seq: int) -> FiredRule:
     is_closed = state.where == kernel.CLOSED
     window = state.window if is_closed else state.probe_window
     config = state.config.window if is_closed else state.config.half_open_window
@@ -330,19 +343,30 @@ def _by_window(state: BreakerState, rule: int) -> FiredRule:
     if rule == kernel.WINDOW_FAILURES:
         threshold = window.thresholds.failures
     elif rule == kernel.FAILURE_RATE:
-        rate = config.failure_rate
+        rate = _text_of(config.failure_rate)
     elif rule == kernel.SLOW_CALL_RATE:
-        observed, rate = window.slow, config.slow_call_rate
+        observed, rate = window.slow, _text_of(config.slow_call_rate)
     else:
         observed, threshold = window.calls, window.thresholds.needed
     return FiredRule(
-        _WINDOW_RULES[rule],
-        observed=observed,
-        threshold=threshold,
-        calls=window.calls,
-        rate=None if rate is None else str(rate),
-        span=window.span(),
+        _WINDOW_RULES[rule], observed, threshold, (), window.calls, rate, window.span()
     )
+
+
+@lru_cache(maxsize=64, typed=True)
+def _text_of(rate: Rate | None) -> str:
+    return str(rate)
+
+
+_CAUSES: Final[Mapping[int, Callable[[BreakerState, int, int], FiredRule]]] = {
+    kernel.CONSECUTIVE_FAILURES: _by_run,
+    **dict.fromkeys(_WINDOW_RULES, _by_window),
+    kernel.PROBE_FAILED: _by_probe,
+    kernel.PROBE_SUCCESSES: _by_probes,
+    kernel.COOLDOWN: _by_cooldown,
+    kernel.PROBE_TIMEOUT: _by_probe_timeout,
+    kernel.HALF_OPEN_TIMEOUT: _by_half_open_timeout,
+}
 
 
 def impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldError:

@@ -15,7 +15,7 @@ from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.limits import LAST_COUNTER, MAX_AT, MAX_SEQS, MAX_WHOLE
-from recloser.machine import CLOSED, HALF_OPEN, OPEN
+from recloser.machine import CLOSED
 
 
 class BreakerState(Standing):
@@ -297,12 +297,12 @@ def check_times(state: BreakerState, event: Event) -> None:
         FoldError: It does not; the message names the event at which that is found.
     """
     missing = None
-    if state.state is OPEN:
+    if state.where == kernel.OPEN:
         if state.opened_at < 0:
             missing = "OPEN without an opening time"
         elif state.deadline == NEVER and not state.is_forced:
             missing = "OPEN without the end of its cooldown"
-    elif state.state is HALF_OPEN and state.half_open_at < 0:
+    elif state.where == kernel.HALF_OPEN and state.half_open_at < 0:
         missing = "HALF_OPEN without the time it began"
     if missing:
         raise FoldError(f"{place(event)}: {state.breaker!r} is {missing}")

@@ -92,13 +92,12 @@ class BreakerFold:
             return
         places = _Places(rows, self._times)
         for other, event in rows.others.items():
-            if start < other:
-                self._run(rows, places, start, other)
             if event.kind == "state_changed":
                 self.witnesses.append(event)
             elif start <= other:
+                self._run(rows, places, start, other)
                 self._take_other(event, places, other)
-            start = max(start, other + 1)
+                start = other + 1
         self._run(rows, places, start, len(rows))
 
     def _begin(self, rows: Rows) -> int:
@@ -127,28 +126,30 @@ class BreakerFold:
             self._pass_time(time)
 
     def _run(self, rows: Rows, places: "_Places", start: int, stop: int) -> None:
-        """Apply rows that the kernel has a form for, and the times among them."""
-        state, columns = self.state, rows.columns
+        """Apply the rows that the kernel has a form for, and the times among them."""
+        state, columns, times = self.state, rows.columns, self._times.seqs
+        seq_of, at_of = rows.seqs.item, rows.ats.item
         row = start
         while row < stop:
             until = stop
             if state.where != kernel.CLOSED:
                 time = self._next_time()
-                if places.of(time) <= row:
+                until = places.of(time)
+                if until <= row:
                     self._pass_time(time)
                     continue
                 # A probe that is let through brings the deadline of a half-open breaker forward.
-                time = time if state.where == kernel.OPEN else places.first_after(row)
-                until = min(stop, places.of(time))
+                if state.where == kernel.HALF_OPEN:
+                    until = places.of(places.first_after(row))
+                until = min(stop, until)
             row = kernel.run(state, columns, row, until)
             rule = state.fired
             if rule > 0:
-                seq = rows.seqs.item(row)
-                for edge in edges_of(state, rule, seq, rows.ats.item(row)):
+                seq = seq_of(row)
+                for edge in edges_of(state, rule, seq, at_of(row)):
                     self.taken.append(Taken(seq, 0, "", edge.epoch, edge))
-                self._time = bisect_right(self._times.seqs, seq)
-                if not state.is_timed:
-                    row += 1
+                self._time = bisect_right(times, seq, self._time)
+                row += not state.is_timed
             elif rule < 0:
                 raise impossible(state, rule, rows.event(row))
             elif state.where == kernel.HALF_OPEN:
