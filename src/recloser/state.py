@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Final
 
 import attrs
@@ -29,19 +30,25 @@ class BreakerState(Standing):
 
     Attributes:
         mode: What it does with its decisions.
-        why_open: The rule that opened it; None once it is closed again.
+        opened_by: The rule that opened it, as it was made; None once it is closed again.
     """
 
-    __slots__ = ("mode", "why_open")
+    __slots__ = ("mode", "opened_by")
 
     mode: Mode
-    why_open: FiredRule | None
+    opened_by: FiredRule | None
 
     def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
         super().__init__(breaker, config)
         self.mode = config.mode
         self.is_disabled = config.mode == "disabled"
-        self.why_open = None
+        self.opened_by = None
+
+    @property
+    def why_open(self) -> FiredRule | None:
+        """The rule that opened it; None once it is closed again."""
+        cause = self.opened_by
+        return cause if cause is None or type(cause) is FiredRule else FiredRule(*_FIELDS(cause))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BreakerState) and dump(self) == dump(other)
@@ -55,6 +62,7 @@ class BreakerState(Standing):
         return _restored, (dict(dump(self)),)
 
 
+_FIELDS: Final = attrgetter(*[field.name for field in attrs.fields(FiredRule)])
 _NUMBERS: Final = (
     "is_disabled",
     "where",
@@ -72,7 +80,15 @@ _NUMBERS: Final = (
     "rejected",
     "stale",
 )
-_SHARED: Final = ("rules", "breaker", "config", "openings", "openings_in_a_row", "mode", "why_open")
+_SHARED: Final = (
+    "rules",
+    "breaker",
+    "config",
+    "openings",
+    "openings_in_a_row",
+    "mode",
+    "opened_by",
+)
 _HELD: Final = ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
 
 
@@ -243,7 +259,7 @@ def _restored(data: dict[str, object]) -> BreakerState:
     # The rules look for a probe by its number, in their order.
     probes = sorted(plain.probes.items())
     state.probes = _ring(2, [number for probe in probes for number in probe])
-    state.why_open = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
+    state.opened_by = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
     rules = state.rules
     state.window = state.probe_window = None
     if state.where == kernel.CLOSED and rules.window is not None:

@@ -187,8 +187,12 @@ def _events_in(lines: Sequence[object]) -> Iterator[BreakerEvent]:
     texts = [str(line or "").encode() for line in lines]
     events = decode_lines(b"\n".join(texts), len(texts))
     # One after the other, it is told that one is none.
-    whole = map(decode, texts) if events is None else map(full, events)
+    whole = map(decode, texts) if events is None else map(_full_or_witness, events)
     return cast("Iterator[BreakerEvent]", whole)
+
+
+def _full_or_witness(event: Event) -> Event:
+    return event if event.kind == "state_changed" else full(event)
 
 
 def _numbers(table: pa.Table, name: str) -> Whole:
