@@ -249,6 +249,7 @@ class ParquetLog:
                 f"{path}: this can't be read as Parquet: {_first_line(error)}"
             ) from error
         self.path = path
+        self._index_of = {name: index for index, name in enumerate(self.file.schema_arrow.names)}
 
     def __iter__(self) -> Iterator[Event]:
         """The events in the order of their ``seq``."""
@@ -299,7 +300,7 @@ class ParquetLog:
         constants: dict[str, object] = {}
         rows = self.file.metadata.row_group(group)
         for name in columns:
-            told = rows.column(self.file.schema_arrow.get_field_index(name)).statistics
+            told = rows.column(self._index_of[name]).statistics
             if told is None or not told.has_null_count:
                 continue
             if told.null_count == rows.num_rows:
