@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice, pairwise
+from itertools import cycle, islice, pairwise
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
@@ -17,6 +17,7 @@ BREAKER: Final = "breaker"
 """The column of names, which tells the parts from one another."""
 
 _CAN_BE_CONSTANT: Final = (BREAKER, "epoch", "probe", "count", "line")
+_DECODERS: Final = 2
 _AT_ONCE: Final = 1 << 17  # rows are decoded, so that they are still in the cache when used
 
 _Constants: TypeAlias = Mapping[str, object]
@@ -87,18 +88,23 @@ def parts_ahead(log: ParquetLog, columns: Sequence[str]) -> Iterator[Part]:
 
     Columns that are the same in all rows of a row group are not decoded: its statistics tell them.
     """
-    ahead = ParquetLog(log.path)
     groups = [group for group in range(log.file.num_row_groups) if not log.is_about_all(group)]
-    with ThreadPoolExecutor(1) as pool:
+    readers = cycle([ParquetLog(log.path) for _ in range(_DECODERS)])
+    with ThreadPoolExecutor(_DECODERS) as pool:
 
         def decode(group: int) -> _Coming:
             tables = SimpleQueue[pa.Table | None]()
             constants = log.constants(group, _CAN_BE_CONSTANT)
             named = [name for name in columns if name not in constants]
-            return group, constants, tables, pool.submit(_decode, ahead, group, named, tables)
+            return (
+                group,
+                constants,
+                tables,
+                pool.submit(_decode, next(readers), group, named, tables),
+            )
 
         rest = iter(groups)
-        coming = deque(map(decode, islice(rest, 2)))
+        coming = deque(map(decode, islice(rest, _DECODERS)))
         while coming:
             group, constants, tables, done = coming.popleft()
             start = 0

@@ -31,6 +31,7 @@ _NUMBERS: Final = ["seq", "at", "epoch", _TOOK, "count", "probe"]
 _LOG_ROWS: Final = 1 << 15
 _MOST_KINDS: Final = 1 << 8  # that a byte distinguishes
 _BLOCK: Final = 1 << 17
+_FEW: Final = 64
 _NO_CONSTANTS: Final[Mapping[str, object]] = {}
 COLUMNS: Final = [BREAKER, "event", "line", "seq", "at", "epoch", "count", "probe"]
 """The columns that a fold reads, and ``took`` where it matters how long calls took."""
@@ -151,12 +152,29 @@ def rows_in(table: pa.Table, breaker: str, constants: Mapping[str, object] = _NO
         else _repeated(constants[name], len(kinds))
         for name in _NUMBERS
     )
-    places = np.flatnonzero(kinds == OTHER)
+    places = _others_in(kinds)
     lines: list[object] = [constants.get("line")] * len(places)
-    if len(places) and "line" in table.column_names:
-        lines = table.column("line").take(pa.array(places)).to_pylist()
-    others = dict(zip(places.tolist(), _events_in(lines), strict=True))
+    if "line" in table.column_names:
+        column = table.column("line")
+        if len(places) > _FEW:
+            lines = column.take(pa.array(places)).to_pylist()
+        else:
+            lines = [column[place].as_py() for place in places]
+    others = dict(zip(places, _events_in(lines), strict=True))
     return Rows(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
+
+
+def _others_in(kinds: Kinds) -> list[int]:
+    """The rows of kind ``OTHER``, quickly where they are few."""
+    text = kinds.tobytes()
+    places: list[int] = []
+    place = text.find(OTHER)
+    while place >= 0:
+        if len(places) > _FEW:
+            return cast("list[int]", np.flatnonzero(kinds == OTHER).tolist())
+        places.append(place)
+        place = text.find(OTHER, place + 1)
+    return places
 
 
 def _kinds(events: pa.ChunkedArray) -> Kinds:
