@@ -1,11 +1,11 @@
 """The rows of an exported log, breaker by breaker, as they are read."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle, islice, pairwise
 from queue import SimpleQueue
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,11 @@ BREAKER: Final = "breaker"
 """The column of names, which tells the parts from one another."""
 
 _CAN_BE_CONSTANT: Final = (BREAKER, "epoch", "probe", "count", "line")
-_DECODERS: Final = 2
+_THREADS: Final = 2
 _AT_ONCE: Final = 1 << 17  # rows are decoded, so that they are still in the cache when used
 
 _Constants: TypeAlias = Mapping[str, object]
-_Coming: TypeAlias = tuple[int, _Constants, SimpleQueue[pa.Table | None], Future[None]]
+T = TypeVar("T")
 
 
 @frozen
@@ -83,46 +83,48 @@ def parts_of(
             start += len(table)
 
 
-def parts_ahead(log: ParquetLog, columns: Sequence[str]) -> Iterator[Part]:
-    """As ``parts_of``, of the whole log, decoded while the rows before are used.
+def used_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[Part], T]) -> Iterator[T]:
+    """What the parts of a whole log are used for, in their order; see ``parts_of``.
 
-    Columns that are the same in all rows of a row group are not decoded: its statistics tell them.
+    Several row groups are decoded and their parts used in threads, while what came of those before
+    is taken. Columns that are the same in all rows of a row group are not decoded: its statistics
+    tell them.
     """
     groups = [group for group in range(log.file.num_row_groups) if not log.is_about_all(group)]
-    readers = cycle([ParquetLog(log.path) for _ in range(_DECODERS)])
-    with ThreadPoolExecutor(_DECODERS) as pool:
+    readers = cycle([ParquetLog(log.path) for _ in range(_THREADS)])
+    with ThreadPoolExecutor(_THREADS) as pool:
 
-        def decode(group: int) -> _Coming:
-            tables = SimpleQueue[pa.Table | None]()
-            constants = log.constants(group, _CAN_BE_CONSTANT)
-            named = [name for name in columns if name not in constants]
-            return (
-                group,
-                constants,
-                tables,
-                pool.submit(_decode, next(readers), group, named, tables),
-            )
+        def begin(group: int) -> tuple[Future[None], SimpleQueue[T | None]]:
+            found = SimpleQueue[T | None]()
+            return pool.submit(_use, next(readers), group, columns, use, found), found
 
         rest = iter(groups)
-        coming = deque(map(decode, islice(rest, _DECODERS)))
+        coming = deque(map(begin, islice(rest, _THREADS)))
         while coming:
-            group, constants, tables, done = coming.popleft()
-            start = 0
-            for table in iter(tables.get, None):
-                yield from _split(constants, group, start, table)
-                start += len(table)
+            done, found = coming.popleft()
+            while (one := found.get()) is not None:
+                yield one
             done.result()
-            coming.extend(map(decode, islice(rest, 1)))
+            coming.extend(map(begin, islice(rest, 1)))
 
 
-def _decode(
-    log: ParquetLog, group: int, columns: Sequence[str], tables: SimpleQueue[pa.Table | None]
+def _use(
+    log: ParquetLog,
+    group: int,
+    columns: Sequence[str],
+    use: Callable[[Part], T],
+    found: SimpleQueue[T | None],
 ) -> None:
+    constants = log.constants(group, _CAN_BE_CONSTANT)
+    start = 0
     try:
-        for table in log.batches(group, columns, _AT_ONCE):
-            tables.put(table)
+        named = [name for name in columns if name not in constants]
+        for table in log.batches(group, named, _AT_ONCE):
+            for part in _split(constants, group, start, table):
+                found.put(use(part))
+            start += len(table)
     finally:
-        tables.put(None)
+        found.put(None)
 
 
 def _split(constants: _Constants, group: int, start: int, table: pa.Table) -> Iterator[Part]:

@@ -108,7 +108,7 @@ cdef long long _alike_until(State state, Rows rows, long long start, long long s
 cdef long long _failures_in(Rows rows, long long start, long long stop) noexcept
 @cython.locals(slow="long long", row="long long")
 cdef long long _slow_in(Rows rows, long long start, long long stop, long long slow_ns) noexcept
-@cython.locals(limits=Thresholds, calls="long long", size="long long", slow="long long", most_failures="long long", most_slow="long long", row="long long")
+@cython.locals(limits=Thresholds, calls="long long", most_calls="long long", size="long long", slow="long long", most_failures="long long", most_slow="long long", row="long long")
 cdef long long _add_singles(Window window, Rows rows, long long start, long long stop, long long failures, long long slow_ns) except -1
 @cython.locals(low="long long", high="long long", middle="long long")
 cdef long long _most(Thresholds limits, long long calls, long long failed, long long slow) noexcept

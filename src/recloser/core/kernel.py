@@ -1008,18 +1008,27 @@ def _add_singles(
 ) -> int:
     """Take single outcomes into a window as far as they surely reach no threshold.
 
-    None does if not even all that failed or were slow among them do, with no more calls than now.
+    None does if not even all that failed, or were slow, would without the others among them.
 
     Returns:
         The row after them.
     """
     limits = window.thresholds
-    calls = max(window.calls, limits.needed)
+    size = limits.size
+    most_calls = _NEVER if limits.is_timed else size
     slow = _slow_in(rows, start, stop, slow_ns)
     most_failures = _NEVER
     most_slow = _NEVER
-    while _reached(limits, calls, window.failures + failures, window.slow + slow):
+    while _reached(
+        limits,
+        min(max(window.calls + failures, limits.needed), most_calls),
+        window.failures + failures,
+        0,
+    ) or _reached(
+        limits, min(max(window.calls + slow, limits.needed), most_calls), 0, window.slow + slow
+    ):
         if not limits.is_timed:
+            calls = max(window.calls, limits.needed)
             most_failures = _most(limits, calls, 1, 0)
             most_slow = _most(limits, calls, 0, 1)
             break
@@ -1031,7 +1040,6 @@ def _add_singles(
     if limits.is_timed:
         _add_to_second(window, rows.seq[stop - 1], stop - start, failures, slow)
         return stop
-    size = limits.size
     if slow_ns != _NEVER or window.calls < size or window.capacity < size or stop - start <= size:
         return _add_codes(window, rows, start, stop, slow_ns, most_failures, most_slow)
     # Of more outcomes than a window holds, only the last have to be taken in.

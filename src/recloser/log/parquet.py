@@ -240,8 +240,9 @@ class ParquetLog:
     def __init__(self, path: Path | str, stream: IO[bytes] | None = None) -> None:
         source = path if stream is None else stream
         try:
-            self.about = _about(path, pq.read_schema(source))
             self.file = pq.ParquetFile(source, read_dictionary=["breaker", "event"])
+            schema = self.file.schema_arrow
+            self.about = _about(path, schema)
         except FileNotFoundError as error:
             raise NotALogError(f"{path}: there is no such file or folder") from error
         except (OSError, pa.ArrowException) as error:
@@ -249,7 +250,7 @@ class ParquetLog:
                 f"{path}: this can't be read as Parquet: {_first_line(error)}"
             ) from error
         self.path = path
-        self._index_of = {name: index for index, name in enumerate(self.file.schema_arrow.names)}
+        self._index_of = {name: index for index, name in enumerate(schema.names)}
 
     def __iter__(self) -> Iterator[Event]:
         """The events in the order of their ``seq``."""
