@@ -240,9 +240,12 @@ class ParquetLog:
     def __init__(self, path: Path | str, stream: IO[bytes] | None = None) -> None:
         source = path if stream is None else stream
         try:
-            self.file = pq.ParquetFile(source, read_dictionary=["breaker", "event"])
-            schema = self.file.schema_arrow
+            metadata = pq.read_metadata(source)
+            schema = metadata.schema.to_arrow_schema()
             self.about = _about(path, schema)
+            self.file = pq.ParquetFile(
+                source, metadata=metadata, read_dictionary=["breaker", "event"]
+            )
         except FileNotFoundError as error:
             raise NotALogError(f"{path}: there is no such file or folder") from error
         except (OSError, pa.ArrowException) as error:
