@@ -5,7 +5,7 @@ that the same events lead to the same states wherever and whenever they are appl
 decides; this file turns events into its rows, and the rules that fire into edges with their evidence.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -44,6 +44,16 @@ FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
 """What ``apply`` takes: events about one breaker, and those about the whole log that carry time."""
 
 NO_EDGES: Final[Sequence[Edge]] = ()
+
+
+class Forms(NamedTuple):
+    """The classes of edges and their causes, or such that are made of the same fields."""
+
+    edge: type[Edge]
+    cause: type[FiredRule]
+
+
+FULL: Final = Forms(Edge, FiredRule)
 
 FOREVER: Final = kernel.NEVER
 """Later than any time of a log."""
@@ -215,29 +225,16 @@ def _configure(state: BreakerState, event: BreakerConfigured) -> None:
     kernel.reconfigure(state, rules_of(config), config.mode == "disabled")
 
 
-def pass_deadlines(
-    state: BreakerState, event: FoldedEvent, forms: "Forms | None" = None
-) -> Sequence[Edge]:
+def pass_deadlines(state: BreakerState, event: FoldedEvent, forms: Forms = FULL) -> Sequence[Edge]:
     """Take the timed edges that are due at an event, before it is counted."""
     edges: list[Edge] = []
     while rule := kernel.advance(state, event.seq, event.at):
-        edges += edges_of(state, rule, event.seq, event.at, len(edges), forms=forms or FULL)
+        edges += edges_of(state, rule, event.seq, event.at, len(edges), forms=forms)
     return edges
 
 
 # Edges
 
-
-class Forms(NamedTuple):
-    """The classes of edges and their causes, or such that are made of the same fields."""
-
-    edge: type[Edge]
-    cause: type[FiredRule]
-
-
-FULL: Final = Forms(Edge, FiredRule)
-
-_Cause: TypeAlias = Callable[[BreakerState, int, int, type[FiredRule]], FiredRule]
 
 _COMMAND: Final = 1 << 8
 """In the place of a rule: an operator's command, whose trigger is that of its event."""
@@ -277,7 +274,7 @@ def edges_of(
         if rule == _COMMAND:
             trigger, cause = _commanded(command, fired_rule)
         else:
-            trigger, cause = trigger_of(state, rule), _CAUSES[rule](state, rule, seq, fired_rule)
+            trigger, cause = trigger_of(state, rule), _cause_of(state, rule, seq, fired_rule)
         rule = take(state, trigger, at)
         now = state.where
         if now == kernel.OPEN:
@@ -305,20 +302,27 @@ def _commanded(event: FoldedEvent | None, made: type[FiredRule]) -> tuple[Trigge
     return _COMMANDS[event.kind], made(Rule.COMMAND, actor=event.actor, reason=event.reason)
 
 
-# What a rule rests on, while the counters of the state that is left are still there.
-
-
-def _by_run(state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
-    seqs = numbers_of(state.failure_seqs)
-    threshold = state.rules.failure_threshold
-    return _by_outcomes(
-        made, Rule.CONSECUTIVE_FAILURES, state.consecutive_failures, threshold, seqs
-    )
-
-
-def _by_probes(state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
-    seqs = numbers_of(state.probe_seqs)
-    return _by_outcomes(made, Rule.PROBE_SUCCESSES, len(seqs), state.rules.success_threshold, seqs)
+def _cause_of(state: BreakerState, rule: int, seq: int, made: type[FiredRule]) -> FiredRule:
+    """What a rule rests on, while the counters of the state that is left are still there."""
+    if rule in _WINDOW_RULES:
+        return _by_window(state, rule, made)
+    if rule == kernel.COOLDOWN:
+        return made(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
+    rules = state.rules
+    if rule == kernel.CONSECUTIVE_FAILURES:
+        observed, seqs = state.consecutive_failures, numbers_of(state.failure_seqs)
+        return _by_outcomes(
+            made, Rule.CONSECUTIVE_FAILURES, observed, rules.failure_threshold, seqs
+        )
+    if rule == kernel.PROBE_SUCCESSES:
+        seqs = numbers_of(state.probe_seqs)
+        return _by_outcomes(made, Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs)
+    if rule == kernel.PROBE_FAILED:
+        return made(Rule.PROBE_FAILED, 1, 1, (seq,))
+    timed, threshold = Rule.HALF_OPEN_TIMEOUT, rules.half_open_timeout_ns
+    if rule == kernel.PROBE_TIMEOUT:
+        timed, threshold = Rule.PROBE_TIMEOUT, rules.probe_timeout_ns
+    return made(timed, state.waited, threshold)
 
 
 def _by_outcomes(
@@ -331,26 +335,6 @@ def _by_outcomes(
     return made(rule, observed, threshold, tuple(seqs))
 
 
-def _by_probe(_state: BreakerState, _rule: int, seq: int, made: type[FiredRule]) -> FiredRule:
-    return made(Rule.PROBE_FAILED, 1, 1, (seq,))
-
-
-def _by_cooldown(state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
-    return made(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
-
-
-def _by_probe_timeout(
-    state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]
-) -> FiredRule:
-    return made(Rule.PROBE_TIMEOUT, state.waited, state.rules.probe_timeout_ns)
-
-
-def _by_half_open_timeout(
-    state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]
-) -> FiredRule:
-    return made(Rule.HALF_OPEN_TIMEOUT, state.waited, state.rules.half_open_timeout_ns)
-
-
 _WINDOW_RULES: Final = {
     kernel.WINDOW_FAILURES: Rule.WINDOW_FAILURES,
     kernel.FAILURE_RATE: Rule.FAILURE_RATE,
@@ -359,7 +343,7 @@ _WINDOW_RULES: Final = {
 }
 
 
-def _by_window(state: BreakerState, rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
+def _by_window(state: BreakerState, rule: int, made: type[FiredRule]) -> FiredRule:
     is_closed = state.where == kernel.CLOSED
     window = state.window if is_closed else state.probe_window
     config = state.config.window if is_closed else state.config.half_open_window
@@ -380,17 +364,6 @@ def _by_window(state: BreakerState, rule: int, _seq: int, made: type[FiredRule])
 @lru_cache(maxsize=64, typed=True)
 def _text_of(rate: Rate | None) -> str:
     return str(rate)
-
-
-_CAUSES: Final[Mapping[int, _Cause]] = {
-    kernel.CONSECUTIVE_FAILURES: _by_run,
-    **dict.fromkeys(_WINDOW_RULES, _by_window),
-    kernel.PROBE_FAILED: _by_probe,
-    kernel.PROBE_SUCCESSES: _by_probes,
-    kernel.COOLDOWN: _by_cooldown,
-    kernel.PROBE_TIMEOUT: _by_probe_timeout,
-    kernel.HALF_OPEN_TIMEOUT: _by_half_open_timeout,
-}
 
 
 def impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldError:
