@@ -111,9 +111,12 @@ class BreakerFold:
         if self._state is None:
             return
         places = _Places(rows, self._times)
+        witnesses, lean_edge = self.lean_witnesses, _LEAN.edge
         for other, event in rows.others.items():
-            if event.kind == "state_changed":
-                self.lean_witnesses.append(as_lean(event))
+            if type(event) is lean_edge:
+                witnesses.append(event)
+            elif event.kind == "state_changed":
+                witnesses.append(as_lean(event))
             elif start <= other:
                 self._run(rows, places, start, other)
                 self._take_other(event, places, other)
@@ -149,25 +152,27 @@ class BreakerFold:
         """Apply the rows that the kernel has a form for, and the times among them."""
         state, columns, times = self.state, rows.columns, self._times.seqs
         seq_of, at_of = rows.seqs.item, rows.ats.item
+        taken = self.lean_taken
         row = start
         while row < stop:
             until = stop
-            if state.where != kernel.CLOSED:
+            where = state.where
+            if where != kernel.CLOSED:
                 time = self._next_time()
                 until = places.of(time)
                 if until <= row:
                     self._pass_time(time)
                     continue
                 # A probe that is let through brings the deadline of a half-open breaker forward.
-                if state.where == kernel.HALF_OPEN:
+                if where == kernel.HALF_OPEN:
                     until = places.of(places.first_after(row))
-                until = min(stop, until)
+                until = min(until, stop)
             row = kernel.run(state, columns, row, until)
             rule = state.fired
             if rule > 0:
                 seq = seq_of(row)
                 for edge in edges_of(state, rule, seq, at_of(row), forms=_LEAN):
-                    self.lean_taken.append((seq, 0, "", edge.epoch, edge))
+                    taken.append((seq, 0, "", edge.epoch, edge))
                 self._time = bisect_right(times, seq, self._time)
                 row += not state.is_timed
             elif rule < 0:
@@ -191,14 +196,17 @@ class BreakerFold:
 
     def _next_time(self) -> int:
         """Index of the next time at which something is due, as long as no row comes before it."""
-        state, times = self.state, self._times
-        if state.where == kernel.CLOSED:
+        state, times = self._state, self._times
+        assert state is not None
+        where = state.where
+        if where == kernel.OPEN:
+            return bisect_left(times.ats, state.deadline, self._time)
+        if where == kernel.CLOSED:
             return len(times.events)
         due = bisect_left(times.ats, state.deadline, self._time)
-        if state.where == kernel.HALF_OPEN:
-            opening = bisect_left(times.openings, self._time)
-            if opening < len(times.openings):
-                due = min(due, times.openings[opening])
+        opening = bisect_left(times.openings, self._time)
+        if opening < len(times.openings):
+            due = min(due, times.openings[opening])
         return due
 
     def _pass_time(self, time: int) -> None:
