@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Final
 
 import attrs
@@ -15,7 +16,7 @@ from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.limits import LAST_COUNTER, MAX_AT, MAX_SEQS, MAX_WHOLE
-from recloser.machine import CLOSED, HALF_OPEN, OPEN
+from recloser.machine import CLOSED
 
 
 class BreakerState(Standing):
@@ -46,6 +47,12 @@ class BreakerState(Standing):
         self.is_disabled = mode == "disabled"
         self.is_shadow = mode == "shadow"
 
+    @property
+    def why_open(self) -> FiredRule | None:
+        """The rule that opened it; None once it is closed again."""
+        cause = self.opened_by
+        return cause if cause is None or type(cause) is FiredRule else FiredRule(*_FIELDS(cause))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BreakerState) and dump(self) == dump(other)
 
@@ -56,6 +63,9 @@ class BreakerState(Standing):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restored, (dict(dump(self)),)
+
+
+_FIELDS: Final = attrgetter(*[field.name for field in attrs.fields(FiredRule)])
 
 
 def copied(state: BreakerState) -> BreakerState:
@@ -281,12 +291,12 @@ def check_times(state: BreakerState, event: Event) -> None:
         FoldError: It does not; the message names the event at which that is found.
     """
     missing = None
-    if state.state is OPEN:
+    if state.where == kernel.OPEN:
         if state.opened_at < 0:
             missing = "OPEN without an opening time"
         elif state.deadline == NEVER and not state.is_forced:
             missing = "OPEN without the end of its cooldown"
-    elif state.state is HALF_OPEN and state.half_open_at < 0:
+    elif state.where == kernel.HALF_OPEN and state.half_open_at < 0:
         missing = "HALF_OPEN without the time it began"
     if missing:
         raise FoldError(f"{place(event)}: {state.breaker!r} is {missing}")

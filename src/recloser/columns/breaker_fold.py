@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from attrs import frozen
@@ -12,7 +12,8 @@ from recloser.columns.rows import Rows
 from recloser.core import kernel
 from recloser.errors import FoldError
 from recloser.events import BreakerEvent, ClockTicked, Edge, LogOpened, StateChanged
-from recloser.fold import apply, edges_of, impossible
+from recloser.fold import Forms, apply, edges_of, impossible, pass_deadlines
+from recloser.log.codec import LEAN_CAUSE, as_lean, full, lean
 from recloser.logfold import state_begun_by
 from recloser.state import BreakerState, parted_fields, restore
 
@@ -52,6 +53,12 @@ class Taken(NamedTuple):
     edge: Edge
 
 
+LeanTaken: TypeAlias = tuple[int, int, str, int, Edge]
+"""As ``Taken``, of which the collector of garbage keeps no track."""
+
+_LEAN: Final = Forms(lean(StateChanged), LEAN_CAUSE)
+
+
 class BreakerFold:
     """Folds the rows of one breaker, part by part.
 
@@ -60,20 +67,33 @@ class BreakerFold:
         times: What else can move it.
 
     Attributes:
-        taken: The edges.
-        witnesses: The edges that the log recorded.
+        lean_taken: The edges, in their lean forms.
+        lean_witnesses: The edges that the log recorded, in their lean forms.
         is_parted: Whether a checkpoint differs from what the events before it lead to.
     """
 
     def __init__(self, breaker: str, times: Times) -> None:
         self.breaker = breaker
-        self.taken: list[Taken] = []
-        self.witnesses: list[StateChanged] = []
+        self.lean_taken: list[LeanTaken] = []
+        self.lean_witnesses: list[StateChanged] = []
         self.is_parted = False
         self._times = times
         self._time = 0  # index of the next of them, where the breaker is not CLOSED
         self._state: BreakerState | None = None
         self._parts = CheckpointParts()
+
+    @property
+    def taken(self) -> list[Taken]:
+        """The edges."""
+        return [
+            Taken(seq, due, breaker, epoch, full(edge))
+            for seq, due, breaker, epoch, edge in self.lean_taken
+        ]
+
+    @property
+    def witnesses(self) -> list[StateChanged]:
+        """The edges that the log recorded."""
+        return list(map(full, self.lean_witnesses))
 
     @property
     def state(self) -> BreakerState:
@@ -91,14 +111,16 @@ class BreakerFold:
         if self._state is None:
             return
         places = _Places(rows, self._times)
+        witnesses, lean_edge = self.lean_witnesses, _LEAN.edge
         for other, event in rows.others.items():
-            if start < other:
-                self._run(rows, places, start, other)
-            if event.kind == "state_changed":
-                self.witnesses.append(event)
+            if type(event) is lean_edge:
+                witnesses.append(event)
+            elif event.kind == "state_changed":
+                witnesses.append(as_lean(event))
             elif start <= other:
+                self._run(rows, places, start, other)
                 self._take_other(event, places, other)
-            start = max(start, other + 1)
+                start = other + 1
         self._run(rows, places, start, len(rows))
 
     def _begin(self, rows: Rows) -> int:
@@ -127,28 +149,32 @@ class BreakerFold:
             self._pass_time(time)
 
     def _run(self, rows: Rows, places: "_Places", start: int, stop: int) -> None:
-        """Apply rows that the kernel has a form for, and the times among them."""
-        state, columns = self.state, rows.columns
+        """Apply the rows that the kernel has a form for, and the times among them."""
+        state, columns, times = self.state, rows.columns, self._times.seqs
+        seq_of, at_of = rows.seqs.item, rows.ats.item
+        taken = self.lean_taken
         row = start
         while row < stop:
             until = stop
-            if state.where != kernel.CLOSED:
+            where = state.where
+            if where != kernel.CLOSED:
                 time = self._next_time()
-                if places.of(time) <= row:
+                until = places.of(time)
+                if until <= row:
                     self._pass_time(time)
                     continue
                 # A probe that is let through brings the deadline of a half-open breaker forward.
-                time = time if state.where == kernel.OPEN else places.first_after(row)
-                until = min(stop, places.of(time))
+                if where == kernel.HALF_OPEN:
+                    until = places.of(places.first_after(row))
+                until = min(until, stop)
             row = kernel.run(state, columns, row, until)
             rule = state.fired
             if rule > 0:
-                seq = rows.seqs.item(row)
-                for edge in edges_of(state, rule, seq, rows.ats.item(row)):
-                    self.taken.append(Taken(seq, 0, "", edge.epoch, edge))
-                self._time = bisect_right(self._times.seqs, seq)
-                if not state.is_timed:
-                    row += 1
+                seq = seq_of(row)
+                for edge in edges_of(state, rule, seq, at_of(row), forms=_LEAN):
+                    taken.append((seq, 0, "", edge.epoch, edge))
+                self._time = bisect_right(times, seq, self._time)
+                row += not state.is_timed
             elif rule < 0:
                 raise impossible(state, rule, rows.event(row))
             elif state.where == kernel.HALF_OPEN:
@@ -166,26 +192,35 @@ class BreakerFold:
         edges = apply(self.state, event)
         self._time = bisect_right(self._times.seqs, event.seq)
         for edge in edges:
-            self.taken.append(Taken(event.seq, 0, "", edge.epoch, edge))
+            self.lean_taken.append((event.seq, 0, "", edge.epoch, as_lean(edge)))
 
     def _next_time(self) -> int:
         """Index of the next time at which something is due, as long as no row comes before it."""
-        state, times = self.state, self._times
-        if state.where == kernel.CLOSED:
+        state, times = self._state, self._times
+        assert state is not None
+        where = state.where
+        if where == kernel.OPEN:
+            return bisect_left(times.ats, state.deadline, self._time)
+        if where == kernel.CLOSED:
             return len(times.events)
         due = bisect_left(times.ats, state.deadline, self._time)
-        if state.where == kernel.HALF_OPEN:
-            opening = bisect_left(times.openings, self._time)
-            if opening < len(times.openings):
-                due = min(due, times.openings[opening])
+        opening = bisect_left(times.openings, self._time)
+        if opening < len(times.openings):
+            due = min(due, times.openings[opening])
         return due
 
     def _pass_time(self, time: int) -> None:
         event = self._times.events[time]
+        state = self.state
         # A tick moves breakers in the order in which they fell due, an opening in that of names.
-        due = self.state.deadline if event.kind == "clock_ticked" else 0
-        for edge in apply(self.state, event):
-            self.taken.append(Taken(event.seq, due, self.breaker, edge.epoch, edge))
+        if event.kind == "clock_ticked":
+            due = state.deadline
+            edges = pass_deadlines(state, event, _LEAN)
+        else:
+            due = 0
+            edges = list(map(as_lean, apply(state, event)))
+        for edge in edges:
+            self.lean_taken.append((event.seq, due, self.breaker, edge.epoch, edge))
         self._time = time + 1
 
 

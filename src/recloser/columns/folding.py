@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from attrs import evolve, field, frozen
 
 from recloser.clock import after
-from recloser.columns.breaker_fold import BreakerFold, Taken, Times
+from recloser.columns.breaker_fold import BreakerFold, LeanTaken, Taken, Times
 from recloser.columns.reading import rows_of, times_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.errors import FoldError, RecloserError
 from recloser.events import ClockTicked, Edge, Event, LogOpened
+from recloser.log.codec import as_lean, full, is_lean
 from recloser.log.parquet import ParquetLog
 from recloser.snapshot import Snapshot, take_snapshot
 
@@ -51,8 +52,8 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
     about_all = whole_log_events(log)
     check_foldable(about_all)
     folds = list(folds_of(rows_of(log), times_of(about_all)))
-    edges = in_order(taken for fold in folds for taken in fold.taken)
-    witnesses = sorted((w for fold in folds for w in fold.witnesses), key=_seq_of)
+    edges = in_order(taken for fold in folds for taken in fold.lean_taken)
+    witnesses = sorted((w for fold in folds for w in fold.lean_witnesses), key=_seq_of)
     if edges != witnesses or any(fold.is_parted for fold in folds):
         raise NeedsEventsError("what it witnessed differs from what comes of it")
     readings = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")]
@@ -63,7 +64,7 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
         )
         for fold in folds
     }
-    return ColumnHistory(edges, snapshots, len(witnesses), readings)
+    return ColumnHistory(list(map(full, edges)), snapshots, len(witnesses), readings)
 
 
 def check_foldable(about_all: Sequence[Event]) -> None:
@@ -95,13 +96,18 @@ def folds_of(parts: Iterable[Rows], times: Times) -> Iterator[BreakerFold]:
         yield fold
 
 
-def in_order(taken: Iterable[Taken]) -> list[Edge]:
+def in_order(taken: Iterable[Taken | LeanTaken]) -> list[Edge]:
     """The edges of several breakers in the order of the log.
 
     An event about the whole log may move several: their witnesses follow it one after the other.
     """
     edges: list[Edge] = []
-    for before, fired in groupby(sorted(taken), key=_seq_of):
-        for seq, one in enumerate(fired, before + 1):
-            edges.append(one.edge if one.edge.seq == seq else evolve(one.edge, seq=seq))
+    for before, fired in groupby(sorted(taken), key=itemgetter(0)):
+        for seq, (*_, edge) in enumerate(fired, before + 1):
+            edges.append(edge if edge.seq == seq else _moved(edge, seq))
     return edges
+
+
+def _moved(edge: Edge, seq: int) -> Edge:
+    moved = evolve(full(edge), seq=seq)
+    return as_lean(moved) if is_lean(edge) else moved

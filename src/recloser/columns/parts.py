@@ -1,18 +1,30 @@
 """The rows of an exported log, breaker by breaker, as they are read."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Final
+from itertools import cycle, islice, pairwise
+from queue import SimpleQueue
+from threading import Semaphore
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from attrs import frozen
+from attrs import field, frozen
 
 from recloser.log.parquet import ROW_GROUP, ParquetLog
 
 BREAKER: Final = "breaker"
 """The column of names, which tells the parts from one another."""
+
+_CAN_BE_CONSTANT: Final = (BREAKER, "epoch", "probe", "count", "line")
+_THREADS: Final = 1 if (os.cpu_count() or 1) <= 2 else 2  # noqa: PLR2004  # one is for the fold
+_TABLES: Final = 4  # that each is ahead
+_AT_ONCE: Final = 1 << 17  # rows are decoded, so that they are still in the cache when used
+
+_Constants: TypeAlias = Mapping[str, object]
+T = TypeVar("T")
 
 
 @frozen
@@ -24,12 +36,14 @@ class Part:
         group: The row group.
         start: Where in the group they begin.
         table: The columns asked for.
+        constants: Columns asked for that are not in the table, as each row has this value in them.
     """
 
     breaker: str
     group: int
     start: int
     table: pa.Table
+    constants: _Constants = field(factory=dict)
 
 
 def parts_of(
@@ -62,7 +76,7 @@ def parts_of(
             continue
         start = 0
         for table in log.batches(group, columns, at_once):
-            for part in _split(log, group, start, table):
+            for part in _split(log.constants(group, [BREAKER]), group, start, table):
                 if part.breaker == taken:
                     continue
                 if group >= own.stop and part.breaker != before:
@@ -72,42 +86,82 @@ def parts_of(
             start += len(table)
 
 
-def parts_ahead(log: ParquetLog, columns: Sequence[str]) -> Iterator[Part]:
-    """As ``parts_of``, of the whole log, each row group decoded while the one before it is used.
+def used_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[Part], T]) -> Iterator[T]:
+    """What the parts of a whole log are used for, in their order; see ``parts_of``.
 
-    The tables lack the names where a row group has but one.
+    Several row groups are decoded and their parts used in threads, while what came of those before
+    is taken. Columns that are the same in all rows of a row group are not decoded: its statistics
+    tell them.
     """
-    ahead = ParquetLog(log.path)
-    groups = range(log.file.num_row_groups)
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(read_group, ahead, 0, columns) if groups else None
-        for group in groups:
-            assert coming is not None
-            table = coming.result()
-            if group + 1 < len(groups):
-                coming = pool.submit(read_group, ahead, group + 1, columns)
-            yield from _split(log, group, 0, table)
+    groups = [group for group in range(log.file.num_row_groups) if not log.is_about_all(group)]
+    readers = cycle([ParquetLog(log.path) for _ in range(_THREADS)])
+    rest = iter(groups)
+    coming: deque[_Ahead[T]] = deque()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for group in islice(rest, _THREADS):
+                coming.append(_Ahead(pool, next(readers), group, columns, use))
+            while coming:
+                yield from coming[0]
+                coming.popleft()
+                for group in islice(rest, 1):
+                    coming.append(_Ahead(pool, next(readers), group, columns, use))
+        finally:
+            for ahead in coming:
+                ahead.stop()
 
 
-def read_group(log: ParquetLog, group: int, columns: Sequence[str]) -> pa.Table:
-    """These columns of a row group, but for the names where it has but one.
+class _Ahead(Generic[T]):
+    """What the parts of a row group are used for, in a thread that is a few tables ahead."""
 
-    Raises:
-        DamagedLogError: It can't be read.
-    """
-    if log.only_breaker(group) is None:
-        return log.read(group, columns)
-    return log.read(group, [column for column in columns if column != BREAKER])
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        log: ParquetLog,
+        group: int,
+        columns: Sequence[str],
+        use: Callable[[Part], T],
+    ) -> None:
+        self._found: SimpleQueue[list[T] | None] = SimpleQueue()
+        self._room = Semaphore(_TABLES)
+        self._is_stopped = False
+        self._done = pool.submit(self._work, log, group, columns, use)
+
+    def __iter__(self) -> Iterator[T]:
+        while (found := self._found.get()) is not None:
+            self._room.release()
+            yield from found
+        self._done.result()
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._room.release()
+
+    def _work(
+        self, log: ParquetLog, group: int, columns: Sequence[str], use: Callable[[Part], T]
+    ) -> None:
+        constants = log.constants(group, _CAN_BE_CONSTANT)
+        start = 0
+        try:
+            named = [name for name in columns if name not in constants]
+            for table in log.batches(group, named, _AT_ONCE):
+                if self._is_stopped:
+                    return
+                self._found.put([use(part) for part in _split(constants, group, start, table)])
+                start += len(table)
+                self._room.acquire()
+        finally:
+            self._found.put(None)
 
 
-def _split(log: ParquetLog, group: int, start: int, table: pa.Table) -> Iterator[Part]:
+def _split(constants: _Constants, group: int, start: int, table: pa.Table) -> Iterator[Part]:
     """The parts in rows of a group that begin at ``start``."""
-    only = log.only_breaker(group)
-    if only is not None:
-        yield Part(only, group, start, table)
+    if isinstance(only := constants.get(BREAKER), str):
+        yield Part(only, group, start, table, constants)
         return
     for name, rows in _stretches(table.column(BREAKER).combine_chunks()):
-        yield Part(name, group, start + rows.start, table.slice(rows.start, len(rows)))
+        part = table.slice(rows.start, len(rows))
+        yield Part(name, group, start + rows.start, part, constants)
 
 
 def _stretches(names: pa.Array) -> Iterator[tuple[str, range]]:

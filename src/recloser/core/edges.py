@@ -13,8 +13,10 @@ from recloser.core.rules import rules_of
 from recloser.events import CircuitBreakerState, FiredRule, Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
 
-_STATES: Final = (CLOSED, OPEN, HALF_OPEN)
-_PLACES: Final = {state.name: place for place, state in enumerate(_STATES)}
+STATES: Final = (CLOSED, OPEN, HALF_OPEN)
+"""Each state, by where a kernel's state is."""
+
+_PLACES: Final = {state.name: place for place, state in enumerate(STATES)}
 _FORCED: Final = -1
 
 Opened: TypeAlias = tuple[int, int, FiredRule | None]
@@ -52,12 +54,12 @@ class Standing(kernel.State):
         return self.opened[1]
 
     @property
-    def why_open(self) -> FiredRule | None:
-        """The rule that opened it; None once it is closed again."""
+    def opened_by(self) -> FiredRule | None:
+        """The rule that opened it, as it was made; None once it is closed again."""
         return self.opened[2]
 
-    @why_open.setter
-    def why_open(self, why: FiredRule | None) -> None:
+    @opened_by.setter
+    def opened_by(self, why: FiredRule | None) -> None:
         if why is not self.opened[2]:
             openings, in_a_row, _ = self.opened
             self.opened = (openings, in_a_row, why)
@@ -65,7 +67,7 @@ class Standing(kernel.State):
     @property
     def state(self) -> CircuitBreakerState:
         """CLOSED, OPEN or HALF_OPEN; only the machine changes it."""
-        return _STATES[self.where]
+        return STATES[self.where]
 
     @state.setter
     def state(self, state: CircuitBreakerState) -> None:

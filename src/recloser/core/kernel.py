@@ -97,7 +97,8 @@ _BUCKET = 6  # second, first seq, last seq, calls, failures, slow calls
 _FIRST_CAPACITY = 8
 _RUN = 1 << 62  # a code is below it
 _FITS = 1 << 31
-_CALM = 15  # after so many successes more are looked for at once
+_FEWEST_AT_ONCE = 16  # rows are counted at once
+_MOST_AT_ONCE = 1024
 _MAX_SEQS = MAX_SEQS
 _NO_NUMBERS = array("q")  # of each ring before its first item
 
@@ -623,7 +624,7 @@ def _add(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool
         _add_timed(window, seq, at, count, failed, slow)
     else:
         _add_counted(window, seq, count, failed, slow)
-    return _reached(window)
+    return _reached(window.thresholds, window.calls, window.failures, window.slow)
 
 
 def _add_counted(window: Window, seq: int, count: int, failed: bool, slow: bool) -> None:
@@ -687,15 +688,20 @@ def _forget(window: Window, count: int) -> None:
 def _add_timed(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool) -> None:
     if not _is_in_newest_second(window, at):
         _begin_second(window, seq, at // _SECOND)
+    _add_to_second(window, seq, count, count * failed, count * slow)
+
+
+def _add_to_second(window: Window, seq: int, count: int, failures: int, slow: int) -> None:
+    """Take outcomes, the last of which has this ``seq``, into the newest second."""
     place = _last(window)
     items = window.items
     items[place + 2] = seq
     items[place + 3] += count
-    items[place + 4] += count * failed
-    items[place + 5] += count * slow
+    items[place + 4] += failures
+    items[place + 5] += slow
     window.calls += count
-    window.failures += count * failed
-    window.slow += count * slow
+    window.failures += failures
+    window.slow += slow
 
 
 def _is_in_newest_second(window: Window, at: int) -> bool:
@@ -721,20 +727,17 @@ def _begin_second(window: Window, seq: int, second: int) -> None:
     items[place + 5] = 0
 
 
-def _reached(window: Window) -> int:
-    """The first threshold that the outcomes in the window reach; ``NO_RULE`` if none."""
-    limits = window.thresholds
-    if limits.failures and window.failures >= limits.failures:
+def _reached(limits: Thresholds, calls: int, failures: int, slow: int) -> int:
+    """The first threshold that so many outcomes in a window reach; ``NO_RULE`` if none."""
+    if limits.failures and failures >= limits.failures:
         return _WINDOW_FAILURES
-    if window.calls < limits.needed:
+    if calls < limits.needed:
         return _NO_RULE
     if limits.failure_den and _is_rate_reached(
-        window.failures, window.calls, limits.failure_num, limits.failure_den
+        failures, calls, limits.failure_num, limits.failure_den
     ):
         return _FAILURE_RATE
-    if limits.slow_den and _is_rate_reached(
-        window.slow, window.calls, limits.slow_num, limits.slow_den
-    ):
+    if limits.slow_den and _is_rate_reached(slow, calls, limits.slow_num, limits.slow_den):
         return _SLOW_CALL_RATE
     return _NO_RULE
 
@@ -1016,7 +1019,7 @@ def run(state: State, rows: Rows, start: int, stop: int) -> int:
     Args:
         state: The state, which is changed; ``state.is_timed`` says whether the rule that fired is a
             timed one, before the row that is returned, which is not applied then.
-        rows: The rows, in their order.
+        rows: The rows, in their order; those of other kinds than ``step`` takes are passed over.
         start: The first to apply.
         stop: One past the last.
 
@@ -1031,6 +1034,9 @@ def run(state: State, rows: Rows, start: int, stop: int) -> int:
             row = _run_closed(state, rows, row, stop)
             if state.fired or row == stop:
                 return row
+        if rows.kind[row] > _ADMITTED:
+            row += 1
+            continue
         if rows.at[row] >= state.deadline:
             state.fired = advance(state, rows.seq[row], rows.at[row])
             if state.fired:
@@ -1062,85 +1068,247 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
         That row; or the one at which a rule fired, which is in ``state.fired`` then.
     """
     epoch = state.epoch
-    window = state.window
-    calm = 0
+    ahead = _FEWEST_AT_ONCE
     row = start
     while row < stop:
-        kind = rows.kind[row]
-        if kind > _IGNORED or rows.epoch[row] != epoch:
-            break
-        rule = _step_closed(
-            state, window, kind, rows.seq[row], rows.at[row], rows.took[row], rows.count[row]
-        )
-        if rule:
-            state.fired = rule
-            break
-        row += 1
-        calm = (calm + 1) * (kind == _SUCCEEDED)
-        if calm > _CALM:
-            row = _pass_successes(state, rows, row, stop)
+        passed = _pass_outcomes(state, rows, row, min(stop, row + ahead))
+        if passed > row:
+            ahead = min(max(2 * (passed - row), _FEWEST_AT_ONCE), _MOST_AT_ONCE)
+            row = passed
+            continue
+        # Where one may fire a rule, those after it often may, too.
+        singly = min(stop, row + _FEWEST_AT_ONCE)
+        while row < singly:
+            kind = rows.kind[row]
+            if kind > _IGNORED or rows.epoch[row] != epoch:
+                return row
+            rule = _step_closed(
+                state,
+                state.window,
+                kind,
+                rows.seq[row],
+                rows.at[row],
+                rows.took[row],
+                rows.count[row],
+            )
+            if rule:
+                state.fired = rule
+                return row
+            row += 1
     return row
 
 
-def _pass_successes(state: State, rows: Rows, start: int, stop: int) -> int:
-    """Count quick successes that can fire no rule at once, with the same result as one by one.
-
-    A rule needs a failure or a slow call. With one in the window, a success fires nothing unless
-    rates begin to count with it, or it is the first of a second, which makes older ones leave.
+def _pass_outcomes(state: State, rows: Rows, start: int, stop: int) -> int:
+    """Count single outcomes that can fire no rule at once, with the same result as one by one.
 
     Returns:
         The row after them.
     """
     window = state.window
-    until = _NEVER
     if window is not None:
         until = keeps_until(window)
-        if window.failures or window.slow:
-            if _reached(window):
-                return start
-            if window.calls < window.thresholds.needed:
-                stop = min(stop, start + window.thresholds.needed - 1 - window.calls)
+        if rows.at[stop - 1] >= until:
+            stop = _first_from(rows.at, start, stop, until)
+    stop = _alike_until(state, rows, start, stop)
+    failures = _failures_in(rows, start, stop)
+    if window is not None and start < stop:
+        passed = _add_singles(window, rows, start, stop, failures, state.rules.slow_ns)
+        if passed < stop:
+            stop = passed
+            failures = _failures_in(rows, start, stop)
+    state.failed += failures
+    state.succeeded += stop - start - failures
+    run = 0
+    while run < stop - start and rows.kind[stop - 1 - run] == _FAILED:
+        run += 1
+    if run < stop - start:
+        state.consecutive_failures = 0
+        if state.failure_seqs is not None:
+            state.failure_seqs.length = 0
+    state.consecutive_failures += run
+    if state.rules.failure_threshold:
+        for row in range(stop - run, stop):
+            _note_failure(state, rows.seq[row])
+    return stop
+
+
+def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
+    """The first row that is no single outcome of this epoch, or completes a run of failures."""
     epoch = state.epoch
-    slow_ns = state.rules.slow_ns
-    can_be_slow = slow_ns != _NEVER
-    row = start
-    while (
-        row < stop
-        and rows.kind[row] == _SUCCEEDED
-        and rows.epoch[row] == epoch
-        and rows.count[row] == 1
-        and rows.at[row] < until
-        and not (can_be_slow and rows.took[row] > slow_ns)
+    # Loops without branches are compiled so that they look at several rows at a time.
+    others = 0
+    for row in range(start, stop):
+        others |= rows.kind[row] >> 1
+    for row in range(start, stop):
+        others |= rows.epoch[row] ^ epoch
+    for row in range(start, stop):
+        others |= rows.count[row] ^ 1
+    if others:
+        row = start
+        while rows.kind[row] <= _FAILED and rows.epoch[row] == epoch and rows.count[row] == 1:
+            row += 1
+        stop = row
+    threshold = state.rules.failure_threshold
+    if not threshold:
+        return stop
+    # A run is complete where all rows before are failures, back to its first; one that is none
+    # tells that no run is complete before so many rows after it.
+    first = start - state.consecutive_failures
+    row = first + threshold - 1
+    while row < stop:
+        before = row
+        while before >= start and rows.kind[before] == _FAILED:
+            before -= 1
+        if before < first or before < start:
+            return row
+        first = before + 1
+        row = before + threshold
+    return stop
+
+
+def _failures_in(rows: Rows, start: int, stop: int) -> int:
+    failures = 0
+    for row in range(start, stop):
+        failures += rows.kind[row]
+    return failures
+
+
+def _slow_in(rows: Rows, start: int, stop: int, slow_ns: int) -> int:
+    slow = 0
+    if slow_ns != _NEVER:
+        for row in range(start, stop):
+            slow += rows.took[row] > slow_ns
+    return slow
+
+
+def _add_singles(
+    window: Window, rows: Rows, start: int, stop: int, failures: int, slow_ns: int
+) -> int:
+    """Take single outcomes into a window as far as they surely reach no threshold.
+
+    None does if not even all that failed, or were slow, would without the others among them.
+
+    Returns:
+        The row after them.
+    """
+    limits = window.thresholds
+    size = limits.size
+    most_calls = _NEVER if limits.is_timed else size
+    slow = _slow_in(rows, start, stop, slow_ns)
+    most_failures = _NEVER
+    most_slow = _NEVER
+    while _reached(
+        limits,
+        min(max(window.calls + failures, limits.needed), most_calls),
+        window.failures + failures,
+        0,
+    ) or _reached(
+        limits, min(max(window.calls + slow, limits.needed), most_calls), 0, window.slow + slow
     ):
-        row += 1
-    if row == start:
-        return start
-    state.succeeded += row - start
-    if window is None:
+        if not limits.is_timed:
+            calls = max(window.calls, limits.needed)
+            most_failures = _most(limits, calls, 1, 0)
+            most_slow = _most(limits, calls, 0, 1)
+            break
+        stop = start + (stop - start) // 2
+        if stop == start:
+            return start
+        failures = _failures_in(rows, start, stop)
+        slow = _slow_in(rows, start, stop, slow_ns)
+    if limits.is_timed:
+        _add_to_second(window, rows.seq[stop - 1], stop - start, failures, slow)
+        return stop
+    if slow_ns != _NEVER or window.calls < size or window.capacity < size or stop - start <= size:
+        return _add_codes(window, rows, start, stop, slow_ns, most_failures, most_slow)
+    # Of more outcomes than a window holds, only the last have to be taken in.
+    row = _add_codes(window, rows, start, start + size, slow_ns, most_failures, most_slow)
+    if row < start + size:
         return row
-    if window.thresholds.is_timed:
-        _add_timed(window, rows.seq[row - 1], rows.at[row - 1], row - start, False, False)
-    else:
-        _add_successes(window, rows, start, row)
-    return row
-
-
-def _add_successes(window: Window, rows: Rows, start: int, stop: int) -> None:
-    """Take quick successes, of which each row is one, into a window of outcomes."""
-    size = window.thresholds.size
-    start = max(start, stop - size)
-    over = window.calls + stop - start - size
-    if over >= window.calls:
+    failures = window.failures
+    while row < stop:
+        failures += rows.kind[row] - rows.kind[row - size]
+        if failures > most_failures:
+            break
+        row += 1
+    if row - size > start:
         window.clear()
         window.calls = 0
         window.failures = 0
-        window.slow = 0
-    elif over > 0:
-        _forget(window, over)
-    window.calls += stop - start
-    for row in range(start, stop):
-        place = _pushed(window)
-        window.items[place] = rows.seq[row] << 2
+        _add_codes(window, rows, row - size, row, slow_ns, _NEVER, _NEVER)
+    return row
+
+
+def _most(limits: Thresholds, calls: int, failed: int, slow: int) -> int:
+    """The most outcomes that failed, or were slow, with which so many calls reach no threshold."""
+    low = -1
+    high = calls + 1
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if _reached(limits, calls, middle * failed, middle * slow):
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _add_codes(
+    window: Window,
+    rows: Rows,
+    start: int,
+    stop: int,
+    slow_ns: int,
+    most_failures: int,
+    most_slow: int,
+) -> int:
+    """Take single outcomes into a window of outcomes as far as it has room; the row after them.
+
+    It is left with no more failures and slow calls than these, except where it has had them before.
+    """
+    size = window.thresholds.size
+    can_be_slow = slow_ns != _NEVER
+    items = window.items
+    capacity = window.capacity
+    first = window.first
+    length = window.length
+    calls = window.calls
+    failures = window.failures
+    slow = window.slow
+    free = first + length
+    if free >= capacity:
+        free -= capacity
+    row = start
+    while row < stop:
+        gone = 0
+        if calls == size:
+            gone = items[first]
+        elif length == capacity:
+            break
+        failed = rows.kind[row]
+        is_slow = can_be_slow and rows.took[row] > slow_ns
+        next_failures = failures + failed - (gone >> 1 & 1)
+        next_slow = slow + is_slow - (gone & 1)
+        if gone >= _RUN or next_failures > most_failures or next_slow > most_slow:
+            break
+        failures = next_failures
+        slow = next_slow
+        if calls == size:
+            first += 1
+            if first == capacity:
+                first = 0
+        else:
+            calls += 1
+            length += 1
+        items[free] = rows.seq[row] << 2 | failed << 1 | is_slow
+        free += 1
+        if free == capacity:
+            free = 0
+        row += 1
+    window.first = first
+    window.length = length
+    window.calls = calls
+    window.failures = failures
+    window.slow = slow
+    return row
 
 
 def _step_closed(

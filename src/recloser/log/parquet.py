@@ -240,8 +240,12 @@ class ParquetLog:
     def __init__(self, path: Path | str, stream: IO[bytes] | None = None) -> None:
         source = path if stream is None else stream
         try:
-            self.about = _about(path, pq.read_schema(source))
-            self.file = pq.ParquetFile(source, read_dictionary=["breaker", "event"])
+            metadata = pq.read_metadata(source)
+            schema = metadata.schema.to_arrow_schema()
+            self.about = _about(path, schema)
+            self.file = pq.ParquetFile(
+                source, metadata=metadata, read_dictionary=["breaker", "event"]
+            )
         except FileNotFoundError as error:
             raise NotALogError(f"{path}: there is no such file or folder") from error
         except (OSError, pa.ArrowException) as error:
@@ -249,6 +253,7 @@ class ParquetLog:
                 f"{path}: this can't be read as Parquet: {_first_line(error)}"
             ) from error
         self.path = path
+        self._index_of = {name: index for index, name in enumerate(schema.names)}
 
     def __iter__(self) -> Iterator[Event]:
         """The events in the order of their ``seq``."""
@@ -279,7 +284,9 @@ class ParquetLog:
             DamagedLogError: It can't be read.
         """
         try:
-            for batch in self.file.iter_batches(rows, row_groups=[group], columns=columns):
+            for batch in self.file.iter_batches(
+                rows, row_groups=[group], columns=columns, use_threads=False
+            ):
                 yield pa.Table.from_batches([batch])
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(group, error) from error
@@ -292,12 +299,19 @@ class ParquetLog:
         told = self._statistics(group)
         return (told.min, told.max) if told is not None and told.has_min_max else None
 
-    def only_breaker(self, group: int) -> str | None:
-        """The one breaker that all rows of a group are about, if its statistics tell that."""
-        bounds = self.breakers(group)
-        if bounds is None or bounds[0] != bounds[1] or not self.is_about_breakers(group):
-            return None
-        return bounds[0]
+    def constants(self, group: int, columns: Sequence[str]) -> dict[str, object]:
+        """Those of these columns that are the same in all rows of a group, as its statistics tell."""
+        constants: dict[str, object] = {}
+        rows = self.file.metadata.row_group(group)
+        for name in columns:
+            told = rows.column(self._index_of[name]).statistics
+            if told is None or not told.has_null_count:
+                continue
+            if told.null_count == rows.num_rows:
+                constants[name] = None
+            elif told.null_count == 0 and told.has_min_max and told.min == told.max:
+                constants[name] = told.min
+        return constants
 
     def is_about_all(self, group: int) -> bool:
         """Whether a row group tells of the whole log alone, as its statistics tell."""
