@@ -1,20 +1,53 @@
 """The fold of one breaker over columns: the kernel runs over them from edge to edge."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, NamedTuple, Protocol
 
-import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from recloser.checkpoint_parts import CheckpointParts
-from recloser.columns.rows import Rows
 from recloser.core import kernel
 from recloser.errors import FoldError
-from recloser.events import BreakerEvent, ClockTicked, Edge, LogOpened, StateChanged
+from recloser.events import BreakerEvent, ClockTicked, Edge, Event, LogOpened, StateChanged
 from recloser.fold import apply, edges_of, impossible
 from recloser.logfold import state_begun_by
 from recloser.state import BreakerState, parted_fields, restore
+
+_seq_of: Final = attrgetter("seq")
+
+
+class Rows(Protocol):
+    """Events of one breaker in their order, as rows of columns.
+
+    Attributes:
+        columns: The columns, in which rows of other breakers may stand before and after them.
+        start, stop: The first of them, and one past the last.
+        others: The events that the kernel has no row for, by their row, in their order.
+    """
+
+    @property
+    def columns(self) -> kernel.Rows: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def stop(self) -> int: ...
+    @property
+    def others(self) -> Mapping[int, BreakerEvent]: ...
+
+    def seq(self, row: int) -> int:
+        """The ``seq`` of a row."""
+
+    def at(self, row: int) -> int:
+        """Its time, in nanoseconds."""
+
+    def place_of(self, seq: int) -> int:
+        """The first row that has this ``seq`` or a later one."""
+
+    def event(self, row: int) -> BreakerEvent:
+        """The event of a row."""
 
 
 @frozen(eq=False)
@@ -58,6 +91,8 @@ class BreakerFold:
     Args:
         breaker: Its name.
         times: What else can move it.
+        state: Its state before the first; None before its first event.
+        parts: Joins its checkpoints.
 
     Attributes:
         taken: The edges.
@@ -65,15 +100,21 @@ class BreakerFold:
         is_parted: Whether a checkpoint differs from what the events before it lead to.
     """
 
-    def __init__(self, breaker: str, times: Times) -> None:
+    def __init__(
+        self,
+        breaker: str,
+        times: Times,
+        state: BreakerState | None = None,
+        parts: CheckpointParts | None = None,
+    ) -> None:
         self.breaker = breaker
         self.taken: list[Taken] = []
         self.witnesses: list[StateChanged] = []
         self.is_parted = False
         self._times = times
         self._time = 0  # index of the next of them, where the breaker is not CLOSED
-        self._state: BreakerState | None = None
-        self._parts = CheckpointParts()
+        self._state = state
+        self._parts = CheckpointParts() if parts is None else parts
 
     @property
     def state(self) -> BreakerState:
@@ -87,7 +128,7 @@ class BreakerFold:
         Raises:
             FoldError: An event can't have happened.
         """
-        start = 0 if self._state is not None else self._begin(rows)
+        start = rows.start if self._state is not None else self._begin(rows)
         if self._state is None:
             return
         places = _Places(rows, self._times)
@@ -99,11 +140,11 @@ class BreakerFold:
             elif start <= other:
                 self._take_other(event, places, other)
             start = max(start, other + 1)
-        self._run(rows, places, start, len(rows))
+        self._run(rows, places, start, rows.stop)
 
     def _begin(self, rows: Rows) -> int:
         """Take the first state; the row after it, or after the part of it that these rows hold."""
-        for row in range(len(rows)):
+        for row in range(rows.start, rows.stop):
             event = rows.event(row)
             if event.kind == "checkpoint":
                 whole = self._parts.joined(event)
@@ -113,7 +154,7 @@ class BreakerFold:
             self._state = state_begun_by(event)
             self._time = bisect_left(self._times.seqs, event.seq)
             return row + 1 if event.kind == "checkpoint" else row
-        return len(rows)
+        return rows.stop
 
     def finish(self) -> None:
         """Take what is due at the events about the whole log after the last row.
@@ -143,8 +184,8 @@ class BreakerFold:
             row = kernel.run(state, columns, row, until)
             rule = state.fired
             if rule > 0:
-                seq = rows.seqs.item(row)
-                for edge in edges_of(state, rule, seq, rows.ats.item(row)):
+                seq = rows.seq(row)
+                for edge in edges_of(state, rule, seq, rows.at(row)):
                     self.taken.append(Taken(seq, 0, "", edge.epoch, edge))
                 self._time = bisect_right(self._times.seqs, seq)
                 if not state.is_timed:
@@ -193,19 +234,50 @@ class _Places:
     """Where the events about the whole log stand among some rows of a breaker."""
 
     def __init__(self, rows: Rows, times: Times) -> None:
-        self._stop = len(rows)
-        self._first = bisect_left(times.seqs, rows.seqs.item(0)) if self._stop else 0
-        last = bisect_left(times.seqs, rows.seqs.item(-1)) if self._stop else 0
-        among = np.array(times.seqs[self._first : last], np.int64)
-        self._rows: list[int] = rows.seqs.searchsorted(among).tolist()
+        self._rows = rows
+        self._seqs = times.seqs
 
     def of(self, time: int) -> int:
         """The first row after an event; all rows are before one that stands after the last."""
-        index = time - self._first
-        if index < 0:
-            return 0
-        return self._rows[index] if index < len(self._rows) else self._stop
+        return self._rows.place_of(self._seqs[time]) if time < len(self._seqs) else self._rows.stop
 
     def first_after(self, row: int) -> int:
         """Index of the first event that stands after a row."""
-        return self._first + bisect_right(self._rows, row)
+        return bisect_right(self._seqs, self._rows.seq(row))
+
+
+def in_order(taken: Iterable[Taken]) -> list[Edge]:
+    """The edges of several breakers in the order of the log.
+
+    An event about the whole log may move several: their witnesses follow it one after the other.
+    """
+    edges: list[Edge] = []
+    for before, fired in groupby(sorted(taken), key=_seq_of):
+        for seq, one in enumerate(fired, before + 1):
+            edges.append(one.edge if one.edge.seq == seq else evolve(one.edge, seq=seq))
+    return edges
+
+
+def times_of(events: Iterable[Event], session: int = 0) -> Times:
+    """The events about the whole log that can move a breaker.
+
+    Args:
+        events: The events about the whole log.
+        session: The one that was under way before them; 0 before the first.
+    """
+    moving: list[ClockTicked | LogOpened] = []
+    openings = []
+    for event in events:
+        if event.kind == "clock_ticked":
+            moving.append(event)
+        elif event.kind == "log_opened" and event.session != session:
+            if session:
+                openings.append(len(moving))
+                moving.append(event)
+            session = event.session
+    return Times(
+        moving,
+        [event.seq for event in moving],
+        [event.at for event in moving],
+        openings,
+    )

@@ -5,11 +5,11 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from recloser.clock import after
-from recloser.columns.breaker_fold import BreakerFold, Taken, Times
-from recloser.columns.reading import rows_of, times_of, whole_log_events
+from recloser.columns.breaker_fold import BreakerFold, Times, in_order, times_of
+from recloser.columns.reading import rows_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.errors import FoldError, RecloserError
 from recloser.events import ClockTicked, Edge, Event, LogOpened
@@ -93,15 +93,3 @@ def folds_of(parts: Iterable[Rows], times: Times) -> Iterator[BreakerFold]:
         except FoldError as error:
             raise NeedsEventsError(str(error)) from error
         yield fold
-
-
-def in_order(taken: Iterable[Taken]) -> list[Edge]:
-    """The edges of several breakers in the order of the log.
-
-    An event about the whole log may move several: their witnesses follow it one after the other.
-    """
-    edges: list[Edge] = []
-    for before, fired in groupby(sorted(taken), key=_seq_of):
-        for seq, one in enumerate(fired, before + 1):
-            edges.append(one.edge if one.edge.seq == seq else evolve(one.edge, seq=seq))
-    return edges
