@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from attrs import evolve, frozen
 
+from recloser.checkpoint_line import CheckpointLine
 from recloser.checkpoint_parts import CheckpointParts
 from recloser.core import kernel
 from recloser.errors import FoldError
@@ -35,7 +36,7 @@ class Rows(Protocol):
     @property
     def stop(self) -> int: ...
     @property
-    def others(self) -> Mapping[int, BreakerEvent]: ...
+    def others(self) -> Mapping[int, BreakerEvent | CheckpointLine]: ...
 
     def seq(self, row: int) -> int:
         """The ``seq`` of a row."""
@@ -117,6 +118,11 @@ class BreakerFold:
         self._parts = CheckpointParts() if parts is None else parts
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there was a first event."""
+        return self._state is not None
+
+    @property
     def state(self) -> BreakerState:
         """The state after all that was taken."""
         assert self._state is not None
@@ -195,10 +201,14 @@ class BreakerFold:
             elif state.where == kernel.HALF_OPEN:
                 self._time = max(self._time, places.first_after(row - 1))
 
-    def _take_other(self, event: BreakerEvent, places: "_Places", row: int) -> None:
+    def _take_other(self, event: BreakerEvent | CheckpointLine, places: "_Places", row: int) -> None:
         while self.state.where != kernel.CLOSED and places.of(time := self._next_time()) <= row:
             self._pass_time(time)
         if event.kind == "checkpoint":
+            if isinstance(event, CheckpointLine):
+                if event.is_of(self.state):
+                    return
+                event = event.read()
             whole = self._parts.joined(event)
             if whole is None:
                 return

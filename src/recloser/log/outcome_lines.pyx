@@ -138,7 +138,9 @@ cdef class OutcomeLines:
         seq, at: Those of the last line.
         size: How many rows there are.
         witnesses: Each line of a witness.
-        others: Each line that is neither an outcome, a seal nor a witness, after its row.
+        others: Each line that is neither an outcome, a seal nor a witness, after its row, its seq
+            and its time; and after its breaker, which is None unless it is a checkpoint whose
+            breaker could be read.
     """
 
     cdef readonly int64_t seq, at
@@ -170,6 +172,15 @@ cdef class OutcomeLines:
         self._names = Texts()
         self._texts = Texts()
 
+    def mark(self):
+        """Where it stands, for ``return_to``."""
+        return self.size, self.seq, self.at, len(self.others), len(self.witnesses)
+
+    def return_to(self, tuple mark):
+        """Drop what was taken in since it stood there."""
+        self.size, self.seq, self.at, others, witnesses = mark
+        del self.others[others:], self.witnesses[witnesses:]
+
     def read(self, bytes lines, Py_ssize_t start=0):
         """Take in whole lines of a log, from the byte ``start`` on.
 
@@ -177,18 +188,16 @@ cdef class OutcomeLines:
             How many they are; -1 if nothing was taken in, as they are not in order, or one does not
             begin as the lines that we write.
         """
-        cdef Py_ssize_t size = self.size, others = len(self.others), count
-        cdef Py_ssize_t witnesses = len(self.witnesses)
-        cdef int64_t seq = self.seq, at = self.at
+        cdef tuple mark = self.mark()
         cdef const char *line = PyBytes_AS_STRING(lines)
         cdef const char *end = line + PyBytes_GET_SIZE(lines)
         if not 0 <= start <= end - line:
             raise ValueError(f"{start} is no place in {end - line} bytes")
         # With a newline at the end, no loop over the characters of a line runs past it.
-        count = -1 if end - line > start and (end - 1)[0] != c"\n" else self._read(line + start, end)
+        cdef bint is_whole = end - line == start or (end - 1)[0] == c"\n"
+        cdef Py_ssize_t count = self._read(line + start, end) if is_whole else -1
         if count < 0:
-            self.size, self.seq, self.at = size, seq, at
-            del self.others[others:], self.witnesses[witnesses:]
+            self.return_to(mark)
         return count
 
     cdef Py_ssize_t _read(self, const char *line, const char *end) except -2:
@@ -238,7 +247,10 @@ cdef class OutcomeLines:
         row.breaker = row.text = NONE
         row.took = len(self.others)
         row.epoch = row.probe = row.count = 0
-        self.others.append((self.size, text))
+        if begins(line, rest, b'{"event":"checkpoint",'):
+            self._about(row, line + strlen(b'{"event":"checkpoint"'), rest)
+        breaker = None if row.breaker == NONE else self._names.texts[row.breaker]
+        self.others.append((self.size, row.seq, row.at, breaker, text))
         self.size += 1
         return 0
 
@@ -389,6 +401,7 @@ cdef class OutcomeLines:
             counts[place] = row.count
             if row.kind == OTHER:
                 others.append((place, row.took))
+        others.sort()
         return self._names.texts, starts, self._columns, others
 
     def row(self, Py_ssize_t index):

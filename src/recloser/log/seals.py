@@ -1,9 +1,11 @@
 """Seals: SHA-256 chained over every byte of a log."""
 
 import hashlib
+import re
 from typing import Final
 
 from recloser.events import GENESIS, LogSealed
+from recloser.limits import MAX_AT, MAX_SEQ
 
 try:
     from recloser.log import seal_search
@@ -20,6 +22,10 @@ _NEXT_SEAL: Final = b"\n" + _SEAL_START
 _PIECE: Final = 2047
 _UNSIGNED: Final = '{"event":"log_sealed","seq":%d,"at":%d,"count":%d,"digest":"'
 _BEHIND_DIGEST: Final = b'"}\n'
+_match: Final = re.compile(
+    rb'(\{"event":"log_sealed","seq":(0|[1-9]\d{0,18}),"at":(0|[1-9]\d{0,18}),"count":(0|[1-9]\d{0,9}),'
+    rb'"digest":")([0-9a-f]{64})"\}\n'
+).fullmatch
 
 
 def is_seal(line: bytes) -> bool:
@@ -84,6 +90,22 @@ class SealChain:
     def carried(self) -> str:
         """What the next segment is chained to, if this one ends here."""
         return self._hash.hexdigest() if self.count else self._previous
+
+    def is_closed_by(self, line: bytes) -> bool:
+        """Close the block with the line of its seal, if that is one; else nothing changes."""
+        match = _match(line)
+        if match is None:
+            return False
+        unsigned, seq, at, count, digest = match.groups()
+        if int(count) != self.count or int(seq) > MAX_SEQ or int(at) > MAX_AT:
+            return False
+        sealed = self._hash.copy()
+        sealed.update(unsigned)
+        told = digest.decode()
+        if sealed.hexdigest() != told:
+            return False
+        self._start(told)
+        return True
 
     def seal(self, seq: int, at: int) -> tuple[LogSealed, bytes]:
         """Close the block: the seal and its line, to which the next block is then chained."""

@@ -1,0 +1,54 @@
+"""The line of a checkpoint, which is read only where it is not the one expected."""
+
+from typing import ClassVar, Final, Literal
+
+from recloser.errors import DamagedLogError, FoldError
+from recloser.events import Checkpoint
+from recloser.limits import LAST_COUNTER
+from recloser.log.codec import decode, encode
+from recloser.state import BreakerState, dump
+
+_COUNTERS: Final = ("epoch", "openings", "succeeded", "failed", "ignored", "rejected", "stale")
+
+
+class CheckpointLine:
+    """The line of a checkpoint.
+
+    Args:
+        seq: Its ``seq``.
+        at: Its time, in nanoseconds of the log.
+        breaker: Its breaker.
+        line: The line.
+    """
+
+    __slots__ = ("at", "breaker", "line", "seq")
+    kind: ClassVar[Literal["checkpoint"]] = "checkpoint"
+
+    def __init__(self, seq: int, at: int, breaker: str, line: bytes) -> None:
+        self.seq = seq
+        self.at = at
+        self.breaker = breaker
+        self.line = line
+
+    def is_of(self, state: BreakerState) -> bool:
+        """Whether it is the line that we write of a state, as nearly all are.
+
+        Where it is not, it may still tell of the state in another way.
+        """
+        if max([getattr(state, name) for name in _COUNTERS]) > LAST_COUNTER:
+            return False  # such a state is refused when it is read
+        return encode(Checkpoint(self.seq, self.at, self.breaker, dump(state))) == self.line
+
+    def read(self) -> Checkpoint:
+        """The checkpoint.
+
+        Raises:
+            FoldError: The line holds none.
+        """
+        try:
+            event = decode(self.line)
+        except DamagedLogError as error:
+            raise FoldError(f"event {self.seq} (checkpoint): {error}") from error
+        if not isinstance(event, Checkpoint) or event.seq != self.seq or event.at != self.at:
+            raise FoldError(f"event {self.seq} (checkpoint): it is another event")
+        return event
