@@ -5,7 +5,7 @@ from typing import ClassVar, Final, Literal
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import Checkpoint
 from recloser.limits import LAST_COUNTER
-from recloser.log.codec import decode, encode
+from recloser.log.codec import checkpoint_line, decode
 from recloser.state import BreakerState, dump
 
 _COUNTERS: Final = ("epoch", "openings", "succeeded", "failed", "ignored", "rejected", "stale")
@@ -37,7 +37,7 @@ class CheckpointLine:
         """
         if max([getattr(state, name) for name in _COUNTERS]) > LAST_COUNTER:
             return False  # such a state is refused when it is read
-        return encode(Checkpoint(self.seq, self.at, self.breaker, dump(state))) == self.line
+        return checkpoint_line(self.seq, self.at, self.breaker, dump(state)) == self.line
 
     def read(self) -> Checkpoint:
         """The checkpoint.

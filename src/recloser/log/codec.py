@@ -5,7 +5,7 @@ same order behind ``event``, with what has its default value left out. Decoding 
 that is missing, unknown or of another type is an error.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
@@ -154,10 +154,23 @@ def is_lean(event: Event) -> bool:
 
 def packed(checkpoint: Checkpoint) -> Checkpoint:
     """The lean form of a checkpoint, its state as text: a half of the memory, and to be encoded only."""
-    state = cast("Any", msgspec.Raw(_encode(checkpoint.state)))
     return lean(Checkpoint)(
-        checkpoint.seq, checkpoint.at, checkpoint.breaker, state, checkpoint.part, checkpoint.parts
+        checkpoint.seq,
+        checkpoint.at,
+        checkpoint.breaker,
+        _as_text(checkpoint.state),
+        checkpoint.part,
+        checkpoint.parts,
     )
+
+
+def checkpoint_line(seq: int, at: int, breaker: str, state: Mapping[str, object]) -> bytes:
+    """The line of a checkpoint of one part, whose state is not looked at."""
+    return encode(lean(Checkpoint)(seq, at, breaker, _as_text(state)))
+
+
+def _as_text(state: Mapping[str, object]) -> Mapping[str, object]:
+    return cast("Any", msgspec.Raw(_encode(state)))
 
 
 def full(event: E) -> E:

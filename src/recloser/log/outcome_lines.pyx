@@ -12,7 +12,7 @@ from cpython.array cimport array, clone
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memchr, memcmp, memset, strlen
+from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from array import array as _array
 
@@ -474,11 +474,22 @@ cdef inline const char *text_field(
 
 
 cdef inline uint64_t hash_of(const char *start, Py_ssize_t size) noexcept:
-    cdef uint64_t hash = 14695981039346656037ULL
-    cdef Py_ssize_t place
-    for place in range(size):
-        hash = (hash ^ <uint8_t>start[place]) * 1099511628211ULL
-    return hash ^ hash >> 32
+    cdef uint64_t hash = <uint64_t>size, word
+    while size >= 8:
+        memcpy(&word, start, 8)
+        hash = mixed(hash ^ word)
+        start += 8
+        size -= 8
+    if size:
+        word = 0
+        memcpy(&word, start, size)
+        hash = mixed(hash ^ word)
+    return hash
+
+
+cdef inline uint64_t mixed(uint64_t word) noexcept:
+    word = word * 0x9E3779B97F4A7C15ULL
+    return word ^ word >> 32
 
 
 cdef const char *start_of(Row *row, const char *line, const char *end) noexcept:

@@ -448,12 +448,13 @@ class SegmentReader:
             start = seal
             if seal < length:
                 start = lines.index(b"\n", seal) + 1
-                line = lines[seal:start]
-                block, self._block = self._block, _Lines(begin + start)
-                broken = self._broken(line, block, begin + seal)
+                self._block.add(view[seal:start], 1)
+                broken = self._broken(lines[seal:start], begin + seal)
                 if broken is None:
-                    sealed.join(block, line)
+                    sealed.join(self._block)
+                    self._block.begin(begin + start)
                 else:
+                    self._block = _Lines(begin + start)
                     yield from self._stretch(sealed)
                     sealed = _Lines(begin + start)
                     self._damaged(begin + seal, broken)
@@ -470,7 +471,7 @@ class SegmentReader:
             offset += len(line)
         return _Lines(self._block.offset)
 
-    def _broken(self, line: bytes, block: "_Lines", offset: int) -> str | None:
+    def _broken(self, line: bytes, offset: int) -> str | None:
         """What is wrong with a seal, if it is not that of its block."""
         self._seals += 1
         count = self._chain.count
@@ -482,7 +483,7 @@ class SegmentReader:
             return f"seal {self._seals} is broken: {error}"
         assert isinstance(sealed, LogSealed)
         self._chain = SealChain(sealed.digest)
-        begin = block.offset if block.count else offset
+        begin = self._block.offset if count else offset
         return (
             f"seal {self._seals} (seq {sealed.seq}) is broken: the {count} events before it, from "
             f"byte {begin} on, are not those that were sealed"
@@ -587,11 +588,16 @@ class _Lines:
         self.pieces.append(lines)
         self.count += count
 
-    def join(self, block: "_Lines", seal: bytes) -> None:
-        """Take in the block that comes next, and its seal."""
-        self.pieces += block.pieces
-        self.pieces.append(seal)
-        self.count += block.count + 1
+    def begin(self, offset: int) -> None:
+        """Begin anew at this byte, with none."""
+        self.offset = offset
+        self.count = 0
+        self.pieces.clear()
+
+    def join(self, other: "_Lines") -> None:
+        """Take in the lines that come next."""
+        self.pieces += other.pieces
+        self.count += other.count
 
     def last_piece(self) -> bytes:
         """The last piece that holds any; empty if there is none."""

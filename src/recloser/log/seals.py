@@ -92,17 +92,19 @@ class SealChain:
         return self._hash.hexdigest() if self.count else self._previous
 
     def is_closed_by(self, line: bytes) -> bool:
-        """Close the block with the line of its seal, if that is one; else nothing changes."""
+        """Whether a line is the seal of the block, which it then closes.
+
+        If it is not, the chain can be used no longer, unless the line is not even the form of one.
+        """
         match = _match(line)
         if match is None:
             return False
         unsigned, seq, at, count, digest = match.groups()
         if int(count) != self.count or int(seq) > MAX_SEQ or int(at) > MAX_AT:
             return False
-        sealed = self._hash.copy()
-        sealed.update(unsigned)
+        self._hash.update(unsigned)
         told = digest.decode()
-        if sealed.hexdigest() != told:
+        if self._hash.hexdigest() != told:
             return False
         self._start(told)
         return True
