@@ -193,9 +193,7 @@ class LogFold:
                 if event.breaker in windowed:
                     apply(self.breakers[event.breaker], event)
 
-    def stand_at(
-        self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]
-    ) -> None:
+    def stand_at(self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]) -> None:
         """Take note of events up to this ``seq`` and time that were folded elsewhere.
 
         Args:

@@ -4,7 +4,7 @@ import shutil
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import RECORDED_LOGS
@@ -16,19 +16,30 @@ from recloser import (
     RecloserError,
     TimeWindow,
 )
-from recloser.events import CallFailed, CallSucceeded, Checkpoint, LogGap, ProbeAdmitted
-from recloser.fold import apply, apply_successes
+from recloser.columns.breaker_fold import BreakerFold, in_order, times_of
+from recloser.events import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    Checkpoint,
+    LogGap,
+    ProbeAdmitted,
+)
+from recloser.fold import apply
 from recloser.log.codec import lean
 from recloser.log.reader import LogReader
 from recloser.machine import HALF_OPEN, OPEN
 from recloser.replay import batches, engine
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.engine import _fold_singly, replay
+from recloser.replay.gathering import IS_COMPILED, GatheredEvents
 from recloser.state import BreakerState, dump
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 
 FIXTURES = RECORDED_LOGS
+OUTCOMES = (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted)
 MS = 10**6
 
 
@@ -46,9 +57,20 @@ def in_batches(events, sizes=(7,)):
 
 
 def lean_form(event):
-    if not isinstance(event, CallSucceeded):
+    if not isinstance(event, OUTCOMES):
         return event
-    return lean(CallSucceeded)(*(getattr(event, f.name) for f in attrs.fields(CallSucceeded)))
+    return lean(type(event))(*(getattr(event, f.name) for f in attrs.fields(type(event))))
+
+
+def applied_together(state, events):
+    """The edges that calls of one breaker take which are folded together, in its state."""
+    gathered = GatheredEvents()
+    gathered.begin(events[0].seq - 1, 0)
+    assert gathered.take([lean_form(event) for event in events])
+    (rows,) = gathered.by_breaker()
+    fold = BreakerFold("b", times_of(()), state)
+    fold.take(rows)
+    return in_order(fold.taken)
 
 
 def told(history):
@@ -64,6 +86,15 @@ def told(history):
     )
 
 
+@pytest.fixture(params=["compiled", "plain"])
+def way(request, monkeypatch):
+    """With the compiled reader of lines, and without."""
+    if request.param == "plain":
+        monkeypatch.setattr(batches, "IS_COMPILED", False)
+    elif not IS_COMPILED:
+        pytest.skip("recloser.log.outcome_lines is missing: pip had no C compiler")
+
+
 @given(
     rst.logs(), st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([1, 20, 4096])
 )
@@ -71,7 +102,7 @@ def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting):
     events = list(log)
     expected = _fold_singly(events, ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "_MOST_WAITING", most_waiting)
+        patch.setattr(batches, "_MOST_GATHERED", most_waiting)
         patch.setattr(batches, "_A_BREAKER", 1)
         fold = in_batches(events, sizes)
     assert fold.edges == expected.edges
@@ -83,6 +114,7 @@ def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting):
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.name)
+@pytest.mark.usefixtures("way")
 def test_every_recording_comes_to_the_same_and_is_not_folded_twice(path, monkeypatch):
     expected = _fold_singly(LogReader(path), ())
     monkeypatch.setattr(engine, "_fold_singly", None)
@@ -113,7 +145,7 @@ settings_that_count = rst.configurations(mode=st.sampled_from(["enforce", "shado
 @given(settings_that_count, st.lists(st.booleans(), max_size=12), successes)
 @settings(max_examples=300)
 def test_successes_together_are_successes_one_after_another(config, earlier, calls):
-    """From any state that failures and successes lead to, up to the first edge."""
+    """From any state that failures and successes lead to."""
     together, apart = BreakerState("b", config), BreakerState("b", config)
     at = seq = 0
     for failed in earlier:
@@ -128,8 +160,8 @@ def test_successes_together_are_successes_one_after_another(config, earlier, cal
         seq, at = seq + 1, at + after * MS
         told_epoch = max(0, together.epoch + epoch)
         events.append(CallSucceeded(seq, at, "b", told_epoch, took * MS, count=count))
-    expected = next(filter(None, (apply(apart, event) for event in events)), ())
-    assert apply_successes(together, events) == expected
+    expected = [edge for event in events for edge in apply(apart, event)]
+    assert (applied_together(together, events) if events else []) == expected
     assert dump(together) == dump(apart)
 
 
@@ -141,8 +173,9 @@ def result_of(fold):
         return type(error), str(error)
 
 
+@pytest.mark.usefixtures("way")
 @given(rst.logs(), st.data())
-@settings(max_examples=100)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_wrong_with_a_log_is_told_as_event_by_event(tmp_path_factory, log, data):
     """An event is left out, told twice, timed otherwise or given to another breaker or epoch."""
     events = list(log)
@@ -222,9 +255,9 @@ def test_a_success_that_lets_go_of_a_good_second_can_trip():
         for seq in range(21, 24):
             apply(state, CallFailed(seq, 1000 * MS, "b", 0, 0))
     events = [CallSucceeded(seq, (1000 + 500 * (seq - 23)) * MS, "b", 0, 0) for seq in (24, 25, 26)]
-    edges = apply_successes(together, events)
+    edges = applied_together(together, events)
     assert [edge.seq for edge in edges] == [26]
-    assert edges == next(filter(None, (apply(apart, event) for event in events)))
+    assert edges == [edge for event in events for edge in apply(apart, event)]
     assert dump(together) == dump(apart)
 
 

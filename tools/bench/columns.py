@@ -168,8 +168,8 @@ def _scalar(path: Path) -> tuple[int, Callable[[], object]]:
 
 def _in_memory(path: Path) -> tuple[int, Callable[[], object]]:
     """The columns that a fold needs, read already."""
-    from recloser.columns.breaker_fold import BreakerFold
-    from recloser.columns.reading import rows_of, times_of, whole_log_events
+    from recloser.columns.breaker_fold import BreakerFold, times_of
+    from recloser.columns.reading import rows_of, whole_log_events
     from recloser.log.parquet import ParquetLog
 
     log = ParquetLog(_columns_of(path))

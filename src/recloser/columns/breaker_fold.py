@@ -21,22 +21,23 @@ _seq_of: Final = attrgetter("seq")
 
 
 class Rows(Protocol):
-    """Events of one breaker in their order, as rows of columns.
-
-    Attributes:
-        columns: The columns, in which rows of other breakers may stand before and after them.
-        start, stop: The first of them, and one past the last.
-        others: The events that the kernel has no row for, by their row, in their order.
-    """
+    """Events of one breaker in their order, as rows of columns."""
 
     @property
-    def columns(self) -> kernel.Rows: ...
+    def columns(self) -> kernel.Rows:
+        """The columns, in which rows of other breakers may stand before and after them."""
+
     @property
-    def start(self) -> int: ...
+    def start(self) -> int:
+        """The first row."""
+
     @property
-    def stop(self) -> int: ...
+    def stop(self) -> int:
+        """One past the last row."""
+
     @property
-    def others(self) -> Mapping[int, BreakerEvent | CheckpointLine]: ...
+    def others(self) -> Mapping[int, BreakerEvent | CheckpointLine]:
+        """The events that the kernel has no row for, by their row, in their order."""
 
     def seq(self, row: int) -> int:
         """The ``seq`` of a row."""
@@ -201,7 +202,9 @@ class BreakerFold:
             elif state.where == kernel.HALF_OPEN:
                 self._time = max(self._time, places.first_after(row - 1))
 
-    def _take_other(self, event: BreakerEvent | CheckpointLine, places: "_Places", row: int) -> None:
+    def _take_other(
+        self, event: BreakerEvent | CheckpointLine, places: "_Places", row: int
+    ) -> None:
         while self.state.where != kernel.CLOSED and places.of(time := self._next_time()) <= row:
             self._pass_time(time)
         if event.kind == "checkpoint":

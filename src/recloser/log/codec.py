@@ -170,7 +170,7 @@ def checkpoint_line(seq: int, at: int, breaker: str, state: Mapping[str, object]
 
 
 def _as_text(state: Mapping[str, object]) -> Mapping[str, object]:
-    return cast("Any", msgspec.Raw(_encode(state)))
+    return cast("Mapping[str, object]", msgspec.Raw(_encode(state)))
 
 
 def full(event: E) -> E:

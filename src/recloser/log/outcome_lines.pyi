@@ -1,6 +1,7 @@
 from array import array
+from typing import TypeAlias
 
-Mark = tuple[int, int, int, int, int]
+Mark: TypeAlias = tuple[int, int, int, int, int]
 
 class OutcomeLines:
     seq: int
@@ -18,6 +19,4 @@ class OutcomeLines:
     def by_breaker(
         self,
     ) -> tuple[list[str], array[int], tuple[array[int], ...], list[tuple[int, int]]]: ...
-    def row(
-        self, index: int
-    ) -> tuple[int, int, int, str | None, int, int, int, int, object]: ...
+    def row(self, index: int) -> tuple[int, int, int, str | None, int, int, int, int, object]: ...

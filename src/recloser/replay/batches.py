@@ -15,7 +15,7 @@ from recloser.core import kernel
 from recloser.events import ClockTicked, Edge, Event, LogOpened
 from recloser.log.codec import full
 from recloser.log.reader import Stretch
-from recloser.replay.gathering import Gathered, GatheredEvents, GatheredLines, outcome_lines
+from recloser.replay.gathering import IS_COMPILED, Gathered, GatheredEvents, GatheredLines
 from recloser.replay.timeline import Timeline
 from recloser.replay.witnesses import WitnessedFold
 
@@ -45,7 +45,7 @@ class BatchFold:
         self.timeline = Timeline()
         self.count = 0
         self._parts = CheckpointParts()
-        self._lines = None if outcome_lines is None else GatheredLines()
+        self._lines = GatheredLines() if IS_COMPILED else None
         self._events = GatheredEvents()
         self._gathered: Gathered | None = None
 

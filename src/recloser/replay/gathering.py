@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, cast
+
+from attrs import define
 
 from recloser.checkpoint_line import CheckpointLine
 from recloser.core import kernel
@@ -37,54 +38,45 @@ try:
 except ImportError:
     outcome_lines = None  # type: ignore[assignment]  # pip had no compiler
 
+IS_COMPILED: Final = outcome_lines is not None
+
 _OTHER: Final = kernel.ADMITTED + 1
 _OPENED: Final = b'{"event":"log_opened",'
 _Other: TypeAlias = BreakerEvent | CheckpointLine
 _NO_OTHERS: Final[Mapping[int, _Other]] = {}
 
 
+@define(eq=False)
 class BreakerRows:
-    """The rows of one breaker; the attributes are those of ``columns.breaker_fold.Rows``.
+    """The rows of one breaker, for ``columns.breaker_fold``.
 
-    Args:
+    Attributes:
         breaker: Its name.
-        columns: The columns.
+        columns: The columns, in which rows of other breakers may stand before and after them.
         seqs, ats: Two of them, as sequences of numbers.
         start, stop: The first row, and one past the last.
-        others: The events that the kernel has no row for, by their row.
+        others: The events that the kernel has no row for, by their row, in their order.
     """
 
-    __slots__ = ("_ats", "_seqs", "breaker", "columns", "others", "start", "stop")
-
-    def __init__(
-        self,
-        breaker: str,
-        columns: kernel.Rows,
-        seqs: Sequence[int],
-        ats: Sequence[int],
-        start: int,
-        stop: int,
-        others: Mapping[int, _Other],
-    ) -> None:
-        self.breaker = breaker
-        self.columns = columns
-        self.start = start
-        self.stop = stop
-        self.others = others
-        self._seqs = seqs
-        self._ats = ats
+    breaker: str
+    columns: kernel.Rows
+    seqs: Sequence[int]
+    ats: Sequence[int]
+    start: int
+    stop: int
+    others: Mapping[int, _Other]
 
     def seq(self, row: int) -> int:
         """The ``seq`` of a row."""
-        return self._seqs[row]
+        return self.seqs[row]
 
     def at(self, row: int) -> int:
         """The time of a row, in nanoseconds."""
-        return self._ats[row]
+        return self.ats[row]
 
     def place_of(self, seq: int) -> int:
         """The first row that has this ``seq`` or a later one."""
-        return bisect_left(self._seqs, seq, self.start, self.stop)
+        return bisect_left(self.seqs, seq, self.start, self.stop)
 
     def event(self, row: int) -> BreakerEvent:
         """The event of a row that is asked for as it can't have happened, unless it begins a state.
@@ -185,7 +177,7 @@ class GatheredLines(Gathered):
                 return False
             other: _Other | None = None
             if event.kind in ("clock_ticked", "log_opened"):
-                readings.append(cast("LogOpened | ClockTicked", full(event)))
+                readings.append(full(event))
             elif event.kind != "call_observed":
                 about_one = cast("BreakerEvent", full(event))
                 self._lines.name(row, about_one.breaker)
@@ -324,7 +316,7 @@ class GatheredEvents(Gathered):
         if event.kind == "state_changed":
             self._witnesses.append(event)
         elif event.kind in ("clock_ticked", "log_opened"):
-            self.readings.append(cast("LogOpened | ClockTicked", full(event)))
+            self.readings.append(full(event))
         elif event.kind not in ("log_sealed", "call_observed"):
             self._wait((event,))
 
