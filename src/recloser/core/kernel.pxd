@@ -11,7 +11,7 @@ cdef int _HALF_OPEN_TIMEOUT, _FUTURE_EPOCH, _ADMITS_NO_PROBE, _NO_PLACE_FOR_A_PR
 cdef int _WRONG_PROBE_NUMBER
 cdef int _ALLOWED, _PROBE, _COOLING, _FORCED, _EXHAUSTED, _DISABLED
 cdef long long _NEVER, _SECOND, _RUN, _FITS
-cdef int _BUCKET, _FIRST_CAPACITY, _CALM, _MAX_SEQS
+cdef int _BUCKET, _FIRST_CAPACITY, _FEWEST_AT_ONCE, _MOST_AT_ONCE, _MAX_SEQS
 cdef array _NO_NUMBERS
 
 
@@ -71,14 +71,14 @@ cdef int _add_counted(Window window, long long seq, long long count, bint failed
 cdef int _add_to_newest(Window window, long long code, long long count) except -1
 @cython.locals(failures="long long", slow="long long", place="long long", code="long long", gone="long long", alike="long long")
 cdef void _forget(Window window, long long count) noexcept
-@cython.locals(items="long long*", place="long long")
 cdef int _add_timed(Window window, long long seq, long long at, long long count, bint failed, bint slow) except -1
+@cython.locals(items="long long*", place="long long")
+cdef void _add_to_second(Window window, long long seq, long long count, long long failures, long long slow) noexcept
 @cython.locals(since="long long")
 cdef bint _is_in_newest_second(Window window, long long at) noexcept
 @cython.locals(items="long long*", place="long long")
 cdef int _begin_second(Window window, long long seq, long long second) except -1
-@cython.locals(limits=Thresholds)
-cdef int _reached(Window window) noexcept
+cdef int _reached(Thresholds limits, long long calls, long long failures, long long slow) noexcept
 @cython.locals(left="long long")
 cdef bint _is_rate_reached(long long part, long long whole, long long num, long long den) noexcept
 
@@ -98,12 +98,20 @@ cpdef move_probes(State state, list times)
 @cython.locals(row="long long")
 cpdef long long run(State state, Rows rows, long long start, long long stop) except -99
 
-@cython.locals(window=Window, epoch="long long", calm="long long", row="long long", kind="int", rule="int")
+@cython.locals(epoch="long long", ahead="long long", row="long long", passed="long long", singly="long long", kind="int", rule="int")
 cdef long long _run_closed(State state, Rows rows, long long start, long long stop) except -99
-@cython.locals(window=Window, epoch="long long", slow_ns="long long", can_be_slow="bint", until="long long", row="long long")
-cdef long long _pass_successes(State state, Rows rows, long long start, long long stop) except -99
-@cython.locals(size="long long", over="long long", row="long long", place="long long")
-cdef int _add_successes(Window window, Rows rows, long long start, long long stop) except -1
+@cython.locals(window=Window, until="long long", row="long long", failures="long long", run="long long")
+cdef long long _pass_outcomes(State state, Rows rows, long long start, long long stop) except -99
+@cython.locals(epoch="long long", others="long long", failures="long long", threshold="long long", run="long long", row="long long", failed="long long")
+cdef long long _alike_until(State state, Rows rows, long long start, long long stop) noexcept
+@cython.locals(failures="long long", row="long long")
+cdef long long _failures_in(Rows rows, long long start, long long stop) noexcept
+@cython.locals(slow="long long", row="long long")
+cdef long long _slow_in(Rows rows, long long start, long long stop, long long slow_ns) noexcept
+@cython.locals(limits=Thresholds, calls="long long", failures="long long", slow="long long")
+cdef long long _add_singles(Window window, Rows rows, long long start, long long stop, long long slow_ns) noexcept
+@cython.locals(size="long long", can_be_slow="bint", items="long long*", capacity="long long", first="long long", length="long long", calls="long long", failures="long long", slow="long long", free="long long", row="long long", gone="long long", failed="long long", is_slow="bint")
+cdef long long _add_codes(Window window, Rows rows, long long start, long long stop, long long slow_ns) noexcept
 @cython.locals(failed="bint", threshold="long long")
 cdef int _step_closed(State state, Window window, int kind, long long seq, long long at, long long took, long long count) except -99
 @cython.locals(seqs=Ring, place="long long")

@@ -97,7 +97,8 @@ _BUCKET = 6  # second, first seq, last seq, calls, failures, slow calls
 _FIRST_CAPACITY = 8
 _RUN = 1 << 62  # a code is below it
 _FITS = 1 << 31
-_CALM = 15  # after so many successes more are looked for at once
+_FEWEST_AT_ONCE = 16  # rows are counted at once
+_MOST_AT_ONCE = 1024
 _MAX_SEQS = MAX_SEQS
 _NO_NUMBERS = array("q")  # of each ring before its first item
 
@@ -534,7 +535,7 @@ def _add(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool
         _add_timed(window, seq, at, count, failed, slow)
     else:
         _add_counted(window, seq, count, failed, slow)
-    return _reached(window)
+    return _reached(window.thresholds, window.calls, window.failures, window.slow)
 
 
 def _add_counted(window: Window, seq: int, count: int, failed: bool, slow: bool) -> None:
@@ -598,15 +599,20 @@ def _forget(window: Window, count: int) -> None:
 def _add_timed(window: Window, seq: int, at: int, count: int, failed: bool, slow: bool) -> None:
     if not _is_in_newest_second(window, at):
         _begin_second(window, seq, at // _SECOND)
+    _add_to_second(window, seq, count, count * failed, count * slow)
+
+
+def _add_to_second(window: Window, seq: int, count: int, failures: int, slow: int) -> None:
+    """Take outcomes, the last of which has this ``seq``, into the newest second."""
     place = _last(window)
     items = window.items
     items[place + 2] = seq
     items[place + 3] += count
-    items[place + 4] += count * failed
-    items[place + 5] += count * slow
+    items[place + 4] += failures
+    items[place + 5] += slow
     window.calls += count
-    window.failures += count * failed
-    window.slow += count * slow
+    window.failures += failures
+    window.slow += slow
 
 
 def _is_in_newest_second(window: Window, at: int) -> bool:
@@ -632,20 +638,17 @@ def _begin_second(window: Window, seq: int, second: int) -> None:
     items[place + 5] = 0
 
 
-def _reached(window: Window) -> int:
-    """The first threshold that the outcomes in the window reach; ``NO_RULE`` if none."""
-    limits = window.thresholds
-    if limits.failures and window.failures >= limits.failures:
+def _reached(limits: Thresholds, calls: int, failures: int, slow: int) -> int:
+    """The first threshold that so many outcomes in a window reach; ``NO_RULE`` if none."""
+    if limits.failures and failures >= limits.failures:
         return _WINDOW_FAILURES
-    if window.calls < limits.needed:
+    if calls < limits.needed:
         return _NO_RULE
     if limits.failure_den and _is_rate_reached(
-        window.failures, window.calls, limits.failure_num, limits.failure_den
+        failures, calls, limits.failure_num, limits.failure_den
     ):
         return _FAILURE_RATE
-    if limits.slow_den and _is_rate_reached(
-        window.slow, window.calls, limits.slow_num, limits.slow_den
-    ):
+    if limits.slow_den and _is_rate_reached(slow, calls, limits.slow_num, limits.slow_den):
         return _SLOW_CALL_RATE
     return _NO_RULE
 
@@ -884,85 +887,177 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
         That row; or the one at which a rule fired, which is in ``state.fired`` then.
     """
     epoch = state.epoch
-    window = state.window
-    calm = 0
+    ahead = _FEWEST_AT_ONCE
     row = start
     while row < stop:
-        kind = rows.kind[row]
-        if kind > _IGNORED or rows.epoch[row] != epoch:
-            break
-        rule = _step_closed(
-            state, window, kind, rows.seq[row], rows.at[row], rows.took[row], rows.count[row]
-        )
-        if rule:
-            state.fired = rule
-            break
-        row += 1
-        calm = (calm + 1) * (kind == _SUCCEEDED)
-        if calm > _CALM:
-            row = _pass_successes(state, rows, row, stop)
+        passed = _pass_outcomes(state, rows, row, min(stop, row + ahead))
+        if passed > row:
+            ahead = min(max(2 * (passed - row), _FEWEST_AT_ONCE), _MOST_AT_ONCE)
+            row = passed
+            continue
+        # Where one may fire a rule, those after it often may, too.
+        singly = min(stop, row + _FEWEST_AT_ONCE)
+        while row < singly:
+            kind = rows.kind[row]
+            if kind > _IGNORED or rows.epoch[row] != epoch:
+                return row
+            rule = _step_closed(
+                state,
+                state.window,
+                kind,
+                rows.seq[row],
+                rows.at[row],
+                rows.took[row],
+                rows.count[row],
+            )
+            if rule:
+                state.fired = rule
+                return row
+            row += 1
     return row
 
 
-def _pass_successes(state: State, rows: Rows, start: int, stop: int) -> int:
-    """Count quick successes that can fire no rule at once, with the same result as one by one.
-
-    A rule needs a failure or a slow call. With one in the window, a success fires nothing unless
-    rates begin to count with it, or it is the first of a second, which makes older ones leave.
+def _pass_outcomes(state: State, rows: Rows, start: int, stop: int) -> int:
+    """Count single outcomes that can fire no rule at once, with the same result as one by one.
 
     Returns:
         The row after them.
     """
     window = state.window
-    until = _NEVER
     if window is not None:
         until = keeps_until(window)
-        if window.failures or window.slow:
-            if _reached(window):
-                return start
-            if window.calls < window.thresholds.needed:
-                stop = min(stop, start + window.thresholds.needed - 1 - window.calls)
+        if rows.at[stop - 1] >= until:
+            stop = _first_from(rows.at, start, stop, until)
+    stop = _alike_until(state, rows, start, stop)
+    if window is not None:
+        stop = _add_singles(window, rows, start, stop, state.rules.slow_ns)
+    failures = _failures_in(rows, start, stop)
+    state.failed += failures
+    state.succeeded += stop - start - failures
+    run = 0
+    while run < stop - start and rows.kind[stop - 1 - run] == _FAILED:
+        run += 1
+    if run < stop - start:
+        state.consecutive_failures = 0
+        if state.failure_seqs is not None:
+            state.failure_seqs.length = 0
+    state.consecutive_failures += run
+    if state.rules.failure_threshold:
+        for row in range(stop - run, stop):
+            _note_failure(state, rows.seq[row])
+    return stop
+
+
+def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
+    """The first row that is no single outcome of this epoch, or completes a run of failures."""
     epoch = state.epoch
-    slow_ns = state.rules.slow_ns
-    can_be_slow = slow_ns != _NEVER
-    row = start
-    while (
-        row < stop
-        and rows.kind[row] == _SUCCEEDED
-        and rows.epoch[row] == epoch
-        and rows.count[row] == 1
-        and rows.at[row] < until
-        and not (can_be_slow and rows.took[row] > slow_ns)
-    ):
-        row += 1
-    if row == start:
-        return start
-    state.succeeded += row - start
-    if window is None:
-        return row
-    if window.thresholds.is_timed:
-        _add_timed(window, rows.seq[row - 1], rows.at[row - 1], row - start, False, False)
-    else:
-        _add_successes(window, rows, start, row)
-    return row
-
-
-def _add_successes(window: Window, rows: Rows, start: int, stop: int) -> None:
-    """Take quick successes, of which each row is one, into a window of outcomes."""
-    size = window.thresholds.size
-    start = max(start, stop - size)
-    over = window.calls + stop - start - size
-    if over >= window.calls:
-        window.clear()
-        window.calls = 0
-        window.failures = 0
-        window.slow = 0
-    elif over > 0:
-        _forget(window, over)
-    window.calls += stop - start
+    threshold = state.rules.failure_threshold or _NEVER
+    run = state.consecutive_failures
+    # Loops without branches are compiled so that they look at several rows at a time.
+    others = 0
+    failures = 0
     for row in range(start, stop):
-        place = _pushed(window)
-        window.items[place] = rows.seq[row] << 2
+        others |= rows.kind[row] >> 1
+        failures += rows.kind[row]
+    for row in range(start, stop):
+        others |= rows.epoch[row] ^ epoch
+    for row in range(start, stop):
+        others |= rows.count[row] ^ 1
+    if not others and run + failures < threshold:
+        return stop
+    for row in range(start, stop):
+        failed = rows.kind[row]
+        if failed > _FAILED or rows.epoch[row] != epoch or rows.count[row] != 1:
+            return row
+        run = (run + 1) * failed
+        if run >= threshold:
+            return row
+    return stop
+
+
+def _failures_in(rows: Rows, start: int, stop: int) -> int:
+    failures = 0
+    for row in range(start, stop):
+        failures += rows.kind[row]
+    return failures
+
+
+def _slow_in(rows: Rows, start: int, stop: int, slow_ns: int) -> int:
+    slow = 0
+    if slow_ns != _NEVER:
+        for row in range(start, stop):
+            slow += rows.took[row] > slow_ns
+    return slow
+
+
+def _add_singles(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> int:
+    """Take single outcomes into a window as far as they surely reach no threshold.
+
+    None does if not even all that failed or were slow among them do, with no more calls than now.
+
+    Returns:
+        The row after them.
+    """
+    limits = window.thresholds
+    calls = max(window.calls, limits.needed)
+    while stop > start:
+        failures = _failures_in(rows, start, stop)
+        slow = _slow_in(rows, start, stop, slow_ns)
+        if not _reached(limits, calls, window.failures + failures, window.slow + slow):
+            break
+        stop = start + (stop - start) // 2
+    if limits.is_timed:
+        if stop > start:
+            _add_to_second(window, rows.seq[stop - 1], stop - start, failures, slow)
+        return stop
+    return _add_codes(window, rows, start, stop, slow_ns)
+
+
+def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> int:
+    """Take single outcomes into a window of outcomes as far as it has room; the row after them."""
+    size = window.thresholds.size
+    can_be_slow = slow_ns != _NEVER
+    items = window.items
+    capacity = window.capacity
+    first = window.first
+    length = window.length
+    calls = window.calls
+    failures = window.failures
+    slow = window.slow
+    free = first + length
+    if free >= capacity:
+        free -= capacity
+    row = start
+    while row < stop:
+        if calls == size:
+            gone = items[first]
+            if gone >= _RUN:
+                break
+            failures -= gone >> 1 & 1
+            slow -= gone & 1
+            first += 1
+            if first == capacity:
+                first = 0
+        elif length == capacity:
+            break
+        else:
+            calls += 1
+            length += 1
+        failed = rows.kind[row]
+        is_slow = can_be_slow and rows.took[row] > slow_ns
+        failures += failed
+        slow += is_slow
+        items[free] = rows.seq[row] << 2 | failed << 1 | is_slow
+        free += 1
+        if free == capacity:
+            free = 0
+        row += 1
+    window.first = first
+    window.length = length
+    window.calls = calls
+    window.failures = failures
+    window.slow = slow
+    return row
 
 
 def _step_closed(
