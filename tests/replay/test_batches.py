@@ -102,7 +102,7 @@ def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting):
     events = list(log)
     expected = _fold_singly(events, ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "_MOST_GATHERED", most_waiting)
+        patch.setattr(GatheredEvents, "most", most_waiting)
         patch.setattr(batches, "_A_BREAKER", 1)
         fold = in_batches(events, sizes)
     assert fold.edges == expected.edges

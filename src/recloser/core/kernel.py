@@ -33,6 +33,7 @@ IS_COMPILED: bool = cython.compiled
 
 Numbers: TypeAlias = "array[int]"
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int]"
+Column: TypeAlias = "Buffer | Sequence[int]"
 
 _CLOSED = 0
 _OPEN = 1
@@ -418,7 +419,8 @@ class Rows:
     """Events about one breaker, as columns of equal length.
 
     Args:
-        kind: ``SUCCEEDED`` and so on, of 8 bits; the others are of 64.
+        kind: ``SUCCEEDED`` and so on, of 8 bits; the others are of 64. Interpreted, sequences of
+            Python's integers do.
         seq, at, took, epoch, probe, count: As in ``step``.
     """
 
@@ -426,21 +428,21 @@ class Rows:
 
     def __init__(
         self,
-        kind: Buffer,
-        seq: Buffer,
-        at: Buffer,
-        took: Buffer,
-        epoch: Buffer,
-        probe: Buffer,
-        count: Buffer,
+        kind: Column,
+        seq: Column,
+        at: Column,
+        took: Column,
+        epoch: Column,
+        probe: Column,
+        count: Column,
     ) -> None:
-        self.kind = memoryview(kind)
-        self.seq = memoryview(seq)
-        self.at = memoryview(at)
-        self.took = memoryview(took)
-        self.epoch = memoryview(epoch)
-        self.probe = memoryview(probe)
-        self.count = memoryview(count)
+        self.kind = kind
+        self.seq = seq
+        self.at = at
+        self.took = took
+        self.epoch = epoch
+        self.probe = probe
+        self.count = count
 
 
 class State:
@@ -887,7 +889,7 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
         That row; or the one at which a rule fired, which is in ``state.fired`` then.
     """
     epoch = state.epoch
-    ahead = _FEWEST_AT_ONCE
+    ahead = _FEWEST_AT_ONCE if cython.compiled else stop - start
     row = start
     while row < stop:
         passed = _pass_outcomes(state, rows, row, min(stop, row + ahead))
@@ -953,16 +955,21 @@ def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
     epoch = state.epoch
     threshold = state.rules.failure_threshold or _NEVER
     run = state.consecutive_failures
-    # Loops without branches are compiled so that they look at several rows at a time.
     others = 0
     failures = 0
-    for row in range(start, stop):
-        others |= rows.kind[row] >> 1
-        failures += rows.kind[row]
-    for row in range(start, stop):
-        others |= rows.epoch[row] ^ epoch
-    for row in range(start, stop):
-        others |= rows.count[row] ^ 1
+    if cython.compiled:
+        # Loops without branches are compiled so that they look at several rows at a time.
+        for row in range(start, stop):
+            others |= rows.kind[row] >> 1
+            failures += rows.kind[row]
+        for row in range(start, stop):
+            others |= rows.epoch[row] ^ epoch
+        for row in range(start, stop):
+            others |= rows.count[row] ^ 1
+    elif start < stop:
+        is_alike = set(rows.epoch[start:stop]) == {epoch} and set(rows.count[start:stop]) == {1}
+        others = max(rows.kind[start:stop]) >> 1 if is_alike else 1
+        failures = _failures_in(rows, start, stop)
     if not others and run + failures < threshold:
         return stop
     for row in range(start, stop):
@@ -976,6 +983,8 @@ def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
 
 
 def _failures_in(rows: Rows, start: int, stop: int) -> int:
+    if not cython.compiled:
+        return sum(rows.kind[start:stop])
     failures = 0
     for row in range(start, stop):
         failures += rows.kind[row]
@@ -1017,6 +1026,9 @@ def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) 
     """Take single outcomes into a window of outcomes as far as it has room; the row after them."""
     size = window.thresholds.size
     can_be_slow = slow_ns != _NEVER
+    if not cython.compiled and window.length == window.calls:
+        _add_codes_interpreted(window, rows, start, stop, slow_ns)
+        return stop
     items = window.items
     capacity = window.capacity
     first = window.first
@@ -1058,6 +1070,23 @@ def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) 
     window.failures = failures
     window.slow = slow
     return row
+
+
+def _add_codes_interpreted(
+    window: Window, rows: Rows, start: int, stop: int, slow_ns: int
+) -> None:
+    """As ``_add_codes`` of outcomes that all are in the window by themselves, without a loop."""
+    size = window.thresholds.size
+    start = max(start, stop - size)
+    codes = window.to_list()
+    columns = zip(rows.kind[start:stop], rows.seq[start:stop], rows.took[start:stop], strict=True)
+    codes += [seq << 2 | kind << 1 | (took > slow_ns) for kind, seq, took in columns]
+    codes = codes[-size:]
+    _hold(window, array("q", codes))
+    window.first = 0
+    window.length = window.capacity = window.calls = len(codes)
+    window.failures = sum([code >> 1 & 1 for code in codes])
+    window.slow = sum([code & 1 for code in codes])
 
 
 def _step_closed(
@@ -1490,7 +1519,7 @@ def _reject_until(progress: Progress, number: int) -> None:
     progress.number = number
 
 
-def _first_from(times: memoryview, start: int, size: int, at: int) -> int:
+def _first_from(times: Column, start: int, size: int, at: int) -> int:
     """The first of ``size`` ascending times, from ``start`` on, that is ``at`` or later.
 
     The nearer it is, the sooner it is found.

@@ -19,10 +19,8 @@ from recloser.replay.gathering import IS_COMPILED, Gathered, GatheredEvents, Gat
 from recloser.replay.timeline import Timeline
 from recloser.replay.witnesses import WitnessedFold
 
-_MOST_GATHERED: Final = 1 << 14
-"""So many events fit into the cache of a processor as rows."""
-
 _A_BREAKER: Final = 32
+"""So many events of a breaker make the work that is done for each one once worth it."""
 
 
 class OutOfStepError(Exception):
@@ -98,7 +96,7 @@ class BatchFold:
             self._gathered = into
 
     def _settle_many(self, gathered: Gathered) -> None:
-        if gathered.size > max(_MOST_GATHERED, _A_BREAKER * len(self.witnessed.fold.breakers)):
+        if gathered.size > max(gathered.most, _A_BREAKER * len(self.witnessed.fold.breakers)):
             self.settle()
 
     def settle(self) -> None:

@@ -8,9 +8,10 @@ breaker, or, where it is about the whole log, beside them.
 from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from attrs import define
 
@@ -97,7 +98,10 @@ class Gathered(ABC):
         seq, at: Those of the last event; -1 and 0 before a first event that may have any.
         size: How many events about breakers there are.
         readings: The events about the whole log that can move a breaker or tell the time.
+        most: How many events fit into the cache of a processor.
     """
+
+    most: ClassVar[int]
 
     seq: int
     at: int
@@ -126,6 +130,8 @@ def _is_same(edges: Sequence[Edge], witnesses: Sequence[StateChanged]) -> bool:
 
 class GatheredLines(Gathered):
     """Events that are gathered from lines."""
+
+    most = 1 << 13
 
     def __init__(self) -> None:
         self._lines = outcome_lines.OutcomeLines()
@@ -218,25 +224,12 @@ class GatheredLines(Gathered):
 
 # From events.
 
-_KINDS: Final = {
-    lean(event_type): kind
-    for event_type, kind in (
-        (CallSucceeded, kernel.SUCCEEDED),
-        (CallFailed, kernel.FAILED),
-        (CallIgnored, kernel.IGNORED),
-        (CallRejected, kernel.REJECTED),
-        (ProbeAdmitted, kernel.ADMITTED),
-    )
-}
 _Succeeded: Final = lean(CallSucceeded)
 _Row = tuple[int, int, int, int, int, int, int]
 _succeeded: Final = attrgetter("seq", "at", "took", "epoch", "probe", "count")
 _ended: Final = attrgetter("seq", "at", "took", "epoch", "probe")
 _rejected: Final = attrgetter("seq", "at", "count")
 _admitted: Final = attrgetter("seq", "at", "epoch", "probe")
-_seq_of: Final = attrgetter("seq")
-_at_of: Final = attrgetter("at")
-_breaker_of: Final = attrgetter("breaker")
 
 
 def _rejected_row(event: object) -> tuple[int, ...]:
@@ -265,6 +258,8 @@ def _other_row(event: Event) -> tuple[int, ...]:
 class GatheredEvents(Gathered):
     """Events that are gathered in their lean forms; others may be lean or not."""
 
+    most = 1 << 12
+
     def __init__(self) -> None:
         self.begin(-1, 0)
 
@@ -272,7 +267,7 @@ class GatheredEvents(Gathered):
         """Drop all events, and go on behind the one that has this ``seq`` and time."""
         self.seq, self.at, self.size = seq, at, 0
         self.readings = []
-        self._waiting: dict[str, list[Event]] = {}
+        self._waiting: defaultdict[str, list[Any]] = defaultdict(list)
         self._witnesses: list[Event] = []
 
     def take(self, events: Sequence[Event]) -> bool:
@@ -285,14 +280,17 @@ class GatheredEvents(Gathered):
         if self.seq < 0 and events[0].kind != "log_opened":
             return False
         count = len(events)
-        if [*map(_seq_of, events)] != [*range(first, first + count)]:
+        if [event.seq for event in events] != [*range(first, first + count)]:
             return False
-        ats = [self.at, *map(_at_of, events)]
-        if sorted(ats) != ats:
+        ats = [event.at for event in events]
+        if ats[0] < self.at or sorted(ats) != ats:
             return False
-        rare = [index for index, of in enumerate(map(type, events)) if of not in _KINDS]
-        others = [events[index] for index in rare]
-        if any(event.kind == "log_gap" for event in others):
+        types = [*map(type, events)]
+        rare: list[int] = []
+        for of in {*types} - _ROWS.keys():
+            rare += [index for index, other in enumerate(types) if other is of]
+        rare.sort()
+        if any(events[index].kind == "log_gap" for index in rare):
             return False
         start = 0
         for index in rare:
@@ -304,13 +302,10 @@ class GatheredEvents(Gathered):
         self.size += count
         return True
 
-    def _wait(self, events: Sequence[Event]) -> None:
+    def _wait(self, events: Sequence[Any]) -> None:
         waiting = self._waiting
         for event in events:
-            try:
-                waiting[event.breaker].append(event)  # type: ignore[union-attr]  # each is about one
-            except KeyError:
-                waiting[event.breaker] = [event]  # type: ignore[union-attr]
+            waiting[event.breaker].append(event)
 
     def _take_other(self, event: Event) -> None:
         if event.kind == "state_changed":
@@ -325,9 +320,17 @@ class GatheredEvents(Gathered):
         for breaker, events in self._waiting.items():
             others: Mapping[int, _Other] = _NO_OTHERS
             kinds: Sequence[int]
+            numbers: Sequence[Sequence[int]]
             if {*map(type, events)} == {_Succeeded}:
                 kinds = bytes(len(events))
-                numbers = [*zip(*map(_succeeded, events), strict=True)]
+                numbers = (
+                    [event.seq for event in events],
+                    [event.at for event in events],
+                    [event.took for event in events],
+                    [event.epoch for event in events],
+                    [event.probe for event in events],
+                    [event.count for event in events],
+                )
             else:
                 rows = [_ROWS.get(type(event), _other_row)(event) for event in events]
                 kinds, *numbers = zip(*rows, strict=True)
@@ -347,4 +350,6 @@ class GatheredEvents(Gathered):
 
 
 def _columns(kinds: Sequence[int], numbers: Sequence[Sequence[int]]) -> kernel.Rows:
+    if not kernel.IS_COMPILED:
+        return kernel.Rows(kinds, *numbers)
     return kernel.Rows(bytes(kinds), *[array("q", column) for column in numbers])
