@@ -1026,8 +1026,7 @@ def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) 
     """Take single outcomes into a window of outcomes as far as it has room; the row after them."""
     size = window.thresholds.size
     can_be_slow = slow_ns != _NEVER
-    if not cython.compiled and window.length == window.calls:
-        _add_codes_interpreted(window, rows, start, stop, slow_ns)
+    if not cython.compiled and _add_codes_interpreted(window, rows, start, stop, slow_ns):
         return stop
     items = window.items
     capacity = window.capacity
@@ -1074,11 +1073,13 @@ def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) 
 
 def _add_codes_interpreted(
     window: Window, rows: Rows, start: int, stop: int, slow_ns: int
-) -> None:
-    """As ``_add_codes`` of outcomes that all are in the window by themselves, without a loop."""
+) -> bool:
+    """As ``_add_codes`` without a loop; whether that is done, as no event stands for several."""
     size = window.thresholds.size
     start = max(start, stop - size)
     codes = window.to_list()
+    if codes and max(codes) >= _RUN:
+        return False
     columns = zip(rows.kind[start:stop], rows.seq[start:stop], rows.took[start:stop], strict=True)
     codes += [seq << 2 | kind << 1 | (took > slow_ns) for kind, seq, took in columns]
     codes = codes[-size:]
@@ -1087,6 +1088,7 @@ def _add_codes_interpreted(
     window.length = window.capacity = window.calls = len(codes)
     window.failures = sum([code >> 1 & 1 for code in codes])
     window.slow = sum([code & 1 for code in codes])
+    return True
 
 
 def _step_closed(
