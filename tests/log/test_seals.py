@@ -85,6 +85,49 @@ def test_the_lines_before_the_next_seal_are_counted(way, lines, data):
     assert lines_before_seal(b"".join(lines), *place) == (count, seal)
 
 
+@pytest.fixture
+def sealed():
+    """A chain with a block, and the line that seals it."""
+    chain = SealChain("a" * 64)
+    for line in LINES:
+        chain.add(line)
+    return chain, chain.copy().seal(4, 7)[1]
+
+
+def test_a_block_is_closed_by_its_own_seal(sealed):
+    chain, seal = sealed
+    assert chain.is_closed_by(seal)
+    assert (chain.count, chain.carried().encode()) == (0, seal[-67:-3])
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (b'"count":3', b'"count":2'),
+        (b'"count":3', b'"count":03'),
+        (b'"seq":4', b'"seq":5'),
+        (b'"seq":4', b'"seq":04'),
+        (b'"seq":4', b'"seq": 4'),
+        (b'"at":7', b'"at":8'),
+        (b'"at":7', b'"at":%d' % 2**63),
+        (b'"}', b'f"}'),
+        (b'"}\n', b'"}'),
+        (b'"}\n', b'"} \n'),
+        (b"log_sealed", b"log_closed"),
+    ],
+)
+def test_a_block_is_closed_by_no_other_line(sealed, part, other):
+    chain, seal = sealed
+    assert part in seal
+    assert not chain.is_closed_by(seal.replace(part, other))
+
+
+def test_a_line_that_is_no_seal_leaves_the_block_open(sealed):
+    chain, seal = sealed
+    assert not chain.is_closed_by(LINES[0])
+    assert chain.is_closed_by(seal)
+
+
 def test_a_search_beyond_the_lines_is_refused():
     search = pytest.importorskip("recloser.log.seal_search", reason="pip had no C compiler")
     for start, end in ((-1, 1), (0, 2), (1, 0)):

@@ -27,8 +27,9 @@ from recloser.events import (
     ProbeAdmitted,
 )
 from recloser.fold import apply
-from recloser.log.codec import lean
+from recloser.log.codec import encode, lean
 from recloser.log.reader import LogReader
+from recloser.log.seals import SealChain
 from recloser.machine import HALF_OPEN, OPEN
 from recloser.replay import batches, engine
 from recloser.replay.batches import BatchFold, OutOfStepError
@@ -39,6 +40,7 @@ from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 
 FIXTURES = RECORDED_LOGS
+PIECES = [b" ", b"0", b"7", b"-", b'"', b",", b"}", b"\xff", b"null", b"\\u0062", b'"seq":3,']
 OUTCOMES = (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted)
 MS = 10**6
 
@@ -194,6 +196,34 @@ def test_whatever_is_wrong_with_a_log_is_told_as_event_by_event(tmp_path_factory
         events = [attrs.evolve(event, seq=seq) for seq, event in enumerate(events, start=1)]
     folder = tmp_path_factory.mktemp("log")
     write_segment(folder, events)
+    assert result_of(lambda: replay(folder)) == result_of(
+        lambda: _fold_singly(LogReader(folder), ())
+    )
+    shutil.rmtree(folder)
+
+
+def sealed(lines):
+    """Lines and the seal behind them, whatever they are."""
+    chain = SealChain()
+    for line in lines:
+        chain.add(line)
+    return b"".join([*lines, chain.seal(len(lines) + 1, 10**18)[1]])
+
+
+@pytest.mark.usefixtures("way")
+@given(rst.logs(max_steps=30), st.data())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_line_is_told_as_event_by_event(tmp_path_factory, log, data):
+    """A few bytes of a line are others, and the seal is that of the line as it is now."""
+    lines = [encode(event) for event in log]
+    n = data.draw(st.integers(1, len(lines) - 1), label="line")
+    place = data.draw(st.integers(0, len(lines[n]) - 1), label="byte")
+    gone = data.draw(st.integers(0, 3), label="gone")
+    put = data.draw(st.sampled_from(PIECES) | st.binary(max_size=2), label="put")
+    line = lines[n][:place] + put + lines[n][place + gone :]
+    lines[n] = line.replace(b"\n", b"") + b"\n"
+    folder = tmp_path_factory.mktemp("log")
+    (folder / "000000000001.jsonl").write_bytes(sealed(lines))
     assert result_of(lambda: replay(folder)) == result_of(
         lambda: _fold_singly(LogReader(folder), ())
     )

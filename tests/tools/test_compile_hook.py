@@ -17,14 +17,16 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 IS_COMPILED = (
     "from recloser.core import kernel\n"
     "from recloser.log import chunks, seals\n"
+    "from recloser.replay import gathering\n"
     "compiled = [kernel.IS_COMPILED, bool(chunks.success_lines), bool(seals.seal_search)]\n"
+    "compiled.append(gathering.IS_COMPILED)\n"
     "print(chunks.__file__, *compiled)\n"
 )
 
 
 def test_each_module_has_a_source_that_the_repository_holds():
     sources = [source_of(ROOT, module) for module in MODULES]
-    assert [source.suffix for source in sources] == [".py", ".pyx", ".pyx"]
+    assert [source.suffix for source in sources] == [".py", ".pyx", ".pyx", ".pyx"]
     assert sources[0].with_suffix(".pxd").exists()
 
 
