@@ -1,14 +1,11 @@
 """The line of a checkpoint, which is read only where it is not the one expected."""
 
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import Checkpoint
-from recloser.limits import LAST_COUNTER
 from recloser.log.codec import checkpoint_line, decode
-from recloser.state import BreakerState, dump
-
-_COUNTERS: Final = ("epoch", "openings", "succeeded", "failed", "ignored", "rejected", "stale")
+from recloser.state import BreakerState, dumped, is_readable
 
 
 class CheckpointLine:
@@ -35,9 +32,8 @@ class CheckpointLine:
 
         Where it is not, it may still tell of the state in another way.
         """
-        if max([getattr(state, name) for name in _COUNTERS]) > LAST_COUNTER:
-            return False  # such a state is refused when it is read
-        return checkpoint_line(self.seq, self.at, self.breaker, dump(state)) == self.line
+        line = checkpoint_line(self.seq, self.at, self.breaker, dumped(state))
+        return line == self.line and is_readable(state)
 
     def read(self) -> Checkpoint:
         """The checkpoint.

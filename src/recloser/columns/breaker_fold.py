@@ -12,10 +12,18 @@ from recloser.checkpoint_line import CheckpointLine
 from recloser.checkpoint_parts import CheckpointParts
 from recloser.core import kernel
 from recloser.errors import FoldError
-from recloser.events import BreakerEvent, ClockTicked, Edge, Event, LogOpened, StateChanged
+from recloser.events import (
+    BreakerEvent,
+    Checkpoint,
+    ClockTicked,
+    Edge,
+    Event,
+    LogOpened,
+    StateChanged,
+)
 from recloser.fold import apply, edges_of, impossible
 from recloser.logfold import state_begun_by
-from recloser.state import BreakerState, parted_fields, restore
+from recloser.state import BreakerState, is_told_by, parted_fields, restore
 
 _seq_of: Final = attrgetter("seq")
 
@@ -208,19 +216,27 @@ class BreakerFold:
         while self.state.where != kernel.CLOSED and places.of(time := self._next_time()) <= row:
             self._pass_time(time)
         if event.kind == "checkpoint":
-            if isinstance(event, CheckpointLine):
-                if event.is_of(self.state):
-                    return
-                event = event.read()
-            whole = self._parts.joined(event)
-            if whole is None:
+            parted = self._parted(event)
+            if parted is None:
                 return
-            event = whole
-            self.is_parted |= bool(parted_fields(self.state, restore(event)))
+            self.is_parted = True
+            event = parted
         edges = apply(self.state, event)
         self._time = bisect_right(self._times.seqs, event.seq)
         for edge in edges:
             self.taken.append(Taken(event.seq, 0, "", edge.epoch, edge))
+
+    def _parted(self, event: Checkpoint | CheckpointLine) -> Checkpoint | None:
+        """The whole checkpoint, if this is the end of one that tells of another state than ours."""
+        state = self.state
+        if isinstance(event, CheckpointLine):
+            if event.is_of(state):
+                return None
+            event = event.read()
+        whole = self._parts.joined(event)
+        if whole is None or is_told_by(state, whole.state):
+            return None
+        return whole if parted_fields(state, restore(whole)) else None
 
     def _next_time(self) -> int:
         """Index of the next time at which something is due, as long as no row comes before it."""

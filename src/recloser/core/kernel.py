@@ -1071,9 +1071,7 @@ def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) 
     return row
 
 
-def _add_codes_interpreted(
-    window: Window, rows: Rows, start: int, stop: int, slow_ns: int
-) -> bool:
+def _add_codes_interpreted(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> bool:
     """As ``_add_codes`` without a loop; whether that is done, as no event stands for several."""
     size = window.thresholds.size
     start = max(start, stop - size)

@@ -5,7 +5,7 @@ same order behind ``event``, with what has its default value left out. Decoding 
 that is missing, unknown or of another type is an error.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
@@ -158,19 +158,24 @@ def packed(checkpoint: Checkpoint) -> Checkpoint:
         checkpoint.seq,
         checkpoint.at,
         checkpoint.breaker,
-        _as_text(checkpoint.state),
+        cast("Any", msgspec.Raw(_encode(checkpoint.state))),
         checkpoint.part,
         checkpoint.parts,
     )
 
 
-def checkpoint_line(seq: int, at: int, breaker: str, state: Mapping[str, object]) -> bytes:
-    """The line of a checkpoint of one part, whose state is not looked at."""
-    return encode(lean(Checkpoint)(seq, at, breaker, _as_text(state)))
+class _StateLine(msgspec.Struct, tag_field="event", tag="checkpoint"):
+    """A checkpoint of one part."""
+
+    seq: int
+    at: int
+    breaker: str
+    state: msgspec.Raw
 
 
-def _as_text(state: Mapping[str, object]) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", msgspec.Raw(_encode(state)))
+def checkpoint_line(seq: int, at: int, breaker: str, state: bytes) -> bytes:
+    """The line of a checkpoint of one part, whose state is given as JSON."""
+    return _encode(_StateLine(seq, at, breaker, msgspec.Raw(state))) + b"\n"
 
 
 def full(event: E) -> E:
