@@ -26,7 +26,7 @@ from recloser.log.listing import (
     segments_in,
 )
 from recloser.log.open_errors import is_of_one_file, read_failure
-from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
+from recloser.log.seals import SEAL_EVERY, SealChain, is_seal
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched
 
@@ -437,7 +437,14 @@ class SegmentReader:
         view = memoryview(lines)
         start = 0
         while start < length:
-            count, seal = lines_before_seal(lines, start, length)
+            closed = self._chain.close_blocks(lines, start, length)
+            if closed.seals:
+                self._block.add(view[start : closed.end], closed.lines)
+                sealed.join(self._block)
+                self._block.begin(begin + closed.end)
+                self._seals += closed.seals
+                start = closed.end
+            count, seal = closed.following, closed.seal
             between = view[start:seal]
             if self._block.count + count > SEAL_EVERY:
                 yield from self._stretch(sealed)
@@ -475,13 +482,13 @@ class SegmentReader:
         """What is wrong with a seal, if it is not that of its block."""
         self._seals += 1
         count = self._chain.count
-        if self._chain.is_closed_by(line):
-            return None
         try:
             sealed = decode(line)
         except DamagedLogError as error:
             return f"seal {self._seals} is broken: {error}"
         assert isinstance(sealed, LogSealed)
+        if self._chain.seal(sealed.seq, sealed.at)[1] == line:
+            return None
         self._chain = SealChain(sealed.digest)
         begin = self._block.offset if count else offset
         return (

@@ -2,10 +2,9 @@
 
 import hashlib
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from recloser.events import GENESIS, LogSealed
-from recloser.limits import MAX_AT, MAX_SEQ
 
 try:
     from recloser.log import seal_search
@@ -22,10 +21,11 @@ _NEXT_SEAL: Final = b"\n" + _SEAL_START
 _PIECE: Final = 2047
 _UNSIGNED: Final = '{"event":"log_sealed","seq":%d,"at":%d,"count":%d,"digest":"'
 _BEHIND_DIGEST: Final = b'"}\n'
+# A number of 19 digits may be out of range. No log has such; it would be checked all the same.
 _match: Final = re.compile(
-    rb'(\{"event":"log_sealed","seq":(0|[1-9]\d{0,18}),"at":(0|[1-9]\d{0,18}),"count":(0|[1-9]\d{0,9}),'
-    rb'"digest":")([0-9a-f]{64})"\}\n'
-).fullmatch
+    rb'\{"event":"log_sealed","seq":(?:0|[1-9]\d{0,17}),"at":(?:0|[1-9]\d{0,17}),'
+    rb'"count":(0|[1-9]\d{0,8}),"digest":"([0-9a-f]{64})"\}\n'
+).match
 
 
 def is_seal(line: bytes) -> bool:
@@ -48,6 +48,24 @@ def lines_before_seal(lines: bytes, start: int, end: int) -> tuple[int, int]:
         newline = lines.find(_NEXT_SEAL, start, end)
         seal = end if newline < 0 else newline + 1
     return lines.count(b"\n", start, seal), seal
+
+
+class ClosedBlocks(NamedTuple):
+    """Blocks that end with their own seals, and what comes next.
+
+    Attributes:
+        end: Where they end, and the first block begins of which nothing was taken in.
+        lines: How many lines they have.
+        seals: How many of these are seals.
+        following: How many lines stand before the next seal.
+        seal: Where that begins; the end of all lines if there is none.
+    """
+
+    end: int
+    lines: int
+    seals: int
+    following: int
+    seal: int
 
 
 class SealChain:
@@ -91,23 +109,37 @@ class SealChain:
         """What the next segment is chained to, if this one ends here."""
         return self._hash.hexdigest() if self.count else self._previous
 
-    def is_closed_by(self, line: bytes) -> bool:
-        """Whether a line is the seal of the block, which it then closes.
+    def close_blocks(self, lines: bytes, start: int, end: int) -> "ClosedBlocks":
+        """Take in all blocks that end with their own seals, as nearly all do.
 
-        If it is not, the chain can be used no longer, unless the line is not even the form of one.
+        Args:
+            lines: Whole lines.
+            start: Where they go on with what was taken in before.
+            end: Where they end.
         """
-        match = _match(line)
-        if match is None:
-            return False
-        unsigned, seq, at, count, digest = match.groups()
-        if int(count) != self.count or int(seq) > MAX_SEQ or int(at) > MAX_AT:
-            return False
-        self._hash.update(unsigned)
-        told = digest.decode()
-        if self._hash.hexdigest() != told:
-            return False
-        self._start(told)
-        return True
+        view = memoryview(lines)
+        total = seals = 0
+        while True:
+            count, seal = lines_before_seal(lines, start, end)
+            match = _match(lines, seal, end)
+            if (
+                match is None
+                or int(match[1]) != self.count + count
+                or self.count + count > SEAL_EVERY
+            ):
+                break
+            hashed = self._hash if seals else self._hash.copy()
+            hashed.update(view[start : match.start(2)])
+            digest = match[2].decode()
+            if hashed.hexdigest() != digest:
+                if seals:
+                    self._start(self._previous)
+                break
+            self._start(digest)
+            start = match.end()
+            total += count + 1
+            seals += 1
+        return ClosedBlocks(start, total, seals, count, seal)
 
     def seal(self, seq: int, at: int) -> tuple[LogSealed, bytes]:
         """Close the block: the seal and its line, to which the next block is then chained."""
