@@ -25,7 +25,6 @@ import long_columns
 from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.columns.breaker_fold import BreakerFold, Times, times_of
 from recloser.columns.folding import fold_columns
-from recloser.columns.parts import read_group
 from recloser.columns.reading import COLUMNS, rows_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.core import kernel
@@ -124,7 +123,8 @@ class Log:
         """Decode its columns, and nothing else."""
         log = ParquetLog(self.path)
         for group in range(log.file.num_row_groups):
-            read_group(log, group, COLUMNS)
+            named = log.constants(group, ["breaker"])
+            log.read(group, [name for name in COLUMNS if name not in named])
 
     def rates(self, rounds: int) -> Rates:
         """Measure it; the three take turns."""

@@ -6,11 +6,12 @@ decides; this file turns events into its rows, and the rules that fire into edge
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias
 
 from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
-from recloser.core.edges import take, trigger_of
+from recloser.core.edges import STATES, take, trigger_of
 from recloser.core.rules import rules_of
 from recloser.errors import ConfigError, FoldError
 from recloser.events import (
@@ -36,6 +37,7 @@ from recloser.state import (
     place,
     restore,
 )
+from recloser.validation import Rate
 
 FoldedEvent: TypeAlias = BreakerEvent | ClockTicked | LogOpened
 """What ``apply`` takes: events about one breaker, and those about the whole log that carry time."""
@@ -66,7 +68,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
         check_times(state, event)
     edges: Sequence[Edge] = NO_EDGES
     if event.at >= state.deadline:
-        edges = _pass_deadlines(state, event)
+        edges = pass_deadlines(state, event)
     if event.kind == "clock_ticked":
         return edges
     rule = _count(state, event)
@@ -179,14 +181,29 @@ def _configure(state: BreakerState, event: BreakerConfigured) -> None:
     kernel.reconfigure(state, rules_of(config), config.mode == "disabled")
 
 
-def _pass_deadlines(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
+def pass_deadlines(
+    state: BreakerState, event: FoldedEvent, forms: "Forms | None" = None
+) -> Sequence[Edge]:
+    """Take the timed edges that are due at an event, before it is counted."""
     edges: list[Edge] = []
     while rule := kernel.advance(state, event.seq, event.at):
-        edges += edges_of(state, rule, event.seq, event.at, len(edges))
+        edges += edges_of(state, rule, event.seq, event.at, len(edges), forms=forms or FULL)
     return edges
 
 
 # Edges
+
+
+class Forms(NamedTuple):
+    """The classes of edges and their causes, or such that are made of the same fields."""
+
+    edge: type[Edge]
+    cause: type[FiredRule]
+
+
+FULL: Final = Forms(Edge, FiredRule)
+
+_Cause: TypeAlias = Callable[[BreakerState, int, int, type[FiredRule]], FiredRule]
 
 _COMMAND: Final = 1 << 8
 """In the place of a rule: an operator's command, whose trigger is that of its event."""
@@ -206,6 +223,7 @@ def edges_of(
     taken: int = 0,
     *,
     command: FoldedEvent | None = None,
+    forms: Forms = FULL,
 ) -> list[Edge]:
     """Take the edge of a rule that fired, and of those that fire because of it.
 
@@ -216,68 +234,89 @@ def edges_of(
         at: Its time, in nanoseconds of the log.
         taken: How many edges were taken at that event before.
         command: The event, where it is an operator's command.
+        forms: Classes of what is made.
     """
     edges: list[Edge] = []
+    edge, fired_rule = forms
     while rule:
-        left = state.state
+        where = state.where
         if rule == _COMMAND:
-            trigger, cause = _commanded(command)
+            trigger, cause = _commanded(command, fired_rule)
         else:
-            trigger, cause = trigger_of(state, rule), _cause_of(state, rule, seq)
+            trigger, cause = trigger_of(state, rule), _CAUSES[rule](state, rule, seq, fired_rule)
         rule = take(state, trigger, at)
-        if state.where == kernel.OPEN:
-            state.why_open = cause
-        elif state.where == kernel.CLOSED:
-            state.why_open = None
+        now = state.where
+        if now == kernel.OPEN:
+            state.opened_by = cause
+        elif now == kernel.CLOSED:
+            state.opened_by = None
         taken += 1
         edges.append(
-            Edge(seq + taken, at, state.breaker, state.epoch, left, state.state, trigger, cause)
+            edge(
+                seq + taken,
+                at,
+                state.breaker,
+                state.epoch,
+                STATES[where],
+                STATES[now],
+                trigger,
+                cause,
+            )
         )
     return edges
 
 
-def _commanded(event: FoldedEvent | None) -> tuple[Trigger, FiredRule]:
+def _commanded(event: FoldedEvent | None, made: type[FiredRule]) -> tuple[Trigger, FiredRule]:
     assert isinstance(event, Command)
-    return _COMMANDS[event.kind], FiredRule(Rule.COMMAND, actor=event.actor, reason=event.reason)
+    return _COMMANDS[event.kind], made(Rule.COMMAND, actor=event.actor, reason=event.reason)
 
 
-def _cause_of(state: BreakerState, rule: int, seq: int) -> FiredRule:
-    """What a rule rests on, while the counters of the state that is left are still there."""
-    rules = state.rules
-    if rule == kernel.CONSECUTIVE_FAILURES:
-        return _by_outcomes(
-            Rule.CONSECUTIVE_FAILURES,
-            state.consecutive_failures,
-            rules.failure_threshold,
-            numbers_of(state.failure_seqs),
-        )
-    if rule in _WINDOW_RULES:
-        return _by_window(state, rule)
-    if rule == kernel.PROBE_FAILED:
-        return FiredRule(Rule.PROBE_FAILED, observed=1, threshold=1, seqs=(seq,))
-    if rule == kernel.PROBE_SUCCESSES:
-        seqs = numbers_of(state.probe_seqs)
-        return _by_outcomes(Rule.PROBE_SUCCESSES, len(seqs), rules.success_threshold, seqs)
-    timed, threshold_of = _TIMED_RULES[rule]
-    return FiredRule(timed, state.waited, threshold_of(state))
+# What a rule rests on, while the counters of the state that is left are still there.
 
 
-def _by_outcomes(rule: Rule, observed: int, threshold: int, seqs: Sequence[int]) -> FiredRule:
+def _by_run(state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
+    seqs = numbers_of(state.failure_seqs)
+    threshold = state.rules.failure_threshold
+    return _by_outcomes(
+        made, Rule.CONSECUTIVE_FAILURES, state.consecutive_failures, threshold, seqs
+    )
+
+
+def _by_probes(state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
+    seqs = numbers_of(state.probe_seqs)
+    return _by_outcomes(made, Rule.PROBE_SUCCESSES, len(seqs), state.rules.success_threshold, seqs)
+
+
+def _by_outcomes(
+    made: type[FiredRule], rule: Rule, observed: int, threshold: int, seqs: Sequence[int]
+) -> FiredRule:
     """A rule that rests on single outcomes: on each of them, or where they are many on a span."""
     if threshold > MAX_SEQS:
         span = (seqs[0], seqs[-1])
-        return FiredRule(rule, observed, threshold, calls=observed, span=span)
-    return FiredRule(rule, observed, threshold, seqs=tuple(seqs))
+        return made(rule, observed, threshold, calls=observed, span=span)
+    return made(rule, observed, threshold, tuple(seqs))
 
 
-_TIMED_RULES: Final[Mapping[int, tuple[Rule, Callable[[BreakerState], int]]]] = {
-    kernel.COOLDOWN: (Rule.COOLDOWN, lambda state: state.deadline - state.opened_at),
-    kernel.PROBE_TIMEOUT: (Rule.PROBE_TIMEOUT, lambda state: state.rules.probe_timeout_ns),
-    kernel.HALF_OPEN_TIMEOUT: (
-        Rule.HALF_OPEN_TIMEOUT,
-        lambda state: state.rules.half_open_timeout_ns,
-    ),
-}
+def _by_probe(_state: BreakerState, _rule: int, seq: int, made: type[FiredRule]) -> FiredRule:
+    return made(Rule.PROBE_FAILED, 1, 1, (seq,))
+
+
+def _by_cooldown(state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
+    return made(Rule.COOLDOWN, state.waited, state.deadline - state.opened_at)
+
+
+def _by_probe_timeout(
+    state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]
+) -> FiredRule:
+    return made(Rule.PROBE_TIMEOUT, state.waited, state.rules.probe_timeout_ns)
+
+
+def _by_half_open_timeout(
+    state: BreakerState, _rule: int, _seq: int, made: type[FiredRule]
+) -> FiredRule:
+    return made(Rule.HALF_OPEN_TIMEOUT, state.waited, state.rules.half_open_timeout_ns)
+
+
 _WINDOW_RULES: Final = {
     kernel.WINDOW_FAILURES: Rule.WINDOW_FAILURES,
     kernel.FAILURE_RATE: Rule.FAILURE_RATE,
@@ -286,7 +325,7 @@ _WINDOW_RULES: Final = {
 }
 
 
-def _by_window(state: BreakerState, rule: int) -> FiredRule:
+def _by_window(state: BreakerState, rule: int, _seq: int, made: type[FiredRule]) -> FiredRule:
     is_closed = state.where == kernel.CLOSED
     window = state.window if is_closed else state.probe_window
     config = state.config.window if is_closed else state.config.half_open_window
@@ -296,19 +335,28 @@ def _by_window(state: BreakerState, rule: int) -> FiredRule:
     if rule == kernel.WINDOW_FAILURES:
         threshold = window.thresholds.failures
     elif rule == kernel.FAILURE_RATE:
-        rate = config.failure_rate
+        rate = _text_of(config.failure_rate)
     elif rule == kernel.SLOW_CALL_RATE:
-        observed, rate = window.slow, config.slow_call_rate
+        observed, rate = window.slow, _text_of(config.slow_call_rate)
     else:
         observed, threshold = window.calls, window.thresholds.needed
-    return FiredRule(
-        _WINDOW_RULES[rule],
-        observed=observed,
-        threshold=threshold,
-        calls=window.calls,
-        rate=None if rate is None else str(rate),
-        span=window.span(),
-    )
+    return made(_WINDOW_RULES[rule], observed, threshold, (), window.calls, rate, window.span())
+
+
+@lru_cache(maxsize=64, typed=True)
+def _text_of(rate: Rate | None) -> str:
+    return str(rate)
+
+
+_CAUSES: Final[Mapping[int, _Cause]] = {
+    kernel.CONSECUTIVE_FAILURES: _by_run,
+    **dict.fromkeys(_WINDOW_RULES, _by_window),
+    kernel.PROBE_FAILED: _by_probe,
+    kernel.PROBE_SUCCESSES: _by_probes,
+    kernel.COOLDOWN: _by_cooldown,
+    kernel.PROBE_TIMEOUT: _by_probe_timeout,
+    kernel.HALF_OPEN_TIMEOUT: _by_half_open_timeout,
+}
 
 
 def impossible(state: BreakerState, verdict: int, event: FoldedEvent) -> FoldError:

@@ -55,13 +55,13 @@ class _SilentEvent(Event):
             MachineError: There is none.
         """
         # ``_name_`` and ``_value_`` are what ``name`` and ``value`` look up, at a tenth of the time.
-        state = model.state._name_
-        edges = self.transitions.get(state)
+        edges = self.transitions.get(model.state._name_)
         if edges is None:
-            raise MachineError(f"{self.name} does not leave {state}")
+            raise MachineError(f"{self.name} does not leave {model.state._name_}")
         dest = edges[0].dest
         assert dest is not None
-        self.machine.set_state(self.machine.states[dest], model)
+        machine = self.machine
+        machine.set_state(machine.states[dest], (model,))
         return True
 
 

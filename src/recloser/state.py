@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Final, TypeVar
 
 import attrs
@@ -15,7 +16,7 @@ from recloser.core.outcomes import restored_window
 from recloser.errors import FoldError
 from recloser.events import Checkpoint, CircuitBreakerState, Event, FiredRule
 from recloser.limits import LAST_COUNTER, MAX_AT, MAX_SEQS, MAX_WHOLE
-from recloser.machine import CLOSED, HALF_OPEN, OPEN
+from recloser.machine import CLOSED
 
 
 class BreakerState(Standing):
@@ -29,19 +30,25 @@ class BreakerState(Standing):
 
     Attributes:
         mode: What it does with its decisions.
-        why_open: The rule that opened it; None once it is closed again.
+        opened_by: The rule that opened it, as it was made; None once it is closed again.
     """
 
-    __slots__ = ("mode", "why_open")
+    __slots__ = ("mode", "opened_by")
 
     mode: Mode
-    why_open: FiredRule | None
+    opened_by: FiredRule | None
 
     def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
         super().__init__(breaker, config)
         self.mode = config.mode
         self.is_disabled = config.mode == "disabled"
-        self.why_open = None
+        self.opened_by = None
+
+    @property
+    def why_open(self) -> FiredRule | None:
+        """The rule that opened it; None once it is closed again."""
+        cause = self.opened_by
+        return cause if cause is None or type(cause) is FiredRule else FiredRule(*_FIELDS(cause))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BreakerState) and dump(self) == dump(other)
@@ -55,6 +62,7 @@ class BreakerState(Standing):
         return _restored, (dict(dump(self)),)
 
 
+_FIELDS: Final = attrgetter(*[field.name for field in attrs.fields(FiredRule)])
 _NUMBERS: Final = (
     "is_disabled",
     "where",
@@ -72,7 +80,15 @@ _NUMBERS: Final = (
     "rejected",
     "stale",
 )
-_SHARED: Final = ("rules", "breaker", "config", "openings", "openings_in_a_row", "mode", "why_open")
+_SHARED: Final = (
+    "rules",
+    "breaker",
+    "config",
+    "openings",
+    "openings_in_a_row",
+    "mode",
+    "opened_by",
+)
 _HELD: Final = ("failure_seqs", "window", "probes", "probe_seqs", "probe_window")
 
 
@@ -282,7 +298,7 @@ def _restored(data: dict[str, object]) -> BreakerState:
     # The rules look for a probe by its number, in their order.
     probes = sorted(plain.probes.items())
     state.probes = _ring(2, [number for probe in probes for number in probe])
-    state.why_open = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
+    state.opened_by = None if plain.why_open is None else _checked(bounded_evidence(plain.why_open))
     rules = state.rules
     state.window = state.probe_window = None
     if state.where == kernel.CLOSED and rules.window is not None:
@@ -336,12 +352,12 @@ def check_times(state: BreakerState, event: Event) -> None:
         FoldError: It does not; the message names the event at which that is found.
     """
     missing = None
-    if state.state is OPEN:
+    if state.where == kernel.OPEN:
         if state.opened_at < 0:
             missing = "OPEN without an opening time"
         elif state.deadline == NEVER and not state.is_forced:
             missing = "OPEN without the end of its cooldown"
-    elif state.state is HALF_OPEN and state.half_open_at < 0:
+    elif state.where == kernel.HALF_OPEN and state.half_open_at < 0:
         missing = "HALF_OPEN without the time it began"
     if missing:
         raise FoldError(f"{place(event)}: {state.breaker!r} is {missing}")

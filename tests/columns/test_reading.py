@@ -27,12 +27,15 @@ def exported(folder, names, calls=50):
 def columns_read(log, monkeypatch):
     """The rows, and the columns of each row group that were read for them."""
     read = []
-    of_file = ParquetLog.read
-    monkeypatch.setattr(
-        ParquetLog,
-        "read",
-        lambda self, group, columns=None: read.append(columns) or of_file(self, group, columns),
-    )
+    for name in ("read", "batches"):
+        of_file = getattr(ParquetLog, name)
+        monkeypatch.setattr(
+            ParquetLog,
+            name,
+            lambda self, group, columns, *rest, of_file=of_file: (
+                read.append(columns) or of_file(self, group, columns, *rest)
+            ),
+        )
     parts = list(rows_of(log))
     return parts, read
 
@@ -48,8 +51,16 @@ def test_the_names_of_a_row_group_about_one_breaker_are_not_read(tmp_path, monke
     log = ParquetLog(exported(tmp_path, ["payments"]))
     parts, read = columns_read(log, monkeypatch)
     assert [(part.breaker, len(part)) for part in parts] == [("payments", 51)]
-    assert "breaker" in read[0]  # it is about the whole log
-    assert "breaker" not in read[1]
+    assert len(read) == 1  # the group before it is about the whole log
+    assert "breaker" not in read[0]
+
+
+def test_a_column_that_is_the_same_in_all_rows_is_not_read(tmp_path, monkeypatch):
+    log = ParquetLog(exported(tmp_path, ["payments"]))
+    [rows], [read] = columns_read(log, monkeypatch)
+    assert read == ["event", "line", "seq", "at"]
+    assert rows.epochs.tolist() == rows.probes.tolist() == [0] * 51
+    assert rows.counts.tolist() == [1] * 51
 
 
 def test_rows_of_several_breakers_are_told_apart(tmp_path, monkeypatch):
@@ -64,7 +75,7 @@ def test_one_breaker_beside_events_about_the_whole_log_is_told_apart_from_them(t
     pq.write_table(pq.read_table(path), path)  # all in one row group
     log = ParquetLog(path)
     assert log.breakers(0) == ("payments", "payments")
-    assert log.only_breaker(0) is None
+    assert log.constants(0, ["breaker"]) == {}
     assert [(part.breaker, len(part)) for part in rows_of(log)] == [("payments", 51)]
 
 

@@ -24,7 +24,7 @@ from recloser.events import (
     ProbeAdmitted,
     Reset,
 )
-from recloser.log.codec import decode_lines, encode
+from recloser.log.codec import as_lean, decode_lines, encode, full
 from recloser.replay.gathering import IS_COMPILED, GatheredEvents, GatheredLines
 from recloser.testing import strategies as rst
 from support import fail
@@ -132,6 +132,12 @@ def test_of_events_in_disorder_or_with_a_gap_none_is_taken(gathered, events):
     assert gathered.take([good(3)])
 
 
+def test_of_no_events_all_are_taken():
+    gathered = GatheredEvents()
+    assert gathered.take([])
+    assert gathered.seq == -1
+
+
 def test_a_log_begins_with_log_opened_at_any_seq(gathered):
     assert not gathered.take([good(1)])
     assert gathered.take([attrs.evolve(OPENED, seq=70), good(71)])
@@ -177,15 +183,19 @@ def trip(clock):
     for name in "ab":
         fail(CircuitBreaker(name, log=log), 5)
     events = list(log)
-    return events, [event for event in events if event.kind == "state_changed"]
+    return events, [as_lean(event) for event in events if event.kind == "state_changed"]
+
+
+def changed(edge, **fields):
+    return as_lean(attrs.evolve(full(edge), **fields))
 
 
 def test_edges_are_compared_with_their_witnesses(gathered, clock):
     events, edges = trip(clock)
     assert gathered.take(events)
     assert gathered.witnessed(edges) == 2
-    assert gathered.witnessed([*edges, attrs.evolve(edges[0], seq=99)]) == 2
-    assert gathered.witnessed([attrs.evolve(edges[0], epoch=7), edges[1]]) == -1
+    assert gathered.witnessed([*edges, changed(edges[0], seq=99)]) == 2
+    assert gathered.witnessed([changed(edges[0], epoch=7), edges[1]]) == -1
     assert gathered.witnessed(edges[:1]) == -1
     assert gathered.witnessed([]) == -1
 

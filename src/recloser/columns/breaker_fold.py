@@ -3,8 +3,8 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from operator import attrgetter
-from typing import Final, NamedTuple, Protocol
+from operator import itemgetter
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from attrs import evolve, frozen
 
@@ -21,11 +21,10 @@ from recloser.events import (
     LogOpened,
     StateChanged,
 )
-from recloser.fold import apply, edges_of, impossible
+from recloser.fold import Forms, apply, edges_of, impossible, pass_deadlines
+from recloser.log.codec import LEAN_CAUSE, as_lean, full, is_lean, lean
 from recloser.logfold import state_begun_by
 from recloser.state import BreakerState, is_told_by, parted_fields, restore
-
-_seq_of: Final = attrgetter("seq")
 
 
 class Rows(Protocol):
@@ -95,6 +94,12 @@ class Taken(NamedTuple):
     edge: Edge
 
 
+LeanTaken: TypeAlias = tuple[int, int, str, int, Edge]
+"""As ``Taken``, of which the collector of garbage keeps no track."""
+
+_LEAN: Final = Forms(lean(StateChanged), LEAN_CAUSE)
+
+
 class BreakerFold:
     """Folds the rows of one breaker, part by part.
 
@@ -105,8 +110,8 @@ class BreakerFold:
         parts: Joins its checkpoints.
 
     Attributes:
-        taken: The edges.
-        witnesses: The edges that the log recorded.
+        lean_taken: The edges, in their lean forms.
+        lean_witnesses: The edges that the log recorded, in their lean forms.
         is_parted: Whether a checkpoint differs from what the events before it lead to.
     """
 
@@ -118,8 +123,8 @@ class BreakerFold:
         parts: CheckpointParts | None = None,
     ) -> None:
         self.breaker = breaker
-        self.taken: list[Taken] = []
-        self.witnesses: list[StateChanged] = []
+        self.lean_taken: list[LeanTaken] = []
+        self.lean_witnesses: list[StateChanged] = []
         self.is_parted = False
         self._times = times
         self._time = 0  # index of the next of them, where the breaker is not CLOSED
@@ -130,6 +135,19 @@ class BreakerFold:
     def has_begun(self) -> bool:
         """Whether there was a first event."""
         return self._state is not None
+
+    @property
+    def taken(self) -> list[Taken]:
+        """The edges."""
+        return [
+            Taken(seq, due, breaker, epoch, full(edge))
+            for seq, due, breaker, epoch, edge in self.lean_taken
+        ]
+
+    @property
+    def witnesses(self) -> list[StateChanged]:
+        """The edges that the log recorded."""
+        return list(map(full, self.lean_witnesses))
 
     @property
     def state(self) -> BreakerState:
@@ -148,13 +166,12 @@ class BreakerFold:
             return
         places = _Places(rows, self._times)
         for other, event in rows.others.items():
-            if start < other:
-                self._run(rows, places, start, other)
             if event.kind == "state_changed":
-                self.witnesses.append(event)
+                self.lean_witnesses.append(as_lean(event))
             elif start <= other:
+                self._run(rows, places, start, other)
                 self._take_other(event, places, other)
-            start = max(start, other + 1)
+                start = other + 1
         self._run(rows, places, start, rows.stop)
 
     def _begin(self, rows: Rows) -> int:
@@ -183,28 +200,29 @@ class BreakerFold:
             self._pass_time(time)
 
     def _run(self, rows: Rows, places: "_Places", start: int, stop: int) -> None:
-        """Apply rows that the kernel has a form for, and the times among them."""
-        state, columns = self.state, rows.columns
+        """Apply the rows that the kernel has a form for, and the times among them."""
+        state, columns, times = self.state, rows.columns, self._times.seqs
         row = start
         while row < stop:
             until = stop
             if state.where != kernel.CLOSED:
                 time = self._next_time()
-                if places.of(time) <= row:
+                until = places.of(time)
+                if until <= row:
                     self._pass_time(time)
                     continue
                 # A probe that is let through brings the deadline of a half-open breaker forward.
-                time = time if state.where == kernel.OPEN else places.first_after(row)
-                until = min(stop, places.of(time))
+                if state.where == kernel.HALF_OPEN:
+                    until = places.of(places.first_after(row))
+                until = min(stop, until)
             row = kernel.run(state, columns, row, until)
             rule = state.fired
             if rule > 0:
                 seq = rows.seq(row)
-                for edge in edges_of(state, rule, seq, rows.at(row)):
-                    self.taken.append(Taken(seq, 0, "", edge.epoch, edge))
-                self._time = bisect_right(self._times.seqs, seq)
-                if not state.is_timed:
-                    row += 1
+                for edge in edges_of(state, rule, seq, rows.at(row), forms=_LEAN):
+                    self.lean_taken.append((seq, 0, "", edge.epoch, edge))
+                self._time = bisect_right(times, seq, self._time)
+                row += not state.is_timed
             elif rule < 0:
                 raise impossible(state, rule, rows.event(row))
             elif state.where == kernel.HALF_OPEN:
@@ -224,7 +242,7 @@ class BreakerFold:
         edges = apply(self.state, event)
         self._time = bisect_right(self._times.seqs, event.seq)
         for edge in edges:
-            self.taken.append(Taken(event.seq, 0, "", edge.epoch, edge))
+            self.lean_taken.append((event.seq, 0, "", edge.epoch, as_lean(edge)))
 
     def _parted(self, event: Checkpoint | CheckpointLine) -> Checkpoint | None:
         """The whole checkpoint, if this is the end of one that tells of another state than ours."""
@@ -252,10 +270,16 @@ class BreakerFold:
 
     def _pass_time(self, time: int) -> None:
         event = self._times.events[time]
+        state = self.state
         # A tick moves breakers in the order in which they fell due, an opening in that of names.
-        due = self.state.deadline if event.kind == "clock_ticked" else 0
-        for edge in apply(self.state, event):
-            self.taken.append(Taken(event.seq, due, self.breaker, edge.epoch, edge))
+        if event.kind == "clock_ticked":
+            due = state.deadline
+            edges = pass_deadlines(state, event, _LEAN)
+        else:
+            due = 0
+            edges = list(map(as_lean, apply(state, event)))
+        for edge in edges:
+            self.lean_taken.append((event.seq, due, self.breaker, edge.epoch, edge))
         self._time = time + 1
 
 
@@ -275,16 +299,21 @@ class _Places:
         return bisect_right(self._seqs, self._rows.seq(row))
 
 
-def in_order(taken: Iterable[Taken]) -> list[Edge]:
+def in_order(taken: Iterable[Taken | LeanTaken]) -> list[Edge]:
     """The edges of several breakers in the order of the log.
 
     An event about the whole log may move several: their witnesses follow it one after the other.
     """
     edges: list[Edge] = []
-    for before, fired in groupby(sorted(taken), key=_seq_of):
-        for seq, one in enumerate(fired, before + 1):
-            edges.append(one.edge if one.edge.seq == seq else evolve(one.edge, seq=seq))
+    for before, fired in groupby(sorted(taken), key=itemgetter(0)):
+        for seq, (*_, edge) in enumerate(fired, before + 1):
+            edges.append(edge if edge.seq == seq else _moved(edge, seq))
     return edges
+
+
+def _moved(edge: Edge, seq: int) -> Edge:
+    moved = evolve(full(edge), seq=seq)
+    return as_lean(moved) if is_lean(edge) else moved
 
 
 def times_of(events: Iterable[Event], session: int = 0) -> Times:

@@ -13,6 +13,7 @@ from recloser.columns.reading import rows_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.errors import FoldError, RecloserError
 from recloser.events import ClockTicked, Edge, Event, LogOpened
+from recloser.log.codec import full
 from recloser.log.parquet import ParquetLog
 from recloser.snapshot import Snapshot, take_snapshot
 
@@ -51,8 +52,8 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
     about_all = whole_log_events(log)
     check_foldable(about_all)
     folds = list(folds_of(rows_of(log), times_of(about_all)))
-    edges = in_order(taken for fold in folds for taken in fold.taken)
-    witnesses = sorted((w for fold in folds for w in fold.witnesses), key=_seq_of)
+    edges = in_order(taken for fold in folds for taken in fold.lean_taken)
+    witnesses = sorted((w for fold in folds for w in fold.lean_witnesses), key=_seq_of)
     if edges != witnesses or any(fold.is_parted for fold in folds):
         raise NeedsEventsError("what it witnessed differs from what comes of it")
     readings = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")]
@@ -63,7 +64,7 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
         )
         for fold in folds
     }
-    return ColumnHistory(edges, snapshots, len(witnesses), readings)
+    return ColumnHistory(list(map(full, edges)), snapshots, len(witnesses), readings)
 
 
 def check_foldable(about_all: Sequence[Event]) -> None:

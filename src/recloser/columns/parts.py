@@ -1,18 +1,26 @@
 """The rows of an exported log, breaker by breaker, as they are read."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Final
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice, pairwise
+from queue import SimpleQueue
+from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from attrs import frozen
+from attrs import field, frozen
 
 from recloser.log.parquet import ROW_GROUP, ParquetLog
 
 BREAKER: Final = "breaker"
 """The column of names, which tells the parts from one another."""
+
+_CAN_BE_CONSTANT: Final = (BREAKER, "epoch", "probe", "count", "line")
+_AT_ONCE: Final = 1 << 17  # rows are decoded, so that they are still in the cache when used
+
+_Constants: TypeAlias = Mapping[str, object]
+_Coming: TypeAlias = tuple[int, _Constants, SimpleQueue[pa.Table | None], Future[None]]
 
 
 @frozen
@@ -24,12 +32,14 @@ class Part:
         group: The row group.
         start: Where in the group they begin.
         table: The columns asked for.
+        constants: Columns asked for that are not in the table, as each row has this value in them.
     """
 
     breaker: str
     group: int
     start: int
     table: pa.Table
+    constants: _Constants = field(factory=dict)
 
 
 def parts_of(
@@ -62,7 +72,7 @@ def parts_of(
             continue
         start = 0
         for table in log.batches(group, columns, at_once):
-            for part in _split(log, group, start, table):
+            for part in _split(log.constants(group, [BREAKER]), group, start, table):
                 if part.breaker == taken:
                     continue
                 if group >= own.stop and part.breaker != before:
@@ -73,41 +83,50 @@ def parts_of(
 
 
 def parts_ahead(log: ParquetLog, columns: Sequence[str]) -> Iterator[Part]:
-    """As ``parts_of``, of the whole log, each row group decoded while the one before it is used.
+    """As ``parts_of``, of the whole log, decoded while the rows before are used.
 
-    The tables lack the names where a row group has but one.
+    Columns that are the same in all rows of a row group are not decoded: its statistics tell them.
     """
     ahead = ParquetLog(log.path)
-    groups = range(log.file.num_row_groups)
+    groups = [group for group in range(log.file.num_row_groups) if not log.is_about_all(group)]
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(read_group, ahead, 0, columns) if groups else None
-        for group in groups:
-            assert coming is not None
-            table = coming.result()
-            if group + 1 < len(groups):
-                coming = pool.submit(read_group, ahead, group + 1, columns)
-            yield from _split(log, group, 0, table)
+
+        def decode(group: int) -> _Coming:
+            tables = SimpleQueue[pa.Table | None]()
+            constants = log.constants(group, _CAN_BE_CONSTANT)
+            named = [name for name in columns if name not in constants]
+            return group, constants, tables, pool.submit(_decode, ahead, group, named, tables)
+
+        rest = iter(groups)
+        coming = deque(map(decode, islice(rest, 2)))
+        while coming:
+            group, constants, tables, done = coming.popleft()
+            start = 0
+            for table in iter(tables.get, None):
+                yield from _split(constants, group, start, table)
+                start += len(table)
+            done.result()
+            coming.extend(map(decode, islice(rest, 1)))
 
 
-def read_group(log: ParquetLog, group: int, columns: Sequence[str]) -> pa.Table:
-    """These columns of a row group, but for the names where it has but one.
+def _decode(
+    log: ParquetLog, group: int, columns: Sequence[str], tables: SimpleQueue[pa.Table | None]
+) -> None:
+    try:
+        for table in log.batches(group, columns, _AT_ONCE):
+            tables.put(table)
+    finally:
+        tables.put(None)
 
-    Raises:
-        DamagedLogError: It can't be read.
-    """
-    if log.only_breaker(group) is None:
-        return log.read(group, columns)
-    return log.read(group, [column for column in columns if column != BREAKER])
 
-
-def _split(log: ParquetLog, group: int, start: int, table: pa.Table) -> Iterator[Part]:
+def _split(constants: _Constants, group: int, start: int, table: pa.Table) -> Iterator[Part]:
     """The parts in rows of a group that begin at ``start``."""
-    only = log.only_breaker(group)
-    if only is not None:
-        yield Part(only, group, start, table)
+    if isinstance(only := constants.get(BREAKER), str):
+        yield Part(only, group, start, table, constants)
         return
     for name, rows in _stretches(table.column(BREAKER).combine_chunks()):
-        yield Part(name, group, start + rows.start, table.slice(rows.start, len(rows)))
+        part = table.slice(rows.start, len(rows))
+        yield Part(name, group, start + rows.start, part, constants)
 
 
 def _stretches(names: pa.Array) -> Iterator[tuple[str, range]]:

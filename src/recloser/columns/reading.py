@@ -1,6 +1,7 @@
 """An exported log as the rows of its breakers, read a row group at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from recloser.errors import DamagedLogError
 from recloser.events import BreakerEvent, Event
 from recloser.log.codec import decode, decode_lines, full
 from recloser.log.columns import events_of
-from recloser.log.parquet import ROW_GROUP, ParquetLog
+from recloser.log.parquet import ParquetLog
 
 _CODES: Final = {
     "call_succeeded": kernel.SUCCEEDED,
@@ -24,13 +25,13 @@ _CODES: Final = {
     "call_rejected": kernel.REJECTED,
     "probe_admitted": kernel.ADMITTED,
 }
-_NUMBERS: Final = ["seq", "at", "epoch", "count", "probe"]
+_TOOK: Final = "took"
+_NUMBERS: Final = ["seq", "at", "epoch", _TOOK, "count", "probe"]
 _LOG_ROWS: Final = 1 << 15
 _MOST_KINDS: Final = 1 << 8  # that a byte distinguishes
-_TOOK: Final = "took"
-_NO_TIMES: Final = np.zeros(ROW_GROUP, np.int64)  # memory is not taken before it is read
-_NO_TIMES.flags.writeable = False
-COLUMNS: Final = [BREAKER, "event", "line", *_NUMBERS]
+_BLOCK: Final = 1 << 17
+_NO_CONSTANTS: Final[Mapping[str, object]] = {}
+COLUMNS: Final = [BREAKER, "event", "line", "seq", "at", "epoch", "count", "probe"]
 """The columns that a fold reads, and ``took`` where it matters how long calls took."""
 
 
@@ -84,7 +85,7 @@ def rows_in_parts(log: ParquetLog, parts: Iterable[Part]) -> Iterator[Rows]:
     tooks: tuple[int, Whole] | None = None
     for part in parts:
         try:
-            rows = rows_in(part.table, part.breaker)
+            rows = rows_in(part.table, part.breaker, part.constants)
         except DamagedLogError as error:
             raise DamagedLogError(f"{log.path}, row group {part.group}: {error}") from error
         if any(map(_minds_slowness, rows.others.values())):
@@ -107,19 +108,31 @@ def _minds_slowness(event: BreakerEvent) -> bool:
     return isinstance(settings, Mapping) and settings.get("slow_call_seconds") is not None
 
 
-def rows_in(table: pa.Table, breaker: str) -> Rows:
+def rows_in(table: pa.Table, breaker: str, constants: Mapping[str, object] = _NO_CONSTANTS) -> Rows:
     """The events of one breaker in a table of the exported schema.
 
     All calls are taken as quick where the table has no column ``took``.
+
+    Args:
+        table: The rows.
+        breaker: The breaker.
+        constants: Columns that are not in the table, as each row has this value in them.
 
     Raises:
         DamagedLogError: An event can't be read; the caller knows where it stands.
     """
     kinds = _kinds(table.column("event"))
-    seqs, ats, epochs, counts, probes = (_numbers(table, name) for name in _NUMBERS)
-    tooks = _numbers(table, _TOOK) if _TOOK in table.column_names else _no_times(len(kinds))
+    constants = {_TOOK: 0, **constants}
+    seqs, ats, epochs, tooks, counts, probes = (
+        _numbers(table, name)
+        if name in table.column_names
+        else _repeated(constants[name], len(kinds))
+        for name in _NUMBERS
+    )
     places = np.flatnonzero(kinds == OTHER)
-    lines = table.column("line").take(pa.array(places)).to_pylist() if len(places) else []
+    lines: list[object] = [constants.get("line")] * len(places)
+    if len(places) and "line" in table.column_names:
+        lines = table.column("line").take(pa.array(places)).to_pylist()
     others = dict(zip(places.tolist(), _events_in(lines), strict=True))
     return Rows(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
 
@@ -128,31 +141,36 @@ def _kinds(events: pa.ChunkedArray) -> Kinds:
     array = events.chunk(0) if events.num_chunks == 1 else events.combine_chunks()
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
-    codes = [_CODES.get(name, OTHER) for name in array.dictionary.to_pylist()]
+    codes = bytes([_CODES.get(name, OTHER) for name in array.dictionary.to_pylist()])
     if len(codes) > _MOST_KINDS:
         raise DamagedLogError(f"no log has events of {len(codes)} kinds")
-    indices = array.indices.to_numpy()
-    kinds = np.zeros(len(indices), np.uint8)
-    # A comparison with each of a few kinds is quicker than to look up each of many rows.
-    for part in slices(len(indices)):
-        own = indices[part].astype(np.uint8)
-        for index, code in enumerate(codes):
-            if code:
-                kinds[part] |= (own == index) * np.uint8(code)
-    return kinds
+    indices = bytearray(array.indices.to_numpy().astype(np.uint8))
+    return np.frombuffer(indices.translate(codes.ljust(_MOST_KINDS)), np.uint8)
 
 
-def _no_times(count: int) -> Whole:
-    """So many times of 0, of shape (count,)."""
-    return _NO_TIMES[:count] if count <= len(_NO_TIMES) else np.zeros(count, np.int64)
+def _repeated(value: object, count: int) -> Whole:
+    """A number, so many times, of shape (count,)."""
+    block = _block(value)
+    return block[:count] if count <= len(block) else np.full(count, value, np.int64)
 
 
-def _events_in(lines: Sequence[str | None]) -> Iterator[BreakerEvent]:
-    texts = [(line or "").encode() for line in lines]
+@lru_cache(maxsize=16)
+def _block(value: object) -> Whole:
+    block = np.full(_BLOCK, value, np.int64)
+    block.flags.writeable = False
+    return block
+
+
+def _events_in(lines: Sequence[object]) -> Iterator[BreakerEvent]:
+    texts = [str(line or "").encode() for line in lines]
     events = decode_lines(b"\n".join(texts), len(texts))
     # One after the other, it is told that one is none.
-    whole = map(decode, texts) if events is None else map(full, events)
+    whole = map(decode, texts) if events is None else map(_full_or_witness, events)
     return cast("Iterator[BreakerEvent]", whole)
+
+
+def _full_or_witness(event: Event) -> Event:
+    return event if event.kind == "state_changed" else full(event)
 
 
 def _numbers(table: pa.Table, name: str) -> Whole:

@@ -13,8 +13,10 @@ from recloser.core.rules import rules_of
 from recloser.events import CircuitBreakerState, Trigger
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
 
-_STATES: Final = (CLOSED, OPEN, HALF_OPEN)
-_PLACES: Final = {state.name: place for place, state in enumerate(_STATES)}
+STATES: Final = (CLOSED, OPEN, HALF_OPEN)
+"""Each state, by where a kernel's state is."""
+
+_PLACES: Final = {state.name: place for place, state in enumerate(STATES)}
 _FORCED: Final = -1
 
 
@@ -42,7 +44,7 @@ class Standing(kernel.State):
     @property
     def state(self) -> CircuitBreakerState:
         """CLOSED, OPEN or HALF_OPEN; only the machine changes it."""
-        return _STATES[self.where]
+        return STATES[self.where]
 
     @state.setter
     def state(self, state: CircuitBreakerState) -> None:

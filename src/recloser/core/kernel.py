@@ -843,7 +843,7 @@ def run(state: State, rows: Rows, start: int, stop: int) -> int:
     Args:
         state: The state, which is changed; ``state.is_timed`` says whether the rule that fired is a
             timed one, before the row that is returned, which is not applied then.
-        rows: The rows, in their order.
+        rows: The rows, in their order; those of other kinds than ``step`` takes are passed over.
         start: The first to apply.
         stop: One past the last.
 
@@ -858,6 +858,9 @@ def run(state: State, rows: Rows, start: int, stop: int) -> int:
             row = _run_closed(state, rows, row, stop)
             if state.fired or row == stop:
                 return row
+        if rows.kind[row] > _ADMITTED:
+            row += 1
+            continue
         if rows.at[row] >= state.deadline:
             state.fired = advance(state, rows.seq[row], rows.at[row])
             if state.fired:

@@ -147,6 +147,15 @@ def lean(event_type: type[E]) -> type[E]:
     return cast("type[E]", _FORMS[event_type].struct)
 
 
+LEAN_CAUSE: Final = cast("type[FiredRule]", _CAUSE.struct)
+"""The lean form of the cause of an edge, which only a lean edge has."""
+
+
+def as_lean(event: E) -> E:
+    """The event in its lean form, from either form."""
+    return cast("E", _to_wire(cast("Any", event)))
+
+
 def is_lean(event: Event) -> bool:
     """Whether the event is in its lean form."""
     return type(event) not in _FORMS

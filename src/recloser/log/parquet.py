@@ -279,7 +279,9 @@ class ParquetLog:
             DamagedLogError: It can't be read.
         """
         try:
-            for batch in self.file.iter_batches(rows, row_groups=[group], columns=columns):
+            for batch in self.file.iter_batches(
+                rows, row_groups=[group], columns=columns, use_threads=False
+            ):
                 yield pa.Table.from_batches([batch])
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(group, error) from error
@@ -292,12 +294,19 @@ class ParquetLog:
         told = self._statistics(group)
         return (told.min, told.max) if told is not None and told.has_min_max else None
 
-    def only_breaker(self, group: int) -> str | None:
-        """The one breaker that all rows of a group are about, if its statistics tell that."""
-        bounds = self.breakers(group)
-        if bounds is None or bounds[0] != bounds[1] or not self.is_about_breakers(group):
-            return None
-        return bounds[0]
+    def constants(self, group: int, columns: Sequence[str]) -> dict[str, object]:
+        """Those of these columns that are the same in all rows of a group, as its statistics tell."""
+        constants: dict[str, object] = {}
+        rows = self.file.metadata.row_group(group)
+        for name in columns:
+            told = rows.column(self.file.schema_arrow.get_field_index(name)).statistics
+            if told is None or not told.has_null_count:
+                continue
+            if told.null_count == rows.num_rows:
+                constants[name] = None
+            elif told.null_count == 0 and told.has_min_max and told.min == told.max:
+                constants[name] = told.min
+        return constants
 
     def is_about_all(self, group: int) -> bool:
         """Whether a row group tells of the whole log alone, as its statistics tell."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from recloser.checkpoint_parts import CheckpointParts
-from recloser.columns.breaker_fold import BreakerFold, Taken, Times, in_order, times_of
+from recloser.columns.breaker_fold import BreakerFold, LeanTaken, Times, in_order, times_of
 from recloser.core import kernel
 from recloser.events import ClockTicked, Edge, Event, LogOpened
 from recloser.log.codec import full
@@ -114,19 +114,19 @@ class BatchFold:
         count = gathered.witnessed(edges)
         if count < 0:
             raise OutOfStepError
-        awaited = edges[count:]
+        awaited = [full(edge) for edge in edges[count:]]
         if awaited and awaited[0].seq != gathered.seq + 1:
             raise OutOfStepError
         witnessed.witnesses += count
         witnessed.awaited.extend(awaited)
-        self.edges += edges
+        self.edges += map(full, edges)
         for reading in gathered.readings:
             self.timeline.add(reading)
         fold.stand_at(gathered.seq, gathered.at, gathered.readings)
 
-    def _taken(self, gathered: Gathered, times: Times) -> Sequence[Taken]:
+    def _taken(self, gathered: Gathered, times: Times) -> Sequence[LeanTaken]:
         breakers = self.witnessed.fold.breakers
-        taken: list[Taken] = []
+        taken: list[LeanTaken] = []
         moved = set()
         for rows in gathered.by_breaker():
             name = rows.breaker
@@ -137,14 +137,14 @@ class BatchFold:
                 breakers[name] = fold.state
             if fold.is_parted:
                 raise OutOfStepError
-            taken += fold.taken
+            taken += fold.lean_taken
             moved.add(name)
         if times.events:
             for name, state in breakers.items():
                 if state.where != kernel.CLOSED and name not in moved:
                     fold = BreakerFold(name, times, state, self._parts)
                     fold.finish()
-                    taken += fold.taken
+                    taken += fold.lean_taken
         return taken
 
     def _take_singly(self, event: Event) -> None:

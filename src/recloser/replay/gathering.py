@@ -118,11 +118,22 @@ class Gathered(ABC):
 
     @abstractmethod
     def witnessed(self, edges: Sequence[Edge]) -> int:
-        """How many edges the log recorded, which are the first of these; -1 where one differs."""
+        """How many edges the log recorded, which are the first of these; -1 where one differs.
+
+        Args:
+            edges: The edges that its events lead to, in their lean forms.
+        """
 
 
-def _is_same(edges: Sequence[Edge], witnesses: Sequence[StateChanged]) -> bool:
-    return len(edges) == len(witnesses) and all(map(is_witnessed_by, edges, witnesses))
+def _compared(edges: Sequence[Edge], witnesses: Sequence[Event]) -> int:
+    """How many witnesses there are, of the first of the edges; -1 where one differs."""
+    count = len(witnesses)
+    if count > len(edges):
+        return -1
+    for edge, witness in zip(edges, witnesses, strict=False):
+        if not is_witnessed_by(full(edge), cast("StateChanged", full(witness))):
+            return -1
+    return count
 
 
 # From lines.
@@ -217,9 +228,7 @@ class GatheredLines(Gathered):
         text, first = b"".join(lines), edges[: len(lines)]
         if b"".join(encode_all(first)) == text:
             return len(lines)
-        events = decode_lines(text, len(lines))
-        witnesses = cast("Sequence[StateChanged]", [full(event) for event in events or ()])
-        return len(lines) if _is_same(first, witnesses) else -1
+        return _compared(edges, decode_lines(text, len(lines)) or ())
 
 
 # From events.
@@ -276,6 +285,8 @@ class GatheredEvents(Gathered):
         Returns:
             Whether they were taken: whether they are in their order, without a gap.
         """
+        if not events:
+            return True
         first = self.seq + 1 if self.seq >= 0 else events[0].seq
         if self.seq < 0 and events[0].kind != "log_opened":
             return False
@@ -345,8 +356,7 @@ class GatheredEvents(Gathered):
 
     def witnessed(self, edges: Sequence[Edge]) -> int:
         """How many edges the log recorded, which are the first of these; -1 where one differs."""
-        witnesses = cast("list[StateChanged]", [full(event) for event in self._witnesses])
-        return len(witnesses) if _is_same(edges[: len(witnesses)], witnesses) else -1
+        return _compared(edges, self._witnesses)
 
 
 def _columns(kinds: Sequence[int], numbers: Sequence[Sequence[int]]) -> kernel.Rows:
