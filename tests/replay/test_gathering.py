@@ -104,6 +104,7 @@ def test_readings_are_kept_and_seals_and_imported_calls_are_not(gathered):
     seal = LogSealed(4, 1, 3, "0" * 64)
     assert gathered.take([OPENED, tick, call, seal])
     assert told(gathered) == ({}, 4, 1, [OPENED, tick])
+    assert gathered.size == 4
 
 
 def good(seq):

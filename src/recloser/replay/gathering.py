@@ -96,7 +96,7 @@ class Gathered(ABC):
 
     Attributes:
         seq, at: Those of the last event; -1 and 0 before a first event that may have any.
-        size: How many events about breakers there are.
+        size: How many events there are, seals and all.
         readings: The events about the whole log that can move a breaker or tell the time.
         most: How many events fit into the cache of a processor.
     """
@@ -167,12 +167,14 @@ class GatheredLines(Gathered):
             return False
         lines = self._lines
         mark = lines.mark()
-        if lines.read(text) < 0:
+        count = lines.read(text)
+        if count < 0:
             return False
         if not self._take_others(lines.others[len(self._others) :]):
             lines.return_to(mark)
             return False
-        self.seq, self.at, self.size = lines.seq, lines.at, lines.size
+        self.seq, self.at = lines.seq, lines.at
+        self.size += count
         return True
 
     def _take_others(self, lines: Sequence[tuple[int, int, int, str | None, bytes]]) -> bool:
