@@ -139,6 +139,15 @@ def test_of_no_events_all_are_taken():
     assert gathered.seq == -1
 
 
+@pytest.mark.parametrize(("name", "is_taken"), [("b", True), ('say "b"', False)])
+@pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
+def test_lines_that_msgspec_has_to_read_are_better_gathered_as_events(name, is_taken):
+    calls = [attrs.evolve(good(seq), breaker=name) for seq in range(2, 200)]
+    assert FromLines().take([OPENED, *calls[:20]])
+    assert FromLines().take([OPENED, *calls]) == is_taken
+    assert FromEvents().take([OPENED, *calls])
+
+
 def test_a_log_begins_with_log_opened_at_any_seq(gathered):
     assert not gathered.take([good(1)])
     assert gathered.take([attrs.evolve(OPENED, seq=70), good(71)])

@@ -42,6 +42,7 @@ except ImportError:
 IS_COMPILED: Final = outcome_lines is not None
 
 _OTHER: Final = kernel.ADMITTED + 1
+_FEW: Final = 64
 _OPENED: Final = b'{"event":"log_opened",'
 _Other: TypeAlias = BreakerEvent | CheckpointLine
 _NO_OTHERS: Final[Mapping[int, _Other]] = {}
@@ -160,8 +161,8 @@ class GatheredLines(Gathered):
         """Take the next lines, all of them or none.
 
         Returns:
-            Whether they were taken: whether they are events in their order without a gap, as far as
-            can be told line by line.
+            Whether they were taken: whether they are events in their order without a gap, most of
+            them outcomes of the form that we write, where they are many.
         """
         if self.seq < 0 and not text.startswith(_OPENED):
             return False
@@ -170,17 +171,23 @@ class GatheredLines(Gathered):
         count = lines.read(text)
         if count < 0:
             return False
-        if not self._take_others(lines.others[len(self._others) :]):
+        if not self._take_others(lines.others[len(self._others) :], max(count // 2, _FEW)):
             lines.return_to(mark)
             return False
         self.seq, self.at = lines.seq, lines.at
         self.size += count
         return True
 
-    def _take_others(self, lines: Sequence[tuple[int, int, int, str | None, bytes]]) -> bool:
+    def _take_others(
+        self, lines: Sequence[tuple[int, int, int, str | None, bytes]], most: int
+    ) -> bool:
         if not lines:
             return True
         texts = [line for *_, breaker, line in lines if breaker is None]
+        if len(texts) > most:
+            return (
+                False  # such as of a breaker whose name has an escape: as events they are quicker
+            )
         events = decode_lines(b"".join(texts), len(texts))
         if events is None:
             return False
