@@ -51,7 +51,14 @@ def test_a_line_can_be_read():
 
 
 @pytest.mark.parametrize(
-    "line", [b"{}\n", encode(Reset(5, 7, "b")), encode(Checkpoint(6, 7, "b", {}))]
+    "line",
+    [
+        b"{}\n",
+        encode(Reset(5, 7, "b")),
+        encode(Checkpoint(6, 7, "b", {})),
+        encode(Checkpoint(5, 8, "b", {})),
+        encode(Checkpoint(5, 7, "b", {})).replace(b'"b"', b'"b","breaker":"c"'),
+    ],
 )
 def test_another_line_is_no_checkpoint(line):
     with pytest.raises(FoldError, match="event 5"):

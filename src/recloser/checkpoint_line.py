@@ -45,6 +45,10 @@ class CheckpointLine:
             event = decode(self.line)
         except DamagedLogError as error:
             raise FoldError(f"event {self.seq} (checkpoint): {error}") from error
-        if not isinstance(event, Checkpoint) or event.seq != self.seq or event.at != self.at:
-            raise FoldError(f"event {self.seq} (checkpoint): it is another event")
-        return event
+        if isinstance(event, Checkpoint) and _place(event) == _place(self):
+            return event
+        raise FoldError(f"event {self.seq} (checkpoint): it is another event")
+
+
+def _place(event: Checkpoint | CheckpointLine) -> tuple[int, int, str]:
+    return event.seq, event.at, event.breaker

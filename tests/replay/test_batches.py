@@ -12,6 +12,7 @@ from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
     CountWindow,
+    DamagedLogError,
     MemoryLog,
     RecloserError,
     TimeWindow,
@@ -228,6 +229,18 @@ def test_whatever_stands_in_a_line_is_told_as_event_by_event(tmp_path_factory, l
         lambda: _fold_singly(LogReader(folder), ())
     )
     shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_witness_that_is_garbage_is_damage_even_where_no_edge_is(tmp_path, clock):
+    log = MemoryLog(clock=clock, tick_seconds=None)
+    succeed(CircuitBreaker("b", log=log), 3)
+    events = list(log)
+    garbage = b'{"event":"state_changed","seq":%d,"at":%d,garbage}\n'
+    lines = [*map(encode, events), garbage % (len(events) + 1, events[-1].at)]
+    (tmp_path / "000000000001.jsonl").write_bytes(sealed(lines))
+    with pytest.raises(DamagedLogError, match="no event can be read here"):
+        replay(tmp_path)
 
 
 def test_a_gap_in_the_log_is_passed_in_the_middle_of_a_batch(clock):

@@ -211,6 +211,16 @@ def test_edges_are_compared_with_their_witnesses(gathered, clock):
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_witness_that_can_not_be_read_is_none_of_any_edge(clock, count):
+    events, edges = trip(clock)
+    text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch":1."from":', 1)
+    gathered = GatheredLines()
+    assert gathered.take(text)
+    assert gathered.witnessed(edges[:count]) == -1
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
 def test_a_witness_in_another_spelling_is_one_too(clock):
     events, edges = trip(clock)
     text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch": 1,"from":')

@@ -185,9 +185,8 @@ class GatheredLines(Gathered):
             return True
         texts = [line for *_, breaker, line in lines if breaker is None]
         if len(texts) > most:
-            return (
-                False  # such as of a breaker whose name has an escape: as events they are quicker
-            )
+            # Of a breaker whose name has an escape, say. As events they are folded quicker.
+            return False
         events = decode_lines(b"".join(texts), len(texts))
         if events is None:
             return False
@@ -237,7 +236,8 @@ class GatheredLines(Gathered):
         text, first = b"".join(lines), edges[: len(lines)]
         if b"".join(encode_all(first)) == text:
             return len(lines)
-        return _compared(edges, decode_lines(text, len(lines)) or ())
+        witnesses = decode_lines(text, len(lines))
+        return -1 if witnesses is None else _compared(edges, witnesses)
 
 
 # From events.
