@@ -1,6 +1,7 @@
 """A log folded in batches comes to what it comes to event by event, whatever is wrong with it."""
 
 import shutil
+from pathlib import Path
 
 import attrs
 import pytest
@@ -29,13 +30,13 @@ from recloser.events import (
 )
 from recloser.fold import apply
 from recloser.log.codec import encode, lean
-from recloser.log.reader import LogReader
+from recloser.log.reader import LogReader, SegmentReader, Stretch
 from recloser.log.seals import SealChain
 from recloser.machine import HALF_OPEN, OPEN
 from recloser.replay import batches, engine
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.engine import _fold_singly, replay
-from recloser.replay.gathering import IS_COMPILED, GatheredEvents
+from recloser.replay.gathering import IS_COMPILED, GatheredEvents, GatheredLines
 from recloser.state import BreakerState, dump
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
@@ -46,13 +47,19 @@ OUTCOMES = (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted)
 MS = 10**6
 
 
-def in_batches(events, sizes=(7,)):
+def in_batches(events, sizes=(7,), *, as_lines=False):
     """What a log comes to when it is cut in batches, the sizes of which come again and again."""
     fold = BatchFold()
     start = turn = 0
     while start < len(events):
         size = sizes[turn % len(sizes)]
-        fold.take([lean_form(event) for event in events[start : start + size]])
+        batch = events[start : start + size]
+        if as_lines:
+            text = b"".join(map(encode, batch))
+            reader = SegmentReader(Path("of nothing"))
+            fold.take_lines(Stretch(reader, text, len(batch), 0, is_sealed=True))
+        else:
+            fold.take([lean_form(event) for event in batch])
         start, turn = start + size, turn + 1
     fold.settle()
     fold.witnessed.finish()
@@ -99,15 +106,19 @@ def way(request, monkeypatch):
 
 
 @given(
-    rst.logs(), st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([1, 20, 4096])
+    rst.logs(),
+    st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    st.sampled_from([1, 20, 4096]),
+    st.booleans(),
 )
-def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting):
+def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting, as_lines):
     events = list(log)
     expected = _fold_singly(events, ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GatheredEvents, "most", most_waiting)
+        patch.setattr(GatheredLines, "most", most_waiting)
         patch.setattr(batches, "_A_BREAKER", 1)
-        fold = in_batches(events, sizes)
+        fold = in_batches(events, sizes, as_lines=as_lines)
     assert fold.edges == expected.edges
     assert fold.witnessed.differences == []
     assert fold.witnessed.witnesses == expected.witnesses
