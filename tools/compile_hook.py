@@ -16,7 +16,7 @@ MODULES = (
     "recloser.core.kernel",
     "recloser.log.success_lines",
     "recloser.log.seal_search",
-    "recloser.log.outcome_lines",
+    "recloser.log.outcome_rows",
 )
 
 

@@ -102,7 +102,7 @@ def way(request, monkeypatch):
     if request.param == "plain":
         monkeypatch.setattr(batches, "IS_COMPILED", False)
     elif not IS_COMPILED:
-        pytest.skip("recloser.log.outcome_lines is missing: pip had no C compiler")
+        pytest.skip("recloser.log.outcome_rows is missing: pip had no C compiler")
 
 
 @given(

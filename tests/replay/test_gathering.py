@@ -48,7 +48,7 @@ class FromEvents(GatheredEvents):
 @pytest.fixture(params=[FromLines, FromEvents])
 def gathered(request):
     if request.param is FromLines and not IS_COMPILED:
-        pytest.skip("recloser.log.outcome_lines is missing: pip had no C compiler")
+        pytest.skip("recloser.log.outcome_rows is missing: pip had no C compiler")
     return request.param()
 
 

@@ -35,11 +35,11 @@ from recloser.log.codec import decode_lines, encode_all, full, lean
 from recloser.replay.witnesses import is_witnessed_by
 
 try:
-    from recloser.log import outcome_lines
+    from recloser.log import outcome_rows
 except ImportError:
-    outcome_lines = None  # type: ignore[assignment]  # pip had no compiler
+    outcome_rows = None  # type: ignore[assignment]  # pip had no compiler
 
-IS_COMPILED: Final = outcome_lines is not None
+IS_COMPILED: Final = outcome_rows is not None
 
 _OTHER: Final = kernel.ADMITTED + 1
 _FEW: Final = 64
@@ -146,7 +146,7 @@ class GatheredLines(Gathered):
     most = 1 << 13
 
     def __init__(self) -> None:
-        self._lines = outcome_lines.OutcomeLines()
+        self._lines = outcome_rows.OutcomeRows()
         self._columns: tuple[Any, ...] | None = None
         self.begin(-1, 0)
 

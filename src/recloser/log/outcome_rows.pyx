@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: freethreading_compatible=True
-"""Reads the lines of outcomes into columns: compiled, where pip could.
+"""The lines of outcomes as rows of columns: compiled, where pip could.
 
 ``recloser.log.codec`` says how such a line looks. Only lines of exactly the form that it writes are
 read here: a line in any other spelling, with an escape in a text or a number out of range, is left to
 ``msgspec``, which decides what it is. So nothing is accepted here that ``msgspec`` refuses or reads
-in another way. ``recloser.log.outcome_rows`` is what uses this module, and does without it.
+in another way. ``recloser.replay.gathering`` uses this module, and does without it.
 """
 
 from cpython.array cimport array, clone
@@ -79,7 +79,7 @@ cdef class Texts:
         PyMem_Free(self._places)
 
     cdef int32_t number_of(self, const char *start, Py_ssize_t size, uint64_t hash) except -2:
-        """The number of a text; NONE where it is not UTF-8."""
+        """The number of a text; ``NONE`` where it is not UTF-8."""
         cdef Py_ssize_t place = hash & self._mask
         cdef Text *text
         while True:
@@ -127,7 +127,7 @@ cdef class Texts:
         return 0
 
 
-cdef class OutcomeLines:
+cdef class OutcomeRows:
     """Lines of a log, those of outcomes as rows.
 
     Args:

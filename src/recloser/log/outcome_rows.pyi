@@ -3,7 +3,7 @@ from typing import TypeAlias
 
 Mark: TypeAlias = tuple[int, int, int, int, int]
 
-class OutcomeLines:
+class OutcomeRows:
     seq: int
     at: int
     size: int

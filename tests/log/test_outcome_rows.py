@@ -19,8 +19,8 @@ from recloser.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_WHOLE
 from recloser.log.codec import decode, encode
 from recloser.log.seals import SealChain
 
-outcome_lines = pytest.importorskip(
-    "recloser.log.outcome_lines", reason="recloser.log.outcome_lines is missing: no C compiler"
+outcome_rows = pytest.importorskip(
+    "recloser.log.outcome_rows", reason="recloser.log.outcome_rows is missing: no C compiler"
 )
 
 SUCCEEDED, FAILED, IGNORED, REJECTED, ADMITTED, OTHER = range(6)
@@ -60,7 +60,7 @@ outcomes = st.one_of(
 
 def reader(*lines):
     """What has read these lines."""
-    made = outcome_lines.OutcomeLines(-1, 0)
+    made = outcome_rows.OutcomeRows(-1, 0)
     assert made.read(b"".join(lines)) == len(lines)
     return made
 
@@ -137,7 +137,7 @@ FIRST = CallFailed(1, 2, "b", 0, 5, 0, "E")
 @example(FIRST, [(0.5, 1, b"\xff")])
 def test_no_line_is_read_that_msgspec_refuses_or_reads_otherwise(event, those):
     line = changed(encode(event), those)
-    read = outcome_lines.OutcomeLines(-1, 0)
+    read = outcome_rows.OutcomeRows(-1, 0)
     if read.read(line) == 1 and not read.others and read.size:
         assert event_of(read.row(0)) == decode(line)
         assert encode(decode(line)) == line
@@ -159,7 +159,7 @@ def test_no_line_is_read_that_msgspec_refuses_or_reads_otherwise(event, those):
 def test_what_msgspec_refuses_is_left_to_it(line):
     with pytest.raises(DamagedLogError):
         decode(line)
-    read = outcome_lines.OutcomeLines(-1, 0)
+    read = outcome_rows.OutcomeRows(-1, 0)
     if read.read(line) == 1:
         assert [text for *_, text in read.others] == [line]
 
@@ -226,10 +226,10 @@ def test_lines_out_of_order_are_not_taken_in(second):
     "line", [b"\n", b"x\n", b'{"event":"reset"}\n', b'{"event":"reset","seq":1']
 )
 def test_a_line_that_does_not_begin_as_ours_is_not_taken_in(line):
-    assert outcome_lines.OutcomeLines(-1, 0).read(line) == -1
+    assert outcome_rows.OutcomeRows(-1, 0).read(line) == -1
 
 
 def test_a_place_outside_of_the_lines_is_refused():
     for start in (-1, 2):
         with pytest.raises(ValueError, match="is no place in 1 bytes"):
-            outcome_lines.OutcomeLines().read(b"\n", start)
+            outcome_rows.OutcomeRows().read(b"\n", start)
