@@ -6,9 +6,10 @@ from functools import cache
 from attrs import define, field, frozen
 
 from recloser.backoff import cooldown_ns
-from recloser.core import from_source, kernel
+from recloser.core import kernel
 from recloser.core.rules import rules_of
 from recloser.events import Trigger
+from recloser.from_sources import from_source
 from recloser.limits import MAX_SEQS
 from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
 

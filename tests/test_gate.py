@@ -26,6 +26,7 @@ from recloser import (
     read_events,
     replay,
 )
+from recloser.pending import Pending
 from support import ServiceDownError, fail, held_elsewhere, work
 
 
@@ -141,7 +142,7 @@ def test_where_none_may_pass_each_call_asks_and_is_folded_when_it_is_reported(cl
     log.attach().let_none_pass()
     breaker = CircuitBreaker("b", log=log)
     breaker.after_success(breaker.before_call().permit)
-    assert breaker.gate.lease is None
+    assert breaker.gate.leave is None
     assert log._events[-1].kind == "call_succeeded"
 
 
@@ -150,10 +151,10 @@ def test_where_none_may_pass_each_call_asks_and_is_folded_when_it_is_reported(cl
     [
         ({}, True),
         ({"mode": "shadow"}, True),
-        ({"mode": "disabled"}, False),
+        ({"mode": "disabled"}, True),
         ({"failure_result": lambda result: result is None}, False),
         ({"window": CountWindow(10, failure_rate=0.5)}, True),
-        ({"window": CountWindow(10, slow_call_rate=0.5), "slow_call_seconds": 1}, False),
+        ({"window": CountWindow(10, slow_call_rate=0.5), "slow_call_seconds": 1}, True),
     ],
 )
 def test_the_gate_is_open_where_a_success_can_fire_no_edge(log, settings, is_open):
@@ -161,14 +162,32 @@ def test_the_gate_is_open_where_a_success_can_fire_no_edge(log, settings, is_ope
     assert (breaker.gate.leave is not None) == is_open
 
 
-def test_a_window_with_a_failure_in_it_shuts_the_gate_until_it_is_forgotten(log):
-    config = CircuitBreakerConfig(window=CountWindow(3, failure_rate=0.9, minimum_calls=3))
+def test_failures_pass_as_long_as_there_are_some_to_spare(log):
+    """Of ten calls of a window nine may fail."""
+    window = CountWindow(10, failure_rate=1, minimum_calls=10)
+    config = CircuitBreakerConfig(failure_threshold=None, window=window)
     breaker = CircuitBreaker("b", config, log=log)
+    with held_elsewhere(breaker):
+        fail(breaker, 9)
+    leave = breaker.gate.leave
+    assert (leave.bad_let, leave.bad_most) == (9, 9)
+    assert breaker.snapshot().window.failures == 9
     fail(breaker)
-    assert breaker.gate.leave is None
-    for _ in range(3):
+    assert breaker.current_state().value == "OPEN"
+
+
+def test_a_leave_lapses_where_a_window_of_seconds_lets_go_of_calls(log):
+    """Two failures of ten calls are few; of the four that count at least they are too many."""
+    window = TimeWindow(10, failure_rate=0.5, minimum_calls=4)
+    breaker = CircuitBreaker(
+        "b", CircuitBreakerConfig(failure_threshold=None, window=window), log=log
+    )
+    for _ in range(8):
         breaker.call(work)
-    assert breaker.gate.leave is not None
+    fail(breaker, 2)
+    breaker.snapshot()
+    leave = breaker.gate.leave
+    assert leave.lapses_ns == 1_000_000_000
 
 
 def test_what_opens_the_breaker_shuts_the_gate(log):
@@ -189,8 +208,7 @@ def test_a_success_that_comes_back_to_another_epoch_is_stale_and_stands_in_its_o
     assert replay(log).differences == []
 
 
-def test_a_stale_success_behind_the_cooldown_fires_the_edge_that_is_due(log):
-    """As any event does; and its witness stands right behind it."""
+def test_a_stale_success_behind_the_cooldown_asks_so_that_the_edge_fires_that_is_due(log):
     breaker = CircuitBreaker("b", log=log)
 
     def slow():
@@ -199,14 +217,14 @@ def test_a_stale_success_behind_the_cooldown_fires_the_edge_that_is_due(log):
 
     breaker.call(slow)
     assert breaker.snapshot().state.value == "HALF_OPEN"
-    assert kinds(log)[-2:] == ["call_succeeded", "state_changed"]
+    assert kinds(log)[-3:] == ["clock_ticked", "state_changed", "call_succeeded"]
     assert replay(log).differences == []
 
 
 def test_time_never_falls_where_threads_come_in_another_order_than_they_read_the_clock(log):
     breaker = CircuitBreaker("b", log=log)
     for at in (50, 40, 70, 80):
-        breaker.gate.pending.extend((at, 10, breaker.gate.leave))
+        breaker.gate.pending.record(at, 10, breaker.gate.leave)
     recorded = [event for event in log if event.kind == "call_succeeded"]
     assert [event.at for event in recorded] == [50, 50, 70, 80]
     assert [event.seq for event in recorded] == [3, 4, 5, 6]
@@ -249,7 +267,7 @@ def test_more_than_a_few_thousand_are_folded_by_their_callers(log):
     protected = CircuitBreaker("b", log=log)(work)
     for _ in range(10_000):
         protected()
-    assert log.attach().pending.calls < 5000
+    assert len(log.attach().pending) < 5000
     assert kinds(log).count("call_succeeded") == 10_000
 
 
@@ -258,7 +276,7 @@ def test_a_breaker_without_a_log_lets_only_a_few_wait():
     breaker = CircuitBreaker("b")
     for _ in range(1000):
         breaker.call(work)
-    assert breaker.gate.pending.calls <= 64
+    assert len(breaker.gate.pending) <= 64
     assert breaker.snapshot().totals.succeeded == 1000
 
 
@@ -481,16 +499,18 @@ def test_a_refusal_that_was_counted_is_kept_where_an_exception_strikes_while_the
     breaker.force_open()
     opened = log.attach().fold.breakers["b"]
 
+    may = {"may_let": True, "may_let_bad": True, "may_refuse": True, "is_all_folded": True}
+
     def interrupt():
         raise KeyboardInterrupt
 
     for interruption in at_each_point([gate], interrupt):
-        past = gate.Gate("b", gate.Pending(), lambda: 0, lambda: None)
-        past.update(opened, may_let=True, may_refuse=True)
+        past = gate.Gate("b", Pending(), lambda: 0, lambda: None)
+        past.update(opened, **may)
         next(past.refusal.counted())
         with contextlib.suppress(KeyboardInterrupt), interruption:
-            past.update(closed, may_let=True, may_refuse=True)
-        past.update(closed, may_let=True, may_refuse=True)
+            past.update(closed, **may)
+        past.update(closed, **may)
         counted = {id(run): run.read() for run in past.runs()}  # one may be there twice
         assert sum(counted.values()) == 1
 

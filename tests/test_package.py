@@ -24,11 +24,11 @@ LAYERS = [
     {"registry"},
     {"breaker"},
     {"reports"},
-    {"log", "forms", "blocks", "classification", "arguments"},
+    {"log", "forms", "fast_path", "blocks", "classification", "arguments"},
     {"logfold", "listeners", "settings", "results", "settings_in_force"},
     {"nested"},
     {"decision"},
-    {"gate", "snapshot", "clock"},
+    {"gate", "pending", "snapshot", "clock"},
     {"fold"},
     {"state"},
     {"core", "checkpoint_parts"},
@@ -37,7 +37,7 @@ LAYERS = [
     {"backoff", "gaps"},
     {"validation", "events", "dotted_names", "predicate_marks"},
     {
-        *("child_python", "contexts", "errors", "forks", "host_logging", "limits"),
+        *("child_python", "contexts", "errors", "forks", "from_sources", "host_logging", "limits"),
         *("thread_runner", "version", "wording"),
     },
 ]

@@ -14,7 +14,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
     "recloser.core.kernel",
-    "recloser.log.success_lines",
+    "recloser.pending",
+    "recloser.gate",
+    "recloser.fast_path",
+    "recloser.log.outcome_lines",
     "recloser.log.seal_search",
     "recloser.log.outcome_rows",
 )

@@ -75,19 +75,20 @@ class Others:
 class _Course:
     """The way of one breaker through calls and outages."""
 
-    def __init__(self, config: CircuitBreakerConfig, failing: float) -> None:
+    def __init__(self, config: CircuitBreakerConfig, failing: float, outage_every: int) -> None:
         self.random = np.random.default_rng(1)
         self.failing = failing
+        self.outage_every = outage_every
         self.seq, self.at = 2, 0
         self.state: BreakerState = BreakerState(BREAKER, config)
 
     def parts(self) -> Iterator[Calls | Others]:
         """What happens until the end of an outage, in parts."""
-        gaps = self.random.integers(STEP_NS // 2, STEP_NS * 3 // 2, OUTAGE_EVERY)
-        tooks = self.random.lognormal(15, 0.5, OUTAGE_EVERY).astype(np.int64)
-        failed = (self.random.random(OUTAGE_EVERY) < self.failing).astype(np.uint8)
+        gaps = self.random.integers(STEP_NS // 2, STEP_NS * 3 // 2, self.outage_every)
+        tooks = self.random.lognormal(15, 0.5, self.outage_every).astype(np.int64)
+        failed = (self.random.random(self.outage_every) < self.failing).astype(np.uint8)
         start, size = 0, _FEW
-        while start < OUTAGE_EVERY:
+        while start < self.outage_every:
             part = slice(start, start + size)
             ats = self.at + np.cumsum(gaps[part])
             calls = Calls(self.seq + 1, self.state.epoch, ats, tooks[part], failed[part])
@@ -158,15 +159,21 @@ class _Course:
             self.seq = edge.seq
 
 
-def course(events: int, config: CircuitBreakerConfig, failing: float) -> Iterator[Calls | Others]:
+def course(
+    events: int, config: CircuitBreakerConfig, failing: float, outage_every: int
+) -> Iterator[Calls | Others]:
     """What happens to a breaker, until there are so many events; always the same."""
-    way = _Course(config, failing)
+    way = _Course(config, failing, outage_every)
     while way.seq < events:
         yield from way.parts()
 
 
 def write(
-    out: Path, events: int, config: CircuitBreakerConfig | None = None, failing: float = 0.01
+    out: Path,
+    events: int,
+    config: CircuitBreakerConfig | None = None,
+    failing: float = 0.01,
+    outage_every: int = OUTAGE_EVERY,
 ) -> int:
     """Write about so many events; how many there are.
 
@@ -175,20 +182,22 @@ def write(
         events: About how many events.
         config: The settings of the breaker; by default ``CircuitBreakerConfig()``.
         failing: The share of calls that fail where there is no outage.
+        outage_every: Number of calls from one outage to the next.
     """
     config = CircuitBreakerConfig() if config is None else config
     about_all: list[Event] = [
         LogOpened(1, 0, 1, 1, 1, _WALL, 0, boot_id="", host="", pid=0, library="")
     ]
     last_seq = last_at = 0
-    for part in course(events, config, failing):
+    for part in course(events, config, failing, outage_every):
         if isinstance(part, Others):
             about_all += part.about_all
             last_seq, last_at = part.own[-1].seq, part.own[-1].at
     about = About(COLUMNS_VERSION, last_seq, 1, last_at, traffic=False)
     with out.open("xb") as stream, parquet_writer(stream, about) as writer:
         writer.write_table(table_of(None, about_all))
-        for group in _row_groups(_tables(course(events, config, failing), config)):
+        calls = course(events, config, failing, outage_every)
+        for group in _row_groups(_tables(calls, config)):
             writer.write_table(group, ROW_GROUP)
     return last_seq
 

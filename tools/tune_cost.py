@@ -120,10 +120,10 @@ def real(path: Path, calls: int) -> Trace:
     }
 
 
-def seconds_of(work: Callable[[], object]) -> float:
+def seconds_of(work: Callable[[], object], rounds: int) -> float:
     """The median of several times how long it takes."""
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         started = time.perf_counter()
         work()
         times.append(time.perf_counter() - started)
@@ -131,7 +131,11 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def measured(
-    trace: Trace, base: Mapping[str, object], axes: Axes, processes: int | None
+    trace: Trace,
+    base: Mapping[str, object],
+    axes: Axes,
+    processes: int | None,
+    rounds: int = ROUNDS,
 ) -> tuple[float, float, int]:
     """Seconds of a replay and of a tuning, and the edges of the replay."""
     config = configured(base, {})
@@ -150,7 +154,7 @@ def measured(
         assert len(tuning.candidates) == 1000
 
     replay_once()  # numpy has then been warmed up
-    return seconds_of(replay_once), seconds_of(tune_once), edges
+    return seconds_of(replay_once, rounds), seconds_of(tune_once, rounds), edges
 
 
 def main() -> None:

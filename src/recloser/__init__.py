@@ -7,6 +7,7 @@ loaded when it is first asked for, so that a service waits for no more than it u
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+import recloser.from_sources  # before any module that may be compiled
 import recloser.replay  # noqa: F401  # before its name is a function's
 from recloser.version import __version__
 

@@ -27,13 +27,15 @@ from recloser.classification import (
     outcome_by_types,
     outcome_of_early_close,
     outcome_of_error,
+    outcome_of_type,
     type_name,
 )
 from recloser.clock import Clock
 from recloser.config import CircuitBreakerConfig, Mode, Settings
 from recloser.contexts import set_in_context
+from recloser.core import kernel
 from recloser.core.kernel import NEVER
-from recloser.decision import BreakerDecision, CircuitOpenError, Permit, refused_at
+from recloser.decision import BreakerDecision, CircuitOpenError, Permit
 from recloser.errors import MisuseError, PermitError
 from recloser.events import (
     CallRejected,
@@ -46,8 +48,9 @@ from recloser.events import (
     Reason,
     Reset,
 )
+from recloser.fast_path import end_with, may_end_with, refused_at, succeed
 from recloser.fold import refusal_of
-from recloser.gate import SHUT, Leave
+from recloser.gate import SHUT, Ending, Leave, Pass
 from recloser.listeners import Listener, subscriptions
 from recloser.log.audience import FLUSH_SECONDS
 from recloser.log.codec import lean
@@ -68,6 +71,12 @@ from recloser.state import BreakerState
 from recloser.validation import Seconds, checked_seconds, checked_took_ns
 
 _DEFAULT: Final = CircuitBreakerConfig()
+_KINDS: Final = {
+    Outcome.SUCCEEDED: kernel.SUCCEEDED,
+    Outcome.FAILED: kernel.FAILED,
+    Outcome.IGNORED: kernel.IGNORED,
+}
+_MOST_ENDINGS: Final = 64
 _Rejected: Final = lean(CallRejected)
 
 P = ParamSpec("P")
@@ -264,7 +273,7 @@ class CircuitBreaker:
     def _end_block(self, permit: Permit | None, error: BaseException | None) -> None:
         if permit is None:
             raise PermitError(f"no block of {self.name!r} is open, so none can be left")
-        if error is None and self._has_passed(permit, None):
+        if error is None and self._has_passed(Outcome.SUCCEEDED, permit, None, None):
             return
         if issubclass(type(error), GeneratorExit) and blocks.is_in_generator(permit):
             # It can only be closed where it has yielded inside of the block.
@@ -346,13 +355,13 @@ class CircuitBreaker:
     def _let_past(self) -> Permit | None:
         """The permit of a call that needs to ask nobody; None if it has to be decided."""
         gate = self.gate
-        lease = gate.lease
-        if lease is None:
+        leave = gate.leave
+        if leave is None:
             return None
         monotonic_ns = gate.monotonic_ns()
-        if monotonic_ns >= lease.lapses_ns or monotonic_ns >= gate.pending.due_ns:
+        if monotonic_ns >= leave.lapses_ns or monotonic_ns >= gate.pending.due_ns:
             return None
-        return Permit(lease.state, lease.epoch, monotonic_ns - gate.origin)
+        return Permit(leave.state, leave.epoch, monotonic_ns - gate.origin)
 
     def _let(self) -> BreakerDecision | None:
         """The answer to a call that needs to ask nobody; None if it has to be decided."""
@@ -392,6 +401,30 @@ class CircuitBreaker:
         """
         return Permit(leave.state, leave.epoch, started_ns - self._sequencer.origin)
 
+    def _learn(self, error: type[BaseException]) -> None:
+        """Let later calls past the lock that end with such an error, where its type alone says how."""
+        leave = self.gate.leave
+        if leave is None or id(error) in leave.endings:
+            return
+        outcome = outcome_of_type(self.config, error)
+        if outcome is not None:
+            ending = Ending(leave, _KINDS[outcome], type_name(error))
+            ending.error_type = error  # while it is kept, no other type has its id
+            self._keep(leave, id(error), ending)
+
+    def _ending(self, leave: Leave, outcome: Outcome, error: str | None) -> Ending:
+        ending = leave.endings.get((outcome, error))
+        if ending is None:
+            ending = Ending(leave, _KINDS[outcome], error)
+            self._keep(leave, (outcome, error), ending)
+        return ending
+
+    @staticmethod
+    def _keep(leave: Leave, key: object, ending: Ending) -> None:
+        if len(leave.endings) >= _MOST_ENDINGS:
+            leave.endings = {}
+        leave.endings[key] = ending
+
     def settle(
         self, permit: Permit, error: BaseException | None = None, result: Any = None
     ) -> None:
@@ -405,6 +438,7 @@ class CircuitBreaker:
                 self._report(outcome_by_types(self.config, error, self.name), permit, error=error)
                 raise
             self._report(outcome, permit, error=error)
+            self._learn(type(error))
         else:
             try:
                 is_failure = is_failure_result(self.config, result)
@@ -518,34 +552,42 @@ class CircuitBreaker:
         if took_ns is not None:
             took_ns = checked_took_ns(took_ns)
         permit = self._own(permit)
-        if outcome is Outcome.SUCCEEDED and self._has_passed(permit, took_ns):
+        name = type_name(type(error)) if isinstance(error, BaseException) else _text(error)
+        if self._has_passed(outcome, permit, took_ns, name):
             return
         if permit.spent:
             raise spent_before(permit)
-        name = type_name(type(error)) if isinstance(error, BaseException) else _text(error)
         sequencer = self._sequencer
         if took_ns is None and sequencer.is_mine:
             took_ns = max(0, sequencer.read_at() - permit.started_at)
         sequencer.carry_out(Report(sequencer, outcome, permit, took_ns, name))
 
-    def _has_passed(self, permit: Permit, took_ns: int | None) -> bool:
-        """Whether a success was taken past the lock, as nothing but a count can come of it."""
+    def _has_passed(
+        self, outcome: Outcome, permit: Permit, took_ns: int | None, error: str | None
+    ) -> bool:
+        """Whether a report was taken past the lock, as nothing but a count can come of it."""
         gate = self.gate
-        lease = gate.lease
-        if lease is None or lease.epoch != permit.epoch or permit.probe:
+        leave = gate.leave
+        if leave is None or leave.epoch != permit.epoch or permit.probe or permit.spent:
             return False
         ended = gate.monotonic_ns()
-        if ended >= gate.pending.due_ns:
+        if ended >= leave.lapses_ns or ended >= gate.pending.due_ns:
             return False
         took = max(0, ended - gate.origin - permit.started_at) if took_ns is None else took_ns
-        is_counted = ended < lease.until_ns and took <= lease.slow_ns
-        if not is_counted and not lease.is_firm:
+        ending: Pass = leave
+        if outcome is not Outcome.SUCCEEDED:
+            ending = self._ending(leave, outcome, error)
+        if not may_end_with(leave, took, ending):
             return False
         permit.spend()
-        if is_counted:
-            next(lease.counter)
+        if ending is leave:
+            has_passed = succeed(gate, leave, ended, took)
         else:
-            gate.record(ended, took, lease)
+            has_passed = end_with(gate, leave, ended, took, ending)
+        if not has_passed:
+            # Another thread took the last that was to spare: what comes of it is found at once.
+            gate.record(ended, took, ending)
+            gate.relieve()
         return True
 
     def _permit(self, permit: Permit | None, method: str) -> Permit:

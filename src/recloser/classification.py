@@ -56,6 +56,36 @@ def outcome_by_types(
     return _outcome(types, error, breaker)
 
 
+def outcome_of_type(config: CircuitBreakerConfig, error: type[BaseException]) -> Outcome | None:
+    """How every call ended that raised an error of this very type; None where that depends on more.
+
+    It does where a predicate is asked, of groups and refusals, and where the error or a type that is
+    named may say of its own what it is.
+    """
+    resolved = config.resolved
+    if issubclass(error, _JUDGED_APART) or _may_say_its_class(error):
+        return None
+    named = (*resolved.ignore, *resolved.record)
+    # Types of other metaclasses, such as those of ``abc``, may count others as their own.
+    if any(type(each) is not type for each in named):
+        return None
+    ignored, recorded = (
+        [each for each in classifiers if isinstance(each, type) and issubclass(error, each)]
+        for classifiers in (resolved.ignore, resolved.record)
+    )
+    if ignored or (not recorded and not issubclass(error, Exception)):
+        return Outcome.IGNORED
+    return Outcome.FAILED if recorded or not resolved.record else Outcome.SUCCEEDED
+
+
+def _may_say_its_class(error: type[BaseException]) -> bool:
+    """Whether objects of the type can say that they are of another one."""
+    return type(error) is not type or any("__class__" in vars(each) for each in _mro_of(error)[:-1])
+
+
+_mro_of: Final = type.__dict__["__mro__"].__get__
+
+
 def _types_in(classifiers: Iterable[_Classifier]) -> tuple[_Classifier, ...]:
     return tuple(each if isinstance(each, type) else _matches_nothing for each in classifiers)
 

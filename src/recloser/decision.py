@@ -7,7 +7,6 @@ import msgspec
 
 from recloser.errors import MisuseError, PermitError, RecloserError
 from recloser.events import CircuitBreakerState, Reason
-from recloser.gate import Refusal
 from recloser.state import BreakerState
 
 
@@ -103,17 +102,6 @@ class BreakerDecision(msgspec.Struct, frozen=True):
     retry_after: float | None
     permit: Permit | None
     state: CircuitBreakerState
-
-
-def refused_at(refusal: Refusal, monotonic_ns: int) -> BreakerDecision:
-    """The answer to a call that can only be refused.
-
-    Args:
-        refusal: What it is refused with.
-        monotonic_ns: What the monotonic hand shows.
-    """
-    wait = (refusal.opens_ns - monotonic_ns) / 1e9 if refusal.has_end else None
-    return BreakerDecision(False, refusal.reason, wait, None, refusal.where)
 
 
 _UNEXPLAINED: Final = BreakerDecision(

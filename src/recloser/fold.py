@@ -92,36 +92,22 @@ def refusal_of(state: BreakerState) -> Reason | None:
     return _REFUSALS.get(kernel.decide(state))
 
 
-def steady_until(state: BreakerState) -> int:
-    """Before what time of the log a success that is not slow can fire no edge; 0 where one can.
+def to_spare(state: BreakerState) -> tuple[int, int]:
+    """How many calls that fail or are slow can come without an edge, and before what time.
 
-    In CLOSED only a window could fire one, and each of its thresholds asks for a failed or a slow
-    call. Where the window has as many calls as its rates ask for, one more that is neither can't
-    raise a rate either, as long as it makes the window let go of nothing but for the room. It is
-    taken for granted that no deadline is due: that fires an edge whatever the event.
+    Others may come between them, as many as there are and in any order. It is taken for granted that
+    no deadline is due: that fires an edge whatever the event.
+
+    Returns:
+        Their number, below 0 where even a success could fire an edge; and the time of the log in
+        nanoseconds up to which that is so, ``FOREVER`` where time makes no difference.
     """
-    if state.is_disabled:
-        return FOREVER
-    if state.where != kernel.CLOSED:
-        return 0
+    spare = kernel.to_spare(state, True)
     window = state.window
-    if window is None or not (window.failures or window.slow):
-        return FOREVER
-    return kernel.keeps_until(window) if window.calls >= window.thresholds.needed else 0
-
-
-def is_steady(state: BreakerState) -> bool:
-    """Whether a success that comes next can fire no edge, whenever that is and however it came.
-
-    What is slow is told by the time that the call took, so where that matters it isn't known
-    beforehand.
-    """
-    return (
-        state.where == kernel.CLOSED
-        and not state.is_disabled
-        and state.rules.slow_ns == FOREVER
-        and steady_until(state) == FOREVER
-    )
+    if spare > 0 or window is None or not window.thresholds.is_timed:
+        return spare, FOREVER
+    for_now = kernel.to_spare(state, False)
+    return (for_now, kernel.keeps_until(window)) if for_now > spare else (spare, FOREVER)
 
 
 def config_in(event: BreakerConfigured) -> CircuitBreakerConfig:

@@ -7,34 +7,21 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from types import BuiltinFunctionType, CodeType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
-from recloser.config import CircuitBreakerConfig
-from recloser.decision import CircuitOpenError, Permit, refused_at
+from recloser.decision import CircuitOpenError, Permit
 from recloser.errors import MisuseError
-from recloser.gate import Gate, Leave
-from recloser.machine import OPEN
+from recloser.fast_path import Passing, begin, passing, refused
 from recloser.nested import hold, release
-from recloser.results import Reporter, async_iterating, awaiting, follow_of, iterating
+from recloser.results import async_iterating, awaiting, follow_of, iterating
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Protector(Reporter, Protocol):
-    """What a form asks for leave, and tells how the call went.
-
-    Attributes:
-        config: What it was made with.
-        gate: The way past asking, while it is open.
-    """
-
-    config: CircuitBreakerConfig
-    gate: Gate
+class Protector(Passing, Protocol):
+    """What a form asks for leave, and reports to how the call went."""
 
     def admit(self) -> Permit:
         """Leave for one call, or an exception."""
-
-    def permit_of(self, leave: Leave, started_ns: int) -> Permit:
-        """The permit of a call that began without one."""
 
 
 def protected(breaker: Protector, function: Callable[P, R]) -> Callable[P, R]:
@@ -105,145 +92,7 @@ def _not_callable(given: object) -> str:
 
 
 def _function(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A plain function, in the form that costs least where all that comes of a call is a count.
-
-    Each form passes on no keywords where it was given none: that would cost a dictionary.
-    """
-    if not breaker.gate.counts:
-        return _recorded(breaker, function)
-    config = breaker.config
-    if config.window is None and config.slow_call_ns is None:
-        return _counted(breaker, function)
-    return _leased(breaker, function)
-
-
-def _recorded(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Each success is an event."""
-    gate, ask = breaker.gate, _asking(breaker, function)
-    origin, monotonic_ns = gate.origin, gate.monotonic_ns
-    pending, record = gate.pending, gate.pending.extend
-    plain: type | None = None
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal plain
-        leave = gate.leave
-        if leave is None:
-            refusal = gate.refusal
-            if (
-                refusal is not None
-                and refusal.where is OPEN
-                and (now := monotonic_ns()) < refusal.until_ns
-            ):
-                next(refusal.counter)
-                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
-            return ask(*args, **kwargs)
-        started = monotonic_ns()
-        try:
-            result = function(*args, **kwargs) if kwargs else function(*args)
-        except BaseException as error:
-            breaker.settle(breaker.permit_of(leave, started), error)
-            raise
-        if type(result) is not plain:
-            if (follow := follow_of(type(result))) is not None:
-                return follow(breaker, breaker.permit_of(leave, started), result)
-            plain = type(result)
-        ended = monotonic_ns()
-        record((ended - origin, ended - started, leave))
-        if len(pending) > pending.limit:
-            gate.relieve()
-        return result
-
-    return call
-
-
-def _counted(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Successes are counted, and it does not matter how long they took, nor when they ended.
-
-    So the clock is read once a call. One that ends after its second is over may be counted to that
-    second, until the sequencer has ended it: within 50 ms where a thread writes the log.
-    """
-    gate, ask = breaker.gate, _asking(breaker, function)
-    monotonic_ns = gate.monotonic_ns
-    plain: type | None = None
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal plain
-        leave = gate.leave
-        if leave is None:
-            refusal = gate.refusal
-            if (
-                refusal is not None
-                and refusal.where is OPEN
-                and (now := monotonic_ns()) < refusal.until_ns
-            ):
-                next(refusal.counter)
-                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
-            return ask(*args, **kwargs)
-        started = monotonic_ns()
-        try:
-            result = function(*args, **kwargs) if kwargs else function(*args)
-        except BaseException as error:
-            breaker.settle(breaker.permit_of(leave, started), error)
-            raise
-        if type(result) is not plain:
-            if (follow := follow_of(type(result))) is not None:
-                return follow(breaker, breaker.permit_of(leave, started), result)
-            plain = type(result)
-        if started < leave.until_ns:
-            next(leave.counter)
-        else:
-            _pass(breaker, leave, started, monotonic_ns())
-        return result
-
-    return call
-
-
-def _leased(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Successes are counted that are not slow, for as long as a window can't trip by them."""
-    gate, ask = breaker.gate, _asking(breaker, function)
-    monotonic_ns = gate.monotonic_ns
-    plain: type | None = None
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal plain
-        leave = gate.lease
-        if leave is None:
-            refusal = gate.refusal
-            if (
-                refusal is not None
-                and refusal.where is OPEN
-                and (now := monotonic_ns()) < refusal.until_ns
-            ):
-                next(refusal.counter)
-                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
-            return ask(*args, **kwargs)
-        if (started := monotonic_ns()) >= leave.lapses_ns:
-            return ask(*args, **kwargs)
-        try:
-            result = function(*args, **kwargs) if kwargs else function(*args)
-        except BaseException as error:
-            breaker.settle(breaker.permit_of(leave, started), error)
-            raise
-        if type(result) is not plain:
-            if (follow := follow_of(type(result))) is not None:
-                return follow(breaker, breaker.permit_of(leave, started), result)
-            plain = type(result)
-        ended = monotonic_ns()
-        if ended < leave.until_ns and ended - started <= leave.slow_ns:
-            next(leave.counter)
-        else:
-            _pass(breaker, leave, started, ended)
-        return result
-
-    return call
-
-
-def _pass(breaker: Protector, leave: Leave, started: int, ended: int) -> None:
-    """A success on a leave that could not just be counted."""
-    if not leave.is_firm:
-        breaker.settle(breaker.permit_of(leave, started))
-        return
-    breaker.gate.record(ended, ended - started, leave)
+    return passing(breaker, function, _asking(breaker, function))
 
 
 def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -275,73 +124,23 @@ def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., A
 def _coroutine(
     breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    return (_coroutine_leased if breaker.gate.counts else _coroutine_recorded)(breaker, function)
-
-
-def _coroutine_recorded(
-    breaker: Protector, function: Callable[..., Awaitable[Any]]
-) -> Callable[..., Awaitable[Any]]:
     gate, ask = breaker.gate, _asking_coroutine(breaker, function)
-    origin, monotonic_ns = gate.origin, gate.monotonic_ns
-    pending, record = gate.pending, gate.pending.extend
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        leave = gate.leave
-        if leave is None:
-            refusal = gate.refusal
-            if (
-                refusal is not None
-                and refusal.where is OPEN
-                and (now := monotonic_ns()) < refusal.until_ns
-            ):
-                next(refusal.counter)
-                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
-            return await ask(*args, **kwargs)
-        started = monotonic_ns()
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            breaker.settle(breaker.permit_of(leave, started), error)
-            raise
-        ended = monotonic_ns()
-        record((ended - origin, ended - started, leave))
-        if len(pending) > pending.limit:
-            gate.relieve()
-        return result
-
-    return call
-
-
-def _coroutine_leased(
-    breaker: Protector, function: Callable[..., Awaitable[Any]]
-) -> Callable[..., Awaitable[Any]]:
-    gate, ask = breaker.gate, _asking_coroutine(breaker, function)
-    monotonic_ns = gate.monotonic_ns
-
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        leave = gate.lease
-        if leave is None:
-            refusal = gate.refusal
-            if (
-                refusal is not None
-                and refusal.where is OPEN
-                and (now := monotonic_ns()) < refusal.until_ns
-            ):
-                next(refusal.counter)
-                raise CircuitOpenError(gate.breaker, refused_at(refusal, now))
-            return await ask(*args, **kwargs)
-        if (started := monotonic_ns()) >= leave.lapses_ns:
+        started = begin(gate)
+        if started is None:
+            decision = refused(gate)
+            if decision is not None:
+                raise CircuitOpenError(gate.breaker, decision)
             return await ask(*args, **kwargs)
         try:
-            result = await function(*args, **kwargs)
+            result = await (function(*args, **kwargs) if kwargs else function(*args))
         except BaseException as error:
-            breaker.settle(breaker.permit_of(leave, started), error)
+            if not started.raised(error):
+                breaker.settle(breaker.permit_of(started.leave, started.started_ns), error)
             raise
-        ended = monotonic_ns()
-        if ended < leave.until_ns and ended - started <= leave.slow_ns:
-            next(leave.counter)
-        else:
-            _pass(breaker, leave, started, ended)
+        if not started.returned():
+            breaker.settle(breaker.permit_of(started.leave, started.started_ns))
         return result
 
     return call

@@ -1,14 +1,22 @@
+# cython: language_level=3, annotation_typing=False
 """The way past the lock: for calls of which nothing but a count can come.
 
-While a breaker is *steady*, a success fires no edge, whatever else happens first. So such a call
-asks nobody: it takes the breaker's leave, and when it comes back puts itself into a list, or only
-counts. So does a call that is refused, as long as the breaker can do nothing else. The order
-of that list is the order in which its calls are folded, and it is emptied before anything else is:
-under the sequencer's lock, before each event that could change what a leave or a refusal stands for.
+While a breaker has failures *to spare*, no call that goes well fires an edge, nor do so many calls
+that fail or are slow, whatever else happens first and in whatever order. So such a call asks nobody:
+it takes the breaker's leave, and when it comes back is put into a list, or is only counted. So does a
+call that is refused, as long as the breaker can do nothing else. The order of that list is the order
+in which its calls are folded, and it is emptied before anything else is: under the sequencer's lock,
+before each event that could change what a leave or a refusal stands for.
+
+Threads race for what is to spare. A thread may take one of the last while another one, under the
+lock, has just recorded a failure that makes it one too many. Then the edge fires where the list is
+folded, in its place among the calls: later by the time that the list waits, and no less exact.
 
 What is only counted is a *run*: the successes, or the refusals, of one breaker and epoch within a
 second. It is folded and written as one event with a count, before anything else happens to its
 breaker and before anything is recorded that is later than its second.
+
+This file is compiled with the types of ``gate.pxd``, and runs interpreted where there is no compiler.
 """
 
 import weakref
@@ -16,16 +24,15 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from recloser.clock import SYSTEM_CLOCK
+from recloser.core.kernel import NEVER, REJECTED, SUCCEEDED
 from recloser.events import Reason
-from recloser.fold import FOREVER, is_steady, refusal_of, steady_until
+from recloser.fold import refusal_of, to_spare
+from recloser.pending import Pending
 from recloser.state import BreakerState
 
-PENDING_LIMIT: Final = 4096
-"""Whoever finds more calls waiting than this has them folded."""
-
-PENDING_WIDTH: Final = 3
-"""So many items stand for a call that waits."""
-
+FOREVER: Final = NEVER
+"""Later than any time of a log."""
 
 if TYPE_CHECKING:
     _Count = count[int]
@@ -120,16 +127,18 @@ class Pass:
         state: The breaker's state.
         breaker: Its name.
         epoch: The epoch that the calls belong to.
+        kind: What they are to the kernel, such as ``kernel.SUCCEEDED``.
         counter: What is counted of them: their ``run``, once there is one.
-        until_ns: What the monotonic hand must show before calls are but counted; 0 while none is.
+        until_ns: What the monotonic hand must show before calls are only counted; 0 while none is.
     """
 
-    __slots__ = ("__weakref__", "breaker", "counter", "epoch", "state", "until_ns")
+    __slots__ = ("__weakref__", "breaker", "counter", "epoch", "kind", "state", "until_ns")
 
-    def __init__(self, state: BreakerState) -> None:
+    def __init__(self, state: BreakerState, kind: int) -> None:
         self.state = state
         self.breaker = state.breaker
         self.epoch = state.epoch
+        self.kind = kind
         self.counter: count[int] = _NONE
         self.until_ns = 0
 
@@ -153,27 +162,74 @@ class Leave(Pass):
     """Leave for calls.
 
     Attributes:
-        is_firm: Whether a success fires no edge however long the call takes, and whenever it ends.
-        lapses_ns: What the monotonic hand must show before it is good for no further call.
-        slow_ns: A call that took longer has to ask.
+        lapses_ns: What the monotonic hand must show before a call may use it; ``FOREVER`` where time
+            makes no difference.
+        slow_ns: A call that took longer is slow.
+        ignores_ends: Whether it makes no difference to a success when it ends.
+        bad_let: How many calls that fail or are slow were let past on it.
+        bad_most: How many may be let past so far; 0 where such calls have to ask.
+        endings: What calls end with on it, by the type of their error or by what was said of it.
     """
 
-    __slots__ = ("is_firm", "lapses_ns", "slow_ns")
+    __slots__ = (
+        "bad_let",
+        "bad_most",
+        "endings",
+        "ignores_ends",
+        "lapses_ns",
+        "slow_ns",
+    )
 
     def __init__(self, state: BreakerState) -> None:
-        super().__init__(state)
+        super().__init__(state, SUCCEEDED)
         self.slow_ns = _slow_ns(state)
-        self.is_firm = is_steady(state)
-        self.lapses_ns = FOREVER if self.is_firm else 0
+        self.ignores_ends = _ignores_ends(state)
+        self.lapses_ns = 0
+        self.bad_let = self.bad_most = 0
+        self.endings: dict[object, Ending] = {}
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether a success that is not slow fires no edge whenever it ends."""
+        return self.lapses_ns == FOREVER
 
     def is_of(self, state: BreakerState) -> bool:
         """Whether it is leave for what the breaker is now: its settings may be others."""
-        return self.epoch == state.epoch and self.slow_ns == _slow_ns(state)
+        return (
+            self.epoch == state.epoch
+            and self.slow_ns == _slow_ns(state)
+            and self.ignores_ends == _ignores_ends(state)
+        )
+
+    def end(self) -> None:
+        """Have it be good for nothing: calls that are under way on it have to ask."""
+        self.lapses_ns = self.bad_most = 0
 
 
 def _slow_ns(state: BreakerState) -> int:
     limit = state.config.slow_call_ns
     return FOREVER if limit is None else limit
+
+
+def _ignores_ends(state: BreakerState) -> bool:
+    return state.config.window is None and state.config.slow_call_ns is None
+
+
+class Ending(Pass):
+    """What calls end with that were let past on a leave, and did not go well.
+
+    Attributes:
+        error: What the log is to say of the error.
+        error_type: The type of the error, where that alone says how the call ended.
+    """
+
+    __slots__ = ("error", "error_type")
+
+    def __init__(self, leave: Leave, kind: int, error: str | None) -> None:
+        super().__init__(leave.state, kind)
+        self.epoch = leave.epoch
+        self.error = error
+        self.error_type: type[BaseException] | None = None
 
 
 class Refusal(Pass):
@@ -189,7 +245,7 @@ class Refusal(Pass):
     __slots__ = ("has_end", "opens_ns", "reason", "where")
 
     def __init__(self, state: BreakerState, reason: Reason, opens_ns: int) -> None:
-        super().__init__(state)
+        super().__init__(state, REJECTED)
         self.where = state.state
         self.reason = reason
         self.opens_ns = opens_ns
@@ -207,46 +263,17 @@ class Refusal(Pass):
         return RefusedRun(self.epoch, self.reason, self.opens_ns)
 
 
-class Pending(list["int | Pass"]):
-    """Calls that are not folded yet, in the order in which they will be.
-
-    The list is flat: of each call, when it is recorded, how long it took, both in nanoseconds, and
-    what it was let past or refused on. To ``extend`` it with those three is one step that no thread
-    can split, and leaves no object a call behind.
-
-    Attributes:
-        limit: Whoever makes it longer than this has it folded; 0 while nobody looks at it.
-        due_ns: What the monotonic hand shows when a tick is due, or a deadline of any breaker.
-    """
-
-    __slots__ = ("due_ns", "limit")
-
-    def __init__(self, calls: int = PENDING_LIMIT) -> None:
-        super().__init__()
-        self.due_ns = 0
-        self.let_wait(calls)
-
-    def let_wait(self, calls: int) -> None:
-        """Have so many calls wait at most."""
-        self.limit = calls * PENDING_WIDTH
-
-    @property
-    def calls(self) -> int:
-        """How many there are."""
-        return len(self) // PENDING_WIDTH
-
-
 class Gate:
     """Lets the calls of one breaker past the lock while nothing but a count can come of them.
 
     Attributes:
         breaker: Its name.
-        leave: What they take; None unless a success fires no edge whatever happens first. Where
-            successes are counted, nor may it matter in which second one comes.
-        lease: What calls take that look at its time; None unless for a while a success fires none.
+        leave: What calls take before it lapses; None while all have to ask.
         refusal: What they are refused with; None unless the breaker can do nothing else.
         counts: Whether successes are counted where that is all that matters.
+        lets_bad: Whether calls that fail or are slow may be let past.
         monotonic_ns: Reads the monotonic hand.
+        is_system: Whether that is the hand of the system.
         origin: What it shows at the time 0 of the log.
         pending: Where they wait to be folded.
         relieve: Folds what is pending.
@@ -259,8 +286,9 @@ class Gate:
         "breaker",
         "counts",
         "ends_ns",
-        "lease",
+        "is_system",
         "leave",
+        "lets_bad",
         "monotonic_ns",
         "origin",
         "pending",
@@ -280,46 +308,81 @@ class Gate:
     ) -> None:
         self.breaker = breaker
         self.leave: Leave | None = None
-        self.lease: Leave | None = None
         self.refusal: Refusal | None = None
         self.counts = counts
+        self.lets_bad = False
         self.monotonic_ns = monotonic_ns
+        self.is_system = monotonic_ns is SYSTEM_CLOCK.monotonic_ns
         self.origin = origin
         self.pending = pending
         self.relieve = relieve
         self.ends_ns = FOREVER
         self._past: tuple[tuple[weakref.ref[Pass], Run], ...] = ()
 
-    def update(self, state: BreakerState, *, may_let: bool, may_refuse: bool) -> None:
+    def update(
+        self,
+        state: BreakerState,
+        *,
+        may_let: bool,
+        may_let_bad: bool,
+        may_refuse: bool,
+        is_all_folded: bool,
+    ) -> None:
         """Open or shut the gate by what the breaker has become; called under the lock.
 
         Args:
             state: What it has become.
             may_let: Whether nobody waits for each single success.
+            may_let_bad: Whether nobody waits for each single failure, nor for each slow success.
             may_refuse: Whether nobody waits for each single refusal.
+            is_all_folded: Whether no call waits that is not folded.
         """
-        is_firm = may_let and is_steady(state)
-        lease = self.lease
-        if lease is not None and not (may_let and lease.is_of(state)):
-            self._retire(lease)
-            lease.is_firm = False  # calls that are under way on it have to ask
-            lease = self.lease = None
-        if may_let and lease is None and (is_firm or (self.counts and steady_until(state))):
-            lease = self.lease = Leave(state)
-        if lease is not None:
-            lease.is_firm = is_firm
-            lease.lapses_ns = FOREVER if is_firm else 0
-            if not is_firm:
-                lease.until_ns = 0
-        self.leave = lease if is_firm and not (self.counts and state.config.window) else None
+        self.lets_bad = may_let_bad
+        leave = self.leave
+        if leave is not None and not (may_let and leave.is_of(state)):
+            self._retire(leave)
+            leave.end()
+            leave = self.leave = None
+        if may_let and leave is None and to_spare(state)[0] >= 0:
+            leave = Leave(state)
+        if leave is not None:
+            self._renew(leave, state, is_all_folded)
+        self.leave = leave
         self._update_refusal(state, may_refuse=may_refuse)
+
+    def renew(self, state: BreakerState, *, is_all_folded: bool) -> bool:
+        """Renew the leave after an event that fired no edge; whether that was enough."""
+        leave = self.leave
+        if leave is None or not leave.is_of(state):
+            return False
+        self._renew(leave, state, is_all_folded)
+        return True
+
+    def _renew(self, leave: Leave, state: BreakerState, is_all_folded: bool) -> None:
+        """Have it be good for as long, and for as many bad calls, as the state allows now."""
+        spare, until = to_spare(state)
+        if not self.lets_bad:
+            leave.bad_most = 0
+        elif is_all_folded:
+            leave.bad_most = leave.bad_let + max(spare, 0)
+        else:
+            # Some of those that were let past may wait: none is added to them.
+            leave.bad_most = min(leave.bad_most, leave.bad_let + max(spare, 0))
+        if spare < 0:
+            leave.lapses_ns = 0
+        elif until == FOREVER:
+            leave.lapses_ns = FOREVER
+        else:
+            leave.lapses_ns = min(until + self.origin, FOREVER - 1)
+        leave.until_ns = min(leave.until_ns, leave.lapses_ns)
 
     def _update_refusal(self, state: BreakerState, *, may_refuse: bool) -> None:
         reason = refusal_of(state) if may_refuse and state.mode == "enforce" else None
         old = self.refusal
         new: Refusal | None = None
         if reason is not None:
-            opens_ns = FOREVER if state.deadline == FOREVER else state.deadline + self.origin
+            deadline = state.deadline
+            opens_ns = FOREVER if deadline == FOREVER else min(deadline + self.origin, FOREVER)
             if old is not None and (old.epoch, old.reason, old.opens_ns) == (
                 state.epoch,
                 reason,
@@ -333,9 +396,7 @@ class Gate:
 
     def record(self, monotonic_ns: int, took_ns: int, passed: Pass) -> None:
         """Have a call folded that was let past, or refused, and ended at ``monotonic_ns``."""
-        pending = self.pending
-        pending.extend((monotonic_ns - self.origin, took_ns, passed))
-        if len(pending) > pending.limit:
+        if self.pending.record(monotonic_ns - self.origin, took_ns, passed):
             self.relieve()
 
     def ask(self) -> None:
@@ -354,10 +415,10 @@ class Gate:
     @property
     def may_have_counted(self) -> bool:
         """Whether there may be calls that were counted and are not written."""
-        lease, refusal = self.lease, self.refusal
+        leave, refusal = self.leave, self.refusal
         return (
             bool(self._past)
-            or (lease is not None and lease.counter is not _NONE)
+            or (leave is not None and leave.counter is not _NONE)
             or (refusal is not None and refusal.counter is not _NONE)
         )
 
@@ -389,13 +450,13 @@ class Gate:
         return min((end for end in ends if end > ended_ns), default=FOREVER)
 
     def _current(self) -> list[Run]:
-        passes = (self.lease, self.refusal)
+        passes = (self.leave, self.refusal)
         runs = [passed.run for passed in passes if passed is not None]
         return [run for run in runs if run is not None]
 
     def lapse(self, monotonic_ns: int) -> None:
         """Have no call counted on what has ended by now."""
-        for passed in (self.lease, self.refusal):
+        for passed in (self.leave, self.refusal):
             if passed is not None and passed.until_ns <= monotonic_ns:
                 passed.until_ns = 0
 
@@ -406,11 +467,11 @@ class Gate:
 
     def shut(self) -> None:
         """Have every call ask, until the gate is brought up to date."""
-        for passed in (self.lease, self.refusal):
+        for passed in (self.leave, self.refusal):
             if passed is not None:
                 self._retire(passed)
         self.refusal = None
-        self.lease = self.leave = None
+        self.leave = None
 
     def forget(self) -> None:
         """In a forked child: take no account of what was counted before the fork."""

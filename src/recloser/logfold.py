@@ -9,12 +9,12 @@ from attrs import evolve
 
 from recloser.checkpoint_parts import CheckpointParts
 from recloser.clock import after
+from recloser.core import kernel
 from recloser.core.kernel import NEVER
 from recloser.errors import DamagedLogError, FoldError
 from recloser.events import (
     BreakerConfigured,
     BreakerEvent,
-    CallSucceeded,
     Checkpoint,
     ClockTicked,
     Edge,
@@ -36,6 +36,31 @@ class Keeper(Protocol):
 
     def keep(self, breaker: str, fold: "LogFold") -> None:
         """Keep the state of a breaker, if it is not kept yet."""
+
+
+class OutcomeColumns(Protocol):
+    """Outcomes in the order of the log, of which no event is made to fold them.
+
+    Attributes:
+        first_seq: The ``seq`` of the first.
+        last_at: The time of the last, in nanoseconds of the log.
+        breakers: Their breakers, each once.
+    """
+
+    @property
+    def first_seq(self) -> int: ...  # noqa: D102  # as above
+    @property
+    def last_at(self) -> int: ...  # noqa: D102
+    @property
+    def breakers(self) -> Sequence[str]: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+    def count_if_plain(self, breaker: str) -> int:
+        """How many of a breaker they are if all of them went well; else 0."""
+
+    def rows(self, breaker: str) -> tuple[kernel.Rows, int]:
+        """Those of one breaker as rows for the kernel, and how many these are."""
 
 
 class LogFold:
@@ -169,29 +194,27 @@ class LogFold:
             state = self._begin(about_a_breaker)
         return self._apply_to(state, about_a_breaker)
 
-    def apply_successes(self, events: Sequence[CallSucceeded], counts: Mapping[str, int]) -> None:
-        """Apply successes of breakers that are steady, which is the same as one after another.
+    def apply_outcomes(self, outcomes: OutcomeColumns) -> bool:
+        """Apply outcomes of closed breakers, all of their present epochs, that fire no edge.
 
-        Where there is no window, only how many they are makes a difference.
-
-        Args:
-            events: The successes.
-            counts: How many they are, by breaker.
+        Returns:
+            False where one does, so that they have to be applied one by one. The states are then
+            half changed.
         """
-        self.seq, self.at = events[-1].seq, events[-1].at
-        windowed = set()
-        for breaker, count in counts.items():
+        self.seq, self.at = outcomes.first_seq + len(outcomes) - 1, outcomes.last_at
+        for breaker in outcomes.breakers:
             state = self.breakers[breaker]
             if self.keeper is not None:
                 self.keeper.keep(breaker, self)
-            if state.window is None:
-                apply(state, CallSucceeded(self.seq, self.at, breaker, state.epoch, 0, count=count))
-            else:
-                windowed.add(breaker)
-        if windowed:
-            for event in events:
-                if event.breaker in windowed:
-                    apply(self.breakers[event.breaker], event)
+            count = 0 if state.window is not None else outcomes.count_if_plain(breaker)
+            if count:
+                # Without a window, only how many they are makes a difference.
+                kernel.step(state, kernel.SUCCEEDED, self.seq, self.at, 0, state.epoch, 0, count)
+                continue
+            rows, number = outcomes.rows(breaker)
+            if kernel.run(state, rows, 0, number) < number:
+                return False
+        return True
 
     def stand_at(self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]) -> None:
         """Take note of events up to this ``seq`` and time that were folded elsewhere.

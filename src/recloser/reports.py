@@ -68,7 +68,9 @@ class Report:
         took = sequencer.took_since(permit.started_at, at) if took_ns is None else took_ns
         if outcome is Outcome.SUCCEEDED and not permit.probe:
             runs = sequencer.runs
-            if runs.hold(breaker, permit.epoch, took, at, once=permit):
+            if runs.hold(
+                breaker, permit.epoch, took, at, once=permit, may_count=sequencer.is_all_folded
+            ):
                 return
         sequencer.runs.end(breaker, at)
         call = (sequencer.next_seq, at, breaker, permit.epoch, took, permit.probe)

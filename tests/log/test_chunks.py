@@ -8,14 +8,15 @@ from recloser.config import CircuitBreakerConfig
 from recloser.events import BreakerConfigured, CallFailed, LogOpened, LogSealed
 from recloser.gate import Leave
 from recloser.log import chunks
-from recloser.log.calls import Calls, Successes
+from recloser.log.calls import Calls, Outcomes
 from recloser.log.chunks import IS_COMPILED, callers_in, encoded
 from recloser.log.codec import encode, full, lean
 from recloser.log.write_buffer import WriteBuffer
+from recloser.pending import Pending
 from recloser.state import BreakerState
 
 needs_compiled = pytest.mark.skipif(
-    not IS_COMPILED, reason="recloser.log.success_lines is missing: pip had no C compiler"
+    not IS_COMPILED, reason="recloser.log.outcome_lines is missing: pip had no C compiler"
 )
 numbers = st.integers(0, 2**63 - 1)
 
@@ -27,8 +28,10 @@ def leave_of(breaker, epoch=0):
 
 
 def successes(passes, numbers_of, first_seq=1):
-    ats, tooks = zip(*numbers_of, strict=True)
-    return Successes(Calls(list(ats), list(tooks), passes), first_seq)
+    pending = Pending()
+    for (at, took), passed in zip(numbers_of, passes, strict=True):
+        pending.record(at, took, passed)
+    return Outcomes(Calls.of(pending), first_seq)
 
 
 def lines_of(chunk):
@@ -69,13 +72,13 @@ def test_what_the_compiled_code_cannot_say_the_codec_does(monkeypatch):
     many = successes([leave_of("a")] * 9, [(n, 2) for n in range(9)])
     expected = [lines_of(few), lines_of(many)]
     assert [joined(parts) for _, parts in encoded([few, many])] == expected
-    monkeypatch.setattr(chunks, "success_lines", None)
+    monkeypatch.setattr(chunks, "outcome_lines", None)
     monkeypatch.setattr(chunks, "IS_COMPILED", False)
     assert [joined(parts) for _, parts in encoded([few, many])] == expected
 
 
 @needs_compiled
-@pytest.mark.parametrize("number", [-1, 2**64])
+@pytest.mark.parametrize("number", [-1, -(2**63)])
 def test_numbers_that_no_log_holds_fail_as_they_do_without_compiled_code(number, monkeypatch):
     chunk = successes([leave_of("a")] * 9, [(number, 2)] * 9)
 

@@ -159,7 +159,7 @@ def test_calls_of_a_child_that_wait_are_not_those_of_its_own_child(tmp_path):
         if child == 0:
             status = 1
             try:
-                host.log.attach().pending.let_wait(100)
+                host.log.attach().pending.limit = 100
                 host.breakers["of the call"].call(int)
                 with interruption:
                     host.log.attach().relieve()

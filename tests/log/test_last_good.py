@@ -11,15 +11,17 @@ def test_what_other_threads_record_meanwhile_is_left_out(clock, monkeypatch):
     sequencer = ours._sequencer
     sequencer.good = sequencer.fold.keeper = good = last_good.LastGood(sequencer.fold)
     fail(ours)
+    ours.snapshot()
     copied = last_good.copied
 
     def copied_while_another_fails(state):
         monkeypatch.undo()
         fail(others)
+        others.snapshot()
         return copied(state)
 
     monkeypatch.setattr(last_good, "copied", copied_while_another_fails)
     rebuilt = good.rebuilt()
     assert sequencer.good is good
-    assert good.events[-1].breaker == "others"
+    assert good.events[-1].breakers == ["others"]
     assert {name: state.failed for name, state in rebuilt.breakers.items()} == {"ours": 1}

@@ -85,13 +85,13 @@ def test_once_the_first_of_a_second_is_folded_the_others_are_but_counted(log):
     with inside(breaker):
         for _ in range(100):
             protected()
-    assert breaker.gate.pending.calls == 100
+    assert len(breaker.gate.pending) == 100
     protected()
     breaker.snapshot()
     with inside(breaker):
         for _ in range(100):
             protected()
-    assert breaker.gate.pending == []
+    assert not breaker.gate.pending
     assert breaker.snapshot().totals.succeeded == 201
 
 
@@ -143,10 +143,10 @@ def test_slow_calls_and_failures_are_written_one_by_one_and_with_what_they_took(
     with contextlib.suppress(ServiceDownError):
         breaker(broken)()
     assert calls_in(log) == [
-        ("succeeded", 60, 2),
+        ("succeeded", 0, 2),
         ("succeeded", 60, 1),
         ("succeeded", 120, 1),
-        ("succeeded", 130, 2),
+        ("succeeded", 120, 2),
         ("failed", 130, 1),
     ]
     took = [event.took for event in log if event.kind.startswith("call_")]
@@ -294,8 +294,7 @@ def test_who_looks_at_no_time_is_not_counted_in_a_window(log):
     windowed = CircuitBreakerConfig(window=TimeWindow(2, failure_rate=1))
     new = CircuitBreaker("b", windowed, log=log, on_other_config="replace")
     assert old.gate is new.gate
-    assert new.gate.lease is not None
-    assert new.gate.leave is None
+    assert not new.gate.leave.ignores_ends
 
 
 def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):

@@ -176,7 +176,7 @@ def succeed_much(breaker, calls):
     """As many successes as calls, past the lock."""
     pending = breaker.gate.pending
     for _ in range(calls):
-        pending.extend((breaker.gate.monotonic_ns() - breaker.gate.origin, 0, breaker.gate.leave))
+        pending.record(breaker.gate.monotonic_ns() - breaker.gate.origin, 0, breaker.gate.leave)
 
 
 def test_a_seal_of_a_full_block_waits_for_the_disk_with_those_behind_it(path, clock, monkeypatch):

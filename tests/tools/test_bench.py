@@ -6,24 +6,29 @@ import sys
 
 import pytest
 
-from bench import calls, columns, ours, readme, threads
+from bench import calls, columns, hostile, ours, threads, tuning
 from bench.adapters import FEW, Adapter, Broken, Protection, Unsupported, nothing
 from bench.command import main
 from bench.effort import SMOKE
+from bench.partner import INTERPRETED
 from bench.peers import PEERS
-from bench.results import Group, Result, Series
+from bench.results import Series
+from bench.rules import RULES
 from bench.timing import Subject, interleave
 from bench.verification import AdapterError, verify
 from conftest import ROOT
-from recloser import CircuitBreaker, CircuitOpenError, replay
-from recloser.log.parquet import write_parquet
-from recloser.log.reader import LogReader
+from recloser import CircuitBreaker, CircuitOpenError
 
 PATHS = ["closed", "refused", "failing"]
 THREADS = ["threads-1", "threads-2", "threads-8", "threads-waiting"]
-FOLDS = [trace.key for trace in columns.TRACES]
-REST = ["append", "replay", *FOLDS, "importing", "opening", "memory"]
-GROUPS = [*PATHS, *(f"async-{path}" for path in PATHS), *THREADS, *REST, "import", "start"]
+ASYNC = [f"async-{path}" for path in PATHS]
+HOSTILE = [hostile.key_of(rule, share) for rule in RULES for share in hostile.SHARES]
+KINDS, SHARES = columns.KINDS, columns.SHARES
+FOLDS = [columns.key_of(kind, share) for kind in KINDS for share in SHARES]
+EDGES = [columns.key_of(kind, share, "edges") for kind in KINDS for share in SHARES[1:]]
+TUNE = [tuning.key_of(kind, share) for share in tuning.SHARES for kind in tuning.KINDS]
+WITH_BOTH_BUILDS = [*PATHS, *ASYNC, *THREADS, *HOSTILE, "append", "replay", *FOLDS, "importing"]
+GROUPS = [*WITH_BOTH_BUILDS, *EDGES, *TUNE, "opening", "memory", "import", "start"]
 WAYS = [way.name for way in ours.WAYS if way.name != ours.RUNS or ours.has_runs()]
 
 
@@ -33,7 +38,7 @@ def smoke(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     asked = [f"--{form}={folder / form}" for form in ("json", "markdown", "plot")]
     subprocess.run(
-        [sys.executable, ROOT / "tools" / "bench", "--smoke", *asked],
+        [sys.executable, ROOT / "tools" / "bench", "--smoke", "--interpreted", *asked],
         capture_output=True,
         check=True,
         cwd=folder,
@@ -53,11 +58,31 @@ def test_every_measurement_is_there(smoke):
             assert subject["low"] <= subject["median"] <= subject["high"]
 
 
-@pytest.mark.parametrize("key", [*PATHS, *(f"async-{path}" for path in PATHS), *THREADS, "memory"])
+@pytest.mark.parametrize("key", [*PATHS, *ASYNC, *THREADS, "memory"])
 def test_recloser_is_measured_in_each_of_its_ways(smoke, key):
     result = json.loads((smoke / "json").read_text())
     (group,) = [group for group in result["groups"] if group["key"] == key]
     assert {subject["name"] for subject in group["subjects"]} >= set(WAYS)
+
+
+@pytest.mark.parametrize("key", [*WITH_BOTH_BUILDS, "memory", "import", "start"])
+def test_each_of_our_subjects_is_measured_interpreted_too(smoke, key):
+    result = json.loads((smoke / "json").read_text())
+    (group,) = [group for group in result["groups"] if group["key"] == key]
+    named = {subject["name"] for subject in group["subjects"]}
+    own = {name for name in named if name.startswith("recloser") and INTERPRETED not in name}
+    assert own
+    assert {f"{name}{INTERPRETED}" for name in own} == named - own - {
+        name for name in named if INTERPRETED not in name
+    }
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_recloser_meets_failures_without_a_log_and_with_both_kinds(smoke, key):
+    result = json.loads((smoke / "json").read_text())
+    (group,) = [group for group in result["groups"] if group["key"] == key]
+    named = {subject["name"] for subject in group["subjects"]}
+    assert named >= {"bare call", "floor", ours.NO_LOG, ours.DISK, ours.RUNS}
 
 
 def test_each_subject_is_measured_or_named_with_the_reason(smoke):
@@ -87,7 +112,7 @@ def test_the_plot_loads_nothing(smoke):
 
 
 @pytest.mark.parametrize(
-    "asked", [["--only", "nothing"], ["--without", "nobody"], ["--smoke", "--readme"]]
+    "asked", [["--only", "nothing"], ["--without", "nobody"], ["--smoke", "--publish"]]
 )
 def test_what_makes_no_sense_is_refused(asked, capsys):
     with pytest.raises(SystemExit) as left:
@@ -220,25 +245,6 @@ def test_the_calls_of_many_threads_wait_as_they_are_said_to():
     assert all(series.median <= 8 / 0.005 for series in waiting.series)
 
 
-@pytest.mark.parametrize("trace", columns.TRACES, ids=lambda trace: trace.key)
-def test_each_engine_comes_to_the_same_edges(trace, tmp_path):
-    log = tmp_path / "log"
-    columns.record(log, trace, 2000)
-    write_parquet(LogReader(log), log.with_suffix(".parquet"))
-    history = replay(log)
-    assert len(history.trips()) > 0
-    engines, _ = columns.engines()
-    (count, scalar), (rows, in_memory), (_, out_of_parquet) = (
-        engine(log) for engine in engines.values()
-    )
-    assert count == rows == history.count
-    last = scalar().breakers["payments"]
-    folded = in_memory()
-    assert folded.state == last
-    assert [taken.edge.at for taken in folded.taken] == [edge.at for edge in history.edges]
-    assert out_of_parquet().edges == history.edges
-
-
 def test_subjects_take_turns_and_each_turn_begins_anew():
     turns = []
 
@@ -269,7 +275,9 @@ def test_what_a_log_lost_in_its_turns_is_told():
         def __exit__(self, *_):
             pass
 
-    (series,) = interleave([Subject("a", Turn, lost=lambda: next(lost))], SMOKE, count=14)
+    (series,) = interleave(
+        [Subject("a", Turn, counted={"lost": lambda: next(lost)})], SMOKE, count=14
+    )
     assert series.figures == {"share_lost": 0.5}
 
 
@@ -278,53 +286,3 @@ def test_a_ratio_is_taken_within_the_rounds():
     first, second = Series("a", (2, 30, 4)), Series("b", (1, 10, 4))
     assert first.ratio_to(second) == 2
     assert Series("c", (8,)).ratio_to(second) == 2
-
-
-RATES = {columns.FOLD: 1, columns.COLUMNS: 300, columns.PARQUET: 30}
-
-
-def result_of(*groups):
-    machine = {
-        "date": "2026-01-01",
-        "processors": "2",
-        "processor": "p",
-        "python": "CPython 3",
-        "compiled": "nothing compiled",
-    }
-    return Result(machine, {"circuitbreaker": "2.1.3"}, {}, groups)
-
-
-def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nwhat stood there\n{readme.END}\nafter\n")
-    floor, peer = Series("floor", (500,), (500,)), Series("circuitbreaker", (550,), (550,))
-    disk = Series(ours.DISK, (800,), (600,))
-    closed = Group("closed", "Closed path", "ns a call", "floor", (floor, disk, peer))
-    rates = [Series(name, (rate * 1e6,)) for name, rate in RATES.items()]
-    fold = Group(columns.TRACES[0].key, "Fold", "events/s", columns.FOLD, tuple(rates))
-    readme.rewrite(path, result_of(closed, fold))
-    text = path.read_text()
-    assert text.startswith(f"before\n{readme.BEGIN}\n")
-    assert text.endswith(f"{readme.END}\nafter\n")
-    assert "what stood there" not in text
-    assert f"| **{ours.DISK}** | 800 |" in text
-    assert "| circuitbreaker 2.1.3 | 550 |" in text
-    assert "1.60 of the floor" in text
-    assert "1.20 of the calling thread's" in text
-    assert "300 million events/s by columns in memory, 30.00 out of Parquet, 1.00 event" in text
-
-
-def test_a_file_without_a_place_for_it_is_left_alone(tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"{readme.END}\n{readme.BEGIN}\n")
-    with pytest.raises(readme.NoMarkersError, match="must be there"):
-        readme.rewrite(path, result_of())
-    assert path.read_text() == f"{readme.END}\n{readme.BEGIN}\n"
-
-
-def test_the_readme_of_the_project_has_the_table_of_all_peers():
-    _, _, rest = (ROOT / "README.md").read_text().partition(f"{readme.BEGIN}\n")
-    table, end, _ = rest.partition(readme.END)
-    assert end
-    assert table.startswith(f"| {' | '.join(readme.HEADS)} |\n")
-    assert all(f"\n| {peer.name} " in table for peer in PEERS)

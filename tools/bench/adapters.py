@@ -1,10 +1,12 @@
 """What a breaker is to the benchmark: something that protects a function."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from attrs import frozen
+
+from recloser import CircuitBreakerConfig
 
 Call: TypeAlias = Callable[[], object]
 AsyncCall: TypeAlias = Callable[[], Awaitable[object]]
@@ -62,7 +64,8 @@ class Adapter:
         many: Makes so many breakers, each as after its first call; where that takes another way
             than to make them one by one.
         stretch: How many times as long its turns are.
-        lost: Tells how many calls its log has lost so far, for who keeps one.
+        lost: Returns how many calls its log has lost so far, where it has one.
+        with_config: Of a way to use recloser, makes a breaker with any settings.
     """
 
     name: str
@@ -72,7 +75,13 @@ class Adapter:
     requirements: tuple[str, ...] = ()
     many: Callable[[int], object] | None = None
     stretch: int = 1
-    lost: Callable[[], int] = lambda: 0
+    lost: Callable[[], int] | None = None
+    with_config: Callable[[CircuitBreakerConfig], Protection[Call]] | None = None
+
+    @property
+    def counted(self) -> Mapping[str, Callable[[], int]]:
+        """Counters of its calls, by name."""
+        return {} if self.lost is None else {"lost": self.lost}
 
     @property
     def distribution(self) -> str:

@@ -43,7 +43,7 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     else:
         few = max(1, events // _SHARE // _BATCH) * _BATCH
         works.append(Work(EVENTSOURCING, few, lambda: _eventsourcing(folder, few)))
-    series = interleaved_rates(works, effort.long_rounds)
+    series = interleaved_rates(works, effort)
     yield Group("append", "Append", EVENTS, BARE, series, missing)
 
 
@@ -79,9 +79,9 @@ def _append(folder: Path, events: int) -> float:
         for first in range(0, events, _BLOCK):
             # What waits is a few thousand at most; more would be the collector's work, not the log's.
             last = min(first + _BLOCK, events)
-            block = [item for n in range(first, last) for item in (at + n, 700, leave)]
+            for n in range(first, last):
+                gate.pending.record(at + n, 700, leave)
             started = time.perf_counter()
-            gate.pending += block
             log.flush()
             seconds += time.perf_counter() - started
         return seconds

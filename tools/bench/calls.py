@@ -85,7 +85,7 @@ def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
                 missing[adapter.name] = why
             else:
                 begin = partial(_protected, path, adapter.sync)
-                subjects.append(Subject(adapter.name, begin, adapter.stretch, adapter.lost))
+                subjects.append(Subject(adapter.name, begin, adapter.stretch, adapter.counted))
         series = interleave(subjects, effort)
         yield Group(path.key, path.title, NS, FLOOR, series, missing)
     with asyncio.Runner() as runner:
@@ -109,7 +109,7 @@ def _awaited(
             missing[adapter.name] = why
         else:
             begin = partial(_protected_awaited, path, runner, adapter.asynchronous)
-            subjects.append(Subject(adapter.name, begin, adapter.stretch, adapter.lost))
+            subjects.append(Subject(adapter.name, begin, adapter.stretch, adapter.counted))
     series = interleave(subjects, effort)
     return Group(f"async-{path.key}", f"{path.title}, async", NS, FLOOR, series, missing)
 

@@ -1,198 +1,159 @@
-"""How fast the log of one breaker is folded: event after event, and by columns.
+"""How fast the log of one breaker is folded: by columns, and event after event.
 
-An *engine* is given a log, gets it into the form that it folds, and gives back what is timed. By
-columns next to nothing is done between two edges, so those of traffic that has few are of a log as
-long as there is reason to have columns of.
+The logs are those of ``tools/column_rates.py``, for each rule and share of failures. In the first
+kind of log the breaker bears its failures and trips only in outages, once in 100,000 calls. In the
+second kind it trips all the time, and the time of edges outside the kernel is measured apart from
+the time of the rows between them.
 """
 
+import operator
+import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from importlib.util import find_spec
+from itertools import count, islice
 from pathlib import Path
-from random import Random
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
-
-from bench.adapters import Broken
 from bench.appending import EVENTS
 from bench.effort import Effort
-from bench.results import Group
+from bench.results import Group, Series
+from bench.starting import MILLISECONDS
 from bench.timing import Work, interleaved_rates, timed
-from recloser import (
-    CircuitBreaker,
-    CircuitBreakerConfig,
-    CircuitOpenError,
-    CountWindow,
-    EventLog,
-    ManualClock,
-    TimeWindow,
-)
-from recloser.log.reader import LogReader
+from recloser import CircuitBreakerConfig
 from recloser.logfold import LogFold
+
+if TYPE_CHECKING:
+    from column_rates import Log
 
 FOLD: Final = "recloser, scalar fold"
 COLUMNS: Final = "recloser, columns in memory"
 PARQUET: Final = "recloser, columns out of Parquet"
+DECODE: Final = "pyarrow, decode alone"
 
-Engine: TypeAlias = Callable[[Path], tuple[int, Callable[[], object]]]
-"""Of a log's folder, how many events are in it and what folds them."""
+WHOLE: Final = "rows and edges together"
+ROWS: Final = "as many rows without an edge"
+EDGES: Final = "edges alone"
+EACH: Final = "µs_an_edge"
+SUM: Final = "the two, added"
 
-_STEP_NS: Final = 1_000_000
-_OUTAGE_EVERY: Final = 50_000
-_OUTAGE_CALLS: Final = 200
-_BREAKER: Final = "payments"
-_FLUSH_EVERY: Final = 4000
-_LONGER: Final = 20
-_SEED: Final = 7
+KINDS: Final = ("consecutive failures", "count window", "time window")
+SHARES: Final = (0.0001, 0.03, 0.3, 0.6)
+"""Of the calls, such shares fail; the first is that of quiet times."""
 
+_numbers: Final = count()
+_SHORTER: Final = {0.03: 4, 0.3: 40, 0.6: 40}
+"""By share of failures, the factor by which a log with edges all the time is shorter."""
 
-@frozen
-class Trace:
-    """Traffic of one breaker: a call a millisecond.
-
-    Attributes:
-        key: The short name of its group.
-        title: The name.
-        config: What decides.
-        failing: How many of a hundred calls fail.
-        has_outages: Whether all calls of a fifth of a second fail, once in 50 seconds.
-    """
-
-    key: str
-    title: str
-    config: CircuitBreakerConfig
-    failing: int = 1
-    has_outages: bool = True
+_OUTAGES: Final = 10
+"""Number of outages in such a log, which ends with one: many trips come before the first."""
 
 
-def _config(
-    window: CountWindow | TimeWindow | None = None,
-    threshold: int | None = None,
-    cooldown_seconds: float = 0.5,
-) -> CircuitBreakerConfig:
-    return CircuitBreakerConfig(
-        failure_threshold=threshold,
-        window=window,
-        recovery_timeout_seconds=cooldown_seconds,
-        half_open_success_threshold=1,
-    )
-
-
-TRACES: Final = (
-    Trace("columns-consecutive", "Fold, consecutive failures", _config(threshold=5)),
-    Trace("columns-count", "Fold, count window", _config(CountWindow(100, 0.5))),
-    Trace("columns-time", "Fold, time window", _config(TimeWindow(2, failures=60))),
-    Trace(
-        "columns-hostile",
-        "Fold, 30 % failures",
-        _config(threshold=3, cooldown_seconds=0.02),
-        failing=30,
-        has_outages=False,
-    ),
-)
-
-
-def engines() -> tuple[Mapping[str, Engine], Mapping[str, str]]:
-    """The engines that there are, by name; and why others are not."""
-    if find_spec("pyarrow") is None:
-        why = "pyarrow is not installed: pip install 'recloser[parquet]'"
-        return {FOLD: _scalar}, {COLUMNS: why, PARQUET: why}
-    return {FOLD: _scalar, COLUMNS: _in_memory, PARQUET: _out_of_parquet}, {}
+def key_of(kind: str, share: float, prefix: str = "columns") -> str:
+    """The short name of a group."""
+    return f"{prefix}-{kind.partition(' ')[0]}-{100 * share:g}"
 
 
 def measured(effort: Effort, folder: Path) -> Iterator[Group]:
-    """Events a second of each engine, for each rule and for traffic that is hard on columns."""
-    found, missing = engines()
-    for trace in TRACES:
-        log = folder / trace.key
-        record(log, trace, effort.folded)
-        if not missing:
-            export(log, trace, _LONGER * effort.folded)
-        works = []
-        for name, engine in found.items():
-            count, fold = engine(log)
-            works.append(Work(name, count, partial(timed, fold)))
-        series = interleaved_rates(works, effort.long_rounds)
-        yield Group(trace.key, trace.title, EVENTS, FOLD, series, missing)
+    """Events a second of logs whose breaker bears its failures."""
+    from column_rates import BEARING
+
+    for kind in KINDS:
+        for share in SHARES:
+            long = written(folder, effort.columns, BEARING[kind], share)
+            short = written(folder, effort.folded, BEARING[kind], share)
+            works = [
+                Work(name, size, partial(timed, fold))
+                for name, (size, fold) in engines(long, short, effort.folded).items()
+            ]
+            series = interleaved_rates(works, effort)
+            title = f"Fold, {kind}, {share:.2%} fail"
+            yield Group(key_of(kind, share), title, EVENTS, DECODE, series)
+            long.path.unlink()
+            short.path.unlink()
 
 
-def record(path: Path, trace: Trace, count: int) -> None:
-    """Have a live breaker write a log of so many calls."""
-    clock = ManualClock()
-    random = Random(_SEED)
-    with EventLog(path, clock=clock, durability="memory", compress=False, host="") as log:
-        breaker = CircuitBreaker(_BREAKER, trace.config, log=log)
+def engines(
+    long: "Log", short: "Log", events: int
+) -> Mapping[str, tuple[int, Callable[[], object]]]:
+    """The engines by name, each with the number of events that it folds.
 
-        @breaker
-        def call(fails: bool) -> None:
-            clock.advance_monotonic(ns=_STEP_NS)
-            if fails:
-                raise Broken
-
-        for number in range(count):
-            is_out = trace.has_outages and number % _OUTAGE_EVERY < _OUTAGE_CALLS
-            try:
-                call(is_out or random.randrange(100) < trace.failing)
-            except Broken:
-                pass
-            except CircuitOpenError:
-                clock.advance_monotonic(ns=_STEP_NS)
-            if number % _FLUSH_EVERY == 0:
-                log.flush()
-
-
-def export(path: Path, trace: Trace, count: int) -> None:
-    """Write the columns of a log: of one with as many calls, where edges are few."""
-    import long_columns
-    from recloser.log.parquet import write_parquet
-
-    if trace.has_outages:
-        long_columns.write(_columns_of(path), count, trace.config)
-    else:
-        write_parquet(LogReader(path), _columns_of(path))
-
-
-def _scalar(path: Path) -> tuple[int, Callable[[], object]]:
-    """The one definition of what the events come to."""
-    events = list(LogReader(path))
-
-    def fold() -> LogFold:
-        whole = LogFold()
-        for event in events:
-            whole.apply(event)
-        return whole
-
-    return len(events), fold
-
-
-def _in_memory(path: Path) -> tuple[int, Callable[[], object]]:
-    """The columns that a fold needs, read already."""
-    from recloser.columns.breaker_fold import BreakerFold, times_of
-    from recloser.columns.reading import rows_of, whole_log_events
-    from recloser.log.parquet import ParquetLog
-
-    log = ParquetLog(_columns_of(path))
-    times, rows = times_of(whole_log_events(log)), list(rows_of(log))
-
-    def fold() -> BreakerFold:
-        breaker = BreakerFold(_BREAKER, times)
-        for part in rows:
-            breaker.take(part)
-        breaker.finish()
-        return breaker
-
-    return log.about.events, fold
-
-
-def _out_of_parquet(path: Path) -> tuple[int, Callable[[], object]]:
-    """From the file to the history, as a replay has it."""
+    Args:
+        long: The log that is folded by columns.
+        short: The log that is folded event after event; its events are held in memory.
+        events: The most events that are held in memory.
+    """
     from recloser.columns.folding import fold_columns
     from recloser.log.parquet import ParquetLog
 
-    log = ParquetLog(_columns_of(path))
-    return log.about.events, lambda: fold_columns(ParquetLog(log.path))
+    first = list(islice(ParquetLog(short.path), events))
+
+    def scalar() -> LogFold:
+        whole = LogFold()
+        for event in first:
+            whole.apply(event)
+        return whole
+
+    return {
+        DECODE: (long.events, long.decode),
+        COLUMNS: (long.events, long.fold),
+        PARQUET: (long.events, lambda: fold_columns(ParquetLog(long.path))),
+        FOLD: (len(first), scalar),
+    }
 
 
-def _columns_of(path: Path) -> Path:
-    return path.with_suffix(".parquet")
+def measured_edges(effort: Effort, folder: Path) -> Iterator[Group]:
+    """Milliseconds of logs whose breaker trips all the time, and of their rows and edges alone."""
+    from column_rates import BEARING, TRIPPING
+
+    for kind in KINDS:
+        for share, factor in _SHORTER.items():
+            events = effort.columns // factor
+            tripping = written(folder, events, TRIPPING[kind], share, events // _OUTAGES)
+            bearing = written(folder, events, BEARING[kind], share)
+            yield _edges(kind, share, tripping, bearing, effort.long_rounds)
+            tripping.path.unlink()
+            bearing.path.unlink()
+
+
+def _edges(kind: str, share: float, tripping: "Log", bearing: "Log", rounds: int) -> Group:
+    wholes, rows, edges = list[float](), list[float](), list[float]()
+    for _ in range(rounds):
+        found = tripping.edges(1)
+        wholes.append(found.seconds * 1000)
+        edges.append(found.outside * 1000)
+        rows.append(timed(bearing.fold) * 1000 * found.rows / bearing.events)
+    each = statistics.median(edges) * 1000 / found.count
+    series = (
+        Series(WHOLE, tuple(wholes)),
+        Series(ROWS, tuple(rows)),
+        Series(EDGES, tuple(edges), figures={"edges": found.count, EACH: each}),
+        Series(SUM, tuple(map(operator.add, rows, edges))),
+    )
+    title = f"Fold of {found.rows:,} rows with edges, {kind}, {share:.2%} fail"
+    return Group(key_of(kind, share, "edges"), title, MILLISECONDS, WHOLE, series)
+
+
+def written(
+    folder: Path,
+    events: int,
+    config: CircuitBreakerConfig,
+    share: float,
+    outage_every: int | None = None,
+) -> "Log":
+    """Write a log of about ``events`` events, and read its columns into memory.
+
+    Args:
+        folder: Where it is written.
+        events: About how many events.
+        config: The settings of its breaker.
+        share: The share of calls that fail where there is no outage.
+        outage_every: Number of calls from one outage to the next.
+    """
+    import long_columns
+    from column_rates import Log
+
+    path = folder / f"log-{next(_numbers)}.parquet"
+    every = outage_every or min(events, long_columns.OUTAGE_EVERY)
+    long_columns.write(path, events, config, share, every)
+    return Log(path, time.perf_counter_ns)

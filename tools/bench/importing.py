@@ -36,14 +36,14 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     works = []
     for kind, (write, breaker) in KINDS.items():
         file = folder / f"trace-{kind.replace(' ', '-')}"
-        write(file, effort.events)
+        write(file, effort.imported)
         work = partial(timed, partial(imported, file, breaker))
-        works.append(Work(f"recloser, {kind}", effort.events, work))
+        works.append(Work(name_of(kind), effort.imported, work))
     table = str(folder / "trace-CSV")
     missing = {}
     if wc := shutil.which("wc"):
         counted = partial(subprocess.run, [wc, "-l", table], check=True, capture_output=True)
-        works.append(Work(WC, effort.events, partial(timed, counted)))
+        works.append(Work(WC, effort.imported, partial(timed, counted)))
     else:
         missing[WC] = "there is no wc"
     if find_spec("pyarrow") is None:
@@ -51,10 +51,15 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     else:
         from pyarrow import csv
 
-        works.append(Work(PYARROW, effort.events, partial(timed, lambda: csv.read_csv(table))))
-    series = interleaved_rates(works, effort.long_rounds)
+        works.append(Work(PYARROW, effort.imported, partial(timed, lambda: csv.read_csv(table))))
+    series = interleaved_rates(works, effort)
     reference = PYARROW if PYARROW not in missing else series[0].name
     yield Group("importing", "Import of traces", LINES, reference, series, missing)
+
+
+def name_of(kind: str) -> str:
+    """The name of the series of one kind of trace."""
+    return f"recloser, {kind}"
 
 
 _numbers: Final = count()

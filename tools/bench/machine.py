@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.adapters import Adapter
-from recloser.log.chunks import IS_COMPILED
+from bench.partner import compiled_modules
 
 _OURS: Final = ("recloser", "attrs", "transitions", "msgspec", "zstandard", "eventsourcing")
 _OPTIONAL: Final = ("numpy", "pyarrow")
@@ -24,9 +24,14 @@ def described() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
         "processors": str(os.cpu_count()),
-        "compiled": "modules compiled" if IS_COMPILED else "nothing compiled",
+        "compiled": _compiled(),
         "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }
+
+
+def _compiled() -> str:
+    names = [name.removeprefix("recloser.") for name in compiled_modules()]
+    return f"compiled: {', '.join(names)}" if names else "nothing compiled"
 
 
 def _processor() -> str:

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.adapters import FEW, Adapter, nothing, nothing_awaited
 from bench.effort import Effort
 from bench.ours import DISK, WAYS
+from bench.partner import INTERPRETED, Partner
 from bench.peers import PEERS
 from bench.results import Group, Series
 
@@ -26,23 +27,35 @@ _FIRST: Final = 10
 def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
     """Bytes of a breaker that is idle after its first call, as ``tracemalloc`` counts them."""
     series = [
-        Series(adapter.name, (_in_a_process(adapter.name, effort.breakers),))
+        Series(adapter.name, (_in_a_process(adapter.name, effort.breakers, os.environ),))
         for adapter in adapters
     ]
+    if isinstance(partner := effort.partner, Partner):
+        series += [
+            Series(
+                f"{way.name}{INTERPRETED}",
+                (_in_a_process(way.name, effort.breakers, partner.environment),),
+            )
+            for way in WAYS
+        ]
     yield Group(
         "memory", f"Memory, each of {effort.breakers:,} breakers", BYTES, DISK, tuple(series)
     )
 
 
-def _in_a_process(name: str, count: int) -> float:
+def _in_a_process(name: str, count: int, environment: Mapping[str, str]) -> float:
     done = subprocess.run(
         [sys.executable, "-P", "-c", _CHILD, name, str(count)],
-        env={**os.environ, "PYTHONPATH": str(_TOOLS)},
+        env={**environment, "PYTHONPATH": os.pathsep.join(_path(environment))},
         capture_output=True,
         text=True,
         check=True,
     )
     return float(done.stdout.splitlines()[-1])
+
+
+def _path(environment: Mapping[str, str]) -> list[str]:
+    return [*filter(None, [environment.get("PYTHONPATH")]), str(_TOOLS)]
 
 
 def bytes_each(name: str, number: str) -> float:

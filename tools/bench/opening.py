@@ -22,9 +22,10 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     with EventLog(path, durability="memory", tick_seconds=None) as log:
         gate = CircuitBreaker("payments", log=log).gate
         assert gate.leave is not None
-        call = (gate.monotonic_ns() - gate.origin, 700, gate.leave)
+        at = gate.monotonic_ns() - gate.origin
         for number in range(0, effort.opened, _BLOCK):
-            gate.pending += call * min(_BLOCK, effort.opened - number)
+            for _ in range(min(_BLOCK, effort.opened - number)):
+                gate.pending.record(at, 700, gate.leave)
             log.flush()
 
     def reopen() -> None:

@@ -43,20 +43,23 @@ def log_in(folder: Path, detail: Detail = "full") -> EventLog:
     return EventLog(folder, **options)
 
 
+def _that_opens_at(failures: int) -> CircuitBreakerConfig:
+    return CircuitBreakerConfig(failure_threshold=failures, recovery_timeout_seconds=OPEN_SECONDS)
+
+
 def _protection(
-    failures: int, log: Log | None, close: Callable[[], object] = lambda: None
+    config: CircuitBreakerConfig, log: Log | None, close: Callable[[], object] = lambda: None
 ) -> Protection[C]:
-    config = CircuitBreakerConfig(failure_threshold=failures, recovery_timeout_seconds=OPEN_SECONDS)
     breaker = CircuitBreaker("payments", config, log=log)
     return Protection(breaker, breaker, CircuitOpenError, close)
 
 
 def _without_log(failures: int) -> Protection[C]:
-    return _protection(failures, None)
+    return _protection(_that_opens_at(failures), None)
 
 
 def _in_memory(failures: int) -> Protection[C]:
-    return _protection(failures, MemoryLog())
+    return _protection(_that_opens_at(failures), MemoryLog())
 
 
 class _OnDisk:
@@ -73,6 +76,10 @@ class _OnDisk:
 
     def protection(self, failures: int) -> Protection[C]:
         """A breaker on a new log."""
+        return self.with_config(_that_opens_at(failures))
+
+    def with_config(self, config: CircuitBreakerConfig) -> Protection[C]:
+        """A breaker with these settings on a new log."""
         folder = tempfile.TemporaryDirectory(prefix="recloser-bench-")
         log = log_in(Path(folder.name), self.detail)
 
@@ -81,7 +88,7 @@ class _OnDisk:
             self.lost += log.health().lost
             folder.cleanup()
 
-        protection: Protection[C] = _protection(failures, log, close)
+        protection: Protection[C] = _protection(config, log, close)
         log.flush()  # to begin its first segment is not part of any call
         return protection
 
@@ -107,11 +114,18 @@ class _OnDisk:
             many=self.many,
             stretch=WRITER_STRETCH,
             lost=lambda: self.lost,
+            with_config=self.with_config,
         )
 
 
 WAYS: Final = (
-    Adapter(NO_LOG, "recloser", _without_log, _without_log),
+    Adapter(
+        NO_LOG,
+        "recloser",
+        _without_log,
+        _without_log,
+        with_config=lambda config: _protection(config, None),
+    ),
     Adapter(MEMORY, "recloser", _in_memory, _in_memory),
     _OnDisk("full").adapter(DISK),
     _OnDisk("runs").adapter(RUNS),

@@ -57,6 +57,83 @@ def _purgatories(many: int) -> object:
     return factory
 
 
+def _nopanic(failures: int) -> Protection[C]:
+    library = import_module("nopanic")
+    # It knows rates over seconds only: here, half of the calls of 30 s, once that many were made.
+    breaker = library.circuit_breaker(
+        failure_threshold=0.5,
+        min_calls=failures,
+        window=30.0,
+        reset_timeout=float(OPEN_SECONDS),
+        name=_NAME,
+    )
+    return Protection(breaker, breaker, library.CircuitOpen)
+
+
+def _pyresilience(failures: int) -> Protection[C]:
+    library = import_module("pyresilience")
+    config = library.CircuitBreakerConfig(
+        failure_threshold=failures, recovery_timeout=float(OPEN_SECONDS)
+    )
+    protect = library.resilient(circuit_breaker=config)
+    return Protection(protect, protect, library.CircuitOpenError)
+
+
+def _pyresiliences(many: int) -> object:
+    """Its breakers are made with the functions that they protect."""
+    functions = []
+    for _ in range(many):
+        protection: Protection[Call] = _pyresilience(FEW)
+        functions.append(protection.protect(nothing))
+        functions[-1]()
+    return functions
+
+
+def _powertools(failures: int) -> Protection[Call]:
+    return _powertools_on(_powertools_store(), failures)
+
+
+def _powertools_on(store: object, failures: int) -> Protection[Call]:
+    library = import_module("aws_lambda_powertools.utilities.circuit_breaker")
+    config = library.CircuitBreakerConfig(failure_threshold=failures, recovery_timeout=OPEN_SECONDS)
+    name = f"{_NAME}-{next(_numbers)}"  # those of one name are one
+    protect = library.circuit_breaker(name, store, config=config)
+    return Protection(protect, protect, library.CircuitBreakerOpenError)
+
+
+def _powertools_store() -> object:
+    """A store in memory, since the library's own is DynamoDB, for which each call would have to wait.
+
+    What every store inherits is all that a call has to do with it: the state is read from it again
+    once in five seconds, and written to it when a breaker opens.
+    """
+    package = import_module("aws_lambda_powertools.utilities.circuit_breaker.persistence")
+    records: dict[str, object] = {}
+
+    def put(_self: object, record: Any, **_conditions: object) -> None:
+        records[record.name] = record
+
+    store: object = type(
+        "StoreInMemory",
+        (package.CircuitBreakerPersistenceLayer,),
+        {
+            "_get_record": lambda _self, name: records.get(name),
+            "_put_record": put,
+            "_update_record": put,
+        },
+    )()
+    return store
+
+
+def _powertools_many(many: int) -> object:
+    """All breakers of a process share the store, as its documentation has it."""
+    store = _powertools_store()
+    functions = [_powertools_on(store, FEW).protect(nothing) for _ in range(many)]
+    for function in functions:
+        function()
+    return functions
+
+
 def _aiobreaker(failures: int) -> Protection[C]:
     library = import_module("aiobreaker")
     breaker = library.CircuitBreaker(failures, _OPEN)
@@ -178,16 +255,19 @@ def _silence_baldur() -> None:
 
 PEERS: Final = (
     Adapter("circuitbreaker", "circuitbreaker", _circuitbreaker, _circuitbreaker),
-    Adapter(
-        "purgatory",
-        "purgatory",
-        _purgatory,
-        _purgatory_async,
-        ("purgatory-circuitbreaker", "setuptools<81"),  # it imports pkg_resources
-        _purgatories,
-    ),
+    Adapter("purgatory", "purgatory", _purgatory, _purgatory_async, many=_purgatories),
     Adapter("aiobreaker", "aiobreaker", _aiobreaker, _aiobreaker),
     Adapter("pybreaker", "pybreaker", _pybreaker, None),
+    Adapter("nopanic", "nopanic", _nopanic, _nopanic),
+    Adapter("pyresilience", "pyresilience", _pyresilience, _pyresilience, many=_pyresiliences),
+    Adapter(
+        "aws-lambda-powertools",
+        "aws_lambda_powertools.utilities.circuit_breaker.persistence",
+        _powertools,
+        None,
+        ("aws-lambda-powertools", "boto3"),  # its package of stores imports that of DynamoDB
+        _powertools_many,
+    ),
     Adapter("hyx", "hyx.circuitbreaker", None, _hyx),
     Adapter("resilient-circuit", "resilient_circuit", _resilient_circuit, _resilient_circuit),
     Adapter("interlock", "interlock", _interlock, _interlock, ("interlock-cb",)),

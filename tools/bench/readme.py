@@ -1,15 +1,27 @@
-"""The table of the README: the lines that a user needs, as they were measured."""
+"""The tables of the README: the lines that a user needs, as they were measured."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import appending, columns, opening, ours, replaying, starting
+from bench import (
+    appending,
+    calls,
+    column_table,
+    hostile_table,
+    importing,
+    opening,
+    ours,
+    replaying,
+    starting,
+    tuning,
+)
+from bench.partner import INTERPRETED, OURS
 from bench.peers import PEERS
 from bench.results import Group, Result
 from bench.table import as_markdown, number, ratio
 
-BEGIN: Final = "<!-- what `python tools/bench --readme` measured -->"
+BEGIN: Final = "<!-- what `python tools/bench --publish` measured -->"
 END: Final = "<!-- end of what it measured -->"
 
 _PATHS: Final = ("closed", "refused", "failing", "async-closed")
@@ -31,7 +43,17 @@ class NoMarkersError(Exception):
 
 
 def rewrite(path: Path, result: Result) -> None:
-    """Put the table between the markers of the file.
+    """Put the tables between the markers of the file.
+
+    Raises:
+        NoMarkersError: They are not there, each once and in their order.
+    """
+    before, after = around_the_tables(path)
+    path.write_text(f"{before}{block(result)}{after}", encoding="utf-8")
+
+
+def around_the_tables(path: Path) -> tuple[str, str]:
+    """The text of the file up to the first marker and from the second one on.
 
     Raises:
         NoMarkersError: They are not there, each once and in their order.
@@ -41,7 +63,7 @@ def rewrite(path: Path, result: Result) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise NoMarkersError(f"{path}: the lines {BEGIN!r} and {END!r} must be there")
-    path.write_text(f"{before}{begin}{block(result)}{end}{after}", encoding="utf-8")
+    return f"{before}{begin}", f"{end}{after}"
 
 
 def block(result: Result) -> str:
@@ -49,10 +71,14 @@ def block(result: Result) -> str:
     machine = result.machine
     told = (
         f"Measured {machine['date']} on {machine['processors']} processors ({machine['processor']}), "
-        f"{machine['python']}, {machine['compiled']}; medians."
+        f"{machine['python']}, {machine['compiled']}. {result.rule}"
     )
     lines = [*as_markdown(HEADS, list(_rows(result))), "", told, ""]
+    for table in (hostile_table.cells(result), column_table.cells(result)):
+        if table is not None:
+            lines += [*as_markdown(*table), ""]
     lines += [f"- {line}" for line in _sentences(result)]
+    lines += [f"- not measured: {name}: {reason}" for name, reason in result.missing.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -61,7 +87,7 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
     waiting = result.group("threads-waiting")
     memory, starts = result.group("memory"), result.group("import")
     named = dict.fromkeys(s.name for group in groups if group is not None for s in group.series)
-    for name in named:
+    for name in sorted(named, key=_place):
         yield (
             _shown(name, result),
             _median(groups[0], name),
@@ -69,12 +95,23 @@ def _rows(result: Result) -> Iterator[Sequence[str]]:
             *(_median(group, name) for group in groups[1:]),
             _median(waiting, name),
             _median(memory, name),
-            _median(starts, starting.RECLOSER if name.startswith("recloser") else name),
+            _median(starts, _imported(name)),
         )
 
 
+def _place(name: str) -> int:
+    """What is measured first of all, then recloser, then the others."""
+    return 0 if name in (calls.BARE, calls.FLOOR) else 1 if name.startswith(OURS) else 2
+
+
+def _imported(name: str) -> str:
+    if not name.startswith(OURS):
+        return name
+    return starting.RECLOSER + (INTERPRETED if name.endswith(INTERPRETED) else "")
+
+
 def _shown(name: str, result: Result) -> str:
-    if name.startswith("recloser"):
+    if name.startswith(OURS):
         return f"**{name}**"
     distribution = {peer.name: peer.distribution for peer in PEERS}.get(name, name)
     return f"{name} {result.versions.get(distribution, '')}".strip()
@@ -109,17 +146,8 @@ def _sentences(result: Result) -> Iterator[str]:
             f"replaying JSON lines: {_rate(group, replaying.REPLAY)}, and {number(times)} times "
             "that of handing every outcome to `transitions`"
         )
-    for trace in columns.TRACES:
-        group = result.group(trace.key)
-        if group is not None and columns.COLUMNS in group:
-            events, memory, parquet = (
-                ratio(group[name].median / 1e6)
-                for name in (columns.FOLD, columns.COLUMNS, columns.PARQUET)
-            )
-            yield (
-                f"{trace.title.lower()}: {memory} million events/s by columns in memory, {parquet} "
-                f"out of Parquet, {events} event after event"
-            )
+    yield from _tuning(result)
+    yield from _imports(result)
     if (group := result.group("opening")) is not None:
         share = group[opening.OPEN].ratio_to(group[opening.FOLD])
         yield f"{group.title.lower()}: {share:.2%} of the time that folding it whole takes"
@@ -141,6 +169,31 @@ def _closed(result: Result) -> Iterator[str]:
                 f"floor while the log's thread writes beside it, {ratio(cpu)} of the calling thread's "
                 "own processor time"
             )
+
+
+def _tuning(result: Result) -> Iterator[str]:
+    for share in tuning.SHARES:
+        found = [
+            f"{ratio(group[tuning.TUNE].median / 1000)} s by {kind}"
+            for kind in tuning.KINDS
+            if (group := result.group(tuning.key_of(kind, share))) is not None
+        ]
+        if found:
+            yield f"1,000 settings on a million calls, {share:.2%} fail: {_listed(found)}"
+
+
+def _imports(result: Result) -> Iterator[str]:
+    if (group := result.group("importing")) is not None:
+        found = [
+            f"{group[name].median / 1e6:.2f} of {kind}"
+            for kind in importing.KINDS
+            if (name := importing.name_of(kind)) in group
+        ]
+        yield f"importing traces: million {importing.LINES}: {_listed(found)}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
 
 
 def _rate(group: Group, name: str) -> str:

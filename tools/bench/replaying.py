@@ -44,7 +44,7 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
         Work(REPLAY, history.count, partial(timed, lambda: replay(log))),
         Work(TRANSITIONS, history.count, partial(timed, lambda: _triggered(segments))),
     ]
-    series = interleaved_rates(works, effort.long_rounds)
+    series = interleaved_rates(works, effort)
     yield Group("replay", "Replay of JSON lines", EVENTS, DECODE, series)
 
 

@@ -53,6 +53,63 @@ class Series:
         return _ratio(self.cpu, other.cpu) if self.cpu and other.cpu else None
 
 
+@frozen
+class Repeated(Series):
+    """One subject of one measurement, in several whole runs.
+
+    Each of its figures is the middle of those that the runs had: a median is the median of their
+    medians, a ratio that of their ratios.
+
+    Attributes:
+        runs: The series of each run.
+    """
+
+    runs: tuple[Series, ...] = ()
+
+    @classmethod
+    def of(cls, runs: Sequence[Series]) -> "Repeated":
+        """Put several runs of one subject together."""
+        named = dict.fromkeys(name for run in runs for name in run.figures)
+        return cls(
+            runs[0].name,
+            tuple(sample for run in runs for sample in run.samples),
+            tuple(sample for run in runs for sample in run.cpu),
+            # A run in which a counter stayed at 0 has no such figure.
+            {name: statistics.median(run.figures.get(name, 0) for run in runs) for name in named},
+            tuple(runs),
+        )
+
+    @property
+    def median(self) -> float:
+        """The middle of the runs' medians."""
+        return statistics.median(run.median for run in self.runs)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The least and the most of the runs' medians."""
+        medians = [run.median for run in self.runs]
+        return min(medians), max(medians)
+
+    @property
+    def cpu_median(self) -> float | None:
+        """The middle of the runs' medians of the calling thread's processor time."""
+        found = [run.cpu_median for run in self.runs if run.cpu_median is not None]
+        return statistics.median(found) if found else None
+
+    def ratio_to(self, other: Series) -> float:
+        """The middle of the ratios that the runs had."""
+        assert isinstance(other, Repeated)
+        pairs = zip(self.runs, other.runs, strict=True)
+        return statistics.median(mine.ratio_to(its) for mine, its in pairs)
+
+    def cpu_ratio_to(self, other: Series) -> float | None:
+        """The same of the calling threads' processor time."""
+        assert isinstance(other, Repeated)
+        pairs = zip(self.runs, other.runs, strict=True)
+        found = [ratio for mine, its in pairs if (ratio := mine.cpu_ratio_to(its)) is not None]
+        return statistics.median(found) if found else None
+
+
 def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     if len(ours) != len(theirs):
         return statistics.median(ours) / statistics.median(theirs)
@@ -88,19 +145,37 @@ class Group:
 
 @frozen
 class Result:
-    """One run.
+    """One run, or several whole runs put together.
 
     Attributes:
         machine: Where and with what it was measured, by name.
         versions: The packages, with their versions.
         missing: The peers that are not in it, and why.
         groups: The measurements.
+        runs: The number of whole runs that the figures come from.
     """
 
     machine: Mapping[str, str]
     versions: Mapping[str, str]
     missing: Mapping[str, str]
     groups: tuple[Group, ...]
+    runs: int = 1
+
+    @property
+    def rule(self) -> str:
+        """The rule by which the figures are found, for everyone who reads them."""
+        if self.runs == 1:
+            return (
+                "One run, which is not what is published: each figure is the median of its rounds, each "
+                "ratio the median of the ratios within the rounds; the range is from quartile to "
+                "quartile, of fewer than four rounds from the least to the most."
+            )
+        return (
+            f"{self.runs} whole runs, one after another on one machine: each figure is the median of the "
+            f"{self.runs} that the runs had, and so is each ratio. In a run, a figure is the median of "
+            "its rounds, and a ratio the median of the ratios within the rounds. The range is from the "
+            "least to the most of the runs' figures."
+        )
 
     def group(self, key: str) -> Group | None:
         """The measurement of that short name, if it was made."""
@@ -113,6 +188,8 @@ class Result:
             "machine": dict(self.machine),
             "versions": dict(self.versions),
             "missing": dict(self.missing),
+            "runs": self.runs,
+            "rule": self.rule,
             "groups": [_group_as_data(group) for group in self.groups],
         }
 
@@ -139,6 +216,7 @@ def _series_as_data(series: Series, group: Group) -> dict[str, object]:
         "rounds": len(series.samples),
         "cpu_median": series.cpu_median,
         **series.figures,
+        **({"runs": [run.median for run in series.runs]} if isinstance(series, Repeated) else {}),
         "ratios": {other.name: series.ratio_to(other) for other in group.series},
         "cpu_ratios": {
             other.name: ratio

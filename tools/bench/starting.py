@@ -1,14 +1,16 @@
 """How long it takes to import recloser, its peers and its own dependencies, and to start its command."""
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from bench.adapters import Adapter
 from bench.effort import Effort
+from bench.partner import INTERPRETED, Partner
 from bench.results import Group, Series
 
 MILLISECONDS: Final = "ms"
@@ -24,28 +26,19 @@ def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
     """Milliseconds in new processes, which take turns."""
     imports = {DEPENDENCIES: DEPENDENCIES, RECLOSER: RECLOSER}
     imports |= {adapter.name: adapter.module for adapter in adapters if adapter.module != RECLOSER}
-    yield Group(
-        "import",
-        "Import",
-        MILLISECONDS,
-        DEPENDENCIES,
-        _interleaved(
-            [(name, partial(_import, modules)) for name, modules in imports.items()], effort
-        ),
-    )
-    yield Group(
-        "start",
-        "Start of the command",
-        MILLISECONDS,
-        LIBRARIES,
-        _interleaved(
-            [
-                (LIBRARIES, partial(_process, "import click, rich")),
-                (VERSION, partial(_process, _COMMAND, "--version")),
-            ],
-            effort,
-        ),
-    )
+    importing = [(name, partial(_import, os.environ, of)) for name, of in imports.items()]
+    commands = [
+        (LIBRARIES, partial(_process, os.environ, "import click, rich")),
+        (VERSION, partial(_process, os.environ, _COMMAND, "--version")),
+    ]
+    if isinstance(partner := effort.partner, Partner):
+        pure = partner.environment
+        importing.append((f"{RECLOSER}{INTERPRETED}", partial(_import, pure, RECLOSER)))
+        commands.append((f"{VERSION}{INTERPRETED}", partial(_process, pure, _COMMAND, "--version")))
+    series = _interleaved(importing, effort)
+    yield Group("import", "Import", MILLISECONDS, DEPENDENCIES, series)
+    series = _interleaved(commands, effort)
+    yield Group("start", "Start of the command", MILLISECONDS, LIBRARIES, series)
 
 
 def _interleaved(
@@ -60,7 +53,7 @@ def _interleaved(
     )
 
 
-def _import(modules: str) -> float:
+def _import(environment: Mapping[str, str], modules: str) -> float:
     """Milliseconds that the import takes within its process."""
     code = (
         "import time; started = time.perf_counter(); "
@@ -68,6 +61,7 @@ def _import(modules: str) -> float:
     )
     done = subprocess.run(
         [sys.executable, "-P", "-W", "ignore", "-c", code],
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
@@ -75,8 +69,9 @@ def _import(modules: str) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def _process(code: str, *arguments: str) -> float:
+def _process(environment: Mapping[str, str], code: str, *arguments: str) -> float:
     """Milliseconds from the start of the process to its end."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-P", "-c", code, *arguments], capture_output=True, check=True)
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    subprocess.run(command, env=environment, capture_output=True, check=True)
     return 1000 * (time.perf_counter() - started)

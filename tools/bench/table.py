@@ -7,9 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.ours import DISK, RUNS
+from bench.partner import INTERPRETED, OURS
 from bench.results import Group, Result, Series
-
-_OURS: Final = "recloser"
 
 _FLOOR: Final = (
     "The floor is a wrapper that reads the monotonic clock twice, takes a lock and appends a tuple: "
@@ -27,6 +26,7 @@ def head(result: Result) -> list[str]:
     )
     return [
         where,
+        result.rule,
         ", ".join(f"{name} {number}" for name, number in result.versions.items()),
         *(f"not measured: {name}: {reason}" for name, reason in result.missing.items()),
     ]
@@ -79,11 +79,13 @@ def cells(group: Group) -> tuple[list[str], list[list[str]]]:
     ours = [group[name] for name in (DISK, RUNS) if name in group] or [
         series
         for series in group.series
-        if series.name.startswith(_OURS) and series.name != group.reference
+        if series.name.startswith(OURS)
+        and series.name != group.reference
+        and not series.name.endswith(INTERPRETED)
     ]
     has_cpu = any(series.cpu for series in group.series)
     figures = list(dict.fromkeys(name for series in group.series for name in series.figures))
-    columns = ["", "median", "quartiles", f"of {group.reference}"]
+    columns = ["", "median", "range", f"of {group.reference}"]
     if has_cpu:
         columns += ["CPU", f"CPU of {group.reference}"]
     columns += [name.replace("_", " ") for name in figures]

@@ -32,14 +32,12 @@ def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
     ways = [_BARE, _FLOOR, *(adapter for adapter in adapters if adapter.sync is not None)]
     missing = {adapter.name: COROUTINES_ONLY for adapter in adapters if adapter.sync is None}
     subjects = [
-        _subject(adapter, nothing, number, f"{adapter.name} by {number}")
+        _subject(adapter, nothing, number, f"{adapter.name}{_by(number)}")
         for number in NUMBERS
         for adapter in ways
     ]
-    rates = [_rates(series) for series in interleave(subjects, effort)]
-    alone = rates[: len(ways)]
-    for place, number in enumerate(NUMBERS):
-        together = rates[place * len(ways) : (place + 1) * len(ways)]
+    rates = {series.name: _rates(series) for series in interleave(subjects, effort)}
+    for number in NUMBERS:
         yield Group(
             f"threads-{number}",
             f"{number} thread{'s' * (number > 1)}, no work",
@@ -48,10 +46,14 @@ def measured(effort: Effort, adapters: Sequence[Adapter]) -> Iterator[Group]:
             tuple(
                 evolve(
                     series,
-                    name=adapter.name,
-                    figures={**series.figures, "of_one_thread": series.ratio_to(single)},
+                    name=name.replace(_by(number), ""),
+                    figures={
+                        **series.figures,
+                        "of_one_thread": series.ratio_to(rates[name.replace(_by(number), _by(1))]),
+                    },
                 )
-                for adapter, series, single in zip(ways, together, alone, strict=True)
+                for name, series in rates.items()
+                if _by(number) in name
             ),
             missing,
         )
@@ -75,7 +77,11 @@ _FLOOR: Final = Adapter(FLOOR, "", lambda _: Protection(None, floors.recording, 
 def _subject(adapter: Adapter, function: Call, number: int, name: str) -> Subject:
     assert adapter.sync is not None
     begin = partial(_begun, adapter.sync, function, number)
-    return Subject(name, begin, adapter.stretch, adapter.lost)
+    return Subject(name, begin, adapter.stretch, adapter.counted)
+
+
+def _by(number: int) -> str:
+    return f" by {number}"
 
 
 def _rates(series: Series) -> Series:

@@ -86,6 +86,9 @@ cdef bint _is_rate_reached(long long part, long long whole, long long num, long 
 cpdef bint may_probe(State state)
 cpdef int decide(State state)
 cpdef long long keeps_until(Window window) except -1
+@cython.locals(spare="long long", calls="long long", window=Window, limits=Thresholds)
+cpdef long long to_spare(State state, bint is_for_ever) except? -2
+cdef long long _most_below(long long num, long long den, long long calls) noexcept
 @cython.locals(rule="int")
 cpdef int advance(State state, long long seq, long long at) except -99
 cpdef int step(State state, int kind, long long seq, long long at, long long took, long long epoch, long long probe, long long count) except -99

@@ -703,6 +703,50 @@ def keeps_until(window: Window) -> int:
     return (window.items[_last(window)] + 1) * _SECOND
 
 
+def to_spare(state: State, is_for_ever: bool) -> int:
+    """How many calls that fail or are slow can come without any rule firing.
+
+    Others may come before, between and behind them, as many as there are and in any order.
+
+    Args:
+        state: The state, which is not changed.
+        is_for_ever: Whether that is to hold whatever the time; else before ``keeps_until``.
+
+    Returns:
+        Their number; below 0 where even a call that goes well could fire a rule.
+    """
+    if state.is_disabled:
+        return _FITS
+    if state.where != _CLOSED:
+        return -1
+    spare = _FITS
+    if state.rules.failure_threshold:
+        spare = state.rules.failure_threshold - 1 - state.consecutive_failures
+    window = state.window
+    if window is None:
+        return spare
+    limits = window.thresholds
+    # Rates are compared from so many calls on. What leaves a window of outcomes makes room for others;
+    # a window of seconds has to begin another second before it lets go of any.
+    calls = limits.needed
+    if window.calls > calls and not (is_for_ever and limits.is_timed):
+        calls = min(window.calls, _FITS)
+    if limits.failures:
+        spare = min(spare, limits.failures - 1 - window.failures)
+    if limits.failure_den:
+        spare = min(
+            spare, _most_below(limits.failure_num, limits.failure_den, calls) - window.failures
+        )
+    if limits.slow_den:
+        spare = min(spare, _most_below(limits.slow_num, limits.slow_den, calls) - window.slow)
+    return spare
+
+
+def _most_below(num: int, den: int, calls: int) -> int:
+    """The most of ``calls`` that are below ``num / den`` of them; of no more than 2^31 calls."""
+    return (num * calls - 1) // den if num else -1
+
+
 def advance(state: State, seq: int, at: int) -> int:
     """Let it be ``at``: take what is due by then that fires nothing, up to the first rule that does.
 

@@ -30,7 +30,7 @@ from recloser.fleet.outbox import Batch
 from recloser.fleet.rounds import SPACING_SECONDS, STANDS_NS, Rounds
 from recloser.fleet.sequencer import OnOtherConfig, StreamSequencer
 from recloser.log.bell import Bell
-from recloser.log.calls import Successes
+from recloser.log.calls import Outcomes
 from recloser.log.exits import at_exit
 from recloser.log.health import LogHealth
 from recloser.log.sequencer import Log, Sequencer
@@ -229,7 +229,7 @@ class RedisLog(Log):
     def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
         """Do nothing: what was decided alone is not the log's."""
 
-    def catch_up(self, recorded: Sequence[Event | Successes]) -> None:
+    def catch_up(self, recorded: Sequence[Event | Outcomes]) -> None:
         """Do nothing, as ``write``."""
 
     def health(self) -> LogHealth:
@@ -240,7 +240,7 @@ class RedisLog(Log):
         stream, outbox = self._stream, self._stream.outbox
         since = outbox.since_ns
         return LogHealth(
-            waiting=len(outbox) + stream.pending.calls,
+            waiting=len(outbox) + len(stream.pending),
             lag_ns=0 if since is None else self._now_ns() - since,
             lost=outbox.lost,
             gaps=self._absences,

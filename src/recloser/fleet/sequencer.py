@@ -7,9 +7,9 @@ of a single process does, on copies of the states; they are dropped when the str
 """
 
 import logging
+from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import asdict, define, evolve
@@ -36,15 +36,16 @@ from recloser.fleet.faces import Faces
 from recloser.fleet.notified import Notified
 from recloser.fleet.outbox import Batch, Outbox, calls_in
 from recloser.fleet.urgency import is_slow, is_urgent
-from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Leave, Pass, Run
+from recloser.gate import FOREVER, Leave, Pass, Run
 from recloser.log.bell import Bell
 from recloser.log.calls import Calls
 from recloser.log.codec import full
 from recloser.log.last_good import LastGood
 from recloser.log.request import ProbeClaim, Request, Saying, Spendable, spent_before
-from recloser.log.sequencer import Log, Sequencer
+from recloser.log.sequencer import SINGLY, TOGETHER, Log, Sequencer
 from recloser.logfold import LogFold
 from recloser.machine import HALF_OPEN, OPEN
+from recloser.pending import PENDING_LIMIT
 from recloser.state import BreakerState, dump
 
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
@@ -307,27 +308,39 @@ class StreamSequencer(Sequencer):
             return
         gate.origin = self.origin  # the stream's time is known ever better
         super()._update_gate(breaker)
+        leave = gate.leave
+        if leave is not None and not leave.is_firm:
+            leave.end()  # what others report may come in between
         if self._claims.has_probe(breaker):
             gate.ask()
 
-    def _is_plain(self, passed: Pass) -> bool:
-        return isinstance(passed, Leave)  # what comes of it is the stream's to say
+    def _renew(self, breaker: str) -> None:
+        self._update_gate(breaker)
+
+    lets_failures_pass = False  # each is a word to the others
+
+    def _sort_of(self, passed: Pass) -> int:
+        # What comes of a success is the stream's to say.
+        return TOGETHER if isinstance(passed, Leave) else SINGLY
 
     def _take(self, calls: Calls) -> None:
         # A protected function may have been made when the time of the log was another one.
         now = self.read_at()
         if max(calls.ats) > now:
-            calls.ats = [min(at, now) for at in calls.ats]
+            calls.ats = array("q", [min(at, now) for at in calls.ats])
         super()._take(calls)
 
-    def _append_successes(self, calls: Calls) -> None:
+    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
+        del rows
         done = 0
-        for leave, group in groupby(calls.passes):
-            first, done = done, done + len(list(group))
-            tooks = calls.tooks[first:done]
+        while done < len(calls):
+            leave = calls.passes[calls.codes[done]]
+            number = calls.like(done, FOREVER)
+            tooks = calls.tooks[done : done + number]
+            done += number
             at = calls.ats[done - 1]
             if self.fold.breakers[leave.breaker].config.slow_call_ns is None:
-                self._succeed(leave, at, sum(tooks) // len(tooks), len(tooks))
+                self._succeed(leave, at, sum(tooks) // number, number)
             else:
                 for took in tooks:
                     self._succeed(leave, at, took, 1)
@@ -336,7 +349,7 @@ class StreamSequencer(Sequencer):
         # At its own time: what waits after it may be earlier than now.
         at = max(at, self.fold.at)
         event = CallSucceeded(self.next_seq, at, leave.breaker, leave.epoch, took, count=count)
-        self.append(event, taken=count * PENDING_WIDTH)
+        self.append(event, taken=count)
 
     def relieve(self) -> None:
         """Take in what is pending, unless this very thread is at it."""
@@ -346,7 +359,7 @@ class StreamSequencer(Sequencer):
     def _be_looked_at(self) -> None:
         """If the log's thread was idle, have it come by again."""
         if self.pending.limit == 0:
-            self.pending.let_wait(PENDING_LIMIT)
+            self.pending.limit = PENDING_LIMIT
             self._wake(hurry=False)
 
     # Settings and commands.
@@ -664,7 +677,7 @@ class StreamSequencer(Sequencer):
         """
         self._is_in_round = True
         if not self.pending and not len(self.outbox) and not self.runs:
-            self.pending.let_wait(0)  # the next call has to say so
+            self.pending.limit = 0  # the next call has to say so
         self.drain()
         for probe in self._claims.unused(self._clock.monotonic_ns()):
             self._hand_on(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))

@@ -125,6 +125,10 @@ class Audience:
         """Whether a listener receives each success of a breaker."""
         return any(each.hears_successes for each in self._subscriptions.get(breaker, ()))
 
+    def awaits_failures(self, breaker: str) -> bool:
+        """Whether a listener receives each failure of a breaker."""
+        return any(each.hears_events for each in self._subscriptions.get(breaker, ()))
+
     def awaits_refusals(self, breaker: str) -> bool:
         """Whether a listener receives each refusal of a breaker at once."""
         return any(each.hears_refusals for each in self._subscriptions.get(breaker, ()))

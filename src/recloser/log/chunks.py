@@ -4,26 +4,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from recloser.events import Event, LogOpened
-from recloser.log.calls import Successes
-from recloser.log.codec import around_success, encode_all, is_lean
+from recloser.log.calls import Outcomes
+from recloser.log.codec import encode_all, is_lean
 
 try:
-    from recloser.log import success_lines
+    from recloser.log import outcome_lines
 except ImportError:
-    success_lines = None  # type: ignore[assignment]  # pip had no compiler
+    outcome_lines = None  # type: ignore[assignment]  # pip had no compiler
 
 Chunk: TypeAlias = Sequence[Event]
 """Events that are encoded together; one of the log's own has only its witnesses behind it."""
 
-IS_COMPILED: Final = success_lines is not None
-"""Whether the lines of successes are made by compiled code."""
+IS_COMPILED: Final = outcome_lines is not None
+"""Whether the lines of outcomes are made by compiled code."""
 
 _OWN: Final = ("log_opened", "log_sealed", "log_gap", "checkpoint")
 _AT_ONCE: Final = 65_536
 """The lines of so many events are made before the first of them is written."""
-
-_AROUND: Final = around_success("", 0)
-_FORM: Final = (_AROUND[0], _AROUND[1], _AROUND[3])
 
 Lines: TypeAlias = Iterable[bytes | memoryview]
 """Whole lines, in parts."""
@@ -63,18 +60,18 @@ def _groups(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
 
 
 def _made_at_once(group: Sequence[Chunk]) -> dict[int, memoryview]:
-    """The lines of its successes, by their places in it, made while other threads go on.
+    """The lines of its outcomes, by their places in it, made while other threads go on.
 
     All in one step: to come back from it may take as long as another thread may keep the
     interpreter's lock, which is 5 ms.
     """
     blocks = {}
     for place, chunk in enumerate(group):
-        block = chunk.block() if isinstance(chunk, Successes) else None
+        block = chunk.block() if isinstance(chunk, Outcomes) else None
         if block is not None:
             blocks[place] = block
     try:
-        made = success_lines.success_lines(_FORM, list(blocks.values()))
-    except OverflowError:  # a clock that counts beyond 64 bits
+        made = outcome_lines.outcome_lines(list(blocks.values()))
+    except OverflowError:  # a clock that ran backwards
         return {}
     return dict(zip(blocks, made, strict=True))

@@ -17,6 +17,8 @@ from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotAL
 from recloser.events import (
     FORMAT_VERSION,
     RULES_VERSION,
+    CallFailed,
+    CallIgnored,
     CallSucceeded,
     Checkpoint,
     Event,
@@ -219,13 +221,19 @@ def _refuse_long(lines: bytes) -> None:
             )
 
 
-def around_success(breaker: str, epoch: int) -> tuple[bytes, bytes, bytes, bytes]:
-    """What stands in the line of a success before, between and behind ``seq``, ``at``, ``took``."""
-    line = encode(lean(CallSucceeded)(0, 1, breaker, epoch, 2))
-    before_seq, _, rest = line.partition(b"0")
+def around_outcome(
+    event: CallSucceeded | CallFailed | CallIgnored,
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """What stands in the line of an outcome before ``seq``, ``at`` and ``took``, and behind it.
+
+    Args:
+        event: Such an outcome, with 0, 1 and 2 for these.
+    """
+    before_seq, _, rest = encode(event).partition(b"0")
     before_at, _, rest = rest.partition(b"1")
-    before_took, _, end = rest.rpartition(b"2")
-    return before_seq, before_at, before_took, end
+    # No text of the line has this: each quotation mark in one comes behind a backslash.
+    before_took, took, end = rest.partition(b',"took":2')
+    return before_seq, before_at, before_took + took[:-1], end
 
 
 def encode_all(events: Sequence[Event]) -> Iterator[bytes]:

@@ -8,11 +8,11 @@ changed. They are then folded again, from the copies kept here and the events re
 from typing import Final, TypeAlias
 
 from recloser.events import Event
-from recloser.log.calls import Successes
+from recloser.log.calls import Outcomes
 from recloser.logfold import LogFold
 from recloser.state import BreakerState, copied
 
-Recorded: TypeAlias = "Event | Successes"
+Recorded: TypeAlias = "Event | Outcomes"
 
 _FEWEST: Final = 64
 _OUTCOMES_PER_EVENT: Final = 8
@@ -30,7 +30,7 @@ class LastGood:
     Attributes:
         events: What was recorded since, in the order of the log. To extend this list is what makes
             a change final.
-        size: How many events these are, of which one ``Successes`` holds many.
+        size: How many events these are, of which one ``Outcomes`` holds many.
     """
 
     __slots__ = ("_limit", "_mark", "_states", "events", "size")
@@ -69,8 +69,8 @@ class LastGood:
         }
         fold = LogFold.resumed(self._mark, copies)
         for recorded in events:
-            if isinstance(recorded, Successes):
-                fold.apply_successes(recorded, recorded.counts)
+            if isinstance(recorded, Outcomes):
+                fold.apply_outcomes(recorded)
             else:
                 fold.apply(recorded)
         return fold

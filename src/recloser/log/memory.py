@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from recloser.clock import Clock
 from recloser.events import Event, LogSealed
-from recloser.log.calls import Successes
+from recloser.log.calls import Outcomes
 from recloser.log.codec import full
 from recloser.log.seals import SEAL_EVERY
 from recloser.log.sequencer import Detail, Log
@@ -119,7 +119,7 @@ class NoLog(Log):
     def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
         """Forget the events."""
 
-    def catch_up(self, recorded: Sequence[Event | Successes]) -> None:
+    def catch_up(self, recorded: Sequence[Event | Outcomes]) -> None:
         """Do nothing: no event is kept."""
 
     def __iter__(self) -> Iterator[Event]:

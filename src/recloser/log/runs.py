@@ -10,8 +10,8 @@ from itertools import count
 from typing import Final, Protocol
 
 from recloser.events import CallRejected, CallSucceeded, Edge, Event
-from recloser.fold import FOREVER, steady_until
-from recloser.gate import Gate, Refusal, RefusedRun, Run
+from recloser.fold import to_spare
+from recloser.gate import FOREVER, Gate, Refusal, RefusedRun, Run
 from recloser.log.calls import rejected
 from recloser.log.codec import lean
 from recloser.log.request import Spendable
@@ -53,8 +53,10 @@ class Recorder(Protocol):
             taken: How many items of what is pending it stands for.
         """
 
-    def count(self, run: Run, took_ns: int, *, once: Spendable | None, taken: int) -> None:
-        """Have a run hold one more call, in one step with what the call spends."""
+    def count(
+        self, run: Run, number: int, took_ns: int, *, once: Spendable | None, taken: int
+    ) -> None:
+        """Have a run hold more calls, in one step with what a single one spends."""
 
 
 class Runs:
@@ -95,37 +97,6 @@ class Runs:
         """When the first of them has to be written, in nanoseconds of the log."""
         return self._ends[0][0] - self._recorder.origin if self._ends else FOREVER
 
-    def lease(self, gate: Gate, at: int) -> None:
-        """Have calls counted that look at the time, as long as a success can fire no edge by it.
-
-        Nor may a deadline of any breaker go unnoticed by them, as it doesn't where they ask.
-
-        Args:
-            gate: The breaker's.
-            at: The time of what happened last, though it may not be folded yet.
-        """
-        lease = gate.lease
-        if lease is None or lease.is_firm:
-            return
-        next_deadline = self._recorder.fold.next_deadline or FOREVER
-        lapses = min(second_end(at), steady_until(lease.state), next_deadline)
-        if lapses > at:
-            ends_ns = lapses + self._recorder.origin
-            self._begin(gate, lease.counted(), ends_ns)
-            lease.lapses_ns = lease.until_ns = ends_ns  # from now on others count
-
-    def shorten_leases(self) -> None:
-        """A deadline that is new may come before what leases were given for."""
-        fold = self._recorder.fold
-        deadline = fold.next_deadline
-        if deadline is None or deadline >= second_end(fold.at):
-            return
-        for _, _, gate in self._ends:
-            lease = gate.lease
-            if lease is not None and not lease.is_firm:
-                lease.lapses_ns = min(lease.lapses_ns, deadline + self._recorder.origin)
-                lease.until_ns = min(lease.until_ns, lease.lapses_ns)
-
     def hold(
         self,
         breaker: str,
@@ -134,32 +105,37 @@ class Runs:
         at: int,
         *,
         once: Spendable | None = None,
+        number: int = 1,
+        slowest_ns: int = 0,
         taken: int = 0,
+        may_count: bool,
     ) -> bool:
-        """Count a success that can only be counted, if that is how it is recorded.
+        """Count successes of one second that can only be counted, if that is how they are recorded.
 
         Args:
-            breaker: Its breaker.
-            epoch: The epoch in which it was let through.
-            took_ns: How long it took, in nanoseconds.
-            at: When it ended, in nanoseconds of the log.
-            once: The permit that it spends.
-            taken: How many items of what is pending it stands for.
+            breaker: Their breaker.
+            epoch: The epoch in which they were let through.
+            took_ns: How long the first of them took, in nanoseconds.
+            at: When the first ended, in nanoseconds of the log.
+            once: The permit that the only one spends.
+            number: How many they are.
+            slowest_ns: How long the slowest of several took.
+            taken: How many of the calls that wait they are.
+            may_count: Whether later ones may be counted by who makes them: none waits before them.
         """
         gate = self._gates.get(breaker)
-        lease = None if gate is None or not self.has_successes else gate.lease
-        if gate is None or lease is None or lease.epoch != epoch:
+        leave = None if gate is None or not self.has_successes else gate.leave
+        if gate is None or leave is None or leave.epoch != epoch:
             return False
-        if took_ns > lease.slow_ns or at >= steady_until(lease.state):
+        spare, until = to_spare(leave.state)
+        if max(took_ns, slowest_ns) > leave.slow_ns or spare < 0 or at >= until:
             return False
         ends_ns = self._second_end(at)
-        run = lease.counted()
+        run = leave.counted()
         self._begin(gate, run, ends_ns)
-        if lease.is_firm:
-            lease.until_ns = ends_ns
-        else:
-            self.lease(gate, at)
-        self._recorder.count(run, took_ns, once=once, taken=taken)
+        if may_count:
+            leave.until_ns = min(ends_ns, leave.lapses_ns)
+        self._recorder.count(run, number, took_ns, once=once, taken=taken)
         return True
 
     def refuse(self, refused: Refusal, at: int, *, taken: int = 0) -> None:
@@ -187,7 +163,7 @@ class Runs:
             self._refuse_singly(refused, at, taken)
         else:
             refusal.until_ns = run.ends_ns
-            self._recorder.count(run, 0, once=None, taken=taken)
+            self._recorder.count(run, 1, 0, once=None, taken=taken)
 
     def _refuse_singly(self, refused: Refusal, at: int, taken: int) -> None:
         recorder = self._recorder

@@ -14,7 +14,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, TypeVar, get_args
 
@@ -33,7 +32,7 @@ from recloser.clock import (
     read_wall,
 )
 from recloser.core.kernel import NEVER as FOREVER
-from recloser.core.kernel import may_probe
+from recloser.core.kernel import SUCCEEDED, may_probe
 from recloser.errors import ConfigError, MisuseError, RecloserError
 from recloser.events import (
     FORMAT_VERSION,
@@ -48,19 +47,19 @@ from recloser.events import (
     ProbeAdmitted,
     is_about_a_breaker,
 )
-from recloser.fold import is_steady
-from recloser.gate import PENDING_LIMIT, PENDING_WIDTH, Gate, Leave, Pass, Pending, Refusal, Run
+from recloser.gate import Gate, Pass, Refusal, Run
 from recloser.limits import MAX_AT, MAX_WHOLE, label
 from recloser.log.audience import Audience
-from recloser.log.calls import Calls, Successes, succeeded
+from recloser.log.calls import Calls, Outcomes, outcome
 from recloser.log.codec import lean
 from recloser.log.last_good import LastGood
 from recloser.log.request import Once, ProbeClaim, Request, Saying, Spendable, spent_before
-from recloser.log.runs import Runs
+from recloser.log.runs import Runs, second_end
 from recloser.log.tail import Tail
 from recloser.log.timed_lock import TimedLock
 from recloser.logfold import LogFold
-from recloser.machine import HALF_OPEN
+from recloser.machine import CLOSED, HALF_OPEN
+from recloser.pending import PENDING_LIMIT, Pending
 from recloser.settings_in_force import SettingsInForce
 from recloser.state import BreakerState, dump
 from recloser.validation import (
@@ -86,6 +85,9 @@ _LONGEST_WAIT: Final = 0.5
 """A thread that waits longer for the lock does as one that holds it: it makes no change, and asks."""
 
 _MOST_TRIES: Final = 3
+SINGLY, TOGETHER = range(2)
+"""How a call that waits is folded: as any event, or with others."""
+
 _ProbeAdmitted: Final = lean(ProbeAdmitted)
 _NOTHING_SAID: Final[list[Saying]] = []
 """Of all sequencers that have nobody to say anything to; it stays empty."""
@@ -216,14 +218,14 @@ class Log(ABC):
         all of them appended or none.
 
         Args:
-            events: An event and its witnesses, or as many successes as there is ``room`` for.
+            events: An event and its witnesses, or as many outcomes as there is ``room`` for.
             seal: Their seal, if one is due.
         """
 
-    def catch_up(self, recorded: Sequence["Event | Successes"]) -> None:
+    def catch_up(self, recorded: Sequence["Event | Outcomes"]) -> None:
         """Append what was recorded, and may not be appended; called under the lock."""
         for each in recorded:
-            if isinstance(each, Successes):
+            if isinstance(each, Outcomes):
                 self.write(each, None)
             elif not isinstance(each, LogSealed):
                 self.write([each], None)
@@ -359,6 +361,7 @@ class Sequencer:
     )
 
     degraded = False
+    lets_failures_pass = True
 
     def __init__(
         self, log: Log, clock: Clock, tick_ns: int | None, host: str, detail: Detail
@@ -429,22 +432,38 @@ class Sequencer:
         # until then is the parent's, so no call of the child may come into these lists: all ask.
         self._asked = [request for request in self._asked if request.is_for_children]
         self.runs.note_fork()
-        self._parents_calls = len(self.pending)
-        if self._lock.is_mine:
-            for gate in tuple(self._gates.values()):
-                gate.shut()
-        else:
-            self._forget_parents_calls()
+        # A log in memory is the child's own: there it records what waits itself.
+        self._parents_calls = len(self.pending) if self._log.is_in_child else 0
+        for gate in tuple(self._gates.values()):
+            gate.shut()
         self._renew_locks()
-        self.pending.let_wait(0)
+        self.pending.limit = 0
 
-    def _forget_parents_calls(self) -> None:
-        number = self._parents_calls or 0
+    def _leave_parents_calls(self) -> None:
+        """Leave to the parent what it had not folded at the fork: it will record it.
+
+        Failures among it count here too, as those do that it had folded.
+        """
+        number, taken = self._parents_calls or 0, self._taken
         self.runs.forget()
+        self.is_whole = False
+        if number > taken:
+            self._apply_parents_calls(Calls.of(self.pending).part(taken, number))
+        gone = max(number, taken)
         # One step.
-        del self.pending[:number]
+        del self.pending[:gone]
         self._taken = 0
         self._parents_calls = None
+        self.rest()
+        self._update_all_gates()
+
+    def _apply_parents_calls(self, calls: Calls) -> None:
+        calls.put_in_order(self.fold.at)
+        for sort, part in calls.sorted_by(self._sort_of):
+            if sort != SINGLY and not self.fold.apply_outcomes(Outcomes(part, self.next_seq)):
+                # Of so many at once one opens the breaker: when, the parent's log will say.
+                self.good.restore(self.fold)
+                return
 
     # Entries.
 
@@ -494,7 +513,7 @@ class Sequencer:
         result = change()
         if self.good.is_full:
             self.rest()
-        self.pending.due_ns = self._due_at() + self.origin
+        self.pending.due_ns = min(self._due_at() + self.origin, FOREVER)
         return result
 
     def run(self, change: Callable[[int], R], instead: Callable[[], R]) -> R:
@@ -604,9 +623,6 @@ class Sequencer:
 
     def _make_whole(self) -> None:
         """Undo or finish what an exception interrupted, and begin the session if it is not begun."""
-        if self._parents_calls is not None:
-            self._forget_parents_calls()
-            self._update_all_gates()
         if not self.is_whole:
             self.good.restore(self.fold)
             self._log.catch_up(self.good.events)
@@ -619,8 +635,7 @@ class Sequencer:
         # Where one forks meanwhile, its child has another log to begin, and other calls to forget.
         while self._log.is_in_child or self._parents_calls is not None:
             if self._parents_calls is not None:
-                self._forget_parents_calls()
-                self._update_all_gates()
+                self._leave_parents_calls()
             else:
                 self._log.begin_in_child()
                 if not self.is_whole:
@@ -725,25 +740,33 @@ class Sequencer:
         state = self.fold.breakers.get(breaker)
         if gate is None or state is None:
             return
+        can_wait = self._log.can_wait
+        may_let = self._lets_pass and can_wait and not self.audience.awaits_successes(breaker)
         gate.update(
             state,
-            may_let=self._lets_pass
-            and self._log.can_wait
-            and not self.audience.awaits_successes(breaker),
-            may_refuse=self._log.can_wait and not self.audience.awaits_refusals(breaker),
+            may_let=may_let,
+            may_let_bad=may_let
+            and self.lets_failures_pass
+            and not self.audience.awaits_failures(breaker),
+            may_refuse=can_wait and not self.audience.awaits_refusals(breaker),
+            is_all_folded=self.is_all_folded,
         )
-        if self.runs.has_successes:
-            self.runs.lease(gate, self.fold.at)
 
     def _update_all_gates(self) -> None:
         for breaker in tuple(self._gates):
             self._update_gate(breaker)
 
-    def _stays_open(self, breaker: str) -> bool:
-        """Whether the gate lets calls past, and will after an event that fired no edge."""
+    @property
+    def is_all_folded(self) -> bool:
+        """Whether no call waits that is not folded."""
+        return len(self.pending) == self._taken
+
+    def _renew(self, breaker: str) -> None:
+        """Bring a gate up to date after an event that fired no edge."""
         gate = self._gates.get(breaker)
-        is_open = gate is not None and gate.leave is not None
-        return is_open and is_steady(self.fold.breakers[breaker])
+        state = self.fold.breakers[breaker]
+        if gate is None or not gate.renew(state, is_all_folded=self.is_all_folded):
+            self._update_gate(breaker)
 
     def relieve(self) -> None:
         """Fold what is pending, unless this very thread is at it."""
@@ -765,8 +788,12 @@ class Sequencer:
         at = self.read_at()
         self._drop_taken()
         if self.pending:
-            self._take(Calls.of(self.pending))
-            self._drop_taken()
+            waiting = len(self.pending)
+            while waiting > 0:
+                calls = Calls.of(self.pending)
+                waiting -= len(calls)
+                self._take(calls)
+                self._drop_taken()
         at = max(at, self.fold.at)
         self.runs.end_before(at)
         return at
@@ -797,51 +824,102 @@ class Sequencer:
             done += before
 
     def _take_block(self, calls: Calls) -> None:
-        if self.runs.has_successes:
+        for sort, part in calls.sorted_by(self._sort_of):
+            if sort == SINGLY:
+                self._take_singly(part)
+            elif self.runs.has_successes:
+                self._take_runs(part)
+            else:
+                self._take_together(part)
+
+    def _sort_of(self, passed: Pass) -> int:
+        state = self.fold.breakers[passed.breaker]
+        if isinstance(passed, Refusal) or passed.epoch != state.epoch or state.state is not CLOSED:
+            return SINGLY
+        return TOGETHER
+
+    def _take_runs(self, calls: Calls) -> None:
+        """Take outcomes of which those that went well are written as runs."""
+        place = calls.end_of_last(lambda passed: passed.kind != SUCCEEDED)
+        if place:
+            mixed = calls.part(0, place)
+            for breaker in Outcomes(mixed, 0).breakers:
+                self.runs.end(breaker, mixed.ats[0])
+            self._take_together(mixed, mixed.merged())
+        if place < len(calls):
+            self._take_counted(calls.part(place, len(calls)))
+
+    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
+        """Take outcomes that fire no edge, as far as is known.
+
+        Args:
+            calls: The calls that wait.
+            rows: How they are written, where neighbours are merged.
+        """
+        self.is_whole = False
+        outcomes = Outcomes(rows or calls, self.next_seq)
+        if not self.fold.apply_outcomes(outcomes):
+            # Threads have raced for the last failures that were to spare.
+            self.good.restore(self.fold)
+            self.is_whole = True
             self._take_singly(calls)
             return
-        if all(map(self._is_plain, set(calls.passes))):
-            self._append_successes(calls)
-            return
-        for is_plain, group in groupby(enumerate(calls.passes), lambda of: self._is_plain(of[1])):
-            places = [place for place, _ in group]
-            part = calls.part(places[0], places[-1] + 1)
-            (self._append_successes if is_plain else self._take_singly)(part)
-
-    def _is_plain(self, passed: Pass) -> bool:
-        """Whether what was let past on it is a success that fires no edge."""
-        state = self.fold.breakers[passed.breaker]
-        return isinstance(passed, Leave) and passed.epoch == state.epoch and is_steady(state)
-
-    def _append_successes(self, calls: Calls) -> None:
-        self.is_whole = False
-        events = Successes(calls, self.next_seq)
-        self.fold.apply_successes(events, events.counts)
-        seal = self._log.seal_after(events)
+        seal = self._log.seal_after(outcomes)
         if seal is not None:
             self.fold.apply(seal)
-        good, number = self.good, len(events)
-        taken = number * PENDING_WIDTH
-        final = (events,) if seal is None else (events, seal)
+        good, number, taken = self.good, len(outcomes), len(calls)
+        final = (outcomes,) if seal is None else (outcomes, seal)
         # One step, as in ``append``.
         good.events += final
         good.size += number
         self._taken += taken
         # Final from here on.
-        self._log.write(events, seal)
+        self._log.write(outcomes, seal)
+        for breaker in outcomes.breakers:
+            self._renew(breaker)
         self.is_whole = True
 
+    def _take_counted(self, calls: Calls) -> None:
+        """Take successes that are counted, each by its own where it is slow."""
+        done = 0
+        while done < len(calls):
+            at, passed = calls.ats[done], calls.passes[calls.codes[done]]
+            self.runs.end_before(at)
+            number = calls.like(done, second_end(at))
+            tooks = calls.tooks[done : done + number]
+            if not self._hold(passed, tooks, at):
+                number = 1
+                if not self._hold(passed, tooks[:1], at):
+                    self.runs.end(passed.breaker, at)
+                    self.append(outcome(passed, self.next_seq, at, tooks[0]), taken=1)
+            done += number
+
+    def _hold(self, passed: Pass, tooks: Sequence[int], at: int) -> bool:
+        number = len(tooks)
+        return self.runs.hold(
+            passed.breaker,
+            passed.epoch,
+            tooks[0],
+            at,
+            number=number,
+            slowest_ns=max(tooks),
+            taken=number,
+            may_count=len(self.pending) == self._taken + number,
+        )
+
     def _take_singly(self, calls: Calls) -> None:
-        for at, took_ns, passed in zip(calls.ats, calls.tooks, calls.passes, strict=True):
+        for at, took_ns, passed in calls.each():
             self.runs.end_before(at)
             if isinstance(passed, Refusal):
-                self.runs.refuse(passed, at, taken=PENDING_WIDTH)
-            elif not self.runs.hold(passed.breaker, passed.epoch, took_ns, at, taken=PENDING_WIDTH):
+                self.runs.refuse(passed, at, taken=1)
+            else:
                 self.runs.end(passed.breaker, at)
-                self.append(succeeded(passed, self.next_seq, at, took_ns), taken=PENDING_WIDTH)
+                self.append(outcome(passed, self.next_seq, at, took_ns), taken=1)
 
-    def count(self, run: Run, took_ns: int, *, once: Spendable | None, taken: int) -> None:
-        """Have a run hold one more call, in one step with what the call spends.
+    def count(
+        self, run: Run, number: int, took_ns: int, *, once: Spendable | None, taken: int
+    ) -> None:
+        """Have a run hold more calls, in one step with what a single one spends.
 
         Raises:
             PermitError: The permit was spent before.
@@ -854,7 +932,7 @@ class Sequencer:
         # One step, as in ``append``.
         if not run.held:
             run.took_ns = took_ns
-        run.held += 1
+        run.held += number
         self._taken += taken
 
     # Events.
@@ -905,7 +983,7 @@ class Sequencer:
             once: The permit or mark that the event spends.
             run: The run that the event writes, with ``counted`` calls counted in it so far.
             counted: As above.
-            taken: How many items of ``pending`` the event stands for.
+            taken: How many of the calls that wait the event stands for.
             said: What other processes are to know of it.
 
         Raises:
@@ -947,12 +1025,12 @@ class Sequencer:
         for edge in edges:
             self._update_gate(edge.breaker)
         if is_about_a_breaker(event):
-            if edges or not self._stays_open(event.breaker):
+            if edges:
                 self._update_gate(event.breaker)
+            else:
+                self._renew(event.breaker)
         elif event.kind == "log_opened":
             self._update_all_gates()  # a new session forgets the probes of the last
-        if self.runs.has_successes and self.runs:
-            self.runs.shorten_leases()
 
     def configured(self, request: Request, state: BreakerState) -> BreakerState:
         """The state of a breaker, once its settings are recorded.

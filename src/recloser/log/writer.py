@@ -29,7 +29,7 @@ from recloser.limits import label
 from recloser.log import disk
 from recloser.log.appender import Appender, Durability
 from recloser.log.bell import Bell
-from recloser.log.calls import Successes
+from recloser.log.calls import Outcomes
 from recloser.log.chunks import Chunk, callers_in, encoded
 from recloser.log.exits import at_exit
 from recloser.log.folder_watch import DisturbedError, disturbance_of
@@ -365,18 +365,18 @@ class EventLog(Log):
             self._hurry.ring()
         self.stay_awake()
 
-    def catch_up(self, recorded: Sequence[Event | Successes]) -> None:
+    def catch_up(self, recorded: Sequence[Event | Outcomes]) -> None:
         """Take in what was recorded, and may not be taken in; called under the lock."""
         for each in recorded:
             if isinstance(each, LogSealed):
                 self._buffer.put_seal(each)
             else:
-                self.write(each if isinstance(each, Successes) else [each], None)
+                self.write(each if isinstance(each, Outcomes) else [each], None)
 
     def stay_awake(self) -> None:
         """Have the thread look at what waits or is counted; called under the lock."""
         if self._sequencer is not None:
-            self._sequencer.pending.let_wait(self._calls_at_once())
+            self._sequencer.pending.limit = self._calls_at_once()
         self._needs_thread = True
         self._wake.ring()
 
@@ -454,7 +454,7 @@ class EventLog(Log):
         # No lock: each figure is read in one step, and they may be a few events apart.
         chunks, at = buffer.chunks, sequencer.fold.at
         return LogHealth(
-            waiting=buffer.waiting + buffer.in_hand_events + sequencer.pending.calls,
+            waiting=buffer.waiting + buffer.in_hand_events + len(sequencer.pending),
             lag_ns=max(0, at - chunks[0][0].at) if chunks else 0,
             lost=buffer.lost + buffer.gap_lost,
             gaps=buffer.gaps,
@@ -503,7 +503,7 @@ class EventLog(Log):
             return
         sequencer.runs.end_all(sequencer.drain())
         sequencer.runs.stop()
-        sequencer.pending.let_wait(0)
+        sequencer.pending.limit = 0
         if not buffer.unsealed or buffer.lost or buffer.failure is not None:
             buffer.is_closed = True
             return
@@ -897,7 +897,7 @@ class EventLog(Log):
         """Fold what was let past the lock; if that is nothing, have the next call say so."""
         pending = sequencer.pending
         if not pending:
-            pending.let_wait(0)
+            pending.limit = 0
         if pending or sequencer.runs:  # also what came before the limit was seen
             seq = sequencer.next_seq
             at = sequencer.drain()
