@@ -5,6 +5,7 @@ import sys
 import time
 from array import array
 from collections import deque
+from random import Random
 
 import pytest
 from attrs import astuple, evolve
@@ -443,3 +444,72 @@ def test_an_event_of_no_calls_puts_nothing_into_a_window(of, size, count):
         of.step(state, of.SUCCEEDED, seq, seq, 0, 0, 0, 1)
         of.step(state, of.SUCCEEDED, seq, seq, 0, 0, 0, count)
     assert (state.window.calls, state.window.length) == (size, size)
+
+
+LONG_RUNS = {
+    "failures in a row": {"failure_threshold": 7},
+    "a window of outcomes": {"window": {"size": 40, "needed": 40, "failure_num": 3}},
+    "a window that is not full": {"window": {"size": 5000, "needed": 60, "failure_num": 3}},
+    "a window of few outcomes": {"window": {"size": 3, "needed": 2, "failures": 3}},
+    "slow calls": {"window": {"size": 40, "needed": 10, "slow_num": 3}},
+    "seconds": {"window": {"size": 2, "is_timed": True, "needed": 20, "failure_num": 3}},
+    "slow calls of some seconds": {
+        "window": {"size": 2, "is_timed": True, "needed": 20, "slow_num": 3}
+    },
+    "both": {"failure_threshold": 9, "window": {"size": 40, "needed": 40, "failure_num": 3}},
+}
+
+
+@of_each_kernel
+@pytest.mark.parametrize("name", LONG_RUNS)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.6])
+def test_many_rows_at_once_count_as_one_by_one(of, name, share):
+    """However long the stretches are in which nothing fires, and wherever they end."""
+    config = dict(LONG_RUNS[name])
+    slow_ns = SLOW_NS if "slow" in name else of.NEVER
+    chance = Random(len(name))
+    if limits := config.get("window"):
+        rates = {"failure_den": 4 if "failure_num" in limits else 0}
+        rates["slow_den"] = 4 if "slow_num" in limits else 0
+        config["window"] = thresholds(of, **rates, **limits)
+    rows, at = [], 0
+    for seq in range(1, 6001):
+        at += chance.randrange(4_000_000)
+        kind = of.FAILED if chance.random() < share else of.SUCCEEDED
+        kind = of.IGNORED if chance.random() < 0.001 else kind
+        took = SLOW_NS * 2 if chance.random() < share else 0
+        count = 3 if kind == of.SUCCEEDED and chance.random() < 0.001 else 1
+        rows.append(Row(kind, seq, at, took, count=count))
+    whole = of.Rows(*columns(rows))
+    fired = {}
+    for way in ("run", "step"):
+        state = breaker(of, **config, slow_ns=slow_ns)
+        fired[way] = []
+        row = 0
+        while row < len(rows):
+            if way == "run":
+                row = of.run(state, whole, row, len(rows))
+                rule = state.fired
+            else:
+                rule = of.step(state, *astuple(rows[row]))
+            if rule:
+                run_seqs = state.failure_seqs and state.failure_seqs.to_list()
+                window = state.window and told(state.window)
+                counters = state.succeeded, state.failed, state.ignored, state.consecutive_failures
+                fired[way].append((row, rule, counters, run_seqs, window))
+                assert of.enter(state, rows[row].at, -1) == of.NO_RULE
+                state.epoch = 0  # that of all rows
+            row += way == "step" or bool(rule)
+        fired[way].append((state.succeeded, state.failed, state.window and told(state.window)))
+    assert fired["run"] == fired["step"]
+
+
+@of_each_kernel
+def test_rows_of_other_kinds_are_passed_over(of):
+    state = breaker(of, 2)
+    kinds = [of.FAILED, of.ADMITTED + 1, of.FAILED, of.ADMITTED + 1]
+    rows = [Row(kind, seq, 0) for seq, kind in enumerate(kinds, start=1)]
+    assert run(of, state, rows) == 2
+    assert (state.fired, state.failure_seqs.to_list()) == (of.CONSECUTIVE_FAILURES, [1, 3])
+    assert run(of, state, rows, start=3) == 4
+    assert state.fired == of.NO_RULE

@@ -1,11 +1,13 @@
 """The rows of an exported log, breaker by breaker, as they are read."""
 
+import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice, pairwise
 from queue import SimpleQueue
-from typing import Final, TypeAlias
+from threading import Semaphore
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +19,12 @@ BREAKER: Final = "breaker"
 """The column of names, which tells the parts from one another."""
 
 _CAN_BE_CONSTANT: Final = (BREAKER, "epoch", "probe", "count", "line")
+_THREADS: Final = 1 if (os.cpu_count() or 1) <= 2 else 2  # noqa: PLR2004  # one is for the fold
+_TABLES: Final = 4  # that each is ahead
 _AT_ONCE: Final = 1 << 17  # rows are decoded, so that they are still in the cache when used
 
 _Constants: TypeAlias = Mapping[str, object]
-_Coming: TypeAlias = tuple[int, _Constants, SimpleQueue[pa.Table | None], Future[None]]
+T = TypeVar("T")
 
 
 @frozen
@@ -82,41 +86,72 @@ def parts_of(
             start += len(table)
 
 
-def parts_ahead(log: ParquetLog, columns: Sequence[str]) -> Iterator[Part]:
-    """As ``parts_of``, of the whole log, decoded while the rows before are used.
+def used_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[Part], T]) -> Iterator[T]:
+    """What the parts of a whole log are used for, in their order; see ``parts_of``.
 
-    Columns that are the same in all rows of a row group are not decoded: its statistics tell them.
+    Several row groups are decoded and their parts used in threads, while what came of those before
+    is taken. Columns that are the same in all rows of a row group are not decoded: its statistics
+    tell them.
     """
-    ahead = ParquetLog(log.path)
     groups = [group for group in range(log.file.num_row_groups) if not log.is_about_all(group)]
-    with ThreadPoolExecutor(1) as pool:
+    readers = cycle([ParquetLog(log.path) for _ in range(_THREADS)])
+    rest = iter(groups)
+    coming: deque[_Ahead[T]] = deque()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for group in islice(rest, _THREADS):
+                coming.append(_Ahead(pool, next(readers), group, columns, use))
+            while coming:
+                yield from coming[0]
+                coming.popleft()
+                for group in islice(rest, 1):
+                    coming.append(_Ahead(pool, next(readers), group, columns, use))
+        finally:
+            for ahead in coming:
+                ahead.stop()
 
-        def decode(group: int) -> _Coming:
-            tables = SimpleQueue[pa.Table | None]()
-            constants = log.constants(group, _CAN_BE_CONSTANT)
+
+class _Ahead(Generic[T]):
+    """What the parts of a row group are used for, in a thread that is a few tables ahead."""
+
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        log: ParquetLog,
+        group: int,
+        columns: Sequence[str],
+        use: Callable[[Part], T],
+    ) -> None:
+        self._found: SimpleQueue[list[T] | None] = SimpleQueue()
+        self._room = Semaphore(_TABLES)
+        self._is_stopped = False
+        self._done = pool.submit(self._work, log, group, columns, use)
+
+    def __iter__(self) -> Iterator[T]:
+        while (found := self._found.get()) is not None:
+            self._room.release()
+            yield from found
+        self._done.result()
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._room.release()
+
+    def _work(
+        self, log: ParquetLog, group: int, columns: Sequence[str], use: Callable[[Part], T]
+    ) -> None:
+        constants = log.constants(group, _CAN_BE_CONSTANT)
+        start = 0
+        try:
             named = [name for name in columns if name not in constants]
-            return group, constants, tables, pool.submit(_decode, ahead, group, named, tables)
-
-        rest = iter(groups)
-        coming = deque(map(decode, islice(rest, 2)))
-        while coming:
-            group, constants, tables, done = coming.popleft()
-            start = 0
-            for table in iter(tables.get, None):
-                yield from _split(constants, group, start, table)
+            for table in log.batches(group, named, _AT_ONCE):
+                if self._is_stopped:
+                    return
+                self._found.put([use(part) for part in _split(constants, group, start, table)])
                 start += len(table)
-            done.result()
-            coming.extend(map(decode, islice(rest, 1)))
-
-
-def _decode(
-    log: ParquetLog, group: int, columns: Sequence[str], tables: SimpleQueue[pa.Table | None]
-) -> None:
-    try:
-        for table in log.batches(group, columns, _AT_ONCE):
-            tables.put(table)
-    finally:
-        tables.put(None)
+                self._room.acquire()
+        finally:
+            self._found.put(None)
 
 
 def _split(constants: _Constants, group: int, start: int, table: pa.Table) -> Iterator[Part]:

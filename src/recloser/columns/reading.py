@@ -1,7 +1,7 @@
 """An exported log as the rows of its breakers, read a row group at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, cast
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import evolve
 
-from recloser.columns.parts import BREAKER, Part, parts_ahead, parts_of
+from recloser.columns.parts import BREAKER, Part, parts_of, used_ahead
 from recloser.columns.rows import OTHER, Kinds, Rows, Whole, slices
 from recloser.core import kernel
 from recloser.errors import DamagedLogError
@@ -30,6 +30,7 @@ _NUMBERS: Final = ["seq", "at", "epoch", _TOOK, "count", "probe"]
 _LOG_ROWS: Final = 1 << 15
 _MOST_KINDS: Final = 1 << 8  # that a byte distinguishes
 _BLOCK: Final = 1 << 17
+_FEW: Final = 64
 _NO_CONSTANTS: Final[Mapping[str, object]] = {}
 COLUMNS: Final = [BREAKER, "event", "line", "seq", "at", "epoch", "count", "probe"]
 """The columns that a fold reads, and ``took`` where it matters how long calls took."""
@@ -45,7 +46,9 @@ def whole_log_events(log: ParquetLog) -> list[Event]:
         if log.is_about_breakers(group):
             break
         for table in log.batches(group, rows=_LOG_ROWS):
-            own = table.filter(pc.is_null(table.column("breaker")))
+            own = table
+            if not log.is_about_all(group):
+                own = table.filter(pc.is_null(table.column("breaker")))
             events += events_of(
                 own.filter(pc.not_equal(own.column("event").cast("string"), "log_sealed"))
             )
@@ -60,7 +63,7 @@ def rows_of(log: ParquetLog) -> Iterator[Rows]:
     Raises:
         DamagedLogError: A part can't be read, or is not in order.
     """
-    return rows_in_parts(log, parts_ahead(log, COLUMNS))
+    return _joined(log, used_ahead(log, COLUMNS, partial(_read, log)))
 
 
 def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]:
@@ -71,32 +74,54 @@ def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]
         groups: The row groups.
         at_once: No more rows than these are read at a time.
     """
-    return rows_in_parts(log, parts_of(log, COLUMNS, groups, at_once))
+    return _joined(log, map(partial(_read, log), parts_of(log, COLUMNS, groups, at_once)))
 
 
-def rows_in_parts(log: ParquetLog, parts: Iterable[Part]) -> Iterator[Rows]:
-    """The rows in the parts of a log; each has all columns that a fold needs but one, ``took``.
+def _read(log: ParquetLog, part: Part) -> tuple[int, int, Rows]:
+    """The row group of a part, where in it the part begins, and its rows, all columns but ``took``.
 
     Raises:
-        DamagedLogError: A part can't be read, or is not in order.
+        DamagedLogError: It can't be read, or is not in order.
+    """
+    try:
+        rows = rows_in(part.table, part.breaker, part.constants)
+    except DamagedLogError as error:
+        raise DamagedLogError(f"{log.path}, row group {part.group}: {error}") from error
+    seqs, ats = rows.seqs, rows.ats
+    if not all(
+        (seqs[1:][part] > seqs[:-1][part]).all() and (ats[1:][part] >= ats[:-1][part]).all()
+        for part in slices(len(rows) - 1)
+    ):
+        raise _disorder(log, rows)
+    return part.group, part.start, rows
+
+
+def _joined(log: ParquetLog, parts: Iterable[tuple[int, int, Rows]]) -> Iterator[Rows]:
+    """The rows of parts that were read, with the column ``took`` where it is needed.
+
+    Raises:
+        DamagedLogError: They are not in order.
     """
     minding: set[str] = set()
-    before: Rows | None = None
     tooks: tuple[int, Whole] | None = None
-    for part in parts:
-        try:
-            rows = rows_in(part.table, part.breaker, part.constants)
-        except DamagedLogError as error:
-            raise DamagedLogError(f"{log.path}, row group {part.group}: {error}") from error
+    last = "", 0, 0
+    for group, start, part in parts:
+        rows = part
         if any(map(_minds_slowness, rows.others.values())):
-            minding.add(part.breaker)
-        if part.breaker in minding:
-            if tooks is None or tooks[0] != part.group:
-                tooks = part.group, _numbers(log.read(part.group, [_TOOK]), _TOOK)
-            rows = evolve(rows, tooks=tooks[1][part.start : part.start + len(rows)])
-        _check_order(log, rows, before)
+            minding.add(rows.breaker)
+        if rows.breaker in minding:
+            if tooks is None or tooks[0] != group:
+                tooks = group, _numbers(log.read(group, [_TOOK]), _TOOK)
+            rows = evolve(rows, tooks=tooks[1][start : start + len(rows)])
+        breaker, seq, at = last
+        if breaker == rows.breaker and (rows.seqs[0] <= seq or rows.ats[0] < at):
+            raise _disorder(log, rows)
+        last = rows.breaker, rows.seqs.item(-1), rows.ats.item(-1)
         yield rows
-        before = rows
+
+
+def _disorder(log: ParquetLog, rows: Rows) -> DamagedLogError:
+    return DamagedLogError(f"{log.path}: the events of {rows.breaker!r} are not in order")
 
 
 def _minds_slowness(event: BreakerEvent) -> bool:
@@ -129,12 +154,29 @@ def rows_in(table: pa.Table, breaker: str, constants: Mapping[str, object] = _NO
         else _repeated(constants[name], len(kinds))
         for name in _NUMBERS
     )
-    places = np.flatnonzero(kinds == OTHER)
+    places = _others_in(kinds)
     lines: list[object] = [constants.get("line")] * len(places)
-    if len(places) and "line" in table.column_names:
-        lines = table.column("line").take(pa.array(places)).to_pylist()
-    others = dict(zip(places.tolist(), _events_in(lines), strict=True))
+    if "line" in table.column_names:
+        column = table.column("line")
+        if len(places) > _FEW:
+            lines = column.take(pa.array(places)).to_pylist()
+        else:
+            lines = [column[place].as_py() for place in places]
+    others = dict(zip(places, _events_in(lines), strict=True))
     return Rows(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
+
+
+def _others_in(kinds: Kinds) -> list[int]:
+    """The rows of kind ``OTHER``, quickly where they are few."""
+    text = kinds.tobytes()
+    places: list[int] = []
+    place = text.find(OTHER)
+    while place >= 0:
+        if len(places) > _FEW:
+            return np.flatnonzero(kinds == OTHER).tolist()
+        places.append(place)
+        place = text.find(OTHER, place + 1)
+    return places
 
 
 def _kinds(events: pa.ChunkedArray) -> Kinds:
@@ -175,15 +217,3 @@ def _full_or_witness(event: Event) -> Event:
 
 def _numbers(table: pa.Table, name: str) -> Whole:
     return cast("Whole", table.column(name).to_numpy())
-
-
-def _check_order(log: ParquetLog, rows: Rows, before: Rows | None) -> None:
-    seqs, ats = rows.seqs, rows.ats
-    is_in_order = all(
-        (seqs[1:][part] > seqs[:-1][part]).all() and (ats[1:][part] >= ats[:-1][part]).all()
-        for part in slices(len(rows) - 1)
-    )
-    if is_in_order and before is not None and before.breaker == rows.breaker:
-        is_in_order = seqs[0] > before.seqs[-1] and ats[0] >= before.ats[-1]
-    if not is_in_order:
-        raise DamagedLogError(f"{log.path}: the events of {rows.breaker!r} are not in order")

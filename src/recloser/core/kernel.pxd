@@ -103,18 +103,22 @@ cpdef long long run(State state, Rows rows, long long start, long long stop) exc
 
 @cython.locals(epoch="long long", ahead="long long", row="long long", passed="long long", singly="long long", kind="int", rule="int")
 cdef long long _run_closed(State state, Rows rows, long long start, long long stop) except -99
-@cython.locals(window=Window, until="long long", row="long long", failures="long long", run="long long")
+@cython.locals(window=Window, until="long long", row="long long", failures="long long", run="long long", passed="long long")
 cdef long long _pass_outcomes(State state, Rows rows, long long start, long long stop) except -99
-@cython.locals(epoch="long long", others="long long", failures="long long", threshold="long long", run="long long", row="long long", failed="long long")
+@cython.locals(others="long long", row="long long")
+cdef long long _others_in(Rows rows, long long start, long long stop, long long epoch) noexcept
+@cython.locals(epoch="long long", threshold="long long", first="long long", before="long long", row="long long")
 cdef long long _alike_until(State state, Rows rows, long long start, long long stop) noexcept
 @cython.locals(failures="long long", row="long long")
 cdef long long _failures_in(Rows rows, long long start, long long stop) noexcept
 @cython.locals(slow="long long", row="long long")
 cdef long long _slow_in(Rows rows, long long start, long long stop, long long slow_ns) noexcept
-@cython.locals(limits=Thresholds, calls="long long", failures="long long", slow="long long")
-cdef long long _add_singles(Window window, Rows rows, long long start, long long stop, long long slow_ns) noexcept
-@cython.locals(size="long long", can_be_slow="bint", items="long long*", capacity="long long", first="long long", length="long long", calls="long long", failures="long long", slow="long long", free="long long", row="long long", gone="long long", failed="long long", is_slow="bint")
-cdef long long _add_codes(Window window, Rows rows, long long start, long long stop, long long slow_ns) noexcept
+@cython.locals(limits=Thresholds, calls="long long", most_calls="long long", size="long long", slow="long long", most_failures="long long", most_slow="long long", row="long long")
+cdef long long _add_singles(Window window, Rows rows, long long start, long long stop, long long failures, long long slow_ns) except -1
+@cython.locals(low="long long", high="long long", middle="long long")
+cdef long long _most(Thresholds limits, long long calls, long long failed, long long slow) noexcept
+@cython.locals(size="long long", can_be_slow="bint", items="long long*", capacity="long long", first="long long", length="long long", calls="long long", failures="long long", slow="long long", free="long long", row="long long", gone="long long", failed="long long", is_slow="bint", next_failures="long long", next_slow="long long")
+cdef long long _add_codes(Window window, Rows rows, long long start, long long stop, long long slow_ns, long long most_failures, long long most_slow) noexcept
 @cython.locals(failed="bint", threshold="long long")
 cdef int _step_closed(State state, Window window, int kind, long long seq, long long at, long long took, long long count) except -99
 @cython.locals(seqs=Ring, place="long long")

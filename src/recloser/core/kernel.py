@@ -978,9 +978,12 @@ def _pass_outcomes(state: State, rows: Rows, start: int, stop: int) -> int:
         if rows.at[stop - 1] >= until:
             stop = _first_from(rows.at, start, stop, until)
     stop = _alike_until(state, rows, start, stop)
-    if window is not None:
-        stop = _add_singles(window, rows, start, stop, state.rules.slow_ns)
     failures = _failures_in(rows, start, stop)
+    if window is not None and start < stop:
+        passed = _add_singles(window, rows, start, stop, failures, state.rules.slow_ns)
+        if passed < stop:
+            stop = passed
+            failures = _failures_in(rows, start, stop)
     state.failed += failures
     state.succeeded += stop - start - failures
     run = 0
@@ -1000,15 +1003,36 @@ def _pass_outcomes(state: State, rows: Rows, start: int, stop: int) -> int:
 def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
     """The first row that is no single outcome of this epoch, or completes a run of failures."""
     epoch = state.epoch
-    threshold = state.rules.failure_threshold or _NEVER
-    run = state.consecutive_failures
+    if _others_in(rows, start, stop, epoch):
+        row = start
+        while rows.kind[row] <= _FAILED and rows.epoch[row] == epoch and rows.count[row] == 1:
+            row += 1
+        stop = row
+    threshold = state.rules.failure_threshold
+    if not threshold:
+        return stop
+    # A run is complete where all rows before are failures, back to its first; one that is none
+    # tells that no run is complete before so many rows after it.
+    first = start - state.consecutive_failures
+    row = first + threshold - 1
+    while row < stop:
+        before = row
+        while before >= start and rows.kind[before] == _FAILED:
+            before -= 1
+        if before < first or before < start:
+            return row
+        first = before + 1
+        row = before + threshold
+    return stop
+
+
+def _others_in(rows: Rows, start: int, stop: int, epoch: int) -> int:
+    """0 if each of these rows is a single outcome of this epoch; else another number."""
     others = 0
-    failures = 0
     if cython.compiled:
         # Loops without branches are compiled so that they look at several rows at a time.
         for row in range(start, stop):
             others |= rows.kind[row] >> 1
-            failures += rows.kind[row]
         for row in range(start, stop):
             others |= rows.epoch[row] ^ epoch
         for row in range(start, stop):
@@ -1016,17 +1040,7 @@ def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
     elif start < stop:
         is_alike = set(rows.epoch[start:stop]) == {epoch} and set(rows.count[start:stop]) == {1}
         others = max(rows.kind[start:stop]) >> 1 if is_alike else 1
-        failures = _failures_in(rows, start, stop)
-    if not others and run + failures < threshold:
-        return stop
-    for row in range(start, stop):
-        failed = rows.kind[row]
-        if failed > _FAILED or rows.epoch[row] != epoch or rows.count[row] != 1:
-            return row
-        run = (run + 1) * failed
-        if run >= threshold:
-            return row
-    return stop
+    return others
 
 
 def _failures_in(rows: Rows, start: int, stop: int) -> int:
@@ -1046,34 +1060,94 @@ def _slow_in(rows: Rows, start: int, stop: int, slow_ns: int) -> int:
     return slow
 
 
-def _add_singles(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> int:
+def _add_singles(
+    window: Window, rows: Rows, start: int, stop: int, failures: int, slow_ns: int
+) -> int:
     """Take single outcomes into a window as far as they surely reach no threshold.
 
-    None does if not even all that failed or were slow among them do, with no more calls than now.
+    None does if not even all that failed, or were slow, would without the others among them.
 
     Returns:
         The row after them.
     """
     limits = window.thresholds
-    calls = max(window.calls, limits.needed)
-    while stop > start:
-        failures = _failures_in(rows, start, stop)
-        slow = _slow_in(rows, start, stop, slow_ns)
-        if not _reached(limits, calls, window.failures + failures, window.slow + slow):
+    size = limits.size
+    most_calls = _NEVER if limits.is_timed else size
+    slow = _slow_in(rows, start, stop, slow_ns)
+    most_failures = _NEVER
+    most_slow = _NEVER
+    while _reached(
+        limits,
+        min(max(window.calls + failures, limits.needed), most_calls),
+        window.failures + failures,
+        0,
+    ) or _reached(
+        limits, min(max(window.calls + slow, limits.needed), most_calls), 0, window.slow + slow
+    ):
+        if not limits.is_timed:
+            calls = max(window.calls, limits.needed)
+            most_failures = _most(limits, calls, 1, 0)
+            most_slow = _most(limits, calls, 0, 1)
             break
         stop = start + (stop - start) // 2
+        if stop == start:
+            return start
+        failures = _failures_in(rows, start, stop)
+        slow = _slow_in(rows, start, stop, slow_ns)
     if limits.is_timed:
-        if stop > start:
-            _add_to_second(window, rows.seq[stop - 1], stop - start, failures, slow)
+        _add_to_second(window, rows.seq[stop - 1], stop - start, failures, slow)
         return stop
-    return _add_codes(window, rows, start, stop, slow_ns)
+    is_short = window.calls < size or window.capacity < size or stop - start <= size
+    if slow_ns != _NEVER or is_short or not cython.compiled:
+        return _add_codes(window, rows, start, stop, slow_ns, most_failures, most_slow)
+    # Of more outcomes than a window holds, only the last have to be taken in.
+    row = _add_codes(window, rows, start, start + size, slow_ns, most_failures, most_slow)
+    if row < start + size:
+        return row
+    failures = window.failures
+    while row < stop:
+        failures += rows.kind[row] - rows.kind[row - size]
+        if failures > most_failures:
+            break
+        row += 1
+    if row - size > start:
+        window.clear()
+        window.calls = 0
+        window.failures = 0
+        _add_codes(window, rows, row - size, row, slow_ns, _NEVER, _NEVER)
+    return row
 
 
-def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> int:
-    """Take single outcomes into a window of outcomes as far as it has room; the row after them."""
+def _most(limits: Thresholds, calls: int, failed: int, slow: int) -> int:
+    """The most outcomes that failed, or were slow, with which so many calls reach no threshold."""
+    low = -1
+    high = calls + 1
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if _reached(limits, calls, middle * failed, middle * slow):
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _add_codes(
+    window: Window,
+    rows: Rows,
+    start: int,
+    stop: int,
+    slow_ns: int,
+    most_failures: int,
+    most_slow: int,
+) -> int:
+    """Take single outcomes into a window of outcomes as far as it has room; the row after them.
+
+    It is left with no more failures and slow calls than these, except where it has had them before.
+    """
     size = window.thresholds.size
     can_be_slow = slow_ns != _NEVER
-    if not cython.compiled and _add_codes_interpreted(window, rows, start, stop, slow_ns):
+    is_bounded = most_failures != _NEVER or most_slow != _NEVER
+    if not (cython.compiled or is_bounded) and _add_at_once(window, rows, start, stop, slow_ns):
         return stop
     items = window.items
     capacity = window.capacity
@@ -1087,24 +1161,26 @@ def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) 
         free -= capacity
     row = start
     while row < stop:
+        gone = 0
         if calls == size:
             gone = items[first]
-            if gone >= _RUN:
-                break
-            failures -= gone >> 1 & 1
-            slow -= gone & 1
+        elif length == capacity:
+            break
+        failed = rows.kind[row]
+        is_slow = can_be_slow and rows.took[row] > slow_ns
+        next_failures = failures + failed - (gone >> 1 & 1)
+        next_slow = slow + is_slow - (gone & 1)
+        if gone >= _RUN or next_failures > most_failures or next_slow > most_slow:
+            break
+        failures = next_failures
+        slow = next_slow
+        if calls == size:
             first += 1
             if first == capacity:
                 first = 0
-        elif length == capacity:
-            break
         else:
             calls += 1
             length += 1
-        failed = rows.kind[row]
-        is_slow = can_be_slow and rows.took[row] > slow_ns
-        failures += failed
-        slow += is_slow
         items[free] = rows.seq[row] << 2 | failed << 1 | is_slow
         free += 1
         if free == capacity:
@@ -1118,8 +1194,11 @@ def _add_codes(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) 
     return row
 
 
-def _add_codes_interpreted(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> bool:
-    """As ``_add_codes`` without a loop; whether that is done, as no event stands for several."""
+def _add_at_once(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> bool:
+    """As ``_add_codes`` without a loop; whether that is done, as no event stands for several.
+
+    For where it is interpreted.
+    """
     size = window.thresholds.size
     start = max(start, stop - size)
     codes = window.to_list()

@@ -240,8 +240,12 @@ class ParquetLog:
     def __init__(self, path: Path | str, stream: IO[bytes] | None = None) -> None:
         source = path if stream is None else stream
         try:
-            self.about = _about(path, pq.read_schema(source))
-            self.file = pq.ParquetFile(source, read_dictionary=["breaker", "event"])
+            metadata = pq.read_metadata(source)
+            schema = metadata.schema.to_arrow_schema()
+            self.about = _about(path, schema)
+            self.file = pq.ParquetFile(
+                source, metadata=metadata, read_dictionary=["breaker", "event"]
+            )
         except FileNotFoundError as error:
             raise NotALogError(f"{path}: there is no such file or folder") from error
         except (OSError, pa.ArrowException) as error:
@@ -249,6 +253,7 @@ class ParquetLog:
                 f"{path}: this can't be read as Parquet: {_first_line(error)}"
             ) from error
         self.path = path
+        self._index_of = {name: index for index, name in enumerate(schema.names)}
 
     def __iter__(self) -> Iterator[Event]:
         """The events in the order of their ``seq``."""
@@ -299,7 +304,7 @@ class ParquetLog:
         constants: dict[str, object] = {}
         rows = self.file.metadata.row_group(group)
         for name in columns:
-            told = rows.column(self.file.schema_arrow.get_field_index(name)).statistics
+            told = rows.column(self._index_of[name]).statistics
             if told is None or not told.has_null_count:
                 continue
             if told.null_count == rows.num_rows:
