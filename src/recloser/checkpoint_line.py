@@ -30,7 +30,7 @@ class CheckpointLine:
     def is_of(self, state: BreakerState) -> bool:
         """Whether it is the line that we write of a state, as nearly all are.
 
-        Where it is not, it may still tell of the state in another way.
+        If it is not, it may still be of this state, written in another way.
         """
         line = checkpoint_line(self.seq, self.at, self.breaker, dumped(state))
         return line == self.line and is_readable(state)

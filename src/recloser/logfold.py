@@ -75,7 +75,7 @@ class LogFold:
         at: That of the last event, in nanoseconds.
         opened: The last ``log_opened``; None before the first event.
         parts: Those of checkpoints whose last part is still to come; None before the first part.
-        is_joined: Whether the next ``log_opened`` stands behind segments that are lost.
+        is_joined: Whether the next ``log_opened`` comes after segments that are lost.
     """
 
     def __init__(self) -> None:

@@ -236,12 +236,12 @@ def _rest(state: BreakerState) -> dict[str, object]:
 
 
 def is_told_by(state: BreakerState, told: Mapping[str, object]) -> bool:
-    """Whether data is just what ``dump`` tells of a state that may be read."""
+    """Whether data is just what ``dump`` returns for a state that may be read."""
     return msgspec.json.encode(told) == dumped(state) and is_readable(state)
 
 
 def is_readable(state: BreakerState) -> bool:
-    """Whether a state that is told so may be read: its counters are in range."""
+    """Whether a reader takes a checkpoint of this state: its counters are in range."""
     return all(getattr(state, name) <= LAST_COUNTER for name in _GROWING)
 
 

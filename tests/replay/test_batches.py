@@ -36,7 +36,8 @@ from recloser.machine import HALF_OPEN, OPEN
 from recloser.replay import batches, engine
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.engine import _fold_singly, replay
-from recloser.replay.gathering import IS_COMPILED, GatheredEvents, GatheredLines
+from recloser.replay.gathered_events import GatheredEvents
+from recloser.replay.gathered_lines import IS_COMPILED, GatheredLines
 from recloser.state import BreakerState, dump
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment

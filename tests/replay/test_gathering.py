@@ -25,7 +25,8 @@ from recloser.events import (
     Reset,
 )
 from recloser.log.codec import as_lean, decode_lines, encode, full
-from recloser.replay.gathering import IS_COMPILED, GatheredEvents, GatheredLines
+from recloser.replay.gathered_events import GatheredEvents
+from recloser.replay.gathered_lines import IS_COMPILED, GatheredLines
 from recloser.testing import strategies as rst
 from support import fail
 

@@ -245,7 +245,7 @@ class BreakerFold:
             self.lean_taken.append((event.seq, 0, "", edge.epoch, as_lean(edge)))
 
     def _parted(self, event: Checkpoint | CheckpointLine) -> Checkpoint | None:
-        """The whole checkpoint, if this is the end of one that tells of another state than ours."""
+        """The whole checkpoint, if this is the end of one whose state differs from ours."""
         state = self.state
         if isinstance(event, CheckpointLine):
             if event.is_of(state):

@@ -163,7 +163,7 @@ cdef class OutcomeRows:
         PyMem_Free(self._rows)
 
     cpdef clear(self, int64_t seq, int64_t at):
-        """Drop all rows, and go on behind the line that has this ``seq`` and time."""
+        """Drop all rows, and go on after the line that has this ``seq`` and time."""
         self.seq = seq
         self.at = at
         self.size = 0
@@ -255,7 +255,7 @@ cdef class OutcomeRows:
         return 0
 
     cdef const char *_outcome(self, Row *row, const char *line, const char *end) except? NULL:
-        """Read a line of an outcome; what stands behind it. NULL if it is to be left to msgspec."""
+        """Read a line of an outcome; what comes after it. NULL if it is to be left to msgspec."""
         cdef const char *rest
         row.probe = 0
         row.count = 1
@@ -436,14 +436,14 @@ cdef inline bint begins(const char *rest, const char *end, const char *with_) no
 cdef inline const char *field(
     const char *rest, const char *end, const char *name, uint64_t most, int64_t *into
 ) noexcept:
-    """Read a field with a number that comes next; what stands behind it, or NULL."""
+    """Read a field with a number that comes next; what comes after it, or NULL."""
     if not begins(rest, end, name):
         return NULL
     return number(rest + strlen(name), most, into)
 
 
 cdef inline const char *number(const char *rest, uint64_t most, int64_t *into) noexcept:
-    """Read a whole number without a sign or needless zeros; what stands behind it, or NULL."""
+    """Read a whole number without a sign or needless zeros; what comes after it, or NULL."""
     cdef const char *start = rest
     cdef uint64_t value = 0
     while c"0" <= rest[0] <= c"9":
@@ -459,7 +459,7 @@ cdef inline const char *number(const char *rest, uint64_t most, int64_t *into) n
 cdef inline const char *text_field(
     const char *rest, const char *end, const char *name, Text *into
 ) noexcept:
-    """Read a field with a text that comes next and has no escapes; what stands behind it, or NULL."""
+    """Read a field with a text that comes next and has no escapes; what comes after it, or NULL."""
     if not begins(rest, end, name):
         return NULL
     rest += strlen(name)
@@ -493,7 +493,7 @@ cdef inline uint64_t mixed(uint64_t word) noexcept:
 
 
 cdef const char *start_of(Row *row, const char *line, const char *end) noexcept:
-    """Read what every line begins with, its kind, seq and time; what stands behind them, or NULL."""
+    """Read what every line begins with, its kind, seq and time; what comes after them, or NULL."""
     if not begins(line, end, b'{"event":"'):
         return NULL
     line += strlen(b'{"event":"')

@@ -344,7 +344,7 @@ class SegmentReader:
             yield from stretch.batches()
 
     def stretches(self) -> Iterator["Stretch"]:
-        """The lines, many at a time, after their seals were checked; those behind the last one last."""
+        """The lines, many at a time, after their seals were checked; those after the last one last."""
         try:
             with open_segment(self.path, self.on_read) as stream:
                 yield from self._read_on(stream)
@@ -368,7 +368,7 @@ class SegmentReader:
             yield from stretch.batches()
 
     def finish(self) -> Iterator[Sequence[Event]]:
-        """The events behind the last seal, once the segment has been read to its end."""
+        """The events after the last seal, once the segment has been read to its end."""
         for stretch in self._finish():
             yield from stretch.batches()
 

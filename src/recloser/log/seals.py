@@ -54,7 +54,7 @@ class ClosedBlocks(NamedTuple):
     """Blocks that end with their own seals, and what comes next.
 
     Attributes:
-        end: Where they end, and the first block begins of which nothing was taken in.
+        end: Where they end. The block that begins there was not taken in.
         lines: How many lines they have.
         seals: How many of these are seals.
         following: How many lines stand before the next seal.

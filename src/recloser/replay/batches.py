@@ -3,7 +3,7 @@
 Events are gathered by breaker, and the kernel runs over those of each: breakers do not influence one
 another, so it makes no difference that the log has gone on meanwhile. Then the edges must be those
 that the log recorded. Where a gap is, and where lines are in disorder, events are folded singly. A
-log of which anything else is amiss is left to the fold of one event after another, to tell what it is.
+log with anything else amiss is left to the fold of one event after another, which says what it is.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,9 @@ from recloser.core import kernel
 from recloser.events import ClockTicked, Edge, Event, LogOpened
 from recloser.log.codec import full
 from recloser.log.reader import Stretch
-from recloser.replay.gathering import IS_COMPILED, Gathered, GatheredEvents, GatheredLines
+from recloser.replay.gathered_events import GatheredEvents
+from recloser.replay.gathered_lines import IS_COMPILED, GatheredLines
+from recloser.replay.gathering import Gathered
 from recloser.replay.timeline import Timeline
 from recloser.replay.witnesses import WitnessedFold
 

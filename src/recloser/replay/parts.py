@@ -247,7 +247,7 @@ def _checkpointed(
     """Fold the checkpoints of all breakers, and read on to the end of a stretch.
 
     Returns:
-        The events behind them in that stretch; None if the checkpoints are not there.
+        The events after them in that stretch; None if the checkpoints are not there.
     """
     head: list[Event] = []
     behind: list[Event] = []
