@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recloser import CircuitBreaker, FoldError, MemoryLog
-from recloser.checkpoint_line import CheckpointLine
 from recloser.events import (
     CallFailed,
     CallIgnored,
@@ -24,6 +23,7 @@ from recloser.events import (
     ProbeAdmitted,
     Reset,
 )
+from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import as_lean, decode_lines, encode, full
 from recloser.replay.gathered_events import GatheredEvents
 from recloser.replay.gathered_lines import IS_COMPILED, GatheredLines

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from attrs import evolve, frozen
 
-from recloser.checkpoint_line import CheckpointLine
 from recloser.checkpoint_parts import CheckpointParts
 from recloser.core import kernel
 from recloser.errors import FoldError
@@ -22,6 +21,7 @@ from recloser.events import (
     StateChanged,
 )
 from recloser.fold import Forms, apply, edges_of, impossible, pass_deadlines
+from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import LEAN_CAUSE, as_lean, full, is_lean, lean
 from recloser.logfold import state_begun_by
 from recloser.state import BreakerState, is_told_by, parted_fields, restore

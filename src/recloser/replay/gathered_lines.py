@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 
-from recloser.checkpoint_line import CheckpointLine
 from recloser.core import kernel
 from recloser.events import (
     BreakerEvent,
@@ -11,6 +10,7 @@ from recloser.events import (
     Edge,
     LogOpened,
 )
+from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import decode_lines, encode_all, full
 from recloser.replay.gathering import BreakerRows, Gathered, Other, compared
 

@@ -12,7 +12,6 @@ from typing import ClassVar, TypeAlias, cast
 
 from attrs import define
 
-from recloser.checkpoint_line import CheckpointLine
 from recloser.core import kernel
 from recloser.errors import FoldError
 from recloser.events import (
@@ -23,6 +22,7 @@ from recloser.events import (
     LogOpened,
     StateChanged,
 )
+from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import full
 from recloser.replay.witnesses import is_witnessed_by
 

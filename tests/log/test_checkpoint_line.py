@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 
 from recloser import CircuitBreakerConfig, FoldError
-from recloser.checkpoint_line import CheckpointLine
 from recloser.events import Checkpoint, Reset
 from recloser.limits import LAST_COUNTER
+from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import encode
 from recloser.logfold import LogFold
 from recloser.state import BreakerState, dump, restore
