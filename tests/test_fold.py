@@ -16,7 +16,7 @@ from recloser.events import (
     ProbeAdmitted,
     Reset,
 )
-from recloser.fold import apply, apply_successes
+from recloser.fold import apply
 from recloser.limits import MAX_AT
 from recloser.machine import CLOSED, HALF_OPEN, OPEN
 from recloser.state import BreakerState, dump, numbers_of, probes_of, restore
@@ -113,15 +113,6 @@ def test_the_cooldown_ends_at_its_deadline_to_the_nanosecond(early_ns, state):
     fold = tripped()
     fold.reject(at=COOLDOWN - early_ns)
     assert fold.state.state is state
-
-
-@pytest.mark.parametrize("late_ns", [0, 1])
-def test_successes_that_are_applied_together_take_the_edges_that_are_due(late_ns):
-    fold = tripped()
-    events = [CallSucceeded(seq, COOLDOWN + late_ns, "b", 0, 5) for seq in (4, 5)]
-    (edge,) = apply_successes(fold.state, events)
-    assert (edge.seq, edge.trigger) == (5, Trigger.COOL)
-    assert fold.state.state is HALF_OPEN
 
 
 def test_the_cooldown_edge_tells_how_long_it_was():

@@ -8,12 +8,12 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, Fold
 from recloser.events import (
     BreakerConfigured,
     CallFailed,
-    CallSucceeded,
     Checkpoint,
     ClockTicked,
     LogOpened,
     Reset,
 )
+from recloser.fold import apply
 from recloser.logfold import LogFold
 from recloser.state import dump
 from support import fail
@@ -68,15 +68,20 @@ def test_a_breaker_that_begins_with_a_checkpoint_keeps_its_deadline(clock):
     assert edge.trigger.value == "cool"
 
 
-def test_a_success_that_waited_and_trips_leaves_a_deadline_that_a_tick_passes():
-    window = {"size": 10, "failure_rate": 0.5, "minimum_calls": 2}
-    config = {"failure_threshold": None, "window": window}
-    fold = folded(OPENED, BreakerConfigured(2, 0, "b", config), CallFailed(3, 0, "b", 0, 0))
-    fold.seq = 4
-    (trip,) = fold.apply_waiting("b", [CallSucceeded(4, 0, "b", 0, 0)])
+def test_a_breaker_that_was_tripped_elsewhere_leaves_a_deadline_that_a_tick_passes():
+    fold = folded(OPENED, BreakerConfigured(2, 0, "b", {"failure_threshold": 1}))
+    (trip,) = apply(fold.breakers["b"], CallFailed(3, 0, "b", 0, 0))
+    fold.stand_at(3, 0, ())
     fold.apply(trip)
-    (edge,) = fold.apply(ClockTicked(6, 30 * 10**9, WALL, 0))
+    (edge,) = fold.apply(ClockTicked(5, 30 * 10**9, WALL, 0))
     assert (trip.trigger.value, edge.trigger.value) == ("trip", "cool")
+
+
+def test_readings_that_were_folded_elsewhere_date_what_comes_next():
+    fold = folded(OPENED, BreakerConfigured(2, 0, "b", {}))
+    opened = LogOpened(4, 10, 1, 1, 2, WALL, 0, "", "", 1, "0")
+    fold.stand_at(5, 20, [ClockTicked(3, 5, WALL, 0), opened])
+    assert (fold.seq, fold.at, fold.opened, fold.ticked_at) == (5, 20, opened, 10)
 
 
 def test_a_segment_alone_may_begin_at_any_seq():

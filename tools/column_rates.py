@@ -25,9 +25,9 @@ from attrs import frozen
 
 import long_columns
 from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
-from recloser.columns.breaker_fold import BreakerFold, Times
+from recloser.columns.breaker_fold import BreakerFold, Times, times_of
 from recloser.columns.folding import fold_columns
-from recloser.columns.reading import COLUMNS, rows_of, times_of, whole_log_events
+from recloser.columns.reading import COLUMNS, rows_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.core import kernel
 from recloser.log.parquet import ParquetLog

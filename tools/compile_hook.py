@@ -20,6 +20,7 @@ MODULES = (
     "recloser.fast_path",
     "recloser.log.outcome_lines",
     "recloser.log.seal_search",
+    "recloser.log.outcome_rows",
 )
 
 

@@ -17,9 +17,8 @@ import pyarrow as pa
 from attrs import evolve
 
 from recloser import CircuitBreakerConfig
-from recloser.columns.breaker_fold import BreakerFold
-from recloser.columns.folding import in_order
-from recloser.columns.reading import rows_in, times_of
+from recloser.columns.breaker_fold import BreakerFold, in_order, times_of
+from recloser.columns.reading import rows_in
 from recloser.events import BreakerConfigured, ClockTicked, Event, LogOpened
 from recloser.log.codec import encode
 from recloser.log.columns import SCHEMA, table_of

@@ -17,7 +17,6 @@ from recloser.errors import ConfigError, FoldError
 from recloser.events import (
     BreakerConfigured,
     BreakerEvent,
-    CallSucceeded,
     ClockTicked,
     Command,
     Edge,
@@ -89,39 +88,6 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
         raise impossible(state, rule, event)
     command = event if rule == _COMMAND else None
     return [*edges, *edges_of(state, rule, event.seq, event.at, len(edges), command=command)]
-
-
-def apply_successes(state: BreakerState, events: Sequence[CallSucceeded]) -> Sequence[Edge]:
-    """Apply successes of one breaker, in their order, up to the first that fires an edge.
-
-    Returns:
-        The edges taken; the events behind the one that fired them are not applied.
-
-    Raises:
-        FoldError: As ``apply``.
-    """
-    step, succeeded = kernel.step, kernel.SUCCEEDED
-    for event in events:
-        if event.at >= state.deadline:
-            edges = apply(state, event)
-            if edges:
-                return edges
-            continue
-        rule = step(
-            state,
-            succeeded,
-            event.seq,
-            event.at,
-            event.took,
-            event.epoch,
-            event.probe,
-            event.count,
-        )
-        if rule < 0:
-            raise impossible(state, rule, event)
-        if rule:
-            return edges_of(state, rule, event.seq, event.at)
-    return NO_EDGES
 
 
 _REFUSALS: Final = {

@@ -27,7 +27,3 @@ class GapWatch:
             pass
         elif not (self.is_joined and event.kind in ("log_opened", "state_changed")):
             self.is_gap = self.is_joined = False
-
-    def close(self) -> None:
-        """Take note that an event has come."""
-        self.is_gap = self.is_joined = False

@@ -15,14 +15,13 @@ from recloser.errors import DamagedLogError, FoldError
 from recloser.events import (
     BreakerConfigured,
     BreakerEvent,
-    CallSucceeded,
     Checkpoint,
     ClockTicked,
     Edge,
     Event,
     LogOpened,
 )
-from recloser.fold import NO_EDGES, FoldedEvent, apply, apply_successes, config_in
+from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
 from recloser.snapshot import Snapshot, take_snapshot
 from recloser.state import BreakerState, overwrite, restore
 
@@ -76,6 +75,7 @@ class LogFold:
         at: That of the last event, in nanoseconds.
         opened: The last ``log_opened``; None before the first event.
         parts: Those of checkpoints whose last part is still to come; None before the first part.
+        is_joined: Whether the next ``log_opened`` comes after segments that are lost.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class LogFold:
         self.opened: LogOpened | None = None
         self._anchor: LogOpened | ClockTicked | None = None
         self._deadlines: list[tuple[int, str]] = []
-        self._is_joined = False
+        self.is_joined = False
 
     @classmethod
     def resumed(cls, mark: "FoldMark", states: Mapping[str, BreakerState]) -> "LogFold":
@@ -181,7 +181,7 @@ class LogFold:
         self.at = event.at
         if event.kind in _WITHOUT_EFFECT:
             if event.kind == "log_gap":
-                self._is_joined = event.chain is not None
+                self.is_joined = event.chain is not None
             return NO_EDGES
         if event.kind == "clock_ticked":
             self._anchor = event
@@ -222,22 +222,20 @@ class LogFold:
                 return False
         return True
 
-    def apply_waiting(self, breaker: str, events: Sequence[CallSucceeded]) -> Sequence[Edge]:
-        """Apply successes of a breaker that waited while the log went on with what is of others.
+    def stand_at(self, seq: int, at: int, readings: Sequence[LogOpened | ClockTicked]) -> None:
+        """Take note of events up to this ``seq`` and time that were folded elsewhere.
 
-        ``seq`` and ``at`` stand behind them already, and stay.
-
-        Returns:
-            The edges of the first that fires one; those behind it are not applied.
-
-        Raises:
-            FoldError: As ``apply``.
+        Args:
+            seq: That of the last.
+            at: Its time.
+            readings: The readings of both hands among them.
         """
-        state = self.breakers[breaker]
-        edges = apply_successes(state, events)
-        if edges and state.deadline != NEVER:
-            heapq.heappush(self._deadlines, (state.deadline, breaker))
-        return edges
+        self.seq, self.at = seq, at
+        for reading in readings:
+            self._anchor = reading
+            if reading.kind == "log_opened":
+                self.opened = reading
+        self._collect_deadlines()
 
     def pass_by(self, event: Checkpoint) -> None:
         """Take in a checkpoint of a state just as it is, which changes nothing but ``seq``."""
@@ -274,9 +272,9 @@ class LogFold:
 
     def _open(self, event: LogOpened) -> Sequence[Edge]:
         new_session = self.opened is not None and event.session != self.opened.session
-        if self._is_joined:
+        if self.is_joined:
             # It was written to states that are lost, and its checkpoints say what they were.
-            new_session = self._is_joined = False
+            new_session = self.is_joined = False
         self.opened = self._anchor = event
         if not new_session:
             return NO_EDGES

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import attrs
 import msgspec
@@ -132,6 +132,17 @@ class _StateData(msgspec.Struct, forbid_unknown_fields=True):
     stale: _Counter
 
 
+class _WholeData(_StateData):
+    """A state in a checkpoint."""
+
+    config: object
+    window: object
+    probe_window: object
+
+
+_D = TypeVar("_D", bound=_StateData)
+
+
 def config_of(settings: Mapping[str, object]) -> CircuitBreakerConfig:
     """The configuration that an event carries; a log's thousand breakers may share a few.
 
@@ -151,7 +162,18 @@ def _config_of(settings: bytes) -> CircuitBreakerConfig:
 
 def dump(state: BreakerState) -> Mapping[str, object]:
     """The state as data for a checkpoint; ``restore`` is its inverse."""
-    plain = _StateData(
+    data: dict[str, object] = msgspec.to_builtins(_plain(state, _StateData), str_keys=True)
+    data |= _rest(state)
+    return data
+
+
+def dumped(state: BreakerState) -> bytes:
+    """The state as JSON, just as ``dump`` is written."""
+    return msgspec.json.encode(_plain(state, _WholeData, **_rest(state)))
+
+
+def _plain(state: BreakerState, form: type[_D], **rest: object) -> _D:
+    return form(
         breaker=state.breaker,
         mode=state.mode,
         state=state.state,
@@ -173,13 +195,30 @@ def dump(state: BreakerState) -> Mapping[str, object]:
         ignored=state.ignored,
         rejected=state.rejected,
         stale=state.stale,
+        **rest,
     )
-    data: dict[str, object] = msgspec.to_builtins(plain, str_keys=True)
-    data["config"] = state.config.to_mapping()
-    data["window"] = None if state.window is None else state.window.to_data()
-    probes = state.probe_window
-    data["probe_window"] = None if probes is None else probes.to_data()
-    return data
+
+
+def _rest(state: BreakerState) -> dict[str, object]:
+    window, probes = state.window, state.probe_window
+    return {
+        "config": state.config.to_mapping(),
+        "window": None if window is None else window.to_data(),
+        "probe_window": None if probes is None else probes.to_data(),
+    }
+
+
+def is_told_by(state: BreakerState, told: Mapping[str, object]) -> bool:
+    """Whether data is just what ``dump`` returns for a state that may be read."""
+    return msgspec.json.encode(told) == dumped(state) and is_readable(state)
+
+
+def is_readable(state: BreakerState) -> bool:
+    """Whether a reader takes a checkpoint of this state: its counters are in range."""
+    return all(getattr(state, name) <= LAST_COUNTER for name in _GROWING)
+
+
+_GROWING: Final = ("epoch", "openings", "succeeded", "failed", "ignored", "rejected", "stale")
 
 
 def _known(moment: int) -> int | None:

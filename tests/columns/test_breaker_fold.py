@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from lives import Life
 
 from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
-from recloser.columns.breaker_fold import BreakerFold
-from recloser.columns.folding import in_order
-from recloser.columns.reading import rows_in, times_of
+from recloser.columns.breaker_fold import BreakerFold, in_order, times_of
+from recloser.columns.reading import rows_in
 from recloser.errors import FoldError
 from recloser.events import BreakerConfigured, CallFailed, CallSucceeded, ClockTicked
 from recloser.log.columns import table_of

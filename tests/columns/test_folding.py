@@ -18,7 +18,8 @@ from recloser.log import parquet
 from recloser.log.codec import encode
 from recloser.log.parquet import ParquetLog, write_parquet
 from recloser.log.reader import LogReader
-from recloser.replay.engine import fold_history, replay
+from recloser.replay import engine
+from recloser.replay.engine import _fold_singly, replay
 from recloser.testing import strategies as rst
 
 CONFIGS = [
@@ -60,7 +61,7 @@ def columns_of(events, folder):
 
 
 def test_it_has_the_edges_states_and_witnesses_of_the_log(recorded, tmp_path):
-    by_event = fold_history(LogReader(recorded))
+    by_event = _fold_singly(LogReader(recorded), ())
     by_column = columns_of(LogReader(recorded), tmp_path)
     events = list(LogReader(recorded))
     assert sum(event.kind == "checkpoint" for event in events) > 10
@@ -87,13 +88,16 @@ def test_an_adversarial_log_has_the_history_in_parquet_that_it_has_in_jsonl(
 ):
     folder = tmp_path_factory.mktemp("adversarial")
     lines, columns = written(AdversarialLog(seed, configs, breakers).grow(200), folder, row_group)
-    by_event, by_column = replay(lines), replay(columns)
+    by_event = _fold_singly(LogReader(lines), ())
+    with mock.patch.object(engine, "_fold_singly", None):
+        by_line, by_column = replay(lines), replay(columns)
     assert by_column.engine == "columns"
     assert by_column.because is None
-    assert by_column.edges == by_event.edges
-    assert by_column.snapshots == by_event.snapshots
-    assert by_column.witnesses == by_event.witnesses
-    assert list(by_event.differences) == []
+    for by_rows in (by_line, by_column):
+        assert by_rows.edges == by_event.edges
+        assert by_rows.snapshots == by_event.snapshots
+        assert by_rows.witnesses == by_event.witnesses
+        assert list(by_rows.differences) == []
 
 
 def written(log, folder, row_group=1 << 20):

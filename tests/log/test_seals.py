@@ -85,6 +85,85 @@ def test_the_lines_before_the_next_seal_are_counted(way, lines, data):
     assert lines_before_seal(b"".join(lines), *place) == (count, seal)
 
 
+def blocks(chain, sizes):
+    """Lines of blocks of so many lines, each with its seal."""
+    lines = []
+    for size in sizes:
+        for line in LINES[:size]:
+            chain.add(line)
+            lines.append(line)
+        lines.append(chain.seal(4, 7)[1])
+    return lines
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("behind", [[], LINES[:2]])
+def test_all_blocks_with_their_own_seals_are_taken_in(behind):
+    writer, reader = SealChain("a" * 64), SealChain("a" * 64)
+    text = b"".join(blocks(writer, [3, 0, 1]))
+    rest = b"".join(behind)
+    begin = b"what is before"
+    place = len(begin)
+    taken = reader.close_blocks(begin + text + rest, place, place + len(text + rest))
+    end = place + len(text)
+    assert taken == (end, 7, 3, len(behind), end + len(rest))
+    assert (reader.count, reader.carried()) == (0, writer.carried())
+
+
+@pytest.mark.usefixtures("way")
+def test_a_block_may_have_begun_before():
+    writer, reader = SealChain(), SealChain()
+    first, *lines = blocks(writer, [3, 1])
+    reader.add(first)
+    text = b"".join(lines)
+    assert reader.close_blocks(text, 0, len(text))[:3] == (len(text), 5, 2)
+    assert reader.carried() == writer.carried()
+
+
+OTHERS = [
+    (b'"count":2', b'"count":1'),
+    (b'"count":2', b'"count":02'),
+    (b'"seq":4', b'"seq":5'),
+    (b'"seq":4', b'"seq":04'),
+    (b'"seq":4', b'"seq": 4'),
+    (b'"at":7', b'"at":8'),
+    (b'"at":7', b'"at":%d' % 2**63),
+    (b'"}', b'f"}'),
+    (b'"}\n', b'"} \n'),
+    (b"log_sealed", b"log_closed"),
+    (b'"}\n', b'"}'),
+]
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize(("part", "other"), OTHERS)
+@pytest.mark.parametrize("earlier", [[], [1], [3, 1]])
+def test_of_a_block_with_another_seal_nothing_is_taken_in(earlier, part, other):
+    writer, reader = SealChain(), SealChain()
+    before = blocks(writer, earlier)
+    carried = writer.carried()
+    *block, seal = blocks(writer, [2])
+    assert part in seal
+    text = b"".join([*before, *block, seal.replace(part, other)])
+    assert reader.close_blocks(text, 0, len(text))[:3] == (
+        len(b"".join(before)),
+        len(before),
+        len(earlier),
+    )
+    assert (reader.count, reader.carried()) == (0, carried)
+    for line in block:
+        reader.add(line)
+    assert reader.seal(4, 7)[1] == seal
+
+
+@pytest.mark.usefixtures("way")
+def test_of_a_block_that_is_too_long_nothing_is_taken_in(monkeypatch):
+    monkeypatch.setattr(seals, "SEAL_EVERY", 2)
+    writer, reader = SealChain(), SealChain()
+    text = b"".join(blocks(writer, [2, 3]))
+    assert reader.close_blocks(text, 0, len(text))[1:4] == (3, 1, 3)
+
+
 def test_a_search_beyond_the_lines_is_refused():
     search = pytest.importorskip("recloser.log.seal_search", reason="pip had no C compiler")
     for start, end in ((-1, 1), (0, 2), (1, 0)):

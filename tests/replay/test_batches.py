@@ -1,10 +1,11 @@
 """A log folded in batches comes to what it comes to event by event, whatever is wrong with it."""
 
 import shutil
+from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import RECORDED_LOGS
@@ -12,33 +13,54 @@ from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
     CountWindow,
+    DamagedLogError,
     MemoryLog,
     RecloserError,
     TimeWindow,
 )
-from recloser.events import CallFailed, CallSucceeded, Checkpoint, LogGap, ProbeAdmitted
-from recloser.fold import apply, apply_successes
-from recloser.log.codec import lean
-from recloser.log.reader import LogReader
+from recloser.columns.breaker_fold import BreakerFold, in_order, times_of
+from recloser.events import (
+    CallFailed,
+    CallIgnored,
+    CallRejected,
+    CallSucceeded,
+    Checkpoint,
+    LogGap,
+    ProbeAdmitted,
+)
+from recloser.fold import apply
+from recloser.log.codec import encode, lean
+from recloser.log.reader import LogReader, SegmentReader, Stretch
+from recloser.log.seals import SealChain
 from recloser.machine import HALF_OPEN, OPEN
 from recloser.replay import batches, engine
 from recloser.replay.batches import BatchFold, OutOfStepError
 from recloser.replay.engine import _fold_singly, replay
+from recloser.replay.gathered_events import GatheredEvents
+from recloser.replay.gathered_lines import IS_COMPILED, GatheredLines
 from recloser.state import BreakerState, dump
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 
 FIXTURES = RECORDED_LOGS
+PIECES = [b" ", b"0", b"7", b"-", b'"', b",", b"}", b"\xff", b"null", b"\\u0062", b'"seq":3,']
+OUTCOMES = (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted)
 MS = 10**6
 
 
-def in_batches(events, sizes=(7,)):
+def in_batches(events, sizes=(7,), *, as_lines=False):
     """What a log comes to when it is cut in batches, the sizes of which come again and again."""
     fold = BatchFold()
     start = turn = 0
     while start < len(events):
         size = sizes[turn % len(sizes)]
-        fold.take([lean_form(event) for event in events[start : start + size]])
+        batch = events[start : start + size]
+        if as_lines:
+            text = b"".join(map(encode, batch))
+            reader = SegmentReader(Path("of nothing"))
+            fold.take_lines(Stretch(reader, text, len(batch), 0, is_sealed=True))
+        else:
+            fold.take([lean_form(event) for event in batch])
         start, turn = start + size, turn + 1
     fold.settle()
     fold.witnessed.finish()
@@ -46,9 +68,20 @@ def in_batches(events, sizes=(7,)):
 
 
 def lean_form(event):
-    if not isinstance(event, CallSucceeded):
+    if not isinstance(event, OUTCOMES):
         return event
-    return lean(CallSucceeded)(*(getattr(event, f.name) for f in attrs.fields(CallSucceeded)))
+    return lean(type(event))(*(getattr(event, f.name) for f in attrs.fields(type(event))))
+
+
+def applied_together(state, events):
+    """The edges that calls of one breaker take which are folded together, in its state."""
+    gathered = GatheredEvents()
+    gathered.begin(events[0].seq - 1, 0)
+    assert gathered.take([lean_form(event) for event in events])
+    (rows,) = gathered.by_breaker()
+    fold = BreakerFold("b", times_of(()), state)
+    fold.take(rows)
+    return in_order(fold.taken)
 
 
 def told(history):
@@ -64,16 +97,29 @@ def told(history):
     )
 
 
+@pytest.fixture(params=["compiled", "plain"])
+def way(request, monkeypatch):
+    """With the compiled reader of lines, and without."""
+    if request.param == "plain":
+        monkeypatch.setattr(batches, "IS_COMPILED", False)
+    elif not IS_COMPILED:
+        pytest.skip("recloser.log.outcome_rows is missing: pip had no C compiler")
+
+
 @given(
-    rst.logs(), st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([1, 20, 4096])
+    rst.logs(),
+    st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    st.sampled_from([1, 20, 4096]),
+    st.booleans(),
 )
-def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting):
+def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting, as_lines):
     events = list(log)
     expected = _fold_singly(events, ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "_MOST_WAITING", most_waiting)
+        patch.setattr(GatheredEvents, "most", most_waiting)
+        patch.setattr(GatheredLines, "most", most_waiting)
         patch.setattr(batches, "_A_BREAKER", 1)
-        fold = in_batches(events, sizes)
+        fold = in_batches(events, sizes, as_lines=as_lines)
     assert fold.edges == expected.edges
     assert fold.witnessed.differences == []
     assert fold.witnessed.witnesses == expected.witnesses
@@ -83,6 +129,7 @@ def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting):
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.name)
+@pytest.mark.usefixtures("way")
 def test_every_recording_comes_to_the_same_and_is_not_folded_twice(path, monkeypatch):
     expected = _fold_singly(LogReader(path), ())
     monkeypatch.setattr(engine, "_fold_singly", None)
@@ -113,7 +160,7 @@ settings_that_count = rst.configurations(mode=st.sampled_from(["enforce", "shado
 @given(settings_that_count, st.lists(st.booleans(), max_size=12), successes)
 @settings(max_examples=300)
 def test_successes_together_are_successes_one_after_another(config, earlier, calls):
-    """From any state that failures and successes lead to, up to the first edge."""
+    """From any state that failures and successes lead to."""
     together, apart = BreakerState("b", config), BreakerState("b", config)
     at = seq = 0
     for failed in earlier:
@@ -128,8 +175,8 @@ def test_successes_together_are_successes_one_after_another(config, earlier, cal
         seq, at = seq + 1, at + after * MS
         told_epoch = max(0, together.epoch + epoch)
         events.append(CallSucceeded(seq, at, "b", told_epoch, took * MS, count=count))
-    expected = next(filter(None, (apply(apart, event) for event in events)), ())
-    assert apply_successes(together, events) == expected
+    expected = [edge for event in events for edge in apply(apart, event)]
+    assert (applied_together(together, events) if events else []) == expected
     assert dump(together) == dump(apart)
 
 
@@ -141,8 +188,9 @@ def result_of(fold):
         return type(error), str(error)
 
 
+@pytest.mark.usefixtures("way")
 @given(rst.logs(), st.data())
-@settings(max_examples=100)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_wrong_with_a_log_is_told_as_event_by_event(tmp_path_factory, log, data):
     """An event is left out, told twice, timed otherwise or given to another breaker or epoch."""
     events = list(log)
@@ -165,6 +213,46 @@ def test_whatever_is_wrong_with_a_log_is_told_as_event_by_event(tmp_path_factory
         lambda: _fold_singly(LogReader(folder), ())
     )
     shutil.rmtree(folder)
+
+
+def sealed(lines):
+    """Lines and the seal behind them, whatever they are."""
+    chain = SealChain()
+    for line in lines:
+        chain.add(line)
+    return b"".join([*lines, chain.seal(len(lines) + 1, 10**18)[1]])
+
+
+@pytest.mark.usefixtures("way")
+@given(rst.logs(max_steps=30), st.data())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_line_is_told_as_event_by_event(tmp_path_factory, log, data):
+    """A few bytes of a line are others, and the seal is that of the line as it is now."""
+    lines = [encode(event) for event in log]
+    n = data.draw(st.integers(1, len(lines) - 1), label="line")
+    place = data.draw(st.integers(0, len(lines[n]) - 1), label="byte")
+    gone = data.draw(st.integers(0, 3), label="gone")
+    put = data.draw(st.sampled_from(PIECES) | st.binary(max_size=2), label="put")
+    line = lines[n][:place] + put + lines[n][place + gone :]
+    lines[n] = line.replace(b"\n", b"") + b"\n"
+    folder = tmp_path_factory.mktemp("log")
+    (folder / "000000000001.jsonl").write_bytes(sealed(lines))
+    assert result_of(lambda: replay(folder)) == result_of(
+        lambda: _fold_singly(LogReader(folder), ())
+    )
+    shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_witness_that_is_garbage_is_damage_even_where_no_edge_is(tmp_path, clock):
+    log = MemoryLog(clock=clock, tick_seconds=None)
+    succeed(CircuitBreaker("b", log=log), 3)
+    events = list(log)
+    garbage = b'{"event":"state_changed","seq":%d,"at":%d,garbage}\n'
+    lines = [*map(encode, events), garbage % (len(events) + 1, events[-1].at)]
+    (tmp_path / "000000000001.jsonl").write_bytes(sealed(lines))
+    with pytest.raises(DamagedLogError, match="no event can be read here"):
+        replay(tmp_path)
 
 
 def test_a_gap_in_the_log_is_passed_in_the_middle_of_a_batch(clock):
@@ -222,9 +310,9 @@ def test_a_success_that_lets_go_of_a_good_second_can_trip():
         for seq in range(21, 24):
             apply(state, CallFailed(seq, 1000 * MS, "b", 0, 0))
     events = [CallSucceeded(seq, (1000 + 500 * (seq - 23)) * MS, "b", 0, 0) for seq in (24, 25, 26)]
-    edges = apply_successes(together, events)
+    edges = applied_together(together, events)
     assert [edge.seq for edge in edges] == [26]
-    assert edges == next(filter(None, (apply(apart, event) for event in events)))
+    assert edges == [edge for event in events for edge in apply(apart, event)]
     assert dump(together) == dump(apart)
 
 

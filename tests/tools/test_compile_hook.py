@@ -18,6 +18,7 @@ IS_COMPILED = (
     "import sys\n"
     "import recloser.core.orders, recloser.fast_path\n"
     "from recloser.log import chunks, seals\n"
+    "from recloser.replay import gathered_lines\n"
     f"names = {list(MODULES)}\n"
     "modules = [sys.modules.get(name) for name in names]\n"
     "compiled = [bool(m) and not m.__file__.endswith('.py') for m in modules]\n"

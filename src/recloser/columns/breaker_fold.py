@@ -1,21 +1,62 @@
 """The fold of one breaker over columns: the kernel runs over them from edge to edge."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
-import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from recloser.checkpoint_parts import CheckpointParts
-from recloser.columns.rows import Rows
 from recloser.core import kernel
 from recloser.errors import FoldError
-from recloser.events import BreakerEvent, ClockTicked, Edge, LogOpened, StateChanged
+from recloser.events import (
+    BreakerEvent,
+    Checkpoint,
+    ClockTicked,
+    Edge,
+    Event,
+    LogOpened,
+    StateChanged,
+)
 from recloser.fold import Forms, apply, edges_of, impossible, pass_deadlines
-from recloser.log.codec import LEAN_CAUSE, as_lean, full, lean
+from recloser.log.checkpoint_line import CheckpointLine
+from recloser.log.codec import LEAN_CAUSE, as_lean, full, is_lean, lean
 from recloser.logfold import state_begun_by
-from recloser.state import BreakerState, parted_fields, restore
+from recloser.state import BreakerState, is_told_by, parted_fields, restore
+
+
+class Rows(Protocol):
+    """Events of one breaker in their order, as rows of columns."""
+
+    @property
+    def columns(self) -> kernel.Rows:
+        """The columns, in which rows of other breakers may stand before and after them."""
+
+    @property
+    def start(self) -> int:
+        """The first row."""
+
+    @property
+    def stop(self) -> int:
+        """One past the last row."""
+
+    @property
+    def others(self) -> Mapping[int, BreakerEvent | CheckpointLine]:
+        """The events that the kernel has no row for, by their row, in their order."""
+
+    def seq(self, row: int) -> int:
+        """The ``seq`` of a row."""
+
+    def at(self, row: int) -> int:
+        """Its time, in nanoseconds."""
+
+    def place_of(self, seq: int) -> int:
+        """The first row that has this ``seq`` or a later one."""
+
+    def event(self, row: int) -> BreakerEvent:
+        """The event of a row."""
 
 
 @frozen(eq=False)
@@ -65,6 +106,8 @@ class BreakerFold:
     Args:
         breaker: Its name.
         times: What else can move it.
+        state: Its state before the first; None before its first event.
+        parts: Joins its checkpoints.
 
     Attributes:
         lean_taken: The edges, in their lean forms.
@@ -72,15 +115,26 @@ class BreakerFold:
         is_parted: Whether a checkpoint differs from what the events before it lead to.
     """
 
-    def __init__(self, breaker: str, times: Times) -> None:
+    def __init__(
+        self,
+        breaker: str,
+        times: Times,
+        state: BreakerState | None = None,
+        parts: CheckpointParts | None = None,
+    ) -> None:
         self.breaker = breaker
         self.lean_taken: list[LeanTaken] = []
         self.lean_witnesses: list[StateChanged] = []
         self.is_parted = False
         self._times = times
         self._time = 0  # index of the next of them, where the breaker is not CLOSED
-        self._state: BreakerState | None = None
-        self._parts = CheckpointParts()
+        self._state = state
+        self._parts = CheckpointParts() if parts is None else parts
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was a first event."""
+        return self._state is not None
 
     @property
     def taken(self) -> list[Taken]:
@@ -107,7 +161,7 @@ class BreakerFold:
         Raises:
             FoldError: An event can't have happened.
         """
-        start = 0 if self._state is not None else self._begin(rows)
+        start = rows.start if self._state is not None else self._begin(rows)
         if self._state is None:
             return
         places = _Places(rows, self._times)
@@ -121,11 +175,11 @@ class BreakerFold:
                 self._run(rows, places, start, other)
                 self._take_other(event, places, other)
                 start = other + 1
-        self._run(rows, places, start, len(rows))
+        self._run(rows, places, start, rows.stop)
 
     def _begin(self, rows: Rows) -> int:
         """Take the first state; the row after it, or after the part of it that these rows hold."""
-        for row in range(len(rows)):
+        for row in range(rows.start, rows.stop):
             event = rows.event(row)
             if event.kind == "checkpoint":
                 whole = self._parts.joined(event)
@@ -135,7 +189,7 @@ class BreakerFold:
             self._state = state_begun_by(event)
             self._time = bisect_left(self._times.seqs, event.seq)
             return row + 1 if event.kind == "checkpoint" else row
-        return len(rows)
+        return rows.stop
 
     def finish(self) -> None:
         """Take what is due at the events about the whole log after the last row.
@@ -151,7 +205,7 @@ class BreakerFold:
     def _run(self, rows: Rows, places: "_Places", start: int, stop: int) -> None:
         """Apply the rows that the kernel has a form for, and the times among them."""
         state, columns, times = self.state, rows.columns, self._times.seqs
-        seq_of, at_of = rows.seqs.item, rows.ats.item
+        seq_of, at_of = rows.seq, rows.at
         taken = self.lean_taken
         row = start
         while row < stop:
@@ -180,19 +234,33 @@ class BreakerFold:
             elif state.where == kernel.HALF_OPEN:
                 self._time = max(self._time, places.first_after(row - 1))
 
-    def _take_other(self, event: BreakerEvent, places: "_Places", row: int) -> None:
+    def _take_other(
+        self, event: BreakerEvent | CheckpointLine, places: "_Places", row: int
+    ) -> None:
         while self.state.where != kernel.CLOSED and places.of(time := self._next_time()) <= row:
             self._pass_time(time)
         if event.kind == "checkpoint":
-            whole = self._parts.joined(event)
-            if whole is None:
+            parted = self._parted(event)
+            if parted is None:
                 return
-            event = whole
-            self.is_parted |= bool(parted_fields(self.state, restore(event)))
+            self.is_parted = True
+            event = parted
         edges = apply(self.state, event)
         self._time = bisect_right(self._times.seqs, event.seq)
         for edge in edges:
             self.lean_taken.append((event.seq, 0, "", edge.epoch, as_lean(edge)))
+
+    def _parted(self, event: Checkpoint | CheckpointLine) -> Checkpoint | None:
+        """The whole checkpoint, if this is the end of one whose state differs from ours."""
+        state = self.state
+        if isinstance(event, CheckpointLine):
+            if event.is_of(state):
+                return None
+            event = event.read()
+        whole = self._parts.joined(event)
+        if whole is None or is_told_by(state, whole.state):
+            return None
+        return whole if parted_fields(state, restore(whole)) else None
 
     def _next_time(self) -> int:
         """Index of the next time at which something is due, as long as no row comes before it."""
@@ -228,19 +296,55 @@ class _Places:
     """Where the events about the whole log stand among some rows of a breaker."""
 
     def __init__(self, rows: Rows, times: Times) -> None:
-        self._stop = len(rows)
-        self._first = bisect_left(times.seqs, rows.seqs.item(0)) if self._stop else 0
-        last = bisect_left(times.seqs, rows.seqs.item(-1)) if self._stop else 0
-        among = np.array(times.seqs[self._first : last], np.int64)
-        self._rows: list[int] = rows.seqs.searchsorted(among).tolist()
+        self._rows = rows
+        self._seqs = times.seqs
 
     def of(self, time: int) -> int:
         """The first row after an event; all rows are before one that stands after the last."""
-        index = time - self._first
-        if index < 0:
-            return 0
-        return self._rows[index] if index < len(self._rows) else self._stop
+        return self._rows.place_of(self._seqs[time]) if time < len(self._seqs) else self._rows.stop
 
     def first_after(self, row: int) -> int:
         """Index of the first event that stands after a row."""
-        return self._first + bisect_right(self._rows, row)
+        return bisect_right(self._seqs, self._rows.seq(row))
+
+
+def in_order(taken: Iterable[Taken | LeanTaken]) -> list[Edge]:
+    """The edges of several breakers in the order of the log.
+
+    An event about the whole log may move several: their witnesses follow it one after the other.
+    """
+    edges: list[Edge] = []
+    for before, fired in groupby(sorted(taken), key=itemgetter(0)):
+        for seq, (*_, edge) in enumerate(fired, before + 1):
+            edges.append(edge if edge.seq == seq else _moved(edge, seq))
+    return edges
+
+
+def _moved(edge: Edge, seq: int) -> Edge:
+    moved = evolve(full(edge), seq=seq)
+    return as_lean(moved) if is_lean(edge) else moved
+
+
+def times_of(events: Iterable[Event], session: int = 0) -> Times:
+    """The events about the whole log that can move a breaker.
+
+    Args:
+        events: The events about the whole log.
+        session: The one that was under way before them; 0 before the first.
+    """
+    moving: list[ClockTicked | LogOpened] = []
+    openings = []
+    for event in events:
+        if event.kind == "clock_ticked":
+            moving.append(event)
+        elif event.kind == "log_opened" and event.session != session:
+            if session:
+                openings.append(len(moving))
+                moving.append(event)
+            session = event.session
+    return Times(
+        moving,
+        [event.seq for event in moving],
+        [event.at for event in moving],
+        openings,
+    )

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from recloser.clock import after
-from recloser.columns.breaker_fold import BreakerFold, LeanTaken, Taken, Times
-from recloser.columns.reading import rows_of, times_of, whole_log_events
+from recloser.columns.breaker_fold import BreakerFold, Times, in_order, times_of
+from recloser.columns.reading import rows_of, whole_log_events
 from recloser.columns.rows import Rows
 from recloser.errors import FoldError, RecloserError
 from recloser.events import ClockTicked, Edge, Event, LogOpened
-from recloser.log.codec import as_lean, full, is_lean
+from recloser.log.codec import full
 from recloser.log.parquet import ParquetLog
 from recloser.snapshot import Snapshot, take_snapshot
 
@@ -94,20 +94,3 @@ def folds_of(parts: Iterable[Rows], times: Times) -> Iterator[BreakerFold]:
         except FoldError as error:
             raise NeedsEventsError(str(error)) from error
         yield fold
-
-
-def in_order(taken: Iterable[Taken | LeanTaken]) -> list[Edge]:
-    """The edges of several breakers in the order of the log.
-
-    An event about the whole log may move several: their witnesses follow it one after the other.
-    """
-    edges: list[Edge] = []
-    for before, fired in groupby(sorted(taken), key=itemgetter(0)):
-        for seq, (*_, edge) in enumerate(fired, before + 1):
-            edges.append(edge if edge.seq == seq else _moved(edge, seq))
-    return edges
-
-
-def _moved(edge: Edge, seq: int) -> Edge:
-    moved = evolve(full(edge), seq=seq)
-    return as_lean(moved) if is_lean(edge) else moved

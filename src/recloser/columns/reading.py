@@ -9,12 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from attrs import evolve
 
-from recloser.columns.breaker_fold import Times
 from recloser.columns.parts import BREAKER, Part, parts_of, used_ahead
 from recloser.columns.rows import OTHER, Kinds, Rows, Whole, slices
 from recloser.core import kernel
 from recloser.errors import DamagedLogError
-from recloser.events import BreakerEvent, ClockTicked, Event, LogOpened
+from recloser.events import BreakerEvent, Event
 from recloser.log.codec import decode, decode_lines, full
 from recloser.log.columns import events_of
 from recloser.log.parquet import ParquetLog
@@ -54,27 +53,6 @@ def whole_log_events(log: ParquetLog) -> list[Event]:
                 own.filter(pc.not_equal(own.column("event").cast("string"), "log_sealed"))
             )
     return events
-
-
-def times_of(events: list[Event]) -> Times:
-    """Those of the events about the whole log that can move a breaker."""
-    session = 0
-    moving: list[ClockTicked | LogOpened] = []
-    openings = []
-    for event in events:
-        if event.kind == "clock_ticked":
-            moving.append(event)
-        elif event.kind == "log_opened" and event.session != session:
-            if session:
-                openings.append(len(moving))
-                moving.append(event)
-            session = event.session
-    return Times(
-        moving,
-        [event.seq for event in moving],
-        [event.at for event in moving],
-        openings,
-    )
 
 
 def rows_of(log: ParquetLog) -> Iterator[Rows]:

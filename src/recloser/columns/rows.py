@@ -89,6 +89,28 @@ class Rows:
             self.counts.data,
         )
 
+    @property
+    def start(self) -> int:
+        """The first row."""
+        return 0
+
+    @property
+    def stop(self) -> int:
+        """One past the last row."""
+        return len(self.kinds)
+
+    def seq(self, row: int) -> int:
+        """The ``seq`` of a row."""
+        return self.seqs.item(row)
+
+    def at(self, row: int) -> int:
+        """The time of a row."""
+        return self.ats.item(row)
+
+    def place_of(self, seq: int) -> int:
+        """The first row that has this ``seq`` or a later one."""
+        return int(self.seqs.searchsorted(seq))
+
     def event(self, row: int) -> BreakerEvent:
         """The event of this row; an outcome or a refusal in its lean form."""
         kind = self.kinds.item(row)

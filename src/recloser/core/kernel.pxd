@@ -118,7 +118,9 @@ cpdef long long run(State state, Rows rows, long long start, long long stop) exc
 cdef long long _run_closed(State state, Rows rows, long long start, long long stop) except -99
 @cython.locals(window=Window, until="long long", row="long long", failures="long long", run="long long", passed="long long")
 cdef long long _pass_outcomes(State state, Rows rows, long long start, long long stop) except -99
-@cython.locals(epoch="long long", others="long long", threshold="long long", first="long long", before="long long", row="long long")
+@cython.locals(others="long long", row="long long")
+cdef long long _others_in(Rows rows, long long start, long long stop, long long epoch) noexcept
+@cython.locals(epoch="long long", threshold="long long", first="long long", before="long long", row="long long")
 cdef long long _alike_until(State state, Rows rows, long long start, long long stop) noexcept
 @cython.locals(failures="long long", row="long long")
 cdef long long _failures_in(Rows rows, long long start, long long stop) noexcept

@@ -33,6 +33,7 @@ IS_COMPILED: bool = cython.compiled
 
 Numbers: TypeAlias = "array[int]"
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int]"
+Column: TypeAlias = "Buffer | Sequence[int]"
 
 _CLOSED = 0
 _OPEN = 1
@@ -418,7 +419,8 @@ class Rows:
     """Events about one breaker, as columns of equal length.
 
     Args:
-        kind: ``SUCCEEDED`` and so on, of 8 bits; the others are of 64.
+        kind: ``SUCCEEDED`` and so on, of 8 bits; the others are of 64. Interpreted, sequences of
+            Python's integers do.
         seq, at, took, epoch, probe, count: As in ``step``.
     """
 
@@ -426,21 +428,21 @@ class Rows:
 
     def __init__(
         self,
-        kind: Buffer,
-        seq: Buffer,
-        at: Buffer,
-        took: Buffer,
-        epoch: Buffer,
-        probe: Buffer,
-        count: Buffer,
+        kind: Column,
+        seq: Column,
+        at: Column,
+        took: Column,
+        epoch: Column,
+        probe: Column,
+        count: Column,
     ) -> None:
-        self.kind = memoryview(kind)
-        self.seq = memoryview(seq)
-        self.at = memoryview(at)
-        self.took = memoryview(took)
-        self.epoch = memoryview(epoch)
-        self.probe = memoryview(probe)
-        self.count = memoryview(count)
+        self.kind = kind
+        self.seq = seq
+        self.at = at
+        self.took = took
+        self.epoch = epoch
+        self.probe = probe
+        self.count = count
 
 
 class Reclosing:
@@ -1068,7 +1070,7 @@ def _run_closed(state: State, rows: Rows, start: int, stop: int) -> int:
         That row; or the one at which a rule fired, which is in ``state.fired`` then.
     """
     epoch = state.epoch
-    ahead = _FEWEST_AT_ONCE
+    ahead = _FEWEST_AT_ONCE if cython.compiled else stop - start
     row = start
     while row < stop:
         passed = _pass_outcomes(state, rows, row, min(stop, row + ahead))
@@ -1135,15 +1137,7 @@ def _pass_outcomes(state: State, rows: Rows, start: int, stop: int) -> int:
 def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
     """The first row that is no single outcome of this epoch, or completes a run of failures."""
     epoch = state.epoch
-    # Loops without branches are compiled so that they look at several rows at a time.
-    others = 0
-    for row in range(start, stop):
-        others |= rows.kind[row] >> 1
-    for row in range(start, stop):
-        others |= rows.epoch[row] ^ epoch
-    for row in range(start, stop):
-        others |= rows.count[row] ^ 1
-    if others:
+    if _others_in(rows, start, stop, epoch):
         row = start
         while rows.kind[row] <= _FAILED and rows.epoch[row] == epoch and rows.count[row] == 1:
             row += 1
@@ -1166,7 +1160,26 @@ def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
     return stop
 
 
+def _others_in(rows: Rows, start: int, stop: int, epoch: int) -> int:
+    """0 if each of these rows is a single outcome of this epoch; else another number."""
+    others = 0
+    if cython.compiled:
+        # Loops without branches are compiled so that they look at several rows at a time.
+        for row in range(start, stop):
+            others |= rows.kind[row] >> 1
+        for row in range(start, stop):
+            others |= rows.epoch[row] ^ epoch
+        for row in range(start, stop):
+            others |= rows.count[row] ^ 1
+    elif start < stop:
+        is_alike = set(rows.epoch[start:stop]) == {epoch} and set(rows.count[start:stop]) == {1}
+        others = max(rows.kind[start:stop]) >> 1 if is_alike else 1
+    return others
+
+
 def _failures_in(rows: Rows, start: int, stop: int) -> int:
+    if not cython.compiled:
+        return sum(rows.kind[start:stop])
     failures = 0
     for row in range(start, stop):
         failures += rows.kind[row]
@@ -1218,7 +1231,8 @@ def _add_singles(
     if limits.is_timed:
         _add_to_second(window, rows.seq[stop - 1], stop - start, failures, slow)
         return stop
-    if slow_ns != _NEVER or window.calls < size or window.capacity < size or stop - start <= size:
+    is_short = window.calls < size or window.capacity < size or stop - start <= size
+    if slow_ns != _NEVER or is_short or not cython.compiled:
         return _add_codes(window, rows, start, stop, slow_ns, most_failures, most_slow)
     # Of more outcomes than a window holds, only the last have to be taken in.
     row = _add_codes(window, rows, start, start + size, slow_ns, most_failures, most_slow)
@@ -1266,6 +1280,9 @@ def _add_codes(
     """
     size = window.thresholds.size
     can_be_slow = slow_ns != _NEVER
+    is_bounded = most_failures != _NEVER or most_slow != _NEVER
+    if not (cython.compiled or is_bounded) and _add_at_once(window, rows, start, stop, slow_ns):
+        return stop
     items = window.items
     capacity = window.capacity
     first = window.first
@@ -1309,6 +1326,27 @@ def _add_codes(
     window.failures = failures
     window.slow = slow
     return row
+
+
+def _add_at_once(window: Window, rows: Rows, start: int, stop: int, slow_ns: int) -> bool:
+    """As ``_add_codes`` without a loop; whether that is done, as no event stands for several.
+
+    For where it is interpreted.
+    """
+    size = window.thresholds.size
+    start = max(start, stop - size)
+    codes = window.to_list()
+    if codes and max(codes) >= _RUN:
+        return False
+    columns = zip(rows.kind[start:stop], rows.seq[start:stop], rows.took[start:stop], strict=True)
+    codes += [seq << 2 | kind << 1 | (took > slow_ns) for kind, seq, took in columns]
+    codes = codes[-size:]
+    _hold(window, array("q", codes))
+    window.first = 0
+    window.length = window.capacity = window.calls = len(codes)
+    window.failures = sum([code >> 1 & 1 for code in codes])
+    window.slow = sum([code & 1 for code in codes])
+    return True
 
 
 def _step_closed(
@@ -1759,7 +1797,7 @@ def _reject_until(progress: Progress, number: int) -> None:
     progress.number = number
 
 
-def _first_from(times: memoryview, start: int, size: int, at: int) -> int:
+def _first_from(times: Column, start: int, size: int, at: int) -> int:
     """The first of ``size`` ascending times, from ``start`` on, that is ``at`` or later.
 
     The nearer it is, the sooner it is found.

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.columns.folding import in_order
+from recloser.columns.breaker_fold import in_order
 from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError
 from recloser.fleet.dataset import Source, described, labels_of

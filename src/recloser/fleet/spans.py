@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from attrs import evolve, frozen
 
 from recloser.clock import after
-from recloser.columns.breaker_fold import BreakerFold, Taken
+from recloser.columns.breaker_fold import BreakerFold, Taken, times_of
 from recloser.columns.folding import NeedsEventsError, check_foldable, folds_of
-from recloser.columns.reading import rows_of_span, times_of, whole_log_events
+from recloser.columns.reading import rows_of_span, whole_log_events
 from recloser.config import CircuitBreakerConfig
 from recloser.events import Edge, Event
 from recloser.fleet.dataset import AT_ONCE, opened

@@ -20,8 +20,8 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 from attrs import evolve
 
-from recloser.columns.breaker_fold import BreakerFold
-from recloser.columns.reading import rows_in, times_of
+from recloser.columns.breaker_fold import BreakerFold, times_of
+from recloser.columns.reading import rows_in
 from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError, LogError
 from recloser.events import CallObserved, Edge, Event, LogOpened

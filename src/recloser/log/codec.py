@@ -165,10 +165,28 @@ def is_lean(event: Event) -> bool:
 
 def packed(checkpoint: Checkpoint) -> Checkpoint:
     """The lean form of a checkpoint, its state as text: a half of the memory, and to be encoded only."""
-    state = cast("Any", msgspec.Raw(_encode(checkpoint.state)))
     return lean(Checkpoint)(
-        checkpoint.seq, checkpoint.at, checkpoint.breaker, state, checkpoint.part, checkpoint.parts
+        checkpoint.seq,
+        checkpoint.at,
+        checkpoint.breaker,
+        cast("Any", msgspec.Raw(_encode(checkpoint.state))),
+        checkpoint.part,
+        checkpoint.parts,
     )
+
+
+class _StateLine(msgspec.Struct, tag_field="event", tag="checkpoint"):
+    """A checkpoint of one part."""
+
+    seq: int
+    at: int
+    breaker: str
+    state: msgspec.Raw
+
+
+def checkpoint_line(seq: int, at: int, breaker: str, state: bytes) -> bytes:
+    """The line of a checkpoint of one part, whose state is given as JSON."""
+    return _encode(_StateLine(seq, at, breaker, msgspec.Raw(state))) + b"\n"
 
 
 def full(event: E) -> E:

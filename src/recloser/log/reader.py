@@ -26,7 +26,7 @@ from recloser.log.listing import (
     segments_in,
 )
 from recloser.log.open_errors import is_of_one_file, read_failure
-from recloser.log.seals import SEAL_EVERY, SealChain, is_seal, lines_before_seal
+from recloser.log.seals import SEAL_EVERY, SealChain, is_seal
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead, watched
 
@@ -174,21 +174,27 @@ class LogReader:
 
     def batches(self) -> Iterator[Sequence[Event]]:
         """The events in their lean forms, many at a time."""
-        self.tail = Tail()
         columns = self.columns()
-        if columns is not None:
-            events = iter(columns)
-            while batch := list(islice(events, SEAL_EVERY)):
-                yield batch
-            self.tail = columns.about.tail
+        if columns is None:
+            for stretch in self.stretches():
+                yield from stretch.batches()
             return
+        self.tail = Tail()
+        events = iter(columns)
+        while batch := list(islice(events, SEAL_EVERY)):
+            yield batch
+        self.tail = columns.about.tail
+
+    def stretches(self) -> Iterator["Stretch"]:
+        """The lines of a log of segments, many at a time, after their seals were checked."""
+        self.tail = Tail()
         has_begun = False
         for reader in segment_readers(self.listed(), on_read=self.on_read, may_be_gone=True):
             # At the beginning the log is shorter by it; later there would be a hole.
             reader.may_be_gone = not has_begun
-            for read in reader.batches():
+            for stretch in reader.stretches():
                 has_begun = True
-                yield read
+                yield stretch
             self.tail = reader.tail
 
     def columns(self) -> "ParquetLog | None":
@@ -334,10 +340,15 @@ class SegmentReader:
 
     def batches(self) -> Iterator[Sequence[Event]]:
         """The events in their lean forms, many at a time."""
+        for stretch in self.stretches():
+            yield from stretch.batches()
+
+    def stretches(self) -> Iterator["Stretch"]:
+        """The lines, many at a time, after their seals were checked; those after the last one last."""
         try:
             with open_segment(self.path, self.on_read) as stream:
-                yield from self.read_on(stream)
-            yield from self.finish()
+                yield from self._read_on(stream)
+            yield from self._finish()
         except FileNotFoundError as error:
             is_aged = _was_removed_for_age(self.path)
             self.is_gone = self.may_be_gone and is_aged
@@ -353,6 +364,15 @@ class SegmentReader:
             stream: The segment, where the last call left off; a line that is not whole yet is read
                 again by the next call.
         """
+        for stretch in self._read_on(stream):
+            yield from stretch.batches()
+
+    def finish(self) -> Iterator[Sequence[Event]]:
+        """The events after the last seal, once the segment has been read to its end."""
+        for stretch in self._finish():
+            yield from stretch.batches()
+
+    def _read_on(self, stream: IO[bytes]) -> Iterator["Stretch"]:
         left = sys.maxsize
         if self._torn:
             is_plain = self.path.suffix != COMPRESSED_SUFFIX
@@ -371,8 +391,7 @@ class SegmentReader:
             yield from self._take(lines, end)
         self._unwhole = len(rest)
 
-    def finish(self) -> Iterator[Sequence[Event]]:
-        """The events behind the last seal, once the segment has been read to its end."""
+    def _finish(self) -> Iterator["Stretch"]:
         self.is_read = True
         if self.offset == 0:
             if self._unwhole >= MAX_LINE_BYTES:
@@ -385,7 +404,7 @@ class SegmentReader:
             self.tail = Tail(gap.chain, gap.unsealed, torn)
         else:
             self.tail = Tail(self._chain.carried(), self._block.count, torn)
-        yield from self._decoded(self._block, is_sealed=False)
+        yield from self._stretch(self._block, is_sealed=False)
         if self._unwhole >= MAX_LINE_BYTES:
             self._too_long()
 
@@ -411,17 +430,24 @@ class SegmentReader:
             )
         self._chain = SealChain(header.chain)
 
-    def _take(self, lines: bytes, length: int) -> Iterator[Sequence[Event]]:
-        """Take in whole lines, so much of them; the events of all the blocks that seals close."""
+    def _take(self, lines: bytes, length: int) -> Iterator["Stretch"]:
+        """Take in whole lines, so much of them; all the blocks that seals close."""
         begin, self.offset = self.offset, self.offset + length
         sealed = _Lines(self._block.offset)
         view = memoryview(lines)
         start = 0
         while start < length:
-            count, seal = lines_before_seal(lines, start, length)
+            closed = self._chain.close_blocks(lines, start, length)
+            if closed.seals:
+                self._block.add(view[start : closed.end], closed.lines)
+                sealed.join(self._block)
+                self._block.begin(begin + closed.end)
+                self._seals += closed.seals
+                start = closed.end
+            count, seal = closed.following, closed.seal
             between = view[start:seal]
             if self._block.count + count > SEAL_EVERY:
-                yield from self._decoded(sealed)
+                yield from self._stretch(sealed)
                 sealed = self._add_singly(between, begin + start)
             else:
                 self._block.add(between, count)
@@ -429,16 +455,17 @@ class SegmentReader:
             start = seal
             if seal < length:
                 start = lines.index(b"\n", seal) + 1
-                line = lines[seal:start]
-                block, self._block = self._block, _Lines(begin + start)
-                broken = self._broken(line, block, begin + seal)
+                self._block.add(view[seal:start], 1)
+                broken = self._broken(lines[seal:start], begin + seal)
                 if broken is None:
-                    sealed.join(block, line)
+                    sealed.join(self._block)
+                    self._block.begin(begin + start)
                 else:
-                    yield from self._decoded(sealed)
+                    self._block = _Lines(begin + start)
+                    yield from self._stretch(sealed)
                     sealed = _Lines(begin + start)
                     self._damaged(begin + seal, broken)
-        yield from self._decoded(sealed)
+        yield from self._stretch(sealed)
 
     def _add_singly(self, lines: memoryview, offset: int) -> "_Lines":
         """Add lines to a block that may be too long by now; where what is sealed then begins."""
@@ -451,7 +478,7 @@ class SegmentReader:
             offset += len(line)
         return _Lines(self._block.offset)
 
-    def _broken(self, line: bytes, block: "_Lines", offset: int) -> str | None:
+    def _broken(self, line: bytes, offset: int) -> str | None:
         """What is wrong with a seal, if it is not that of its block."""
         self._seals += 1
         count = self._chain.count
@@ -463,35 +490,35 @@ class SegmentReader:
         if self._chain.seal(sealed.seq, sealed.at)[1] == line:
             return None
         self._chain = SealChain(sealed.digest)
-        begin = block.offset if block.count else offset
+        begin = self._block.offset if count else offset
         return (
             f"seal {self._seals} (seq {sealed.seq}) is broken: the {count} events before it, from "
             f"byte {begin} on, are not those that were sealed"
         )
 
-    def _decoded(self, lines: "_Lines", *, is_sealed: bool = True) -> Iterator[Sequence[Event]]:
+    def _stretch(self, lines: "_Lines", *, is_sealed: bool = True) -> Iterator["Stretch"]:
+        if lines.count:
+            yield Stretch(self, lines.text(), lines.count, lines.offset, is_sealed=is_sealed)
+
+    def decoded(self, stretch: "Stretch") -> Iterator[Sequence[Event]]:
         """The events of lines that are as they were written; each that holds none is damage."""
-        if not lines.count:
-            return
-        text = lines.text()
-        events = decode_lines(text, lines.count)
+        events = decode_lines(stretch.text, stretch.count)
         if events is None:
-            yield from self._decoded_singly(text, lines.offset, is_sealed=is_sealed)
+            yield from self._decoded_singly(stretch)
             return
         yield events
         if self._is_whole:
-            self.whole_until = lines.offset + len(text)
+            self.whole_until = stretch.offset + len(stretch.text)
 
-    def _decoded_singly(
-        self, lines: bytes, offset: int, *, is_sealed: bool
-    ) -> Iterator[Sequence[Event]]:
-        for line in io.BytesIO(lines):
+    def _decoded_singly(self, stretch: "Stretch") -> Iterator[Sequence[Event]]:
+        offset = stretch.offset
+        for line in io.BytesIO(stretch.text):
             try:
                 yield (decode(line),)
             except DamagedLogError as error:
                 self._damaged(offset, str(error))
             offset += len(line)
-            if self._is_whole and (is_seal(line) or not is_sealed):
+            if self._is_whole and (is_seal(line) or not stretch.is_sealed):
                 self.whole_until = offset
 
     def _headless(self) -> Tail:
@@ -518,6 +545,37 @@ def _told(tail: Tail) -> str:
     return f"digest {tail.chain[:16]}, {tail.unsealed} unsealed lines and {tail.torn} torn bytes"
 
 
+class Stretch:
+    """Neighbouring whole lines of a segment that are as they were written.
+
+    Args:
+        reader: What has read them.
+        text: They themselves.
+        count: How many they are.
+        offset: The byte at which they begin.
+        is_sealed: Whether a seal says so.
+    """
+
+    __slots__ = ("_reader", "count", "is_sealed", "offset", "text")
+
+    def __init__(
+        self, reader: SegmentReader, text: bytes, count: int, offset: int, *, is_sealed: bool
+    ) -> None:
+        self._reader = reader
+        self.text = text
+        self.count = count
+        self.offset = offset
+        self.is_sealed = is_sealed
+
+    def batches(self) -> Iterator[Sequence[Event]]:
+        """Their events in their lean forms, many at a time.
+
+        Raises:
+            DamagedLogError: A line holds no event, and the reader is to raise it.
+        """
+        return self._reader.decoded(self)
+
+
 class _Lines:
     """Neighbouring whole lines of a segment.
 
@@ -537,11 +595,16 @@ class _Lines:
         self.pieces.append(lines)
         self.count += count
 
-    def join(self, block: "_Lines", seal: bytes) -> None:
-        """Take in the block that comes next, and its seal."""
-        self.pieces += block.pieces
-        self.pieces.append(seal)
-        self.count += block.count + 1
+    def begin(self, offset: int) -> None:
+        """Begin anew at this byte, with none."""
+        self.offset = offset
+        self.count = 0
+        self.pieces.clear()
+
+    def join(self, other: "_Lines") -> None:
+        """Take in the lines that come next."""
+        self.pieces += other.pieces
+        self.count += other.count
 
     def last_piece(self) -> bytes:
         """The last piece that holds any; empty if there is none."""

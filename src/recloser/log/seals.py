@@ -1,7 +1,8 @@
 """Seals: SHA-256 chained over every byte of a log."""
 
 import hashlib
-from typing import Final
+import re
+from typing import Final, NamedTuple
 
 from recloser.events import GENESIS, LogSealed
 
@@ -20,6 +21,11 @@ _NEXT_SEAL: Final = b"\n" + _SEAL_START
 _PIECE: Final = 2047
 _UNSIGNED: Final = '{"event":"log_sealed","seq":%d,"at":%d,"count":%d,"digest":"'
 _BEHIND_DIGEST: Final = b'"}\n'
+# A number of 19 digits may be out of range. No log has such; it would be checked all the same.
+_match: Final = re.compile(
+    rb'\{"event":"log_sealed","seq":(?:0|[1-9]\d{0,17}),"at":(?:0|[1-9]\d{0,17}),'
+    rb'"count":(0|[1-9]\d{0,8}),"digest":"([0-9a-f]{64})"\}\n'
+).match
 
 
 def is_seal(line: bytes) -> bool:
@@ -42,6 +48,24 @@ def lines_before_seal(lines: bytes, start: int, end: int) -> tuple[int, int]:
         newline = lines.find(_NEXT_SEAL, start, end)
         seal = end if newline < 0 else newline + 1
     return lines.count(b"\n", start, seal), seal
+
+
+class ClosedBlocks(NamedTuple):
+    """Blocks that end with their own seals, and what comes next.
+
+    Attributes:
+        end: Where they end. The block that begins there was not taken in.
+        lines: How many lines they have.
+        seals: How many of these are seals.
+        following: How many lines stand before the next seal.
+        seal: Where that begins; the end of all lines if there is none.
+    """
+
+    end: int
+    lines: int
+    seals: int
+    following: int
+    seal: int
 
 
 class SealChain:
@@ -84,6 +108,38 @@ class SealChain:
     def carried(self) -> str:
         """What the next segment is chained to, if this one ends here."""
         return self._hash.hexdigest() if self.count else self._previous
+
+    def close_blocks(self, lines: bytes, start: int, end: int) -> "ClosedBlocks":
+        """Take in all blocks that end with their own seals, as nearly all do.
+
+        Args:
+            lines: Whole lines.
+            start: Where they go on with what was taken in before.
+            end: Where they end.
+        """
+        view = memoryview(lines)
+        total = seals = 0
+        while True:
+            count, seal = lines_before_seal(lines, start, end)
+            match = _match(lines, seal, end)
+            if (
+                match is None
+                or int(match[1]) != self.count + count
+                or self.count + count > SEAL_EVERY
+            ):
+                break
+            hashed = self._hash if seals else self._hash.copy()
+            hashed.update(view[start : match.start(2)])
+            digest = match[2].decode()
+            if hashed.hexdigest() != digest:
+                if seals:
+                    self._start(self._previous)
+                break
+            self._start(digest)
+            start = match.end()
+            total += count + 1
+            seals += 1
+        return ClosedBlocks(start, total, seals, count, seal)
 
     def seal(self, seq: int, at: int) -> tuple[LogSealed, bytes]:
         """Close the block: the seal and its line, to which the next block is then chained."""

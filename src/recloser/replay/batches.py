@@ -1,29 +1,32 @@
 """The fold of a log in batches: the same as event by event, in a fraction of the time.
 
-Successes of a closed breaker wait until something else is told of it, and are then applied together:
-breakers do not influence one another, so it makes no difference that the log has gone on meanwhile.
-Only a log that is as its writer left it is folded so. Of any other this fold says so, and leaves it
-to the fold of one event after another to tell what is wrong with it.
+Events are gathered by breaker, and the kernel runs over those of each: breakers do not influence one
+another, so it makes no difference that the log has gone on meanwhile. Then the edges must be those
+that the log recorded. Where a gap is, and where lines are in disorder, events are folded singly. A
+log with anything else amiss is left to the fold of one event after another, which says what it is.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-from recloser.events import CallSucceeded, ClockTicked, Edge, Event, LogOpened
-from recloser.log.codec import full, lean
-from recloser.machine import CLOSED
+from recloser.checkpoint_parts import CheckpointParts
+from recloser.columns.breaker_fold import BreakerFold, LeanTaken, Times, in_order, times_of
+from recloser.core import kernel
+from recloser.events import ClockTicked, Edge, Event, LogOpened
+from recloser.log.codec import full
+from recloser.log.reader import Stretch
+from recloser.replay.gathered_events import GatheredEvents
+from recloser.replay.gathered_lines import IS_COMPILED, GatheredLines
+from recloser.replay.gathering import Gathered
 from recloser.replay.timeline import Timeline
 from recloser.replay.witnesses import WitnessedFold
 
-_Succeeded: Final = lean(CallSucceeded)
-_MOST_WAITING: Final = 1024
-"""So many events, and the text that they were, fit into the cache of a processor."""
-
 _A_BREAKER: Final = 32
+"""So many events of a breaker make the work that is done for each one once worth it."""
 
 
 class OutOfStepError(Exception):
-    """An edge was taken where the log goes on without it."""
+    """A log goes on in another way than its events lead to."""
 
 
 class BatchFold:
@@ -41,97 +44,113 @@ class BatchFold:
         self.edges: list[Edge] = []
         self.timeline = Timeline()
         self.count = 0
-        self._waiting: dict[str, list[CallSucceeded]] = {}
-        self._taken = 0
-        self._waited = 0
+        self._parts = CheckpointParts()
+        self._lines = GatheredLines() if IS_COMPILED else None
+        self._events = GatheredEvents()
+        self._gathered: Gathered | None = None
+
+    def take_lines(self, lines: Stretch) -> None:
+        """Take the next lines of the log, which are as they were written.
+
+        Raises:
+            OutOfStepError, FoldError, DamagedLogError: As ``take``.
+        """
+        gathered = self._lines
+        if gathered is not None and not self._is_singly:
+            self._gather(gathered)
+            if gathered.take(lines.text):
+                self.count += lines.count
+                self._settle_many(gathered)
+                return
+        for batch in lines.batches():
+            self.take(batch)
 
     def take(self, events: Sequence[Event]) -> None:
         """Take the next events of the log, lean or full.
 
         Raises:
-            OutOfStepError: An edge lacks its witness.
+            OutOfStepError: An edge lacks its witness, or a checkpoint differs.
             FoldError: An event can't have happened; which is the first, is not known.
             DamagedLogError: An event does not follow the one before it.
         """
         self.count += len(events)
-        rest: Sequence[Event] = events
-        while rest:
-            rest = self._take_neighbours(rest)
-        self._waited += len(events)
-        if self._waited > max(_MOST_WAITING, _A_BREAKER * len(self._waiting)):
+        if not self._is_singly:
+            self._gather(self._events)
+            if self._events.take(events):
+                self._settle_many(self._events)
+                return
+        self.settle()
+        for event in events:
+            self._take_singly(full(event))
+
+    @property
+    def _is_singly(self) -> bool:
+        """Whether what comes next has to be taken event by event."""
+        witnessed = self.witnessed
+        return bool(witnessed.awaited) or witnessed.is_gap or witnessed.fold.is_joined
+
+    def _gather(self, into: Gathered) -> None:
+        """Have the next events be gathered so."""
+        if self._gathered is not into:
+            self.settle()
+            fold = self.witnessed.fold
+            into.begin(-1 if fold.opened is None else fold.seq, fold.at)
+            self._gathered = into
+
+    def _settle_many(self, gathered: Gathered) -> None:
+        if gathered.size > max(gathered.most, _A_BREAKER * len(self.witnessed.fold.breakers)):
             self.settle()
 
-    def _take_neighbours(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Take events up to a gap of the log; those behind it."""
-        fold, succeeded = self.witnessed.fold, _Succeeded
-        waiting = self._now_waiting()
-        first, at = fold.seq + 1, fold.at
-        for seq, event in enumerate(events, first):
-            if type(event) is succeeded and event.seq == seq and (now := event.at) >= at:
-                at = now
-                try:
-                    waiting[event.breaker].append(event)
-                except KeyError:
-                    pass
-                else:
-                    continue
-            fold.seq, fold.at = seq - 1, at
-            self._take_singly(full(event))
-            if fold.seq != seq:
-                return events[seq + 1 - first :]
-            at = fold.at
-            waiting = self._now_waiting()
-        fold.seq, fold.at = first + len(events) - 1, at
-        return ()
-
-    def _now_waiting(self) -> dict[str, list[CallSucceeded]]:
-        """The breakers whose successes wait: none where a witness must come first."""
-        return {} if self.witnessed.awaited else self._waiting
-
     def settle(self) -> None:
-        """Apply what waits.
+        """Fold what is gathered.
 
         Raises:
             OutOfStepError, FoldError: As ``take``.
         """
-        for breaker in [breaker for breaker, waiting in self._waiting.items() if waiting]:
-            self._apply_waiting(breaker)
-        self._waited = 0
+        gathered, self._gathered = self._gathered, None
+        if gathered is None or gathered.seq < 0:
+            return
+        fold, witnessed = self.witnessed.fold, self.witnessed
+        times = times_of(gathered.readings, 0 if fold.opened is None else fold.opened.session)
+        edges = in_order(self._taken(gathered, times))
+        count = gathered.witnessed(edges)
+        if count < 0:
+            raise OutOfStepError
+        awaited = [full(edge) for edge in edges[count:]]
+        if awaited and awaited[0].seq != gathered.seq + 1:
+            raise OutOfStepError
+        witnessed.witnesses += count
+        witnessed.awaited.extend(awaited)
+        self.edges += map(full, edges)
+        for reading in gathered.readings:
+            self.timeline.add(reading)
+        fold.stand_at(gathered.seq, gathered.at, gathered.readings)
+
+    def _taken(self, gathered: Gathered, times: Times) -> Sequence[LeanTaken]:
+        breakers = self.witnessed.fold.breakers
+        taken: list[LeanTaken] = []
+        moved = set()
+        for rows in gathered.by_breaker():
+            name = rows.breaker
+            fold = BreakerFold(name, times, breakers.get(name), self._parts)
+            fold.take(rows)
+            if fold.has_begun:
+                fold.finish()
+                breakers[name] = fold.state
+            if fold.is_parted:
+                raise OutOfStepError
+            taken += fold.lean_taken
+            moved.add(name)
+        if times.events:
+            for name, state in breakers.items():
+                if state.where != kernel.CLOSED and name not in moved:
+                    fold = BreakerFold(name, times, state, self._parts)
+                    fold.finish()
+                    taken += fold.lean_taken
+        return taken
 
     def _take_singly(self, event: Event) -> None:
-        witnessed = self.witnessed
-        if witnessed.fold.seq != self._taken:
-            witnessed.pass_successes()
-        if event.kind == "log_opened":
-            self.settle()
-        breaker = getattr(event, "breaker", None)
-        if breaker is not None and self._waiting.get(breaker):
-            self._apply_waiting(breaker)
-        edges = witnessed.take(event)
-        self._taken = witnessed.fold.seq
+        edges = self.witnessed.take(event)
         self.edges += edges
         if isinstance(event, LogOpened | ClockTicked):
             self.timeline.add(event)
-        for edge in edges:
-            self._sort(edge.breaker)
-        if breaker is not None:
-            self._sort(breaker)
-
-    def _apply_waiting(self, breaker: str) -> None:
-        waiting = self._waiting[breaker]
-        edges = self.witnessed.fold.apply_waiting(breaker, waiting)
-        if edges:
-            if edges[0].seq != self.witnessed.fold.seq + 1:
-                raise OutOfStepError(edges[0])
-            self.witnessed.pass_successes(edges)
-            self.edges += edges
-        waiting.clear()
-        self._sort(breaker)
-
-    def _sort(self, breaker: str) -> None:
-        """Let successes of a breaker wait from now on, or no longer."""
-        state = self.witnessed.fold.breakers.get(breaker)
-        if state is not None and state.state is CLOSED:
-            self._waiting.setdefault(breaker, [])
-        else:
-            self._waiting.pop(breaker, None)

@@ -11,7 +11,7 @@ from attrs import evolve
 from recloser.config import CircuitBreakerConfig, Settings, as_config
 from recloser.errors import ConfigError, FoldError, NotALogError
 from recloser.events import CallObserved, ClockTicked, Edge, Event, LogOpened, LogSealed
-from recloser.log.reader import LogReader
+from recloser.log.reader import PARQUET_SUFFIX, LogReader
 from recloser.log.sequencer import Log
 from recloser.log.tail import Tail
 from recloser.replay.batches import BatchFold, OutOfStepError
@@ -186,8 +186,12 @@ def _fold_in_batches(log: LogReader | DrivenEvents) -> History | None:
     fold = BatchFold()
     try:
         try:
-            for batch in log.batches():
-                fold.take(batch)
+            if isinstance(log, LogReader) and log.path.suffix != PARQUET_SUFFIX:
+                for lines in log.stretches():
+                    fold.take_lines(lines)
+            else:
+                for batch in log.batches():
+                    fold.take(batch)
         finally:
             fold.settle()
     except (OutOfStepError, FoldError):

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,9 +22,9 @@ from attrs import frozen
 from recloser import child_python
 from recloser.errors import FoldError, LogError
 from recloser.events import Edge, Event, LogOpened
-from recloser.log.codec import full
+from recloser.log.codec import decode
 from recloser.log.listing import COMPRESSED_SUFFIX
-from recloser.log.reader import header_of, segment_readers, size_of
+from recloser.log.reader import Stretch, header_of, segment_readers, size_of
 from recloser.log.tail import Tail
 from recloser.log.watched import OnRead
 from recloser.replay.batches import BatchFold, OutOfStepError
@@ -179,20 +179,23 @@ def fold_part(
     begun: Mapping[str, BreakerState] = {}
     try:
         reader = _Reader(part, on_read)
-        batches = iter(reader)
-        head = next(batches, ())
-        opened = full(head[0]) if head else None
+        stretches = iter(reader)
+        first = next(stretches, None)
+        if first is None:
+            return None
+        opened = decode(first.text[: first.text.index(b"\n") + 1])
         if not isinstance(opened, LogOpened):
             return None
+        stretches = chain((first,), stretches)
         if not is_first:
-            behind = _checkpointed(fold, opened, head, batches)
+            behind = _checkpointed(fold, opened, stretches)
             if behind is None:
                 return None
             begun = pickle.loads(pickle.dumps(fold.witnessed.fold.breakers))  # noqa: S301  # a copy
-            head = behind
-        fold.take(head)
-        for batch in batches:
-            fold.take(batch)
+            if behind:
+                fold.take(behind)
+        for lines in stretches:
+            fold.take_lines(lines)
         fold.settle()
     except (OutOfStepError, FoldError, LogError):
         return None
@@ -218,7 +221,7 @@ def fold_part(
 
 
 class _Reader:
-    """The events of a part in batches.
+    """The lines of a part in stretches.
 
     Attributes:
         tail: How its last segment ended, once it has been iterated to its end.
@@ -229,37 +232,41 @@ class _Reader:
         self._on_read = on_read
         self.tail = Tail()
 
-    def __iter__(self) -> Iterator[Sequence[Event]]:
+    def __iter__(self) -> Iterator[Stretch]:
         segments, following = self._part.segments, self._part.following
         known = segments if following is None else [*segments, following]
         readers = segment_readers(known, on_read=self._on_read)
         for reader, _ in zip(readers, segments, strict=False):
-            yield from reader.batches()
+            yield from reader.stretches()
             self.tail = reader.tail
 
 
 def _checkpointed(
-    fold: BatchFold,
-    opened: LogOpened,
-    head: Sequence[Event],
-    batches: Iterator[Sequence[Event]],
+    fold: BatchFold, opened: LogOpened, stretches: Iterator[Stretch]
 ) -> Sequence[Event] | None:
-    """Fold the checkpoints of all breakers; what is behind them. None if they are not there."""
+    """Fold the checkpoints of all breakers, and read on to the end of a stretch.
+
+    Returns:
+        The events after them in that stretch; None if the checkpoints are not there.
+    """
+    head: list[Event] = []
+    behind: list[Event] = []
     missing = opened.checkpoints
-    while True:
-        for index, event in enumerate(head):
+    for lines in stretches:
+        for event in chain.from_iterable(lines.batches()):
             if not missing:
-                fold.take(head[:index])
-                return head[index:]
+                behind.append(event)
+                continue
             if event.kind == "checkpoint":
                 missing -= event.part == event.parts
             elif event.kind not in ("log_opened", "log_sealed"):
                 return None
-        fold.take(head)
-        following = next(batches, None)
-        if following is None:
-            return None if missing else ()
-        head = following
+            head.append(event)
+        if not missing:
+            break
+    fold.take(head)
+    fold.settle()
+    return None if missing else behind
 
 
 class _OtherProcess:

@@ -1,0 +1,65 @@
+"""The line of a checkpoint is compared as text, and read only where it is another."""
+
+import pytest
+from hypothesis import given
+
+from recloser import CircuitBreakerConfig, FoldError
+from recloser.events import Checkpoint, Reset
+from recloser.limits import LAST_COUNTER
+from recloser.log.checkpoint_line import CheckpointLine
+from recloser.log.codec import encode
+from recloser.logfold import LogFold
+from recloser.state import BreakerState, dump, restore
+from recloser.testing import strategies as rst
+
+
+def line_of(state, seq=5, at=7):
+    text = encode(Checkpoint(seq, at, state.breaker, dump(state)))
+    return CheckpointLine(seq, at, state.breaker, text)
+
+
+@given(rst.logs())
+def test_the_line_that_is_written_of_a_state_is_that_of_this_state_alone(log):
+    fold = LogFold()
+    for event in log:
+        fold.apply(event)
+    for state in fold.breakers.values():
+        assert line_of(state).is_of(state)
+        for other in fold.breakers.values():
+            assert line_of(state).is_of(other) == (dump(state) == dump(other))
+
+
+@pytest.mark.parametrize("change", ["seq", "at", "breaker"])
+def test_the_line_of_another_moment_or_breaker_is_not_that_of_a_state(change):
+    state = BreakerState("b", CircuitBreakerConfig())
+    line = line_of(state)
+    setattr(line, change, "c" if change == "breaker" else 9)
+    assert not line.is_of(state)
+
+
+def test_a_state_that_would_be_refused_has_no_line():
+    state = BreakerState("b", CircuitBreakerConfig())
+    state.succeeded = LAST_COUNTER
+    assert line_of(state).is_of(state)
+    state.succeeded += 1
+    assert not line_of(state).is_of(state)
+
+
+def test_a_line_can_be_read():
+    state = BreakerState("b", CircuitBreakerConfig())
+    assert restore(line_of(state).read()) == state
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}\n",
+        encode(Reset(5, 7, "b")),
+        encode(Checkpoint(6, 7, "b", {})),
+        encode(Checkpoint(5, 8, "b", {})),
+        encode(Checkpoint(5, 7, "b", {})).replace(b'"b"', b'"b","breaker":"c"'),
+    ],
+)
+def test_another_line_is_no_checkpoint(line):
+    with pytest.raises(FoldError, match="event 5"):
+        CheckpointLine(5, 7, "b", line).read()
