@@ -91,6 +91,7 @@ def prepared(log, config):
     made = CircuitBreaker("b", config, log=log)
     for outcome in (made.after_success, made.after_failure, made.after_failure):
         outcome(made.before_call().permit)
+    made.snapshot()  # what waits is folded
     return made
 
 

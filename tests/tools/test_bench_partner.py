@@ -14,7 +14,7 @@ from bench.ours import NO_LOG, WAYS
 
 PRINT = (
     "from recloser.core import kernel; from recloser.log import chunks, seals; "
-    "print(kernel.IS_COMPILED, chunks.success_lines, seals.seal_search)"
+    "print(kernel.IS_COMPILED, chunks.outcome_lines, seals.seal_search)"
 )
 
 

@@ -1,12 +1,12 @@
 """The rows of an exported log, breaker by breaker, as they are read."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice, pairwise
 from queue import SimpleQueue
-from threading import Semaphore
 from typing import Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -123,7 +123,7 @@ class _Ahead(Generic[T]):
         use: Callable[[Part], T],
     ) -> None:
         self._found: SimpleQueue[list[T] | None] = SimpleQueue()
-        self._room = Semaphore(_TABLES)
+        self._room = threading.Semaphore(_TABLES)
         self._is_stopped = False
         self._done = pool.submit(self._work, log, group, columns, use)
 
