@@ -518,7 +518,7 @@ def test_a_refusal_that_was_counted_is_kept_where_an_exception_strikes_while_the
         raise KeyboardInterrupt
 
     for interruption in at_each_point([gate], interrupt):
-        past = gate.Gate("b", Pending(), lambda: 0, lambda: None)
+        past = gate.Gate("b", Pending(), lambda: 0)
         past.update(opened, **may)
         next(past.refusal.counted())
         with contextlib.suppress(KeyboardInterrupt), interruption:

@@ -50,7 +50,7 @@ from recloser.events import (
     Reason,
     Reset,
 )
-from recloser.fast_path import end_with, may_end_with, refused_at, succeed
+from recloser.fast_path import begin, end_with, may_end_with, refused_at
 from recloser.fold import refusal_of
 from recloser.gate import SHUT, Ending, Leave, Pass
 from recloser.listeners import Listener, subscriptions
@@ -392,14 +392,8 @@ class CircuitBreaker:
 
     def _let_past(self) -> Permit | None:
         """The permit of a call that needs to ask nobody; None if it has to be decided."""
-        gate = self.gate
-        leave = gate.leave
-        if leave is None:
-            return None
-        monotonic_ns = gate.monotonic_ns()
-        if monotonic_ns >= leave.lapses_ns or monotonic_ns >= gate.pending.due_ns:
-            return None
-        return Permit(leave.state, leave.epoch, monotonic_ns - gate.origin)
+        started = begin(self.gate)
+        return None if started is None else self.permit_of(started.leave, started.started_ns)
 
     def _let(self) -> BreakerDecision | None:
         """The answer to a call that needs to ask nobody; None if it has to be decided."""
@@ -624,11 +618,7 @@ class CircuitBreaker:
         if not may_end_with(gate, leave, took, ending):
             return False
         permit.spend()
-        if ending is leave:
-            has_passed = succeed(gate, leave, ended, took)
-        else:
-            has_passed = end_with(gate, leave, ended, took, ending)
-        if not has_passed:
+        if not end_with(gate, leave, ended, took, ending):
             # Another thread took the last that was to spare: what comes of it is found at once.
             gate.record(ended, took, ending)
             gate.relieve()

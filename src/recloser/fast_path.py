@@ -14,7 +14,7 @@ Why no lock is needed, step by step:
 - *Calls wait in the order in which they ended.* A call that fails has later ones wait rather than be
   counted, since what is counted has no place among the calls that wait.
 - *What is to spare is taken before the call is recorded.* An exception in between leaves one less to
-  spare than there is, until the next edge: the breaker asks once too often.
+  spare than there is, until all that waits is folded: the breaker asks once too often.
 
 This file is compiled with the types of ``fast_path.pxd``, and runs interpreted where there is no
 compiler.
@@ -106,7 +106,7 @@ def _hand(gate: Gate) -> int:
 
 
 def _gate_of(breaker: Passing) -> Gate:
-    return breaker.gate
+    return breaker.gate  # of the type that ``fast_path.pxd`` says
 
 
 def passing(  # noqa: C901  # each call inside would cost as much as what it does
@@ -194,18 +194,6 @@ def _returned(gate: Gate, leave: Leave, started: int) -> bool:
     return _succeed(gate, leave, ended, ended - started)
 
 
-def succeed(gate: Gate, leave: Leave, ended_ns: int, took_ns: int) -> bool:
-    """Record a call that went well, and whose end is known; whether that needed no asking.
-
-    Args:
-        gate: The gate that it went through.
-        leave: The leave that it took.
-        ended_ns: What the monotonic hand showed when it ended.
-        took_ns: How long it took.
-    """
-    return _succeed(gate, leave, ended_ns, took_ns)
-
-
 def _succeed(gate: Gate, leave: Leave, ended: int, took: int) -> bool:
     if took <= leave.slow_ns:
         if ended < leave.until_ns:
@@ -218,8 +206,7 @@ def _succeed(gate: Gate, leave: Leave, ended: int, took: int) -> bool:
             return False
         leave.bad_let += 1
         leave.until_ns = 0
-    if gate.pending.record(ended - gate.origin, took, leave):
-        gate.relieve()
+    gate.record(ended, took, leave)
     return True
 
 
@@ -248,7 +235,17 @@ def _is_bad(leave: Leave, took: int, ending: Pass) -> bool:
 
 
 def end_with(gate: Gate, leave: Leave, ended_ns: int, took_ns: int, ending: Pass) -> bool:
-    """Record a call that did not go well; whether that could be done without asking."""
+    """Record a call whose end is known; whether that could be done without asking.
+
+    Args:
+        gate: The gate that it went through.
+        leave: The leave that it took.
+        ended_ns: What the monotonic hand showed when it ended.
+        took_ns: How long it took.
+        ending: What it ended with: the leave itself where it went well.
+    """
+    if ending is leave:
+        return _succeed(gate, leave, ended_ns, took_ns)
     return _end_with(gate, leave, ended_ns, took_ns, ending)
 
 
@@ -260,6 +257,5 @@ def _end_with(gate: Gate, leave: Leave, ended: int, took: int, ending: Pass) -> 
             return False
         leave.bad_let += 1
     leave.until_ns = 0
-    if gate.pending.record(ended - gate.origin, took, ending):
-        gate.relieve()
+    gate.record(ended, took, ending)
     return True

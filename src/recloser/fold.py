@@ -33,7 +33,6 @@ from recloser.state import (
     check_times,
     config_of,
     numbers_of,
-    overwrite,
     place,
     restore,
 )
@@ -72,7 +71,7 @@ def apply(state: BreakerState, event: FoldedEvent) -> Sequence[Edge]:
     """
     if event.kind == "checkpoint":
         # Time has no say in what is replaced: behind a gap it is not what it was.
-        overwrite(state, restore(event))
+        state.assume(restore(event))
         return NO_EDGES
     if state.where != kernel.CLOSED:
         check_times(state, event)

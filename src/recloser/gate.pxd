@@ -28,11 +28,14 @@ cdef class Refusal(Pass):
     cdef public bint has_end
 
 
+@cython.final
 cdef class Gate:
-    cdef public object breaker, monotonic_ns, relieve
+    cdef public object breaker, monotonic_ns, given
     cdef public Leave leave
     cdef public Refusal refusal
     cdef public unsigned char counts, lets_bad, is_system
     cdef public long long origin, ends_ns
     cdef public Pending pending
     cdef public tuple _past
+
+    cpdef record(self, long long monotonic_ns, long long took_ns, Pass passed)

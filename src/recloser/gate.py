@@ -22,9 +22,10 @@ This file is compiled with the types of ``gate.pxd``, and runs interpreted where
 import weakref
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 
 from recloser.clock import SYSTEM_CLOCK
+from recloser.config import CircuitBreakerConfig
 from recloser.core.kernel import NEVER, REJECTED, SUCCEEDED
 from recloser.events import Reason
 from recloser.fold import refusal_of, to_spare
@@ -267,6 +268,18 @@ class Refusal(Pass):
         return RefusedRun(self.epoch, self.reason, self.opens_ns)
 
 
+class Given(NamedTuple):
+    """Settings that a breaker was made with.
+
+    Attributes:
+        config: The settings.
+        place: The file and line where the breaker was made.
+    """
+
+    config: CircuitBreakerConfig
+    place: tuple[str, int]
+
+
 class Gate:
     """Lets the calls of one breaker past the lock while nothing but a count can come of them.
 
@@ -280,9 +293,11 @@ class Gate:
         is_system: Whether that is the hand of the system.
         origin: What it shows at the time 0 of the log.
         pending: Where they wait to be folded.
-        relieve: Folds what is pending.
         ends_ns: What the monotonic hand shows when what was counted must be written; ``FOREVER``
             while nothing is.
+        given: The settings that this process has given the breaker: those that it was made with
+            first, or that have replaced these; None before. By name in a dictionary of their own they
+            would take several times as much memory.
     """
 
     __slots__ = (
@@ -290,6 +305,7 @@ class Gate:
         "breaker",
         "counts",
         "ends_ns",
+        "given",
         "is_system",
         "leave",
         "lets_bad",
@@ -297,7 +313,6 @@ class Gate:
         "origin",
         "pending",
         "refusal",
-        "relieve",
     )
 
     def __init__(
@@ -305,7 +320,6 @@ class Gate:
         breaker: str,
         pending: Pending,
         monotonic_ns: Callable[[], int],
-        relieve: Callable[[], None],
         origin: int = 0,
         *,
         counts: bool = False,
@@ -319,8 +333,8 @@ class Gate:
         self.is_system = monotonic_ns is SYSTEM_CLOCK.monotonic_ns
         self.origin = origin
         self.pending = pending
-        self.relieve = relieve
         self.ends_ns = FOREVER
+        self.given: Given | None = None
         self._past: tuple[tuple[weakref.ref[Pass], Run], ...] = ()
 
     def update(
@@ -365,13 +379,9 @@ class Gate:
     def _renew(self, leave: Leave, state: BreakerState, is_all_folded: bool) -> None:
         """Have it be good for as long, and for as many bad calls, as the state allows now."""
         spare, until = to_spare(state)
-        if not self.lets_bad:
-            leave.bad_most = 0
-        elif is_all_folded:
-            leave.bad_most = leave.bad_let + max(spare, 0)
-        else:
-            # Some of those that were let past may wait: none is added to them.
-            leave.bad_most = min(leave.bad_most, leave.bad_let + max(spare, 0))
+        most = leave.bad_let + max(spare, 0) if self.lets_bad else 0
+        # Where some of those that were let past may wait, none is added to them.
+        leave.bad_most = most if is_all_folded else min(leave.bad_most, most)
         if spare < 0:
             leave.lapses_ns = 0
         elif until == FOREVER:
@@ -401,7 +411,11 @@ class Gate:
     def record(self, monotonic_ns: int, took_ns: int, passed: Pass) -> None:
         """Have a call folded that was let past, or refused, and ended at ``monotonic_ns``."""
         if self.pending.record(monotonic_ns - self.origin, took_ns, passed):
-            self.relieve()
+            self.pending.relieve()
+
+    def relieve(self) -> None:
+        """Have all calls folded that wait."""
+        self.pending.relieve()
 
     def ask(self) -> None:
         """Refuse no call here: one might have a probe, which only the sequencer knows."""
@@ -490,5 +504,5 @@ class Gate:
             run.parents = run.read()
 
 
-SHUT: Final = Gate("", Pending(), lambda: 0, lambda: None)
+SHUT: Final = Gate("", Pending(), lambda: 0)
 """A gate that nobody opens."""

@@ -23,7 +23,7 @@ from recloser.events import (
 )
 from recloser.fold import NO_EDGES, FoldedEvent, apply, config_in
 from recloser.snapshot import Snapshot, take_snapshot
-from recloser.state import BreakerState, overwrite, restore
+from recloser.state import BreakerState, restore
 
 FoldMark: TypeAlias = tuple[int, int, LogOpened | None, LogOpened | ClockTicked | None]
 """Where a fold stands: its ``seq``, its ``at``, its header, its last reading of both clock hands."""
@@ -135,7 +135,7 @@ class LogFold:
             elif known is None:
                 self.breakers[name] = state
             else:
-                overwrite(known, state)
+                known.assume(state)
         self._collect_deadlines()
 
     def _collect_deadlines(self) -> None:
@@ -311,7 +311,7 @@ class LogFold:
         state = state_begun_by(event)
         expected = None if self.expected is None else self.expected.get(event.breaker)
         if expected is not None:
-            overwrite(expected, state)
+            expected.assume(state)
             state = expected
         self.breakers[event.breaker] = state
         if state.deadline != NEVER:

@@ -11,6 +11,7 @@ cdef class Pending:
     cdef Py_ssize_t _number, _capacity
     cdef public Py_ssize_t limit
     cdef public long long due_ns
+    cdef public object relieve
 
     @cython.locals(place="Py_ssize_t")
     cpdef bint record(self, long long at, long long took, object passed) except -1

@@ -9,6 +9,7 @@ compiler.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -31,6 +32,10 @@ _MOST_PASSES: Final = 256
 _SECOND = 1_000_000_000
 
 
+def _do_nothing() -> None:
+    """Fold nothing."""
+
+
 class Pending:
     """Calls in the order in which they will be folded.
 
@@ -40,19 +45,24 @@ class Pending:
 
     Args:
         calls: How many calls may wait.
+        relieve: Folds what waits; by default nothing does.
 
     Attributes:
         limit: The caller that has more calls wait than this has them folded; 0 while nobody looks.
         due_ns: What the monotonic hand shows when a tick is due, or a deadline of any breaker.
+        relieve: As above.
     """
 
-    __slots__ = ("_capacity", "_flat", "_items", "_number", "_passes", "due_ns", "limit")
+    __slots__ = ("_capacity", "_flat", "_items", "_number", "_passes", "due_ns", "limit", "relieve")
 
     _items: array[int]  # of each call when it ended and how long it took
 
-    def __init__(self, calls: int = PENDING_LIMIT) -> None:
+    def __init__(
+        self, calls: int = PENDING_LIMIT, relieve: Callable[[], None] = _do_nothing
+    ) -> None:
         self.due_ns = 0
         self.limit = calls
+        self.relieve = relieve
         if not cython.compiled:
             self._flat: list[int | Pass] = []
         else:

@@ -8,15 +8,13 @@ settings of its process.
 import logging
 import sys
 import warnings
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from recloser.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, RecloserWarning
-from recloser.gate import Gate
+from recloser.gate import Gate, Given
 from recloser.host_logging import is_of_signal_handler, log
-from recloser.pending import Pending
 from recloser.validation import checked_word
 
 OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
@@ -37,18 +35,6 @@ def checked_on_other_config(value: object) -> OnOtherConfig:
     return word
 
 
-class Given(NamedTuple):
-    """Settings that a breaker was made with.
-
-    Attributes:
-        config: The settings.
-        place: The file and line where the breaker was made.
-    """
-
-    config: CircuitBreakerConfig
-    place: tuple[str, int]
-
-
 class Decision(NamedTuple):
     """What becomes of the settings that a further breaker of a name is made with.
 
@@ -61,31 +47,6 @@ class Decision(NamedTuple):
     config: CircuitBreakerConfig
     is_new: bool
     warning: str | None = None
-
-
-class GivenGate(Gate):
-    """The gate of a breaker on a log, with the settings that this process has given the breaker.
-
-    A dictionary of them by name would take several times as much memory.
-
-    Attributes:
-        given: The settings that it was made with first, or that have replaced these; None before.
-    """
-
-    __slots__ = ("given",)
-
-    def __init__(
-        self,
-        breaker: str,
-        pending: Pending,
-        monotonic_ns: Callable[[], int],
-        relieve: Callable[[], None],
-        origin: int = 0,
-        *,
-        counts: bool = False,
-    ) -> None:
-        super().__init__(breaker, pending, monotonic_ns, relieve, origin, counts=counts)
-        self.given: Given | None = None
 
 
 class SettingsInForce:
@@ -103,7 +64,7 @@ class SettingsInForce:
 
     def decide(
         self,
-        gate: GivenGate,
+        gate: Gate,
         asked: CircuitBreakerConfig | None,
         place: tuple[str, int],
         on_other: OnOtherConfig,
@@ -140,7 +101,7 @@ class SettingsInForce:
             raise ConfigError(warning)
         return Decision(in_force, is_new=False, warning=warning)
 
-    def note(self, gate: GivenGate, decision: Decision, place: tuple[str, int]) -> None:
+    def note(self, gate: Gate, decision: Decision, place: tuple[str, int]) -> None:
         """Remember settings that a breaker was made with, if they are those that hold from now on."""
         if gate.given is not None and not decision.is_new:
             return
@@ -155,7 +116,7 @@ class Unshared(SettingsInForce):
 
     __slots__ = ()
 
-    def note(self, gate: GivenGate, decision: Decision, place: tuple[str, int]) -> None:
+    def note(self, gate: Gate, decision: Decision, place: tuple[str, int]) -> None:
         """Forget the settings."""
 
 

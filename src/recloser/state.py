@@ -68,20 +68,6 @@ class BreakerState(Standing):
 _FIELDS: Final = attrgetter(*[field.name for field in attrs.fields(FiredRule)])
 
 
-def copied(state: BreakerState) -> BreakerState:
-    """A copy of a state that shares nothing with it that can change."""
-    copy = BreakerState.__new__(BreakerState)
-    overwrite(copy, state)
-    return copy
-
-
-def overwrite(state: BreakerState, other: BreakerState) -> None:
-    """Make a state equal to another one, with which it shares nothing that can change."""
-    kernel.assume(state, other)
-    for name in (*Standing.__slots__, *BreakerState.__slots__):
-        setattr(state, name, getattr(other, name))
-
-
 def bounded_evidence(cause: FiredRule) -> FiredRule:
     """The cause of an edge as it is now; logs of format 1 name each outcome, however many."""
     if len(cause.seqs) <= MAX_SEQS:

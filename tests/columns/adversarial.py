@@ -23,7 +23,7 @@ from recloser.events import (
 )
 from recloser.fold import apply
 from recloser.logfold import LogFold
-from recloser.state import copied, dump, probes_of
+from recloser.state import dump, probes_of
 
 SECOND = 10**9
 WALL = datetime(2000, 1, 1, tzinfo=UTC)
@@ -137,7 +137,7 @@ class AdversarialLog:
         state = fold.breakers.get(getattr(event, "breaker", None))
         if state is not None and event.kind != "checkpoint":
             try:
-                apply(copied(state), event)
+                apply(state.copy(), event)
             except FoldError:
                 return False
         self.events.append(event)

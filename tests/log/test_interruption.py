@@ -7,7 +7,6 @@ them; each such point of one change is tried here, one after another.
 import contextlib
 import gc
 import threading
-from types import MappingProxyType
 
 import pytest
 
@@ -115,12 +114,6 @@ def check(log, made, path):
     )
     assert recorded.consecutive_failures == live.consecutive_failures
     assert recorded.window == live.window
-
-
-@pytest.fixture(autouse=True)
-def no_open_permits():
-    """Those that other tests left open would each add points at which a report is interrupted."""
-    breaker._last_permits.set(MappingProxyType({}))
 
 
 @pytest.fixture(autouse=True)

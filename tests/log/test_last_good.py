@@ -2,6 +2,7 @@
 
 from recloser import Breakers, MemoryLog
 from recloser.log import last_good
+from recloser.state import BreakerState
 from support import fail
 
 
@@ -12,15 +13,15 @@ def test_what_other_threads_record_meanwhile_is_left_out(clock, monkeypatch):
     sequencer.good = sequencer.fold.keeper = good = last_good.LastGood(sequencer.fold)
     fail(ours)
     ours.snapshot()
-    copied = last_good.copied
+    copy = BreakerState.copy
 
     def copied_while_another_fails(state):
         monkeypatch.undo()
         fail(others)
         others.snapshot()
-        return copied(state)
+        return copy(state)
 
-    monkeypatch.setattr(last_good, "copied", copied_while_another_fails)
+    monkeypatch.setattr(BreakerState, "copy", copied_while_another_fails)
     rebuilt = good.rebuilt()
     assert sequencer.good is good
     assert good.events[-1].breakers == ["others"]

@@ -20,7 +20,7 @@ from recloser.log.reader import LogReader, open_segment, segments_in
 from recloser.log.verification import verify
 from recloser.logfold import LogFold
 from recloser.replay.engine import replay
-from recloser.state import copied, parted_fields
+from recloser.state import parted_fields
 from support import write_segment
 
 MANY = 10_000
@@ -100,7 +100,7 @@ def written(path, config, use, many=MANY, segment_bytes=1 << 16):
             log.flush()
             use(breaker, clock, 10)
             log.flush()  # into a segment of its own, if the one before is full
-            snapshot, left = breaker.snapshot(), copied(state)
+            snapshot, left = breaker.snapshot(), state.copy()
     return snapshot
 
 

@@ -28,7 +28,7 @@ from recloser.events import Command as CommandEvent
 from recloser.gaps import GapWatch
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, OPEN
-from recloser.state import BreakerState, copied, numbers_of
+from recloser.state import BreakerState, numbers_of
 
 Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured
@@ -73,7 +73,7 @@ class Run:
                 array(code, column) for code, column in zip("Bqqqqqq", columns, strict=True)
             ]
         kinds, seqs, ats, tooks, *others = self._columns
-        state = copied(self.start)
+        state = self.start.copy()
         kernel.judge_by(state, rules_of(config))
         if gone_well:
             kinds, tooks = kinds[:], tooks[:]
@@ -100,7 +100,7 @@ class Runs:
 
     def begin(self, state: BreakerState) -> None:
         """A new epoch begins, or counting starts anew."""
-        self._runs = [Run(copied(state))] if state.state is CLOSED else []
+        self._runs = [Run(state.copy())] if state.state is CLOSED else []
 
     def add(self, event: Event, state: BreakerState, *, is_counted: bool) -> None:
         """Take in an event that has been folded into ``state``."""
@@ -115,7 +115,7 @@ class Runs:
             return  # it has just tripped: all that is here led to it
         entries = 0 if state.window is None else state.window.length
         if run.events >= max(_MARK_EVERY, entries):  # a large window is not copied often
-            self._runs.append(Run(copied(state)))
+            self._runs.append(Run(state.copy()))
         oldest = oldest_held(state)
         while len(self._runs) > 1 and self._runs[0].last_seq < oldest:
             del self._runs[0]

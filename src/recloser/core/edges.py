@@ -4,7 +4,7 @@ The kernel finds that a rule fires. ``take`` takes its edge on the one declared 
 that ever changes a state, and has the kernel begin the epoch that follows.
 """
 
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from recloser.backoff import cooldown_ns
 from recloser.config import CircuitBreakerConfig
@@ -73,12 +73,17 @@ class Standing(kernel.State):
     def state(self, state: CircuitBreakerState) -> None:
         self.where = _PLACES[state._name_]  # no hash of an enum's member, which is slow
 
-    def copy(self) -> "Standing":
+    def assume(self, other: "Standing") -> None:
+        """Be the same as another one, with which it shares nothing that can change."""
+        kernel.assume(self, other)
+        self.breaker = other.breaker
+        self.config = other.config
+        self.opened = other.opened
+
+    def copy(self) -> Self:
         """The same standing, to go on apart from this one."""
-        other = Standing.__new__(Standing)
-        kernel.assume(other, self)
-        for name in self.__slots__:
-            setattr(other, name, getattr(self, name))
+        other = type(self).__new__(type(self))
+        other.assume(self)
         return other
 
 

@@ -9,7 +9,7 @@ from recloser.core.edges import take
 from recloser.core.kernel import may_probe
 from recloser.events import ProbeAdmitted, Trigger
 from recloser.machine import HALF_OPEN, OPEN
-from recloser.state import BreakerState, copied, probes_of
+from recloser.state import BreakerState, probes_of
 
 HOLD_NS: Final = 1_000_000_000
 """A probe that was granted after its call had given up is kept so long for the next one."""
@@ -73,7 +73,7 @@ class Claims:
         """Whether one more may be granted, as far as can be known here."""
         # The stream counts in whole milliseconds.
         if state.state is OPEN and at >= state.deadline + _NS_PER_MS:
-            state = copied(state)
+            state = state.copy()
             take(state, Trigger.COOL, at)
         asked = sum(claim.breaker == state.breaker for claim in self._claims)
         return state.state is HALF_OPEN and may_probe(state, asked)

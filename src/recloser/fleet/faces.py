@@ -10,7 +10,7 @@ from attrs import evolve
 
 from recloser.events import BreakerConfigured, Checkpoint
 from recloser.logfold import LogFold
-from recloser.state import BreakerState, copied, dump, overwrite
+from recloser.state import BreakerState, dump
 
 
 class Faces:
@@ -29,7 +29,7 @@ class Faces:
         for name, state in fold.breakers.items():
             face = self._faces.setdefault(name, expected.get(name, state))
             if face is not state:
-                overwrite(face, state)
+                face.assume(state)
                 fold.breakers[name] = face
 
     def apart_from(self, fold: LogFold) -> LogFold:
@@ -37,7 +37,7 @@ class Faces:
         own = LogFold()
         assert fold.opened is not None
         # It may be done again after an interruption: nothing is shared with what breakers hold.
-        fold.breakers = {name: copied(state) for name, state in fold.breakers.items()}
+        fold.breakers = {name: state.copy() for name, state in fold.breakers.items()}
         own.apply(evolve(fold.opened, seq=fold.seq + 1, at=fold.at, wall=fold.utc(fold.at)))
         for name, state in fold.breakers.items():
             own.apply(Checkpoint(own.seq + 1, fold.at, name, dump(state)))

@@ -62,6 +62,18 @@ class Calls:
     def __len__(self) -> int:
         return len(self.ats)
 
+    @property
+    def used(self) -> list[Pass]:
+        """The passes of these calls, each once: ``passes`` may have those of others too."""
+        if len(self.passes) == 1:
+            return self.passes
+        return [self.passes[code] for code in sorted(set(self.codes))]
+
+    @property
+    def breakers(self) -> Sequence[str]:
+        """Their breakers, each once."""
+        return _breakers_of(self.used)
+
     def part(self, start: int, stop: int) -> "Calls":
         """Those from one place to another."""
         if start == 0 and stop >= len(self):
@@ -115,6 +127,10 @@ class Calls:
             start = stop
 
 
+def _breakers_of(passes: Sequence[Pass]) -> Sequence[str]:
+    return list(dict.fromkeys(passed.breaker for passed in passes))
+
+
 def _table(values: Sequence[int]) -> bytes:
     """What turns codes into the values of their passes."""
     return bytes(values).ljust(256, b"\0")
@@ -122,10 +138,20 @@ def _table(values: Sequence[int]) -> bytes:
 
 def outcome(passed: Pass, seq: int, at: int, took_ns: int, count: int = 1) -> Outcome:
     """The lean event of a call that was let past, or of several that went well."""
-    if not isinstance(passed, Ending) or passed.kind == kernel.SUCCEEDED:
-        return _Succeeded(seq, at, passed.breaker, passed.epoch, took_ns, count=count)
-    made = _Failed if passed.kind == kernel.FAILED else _Ignored
-    return made(seq, at, passed.breaker, passed.epoch, took_ns, 0, passed.error)
+    call = (seq, at, passed.breaker, passed.epoch, took_ns)
+    return _event(passed.kind, call, _error_of(passed), count)
+
+
+def _event(
+    kind: int, call: tuple[int, int, str, int, int], error: str | None, count: int = 1
+) -> Outcome:
+    if kind == kernel.SUCCEEDED:
+        return _Succeeded(*call, count=count)
+    return (_Failed if kind == kernel.FAILED else _Ignored)(*call, 0, error)
+
+
+def _error_of(passed: Pass) -> str | None:
+    return passed.error if isinstance(passed, Ending) else None
 
 
 def rejected(refusal: Refusal, seq: int, at: int, wait_ns: int | None) -> CallRejected:
@@ -150,10 +176,7 @@ class Outcomes(Sequence[Outcome]):
     def __init__(self, calls: Calls, first_seq: int) -> None:
         self.first_seq = first_seq
         self._calls = calls
-        if len(calls.passes) == 1:
-            self.passes = calls.passes
-        else:
-            self.passes = [calls.passes[code] for code in sorted(set(calls.codes))]
+        self.passes = calls.used
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -188,7 +211,7 @@ class Outcomes(Sequence[Outcome]):
     @property
     def breakers(self) -> Sequence[str]:
         """Their breakers, each once."""
-        return list(dict.fromkeys(passed.breaker for passed in self.passes))
+        return _breakers_of(self.passes)
 
     def count_if_plain(self, breaker: str) -> int:
         """How many of a breaker they are if all of them went well, and each by itself; else 0."""
@@ -239,15 +262,11 @@ def _full(value: int, number: int) -> "array[int]":
 
 
 def _around(passed: Pass) -> tuple[bytes, bytes, bytes, bytes]:
-    error = passed.error if isinstance(passed, Ending) else None
-    return _around_like(passed.kind, passed.breaker, passed.epoch, error)
+    return _around_like(passed.kind, passed.breaker, passed.epoch, _error_of(passed))
 
 
 @lru_cache(maxsize=1024)
 def _around_like(
     kind: int, breaker: str, epoch: int, error: str | None
 ) -> tuple[bytes, bytes, bytes, bytes]:
-    if kind == kernel.SUCCEEDED:
-        return around_outcome(_Succeeded(0, 1, breaker, epoch, 2))
-    made = _Failed if kind == kernel.FAILED else _Ignored
-    return around_outcome(made(0, 1, breaker, epoch, 2, 0, error))
+    return around_outcome(_event(kind, (0, 1, breaker, epoch, 2), error))

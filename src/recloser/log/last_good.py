@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from recloser.events import Event
 from recloser.log.calls import Outcomes
 from recloser.logfold import LogFold
-from recloser.state import BreakerState, copied
+from recloser.state import BreakerState
 
 Recorded: TypeAlias = "Event | Outcomes"
 
@@ -52,7 +52,7 @@ class LastGood:
         if breaker in self._states:
             return
         state = fold.breakers.get(breaker)
-        self._states[breaker] = None if state is None else copied(state)
+        self._states[breaker] = None if state is None else state.copy()
         if state is not None and state.window is not None:
             # A copy of a large window has to serve for more events.
             self._limit += state.window.length // _OUTCOMES_PER_EVENT
@@ -65,7 +65,7 @@ class LastGood:
         """
         events = tuple(self.events)
         copies = {
-            name: copied(state) for name, state in dict(self._states).items() if state is not None
+            name: state.copy() for name, state in dict(self._states).items() if state is not None
         }
         fold = LogFold.resumed(self._mark, copies)
         for recorded in events:

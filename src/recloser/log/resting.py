@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import Final, cast
+from typing import Final
 
 from attrs import evolve
 
@@ -24,7 +24,6 @@ from recloser.log.request import Once
 from recloser.log.sequencer import Sequencer
 from recloser.logfold import FoldMark, LogFold
 from recloser.pending import Pending
-from recloser.settings_in_force import GivenGate
 from recloser.snapshot import Snapshot, take_snapshot
 from recloser.state import BreakerState
 from recloser.validation import NS_PER_SECOND
@@ -72,14 +71,11 @@ class Resting:
 
     def gate(self, state: BreakerState) -> Gate:
         """A gate that counts the successes of a breaker, and lets nothing else past."""
-        gate = Gate(
-            state.breaker, self._pending, self.monotonic_ns, _nothing, self.origin, counts=True
-        )
+        gate = Gate(state.breaker, self._pending, self.monotonic_ns, self.origin, counts=True)
         leave = Leave(state)
         leave.counter = count()
-        leave.lapses_ns = leave.until_ns = (
-            NEVER  # its successes are counted for as long as it rests
-        )
+        # Its successes are counted for as long as it rests.
+        leave.lapses_ns = leave.until_ns = NEVER
         gate.leave = leave
         return gate
 
@@ -105,7 +101,7 @@ class Woken(Sequencer):
         self._hand = gate.monotonic_ns
         self.origin = gate.origin
         # It is given settings only once, so nobody asks its gate for them.
-        self._gates[state.breaker] = cast("GivenGate", gate)
+        self._gates[state.breaker] = gate
         # In place of a session's beginning, which is in the fold already. Like that it is done under the
         # lock, at the first entry, and again where it is interrupted.
         self._unopened = ((partial(self._take_over, gate), Once()),)
@@ -121,7 +117,7 @@ class Woken(Sequencer):
                 # list that was there until now.
                 leave.end()
             gate.shut()
-            gate.pending, gate.relieve = self.pending, self._relieve
+            gate.pending = self.pending
         self._update_gate(gate.breaker)
         return iter(())
 
@@ -193,10 +189,6 @@ def snapshot_of(state: BreakerState, leave: Leave | None) -> Snapshot | None:
 def _mark_of(fold: LogFold, at: int) -> FoldMark:
     del at
     return fold.mark()
-
-
-def _nothing() -> None:
-    """Do nothing: there is nothing to fold."""
 
 
 def _no_time(at: int) -> datetime:

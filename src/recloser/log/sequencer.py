@@ -47,7 +47,7 @@ from recloser.events import (
     ProbeAdmitted,
     is_about_a_breaker,
 )
-from recloser.gate import Pass, Refusal, Run
+from recloser.gate import Gate, Pass, Refusal, Run
 from recloser.limits import MAX_AT, MAX_WHOLE, label
 from recloser.log.audience import Audience
 from recloser.log.calls import Calls, Outcomes, outcome
@@ -60,7 +60,7 @@ from recloser.log.timed_lock import TimedLock
 from recloser.logfold import LogFold
 from recloser.machine import CLOSED, HALF_OPEN
 from recloser.pending import PENDING_LIMIT, Pending
-from recloser.settings_in_force import GivenGate, SettingsInForce
+from recloser.settings_in_force import SettingsInForce
 from recloser.state import BreakerState, dump
 from recloser.validation import (
     Seconds,
@@ -343,7 +343,6 @@ class Sequencer:
         "_opened_at",
         "_opened_wall",
         "_parents_calls",
-        "_relieve",
         "_session",
         "_tail",
         "_taken",
@@ -371,10 +370,10 @@ class Sequencer:
         self.sayings = _NOTHING_SAID
         self._tries = 0
         self._is_stuck = False
-        self._gates: dict[str, GivenGate] = {}
+        self._gates: dict[str, Gate] = {}
         self.audience = Audience()
         self.runs = Runs(self, self._gates, log.stay_awake, has_successes=detail == "runs")
-        self.pending = Pending(log.pending_limit)
+        self.pending = Pending(log.pending_limit, self.relieve)
         self._taken = 0
         self._parents_calls: int | None = None
         self.fold, self._tail = log.recovered()
@@ -385,7 +384,6 @@ class Sequencer:
         self._log = log
         self._clock = clock
         self._hand = hand_of(clock)
-        self._relieve = self.relieve  # one for all gates
         self._tick_ns = tick_ns
         self._detail = detail
         self._lets_pass = True
@@ -712,7 +710,7 @@ class Sequencer:
 
     # Gates.
 
-    def gate(self, breaker: str) -> GivenGate:
+    def gate(self, breaker: str) -> Gate:
         """The way past the lock for a breaker's calls; called under the lock.
 
         It stays shut where somebody waits for each success: a listener, or a log that must have it
@@ -722,17 +720,16 @@ class Sequencer:
         self._update_gate(breaker)
         return gate
 
-    def gate_of(self, breaker: str) -> GivenGate:
+    def gate_of(self, breaker: str) -> Gate:
         """The gate of a breaker, which stays shut until the breaker is known to the fold."""
         # One step: this thread may be in the middle of a change, or another one inside.
         return self._gates.setdefault(breaker, self._new_gate(breaker))
 
-    def _new_gate(self, breaker: str) -> GivenGate:
-        return GivenGate(
+    def _new_gate(self, breaker: str) -> Gate:
+        return Gate(
             breaker,
             self.pending,
             self._hand,
-            self._relieve,
             self.origin,
             counts=self.runs.has_successes,
         )
@@ -847,7 +844,7 @@ class Sequencer:
         place = calls.end_of_last(lambda passed: passed.kind != SUCCEEDED)
         if place:
             mixed = calls.part(0, place)
-            for breaker in Outcomes(mixed, 0).breakers:
+            for breaker in mixed.breakers:
                 self.runs.end(breaker, mixed.ats[0])
             self._take_together(mixed, mixed.merged())
         if place < len(calls):
