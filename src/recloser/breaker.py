@@ -603,7 +603,7 @@ class CircuitBreaker:
     def _has_passed(
         self, outcome: Outcome, permit: Permit, took_ns: int | None, error: str | None
     ) -> bool:
-        """Whether a report was taken past the lock, as nothing but a count can come of it."""
+        """Whether a report was recorded without the lock, because it can only change counters."""
         gate = self.gate
         leave = gate.leave
         if leave is None or leave.epoch != permit.epoch or permit.probe or permit.spent:

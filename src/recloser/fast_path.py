@@ -1,5 +1,5 @@
 # cython: language_level=3, annotation_typing=False, infer_types=True
-"""What a call costs that needs to ask nobody: the wrapper of a plain function, and its two ends.
+"""The path of a call that takes no lock: the wrapper of a plain function, and how a call begins and ends.
 
 Why no lock is needed, step by step:
 
@@ -101,7 +101,7 @@ def _begin(gate: Gate) -> Started | None:
 
 def _hand(gate: Gate) -> int:
     if cython.compiled and gate.is_system and READS_HAND:  # type: ignore[name-defined]  # noqa: F821  # of clock.pxd
-        return system_hand()  # type: ignore[name-defined,no-any-return]  # noqa: F821  # likewise
+        return system_hand()  # type: ignore[name-defined,no-any-return]  # noqa: F821  # of clock.pxd
     return gate.monotonic_ns()
 
 
@@ -224,7 +224,7 @@ def _raised(gate: Gate, leave: Leave, started: int, error: BaseException) -> boo
 
 
 def may_end_with(gate: Gate, leave: Leave, took_ns: int, ending: Pass) -> bool:
-    """Whether a call may end like this past the lock, and so many may still as it takes."""
+    """Whether a call that ends like this may be recorded without the lock."""
     if ending is not leave and not gate.lets_bad:
         return False
     return leave.bad_let < leave.bad_most or not _is_bad(leave, took_ns, ending)

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class Protector(Passing, Protocol):
-    """What a form asks for leave, and reports to how the call went."""
+    """A breaker, as the forms see it: it admits calls, and their outcomes are reported to it."""
 
     def admit(self) -> Permit:
         """Leave for one call, or an exception."""

@@ -1,12 +1,12 @@
 # cython: language_level=3, annotation_typing=False
 """The way past the lock: for calls of which nothing but a count can come.
 
-While a breaker has failures *to spare*, no call that goes well fires an edge, nor do so many calls
-that fail or are slow, whatever else happens first and in whatever order. So such a call asks nobody:
-it takes the breaker's leave, and when it comes back is put into a list, or is only counted. So does a
-call that is refused, as long as the breaker can do nothing else. The order of that list is the order
-in which its calls are folded, and it is emptied before anything else is: under the sequencer's lock,
-before each event that could change what a leave or a refusal stands for.
+A breaker has failures *to spare* while a number of calls can fail or be slow, in any order and with any
+other calls in between, without firing an edge. Up to that number such a call asks nobody, and neither
+does one that goes well: it takes the breaker's leave, and when it comes back is put into a list, or is
+only counted. So does a call that is refused, as long as the breaker can do nothing else. The order of
+that list is the order in which its calls are folded, and it is emptied before anything else is: under
+the sequencer's lock, before each event that could change what a leave or a refusal stands for.
 
 Threads race for what is to spare. A thread may take one of the last while another one, under the
 lock, has just recorded a failure that makes it one too many. Then the edge fires where the list is
@@ -414,7 +414,7 @@ class Gate:
             self.pending.relieve()
 
     def relieve(self) -> None:
-        """Have all calls folded that wait."""
+        """Fold all calls that wait."""
         self.pending.relieve()
 
     def ask(self) -> None:

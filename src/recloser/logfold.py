@@ -39,20 +39,19 @@ class Keeper(Protocol):
 
 
 class OutcomeColumns(Protocol):
-    """Outcomes in the order of the log, of which no event is made to fold them.
-
-    Attributes:
-        first_seq: The ``seq`` of the first.
-        last_at: The time of the last, in nanoseconds of the log.
-        breakers: Their breakers, each once.
-    """
+    """Outcomes in the order of the log, as columns that are folded without making events."""
 
     @property
-    def first_seq(self) -> int: ...  # noqa: D102  # as above
+    def first_seq(self) -> int:
+        """The ``seq`` of the first outcome."""
+
     @property
-    def last_at(self) -> int: ...  # noqa: D102
+    def last_at(self) -> int:
+        """The time of the last outcome, in nanoseconds of the log."""
+
     @property
-    def breakers(self) -> Sequence[str]: ...  # noqa: D102
+    def breakers(self) -> Sequence[str]:
+        """The breakers of the outcomes, each once."""
 
     def __len__(self) -> int: ...
 
@@ -60,7 +59,7 @@ class OutcomeColumns(Protocol):
         """How many of a breaker they are if all of them went well; else 0."""
 
     def rows(self, breaker: str) -> tuple[kernel.Rows, int]:
-        """Those of one breaker as rows for the kernel, and how many these are."""
+        """The outcomes of one breaker as rows for the kernel, and their number."""
 
 
 class LogFold:

@@ -114,7 +114,7 @@ class Pending:
     def columns(self) -> Columns:
         """A copy of those that wait, up to the first that has one pass too many for a byte."""
         if cython.compiled:
-            # What is recorded while the copies are made comes behind them.
+            # A call that is recorded while the copies are made comes after the copied ones.
             number = self._number
             ats, tooks, passes = _times(number), _times(number), self._passes[:number]
             for place in range(number):

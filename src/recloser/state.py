@@ -194,9 +194,9 @@ def _rest(state: BreakerState) -> dict[str, object]:
     }
 
 
-def is_told_by(state: BreakerState, told: Mapping[str, object]) -> bool:
-    """Whether data is just what ``dump`` returns for a state that may be read."""
-    return msgspec.json.encode(told) == dumped(state) and is_readable(state)
+def is_dumped_as(state: BreakerState, data: Mapping[str, object]) -> bool:
+    """Whether the data equals what ``dump`` returns for the state, and a reader accepts it."""
+    return msgspec.json.encode(data) == dumped(state) and is_readable(state)
 
 
 def is_readable(state: BreakerState) -> bool:

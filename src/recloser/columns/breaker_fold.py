@@ -24,7 +24,7 @@ from recloser.fold import Forms, apply, edges_of, impossible, pass_deadlines
 from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import LEAN_CAUSE, as_lean, full, is_lean, lean
 from recloser.logfold import state_begun_by
-from recloser.state import BreakerState, is_told_by, parted_fields, restore
+from recloser.state import BreakerState, is_dumped_as, parted_fields, restore
 
 
 class Rows(Protocol):
@@ -258,7 +258,7 @@ class BreakerFold:
                 return None
             event = event.read()
         whole = self._parts.joined(event)
-        if whole is None or is_told_by(state, whole.state):
+        if whole is None or is_dumped_as(state, whole.state):
             return None
         return whole if parted_fields(state, restore(whole)) else None
 

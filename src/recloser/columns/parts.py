@@ -87,11 +87,11 @@ def parts_of(
 
 
 def used_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[Part], T]) -> Iterator[T]:
-    """What the parts of a whole log are used for, in their order; see ``parts_of``.
+    """The result of ``use`` for each part of a whole log, in their order; see ``parts_of``.
 
-    Several row groups are decoded and their parts used in threads, while what came of those before
-    is taken. Columns that are the same in all rows of a row group are not decoded: its statistics
-    tell them.
+    Threads decode several row groups and use their parts, while the caller takes earlier results. A
+    column that has one value in all rows of a row group is not decoded: the group's statistics have
+    that value.
     """
     groups = [group for group in range(log.file.num_row_groups) if not log.is_about_all(group)]
     readers = cycle([ParquetLog(log.path) for _ in range(_THREADS)])
@@ -112,7 +112,7 @@ def used_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[Part], T]
 
 
 class _Ahead(Generic[T]):
-    """What the parts of a row group are used for, in a thread that is a few tables ahead."""
+    """The results of the parts of a row group, made by a thread that is a few tables ahead."""
 
     def __init__(
         self,

@@ -191,7 +191,7 @@ def _kinds(events: pa.ChunkedArray) -> Kinds:
 
 
 def _repeated(value: object, count: int) -> Whole:
-    """A number, so many times, of shape (count,)."""
+    """An array of shape (count,) that is filled with one number."""
     block = _block(value)
     return block[:count] if count <= len(block) else np.full(count, value, np.int64)
 

@@ -730,7 +730,7 @@ def _begin_second(window: Window, seq: int, second: int) -> None:
 
 
 def _reached(limits: Thresholds, calls: int, failures: int, slow: int) -> int:
-    """The first threshold that so many outcomes in a window reach; ``NO_RULE`` if none."""
+    """The first threshold that a window with these counts reaches; ``NO_RULE`` if none."""
     if limits.failures and failures >= limits.failures:
         return _WINDOW_FAILURES
     if calls < limits.needed:
@@ -804,7 +804,7 @@ def keeps_until(window: Window) -> int:
 def to_spare(state: State, is_for_ever: bool) -> int:
     """How many calls that fail or are slow can come without any rule firing.
 
-    Others may come before, between and behind them, as many as there are and in any order.
+    Any number of other calls may come before, between and after them.
 
     Args:
         state: The state, which is not changed.
@@ -824,8 +824,8 @@ def to_spare(state: State, is_for_ever: bool) -> int:
     if window is None:
         return spare
     limits = window.thresholds
-    # Rates are compared from so many calls on. What leaves a window of outcomes makes room for others;
-    # a window of seconds has to begin another second before it lets go of any.
+    # A window with fewer calls compares no rate. A call leaves a window of outcomes only to make room
+    # for another one, and a window of seconds only when another second begins.
     calls = limits.needed
     if window.calls > calls and not (is_for_ever and limits.is_timed):
         calls = min(window.calls, _FITS)
@@ -1145,8 +1145,8 @@ def _alike_until(state: State, rows: Rows, start: int, stop: int) -> int:
     threshold = state.rules.failure_threshold
     if not threshold:
         return stop
-    # A run is complete where all rows before are failures, back to its first; one that is none
-    # tells that no run is complete before so many rows after it.
+    # A run is complete at a row where it and the rows before it, back to the run's first, are all
+    # failures. A row that is none rules out the next rows, up to one less than the threshold.
     first = start - state.consecutive_failures
     row = first + threshold - 1
     while row < stop:
@@ -1253,7 +1253,7 @@ def _add_singles(
 
 
 def _most(limits: Thresholds, calls: int, failed: int, slow: int) -> int:
-    """The most outcomes that failed, or were slow, with which so many calls reach no threshold."""
+    """The most outcomes that may have failed, or been slow, while ``calls`` reach no threshold."""
     low = -1
     high = calls + 1
     while low + 1 < high:

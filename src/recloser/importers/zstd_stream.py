@@ -27,7 +27,7 @@ class ZstdStream(io.RawIOBase):
         self._pending = memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True: a stream of this class can be read."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:

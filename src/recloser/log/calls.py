@@ -229,7 +229,7 @@ class Outcomes(Sequence[Outcome]):
         return number
 
     def rows(self, breaker: str) -> tuple[Rows, int]:
-        """Those of one breaker as rows for the kernel, and how many these are.
+        """The outcomes of one breaker as rows for the kernel, and their number.
 
         All of them are of one epoch.
         """

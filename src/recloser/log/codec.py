@@ -224,14 +224,14 @@ def _refuse_long(lines: bytes) -> None:
 def around_outcome(
     event: CallSucceeded | CallFailed | CallIgnored,
 ) -> tuple[bytes, bytes, bytes, bytes]:
-    """What stands in the line of an outcome before ``seq``, ``at`` and ``took``, and behind it.
+    """The texts of an outcome's line: before ``seq``, before ``at``, before ``took``, and after it.
 
     Args:
         event: Such an outcome, with 0, 1 and 2 for these.
     """
     before_seq, _, rest = encode(event).partition(b"0")
     before_at, _, rest = rest.partition(b"1")
-    # No text of the line has this: each quotation mark in one comes behind a backslash.
+    # No text in the line contains this: in a text, each quotation mark follows a backslash.
     before_took, took, end = rest.partition(b',"took":2')
     return before_seq, before_at, before_took + took[:-1], end
 

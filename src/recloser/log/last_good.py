@@ -30,7 +30,7 @@ class LastGood:
     Attributes:
         events: What was recorded since, in the order of the log. To extend this list is what makes
             a change final.
-        size: How many events these are, of which one ``Outcomes`` holds many.
+        size: The number of these events; each ``Outcomes`` counts as all that it holds.
     """
 
     __slots__ = ("_limit", "_mark", "_states", "events", "size")

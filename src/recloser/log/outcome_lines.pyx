@@ -39,7 +39,7 @@ def outcome_lines(list blocks):
     Args:
         blocks: Of each the ``seq`` of its first outcome; of all the ``at`` and the ``took``, in
             nanoseconds, as arrays of 64 bits; a byte for each that says which text stands around
-            these; and the texts: what stands before ``seq``, ``at`` and ``took``, and behind it.
+            these; and the texts: before ``seq``, before ``at``, before ``took``, and after it.
 
     Raises:
         OverflowError: A number is below 0.
@@ -81,7 +81,7 @@ def outcome_lines(list blocks):
         with nogil:
             for number in range(count):
                 write(&drafts[number])
-        # Nobody has seen the bytes yet, so they may still have been written to.
+        # Nobody else has a reference to the bytes yet, so this function may write to them.
         return [
             memoryview(text)[: drafts[number].lines - PyBytes_AS_STRING(text)]
             for number, text in enumerate(lines)

@@ -300,17 +300,17 @@ class ParquetLog:
         return (told.min, told.max) if told is not None and told.has_min_max else None
 
     def constants(self, group: int, columns: Sequence[str]) -> dict[str, object]:
-        """Those of these columns that are the same in all rows of a group, as its statistics tell."""
+        """The columns with one value in all rows of a group, by its statistics, and that value."""
         constants: dict[str, object] = {}
         rows = self.file.metadata.row_group(group)
         for name in columns:
-            told = rows.column(self._index_of[name]).statistics
-            if told is None or not told.has_null_count:
+            found = rows.column(self._index_of[name]).statistics
+            if found is None or not found.has_null_count:
                 continue
-            if told.null_count == rows.num_rows:
+            if found.null_count == rows.num_rows:
                 constants[name] = None
-            elif told.null_count == 0 and told.has_min_max and told.min == told.max:
-                constants[name] = told.min
+            elif found.null_count == 0 and found.has_min_max and found.min == found.max:
+                constants[name] = found.min
         return constants
 
     def is_about_all(self, group: int) -> bool:

@@ -459,7 +459,7 @@ class Sequencer:
         calls.put_in_order(self.fold.at)
         for sort, part in calls.sorted_by(self._sort_of):
             if sort != SINGLY and not self.fold.apply_outcomes(Outcomes(part, self.next_seq)):
-                # Of so many at once one opens the breaker: when, the parent's log will say.
+                # One of them opens the breaker. Which one does, only the parent's log will show.
                 self.good.restore(self.fold)
                 return
 

@@ -79,7 +79,8 @@ class Gathered(ABC):
     Attributes:
         seq, at: Those of the last event; -1 and 0 before a first event that may have any.
         size: How many events there are, seals and all.
-        readings: The events about the whole log that can move a breaker or tell the time.
+        readings: The events about the whole log that can move a breaker or that have a reading of
+            the clock.
         most: How many events fit into the cache of a processor.
     """
 

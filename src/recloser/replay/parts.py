@@ -188,12 +188,12 @@ def fold_part(
             return None
         stretches = chain((first,), stretches)
         if not is_first:
-            behind = _checkpointed(fold, opened, stretches)
-            if behind is None:
+            rest = _checkpointed(fold, opened, stretches)
+            if rest is None:
                 return None
             begun = pickle.loads(pickle.dumps(fold.witnessed.fold.breakers))  # noqa: S301  # a copy
-            if behind:
-                fold.take(behind)
+            if rest:
+                fold.take(rest)
         for lines in stretches:
             fold.take_lines(lines)
         fold.settle()
@@ -250,12 +250,12 @@ def _checkpointed(
         The events after them in that stretch; None if the checkpoints are not there.
     """
     head: list[Event] = []
-    behind: list[Event] = []
+    rest: list[Event] = []
     missing = opened.checkpoints
     for lines in stretches:
         for event in chain.from_iterable(lines.batches()):
             if not missing:
-                behind.append(event)
+                rest.append(event)
                 continue
             if event.kind == "checkpoint":
                 missing -= event.part == event.parts
@@ -266,7 +266,7 @@ def _checkpointed(
             break
     fold.take(head)
     fold.settle()
-    return None if missing else behind
+    return None if missing else rest
 
 
 class _OtherProcess:
