@@ -12,9 +12,9 @@ import pytest
 
 if TYPE_CHECKING:
     from recloser import ManualClock, MemoryLog
-    from recloser.pytest_plugin import GoldenFile, GoldenReplay
+    from recloser.golden.pytest_plugin import GoldenFile, GoldenReplay
 
-_SUFFIX: Final = ".golden.json"  # as recloser.replay.golden has it
+_SUFFIX: Final = ".golden.json"  # as recloser.golden.golden_file has it
 _UPDATE: Final = "--recloser-update"
 
 
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse to update on a CI server; collect golden files where all tests are collected."""
     if config.getoption(_UPDATE):
         from recloser.errors import GoldenError
-        from recloser.replay.golden_files import refuse_in_ci
+        from recloser.golden.golden_pairs import refuse_in_ci
 
         try:
             refuse_in_ci(_UPDATE)
@@ -67,7 +67,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "GoldenFil
         file_path.is_relative_to(place) for place in places
     ):
         return None
-    from recloser.pytest_plugin import GoldenFile
+    from recloser.golden.pytest_plugin import GoldenFile
 
     return GoldenFile.from_parent(parent, path=file_path)
 
@@ -80,7 +80,7 @@ def golden_replay(request: pytest.FixtureRequest) -> "GoldenReplay":
     to drive imported traffic with when the golden file is written, and fails where that tells of
     other settings.
     """
-    from recloser.pytest_plugin import GoldenReplay
+    from recloser.golden.pytest_plugin import GoldenReplay
 
     return GoldenReplay(request.config.rootpath, is_update=bool(request.config.getoption(_UPDATE)))
 

@@ -6,9 +6,10 @@ from types import MappingProxyType
 
 import pytest
 from hypothesis import Phase, settings
-
-from recloser import ManualClock, breaker
 from redis_fixtures import joined, own_redis, redis_server, stream
+
+from recloser import ManualClock
+from recloser.live import breaker
 
 __all__ = ["clock", "joined", "own_redis", "real_trace", "redis_server", "stream"]
 

@@ -5,11 +5,12 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-
 from bytecode_points import at_each_point
+
 from recloser import ManualClock, RecloserError, SkewedClock, SystemClock
 from recloser import clock as clock_module
-from recloser.clock import after, boot_id_of, hand_of, nanoseconds_between
+from recloser.clock import boot_id_of, hand_of
+from recloser.core.moments import after, nanoseconds_between
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import pytest
 
 from conftest import RECORDED_LOGS, ROOT
 from recloser import Trigger
-from recloser.audit.why import why
+from recloser.audit.explanation import why
+from recloser.history.engine import replay
 from recloser.log.reader import LogReader
-from recloser.replay.engine import replay
 
 FIXTURES = ROOT / "fixtures"
 ERRORS = {

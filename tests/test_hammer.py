@@ -13,8 +13,8 @@ from recloser import (
     EventLog,
     ManualClock,
 )
+from recloser.history.engine import replay
 from recloser.log.reader import LogReader
-from recloser.replay.engine import replay
 from support import ServiceDownError
 
 CONFIG = CircuitBreakerConfig(

@@ -7,11 +7,11 @@ log, reaches its threshold; and a half-open breaker that is left alone ends.
 
 from fractions import Fraction
 
+from drawn_settings import MS, SECOND, configs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from drawn_settings import MS, SECOND, configs
 from recloser import (
     CircuitBreaker,
     CountWindow,
@@ -19,11 +19,11 @@ from recloser import (
     MemoryLog,
     Rule,
 )
-from recloser.events import Checkpoint
+from recloser.core.events import Checkpoint
+from recloser.core.state import dump, restore
+from recloser.core.validation import exact
+from recloser.history.engine import replay
 from recloser.log.codec import decode, encode
-from recloser.replay.engine import replay
-from recloser.state import dump, restore
-from recloser.validation import exact
 
 # A breaker that is disabled records outcomes without counting them.
 deciding_configs = configs.filter(lambda config: config.mode != "disabled")

@@ -10,17 +10,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from agreement import assert_same_answer, assert_same_edges, assert_same_state
+from drawn_settings import MS, SECOND, configs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
-
-from agreement import assert_same_answer, assert_same_edges, assert_same_state
-from drawn_settings import MS, SECOND, configs
 from model import Model
+
 from recloser import CircuitBreaker, CircuitOpenError, EventLog, ManualClock
-from recloser.events import LogOpened
+from recloser.core.events import LogOpened
+from recloser.history.engine import replay
 from recloser.log.reader import LogReader
-from recloser.replay.engine import replay
 from support import crash
 
 NAMES = ("a", "b")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 
 import pytest
-
 from audited_locks import audit_locks, watched, watched_type
+
 from recloser import (
     Breakers,
     CircuitBreaker,
@@ -23,9 +23,9 @@ from recloser import (
     RecloserError,
 )
 from recloser.compat import circuitbreaker, pybreaker
-from recloser.fleet.redis import RedisLog
+from recloser.live.memory_log import NoLog
 from recloser.log import disk
-from recloser.log.memory import NoLog
+from recloser.sharing.redis_log import RedisLog
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import httpx
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, EventLog
 from recloser.demo.service import Service
-from recloser.replay.engine import replay
+from recloser.history.engine import replay
 
 CALLERS = 12
 PROBES = 3

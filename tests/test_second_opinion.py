@@ -10,6 +10,8 @@ before and after it. ``pytest --hypothesis-profile=long`` takes twenty times as 
 import tempfile
 from pathlib import Path
 
+from agreement import assert_same_answer, assert_same_edges, assert_same_state
+from drawn_settings import MS, SECOND, SLOW_NS, configs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,12 +23,10 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
-
-from agreement import assert_same_answer, assert_same_edges, assert_same_state
-from drawn_settings import MS, SECOND, SLOW_NS, configs
 from model import Model
+
 from recloser import CircuitBreaker, CircuitOpenError, ManualClock, MemoryLog
-from recloser.replay.engine import replay
+from recloser.history.engine import replay
 from support import write_segment
 
 NAMES = ("a", "b")

@@ -25,11 +25,11 @@ from attrs import frozen
 
 import long_columns
 from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
-from recloser.columns.breaker_fold import BreakerFold, Times, times_of
-from recloser.columns.folding import fold_columns
-from recloser.columns.reading import COLUMNS, rows_of, whole_log_events
-from recloser.columns.rows import Rows
 from recloser.core import kernel
+from recloser.history.columnar.breaker_fold import BreakerFold, Times, times_of
+from recloser.history.columnar.columnar_fold import fold_columns
+from recloser.history.columnar.event_columns import Rows
+from recloser.history.columnar.exported_log import COLUMNS, rows_of, whole_log_events
 from recloser.log.parquet import ParquetLog
 
 Clock: TypeAlias = Callable[[], int]

@@ -15,10 +15,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 MODULES = (
     "recloser.core.kernel",
     "recloser.core.orders",
-    "recloser.pending",
-    "recloser.gate",
-    "recloser.fast_path",
-    "recloser.log.outcome_lines",
+    "recloser.live.call_buffer",
+    "recloser.live.fast_path",
+    "recloser.live.function_wrapper",
+    "recloser.live.outcome_lines",
     "recloser.log.seal_search",
     "recloser.log.outcome_rows",
 )

@@ -1,4 +1,4 @@
-"""Every sequence of a few steps, on all that decides about a breaker: see ``tests/every_sequence.py``.
+"""Every sequence of a few steps, on all that decides about a breaker: see ``tests/support/every_sequence.py``.
 
     python tools/every_sequence.py --depth 7 [--config NAME ...]
 
@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 walks = import_module("every_sequence")  # the one of the tests, which come first now
 
 

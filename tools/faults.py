@@ -21,10 +21,10 @@ import attrs
 import click
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock
-from recloser.events import Checkpoint, LogGap, LogOpened, LogSealed
+from recloser.core.events import Checkpoint, LogGap, LogOpened, LogSealed
+from recloser.history.engine import replay
 from recloser.log import disk
 from recloser.log.reader import LogReader
-from recloser.replay.engine import replay
 
 ERRORS: Final = (errno.EIO, errno.ENOSPC, errno.EINTR, errno.EDQUOT, errno.EROFS)
 _CALLS: Final = ("create", "write", "sync", "cut", "sync_folder")

@@ -17,7 +17,7 @@ import attrs
 import click
 
 from fleet_parts import STREAM, Fleet, Verdict, fleet_of, judge
-from recloser.fleet.export import export_stream
+from recloser.sharing.stream_export import export_stream
 
 
 def _pause(seconds: float) -> None:

@@ -26,7 +26,7 @@ import redis.asyncio
 
 from fleet_parts import BREAKER, STREAM, RedisServer, wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig, SystemClock
-from recloser.fleet.redis import RedisLog
+from recloser.sharing.redis_log import RedisLog
 
 CLOCK: Final = SystemClock()
 CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_seconds=60)

@@ -18,8 +18,8 @@ import click
 
 from fleet_parts import BREAKER, STREAM
 from recloser import CircuitBreaker, CircuitBreakerConfig, SkewedClock, SystemClock
-from recloser.fleet.redis import RedisLog
-from recloser.state import dump
+from recloser.core.state import dump
+from recloser.sharing.redis_log import RedisLog
 
 CONFIG: Final = CircuitBreakerConfig(
     failure_threshold=5,

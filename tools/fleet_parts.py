@@ -26,7 +26,7 @@ import attrs
 import redis
 
 from recloser import SystemClock
-from recloser.clock import nanoseconds_between
+from recloser.core.moments import nanoseconds_between
 
 CLOCK: Final = SystemClock()
 MEMBER: Final = Path(__file__).with_name("fleet_member.py")
@@ -543,9 +543,9 @@ def judge(
         allowed: How many probes may be under way at once.
     """
     from recloser import replay
+    from recloser.core.log_fold import LogFold
+    from recloser.core.state import dump
     from recloser.log.reader import LogReader
-    from recloser.logfold import LogFold
-    from recloser.state import dump
 
     verdict = Verdict(slowest_ms=max(report.slowest_ms for report in reports))
     say = verdict.violations.append

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from fleet_parts import STREAM, Verdict, fleet_of, judge
-from recloser.fleet.export import export_stream
+from recloser.sharing.stream_export import export_stream
 
 
 def run_once(members: int, binary: str | None = None) -> Verdict:

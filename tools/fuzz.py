@@ -16,13 +16,13 @@ import atheris
 
 with atheris.instrument_imports(include=["recloser"]):
     from recloser.errors import RecloserError
+    from recloser.history.engine import is_traffic, replay
     from recloser.log.codec import decode
     from recloser.log.listing import SEGMENT_SUFFIX, files_below
     from recloser.log.reader import LogReader
     from recloser.log.recovery import recover
     from recloser.log.seals import SealChain, is_seal
     from recloser.log.verification import verify
-    from recloser.replay.engine import is_traffic, replay
 
 _FIXTURES = Path(__file__).parents[1] / "fixtures"
 _SEED_BYTES = 20_000

@@ -19,9 +19,9 @@ import attrs
 import click
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, SystemClock
+from recloser.history.engine import replay
+from recloser.live.event_log import BATCH_SECONDS
 from recloser.log.reader import LogReader
-from recloser.log.writer import BATCH_SECONDS
-from recloser.replay.engine import replay
 
 THREADS: Final = 4
 # Beside the promised interval, what a busy machine may take to come round to its writer's thread.

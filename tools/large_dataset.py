@@ -17,11 +17,11 @@ import pyarrow as pa
 from attrs import evolve
 
 from recloser import CircuitBreakerConfig
-from recloser.columns.breaker_fold import BreakerFold, in_order, times_of
-from recloser.columns.reading import rows_in
-from recloser.events import BreakerConfigured, ClockTicked, Event, LogOpened
+from recloser.core.events import BreakerConfigured, ClockTicked, Event, LogOpened
+from recloser.history.columnar.breaker_fold import BreakerFold, in_order, times_of
+from recloser.history.columnar.exported_log import rows_in
+from recloser.log.arrow_table import SCHEMA, table_of
 from recloser.log.codec import encode
-from recloser.log.columns import SCHEMA, table_of
 from recloser.log.parquet import COLUMNS_VERSION, About, write_batches
 
 STEP_NS = 1_000_000

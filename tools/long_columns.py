@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from recloser import CircuitBreakerConfig
 from recloser.core import kernel
-from recloser.events import (
+from recloser.core.events import (
     BreakerConfigured,
     BreakerEvent,
     CallFailed,
@@ -32,10 +32,10 @@ from recloser.events import (
     ProbeAdmitted,
     Reason,
 )
-from recloser.fold import apply, edges_of
-from recloser.log.columns import SCHEMA, table_of
+from recloser.core.fold import apply, edges_of
+from recloser.core.state import BreakerState
+from recloser.log.arrow_table import SCHEMA, table_of
 from recloser.log.parquet import COLUMNS_VERSION, ROW_GROUP, About, parquet_writer
-from recloser.state import BreakerState
 
 BREAKER: Final = "payments"
 OUTAGE_EVERY: Final = 100_000

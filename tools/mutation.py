@@ -50,19 +50,15 @@ TESTS: Final = (
     ("tests/core/test_every_sequence.py",),
     (
         "tests/core",
-        "tests/test_windows.py",
-        "tests/test_fold.py",
-        "tests/test_logfold.py",
-        "tests/test_machine.py",
-        "tests/test_half_open.py",
-        "tests/replay/test_simulation.py",
+        "tests/live/test_half_open.py",
+        "tests/simulate/test_simulation.py",
         "--deselect=tests/core/test_every_sequence.py",
         "--hypothesis-profile=unshrunk",
     ),
     (
         "tests/test_second_opinion.py",
-        "tests/replay/test_batches.py",
-        "tests/replay/test_whatif.py",
+        "tests/history/test_batches.py",
+        "tests/whatif/test_comparison.py",
         "--hypothesis-profile=few",
     ),
 )

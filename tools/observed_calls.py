@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from recloser.events import Outcome
+from recloser.core.events import Outcome
 from recloser.importers.call_log import CallLog, ImportSummary
 from recloser.importers.stages import Calls, Unreadable
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from observed_calls import ObservedCall, write_trace
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock, TimeWindow
-from recloser.events import Outcome
+from recloser.core.events import Outcome
 
 BREAKERS = 8
 SETTINGS = CircuitBreakerConfig(
@@ -26,9 +26,9 @@ MOST = 20
 _MEASURED = """
 import json, os, re, sys
 from pathlib import Path
-from recloser.config import CircuitBreakerConfig
+from recloser.core.config import CircuitBreakerConfig
 from recloser import replay
-from recloser.replay.proof import prove
+from recloser.proof.proof import prove
 what, path, settings = sys.argv[1:]
 config = CircuitBreakerConfig.from_mapping(json.loads(settings)) if settings else None
 if what == "replay":

@@ -36,9 +36,9 @@ from recloser import (
 )
 from recloser.demo.play import play
 from recloser.demo.service import Service
+from recloser.golden.golden_pairs import GoldenPair, golden_path, update
+from recloser.history.engine import replay
 from recloser.log.listing import is_there
-from recloser.replay.engine import replay
-from recloser.replay.golden_files import GoldenPair, golden_path, update
 
 FIXTURES: Final = Path(__file__).parent.parent / "fixtures"
 HOST: Final = "fixture"

@@ -27,13 +27,13 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from recloser.core import kernel
+from recloser.core.settings import configured
+from recloser.history.timeline import Timeline
 from recloser.log.listing import is_there
-from recloser.replay.calls import FAILED, SUCCEEDED, Calls
-from recloser.replay.column_drive import drive_columns
-from recloser.replay.timeline import Timeline
-from recloser.replay.traffic import Traffic
-from recloser.replay.tune import grid_of, tune
-from recloser.settings import configured
+from recloser.simulate.call_table import FAILED, SUCCEEDED, Calls
+from recloser.simulate.imported_history import drive_columns
+from recloser.simulate.recorded_calls import Traffic
+from recloser.whatif.settings_search import grid_of, tune
 
 MOST: Final[Mapping[float, float]] = {0.0001: 5, 0.3: 10}
 """The most seconds, by the share of failures."""

@@ -1,24 +1,32 @@
 """A circuit breaker whose every state can be replayed, proved and explained.
 
-What is named here is the public interface; the rest of the package is internal. Each name is
-loaded when it is first asked for, so that a service waits for no more than it uses.
+The names in ``__all__`` and the modules ``recloser.redis``, ``recloser.arrow``, ``recloser.testing``,
+``recloser.compat`` and ``recloser.integrations`` are the public interface. The rest of the package is
+internal. Each name is imported when it is first used, so that a service imports only what it needs.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-import recloser.from_sources  # before any module that may be compiled
-import recloser.replay  # noqa: F401  # before its name is a function's
+import recloser.process.from_sources  # noqa: F401  # before any module that may be compiled
 from recloser.version import __version__
 
 if TYPE_CHECKING:
     from recloser.audit.cause import Cause
-    from recloser.audit.why import why
-    from recloser.backoff import Constant, Exponential
-    from recloser.breaker import CircuitBreaker
+    from recloser.audit.explanation import why
     from recloser.clock import Clock, ManualClock, SkewedClock, SystemClock
-    from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
-    from recloser.decision import BreakerDecision, CircuitOpenError, Permit
+    from recloser.core.backoff import Constant, Exponential
+    from recloser.core.config import CircuitBreakerConfig, CountWindow, TimeWindow
+    from recloser.core.events import (
+        CircuitBreakerState,
+        Edge,
+        FiredRule,
+        Outcome,
+        Reason,
+        Rule,
+        Trigger,
+    )
+    from recloser.core.snapshot import Snapshot, Totals, WindowCounts
     from recloser.errors import (
         ConfigError,
         DamagedLogError,
@@ -30,67 +38,69 @@ if TYPE_CHECKING:
         RecloserError,
         RecloserWarning,
     )
-    from recloser.events import (
-        CircuitBreakerState,
-        Edge,
-        FiredRule,
-        Outcome,
-        Reason,
-        Rule,
-        Trigger,
-    )
-    from recloser.listeners import Listener, LoggingListener
-    from recloser.log.memory import MemoryLog
-    from recloser.log.writer import EventLog
-    from recloser.registry import Breakers
-    from recloser.replay.engine import read_events, replay
-    from recloser.replay.history import Difference, History
-    from recloser.snapshot import Snapshot, Totals, WindowCounts
+    from recloser.history.engine import read_events, replay
+    from recloser.history.history import Difference, History
+    from recloser.live.breaker import CircuitBreaker
+    from recloser.live.decision import BreakerDecision, CircuitOpenError, Permit
+    from recloser.live.event_log import EventLog
+    from recloser.live.listeners import Listener, LoggingListener
+    from recloser.live.memory_log import MemoryLog
+    from recloser.live.registry import Breakers
+    from recloser.log.reader import LogReader
+    from recloser.proof.proof import prove
+    from recloser.proof.sensitivity import sensitivity
+    from recloser.whatif.comparison import what_if
+    from recloser.whatif.settings_search import tune
 
 _HOMES: Final = {
-    "BreakerDecision": "recloser.decision",
-    "Breakers": "recloser.registry",
+    "BreakerDecision": "recloser.live.decision",
+    "Breakers": "recloser.live.registry",
     "Cause": "recloser.audit.cause",
-    "CircuitBreaker": "recloser.breaker",
-    "CircuitBreakerConfig": "recloser.config",
-    "CircuitBreakerState": "recloser.events",
-    "CircuitOpenError": "recloser.decision",
+    "CircuitBreaker": "recloser.live.breaker",
+    "CircuitBreakerConfig": "recloser.core.config",
+    "CircuitBreakerState": "recloser.core.events",
+    "CircuitOpenError": "recloser.live.decision",
     "Clock": "recloser.clock",
     "ConfigError": "recloser.errors",
-    "Constant": "recloser.backoff",
-    "CountWindow": "recloser.config",
+    "Constant": "recloser.core.backoff",
+    "CountWindow": "recloser.core.config",
     "DamagedLogError": "recloser.errors",
-    "Difference": "recloser.replay.history",
-    "Edge": "recloser.events",
-    "EventLog": "recloser.log.writer",
-    "Exponential": "recloser.backoff",
-    "FiredRule": "recloser.events",
+    "Difference": "recloser.history.history",
+    "Edge": "recloser.core.events",
+    "EventLog": "recloser.live.event_log",
+    "Exponential": "recloser.core.backoff",
+    "FiredRule": "recloser.core.events",
     "FoldError": "recloser.errors",
     "FutureVersionError": "recloser.errors",
-    "History": "recloser.replay.history",
-    "Listener": "recloser.listeners",
+    "History": "recloser.history.history",
+    "Listener": "recloser.live.listeners",
     "LogError": "recloser.errors",
-    "LoggingListener": "recloser.listeners",
+    "LogReader": "recloser.log.reader",
+    "LoggingListener": "recloser.live.listeners",
     "ManualClock": "recloser.clock",
-    "MemoryLog": "recloser.log.memory",
+    "MemoryLog": "recloser.live.memory_log",
     "NotALogError": "recloser.errors",
-    "Outcome": "recloser.events",
-    "Permit": "recloser.decision",
+    "Outcome": "recloser.core.events",
+    "Permit": "recloser.live.decision",
     "PermitError": "recloser.errors",
-    "Reason": "recloser.events",
+    "Reason": "recloser.core.events",
     "RecloserError": "recloser.errors",
     "RecloserWarning": "recloser.errors",
-    "Rule": "recloser.events",
+    "Rule": "recloser.core.events",
     "SkewedClock": "recloser.clock",
-    "Snapshot": "recloser.snapshot",
+    "Snapshot": "recloser.core.snapshot",
     "SystemClock": "recloser.clock",
-    "TimeWindow": "recloser.config",
-    "Totals": "recloser.snapshot",
-    "Trigger": "recloser.events",
-    "WindowCounts": "recloser.snapshot",
-    "read_events": "recloser.replay.engine",
-    "replay": "recloser.replay.engine",
-    "why": "recloser.audit.why",
+    "TimeWindow": "recloser.core.config",
+    "Totals": "recloser.core.snapshot",
+    "Trigger": "recloser.core.events",
+    "WindowCounts": "recloser.core.snapshot",
+    "prove": "recloser.proof.proof",
+    "read_events": "recloser.history.engine",
+    "replay": "recloser.history.engine",
+    "sensitivity": "recloser.proof.sensitivity",
+    "tune": "recloser.whatif.settings_search",
+    "what_if": "recloser.whatif.comparison",
+    "why": "recloser.audit.explanation",
 }
 
 __all__ = [
@@ -116,6 +126,7 @@ __all__ = [
     "History",
     "Listener",
     "LogError",
+    "LogReader",
     "LoggingListener",
     "ManualClock",
     "MemoryLog",
@@ -135,13 +146,14 @@ __all__ = [
     "Trigger",
     "WindowCounts",
     "__version__",
+    "prove",
     "read_events",
     "replay",
+    "sensitivity",
+    "tune",
+    "what_if",
     "why",
 ]
-
-# The package of that name is loaded, and won't be set again; from here on it is the function's.
-del globals()["replay"]
 
 
 def __getattr__(name: str) -> Any:

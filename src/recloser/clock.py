@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+from recloser.core.limits import MAX_WHOLE, label
+from recloser.core.moments import EARLIEST, LATEST, after
+from recloser.core.validation import Seconds, as_whole, nanoseconds
 from recloser.errors import ConfigError, RecloserError
-from recloser.limits import MAX_WHOLE, label
-from recloser.validation import Seconds, as_whole, nanoseconds
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
-_FIRST: Final = datetime.min.replace(tzinfo=UTC)
-_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _LONG_NS: Final = 70 * 365 * 86_400 * 10**9
 _REAL: Final = (datetime,)
 """The class itself: a test's frozen time puts its own in the place of each name that refers to it."""
@@ -67,7 +66,7 @@ def read_wall(clock: Clock) -> datetime:
     try:
         return shown - offset
     except OverflowError:
-        return _LAST if offset < timedelta(0) else _FIRST
+        return LATEST if offset < timedelta(0) else EARLIEST
 
 
 def read_monotonic(clock: Clock) -> int:
@@ -112,22 +111,6 @@ def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
         return last
 
     return hand
-
-
-def after(moment: datetime, ns: int) -> datetime:
-    """The time ``ns`` nanoseconds after ``moment``, to the microsecond that holds it.
-
-    What no calendar holds is the last or first moment that one does.
-    """
-    try:
-        return moment + timedelta(microseconds=ns // 1000)
-    except OverflowError:
-        return _LAST if ns > 0 else _FIRST
-
-
-def nanoseconds_between(earlier: datetime, later: datetime) -> int:
-    """Nanoseconds from one moment to another; negative where ``later`` is the earlier one."""
-    return (later - earlier) // timedelta(microseconds=1) * 1000
 
 
 class SystemClock:

@@ -14,8 +14,8 @@ from recloser import (
     TimeWindow,
     replay,
 )
-from recloser.audit.why import why
-from recloser.settings import configured
+from recloser.audit.explanation import why
+from recloser.core.settings import configured
 
 MS = 10**6
 SLOW_MS = 50

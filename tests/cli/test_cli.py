@@ -322,7 +322,7 @@ def test_the_machine_is_printed_as_diagram_and_as_data(capsys):
     assert run(capsys, "machine")[1].startswith("stateDiagram-v2\n")
     assert run(capsys, "machine", "--format", "dot")[1].startswith("digraph breaker {\n")
     machine = json.loads(run(capsys, "machine", "--json")[1])
-    assert machine["schema"] == "recloser.machine/1"
+    assert machine["schema"] == "recloser.core.state_machine/1"
     assert len(machine["edges"]) == 13
 
 

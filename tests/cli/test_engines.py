@@ -15,8 +15,8 @@ from attrs import evolve
 from observed_calls import ObservedCall, write_trace
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
 from recloser.cli import status_of
-from recloser.fleet import running
-from recloser.fleet.dataset import described
+from recloser.cluster import executor
+from recloser.cluster.dataset import described
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
@@ -31,7 +31,7 @@ GRID = ("--grid", "failure_threshold=1..6", "--grid", "recovery_timeout_seconds=
 
 @pytest.fixture(scope="module")
 def scheduler():
-    with running.started_here(2) as workers:
+    with executor.started_here(2) as workers:
         yield workers.scheduler_address
 
 
@@ -95,14 +95,16 @@ def both(capsys, logs, scheduler):
     def run(command, kind, *more):
         path = logs / f"{kind}.parquet"
         alone = told(capsys, command, path, *more)
-        with mock.patch.object(running.OnCluster, "run", autospec=True, side_effect=work) as worked:
+        with mock.patch.object(
+            executor.OnCluster, "run", autospec=True, side_effect=work
+        ) as worked:
             on_cluster = told(
                 capsys, command, path, *more, "--engine", "dask", "--scheduler", scheduler
             )
         assert worked.called
         return alone, on_cluster
 
-    work = running.OnCluster.run
+    work = executor.OnCluster.run
     return run
 
 
@@ -368,7 +370,7 @@ def test_calls_that_the_hosts_refused_are_told_of(capsys, pair, scheduler):
 def test_what_does_not_go_together_is_refused_before_anything_is_started(
     capsys, tmp_path, arguments, said
 ):
-    with mock.patch.object(running, "cluster", side_effect=AssertionError):
+    with mock.patch.object(executor, "cluster", side_effect=AssertionError):
         status, out, err = told(capsys, "replay", tmp_path / "*.parquet", *arguments)
     assert (status, out) == (2, "")
     assert said in err
@@ -417,7 +419,7 @@ def test_workers_are_started_if_there_is_no_scheduler_whoever_has_the_port_of_th
 ):
     path = logs / "recorded.parquet"
     alone = json.loads(told(capsys, "replay", path, "--json")[1])
-    starting = mock.patch.object(running, "started_here", side_effect=running.started_here)
+    starting = mock.patch.object(executor, "started_here", side_effect=executor.started_here)
     with closing(socket.socket()) as port, starting as started:
         with suppress(OSError):  # then another has it, which is as well
             port.bind(("127.0.0.1", 8787))

@@ -5,8 +5,8 @@ failed, may end with 1.
 """
 
 import pytest
-
 from command_server import CommandServer
+
 from recloser import CircuitBreaker, EventLog, ManualClock
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
@@ -201,7 +201,7 @@ def test_verdict_alone_ends_with_0_or_1(commands, folder, status):
 def test_fault_of_recloser_has_a_status_of_its_own(commands, folder, raised):
     """In one line, with the place, and how to report it."""
     before = f"import recloser.log.verification as v\ndef verify(*_):\n  raise {raised}\n"
-    before += "import recloser.cli.verifying as c\nc.verify = verify"
+    before += "import recloser.cli.commands.verify as c\nc.verify = verify"
     done = commands.run("verify", "log", cwd=folder, before=before)
     name = raised.partition("(")[0]
     assert (done.status, done.out, done.err.count("\n")) == (70, "", 1)
@@ -229,9 +229,7 @@ def test_fault_of_recloser_has_a_status_of_its_own(commands, folder, raised):
     ],
 )
 def test_what_the_system_refuses_is_no_fault_of_recloser(commands, folder, raised, status, message):
-    before = (
-        f"import recloser.cli.verifying as c\ndef verify(*_):\n  raise {raised}\nc.verify = verify"
-    )
+    before = f"import recloser.cli.commands.verify as c\ndef verify(*_):\n  raise {raised}\nc.verify = verify"
     done = commands.run("verify", "log", cwd=folder, before=before)
     assert (done.status, done.out) == (status, "")
     assert message in done.err
@@ -240,7 +238,7 @@ def test_what_the_system_refuses_is_no_fault_of_recloser(commands, folder, raise
 
 def test_error_of_a_thread_is_reported_in_a_line(commands, folder):
     before = (
-        "import recloser.cli.verifying as c, threading, warnings, logging\n"
+        "import recloser.cli.commands.verify as c, threading, warnings, logging\n"
         "old = c.verify\n"
         "def verify(*given):\n"
         "  thread = threading.Thread(target=lambda: 1 / 0); thread.start(); thread.join()\n"

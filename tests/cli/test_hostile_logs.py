@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hostile_logs
 import pytest
 import zstandard
 
-import hostile_logs
 from recloser.cli import status_of
 
 if not Path("/proc/self/status").exists():

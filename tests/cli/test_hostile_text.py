@@ -5,8 +5,8 @@ import re
 import unicodedata
 
 import pytest
-
 from command_server import CommandServer
+
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock
 
 # An end of line, a sequence of a terminal in C0 and C1, a delete, marks that turn the reading order,

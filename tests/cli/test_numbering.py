@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from recloser.cli import status_of
-from recloser.events import StateChanged
+from recloser.core.events import StateChanged
 from recloser.log.reader import LogReader
 from support import write_traffic
 

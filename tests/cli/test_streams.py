@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from command_server import SOURCES, CommandServer
+
 from recloser import CircuitBreaker, EventLog, ManualClock
 
 NAME = "straße→雪"
@@ -148,7 +148,7 @@ def test_python_of_its_own_ends_as_quietly(folder, environment, into, status):
 
 def test_page_that_can_not_be_written_whole_is_not_left_behind(commands, folder):
     before = (
-        "import io, recloser.cli.pages as p\n"
+        "import io, recloser.cli.render.pages as p\n"
         "from pathlib import Path\n"
         "class Full(io.BytesIO):\n"
         "  def flush(self): raise OSError(28, 'No space left on device', 'page.html')\n"

@@ -5,6 +5,7 @@ import contextvars
 import threading
 
 import pytest
+from servers import THROUGH_AN_OUTAGE, replayed, triggers_of
 
 from recloser import ConfigError, EventLog, MemoryLog
 from recloser.compat import record_in
@@ -14,7 +15,6 @@ from recloser.compat.circuitbreaker import (
     CircuitBreakerMonitor,
     circuit,
 )
-from servers import THROUGH_AN_OUTAGE, replayed, triggers_of
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import signal
 import threading
 
 import pytest
+from servers import THROUGH_AN_OUTAGE, replayed, triggers_of
 
 from recloser import ConfigError, EventLog
 from recloser.compat.pybreaker import (
@@ -16,7 +17,6 @@ from recloser.compat.pybreaker import (
     CircuitMemoryStorage,
     CircuitRedisStorage,
 )
-from servers import THROUGH_AN_OUTAGE, replayed, triggers_of
 
 
 class Told(CircuitBreakerListener):

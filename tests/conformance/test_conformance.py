@@ -10,9 +10,9 @@ import gzip
 from itertools import groupby
 
 import pytest
+from model import Model
 
 from conftest import ROOT
-from model import Model
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,
@@ -22,7 +22,7 @@ from recloser import (
     MemoryLog,
     TimeWindow,
 )
-from recloser.replay.engine import replay
+from recloser.history.engine import replay
 
 MS = 10**6
 JUST_AFTER = 1e-9

@@ -7,9 +7,9 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
+from kernel_driver import interpreted
 
 import recloser.core
-from kernel_driver import interpreted
 from recloser.core import kernel
 
 FOLDER = Path(recloser.core.__file__).parent

@@ -11,10 +11,10 @@ import pytest
 from attrs import astuple, evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
-
 from kernel_driver import Row, columns, kernels
+
 from recloser.core import kernel
-from recloser.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_SEQS, MAX_SETTING, MAX_WHOLE
+from recloser.core.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_SEQS, MAX_SETTING, MAX_WHOLE
 
 SECOND = 10**9
 SLOW_NS = 100

@@ -1,7 +1,6 @@
 """The kernel against the independent model: after every event both have decided and kept the same."""
 
 from hypothesis import given
-
 from kernel_scripts import check_many_at_once, check_one_by_one, configs, scripts_of
 from modelled import Modelled
 

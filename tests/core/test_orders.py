@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recloser.core import orders
-from recloser.from_sources import from_source
-from recloser.replay.calls import FAILED, IGNORED, SUCCEEDED, UNKNOWN
+from recloser.process.from_sources import from_source
+from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 
 CODES = st.sampled_from([SUCCEEDED, FAILED, IGNORED, UNKNOWN])
 ROWS = st.lists(

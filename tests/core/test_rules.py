@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recloser import CircuitBreakerConfig, CountWindow
+from recloser.core.limits import MAX_SETTING
 from recloser.core.rules import least_from, rules_of
-from recloser.limits import MAX_SETTING
 
 rates = st.fractions(0, 1).filter(lambda rate: rate > 0)
 

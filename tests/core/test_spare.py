@@ -1,10 +1,10 @@
 """How many calls may fail or be slow before a rule can fire, whatever else comes and in what order."""
 
+from drawn_settings import MS, SECOND, SLOW_NS, configs
 from hypothesis import assume, given
 from hypothesis import strategies as st
-
-from drawn_settings import MS, SECOND, SLOW_NS, configs
 from kernel_driver import kernels
+
 from recloser.core.rules import rules_of
 
 kinds = st.sampled_from(["success", "success", "failure", "slow", "ignored"])

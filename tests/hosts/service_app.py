@@ -30,7 +30,7 @@ def open_log():
         return EventLog(FOLDER / "log")
     if KIND == "own":
         return next(log for number in count(1) if (log := open_unless_in_use(number)) is not None)
-    from recloser.fleet.redis import RedisLog
+    from recloser.sharing.redis_log import RedisLog
 
     return RedisLog(KIND, stream="bank")
 

@@ -9,8 +9,6 @@ from collections import Counter
 
 import pytest
 from celery_settings import settings
-
-from fleet_parts import wait_for
 from host_servers import (
     assert_calm,
     by_worker,
@@ -19,6 +17,8 @@ from host_servers import (
     served,
     wait_until_all_is_recorded,
 )
+
+from fleet_parts import wait_for
 
 celery = pytest.importorskip("celery", reason="celery is not installed")
 

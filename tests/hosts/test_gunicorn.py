@@ -4,8 +4,6 @@ import os
 import signal
 
 import pytest
-
-from fleet_parts import wait_for
 from host_servers import (
     assert_calm,
     by_worker,
@@ -14,6 +12,8 @@ from host_servers import (
     served,
     wait_until_all_is_recorded,
 )
+
+from fleet_parts import wait_for
 from recloser import replay
 
 pytest.importorskip("gunicorn", reason="gunicorn is not installed")

@@ -1,7 +1,6 @@
 """Two workers of uvicorn, through an outage and a restart."""
 
 import pytest
-
 from host_servers import (
     assert_calm,
     by_worker,
@@ -9,6 +8,7 @@ from host_servers import (
     served,
     wait_until_all_is_recorded,
 )
+
 from recloser import replay
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")

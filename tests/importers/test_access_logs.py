@@ -1,8 +1,8 @@
 """Access logs in the combined format and its relatives, as their preset reads them."""
 
 import pytest
-
 from import_support import imported
+
 from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.errors import ImportTraceError

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from import_support import imported
 
 START = 1_767_225_600

@@ -3,8 +3,8 @@
 from datetime import UTC
 
 import pytest
-
 from import_support import ready, zone_of
+
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role, description_of, descriptions
 

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-
 from import_support import calls_and_unreadable, imported, ready
+
 from observed_calls import ObservedCall
 from recloser import Outcome
+from recloser.core.events import REFUSED
 from recloser.errors import ImportTraceError
-from recloser.events import REFUSED
 from recloser.importers.descriptions import Role
 
 START = 1_767_225_600 * 10**9

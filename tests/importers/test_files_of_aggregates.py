@@ -1,10 +1,10 @@
 """Files of sums are refused with that word, and no file of calls is taken for one."""
 
 import pytest
-
 from import_support import ready
+
 from recloser.errors import ImportTraceError
-from recloser.importers.aggregates import aggregate_in
+from recloser.importers.aggregate_lines import aggregate_in
 from recloser.importers.descriptions import descriptions
 
 LOCUST = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time\nGET,/,100,2,12,13.5\n"

@@ -1,8 +1,8 @@
 """Paths are grouped by taking out what is different in each request."""
 
 import pytest
-
 from import_support import imported
+
 from recloser.importers.grouping import grouped
 
 

@@ -10,8 +10,8 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from import_support import zone_of
+
 from recloser.cli import status_of
 from recloser.importers.descriptions import descriptions
 

@@ -1,12 +1,12 @@
 """What belongs together in a trace is found: spans that come twice, and both sides of a call."""
 
 import pytest
-
 from import_support import all_of, ready
+from span_support import START, lines, resource, span, traces
+
 from recloser.importers import joining
 from recloser.importers.joining import Seen, Targets
-from recloser.importers.spans import reader
-from span_support import START, lines, resource, span, traces
+from recloser.importers.spans import span_reader
 
 
 def test_seen_knows_what_was_added():
@@ -91,7 +91,7 @@ def test_a_span_that_comes_unfinished_and_whole_is_whole(tmp_path, is_whole_firs
 
 
 def test_no_more_unfinished_spans_are_held_than_a_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "_MOST_UNFINISHED", 1)
+    monkeypatch.setattr(span_reader, "_MOST_UNFINISHED", 1)
     told = traces(*[span(number=n, endTimeUnixNano="0") for n in range(3)])
     calls, *_ = all_of(tmp_path, lines(told))
     assert [call.took for call in calls] == [0, 0, 0]

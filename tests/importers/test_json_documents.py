@@ -7,8 +7,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from import_support import imported, ready
+
 from recloser.errors import ImportTraceError
 from recloser.importers.inputs import Inputs
 from recloser.importers.json_documents import has_path, is_document, values_in

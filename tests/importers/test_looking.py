@@ -4,12 +4,12 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-
 from import_support import imported, ready
+
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import description_of
-from recloser.importers.outcomes import OwnRules
+from recloser.importers.outcome_rules import OwnRules
 
 CLF = '192.0.2.1 - - [15/Sep/2021:16:13:4{} +0000] "POST /login HTTP/1.1" 502 5364 "-" "-"'
 

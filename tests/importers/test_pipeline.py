@@ -3,11 +3,11 @@
 import gzip
 
 import pytest
-
 from import_support import ready
+
 from recloser import Outcome
+from recloser.core.events import CallObserved
 from recloser.errors import ImportTraceError
-from recloser.events import CallObserved
 from recloser.importers.inputs import Inputs
 from recloser.importers.pipeline import Import, Request
 from recloser.importers.roles import CallOptions

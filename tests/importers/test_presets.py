@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-
 from import_support import imported, ready
-from recloser.events import REFUSED
+
+from recloser.core.events import REFUSED
 from recloser.importers.descriptions import description_of
 
 MS, S = 10**6, 10**9

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-
 from import_support import imported
+
 from recloser import Outcome
+from recloser.core.events import REFUSED
 from recloser.errors import ImportTraceError
-from recloser.events import REFUSED
 from recloser.importers.descriptions import Role
-from recloser.importers.outcomes import OwnRules
+from recloser.importers.outcome_rules import OwnRules
 
 S = 10**9
 T = 1_767_225_600  # 2026-01-01T00:00:00Z

@@ -4,8 +4,8 @@ import json
 import time
 
 import pytest
-
 from import_support import calls_and_unreadable, imported, ready
+
 from recloser.cli import status_of
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from import_support import ready
+
 from recloser.importers.descriptions import description_of
 
 CRI = "2021-09-15T16:13:47.1Z stdout F "

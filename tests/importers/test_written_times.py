@@ -3,8 +3,8 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-
 from import_support import imported, ready
+
 from recloser.cli import status_of
 from recloser.importers.descriptions import Role
 from recloser.importers.instants import instant_reader

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 import requests
 import urllib3
+from servers import Upstream
 
 from recloser import Breakers, CircuitBreaker, CircuitBreakerConfig
 from recloser.integrations import aiohttp as for_aiohttp
@@ -22,7 +23,6 @@ from recloser.integrations import httpx as for_httpx
 from recloser.integrations import httpx2 as for_httpx2
 from recloser.integrations import requests as for_requests
 from recloser.integrations.callers_faults import is_mistake
-from servers import Upstream
 
 CALLS = 6
 

@@ -5,12 +5,12 @@ from concurrent import futures
 
 import grpc
 import pytest
+from servers import Upstream
 
 import extras
 from conftest import ROOT
 from recloser import replay
 from recloser.compat import record_in
-from servers import Upstream
 
 PAGE = (ROOT / "src/recloser/integrations/README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

@@ -10,12 +10,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from servers import CONFIG, THROUGH_AN_OUTAGE, Upstream, replayed, serving, triggers_of
 
 from conftest import ROOT
 from example_service.service import QuoteService
 from recloser import Breakers, CircuitOpenError, EventLog, MemoryLog
 from recloser.integrations.starlette import circuit_open_handler, status_route
-from servers import CONFIG, THROUGH_AN_OUTAGE, Upstream, replayed, serving, triggers_of
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 from attrs import evolve
+from servers import CONFIG, THROUGH_AN_OUTAGE, go_through_an_outage, replayed, triggers_of
 
 from recloser import Breakers, CircuitBreaker, CircuitOpenError, EventLog, MemoryLog
 from recloser.integrations.grpc import (
@@ -17,7 +18,6 @@ from recloser.integrations.grpc import (
     aio_interceptors,
     by_method,
 )
-from servers import CONFIG, THROUGH_AN_OUTAGE, go_through_an_outage, replayed, triggers_of
 
 
 class Quotes:

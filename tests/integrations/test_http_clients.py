@@ -11,6 +11,7 @@ import httpx2
 import openai
 import pytest
 import requests
+from servers import CONFIG, THROUGH_AN_OUTAGE, Upstream, go_through_an_outage, replayed, triggers_of
 
 from recloser import Breakers, CircuitBreaker, CircuitOpenError, ConfigError, EventLog, MemoryLog
 from recloser.integrations import aiohttp as for_aiohttp
@@ -18,7 +19,6 @@ from recloser.integrations import httpx as for_httpx
 from recloser.integrations import httpx2 as for_httpx2
 from recloser.integrations import requests as for_requests
 from recloser.integrations.http import by_route
-from servers import CONFIG, THROUGH_AN_OUTAGE, Upstream, go_through_an_outage, replayed, triggers_of
 
 TIMEOUT = 0.08
 

@@ -37,10 +37,10 @@ def test_so_does_a_shared_breaker(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("connection", "redis", "export"):
-        monkeypatch.delitem(sys.modules, f"recloser.fleet.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"recloser.sharing.{name}", raising=False)
     monkeypatch.setattr(sys, "meta_path", [_Without("redis"), *sys.meta_path])
     with pytest.raises(RecloserError, match=r"needs redis, .* pip install 'recloser\[redis\]'"):
-        importlib.import_module("recloser.fleet.redis")
+        importlib.import_module("recloser.sharing.redis_log")
 
 
 class _Without:

@@ -6,11 +6,11 @@ import time
 import pytest
 import stamina
 import tenacity
+from servers import replayed, triggers_of
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, CircuitOpenError, EventLog, MemoryLog
 from recloser.integrations.stamina import after_retry_after
 from recloser.integrations.tenacity import wait_retry_after
-from servers import replayed, triggers_of
 
 
 class Dependency:

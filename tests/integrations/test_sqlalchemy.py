@@ -4,13 +4,13 @@ import sqlite3
 
 import pytest
 import sqlalchemy
+from servers import CONFIG, THROUGH_AN_OUTAGE, go_through_an_outage, replayed, triggers_of
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from recloser import CircuitBreaker, CircuitOpenError, EventLog, MemoryLog
 from recloser.integrations.sqlalchemy import protect
-from servers import CONFIG, THROUGH_AN_OUTAGE, go_through_an_outage, replayed, triggers_of
 
 
 class Database:

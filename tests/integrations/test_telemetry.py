@@ -2,21 +2,21 @@
 
 import pytest
 import structlog
+from bytecode_points import at_each_point
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from servers import CONFIG
 
-from bytecode_points import at_each_point
 from recloser import Breakers, CircuitOpenError, EventLog
 from recloser.integrations import counts as counts_module
 from recloser.integrations.counts import EventCounts
 from recloser.integrations.opentelemetry import BreakerTelemetry
 from recloser.integrations.prometheus import BreakerCollector
 from recloser.integrations.structlog import StructlogListener
-from recloser.listeners import hears_successes
-from servers import CONFIG
+from recloser.live.listeners import hears_successes
 from support import fail, succeed
 
 
@@ -50,8 +50,8 @@ def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
     clock.advance(seconds=12)
     log.flush()
     shown = points(reader)
-    assert shown["recloser.state", "bank", "OPEN"] == 1
-    assert shown["recloser.state", "bank", "CLOSED"] == 0
+    assert shown["recloser.core.state", "bank", "OPEN"] == 1
+    assert shown["recloser.core.state", "bank", "CLOSED"] == 0
     assert shown["recloser.calls", "bank", "succeeded"] == 2
     assert shown["recloser.calls", "bank", "failed"] == 3
     assert shown["recloser.rejected", "bank", "cooldown_active"] == 4
@@ -64,7 +64,7 @@ def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
     clock.advance(seconds=30)
     succeed(bank, 2)
     shown = points(reader)
-    assert shown["recloser.state", "bank", "CLOSED"] == 1
+    assert shown["recloser.core.state", "bank", "CLOSED"] == 1
     assert shown["recloser.calls", "bank", "succeeded"] == 4
     assert ("recloser.retry_after", "bank") not in shown
     provider.shutdown()
@@ -85,7 +85,7 @@ def test_the_span_that_met_a_breaker_tells_of_it(log):
     (changed,) = tripped.events
     assert changed.name == "recloser.state_changed"
     assert dict(changed.attributes) == {
-        "recloser.breaker": "bank",
+        "recloser.live.breaker": "bank",
         "recloser.from": "CLOSED",
         "recloser.to": "OPEN",
         "recloser.trigger": "trip",
@@ -95,7 +95,7 @@ def test_the_span_that_met_a_breaker_tells_of_it(log):
     rejected = refused.events[0]
     assert rejected.name == "recloser.call_rejected"
     assert dict(rejected.attributes) == {
-        "recloser.breaker": "bank",
+        "recloser.live.breaker": "bank",
         "recloser.reason": "cooldown_active",
         "recloser.retry_after": 30.0,
     }

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
+from recloser.history.engine import replay
 from recloser.log.listing import last_number, segments_in
 from recloser.log.reader import LogReader
-from recloser.replay.engine import replay
-from recloser.thread_runner import is_running
+from recloser.process.thread_runner import is_running
 from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=None)

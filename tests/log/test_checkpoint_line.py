@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 
 from recloser import CircuitBreakerConfig, FoldError
-from recloser.events import Checkpoint, Reset
-from recloser.limits import LAST_COUNTER
+from recloser.core.events import Checkpoint, Reset
+from recloser.core.limits import LAST_COUNTER
+from recloser.core.log_fold import LogFold
+from recloser.core.state import BreakerState, dump, restore
 from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import encode
-from recloser.logfold import LogFold
-from recloser.state import BreakerState, dump, restore
 from recloser.testing import strategies as rst
 
 

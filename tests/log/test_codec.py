@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from recloser import CircuitBreakerState, DamagedLogError, FutureVersionError, NotALogError
-from recloser.events import (
+from recloser.core.events import (
     GENESIS,
     BreakerConfigured,
     CallFailed,

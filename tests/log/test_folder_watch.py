@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
-from recloser.events import LogGap
+from recloser.core.events import LogGap
+from recloser.history.engine import replay
 from recloser.log.reader import LogReader
 from recloser.log.verification import verify
-from recloser.replay.engine import replay
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(failure_threshold=None)

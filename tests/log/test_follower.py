@@ -8,7 +8,7 @@ import pytest
 
 from faults import FaultyDisk
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, EventLog, LogError
-from recloser.audit.watch import Watch
+from recloser.audit.live_view import Watch
 from recloser.clock import SYSTEM_CLOCK
 from recloser.log import disk, reader
 from recloser.log import follower as follower_module

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from recloser import CircuitBreaker, EventLog, LogError, RecloserError
-from recloser.audit.watch import Watch
+from recloser.audit.live_view import Watch
 from recloser.clock import SYSTEM_CLOCK
+from recloser.golden.golden_pairs import check, find_pairs, update
+from recloser.history.engine import replay
 from recloser.log import listing
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.verification import verify
-from recloser.replay.engine import replay
-from recloser.replay.golden_files import check, find_pairs, update
 
 NOBODY = 65534
 ENOUGH_FILES = 12
@@ -113,7 +113,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import test_listing
 path = Path(sys.argv[1])
-import recloser.replay.engine, recloser.replay.parts  # before the right to read them is given up
+import recloser.history.engine, recloser.history.parallel  # before the right to read them is given up
 if os.getuid() == 0:
     os.setgid(test_listing.NOBODY)
     os.setuid(test_listing.NOBODY)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from recloser import CircuitBreaker, EventLog, LogError
-from recloser.log import disk, writer
+from recloser.live import event_log
+from recloser.log import disk
 
 
 def refusing(number):
@@ -36,7 +37,13 @@ def refusing(number):
 )
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Path, "mkdir"), (fcntl, "flock"), (disk, "open_lock"), (writer, "tidy"), (writer, "recover")],
+    [
+        (Path, "mkdir"),
+        (fcntl, "flock"),
+        (disk, "open_lock"),
+        (event_log, "tidy"),
+        (event_log, "recover"),
+    ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_open_error_says_what_to_do(tmp_path, monkeypatch, owner, name, number, remedy):

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recloser.errors import DamagedLogError
-from recloser.events import (
+from recloser.core.events import (
     CallFailed,
     CallIgnored,
     CallRejected,
@@ -15,7 +14,8 @@ from recloser.events import (
     ProbeAdmitted,
     Reason,
 )
-from recloser.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_WHOLE
+from recloser.core.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_WHOLE
+from recloser.errors import DamagedLogError
 from recloser.log.codec import decode, encode
 from recloser.log.seals import SealChain
 

@@ -13,8 +13,8 @@ from conftest import RECORDED_LOGS, ROOT
 from recloser import replay
 from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 from recloser.log import parquet
+from recloser.log.arrow_table import SCHEMA, events_of
 from recloser.log.codec import encode
-from recloser.log.columns import SCHEMA, events_of
 from recloser.log.parquet import ParquetLog, write_parquet
 from recloser.log.reader import LogReader
 from recloser.testing import strategies as rst

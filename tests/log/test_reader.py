@@ -3,11 +3,11 @@
 import pytest
 
 from recloser import CircuitBreaker, DamagedLogError, EventLog, FutureVersionError, NotALogError
-from recloser.events import LogOpened
+from recloser.core.events import LogOpened
+from recloser.history.engine import read_events
 from recloser.log.codec import MAX_LINE_BYTES
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.seals import SEAL_EVERY, is_seal
-from recloser.replay.engine import read_events
 from support import crash, fail, read_lines, rotated, succeed
 
 FIRST = "000000000001.jsonl"

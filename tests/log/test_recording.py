@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from recloser.core.events import CallObserved, LogOpened, LogSealed, Outcome
 from recloser.errors import LogError
-from recloser.events import CallObserved, LogOpened, LogSealed, Outcome
 from recloser.log import disk, recording
 from recloser.log.codec import lean
 from recloser.log.reader import LogReader

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recloser.events import GENESIS, Reset
+from recloser.core.events import GENESIS, Reset
 from recloser.log import seals
 from recloser.log.codec import decode, encode
 from recloser.log.seals import SealChain, is_seal, lines_before_seal

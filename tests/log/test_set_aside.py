@@ -17,11 +17,11 @@ from recloser import (
     ManualClock,
 )
 from recloser.cli import status_of
-from recloser.events import LogGap
+from recloser.core.events import LogGap
+from recloser.history.engine import replay
 from recloser.log import reader as reading
 from recloser.log.reader import LogReader, segments_in
 from recloser.log.verification import verify
-from recloser.replay.engine import replay
 from support import fail, succeed
 
 SETTINGS = CircuitBreakerConfig(failure_threshold=3)

@@ -8,13 +8,13 @@ import zstandard
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.cli import status_of
-from recloser.events import LogSealed
+from recloser.core.events import LogSealed
+from recloser.history.engine import replay
 from recloser.log import verification
 from recloser.log.reader import LogReader, segments_of
-from recloser.log.repair import whole_part, write_whole_part
+from recloser.log.salvage import whole_part, write_whole_part
 from recloser.log.seals import is_seal
 from recloser.log.verification import Head, verify
-from recloser.replay.engine import replay
 from support import crash, fail, read_lines, rotated, succeed
 
 SEGMENTS = [f"{n:012d}.jsonl" for n in (1, 2, 3)]

@@ -9,7 +9,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from recloser import CircuitBreakerConfig, ManualClock, Rule, TimeWindow, Trigger, replay
-from recloser.events import CallObserved
+from recloser.core.events import CallObserved
 from recloser.testing import strategies as rst
 
 some = settings(max_examples=100)

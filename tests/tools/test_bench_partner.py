@@ -13,8 +13,8 @@ from bench.effort import SMOKE
 from bench.ours import NO_LOG, WAYS
 
 PRINT = (
-    "from recloser.core import kernel; from recloser.log import chunks, seals; "
-    "print(kernel.IS_COMPILED, chunks.outcome_lines, seals.seal_search)"
+    "from recloser.core import kernel; from recloser.live import line_encoding; from recloser.log import seals; "
+    "print(kernel.IS_COMPILED, line_encoding.outcome_lines, seals.seal_search)"
 )
 
 

@@ -16,7 +16,7 @@ COMPILER = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 IS_COMPILED = (
     "import sys\n"
-    "import recloser.core.orders, recloser.fast_path\n"
+    "import recloser.core.orders, recloser.live.function_wrapper\n"
     "from recloser.log import chunks, seals\n"
     "from recloser.replay import gathered_lines\n"
     f"names = {list(MODULES)}\n"

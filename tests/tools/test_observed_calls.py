@@ -5,8 +5,8 @@ import pytest
 from observed_calls import ObservedCall, Unreadable, write_trace
 from recloser import DamagedLogError, Outcome
 from recloser.errors import ImportTraceError
+from recloser.history.timeline import Timeline
 from recloser.log.reader import LogReader
-from recloser.replay.timeline import Timeline
 
 ORIGIN = 1_767_225_600 * 10**9
 OK, FAIL = Outcome.SUCCEEDED, Outcome.FAILED

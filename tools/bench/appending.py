@@ -12,7 +12,7 @@ from bench.effort import Effort
 from bench.results import Group
 from bench.timing import Work, interleaved_rates, timed
 from recloser import CircuitBreaker, EventLog
-from recloser.events import CallSucceeded
+from recloser.core.events import CallSucceeded
 from recloser.log.codec import encode, encode_all, lean
 
 BARE: Final = "encode and write alone"

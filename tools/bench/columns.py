@@ -21,7 +21,7 @@ from bench.results import Group, Series
 from bench.starting import MILLISECONDS
 from bench.timing import Work, interleaved_rates, timed
 from recloser import CircuitBreakerConfig
-from recloser.logfold import LogFold
+from recloser.core.log_fold import LogFold
 
 if TYPE_CHECKING:
     from column_rates import Log
@@ -83,7 +83,7 @@ def engines(
         short: The log that is folded event after event; its events are held in memory.
         events: The most events that are held in memory.
     """
-    from recloser.columns.folding import fold_columns
+    from recloser.history.columnar.columnar_fold import fold_columns
     from recloser.log.parquet import ParquetLog
 
     first = list(islice(ParquetLog(short.path), events))

@@ -15,7 +15,7 @@ from recloser import (
     EventLog,
     MemoryLog,
 )
-from recloser.log.sequencer import Log
+from recloser.live.sequencer import Log
 
 C = TypeVar("C", Call, AsyncCall)
 Detail = Literal["full", "runs"]

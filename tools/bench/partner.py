@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Protocol
 from attrs import frozen
 
 import recloser
-from recloser.from_sources import interpreted as interpreted_modules
+from recloser.process.from_sources import interpreted as interpreted_modules
 
 INTERPRETED: Final = ", interpreted"
 """Ending of the names of its series."""

@@ -18,7 +18,7 @@ from bench.results import Group
 from bench.timing import Work, interleaved_rates, timed
 from long_log import write
 from recloser import replay
-from recloser.events import Event
+from recloser.core.events import Event
 from recloser.log.codec import lean
 from recloser.log.reader import segments_of
 

@@ -18,7 +18,7 @@ import attrs
 from host_rounds.ledger import FAILED, IGNORED, REJECTED, SUCCEEDED
 from host_rounds.load import Load
 from recloser import EventLog, LogError, MemoryLog, Snapshot, replay
-from recloser.events import Event
+from recloser.core.events import Event
 
 MAIN: Final = "main"
 """The role of the first process of a round."""

@@ -27,7 +27,7 @@ from recloser import (
     MemoryLog,
     PermitError,
 )
-from recloser.log.sequencer import Log
+from recloser.live.sequencer import Log
 
 NEW_NAMES: Final = 6
 _DEEPEST: Final = 2

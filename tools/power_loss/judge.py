@@ -10,9 +10,9 @@ from typing import Final
 
 from power_loss.crashes import Crash
 from recloser import CircuitBreaker, EventLog
+from recloser.history.engine import replay
 from recloser.log.reader import LogReader
 from recloser.log.verification import verify
-from recloser.replay.engine import replay
 
 _MEMORY: Final = Path("/dev/shm")  # a folder in memory, where a sync costs nothing
 

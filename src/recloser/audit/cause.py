@@ -12,8 +12,8 @@ from typing import Final
 import attrs
 from attrs import frozen
 
-from recloser.config import Mode
-from recloser.events import CircuitBreakerState, FiredRule, Rule, Trigger
+from recloser.core.config import Mode
+from recloser.core.events import CircuitBreakerState, FiredRule, Rule, Trigger
 
 SCHEMA: Final = "recloser.why/1"
 

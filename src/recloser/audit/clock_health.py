@@ -6,9 +6,9 @@ from typing import Final
 
 from recloser.audit.cause import ClockHealth, Step
 from recloser.audit.incident import Incident
-from recloser.clock import nanoseconds_between
-from recloser.events import LogOpened
-from recloser.replay.timeline import Timeline
+from recloser.core.events import LogOpened
+from recloser.core.moments import nanoseconds_between
+from recloser.history.timeline import Timeline
 
 _STEPPED_NS: Final = 100_000_000
 _A_TENTH: Final = 10

@@ -18,11 +18,11 @@ from attrs import Factory, define
 
 from recloser.audit.cause import Change, MinimalCause, Prevention, SettingValue
 from recloser.audit.incident import Incident, Outcome, Run
-from recloser.config import CircuitBreakerConfig
+from recloser.core.config import CircuitBreakerConfig
+from recloser.core.events import CallFailed, Rule
+from recloser.core.settings import configured
+from recloser.core.validation import Rate, exact
 from recloser.errors import ConfigError
-from recloser.events import CallFailed, Rule
-from recloser.settings import configured
-from recloser.validation import Rate, exact
 
 _SOME_PREVENTIONS: Final = 6
 

@@ -8,12 +8,10 @@ from typing import Final, TypeAlias
 
 from attrs import Factory, define
 
-from recloser.checkpoint_parts import is_part
-from recloser.config import CircuitBreakerConfig, Mode
 from recloser.core import kernel
-from recloser.core.kernel import NEVER
-from recloser.core.rules import rules_of
-from recloser.events import (
+from recloser.core.checkpoint_parts import is_part
+from recloser.core.config import CircuitBreakerConfig, Mode
+from recloser.core.events import (
     BreakerConfigured,
     CallFailed,
     CallSucceeded,
@@ -24,11 +22,13 @@ from recloser.events import (
     ModeChanged,
     Trigger,
 )
-from recloser.events import Command as CommandEvent
-from recloser.gaps import GapWatch
-from recloser.logfold import LogFold
-from recloser.machine import CLOSED, OPEN
-from recloser.state import BreakerState, numbers_of
+from recloser.core.events import Command as CommandEvent
+from recloser.core.gaps import GapWatch
+from recloser.core.kernel import NEVER
+from recloser.core.log_fold import LogFold
+from recloser.core.rules import rules_of
+from recloser.core.state import BreakerState, numbers_of
+from recloser.core.state_machine import CLOSED, OPEN
 
 Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured

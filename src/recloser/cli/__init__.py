@@ -12,7 +12,6 @@ from typing import Final
 
 import click
 
-from recloser.child_python import leave_out_current_folder
 from recloser.cli import streams
 from recloser.cli.failures import (
     BAD_INPUT,
@@ -26,6 +25,7 @@ from recloser.cli.failures import (
     status_after,
     status_for,
 )
+from recloser.process.child_python import leave_out_current_folder
 from recloser.version import __version__
 
 __all__ = [
@@ -44,20 +44,20 @@ __all__ = [
 
 _OWN_PROCESS: Final = "a process of its own"
 _COMMANDS: Final = {
-    "demo": "recloser.cli.demo",
-    "diff": "recloser.cli.diff",
-    "export": "recloser.cli.exporting",
-    "golden": "recloser.cli.golden",
-    "import": "recloser.cli.importing",
-    "machine": "recloser.cli.machine",
-    "repair": "recloser.cli.repairing",
-    "replay": "recloser.cli.replaying",
-    "report": "recloser.cli.reporting",
-    "tune": "recloser.cli.tune",
-    "verify": "recloser.cli.verifying",
-    "watch": "recloser.cli.watching",
-    "whatif": "recloser.cli.whatif",
-    "why": "recloser.cli.why",
+    "demo": "recloser.cli.commands.demo",
+    "diff": "recloser.cli.commands.diff",
+    "export": "recloser.cli.commands.export",
+    "golden": "recloser.cli.commands.golden",
+    "import": "recloser.cli.commands.import_",
+    "machine": "recloser.cli.commands.machine",
+    "repair": "recloser.cli.commands.repair",
+    "replay": "recloser.cli.commands.replay",
+    "report": "recloser.cli.commands.report",
+    "tune": "recloser.cli.commands.tune",
+    "verify": "recloser.cli.commands.verify",
+    "watch": "recloser.cli.commands.watch",
+    "whatif": "recloser.cli.commands.whatif",
+    "why": "recloser.cli.commands.why",
 }
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from recloser.cli.terminal import progress_bar
+from recloser.cli.render.terminal import progress_bar
 
 if TYPE_CHECKING:
-    from recloser.fleet.dataset import Source
-    from recloser.fleet.running import OnDone, Runner
+    from recloser.cluster.dataset import Source
+    from recloser.cluster.executor import OnDone, Runner
 
 
 @frozen
@@ -34,11 +34,11 @@ class Engine:
         Raises:
             RecloserError: The cluster or the logs can't be used.
         """
-        from recloser.fleet.running import cluster, dask_libraries
+        from recloser.cluster.executor import cluster, dask_libraries
 
         with dask_libraries():
-            from recloser.fleet.dataset import urls_of
-            from recloser.fleet.many import sources_of
+            from recloser.cluster.dataset import urls_of
+            from recloser.cluster.many_logs import sources_of
         urls = urls_of(dataset)
         with cluster(self.scheduler, self.workers) as runner:
             yield runner, sources_of(urls, runner)

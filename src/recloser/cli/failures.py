@@ -90,7 +90,7 @@ def failure_line(error: OSError) -> str:
 
 def say(message: str) -> None:
     """Print one line on standard error, with nothing in it that could steer a terminal."""
-    from recloser.wording import printable
+    from recloser.core.formatting import printable
 
     line = printable(message)
     if len(line) > _LONGEST_LINE:

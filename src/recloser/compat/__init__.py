@@ -9,12 +9,12 @@ from typing import Final
 
 from attrs import define
 
-from recloser.breaker import CircuitBreaker
 from recloser.clock import SYSTEM_CLOCK, Clock
-from recloser.config import CircuitBreakerConfig
+from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
-from recloser.log.memory import NoLog
-from recloser.log.sequencer import Log
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.memory_log import NoLog
+from recloser.live.sequencer import Log
 
 __all__ = ["record_in"]
 

@@ -21,15 +21,15 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
-from recloser import breaker as live
-from recloser import decision
 from recloser.clock import Clock, read_monotonic, read_wall
 from recloser.compat import Recording
-from recloser.config import CircuitBreakerConfig
-from recloser.events import CircuitBreakerState
-from recloser.log.sequencer import Log
-from recloser.nested import held_if_probe
-from recloser.validation import NS_PER_SECOND, nanoseconds
+from recloser.core.config import CircuitBreakerConfig
+from recloser.core.events import CircuitBreakerState
+from recloser.core.validation import NS_PER_SECOND, nanoseconds
+from recloser.live import breaker as live
+from recloser.live import decision
+from recloser.live.nesting import held_if_probe
+from recloser.live.sequencer import Log
 
 __all__ = [
     "STATE_CLOSED",

@@ -26,13 +26,14 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from attrs import evolve
 
-from recloser import decision, events
 from recloser.clock import Clock, read_wall
 from recloser.compat import Recording
-from recloser.config import CircuitBreakerConfig
+from recloser.core import events
+from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, RecloserError
-from recloser.log.sequencer import Log
-from recloser.nested import held_if_probe
+from recloser.live import decision
+from recloser.live.nesting import held_if_probe
+from recloser.live.sequencer import Log
 
 __all__ = (
     "STATE_CLOSED",

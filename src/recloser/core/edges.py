@@ -6,12 +6,12 @@ that ever changes a state, and has the kernel begin the epoch that follows.
 
 from typing import Final, Self, TypeAlias
 
-from recloser.backoff import cooldown_ns
-from recloser.config import CircuitBreakerConfig
 from recloser.core import kernel
+from recloser.core.backoff import cooldown_ns
+from recloser.core.config import CircuitBreakerConfig
+from recloser.core.events import CircuitBreakerState, FiredRule, Trigger
 from recloser.core.rules import rules_of
-from recloser.events import CircuitBreakerState, FiredRule, Trigger
-from recloser.machine import CLOSED, HALF_OPEN, OPEN, fire
+from recloser.core.state_machine import CLOSED, HALF_OPEN, OPEN, fire
 
 STATES: Final = (CLOSED, OPEN, HALF_OPEN)
 """Each state, by where a kernel's state is."""

@@ -6,7 +6,7 @@ This file is compiled by Cython, with the types of ``kernel.pxd``, and runs inte
 is no compiler; ``RECLOSER_PURE=1`` runs it interpreted anywhere. Both decide the same:
 
 - Every number fits into 64 bits. Settings with which one might not are refused when they are made
-  (``recloser.validation``), and so are such times and numbers when a log is read.
+  (``recloser.core.validation``), and so are such times and numbers when a log is read.
 - Divisions round alike, since nothing that is divided here is negative.
 
 Times and durations are in nanoseconds of the log; times never decrease from one event to the next.
@@ -22,7 +22,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from recloser.limits import MAX_SEQS
+from recloser.core.limits import MAX_SEQS
 
 if TYPE_CHECKING:
     import cython  # by this line the compiler knows the name; it is never run

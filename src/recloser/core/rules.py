@@ -3,10 +3,10 @@
 from fractions import Fraction
 from functools import lru_cache
 
-from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
+from recloser.core.config import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.core.kernel import NEVER, Rules, Thresholds
-from recloser.limits import MAX_SETTING
-from recloser.validation import Rate, exact
+from recloser.core.limits import MAX_SETTING
+from recloser.core.validation import Rate, exact
 
 
 def rules_of(config: CircuitBreakerConfig) -> Rules:

@@ -8,10 +8,10 @@ from typing import IO, Final
 
 from attrs import frozen
 
-from recloser import child_python
 from recloser.demo.caller import FAILED
 from recloser.demo.service import Service
 from recloser.errors import RecloserError
+from recloser.process import child_python
 
 _PATIENCE: Final = 400
 """How many calls the demo waits for something; at 30 ms a call, some 12 s."""

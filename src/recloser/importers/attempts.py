@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from attrs import frozen
 
 from recloser.importers.durations import duration_reader
-from recloser.importers.outcomes import MISSING
+from recloser.importers.outcome_rules import MISSING
 
 _BETWEEN: Final = re.compile(r" *+[,:] ++")
 NO_RESPONSE: Final = "no response"

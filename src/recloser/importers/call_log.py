@@ -11,16 +11,16 @@ from typing import Any, Final, Self
 import msgspec
 from attrs import define, field
 
+from recloser.core.events import CallObserved, Outcome
+from recloser.core.limits import LABELS, MAX_AT, NAME_BYTES, label, wire_bytes
+from recloser.core.validation import nanoseconds
 from recloser.errors import ImportTraceError
-from recloser.events import CallObserved, Outcome
 from recloser.importers.fields import EPOCH
 from recloser.importers.ordering import SortedRuns
 from recloser.importers.stages import Calls, Unreadable
-from recloser.limits import LABELS, MAX_AT, NAME_BYTES, label, wire_bytes
 from recloser.log.codec import lean
 from recloser.log.listing import errors_of, is_anything_at
 from recloser.log.recording import Recording
-from recloser.validation import nanoseconds
 
 _NS_PER_SECOND: Final = nanoseconds(1)
 _KEPT: Final = 1000

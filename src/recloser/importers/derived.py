@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from recloser.errors import ImportTraceError
 from recloser.importers.memo import Memo
-from recloser.importers.outcomes import MISSING, text_of
+from recloser.importers.outcome_rules import MISSING, text_of
 
 _USUAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "method": {"method_in": "request"},

@@ -24,7 +24,7 @@ does not say itself.
 * ``[roles]``: ``start``, ``end`` and ``duration``, each a field or a list of which the first that a
   record has is used, with its unit as in ``request_time:s``; ``breaker``, a template; ``error``, a
   field that names a failure.
-* ``[[outcome]]``: the rules, in their order: see ``recloser.importers.outcomes``. What is common to
+* ``[[outcome]]``: the rules, in their order: see ``recloser.importers.outcome_rules``. What is common to
   many formats is in ``meanings.toml``, from which ``means`` takes one or several.
 """
 
@@ -38,7 +38,7 @@ from attrs import field, frozen
 
 from recloser.errors import ImportTraceError
 from recloser.importers.attempts import Attempts
-from recloser.importers.outcomes import OutcomeRule
+from recloser.importers.outcome_rules import OutcomeRule
 from recloser.importers.quantities import unit_in_name
 
 _FORMATS: Final = "recloser.importers.formats"

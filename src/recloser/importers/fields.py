@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from recloser.clock import nanoseconds_between
+from recloser.core.events import Outcome
+from recloser.core.moments import nanoseconds_between
 from recloser.errors import ImportTraceError
-from recloser.events import Outcome
 
 UNITS: Final[Mapping[str, int]] = {
     "nano": 1,

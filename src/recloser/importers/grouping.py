@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from recloser.importers.outcomes import text_of
+from recloser.importers.outcome_rules import text_of
 
 # A number, a date, a UUID, eight or more hexadecimal digits, or sixteen or more letters and digits:
 # in each there is a digit, so words stay, as do versions such as v1.

@@ -13,7 +13,7 @@ from recloser.errors import ImportTraceError
 from recloser.importers.json_documents import KeyPath, has_path, is_document, values_in
 from recloser.importers.stages import BATCH_LINES, MAX_LINE_CHARS, Lines
 from recloser.importers.unpacking import unpacked
-from recloser.log.watched import OnRead, Watched
+from recloser.log.counting_reader import OnRead, Watched
 
 Split: TypeAlias = Callable[[str, io.BufferedReader], Iterator[Lines] | None]
 """Makes lines of a file of a name; None where it is not for that file."""

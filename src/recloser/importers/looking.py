@@ -10,22 +10,22 @@ import msgspec
 from attrs import evolve, frozen
 
 from recloser.errors import ImportTraceError
-from recloser.importers.aggregates import why_no_calls
+from recloser.importers.aggregate_lines import why_no_calls
 from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, description_of, descriptions
-from recloser.importers.outcomes import Judge, OutcomeRule
+from recloser.importers.outcome_rules import Judge, OutcomeRule
 from recloser.importers.quantities import has_decimal_comma
 from recloser.importers.records.delimited import DelimitedReader
 from recloser.importers.records.extended import ExtendedReader, names_in
 from recloser.importers.records.format_strings import language_of
 from recloser.importers.records.json_lines import JsonLinesReader, path_of, value_at
-from recloser.importers.records.reader import Reader
+from recloser.importers.records.record_reader import Reader
 from recloser.importers.records.regex import RegexReader
 from recloser.importers.records.resilience4j import EVENT, Resilience4jReader
 from recloser.importers.records.text import TextReader
 from recloser.importers.roles import CallMaker, CallOptions
-from recloser.importers.spans.reader import SpanReader
 from recloser.importers.spans.shape import shape_in
+from recloser.importers.spans.span_reader import SpanReader
 from recloser.importers.stages import MAX_LINE_CHARS, Lines
 
 LOOKED_AT: Final = 200

@@ -4,7 +4,7 @@ from typing import Final
 
 from recloser.errors import ImportTraceError
 from recloser.importers.fields import BreakerTemplate
-from recloser.importers.outcomes import Judge
+from recloser.importers.outcome_rules import Judge
 from recloser.importers.roles import CallMaker, CallOptions
 
 _IN_WORDS: Final = (None, "auto")

@@ -35,12 +35,12 @@ from recloser.importers.looking import (
     understood_with,
 )
 from recloser.importers.option_checks import check_options
-from recloser.importers.outcomes import Judge, OwnRules
+from recloser.importers.outcome_rules import Judge, OwnRules
 from recloser.importers.records.expressions import Where, is_expression
 from recloser.importers.records.json_lines import path_of
-from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.records.record_reader import TOO_LONG
 from recloser.importers.roles import CallMaker, CallOptions
-from recloser.importers.spans.reader import SpanReader
+from recloser.importers.spans.span_reader import SpanReader
 from recloser.importers.spans.values import is_document, values_of
 from recloser.importers.stages import Calls, Lines
 from recloser.importers.unwrapping import (

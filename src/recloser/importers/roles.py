@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from attrs import define, field, frozen
 
+from recloser.core.events import REFUSED, Outcome
 from recloser.errors import ImportTraceError
-from recloser.events import REFUSED, Outcome
 from recloser.importers.derived import Fields
 from recloser.importers.descriptions import Description, Role
 from recloser.importers.durations import duration_reader
@@ -15,7 +15,7 @@ from recloser.importers.fields import BreakerTemplate
 from recloser.importers.grouping import grouped
 from recloser.importers.instants import instant_reader
 from recloser.importers.memo import Memo
-from recloser.importers.outcomes import MISSING, Judge, Judged, text_of
+from recloser.importers.outcome_rules import MISSING, Judge, Judged, text_of
 from recloser.importers.quantities import UNITS, column_of, with_decimal
 from recloser.importers.selection import Selection
 from recloser.importers.stages import Calls, Records, Unreadable

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from recloser.importers.outcomes import MISSING, matcher, text_of
+from recloser.importers.outcome_rules import MISSING, matcher, text_of
 
 _SHOWN: Final = 60
 _MOST: Final = 20

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from recloser.events import Outcome
+from recloser.core.events import Outcome
 
 BATCH_LINES: Final = 4096
 """At most as many lines, records or calls as this are in a batch."""

@@ -7,9 +7,9 @@ whose source breaks off is reported to the breaker as ignored.
 from collections.abc import AsyncIterator, Iterator
 from typing import TypeVar
 
-from recloser.breaker import CircuitBreaker
-from recloser.classification import names
-from recloser.decision import Permit
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.classification import names
+from recloser.live.decision import Permit
 
 Part = TypeVar("Part")
 

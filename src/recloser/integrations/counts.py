@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from recloser.events import BreakerEvent, CircuitBreakerState
-from recloser.listeners import Listener
+from recloser.core.events import BreakerEvent, CircuitBreakerState
+from recloser.live.listeners import Listener
 
 
 class EventCounts(Listener):

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from recloser.breaker import CircuitBreaker
+from recloser.core.validation import shown
 from recloser.errors import ConfigError
-from recloser.validation import shown
+from recloser.live.breaker import CircuitBreaker
 
 
 def checked_breakers(

@@ -15,11 +15,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn, Self, TypeAlias
 
-from recloser.breaker import CircuitBreaker
-from recloser.decision import CircuitOpenError, Permit
 from recloser.integrations import needs
 from recloser.integrations.callers_faults import Source, is_mistake, report_error
 from recloser.integrations.given_breakers import checked_breakers
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.decision import CircuitOpenError, Permit
 
 with needs("grpc", extra="grpc"):
     import grpc

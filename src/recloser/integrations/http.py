@@ -20,14 +20,15 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
-from recloser.arguments import checked_clock
-from recloser.breaker import CircuitBreaker
-from recloser.clock import SYSTEM_CLOCK, Clock, nanoseconds_between, read_monotonic, read_wall
-from recloser.decision import BreakerDecision, CircuitOpenError, Permit
-from recloser.events import CircuitBreakerState, Reason
+from recloser.clock import SYSTEM_CLOCK, Clock, read_monotonic, read_wall
+from recloser.core.events import CircuitBreakerState, Reason
+from recloser.core.moments import nanoseconds_between
+from recloser.core.validation import NS_PER_SECOND
 from recloser.integrations.callers_faults import report_error
 from recloser.integrations.given_breakers import checked_breakers
-from recloser.validation import NS_PER_SECOND
+from recloser.live.arguments import checked_clock
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.decision import BreakerDecision, CircuitOpenError, Permit
 
 NameOf: TypeAlias = Callable[[str, str, str], str]
 """The name of the breaker for a request, from its method, its host with any port, and its path."""

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from recloser.breaker import CircuitBreaker
-from recloser.events import BreakerEvent, CircuitBreakerState, Edge
+from recloser.core.events import BreakerEvent, CircuitBreakerState, Edge
+from recloser.core.snapshot import Snapshot
+from recloser.core.validation import NS_PER_SECOND
 from recloser.integrations import needs
 from recloser.integrations.counts import EventCounts
-from recloser.log.health import LogHealth
-from recloser.log.writer import EventLog
-from recloser.snapshot import Snapshot
-from recloser.validation import NS_PER_SECOND
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.event_log import EventLog
+from recloser.live.log_health import LogHealth
 from recloser.version import __version__
 
 with needs("opentelemetry", extra="otel"):

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from recloser.breaker import CircuitBreaker
-from recloser.events import CircuitBreakerState
+from recloser.core.events import CircuitBreakerState
+from recloser.core.snapshot import Snapshot
+from recloser.core.validation import NS_PER_SECOND
 from recloser.integrations import needs
 from recloser.integrations.counts import EventCounts
-from recloser.log.health import LogHealth
-from recloser.log.writer import EventLog
-from recloser.snapshot import Snapshot
-from recloser.validation import NS_PER_SECOND
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.event_log import EventLog
+from recloser.live.log_health import LogHealth
 
 with needs("prometheus_client", extra="prometheus"):
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric

@@ -10,9 +10,9 @@ A commit or rollback is not asked for: it ends what a statement began.
 from collections.abc import Callable
 from typing import Any, Final
 
-from recloser.breaker import CircuitBreaker
-from recloser.decision import Permit
 from recloser.integrations import needs
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.decision import Permit
 
 with needs("sqlalchemy", extra="sqlalchemy"):
     from sqlalchemy import event

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from recloser.decision import CircuitOpenError
 from recloser.integrations import needs
+from recloser.live.decision import CircuitOpenError
 
 with needs("stamina", extra="stamina"):
     import stamina  # noqa: F401  # the hook is of no use without it

@@ -6,10 +6,10 @@ from typing import Final
 
 from attrs import asdict
 
-from recloser.breaker import CircuitBreaker
-from recloser.decision import CircuitOpenError
+from recloser.core.snapshot import Snapshot
 from recloser.integrations import needs
-from recloser.snapshot import Snapshot
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.decision import CircuitOpenError
 
 with needs("starlette", extra="starlette"):
     from starlette.requests import Request

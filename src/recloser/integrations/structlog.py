@@ -4,7 +4,7 @@ import logging
 from typing import Any, Final
 
 from recloser.integrations import needs
-from recloser.listeners import LoggingListener
+from recloser.live.listeners import LoggingListener
 
 with needs("structlog", extra="structlog"):
     import structlog

@@ -1,7 +1,7 @@
 """Retries of tenacity that never come before a breaker would let them through."""
 
-from recloser.decision import CircuitOpenError
 from recloser.integrations import needs
+from recloser.live.decision import CircuitOpenError
 
 with needs("tenacity", extra="tenacity"):
     from tenacity import RetryCallState

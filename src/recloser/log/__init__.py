@@ -3,8 +3,8 @@
 This is the specification of format version 2; what version 1 lacks is told at the end. A log is a
 folder of segments named by twelve digits counting from ``000000000001.jsonl``; one segment alone is
 a valid trace. A segment is UTF-8 text of one compact JSON object a line, each ended by LF and
-shorter than 1 MiB; ``recloser.limits`` states this and every other limit. The first key of each is
-``event``, then ``seq`` and ``at``; the fields are those of the classes in ``recloser.events``, with
+shorter than 1 MiB; ``recloser.core.limits`` states this and every other limit. The first key of each is
+``event``, then ``seq`` and ``at``; the fields are those of the classes in ``recloser.core.events``, with
 what has its default value left out, ``from_state`` and ``to_state`` shortened to ``from`` and
 ``to``, wall times in RFC 3339 with ``Z``, enums by their value. Unknown fields are an error.
 
@@ -15,7 +15,7 @@ what has its default value left out, ``from_state`` and ``to_state`` shortened t
   segment. A restarted process begins a new segment with a higher ``session`` and never touches an
   older one; a full segment is followed by one of the same session.
 * A checkpoint whose state lists many numbers takes several lines, ``part`` 1 to ``parts``, each with
-  a ``seq`` of its own: see ``recloser.checkpoint_parts``. They stand in their order, with seals and
+  a ``seq`` of its own: see ``recloser.core.checkpoint_parts``. They stand in their order, with seals and
   parts of other breakers in between at the most. Parts whose last one is missing say nothing.
 * Elsewhere a checkpoint is what the events before it lead to, and changes nothing. Behind a
   ``log_gap``, which says how many events could not be written, checkpoints of every breaker say

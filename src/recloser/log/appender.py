@@ -8,14 +8,14 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import asdict, evolve
 
-from recloser.events import LogOpened, LogSealed
+from recloser.core.events import LogOpened, LogSealed
 from recloser.log import disk
-from recloser.log.chunks import Chunk, Lines, callers_in
 from recloser.log.codec import encode
 from recloser.log.listing import COMPRESSED_SUFFIX, SEGMENT_SUFFIX, last_number, segments_in
 from recloser.log.seals import SealChain
 from recloser.log.segment import Mark, Segment
 from recloser.log.tail import Tail
+from recloser.log.write_batch import Chunk, Lines, callers_in
 
 Durability: TypeAlias = Literal["batch", "sync", "memory"]
 

@@ -2,10 +2,10 @@
 
 from typing import ClassVar, Literal
 
+from recloser.core.events import Checkpoint
+from recloser.core.state import BreakerState, dumped, is_readable
 from recloser.errors import DamagedLogError, FoldError
-from recloser.events import Checkpoint
 from recloser.log.codec import checkpoint_line, decode
-from recloser.state import BreakerState, dumped, is_readable
 
 
 class CheckpointLine:

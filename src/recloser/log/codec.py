@@ -1,6 +1,6 @@
 """Events to lines and back.
 
-The wire form of an event is derived from its class in ``recloser.events``: the same fields in the
+The wire form of an event is derived from its class in ``recloser.core.events``: the same fields in the
 same order behind ``event``, with what has its default value left out. Decoding is strict: a field
 that is missing, unknown or of another type is an error.
 """
@@ -13,8 +13,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args
 import attrs
 import msgspec
 
-from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
-from recloser.events import (
+from recloser.core.events import (
     FORMAT_VERSION,
     RULES_VERSION,
     CallFailed,
@@ -25,7 +24,8 @@ from recloser.events import (
     FiredRule,
     LogSealed,
 )
-from recloser.limits import MAX_AT, MAX_COUNT, MAX_LINE_BYTES, MAX_SEQ, MAX_WHOLE
+from recloser.core.limits import MAX_AT, MAX_COUNT, MAX_LINE_BYTES, MAX_SEQ, MAX_WHOLE
+from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 
 _SHOWN: Final = 60
 _AT_ONCE: Final = 1024

@@ -12,6 +12,8 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from recloser.core.events import Event, LogGap, LogOpened
+from recloser.core.log_fold import LogFold
 from recloser.errors import (
     ConfigError,
     DamagedLogError,
@@ -19,12 +21,10 @@ from recloser.errors import (
     NotALogError,
     RecloserError,
 )
-from recloser.events import Event, LogGap, LogOpened
 from recloser.log.codec import encode, full
 from recloser.log.open_errors import is_of_one_file
 from recloser.log.reader import SegmentReader, header_of, open_segment
 from recloser.log.tail import Tail
-from recloser.logfold import LogFold
 
 _BEFORE_CHECKPOINTS: Final = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
 """What may stand between the header of a segment and the last of its checkpoints."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from recloser.limits import MAX_ZSTD_WINDOW
+from recloser.core.limits import MAX_ZSTD_WINDOW
 
 if TYPE_CHECKING:
     import zstandard

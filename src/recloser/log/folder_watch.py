@@ -15,12 +15,12 @@ from attrs import frozen
 from recloser.errors import LogError
 from recloser.log import disk
 from recloser.log.appender import Appender
-from recloser.log.chunks import callers_in
+from recloser.log.folder_lock import FolderLock
 from recloser.log.listing import is_there, last_number
-from recloser.log.lock import FolderLock
 from recloser.log.reader import SegmentReader
 from recloser.log.segment import Segment
 from recloser.log.tail import Tail
+from recloser.log.write_batch import callers_in
 
 _CLOSED: Final = "another part of the process has closed the files of the log"
 _CUT: Final = "the newest segment was cut while it was written"

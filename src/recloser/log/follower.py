@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from recloser.core.events import Event
+from recloser.core.limits import MAX_LINE_BYTES
 from recloser.errors import DamagedLogError
-from recloser.events import Event
-from recloser.limits import MAX_LINE_BYTES
 from recloser.log.codec import full
 from recloser.log.listing import COMPRESSED_SUFFIX, errors_of, is_file, number_of, segments_in
 from recloser.log.reader import SegmentReader, open_segment, torn_before

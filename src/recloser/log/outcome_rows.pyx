@@ -5,7 +5,7 @@
 ``recloser.log.codec`` says how such a line looks. Only lines of exactly the form that it writes are
 read here: a line in any other spelling, with an escape in a text or a number out of range, is left to
 ``msgspec``, which decides what it is. So nothing is accepted here that ``msgspec`` refuses or reads
-in another way. ``recloser.replay.gathering`` uses this module, and does without it.
+in another way. ``recloser.history.gathering`` uses this module, and does without it.
 """
 
 from cpython.array cimport array, clone
@@ -16,8 +16,8 @@ from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from array import array as _array
 
-from recloser.events import Reason
-from recloser.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_WHOLE
+from recloser.core.events import Reason
+from recloser.core.limits import MAX_AT, MAX_COUNT, MAX_SEQ, MAX_WHOLE
 
 cdef enum:
     SUCCEEDED = 0

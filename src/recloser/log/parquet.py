@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from attrs import frozen
 
+from recloser.core.events import GENESIS, Event
 from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
-from recloser.events import GENESIS, Event
-from recloser.log.columns import SCHEMA, events_of, table_of
+from recloser.log.arrow_table import SCHEMA, events_of, table_of
 from recloser.log.tail import Tail
 
 COLUMNS_VERSION: Final = 1

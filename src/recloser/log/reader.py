@@ -9,10 +9,11 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from recloser.core.events import Event, LogGap, LogOpened, LogSealed
+from recloser.core.limits import MAX_LINE_BYTES
 from recloser.errors import DamagedLogError, MissingLibraryError, NotALogError
-from recloser.events import Event, LogGap, LogOpened, LogSealed
-from recloser.limits import MAX_LINE_BYTES
 from recloser.log.codec import check_header, decode, decode_lines, full
+from recloser.log.counting_reader import OnRead, watched
 from recloser.log.decompression import decompressor, failure_of
 from recloser.log.listing import (
     COMPRESSED_SUFFIX,
@@ -28,7 +29,6 @@ from recloser.log.listing import (
 from recloser.log.open_errors import is_of_one_file, read_failure
 from recloser.log.seals import SEAL_EVERY, SealChain, is_seal
 from recloser.log.tail import Tail
-from recloser.log.watched import OnRead, watched
 
 if TYPE_CHECKING:
     from recloser.log.parquet import ParquetLog

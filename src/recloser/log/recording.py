@@ -8,15 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-from recloser.clock import after
+from recloser.core.events import FORMAT_VERSION, RULES_VERSION, CallObserved, LogOpened, LogSealed
+from recloser.core.moments import after
 from recloser.errors import LogError
-from recloser.events import FORMAT_VERSION, RULES_VERSION, CallObserved, LogOpened, LogSealed
 from recloser.log import disk
 from recloser.log.appender import Appender
 from recloser.log.codec import encode_all
-from recloser.log.housekeeping import Housekeeper
-from recloser.log.lock import FolderLock
+from recloser.log.folder_lock import FolderLock
 from recloser.log.open_errors import open_failure
+from recloser.log.retention import Housekeeper
 from recloser.log.seals import SEAL_EVERY
 from recloser.log.tail import Tail
 from recloser.version import __version__

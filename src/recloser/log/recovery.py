@@ -8,15 +8,15 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
 
+from recloser.core.limits import LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
+from recloser.core.log_fold import LogFold
 from recloser.errors import DamagedLogError, LogError, RecloserError
-from recloser.limits import LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
 from recloser.log import disk
 from recloser.log.damage import Starting, is_damage, plan
 from recloser.log.listing import COMPRESSED_SUFFIX, last_number, number_of, segments_in
 from recloser.log.reader import open_segment, segment_readers
 from recloser.log.set_aside import Damage, set_aside
 from recloser.log.tail import Tail
-from recloser.logfold import LogFold
 
 OnDamage: TypeAlias = Literal["set_aside", "raise"]
 

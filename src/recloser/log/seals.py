@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Final, NamedTuple
 
-from recloser.events import GENESIS, LogSealed
+from recloser.core.events import GENESIS, LogSealed
 
 try:
     from recloser.log import seal_search

@@ -13,12 +13,12 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.limits import label
+from recloser.core.limits import label
 from recloser.log import disk
 from recloser.log.damage import Kept, Plan, contents, plan
-from recloser.log.housekeeping import PART_SUFFIX
 from recloser.log.listing import COMPRESSED_SUFFIX, is_anything_at
 from recloser.log.reader import open_segment
+from recloser.log.retention import PART_SUFFIX
 
 DAMAGED_SUFFIX: Final = ".damaged"
 _MOST_NAMES: Final = 10_000

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from recloser.events import GENESIS
+from recloser.core.events import GENESIS
 
 
 @frozen

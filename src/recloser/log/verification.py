@@ -11,8 +11,8 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+from recloser.core.events import Event
 from recloser.errors import DamagedLogError, LogError, NotALogError
-from recloser.events import Event
 from recloser.log.damage import is_damage
 from recloser.log.listing import errors_of, is_anything_at
 from recloser.log.reader import SegmentReader, segment_readers, segments_of

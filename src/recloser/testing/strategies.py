@@ -14,12 +14,10 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final, TypeVar
 
-from recloser.backoff import Backoff, Constant, Exponential
-from recloser.breaker import CircuitBreaker
 from recloser.clock import ManualClock, SkewedClock
-from recloser.config import CircuitBreakerConfig, CountWindow, TimeWindow
-from recloser.decision import Permit
-from recloser.events import (
+from recloser.core.backoff import Backoff, Constant, Exponential
+from recloser.core.config import CircuitBreakerConfig, CountWindow, TimeWindow
+from recloser.core.events import (
     FORMAT_VERSION,
     RULES_VERSION,
     CallObserved,
@@ -27,7 +25,9 @@ from recloser.events import (
     LogOpened,
     Outcome,
 )
-from recloser.log.memory import MemoryLog
+from recloser.live.breaker import CircuitBreaker
+from recloser.live.decision import Permit
+from recloser.live.memory_log import MemoryLog
 from recloser.version import __version__
 
 try:

@@ -1,14 +1,14 @@
 """Rows of delimited text, by the names in their header."""
 
 import pytest
-
 from import_support import imported, ready
+
 from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role
 from recloser.importers.looking import delimiter_of
-from recloser.importers.outcomes import OwnRules
+from recloser.importers.outcome_rules import OwnRules
 
 HEADER = "start_ns,took_ms,target,outcome,why\n"
 FAIL = OwnRules(failed=["fail"])

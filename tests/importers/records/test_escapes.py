@@ -1,8 +1,8 @@
 """Values are what was meant, and not how a server wrote them."""
 
 import pytest
-
 from import_support import imported
+
 from recloser.importers.records.text import TextReader
 from recloser.importers.stages import Lines
 

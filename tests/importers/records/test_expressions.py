@@ -4,12 +4,12 @@ import json
 import sys
 
 import pytest
-
 from import_support import imported, ready
+
 from recloser.cli import status_of
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role
-from recloser.importers.outcomes import OwnRules
+from recloser.importers.outcome_rules import OwnRules
 from recloser.importers.records.expressions import is_expression
 
 CALLS = [

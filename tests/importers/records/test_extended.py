@@ -1,8 +1,8 @@
 """Rows of extended log files, by the names in their lines of ``#Fields:``."""
 
 import pytest
-
 from import_support import imported, ready
+
 from recloser.errors import ImportTraceError
 from recloser.importers.descriptions import Role
 

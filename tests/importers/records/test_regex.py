@@ -6,8 +6,8 @@ import threading
 import time
 
 import pytest
-
 from import_support import imported, ready
+
 from recloser.cli import status_of
 from recloser.errors import ImportTraceError
 from recloser.importers.records import regex

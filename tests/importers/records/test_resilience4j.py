@@ -3,11 +3,11 @@
 import json
 
 import pytest
-
 from import_support import all_of
+
 from observed_calls import ObservedCall
 from recloser import Outcome
-from recloser.events import REFUSED
+from recloser.core.events import REFUSED
 
 AT = "2024-02-25T14:52:20.756573+09:00[Asia/Seoul]"
 NS = 1_708_840_340_756_573_000

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-
 from import_support import all_of, imported, ready
+from span_support import START, lines, pairs, resource, span, traces
+
 from observed_calls import ObservedCall
 from recloser import Outcome
 from recloser.cli import status_of
 from recloser.errors import ImportTraceError
-from recloser.importers.outcomes import OwnRules
-from span_support import START, lines, pairs, resource, span, traces
+from recloser.importers.outcome_rules import OwnRules
 
 CALL = ObservedCall("shop->bank", START, 7_000_001, Outcome.SUCCEEDED)
 UNKNOWN = {"refused": "UNFINISHED"}

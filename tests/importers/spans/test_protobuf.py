@@ -4,10 +4,10 @@ import json
 from base64 import b64encode
 
 import pytest
-
 from import_support import all_of
-from recloser.importers.spans.protobuf import is_protobuf
 from span_support import lines, span, traces
+
+from recloser.importers.spans.protobuf import is_protobuf
 
 pytest.importorskip("opentelemetry.proto")
 from google.protobuf.json_format import ParseDict

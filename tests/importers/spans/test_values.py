@@ -5,10 +5,10 @@ import json
 import time
 
 import pytest
-
 from import_support import all_of
-from recloser.importers.spans.values import is_document, values_of
 from span_support import lines, resource, span, traces
+
+from recloser.importers.spans.values import is_document, values_of
 
 
 def values(data):

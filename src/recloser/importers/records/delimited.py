@@ -6,7 +6,7 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Final
 
 from recloser.errors import ImportTraceError
-from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.records.record_reader import TOO_LONG
 from recloser.importers.stages import BATCH_LINES, Lines, Records, Unreadable
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.records.record_reader import TOO_LONG
 from recloser.importers.stages import Lines, Records, Unreadable
 
 _FIELDS: Final = re.compile(r"#\s*Fields:\s*+(\S.*)", re.IGNORECASE)

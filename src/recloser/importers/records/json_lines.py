@@ -10,7 +10,7 @@ import msgspec
 
 from recloser.errors import ImportTraceError
 from recloser.importers.records.expressions import WHOLE, is_expression, searcher
-from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.records.record_reader import TOO_LONG
 from recloser.importers.stages import Lines, Records, Unreadable
 
 _STEP: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"|([^."\[\]]++)')

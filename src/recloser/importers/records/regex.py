@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from recloser.errors import ImportTraceError
-from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.records.record_reader import TOO_LONG
 from recloser.importers.stages import Lines, Records, Unreadable
 
 SECONDS: Final = 2.0

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.records.record_reader import TOO_LONG
 from recloser.importers.stages import Lines, Records, Unreadable
 
 EVENT: Final = re.compile(

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from recloser.importers.records.escapes import escape_of, plain
 from recloser.importers.records.format_strings import FieldOf, fields_in, parts_of, pattern_of
-from recloser.importers.records.reader import TOO_LONG
+from recloser.importers.records.record_reader import TOO_LONG
 from recloser.importers.stages import Lines, Records, Unreadable
 
 _SHOWN: Final = 60

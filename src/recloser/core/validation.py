@@ -1,0 +1,380 @@
+"""Checks of settings: each names the field, its range and the value that is out of it.
+
+Also where seconds become nanoseconds and rates fractions: a float is taken for the decimal number
+that it prints as. Numbers and texts of other types, such as ``numpy.float64``, ``timedelta`` or a
+subclass of ``str``, become exact ``int``, ``float`` and ``str`` here: a log can hold no others, and
+nothing of a user's class may run under a lock later on.
+"""
+
+import inspect
+import operator
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache, partial
+from numbers import Real
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from recloser.core.limits import MAX_SETTING, MAX_TERM, MAX_WHOLE
+from recloser.errors import ConfigError
+
+Seconds: TypeAlias = int | float
+Rate: TypeAlias = int | float | Fraction
+
+MAX_SECONDS: Final = 1_000_000_000
+NS_PER_SECOND: Final = 1_000_000_000
+
+_SHOWN: Final = 500
+"""So many characters of a value are shown in an error message."""
+
+Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", object], None]
+
+
+def nanoseconds(seconds: Seconds) -> int:
+    """The whole nanoseconds in ``seconds``, exact for every decimal of up to nine places."""
+    return round(exact(as_seconds(seconds)) * NS_PER_SECOND)
+
+
+@lru_cache(maxsize=256, typed=True)
+def exact(number: Rate) -> Fraction:
+    """The number as a fraction, a float being the decimal that it prints as."""
+    return number if isinstance(number, Fraction) else Fraction(repr(number))
+
+
+def as_whole(value: Any) -> Any:
+    """A whole number of any integer type as an ``int``; anything else as it is."""
+    if type(value) is int or value is None or isinstance(value, bool | str):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
+
+
+def as_seconds(value: Any) -> Any:
+    """Seconds of any number type, or a ``timedelta``, as an ``int`` or ``float`` of the same value.
+
+    What has no such number, such as ``Fraction(1, 3)``, is returned as it is.
+    """
+    if isinstance(value, timedelta):
+        return _as_float(Fraction(value // timedelta(microseconds=1), 1_000_000), value)
+    number = _as_exact(value)
+    return _as_float(number, value) if isinstance(number, Fraction) else number
+
+
+def as_rate(value: Any) -> Any:
+    """A rate of any number type as an ``int``, ``float`` or ``Fraction`` of the same value.
+
+    A fraction comes as text such as ``1/3`` where it has been through JSON or TOML.
+    """
+    if isinstance(value, str) and "/" in value:
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            return value
+    number = _as_exact(value)
+    if isinstance(value, Decimal) and isinstance(number, Fraction):
+        return _as_float(number, number)
+    return number
+
+
+def as_text(value: Any) -> Any:
+    """A text of any subclass of ``str`` as a ``str``; anything else as it is."""
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def _as_exact(value: Any) -> Any:
+    """A number as an ``int``, ``float`` or ``Fraction``; anything else as it is."""
+    if type(value) in _EXACT or isinstance(value, bool | str):
+        return value
+    whole_number = as_whole(value)
+    if type(whole_number) is int:
+        return whole_number
+    if isinstance(value, float):
+        return float.__float__(value)
+    try:
+        if isinstance(value, Decimal | Fraction):
+            return Fraction(*value.as_integer_ratio())
+        # The decimal number that it prints as: of numpy.float32(0.1) that is 0.1.
+        return float(str(value)) if isinstance(value, Real) else value
+    except (ValueError, OverflowError):  # infinite, or not a number
+        return value
+
+
+def _as_float(number: Fraction, otherwise: Any) -> Any:
+    """The ``int`` or ``float`` that prints as this number; ``otherwise`` if there is none."""
+    if number.denominator == 1:
+        return number.numerator
+    try:
+        nearest = float(number)
+    except OverflowError:
+        return otherwise
+    return nearest if Fraction(repr(nearest)) == number else otherwise
+
+
+_EXACT: Final = frozenset({int, float, Fraction, type(None)})
+
+
+def count(least: int, *, optional: bool = False) -> Validator:
+    """Accepts numbers of calls, probes and the like, from ``least`` to ``limits.MAX_SETTING``."""
+    return whole(least, most=MAX_SETTING, optional=optional)
+
+
+def whole(least: int, *, most: int = MAX_WHOLE, optional: bool = False) -> Validator:
+    """Accepts whole numbers from ``least`` to ``most``, which is one less than a power of 2."""
+    wanted = f"a whole number from {least} up{_or_none(optional=optional)}"
+
+    def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if value is None and optional:
+            return
+        if not _is_number(value, int) or value < least:
+            raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
+        if value > most:
+            bound = f"2**{most.bit_length()}"
+            raise ConfigError(f"{attribute.name} must be less than {bound}, not {shown(value)}")
+
+    return check
+
+
+def seconds(*, above_zero: bool = False, optional: bool = False) -> Validator:
+    """Accepts numbers of seconds."""
+    or_none = _or_none(optional=optional)
+
+    def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if value is None and optional:
+            return
+        if not _are_seconds(value, above_zero=above_zero):
+            wanted = _wanted_seconds(above_zero=above_zero) + or_none
+            raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
+
+    return check
+
+
+def _are_seconds(value: Any, *, above_zero: bool) -> bool:
+    if not _is_number(value, int | float) or not 0 <= value <= MAX_SECONDS:
+        return False
+    return not above_zero or nanoseconds(value) > 0
+
+
+def _wanted_seconds(*, above_zero: bool) -> str:
+    return f"a number of seconds {'above' if above_zero else 'from'} 0, at most {MAX_SECONDS}"
+
+
+def rate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    """Accepts rates above 0 and up to 1, and None."""
+    if value is not None and not (_is_rational(value) and 0 < value <= 1):
+        wanted = f"a rate above 0, at most 1{_or_none(optional=True)}"
+        raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
+
+
+def factor(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+    """Accepts what a wait can be multiplied by."""
+    if not (_is_rational(value) and 1 <= value <= MAX_SECONDS):
+        raise ConfigError(
+            f"{attribute.name} must be a number from 1 to {MAX_SECONDS}, not {shown(value)}"
+        )
+
+
+def _is_rational(value: Any) -> bool:
+    """Whether it is a number that a line can hold, which no fraction of too many digits is."""
+    if isinstance(value, Fraction):
+        return max(abs(value.numerator), value.denominator) < MAX_TERM
+    return _is_number(value, int | float)
+
+
+def one_of(*choices: str) -> Validator:
+    """Accepts the words given."""
+
+    def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if value not in choices:
+            raise ConfigError(
+                f"{attribute.name} must be one of {', '.join(choices)}, not {shown(value)}"
+            )
+
+    return check
+
+
+def either(*types: type, optional: bool = False) -> Validator:
+    """Accepts instances of the types given."""
+    wanted = f"a {' or a '.join(kind.__name__ for kind in types)}{_or_none(optional=optional)}"
+
+    def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, types) and not (optional and value is None):
+            raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
+
+    return check
+
+
+def _or_none(*, optional: bool) -> str:
+    return ', or "none"' if optional else ""
+
+
+def _is_number(value: Any, kinds: Any) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def shown(value: object) -> str:
+    """The value as an error message can show it, even if its own ``repr`` is long, or raises."""
+    try:
+        told = repr(value)
+    except Exception:  # noqa: BLE001  # the message is about something else
+        return f"an object of {type(value).__name__}"
+    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
+
+
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Whether a function can be called with ``count`` arguments; true where it has no signature."""
+    try:
+        signature = inspect.signature(function)
+    except Exception:  # noqa: BLE001  # builtin functions may have none, and lazy objects raise
+        return True
+    try:
+        signature.bind(*(None,) * count)
+    except TypeError:
+        return False
+    return True
+
+
+def refuse_lazy_predicate(setting: str, predicate: object) -> None:
+    """Refuse a predicate that runs only once its result is awaited or iterated.
+
+    Raises:
+        ConfigError: It is a coroutine function or generator function, in whatever form.
+    """
+    function = predicate
+    while isinstance(function, partial):
+        function = function.func
+    called = getattr(type(function), "__call__", None)  # noqa: B004  # it is looked into
+    while isinstance(called, partial):
+        called = called.func
+    if _is_lazy(function) or _is_lazy(called):
+        raise ConfigError(
+            f"{setting} must be a plain predicate, not the coroutine function or generator "
+            f"{shown(predicate)}: what it returns counts as true, so every call would match"
+        )
+
+
+def _is_lazy(function: object) -> bool:
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+        or inspect.isgeneratorfunction(function)
+    )
+
+
+# Arguments: checked where they are given, and returned in the form in which they are used.
+
+
+def checked_whole(name: str, value: Any, least: int, *, optional: bool = False) -> Any:
+    """An argument that is a whole number, or None if it may be.
+
+    Raises:
+        ConfigError: It is none, or out of its range.
+    """
+    number = as_whole(value)
+    if number is None and optional:
+        return None
+    if not _is_number(number, int) or not least <= number <= MAX_WHOLE:
+        raise ConfigError(
+            f"{name} must be a whole number from {least} up{_or_nothing(optional=optional)}, "
+            f"not {shown(value)}"
+        )
+    return number
+
+
+def checked_bytes(name: str, value: Any, *, optional: bool = False) -> Any:
+    """An argument that is a number of bytes, or None if it may be.
+
+    Raises:
+        ConfigError: It is none; a text such as ``1GB`` is none either.
+    """
+    try:
+        return checked_whole(name, value, 1, optional=optional)
+    except ConfigError as error:
+        if isinstance(value, str):
+            raise ConfigError(f"{error}; write 1 GB as 1_000_000_000") from None
+        raise
+
+
+def checked_seconds(
+    name: str, value: Any, *, above_zero: bool = False, optional: bool = False
+) -> Any:
+    """An argument that is a number of seconds, or None if it may be.
+
+    Raises:
+        ConfigError: It is none, or out of its range.
+    """
+    number = as_seconds(value)
+    if number is None and optional:
+        return None
+    if not _are_seconds(number, above_zero=above_zero):
+        wanted = _wanted_seconds(above_zero=above_zero) + _or_nothing(optional=optional)
+        raise ConfigError(f"{name} must be {wanted}, not {shown(value)}")
+    return number
+
+
+def checked_word(name: str, value: Any, choices: Collection[str]) -> Any:
+    """An argument that is one of a few words.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    word = as_text(value)
+    if not isinstance(word, str) or word not in choices:
+        *first, last = choices
+        raise ConfigError(f"{name} must be {', '.join(first)} or {last}, not {shown(value)}")
+    return word
+
+
+def checked_flag(name: str, value: Any) -> bool:
+    """An argument that is True or False.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {shown(value)}")
+    return value
+
+
+def checked_text(
+    name: str, value: Any, *, optional: bool = False, may_be_empty: bool = False
+) -> Any:
+    """An argument that is a text which UTF-8 can encode, or None if it may be.
+
+    Raises:
+        ConfigError: It is none, or empty where it must not be.
+    """
+    if value is None and optional:
+        return None
+    text = as_text(value)
+    try:
+        if isinstance(text, str) and (text.encode() or may_be_empty):
+            return text
+    except UnicodeEncodeError:
+        pass
+    wanted = "a text that UTF-8 can encode" + ("" if may_be_empty else ", and not empty")
+    raise ConfigError(
+        f"{name} must be {wanted}{_or_nothing(optional=optional)}, not {shown(value)}"
+    )
+
+
+def checked_took_ns(value: Any) -> int:
+    """How long a call took, in nanoseconds.
+
+    Raises:
+        ConfigError: It is no whole number, negative, or more than a log can hold.
+    """
+    number = as_whole(value)
+    if not _is_number(number, int) or not 0 <= number <= MAX_WHOLE:
+        raise ConfigError(
+            f"took_ns must be a whole number from 0 up to 2**63 - 1, not {shown(value)}"
+        )
+    return int(number)
+
+
+def _or_nothing(*, optional: bool) -> str:
+    return ", or None" if optional else ""

@@ -1,0 +1,161 @@
+"""Golden files: the outline of a trace's history, kept beside it to be read in a pull request.
+
+``NAME.golden.json`` stands beside the trace ``NAME``, a folder of segments, or ``NAME.jsonl``. It is
+one JSON object of these members, in this order; of the second and third there is one:
+
+* ``schema``: ``recloser.golden/1``.
+* ``driven_with``: the settings that drive imported traffic.
+* ``configured``: of a log that live breakers wrote, each configuration in it, as its line in the log.
+* ``totals``: the calls of each breaker.
+* ``digest``: that of the history, as ``History.digest`` defines it.
+* ``edges``: each edge with its cause, as its line in the log, by breaker in code-point order of the
+  names and each breaker's in its order.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+
+from recloser.core.config import CircuitBreakerConfig
+from recloser.core.events import BreakerConfigured, Event, StateChanged
+from recloser.core.snapshot import Totals
+from recloser.errors import DamagedLogError, FutureVersionError, GoldenError
+from recloser.history.summary import Outline, settings_data
+from recloser.log import disk
+from recloser.log.codec import decode, encode
+
+GOLDEN_SUFFIX: Final = ".golden.json"
+GOLDEN_VERSION: Final = 1
+
+_SCHEMA: Final = "recloser.golden/"
+_E = TypeVar("_E", bound=Event)
+
+
+class _Header(msgspec.Struct):
+    schema: str
+
+
+class _Totals(msgspec.Struct, forbid_unknown_fields=True):
+    succeeded: int
+    failed: int
+    ignored: int
+    rejected: int
+    stale: int
+
+
+class _Golden(msgspec.Struct, forbid_unknown_fields=True):
+    schema: str
+    totals: dict[str, _Totals]
+    digest: str
+    edges: list[msgspec.Raw]
+    driven_with: dict[str, Any] | None = None
+    configured: list[msgspec.Raw] = []
+
+
+def read_golden(path: Path) -> Outline:
+    """What a golden file holds.
+
+    Raises:
+        GoldenError: It can't be read; the message names the place.
+        FutureVersionError: It was written by a later version.
+    """
+    try:
+        data = path.read_bytes()
+        schema = msgspec.json.decode(data, type=_Header).schema
+        _check_schema(path, schema)
+        return _outline(msgspec.json.decode(data, type=_Golden))
+    except OSError as error:
+        raise GoldenError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError, GoldenError, DamagedLogError) as error:
+        raise GoldenError(
+            f"{path}: this is no whole golden file: {error}; put it back, or delete it and write it "
+            "anew with `recloser golden update`"
+        ) from error
+
+
+def write_golden(path: Path, outline: Outline) -> None:
+    """Write a golden file in one step: there is the old one or the new one, never half of it.
+
+    Raises:
+        GoldenError: It can't be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        disk.write_new(partial, [golden_bytes(outline)], mode=0o666)
+        disk.rename(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise GoldenError(f"{path}: {error.strerror}") from error
+
+
+def golden_bytes(outline: Outline) -> bytes:
+    """The golden file of an outline, always the same for the same."""
+    members = [("schema", f'"{_SCHEMA}{GOLDEN_VERSION}"')]
+    if outline.driven_with is not None:
+        members.append(("driven_with", _object(outline.driven_with)))
+    else:
+        members.append(("configured", _lines(outline.configured)))
+    totals = {name: attrs.asdict(total) for name, total in outline.totals.items()}
+    members += [
+        ("totals", _object(totals)),
+        ("digest", f'"{outline.digest}"'),
+        ("edges", _lines(outline.edges)),
+    ]
+    body = ",\n".join(f'  "{name}": {value}' for name, value in members)
+    return f"{{\n{body}\n}}\n".encode()
+
+
+def _object(mapping: Mapping[str, object]) -> str:
+    rows = [f"    {_json(name)}: {_json(value)}" for name, value in mapping.items()]
+    return "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
+
+
+def _lines(events: Iterable[Event]) -> str:
+    rows = [f"    {encode(event).decode().rstrip()}" for event in events]
+    return "[\n" + ",\n".join(rows) + "\n  ]" if rows else "[]"
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _check_schema(path: Path, schema: str) -> None:
+    version = re.fullmatch(rf"{re.escape(_SCHEMA)}([1-9]\d*)", schema)
+    if version is None:
+        raise GoldenError(f"its schema is {schema!r}")
+    if int(version[1]) > GOLDEN_VERSION:
+        raise FutureVersionError(
+            f"{path}: this golden file has version {version[1]}; this library reads up to "
+            f"{GOLDEN_VERSION}: upgrade recloser"
+        )
+
+
+def _outline(golden: _Golden) -> Outline:
+    driven_with = golden.driven_with
+    if driven_with is not None:
+        # A setting that is younger than the file has its default value.
+        driven_with = settings_data(CircuitBreakerConfig.from_mapping(driven_with))
+    return Outline(
+        driven_with=driven_with,
+        configured=_events(golden.configured, BreakerConfigured),
+        edges=_events(golden.edges, StateChanged),
+        totals={
+            name: Totals(**msgspec.structs.asdict(total)) for name, total in golden.totals.items()
+        },
+        digest=golden.digest,
+    )
+
+
+def _events(lines: Sequence[msgspec.Raw], kind: type[_E]) -> list[_E]:
+    events: list[_E] = []
+    for line in lines:
+        event = decode(bytes(line))
+        if not isinstance(event, kind):
+            raise GoldenError(f"event {event.seq} ({event.kind}) does not belong there")
+        events.append(event)
+    return events

@@ -1,0 +1,1 @@
+"""Columnar replay: the kernel run over the columns of an exported log."""

@@ -1,0 +1,384 @@
+"""The audience of a log: its listeners, and the delivery of events to them."""
+
+import atexit
+import os
+import sys
+import threading
+import weakref
+from _thread import start_new_thread
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from itertools import count
+from typing import Final
+
+from recloser.clock import SYSTEM_CLOCK
+from recloser.core.events import BreakerEvent, Event, is_about_a_breaker
+from recloser.core.validation import NS_PER_SECOND, Seconds, nanoseconds
+from recloser.live.listener_queue import CAPACITY, HELD, Claim, ListenerQueue, is_claimed_here
+from recloser.live.listeners import Subscription
+from recloser.process.bell import Bell
+from recloser.process.thread_runner import ThreadRunner, is_running
+
+OWN_EVENTS: Final = 8
+"""Events that a caller delivers to inline listeners at most: a call records fewer."""
+
+FLUSH_SECONDS: Final = 1.0
+"""How long a flush, a close and the exit of the process wait for listeners by default."""
+
+_SORTED_AT_ONCE: Final = 256
+_DELIVERED_AT_ONCE: Final = 256
+_IDLE_SECONDS: Final = 1.0
+"""A thread that had nothing to deliver for so long ends; the next event starts another."""
+
+_RETRY_SECONDS: Final = 0.01
+_START_AGAIN_NS: Final = NS_PER_SECOND
+"""After a thread could not be started, none is tried for so long."""
+
+
+_NO_INBOX: Final[deque[Event]] = deque(maxlen=0)
+"""Of all audiences without listeners: there may be thousands, and an empty deque takes 760 bytes."""
+
+
+_NO_SUBSCRIPTIONS: Final[dict[str, tuple[Subscription, ...]]] = {}
+"""Of all audiences without listeners, as above; it stays empty."""
+
+
+class _Runner(ThreadRunner):
+    """The right to be the delivering thread of an audience, as long as that thread's frame has it.
+
+    Attributes:
+        starter: The thread that is starting it; None once that is done.
+    """
+
+    __slots__ = ("starter",)
+
+    def __init__(self) -> None:
+        self.starter: int | None = threading.get_ident()
+
+
+class Audience:
+    """The listeners of the breakers of one log.
+
+    Recorded events are put into ``inbox`` under the lock of the sequencer. ``tell`` sorts them,
+    outside it, into two queues: one for inline listeners, which ``tell`` calls, and one for the
+    others, which a thread calls. No lock is taken here; see ``listener_queue``.
+
+    Attributes:
+        inbox: Events in the order of the log, to be appended to while the audience is true. It is
+            another deque after the first listener was added and after a fork.
+    """
+
+    def __init__(self) -> None:
+        self.inbox = _NO_INBOX
+        self._subscriptions = _NO_SUBSCRIPTIONS
+        self._inline_width = 1  # the most inline listeners that a breaker has
+
+    def _begin(self) -> None:
+        """Make what delivers; not before somebody listens, as there may be thousands of logs."""
+        self.inbox = deque()
+        self._untold_inline = ListenerQueue()
+        self._untold = ListenerQueue()
+        self._numbers = count(1)
+        self._unsorted = 0  # missed, as the inbox was full
+        self._sorting: dict[str, Claim] = {}
+        self._sorted: Event | None = None
+        self._sorted_for = 0  # how many of its subscriptions
+        self._is_left = False  # whether the thread is to do a caller's part
+        self._runners: dict[str, weakref.ref[_Runner]] = {}
+        self._may_start_ns = 0
+        self._wake = Bell()
+        self._idle = Bell()
+
+    def __bool__(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscriptions)
+
+    @property
+    def missed(self) -> int:
+        """How often a listener did not receive an event, or not to the end.
+
+        Its queue was full, or an exception of a signal handler or another thread interrupted it.
+        """
+        if not self._subscriptions:
+            return 0
+        return self._unsorted + self._untold_inline.missed + self._untold.missed
+
+    def add(self, breaker: str, subscription: Subscription) -> None:
+        """Deliver the events about a breaker to a listener from now on; called under the lock.
+
+        A listener that receives them already does not receive them twice.
+        """
+        known = self._subscriptions.get(breaker, ())
+        if any(each.listener is subscription.listener for each in known):
+            return
+        if self._subscriptions is _NO_SUBSCRIPTIONS:
+            self._begin()
+            self._subscriptions = {}
+        added = (*known, subscription)
+        width = sum(each.is_inline for each in added)
+        self._inline_width = max(self._inline_width, width)
+        _audiences[id(self)] = weakref.ref(self, partial(_forget, id(self)))
+        self._subscriptions[breaker] = added
+
+    def awaits_successes(self, breaker: str) -> bool:
+        """Whether a listener receives each success of a breaker."""
+        return any(each.hears_successes for each in self._subscriptions.get(breaker, ()))
+
+    def awaits_failures(self, breaker: str) -> bool:
+        """Whether a listener receives each failure of a breaker."""
+        return any(each.hears_events for each in self._subscriptions.get(breaker, ()))
+
+    def awaits_refusals(self, breaker: str) -> bool:
+        """Whether a listener receives each refusal of a breaker at once."""
+        return any(each.hears_refusals for each in self._subscriptions.get(breaker, ()))
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Take in events that were recorded; called under the lock."""
+        if self._subscriptions:
+            self.inbox.extend(events)
+
+    def tell(self) -> None:
+        """Call the inline listeners of a few events, and leave the rest to the thread."""
+        if not self._subscriptions:
+            return
+        if self.inbox:
+            self._sort(_SORTED_AT_ONCE)
+            self._bound_inbox()
+        if self._untold_inline.entries:
+            self._untold_inline.deliver(OWN_EVENTS * self._inline_width)
+        if self.inbox or self._untold_inline.entries:
+            self._is_left = True
+        if self._is_left or self._untold.entries:
+            self._wake_thread()
+
+    def _sort(self, limit: int) -> bool:
+        """Move events from the inbox into the queues; False if that is being done already."""
+        claims = self._sorting
+        claim = (threading.get_ident(),)
+        try:
+            if claims.setdefault(HELD, claim) is not claim:
+                return False
+            self._sort_inbox(limit)
+            return True
+        finally:
+            # There is no call and no loop in this block, so nothing can interrupt it.
+            if HELD in claims and claims[HELD] is claim:
+                del claims[HELD]
+
+    def _sort_inbox(self, limit: int) -> None:
+        # A fork may come at any point, and empties them: the child goes on with the same three.
+        inbox, inline, untold = self.inbox, self._untold_inline, self._untold
+        while limit:
+            try:
+                event = inbox[0]
+            except IndexError:
+                return
+            limit -= 1
+            if event is not self._sorted:
+                self._sorted, self._sorted_for = event, 0
+            if is_about_a_breaker(event):
+                self._enqueue(event, inline, untold)
+            if inbox and inbox[0] is event:
+                inbox.popleft()
+
+    def _enqueue(self, event: BreakerEvent, inline: ListenerQueue, untold: ListenerQueue) -> None:
+        """Put an event into the queues; goes on where an earlier attempt was interrupted."""
+        subscriptions = self._subscriptions.get(event.breaker, ())
+        is_edge = event.kind == "state_changed"
+        is_success = event.kind == "call_succeeded"
+        while self._sorted_for < len(subscriptions):
+            subscription = subscriptions[self._sorted_for]
+            queue = inline if subscription.is_inline else untold
+            entries = queue.entries
+            is_unwanted = not (is_edge or subscription.hears_events) or (
+                is_success and not subscription.hears_successes
+            )
+            has_room = is_unwanted or queue.has_room(for_edge=is_edge)
+            entry = (next(self._numbers), subscription, event)
+            # Nothing can come between the count of what is done and the doing.
+            if is_unwanted:
+                self._sorted_for += 1
+            elif has_room:
+                self._sorted_for += 1
+                entries.append(entry)
+            else:
+                self._sorted_for += 1
+                queue.dropped += 1
+
+    def _bound_inbox(self) -> None:
+        """Drop the newest events if the sorting is held up, as by a signal handler."""
+        while len(self.inbox) > CAPACITY:
+            try:
+                event = self.inbox[-1]
+                if is_about_a_breaker(event):
+                    missed = len(self._subscriptions.get(event.breaker, ()))
+                    self._unsorted += missed
+                self.inbox.pop()
+            except IndexError:  # others have sorted all of them meanwhile
+                return
+
+    def _wake_thread(self) -> bool:
+        """Have the thread deliver; where none can be started, deliver a few events here.
+
+        Returns:
+            Whether the delivery is up to another thread.
+        """
+        if self._has_thread():
+            self._wake.ring()
+            return True
+        if self._is_left:
+            self._is_left = False
+            self._sort(_SORTED_AT_ONCE)
+            self._untold_inline.deliver(OWN_EVENTS * self._inline_width)
+        return not self._untold.deliver(OWN_EVENTS * self._inline_width)
+
+    def _has_thread(self) -> bool:
+        """Whether a thread delivers; one is started if there is none and one can be."""
+        if sys.is_finalizing():  # threads stand still
+            return False
+        runner = self._runners.get(HELD)
+        if runner is not None:
+            if is_running(runner):
+                return True
+            if HELD in self._runners and self._runners[HELD] is runner:
+                del self._runners[HELD]  # it was killed before it could say so
+        return SYSTEM_CLOCK.monotonic_ns() >= self._may_start_ns and self._claim_thread()
+
+    def _claim_thread(self) -> bool:
+        runners = self._runners
+        runner = _Runner()
+        claim = weakref.ref(runner)
+        is_started = False
+        try:
+            is_started = runners.setdefault(HELD, claim) is not claim or self._start(runner, claim)
+        finally:
+            # There is no call and no loop in this block, so nothing can interrupt it. A thread that
+            # was started all the same claims what is free, or ends.
+            runner.starter = None
+            if not is_started and HELD in runners and runners[HELD] is claim:
+                del runners[HELD]
+        return is_started
+
+    def _start(self, runner: _Runner, claim: "weakref.ref[_Runner]") -> bool:
+        try:
+            # ``Thread.start`` would wait for the thread to run, which may take a while.
+            start_new_thread(self._run, (runner, claim))
+        except RuntimeError:  # no more threads are allowed, or the interpreter shuts down
+            self._may_start_ns = SYSTEM_CLOCK.monotonic_ns() + _START_AGAIN_NS
+            return False
+        return True
+
+    def _run(self, _runner: _Runner, claim: "weakref.ref[_Runner]") -> None:
+        """Deliver until there is nothing to be delivered for a while."""
+        runners = self._runners
+        try:
+            runners.setdefault(HELD, claim)
+            threading.current_thread().name = "recloser-listeners"
+            is_idle = False
+            while not is_idle and HELD in runners and runners[HELD] is claim:
+                try:
+                    is_idle = self._serve()
+                except BaseException:  # noqa: BLE001, S112  # it hit this thread, and no listener
+                    continue
+        finally:
+            if HELD in runners and runners[HELD] is claim:
+                del runners[HELD]
+        if not self._is_empty() or self._wake.is_rung:  # an event came as the wait was over
+            self.tell()
+
+    def _serve(self) -> bool:
+        """Deliver what there is, and wait for more; True if nothing came for a while."""
+        if self._is_left:  # else the inbox and inline listeners are up to a caller
+            self._is_left = False
+            has_sorted = self._sort(_SORTED_AT_ONCE)
+            has_delivered = self._untold_inline.deliver(_DELIVERED_AT_ONCE)
+            if (has_sorted and self.inbox) or (has_delivered and self._untold_inline.entries):
+                self._is_left = True
+        if self._untold.deliver(_DELIVERED_AT_ONCE) and (self._untold.entries or self._is_left):
+            return False
+        self._idle.ring()
+        if self._wake.wait(_IDLE_SECONDS if self._is_empty() else _RETRY_SECONDS):
+            return False
+        self._is_left = not self._is_empty()
+        return not self._is_left
+
+    def _is_empty(self) -> bool:
+        return not (self.inbox or self._untold_inline.entries or self._untold.entries)
+
+    def wait_until_told(self, timeout_seconds: Seconds = FLUSH_SECONDS) -> bool:
+        """Wait until the listeners were called for all events so far.
+
+        Returns:
+            Whether they were. False at once where this thread is calling a listener, as it would
+            wait for itself.
+        """
+        if not self._subscriptions:
+            return True
+        due_ns = SYSTEM_CLOCK.monotonic_ns() + nanoseconds(timeout_seconds)
+        last: tuple[int, int] | None = None
+        while True:
+            if self._is_in_this_thread():
+                return False
+            if last is None and self._sort(len(self.inbox)):
+                last = self._untold_inline.last_number(), self._untold.last_number()
+            if last is not None and (
+                self._untold_inline.is_delivered(last[0]) and self._untold.is_delivered(last[1])
+            ):
+                return True
+            left_ns = due_ns - SYSTEM_CLOCK.monotonic_ns()
+            if left_ns <= 0:
+                return False
+            self._is_left = True
+            if self._wake_thread():
+                self._idle.wait(min(left_ns / NS_PER_SECOND, _RETRY_SECONDS))
+
+    def _is_in_this_thread(self) -> bool:
+        claim = self._runners.get(HELD)
+        runner = None if claim is None else claim()
+        return (
+            self._untold_inline.is_mine
+            or self._untold.is_mine
+            or is_claimed_here(self._sorting)
+            or (runner is not None and runner.starter == threading.get_ident())
+        )
+
+    def after_fork(self) -> None:
+        """In a forked child: queued events are the parent's, and its thread is not here."""
+        if not self._subscriptions:
+            return
+        # Where a listener forked, this thread goes on in the old queues, and finds them empty.
+        self.inbox.clear()
+        self._untold_inline.entries.clear()
+        self._untold.entries.clear()
+        self._begin()
+
+
+_audiences: Final[dict[int, weakref.ref[Audience]]] = {}
+"""The audiences that have listeners; a dict is copied in one step, unlike a WeakSet."""
+
+
+def _forget(key: int, _gone: weakref.ref[Audience]) -> None:
+    _audiences.pop(key, None)
+
+
+def _after_fork() -> None:
+    for reference in list(_audiences.values()):
+        audience = reference()
+        if audience is not None:
+            audience.after_fork()
+
+
+def _at_exit() -> None:
+    """Deliver what happened last, such as the trip that the process ended with."""
+    due_ns = SYSTEM_CLOCK.monotonic_ns() + nanoseconds(FLUSH_SECONDS)
+    for reference in list(_audiences.values()):
+        audience = reference()
+        if audience is not None:
+            left_ns = max(0, due_ns - SYSTEM_CLOCK.monotonic_ns())
+            audience.wait_until_told(left_ns / NS_PER_SECOND)
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

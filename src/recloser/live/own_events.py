@@ -1,0 +1,47 @@
+"""The log's own events: headers, gaps, checkpoints and seals, as they are put after callers' events."""
+
+from collections.abc import Iterable
+
+from recloser.core.events import Checkpoint, Event, LogSealed
+from recloser.core.log_fold import LogFold
+from recloser.log.codec import packed
+from recloser.log.seals import SEAL_EVERY
+from recloser.log.write_batch import Chunk
+
+
+class OwnEvents:
+    """Chunks of the log's own events, each folded before the next one is made.
+
+    Args:
+        fold: The fold of the log; it goes ahead of what is recorded until the chunks are.
+        unsealed: How many events stand before them since the last seal.
+
+    Attributes:
+        chunks: The events, with the seals that are due.
+        unsealed: How many of them stand after the last seal.
+    """
+
+    def __init__(self, fold: LogFold, unsealed: int) -> None:
+        self.chunks: list[Chunk] = []
+        self.unsealed = unsealed
+        self._fold = fold
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Fold events and put them after those before."""
+        for event in events:
+            if isinstance(event, Checkpoint):
+                self._fold.pass_by(event)
+                event = packed(event)  # noqa: PLW2901  # the same one
+            elif event.seq > self._fold.seq:
+                self._fold.apply(event)
+            self.chunks.append((event,))
+            self.unsealed += 1
+            if self.unsealed >= SEAL_EVERY:
+                self.add_seal()
+
+    def add_seal(self) -> None:
+        """Seal all that stands before."""
+        seal = LogSealed(self._fold.seq + 1, self._fold.at, 0, "")
+        self._fold.apply(seal)
+        self.chunks.append((seal,))
+        self.unsealed = 0

@@ -1,0 +1,1 @@
+"""What recloser asks of the process that it runs in: forks, exits, wake-ups, locks, logging."""

@@ -1,0 +1,1 @@
+"""Proof: one history computed in every way that must not make a difference."""

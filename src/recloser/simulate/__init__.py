@@ -1,0 +1,1 @@
+"""Simulation: what breakers would have done with calls that something else recorded."""

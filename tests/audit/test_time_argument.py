@@ -1,0 +1,74 @@
+"""A moment as a person gives it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from recloser import RecloserError
+from recloser.audit.time_argument import Seq, Wall, parse_moment
+
+SECOND = 10**9
+LAST = datetime(2026, 11, 24, 14, 0, 0, tzinfo=UTC)
+
+
+def parse(text):
+    return parse_moment(text, 5 * SECOND, 10_000 * SECOND, LAST)
+
+
+@pytest.fixture(autouse=True)
+def berlin(monkeypatch):
+    import time
+
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2026-11-24T13:48:54Z", datetime(2026, 11, 24, 13, 48, 54, tzinfo=UTC)),
+        ("2026-11-24T13:48:54+01:00", datetime(2026, 11, 24, 12, 48, 54, tzinfo=UTC)),
+        ("2026-11-24 13:48", datetime(2026, 11, 24, 12, 48, tzinfo=UTC)),
+        ("2026-07-01 13:48", datetime(2026, 7, 1, 11, 48, tzinfo=UTC)),
+        ("14:59:59", datetime(2026, 11, 24, 13, 59, 59, tzinfo=UTC)),
+        ("15:00:01", datetime(2026, 11, 23, 14, 0, 1, tzinfo=UTC)),
+        ("13:59:59Z", datetime(2026, 11, 24, 13, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_times_are_utc_local_or_the_last_such_time_of_day(text, utc):
+    assert parse(text) == Wall(utc, 0)
+
+
+def test_nanoseconds_are_kept():
+    assert parse("2026-11-24T13:48:54.501379727Z") == Wall(
+        datetime(2026, 11, 24, 13, 48, 54, 501379, tzinfo=UTC), 727
+    )
+    assert parse("2026-11-24T13:48:54.5013797Z").ns == 700
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("-5m", 9_700 * SECOND),
+        ("-5m ago", 9_700 * SECOND),
+        ("-1h30m", 4_600 * SECOND),
+        ("-1d", 5 * SECOND),
+        ("+1.5s", 6_500_000_000),
+        ("+250ms", 5_250_000_000),
+    ],
+)
+def test_relative_times_are_of_the_log_and_of_no_wall_clock(text, at):
+    assert parse(text) == at
+
+
+def test_an_event_is_a_moment_too():
+    assert parse("seq:106") == Seq(106)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "5m", "-5", "+", "seq:x", "25:00", "2026-13-01"])
+def test_what_is_no_moment_is_refused_with_what_would_be(text):
+    with pytest.raises(RecloserError, match=r"is no moment; give one as 2026-11-24T14:48:54Z, "):
+        parse(text)

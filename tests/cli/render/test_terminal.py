@@ -1,0 +1,124 @@
+"""What is printed is safe, whatever it is made of."""
+
+import contextlib
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+
+import pytest
+
+from recloser import CircuitBreaker, EventLog, ManualClock
+from recloser.cli.render.terminal import counted, duration, printable
+from support import succeed, write_traffic
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("payments -> ünïcode 支付 🙂", "payments -> ünïcode 支付 🙂"),
+        ("\x1b[31mred\x1b]0;title\x07", "\\x1b[31mred\\x1b]0;title\\x07"),
+        ("\x9b31m", "\\x9b31m"),
+        ("a\nb\rc\td", "a\\nb\\rc\\td"),
+        ("abc\u202edef\u2066", "abc\\u202edef\\u2066"),
+        ("line\u2028end\ufeff", "line\\u2028end\\ufeff"),
+        ("lone \ud800", "lone \\ud800"),
+        ("[bold]x[/]", "[bold]x[/]"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_shown_escaped(text, shown):
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0 ns"),
+        (999, "999 ns"),
+        (1_500, "1.500 us"),
+        (2_000_000, "2.000 ms"),
+        (59_999_000_000, "59.999 s"),
+        (61_000_000_000, "1 min 01 s"),
+        (7_322_000_000_000, "2 h 02 min 02 s"),
+    ],
+)
+def test_durations_are_in_the_unit_that_fits(ns, text):
+    assert duration(ns) == text
+
+
+def test_numbers_agree_with_their_nouns():
+    assert counted(1, "call") == "1 call"
+    assert counted(1024, "call") == "1,024 calls"
+    assert counted(2, "witness", "witnesses") == "2 witnesses"
+
+
+RECLOSER = (sys.executable, "-c", "from recloser.cli import run; run()")
+
+
+def on_a_terminal(arguments, folder):
+    """What a command prints, and what it shows on a terminal that is its standard error."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    process = subprocess.Popen(
+        [*RECLOSER, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=its,
+        cwd=folder,
+        env={**os.environ, "TERM": "xterm", "NO_COLOR": "1"},
+    )
+    os.close(its)
+    shown = bytearray()
+    with io.FileIO(ours) as terminal, contextlib.suppress(OSError):
+        while piece := terminal.read(4096):  # EIO is how its end is told
+            shown += piece
+    printed = process.communicate(timeout=60)[0]
+    return process.returncode, printed.decode(), shown.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+def test_replay_shows_on_a_terminal_how_far_it_has_come_how_fast_and_how_long_it_takes(tmp_path):
+    """The bytes are those on disk, so that compressed segments do not mislead."""
+    clock = ManualClock()
+    with EventLog(tmp_path / "log", clock=clock, durability="memory", segment_bytes=100_000) as log:
+        breaker = CircuitBreaker("b", log=log)
+        for number in range(6000):
+            clock.advance(seconds=0.01)
+            succeed(breaker)
+            if number % 500 == 0:
+                log.flush()
+    assert list((tmp_path / "log").glob("*.zst"))
+    status, printed, shown = on_a_terminal(["replay", "log"], tmp_path)
+    assert status == 0
+    assert "all equal" in printed
+    assert "\x1b" not in printed
+    assert re.search(r"log .*100% .*\d (bytes|[kM]B)/s .*0:00:00", shown)
+    status, alone, _ = on_a_terminal(["replay", "log", "--jobs", "1"], tmp_path)
+    assert (status, alone) == (0, printed)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pty")
+def test_replay_of_traffic_shows_that_it_is_read_and_that_it_drives(tmp_path):
+    write_traffic(tmp_path / "calls", "FFSSF" * 1000, every_ns=10**8)
+    status, _, shown = on_a_terminal(["replay", "calls"], tmp_path)
+    assert status == 0
+    assert "imported traffic, driven with the default settings" in shown
+    assert "calls" in shown
+    assert "driving" in shown
+    assert re.search(r"driving .*\d+% .*\d calls/s", shown)
+
+
+def test_nothing_is_shown_off_a_terminal(tmp_path):
+    write_traffic(tmp_path / "calls", "FFSSF" * 10)
+    done = subprocess.run(
+        [*RECLOSER, "replay", "calls"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "recloser: imported traffic, driven with the default settings\n"

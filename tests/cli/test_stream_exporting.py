@@ -1,0 +1,71 @@
+"""``recloser export redis://… LOG`` as its user meets it."""
+
+import json
+
+import pytest
+
+from fleet_parts import RedisServer, servers_here
+from recloser import CircuitBreaker
+from recloser.cli import status_of
+from recloser.cli.stream_exporting import is_stream
+from recloser.sharing.redis_log import RedisLog
+from support import fail
+
+
+@pytest.fixture(scope="module")
+def server():
+    if not servers_here():
+        pytest.skip("there is no Redis server on this machine")
+    with RedisServer() as running, RedisLog(running.url, stream="shop") as log:
+        fail(CircuitBreaker("till", log=log), 5)
+        log.flush()
+        yield running
+
+
+def test_a_stream_becomes_a_log_that_commands_read(server, tmp_path, capsys):
+    log = str(tmp_path / "log")
+    assert status_of(["export", f"{server.url}?stream=shop", log]) == 0
+    told = capsys.readouterr().out
+    assert told.endswith(f" written to {log}: 1 edge of 1 breaker\n")
+    assert status_of(["replay", log]) == 0
+    assert status_of(["verify", log]) == 0
+    assert status_of(["why", log]) == 0
+    assert "5 consecutive failures reached the threshold of 5" in capsys.readouterr().out
+
+
+def test_it_is_told_as_json(server, tmp_path, capsys):
+    log = str(tmp_path / "log")
+    assert status_of(["export", "--json", f"{server.url}?stream=shop", log]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told.pop("events") == told.pop("last_seq") > 7
+    assert told == {
+        "schema": "recloser.export/1",
+        "written": log,
+        "edges": 1,
+        "breakers": 1,
+        "whole": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://:hunter2@127.0.0.1:1/0", "redis://127.0.0.1:1/0 can't be reached"),
+        ("redis://:hunter2/@127.0.0.1:1/0", "the URL can't be read"),
+        ("redis://:hunter2@127.0.0.1:1/0?stream=", "stream must be a name"),
+    ],
+)
+def test_what_can_not_be_used_is_told_on_one_line_without_what_is_secret(
+    tmp_path, capsys, url, says
+):
+    assert status_of(["export", url, str(tmp_path / "log")]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
+    assert "hunter2" not in told
+
+
+def test_a_stream_is_told_from_a_log_by_its_scheme():
+    urls = ["redis://h", "rediss://h", "valkey://h", "valkeys://h", "unix:///run/redis.sock"]
+    assert all(map(is_stream, urls))
+    assert not any(map(is_stream, ["logs/payments", "redis", "-", "http://h"]))

@@ -1,0 +1,111 @@
+"""Datasets: at paths and URLs, and parted so that every breaker is in one span, whole."""
+
+from unittest import mock
+
+import fsspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from recloser.cluster.dataset import described, labels_of, opened, urls_of
+from recloser.errors import LogError, MissingLibraryError, NotALogError
+from recloser.history.columnar.row_groups import parts_of
+from recloser.log import parquet
+from recloser.log.parquet import write_parquet
+from recloser.log.reader import LogReader
+from recloser.testing import strategies as rst
+
+RECORDING = ROOT / "fixtures" / "redis-killed"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.parquet", "a.parquet"):
+        write_parquet(LogReader(RECORDING), tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no log")
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/*.parquet", "file://{}/*.parquet"])
+def test_a_folder_or_a_pattern_names_its_files_in_order(folder, form):
+    found = urls_of(form.format(folder))
+    assert found == [f"{folder}/a.parquet", f"{folder}/b.parquet"]
+
+
+def test_a_store_in_memory_is_read_as_any_other(folder):
+    store = fsspec.filesystem("memory")
+    store.pipe("/logs/a.parquet", (folder / "a.parquet").read_bytes())
+    (url,) = urls_of("memory://logs/*.parquet")
+    assert url == "memory:///logs/a.parquet"
+    with opened(url) as log:
+        assert list(log) == list(LogReader(RECORDING))
+
+
+def test_what_a_file_tells_of_its_log(folder):
+    source = described(str(folder / "a.parquet"))
+    assert source.about.events == 397
+    assert source.readings[0].kind == "log_opened"
+    assert source.spans == [range(1), range(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "told"),
+    [
+        ("{}/nothing.parquet", NotALogError, "nothing.parquet: there is no such file"),
+        ("{}/none*.parquet", NotALogError, "there is no such file"),
+        ("{}/notes.txt", NotALogError, "can't be read as Parquet"),
+        ("nowhere://a.parquet", LogError, "it can't be read: Protocol not known: nowhere"),
+        ("s3://bucket/a.parquet", MissingLibraryError, "s3fs"),
+    ],
+)
+def test_what_can_not_be_read_is_told_in_a_line(folder, url, error, told):
+    with pytest.raises(error, match=told) as raised:
+        list(map(described, urls_of(url.format(folder))))
+    assert "\n" not in str(raised.value)
+
+
+def test_logs_are_called_by_their_hosts_if_these_tell_them_apart(folder):
+    one, other = (described(url) for url in urls_of(str(folder)))
+    assert labels_of([one, other]) == ["a.parquet", "b.parquet"]  # the recording tells no host
+    evolved = [mock.Mock(host=host, url=one.url) for host in ("x", "y")]
+    assert labels_of(evolved) == ["x", "y"]
+    assert labels_of([one, one]) == [one.url, one.url]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    events=st.one_of(rst.logs().map(list), rst.traces()),
+    row_group=st.integers(1, 9),
+    at_once=st.sampled_from([1, 3, 1 << 17]),
+)
+def test_every_breaker_is_in_one_span_whole(tmp_path_factory, events, row_group, at_once):
+    path = tmp_path_factory.mktemp("spans") / "log.parquet"
+    with mock.patch.object(parquet, "ROW_GROUP", row_group):
+        write_parquet(events, path)
+    source = described(str(path))
+    found = []
+    with opened(source.url) as log:
+        for groups in source.spans:
+            parts = list(parts_of(log, ["breaker", "seq"], groups, at_once))
+            assert all(len(part.table) <= at_once for part in parts)
+            found += [
+                (part.breaker, seq)
+                for part in parts
+                for seq in part.table.column("seq").to_pylist()
+            ]
+    expected = [(e.breaker, e.seq) for e in events if getattr(e, "breaker", None) is not None]
+    assert found == sorted(expected)
+
+
+def test_a_file_without_statistics_is_one_span(tmp_path):
+    import pyarrow.parquet as pq
+
+    write_parquet(LogReader(RECORDING), tmp_path / "log.parquet")
+    table = pq.read_table(tmp_path / "log.parquet")
+    pq.write_table(table, tmp_path / "bare.parquet", write_statistics=False, row_group_size=50)
+    source = described(str(tmp_path / "bare.parquet"))
+    assert source.spans == [range(8)]
+    with opened(source.url) as log:
+        rows = sum(len(part.table) for part in parts_of(log, groups=source.spans[0]))
+    assert rows == table.num_rows - table.column("breaker").null_count

@@ -1,0 +1,158 @@
+"""Other settings on many logs: the figures of each log alone, summed up."""
+
+from unittest import mock
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runners import Here
+
+from conftest import ROOT
+from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog
+from recloser.cluster import evaluate
+from recloser.cluster.dataset import urls_of
+from recloser.cluster.evaluate import try_many, tune_many
+from recloser.cluster.many_logs import sources_of
+from recloser.core.events import LogGap
+from recloser.errors import ConfigError, NotALogError
+from recloser.log import parquet
+from recloser.log.parquet import write_parquet
+from recloser.log.reader import LogReader
+from recloser.simulate.recorded_calls import read_traffic
+from recloser.testing import strategies as rst
+from recloser.whatif.comparison import what_did, what_if
+from recloser.whatif.settings_search import grid_of, tune
+from support import fail, write_traffic
+
+RECORDING = ROOT / "fixtures" / "redis-killed"
+CONFIG = CircuitBreakerConfig(failure_threshold=2, recovery_timeout_seconds=0.5)
+GRID = grid_of({"failure_threshold": [1, 2, 3, 5, 8], "recovery_timeout_seconds": [0.1, 1, 5]})
+
+
+def sources_in(folder, logs, row_group=1 << 20):
+    with mock.patch.object(parquet, "ROW_GROUP", row_group):
+        for number, events in enumerate(logs):
+            write_parquet(events, folder / f"{number}.parquet")
+    return sources_of(urls_of(str(folder)), Here())
+
+
+def traffic_of(events):
+    try:
+        return read_traffic(events)
+    except NotALogError:
+        return None
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    events=st.one_of(rst.logs().map(list), rst.traces()).filter(traffic_of),
+    row_group=st.sampled_from([1, 4, 1 << 20]),
+)
+def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
+    sources = sources_in(tmp_path_factory.mktemp("whatif"), [events], row_group)
+    found = try_many(sources, Here(), [CONFIG])
+    traffic = traffic_of(events)
+    did, would = what_did(traffic), what_if(traffic, lambda _name: CONFIG)
+    assert {name: each.columns for name, each in found.breakers.items()} == {
+        name: [did[name], would[name]] for name in did
+    }
+    assert sum(each.calls for each in found.breakers.values()) == traffic.total
+    assert sum(each.unknown for each in found.breakers.values()) == traffic.unknown
+    assert found.lost == traffic.lost
+    for name in did:
+        assert try_many(sources, Here(), [CONFIG], breaker=name).breakers == {
+            name: found.breakers[name]
+        }
+
+
+def test_what_is_open_at_the_end_is_so_until_the_last_event_of_any_breaker(tmp_path):
+    clock = ManualClock()
+    log = MemoryLog(clock=clock)
+    tripped, quiet = (CircuitBreaker(name, CONFIG, log=log) for name in ("tripped", "quiet"))
+    fail(tripped, 2)
+    clock.advance(seconds=0.25)
+    quiet.force_open()
+    (found,) = try_many(sources_in(tmp_path, [log], 1), Here(), [CONFIG]).breakers.values()
+    did = what_did(read_traffic(log))["tripped"]
+    assert found.columns[0] == did
+    assert did.figures.open_ns.low == 250_000_000
+
+
+def test_what_the_logs_could_not_hold_is_summed_up_over_them(tmp_path):
+    logs = []
+    for lost in (3, 5):
+        log = MemoryLog(clock=ManualClock())
+        for name in "ab":
+            fail(CircuitBreaker(name, CONFIG, log=log))
+        events = list(log)
+        logs.append([*events, LogGap(len(events) + 1, events[-1].at, lost, "the disk was full")])
+    assert try_many(sources_in(tmp_path, logs, 1), Here(), [CONFIG]).lost == 8
+
+
+def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_path):
+    imported = LogReader(write_traffic(tmp_path / "traffic", "..FF"))
+    (tmp_path / "logs").mkdir()
+    sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
+    with pytest.raises(ConfigError, match="some of these logs are imported traffic"):
+        try_many(sources, Here(), [CONFIG])
+
+
+def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
+    traces = [
+        LogReader(write_traffic(tmp_path / name, ".F" * calls))
+        for name, calls in (("short", 20), ("long", 200))
+    ]
+    (tmp_path / "logs").mkdir()
+    sources = sources_in(tmp_path / "logs", traces)
+    both = tune_many(sources, Here(), {}, GRID).tuning
+    alone = [tune(read_traffic(trace), {}, GRID) for trace in traces]
+    assert both.calls == tuple(map(sum, zip(*(each.calls for each in alone), strict=True)))
+    assert both.base.held_out == alone[0].base.held_out + alone[1].base.held_out
+
+
+def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
+    sources = sources_in(tmp_path, [LogReader(RECORDING)])
+    found = try_many(sources, Here(), [("failure_threshold=9",), ()])
+    traffic = read_traffic(LogReader(RECORDING))
+    for number, settings_of in enumerate((lambda c: evolve(c, failure_threshold=9), lambda c: c)):
+        would = what_if(traffic, lambda name, of=settings_of: of(traffic.configs[name]))
+        assert found.breakers["redis"].columns[number + 1] == would["redis"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    events=st.one_of(rst.logs().map(list), rst.traces()).filter(
+        lambda events: (t := traffic_of(events)) is not None and t.unknown < t.total
+    ),
+    at_once=st.sampled_from([1, 5, 64]),
+)
+def test_tune_comes_to_the_same_scores(tmp_path_factory, events, at_once):
+    sources = sources_in(tmp_path_factory.mktemp("tune"), [events], 4)
+    with mock.patch.object(evaluate, "_CONFIGS_AT_ONCE", at_once):
+        found = tune_many(sources, Here(), {}, GRID, failure_weight=3)
+    traffic = traffic_of(events)
+    assert found.tuning == tune(traffic, {}, GRID, failure_weight=3)
+    assert (found.calls, found.unknown) == (traffic.total, traffic.unknown)
+
+
+def test_the_scores_of_several_logs_are_summed_up(tmp_path):
+    one = tune_many(sources_in(tmp_path, [LogReader(RECORDING)]), Here(), {}, GRID).tuning
+    both = tune_many(sources_in_two(tmp_path), Here(), {}, GRID).tuning
+    assert both.calls == tuple(2 * calls for calls in one.calls)
+    assert both.base.chosen_by == one.base.chosen_by + one.base.chosen_by
+    assert both.recommended.settings == one.recommended.settings
+
+
+def sources_in_two(folder):
+    write_parquet(LogReader(RECORDING), folder / "1.parquet")
+    return sources_of(urls_of(str(folder)), Here())
+
+
+def test_one_breaker_can_be_asked_for(tmp_path):
+    sources = sources_in(tmp_path, map(LogReader, (RECORDING, ROOT / "fixtures" / "http-outage")))
+    assert list(try_many(sources, Here(), [CONFIG], breaker="redis").breakers) == ["redis"]
+    with pytest.raises(NotALogError, match="there is no call of 'none' in these logs"):
+        try_many(sources, Here(), [CONFIG], breaker="none")
+    with pytest.raises(ConfigError, match="there is no call with a known outcome"):
+        tune_many(sources, Here(), {}, GRID, breaker="none")

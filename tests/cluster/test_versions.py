@@ -1,0 +1,126 @@
+"""A cluster with another recloser is refused before any work, in a line that names what to do."""
+
+from pathlib import Path
+
+import pytest
+from dask_processes import dask_scheduler, dask_worker
+from distributed import Client
+
+from conftest import ROOT
+from recloser import __version__
+from recloser.cli import status_of
+from recloser.cluster import executor
+from recloser.cluster.executor import OnCluster, cluster, started_here
+from recloser.cluster.versions import check_cluster, versions
+from recloser.core.events import RULES_VERSION
+from recloser.errors import RecloserError
+
+SAME = f'__version__ = "{__version__}"'
+REMEDY = f"install 'recloser[dask]=={__version__}' there, and start it again"
+RECORDING = ROOT / "fixtures" / "redis-killed.parquet"
+
+OTHERS = {
+    "none": (
+        {"recloser/__init__.py": "raise ModuleNotFoundError('gone', name='recloser')"},
+        "has no recloser",
+    ),
+    "another": (
+        {"recloser/__init__.py": "", "recloser/version.py": '__version__ = "0.0.9"'},
+        f"has recloser 0.0.9, and here it is {__version__}",
+    ),
+    "other rules": (
+        {
+            "recloser/__init__.py": "",
+            "recloser/version.py": SAME,
+            "recloser/core/events.py": "RULES_VERSION = 99",
+        },
+        f"has rules version 99, and here it is {RULES_VERSION}",
+    ),
+    "half of one": (
+        {"recloser/__init__.py": "", "recloser/version.py": SAME},
+        "has another recloser than here: No module named 'recloser.core.events'",
+    ),
+    "no extra": (
+        {"pyarrow/__init__.py": "raise ModuleNotFoundError('gone', name='pyarrow')"},
+        "lacks pyarrow",
+    ),
+}
+"""What stands before the real libraries in another process, and what is told of it."""
+
+
+@pytest.fixture
+def client():
+    """A scheduler that has no workers."""
+    with (
+        started_here(0) as workers,
+        Client(workers, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_worker_that_differs_is_refused_by_its_address(client, tmp_path, other, capsys):
+    files, told = OTHERS[other]
+    scheduler = client.scheduler.address
+    with dask_worker(tmp_path, scheduler, files) as address:
+        status = status_of(["replay", str(RECORDING), "--engine", "dask", "--scheduler", scheduler])
+        expected = f"recloser: {address}: this worker {told}; {REMEDY}\n"
+        assert (status, *capsys.readouterr()) == (2, "", expected)
+        assert client.run_on_scheduler(tasks_seen) == 0
+
+
+def tasks_seen(dask_scheduler):
+    return len(dask_scheduler.tasks) + dask_scheduler.transition_counter
+
+
+@pytest.mark.parametrize("other", ["none", "another"])
+def test_so_is_a_scheduler(tmp_path, other):
+    files, told = OTHERS[other]
+    with (
+        dask_scheduler(tmp_path, files) as (address, _),
+        pytest.raises(RecloserError) as raised,
+        cluster(address),
+    ):
+        pytest.fail("it was taken")
+    assert str(raised.value) == f"{address}: this scheduler {told}; {REMEDY}"
+
+
+def test_of_several_workers_that_differ_one_is_named_and_the_others_are_counted(client, tmp_path):
+    files, told = OTHERS["another"]
+    scheduler = client.scheduler.address
+    with (
+        dask_worker(tmp_path / "1", scheduler) as alike,
+        dask_worker(tmp_path / "2", scheduler, files) as one,
+        dask_worker(tmp_path / "3", scheduler, files) as other,
+        pytest.raises(RecloserError) as raised,
+    ):
+        check_cluster(client, scheduler)
+    assert alike not in str(raised.value)
+    assert str(raised.value) == (
+        f"{min(one, other)}: this worker {told}; {REMEDY}; 1 more differs too"
+    )
+
+
+def test_one_that_joined_later_refuses_the_work(client, tmp_path, monkeypatch):
+    newer = {**versions(), "recloser.version:__version__": "9.9"}
+    monkeypatch.setattr(executor, "versions", lambda: newer)
+    with dask_worker(tmp_path / "worker", client.scheduler.address) as address:
+        with pytest.raises(RecloserError) as raised:
+            OnCluster(client).run(Path.touch, [(tmp_path / "done",)])
+        assert str(raised.value) == (
+            f"{address}: this worker has recloser {__version__}, and here it is 9.9; "
+            "install 'recloser[dask]==9.9' there, and start it again"
+        )
+        assert not (tmp_path / "done").exists()
+        monkeypatch.undo()
+        OnCluster(client).run(Path.touch, [(tmp_path / "done",)])
+        assert (tmp_path / "done").exists()
+
+
+def test_a_scheduler_without_workers_is_told_of(client):
+    address = client.scheduler.address
+    with (
+        pytest.raises(RecloserError, match=f"^{address}: this scheduler has no workers"),
+        cluster(address),
+    ):
+        pytest.fail("it was taken")

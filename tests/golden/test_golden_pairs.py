@@ -1,0 +1,212 @@
+"""Golden files and traces: which belong together, and what checking and updating do to them."""
+
+import shutil
+
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
+from recloser.errors import GoldenError
+from recloser.golden.golden_file import read_golden
+from recloser.golden.golden_pairs import (
+    GoldenPair,
+    Verdict,
+    check,
+    find_pairs,
+    golden_path,
+    refuse_in_ci,
+    trace_path,
+    update,
+)
+from support import fail, read_lines, sealed_again, write_traffic
+
+SEGMENT = "000000000001.jsonl"
+
+
+@pytest.fixture
+def traces(tmp_path, clock):
+    """Of each kind one: a log of live breakers, a single file of one, and imported traffic."""
+    with EventLog(tmp_path / "live", clock=clock, seal_seconds=None) as log:
+        fail(CircuitBreaker("b", log=log), 5)
+    (tmp_path / "live" / "lock").unlink(missing_ok=True)
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    shutil.copy(tmp_path / "live" / SEGMENT, deep / "single.jsonl")
+    write_traffic(tmp_path / "calls", "FFFFFFSSSS")
+    return tmp_path
+
+
+def pair(trace):
+    return GoldenPair(trace, golden_path(trace))
+
+
+@pytest.mark.parametrize(
+    ("trace", "golden"),
+    [
+        ("a/outage", "a/outage.golden.json"),
+        ("a/outage.jsonl", "a/outage.golden.json"),
+        ("a/outage.jsonl.zst", "a/outage.golden.json"),
+        ("a/v1.2", "a/v1.2.golden.json"),
+    ],
+)
+def test_a_golden_file_stands_beside_its_trace(tmp_path, trace, golden):
+    assert golden_path(tmp_path / trace) == tmp_path / golden
+
+
+def test_that_is_so_for_the_folder_that_one_stands_in(traces, monkeypatch):
+    monkeypatch.chdir(traces / "live")
+    for here in (".", "../live", "../live/../live"):
+        (found,) = find_pairs(type(traces)(here))
+        assert found.golden.resolve() == traces / "live.golden.json"
+
+
+def test_a_folder_stands_for_every_trace_and_golden_file_below_it(traces):
+    (traces / "deep" / "unused.golden.json").write_text("{}")
+    (traces / "deep" / "notes.json").write_text("{}")
+    assert [found.golden.relative_to(traces).as_posix() for found in find_pairs(traces)] == [
+        "calls.golden.json",
+        "deep/single.golden.json",
+        "deep/unused.golden.json",
+        "live.golden.json",
+    ]
+
+
+def test_a_folder_without_either_is_refused(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(GoldenError, match="no trace and no golden file in this folder"):
+        find_pairs(tmp_path)
+    with pytest.raises(GoldenError, match="no such file or folder"):
+        find_pairs(tmp_path / "absent")
+
+
+def test_a_golden_file_is_found_by_its_own_name(traces):
+    update(pair(traces / "deep" / "single.jsonl"))
+    golden = traces / "deep" / "single.golden.json"
+    assert find_pairs(golden) == [GoldenPair(traces / "deep" / "single.jsonl", golden)]
+
+
+def test_two_traces_of_one_name_are_told_apart_by_nobody(traces):
+    shutil.copy(traces / "live" / SEGMENT, traces / "live.jsonl")
+    with pytest.raises(GoldenError, match="could belong to live or live.jsonl beside it"):
+        trace_path(traces / "live.golden.json")
+
+
+def test_a_first_update_writes_and_a_second_leaves_the_file_as_it_is(traces):
+    for found in find_pairs(traces):
+        assert update(found).verdict is Verdict.NEW
+        before = found.golden.stat().st_mtime_ns, found.golden.read_bytes()
+        assert update(found).verdict is Verdict.SAME
+        assert (found.golden.stat().st_mtime_ns, found.golden.read_bytes()) == before
+        assert check(found).verdict is Verdict.SAME
+
+
+def test_checking_writes_nothing(traces):
+    files = {path: path.read_bytes() for path in traces.rglob("*.*")}
+    with pytest.raises(GoldenError, match="there is no golden file of .*live; write it with `recl"):
+        check(pair(traces / "live"))
+    assert {path: path.read_bytes() for path in traces.rglob("*.*")} == files
+    update(pair(traces / "live"))
+    golden = traces / "live.golden.json"
+    golden.write_text(golden.read_text().replace('"failed":5', '"failed":4'))
+    before = golden.read_bytes()
+    assert check(pair(traces / "live")).verdict is Verdict.DIFFERENT
+    assert golden.read_bytes() == before
+
+
+def test_a_digest_that_is_not_that_of_the_history_differs_whatever_the_edges(traces):
+    digest = update(pair(traces / "live")).history.digest
+    golden = traces / "live.golden.json"
+    golden.write_text(golden.read_text().replace(digest, "0" * 64))
+    checked = check(pair(traces / "live"))
+    assert checked.verdict is Verdict.DIFFERENT
+    assert checked.comparison.digests == ("0" * 64, digest)
+
+
+def test_an_update_says_what_changed(traces):
+    update(pair(traces / "live"))
+    golden = traces / "live.golden.json"
+    golden.write_text(golden.read_text().replace('"failed":5', '"failed":4'))
+    updated = update(pair(traces / "live"))
+    assert updated.verdict is Verdict.CHANGED
+    (totals,) = updated.comparison.totals
+    assert (totals.old.failed, totals.new.failed) == (4, 5)
+    assert check(pair(traces / "live")).verdict is Verdict.SAME
+
+
+def test_traffic_is_driven_with_the_settings_given_once(traces):
+    """They are in the file then, and the next update and every check go by them."""
+    calls = pair(traces / "calls")
+    trips = len(update(calls, CircuitBreakerConfig(failure_threshold=2)).history.trips())
+    assert read_golden(calls.golden).driven_with["failure_threshold"] == 2
+    assert update(calls).verdict is Verdict.SAME
+    assert len(check(calls).history.trips()) == trips == 1
+    updated = update(calls, CircuitBreakerConfig(failure_threshold=9))
+    assert (updated.verdict, updated.history.trips()) == (Verdict.CHANGED, [])
+    assert [(s.name, s.old, s.new) for s in updated.comparison.settings] == [
+        ("failure_threshold", 2, 9)
+    ]
+
+
+def test_settings_for_a_log_that_breakers_wrote_are_refused(traces):
+    with pytest.raises(ValueError, match="written by breakers"):
+        update(pair(traces / "live"), CircuitBreakerConfig())
+    assert not (traces / "live.golden.json").exists()
+
+
+def test_a_golden_file_whose_trace_is_gone_is_refused(traces):
+    update(pair(traces / "live"))
+    shutil.rmtree(traces / "live")
+    (found,) = [found for found in find_pairs(traces) if found.golden.name == "live.golden.json"]
+    for work in (check, update):
+        with pytest.raises(GoldenError, match="its trace is gone: there is no live/ or live.jsonl"):
+            work(found)
+    assert found.golden.exists()
+
+
+def test_a_broken_golden_file_is_not_overwritten(traces):
+    golden = traces / "live.golden.json"
+    golden.write_text("<<<<<<< HEAD\n")
+    with pytest.raises(GoldenError, match="this is no whole golden file"):
+        update(pair(traces / "live"))
+    assert golden.read_text() == "<<<<<<< HEAD\n"
+
+
+def forge(folder):
+    """A trace whose witness tells of another evidence than the calls before it."""
+    segment = folder / SEGMENT
+    lines = [line.replace(b'"observed":5,', b'"observed":6,') for line in read_lines(segment)]
+    segment.write_bytes(sealed_again(lines))
+
+
+def test_a_history_that_is_not_the_witnessed_one_is_no_model(traces):
+    forge(traces / "live")
+    with pytest.raises(GoldenError, match="parts at seq 8 from what was witnessed live"):
+        update(pair(traces / "live"))
+    assert not (traces / "live.golden.json").exists()
+
+
+def test_a_trace_that_parts_from_its_witnesses_fails_its_check(traces):
+    update(pair(traces / "live"))
+    forge(traces / "live")
+    checked = check(pair(traces / "live"))
+    assert checked.verdict is Verdict.DIFFERENT
+    assert not checked.comparison
+
+
+def test_a_damaged_trace_is_told_as_that(traces):
+    update(pair(traces / "live"))
+    segment = traces / "live" / SEGMENT
+    segment.write_bytes(segment.read_bytes().replace(b'"took":0', b'"took":1', 1))
+    with pytest.raises(LogError, match="broken"):
+        check(pair(traces / "live"))
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"), [("true", True), ("1", True), ("", False), ("false", False)]
+)
+def test_on_a_ci_server_nothing_is_rewritten(monkeypatch, value, refused):
+    monkeypatch.setenv("CI", value)
+    if refused:
+        with pytest.raises(GoldenError, match="^update: the environment says that this is CI"):
+            refuse_in_ci("update")
+    else:
+        refuse_in_ci("update")

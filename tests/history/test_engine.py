@@ -1,0 +1,198 @@
+"""Replay rebuilds what happened, and says where the log tells another story."""
+
+import hashlib
+
+import pytest
+
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    ConfigError,
+    EventLog,
+    MemoryLog,
+    NotALogError,
+)
+from recloser.core.events import Checkpoint
+from recloser.core.state import BreakerState, dump
+from recloser.history.engine import read_events, replay
+from recloser.log.codec import encode
+from support import fail, read_lines, sealed_again, succeed, write_segment
+
+SEGMENT = "000000000001.jsonl"
+
+
+@pytest.fixture
+def path(tmp_path, clock):
+    """An outage: a trip, a relapse and a recovery."""
+    path = tmp_path / "log"
+    with EventLog(path, clock=clock, tick_seconds=None) as log:
+        breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
+        succeed(breaker, 2)
+        fail(breaker, 3)
+        breaker.before_call()
+        clock.advance(seconds=30)
+        fail(breaker)
+        clock.advance(seconds=30)
+        succeed(breaker, 4)
+    return path
+
+
+def edit(path, change):
+    """Change the lines of a log, with all seals made good: only the history can tell."""
+    segment = path / SEGMENT
+    segment.write_bytes(sealed_again(change(read_lines(segment))))
+
+
+def index_of(lines, text, nth=0):
+    return [i for i, line in enumerate(lines) if text in line][nth]
+
+
+def test_the_edges_are_those_recorded_live(path):
+    history = replay(path)
+    witnesses = [event for event in read_events(path) if event.kind == "state_changed"]
+    assert history.edges == witnesses
+    assert [edge.trigger.value for edge in history.edges] == [
+        "trip",
+        "cool",
+        "relapse",
+        "cool",
+        "recover",
+    ]
+    assert history.witnesses == 5
+    assert history.differences == []
+    assert history.count == len(list(read_events(path)))
+
+
+def test_a_log_in_memory_or_any_events_can_be_replayed(path, clock):
+    expected = replay(path)
+    for source in (list(read_events(path)), read_events(path), str(path), path / SEGMENT):
+        history = replay(source)
+        assert history.edges == expected.edges
+        assert list(history.events) == list(read_events(path))
+    with MemoryLog(clock=clock) as log:
+        fail(CircuitBreaker("b", log=log), 5)
+        assert len(replay(log).edges) == 1
+
+
+def test_the_digest_is_the_one_that_the_design_gives(path):
+    lines = "".join(
+        "\x1f".join(
+            (
+                edge.breaker,
+                str(edge.epoch),
+                str(edge.at),
+                edge.from_state.value,
+                edge.to_state.value,
+                edge.trigger.value,
+            )
+        )
+        + "\n"
+        for edge in replay(path).edges
+    )
+    assert lines.startswith("b\x1f1\x1f0\x1fCLOSED\x1fOPEN\x1ftrip\n")
+    assert replay(path).digest == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_the_digest_of_no_edge_is_that_of_no_bytes(clock):
+    with MemoryLog(clock=clock) as log:
+        CircuitBreaker("b", log=log)
+        assert replay(log).digest == hashlib.sha256().hexdigest()
+
+
+def test_the_digest_takes_breakers_by_name_whatever_their_order_in_the_log(clock):
+    digests = []
+    for names in ("äbZ", "Zäb"):
+        log = MemoryLog(clock=clock)
+        for name in names:
+            fail(CircuitBreaker(name, log=log), 5)
+        digests.append(replay(log).digest)
+    assert digests[0] == digests[1]
+
+
+def test_an_outcome_changed_by_hand_is_found_where_the_histories_part(path):
+    """A failure turned into a success: the trip that was recorded should not have come."""
+
+    def change(lines):
+        i = index_of(lines, b"call_failed", 1)
+        lines[i] = b'{"event":"call_succeeded","seq":0,"at":0,"breaker":"b","epoch":0,"took":0}\n'
+        return lines
+
+    trip = index_of(read_lines(path / SEGMENT), b'"trigger":"trip"') + 1
+    edit(path, change)
+    first = replay(path).differences[0]
+    assert first.seq == trip
+    assert first.breaker == "b"
+    assert first.expected == "no edge"
+    assert first.got.startswith("trip of 'b' from CLOSED to OPEN (epoch 1)")
+
+
+def test_a_success_turned_into_a_failure_is_found_where_the_histories_part(path):
+    def change(lines):
+        i = index_of(lines, b"call_succeeded", 1)
+        lines[i] = lines[i].replace(b"call_succeeded", b"call_failed")
+        return lines
+
+    second_failure = index_of(read_lines(path / SEGMENT), b"call_failed", 1) + 1
+    edit(path, change)
+    first = replay(path).differences[0]
+    assert first.seq == second_failure + 1
+    assert first.expected.startswith("trip of 'b' from CLOSED to OPEN (epoch 1) at 0 ns")
+    assert first.got == "call_failed"
+
+
+def test_a_removed_witness_is_found_where_it_stood(path):
+    lines = read_lines(path / SEGMENT)
+    i = index_of(lines, b"state_changed", 2)
+    edit(path, lambda lines: lines[:i] + lines[i + 1 :])
+    first = replay(path).differences[0]
+    assert first.seq == i + 1
+    assert first.expected.startswith("relapse of 'b' from HALF_OPEN to OPEN (epoch 3)")
+    assert first.got == "log_sealed"
+
+
+def test_a_witness_removed_at_the_end_of_a_log_is_found_too(clock):
+    with MemoryLog(clock=clock) as log:
+        fail(CircuitBreaker("b", log=log), 5)
+        *events, witness = log
+    (difference,) = replay(events).differences
+    assert (difference.seq, difference.got) == (witness.seq, "the end of the log")
+
+
+def test_a_witness_with_other_evidence_differs(path):
+    edit(path, lambda lines: [line.replace(b'"observed":3,', b'"observed":4,') for line in lines])
+    (difference,) = replay(path).differences
+    assert "3 of 3, on seq" in difference.expected
+    assert "4 of 3, on seq" in difference.got
+
+
+def test_an_event_that_can_not_have_happened_ends_the_history_and_is_named(path):
+    def change(lines):
+        i = index_of(lines, b"probe_admitted")
+        return [*lines[:i], lines[i], *lines[i:]]
+
+    edit(path, change)
+    (difference,) = replay(path).differences
+    assert difference.expected == "an event that can happen in this state"
+    assert f"event {difference.seq} (probe_admitted): 1 probes are under way" in difference.got
+
+
+def test_open_without_an_opening_time_is_an_error_that_names_the_event(path, tmp_path):
+    events = list(read_events(path))
+    state = dump(BreakerState("b", CircuitBreakerConfig())) | {"state": "OPEN", "epoch": 1}
+    checkpoint = encode(Checkpoint(3, 0, "b", state))
+    segment = write_segment(tmp_path / "made", events[:2])
+    segment.write_bytes(sealed_again([encode(events[0]), encode(events[1]), checkpoint]))
+    (difference,) = replay(segment).differences
+    assert difference.seq == 3
+    assert difference.got == ("event 3 (checkpoint): 'b' is OPEN without an opening time")
+
+
+def test_settings_are_refused_for_a_log_that_breakers_wrote(path):
+    """Its configuration is in it; other settings would be another history."""
+    with pytest.raises(ConfigError, match="written by breakers, whose configuration is in it"):
+        replay(path, config=CircuitBreakerConfig())
+
+
+def test_no_events_are_no_log():
+    with pytest.raises(NotALogError, match="no events"):
+        replay([])

@@ -1,0 +1,230 @@
+"""Lines and events are gathered to the same rows, all of a batch or none."""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloser import CircuitBreaker, FoldError, MemoryLog
+from recloser.core.events import (
+    CallFailed,
+    CallIgnored,
+    CallObserved,
+    CallRejected,
+    CallSucceeded,
+    ClockTicked,
+    LogGap,
+    LogOpened,
+    LogSealed,
+    Outcome,
+    ProbeAdmitted,
+    Reset,
+)
+from recloser.history.gathered_events import GatheredEvents
+from recloser.history.gathered_lines import IS_COMPILED, GatheredLines
+from recloser.log.checkpoint_line import CheckpointLine
+from recloser.log.codec import as_lean, decode_lines, encode, full
+from recloser.testing import strategies as rst
+from support import fail
+
+WALL = datetime(2026, 1, 1, tzinfo=UTC)
+OPENED = LogOpened(1, 0, 2, 1, 1, WALL, 0, "", "", 1, "0")
+OUTCOMES = (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted)
+
+
+class FromLines(GatheredLines):
+    def take(self, events):
+        return super().take(b"".join(map(encode, events)))
+
+
+class FromEvents(GatheredEvents):
+    def take(self, events):
+        lean = decode_lines(b"".join(map(encode, events)), len(events))
+        return super().take(lean)
+
+
+@pytest.fixture(params=[FromLines, FromEvents])
+def gathered(request):
+    if request.param is FromLines and not IS_COMPILED:
+        pytest.skip("recloser.log.outcome_rows is missing: pip had no C compiler")
+    return request.param()
+
+
+def told(gathered):
+    """All that is gathered, by breaker."""
+    found = {}
+    for rows in gathered.by_breaker():
+        columns = rows.columns
+        one = []
+        for row in range(rows.start, rows.stop):
+            other = rows.others.get(row)
+            if isinstance(other, CheckpointLine):
+                other = other.read()
+            kind, at, count = columns.kind[row], rows.at(row), columns.count[row]
+            numbers = (columns.epoch[row], columns.probe[row], count)
+            if other is not None:
+                numbers = other
+            took = columns.took[row] if kind < 3 else 0
+            one.append((kind, rows.seq(row), at, numbers, took))
+        found[rows.breaker] = one
+    return found, gathered.seq, gathered.at, gathered.readings
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
+@given(rst.logs(), st.lists(st.integers(0, 200), max_size=3))
+def test_lines_and_events_come_to_the_same(log, cuts):
+    events = list(log)
+    lines, plain = FromLines(), FromEvents()
+    places = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
+    for start, stop in pairwise(places):
+        if start < stop:
+            assert lines.take(events[start:stop])
+            assert plain.take(events[start:stop])
+    assert told(lines) == told(plain)
+
+
+@given(rst.logs())
+def test_each_row_is_an_event_of_its_breaker(log):
+    events = [event for event in log if hasattr(event, "breaker")]
+    events = [event for event in events if event.kind != "state_changed"]
+    gathered = FromEvents()
+    assert gathered.take(list(log))
+    found, *_ = told(gathered)
+    seqs = {name: [seq for _, seq, *_ in rows] for name, rows in found.items()}
+    for name, those in seqs.items():
+        assert those == [event.seq for event in events if event.breaker == name]
+    assert sum(map(len, seqs.values())) == len(events)
+
+
+def test_readings_are_kept_and_seals_and_imported_calls_are_not(gathered):
+    tick = ClockTicked(2, 1, WALL, 1)
+    call = CallObserved(3, 1, "b", 0, 1, Outcome.FAILED)
+    seal = LogSealed(4, 1, 3, "0" * 64)
+    assert gathered.take([OPENED, tick, call, seal])
+    assert told(gathered) == ({}, 4, 1, [OPENED, tick])
+    assert gathered.size == 4
+
+
+def good(seq):
+    return CallSucceeded(seq, 5, "b", 0, 1)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [good(3), good(5)],
+        [good(2)],
+        [attrs.evolve(good(3), at=4)],
+        [good(3), Reset(4, 4, "b")],
+        [good(3), Reset(5, 5, "b")],
+        [good(3), LogGap(4, 5, 1)],
+        [LogGap(9, 5, 1)],
+        [good(3), CallObserved(4, 4, "b", 0, 1, Outcome.FAILED)],
+        [good(3), LogSealed(3, 5, 1, "0" * 64)],
+    ],
+)
+def test_of_events_in_disorder_or_with_a_gap_none_is_taken(gathered, events):
+    assert gathered.take([OPENED, good(2)])
+    before = told(gathered)
+    assert not gathered.take(events)
+    assert told(gathered) == before
+    assert gathered.take([good(3)])
+
+
+def test_of_no_events_all_are_taken():
+    gathered = GatheredEvents()
+    assert gathered.take([])
+    assert gathered.seq == -1
+
+
+@pytest.mark.parametrize(("name", "is_taken"), [("b", True), ('say "b"', False)])
+@pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
+def test_lines_that_msgspec_has_to_read_are_better_gathered_as_events(name, is_taken):
+    calls = [attrs.evolve(good(seq), breaker=name) for seq in range(2, 200)]
+    assert FromLines().take([OPENED, *calls[:20]])
+    assert FromLines().take([OPENED, *calls]) == is_taken
+    assert FromEvents().take([OPENED, *calls])
+
+
+def test_a_log_begins_with_log_opened_at_any_seq(gathered):
+    assert not gathered.take([good(1)])
+    assert gathered.take([attrs.evolve(OPENED, seq=70), good(71)])
+    assert gathered.seq == 71
+
+
+def test_what_is_behind_something_else_goes_on_from_there(gathered):
+    gathered.begin(7, 5)
+    assert not gathered.take([good(7)])
+    assert gathered.take([good(8)])
+    assert [*told(gathered)[0]] == ["b"]
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
+@pytest.mark.parametrize(
+    "line",
+    [
+        encode(Reset(3, 5, "b")).replace(b'"b"', b'"b","seq":4'),
+        encode(Reset(3, 5, "b")).replace(b"reset", b"unset"),
+        encode(good(3)).replace(b'"took":1', b'"took":1.0'),
+        encode(good(3)).replace(b'"took":1', b'"took":-1'),
+        b"\n",
+    ],
+)
+def test_a_line_that_is_no_event_or_not_the_one_it_seems_is_not_taken(line):
+    gathered = GatheredLines()
+    assert gathered.take(encode(OPENED) + encode(good(2)))
+    before = told(gathered)
+    assert not gathered.take(line)
+    assert told(gathered) == before
+
+
+def test_the_rows_of_an_outcome_tell_no_event(gathered):
+    assert gathered.take([OPENED, good(2)])
+    (rows,) = gathered.by_breaker()
+    with pytest.raises(FoldError, match="event 2"):
+        rows.event(rows.start)
+
+
+def trip(clock):
+    """A log with two edges, and the edges."""
+    log = MemoryLog(clock=clock, tick_seconds=None)
+    for name in "ab":
+        fail(CircuitBreaker(name, log=log), 5)
+    events = list(log)
+    return events, [as_lean(event) for event in events if event.kind == "state_changed"]
+
+
+def changed(edge, **fields):
+    return as_lean(attrs.evolve(full(edge), **fields))
+
+
+def test_edges_are_compared_with_their_witnesses(gathered, clock):
+    events, edges = trip(clock)
+    assert gathered.take(events)
+    assert gathered.witnessed(edges) == 2
+    assert gathered.witnessed([*edges, changed(edges[0], seq=99)]) == 2
+    assert gathered.witnessed([changed(edges[0], epoch=7), edges[1]]) == -1
+    assert gathered.witnessed(edges[:1]) == -1
+    assert gathered.witnessed([]) == -1
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_witness_that_can_not_be_read_is_none_of_any_edge(clock, count):
+    events, edges = trip(clock)
+    text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch":1."from":', 1)
+    gathered = GatheredLines()
+    assert gathered.take(text)
+    assert gathered.witnessed(edges[:count]) == -1
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
+def test_a_witness_in_another_spelling_is_one_too(clock):
+    events, edges = trip(clock)
+    text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch": 1,"from":')
+    gathered = GatheredLines()
+    assert gathered.take(text)
+    assert gathered.witnessed(edges) == 2

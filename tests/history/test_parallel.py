@@ -1,0 +1,177 @@
+"""A log folded in parts by several processes comes to what it comes to in one."""
+
+import shutil
+from itertools import pairwise
+
+import pytest
+
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CountWindow,
+    EventLog,
+    ManualClock,
+    RecloserError,
+    TimeWindow,
+)
+from recloser.cli import status_of
+from recloser.history import engine
+from recloser.history.engine import replay
+from recloser.history.parallel import Part, fold_part, split
+from recloser.log.reader import segments_of
+from recloser.log.retention import compress_full
+
+CONFIGS = (
+    CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=1),
+    CircuitBreakerConfig(failure_threshold=None, window=CountWindow(20, 0.5)),
+    CircuitBreakerConfig(window=TimeWindow(5, 0.4), half_open_success_threshold=3),
+)
+
+
+def write(path, calls=3000, segment_bytes=20_000):
+    """Many segments, with breakers in every state at their bounds."""
+    clock = ManualClock()
+    with EventLog(
+        path, clock=clock, durability="memory", segment_bytes=segment_bytes, compress=False, host=""
+    ) as log:
+        breakers = [CircuitBreaker(f"b{n}", config, log=log) for n, config in enumerate(CONFIGS)]
+        for call in range(calls):
+            clock.advance(ns=20_000_000)
+            permit = breakers[call % 3].before_call().permit
+            if permit is not None and call % 200 < 40:
+                breakers[call % 3].after_failure(permit, "TimeoutError")
+            elif permit is not None:
+                breakers[call % 3].after_success(permit)
+            if call % 50 == 0:
+                log.flush()
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("whole") / "log")
+
+
+@pytest.fixture
+def log(tmp_path, whole):
+    shutil.copytree(whole, tmp_path / "log")
+    return tmp_path / "log"
+
+
+def told(history):
+    """All that a history says."""
+    return (
+        history.digest,
+        history.edges,
+        history.snapshots,
+        history.witnesses,
+        history.differences,
+        history.count,
+        history.tail,
+        [history.timeline.text(edge.at) for edge in history.edges],
+    )
+
+
+def result_of(path, jobs):
+    try:
+        return told(replay(path, jobs=jobs))
+    except RecloserError as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_processes_fold_the_parts_to_the_same_history(whole, jobs, monkeypatch):
+    expected = told(replay(whole))
+    monkeypatch.setattr(engine, "_fold_in_batches", None)
+    assert told(replay(whole, jobs=jobs)) == expected
+    assert len(expected[1]) > 50
+
+
+def test_compressed_segments_too(log, monkeypatch):
+    expected = told(replay(log))
+    compress_full(log, 1000)
+    monkeypatch.setattr(engine, "_fold_in_batches", None)
+    assert told(replay(log, jobs=2)) == expected
+
+
+@pytest.mark.parametrize("jobs", range(1, 30))
+def test_wherever_a_log_is_cut_the_parts_meet(whole, jobs):
+    expected = told(replay(whole))
+    parts = split(segments_of(whole), jobs)
+    assert [segment for part in parts for segment in part.segments] == segments_of(whole)
+    assert min(jobs, len(segments_of(whole))) - 1 <= len(parts) <= jobs
+    folded = [fold_part(part, is_first=part is parts[0]) for part in parts]
+    for before, behind in pairwise(folded):
+        assert before.is_followed_by(behind)
+    assert [edge for part in folded for edge in part.edges] == expected[1]
+
+
+def test_a_short_log_is_not_worth_a_process(whole):
+    (part,) = split(segments_of(whole), None)
+    assert part.following is None
+
+
+def test_a_part_begins_within_a_session_only(tmp_path):
+    """What the opening of a session does to the states is in no checkpoint before it."""
+    for _ in range(4):
+        write(tmp_path / "log", calls=30)
+    parts = split(segments_of(tmp_path / "log"), 4)
+    assert len(parts) == 1
+    assert result_of(tmp_path / "log", 4) == result_of(tmp_path / "log", 1)
+
+
+@pytest.mark.parametrize("index", [0, 3, 8, -1])
+def test_damage_in_any_segment_is_told_as_by_one_process(log, index):
+    segment = segments_of(log)[index]
+    data = segment.read_bytes()
+    segment.write_bytes(data.replace(b'"at":', b'"aT":', 1))
+    kind, message = result_of(log, 1)
+    assert segment.name in message
+    assert result_of(log, 2) == (kind, message)
+
+
+def test_a_segment_that_is_missing_between_two_parts_is_missed(log):
+    segments = segments_of(log)
+    parts = split(segments, 2)
+    parts[1].segments[0].unlink()
+    kind, message = result_of(log, 1)
+    assert "not the one written after" in message
+    assert result_of(log, 2) == (kind, message)
+
+
+def test_parts_of_two_logs_do_not_meet(tmp_path, whole):
+    """Each is whole in itself: only where they meet can be told that they do not belong together."""
+    other = write(tmp_path / "other", calls=2990)
+    (first, *_), (*_, last) = split(segments_of(whole), 4), split(segments_of(other), 4)
+    foreign = fold_part(last)
+    assert fold_part(Part(first.segments, last.segments[0]), is_first=True) is not None
+    assert not fold_part(first, is_first=True).is_followed_by(foreign)
+
+
+def test_a_state_that_was_changed_where_two_parts_meet_is_a_difference(log):
+    """All seals are made good: only the fold of what is before can tell."""
+    (_, second) = split(segments_of(log), 2)
+    folded = fold_part(second)
+    first = fold_part(split(segments_of(log), 2)[0], is_first=True)
+    assert first.is_followed_by(folded)
+    folded.begun["b0"].succeeded += 1
+    assert not first.is_followed_by(folded)
+
+
+def test_a_torn_last_line_is_told_as_by_one_process(log, capsys):
+    last = segments_of(log)[-1]
+    last.write_bytes(last.read_bytes() + b'{"event":"call_fai')
+    assert result_of(log, 2) == result_of(log, 1)
+    printed = []
+    for jobs in ("1", "2"):
+        assert status_of(["replay", str(log), "--json", "--jobs", jobs]) == 4
+        printed.append(capsys.readouterr())
+    assert printed[0] == printed[1]
+
+
+def test_a_process_that_dies_leaves_the_work_to_this_one(whole, monkeypatch):
+    expected = told(replay(whole))
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    assert told(replay(whole, jobs=2)) == expected
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    assert told(replay(whole, jobs=2)) == expected

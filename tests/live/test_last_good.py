@@ -1,0 +1,28 @@
+"""The last whole states can be looked at while another thread goes on."""
+
+from recloser import Breakers, MemoryLog
+from recloser.core.state import BreakerState
+from recloser.live import last_good
+from support import fail
+
+
+def test_what_other_threads_record_meanwhile_is_left_out(clock, monkeypatch):
+    breakers = Breakers(log=MemoryLog(clock=clock))
+    ours, others = breakers["ours"], breakers["others"]
+    sequencer = ours._sequencer
+    sequencer.good = sequencer.fold.keeper = good = last_good.LastGood(sequencer.fold)
+    fail(ours)
+    ours.snapshot()
+    copy = BreakerState.copy
+
+    def copied_while_another_fails(state):
+        monkeypatch.undo()
+        fail(others)
+        others.snapshot()
+        return copy(state)
+
+    monkeypatch.setattr(BreakerState, "copy", copied_while_another_fails)
+    rebuilt = good.rebuilt()
+    assert sequencer.good is good
+    assert good.events[-1].breakers == ["others"]
+    assert {name: state.failed for name, state in rebuilt.breakers.items()} == {"ours": 1}

@@ -1,0 +1,162 @@
+"""Calls that were let past the lock are columns, and become events when somebody looks."""
+
+import sys
+
+import pytest
+
+from recloser import CircuitBreaker, MemoryLog
+from recloser.core import kernel
+from recloser.core.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
+from recloser.live.call_buffer import Pending
+from recloser.live.fast_path import Ending
+from recloser.live.pending_calls import Calls, Outcomes, outcome, rejected
+from recloser.log.codec import encode_all, full
+from support import fail
+
+
+def calls_of(ats, tooks, passes):
+    pending = Pending()
+    for call in zip(ats, tooks, passes, strict=True):
+        pending.record(*call)
+    return Calls.of(pending)
+
+
+@pytest.fixture
+def log(clock):
+    return MemoryLog(clock=clock, tick_seconds=None)
+
+
+@pytest.fixture
+def leave(log):
+    return CircuitBreaker("b", log=log).gate.leave
+
+
+@pytest.fixture
+def other(log):
+    return CircuitBreaker("other", log=log).gate.leave
+
+
+@pytest.mark.parametrize(
+    ("ats", "ordered"),
+    [
+        ([50, 60], [50, 60]),
+        ([50, 40, 70, 60], [50, 50, 70, 70]),
+        ([10, 20, 70], [45, 45, 70]),
+    ],
+)
+def test_times_are_put_in_order_behind_what_was_folded_before(leave, ats, ordered):
+    calls = calls_of(ats, [0] * len(ats), [leave] * len(ats))
+    calls.put_in_order(45)
+    assert list(calls.ats) == ordered
+
+
+def test_a_part_is_what_lies_between_two_places(leave):
+    calls = calls_of([1, 2, 3], [4, 5, 6], [leave] * 3)
+    part = calls.part(1, 3)
+    assert list(part.each()) == [(2, 5, leave), (3, 6, leave)]
+    assert calls.part(0, 9) is calls
+
+
+def test_neighbours_are_found_that_have_one_pass_and_end_in_time(leave, other):
+    calls = calls_of([1, 2, 3, 4], [0] * 4, [leave, leave, other, other])
+    assert [calls.like(start, 100) for start in range(4)] == [2, 1, 2, 1]
+    assert [calls.like(start, 2) for start in range(4)] == [1, 1, 1, 1]
+
+
+def test_calls_are_sorted_by_their_passes_without_losing_their_order(leave, other):
+    calls = calls_of([1, 2, 3, 4], [0] * 4, [leave, leave, other, leave])
+    sorts = {leave: 0, other: 1}
+    parts = [(sort, list(part.ats)) for sort, part in calls.sorted_by(sorts.get)]
+    assert parts == [(0, [1, 2]), (1, [3]), (0, [4])]
+    assert [list(part.ats) for _, part in calls.sorted_by(lambda _: 0)] == [[1, 2, 3, 4]]
+
+
+def test_successes_of_one_breaker_are_events_numbered_one_after_another(leave):
+    outcomes = Outcomes(calls_of([10, 20, 30], [1, 2, 3], [leave] * 3), first_seq=7)
+    assert [full(event) for event in outcomes] == [
+        CallSucceeded(7, 10, "b", 0, 1),
+        CallSucceeded(8, 20, "b", 0, 2),
+        CallSucceeded(9, 30, "b", 0, 3),
+    ]
+    assert (outcomes.breakers, outcomes.count_if_plain("b")) == (["b"], 3)
+
+
+def test_outcomes_of_every_kind_are_events_of_it(leave):
+    endings = [
+        leave,
+        Ending(leave, kernel.FAILED, "TimeoutError"),
+        Ending(leave, kernel.IGNORED, None),
+        Ending(leave, kernel.SUCCEEDED, "KeyError"),
+    ]
+    outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], endings), first_seq=1)
+    assert [full(event) for event in outcomes] == [
+        CallSucceeded(1, 1, "b", 0, 5),
+        CallFailed(2, 2, "b", 0, 6, 0, "TimeoutError"),
+        CallIgnored(3, 3, "b", 0, 7, 0, None),
+        CallSucceeded(4, 4, "b", 0, 8),
+    ]
+    assert outcomes.count_if_plain("b") == 0
+
+
+def test_outcomes_of_many_breakers_keep_their_order(log):
+    leaves = [CircuitBreaker(name, log=log).gate.leave for name in "abab"]
+    outcomes = Outcomes(calls_of([1, 2, 3, 4], [0] * 4, leaves), first_seq=1)
+    assert [event.breaker for event in outcomes] == ["a", "b", "a", "b"]
+    assert [outcomes.count_if_plain(name) for name in outcomes.breakers] == [2, 2]
+    assert full(outcomes[2]) == CallSucceeded(3, 3, "a", 0, 0)
+
+
+def test_the_rows_of_one_breaker_are_those_of_its_events(log):
+    leaves = [CircuitBreaker(name, log=log).gate.leave for name in "ab"]
+    failed = Ending(leaves[0], kernel.FAILED, "E")
+    passes = [leaves[0], leaves[1], failed, leaves[0]]
+    outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], passes), first_seq=11)
+    rows, number = outcomes.rows("a")
+    columns = (rows.kind, rows.seq, rows.at, rows.took, rows.epoch, rows.probe, rows.count)
+    assert [list(column) for column in columns] == [
+        [kernel.SUCCEEDED, kernel.FAILED, kernel.SUCCEEDED],
+        [11, 13, 14],
+        [1, 3, 4],
+        [5, 7, 8],
+        [0, 0, 0],
+        [0, 0, 0],
+        [1, 1, 1],
+    ]
+    assert number == 3
+
+
+def test_an_outcome_looked_at_by_itself_is_the_one_of_the_whole(leave):
+    outcomes = Outcomes(calls_of([10, 20, 30], [1, 2, 3], [leave] * 3), first_seq=7)
+    whole = list(outcomes)
+    assert [outcomes[0], outcomes[2], outcomes[-1]] == [whole[0], whole[2], whole[2]]
+    assert outcomes[1:] == whole[1:]
+    assert len(outcomes) == 3
+    with pytest.raises(IndexError):
+        outcomes[3]
+
+
+def test_outcomes_have_the_lines_of_their_events(leave):
+    outcomes = Outcomes(calls_of([10, 20], [1, 2], [leave] * 2), first_seq=7)
+    lines = b"".join(encode_all(outcomes))
+    assert lines == b"".join(encode_all([full(event) for event in outcomes]))
+
+
+def test_calls_are_let_go_once_they_have_lines(leave):
+    calls = calls_of([10, 20], [1, 2], [leave] * 2)
+    before = sys.getrefcount(calls.ats)
+    for _ in range(5):
+        assert b"".join(encode_all(Outcomes(calls, first_seq=7)))
+    after = sys.getrefcount(calls.ats)
+    assert after == before
+
+
+def test_single_calls_become_events_of_their_breaker_and_epoch(log):
+    once_reset = CircuitBreaker("b", log=log)
+    once_reset.reset()
+    leave = once_reset.gate.leave
+    assert full(outcome(leave, 5, 60, 7)) == CallSucceeded(5, 60, "b", 1, 7)
+    breaker = CircuitBreaker("refusing", log=log)
+    fail(breaker, 5)
+    refusal = breaker.gate.refusal
+    expected = CallRejected(5, 60, "refusing", refusal.reason, 70)
+    assert full(rejected(refusal, 5, 60, 70)) == expected

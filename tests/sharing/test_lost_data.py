@@ -1,0 +1,289 @@
+"""A stream that loses data to somebody else: no command of an operator goes with it unsaid."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+from fleet_support import agree, history, is_degraded, log_of, state
+
+import recloser.sharing.redis_log as redis_module
+from fleet_parts import wait_for
+from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
+from recloser.sharing.connection import StreamChangedError
+from recloser.sharing.stream_entry import Checkpointed
+from support import succeed
+
+CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """All members were started again, so that nobody has to be waited for."""
+    monkeypatch.setattr(redis_module, "_ANEW_SECONDS", 0.3)
+
+
+@pytest.fixture
+def members(own_redis, stream, joined):
+    """Makes members of one fleet."""
+
+    def make(count=1, **options):
+        made = [
+            CircuitBreaker("b", CONFIG, log=joined(own_redis, stream, **options))
+            for _ in range(count)
+        ]
+        wait_for(lambda: not any(map(is_degraded, made)))
+        return made if count > 1 else made[0]
+
+    return make
+
+
+@pytest.fixture
+def client(own_redis):
+    with own_redis.client() as client:
+        yield client
+
+
+@pytest.fixture
+def key(stream):
+    return f"recloser:{{{stream}}}"
+
+
+def vanish(*breakers):
+    """End members as SIGKILL would: nothing more is sent."""
+    for breaker in breakers:
+        log = log_of(breaker)
+        log._stopping.set()
+        log._wake.ring()
+        wait_for(lambda log=log: "recloser-stream" not in log._running)
+        log._closed = True
+
+
+@contextmanager
+def stopped(breaker, error=None):
+    """The thread of a member's log stands still, as where its process is stopped.
+
+    Args:
+        breaker: The member's.
+        error: What it meets when it goes on.
+    """
+    log = log_of(breaker)
+    may_go_on, stands = threading.Event(), threading.Event()
+    exchange = log._server.exchange
+
+    def stand(*arguments, **options):
+        stands.set()
+        may_go_on.wait()
+        log._server.exchange = exchange
+        if error is not None:
+            raise error
+        return exchange(*arguments, **options)
+
+    log._server.exchange = stand
+    log._wake_up()
+    stands.wait()
+    yield
+    may_go_on.set()
+
+
+def give_start(log):
+    stream = log._stream
+    stream.hold(lambda: log._rounds._give_start(stream, stream.course), lambda: None)
+
+
+def ask(breaker):
+    """Have a call refused, of which the stream is told."""
+    assert not breaker.before_call().allowed
+
+
+def are_open(*breakers):
+    return all(state(breaker) == "OPEN" and not is_degraded(breaker) for breaker in breakers)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_members_that_know_a_trimmed_stream_give_others_a_start(members, client, key, left):
+    here, there = members(2)
+    for _ in range(3):
+        succeed(here)
+        agree(here, there)
+    here.force_open(actor="me")
+    client.xtrim(key, maxlen=left, approximate=False)
+    late = members()
+    wait_for(lambda: are_open(here, there, late))
+    agree(here, there, late)
+
+
+def test_a_trimmed_stream_has_a_start_after_its_last_member_is_closed(members, client, key):
+    breaker = members()
+    breaker.force_open(actor="me")
+    for _ in range(3):
+        ask(breaker)
+        log_of(breaker).flush()
+    client.xtrim(key, maxlen=1, approximate=False)
+    log_of(breaker).close()
+    late = members()
+    assert are_open(late)
+    assert late.snapshot().why_open.actor == "me"
+
+
+def test_an_emptied_stream_is_begun_anew_before_its_last_member_is_closed(members, client, key):
+    breaker = members()
+    breaker.force_open(actor="me")
+    client.xtrim(key, maxlen=0, approximate=False)
+    log_of(breaker).close()
+    assert are_open(members())
+
+
+@pytest.mark.usefixtures("alone")
+def test_of_a_stream_without_a_start_the_commands_that_are_left_hold(members, client, key, caplog):
+    breaker = members()
+    succeed(breaker)
+    agree(breaker)
+    breaker.force_open(actor="me", reason="works")
+    client.xtrim(key, maxlen=1, approximate=False)
+    vanish(breaker)
+    again = members(2)
+    assert are_open(*again)
+    assert again[0].before_call().reason is Reason.FORCED_OPEN
+    agree(*again)
+    (gap,) = [event for event in history(again[0]) if event.kind == "log_gap"]
+    assert "what operators had commanded before is not known" in gap.error
+    assert "what operators had commanded before is not known" in caplog.text
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_is_not_known_of_a_stream_without_a_start_is_told(members, client, key, caplog):
+    breaker = members()
+    breaker.force_open(actor="me")
+    ask(breaker)
+    agree(breaker)
+    client.xtrim(key, maxlen=1, approximate=False)
+    vanish(breaker)
+    again = members(2)
+    agree(*again)
+    assert [state(each) for each in again] == ["CLOSED", "CLOSED"]
+    assert "what operators had commanded before is not known" in caplog.text
+    again[0].force_open()
+    wait_for(lambda: are_open(*again))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_checkpoint_whose_entry_is_gone_still_tells_its_states(members, client, key, monkeypatch):
+    breaker = members()
+    breaker.force_open(actor="me")
+    log = log_of(breaker)
+    log._rounds._looked_ns = log._now_ns() + 10**12  # it does not look itself
+    give_start(log)
+    log.flush()
+    assert isinstance(log._server.page_back(None)[0].body, Checkpointed)
+    client.xtrim(key, maxlen=1, approximate=False)
+    vanish(breaker)
+    assert are_open(members())
+
+
+def test_commands_that_a_stream_has_lost_are_put_back_once(members, client, key):
+    """The server falls back to a replica that was behind, as after a failover."""
+    here, there = members(2)
+    agree(here, there)
+    kept = client.xrange(key)
+    here.force_open(actor="me", reason="works")
+    agree(here, there)
+    here.set_mode("shadow")
+    agree(here, there)
+    lost = client.xrange(key)[len(kept) :]
+    client.xdel(key, *[identity for identity, _ in lost])
+    wait_for(lambda: any(b"again" in fields for _, fields in client.xrange(key)))
+    wait_for(lambda: are_open(here, there) and here.snapshot().mode == "shadow")
+    agree(here, there)
+    events = history(here)
+    assert [e.actor for e in events if e.kind == "forced_open"] == ["me"], "it is obeyed once"
+    assert len([e for e in events if e.kind == "mode_changed"]) == 1
+
+
+def test_a_command_is_not_put_back_where_a_newer_one_was_given(members, client, key):
+    here = members()
+    kept = len(client.xrange(key))
+    here.force_open(actor="me")
+    agree(here)
+    lost = client.xrange(key)[kept:]
+    client.xdel(key, *[identity for identity, _ in lost])
+    there = members()
+    there.force_open(actor="you")
+    there.reset(actor="you")
+    wait_for(lambda: not is_degraded(here))
+    agree(here, there)
+    assert state(here) == "CLOSED"
+
+
+@pytest.mark.parametrize("delete", ["flushall", "delete"])
+def test_all_that_members_know_outlives_the_stream(members, client, key, delete):
+    here, there = members(2)
+    here.force_open(actor="me")
+    agree(here, there)
+    client.flushall() if delete == "flushall" else client.delete(key)
+    wait_for(lambda: client.exists(key))
+    wait_for(lambda: are_open(here, there))
+    late = members()
+    wait_for(lambda: are_open(late))
+    late.reset()
+    wait_for(lambda: state(here) == state(there) == "CLOSED")
+
+
+def test_who_begins_a_stream_tells_that_nothing_is_known_of_one_before(members, caplog):
+    members()
+    assert "there is no such stream; it is begun with every breaker CLOSED" in caplog.text
+
+
+@pytest.mark.usefixtures("alone")
+def test_two_that_begin_a_stream_anew_at_once_agree(members, client, key, monkeypatch):
+    breaker = members()
+    succeed(breaker)
+    agree(breaker)
+    client.xtrim(key, maxlen=1, approximate=False)
+    vanish(breaker)
+    made = members(4)
+    agree(*made)
+    assert len({each._sequencer.course.begin.generation for each in made}) == 1
+    made[0].force_open()
+    wait_for(lambda: are_open(*made))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_member_that_was_stopped_follows_a_stream_that_began_anew(members, client, key):
+    """It still knows the stream as it was, and puts back what it knows of commands."""
+    first = members()
+    succeed(first)
+    first.force_open(actor="me")
+    ask(first)
+    agree(first)
+    with stopped(first):
+        client.xtrim(key, maxlen=1, approximate=False)
+        others = members(2)
+        assert [state(each) for each in others] == ["CLOSED", "CLOSED"]
+    wait_for(lambda: are_open(first, *others))
+    agree(first, *others)
+
+
+def test_edges_are_told_that_came_before_a_checkpoint_from_which_a_stream_is_read_again(
+    own_redis, stream, joined, members
+):
+    """Whoever reads it again has not read them, and the checkpoint only has what they came to."""
+    heard = []
+
+    class Heard(Listener):
+        def on_transition(self, edge):
+            heard.append(edge.trigger.value)
+
+    here = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream), listeners=[Heard()])
+    there = members()
+    agree(here, there)
+    with stopped(here, StreamChangedError("it is read again")):
+        there.force_open(actor="me")
+        log = log_of(there)
+        give_start(log)
+        log.flush()
+        assert isinstance(log._server.page_back(None)[0].body, Checkpointed)
+    wait_for(lambda: heard)
+    assert heard == ["force_open"]
+    agree(here, there)
+    assert here.flush()
+    assert heard == ["force_open"]

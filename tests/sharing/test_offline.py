@@ -1,0 +1,295 @@
+"""A process without its stream goes on by its own calls, and the stream wins when it is back."""
+
+import threading
+
+import pytest
+from fleet_support import come_back, has_tripped, history, is_degraded, level, log_of, state
+
+from fleet_parts import Loop, Proxy, wait_for
+from recloser import (
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    Listener,
+    ManualClock,
+    Reason,
+)
+from recloser.sharing import outbox as outbox_module
+from recloser.sharing.connection import StreamChangedError
+from recloser.sharing.offline import OWN_EPOCHS
+from recloser.sharing.outbox import MAX_WAITING
+from recloser.sharing.redis_log import RedisLog
+from recloser.sharing.stream_entry import id_text
+from support import fail, succeed
+
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=3, recovery_timeout_seconds=0.2, half_open_success_threshold=1
+)
+
+
+@pytest.fixture
+def pair(own_redis, stream, joined):
+    breakers = [
+        CircuitBreaker("b", CONFIG, log=joined(own_redis, stream, host=host, timeout_seconds=0.5))
+        for host in ("here", "there")
+    ]
+    succeed(breakers[0])
+    level(*breakers)
+    return breakers
+
+
+@pytest.fixture
+def away(own_redis, pair):
+    own_redis.kill()
+    wait_for(lambda: all(map(is_degraded, pair)))
+    return pair
+
+
+def test_each_process_opens_by_its_own_calls(away):
+    here, there = away
+    fail(here, 3)
+    assert state(here) == "OPEN"
+    assert here.before_call().reason is Reason.COOLDOWN_ACTIVE
+    assert state(there) == "CLOSED"
+    assert there.before_call().allowed
+
+
+def test_it_cools_probes_and_recovers_alone(away):
+    here, _ = away
+    fail(here, 3)
+    wait_for(lambda: here.before_call().reason is Reason.PROBE)
+    assert not here.before_call().allowed
+    here.after_success()
+    assert state(here) == "CLOSED"
+    assert here.snapshot().epoch > OWN_EPOCHS
+
+
+def test_failures_that_could_not_be_sent_are_sent_late_and_count(own_redis, away):
+    fail(away[0])
+    fail(away[1], 2)
+    come_back(own_redis, away)
+    assert all(map(has_tripped, away))
+    assert away[0].snapshot().totals.failed == 3
+    assert 0 < away[0].snapshot().epoch < OWN_EPOCHS
+
+
+def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_redis, away):
+    here, there = away
+    fail(here, 3)
+    wait_for(lambda: here.before_call().reason is Reason.PROBE)
+    here.after_success()
+    succeed(here, 2)
+    there.reset(actor="me")
+    come_back(own_redis, away)
+    assert here.snapshot().epoch < OWN_EPOCHS
+    gaps = {e.error.split()[0]: e for e in history(here) if e.kind == "log_gap"}
+    assert "gave up b trip, b cool, b recover" in gaps["here"].error
+    assert gaps["here"].lost == 3, "its probe and the calls after it belong to no epoch there"
+    assert "gave up b reset" in gaps["there"].error
+    resets = [e for e in history(here) if e.kind == "reset"]
+    assert [reset.actor for reset in resets] == ["me"], "an operator's word is sent late, not lost"
+
+
+def test_who_did_nothing_alone_leaves_no_gap(own_redis, away):
+    come_back(own_redis, away)
+    assert not [e for e in history(away[0]) if e.kind == "log_gap"]
+
+
+def test_a_probe_let_through_alone_is_none_of_the_streams(own_redis, away):
+    here, there = away
+    fail(here, 3)
+    wait_for(lambda: here.before_call().reason is Reason.PROBE)
+    come_back(own_redis, away)
+    assert all(map(has_tripped, away)), "its failures were sent late"
+    wait_for(lambda: there.before_call().reason is Reason.PROBE)
+    seen = there.snapshot()
+    assert (seen.epoch, seen.probes_in_flight) == (2, 1)
+    here.after_failure()
+    level(here, there)
+    assert there.snapshot().epoch == 2
+    there.after_success()
+    level(here, there)
+    assert state(here) == "CLOSED"
+
+
+def test_what_is_too_old_is_not_sent_but_counted(own_redis, away, monkeypatch):
+    monkeypatch.setattr(outbox_module, "MAX_AGE_NS", 0)
+    fail(away[0], 2)
+    come_back(own_redis, away)
+    assert away[0].snapshot().totals.failed == 0
+    (gap,) = [e for e in history(away[0]) if e.kind == "log_gap"]
+    assert gap.lost == 2
+
+
+def test_an_entry_gone_under_newer_ones_is_noticed(own_redis, pair):
+    server = log_of(pair[0])._server
+    server.exchange(pair[0]._sequencer.course.position)
+    newest = server.page_back(None)[0].id
+    with own_redis.client() as client:
+        client.xadd(server.key, {"member": "x", "batch": 1, "events": ""})
+        client.xdel(server.key, id_text(newest))
+    with pytest.raises(StreamChangedError):
+        server.exchange(newest)
+
+
+def test_what_waits_is_bounded(away):
+    here, _ = away
+    for _ in range(MAX_WAITING + 10):
+        permit = here.before_call().permit
+        if permit is not None:
+            here.after_ignored(permit)
+    health = log_of(here).health()
+    assert health.waiting <= MAX_WAITING
+    assert health.lost > 0
+    assert health.failure is not None
+
+
+def test_a_stream_that_lost_its_data_begins_again_with_the_states_it_had(own_redis, pair):
+    here, there = pair
+    fail(here, 3)
+    wait_for(lambda: has_tripped(there))
+    opened_at = there.snapshot().opened_at
+    generation = here._sequencer.course.begin.generation
+    with own_redis.client() as client:
+        client.flushall()
+    wait_for(lambda: here._sequencer.course.begin.generation != generation)
+    wait_for(lambda: not any(map(is_degraded, pair)))
+    level(*pair)
+    assert all(map(has_tripped, pair))
+    assert abs((there.snapshot().opened_at - opened_at).total_seconds()) < 1
+    assert history(here)[0].session == 2
+    wait_for(lambda: here.before_call().reason is Reason.PROBE)
+    here.after_success()
+    level(*pair)
+    assert state(there) == "CLOSED"
+
+
+def test_a_stream_that_lost_its_end_is_folded_anew(own_redis, pair):
+    """As after a failover to a replica that was behind."""
+    here, there = pair
+    fail(here, 3)
+    wait_for(lambda: has_tripped(there))
+    key = log_of(here)._server.key
+    with own_redis.client() as client:
+        kept, lost = client.xrange(key, count=3), []
+        lost = [identity for identity, _ in client.xrange(key)][len(kept) :]
+        client.xdel(key, *lost)
+    wait_for(lambda: state(here) == state(there) == "CLOSED" and not is_degraded(here))
+    wait_for(lambda: not is_degraded(there))
+    level(*pair)
+    gaps = [e.error for e in history(here) if e.kind == "log_gap"]
+    assert gaps
+    assert all("gave up b trip" in gap for gap in gaps)
+
+
+def test_a_foreign_trim_is_survived(own_redis, pair):
+    here, there = pair
+    for _ in range(5):
+        succeed(here)
+        level(*pair)
+    with own_redis.client() as client:
+        client.xtrim(log_of(here)._server.key, maxlen=1, approximate=False)
+    fail(here, 3)
+    wait_for(lambda: has_tripped(there))
+    level(*pair)
+
+
+def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_redis, stream, joined):
+    class Heard(Listener):
+        hears_successes = hears_refusals = True
+
+        def __init__(self):
+            self.failures = 0
+            self.edges = []
+
+        def on_event(self, event):
+            self.failures += event.kind == "call_failed"
+
+        def on_transition(self, edge):
+            self.edges.append(edge.trigger.value)
+
+    heard = Heard()
+    log = joined(own_redis, stream, timeout_seconds=0.5)
+    # Its cooldown does not end meanwhile: where an answer is late, its end would be read with the
+    # trip, and told right after it.
+    config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=60)
+    breaker = CircuitBreaker("b", config, log=log, listeners=[heard])
+    own_redis.kill()
+    wait_for(lambda: is_degraded(breaker))
+    fail(breaker, 3)
+    assert breaker.flush()
+    assert (heard.failures, heard.edges) == (3, ["trip"])
+    own_redis.start()
+    wait_for(lambda: not is_degraded(breaker))
+    level(breaker)
+    wait_for(lambda: len(heard.edges) == 2)
+    assert (heard.failures, heard.edges) == (3, ["trip", "trip"])
+
+
+def test_a_server_that_says_nothing_delays_no_call(own_redis, stream, joined, request):
+    loop = Loop()
+    request.addfinalizer(loop.close)
+    proxy = Proxy(loop, own_redis.port)
+    log = joined(proxy, stream, timeout_seconds=0.3)
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    proxy.hold()
+    clock = log._clock
+    slowest = 0
+    while not is_degraded(breaker):
+        began = clock.monotonic_ns()
+        succeed(breaker)
+        slowest = max(slowest, clock.monotonic_ns() - began)
+        threading.Event().wait(0.002)
+    assert slowest < 250_000_000
+    proxy.release()
+    wait_for(lambda: not is_degraded(breaker))
+
+
+def test_other_settings_than_in_the_stream_are_told_when_it_is_back(
+    own_redis, stream, joined, caplog, pair
+):
+    own_redis.kill()
+    log = joined(own_redis, stream, timeout_seconds=0.3)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=9), log=log)
+    assert breaker._state.config.failure_threshold == 9
+    own_redis.start()
+    wait_for(lambda: not is_degraded(breaker))
+    assert breaker._state.config.failure_threshold == 3
+    assert "'b' has other settings in the stream than here: failure_threshold" in caplog.text
+
+
+def test_a_process_that_starts_without_the_server_joins_it_later(own_redis, stream, joined):
+    own_redis.kill()
+    log = joined(own_redis, stream, timeout_seconds=0.3)
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    assert is_degraded(breaker)
+    fail(breaker)
+    own_redis.start()
+    wait_for(lambda: not is_degraded(breaker))
+    other = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream))
+    level(breaker, other)
+    assert other.snapshot().totals.failed == 1
+
+
+def test_success_that_waited_is_folded_at_its_own_time_while_the_server_is_away():
+    """Refusals wait after it, and are earlier than the call that folds them."""
+    clock = ManualClock()
+    log = RedisLog("redis://127.0.0.1:1/0", stream="away", clock=clock, timeout_seconds=0.05)
+    config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.8)
+    breaker = CircuitBreaker("b", config, log=log)
+
+    def slow():
+        for _ in range(3):
+            breaker.after_failure(breaker.before_call().permit, "OSError")
+        clock.advance(seconds=0.3)
+
+    breaker.call(slow)
+    for _ in range(2):
+        with pytest.raises(CircuitOpenError):
+            breaker.call(int)
+        clock.advance(seconds=0.1)
+    clock.advance(seconds=1)
+    assert breaker.call(int) == 0
+    totals = breaker.snapshot().totals
+    assert (totals.failed, totals.rejected, totals.stale, totals.succeeded) == (3, 2, 1, 1)
+    log.close()

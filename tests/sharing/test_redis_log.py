@@ -1,0 +1,512 @@
+"""Breakers on a stream of a real server: what one process says, all of them do."""
+
+import asyncio
+import logging
+import os
+import shutil
+import subprocess
+import threading
+
+import pytest
+import redis
+
+from fleet_parts import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
+from recloser import (
+    Breakers,
+    CircuitBreaker,
+    CircuitBreakerConfig,
+    CircuitOpenError,
+    ConfigError,
+    CountWindow,
+    Listener,
+    Reason,
+    SkewedClock,
+    SystemClock,
+)
+from recloser.core.state import dump
+from recloser.sharing import redis_log as redis_module
+from recloser.sharing import stream_fold as course_module
+from recloser.sharing.claims import HOLD_NS
+from recloser.sharing.redis_log import RedisLog
+from recloser.sharing.stream_entry import Checkpointed
+from recloser.sharing.stream_fold import Course
+from support import fail, succeed
+
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=3, recovery_timeout_seconds=0.2, half_open_success_threshold=1
+)
+
+
+class Heard(Listener):
+    hears_successes = hears_refusals = True
+
+    def __init__(self):
+        self.events = []
+
+    def on_event(self, event):
+        self.events.append(event)
+
+    @property
+    def edges(self):
+        return [e for e in self.events if e.kind == "state_changed"]
+
+
+@pytest.fixture
+def pair(redis_server, stream, joined):
+    """One breaker in two processes, as it were."""
+    return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
+
+
+def state(breaker):
+    return breaker.current_state().value
+
+
+def has_tripped(breaker):
+    """Open, or cooled since: on a busy machine the cooldown may be over when one looks."""
+    return state(breaker) != "CLOSED"
+
+
+def level(*breakers):
+    """Have all that the breakers have to say said, and read by all."""
+    for _ in range(2):
+        for breaker in breakers:
+            breaker._sequencer._log.flush()
+
+
+def states(*breakers):
+    level(*breakers)
+    return [dump(breaker._state) for breaker in breakers]
+
+
+def entries(redis_server, stream):
+    with redis_server.client() as client:
+        return client.xlen(f"recloser:{{{stream}}}")
+
+
+def test_a_trip_in_one_is_a_trip_in_all(pair):
+    here, there = pair
+    fail(here, 2)
+    level(*pair)
+    fail(there)
+    wait_for(lambda: state(here) == state(there) == "OPEN")
+    assert here.before_call().reason is Reason.COOLDOWN_ACTIVE
+    with pytest.raises(CircuitOpenError):
+        there.call(int)
+    first, second = states(*pair)
+    assert first == second
+    assert first["why_open"]["observed"] == 3
+
+
+def test_one_probe_is_let_through_by_all(pair):
+    fail(pair[0], 3)
+    wait_for(lambda: has_tripped(pair[1]))
+    wait_for(lambda: any(b.before_call().allowed for b in pair))
+    assert [state(b) for b in pair].count("HALF_OPEN") >= 1
+    level(*pair)
+    assert [b.before_call().reason for b in pair] == [Reason.PROBES_EXHAUSTED] * 2
+
+
+def test_many_threads_of_many_processes_get_one_probe(redis_server, stream, joined):
+    breakers = [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(4)]
+    fail(breakers[0], 3)
+    wait_for(lambda: all(map(has_tripped, breakers)))
+    wait_for(lambda: breakers[0].snapshot().retry_after == 0)
+    threading.Event().wait(0.01)
+    allowed = []
+    barrier = threading.Barrier(16)
+
+    def ask(breaker):
+        barrier.wait()
+        allowed.append(breaker.before_call().allowed)
+
+    threads = [threading.Thread(target=ask, args=(b,)) for b in breakers for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert allowed.count(True) == 1
+
+
+def test_a_probe_that_goes_well_closes_it_everywhere(pair):
+    fail(pair[0], 3)
+    wait_for(lambda: pair[1].before_call().reason is Reason.PROBE)
+    pair[1].after_success()
+    wait_for(lambda: [state(b) for b in pair] == ["CLOSED"] * 2)
+    assert states(*pair)[0]["epoch"] == 3
+
+
+def test_no_command_is_sent_by_a_thread_that_calls(pair, monkeypatch):
+    sent = []
+    connection = redis.connection.Connection
+    send = connection.send_packed_command
+
+    def counted(self, *args, **options):
+        sent.append(threading.get_ident())
+        return send(self, *args, **options)
+
+    monkeypatch.setattr(connection, "send_packed_command", counted)
+    for _ in range(100):
+        pair[0].call(int)
+    fail(pair[0], 3)
+    wait_for(lambda: has_tripped(pair[1]))
+    wait_for(lambda: pair[1].before_call().allowed)
+    assert sent
+    assert threading.get_ident() not in sent
+
+
+def test_a_thousand_calls_are_a_few_entries(redis_server, stream, pair):
+    before = entries(redis_server, stream)
+    for _ in range(1000):
+        pair[0].call(int)
+    assert states(*pair)[0]["succeeded"] == 1000
+    assert entries(redis_server, stream) - before <= 5
+
+
+def test_whoever_comes_late_is_told_all(redis_server, stream, joined, pair):
+    fail(pair[0], 3)
+    level(*pair)
+    late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+    assert has_tripped(late)
+    assert late.snapshot().opened_at == pair[0].snapshot().opened_at
+    first, second = states(pair[0], late)
+    assert first == second
+
+
+def test_a_late_one_starts_at_a_checkpoint_and_the_stream_is_trimmed(
+    redis_server, stream, joined, monkeypatch
+):
+    monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 20)
+    log = joined(redis_server, stream, keep_entries=30)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
+    for _ in range(120):
+        fail(breaker)
+        log.flush()
+    level(breaker)
+    assert 30 <= entries(redis_server, stream) <= 80
+    late = CircuitBreaker("b", breaker.config, log=joined(redis_server, stream))
+    assert late._sequencer.course.start > (0, 0)
+    assert late._sequencer.course.entries < 60
+    first, second = states(breaker, late)
+    assert first == second
+    assert first["failed"] == 120
+    assert breaker._sequencer.fold.seq == late._sequencer.fold.seq
+
+
+def test_commands_are_obeyed_by_all_when_they_return(pair):
+    pair[0].force_open(actor="me", reason="to see")
+    assert state(pair[0]) == "OPEN"
+    wait_for(lambda: has_tripped(pair[1]))
+    assert pair[1].before_call().reason is Reason.FORCED_OPEN
+    pair[1].reset()
+    assert state(pair[1]) == "CLOSED"
+    wait_for(lambda: state(pair[0]) == "CLOSED")
+
+
+def test_listeners_hear_all_edges_and_the_calls_of_their_own_process(redis_server, stream, joined):
+    heard = [Heard(), Heard()]
+    here, there = (
+        CircuitBreaker("b", CONFIG, log=joined(redis_server, stream), listeners=[listener])
+        for listener in heard
+    )
+    succeed(here, 3)
+    fail(there, 3)
+    level(here, there)
+    wait_for(lambda: heard[0].edges and heard[1].edges)
+    assert here.flush()
+    assert there.flush()
+    assert heard[0].edges == heard[1].edges
+    assert sum(e.count for e in heard[0].events if e.kind == "call_succeeded") == 3
+    assert [e.kind for e in heard[1].events if e.kind.startswith("call")] == ["call_failed"] * 3
+
+
+def test_other_settings_than_in_the_stream_are_told_and_do_not_hold(
+    redis_server, stream, joined, pair, caplog
+):
+    other = CircuitBreakerConfig(failure_threshold=9)
+    with caplog.at_level(logging.WARNING):
+        breaker = CircuitBreaker("b", other, log=joined(redis_server, stream))
+    assert "'b' has other settings in the stream than here: failure_threshold, " in caplog.text
+    assert breaker._state.config.failure_threshold == 3
+    with pytest.raises(ConfigError, match="has other settings"):
+        CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="raise"))
+
+
+def test_settings_are_replaced_for_all_where_that_is_asked_for(redis_server, stream, joined, pair):
+    other = CircuitBreakerConfig(failure_threshold=9)
+    CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="replace"))
+    wait_for(lambda: all(b._state.config.failure_threshold == 9 for b in pair))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"on_other_config": "ignore"}, {"timeout_seconds": 0}, {"claim_seconds": -1}],
+)
+def test_impossible_options_are_refused(redis_server, options, joined):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        joined(redis_server, "s", **options)
+
+
+def test_a_wall_clock_an_hour_off_makes_no_difference(redis_server, stream, joined):
+    clocks = [SkewedClock(SystemClock(), shift_seconds=s) for s in (3600, -3600)]
+    breakers = [
+        CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, clock=clock))
+        for clock in clocks
+    ]
+    fail(breakers[0], 3)
+    wait_for(lambda: has_tripped(breakers[1]))
+    assert breakers[1].snapshot().retry_after <= 0.2
+    wait_for(lambda: breakers[1].before_call().allowed)
+    first, second = states(*breakers)
+    assert first == second
+
+
+def test_coroutines_are_protected_too(pair):
+    async def work():
+        await asyncio.sleep(0)
+
+    async def main():
+        for _ in range(10):
+            await pair[0].call(work)
+
+    asyncio.run(main())
+    assert states(*pair)[1]["succeeded"] == 10
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_either_protocol_will_do(redis_server, stream, joined, protocol):
+    class Spoken:
+        url = f"{redis_server.url}?protocol={protocol}"
+
+    breaker = CircuitBreaker("b", CONFIG, log=joined(Spoken, stream))
+    breaker.force_open()
+    assert state(breaker) == "OPEN"
+    assert not breaker.snapshot().degraded
+
+
+def test_a_registry_may_stand_on_it(redis_server, stream, joined):
+    here, there = (Breakers(CONFIG, log=joined(redis_server, stream)) for _ in range(2))
+    fail(here["x"], 3)
+    wait_for(lambda: has_tripped(there["x"]))
+    assert state(there["y"]) == "CLOSED"
+
+
+def test_a_window_of_the_fleet_decides(redis_server, stream, joined):
+    config = CircuitBreakerConfig(
+        failure_threshold=None, window=CountWindow(10, 0.5, minimum_calls=10)
+    )
+    breakers = [CircuitBreaker("b", config, log=joined(redis_server, stream)) for _ in range(2)]
+    succeed(breakers[0], 5)
+    level(*breakers)
+    fail(breakers[1], 5)
+    wait_for(lambda: [state(b) for b in breakers] == ["OPEN"] * 2)
+    assert states(*breakers)[0]["why_open"]["calls"] == 10
+
+
+def test_a_probe_whose_call_has_given_up_is_kept_for_the_next_and_then_given_back(
+    redis_server, stream, joined, request
+):
+    loop = Loop()
+    request.addfinalizer(loop.close)
+    proxy = Proxy(loop, redis_server.port)
+    config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.1)
+    breaker = CircuitBreaker("b", config, log=joined(proxy, stream, claim_seconds=0.01))
+    fail(breaker, 3)
+    wait_for(lambda: breaker.snapshot().retry_after == 0)
+    threading.Event().wait(0.01)
+
+    def claim_and_give_up():
+        proxy.hold()
+        with pytest.raises(CircuitOpenError):
+            breaker.call(int)
+        proxy.release()
+        wait_for(lambda: breaker.snapshot().probes_in_flight == 1)
+
+    claim_and_give_up()
+    with breaker as permit:
+        assert permit.probe == 1
+    wait_for(lambda: state(breaker) == "HALF_OPEN" and not breaker.snapshot().probes_in_flight)
+    claim_and_give_up()
+    wait_for(lambda: not breaker.snapshot().probes_in_flight, 3 * HOLD_NS / 1e9)
+    assert breaker.snapshot().totals.ignored == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_is_another_member(redis_server, stream, joined):
+    breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
+    succeed(breaker)
+    level(breaker)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            fail(breaker, 3)
+            wait_for(lambda: has_tripped(breaker) and not breaker.snapshot().degraded)
+            level(breaker)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    wait_for(lambda: state(breaker) == "OPEN")
+    assert breaker.snapshot().totals.failed == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_children_that_use_a_log_first_are_members_of_their_own(redis_server, stream, joined):
+    log = joined(redis_server, stream)
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                breaker = CircuitBreaker("b", CONFIG, log=log)
+                fail(breaker)
+                log.close()
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    fail(breaker)
+    wait_for(lambda: breaker.snapshot().totals.failed == 3)
+    wait_for(lambda: state(breaker) == "OPEN")
+
+
+def test_health_is_told(redis_server, stream, joined):
+    log = joined(redis_server, stream)
+    assert log.health().failure is None
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    fail(breaker)
+    log.flush()
+    assert (log.health().waiting, log.health().lost, log.health().failure) == (0, 0, None)
+
+
+def test_a_closed_log_lets_calls_go_on(redis_server, stream, joined):
+    log = joined(redis_server, stream)
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    log.close()
+    log.close()
+    fail(breaker, 3)
+    assert state(breaker) == "OPEN"
+    assert breaker.snapshot().degraded
+
+
+def test_in_a_cluster_it_goes_where_the_stream_is(stream, joined):
+    binary = next(iter(servers_here().values()), None)
+    if binary is None:
+        pytest.skip("there is no Redis server on this machine")
+    options = ["--cluster-enabled", "yes"]
+    with RedisServer(binary, options) as first, RedisServer(binary, options) as second:
+        with first.client() as one, second.client() as other:
+            one.execute_command("CLUSTER", "ADDSLOTS", *range(8192))
+            other.execute_command("CLUSTER", "ADDSLOTS", *range(8192, 16384))
+            one.execute_command("CLUSTER", "MEET", "127.0.0.1", second.port)
+            for node in (one, other):
+                wait_for(
+                    lambda node=node: b"cluster_state:ok" in node.execute_command("CLUSTER", "INFO")
+                )
+        breakers = [
+            CircuitBreaker("b", CONFIG, log=joined(node, stream)) for node in (first, second)
+        ]
+        wait_for(lambda: not any(breaker.snapshot().degraded for breaker in breakers))
+        fail(breakers[0], 3)
+        wait_for(lambda: has_tripped(breakers[1]))
+        for breaker in breakers:
+            breaker._sequencer._log.close()
+
+
+def test_it_speaks_tls(stream, joined, tmp_path):
+    binary, openssl = servers_here().get("redis-server"), shutil.which("openssl")
+    if binary is None or openssl is None:
+        pytest.skip("there is no Redis server here that speaks TLS")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port() + 1
+    options = ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file"]
+    options += [str(certificate), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+
+    class Secure:
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}"
+
+    with RedisServer(binary, options):
+        breaker = CircuitBreaker("b", CONFIG, log=joined(Secure, stream))
+        assert not breaker.snapshot().degraded
+        breaker.force_open()
+        assert state(breaker) == "OPEN"
+        breaker._sequencer._log.close()
+
+
+def test_a_user_needs_these_rights_and_no_others(redis_server, stream, joined):
+    with redis_server.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "fleet", "on", ">pa:ss@/word", "resetkeys", "resetchannels",
+            f"~recloser:{{{stream}}}", f"&recloser:{{{stream}}}:bell", "-@all",
+            *["+xadd", "+xread", "+xrange", "+xrevrange", "+xtrim", "+publish", "+subscribe", "+time", "+client"],
+        )  # fmt: skip
+
+    class Named:
+        url = redis_server.url.replace("//", "//fleet:pa%3Ass%40%2Fword@")
+
+    breakers = [CircuitBreaker("b", CONFIG, log=joined(Named, stream)) for _ in range(2)]
+    assert not breakers[0].snapshot().degraded
+    fail(breakers[0], 3)
+    wait_for(lambda: has_tripped(breakers[1]))
+
+
+def test_a_checkpoint_is_of_an_entry_that_is_there(redis_server, stream, joined, monkeypatch):
+    monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 5)
+    log = joined(redis_server, stream)
+    breaker = CircuitBreaker("b", CONFIG, log=log)
+    for _ in range(10):
+        succeed(breaker)
+        log.flush()
+    wait_for(lambda: any(isinstance(e.body, Checkpointed) for e in log._server.page(None)))
+    kept = next(e.body for e in log._server.page(None) if isinstance(e.body, Checkpointed))
+    assert Course.restored(kept).fold.breakers["b"].succeeded > 0
+
+
+def test_claim_does_not_wait_behind_an_entry_of_another_kind(
+    redis_server, stream, joined, monkeypatch
+):
+    monkeypatch.setattr(redis_module, "BATCH_SECONDS", 10)
+    breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, claim_seconds=5))
+    fail(breaker, 3)
+    wait_for(lambda: has_tripped(breaker))
+    wait_for(lambda: breaker.snapshot().retry_after == 0)
+    threading.Event().wait(0.01)
+    sequencer = breaker._sequencer
+    sequencer.hold(
+        lambda: sequencer.outbox.add_body(sequencer.course.checkpoint(), 0), lambda: None
+    )
+    assert breaker.before_call().allowed
+
+
+def test_thread_that_is_in_no_hurry_takes_nobody_elses_away():
+    class Raced(RedisLog):
+        """Another thread is in a hurry right after this one has looked."""
+
+        reads = 0
+
+        @property
+        def _hurry(self):
+            self.reads += 1
+            seen, self.is_in_hurry = self.is_in_hurry, True
+            return seen
+
+        @_hurry.setter
+        def _hurry(self, value):
+            self.is_in_hurry = value
+
+    log = Raced("redis://127.0.0.1:1/0")
+    log.is_in_hurry = False
+    log._wake_up(hurry=False)
+    assert log.is_in_hurry or not log.reads

@@ -1,0 +1,305 @@
+"""What the sequencer of a fleet does at each step, without a thread or a server of its own."""
+
+import logging
+
+import pytest
+
+from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, ManualClock, SystemClock
+from recloser.core.events import FORMAT_VERSION, RULES_VERSION
+from recloser.sharing.redis_log import RedisLog
+from recloser.sharing.stream_entry import Begin, Entry
+from recloser.sharing.stream_fold import Course
+from support import fail, succeed
+
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=3, recovery_timeout_seconds=1, half_open_success_threshold=1
+)
+MS = 1_000_000
+
+
+class Unreached(RedisLog):
+    """A log whose thread is the test."""
+
+    def __init__(self, clock=None):
+        super().__init__(
+            "redis://127.0.0.1:1/0", clock=clock or ManualClock(), timeout_seconds=0.001
+        )
+
+    def _start(self):
+        """Start no thread."""
+
+
+class Stream:
+    """A stream in memory, of which a log is told what the test wants."""
+
+    def __init__(self, log):
+        self.log = log
+        self.ms = 1_000_000
+        self.entries = [Entry((self.ms, 0), "x", 0, Begin("g", FORMAT_VERSION, RULES_VERSION, "0"))]
+        self.course, _ = Course.begun(self.entries[0])
+
+    @property
+    def sequencer(self):
+        return self.log._stream
+
+    def hold(self, change):
+        return self.sequencer.hold(change, lambda: pytest.fail("the lock is held"))
+
+    def add(self, batch, after_ms=1, member=None):
+        """Append what a member has sent."""
+        self.ms += after_ms
+        entry = Entry(
+            (self.ms, len(self.entries)),
+            self.log._member if member is None else member,
+            batch.number,
+            batch.body,
+            batch.replaces,
+        )
+        self.entries.append(entry)
+        return entry
+
+    def read(self, *entries):
+        self.hold(lambda: self.sequencer.take(self.course, entries, self.log._member))
+        self.sequencer.leave_entry()
+
+    def join(self):
+        """Come level, as the log's thread does."""
+        while batch := self.hold(lambda: self.sequencer.word_to(self.course)):
+            self.read(self.add(batch))
+        at = self.course.fold.at
+        assert self.hold(lambda: self.sequencer.rejoin(self.course, at))
+
+    def send(self, after_ms=1):
+        """Have all that waits sent, and not read yet."""
+        batch = self.hold(lambda: self.sequencer.begin_round(is_due=lambda _since: True))
+        return None if batch is None else self.add(batch, after_ms)
+
+    def send_all(self):
+        while entry := self.send():
+            self.read(entry)
+
+    def leave(self):
+        self.hold(lambda: self.sequencer.leave("it is away"))
+        self.sequencer.leave_entry()
+
+
+class Heard(Listener):
+    hears_successes = hears_refusals = True
+    inline = True
+
+    def __init__(self):
+        self.calls = []
+        self.edges = []
+
+    def on_event(self, event):
+        if event.kind.startswith("call"):
+            self.calls.append(event.kind)
+
+    def on_transition(self, edge):
+        self.edges.append(edge.trigger.value)
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+@pytest.fixture
+def log():
+    with Unreached() as log:
+        yield log
+
+
+@pytest.fixture
+def breaker(log, heard):
+    return CircuitBreaker("b", CONFIG, log=log, listeners=[heard])
+
+
+@pytest.fixture
+def stream(log, breaker):
+    stream = Stream(log)
+    stream.join()
+    stream.send_all()
+    return stream
+
+
+# Calls raise nothing, whatever happens to the stream.
+
+
+class Moving(SystemClock):
+    """A clock that moves on whenever it is read."""
+
+    def __init__(self):
+        self.ns = 0
+
+    def monotonic_ns(self):
+        self.ns += MS
+        return self.ns
+
+
+def test_report_that_comes_after_the_settings_of_another_breaker_is_recorded(caplog):
+    """Both were asked for inside of a change, and are carried out one after the other."""
+    with Unreached(Moving()) as log:
+        breaker = CircuitBreaker("b", CONFIG, log=log)
+        permit = breaker.before_call().permit
+
+        def inside():
+            CircuitBreaker("other", CONFIG, log=log)
+            breaker.after_failure(permit, "OSError")
+
+        log._stream.hold(inside, lambda: None)
+        assert breaker.snapshot().totals.failed == 1
+        assert "could not be recorded" not in caplog.text
+
+
+def test_function_that_was_protected_at_another_time_of_the_log_does_not_move_it(log):
+    breaker, clock = CircuitBreaker("b", CONFIG, log=log), log._clock
+    protected = breaker(lambda: None)
+    days = 10 * 86_400 * 10**9
+    log._stream.hold(lambda: setattr(log._stream, "origin", clock.monotonic_ns() + days), lambda: 0)
+    clock.advance(seconds=20 * 86_400)
+    protected()
+    fail(breaker, 3)
+    clock.advance(seconds=0.25)
+    assert breaker.snapshot().retry_after == 0.75
+
+
+def test_call_goes_on_where_a_stream_that_is_joined_can_not_be_folded(log, breaker, monkeypatch):
+    fail(breaker)
+    stream = Stream(log)
+    batch = stream.hold(lambda: stream.sequencer.word_to(stream.course))
+
+    def half(self, entry):
+        self.fold.seq, self.fold.at = 10**6, 10**15
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Course, "take", half)
+    with pytest.raises(KeyboardInterrupt):
+        stream.read(stream.add(batch))
+    assert breaker.call(int) == 0
+    fail(breaker)
+    assert breaker.snapshot().totals.failed == 2
+    assert breaker.snapshot().opened_at is None
+    assert stream.sequencer.must_read_again
+
+
+def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(log, breaker):
+    permit = breaker.before_call().permit
+    log._clock.advance(seconds=1)
+    stream = Stream(log)
+    stream.ms += 10 * 86_400_000
+    stream.join()
+    later = breaker.before_call().permit
+    log._clock.advance(seconds=2)
+    for each in (permit, later):
+        breaker.after_failure(each, "OSError")
+    log._stream.outbox.arrived(log._stream.outbox.take().number)  # its settings
+    waiting = log._stream.outbox.take().events
+    assert [event.took for event in waiting if event.kind == "call_failed"] == [
+        3 * 10**9,
+        2 * 10**9,
+    ]
+
+
+def test_breaker_made_just_before_the_stream_was_lost_takes_calls(log, stream):
+    made = []
+    stream.hold(lambda: made.append(CircuitBreaker("new", CONFIG, log=log)))
+    stream.leave()
+    (new,) = made
+    fail(new, 3)
+    assert new.current_state().value == "OPEN"
+    assert not new.before_call().allowed
+    assert new.snapshot().totals.failed == 3
+
+
+def test_breaker_made_inside_of_a_change_sees_the_stream_that_is_joined_then(log, breaker):
+    made = []
+    log._stream.hold(lambda: made.append(CircuitBreaker("new", CONFIG, log=log)), lambda: None)
+    stream = Stream(log)
+    stream.join()
+    stream.send_all()
+    (new,) = made
+    fail(new, 3)
+    stream.send_all()
+    assert new.current_state().value == "OPEN"
+
+
+# Listeners are told of each edge once.
+
+
+def test_edges_that_are_read_at_once_are_all_told(stream, heard, breaker):
+    """A reply may be late, and bring the trip of the stream together with the end of its cooldown."""
+    stream.leave()
+    fail(breaker, 3)
+    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
+    stream.join()
+    tripping = stream.send()
+    stream.hold(lambda: stream.sequencer.outbox.arrived(tripping.batch))
+    cooling = stream.send(after_ms=1000)
+    stream.read(tripping, cooling)
+    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip", "trip", "cool"])
+
+
+def test_what_was_told_in_one_absence_is_not_told_in_the_next(stream, heard, breaker):
+    """The stream is back for a moment, and it is not known whether the failures have arrived."""
+    stream.leave()
+    fail(breaker, 3)
+    stream.join()
+    tripping = stream.send()
+    stream.leave()
+    assert breaker.current_state().value == "OPEN"
+    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
+    stream.read(tripping)
+    stream.join()
+    assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip", "trip"])
+
+
+def test_edges_are_not_told_again_where_a_stream_is_read_again(stream, heard, breaker):
+    fail(breaker, 3)
+    stream.send_all()
+    assert heard.edges == ["trip"]
+    stream.leave()
+    stream.course, _ = Course.begun(stream.entries[0])
+    stream.read(*stream.entries[1:])
+    stream.join()
+    assert heard.edges == ["trip"]
+    succeed_after_cooldown(stream, breaker)
+    assert heard.edges[:2] == ["trip", "cool"]
+
+
+def succeed_after_cooldown(stream, breaker):
+    stream.log._clock.advance(seconds=2)
+    stream.ms += 2000
+    breaker.before_call()
+    stream.send_all()
+
+
+# Commands come first.
+
+
+def test_process_comes_back_only_after_its_commands_are_in_the_stream(stream, breaker):
+    stream.leave()
+    fail(breaker)
+    breaker.force_open(actor="me")
+    batch = stream.hold(lambda: stream.sequencer.word_to(stream.course))
+    assert [event.kind for event in batch.events] == ["call_failed", "forced_open"]
+    assert not stream.hold(lambda: stream.sequencer.rejoin(stream.course, 0))
+    assert breaker.current_state().value == "OPEN"
+    stream.read(stream.add(batch))
+    stream.join()
+    assert breaker.current_state().value == "OPEN"
+
+
+def test_commands_that_a_closed_log_could_not_send_are_told(caplog):
+    with caplog.at_level(logging.WARNING), Unreached() as log:
+        CircuitBreaker("b", CONFIG, log=log).force_open()
+        CircuitBreaker("c", CONFIG, log=log).reset()
+    assert "are lost unless they are given again: forced_open of 'b', reset of 'c'" in caplog.text
+
+
+def test_a_call_alone_is_counted_once(stream, breaker):
+    stream.leave()
+    succeed(breaker, 2)
+    stream.join()
+    stream.send_all()
+    assert breaker.snapshot().totals.succeeded == 2

@@ -1,0 +1,119 @@
+"""The history of a stream as a log: what every process has folded, on disk."""
+
+import pytest
+
+from fleet_parts import wait_for
+from recloser import CircuitBreaker, CircuitBreakerConfig, LogError, replay, why
+from recloser.core.log_fold import LogFold
+from recloser.core.state import dump
+from recloser.log.reader import LogReader
+from recloser.log.verification import verify
+from recloser.proof.proof import prove
+from recloser.sharing import stream_fold as course_module
+from recloser.sharing.stream_export import events_of, export_stream
+from support import fail, succeed
+
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=3, recovery_timeout_seconds=0.1, half_open_success_threshold=1
+)
+
+
+@pytest.fixture
+def pair(redis_server, stream, joined):
+    return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
+
+
+def level(*breakers):
+    for _ in range(2):
+        for breaker in breakers:
+            breaker._sequencer._log.flush()
+
+
+def go_through_an_outage(here, there):
+    succeed(here, 4)
+    fail(there, 3)
+    wait_for(lambda: here.before_call().allowed and here.current_state().value != "CLOSED")
+    here.after_success()
+    level(here, there)
+    succeed(there, 2)
+    level(here, there)
+
+
+def fold_of(path):
+    fold = LogFold()
+    for event in LogReader(path):
+        fold.apply(event)
+    return fold
+
+
+def test_the_fold_of_the_file_is_the_state_of_every_process(redis_server, stream, pair, tmp_path):
+    go_through_an_outage(*pair)
+    exported = export_stream(redis_server.url, stream, tmp_path / "log")
+    fold = fold_of(tmp_path / "log")
+    for breaker in pair:
+        assert dump(fold.breakers["b"]) == dump(breaker._state)
+        assert fold.snapshot("b") == breaker.snapshot()
+    assert exported.is_whole
+    assert exported.seq == fold.seq == pair[0]._sequencer.fold.seq + 1
+    assert (exported.breakers, exported.edges) == (1, 3)
+
+
+def test_it_is_a_log_as_any_other(redis_server, stream, pair, tmp_path):
+    go_through_an_outage(*pair)
+    path = tmp_path / "log"
+    export_stream(redis_server.url, stream, path)
+    history = replay(path)
+    assert history.differences == []
+    assert history.witnesses == 3
+    assert [edge.trigger.value for edge in history.edges] == ["trip", "cool", "recover"]
+    assert why(history, "b").rule.rule.value == "consecutive_failures"
+    assert prove(path).holds
+    assert history.tail.unsealed == history.tail.torn == 0
+    assert verify(path).damages == []
+
+
+def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(
+    redis_server, stream, joined, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 10)
+    log = joined(redis_server, stream, keep_entries=15)
+    breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
+    for _ in range(60):
+        fail(breaker)
+        log.flush()
+    level(breaker)
+    path = tmp_path / "log"
+    exported = export_stream(redis_server.url, stream, path)
+    assert not exported.is_whole
+    assert len(list(path.iterdir())) >= 2, "a segment begins with each checkpoint"
+    assert replay(path).differences == []
+    assert dump(fold_of(path).breakers["b"]) == dump(breaker._state)
+    assert breaker._state.failed == 60
+    assert list(log) == list(events_of(log._server))
+
+
+def test_nothing_is_overwritten(redis_server, stream, pair, tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(LogError, match="exists already"):
+        export_stream(redis_server.url, stream, tmp_path / "log")
+
+
+def test_a_stream_that_is_not_there_is_told_and_leaves_nothing(redis_server, tmp_path):
+    with pytest.raises(LogError, match=r"has no stream recloser:\{none\}"):
+        export_stream(redis_server.url, "none", tmp_path / "log")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_trimmed_by_something_else_is_told(redis_server, stream, pair, tmp_path):
+    go_through_an_outage(*pair)
+    with redis_server.client() as client:
+        client.xtrim(f"recloser:{{{stream}}}", maxlen=1, approximate=False)
+    with pytest.raises(LogError, match="something else has trimmed"):
+        export_stream(redis_server.url, stream, tmp_path / "log")
+
+
+def test_a_key_that_holds_something_else_is_told(redis_server, stream, tmp_path):
+    with redis_server.client() as client:
+        client.set(f"recloser:{{{stream}}}", "x")
+    with pytest.raises(LogError, match="WRONGTYPE"):
+        export_stream(redis_server.url, stream, tmp_path / "log")

@@ -1,0 +1,327 @@
+"""What the entries of a stream come to: the same for everybody who reads them."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloser import CircuitBreakerConfig, FutureVersionError, LogError
+from recloser.core.events import (
+    FORMAT_VERSION,
+    RULES_VERSION,
+    BreakerConfigured,
+    CallFailed,
+    CallSucceeded,
+    ForcedOpen,
+    ProbeAdmitted,
+    Reset,
+)
+from recloser.core.state import dump
+from recloser.history.witnesses import WitnessedFold
+from recloser.sharing.stream_entry import Away, Begin, Entry, lines_of
+from recloser.sharing.stream_fold import CHECKPOINT_EVERY, Course
+
+BEGIN = Begin("g", FORMAT_VERSION, RULES_VERSION, "0")
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=2, recovery_timeout_seconds=1, half_open_success_threshold=1
+)
+
+
+class Stream:
+    """Entries, appended as a server would: one id after another."""
+
+    def __init__(self):
+        self.ms = 1_000_000
+        self.number = 0
+        self.batches = {}
+        self.entries = [Entry((self.ms, 0), "a", 0, BEGIN)]
+
+    def add(self, *events, member="a", after_ms=0, batch=None, replaces=False, body=None):
+        self.ms += after_ms
+        self.number += 1
+        if batch is None:
+            batch = self.batches[member] = self.batches.get(member, 0) + 1
+        body = lines_of(events) if body is None else body
+        self.entries.append(Entry((self.ms, self.number), member, batch, body, replaces))
+        return self.entries[-1]
+
+    def course(self):
+        course, taken = Course.begun(self.entries[0])
+        events = list(taken.events)
+        for entry in self.entries[1:]:
+            events += course.take(entry).events
+        return course, events
+
+
+def configured(config=CONFIG, breaker="b"):
+    return BreakerConfigured(0, 0, breaker, config.to_mapping())
+
+
+def failed(epoch=0, probe=0, breaker="b"):
+    return CallFailed(0, 0, breaker, epoch, 5, probe)
+
+
+def succeeded(epoch=0, probe=0, count=1):
+    return CallSucceeded(0, 0, "b", epoch, 5, probe, count)
+
+
+def claim(number, epoch=2):
+    return ProbeAdmitted(0, 0, "b", epoch, number)
+
+
+@pytest.fixture
+def stream():
+    stream = Stream()
+    stream.add(configured())
+    return stream
+
+
+def triggers(course):
+    return [edge.trigger.value for _, edge in course.edges]
+
+
+def test_failures_of_different_members_make_one_run(stream):
+    stream.add(failed(), member="a")
+    stream.add(failed(), member="b")
+    assert triggers(stream.course()[0]) == ["trip"]
+
+
+def test_time_is_that_of_the_ids(stream):
+    stream.add(failed(), failed(), after_ms=1500)
+    course, _ = stream.course()
+    assert course.fold.at == 1_500_000_000
+    assert course.fold.breakers["b"].deadline == 2_500_000_000
+
+
+def test_of_all_claims_of_an_epoch_the_first_wins(stream):
+    stream.add(failed(), failed())
+    course, _ = stream.course()
+    grants = [
+        course.take(stream.add(claim(7), member=member, after_ms=1000 * (member == "a"))).grants
+        for member in "abc"
+    ]
+    assert [list(grant) for grant in grants] == [[7], [], []]
+    assert grants[0][7].probe == 1
+    assert triggers(course) == ["trip", "cool"]
+
+
+@pytest.mark.parametrize(("after_ms", "granted"), [(999, 0), (1000, 1)])
+def test_a_claim_is_granted_from_the_millisecond_on_at_which_the_cooldown_ends(
+    stream, after_ms, granted
+):
+    stream.add(failed(), failed())
+    course, _ = stream.course()
+    assert len(course.take(stream.add(claim(1), after_ms=after_ms)).grants) == granted
+
+
+def test_a_claim_of_another_epoch_is_nothing(stream):
+    stream.add(failed(), failed())
+    course, _ = stream.course()
+    assert course.take(stream.add(claim(1, epoch=4), after_ms=1000)).grants == {}
+
+
+def test_what_was_sent_twice_counts_once(stream):
+    entry = stream.add(failed())
+    stream.add(failed(), batch=entry.batch)
+    course, _ = stream.course()
+    assert course.fold.breakers["b"].failed == 1
+
+
+def test_the_first_configuration_holds_unless_one_replaces_it(stream):
+    other = CircuitBreakerConfig(failure_threshold=9)
+    stream.add(configured(other), member="b")
+    assert stream.course()[0].fold.breakers["b"].config.failure_threshold == 2
+    stream.add(configured(other), member="b", replaces=True)
+    assert stream.course()[0].fold.breakers["b"].config.failure_threshold == 9
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{}",
+        b"\xff\xfe",
+        b'{"event":"call_failed"}',
+        b'{"event":"call_failed","breaker":"b","epoch":7,"took":1}',
+        b'{"event":"call_failed","breaker":"unheard of","epoch":0,"took":1}',
+        b'{"event":"breaker_configured","breaker":"c","config":{"failure_threshold":-1}}',
+        b'{"event":"checkpoint","breaker":"b","state":{}}',
+        b'{"event":"log_sealed","count":1,"digest":""}',
+        b'{"event":"call_failed","seq":1,"at":1,"breaker":"b","epoch":0,"took":1}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_can_not_be_or_not_be_read_is_nothing(stream, line):
+    before, _ = stream.course()
+    stream.add(body=(line,))
+    after, _ = stream.course()
+    assert after.fold.seq == before.fold.seq
+    assert dump(after.fold.breakers["b"]) == dump(before.fold.breakers["b"])
+
+
+def test_a_second_beginning_is_nothing(stream):
+    stream.add(failed())
+    stream.add(body=BEGIN, member="b", batch=0)
+    stream.add(failed())
+    assert triggers(stream.course()[0]) == ["trip"]
+
+
+def test_a_stream_of_later_rules_is_refused():
+    begin = Begin("g", FORMAT_VERSION, RULES_VERSION + 1, "9.0")
+    with pytest.raises(FutureVersionError, match=r"recloser 9\.0.* upgrade"):
+        Course.begun(Entry((1, 0), "a", 0, begin))
+
+
+def test_what_does_not_begin_a_stream_is_refused():
+    with pytest.raises(LogError, match="does not begin"):
+        Course.begun(Entry((1, 0), "a", 1, ()))
+
+
+def test_an_absence_is_a_gap_with_the_states_behind_it(stream):
+    stream.add(body=Away("web-1", 3.5, sent=4, lost=2, edges=("b trip",)))
+    _, events = stream.course()
+    gap, checkpoint = events[-2:]
+    assert gap.kind == "log_gap"
+    assert gap.lost == 2
+    assert gap.error == (
+        "web-1 was without the stream for 3.500 s and on its own: 4 of its outcomes came late, "
+        "2 not at all; it gave up b trip"
+    )
+    assert checkpoint.kind == "checkpoint"
+
+
+def test_a_lost_stream_is_followed_by_one_that_brings_the_states_along(stream):
+    stream.add(failed(), failed(), after_ms=700)
+    old, _ = stream.course()
+    begin = old.next_generation("h", "0", at=900_000_000)
+    new, taken = Course.begun(Entry((5_000_000, 0), "b", 0, begin))
+    assert dump(new.fold.breakers["b"]) == dump(old.fold.breakers["b"])
+    assert taken.events[0].session == 2
+    assert new.fold.at == 900_000_000
+    # 1.7 s is when the cooldown ends: 800 ms after the new beginning.
+    late = Entry((5_000_800, 0), "b", 1, lines_of([claim(1)]))
+    assert len(new.take(late).grants) == 1
+
+
+def test_a_checkpoint_is_due_for_the_member_whose_entry_is_the_last_of_many(stream):
+    due = []
+    course, _ = stream.course()
+    for number in range(CHECKPOINT_EVERY + 101):
+        course.take(stream.add(succeeded()))
+        if course.is_checkpoint_due():
+            due.append(number)
+    assert [later - due[0] for later in due] == [0, 50, 100]
+    course.take(stream.add(body=course.checkpoint()))
+    course.take(stream.add(succeeded()))
+    assert not course.is_checkpoint_due()
+
+
+def test_a_stream_is_trimmed_to_the_newest_checkpoint_with_enough_behind_it(stream):
+    course, _ = stream.course()
+    places = []
+    for _ in range(3):
+        for _ in range(10):
+            course.take(stream.add(succeeded()))
+        places.append(course.position)
+        course.take(stream.add(body=course.checkpoint()))
+    assert course.trims_to(5) == places[1]
+    assert course.trims_to(15) == places[0]
+    assert course.trims_to(100) is None
+
+
+def test_the_clock_is_read_once_a_second_while_entries_come(stream):
+    for _ in range(10):
+        stream.add(succeeded(), after_ms=500)
+    _, events = stream.course()
+    assert [e.at for e in events if e.kind == "clock_ticked"] == [n * 10**9 for n in range(1, 6)]
+
+
+def test_seals_stand_at_the_same_places_for_whoever_starts_at_a_checkpoint(stream):
+    stream.add(*[failed(epoch=0)] * 400)
+    for _ in range(600):
+        stream.add(succeeded())
+    kept = stream.course()[0].checkpoint()
+    late = stream.entries[-1].id
+    for _ in range(100):
+        stream.add(succeeded())
+    _, events = stream.course()
+    joined = Course.restored(kept)
+    later = [e for entry in stream.entries if entry.id > late for e in joined.take(entry).events]
+    assert later == events[len(events) - len(later) :]
+    assert "log_sealed" in {event.kind for event in later}
+
+
+members = st.sampled_from("abc")
+words = st.one_of(
+    st.builds(succeeded, st.integers(0, 5), st.integers(0, 3), st.integers(1, 3)),
+    st.builds(failed, st.integers(0, 5), st.integers(0, 3)),
+    st.builds(claim, st.integers(1, 3), st.integers(0, 6)),
+    st.just(configured(CircuitBreakerConfig(failure_threshold=3, half_open_max_probes=2))),
+    st.just(configured(breaker="c")),
+    st.just(failed(breaker="c")),
+    st.just(ForcedOpen(0, 0, "b", "me", "why")),
+    st.just(Reset(0, 0, "b")),
+)
+said = st.tuples(
+    members,
+    st.lists(words, max_size=4),
+    st.sampled_from([0, 0, 1, 400, 1100]),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(st.lists(said, min_size=1, max_size=40), st.data())
+def test_whoever_starts_at_a_checkpoint_comes_to_the_same_and_all_of_it_is_a_log(entries, data):
+    stream = Stream()
+    stream.add(configured())
+    cut = data.draw(st.integers(1, len(entries)))
+    late = data.draw(st.integers(0, 3))
+    for number, (member, events, after_ms, replaces, again) in enumerate(entries):
+        batch = stream.batches.get(member, 0) if again else None
+        stream.add(*events, member=member, after_ms=after_ms, replaces=replaces, batch=batch)
+        if number == cut:
+            kept = stream.course()[0].checkpoint()
+        if number == cut + late:
+            stream.add(body=kept, member="a")
+    whole, events = stream.course()
+    _is_a_log(events)
+    for probes in _admissions(events).values():
+        assert probes == list(range(1, len(probes) + 1))
+    if cut + late >= len(entries):
+        return
+    joined = Course.restored(kept)
+    later = [
+        e
+        for entry in stream.entries
+        if entry.id > joined.position
+        for e in joined.take(entry).events
+    ]
+    assert later == events[len(events) - len(later) :]
+    assert joined.fold.breakers == whole.fold.breakers
+    assert (joined.fold.seq, joined.fold.at) == (whole.fold.seq, whole.fold.at)
+    opened = next(n for n, event in enumerate(later) if event.kind == "log_opened")
+    _is_a_log(later[opened:])
+
+
+def _is_a_log(events):
+    fold = WitnessedFold()
+    for event in events:
+        fold.take(event)
+    fold.finish()
+    assert fold.differences == []
+
+
+def _admissions(events):
+    probes = {}
+    for event in events:
+        if event.kind == "probe_admitted":
+            probes.setdefault((event.breaker, event.epoch), []).append(event.probe)
+    return probes
+
+
+def test_what_a_checkpoint_holds_is_plain_data(stream):
+    stream.add(failed(), failed(), after_ms=20)
+    kept = stream.course()[0].checkpoint()
+    assert json.loads(json.dumps(kept.states[0]))["state"] == "OPEN"

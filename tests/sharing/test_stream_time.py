@@ -1,0 +1,181 @@
+"""The time of a stream goes on where its ids stand still, as after a clock that was ahead once."""
+
+import pytest
+from fleet_support import agree, is_degraded, log_of, state
+
+from fleet_parts import wait_for
+from recloser import CircuitBreaker, CircuitBreakerConfig
+from recloser.core.events import (
+    FORMAT_VERSION,
+    RULES_VERSION,
+    BreakerConfigured,
+    CallFailed,
+    ClockTicked,
+)
+from recloser.core.state import dump
+from recloser.sharing.stream_entry import Begin, Entry, lines_of
+from recloser.sharing.stream_fold import Course
+from support import fail, succeed
+
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=1, recovery_timeout_seconds=1, half_open_success_threshold=1
+)
+HOUR_MS = 3_600_000
+SECOND = 1_000_000_000
+
+
+class Stream:
+    """Entries with ids and times of the test's choice."""
+
+    def __init__(self):
+        self.entries = [
+            Entry((1000, 0), "a", 0, Begin("g", FORMAT_VERSION, RULES_VERSION, "0")),
+        ]
+        self.add(1000, BreakerConfigured(0, 0, "b", CONFIG.to_mapping()))
+
+    def add(self, ms, *events, at=None):
+        number = len(self.entries)
+        self.entries.append(Entry((ms, number), "a", number, lines_of(events), at=at))
+
+    def course(self):
+        course, _ = Course.begun(self.entries[0])
+        for entry in self.entries[1:]:
+            course.take(entry)
+        return course
+
+
+def failed():
+    return CallFailed(0, 0, "b", 0, 5)
+
+
+def test_ids_that_stand_still_leave_the_time_to_the_sender():
+    stream = Stream()
+    stream.add(HOUR_MS, failed())
+    at = stream.course().fold.at
+    stream.add(HOUR_MS, at=at + SECOND // 2)
+    assert stream.course().fold.breakers["b"].state.value == "OPEN"
+    stream.add(HOUR_MS, at=at + SECOND)
+    assert stream.course().fold.at == at + SECOND
+    assert stream.course().fold.breakers["b"].state.value == "HALF_OPEN"
+
+
+def test_time_never_falls_whatever_a_sender_says():
+    stream = Stream()
+    stream.add(HOUR_MS)
+    at = stream.course().fold.at
+    stream.add(HOUR_MS, at=at + 5 * SECOND)
+    stream.add(HOUR_MS, at=at + 1 * SECOND)
+    stream.add(HOUR_MS)
+    assert stream.course().fold.at == at + 5 * SECOND
+
+
+def test_ids_that_move_tell_the_time_whatever_a_sender_says():
+    stream = Stream()
+    stream.add(2000, at=10**18)
+    assert stream.course().fold.at == SECOND
+
+
+def test_time_goes_on_from_where_it_was_when_the_ids_move_again():
+    """What it is ahead of them by stays, and is no second jump."""
+    stream = Stream()
+    stream.add(HOUR_MS)
+    at = stream.course().fold.at
+    stream.add(HOUR_MS, at=at + 600 * SECOND)
+    stream.add(HOUR_MS + 1000)
+    course = stream.course()
+    assert course.fold.at == at + 601 * SECOND
+    stream.add(HOUR_MS + 1000, failed())
+    ticks = [event for event in _events(stream) if isinstance(event, ClockTicked)]
+    assert ticks[-1].wall.timestamp() == (HOUR_MS + 1000) / 1000
+
+
+def _events(stream):
+    course, taken = Course.begun(stream.entries[0])
+    events = list(taken.events)
+    for entry in stream.entries[1:]:
+        events += course.take(entry).events
+    return events
+
+
+def test_id_that_no_clock_can_have_given_moves_no_time():
+    stream = Stream()
+    stream.add(2000)
+    stream.add(2**64 - 1)
+    stream.add(2**64 - 1, at=3 * SECOND)
+    assert stream.course().fold.at == 3 * SECOND
+
+
+def test_checkpoint_keeps_what_time_is_ahead_by():
+    stream = Stream()
+    stream.add(HOUR_MS)
+    stream.add(HOUR_MS, at=2 * HOUR_MS * 1_000_000)
+    course = stream.course()
+    kept = Course.restored(course.checkpoint())
+    stream.add(HOUR_MS, failed(), at=2 * HOUR_MS * 1_000_000 + SECOND)
+    stream.add(HOUR_MS + 5)
+    for entry in stream.entries[-2:]:
+        course.take(entry)
+        kept.take(entry)
+    assert dump(course.fold.breakers["b"]) == dump(kept.fold.breakers["b"])
+    assert (course.fold.at, course.fold.seq) == (kept.fold.at, kept.fold.seq)
+
+
+@pytest.fixture
+def pair(own_redis, stream, joined):
+    made = [CircuitBreaker("b", CONFIG, log=joined(own_redis, stream)) for _ in range(2)]
+    wait_for(lambda: not any(map(is_degraded, made)))
+    succeed(made[0])
+    agree(*made)
+    return made
+
+
+def be_ahead(own_redis, stream):
+    """The server's clock was an hour ahead for one entry, and is right again."""
+    key = f"recloser:{{{stream}}}"
+    with own_redis.client() as client:
+        seconds, _ = client.time()
+        client.xadd(key, {"x": "y"}, id=f"{(seconds + 3600) * 1000}-0")
+
+
+def test_cooldown_ends_in_time_after_the_servers_clock_was_ahead_once(own_redis, stream, pair):
+    here, there = pair
+    be_ahead(own_redis, stream)
+    agree(*pair)
+    fail(here)
+    wait_for(lambda: state(there) == "OPEN")
+    clock = log_of(here)._clock
+    began = clock.monotonic_ns()
+    for breaker in pair:
+        wait_for(lambda breaker=breaker: breaker.snapshot().retry_after < 0.5, 5)
+    wait_for(lambda: there.before_call().allowed, 10)
+    assert clock.monotonic_ns() - began >= 0.9 * SECOND
+    there.after_success()
+    agree(*pair)
+    assert state(here) == state(there) == "CLOSED"
+
+
+def test_who_joins_a_stream_whose_ids_are_ahead_waits_no_longer(own_redis, stream, joined, pair):
+    be_ahead(own_redis, stream)
+    agree(*pair)
+    fail(pair[0])
+    wait_for(lambda: state(pair[0]) == "OPEN")
+    late = CircuitBreaker("b", CONFIG, log=joined(own_redis, stream))
+    assert 0 < late.snapshot().retry_after <= 1
+    wait_for(lambda: late.before_call().allowed, 10)
+    late.after_success()
+    agree(late, *pair)
+
+
+def test_process_that_comes_back_to_ids_that_are_ahead_waits_no_longer(own_redis, stream, pair):
+    be_ahead(own_redis, stream)
+    agree(*pair)
+    own_redis.kill()
+    wait_for(lambda: all(map(is_degraded, pair)))
+    own_redis.start()
+    wait_for(lambda: not any(map(is_degraded, pair)))
+    fail(pair[0])
+    wait_for(lambda: state(pair[1]) == "OPEN")
+    wait_for(lambda: pair[1].before_call().allowed, 10)
+    pair[1].after_success()
+    agree(*pair)
+    assert state(pair[0]) == "CLOSED"

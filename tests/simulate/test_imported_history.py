@@ -1,0 +1,134 @@
+"""Driven by columns, breakers do what live ones do that are driven call by call."""
+
+from array import array
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from observed import KNOWN, MS, OPENED, busy, calls_of, configs, driven, rows_with
+
+from recloser import CircuitBreakerConfig, FoldError, Trigger
+from recloser.core.events import CallObserved, Outcome
+from recloser.history.engine import replay
+from recloser.history.history import Transition
+from recloser.simulate import simulation
+from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, Calls
+from recloser.simulate.imported_history import drive_columns
+from recloser.testing import strategies
+
+CODES = {Outcome.SUCCEEDED: SUCCEEDED, Outcome.FAILED: FAILED, Outcome.IGNORED: IGNORED}
+
+
+def check(rows, config):
+    history, _, _ = driven(rows, config)
+    found = drive_columns([calls_of(rows)], config)
+    assert found.edges == [
+        Transition("b", edge.epoch, edge.at, edge.from_state, edge.to_state, edge.trigger)
+        for edge in history.edges
+    ]
+    assert found.digest == history.digest
+    assert found.totals == {"b": history.snapshots["b"].totals}
+    assert found.states == {"b": history.snapshots["b"].state}
+
+
+MODES = st.sampled_from(["enforce", "enforce", "shadow", "disabled"])
+
+
+@settings(max_examples=150)
+@given(rows_with(KNOWN), configs(), MODES)
+def test_the_history_is_that_of_live_breakers(rows, config, mode):
+    check(rows, evolve(config, mode=mode))
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32))
+def test_so_it_is_where_many_calls_are_under_way_and_windows_are_long(seed):
+    rows, settings_ = busy(seed)
+    check(rows, settings_[0])
+
+
+def columns_of(trace):
+    """The calls of each breaker in the order of the log, as an exported log has them."""
+    named = {}
+    for event in trace:
+        if event.kind == "call_observed":
+            named.setdefault(event.breaker, []).append(event)
+    return [
+        Calls.from_log(
+            name,
+            array("q", (event.start for event in events)),
+            array("q", (event.at for event in events)),
+            array("q", (event.took for event in events)),
+            bytes(CODES[event.outcome] for event in events),
+            seqs=array("q", (event.seq for event in events)),
+        )
+        for name, events in named.items()
+    ]
+
+
+@settings(max_examples=80)
+@given(strategies.traces(), strategies.configurations())
+def test_calls_that_end_at_one_instant_end_in_the_order_of_the_log(trace, config):
+    for calls in columns_of(trace):
+        alone = [e for e in trace if e.kind != "call_observed" or e.breaker == calls.breaker]
+        alone = [evolve(event, seq=seq) for seq, event in enumerate(alone, start=1)]
+        assert drive_columns([calls], config).digest == replay(alone, config=config).digest
+
+
+@settings(max_examples=80)
+@given(strategies.traces(), strategies.configurations())
+def test_breakers_that_share_a_log_find_each_others_cooldowns_passed(trace, config):
+    trace = list(trace)
+    history = replay(trace, config=config)
+    found = drive_columns(columns_of(trace), config, together=True)
+    assert found.digest == history.digest
+    assert found.totals == {name: each.totals for name, each in history.snapshots.items()}
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 2**32), min_size=2, max_size=3), st.booleans())
+def test_so_they_do_where_many_calls_are_under_way(seeds, is_coarse):
+    several = [busy(seed) for seed in seeds]
+    grain = 500 * MS if is_coarse else 1
+    rows = [
+        (start // grain * grain, took // grain * grain, code, f"b{number}")
+        for number, (rows, _) in enumerate(several)
+        for start, took, code in rows
+    ]
+    outcomes = {code: outcome for outcome, code in CODES.items()}
+    rows.sort(key=lambda row: row[0] + row[1])
+    trace = [OPENED] + [
+        CallObserved(seq, start + took, breaker, start, took, outcomes[code])
+        for seq, (start, took, code, breaker) in enumerate(rows, start=2)
+    ]
+    config = several[0][1][0]
+    found = drive_columns(columns_of(trace), config, together=True)
+    assert found.digest == replay(trace, config=config).digest
+
+
+def test_of_two_that_end_at_one_instant_the_first_in_the_log_counts_first():
+    """The success breaks the run only if it is counted before the second failure."""
+    config = CircuitBreakerConfig(failure_threshold=2)
+    starts, ends, tooks = array("q", [0, 5, 3]), array("q", [1, 9, 9]), array("q", [1, 4, 6])
+    trips = [
+        len(drive_columns([Calls.from_log("b", starts, ends, tooks, bytes(codes))], config).edges)
+        for codes in ([FAILED, SUCCEEDED, FAILED], [FAILED, FAILED, SUCCEEDED])
+    ]
+    assert trips == [0, 1]
+
+
+def test_the_edges_of_all_breakers_can_be_had_in_time():
+    rows = [(n, 1, FAILED) for n in range(9)]
+    several = [calls_of(rows), calls_of([(start + 1, took, code) for start, took, code in rows])]
+    several[1].breaker = "a"
+    found = drive_columns(several, CircuitBreakerConfig(failure_threshold=3))
+    assert [edge.breaker for edge in found.edges] == ["b", "a"]
+    assert [(edge.at, edge.breaker) for edge in found.in_time] == [(3, "b"), (4, "a")]
+
+
+def test_no_edge_is_taken_that_the_machine_does_not_declare(monkeypatch):
+    """The rule that fires only names a trigger: where it leads is decided by the machine."""
+    monkeypatch.setattr(simulation, "trigger_of", lambda _state, _rule: Trigger.COOL)
+    with pytest.raises(FoldError, match="no edge 'cool' leaves CLOSED"):
+        drive_columns([calls_of([(0, 1, FAILED)])], CircuitBreakerConfig(failure_threshold=1))

@@ -1,0 +1,141 @@
+"""Many settings on the same calls."""
+
+from array import array
+
+import pytest
+
+from recloser import ConfigError
+from recloser.core.settings import configured
+from recloser.history.timeline import Timeline
+from recloser.simulate.call_table import FAILED, SUCCEEDED, UNKNOWN, Calls
+from recloser.simulate.recorded_calls import Traffic
+from recloser.whatif.scoring import Scorer
+from recloser.whatif.settings_search import grid_of, tune
+
+SECOND = 10**9
+
+
+def traffic(*breakers):
+    columns = {}
+    for number, codes in enumerate(breakers):
+        starts = array("q", (n * SECOND for n in range(len(codes))))
+        tooks = array("q", [0] * len(codes))
+        columns[f"b{number}"] = Calls(f"b{number}", starts, starts[:], tooks, bytes(codes))
+    last = max(calls.ends[-1] for calls in columns.values())
+    return Traffic(columns, False, {}, [], 0, last, Timeline())
+
+
+def outages(length, count=10, quiet=30):
+    return ([SUCCEEDED] * quiet + [FAILED] * length) * count
+
+
+AXES = {"failure_threshold": [1, 3, 5], "recovery_timeout_seconds": [2, 5, 20]}
+
+
+def tuned(calls, grid=None, **options):
+    return tune(calls, {"half_open_success_threshold": 1}, grid or grid_of(AXES), **options)
+
+
+def test_the_grid_holds_every_combination_in_order():
+    grid = grid_of({"a": [1, 2], "b": ["x", "y"]})
+    assert grid == [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 2, "b": "x"}, {"a": 2, "b": "y"}]
+
+
+def test_a_budget_draws_different_combinations_and_always_the_same():
+    axes = {"a": range(10**6), "b": range(10**6)}
+    drawn = grid_of(axes, 50)
+    assert len({(one["a"], one["b"]) for one in drawn}) == 50
+    assert drawn == grid_of(axes, 50)
+    assert len({one["a"] // 10**5 for one in drawn}) > 5
+    assert len(grid_of({"a": [1, 2]}, 50)) == 2
+
+
+def test_the_front_is_what_nothing_beats():
+    tuning = tuned(traffic(outages(12)))
+    points = [(one.chosen_by.lost, one.chosen_by.let_through) for one in tuning.candidates]
+    front = [(one.chosen_by.lost, one.chosen_by.let_through) for one in tuning.front]
+    assert set(front) == {
+        (lost, through)
+        for lost, through in points
+        if not any(a <= lost and b <= through and (a, b) != (lost, through) for a, b in points)
+    }
+    assert front == sorted(front)
+
+
+def test_the_recommended_costs_least_and_the_weight_moves_it():
+    for weight in (1, 50):
+        tuning = tuned(traffic(outages(12)), failure_weight=weight)
+        costs = [one.chosen_by.cost(weight) for one in tuning.candidates]
+        assert tuning.recommended.chosen_by.cost(weight) == min(costs)
+    assert tuned(traffic(outages(12))).recommended != tuning.recommended
+
+
+def test_the_parts_are_scored_apart_and_no_call_is_counted_twice():
+    calls = traffic(outages(12), outages(5))
+    tuning = tuned(calls)
+    assert sum(tuning.calls) == calls.total
+    assert tuning.calls[1] == pytest.approx(0.3 * calls.total, rel=0.1)
+    one = tuning.candidates[0]
+    failures = sum(c.count(FAILED) for c in calls.calls.values())
+    parts = (one.chosen_by, one.held_out)
+    assert sum(part.saved + part.let_through for part in parts) == failures
+
+
+def test_processes_come_to_the_same():
+    calls = traffic(outages(12), outages(5))
+    assert tuned(calls, processes=2).candidates == tuned(calls, processes=1).candidates
+
+
+def test_a_choice_that_does_not_hold_is_warned_of():
+    """Long outages in the part that is chosen by, single failures in the part held out."""
+    single = ([SUCCEEDED] * 3 + [FAILED]) * 60
+    tuning = tuned(traffic(outages(20, count=11) + single))
+    assert any("over-fitted" in warning for warning in tuning.warnings)
+    assert not any("over-fitted" in warning for warning in tuned(traffic(outages(20))).warnings)
+
+
+@pytest.mark.parametrize(
+    ("codes", "warning"),
+    [
+        ([SUCCEEDED] * 100, "nothing can be learned"),
+        ([FAILED] * 10 + [SUCCEEDED] * 90, "part held out"),
+        (outages(1, count=5), "by chance"),
+    ],
+)
+def test_too_little_to_learn_from_is_told(codes, warning):
+    assert any(warning in told for told in tuned(traffic(codes)).warnings)
+
+
+def test_unknown_calls_are_left_out():
+    codes = outages(12)
+    mixed = [code for pair in zip(codes, [UNKNOWN] * len(codes), strict=True) for code in pair]
+    tuning = tuned(traffic(mixed))
+    assert sum(tuning.calls) == len(codes)
+    with pytest.raises(ConfigError, match="no call with a known outcome"):
+        tuned(traffic([UNKNOWN]))
+
+
+def test_slow_calls_alone_are_scored():
+    codes = [SUCCEEDED] * 20
+    starts = array("q", (n * SECOND for n in range(20)))
+    calls = Calls(
+        "b",
+        starts,
+        array("q", (s + SECOND for s in starts)),
+        array("q", [SECOND] * 20),
+        bytes(codes),
+    )
+    settings = {
+        "window": {"size": 4, "slow_call_rate": 0.5, "minimum_calls": 4},
+        "slow_call_seconds": 0.5,
+    }
+    assert Scorer([calls]).score(configured({}, settings)).trips == 1
+
+
+def test_a_setting_of_a_setting_is_named_with_a_dot():
+    config = configured({"window": {"size": 9, "failure_rate": 0.5}}, {"window.size": 4})
+    assert (config.window.size, config.window.failure_rate) == (4, 0.5)
+    with pytest.raises(ConfigError, match="no setting 'sise'"):
+        configured({}, {"window.sise": 4})
+    with pytest.raises(ConfigError, match="no settings to try"):
+        tune(traffic([FAILED]), {}, [])
