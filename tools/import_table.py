@@ -1,4 +1,4 @@
-"""Imports what people try first, and writes what comes of it into src/recloser/importers/README.md.
+"""Import what people try first, and write the results into src/recloser/docs/importing-traces.md.
 
 ``python tools/import_table.py`` prints the table, ``--write`` puts it into the page.
 """
@@ -17,7 +17,7 @@ from attrs import frozen
 from import_rows import ROWS, Row
 from recloser.cli import status_of
 
-PAGE: Final = Path(__file__).parent.parent / "src" / "recloser" / "importers" / "README.md"
+PAGE: Final = Path(__file__).parent.parent / "src" / "recloser" / "docs" / "importing-traces.md"
 BEGIN: Final = "<!-- begin: python tools/import_table.py --write -->\n"
 END: Final = "<!-- end -->\n"
 

@@ -3,16 +3,19 @@
 import difflib
 import importlib
 import re
+import shlex
 import shutil
 
 import attrs
 import pytest
+from click.testing import CliRunner
 
 from conftest import ROOT
 from docs import reference, servers
 from docs.pages import FOLDER, Page, PageError, all_pages
 from extras import MODULES
-from recloser import CircuitBreakerConfig
+from recloser import CircuitBreakerConfig, replay
+from recloser.cli import main
 from recloser.core import state_machine
 
 PAGES = all_pages()
@@ -48,6 +51,10 @@ def test_page_prints_what_it_shows(path, folder):
                     run.block.lines, run.lines, "shown", "printed", lineterm=""
                 )
                 pytest.fail(f"{path}:{run.block.line}: {UPDATE}\n" + "\n".join(shown))
+    for log in folder.glob("logs/*"):
+        history = replay(log)
+        assert history.snapshots
+        assert history.differences == []
 
 
 @pytest.mark.parametrize("name", sorted(GENERATED))
@@ -76,7 +83,9 @@ def test_every_command_is_run_by_a_page():
 
 
 def anchors_of(text):
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.M)
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE
+    )
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
@@ -121,6 +130,18 @@ def test_settings_are_listed_with_their_defaults():
     assert table == {name: str(getattr(defaults, name)) for name in names}
 
 
+def test_figures_of_the_real_trace_are_what_whatif_prints(real_trace, tmp_path, monkeypatch):
+    """The trace is not part of the repository, so the page does not run its commands."""
+    shutil.copy(real_trace("trainticket-2023-01-29.csv.gz"), tmp_path)
+    blocks = Page.read(FOLDER / "choosing-settings.md").blocks
+    (block,) = (block for block in blocks if "trainticket" in block.text)
+    imported, compared, *shown = block.lines
+    monkeypatch.chdir(tmp_path)
+    for command in (imported, compared):
+        result = CliRunner().invoke(main, shlex.split(command.removeprefix("$ recloser ")))
+    assert [line.rstrip() for line in result.stdout.rstrip("\n").splitlines()] == shown
+
+
 def test_state_diagram_is_the_declared_one():
     blocks = [b.text for b in Page.read(FOLDER / "design.md").blocks if b.language == "mermaid"]
     assert blocks == [state_machine.mermaid() + "\n"]
@@ -130,7 +151,9 @@ def test_every_integration_is_listed_with_its_extra_and_imported_by_a_block():
     page = Page.read(FOLDER / "integrations.md")
     text = "\n".join(page.lines)
     rows = re.findall(r"^\| .+? \| (`.+`) \| `\.(\w+) import (.+)` \|$", text, re.MULTILINE)
-    assert sorted(e for names, _, _ in rows for e in re.findall(r"`(\w+)`", names)) == sorted(MODULES)
+    assert sorted(e for names, _, _ in rows for e in re.findall(r"`(\w+)`", names)) == sorted(
+        MODULES
+    )
     code = "\n".join(block.text for block in page.blocks if block.language == "python")
     for _, module, names in rows:
         integration = importlib.import_module(f"recloser.integrations.{module}")

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import click
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent / "tests" / "support")]
+_TOOLS = Path(__file__).parent.parent
+sys.path[:0] = [str(_TOOLS), str(_TOOLS.parent / "tests" / "support")]
 
-from docs import reference, servers
-from docs.pages import FOLDER, ROOT, Page, all_pages
+from docs import reference, servers  # noqa: E402  # found by the path above
+from docs.pages import FOLDER, ROOT, Page, all_pages  # noqa: E402
 
 
 @click.command(help=__doc__)
@@ -33,8 +34,7 @@ def main(*, pages: tuple[Path, ...]) -> None:
             shutil.copytree(ROOT / "fixtures", Path(scratch) / "fixtures")
             runs = list(page.run(Path(scratch), addresses))
         changed = sum(not run.is_as_shown for run in runs)
-        if changed:
-            path.write_text(page.with_outputs(runs), encoding="utf-8")
+        path.write_text(page.with_outputs(runs), encoding="utf-8")
         click.echo(f"{path}: {changed} of {len(runs)} outputs changed")
 
 

@@ -10,7 +10,7 @@ Blocks of a page, by the language after the opening fence:
 
 A comment on the line before a block is its marker:
 
-- ``<!-- output varies -->``: it runs, and its output is not compared.
+- ``<!-- output varies -->``: it runs, and its output is a sample that is not compared.
 - ``<!-- exit status N -->``: the last command of the block ends with this status instead of 0.
 - ``<!-- run by .ci/run -->``: an installation, which the checks run in an empty environment.
 - ``<!-- fragment -->``: part of a file, such as a configuration, shown and not run.
@@ -79,6 +79,11 @@ class Block:
     def output_varies(self) -> bool:
         """Whether the output is not compared."""
         return _VARIES in self.markers
+
+    @property
+    def shows_no_output(self) -> bool:
+        """Whether the output was never written."""
+        return all(line.startswith(_PROMPT) for line in self.lines)
 
     @property
     def status(self) -> int:
@@ -186,7 +191,7 @@ class Page:
         """The text of the page with what was printed in place of what it shows."""
         lines = list(self.lines)
         for run in sorted(runs, key=lambda run: run.block.line, reverse=True):
-            if not run.block.output_varies:
+            if not run.block.output_varies or run.block.shows_no_output:
                 lines[run.block.line : run.block.line + len(run.block.lines)] = run.lines
         return "".join(f"{line}\n" for line in lines)
 
@@ -264,7 +269,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[Block]:
 
 
 def _commands(block: Block) -> Iterator[tuple[str, int]]:
-    """The commands of a console block, with the place of each; a ``\\`` continues on the next line."""
+    """The commands of a console block, with the place of each; a backslash continues a line."""
     place = 0
     while place < len(block.lines):
         line = block.lines[place]

@@ -53,10 +53,13 @@ def _grpc() -> Iterator[str]:
     def answer(_request: bytes, _context: grpc.ServicerContext) -> bytes:
         return b"42"
 
-    one = grpc.unary_unary_rpc_method_handler(answer)
     server = grpc.server(ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("shop.Quotes", {"One": one}),)
+        (
+            grpc.method_handlers_generic_handler(
+                "shop.Quotes", {"One": grpc.unary_unary_rpc_method_handler(answer)}
+            ),
+        )
     )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

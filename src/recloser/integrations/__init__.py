@@ -1,8 +1,8 @@
-"""Recloser with the libraries that a service is built on: one module for each, named like it.
+"""Integrations with the libraries that services use: one module per library, named like it.
 
-None of them is loaded unless it is imported, and none of the libraries comes with the base install:
-``pip install recloser[httpx]`` brings the one that ``recloser.integrations.httpx`` is for. Each is
-shown, with code that the tests run, in the ``README.md`` beside this file.
+A module is loaded only when it is imported, and none of the libraries comes with the base install:
+``pip install 'recloser[httpx]'`` brings the library for ``recloser.integrations.httpx``. The page
+``recloser docs integrations`` shows each one.
 """
 
 from collections.abc import Iterator

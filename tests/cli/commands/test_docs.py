@@ -1,13 +1,15 @@
 """``recloser docs``: the documentation in the terminal."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from docs.pages import FOLDER
 from recloser.cli import main
-from recloser.cli.commands import docs
 
 
 @pytest.fixture
@@ -29,13 +31,24 @@ def test_docs_prints_the_markdown_of_a_topic_in_a_pipe(run):
     assert result.output == (FOLDER / "why.md").read_text(encoding="utf-8")
 
 
-def test_docs_formats_a_topic_on_a_terminal(run, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "80")
-    docs.command.callback(topic="exit-codes", as_json=False)
-    shown = capsys.readouterr().out
-    assert "┏━━" in shown
+def test_docs_formats_a_topic_on_a_terminal():
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "recloser", "docs", "exit-codes"]
+    with subprocess.Popen(command, stdout=theirs, env={**os.environ, "COLUMNS": "80"}) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: read_from(ours), b"")).decode()
+    assert process.returncode == 0
+    assert "Exit status" in shown
+    assert "# Exit status" not in shown
     assert "<!--" not in shown
+
+
+def read_from(terminal):
+    """The next bytes of a terminal; none when nothing writes to it any more."""
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:
+        return b""
 
 
 @pytest.mark.parametrize("topic", ["log-format", "log-format.md", "Log_Format", "log format"])

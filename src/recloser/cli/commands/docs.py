@@ -55,7 +55,7 @@ def _page_on(topic: str) -> Traversable:
     near = difflib.get_close_matches(wanted, pages, cutoff=_CLOSE)
     near += [name for name in pages if wanted in name and name not in near]
     hint = f"did you mean {' or '.join(near)}?" if near else "recloser docs lists the topics"
-    raise click.BadParameter(f"there is no topic {topic!r}: {hint}", param_hint="TOPIC")
+    raise click.UsageError(f"there is no topic {topic!r}: {hint}")
 
 
 def _pages() -> Iterator[Traversable]:
