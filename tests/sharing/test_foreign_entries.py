@@ -178,6 +178,6 @@ def test_entry_that_can_not_be_folded_is_passed_over_by_all(
 
 def test_large_entry_is_not_fetched_in_every_round_trip(breaker, add):
     add({"member": "m", "batch": "1", "events": b"\n" * (4 << 20)})
-    server = log_of(breaker)._server
+    server = log_of(breaker)._connection
     wait_for(lambda: not server.page_back(None, count=1)[0].is_large)
     agree(breaker)

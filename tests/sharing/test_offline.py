@@ -122,7 +122,7 @@ def test_what_is_too_old_is_not_sent_but_counted(own_redis, away, monkeypatch):
 
 
 def test_an_entry_gone_under_newer_ones_is_noticed(own_redis, pair):
-    server = log_of(pair[0])._server
+    server = log_of(pair[0])._connection
     server.exchange(pair[0]._sequencer.stream_fold.position)
     newest = server.page_back(None)[0].id
     with own_redis.client() as client:

@@ -58,7 +58,7 @@ def test_urls_that_can_be_used(url):
         (f"{SECURE}?ssl_ca_certs={__file__}", "ssl_ca_certs cannot be used"),
         (f"{SECURE}?ssl_certfile={__file__}", "ssl_certfile cannot be used"),
         (f"{SECURE}?ssl_cert_reqs=maybe", "ssl_cert_reqs must be none, optional or required"),
-        (f"{SECURE}?ssl_min_version=9", "ssl_min_version must be a version"),
+        (f"{SECURE}?ssl_min_version=9", "ssl_min_version must be a number from ssl.TLSVersion"),
         (f"{SECURE}?ssl_ciphers=ROT13", "ssl_ciphers cannot be used"),
         ("unix:///run/redis.sock?socket_keepalive=yes", "'socket_keepalive'"),
     ],

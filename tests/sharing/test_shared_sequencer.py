@@ -78,7 +78,7 @@ class Stream:
         while entry := self.send():
             self.read(entry)
 
-    def leave(self):
+    def go_offline(self):
         self.hold(lambda: self.sequencer.go_offline("it is away"))
         self.sequencer.leave_entry()
 

@@ -176,7 +176,7 @@ def test_a_stream_of_later_rules_is_refused():
 
 
 def test_what_does_not_begin_a_stream_is_refused():
-    with pytest.raises(LogError, match="does not begin"):
+    with pytest.raises(LogError, match="is not a beginning"):
         StreamFold.from_begin(Entry((1, 0), "a", 1, ()))
 
 
