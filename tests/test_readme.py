@@ -51,6 +51,11 @@ def test_ratios_of_the_closed_path_are_those_of_the_published_table():
     assert [f"{figure:.2f}" for figure in figures] == [shown[n] for n in (1, 3, 5, 6)]
 
 
+def test_rate_of_a_replay_is_that_of_the_published_list():
+    shown = re.search(r"A replay reads ([\d.]+) million events per\s+second from JSON", README)
+    assert f"- replaying JSON lines: {shown[1]} million events/s" in PERFORMANCE
+
+
 def test_map_of_the_source_is_complete():
     _, _, source_map = README.partition("\n    src/recloser/\n")
     rows = re.findall(r"^      (\S+(?:, \S+)*)  ", source_map, re.MULTILINE)
