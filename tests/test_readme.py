@@ -34,9 +34,9 @@ def test_every_page_is_linked():
 def closed_path_of(name):
     """Nanoseconds per call through a closed breaker, from the published table."""
     row = re.search(
-        rf"^\| (?:\*\*)?{re.escape(name)}(?:\*\*)? \| ([\d,]+) \|", PERFORMANCE, re.MULTILINE
+        rf"^\| (?:\*\*)?{re.escape(name)}(?:\*\*)? \| ([\d,.]+) \|", PERFORMANCE, re.MULTILINE
     )
-    return int(row[1].replace(",", ""))
+    return float(row[1].replace(",", ""))
 
 
 def test_ratios_of_the_closed_path_are_those_of_the_published_table():
