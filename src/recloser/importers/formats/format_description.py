@@ -68,7 +68,7 @@ class AttemptFields:
 
 @frozen(kw_only=True)
 class FormatDescription:
-    """A format.
+    """Description of a format, as its TOML file has it.
 
     Attributes:
         name: Its name for ``--format``.
