@@ -19,7 +19,7 @@ from recloser.history.live_driver import drive
 from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.simulate.simulation import Simulation
-from recloser.whatif.comparison import evaluate, timed, what_did, what_if
+from recloser.whatif.comparison import evaluate, summarize_delays, what_happened, what_if
 from recloser.whatif.costs import FIGURES
 from recloser.whatif.outages import Outage, outages_of
 
@@ -236,7 +236,7 @@ def test_what_happened_is_read_from_the_record():
     breaker.after_success(permit)
     traffic = read_traffic(log)
     assert (traffic.total, traffic.unknown) == (6, 2)
-    did = what_did(traffic, failures=2)["b"]
+    did = what_happened(traffic, failures=2)["b"]
     assert (did.figures.trips.low, did.figures.rejected.low, did.figures.let_through.low) == (
         1,
         2,
@@ -290,7 +290,7 @@ def test_delays_run_from_the_first_failure_and_from_the_first_success_behind():
     patient = CircuitBreakerConfig(failure_threshold=5)
     verdict = evaluate(calls, patient, 33 * second, outages_of(calls, 4))
     assert (verdict.detection[0].low, verdict.recovery[0].low) == (None, 0)
-    assert timed(verdict.detection).ended.high == 0
+    assert summarize_delays(verdict.detection).ended.high == 0
 
 
 def test_where_too_much_is_unknown_only_the_obvious_is_said():

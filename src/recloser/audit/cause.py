@@ -285,7 +285,7 @@ class Cause:
     @property
     def figures(self) -> str:
         """The rule's figures against its threshold."""
-        return figures_of(self.rule)
+        return describe_rule(self.rule)
 
     def to_mapping(self) -> Mapping[str, object]:
         """The cause as data for JSON: one of the ``causes`` that ``recloser why --json`` prints."""
@@ -376,7 +376,7 @@ def _as_plain(_told: object, _field: object, value: object) -> object:
     return value.value if isinstance(value, Enum) else value
 
 
-def figures_of(rule: FiredRule) -> str:
+def describe_rule(rule: FiredRule) -> str:
     """A rule's figures against its threshold, in words."""
     if rule.rule is Rule.CONSECUTIVE_FAILURES:
         return f"{rule.observed} consecutive failures reached the threshold of {rule.threshold}"
@@ -399,4 +399,4 @@ def headline_of(breaker: str, utc: str, rule: FiredRule, mode: Mode) -> str:
         because = f": {rule.reason}" if rule.reason else ""
         return f"{breaker} was forced open{by} at {utc}{because}"
     opened = "would have opened (shadow mode)" if mode == "shadow" else "opened"
-    return f"{breaker} {opened} at {utc}: {figures_of(rule)}"
+    return f"{breaker} {opened} at {utc}: {describe_rule(rule)}"

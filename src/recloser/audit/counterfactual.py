@@ -17,7 +17,7 @@ from typing import Final
 from attrs import Factory, define
 
 from recloser.audit.cause import Change, MinimalCause, Prevention, SettingValue
-from recloser.audit.incident import Incident, Outcome, Run
+from recloser.audit.incident import Incident, Outcome, OutcomeRun
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import CallFailed, Rule
 from recloser.core.settings import configured
@@ -69,7 +69,7 @@ class Reached:
     slow_too_many: int = 0
 
 
-def reached(run: Run, config: CircuitBreakerConfig) -> Reached:
+def reached(run: OutcomeRun, config: CircuitBreakerConfig) -> Reached:
     """What had been reached when the last outcome of ``run`` tripped the breaker."""
     state = run.folded(config)
     window = None
@@ -108,7 +108,7 @@ def _without_others(config: CircuitBreakerConfig, rule: Rule) -> CircuitBreakerC
     return configured(config, {moved: None for moved, *_ in _MOVED.values() if moved != limit})
 
 
-def _too_many(run: Run, config: CircuitBreakerConfig, outcomes: Sequence[Outcome]) -> int:
+def _too_many(run: OutcomeRun, config: CircuitBreakerConfig, outcomes: Sequence[Outcome]) -> int:
     """How many of some outcomes, the latest, would have had to go well under the settings."""
     seqs = [outcome.seq for outcome in outcomes]
 
@@ -133,7 +133,7 @@ def remedies(incident: Incident) -> tuple[MinimalCause | None, list[Prevention]]
     return _minimal_cause(run, incident.config, found), _preventions(run, incident.config, found)
 
 
-def _minimal_cause(run: Run, config: CircuitBreakerConfig, found: Reached) -> MinimalCause | None:
+def _minimal_cause(run: OutcomeRun, config: CircuitBreakerConfig, found: Reached) -> MinimalCause | None:
     chosen = min(_choices(found), key=len)
     seqs = sorted(outcome.seq for outcome in chosen)
     if run.folded(config, set(seqs)).fired:
@@ -197,7 +197,7 @@ def _any_of(found: Reached, count: int) -> list[int]:
     return []
 
 
-def _preventions(run: Run, config: CircuitBreakerConfig, found: Reached) -> list[Prevention]:
+def _preventions(run: OutcomeRun, config: CircuitBreakerConfig, found: Reached) -> list[Prevention]:
     kept = []
     for combination in product(*(_changes(run, *limit) for limit in found.limits.items())):
         changes = {change.setting: change for change in combination}
@@ -208,7 +208,7 @@ def _preventions(run: Run, config: CircuitBreakerConfig, found: Reached) -> list
     return kept[:_SOME_PREVENTIONS]
 
 
-def _is_nearest(run: Run, config: CircuitBreakerConfig, prevention: Prevention) -> bool:
+def _is_nearest(run: OutcomeRun, config: CircuitBreakerConfig, prevention: Prevention) -> bool:
     values = {change.setting: change.value for change in prevention.changes}
 
     def trips(settings: Mapping[str, SettingValue]) -> bool:
@@ -228,7 +228,7 @@ def _value_of(config: CircuitBreakerConfig, setting: str) -> Rate | None:
     return getattr(value, of_window, None) if of_window else value
 
 
-def _changes(run: Run, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Change]:
+def _changes(run: OutcomeRun, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Change]:
     """What could have kept a rule from being reached; not all of it need be possible."""
     for setting in _MOVED[rule]:
         parts = _PARTS.get(setting, 1)

@@ -17,7 +17,7 @@ from recloser.audit.cause import (
 )
 from recloser.audit.clock_health import clock_health
 from recloser.audit.counterfactual import remedies
-from recloser.audit.incident import Act, Incident, Outcome, gather
+from recloser.audit.incident import Act, Incident, Outcome, gather_incident
 from recloser.core.events import CallObserved, Edge, Event, Rule
 from recloser.core.rules import rules_of
 from recloser.errors import RecloserError
@@ -56,7 +56,7 @@ def why(
 
 def explain(history: History, opened: Edge, *, traffic: Iterable[Event] | None = None) -> Cause:
     """Why a breaker took the edge ``opened`` of a history."""
-    incident = gather(history.events, opened)
+    incident = gather_incident(history.events, opened)
     trips = history.trips(opened.breaker)
     number = 1 + next(i for i, edge in enumerate(trips) if edge.seq == opened.seq)
     is_whole = first_seq(history) == 1

@@ -40,7 +40,7 @@ _NOTHING_HELD: Final = 1 << 63
 
 
 @define
-class Run:
+class OutcomeRun:
     """A stretch of one breaker's events, whose outcomes can be folded again under other settings.
 
     Attributes:
@@ -92,15 +92,15 @@ def _row_of(outcome: Outcome) -> Sequence[int]:
     return kind, outcome.seq, outcome.at, outcome.took, outcome.epoch, outcome.probe, count
 
 
-class Runs:
+class RecentRuns:
     """The latest runs of one closed epoch: as many as what its counters still hold reaches back."""
 
     def __init__(self) -> None:
-        self._runs: list[Run] = []
+        self._runs: list[OutcomeRun] = []
 
     def begin(self, state: BreakerState) -> None:
         """A new epoch begins, or counting starts anew."""
-        self._runs = [Run(state.copy())] if state.state is CLOSED else []
+        self._runs = [OutcomeRun(state.copy())] if state.state is CLOSED else []
 
     def add(self, event: Event, state: BreakerState, *, is_counted: bool) -> None:
         """Take in an event that has been folded into ``state``."""
@@ -115,17 +115,17 @@ class Runs:
             return  # it has just tripped: all that is here led to it
         entries = 0 if state.window is None else state.window.length
         if run.events >= max(_MARK_EVERY, entries):  # a large window is not copied often
-            self._runs.append(Run(state.copy()))
+            self._runs.append(OutcomeRun(state.copy()))
         oldest = oldest_held(state)
         while len(self._runs) > 1 and self._runs[0].last_seq < oldest:
             del self._runs[0]
 
-    def joined(self) -> Run | None:
+    def joined(self) -> OutcomeRun | None:
         """All of it as one run."""
         if not self._runs:
             return None
         counted = [event for run in self._runs for event in run.counted]
-        return Run(self._runs[0].start, counted)
+        return OutcomeRun(self._runs[0].start, counted)
 
 
 def oldest_held(state: BreakerState) -> int:
@@ -161,7 +161,7 @@ class Incident:
     opened: Edge
     config: CircuitBreakerConfig
     mode: Mode
-    run: Run | None = None
+    run: OutcomeRun | None = None
     opening: int = 0
     in_a_row: int = 0
     cooldowns_ns: list[int] = Factory(list)
@@ -175,17 +175,17 @@ class Incident:
     readings: list[Reading] = Factory(list)
 
 
-def gather(events: Iterable[Event], opened: Edge) -> Incident:
+def gather_incident(events: Iterable[Event], opened: Edge) -> Incident:
     """Gather what belongs to the trip ``opened``, in one pass.
 
     Args:
         events: A log's events from a ``log_opened`` on, as far as the fold went.
         opened: An edge from CLOSED to OPEN that they fold to.
     """
-    return next(gather_all(events, lambda edge: edge.seq == opened.seq, breaker=opened.breaker))
+    return next(gather_incidents(events, lambda edge: edge.seq == opened.seq, breaker=opened.breaker))
 
 
-def gather_all(
+def gather_incidents(
     events: Iterable[Event],
     is_wanted: Callable[[Edge], bool] = lambda _edge: True,
     *,
@@ -268,7 +268,7 @@ class _Gatherer:
     def __init__(self, is_wanted: Callable[[Edge], bool], readings: Sequence[Reading]) -> None:
         self._is_wanted = is_wanted
         self._all_readings = readings
-        self._runs = Runs()
+        self._runs = RecentRuns()
         self._acts: list[Act] = []
         self._counted_before: int | None = None
         self.incident: Incident | None = None

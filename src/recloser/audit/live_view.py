@@ -8,8 +8,8 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.audit.cause import figures_of
-from recloser.audit.state_at import figures_of_state
+from recloser.audit.cause import describe_rule
+from recloser.audit.state_at import describe_limits
 from recloser.clock import Clock, read_wall
 from recloser.core.config import Mode
 from recloser.core.events import CircuitBreakerState, Edge, Event, Rule
@@ -134,7 +134,7 @@ class Watch:
             breaker=state.breaker,
             state=state.state,
             mode=state.mode,
-            figures=figures_of_state(state, now),
+            figures=describe_limits(state, now),
             probe_in_ns=None if deadline is None else max(0, deadline - now),
             totals=take_snapshot(state, now, self._fold.utc).totals,
         )
@@ -143,5 +143,5 @@ class Watch:
         utc = f"{self._fold.utc(edge.at):%Y-%m-%dT%H:%M:%SZ}"
         by = f" by {edge.cause.actor}" if edge.cause.actor else ""
         is_command = edge.cause.rule is Rule.COMMAND
-        cause = f"forced open{by}" if is_command else figures_of(edge.cause)
+        cause = f"forced open{by}" if is_command else describe_rule(edge.cause)
         self._trips.append(WatchedTrip(utc, edge.breaker, cause))

@@ -50,7 +50,7 @@ def rule(fired: FiredRule) -> str:
     return fired.rule.value
 
 
-def again(answer: Answer, cause: Cause, settings: Sequence[str]) -> str:
+def repeat_command(answer: Answer, cause: Cause, settings: Sequence[str]) -> str:
     """The command that tells a cause again."""
     which = ["--at", f"seq:{cause.seq}"] if cause.trip is None else ["--trip", str(cause.trip)]
     return shlex.join(
@@ -58,7 +58,7 @@ def again(answer: Answer, cause: Cause, settings: Sequence[str]) -> str:
     )
 
 
-def read_in_part(answer: Answer) -> str | None:
+def unread_note(answer: Answer) -> str | None:
     """What of the log was not read, where some of it was not."""
     if answer.read.is_from_beginning:
         return None

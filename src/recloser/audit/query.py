@@ -10,8 +10,8 @@ from attrs import field, frozen
 from recloser.audit.cause import SCHEMA, Answer, Cause, Extent, Standing
 from recloser.audit.explanation import explain, first_seq, why
 from recloser.audit.segment_lookup import Segments
-from recloser.audit.state_at import Moment
-from recloser.audit.time_argument import Seq, Wall, parse_moment
+from recloser.audit.state_at import StateAt
+from recloser.audit.time_argument import AfterEvent, WallTime, parse_time
 from recloser.core.events import Edge, Event
 from recloser.core.state_machine import CLOSED
 from recloser.errors import RecloserError
@@ -40,7 +40,7 @@ class Question:
 
 
 @frozen
-class Found:
+class QueryResult:
     """An answer, and what it was found in.
 
     Attributes:
@@ -54,7 +54,7 @@ class Found:
     others: Sequence[str] = field(factory=list)
 
 
-class Inquiry:
+class LogQuery:
     """Questions to one log that breakers wrote.
 
     Args:
@@ -71,7 +71,7 @@ class Inquiry:
         self._name = name
         self._traffic = traffic
 
-    def ask(self, question: Question) -> Found:
+    def ask(self, question: Question) -> QueryResult:
         """Answer a question.
 
         Raises:
@@ -83,7 +83,7 @@ class Inquiry:
             return self._ask_whole(question)
         return self._ask_last(question)
 
-    def _ask_whole(self, question: Question) -> Found:
+    def _ask_whole(self, question: Question) -> QueryResult:
         history = fold_history(self._segments.excerpt(0))
         edges = history.trips(question.breaker)
         if question.breaker is None and not edges:
@@ -95,7 +95,7 @@ class Inquiry:
         causes = [why(history, breaker, trip, traffic=self._traffic) for trip in trips]
         return self._found(history, causes, named=question.breaker)
 
-    def _ask_last(self, question: Question) -> Found:
+    def _ask_last(self, question: Question) -> QueryResult:
         """Trips that are counted from the last are looked for from the log's end."""
         wanted = -min(question.trips)
         last = next(self._trips_back(question.breaker), None)
@@ -113,23 +113,23 @@ class Inquiry:
             causes.append(cause)
         return self._found(history, causes, named=question.breaker)
 
-    def _ask_moment(self, text: str, named: str | None) -> Found:
+    def _ask_moment(self, text: str, named: str | None) -> QueryResult:
         segments = self._segments
         end = fold_history(self._last_excerpt())
         first_at = next(iter(segments.excerpt(0))).at
-        last_at = Moment(end).at
-        moment = parse_moment(text, first_at, last_at, end.timeline.utc(last_at))
-        if isinstance(moment, Wall):
+        last_at = StateAt(end).at
+        moment = parse_time(text, first_at, last_at, end.timeline.utc(last_at))
+        if isinstance(moment, WallTime):
             index = segments.holding_wall(moment.utc)
-        elif isinstance(moment, Seq):
+        elif isinstance(moment, AfterEvent):
             index = segments.holding_seq(moment.seq)
         else:
             index = segments.holding_at(moment)
         history = fold_history(segments.excerpt(index, index + 1))
-        if isinstance(moment, Wall):
+        if isinstance(moment, WallTime):
             moment = history.timeline.at(moment.utc, moment.ns)
         then = (
-            Moment(history, seq=moment.seq) if isinstance(moment, Seq) else Moment(history, moment)
+            StateAt(history, seq=moment.seq) if isinstance(moment, AfterEvent) else StateAt(history, moment)
         )
         breaker = named or _most_telling(then)
         standing = then.standing(breaker)
@@ -168,12 +168,12 @@ class Inquiry:
         history = fold_history(self._segments.excerpt(first, end))
         return explain(history, opened, traffic=self._traffic), history
 
-    def _no_trip(self, history: History, named: str | None) -> Found:
+    def _no_trip(self, history: History, named: str | None) -> QueryResult:
         if named is not None and named not in history.snapshots:
             raise RecloserError(f"there is no breaker {named!r} in this log")
         standing = None
         if named is not None or len(history.snapshots) == 1:
-            standing = Moment(history).standing(named or next(iter(history.snapshots)))
+            standing = StateAt(history).standing(named or next(iter(history.snapshots)))
         return self._found(history, [], named=named, standing=standing)
 
     def _found(
@@ -184,18 +184,18 @@ class Inquiry:
         named: str | None,
         standing: Standing | None = None,
         of: Iterable[str] | None = None,
-    ) -> Found:
+    ) -> QueryResult:
         first = first_seq(history)
         extent = Extent(first_seq=first, events=history.count, is_from_beginning=first == 1)
         opened = of or [name for name, snapshot in history.snapshots.items() if snapshot.epoch]
-        return Found(
+        return QueryResult(
             Answer(SCHEMA, self._name, extent, standing, causes),
             history,
             [] if named is not None else list(opened),
         )
 
 
-def _most_telling(then: Moment) -> str:
+def _most_telling(then: StateAt) -> str:
     """The breaker to speak of where none was named: that of the last edge, those not CLOSED first."""
     breakers = then.fold.breakers
     if not breakers:

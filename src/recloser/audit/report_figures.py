@@ -13,7 +13,7 @@ from attrs import Factory, define, evolve
 
 from recloser.audit.cause import Cause
 from recloser.audit.explanation import cause_of
-from recloser.audit.incident import Incident, gather_all
+from recloser.audit.incident import Incident, gather_incidents
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import (
     BreakerConfigured,
@@ -75,7 +75,7 @@ class Band:
 
 
 @define
-class Lane:
+class BreakerLane:
     """One breaker over time.
 
     Attributes:
@@ -118,7 +118,7 @@ class Lane:
             self.bands.append(Band(self.state, self.since, at))
 
 
-class Aggregates:
+class ReportFigures:
     """The figures of one log.
 
     Args:
@@ -142,13 +142,13 @@ class Aggregates:
         self.begins, self.ends = begins, ends
         buckets = min(_MOST_BUCKETS, max(_FEWEST_BUCKETS, _CELLS // max(1, breakers)))
         self.width = _round(-(-(ends - begins + 1) // buckets))
-        self.lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, BreakerLane] = {}
         self.timeline = Timeline()
         self.events = 0
         self._is_from_beginning = False
         self._dated: LogOpened | ClockTicked | None = None
         kept: deque[Cause] = deque(maxlen=CAUSES_KEPT)
-        for incident in gather_all(events, watch=self._take):
+        for incident in gather_incidents(events, watch=self._take):
             kept.append(self._cause_of(incident))
         self.causes: Sequence[Cause] = [
             self._counted(cause) for cause in sorted(kept, key=lambda cause: cause.seq)
@@ -189,11 +189,11 @@ class Aggregates:
         for edge in edges:
             self.lanes[edge.breaker].pass_edge(edge, self.width)
 
-    def _lane(self, state: BreakerState) -> Lane:
+    def _lane(self, state: BreakerState) -> BreakerLane:
         lane = self.lanes.get(state.breaker)
         if lane is None:
             since = self.begins if state.opened_at < 0 else state.opened_at
-            lane = Lane(state.breaker, state.config, state.state, max(self.begins, since))
+            lane = BreakerLane(state.breaker, state.config, state.state, max(self.begins, since))
             self.lanes[state.breaker] = lane
         lane.config = state.config
         return lane

@@ -17,9 +17,9 @@ import msgspec
 from recloser.audit import report_figures as bucket
 from recloser.audit.cause import Cause
 from recloser.audit.phrasing import facts
-from recloser.audit.report_figures import CAUSES_KEPT, Aggregates, Lane
+from recloser.audit.report_figures import CAUSES_KEPT, ReportFigures, BreakerLane
 from recloser.audit.segment_lookup import Segments
-from recloser.audit.state_at import Moment
+from recloser.audit.state_at import StateAt
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.formatting import counted, duration, printable
 from recloser.core.validation import Rate, exact
@@ -58,7 +58,7 @@ def plotting_library() -> str:
     return str(get_plotlyjs())
 
 
-def report(path: Path, name: str) -> tuple[str, Aggregates]:
+def report(path: Path, name: str) -> tuple[str, ReportFigures]:
     """The page about a log that breakers wrote, and the figures in it.
 
     Args:
@@ -72,11 +72,11 @@ def report(path: Path, name: str) -> tuple[str, Aggregates]:
     segments = Segments(path)
     last = fold_history(segments.excerpt(len(segments.paths) - 1))
     begins = next(iter(segments.excerpt(0))).at
-    figures = Aggregates(LogReader(path), begins, Moment(last).at, len(last.snapshots))
+    figures = ReportFigures(LogReader(path), begins, StateAt(last).at, len(last.snapshots))
     return page(figures, name, plotly), figures
 
 
-def page(figures: Aggregates, name: str, plotly: str) -> str:
+def page(figures: ReportFigures, name: str, plotly: str) -> str:
     """The page of these figures."""
     folder = resources.files("recloser.audit") / "page"
     template, style, script = (
@@ -107,7 +107,7 @@ def _hashed(script: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _data(figures: Aggregates, name: str) -> Mapping[str, object]:
+def _data(figures: ReportFigures, name: str) -> Mapping[str, object]:
     lanes = sorted(figures.lanes.values(), key=lambda lane: (-lane.trips, lane.breaker))
     index = {lane.breaker: number for number, lane in enumerate(lanes)}
     count = figures.bucket_of(figures.ends) + 1
@@ -133,12 +133,12 @@ def _data(figures: Aggregates, name: str) -> Mapping[str, object]:
     }
 
 
-def _ms(figures: Aggregates, at: int) -> int:
-    """Wall time at ``at``, in milliseconds since 1970."""
+def _ms(figures: ReportFigures, at: int) -> int:
+    """WallTime time at ``at``, in milliseconds since 1970."""
     return round(figures.timeline.utc(at).timestamp() * 1000)
 
 
-def _figures(figures: Aggregates, lanes: Sequence[Lane]) -> list[tuple[str, str]]:
+def _figures(figures: ReportFigures, lanes: Sequence[BreakerLane]) -> list[tuple[str, str]]:
     open_now = sum(lane.state.value != "CLOSED" for lane in lanes)
     totals = [sum(row[n] for lane in lanes for row in lane.buckets.values()) for n in range(5)]
     return [
@@ -152,13 +152,13 @@ def _figures(figures: Aggregates, lanes: Sequence[Lane]) -> list[tuple[str, str]
     ]
 
 
-def _bounds(figures: Aggregates) -> str:
+def _bounds(figures: ReportFigures) -> str:
     if figures.trips <= CAUSES_KEPT:
         return ""
     return f"Of {figures.trips:,} trips the last {CAUSES_KEPT} are marked; recloser why tells any."
 
 
-def _lane(figures: Aggregates, lane: Lane, index: int) -> Mapping[str, object]:
+def _lane(figures: ReportFigures, lane: BreakerLane, index: int) -> Mapping[str, object]:
     text = figures.timeline.text
     limits = _limits(lane.config)
     return {
@@ -212,7 +212,7 @@ def _series(buckets: Mapping[int, Sequence[int]], *, are_shares: bool) -> dict[s
     }
 
 
-def _together(lanes: Iterable[Lane]) -> Mapping[str, object]:
+def _together(lanes: Iterable[BreakerLane]) -> Mapping[str, object]:
     added: dict[int, list[int]] = {}
     for lane in lanes:
         for number, row in lane.buckets.items():
@@ -222,7 +222,7 @@ def _together(lanes: Iterable[Lane]) -> Mapping[str, object]:
     return {"rates_are": _SHARES, **_series(added, are_shares=True)}
 
 
-def _trip(figures: Aggregates, cause: Cause, index: int) -> Mapping[str, object]:
+def _trip(figures: ReportFigures, cause: Cause, index: int) -> Mapping[str, object]:
     left_out = len(cause.evidence) - _CALLS_SHOWN
     return {
         "breaker": index,

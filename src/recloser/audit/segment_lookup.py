@@ -46,7 +46,7 @@ class Counters:
 Start = tuple[LogOpened, Mapping[str, Counters]]
 
 
-class Excerpt(LogReader):
+class SegmentRange(LogReader):
     """The events of some neighbouring segments of a log, as often as it is iterated.
 
     Args:
@@ -89,10 +89,10 @@ class Segments:
             self._starts[index] = _read_start(self.paths[index])
         return self._starts[index]
 
-    def excerpt(self, first: int, end: int | None = None) -> Excerpt:
+    def excerpt(self, first: int, end: int | None = None) -> SegmentRange:
         """The events of the segments from ``first``, or the nearest start before, to ``end``."""
         segments = self.paths[self.first_for(first) : end]
-        return Excerpt(self.path, segments, reaches_end=segments[-1] == self.paths[-1])
+        return SegmentRange(self.path, segments, reaches_end=segments[-1] == self.paths[-1])
 
     def first_for(self, index: int) -> int:
         """The last segment up to ``index`` that a fold can start at."""

@@ -12,7 +12,7 @@ from recloser.errors import RecloserError
 from recloser.history.history import History
 
 
-class Moment:
+class StateAt:
     """A log folded up to a moment.
 
     Args:
@@ -77,7 +77,7 @@ class Moment:
             retry_utc=text(state.deadline)
             if state.state is OPEN and state.deadline != NEVER
             else None,
-            figures=figures_of_state(state, self.at),
+            figures=describe_limits(state, self.at),
         )
 
 
@@ -105,7 +105,7 @@ def _because(state: BreakerState, edge: Edge | None) -> str:
     return f"{how[edge.trigger]}{by}, and no limit has been reached since"
 
 
-def figures_of_state(state: BreakerState, at: int) -> list[str]:
+def describe_limits(state: BreakerState, at: int) -> list[str]:
     """Each rule that could move a breaker next, with its figures against the threshold."""
     config = state.config
     if state.state is CLOSED:

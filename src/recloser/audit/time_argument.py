@@ -29,7 +29,7 @@ _NS: Final = re.compile(r"(\.\d{6})(\d{1,3})")
 
 
 @frozen
-class Wall:
+class WallTime:
     """A moment of wall time.
 
     Attributes:
@@ -42,7 +42,7 @@ class Wall:
 
 
 @frozen
-class Seq:
+class AfterEvent:
     """The moment behind an event.
 
     Attributes:
@@ -52,7 +52,7 @@ class Seq:
     seq: int
 
 
-def parse_moment(text: str, begins: int, ends: int, last: datetime) -> Wall | Seq | int:
+def parse_time(text: str, begins: int, ends: int, last: datetime) -> WallTime | AfterEvent | int:
     """The moment that ``text`` means: of wall time, behind an event, or in nanoseconds of the log.
 
     Args:
@@ -74,12 +74,12 @@ def parse_moment(text: str, begins: int, ends: int, last: datetime) -> Wall | Se
         )
         return max(begins, ends - away) if relative[1] == "-" else begins + away
     if text.startswith("seq:") and text[4:].isdecimal() and len(text) <= _LONGEST_SEQ:
-        return Seq(int(text[4:]))
+        return AfterEvent(int(text[4:]))
     below = _NS.search(text)
     ns = int(below[2].ljust(3, "0")) if below else 0
     text = _NS.sub(r"\1", text)
     with suppress(ValueError, OverflowError):
-        return Wall(datetime.fromisoformat(text).astimezone(UTC), ns)
+        return WallTime(datetime.fromisoformat(text).astimezone(UTC), ns)
     try:
         of_day = time.fromisoformat(text)
     except ValueError:
@@ -88,4 +88,4 @@ def parse_moment(text: str, begins: int, ends: int, last: datetime) -> Wall | Se
     moment = datetime.combine(day, of_day)
     if moment.astimezone(UTC) > last:
         moment = datetime.combine(day - timedelta(days=1), of_day)
-    return Wall(moment.astimezone(UTC), ns)
+    return WallTime(moment.astimezone(UTC), ns)

@@ -4,7 +4,7 @@ from recloser.errors import ConfigError
 from recloser.whatif.settings_search import Candidate, Tuning
 
 
-def front_page(tuning: Tuning) -> str:
+def render_tune_page(tuning: Tuning) -> str:
     """An HTML page that plots lost calls against failures let through.
 
     Raises:

@@ -18,9 +18,9 @@ from recloser.cli.render.terminal import (
 )
 from recloser.history.edge_sequence import Step
 from recloser.log.reader import LogReader
-from recloser.proof.perturbation import Moved
+from recloser.proof.perturbation import MovedEdge
 from recloser.proof.proof import Proof, Row, prove
-from recloser.proof.sensitivity import Sensitivities, Sensitivity, sensitivity
+from recloser.proof.sensitivity import SensitivityReport, Sensitivity, sensitivity
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ def show_sensitivity(path: Path, given: Given, *, as_json: bool) -> int:
     return torn
 
 
-def _print_sensitivity(result: Sensitivities) -> None:
+def _print_sensitivity(result: SensitivityReport) -> None:
     print_table(
         ("error", "smallest that changes the history", "edge that it moves", "parts at"),
         (
@@ -126,7 +126,7 @@ def _size(size: int, unit: str) -> str:
     return f"{size:,} ppm" if unit == "ppm" else f"{size // 1000:,}.{size % 1000:03} ms"
 
 
-def _sensitivity_data(result: Sensitivities) -> Mapping[str, object]:
+def _sensitivity_data(result: SensitivityReport) -> Mapping[str, object]:
     return {
         "schema": "recloser.replay-sensitivity/1",
         "events": result.plain.events,
@@ -147,7 +147,7 @@ def _sensitivity_data(result: Sensitivities) -> Mapping[str, object]:
     }
 
 
-def _moved_data(moved: Moved) -> Mapping[str, object]:
+def _moved_data(moved: MovedEdge) -> Mapping[str, object]:
     return {"edge": _edge_data(moved.edge), "seq": moved.seq, "got": moved.got}
 
 

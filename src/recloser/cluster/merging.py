@@ -47,9 +47,9 @@ from recloser.history.timeline import Timeline
 from recloser.history.warps import host_offset
 from recloser.log.arrow_table import events_of
 from recloser.log.parquet import ParquetLog
-from recloser.proof.perturbation import Moved, RetimedDrive, Trial
-from recloser.proof.variants import DrivenLane
-from recloser.simulate.run_bound import RunBound
+from recloser.proof.perturbation import MovedEdge, PerturbedDrive, Trial
+from recloser.proof.variants import DrivenVariant
+from recloser.simulate.run_bound import ExpansionLimit
 
 _PARTS: Final = 4
 _OPENING: Final = LogOpened(1, 0, 1, 1, 1, EPOCH, 0, "", "", 0, "")
@@ -99,7 +99,7 @@ class Change:
 
     host: str
     ahead_ns: int
-    moved: Moved
+    moved: MovedEdge
 
 
 @frozen
@@ -184,7 +184,7 @@ def merge(
             for holder in holders
         ]
         settings = _common(breaker, logs) if config is None else as_config(config)
-        lane = DrivenLane(_OPENING, settings)
+        lane = DrivenVariant(_OPENING, settings)
         edges: list[Edge] = []
         course = Course()
         last = 0
@@ -255,7 +255,7 @@ class _HostLog:
         """The outcomes, in the time of all hosts; the log is number ``number`` of so many."""
         self.calls = self.refused = 0
         mode: object = "enforce"
-        bound = RunBound()
+        bound = ExpansionLimit()
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 mode = event.config.get("mode")
@@ -344,4 +344,4 @@ def _changes(
 
 def _trial(host: str, ns: int, config: CircuitBreakerConfig, course: Course) -> Trial:
     warp = host_offset(host, ns)
-    return Trial(RetimedDrive(DrivenLane(_OPENING, config), warp), course)
+    return Trial(PerturbedDrive(DrivenVariant(_OPENING, config), warp), course)

@@ -50,7 +50,7 @@ class GoldenPair:
 
 
 @frozen
-class Checked:
+class GoldenCheck:
     """A golden file held against its trace.
 
     Attributes:
@@ -130,7 +130,7 @@ def _pairs_of(path: Path) -> list[GoldenPair]:
     return [GoldenPair(pairs[golden], golden) for golden in sorted(pairs)]
 
 
-def check(pair: GoldenPair, config: Settings | None = None) -> Checked:
+def check(pair: GoldenPair, config: Settings | None = None) -> GoldenCheck:
     """Compare a golden file with the history of its trace, and write nothing.
 
     Args:
@@ -150,10 +150,10 @@ def check(pair: GoldenPair, config: Settings | None = None) -> Checked:
     golden = read_golden(pair.golden)
     history, now = _replayed(trace, config_in(golden) if config is None else as_config(config))
     comparison = compare_with(golden, now, history)
-    return Checked(pair.golden, _verdict(comparison, history), comparison, history)
+    return GoldenCheck(pair.golden, _verdict(comparison, history), comparison, history)
 
 
-def update(pair: GoldenPair, config: Settings | None = None) -> Checked:
+def update(pair: GoldenPair, config: Settings | None = None) -> GoldenCheck:
     """Write the golden file of a trace, if it is not there or differs.
 
     Args:
@@ -180,10 +180,10 @@ def update(pair: GoldenPair, config: Settings | None = None) -> Checked:
         )
     comparison = None if golden is None else compare_with(golden, now, history)
     if comparison is not None and not comparison:
-        return Checked(pair.golden, Verdict.SAME, comparison, history)
+        return GoldenCheck(pair.golden, Verdict.SAME, comparison, history)
     write_golden(pair.golden, now)
     verdict = Verdict.NEW if golden is None else Verdict.CHANGED
-    return Checked(pair.golden, verdict, comparison, history)
+    return GoldenCheck(pair.golden, verdict, comparison, history)
 
 
 def refuse_in_ci(asked: str) -> None:

@@ -16,7 +16,7 @@ from recloser.cli.render.differences import Line, Style, checked_lines
 from recloser.core.config import Settings
 from recloser.errors import RecloserError
 from recloser.golden.golden_pairs import (
-    Checked,
+    GoldenCheck,
     GoldenPair,
     Verdict,
     check,
@@ -122,7 +122,7 @@ def _hold(pair: GoldenPair, config: Settings | None = None, *, is_update: bool) 
     raise GoldenMismatch(_account(checked))
 
 
-def _account(checked: Checked) -> Iterator[Line]:
+def _account(checked: GoldenCheck) -> Iterator[Line]:
     yield from checked_lines(checked)
     if checked.verdict in (Verdict.NEW, Verdict.CHANGED):
         yield Line("it is written now: read what changed, and run the tests again")

@@ -11,7 +11,7 @@ from recloser.errors import FoldError, NotALogError
 from recloser.history.edge_sequence import Course, Parting
 from recloser.history.engine import is_traffic
 from recloser.history.live_driver import read_trace
-from recloser.proof.variants import DrivenLane, FoldLane, Lane
+from recloser.proof.variants import DrivenVariant, FoldVariant, Variant
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 """Told what is done, how many events have been read for it, and of how many if that is known."""
@@ -20,7 +20,7 @@ _TELL_EVERY: Final = 1_000
 
 
 @define
-class PlainReading:
+class Baseline:
     """What one plain reading of a log tells.
 
     Attributes:
@@ -40,9 +40,9 @@ class PlainReading:
     refused: Parting | None = None
 
 
-def taken_plainly(
+def read_baseline(
     events: Iterable[Event], config: CircuitBreakerConfig, progress: Progress | None = None
-) -> PlainReading:
+) -> Baseline:
     """Read a log once and take the history in it.
 
     Raises:
@@ -51,14 +51,14 @@ def taken_plainly(
     opened = next(iter(events), None)
     if not isinstance(opened, LogOpened):
         raise NotALogError("a log begins with a log_opened event")
-    reading = PlainReading(opened, is_traffic(events))
+    reading = Baseline(opened, is_traffic(events))
     items = counted(_measured(events, reading), "reading", None, progress)
-    lane: Lane
+    lane: Variant
     if reading.is_traffic:
         _, items = read_trace(items)
-        lane = DrivenLane(opened, config)
+        lane = DrivenVariant(opened, config)
     else:
-        lane = FoldLane()
+        lane = FoldVariant()
     for event in items:
         try:
             edges = lane.take(event)
@@ -86,7 +86,7 @@ def counted(
         yield event
 
 
-def _measured(events: Iterable[Event], reading: PlainReading) -> Iterator[Event]:
+def _measured(events: Iterable[Event], reading: Baseline) -> Iterator[Event]:
     for event in events:
         reading.events += 1
         reading.last_at = max(reading.last_at, event.at)

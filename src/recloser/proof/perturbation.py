@@ -16,11 +16,11 @@ from recloser.history.edge_sequence import Course, Step
 from recloser.history.history import canonical
 from recloser.history.warping import mapper
 from recloser.history.warps import MonotonicWarp
-from recloser.proof.variants import DrivenLane, Lane
+from recloser.proof.variants import DrivenVariant, Variant
 
 
 @frozen
-class Moved:
+class MovedEdge:
     """The first edge that an error moves out of its place.
 
     Attributes:
@@ -34,7 +34,7 @@ class Moved:
     got: str
 
 
-class ErringLane(Lane):
+class PerturbedVariant(Variant):
     """A lane whose clocks err."""
 
     @abstractmethod
@@ -42,7 +42,7 @@ class ErringLane(Lane):
         """Why the event, which was taken, can't have happened after all; None if it can."""
 
 
-class PossibleFold(ErringLane):
+class PerturbedFold(PerturbedVariant):
     """The fold of a log, as long as each of its events can still have happened."""
 
     def __init__(self, warp: MonotonicWarp) -> None:
@@ -60,10 +60,10 @@ class PossibleFold(ErringLane):
         return None
 
 
-class RetimedDrive(ErringLane):
+class PerturbedDrive(PerturbedVariant):
     """Driven breakers whose calls are timed by wrong clocks, which may change their order."""
 
-    def __init__(self, driven: DrivenLane, warp: MonotonicWarp) -> None:
+    def __init__(self, driven: DrivenVariant, warp: MonotonicWarp) -> None:
         self._driven = driven
         self._change = mapper(warp)
         self._slack = warp.slack_ns
@@ -104,9 +104,9 @@ class Trial:
         moved: What the error moves; None as long as it has moved nothing.
     """
 
-    _lane: ErringLane
+    _lane: PerturbedVariant
     _course: Course
-    moved: Moved | None = None
+    moved: MovedEdge | None = None
     _taken: Counter[str] = field(factory=Counter)
 
     def take(self, event: Event) -> None:
@@ -136,7 +136,7 @@ class Trial:
         ]
         if missing:
             first = min(missing, key=lambda step: step.seq)
-            self.moved = Moved(first, last, "it does not come to it")
+            self.moved = MovedEdge(first, last, "it does not come to it")
 
     def _compare(self, seq: int, edges: Sequence[Edge]) -> None:
         for edge in edges:
@@ -144,16 +144,16 @@ class Trial:
             index = self._taken[edge.breaker]
             got = Step(seq, canonical(edge))
             if index == len(steps):
-                self.moved = Moved(got, seq, "one edge more")
+                self.moved = MovedEdge(got, seq, "one edge more")
                 return
             if steps[index].names != got.names:
-                self.moved = Moved(steps[index], seq, str(got))
+                self.moved = MovedEdge(steps[index], seq, str(got))
                 return
             self._taken[edge.breaker] += 1
 
-    def _impossible(self, event: Event, index: int, why: str) -> Moved | None:
+    def _impossible(self, event: Event, index: int, why: str) -> MovedEdge | None:
         steps = self._course.steps(_breaker_of(event))
-        return Moved(steps[max(0, min(index, len(steps) - 1))], event.seq, why) if steps else None
+        return MovedEdge(steps[max(0, min(index, len(steps) - 1))], event.seq, why) if steps else None
 
 
 def _breaker_of(event: Event) -> str:

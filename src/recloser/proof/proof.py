@@ -27,18 +27,18 @@ from recloser.history.live_driver import read_trace
 from recloser.history.warping import PastAllTimeError
 from recloser.history.warps import Warp, parse_warps
 from recloser.log.reader import LogReader, parquet_libraries
-from recloser.proof.baseline import PlainReading, Progress, counted, taken_plainly
-from recloser.proof.subprocess_run import OtherProcess, other_process
+from recloser.proof.baseline import Baseline, Progress, counted, read_baseline
+from recloser.proof.subprocess_run import SubprocessRun, start_subprocess
 from recloser.proof.variants import (
-    ApartLane,
-    DrivenLane,
-    FoldLane,
-    FollowingLane,
-    Lane,
-    LaterLane,
-    PerformedLane,
-    ResumedLane,
-    WitnessLane,
+    IsolatedVariant,
+    DrivenVariant,
+    FoldVariant,
+    FollowingVariant,
+    Variant,
+    ShiftedVariant,
+    ReenactedVariant,
+    ResumedVariant,
+    WitnessVariant,
 )
 
 _SPRING: Final = datetime(2025, 3, 30, 1, tzinfo=UTC)  # when the clocks of Europe went forward,
@@ -135,8 +135,8 @@ def prove(
     refuse_settings(events, config)
     settings = CircuitBreakerConfig() if config is None else as_config(config)
     path = events.path if isinstance(events, LogReader) else None
-    with nullcontext() if path is None else other_process(path, settings) as other:
-        plain = taken_plainly(events, settings, progress)
+    with nullcontext() if path is None else start_subprocess(path, settings) as other:
+        plain = read_baseline(events, settings, progress)
         battery = _Battery(plain, settings)
         battery.run(events, progress)
         course = battery.course
@@ -150,7 +150,7 @@ def _compared(name: str, course: Course, other: Course) -> Row:
     return Row(name, other.digest, course.parting(other))
 
 
-def _elsewhere(course: Course, other: OtherProcess | None) -> Row:
+def _elsewhere(course: Course, other: SubprocessRun | None) -> Row:
     name = "another process, hash seed and time zone"
     if other is None:
         return Row(name, left_out="the events are in memory, where no other process can read them")
@@ -162,7 +162,7 @@ def _elsewhere(course: Course, other: OtherProcess | None) -> Row:
 
 def _through_parquet(
     events: Iterable[Event],
-    plain: PlainReading,
+    plain: Baseline,
     settings: CircuitBreakerConfig,
     course: Course,
     progress: Progress | None,
@@ -192,13 +192,13 @@ def _course_in(log: LogReader, settings: CircuitBreakerConfig) -> Course:
             for edge in history.edges:
                 course.add(edge.seq, [edge])
             return course
-    return taken_plainly(log, settings).course
+    return read_baseline(log, settings).course
 
 
 class _Trial:
     """One lane, compared event by event with the course of the log."""
 
-    def __init__(self, name: str, lane: Lane) -> None:
+    def __init__(self, name: str, lane: Variant) -> None:
         self.name = name
         self.lane = lane
         self.parting: Parting | None = None
@@ -225,7 +225,7 @@ class _Trial:
         except RecloserError as error:
             self._refuse(last, error, course)
 
-    def compare_states(self, last: Event, reference: Lane) -> None:
+    def compare_states(self, last: Event, reference: Variant) -> None:
         expected, got = reference.states, self.lane.states
         if self._is_over or self.parting is not None or expected is None or got is None:
             return
@@ -269,12 +269,12 @@ class _Battery:
         course: The history in the log.
     """
 
-    def __init__(self, plain: PlainReading, config: CircuitBreakerConfig) -> None:
+    def __init__(self, plain: Baseline, config: CircuitBreakerConfig) -> None:
         self.course = Course()
         self._plain = plain
-        self._witnesses = WitnessLane()
+        self._witnesses = WitnessVariant()
         if plain.is_traffic:
-            self._reference: Lane = DrivenLane(plain.opened, config)
+            self._reference: Variant = DrivenVariant(plain.opened, config)
             self._trials = list(_driven(plain, config, self._reference, self._witnesses))
         else:
             self._reference = self._witnesses
@@ -325,38 +325,38 @@ class _Battery:
         return row
 
 
-def _recorded(plain: PlainReading) -> Iterator[_Trial]:
+def _recorded(plain: Baseline) -> Iterator[_Trial]:
     """The rows of a log that breakers wrote."""
     for name, warps in _clock_rows(plain):
-        yield _Trial(name, FoldLane(warps))
+        yield _Trial(name, FoldVariant(warps))
     for told, seconds in _LATER_SECONDS:
-        yield _Trial(f"the log's time begins {told} later", LaterLane(seconds * 10**9, FoldLane()))
-    yield _Trial("cut and resumed from snapshots", ResumedLane())
-    yield _Trial("each breaker apart", ApartLane())
+        yield _Trial(f"the log's time begins {told} later", ShiftedVariant(seconds * 10**9, FoldVariant()))
+    yield _Trial("cut and resumed from snapshots", ResumedVariant())
+    yield _Trial("each breaker apart", IsolatedVariant())
     for name, text in _PERFORMED_ROWS:
-        yield _Trial(name, PerformedLane(parse_warps([text])))
+        yield _Trial(name, ReenactedVariant(parse_warps([text])))
 
 
 def _driven(
-    plain: PlainReading, config: CircuitBreakerConfig, reference: Lane, witnesses: Lane
+    plain: Baseline, config: CircuitBreakerConfig, reference: Variant, witnesses: Variant
 ) -> Iterator[_Trial]:
     """The rows of imported traffic, each of which drives live breakers of its own."""
-    assert isinstance(reference, DrivenLane)
+    assert isinstance(reference, DrivenVariant)
     for name, warps in _clock_rows(plain):
-        yield _Trial(name, DrivenLane(plain.opened, config, warps))
+        yield _Trial(name, DrivenVariant(plain.opened, config, warps))
     for told, seconds in _LATER_SECONDS:
-        lane = DrivenLane(plain.opened, config)
-        yield _Trial(f"the log's time begins {told} later", LaterLane(seconds * 10**9, lane))
+        lane = DrivenVariant(plain.opened, config)
+        yield _Trial(f"the log's time begins {told} later", ShiftedVariant(seconds * 10**9, lane))
     for name, inner in (
         ("the log that the breakers write, folded", witnesses),
-        ("cut and resumed from snapshots", ResumedLane()),
-        ("each breaker apart", ApartLane()),
-        ("live breakers asked again", PerformedLane()),
+        ("cut and resumed from snapshots", ResumedVariant()),
+        ("each breaker apart", IsolatedVariant()),
+        ("live breakers asked again", ReenactedVariant()),
     ):
-        yield _Trial(name, FollowingLane(reference, inner))
+        yield _Trial(name, FollowingVariant(reference, inner))
 
 
-def _clock_rows(plain: PlainReading) -> Iterator[tuple[str, Sequence[Warp]]]:
+def _clock_rows(plain: Baseline) -> Iterator[tuple[str, Sequence[Warp]]]:
     for name, text in _WALL_ROWS:
         yield name, parse_warps([text])
     middle = (plain.opened.at + plain.last_at) // 2

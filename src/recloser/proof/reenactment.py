@@ -38,7 +38,7 @@ from recloser.live.decision import Permit
 from recloser.live.sequencer import Log
 
 
-class Performer:
+class Reenactment:
     """Live breakers that are asked what those of a log were asked.
 
     Args:

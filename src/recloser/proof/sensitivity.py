@@ -25,9 +25,9 @@ from recloser.history.engine import refuse_settings
 from recloser.history.live_driver import read_trace
 from recloser.history.warping import host_of
 from recloser.history.warps import MonotonicWarp, drift, host_offset, jitter
-from recloser.proof.baseline import PlainReading, Progress, counted, taken_plainly
-from recloser.proof.perturbation import ErringLane, Moved, PossibleFold, RetimedDrive, Trial
-from recloser.proof.variants import DrivenLane
+from recloser.proof.baseline import Baseline, Progress, counted, read_baseline
+from recloser.proof.perturbation import PerturbedVariant, MovedEdge, PerturbedFold, PerturbedDrive, Trial
+from recloser.proof.variants import DrivenVariant
 
 Kind: TypeAlias = Literal["drift", "jitter", "host offset"]
 
@@ -58,12 +58,12 @@ class Sensitivity:
     unit: Literal["ppm", "us"]
     smallest: int | None
     most: int
-    moved: Moved | None = None
+    moved: MovedEdge | None = None
     detail: str = ""
 
 
 @frozen
-class Sensitivities:
+class SensitivityReport:
     """How near the history of one log is to another.
 
     Attributes:
@@ -71,7 +71,7 @@ class Sensitivities:
         found: The smallest error of each kind.
     """
 
-    plain: PlainReading
+    plain: Baseline
     found: Sequence[Sensitivity]
 
 
@@ -80,7 +80,7 @@ def sensitivity(
     *,
     config: Settings | None = None,
     progress: Progress | None = None,
-) -> Sensitivities:
+) -> SensitivityReport:
     """The smallest drift, jitter and, of a log from several hosts, offset that make a difference.
 
     Args:
@@ -94,7 +94,7 @@ def sensitivity(
     """
     refuse_settings(events, config)
     settings = CircuitBreakerConfig() if config is None else as_config(config)
-    plain = taken_plainly(events, settings, progress)
+    plain = read_baseline(events, settings, progress)
     search = _Search(events, plain, settings, progress)
     found = [
         search.smallest("drift", "ppm", {(sign, ""): _drifting(sign) for sign in (1, -1)}),
@@ -104,7 +104,7 @@ def sensitivity(
     if len(hosts) > 1:
         offsets = {(sign, host): _ahead(host, sign) for host in hosts for sign in (1, -1)}
         found.append(search.smallest("host offset", "us", offsets))
-    return Sensitivities(plain, found)
+    return SensitivityReport(plain, found)
 
 
 def _drifting(sign: int) -> _Direction:
@@ -138,7 +138,7 @@ class _Border:
 
     low: int = 0
     high: int | None = None
-    moved: Moved | None = None
+    moved: MovedEdge | None = None
 
     def between(self) -> Sequence[int]:
         """Sizes that part what is between in equal parts."""
@@ -154,7 +154,7 @@ class _Search:
     def __init__(
         self,
         events: Iterable[Event],
-        plain: PlainReading,
+        plain: Baseline,
         config: CircuitBreakerConfig,
         progress: Progress | None,
     ) -> None:
@@ -219,10 +219,10 @@ class _Search:
                     break
                 border.low = size
 
-    def _lane(self, warp: MonotonicWarp) -> ErringLane:
+    def _lane(self, warp: MonotonicWarp) -> PerturbedVariant:
         if self._plain.is_traffic:
-            return RetimedDrive(DrivenLane(self._plain.opened, self._config), warp)
-        return PossibleFold(warp)
+            return PerturbedDrive(DrivenVariant(self._plain.opened, self._config), warp)
+        return PerturbedFold(warp)
 
     def _read(self, doing: str, tries: Sequence[Trial]) -> None:
         events, last = self._events, self._plain.opened.seq

@@ -16,14 +16,14 @@ from recloser.errors import RecloserError
 from recloser.history.edge_sequence import Course, Step
 from recloser.log.reader import LogReader
 from recloser.process import child_python
-from recloser.proof.baseline import taken_plainly
+from recloser.proof.baseline import read_baseline
 
 # South of the equator and half an hour off, in a form that needs no list of zones.
 _ZONE: Final = "LHST-10:30LHDT-11,M10.1.0,M4.1.0"
 
 
 @contextmanager
-def other_process(path: Path, config: CircuitBreakerConfig) -> Iterator["OtherProcess"]:
+def start_subprocess(path: Path, config: CircuitBreakerConfig) -> Iterator["SubprocessRun"]:
     """Take the history of a log in a process of its own, while this one goes on.
 
     Args:
@@ -44,12 +44,12 @@ def other_process(path: Path, config: CircuitBreakerConfig) -> Iterator["OtherPr
         ) as process,
     ):
         try:
-            yield OtherProcess(process, found, said)
+            yield SubprocessRun(process, found, said)
         finally:
             process.kill()
 
 
-class OtherProcess:
+class SubprocessRun:
     """A process that takes the history of a log."""
 
     def __init__(self, process: subprocess.Popen[bytes], found: IO[bytes], said: IO[bytes]) -> None:
@@ -84,7 +84,7 @@ def _another_seed() -> str:
 
 
 def _lines(path: Path, config: CircuitBreakerConfig) -> Iterator[bytes]:
-    course = taken_plainly(LogReader(path), config).course
+    course = read_baseline(LogReader(path), config).course
     for breaker, steps in course.items():
         for step in steps:
             yield msgspec.json.encode((step.seq, breaker, step.line.decode())) + b"\n"

@@ -34,13 +34,13 @@ from recloser.history.warps import Warp, log_origin
 from recloser.history.witnesses import WitnessedFold
 from recloser.live.memory_log import PassingLog
 from recloser.log.codec import decode, encode, full
-from recloser.proof.reenactment import Performer
+from recloser.proof.reenactment import Reenactment
 
 _READINGS: Final = (LogOpened.kind, ClockTicked.kind)
 """What tells the hands of a clock: all that a warp changes that does not bend time."""
 
 
-class Lane(ABC):
+class Variant(ABC):
     """One way to take a history."""
 
     @abstractmethod
@@ -61,7 +61,7 @@ class Lane(ABC):
         return None
 
 
-class FoldLane(Lane):
+class FoldVariant(Variant):
     """The fold of a log, of which the clocks were wrong.
 
     Args:
@@ -85,10 +85,10 @@ class FoldLane(Lane):
         return self._fold.breakers
 
 
-class LaterLane(Lane):
+class ShiftedVariant(Variant):
     """Any lane of a history whose own time begins later; its edges are told in the right time."""
 
-    def __init__(self, ns: int, inner: Lane) -> None:
+    def __init__(self, ns: int, inner: Variant) -> None:
         self._ns = ns
         self._inner = inner
         self._change = mapper(log_origin(ns))
@@ -105,7 +105,7 @@ class LaterLane(Lane):
         return [evolve(edge, at=edge.at - self._ns) for edge in edges] if edges else NO_EDGES
 
 
-class WitnessLane(Lane):
+class WitnessVariant(Variant):
     """The log as it is: the fold, with the witnesses compared.
 
     Attributes:
@@ -129,7 +129,7 @@ class WitnessLane(Lane):
         return self.witnessed.fold.breakers
 
 
-class ResumedLane(Lane):
+class ResumedVariant(Variant):
     """A fold that is cut and goes on from the snapshots, at every checkpoint and many times else.
 
     Each snapshot goes through the bytes of a checkpoint's line. Besides at checkpoints, the fold is
@@ -182,7 +182,7 @@ class ResumedLane(Lane):
         return self._fold.breakers
 
 
-class ApartLane(Lane):
+class IsolatedVariant(Variant):
     """Every breaker on its own, given its own events and the time, without the fold of a log."""
 
     def __init__(self) -> None:
@@ -223,7 +223,7 @@ class ApartLane(Lane):
         return self._states
 
 
-class DrivenLane(Lane):
+class DrivenVariant(Variant):
     """Live breakers driven by imported traffic, whose calls come in the order of their starts.
 
     Args:
@@ -272,10 +272,10 @@ class DrivenLane(Lane):
         return sequencer.reading(lambda fold, _at: fold.breakers)
 
 
-class FollowingLane(Lane):
+class FollowingVariant(Variant):
     """A lane of the log that driven breakers write, while they write it."""
 
-    def __init__(self, driven: DrivenLane, inner: Lane) -> None:
+    def __init__(self, driven: DrivenVariant, inner: Variant) -> None:
         self._driven = driven
         self._inner = inner
 
@@ -297,7 +297,7 @@ class FollowingLane(Lane):
         return self._inner.states
 
 
-class PerformedLane(Lane):
+class ReenactedVariant(Variant):
     """Live breakers that are asked what those of the log were asked.
 
     Args:
@@ -308,13 +308,13 @@ class PerformedLane(Lane):
         self._warps = warps
         self._log = PassingLog(tick_seconds=None, host="")
         self._context = copy_context()
-        self._performer: Performer | None = None
+        self._performer: Reenactment | None = None
 
     def take(self, event: Event) -> Sequence[Edge]:
         """Have the event happen."""
         if self._performer is None:
             assert isinstance(event, LogOpened)
-            self._performer = Performer(event, self._log, self._warps)
+            self._performer = Reenactment(event, self._log, self._warps)
         else:
             self._context.run(self._performer.take, event)
         return edges_of(self._log.passed())

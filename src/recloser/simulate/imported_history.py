@@ -14,11 +14,11 @@ from recloser.core.snapshot import Totals
 from recloser.core.state_machine import CLOSED
 from recloser.history.history import Transition, digest_of
 from recloser.simulate.call_table import UNKNOWN, Calls
-from recloser.simulate.simulation import Simulation, TakenEdge
+from recloser.simulate.simulation import Simulation, SimulatedEdge
 
 
 @frozen
-class Driven:
+class SimulatedHistory:
     """What breakers did with their calls.
 
     Attributes:
@@ -42,9 +42,9 @@ class Driven:
         return digest_of(self.edges)
 
 
-def drive_columns(
+def simulate_calls(
     several: Iterable[Calls], config: CircuitBreakerConfig, *, together: bool = False
-) -> Driven:
+) -> SimulatedHistory:
     """Let each breaker's calls ask it when they started and report when they ended.
 
     Args:
@@ -59,24 +59,24 @@ def drive_columns(
     assert not any(calls.count(UNKNOWN) for calls in several)
     is_shared = together and len(several) > 1
     simulations = [Simulation(calls, config, is_shared=is_shared) for calls in several]
-    taken: Sequence[Iterable[TakenEdge]]
+    taken: Sequence[Iterable[SimulatedEdge]]
     if is_shared:
-        from recloser.simulate.shared_log import drive_together
+        from recloser.simulate.shared_log import simulate_shared
 
-        taken = drive_together(several, simulations)
+        taken = simulate_shared(several, simulations)
     else:
         taken = [simulation.edges() for simulation in simulations]
     edges: list[Transition] = []
     for calls, of_one in zip(several, taken, strict=True):
         edges += _driven_edges(calls.breaker, of_one)
-    return Driven(
+    return SimulatedHistory(
         edges,
         {one.state.breaker: one.state.state for one in simulations},
         {one.state.breaker: one.totals() for one in simulations},
     )
 
 
-def _driven_edges(breaker: str, taken: Iterable[TakenEdge]) -> Iterator[Transition]:
+def _driven_edges(breaker: str, taken: Iterable[SimulatedEdge]) -> Iterator[Transition]:
     left = CLOSED
     for epoch, (at, trigger, reached) in enumerate(taken, start=1):
         yield Transition(breaker, epoch, at, left, reached, trigger)

@@ -21,7 +21,7 @@ _decode_labels: Final = msgspec.json.Decoder(dict[str, str]).decode
 _Columns: TypeAlias = tuple[NDArray[Any], ...]
 
 
-def column_calls(log: ParquetLog, refused: int = UNKNOWN) -> dict[str, Calls] | None:
+def calls_in_parquet(log: ParquetLog, refused: int = UNKNOWN) -> dict[str, Calls] | None:
     """The calls of each breaker in an exported log of imported traffic, by name.
 
     Args:

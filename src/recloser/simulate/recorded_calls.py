@@ -30,7 +30,7 @@ from recloser.history.timeline import Timeline
 from recloser.log.codec import full
 from recloser.log.reader import LogReader
 from recloser.simulate.call_table import OUTCOME_CODES, UNKNOWN, Calls
-from recloser.simulate.run_bound import RunBound
+from recloser.simulate.run_bound import ExpansionLimit
 
 _NAMES_TOLD: Final = 10
 
@@ -109,9 +109,9 @@ def read_traffic(events: Iterable[Event]) -> Traffic:
     columns = events.columns() if isinstance(events, LogReader) else None
     if columns is not None and columns.about.traffic:
         from recloser.history.columnar.exported_log import whole_log_events
-        from recloser.simulate.parquet_calls import column_calls
+        from recloser.simulate.parquet_calls import calls_in_parquet
 
-        calls = column_calls(columns)
+        calls = calls_in_parquet(columns)
         if calls:
             timeline = Timeline(whole_log_events(columns))
             return Traffic.imported(calls, columns.about.last_at, timeline)
@@ -167,7 +167,7 @@ class _Reading:
         self._timeline = Timeline()
         self._recorded = False
         self._lost = 0
-        self._bound = RunBound()
+        self._bound = ExpansionLimit()
 
     def take(self, event: Event) -> None:
         self._edges += self._fold.apply(event)

@@ -9,7 +9,7 @@ _AN_EVENT: Final = 10_000
 """More calls a second, which is what such an event stands for, are not expected of a breaker."""
 
 
-class RunBound:
+class ExpansionLimit:
     """Counts the calls of a log that are tried one by one, and refuses absurd numbers of them."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from recloser.core.kernel import (
     simulate,
 )
 from recloser.simulate.call_table import Calls
-from recloser.simulate.simulation import Simulation, TakenEdge, taken
+from recloser.simulate.simulation import Simulation, SimulatedEdge, taken
 
 
 class _Moments:
@@ -80,9 +80,9 @@ def _ints(column: Sequence[int]) -> NDArray[np.int64]:
     return np.asarray(column, np.int64)
 
 
-def drive_together(
+def simulate_shared(
     several: Sequence[Calls], simulations: Sequence[Simulation]
-) -> Sequence[Sequence[TakenEdge]]:
+) -> Sequence[Sequence[SimulatedEdge]]:
     """Take the edges of breakers that share a log, breaker by breaker.
 
     Args:
@@ -90,7 +90,7 @@ def drive_together(
         simulations: The shared simulation of each, which is run to its end.
     """
     moments = _Moments(several)
-    edges: list[list[TakenEdge]] = [[] for _ in several]
+    edges: list[list[SimulatedEdge]] = [[] for _ in several]
     waiting: list[tuple[int, int]] = []  # the next moment that may find a deadline passed, of whom
 
     def go_on(number: int, rank: int) -> None:

@@ -14,7 +14,7 @@ from recloser.core.kernel import NO_RULE, Progress, simulate
 from recloser.core.snapshot import Totals
 from recloser.simulate.call_table import Calls
 
-TakenEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
+SimulatedEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
 """When an edge was taken, in nanoseconds of the log, by which trigger, and where it leads."""
 
 
@@ -45,7 +45,7 @@ class Simulation:
         self.state.is_disabled = mode == "disabled"
         self.progress = Progress(calls.columns, mode == "shadow", is_shared)
 
-    def edges(self) -> Iterator[TakenEdge]:
+    def edges(self) -> Iterator[SimulatedEdge]:
         """Take the edges one after another, until the calls are at their end.
 
         The outcome of each call must be known.
@@ -76,7 +76,7 @@ class Simulation:
         )
 
 
-def taken(state: Standing, rule: int, at: int) -> Iterator[TakenEdge]:
+def taken(state: Standing, rule: int, at: int) -> Iterator[SimulatedEdge]:
     """Take the edge of a rule that has fired, and those of the rules that fire at once after it."""
     while rule != NO_RULE:
         trigger = trigger_of(state, rule)

@@ -23,7 +23,7 @@ from recloser.core.config import Settings, as_config
 from recloser.core.state_machine import CLOSED
 from recloser.simulate.call_table import FAILED, UNKNOWN, Calls
 from recloser.simulate.recorded_calls import Traffic
-from recloser.whatif.costs import Figures, Ledger, Range, trivial_figures
+from recloser.whatif.costs import Figures, Costs, Range, widest_figures
 from recloser.whatif.outages import OUTAGE_FAILURES, Delay, Delays, Outage, outages_of
 from recloser.whatif.unknown_outcomes import UncertainSimulation
 
@@ -32,7 +32,7 @@ MAX_BRANCHES: Final = 150_000
 
 
 @frozen
-class Verdict:
+class Evaluation:
     """What a configuration came to on the calls of one breaker.
 
     Attributes:
@@ -52,7 +52,7 @@ class Verdict:
 
 
 @frozen
-class Timed:
+class DelaySummary:
     """A delay over several outages; None stands for one that did not end.
 
     Attributes:
@@ -72,7 +72,7 @@ def evaluate(
     horizon: int,
     outages: Sequence[Outage],
     max_branches: int = MAX_BRANCHES,
-) -> Verdict:
+) -> Evaluation:
     """What a configuration comes to on the calls of one breaker.
 
     Args:
@@ -84,24 +84,24 @@ def evaluate(
     """
     settings = as_config(config)
     delays = Delays(outages)
-    first = UncertainSimulation(calls, settings, Ledger(calls, delays), horizon)
+    first = UncertainSimulation(calls, settings, Costs(calls, delays), horizon)
     ledger = _followed(first, max_branches)
     if ledger is None:
         unsure = [Delay(0, None) for _ in outages]
         span = horizon - calls.starts[0]
         recovery = _of_those_over(outages, unsure)
-        return Verdict(trivial_figures(calls, span), outages, unsure, recovery, followed=False)
+        return Evaluation(widest_figures(calls, span), outages, unsure, recovery, followed=False)
     recovery = _of_those_over(outages, delays.recovery)
-    return Verdict(ledger.figures(), outages, delays.detection, recovery)
+    return Evaluation(ledger.figures(), outages, delays.detection, recovery)
 
 
 def _of_those_over(outages: Sequence[Outage], delays: Sequence[Delay]) -> Sequence[Delay]:
     return [delay for outage, delay in zip(outages, delays, strict=True) if outage.over is not None]
 
 
-def _followed(first: UncertainSimulation, max_branches: int) -> Ledger | None:
+def _followed(first: UncertainSimulation, max_branches: int) -> Costs | None:
     """The figures of all possible courses in one; None if there are too many."""
-    whole: Ledger | None = None
+    whole: Costs | None = None
     waiting: dict[tuple[object, ...], tuple[UncertainSimulation, Sequence[tuple[bool, bool]]]] = {}
     order: list[tuple[int, int, tuple[object, ...]]] = []
     numbers = count()
@@ -141,7 +141,7 @@ def what_if(
     traffic: Traffic,
     config: Callable[[str], Settings],
     failures: int = OUTAGE_FAILURES,
-) -> Mapping[str, Verdict]:
+) -> Mapping[str, Evaluation]:
     """What the configuration would have made of each breaker's calls.
 
     Args:
@@ -155,7 +155,7 @@ def what_if(
     }
 
 
-def what_did(traffic: Traffic, failures: int = OUTAGE_FAILURES) -> Mapping[str, Verdict]:
+def what_happened(traffic: Traffic, failures: int = OUTAGE_FAILURES) -> Mapping[str, Evaluation]:
     """What happened: the history of recorded breakers; for imported traffic, nothing was refused."""
     return {
         name: _recorded(traffic, calls, outages_of(calls, failures))
@@ -163,9 +163,9 @@ def what_did(traffic: Traffic, failures: int = OUTAGE_FAILURES) -> Mapping[str, 
     }
 
 
-def _recorded(traffic: Traffic, calls: Calls, outages: Sequence[Outage]) -> Verdict:
+def _recorded(traffic: Traffic, calls: Calls, outages: Sequence[Outage]) -> Evaluation:
     delays = Delays(outages)
-    ledger = Ledger(calls, delays)
+    ledger = Costs(calls, delays)
     is_closed = True
     for edge in traffic.edges:
         if edge.breaker != calls.breaker:
@@ -179,7 +179,7 @@ def _recorded(traffic: Traffic, calls: Calls, outages: Sequence[Outage]) -> Verd
     figures = ledger.figures()
     refused = calls.count(UNKNOWN)
     failed = calls.count(FAILED)
-    return Verdict(
+    return Evaluation(
         Figures(
             trips=figures.trips,
             open_ns=figures.open_ns,
@@ -194,12 +194,12 @@ def _recorded(traffic: Traffic, calls: Calls, outages: Sequence[Outage]) -> Verd
     )
 
 
-def timed(delays: Sequence[Delay]) -> Timed | None:
+def summarize_delays(delays: Sequence[Delay]) -> DelaySummary | None:
     """A delay over several outages; None if there is no outage."""
     if not delays:
         return None
     lows, highs = [delay.low for delay in delays], [delay.high for delay in delays]
-    return Timed(
+    return DelaySummary(
         median=(_median(lows), _median(highs)),
         longest=(_last(lows), _last(highs)),
         ended=Range(sum(high is not None for high in highs), sum(low is not None for low in lows)),

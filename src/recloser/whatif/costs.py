@@ -62,7 +62,7 @@ class Figures:
         return cls(**sums)
 
 
-class Ledger:
+class Costs:
     """Books one course of a breaker over its calls.
 
     Args:
@@ -102,7 +102,7 @@ class Ledger:
         other.low, other.high = self.low.copy(), self.high.copy()
         return other
 
-    def widen(self, other: "Ledger") -> None:
+    def widen(self, other: "Costs") -> None:
         """Take in the figures of a course that has come to the same point."""
         self.low = list(map(min, self.low, other.low))
         self.high = list(map(max, self.high, other.high))
@@ -195,7 +195,7 @@ class Ledger:
         return Figures(*map(Range, self.low, self.high))
 
 
-def trivial_figures(calls: Calls, span_ns: int) -> Figures:
+def widest_figures(calls: Calls, span_ns: int) -> Figures:
     """What can be said of calls without following them."""
     succeeded, failed, unknown = map(calls.count, (SUCCEEDED, FAILED, UNKNOWN))
     return Figures(

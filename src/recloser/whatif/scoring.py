@@ -48,7 +48,7 @@ class Score:
         return Score(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
-def scores_of(
+def score_all(
     parts: Sequence[Sequence[Calls]],
     configs: Sequence[CircuitBreakerConfig],
     processes: int = 1,

@@ -21,7 +21,7 @@ from recloser.core.settings import configured
 from recloser.errors import ConfigError
 from recloser.simulate.call_table import FAILED, Calls
 from recloser.simulate.recorded_calls import Traffic
-from recloser.whatif.scoring import Score, scores_of
+from recloser.whatif.scoring import Score, score_all
 
 HELD_OUT_PERCENT: Final = 30
 """So much of the calls, the last of them, is not looked at in choosing."""
@@ -30,7 +30,7 @@ _SMALL: Final = 50_000_000  # calls times settings below which no process is wor
 
 
 @frozen
-class Parted:
+class SplitScores:
     """What configurations came to before and behind a moment, which parts the calls.
 
     Attributes:
@@ -44,7 +44,7 @@ class Parted:
     scores: Sequence[tuple[Score, Score]]
 
     @classmethod
-    def total(cls, several: Iterable["Parted"], configs: int) -> "Parted":
+    def total(cls, several: Iterable["SplitScores"], configs: int) -> "SplitScores":
         """The sums over calls of several breakers, of so many configurations."""
         nothing = Score(0, 0, 0, 0, 0)
         total = cls((0, 0), (0, 0), [(nothing, nothing)] * configs)
@@ -101,7 +101,7 @@ class Tuning:
 
 
 @frozen
-class Tuned:
+class TuneResult:
     """What came of trying many settings on some calls.
 
     Attributes:
@@ -176,24 +176,24 @@ def tune(
     if processes is None:
         small = sum(sizes) * len(configs) < _SMALL
         processes = 1 if small else os.cpu_count() or 1
-    scores = scores_of(parts, configs, processes, on_done)
-    return tuning_of([{}, *grid], configs, _parted(parts, scores), failure_weight)
+    scores = score_all(parts, configs, processes, on_done)
+    return choose_settings([{}, *grid], configs, _parted(parts, scores), failure_weight)
 
 
-def _parted(parts: Sequence[Sequence[Calls]], scores: Sequence[Sequence[Score]]) -> Parted:
+def _parted(parts: Sequence[Sequence[Calls]], scores: Sequence[Sequence[Score]]) -> SplitScores:
     sizes = [sum(map(len, part)) for part in parts]
     failures = [sum(calls.count(FAILED) for calls in part) for part in parts]
-    return Parted(
+    return SplitScores(
         (sizes[0], sizes[1]),
         (failures[0], failures[1]),
         [(both[0], both[1]) for both in scores],
     )
 
 
-def tuning_of(
+def choose_settings(
     settings: Sequence[Mapping[str, object]],
     configs: Sequence[CircuitBreakerConfig],
-    parted: Parted,
+    parted: SplitScores,
     failure_weight: int,
 ) -> Tuning:
     """What to take, by what each configuration came to.
@@ -210,7 +210,7 @@ def tuning_of(
     ]
     front = pareto_front(candidates)
     recommended = min(
-        front, key=lambda one: (one.chosen_by.cost(failure_weight), one.chosen_by.trips)
+        front, key=lambda one: (one.tuned_on.cost(failure_weight), one.tuned_on.trips)
     )
     return Tuning(
         candidates=candidates,
@@ -223,9 +223,9 @@ def tuning_of(
     )
 
 
-def score_around(
+def score_split(
     several: Sequence[Calls], cut: int, configs: Sequence[CircuitBreakerConfig]
-) -> Parted:
+) -> SplitScores:
     """What configurations come to before and behind a moment, in this process alone.
 
     Args:
@@ -234,7 +234,7 @@ def score_around(
         configs: The configurations.
     """
     parts = _split_at(several, cut)
-    return _parted(parts, scores_of(parts, configs))
+    return _parted(parts, score_all(parts, configs))
 
 
 def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -243,11 +243,11 @@ def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
     Of several that come to the same, it is the first that trips least.
     """
     order = sorted(
-        candidates, key=lambda c: (c.chosen_by.lost, c.chosen_by.let_through, c.chosen_by.trips)
+        candidates, key=lambda c: (c.tuned_on.lost, c.tuned_on.let_through, c.tuned_on.trips)
     )
     front: list[Candidate] = []
     for candidate in order:
-        if not front or candidate.chosen_by.let_through < front[-1].chosen_by.let_through:
+        if not front or candidate.tuned_on.let_through < front[-1].tuned_on.let_through:
             front.append(candidate)
     return front
 

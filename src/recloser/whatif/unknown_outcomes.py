@@ -15,7 +15,7 @@ from recloser.core.events import Trigger
 from recloser.core.state_machine import CLOSED
 from recloser.simulate.call_table import Calls
 from recloser.simulate.simulation import Simulation, taken
-from recloser.whatif.costs import Ledger
+from recloser.whatif.costs import Costs
 
 Answer: TypeAlias = tuple[bool, bool]
 """Whether the unknown call failed, and was slow; or, twice, whether the window trips."""
@@ -41,7 +41,7 @@ class UncertainSimulation:
     """
 
     def __init__(
-        self, calls: Calls, config: CircuitBreakerConfig, ledger: Ledger, horizon: int
+        self, calls: Calls, config: CircuitBreakerConfig, ledger: Costs, horizon: int
     ) -> None:
         simulation = Simulation(calls, config, mode="enforce")
         self._state, self._progress = simulation.state, simulation.progress
