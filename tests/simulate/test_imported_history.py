@@ -81,7 +81,7 @@ def test_calls_that_end_at_one_instant_end_in_the_order_of_the_log(trace, config
 def test_breakers_that_share_a_log_find_each_others_cooldowns_passed(trace, config):
     trace = list(trace)
     history = replay(trace, config=config)
-    found = simulate_calls(columns_of(trace), config, together=True)
+    found = simulate_calls(columns_of(trace), config, is_shared=True)
     assert found.digest == history.digest
     assert found.totals == {name: each.totals for name, each in history.snapshots.items()}
 
@@ -103,7 +103,7 @@ def test_so_they_do_where_many_calls_are_under_way(seeds, is_coarse):
         for seq, (start, took, code, breaker) in enumerate(rows, start=2)
     ]
     config = several[0][1][0]
-    found = simulate_calls(columns_of(trace), config, together=True)
+    found = simulate_calls(columns_of(trace), config, is_shared=True)
     assert found.digest == replay(trace, config=config).digest
 
 
@@ -124,7 +124,7 @@ def test_the_edges_of_all_breakers_can_be_had_in_time():
     several[1].breaker = "a"
     found = simulate_calls(several, CircuitBreakerConfig(failure_threshold=3))
     assert [edge.breaker for edge in found.edges] == ["b", "a"]
-    assert [(edge.at, edge.breaker) for edge in found.in_time] == [(3, "b"), (4, "a")]
+    assert [(edge.at, edge.breaker) for edge in found.edges_by_time] == [(3, "b"), (4, "a")]
 
 
 def test_no_edge_is_taken_that_the_machine_does_not_declare(monkeypatch):

@@ -94,5 +94,5 @@ def test_calls_can_be_sent_to_another_process():
     calls = calls_of(OUTAGES)
     sent = pickle.loads(pickle.dumps(calls))
     assert sent.breaker == calls.breaker
-    for name in ("starts", "ends", "tooks", "outcomes", "by_end"):
+    for name in ("starts", "ends", "durations", "outcomes", "by_end"):
         assert list(getattr(sent, name)) == list(getattr(calls, name))

@@ -41,12 +41,12 @@ def show_driven(
     if log is None or not log.about.traffic:
         return None
     given.read()  # what is wrong with them is said first
-    calls = calls_in_parquet(log, refused=IGNORED)
+    calls = calls_in_parquet(log, rejected_as=IGNORED)
     if calls is None:
         note("driven call by call: there is more than plain calls in it")
         return None
     config = settings_for(path, given) or CircuitBreakerConfig()
-    driven = simulate_calls(calls.values(), config, together=True)
+    driven = simulate_calls(calls.values(), config, is_shared=True)
     timeline = Timeline(whole_log_events(log))
     if as_json:
         print_json(_as_data(driven, log, timeline))
@@ -61,7 +61,7 @@ def _as_data(driven: SimulatedHistory, log: ParquetLog, timeline: Timeline) -> d
     return replay_data(
         events=log.about.events,
         digest=driven.digest,
-        edges=[transition_data(edge, timeline) for edge in driven.in_time],
+        edges=[transition_data(edge, timeline) for edge in driven.edges_by_time],
         breakers={name: (state, driven.totals[name]) for name, state in driven.states.items()},
         engine="columns",
     )
@@ -72,7 +72,7 @@ def _print(driven: SimulatedHistory, calls: int, timeline: Timeline, shown: int)
     print_breakers(
         (name, state, trips[name], driven.totals[name]) for name, state in driven.states.items()
     )
-    edges = driven.in_time
+    edges = driven.edges_by_time
     print_last(
         ("time (UTC)", "breaker", "edge", "trigger"),
         edges,

@@ -49,7 +49,7 @@ from recloser.log.arrow_table import events_of
 from recloser.log.parquet import ParquetLog
 from recloser.proof.perturbation import MovedEdge, PerturbedDrive, Trial
 from recloser.proof.variants import DrivenVariant
-from recloser.simulate.run_bound import ExpansionLimit
+from recloser.simulate.expansion_limit import ExpansionLimit
 
 _PARTS: Final = 4
 _OPENING: Final = LogOpened(1, 0, 1, 1, 1, EPOCH, 0, "", "", 0, "")
@@ -255,7 +255,7 @@ class _HostLog:
         """The outcomes, in the time of all hosts; the log is number ``number`` of so many."""
         self.calls = self.refused = 0
         mode: object = "enforce"
-        bound = ExpansionLimit()
+        limit = ExpansionLimit()
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 mode = event.config.get("mode")
@@ -265,7 +265,7 @@ class _HostLog:
                 self.refused += event.count
             else:
                 outcomes = _outcomes_in(event)
-                bound.take(event.seq, outcomes)
+                limit.add(event.seq, outcomes)
                 for _ in range(outcomes):
                     self.calls += 1
                     # It is of no other host, and in the order of the log.

@@ -216,7 +216,7 @@ def _as_data(counts: _Counts, columns: Mapping[str, Column]) -> Mapping[str, obj
                         "outages": len(verdict.outages),
                         "detection": _timed_data(verdict.detection),
                         "recovery": _timed_data(verdict.recovery),
-                        "followed": verdict.followed,
+                        "followed": verdict.is_complete,
                     }
                     for breaker, verdict in column.items()
                 },
@@ -269,7 +269,7 @@ def _print(counts: _Counts, columns: Mapping[str, Column]) -> None:
     print_table(("", *columns), rows, right=tuple(columns))
     if len(counts.calls) > 1:
         _print_breakers(counts, columns[_SETTINGS])
-    if not all(v.followed for column in columns.values() for v in column.values()):
+    if not all(v.is_complete for column in columns.values() for v in column.values()):
         note("too many outcomes are unknown to follow; some ranges say only what is always true")
 
 
