@@ -136,7 +136,7 @@ def _driven(rows: pa.Table, about_all: list[Event], config: CircuitBreakerConfig
     opening = next((event for event in about_all if isinstance(event, LogOpened)), _UNDATED)
     lane = DrivenVariant(opening, config)
     for call in by_start(e for e in events_of(rows) if isinstance(e, CallObserved)):
-        yield from lane.take(call)
+        yield from lane.apply(call)
     yield from lane.finish()
 
 

@@ -104,7 +104,7 @@ def drive_whole(url: str, config: CircuitBreakerConfig) -> History:
         edges: list[Edge] = []
         last = 0
         for call in calls:
-            edges += lane.take(call)
+            edges += lane.apply(call)
             last = max(last, call.at)
         edges += lane.finish()
         timeline = Timeline(whole_log_events(log))

@@ -189,7 +189,7 @@ def merge(
         course = Course()
         last = 0
         for call in _merged(logs):
-            taken = lane.take(call)
+            taken = lane.apply(call)
             if taken:
                 edges += taken
                 course.add(call.seq, taken)
@@ -327,7 +327,7 @@ def _changes(
     for call in _merged(logs) if waiting else ():
         last = call.seq
         for trial in waiting:
-            trial.take(call)
+            trial.apply(call)
         waiting = [trial for trial in waiting if trial.moved is None]
         if not waiting:
             break
