@@ -70,5 +70,5 @@ def test_an_event_is_a_moment_too():
 
 @pytest.mark.parametrize("text", ["", "yesterday", "5m", "-5", "+", "seq:x", "25:00", "2026-13-01"])
 def test_what_is_no_moment_is_refused_with_what_would_be(text):
-    with pytest.raises(RecloserError, match=r"is no moment; give one as 2026-11-24T14:48:54Z, "):
+    with pytest.raises(RecloserError, match=r"as a time; use 2026-11-24T14:48:54Z, "):
         parse(text)
