@@ -137,7 +137,9 @@ def remedies(incident: Incident) -> tuple[MinimalCause | None, list[Prevention]]
     return _minimal_cause(run, incident.config, found), _preventions(run, incident.config, found)
 
 
-def _minimal_cause(run: OutcomeRun, config: CircuitBreakerConfig, found: LimitsReached) -> MinimalCause | None:
+def _minimal_cause(
+    run: OutcomeRun, config: CircuitBreakerConfig, found: LimitsReached
+) -> MinimalCause | None:
     chosen = min(_choices(found), key=len)
     seqs = sorted(outcome.seq for outcome in chosen)
     if run.folded(config, set(seqs)).fired:
@@ -202,7 +204,9 @@ def _any_of(found: LimitsReached, count: int) -> list[int]:
     return []
 
 
-def _preventions(run: OutcomeRun, config: CircuitBreakerConfig, found: LimitsReached) -> list[Prevention]:
+def _preventions(
+    run: OutcomeRun, config: CircuitBreakerConfig, found: LimitsReached
+) -> list[Prevention]:
     preventions: list[Prevention] = []
     for combination in product(*(_changes(run, *limit) for limit in found.limits.items())):
         changes = {change.setting: change for change in combination}

@@ -186,7 +186,9 @@ def gather_incident(events: Iterable[Event], opened: Edge) -> Incident:
         events: A log's events, from a ``log_opened`` event on.
         opened: The edge of the trip, which must be among the edges that the events fold to.
     """
-    return next(gather_incidents(events, lambda edge: edge.seq == opened.seq, breaker=opened.breaker))
+    return next(
+        gather_incidents(events, lambda edge: edge.seq == opened.seq, breaker=opened.breaker)
+    )
 
 
 def gather_incidents(

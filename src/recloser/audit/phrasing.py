@@ -47,7 +47,9 @@ def facts(cause: Cause) -> list[Fact]:
 def rule(fired: FiredRule) -> str:
     """Describe a rule that fired by its name, its figures and its threshold."""
     if fired.rate is not None:
-        return f"{fired.rule.value}, {fired.observed} of {fired.calls} calls, threshold {fired.rate}"
+        return (
+            f"{fired.rule.value}, {fired.observed} of {fired.calls} calls, threshold {fired.rate}"
+        )
     if fired.threshold:
         return f"{fired.rule.value}, {fired.observed} of {fired.threshold}"
     return fired.rule.value

@@ -51,7 +51,9 @@ class StateAt:
         try:
             return self.fold.breakers[breaker]
         except KeyError:
-            raise RecloserError(f"there is no breaker {breaker!r} in this log at that time") from None
+            raise RecloserError(
+                f"there is no breaker {breaker!r} in this log at that time"
+            ) from None
 
     def standing(self, breaker: str) -> Standing:
         """Explain why a breaker was in its state at the time.
@@ -99,6 +101,10 @@ def _reason(state: BreakerState, edge: Edge | None) -> str:
         if state.is_forced:
             return "an operator had forced it open"
         return "it had opened, and its cooldown was not over"
+    return _reason_for_closed(state, edge)
+
+
+def _reason_for_closed(state: BreakerState, edge: Edge | None) -> str:
     if edge is None:
         if state.epoch == 0:
             return "it had never opened"

@@ -18,7 +18,11 @@ def render_tune_page(tuning: Tuning) -> str:
     groups = (
         ("tried", tuning.candidates, {"mode": "markers", "marker": {"color": "#b0b7c3"}}),
         ("Pareto front", tuning.front, {"mode": "lines+markers", "line": {"shape": "hv"}}),
-        ("current settings", [tuning.base], {"mode": "markers", "marker": {"symbol": "x", "size": 12}}),
+        (
+            "current settings",
+            [tuning.base],
+            {"mode": "markers", "marker": {"symbol": "x", "size": 12}},
+        ),
         (
             "recommended",
             [tuning.recommended],

@@ -20,7 +20,7 @@ from recloser.history.edge_sequence import Step
 from recloser.log.reader import LogReader
 from recloser.proof.perturbation import MovedEdge
 from recloser.proof.proof import Proof, Row, prove
-from recloser.proof.sensitivity import SensitivityReport, Sensitivity, sensitivity
+from recloser.proof.sensitivity import Sensitivity, SensitivityReport, sensitivity
 
 T = TypeVar("T")
 

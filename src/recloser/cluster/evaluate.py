@@ -33,8 +33,8 @@ from recloser.whatif.settings_search import (
     HELD_OUT_PERCENT,
     SplitScores,
     TuneResult,
-    score_split,
     choose_settings,
+    score_split,
 )
 
 _BUCKETS: Final = 4096

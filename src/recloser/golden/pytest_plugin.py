@@ -116,7 +116,9 @@ class _Shown(TerminalRepr):
             tw.line(line.text, **_MARKUP[line.style])
 
 
-def _check_or_update(pair: GoldenPair, config: Settings | None = None, *, is_update: bool) -> History:
+def _check_or_update(
+    pair: GoldenPair, config: Settings | None = None, *, is_update: bool
+) -> History:
     """Check or update the golden file of a trace and return the trace's history.
 
     Raises:

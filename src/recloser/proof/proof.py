@@ -29,14 +29,14 @@ from recloser.log.reader import LogReader, parquet_libraries
 from recloser.proof.baseline import Baseline, Progress, read_baseline, with_progress
 from recloser.proof.subprocess_run import SubprocessRun, start_subprocess
 from recloser.proof.variants import (
-    IsolatedVariant,
     DrivenVariant,
     FoldVariant,
     FollowingVariant,
-    Variant,
-    ShiftedVariant,
+    IsolatedVariant,
     ReenactedVariant,
     ResumedVariant,
+    ShiftedVariant,
+    Variant,
     WitnessVariant,
 )
 

@@ -25,7 +25,13 @@ from recloser.history.live_driver import read_trace
 from recloser.history.warping import host_of
 from recloser.history.warps import MonotonicWarp, drift, host_offset, jitter
 from recloser.proof.baseline import Baseline, Progress, read_baseline, with_progress
-from recloser.proof.perturbation import PerturbedVariant, MovedEdge, PerturbedFold, PerturbedDrive, Trial
+from recloser.proof.perturbation import (
+    MovedEdge,
+    PerturbedDrive,
+    PerturbedFold,
+    PerturbedVariant,
+    Trial,
+)
 from recloser.proof.variants import DrivenVariant
 
 Kind: TypeAlias = Literal["drift", "jitter", "host offset"]

@@ -72,7 +72,9 @@ class SubprocessRun:
         if status:
             self._stderr.seek(0)
             lines = self._stderr.read().decode(errors="replace").splitlines()
-            raise RecloserError(f"the other process failed: {lines[-1] if lines else f"exit {status}"}")
+            raise RecloserError(
+                f"the other process failed: {lines[-1] if lines else f'exit {status}'}"
+            )
         self._stdout.seek(0)
         edges = Course()
         for seq, breaker, line in map(_decode, self._stdout):

@@ -166,7 +166,9 @@ class ResumedVariant(Variant):
     def _resume(self) -> None:
         interrupted, resumed = self._fold, LogFold()
         assert interrupted.opened is not None
-        pieces = {name: list(pieces_of(dump(state))) for name, state in interrupted.breakers.items()}
+        pieces = {
+            name: list(pieces_of(dump(state))) for name, state in interrupted.breakers.items()
+        }
         # Checkpoints have a seq of their own. Numbering the resumed log so that the last of them
         # gets the seq of the last event makes the next event follow without a gap.
         first = interrupted.seq - sum(map(len, pieces.values()))

@@ -87,4 +87,6 @@ def _calls_of(log: ParquetLog, name: str, parts: Sequence[_Columns]) -> Calls:
     starts, ends, durations, codes, seqs = map(np.concatenate, zip(*parts, strict=True))
     if (durations < 0).any() or (starts < 0).any() or (np.diff(ends) < 0).any():
         raise DamagedLogError(f"{log.path}: the events of {name!r} are not in order")
-    return Calls.from_log(name, starts.data, ends.data, durations.data, codes.tobytes(), seqs=seqs.data)
+    return Calls.from_log(
+        name, starts.data, ends.data, durations.data, codes.tobytes(), seqs=seqs.data
+    )

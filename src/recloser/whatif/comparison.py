@@ -163,9 +163,7 @@ def what_if(
     }
 
 
-def what_happened(
-    traffic: Traffic, failures: int = OUTAGE_FAILURES
-) -> Mapping[str, Evaluation]:
+def what_happened(traffic: Traffic, failures: int = OUTAGE_FAILURES) -> Mapping[str, Evaluation]:
     """Evaluate what the recorded breakers did; in imported traffic, no call was rejected.
 
     Args:

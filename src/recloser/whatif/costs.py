@@ -127,9 +127,7 @@ class Costs:
         """Count the calls with start indexes from ``first`` up to, not including, ``end``."""
         if first >= end:
             return
-        succeeded, failed, unknown = (
-            column[end] - column[first] for column in self._counts_before
-        )
+        succeeded, failed, unknown = (column[end] - column[first] for column in self._counts_before)
         for figures, possible in ((self.low, 0), (self.high, unknown)):
             figures[_REJECTED] += end - first
             figures[_SAVED] += failed + possible
@@ -189,7 +187,9 @@ class Costs:
             end = outages[self._next_end].end
             if end is None or end > until:
                 break
-            self.delays.recovery[self._next_end].include(0 if closed_at is None else closed_at - end)
+            self.delays.recovery[self._next_end].include(
+                0 if closed_at is None else closed_at - end
+            )
             self._next_end += 1
 
     def finish(self, horizon: int) -> None:

@@ -116,7 +116,7 @@ def _score(calls: Calls, config: CircuitBreakerConfig) -> Score:
     rejected = simulation.rejected
     lost, saved = (
         sum(before[end] - before[first] for first, end in rejected)
-        for before in map(calls.before, (SUCCEEDED, FAILED))
+        for before in map(calls.counts_before, (SUCCEEDED, FAILED))
     )
     return Score(trips, lost, calls.count(FAILED) - saved, saved, open_ns)
 

@@ -191,7 +191,9 @@ def tune(
     return choose_settings([{}, *grid], configs, _split_scores(parts, scores), failure_weight)
 
 
-def _split_scores(parts: Sequence[Sequence[Calls]], scores: Sequence[Sequence[Score]]) -> SplitScores:
+def _split_scores(
+    parts: Sequence[Sequence[Calls]], scores: Sequence[Sequence[Score]]
+) -> SplitScores:
     sizes = [sum(map(len, part)) for part in parts]
     failures = [sum(calls.count(FAILED) for calls in part) for part in parts]
     return SplitScores(

@@ -23,7 +23,13 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.log.reader import LogReader
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
-from recloser.whatif.comparison import DelaySummary, Evaluation, summarize_delays, what_happened, what_if
+from recloser.whatif.comparison import (
+    DelaySummary,
+    Evaluation,
+    summarize_delays,
+    what_happened,
+    what_if,
+)
 from recloser.whatif.costs import FIGURES, Figures, Range
 from recloser.whatif.outages import OUTAGE_FAILURES, Delay
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recloser.audit.cause import Answer, as_data
-from recloser.audit.query import ALL_TRIPS, QueryResult, LogQuery, Question
+from recloser.audit.query import ALL_TRIPS, LogQuery, QueryResult, Question
 from recloser.audit.segment_lookup import SegmentRange
 from recloser.cli.options import (
     Given,

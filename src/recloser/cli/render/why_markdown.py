@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from recloser.audit.cause import Answer, Cause, Standing
-from recloser.audit.phrasing import again, facts, unread_note
+from recloser.audit.phrasing import facts, repeat_command, unread_note
 from recloser.cli.render.terminal import duration, printable
 
 # What begins markup, a mention, a link or an emoji; an underscore or colon within a word does not.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from recloser.audit.cause import Answer, Cause, EvidenceCall, Standing
-from recloser.audit.phrasing import again, facts, unread_note
+from recloser.audit.phrasing import facts, repeat_command, unread_note
 from recloser.cli.render.terminal import duration, print_facts, print_table, printable, results
 from recloser.core.state_machine import CLOSED
 
