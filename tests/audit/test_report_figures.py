@@ -116,7 +116,7 @@ def test_buckets_are_of_a_width_that_people_count_in():
 def test_what_is_kept_is_bounded(path, monkeypatch):
     """Trips beyond the bound are counted; short bands beyond theirs are drawn as one."""
     monkeypatch.setattr(report_figures, "CAUSES_KEPT", 2)
-    monkeypatch.setattr(report_figures, "_BANDS_KEPT", 1)
+    monkeypatch.setattr(report_figures, "_MAX_BANDS", 1)
     history, figures = figures_of(path)
     assert figures.trips == len(history.trips()) > 2
     assert [cause.seq for cause in figures.causes] == [t.seq for t in history.trips()[-2:]]
