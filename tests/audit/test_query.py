@@ -183,9 +183,7 @@ def test_why_it_is_closed_is_told_by_what_closed_it_and_how_far_it_is_from_a_lim
         fail(breaker, 1)
     inquiry = LogQuery(tmp_path / "log", "log")
     first = inquiry.ask(Question(at="+500ms")).answer.standing
-    assert first.headline == (
-        "b was CLOSED at 2000-01-01T00:00:00.500000000Z: it had never opened"
-    )
+    assert first.headline == ("b was CLOSED at 2000-01-01T00:00:00.500000000Z: it had never opened")
     assert first.figures == ["consecutive failures: 2 of 3"]
     last = inquiry.ask(Question(at="2000-01-01T00:01:00Z")).answer.standing
     assert "an operator had closed it (ann)" in last.headline

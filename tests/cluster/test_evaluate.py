@@ -12,7 +12,7 @@ from conftest import ROOT
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog
 from recloser.cluster import evaluate
 from recloser.cluster.dataset import urls_of
-from recloser.cluster.evaluate import try_many, tune_many
+from recloser.cluster.evaluate import evaluate_many, tune_many
 from recloser.cluster.many_logs import sources_of
 from recloser.core.events import LogGap
 from recloser.errors import ConfigError, NotALogError
@@ -51,7 +51,7 @@ def traffic_of(events):
 )
 def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
     sources = sources_in(tmp_path_factory.mktemp("whatif"), [events], row_group)
-    found = try_many(sources, Here(), [CONFIG])
+    found = evaluate_many(sources, Here(), [CONFIG])
     traffic = traffic_of(events)
     did, would = what_happened(traffic), what_if(traffic, lambda _name: CONFIG)
     assert {name: each.columns for name, each in found.breakers.items()} == {
@@ -61,7 +61,7 @@ def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
     assert sum(each.unknown for each in found.breakers.values()) == traffic.unknown
     assert found.lost == traffic.lost
     for name in did:
-        assert try_many(sources, Here(), [CONFIG], breaker=name).breakers == {
+        assert evaluate_many(sources, Here(), [CONFIG], breaker=name).breakers == {
             name: found.breakers[name]
         }
 
@@ -73,7 +73,7 @@ def test_what_is_open_at_the_end_is_so_until_the_last_event_of_any_breaker(tmp_p
     fail(tripped, 2)
     clock.advance(seconds=0.25)
     quiet.force_open()
-    (found,) = try_many(sources_in(tmp_path, [log], 1), Here(), [CONFIG]).breakers.values()
+    (found,) = evaluate_many(sources_in(tmp_path, [log], 1), Here(), [CONFIG]).breakers.values()
     did = what_happened(read_traffic(log))["tripped"]
     assert found.columns[0] == did
     assert did.figures.open_ns.low == 250_000_000
@@ -87,7 +87,7 @@ def test_what_the_logs_could_not_hold_is_summed_up_over_them(tmp_path):
             fail(CircuitBreaker(name, CONFIG, log=log))
         events = list(log)
         logs.append([*events, LogGap(len(events) + 1, events[-1].at, lost, "the disk was full")])
-    assert try_many(sources_in(tmp_path, logs, 1), Here(), [CONFIG]).lost == 8
+    assert evaluate_many(sources_in(tmp_path, logs, 1), Here(), [CONFIG]).lost == 8
 
 
 def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_path):
@@ -95,7 +95,7 @@ def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_pat
     (tmp_path / "logs").mkdir()
     sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
     with pytest.raises(ConfigError, match="some of these logs are imported traffic"):
-        try_many(sources, Here(), [CONFIG])
+        evaluate_many(sources, Here(), [CONFIG])
 
 
 def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
@@ -113,7 +113,7 @@ def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
 
 def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
     sources = sources_in(tmp_path, [LogReader(RECORDING)])
-    found = try_many(sources, Here(), [("failure_threshold=9",), ()])
+    found = evaluate_many(sources, Here(), [("failure_threshold=9",), ()])
     traffic = read_traffic(LogReader(RECORDING))
     for number, settings_of in enumerate((lambda c: evolve(c, failure_threshold=9), lambda c: c)):
         would = what_if(traffic, lambda name, of=settings_of: of(traffic.configs[name]))
@@ -151,8 +151,8 @@ def sources_in_two(folder):
 
 def test_one_breaker_can_be_asked_for(tmp_path):
     sources = sources_in(tmp_path, map(LogReader, (RECORDING, ROOT / "fixtures" / "http-outage")))
-    assert list(try_many(sources, Here(), [CONFIG], breaker="redis").breakers) == ["redis"]
+    assert list(evaluate_many(sources, Here(), [CONFIG], breaker="redis").breakers) == ["redis"]
     with pytest.raises(NotALogError, match="there is no call of 'none' in these logs"):
-        try_many(sources, Here(), [CONFIG], breaker="none")
+        evaluate_many(sources, Here(), [CONFIG], breaker="none")
     with pytest.raises(ConfigError, match="there is no call with a known outcome"):
         tune_many(sources, Here(), {}, GRID, breaker="none")

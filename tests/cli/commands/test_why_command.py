@@ -60,9 +60,7 @@ def test_everything_asked_for_at_3_a_m_is_in_the_text(capsys, path):
     assert told["nearest setting"] == "failure_threshold = 4 (it was 3)"
     assert told["cost"] == "1 call rejected, 2 probes"
     assert told["closed"] == "30.000 s later, at 2000-01-01T00:02:00.000000000Z, by recover"
-    assert told["backoff"] == (
-        "opening 1 since it was last closed, 3 in all; cooldown 30.000 s"
-    )
+    assert told["backoff"] == ("opening 1 since it was last closed, 3 in all; cooldown 30.000 s")
     assert told["earlier"].startswith("1 trip, the last 1 min 30 s before")
     assert "No effect on the breaker: it decides by the monotonic clock only" in told["clock"]
     assert told["operator"].endswith("(seq 15) by ann: the bank is back")
@@ -90,7 +88,9 @@ def test_a_moment_is_answered_with_the_state_and_the_trip_it_rests_on(capsys, pa
     assert ("rule", "cooldown: 20.000 s left") in facts(out)
     assert "pay opened at 2000-01-01T00:00:00.000000000Z" in out
     _, out, _ = run(capsys, path, "--at", "2000-01-01T00:01:00Z")
-    assert out.startswith("pay was CLOSED at 2000-01-01T00:01:00.000000000Z: an operator had closed it")
+    assert out.startswith(
+        "pay was CLOSED at 2000-01-01T00:01:00.000000000Z: an operator had closed it"
+    )
     assert ("reason", "the bank is back") in facts(out)
     assert "opened at" not in out
 

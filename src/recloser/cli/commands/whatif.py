@@ -160,12 +160,12 @@ def _tried_on(
     failures: int,
 ) -> tuple[_Counts, Mapping[str, Column]]:
     with engine.reading(dataset) as (runner, sources):
-        from recloser.cluster.evaluate import try_many
+        from recloser.cluster.evaluate import evaluate_many
 
         is_whole = given.has_file or sources[0].about.traffic
         asked = given.read() if is_whole else tuple(given.assignments)
         with pieces_progress("trying settings") as on_done:
-            found = try_many(
+            found = evaluate_many(
                 sources,
                 runner,
                 [asked, *against.values()],

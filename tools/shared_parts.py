@@ -1,6 +1,6 @@
 """The parts of a fleet under test: a real Redis server, a proxy to it, a service, and members.
 
-A member is a process of its own (``tools/fleet_member.py``) that calls the service through a
+A member is a process of its own (``tools/shared_member.py``) that calls the service through a
 breaker on the stream. All parts run on loopback, and can be made to fail.
 """
 
@@ -29,7 +29,7 @@ from recloser import SystemClock
 from recloser.core.moments import nanoseconds_between
 
 CLOCK: Final = SystemClock()
-MEMBER: Final = Path(__file__).with_name("fleet_member.py")
+MEMBER: Final = Path(__file__).with_name("shared_member.py")
 STREAM: Final = "fleet"
 BREAKER: Final = "service"
 _CHUNK: Final = 1 << 16

@@ -1,9 +1,9 @@
 """A member of a fleet under test: calls a service through a breaker on a stream until told to end.
 
-    python tools/fleet_member.py REDIS_URL SERVICE_URL NAME [--every SECONDS] [--wall-ahead SECONDS]
+    python tools/shared_member.py REDIS_URL SERVICE_URL NAME [--every SECONDS] [--wall-ahead SECONDS]
 
 It is told what to do by words on standard input (``work``, ``rest``, ``report``, ``force_open``,
-``reset``, ``close``), and answers each with a line of JSON. See ``tools/fleet_parts.py``.
+``reset``, ``close``), and answers each with a line of JSON. See ``tools/shared_parts.py``.
 """
 
 import http.client
@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from fleet_parts import BREAKER, STREAM
 from recloser import CircuitBreaker, CircuitBreakerConfig, SkewedClock, SystemClock
 from recloser.core.state import dump
 from recloser.sharing.redis_log import RedisLog
+from shared_parts import BREAKER, STREAM
 
 CONFIG: Final = CircuitBreakerConfig(
     failure_threshold=5,
@@ -94,12 +94,12 @@ def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, 
     stream = log._stream  # noqa: SLF001  # a test looks at what no user needs
 
     def look() -> dict[str, Any]:
-        course = stream.course
-        edges = [] if course is None else list(course.edges)
+        stream_fold = stream.stream_fold
+        edges = [] if stream_fold is None else list(stream_fold.edges)
         caller.degraded += stream.degraded
         return {
-            "generation": "" if course is None else course.begin.generation,
-            "position": "" if course is None else "{}-{}".format(*course.position),
+            "generation": "" if stream_fold is None else stream_fold.begin.generation,
+            "position": "" if stream_fold is None else "{}-{}".format(*stream_fold.position),
             "degraded": stream.degraded,
             "state": dump(stream.fold.breakers[breaker.name]),
             "edges": [

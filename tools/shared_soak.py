@@ -1,6 +1,6 @@
 """Runs of a fleet through an outage of the service, with all members compared afterwards.
 
-    python tools/fleet_soak.py [--runs N] [--members N] [--server PATH]
+    python tools/shared_soak.py [--runs N] [--members N] [--server PATH]
 
 Each run is a Redis server of its own, and that many processes that call one HTTP service through a
 shared breaker. All must know the same edges at the same places of the stream, and never may more
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from fleet_parts import STREAM, Verdict, fleet_of, judge
 from recloser.sharing.stream_export import export_stream
+from shared_parts import STREAM, Verdict, fleet_of, judge
 
 
 def run_once(members: int, binary: str | None = None) -> Verdict:

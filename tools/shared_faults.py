@@ -1,6 +1,6 @@
 """A fleet under faults: what its members agree on once the fault is over, and what calls wait.
 
-    python tools/fleet_faults.py [--members N] [--runs N] [--server PATH] [FAULT ...]
+    python tools/shared_faults.py [--members N] [--runs N] [--server PATH] [FAULT ...]
 
 Under each fault the service fails and recovers; so it does once more when all members go by the
 stream again, and from then on none may differ from another. Throughout, the longest that any call
@@ -16,8 +16,8 @@ from typing import Final
 import attrs
 import click
 
-from fleet_parts import STREAM, Fleet, Verdict, fleet_of, judge
 from recloser.sharing.stream_export import export_stream
+from shared_parts import STREAM, Fleet, Verdict, fleet_of, judge
 
 
 def _pause(seconds: float) -> None:

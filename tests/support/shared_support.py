@@ -1,8 +1,8 @@
 """What the tests of shared breakers look at."""
 
-from fleet_parts import wait_for
 from recloser.core.state import dump
 from recloser.sharing.stream_export import events_of
+from shared_parts import wait_for
 
 
 def state(breaker):
@@ -23,7 +23,7 @@ def log_of(breaker):
 
 
 def history(breaker):
-    return list(events_of(log_of(breaker)._server))
+    return list(events_of(log_of(breaker)._connection))
 
 
 def level(*breakers):

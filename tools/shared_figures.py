@@ -1,6 +1,6 @@
 """Figures of a fleet: how soon others know of a trip, and what a call costs the Redis server.
 
-    python tools/fleet_figures.py [--trips N] [--members N] [--server PATH]
+    python tools/shared_figures.py [--trips N] [--members N] [--server PATH]
 
 The commands are counted by the server (``INFO commandstats``) and in the threads that call, for
 shared breakers of recloser, for pybreaker's Redis storage and for purgatory's Redis unit of work.
@@ -24,9 +24,9 @@ import pybreaker
 import redis
 import redis.asyncio
 
-from fleet_parts import BREAKER, STREAM, RedisServer, wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig, SystemClock
 from recloser.sharing.redis_log import RedisLog
+from shared_parts import BREAKER, STREAM, RedisServer, wait_for
 
 CLOCK: Final = SystemClock()
 CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_seconds=60)

@@ -1,6 +1,6 @@
 """A fleet whose server, or somebody else, does the worst: no command of an operator may be lost.
 
-    python tools/fleet_trials.py [--members N] [--seconds S] [--server PATH] [TRIAL ...]
+    python tools/shared_trials.py [--members N] [--seconds S] [--server PATH] [TRIAL ...]
 
 In each trial processes call a service through one breaker on a real server, an operator gives a
 command, and something happens to the stream. Afterwards every process must go by the stream again,
@@ -19,7 +19,7 @@ from typing import Final, Self
 import attrs
 import click
 
-from fleet_parts import CLOCK, STREAM, Fleet, Member, RedisServer, Report, fleet_of, wait_for
+from shared_parts import CLOCK, STREAM, Fleet, Member, RedisServer, Report, fleet_of, wait_for
 
 KEY: Final = f"recloser:{{{STREAM}}}"
 _UNKNOWN: Final = "is not known"
