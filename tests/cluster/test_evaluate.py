@@ -94,7 +94,7 @@ def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_pat
     imported = LogReader(write_traffic(tmp_path / "traffic", "..FF"))
     (tmp_path / "logs").mkdir()
     sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
-    with pytest.raises(ConfigError, match="some of these logs are imported traffic"):
+    with pytest.raises(ConfigError, match="some of these logs were imported, and some were recorded"):
         evaluate_many(sources, Here(), [CONFIG])
 
 
@@ -129,7 +129,7 @@ def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
 )
 def test_tune_comes_to_the_same_scores(tmp_path_factory, events, at_once):
     sources = sources_in(tmp_path_factory.mktemp("tune"), [events], 4)
-    with mock.patch.object(evaluate, "_CONFIGS_AT_ONCE", at_once):
+    with mock.patch.object(evaluate, "_CONFIGS_PER_JOB", at_once):
         found = tune_many(sources, Here(), {}, GRID, failure_weight=3)
     traffic = traffic_of(events)
     assert found.tuning == tune(traffic, {}, GRID, failure_weight=3)

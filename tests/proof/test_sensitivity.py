@@ -187,7 +187,7 @@ def test_any_trace_has_the_sensitivity_that_brute_force_finds(calls):
     events = traffic(calls)
     most = 128
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_MOST_PPM", most)
+        patch.setattr(module, "_MAX_PPM", most)
         found = of("drift", sensitivity(events, config=CONFIG)).smallest
     different = {
         sign: [ppm for ppm in range(1, most + 1) if differs(events, CONFIG, drift(sign * ppm))]
