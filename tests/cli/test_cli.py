@@ -187,7 +187,7 @@ def test_lines_that_can_not_be_read_are_shown_and_counted(capsys, traffic, tmp_p
     status, out, err = import_csv(capsys, traffic, tmp_path / "log", "--json")
     assert status == 3
     assert len(json.loads(out)["unreadable"]) == 7
-    assert err.count("'x' is no number") == 7
+    assert err.count("'x' is not a number") == 7
     assert err.endswith("7 lines of 27 could not be read\n")
 
 

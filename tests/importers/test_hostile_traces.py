@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from import_support import zone_of
 
 from recloser.cli import status_of
-from recloser.importers.descriptions import descriptions
+from recloser.importers.formats.format_description import all_formats
 
 if not Path("/proc/self/status").exists():
     pytest.skip("this platform has no /proc to tell a peak of memory", allow_module_level=True)
@@ -21,7 +21,7 @@ if not Path("/proc/self/status").exists():
 MEASURED = """
 import sys
 from recloser.cli import status_of
-from recloser.importers.descriptions import descriptions
+from recloser.importers.formats.format_description import descriptions
 status = status_of(sys.argv[1:])
 told = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(status, told["VmHWM"].split()[0])
@@ -116,7 +116,7 @@ def dense_lists(path):
          "sparse-csv", "bomb-access-log", "bomb-any", "sparse-any", "sparse-otlp", "endless-otlp",
          "endless-array", "endless-array-at-path", "nested", "nested-at-path"],
 )  # fmt: skip
-def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, make, importer):
+def test_oversized_file_is_refused_in_little_memory(tmp_path, make, importer):
     path = tmp_path / "hostile"
     make(path)
     done = subprocess.run(
@@ -187,7 +187,7 @@ MORE = {
     },
     **{
         each.name: (each.sample.lstrip().encode(), ("--breaker", each.breaker or "b", *zone_of(each)))
-        for each in descriptions()
+        for each in all_formats()
         if not each.is_abstract
     },
 }  # fmt: skip
@@ -230,7 +230,7 @@ def changed(data, changes):
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.sampled_from(ALL), how=changes)
-def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_factory, which, how):
+def test_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_factory, which, how):
     """And what came of it can be driven and asked about."""
     data, importer = which
     folder = tmp_path_factory.mktemp("mutated")
@@ -248,7 +248,7 @@ def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_fa
 
 
 @pytest.mark.parametrize(("data", "importer"), ALL, ids=NAMES)
-def test_the_traces_that_are_mutated_are_good(capsys, tmp_path, data, importer):
+def test_unmutated_traces_are_imported(capsys, tmp_path, data, importer):
     (tmp_path / "trace").write_bytes(data)
     log = tmp_path / "log"
     assert status_of(["import", *importer, str(tmp_path / "trace"), "-o", str(log)]) == 0

@@ -1,10 +1,11 @@
 """Imports of text that tests write down."""
 
 from observed_calls import ObservedCall
-from recloser.importers.inputs import Inputs
-from recloser.importers.outcome_rules import OwnRules
-from recloser.importers.pipeline import Import, Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.input.inputs import Inputs
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules
+from recloser.importers.trace_import import TraceImport
 
 
 def ready(
@@ -28,9 +29,9 @@ def ready(
     """An import of the text, ready to run."""
     path = tmp_path / "trace"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return Import(
+    return TraceImport(
         Inputs([str(path)]),
-        Request(
+        ImportRequest(
             format=format,
             log_format=log_format,
             regex=regex,
@@ -41,7 +42,7 @@ def ready(
             outcome=outcome,
             among=among,
             fields=fields or {},
-            own=own or OwnRules(),
+            user_rules=own or UserRules(),
             options=CallOptions(**options),
             producers=producers,
         ),
