@@ -94,7 +94,9 @@ def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_pat
     imported = LogReader(write_traffic(tmp_path / "traffic", "..FF"))
     (tmp_path / "logs").mkdir()
     sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
-    with pytest.raises(ConfigError, match="some of these logs were imported, and some were recorded"):
+    with pytest.raises(
+        ConfigError, match="some of these logs were imported, and some were recorded"
+    ):
         evaluate_many(sources, Here(), [CONFIG])
 
 
