@@ -311,7 +311,7 @@ def test_an_order_that_the_clocks_leave_open_is_told(merging):
     assert "if this host" not in certain
     uncertain = merging("--clock-uncertainty", "4ms")
     assert "6 calls, 0 edges" in uncertain
-    lines = [line.split() for line in uncertain.splitlines() if "one edge more" in line]
+    lines = [line.split() for line in uncertain.splitlines() if "an additional edge" in line]
     assert [line[:4] for line in lines] == [
         ["bank", "a.parquet", "4.000", "ms"],
         ["bank", "b.parquet", "4.000", "ms"],

@@ -21,7 +21,7 @@ from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.testing import strategies as rst
-from recloser.whatif.comparison import what_did, what_if
+from recloser.whatif.comparison import what_happened, what_if
 from recloser.whatif.settings_search import grid_of, tune
 from support import fail, write_traffic
 
@@ -53,7 +53,7 @@ def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
     sources = sources_in(tmp_path_factory.mktemp("whatif"), [events], row_group)
     found = evaluate_many(sources, Here(), [CONFIG])
     traffic = traffic_of(events)
-    did, would = what_did(traffic), what_if(traffic, lambda _name: CONFIG)
+    did, would = what_happened(traffic), what_if(traffic, lambda _name: CONFIG)
     assert {name: each.columns for name, each in found.breakers.items()} == {
         name: [did[name], would[name]] for name in did
     }
@@ -74,7 +74,7 @@ def test_what_is_open_at_the_end_is_so_until_the_last_event_of_any_breaker(tmp_p
     clock.advance(seconds=0.25)
     quiet.force_open()
     (found,) = evaluate_many(sources_in(tmp_path, [log], 1), Here(), [CONFIG]).breakers.values()
-    did = what_did(read_traffic(log))["tripped"]
+    did = what_happened(read_traffic(log))["tripped"]
     assert found.columns[0] == did
     assert did.figures.open_ns.low == 250_000_000
 
@@ -94,7 +94,9 @@ def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_pat
     imported = LogReader(write_traffic(tmp_path / "traffic", "..FF"))
     (tmp_path / "logs").mkdir()
     sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
-    with pytest.raises(ConfigError, match="some of these logs are imported traffic"):
+    with pytest.raises(
+        ConfigError, match="some of these logs were imported, and some were recorded"
+    ):
         evaluate_many(sources, Here(), [CONFIG])
 
 
@@ -129,7 +131,7 @@ def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
 )
 def test_tune_comes_to_the_same_scores(tmp_path_factory, events, at_once):
     sources = sources_in(tmp_path_factory.mktemp("tune"), [events], 4)
-    with mock.patch.object(evaluate, "_CONFIGS_AT_ONCE", at_once):
+    with mock.patch.object(evaluate, "_CONFIGS_PER_JOB", at_once):
         found = tune_many(sources, Here(), {}, GRID, failure_weight=3)
     traffic = traffic_of(events)
     assert found.tuning == tune(traffic, {}, GRID, failure_weight=3)
@@ -140,7 +142,7 @@ def test_the_scores_of_several_logs_are_summed_up(tmp_path):
     one = tune_many(sources_in(tmp_path, [LogReader(RECORDING)]), Here(), {}, GRID).tuning
     both = tune_many(sources_in_two(tmp_path), Here(), {}, GRID).tuning
     assert both.calls == tuple(2 * calls for calls in one.calls)
-    assert both.base.chosen_by == one.base.chosen_by + one.base.chosen_by
+    assert both.base.tuned_on == one.base.tuned_on + one.base.tuned_on
     assert both.recommended.settings == one.recommended.settings
 
 

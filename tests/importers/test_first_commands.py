@@ -1,6 +1,6 @@
-"""The first command that a user would try on what people have, or what it says is missing.
+"""The first commands that users try: they import the file, or say what is missing.
 
-Lines are written after those of the producers' documentation.
+The lines are modelled on the documentation of the programs that write them.
 """
 
 import gzip
@@ -95,7 +95,7 @@ def test_first_command_imports_the_calls_counted_by_hand(capsys, tmp_path, what)
     assert (answer["calls"], answer["failed"], answer["breakers"]) == (3, 3, 1)
     seen = answer["calls_seen"][0]
     assert (seen["breaker"], seen["took_ns"]) == (breaker, round(took_ms * 10**6))
-    # The full command reads the same.
+    # The printed command imports the same calls.
     words = shlex.split(answer["command"])
     words[words.index("-o") + 1] = str(tmp_path / "again")
     status, out, _ = run(capsys, *words[2:], "--json")

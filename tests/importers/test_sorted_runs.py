@@ -1,4 +1,4 @@
-"""Calls are put in order without all of them being in memory."""
+"""Items are sorted without all of them being in memory."""
 
 import msgspec
 from hypothesis import given

@@ -27,7 +27,7 @@ from recloser.history.columnar.breaker_fold import BreakerFold, times_of
 from recloser.history.columnar.exported_log import rows_in
 from recloser.history.live_driver import by_start
 from recloser.log.arrow_table import SCHEMA, events_of
-from recloser.proof.variants import DrivenLane
+from recloser.proof.variants import DrivenVariant
 
 _INTEGER: Final = pa.int64()
 _TEXT: Final = pa.string()
@@ -136,9 +136,9 @@ def _folded(breaker: str, rows: pa.Table, about_all: list[Event]) -> Iterator[_E
 
 def _driven(rows: pa.Table, about_all: list[Event], config: CircuitBreakerConfig) -> Iterator[Edge]:
     opening = next((event for event in about_all if isinstance(event, LogOpened)), _UNDATED)
-    lane = DrivenLane(opening, config)
+    lane = DrivenVariant(opening, config)
     for call in by_start(e for e in events_of(rows) if isinstance(e, CallObserved)):
-        yield from lane.take(call)
+        yield from lane.apply(call)
     yield from lane.finish()
 
 

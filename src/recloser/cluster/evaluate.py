@@ -27,14 +27,14 @@ from recloser.history.columnar.row_groups import parts_of
 from recloser.log.arrow_table import events_of
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
-from recloser.whatif.comparison import Verdict, what_did, what_if
+from recloser.whatif.comparison import Evaluation, what_happened, what_if
 from recloser.whatif.outages import OUTAGE_FAILURES
 from recloser.whatif.settings_search import (
     HELD_OUT_PERCENT,
-    Parted,
-    Tuned,
-    score_around,
-    tuning_of,
+    SplitScores,
+    TuneResult,
+    choose_settings,
+    score_split,
 )
 
 _BUCKETS: Final = 4096
@@ -58,7 +58,7 @@ class BreakerEvaluation:
     breaker: str
     calls: int
     unknown: int
-    columns: Sequence[Verdict]
+    columns: Sequence[Evaluation]
 
 
 @frozen
@@ -175,7 +175,7 @@ def evaluate_row_groups(
         until = horizon if until is None else until
         lost = traffic.lost
         ended = evolve(traffic, horizon=horizon)
-        columns = [what_did(ended, failures)]
+        columns = [what_happened(ended, failures)]
         columns += [what_if(ended, _settings(ended, one), failures) for one in asked]
         calls = traffic.calls[name]
         verdicts = [column[name] for column in columns]
@@ -232,7 +232,7 @@ def tune_many(
     breaker: str | None = None,
     failure_weight: int = 1,
     on_done: OnDone | None = None,
-) -> Tuned:
+) -> TuneResult:
     """Score every configuration of a grid on the calls of many logs whose outcome is known.
 
     In each log the last calls are held out; each log is cut at a time of its own.
@@ -265,11 +265,11 @@ def tune_many(
     ]
     scored = runner.run(score_row_groups, jobs, on_done)
     totals = [
-        Parted.total(scored[number :: len(shares)], len(share))
+        SplitScores.total(scored[number :: len(shares)], len(share))
         for number, share in enumerate(shares)
     ]
     parted = evolve(totals[0], scores=[both for total in totals for both in total.scores])
-    return Tuned(tuning_of([{}, *grid], configs, parted, failure_weight), calls, unknown)
+    return TuneResult(choose_settings([{}, *grid], configs, parted, failure_weight), calls, unknown)
 
 
 def score_row_groups(
@@ -278,12 +278,12 @@ def score_row_groups(
     breaker: str | None,
     cut: int,
     configs: Sequence[CircuitBreakerConfig],
-) -> Parted:
+) -> SplitScores:
     """Score configurations on the breakers of some row groups, before and after a time."""
     calls = (
         traffic.calls[name].known() for name, traffic in calls_by_breaker(url, groups, breaker)
     )
-    return Parted.total((score_around([each], cut, configs) for each in calls), len(configs))
+    return SplitScores.total((score_split([each], cut, configs) for each in calls), len(configs))
 
 
 @frozen

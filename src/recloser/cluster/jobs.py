@@ -21,7 +21,7 @@ from recloser.history.history import History
 from recloser.history.live_driver import read_trace
 from recloser.history.timeline import Timeline
 from recloser.log.parquet import ParquetLog
-from recloser.proof.variants import DrivenLane
+from recloser.proof.variants import DrivenVariant
 
 
 @frozen
@@ -109,11 +109,11 @@ def drive_whole(url: str, config: CircuitBreakerConfig) -> History:
     """
     with opened(url) as log:
         opening, calls = read_trace(log)
-        lane = DrivenLane(opening, config)
+        lane = DrivenVariant(opening, config)
         edges: list[Edge] = []
         last = 0
         for call in calls:
-            edges += lane.take(call)
+            edges += lane.apply(call)
             last = max(last, call.at)
         edges += lane.finish()
         timeline = Timeline(whole_log_events(log))

@@ -47,9 +47,9 @@ from recloser.history.timeline import Timeline
 from recloser.history.warps import host_offset
 from recloser.log.arrow_table import events_of
 from recloser.log.parquet import ParquetLog
-from recloser.proof.perturbation import Moved, RetimedDrive, Trial
-from recloser.proof.variants import DrivenLane
-from recloser.simulate.run_bound import RunBound
+from recloser.proof.perturbation import MovedEdge, PerturbedDrive, Trial
+from recloser.proof.variants import DrivenVariant
+from recloser.simulate.expansion_limit import ExpansionLimit
 
 _SHIFTS_PER_DIRECTION: Final = 4
 _OPENING: Final = LogOpened(1, 0, 1, 1, 1, EPOCH, 0, "", "", 0, "")
@@ -99,7 +99,7 @@ class Change:
 
     host: str
     ahead_ns: int
-    moved: Moved
+    moved: MovedEdge
 
 
 @frozen
@@ -186,12 +186,12 @@ def merge(
             for holder in holders
         ]
         settings = _common_settings(breaker, logs) if config is None else as_config(config)
-        lane = DrivenLane(_OPENING, settings)
+        lane = DrivenVariant(_OPENING, settings)
         edges: list[Edge] = []
         course = Course()
         last = 0
         for call in _merged(logs):
-            taken = lane.take(call)
+            taken = lane.apply(call)
             if taken:
                 edges += taken
                 course.add(call.seq, taken)
@@ -259,7 +259,7 @@ class _HostLog:
         """Yield the outcomes in the common time; the log is number ``number`` of ``hosts`` logs."""
         self.calls = self.refused = 0
         mode: object = "enforce"
-        bound = RunBound()
+        limit = ExpansionLimit()
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 mode = event.config.get("mode")
@@ -271,7 +271,7 @@ class _HostLog:
                 self.refused += event.count
             else:
                 outcomes = _outcome_count(event)
-                bound.take(event.seq, outcomes)
+                limit.add(event.seq, outcomes)
                 for _ in range(outcomes):
                     self.calls += 1
                     # A ``seq`` that no other host uses, in the order of the log.
@@ -336,7 +336,7 @@ def _edge_changes(
     for call in _merged(logs) if waiting else ():
         last = call.seq
         for trial in waiting:
-            trial.take(call)
+            trial.apply(call)
         waiting = [trial for trial in waiting if trial.moved is None]
         if not waiting:
             break
@@ -353,4 +353,4 @@ def _edge_changes(
 
 def _trial(host: str, ns: int, config: CircuitBreakerConfig, course: Course) -> Trial:
     warp = host_offset(host, ns)
-    return Trial(RetimedDrive(DrivenLane(_OPENING, config), warp), course)
+    return Trial(PerturbedDrive(DrivenVariant(_OPENING, config), warp), course)

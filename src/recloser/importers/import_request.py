@@ -1,4 +1,4 @@
-"""What the user asks of an import: one attribute per option of ``recloser import``."""
+"""The options of ``recloser import``, as one object."""
 
 from collections.abc import Mapping, Sequence
 

@@ -6,7 +6,7 @@ Each stage is an iterator over the stage before it; ``import_batches`` has what 
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,8 @@ from attrs import evolve
 
 from recloser.errors import ImportTraceError
 from recloser.importers.call_log import CallLog, ImportSummary, no_calls_reason
-from recloser.importers.detection.format_detection import SAMPLE_LINES, detect_format, hint_about
+from recloser.importers.detection.file_sample import read_sample
+from recloser.importers.detection.format_detection import detect_format, hint_about
 from recloser.importers.detection.format_opening import (
     FileFormat,
     decimal_mark_of,
@@ -24,6 +25,7 @@ from recloser.importers.detection.format_opening import (
     format_of_regex,
     named_format,
     outcome_rules_of,
+    with_fields,
 )
 from recloser.importers.detection.json_samples import arrays_of_objects
 from recloser.importers.detection.wrapper_detection import uncertain_wrappers
@@ -52,12 +54,6 @@ from recloser.importers.values.json_paths import path_of
 
 _PEEKED_BYTES: Final = 1 << 16
 
-_MAX_SAMPLE_BATCHES: Final = 16
-"""How many batches are read to find the format; for most files the first one is enough."""
-
-_MAX_SAMPLE_CHARS: Final = 1 << 20
-"""How many characters of lines are looked at: every format tries to read them."""
-
 
 class TraceImport:
     """An import that is ready to run: the first lines are read, and their format is known.
@@ -85,7 +81,7 @@ class TraceImport:
         inputs.known = record_paths()
         inputs.split = _span_splitter(request.format)
         batches = inputs.lines()
-        first_batches, sample = _sample(batches)
+        first_batches, sample = read_sample(batches)
         if not sample and any(None in batch.texts for batch in first_batches):
             raise ImportTraceError(_all_too_long(first_batches[0].unit))
         self._batches: Iterator[LineBatch] = chain(first_batches, batches)
@@ -94,7 +90,7 @@ class TraceImport:
         self._sample = lines
         wrapper_fields = wrapper_fields_in(self.wrappers, sample)
         try:
-            self.format = _with_fields(self._find_format(request, lines), request.fields)
+            self.format = with_fields(self._find_format(request, lines), request.fields)
             if request.producers:
                 self._count_producers()
             self.classifier = OutcomeClassifier(
@@ -286,39 +282,3 @@ def _span_splitter(format_name: str | None) -> SplitFile | None:
         return None
 
     return split
-
-
-def _sample(batches: Iterator[LineBatch]) -> tuple[list[LineBatch], list[str]]:
-    """Read the first batches; return them, and the lines of them that are looked at."""
-    first_batches: list[LineBatch] = []
-    sample: list[str] = []
-    chars = 0
-    for batch in batches:
-        first_batches.append(batch)
-        for text in filter(None, batch.texts[: SAMPLE_LINES - len(sample)]):
-            chars += len(text)
-            if chars < _MAX_SAMPLE_CHARS or not sample:
-                sample.append(text)
-        is_enough = len(sample) >= SAMPLE_LINES or chars >= _MAX_SAMPLE_CHARS
-        if is_enough or len(first_batches) == _MAX_SAMPLE_BATCHES:
-            break
-    return first_batches, sample
-
-
-def _with_fields(found: FileFormat, fields: Mapping[str, str]) -> FileFormat:
-    """Replace fields of a format by other fields of the records.
-
-    Args:
-        found: The format.
-        fields: By the name of a field of the format, the field to use instead.
-    """
-    other = {name: source for name, source in fields.items() if name != source}
-    if not other:
-        return found
-    defined = {name: {"first_of": [source]} for name, source in other.items()}
-    field_names = found.field_names
-    if field_names is not None:
-        field_names = [name for name in field_names if name not in other]
-        field_names += [name for name in other.values() if name not in field_names]
-    description = evolve(found.description, fields={**found.description.fields, **defined})
-    return FileFormat(description, found.reader, field_names)

@@ -1,4 +1,4 @@
-"""The format of lines is found by looking, and said where it can't be."""
+"""Detection of the format of lines, and errors that say what to name if it is not detected."""
 
 from datetime import UTC
 from pathlib import Path
@@ -28,9 +28,9 @@ def test_lines_after_different_prefixes_are_read_alike(tmp_path):
 
 def test_request_time_at_the_end_of_a_line_is_the_duration(tmp_path):
     line = '192.0.2.1 - - [28/Mar/2022:09:28:48 +0000] "GET /home HTTP/1.1" 200 27442 "-" "-" "-" 1.886 "MISS"'
-    of_import = ready(tmp_path, line, breaker="{host}", slow_ns=10**9)
-    assert of_import.format.description.name == "nginx-request-time"
-    (calls,) = of_import.calls()
+    trace_import = ready(tmp_path, line, breaker="{host}", slow_ns=10**9)
+    assert trace_import.format.description.name == "nginx-request-time"
+    (calls,) = trace_import.calls()
     assert list(calls.took) == [1_886_000_000]
     assert calls.outcome == [Outcome.FAILED]
 
@@ -92,12 +92,12 @@ def test_rules_of_a_field_apply_where_the_user_names_it(tmp_path, field, value, 
     ("text", "outcome"), [("target,start_ms,took_ms,status\na,1,0,0\n", "status"), ("target,start_ms,took_ms,result\na,1,5,False\n", "result"), ("target,start_ms,took_ms,status\na,1,0,0\n", None)]
 )  # fmt: skip
 def test_values_that_no_rule_names_are_refused(tmp_path, text, outcome):
-    of_import = ready(tmp_path, text, outcome=outcome)
+    trace_import = ready(tmp_path, text, outcome=outcome)
     with pytest.raises(ImportTraceError, match="is unknown: no rule names these values"):
-        of_import.write(Path(tmp_path / "log"))
+        trace_import.write(Path(tmp_path / "log"))
     assert not (tmp_path / "log").exists()
-    of_import = ready(tmp_path, text, outcome=outcome, own=UserRules(failed=["False", "0"]))
-    assert of_import.write(tmp_path / "log").failed == 1
+    trace_import = ready(tmp_path, text, outcome=outcome, own=UserRules(failed=["False", "0"]))
+    assert trace_import.write(tmp_path / "log").failed == 1
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_given_haproxy_log_format_is_read(tmp_path):
 SPANS = ["otlp", "jaeger", "zipkin", "skywalking"]
 
 
-@pytest.mark.parametrize("said", [*SPANS, "csv", "nginx-combined", "resilience4j"])
+@pytest.mark.parametrize("given", [*SPANS, "csv", "nginx-combined", "resilience4j"])
 @pytest.mark.parametrize("name", SPANS)
-def test_wrong_format_is_refused_with_the_detected_one(tmp_path, name, said):
+def test_wrong_format_is_refused_with_the_detected_one(tmp_path, name, given):
     text = format_named(name).sample.lstrip()
-    if said == name:
-        assert ready(tmp_path, text, format=said).format.description.name == name
+    if given == name:
+        assert ready(tmp_path, text, format=given).format.description.name == name
     else:
-        with pytest.raises(ImportTraceError, match=f"this is {name} and not {said}: spans"):
-            ready(tmp_path, text, format=said, breaker="b")
+        with pytest.raises(ImportTraceError, match=f"this is {name} and not {given}: spans"):
+            ready(tmp_path, text, format=given, breaker="b")

@@ -1,4 +1,4 @@
-"""Files of sums are refused with that word, and no file of calls is taken for one."""
+"""Reports with sums and logs without times are refused, and files with calls are not."""
 
 import pytest
 from import_support import ready

@@ -1,4 +1,4 @@
-"""Access logs in the combined format and its relatives, as their preset reads them."""
+"""Access logs in the combined format and its relatives."""
 
 import pytest
 from import_support import imported

@@ -1,4 +1,4 @@
-"""Calls in the access logs of Envoy and Istio, and in JSON whose keys the user chose."""
+"""Access logs of Envoy and Istio, and JSON with keys that the user chose."""
 
 import json
 
@@ -99,13 +99,13 @@ def test_grpc_status_is_checked_before_http_status(tmp_path, status, grpc, outco
 )
 def test_bad_envoy_line_is_unreadable_or_of_unknown_outcome(tmp_path, line):
     good = ENVOY.format(200, "-", 1)
-    of_import = ready(tmp_path, f"{good}\n{line}\n{good}")
-    calls, unreadable = calls_and_unreadable(of_import)
+    trace_import = ready(tmp_path, f"{good}\n{line}\n{good}")
+    calls, unreadable = calls_and_unreadable(trace_import)
     assert [bad.line for bad in unreadable] in ([2], [])
     if not unreadable:
         assert calls[1].labels == {REFUSED: "x"}
         with pytest.raises(ImportTraceError, match="the outcome of 1 of 3 calls is unknown"):
-            of_import.classifier.check_unknown()
+            trace_import.classifier.check_unknown()
 
 
 ISTIO_JSON = {

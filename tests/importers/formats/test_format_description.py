@@ -1,4 +1,4 @@
-"""Every format in the package reads its own sample, and is recognised by it."""
+"""Every format reads its own sample, and is detected by it."""
 
 from datetime import UTC
 
@@ -15,18 +15,18 @@ CONCRETE = [each for each in all_formats() if not each.is_abstract]
 def test_format_is_detected_by_its_sample_and_reads_all_of_it(tmp_path, description):
     zone = UTC if zone_of(description) else None
     breaker = description.breaker or "any"
-    of_import = ready(tmp_path, description.sample.lstrip(), breaker=breaker, zone=zone)
-    batches = list(of_import.calls())
+    trace_import = ready(tmp_path, description.sample.lstrip(), breaker=breaker, zone=zone)
+    batches = list(trace_import.calls())
     records = description.records
     rows = description.sample.strip().splitlines()
     comments = [row for row in rows if row.startswith(records.get("comment", "\n"))]
     header = records["kind"] == "delimited" and "header" not in records
     skipped = sum(sum(batch.skipped.values()) for batch in batches)
     split = sum(1 for row in rows if description.attempts is not None and "502, 403" in row)
-    assert of_import.format.description.name == description.name
+    assert trace_import.format.description.name == description.name
     assert [bad for batch in batches for bad in batch.unreadable] == []
     assert sum(map(len, batches)) - split + skipped == len(rows) - len(comments) - header
-    of_import.classifier.check_unknown()
+    trace_import.classifier.check_unknown()
 
 
 @pytest.mark.parametrize("description", CONCRETE, ids=[each.name for each in CONCRETE])

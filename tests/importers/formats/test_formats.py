@@ -1,4 +1,4 @@
-"""Calls counted by hand in the samples of the formats that come with the package."""
+"""Calls in the samples of the formats, counted by hand."""
 
 import json
 from datetime import UTC, datetime
@@ -186,7 +186,7 @@ def test_calls_of_each_format_match_a_count_by_hand(tmp_path, name):
     description = format_named(name)
     zone = (
         UTC if description.name in ("haproxy-http", "openstack-nova-api") else None
-    )  # its times name none
+    )  # the times of these formats name no zone
     breaker = description.breaker or ("{host}" if name == "apache-combined-us" else "any")
     calls, unreadable = imported(tmp_path, description.sample.lstrip(), breaker=breaker, zone=zone)
     assert unreadable == []

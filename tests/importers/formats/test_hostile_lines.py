@@ -1,4 +1,4 @@
-"""Whatever stands in the place of a value of any format, importing ends with a status and clear lines."""
+"""Lines of any format with a damaged value: an import ends with a status and clear messages."""
 
 import json
 
@@ -23,7 +23,7 @@ def leaves(value, path=()):
 
 
 def with_value(line, where, what):
-    """The line of JSON with another value somewhere in it."""
+    """Replace a value in a line of JSON."""
     value = json.loads(line)
     paths = list(leaves(value))
     *path, last = paths[where % len(paths)]
@@ -35,7 +35,7 @@ def with_value(line, where, what):
 
 
 def with_word(line, where, what):
-    """The line of text with another word somewhere in it."""
+    """Replace a word in a line of text."""
     between = "\t" if "\t" in line else "," if line.count(",") > line.count(" ") else " "
     words = line.split(between)
     words[where % len(words)] = what

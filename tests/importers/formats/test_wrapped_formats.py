@@ -1,4 +1,4 @@
-"""Formats are found inside what container runtimes and loggers put around their lines."""
+"""Formats are detected inside what container runtimes and loggers put around their lines."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Folders, patterns and rotated pieces become files, the oldest piece of a log first."""
+"""Folders, patterns and rotated pieces are expanded to files, the oldest piece of a log first."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Lines of files come out whole and numbered, in any encoding and however they are packed."""
+"""Lines of files are whole and numbered, in any encoding and compression."""
 
 import bz2
 import gzip
@@ -31,7 +31,7 @@ def tarred(data, name="logs/a.log"):
 
 
 class Unseekable(io.BytesIO):
-    """A pipe to write a zip file to, which puts sizes after the members."""
+    """A pipe for writing a zip file, in which sizes follow the members."""
 
     def seek(self, *_):
         raise OSError("it is a pipe")

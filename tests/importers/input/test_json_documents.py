@@ -1,4 +1,4 @@
-"""JSON values come out one by one, whatever the white space and whatever is around them."""
+"""JSON values are returned one by one, whatever the layout and whatever is around them."""
 
 import gzip
 import json
@@ -19,15 +19,15 @@ CALLS = [
      "tags": [{"a": '}]"{'}, {"b": "\\"}], "in": {"records": [1]}} for number in range(1, 6)
 ]  # fmt: skip
 FORMS = {
-    "one a line": "\n".join(map(json.dumps, CALLS)),
+    "one per line": "\n".join(map(json.dumps, CALLS)),
     "pretty, one after another": "\n".join(json.dumps(call, indent=2) for call in CALLS),
     "concatenated": "".join(map(json.dumps, CALLS)),
     "with a space between": " ".join(map(json.dumps, CALLS)),
     "record separators": "".join(f"\x1e{json.dumps(call, indent=1)}\n" for call in CALLS),
     "array": json.dumps(CALLS),
     "pretty array": json.dumps(CALLS, indent="\t"),
-    "an array a line": "\n".join(json.dumps([call]) for call in CALLS),
-    "array, one a line": "[" + ",\n".join(map(json.dumps, CALLS)) + "]\n",
+    "an array per line": "\n".join(json.dumps([call]) for call in CALLS),
+    "array, one per line": "[" + ",\n".join(map(json.dumps, CALLS)) + "]\n",
 }
 UNDER = {
     "one line": {"log": {"version": [{"a": 1}], "entries": CALLS, "after": {"x": "}"}}},
@@ -36,7 +36,7 @@ UNDER = {
 }  # fmt: skip
 
 
-def taken(text, path=(), size=None):
+def values_and_cuts(text, path=(), size=None):
     cuts = []
     pieces = iter(
         [text] if size is None else [text[n : n + size] for n in range(0, len(text), size)]
@@ -67,7 +67,7 @@ def test_records_are_read_under_the_given_path(tmp_path, form, indent):
 @pytest.mark.parametrize("size", [1, 3, 64])
 @pytest.mark.parametrize("form", FORMS)
 def test_values_are_whole_however_the_text_is_split(form, size):
-    values, cuts = taken(FORMS[form], size=size)
+    values, cuts = values_and_cuts(FORMS[form], size=size)
     assert list(map(json.loads, values)) == CALLS
     assert cuts == []
 
@@ -75,7 +75,7 @@ def test_values_are_whole_however_the_text_is_split(form, size):
 @pytest.mark.parametrize("size", [1, 3, 64])
 @pytest.mark.parametrize("form", UNDER)
 def test_values_under_a_path_are_whole_however_the_text_is_split(form, size):
-    values, cuts = taken(json.dumps(UNDER[form]), ("log", "entries"), size)
+    values, cuts = values_and_cuts(json.dumps(UNDER[form]), ("log", "entries"), size)
     assert list(map(json.loads, values)) == CALLS
     assert cuts == []
 
@@ -106,7 +106,7 @@ def test_any_json_values_are_returned_unchanged(values, others, indent, size):
     joined = ("" if size % 3 else "\n").join(map(written, values))
     document = written(others | {"log": others | {"entries": values} | others} | others)
     for text, path in ((joined, ()), (written(values), ()), (document * 2, ("log", "entries"))):
-        found, cuts = taken(text, path, size)
+        found, cuts = values_and_cuts(text, path, size)
         assert list(map(json.loads, found)) == values * (2 if path else 1)
         assert cuts == []
 
@@ -182,7 +182,7 @@ def test_data_before_a_cut_is_imported_and_the_cut_is_reported(tmp_path, form):
 
 
 def test_array_without_an_end_is_reported(tmp_path):
-    assert taken('[{"a":1}') == (['{"a":1}'], ["the JSON ends before its end"])
+    assert values_and_cuts('[{"a":1}') == (['{"a":1}'], ["the JSON ends before its end"])
 
 
 @pytest.mark.parametrize("size", [None, 5])
@@ -198,13 +198,13 @@ def test_array_without_an_end_is_reported(tmp_path):
     ],
 )
 def test_malformed_value_is_skipped_and_the_next_one_read(bad, shown, size):
-    # Within the malformed one another object begins a line, which is none of its neighbours.
-    values, cuts = taken('[\n  {"a":1},\n  ' + bad + ',\n  {"a":2}\n]', size=size)
+    # Within the malformed value an object begins a line; it is not a neighbour of the value.
+    values, cuts = values_and_cuts('[\n  {"a":1},\n  ' + bad + ',\n  {"a":2}\n]', size=size)
     assert (values, cuts) == (['{"a":1}', shown, '{"a":2}'], [])
 
 
 def test_malformed_value_on_a_single_line_ends_reading_and_is_reported():
-    values, cuts = taken('[{"a":1},{"a":x},{"a":2}]' + " " * 20)
+    values, cuts = values_and_cuts('[{"a":1},{"a":x},{"a":2}]' + " " * 20)
     assert (values, cuts) == (['{"a":1}'], ["it is not JSON after '{\"a\":x'"])
 
 
@@ -219,7 +219,7 @@ def test_unreadable_record_is_reported_with_its_position(tmp_path):
 
 def test_too_long_json_value_is_skipped(tmp_path):
     long = json.dumps({"a": ["x" * 70, {"b": '"}'}] * (MAX_LINE_CHARS // 80)})
-    values, cuts = taken(f'[{{"a":1}},{long},{{"a":2}}]', size=1 << 16)
+    values, cuts = values_and_cuts(f'[{{"a":1}},{long},{{"a":2}}]', size=1 << 16)
     assert (values, cuts) == (['{"a":1}', None, '{"a":2}'], [])
     with pytest.raises(ImportTraceError, match="no record can be read.*--records, as log.entries"):
         ready(tmp_path, "[" + long + "]")
@@ -229,7 +229,7 @@ def test_long_json_value_in_short_pieces_is_read_quickly():
     value = json.dumps({"a": [{"b": number} for number in range(70_000)]})
     assert 900_000 < len(value) < MAX_LINE_CHARS
     began = time.process_time()
-    values, cuts = taken(f"[{value},{value}]", size=1000)
+    values, cuts = values_and_cuts(f"[{value},{value}]", size=1000)
     assert (values, cuts) == ([value] * 2, [])
     assert time.process_time() - began < 3
 

@@ -1,4 +1,4 @@
-"""Zstd that stands in a stream, in one frame or several."""
+"""Zstd data in a stream, in one frame or several."""
 
 import io
 

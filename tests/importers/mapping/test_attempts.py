@@ -1,4 +1,4 @@
-"""Requests that a proxy tried several times become a call for each attempt."""
+"""Requests that a proxy tried several times become one call per attempt."""
 
 import json
 

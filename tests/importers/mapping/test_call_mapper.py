@@ -1,4 +1,4 @@
-"""Fields of records become the time, the breaker and the labels of calls."""
+"""Fields of records become the times, breakers and labels of calls."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_any_two_of_start_end_and_duration_are_enough(tmp_path, roles, start, to
 
 
 @pytest.mark.parametrize(
-    ("said", "took"),
+    ("given", "took"),
     [
         ({}, 250),
         ({"start": "Began:ms"}, 300),
@@ -51,13 +51,13 @@ def test_any_two_of_start_end_and_duration_are_enough(tmp_path, roles, start, to
         ({"duration": "Took:ms"}, 7),
     ],
 )
-def test_option_overrides_the_field_of_the_format(tmp_path, said, took):
+def test_option_overrides_the_field_of_the_format(tmp_path, given, took):
     text = "StartTime,EndTime,IsError,Began,Over,Took\n1700000001000,1700000001250,False,1700000000950,1700000001400,7\n"
-    roles = {name: TimeField.parse(value) for name, value in said.items()}
+    roles = {name: TimeField.parse(value) for name, value in given.items()}
     (call,), _ = imported(tmp_path, text, format="skywalking-csv", breaker="b", **roles)
     assert (call.took, call.start) == (
         took * 10**6,
-        (1_700_000_000_950 if "start" in said else 1_700_000_001_000) * 10**6,
+        (1_700_000_000_950 if "start" in given else 1_700_000_001_000) * 10**6,
     )
 
 

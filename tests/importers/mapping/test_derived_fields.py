@@ -1,4 +1,4 @@
-"""Fields are made of other fields, in whatever order they are defined."""
+"""Fields are made from other fields, in whatever order they are defined."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Paths are grouped by taking out what is different in each request."""
+"""Ids in paths are replaced, so that requests for different things have one breaker."""
 
 import pytest
 from import_support import imported

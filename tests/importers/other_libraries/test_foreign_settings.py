@@ -1,4 +1,4 @@
-"""Settings of other libraries in our words."""
+"""Settings of other libraries are converted to recloser's."""
 
 import pytest
 
@@ -116,7 +116,7 @@ def test_missing_file_or_section_is_reported(tmp_path):
     [
         "a: &a [x]\nb: *a\n",
         "a: &a {x: 1}\nb:\n  <<: *a\n",
-        # The billion laughs: 10**9 times one word.
+        # The "billion laughs" attack: one word 10**9 times.
         "a0: &a0 [lol]\n"
         + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)),
         "resilience4j: &x\n  circuitbreaker: {instances: {a: &y {again: *y}}}\n",

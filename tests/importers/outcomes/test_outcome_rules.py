@@ -1,4 +1,4 @@
-"""Outcomes are said by rules; what none names is unknown, counted and refused."""
+"""Outcomes are decided by rules; values that no rule names are unknown, counted and refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rows of delimited text, by the names in their header."""
+"""Rows of delimited text are read by the names in their header."""
 
 import pytest
 from import_support import imported, ready
@@ -73,8 +73,10 @@ def test_quoted_value_may_span_several_lines(tmp_path):
 
 def test_each_file_has_its_own_header(tmp_path):
     (tmp_path / "b").write_text("target,start_ns,took_ms,outcome\ndb,7,2,fail\n")
-    of_import = ready(tmp_path, HEADER + "5,1,db,ok,\n", format="csv", outcome="outcome", own=FAIL)
-    assert of_import.format.description.name == "csv"
+    trace_import = ready(
+        tmp_path, HEADER + "5,1,db,ok,\n", format="csv", outcome="outcome", own=FAIL
+    )
+    assert trace_import.format.description.name == "csv"
 
 
 def test_missing_column_is_reported_with_the_existing_ones(tmp_path):

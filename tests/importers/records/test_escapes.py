@@ -1,4 +1,4 @@
-"""Values are what was meant, and not how a server wrote them."""
+"""Escaped values are read as what was meant."""
 
 import pytest
 from import_support import imported

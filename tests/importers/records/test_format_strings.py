@@ -1,4 +1,4 @@
-"""Format strings as their producers' configurations have them become expressions for lines."""
+"""Format strings from the configuration of a server become expressions that match its lines."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Expressions in JMESPath name fields of JSON, and select records."""
+"""JMESPath expressions name fields of JSON, and select records."""
 
 import json
 import sys

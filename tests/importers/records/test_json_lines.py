@@ -1,4 +1,4 @@
-"""JSON objects, one a line, of which the paths that are wanted are kept."""
+"""JSON objects, one per line, are read by paths of keys."""
 
 import pytest
 

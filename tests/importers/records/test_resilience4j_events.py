@@ -1,4 +1,4 @@
-"""Calls out of the events of resilience4j."""
+"""Calls from the events of resilience4j."""
 
 import json
 
@@ -78,7 +78,7 @@ LOGGED = f"18:57:40.9 [exec-1] INFO shop.Events : {OWN}"
     ],
 )
 def test_event_written_by_two_loggers_is_one_call(tmp_path, lines, count):
-    """Two events of the same text are two in each way of writing."""
+    """Two events of the same text are two calls if each logger wrote two."""
     calls, unreadable, skipped = read(tmp_path, *lines)
     assert (len(calls), unreadable) == (count, [])
     assert sum(skipped.values()) == len(lines) - count
@@ -125,7 +125,7 @@ EVENTS = [event("SUCCESS"), event("ERROR", errorMessage="x.Y: z"), event("STATE_
     ids=["answer", "indented", "lines", "array"],
 )
 def test_answer_of_the_actuator_endpoint_is_read(tmp_path, text):
-    """Whether or not the format is said."""
+    """The format need not be named."""
     expected = (
         [
             ObservedCall("a", NS - 7_000_000, 7_000_000, Outcome.SUCCEEDED),

@@ -1,4 +1,4 @@
-"""Rows of extended log files, by the names in their lines of ``#Fields:``."""
+"""Rows of W3C extended log files are read by the names in their ``#Fields:`` lines."""
 
 import pytest
 from import_support import imported, ready

@@ -1,4 +1,4 @@
-"""Calls out of Jaeger's JSON."""
+"""Calls from Jaeger's JSON."""
 
 import json
 
@@ -51,7 +51,7 @@ def test_every_layout_of_a_jaeger_trace_results_in_the_same_calls(tmp_path, docu
 
 
 def of_elasticsearch(span):
-    """As Jaeger stores it where it has all tags as fields."""
+    """A span as Jaeger stores it in Elasticsearch with all tags as fields."""
     tags = {each["key"].replace(".", "@"): str(each["value"]).lower() for each in span["tags"]}
     rest = {key: value for key, value in span.items() if key not in ("tags", "processID")}
     return {**rest, "tag": tags, "process": {"serviceName": "shop", "tags": []}}

@@ -1,4 +1,4 @@
-"""Calls out of spans of OTLP, in their current and older names."""
+"""Calls from spans of OTLP, in their current and older names."""
 
 import json
 
@@ -17,7 +17,7 @@ UNKNOWN = {"refused": "UNFINISHED"}
 
 
 def otlp(tmp_path, *documents, text=None, **options):
-    """The calls in documents of OTLP that are one a line."""
+    """The calls in documents of OTLP, one per line."""
     calls, unreadable = imported(tmp_path, lines(*documents) if text is None else text, **options)
     assert unreadable == []
     return calls
@@ -68,19 +68,19 @@ def test_error_status_is_a_failure_unless_http_status_is_4xx(
 
 @pytest.mark.parametrize("end", ["0", None, 0])
 def test_unfinished_span_has_an_unknown_outcome(tmp_path, end):
-    of_import = ready(tmp_path, lines(traces(span(endTimeUnixNano=end))))
-    (calls,) = [batch for batch in of_import.calls() if len(batch)]
+    trace_import = ready(tmp_path, lines(traces(span(endTimeUnixNano=end))))
+    (calls,) = [batch for batch in trace_import.calls() if len(batch)]
     assert (calls.outcome, calls.labels) == ([Outcome.IGNORED], [UNKNOWN])
     with pytest.raises(ImportTraceError, match="outcome of 1 of 1 calls is unknown.*UNFINISHED"):
-        of_import.classifier.check_unknown()
+        trace_import.classifier.check_unknown()
 
 
 def test_user_rule_overrides_span_rules(tmp_path):
-    told = traces(
+    document = traces(
         span({"http.response.status_code": 429}), span({"error.type": "Gone"}, 2, number=2)
     )
     own = UserRules(failed=["429"], ignored=["Gone"])
-    first, second = otlp(tmp_path, told, own=own)
+    first, second = otlp(tmp_path, document, own=own)
     assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.IGNORED)
 
 
@@ -111,10 +111,10 @@ def test_target_is_the_first_attribute_that_names_one(tmp_path, values, target):
 
 
 def test_templates_and_labels_use_fields_and_attributes_of_spans(tmp_path):
-    told = span({"http.request.method": "POST", "url.template": "/pay/{id}", "retries": 3})
+    one = span({"http.request.method": "POST", "url.template": "/pay/{id}", "retries": 3})
     (call,) = otlp(
         tmp_path,
-        traces(told),
+        traces(one),
         breaker="{target} {method} {route}",
         labels=["url.template", "no", "retries"],
     )

@@ -1,4 +1,4 @@
-"""OTLP in protobuf gives the calls that its JSON gives."""
+"""OTLP in protobuf results in the same calls as its JSON."""
 
 import json
 from base64 import b64encode
@@ -20,7 +20,7 @@ DOCUMENTS = [
 
 
 def message(document):
-    """Ids are hexadecimal in the JSON of OTLP and base64 in that of protobuf."""
+    """A message in protobuf; its JSON has ids in base64, and OTLP's JSON has them in hexadecimal."""
     copy = json.loads(json.dumps(document))
     for each in copy["resourceSpans"][0]["scopeSpans"][0]["spans"]:
         for name in ("traceId", "spanId"):
@@ -33,7 +33,7 @@ def behind_its_length(data):
 
 
 def test_messages_after_their_lengths_are_read(tmp_path):
-    """As the collector's file exporter writes them."""
+    """The collector's file exporter writes them in this form."""
     data = b"".join(behind_its_length(message(document)) for document in DOCUMENTS)
     found = all_of(tmp_path, data)
     assert found == all_of(tmp_path, lines(*DOCUMENTS))

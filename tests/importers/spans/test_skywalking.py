@@ -1,4 +1,4 @@
-"""Calls out of what SkyWalking's query service answers."""
+"""Calls from the answers of SkyWalking's query service."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Documents of spans are cut into values, whatever the white space in them."""
+"""Documents of spans are cut into values, whatever their layout."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from recloser.importers.spans.span_documents import holds_spans, span_values
 
 
 def values(data):
-    """The values of a file with the lines that they begin in, and why others are none."""
+    """The values of a file with the lines that they begin in, and the reasons for unreadable ones."""
     found = []
     for batch in span_values("f", io.BufferedReader(io.BytesIO(data))):
         found += enumerate(batch.texts, batch.first)
@@ -74,7 +74,7 @@ def test_large_document_is_cut_into_its_spans(key, indent):
 
 
 def test_many_values_are_cut_out_in_linear_time():
-    """Not with their square, as it would if what is left was copied for each."""
+    """The time would be quadratic if the rest of the file were copied for each value."""
     text = json.dumps({"data": [{"spans": [n, "x" * 200]} for n in range(30_000)]})
     began = time.process_time()
     found = values(text.encode())

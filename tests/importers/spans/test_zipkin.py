@@ -1,4 +1,4 @@
-"""Calls out of Zipkin's JSON, versions 1 and 2."""
+"""Calls from Zipkin's JSON, versions 1 and 2."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_zipkin_version_2_is_read_in_all_layouts(tmp_path, text):
 
 
 def shared(**changes):
-    """A client's span without a target, and the server's of the same id."""
+    """A client's span without a target, and the server's span of the same id."""
     client = {**SPANS[0], "remoteEndpoint": None, "tags": {}, **changes}
     server = {"traceId": "t", "id": "1", "kind": "SERVER", "shared": True, "localEndpoint": BANK}
     return [client, server]
@@ -61,10 +61,10 @@ def test_shared_span_names_the_target(tmp_path, is_server_first):
 
 
 def test_zipkin_span_without_a_duration_has_an_unknown_outcome(tmp_path):
-    of_import = ready(tmp_path, json.dumps(shared(duration=None)))
-    list(of_import.calls())
+    trace_import = ready(tmp_path, json.dumps(shared(duration=None)))
+    list(trace_import.calls())
     with pytest.raises(ImportTraceError, match="unknown.*UNFINISHED"):
-        of_import.classifier.check_unknown()
+        trace_import.classifier.check_unknown()
 
 
 def test_zipkin_span_without_a_duration_but_with_an_error_is_a_failure(tmp_path):

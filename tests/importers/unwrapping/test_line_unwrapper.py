@@ -1,4 +1,4 @@
-"""What stands around lines is found by looking, and taken away line by line."""
+"""Wrappers around lines are detected and removed."""
 
 import json
 import time
@@ -93,9 +93,9 @@ def test_calls_are_found_inside_every_wrapper(tmp_path, name, text):
         return
     lines = "".join(WRAP[name](text % number) + "\n" for number in range(3))
     breaker = "{service}" if text is OBJECT else "{host}"
-    of_import = ready(tmp_path, lines, breaker=breaker)
-    assert [wrapper.name for wrapper in of_import.wrappers] == [name]
-    calls, unreadable = calls_and_unreadable(of_import)
+    trace_import = ready(tmp_path, lines, breaker=breaker)
+    assert [wrapper.name for wrapper in trace_import.wrappers] == [name]
+    calls, unreadable = calls_and_unreadable(trace_import)
     assert unreadable == []
     assert [(call.breaker, call.error) for call in calls] == [("192.0.2.1", "502")] * 3
     assert [call.start - calls[0].start for call in calls] == [0, 10**9, 2 * 10**9]
@@ -111,12 +111,12 @@ def test_calls_are_found_in_a_json_field_that_holds_the_line(tmp_path, field, te
         return json.dumps({"@timestamp": TIME, "agent": {"id": 1}} | value)
 
     lines = "".join(wrapped(number) + "\n" for number in range(3))
-    of_import = ready(tmp_path, lines, breaker="{service}" if text is OBJECT else "{host}")
-    assert [wrapper.name for wrapper in of_import.wrappers] == [f"field:{field}"]
-    assert len(calls_and_unreadable(of_import)[0]) == 3
-    of_import = ready(tmp_path, lines, breaker="{agent.id}", unwrap=[], outcome="agent.id")
-    assert of_import.wrappers == []
-    assert of_import.format.description.name == "json"
+    trace_import = ready(tmp_path, lines, breaker="{service}" if text is OBJECT else "{host}")
+    assert [wrapper.name for wrapper in trace_import.wrappers] == [f"field:{field}"]
+    assert len(calls_and_unreadable(trace_import)[0]) == 3
+    trace_import = ready(tmp_path, lines, breaker="{agent.id}", unwrap=[], outcome="agent.id")
+    assert trace_import.wrappers == []
+    assert trace_import.format.description.name == "json"
 
 
 def test_message_of_an_application_log_is_not_unwrapped(tmp_path):
@@ -130,16 +130,16 @@ def test_time_prefix_is_removed_only_if_no_format_reads_it(tmp_path):
     lines = f"{TIME} 200 0.25\n"
     text = "$time_iso8601 $status $request_time"
     assert ready(tmp_path, lines, breaker="a", log_format=text).wrappers == []
-    of_import = ready(tmp_path, lines, breaker="a", log_format="$status $request_time", unwrap=["timestamps"],
+    trace_import = ready(tmp_path, lines, breaker="a", log_format="$status $request_time", unwrap=["timestamps"],
                       end=TimeField("wrapper_time"))  # fmt: skip
-    ((call,), _) = calls_and_unreadable(of_import)
+    ((call,), _) = calls_and_unreadable(trace_import)
     assert (call.start, call.took) == (1_631_722_426_873_456_789, 250_000_000)
 
 
 def test_two_uncertain_wrappers_may_be_around_a_line(tmp_path):
-    of_import = ready(tmp_path, WRAP["compose"](WRAP["timestamps"](OBJECT % 1)) + "\n")
-    assert [wrapper.name for wrapper in of_import.wrappers] == ["compose", "timestamps"]
-    assert len(calls_and_unreadable(of_import)[0]) == 1
+    trace_import = ready(tmp_path, WRAP["compose"](WRAP["timestamps"](OBJECT % 1)) + "\n")
+    assert [wrapper.name for wrapper in trace_import.wrappers] == ["compose", "timestamps"]
+    assert len(calls_and_unreadable(trace_import)[0]) == 1
 
 
 def test_wrapper_time_and_host_can_be_used_as_fields(tmp_path):
@@ -188,9 +188,9 @@ def test_docker_json_lines_without_line_ends_are_not_joined(tmp_path):
     lines = "".join(
         f'{{"log":{json.dumps(CLF % number)},"stream":"stdout"}}\n' for number in range(3)
     )
-    of_import = ready(tmp_path, lines, breaker="{host}")
-    assert [wrapper.name for wrapper in of_import.wrappers] == ["field:log"]
-    assert len(calls_and_unreadable(of_import)[0]) == 3
+    trace_import = ready(tmp_path, lines, breaker="{host}")
+    assert [wrapper.name for wrapper in trace_import.wrappers] == ["field:log"]
+    assert len(calls_and_unreadable(trace_import)[0]) == 3
 
 
 def test_several_wrappers_may_be_around_a_line_or_in_a_file():

@@ -1,4 +1,4 @@
-"""Durations become nanoseconds, whatever their form and exactly as they are written."""
+"""Durations are converted to nanoseconds exactly, in every form."""
 
 import pytest
 

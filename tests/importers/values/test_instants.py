@@ -1,4 +1,4 @@
-"""Points in time become nanoseconds since 1970, to the last digit that is written."""
+"""Points in time are converted to nanoseconds since 1970, to the last digit."""
 
 from zoneinfo import ZoneInfo
 

@@ -1,4 +1,4 @@
-"""Whole columns of numbers become the same nanoseconds as number by number."""
+"""Columns of numbers are converted to the same nanoseconds as single numbers."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Times as people write them become the same nanoseconds, or are refused where they may be two."""
+"""Times as people write them are converted, or refused if they are ambiguous."""
 
 from zoneinfo import ZoneInfo
 
@@ -114,7 +114,7 @@ def test_time_that_occurred_twice_is_the_first_and_noted():
 
 def test_zone_name_decides_between_two_times():
     twice = []
-    # Two names that several places use, so the zone is asked.
+    # Several places use these names, so the given zone decides.
     read = instant_parser(None, ZoneInfo("America/Chicago"), on_ambiguous=twice.append)
     first = 1_636_268_400 * 10**9  # 2021-11-07T07:00:00Z
     assert read("2021-11-07 01:30:00 CDT") == first - 1800 * 10**9

@@ -28,9 +28,6 @@ from recloser.importers.records.resilience4j_events import EVENT
 from recloser.importers.records.w3c_extended import header_in_line
 from recloser.importers.values.json_paths import path_of, value_at
 
-SAMPLE_LINES: Final = 200
-"""How many lines of a file are looked at."""
-
 MIN_SHARE: Final = 0.6
 """A format is detected if it reads at least this share of the lines."""
 
@@ -85,7 +82,12 @@ def detect_format(lines: Sequence[str], among: Collection[str] = ()) -> FileForm
 
 
 def hint_about(lines: Sequence[str], name: str) -> str:
-    """Say what lines are in which the format of a name found no call; empty if unknown."""
+    """Describe lines in which a format found no call; empty if they are not known.
+
+    Args:
+        lines: The first lines of the file.
+        name: The name of the format that was tried.
+    """
     filled = [line for line in lines if line.strip()]
     shape = span_shape(filled)
     if shape is not None:
@@ -102,7 +104,7 @@ def hint_about(lines: Sequence[str], name: str) -> str:
 
 
 def can_read(lines: Sequence[str], expected: FileFormat | None) -> bool:
-    """Whether a format reads most of the lines.
+    """Return whether a format reads most of the lines.
 
     Args:
         lines: The lines.
@@ -119,7 +121,7 @@ def can_read(lines: Sequence[str], expected: FileFormat | None) -> bool:
 
 
 def are_objects(lines: Sequence[str]) -> bool:
-    """Whether most lines are JSON objects."""
+    """Return whether most lines are JSON objects."""
     return len(lines) > 0 and len(objects_in(lines)) >= MIN_SHARE * len(lines)
 
 

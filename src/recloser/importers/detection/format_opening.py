@@ -1,7 +1,7 @@
 """Formats with the reader that reads them, opened by name, header, format string or regex."""
 
 import csv
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from attrs import evolve, frozen
@@ -216,3 +216,22 @@ def outcome_rules_of(detected: FileFormat, outcome: str | None = None) -> list[O
     if named:
         return [evolve(rule, field=outcome) for rule in named]
     return [evolve(rule, field=outcome, split="") for rule in description.outcome if rule.elsewhere]
+
+
+def with_fields(found: FileFormat, fields: Mapping[str, str]) -> FileFormat:
+    """Replace fields of a format by other fields of the records.
+
+    Args:
+        found: The format.
+        fields: By the name of a field of the format, the field to use instead.
+    """
+    other = {name: source for name, source in fields.items() if name != source}
+    if not other:
+        return found
+    defined = {name: {"first_of": [source]} for name, source in other.items()}
+    field_names = found.field_names
+    if field_names is not None:
+        field_names = [name for name in field_names if name not in other]
+        field_names += [name for name in other.values() if name not in field_names]
+    description = evolve(found.description, fields={**found.description.fields, **defined})
+    return FileFormat(description, found.reader, field_names)

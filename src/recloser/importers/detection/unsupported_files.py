@@ -34,7 +34,7 @@ def no_calls_in(lines: Sequence[str]) -> str | None:
 
 
 def aggregates_in(lines: Sequence[str]) -> str | None:
-    """Return the title of the report with sums that a file is; None if it is no known one.
+    """Return the title of a file that is a report with sums; None for any other file.
 
     Args:
         lines: The first lines of the file, without empty ones.

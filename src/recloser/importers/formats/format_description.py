@@ -68,7 +68,7 @@ class AttemptFields:
 
 @frozen(kw_only=True)
 class FormatDescription:
-    """A format.
+    """Description of a format, as its TOML file has it.
 
     Attributes:
         name: Its name for ``--format``.
@@ -122,7 +122,7 @@ def format_named(name: str) -> FormatDescription:
 def all_formats() -> Sequence[FormatDescription]:
     """Return all formats, in the order of their names."""
     tables = dict(sorted(_tables()))
-    return [_description(name, _complete(name, tables)) for name in tables]
+    return [parse_description(name, _complete(name, tables)) for name in tables]
 
 
 def record_paths() -> Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]:
@@ -159,7 +159,8 @@ def _complete(name: str, tables: Mapping[str, dict[str, Any]]) -> dict[str, Any]
     return merged
 
 
-def _description(name: str, table: Mapping[str, Any]) -> FormatDescription:
+def parse_description(name: str, table: Mapping[str, Any]) -> FormatDescription:
+    """Make the description of a format from the table of its file, without ``like``."""
     roles = table.get("roles", {})
     return FormatDescription(
         name=name,

@@ -15,7 +15,7 @@ _LEADING: Final = "\ufeff \t\r\n\x1e"
 
 
 def is_json_document(head: str) -> bool:
-    """Whether a text is JSON other than one value per line.
+    """Return whether a text is JSON other than one value per line.
 
     Args:
         head: The beginning of the text.
@@ -39,7 +39,7 @@ def is_json_document(head: str) -> bool:
 
 
 def has_path(head: str, path: KeyPath, keys: Sequence[KeyPath] = ()) -> bool:
-    """Whether the first value of a text is an object with an array of records under a path.
+    """Return whether the first value of a text is an object with an array of records under a path.
 
     Args:
         head: The beginning of the text.

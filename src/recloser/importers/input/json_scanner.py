@@ -31,7 +31,7 @@ class UnfinishedJson(Exception):  # noqa: N818  # a cut file is not an error
 
 
 class JsonScanner:
-    """A position in a JSON text of which only the part from there on is held.
+    """Position in a JSON text; the text before it is forgotten, and more is read as needed.
 
     Args:
         pieces: The text.

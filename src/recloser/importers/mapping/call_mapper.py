@@ -151,7 +151,7 @@ class CallMapper:
                 lines = [batch.lines[row] for row in rows]
                 selected = RecordBatch(batch.source, lines, columns, unit=batch.unit)
             yield from self._calls(selected, columns, range(len(selected)), unreadable)
-            for reason, count in selected.skipped.items():
+            for reason, count in batch.skipped.items():
                 skipped[reason] = skipped.get(reason, 0) + count
             if unreadable or skipped:
                 yield CallBatch((), (), (), (), (), None, (), unreadable, skipped)

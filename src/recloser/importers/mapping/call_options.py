@@ -1,4 +1,4 @@
-"""What the user says about the records of an import, in place of their format."""
+"""Fields and settings that the user gives in place of those of the format."""
 
 from collections.abc import Sequence
 from datetime import tzinfo

@@ -44,7 +44,7 @@ class RecordFields:
         self._hosts: ConversionCache[str] = ConversionCache(_host)
 
     def has(self, name: str) -> bool:
-        """Whether records have a field, or it can be made."""
+        """Return whether records have a field, or it can be made."""
         return (
             self._field_names is None
             or name in self._field_names

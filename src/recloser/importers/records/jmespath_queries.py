@@ -16,7 +16,7 @@ _SKIPPED: Final = "not selected by --where"
 
 
 def is_jmespath(name: str) -> bool:
-    """Whether the name of a field is a JMESPath expression, not only a path of keys.
+    """Return whether the name of a field is a JMESPath expression, not only a path of keys.
 
     A key with a character such as ``[`` in it must be quoted to be taken as a key.
     """

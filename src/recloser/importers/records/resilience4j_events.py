@@ -94,7 +94,7 @@ class _SeenEvents:
         self._older: dict[str, Counter[str]] = {}
 
     def is_new(self, event: str, before: str) -> bool:
-        """Whether an event was not yet written by another logger.
+        """Return whether an event was not yet written by another logger.
 
         Args:
             event: The text of the event.

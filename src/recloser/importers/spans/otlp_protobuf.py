@@ -19,7 +19,7 @@ _LENGTH_BYTES: Final = 4
 
 
 def is_protobuf(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is OTLP in protobuf."""
+    """Return whether a file that begins with these bytes is OTLP in protobuf."""
     start = head[:1]
     if start == b"\x00":
         start = head[_LENGTH_BYTES : _LENGTH_BYTES + 1]

@@ -55,7 +55,7 @@ _GRPC_CODES: Final = (
 
 
 class Span(msgspec.Struct, gc=False):
-    """A span of a trace.
+    """One operation in a trace, such as a request that a client sent.
 
     Attributes:
         trace: The id of its trace; empty if that is not known.

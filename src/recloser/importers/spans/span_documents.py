@@ -50,7 +50,7 @@ _OPENED_PATHS: Final = {
 
 
 def holds_spans(head: bytes) -> bool:
-    """Whether a file that begins with these bytes holds spans, in JSON or protobuf."""
+    """Return whether a file that begins with these bytes holds spans, in JSON or protobuf."""
     if is_protobuf(head):
         return True
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -121,7 +121,7 @@ class _Window:
 
 
 def _are_lines(window: _Window) -> bool:
-    """Whether each line is a value, judging by the first two."""
+    """Return whether each line is a value, judging by the first two."""
     end = _line_end(window, 0)
     if end > _WHOLE_BYTES:
         return False
@@ -234,7 +234,7 @@ class _Cutter:
             yield window.line, _cut(window.line)
 
     def _has_values(self, bracket: bytes, key: bytes) -> bool:
-        """Whether values are cut out of the object or array that begins with a bracket."""
+        """Return whether values are cut out of the object or array that begins with a bracket."""
         if self._opened:
             path = (*(under for _, under in self._opened if under), key)
             return bool(key) and path in _OPENED_PATHS
@@ -274,7 +274,7 @@ def _end_of(window: _Window, limit: int) -> int | None:
 
 
 def _has_opened(window: _Window) -> bool:
-    """Whether a document has, before any spans, a key under which values are cut out of it."""
+    """Return whether a document has, before any spans, a key under which values are cut out of it."""
     depth, at = 0, window.at
     while (found := _BRACKET.match(window.data, at)) is not None:
         at = found.end()

@@ -48,7 +48,7 @@ def certain_wrappers(lines: Sequence[str]) -> list[Wrapper]:
 
 
 def wraps_most_lines(wrapper: Wrapper, lines: Sequence[str]) -> bool:
-    """Whether a wrapper is around at least 60 % of the lines."""
+    """Return whether a wrapper is around at least 60 % of the lines."""
     count = sum(wrapper.unwrap(line) is not None for line in lines)
     return count > 0 and count >= _MIN_SHARE * len(lines)
 

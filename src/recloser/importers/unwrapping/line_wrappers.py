@@ -52,7 +52,7 @@ class Wrapper:
 
 
 def _prefix(name: str, title: str, pattern: str, *, is_unsure: bool = False) -> Wrapper:
-    """Make a wrapper of a prefix. Its pattern must match in linear time, whatever the line."""
+    """Make a wrapper for a prefix. Its pattern must match in linear time on any line."""
     compiled = re.compile(pattern)
     match = compiled.match
     named = [group if group in compiled.groupindex else None for group in ("time", "host")]

@@ -35,7 +35,7 @@ _S: Final = UNITS["s"]
 
 
 def unit_by_magnitude(value: Any) -> str:
-    """Return the unit of a number of time since 1970, given how large it is.
+    """Guess from its size whether a number counts seconds, ms, us or ns since 1970.
 
     Raises:
         ValueError: It is not a number, or too large for any unit.

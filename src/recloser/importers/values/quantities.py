@@ -50,7 +50,7 @@ def unit_nanoseconds(unit: str) -> int:
 
 
 def has_decimal_comma(value: Any) -> bool:
-    """Whether the comma in a number can only be its decimal mark, as in ``0,5``."""
+    """Return whether the comma in a number can only be its decimal mark, as in ``0,5``."""
     return (
         isinstance(value, str)
         and _DECIMAL_COMMA.fullmatch(value.strip()) is not None
