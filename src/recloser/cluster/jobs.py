@@ -68,7 +68,7 @@ def fold_span(url: str, groups: range) -> FoldedSpan:
 def _folded(fold: BreakerFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
     told = [evolve(witness, seq=0) for witness in fold.witnesses]
     if fold.is_parted or told != [evolve(taken.edge, seq=0) for taken in fold.taken]:
-        raise NeedsEventsError("what it witnessed differs from what comes of it")
+        raise NeedsEventsError("the recorded edges or states differ from the computed ones")
     last = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")][-1]
     assert last.kind in ("log_opened", "clock_ticked")
     wall, at = last.wall, last.at
