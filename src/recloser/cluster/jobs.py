@@ -9,9 +9,9 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Edge, Event
 from recloser.core.moments import after
 from recloser.core.snapshot import Snapshot, take_snapshot
-from recloser.history.columnar.breaker_fold import BreakerFold, Taken, times_of
+from recloser.history.columnar.breaker_fold import BreakerFold, OrderedEdge, clock_events_of
 from recloser.history.columnar.columnar_fold import NeedsEventsError, check_foldable, folds_of
-from recloser.history.columnar.exported_log import rows_of_span, whole_log_events
+from recloser.history.columnar.exported_log import columns_of_span, whole_log_events
 from recloser.history.engine import fold_history
 from recloser.history.history import History
 from recloser.history.live_driver import read_trace
@@ -31,7 +31,7 @@ class FoldedBreaker:
     """
 
     snapshot: Snapshot
-    taken: Sequence[Taken]
+    taken: Sequence[OrderedEdge]
     witnesses: Sequence[int]
 
 
@@ -58,8 +58,10 @@ def fold_span(url: str, groups: range) -> FoldedSpan:
         about_all = whole_log_events(log)
         try:
             check_foldable(about_all)
-            rows = rows_of_span(log, groups, AT_ONCE)
-            folds = [_folded(fold, log, about_all) for fold in folds_of(rows, times_of(about_all))]
+            rows = columns_of_span(log, groups, AT_ONCE)
+            folds = [
+                _folded(fold, log, about_all) for fold in folds_of(rows, clock_events_of(about_all))
+            ]
         except NeedsEventsError as reason:
             return FoldedSpan((), str(reason))
     return FoldedSpan(folds)
@@ -67,14 +69,14 @@ def fold_span(url: str, groups: range) -> FoldedSpan:
 
 def _folded(fold: BreakerFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
     told = [evolve(witness, seq=0) for witness in fold.witnesses]
-    if fold.is_parted or told != [evolve(taken.edge, seq=0) for taken in fold.taken]:
+    if fold.has_diverged or told != [evolve(taken.edge, seq=0) for taken in fold.edges]:
         raise NeedsEventsError("the recorded edges or states differ from the computed ones")
     last = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")][-1]
     assert last.kind in ("log_opened", "clock_ticked")
     wall, at = last.wall, last.at
     return FoldedBreaker(
         take_snapshot(fold.state, log.about.last_at, lambda now: after(wall, now - at)),
-        fold.taken,
+        fold.edges,
         [witness.seq for witness in fold.witnesses],
     )
 

@@ -25,7 +25,7 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import BreakerConfigured, Event, StateChanged
 from recloser.core.snapshot import Totals
 from recloser.errors import DamagedLogError, FutureVersionError, GoldenError
-from recloser.history.summary import Outline, settings_data
+from recloser.history.summary import HistorySummary, settings_data
 from recloser.log import disk
 from recloser.log.codec import decode, encode
 
@@ -57,7 +57,7 @@ class _Golden(msgspec.Struct, forbid_unknown_fields=True):
     configured: list[msgspec.Raw] = []
 
 
-def read_golden(path: Path) -> Outline:
+def read_golden(path: Path) -> HistorySummary:
     """What a golden file holds.
 
     Raises:
@@ -78,7 +78,7 @@ def read_golden(path: Path) -> Outline:
         ) from error
 
 
-def write_golden(path: Path, outline: Outline) -> None:
+def write_golden(path: Path, outline: HistorySummary) -> None:
     """Write a golden file in one step: there is the old one or the new one, never half of it.
 
     Raises:
@@ -93,7 +93,7 @@ def write_golden(path: Path, outline: Outline) -> None:
         raise GoldenError(f"{path}: {error.strerror}") from error
 
 
-def golden_bytes(outline: Outline) -> bytes:
+def golden_bytes(outline: HistorySummary) -> bytes:
     """The golden file of an outline, always the same for the same."""
     members = [("schema", f'"{_SCHEMA}{GOLDEN_VERSION}"')]
     if outline.driven_with is not None:
@@ -135,12 +135,12 @@ def _check_schema(path: Path, schema: str) -> None:
         )
 
 
-def _outline(golden: _Golden) -> Outline:
+def _outline(golden: _Golden) -> HistorySummary:
     driven_with = golden.driven_with
     if driven_with is not None:
         # A setting that is younger than the file has its default value.
         driven_with = settings_data(CircuitBreakerConfig.from_mapping(driven_with))
-    return Outline(
+    return HistorySummary(
         driven_with=driven_with,
         configured=_events(golden.configured, BreakerConfigured),
         edges=_events(golden.edges, StateChanged),

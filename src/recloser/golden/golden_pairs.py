@@ -14,7 +14,7 @@ from recloser.golden.golden_file import GOLDEN_SUFFIX, read_golden, write_golden
 from recloser.history.difference import Comparison, compare
 from recloser.history.engine import is_traffic, replay
 from recloser.history.history import History
-from recloser.history.summary import Outline, outline
+from recloser.history.summary import HistorySummary, summarize
 from recloser.log.listing import (
     COMPRESSED_SUFFIX,
     SEGMENT_SUFFIX,
@@ -199,7 +199,7 @@ def refuse_in_ci(asked: str) -> None:
         )
 
 
-def compare_with(golden: Outline, now: Outline, history: History) -> Comparison:
+def compare_with(golden: HistorySummary, now: HistorySummary, history: History) -> Comparison:
     """Compare what a golden file tells of a trace with the trace's history now."""
     return compare(golden, now, same_log=True, new_events=history.events)
 
@@ -208,18 +208,18 @@ def _verdict(comparison: Comparison, history: History) -> Verdict:
     return Verdict.DIFFERENT if comparison or history.differences else Verdict.SAME
 
 
-def config_in(golden: Outline) -> CircuitBreakerConfig | None:
+def config_in(golden: HistorySummary) -> CircuitBreakerConfig | None:
     """What a golden file says that imported traffic was driven with."""
     if golden.driven_with is None:
         return None
     return CircuitBreakerConfig.from_mapping(golden.driven_with)
 
 
-def _replayed(trace: Path, config: CircuitBreakerConfig | None) -> tuple[History, Outline]:
+def _replayed(trace: Path, config: CircuitBreakerConfig | None) -> tuple[History, HistorySummary]:
     if config is None and is_traffic(LogReader(trace)):
         config = CircuitBreakerConfig()
     history = replay(trace, config=config)
-    return history, outline(history, config)
+    return history, summarize(history, config)
 
 
 def _is_golden_there(pair: GoldenPair) -> bool:

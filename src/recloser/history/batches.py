@@ -135,9 +135,7 @@ class BatchFold:
             self.timeline.add(reading)
         fold.stand_at(gathered.seq, gathered.at, gathered.readings)
 
-    def _edges_of(
-        self, gathered: Gatherer, clock_events: ClockEvents
-    ) -> Sequence[LeanOrderedEdge]:
+    def _edges_of(self, gathered: Gatherer, clock_events: ClockEvents) -> Sequence[LeanOrderedEdge]:
         breakers = self.witnessed.fold.breakers
         edges: list[LeanOrderedEdge] = []
         folded = set()

@@ -49,9 +49,7 @@ class HistorySummary:
         return settings
 
 
-def summarize(
-    history: History, driven_with: CircuitBreakerConfig | None = None
-) -> HistorySummary:
+def summarize(history: History, driven_with: CircuitBreakerConfig | None = None) -> HistorySummary:
     """Summarize a history.
 
     Args:

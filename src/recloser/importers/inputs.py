@@ -13,7 +13,7 @@ from recloser.errors import ImportTraceError
 from recloser.importers.json_documents import KeyPath, has_path, is_document, values_in
 from recloser.importers.stages import BATCH_LINES, MAX_LINE_CHARS, Lines
 from recloser.importers.unpacking import unpacked
-from recloser.log.counting_reader import OnRead, Watched
+from recloser.log.counting_reader import CountingFile, OnRead
 
 Split: TypeAlias = Callable[[str, io.BufferedReader], Iterator[Lines] | None]
 """Makes lines of a file of a name; None where it is not for that file."""
@@ -157,4 +157,4 @@ def _encoding_of(start: bytes) -> tuple[str, int]:
 
 def _opened(path: str, on_read: OnRead | None) -> io.BufferedReader:
     raw = io.FileIO(sys.stdin.fileno(), closefd=False) if path == "-" else io.FileIO(Path(path))
-    return io.BufferedReader(raw if on_read is None else Watched(raw, on_read), _PIECE)
+    return io.BufferedReader(raw if on_read is None else CountingFile(raw, on_read), _PIECE)

@@ -23,7 +23,7 @@ from recloser.errors import (
 )
 from recloser.log.codec import encode, full
 from recloser.log.open_errors import is_of_one_file
-from recloser.log.reader import SegmentReader, header_of, open_segment
+from recloser.log.segment_reader import SegmentReader, header_of, open_segment
 from recloser.log.tail import Tail
 
 _BEFORE_CHECKPOINTS: Final = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
@@ -148,7 +148,7 @@ class RepairPlan:
         cut = segment.cut_points[-1] if segment.damage is not None else None
         self.kept.append(KeptSegment(segment, cut))
 
-    def _join(self, segment: Examined) -> None:
+    def _join(self, segment: ExaminedSegment) -> None:
         """Write a gap after the kept segments, so that this segment can follow.
 
         The gap must not be later than the segment, so kept segments are cut back as far as needed.

@@ -26,7 +26,7 @@ from recloser.log.listing import (
     segments_in,
 )
 from recloser.log.own_file import OwnFile
-from recloser.log.reader import header_of, torn_before
+from recloser.log.segment_reader import header_of, torn_before
 from recloser.process import forks
 from recloser.process.host_logging import log
 

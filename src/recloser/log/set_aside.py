@@ -16,8 +16,8 @@ from recloser.core.limits import label
 from recloser.log import disk
 from recloser.log.damage import KeptSegment, RepairPlan, contents, plan_repair
 from recloser.log.listing import COMPRESSED_SUFFIX, is_anything_at
-from recloser.log.reader import open_segment
 from recloser.log.retention import PART_SUFFIX
+from recloser.log.segment_reader import open_segment
 
 DAMAGED_SUFFIX: Final = ".damaged"
 _MOST_NAMES: Final = 10_000

@@ -8,7 +8,7 @@ from attrs import define, field
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Event, LogOpened
 from recloser.errors import FoldError, NotALogError
-from recloser.history.edge_sequence import Course, Parting
+from recloser.history.edge_sequence import Divergence, EdgeSequence
 from recloser.history.engine import is_traffic
 from recloser.history.live_driver import read_trace
 from recloser.proof.variants import DrivenLane, FoldLane, Lane
@@ -36,8 +36,8 @@ class PlainReading:
     is_traffic: bool
     events: int = 0
     last_at: int = 0
-    course: Course = field(factory=Course)
-    refused: Parting | None = None
+    course: EdgeSequence = field(factory=EdgeSequence)
+    refused: Divergence | None = None
 
 
 def taken_plainly(
@@ -63,7 +63,7 @@ def taken_plainly(
         try:
             edges = lane.take(event)
         except FoldError as error:
-            reading.refused = Parting(
+            reading.refused = Divergence(
                 event.seq, getattr(event, "breaker", ""), "an event that can happen", str(error)
             )
             break

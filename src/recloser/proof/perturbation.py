@@ -12,7 +12,7 @@ from recloser.core.fold import NO_EDGES, refusal_of
 from recloser.core.log_fold import LogFold
 from recloser.core.state import place
 from recloser.errors import RecloserError
-from recloser.history.edge_sequence import Course, Step
+from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.history.history import canonical
 from recloser.history.warping import mapper
 from recloser.history.warps import MonotonicWarp
@@ -29,7 +29,7 @@ class Moved:
         got: What happens there instead.
     """
 
-    edge: Step
+    edge: SequencedEdge
     seq: int
     got: str
 
@@ -105,7 +105,7 @@ class Trial:
     """
 
     _lane: ErringLane
-    _course: Course
+    _course: EdgeSequence
     moved: Moved | None = None
     _taken: Counter[str] = field(factory=Counter)
 
@@ -140,9 +140,9 @@ class Trial:
 
     def _compare(self, seq: int, edges: Sequence[Edge]) -> None:
         for edge in edges:
-            steps = self._course.steps(edge.breaker)
+            steps = self._course.edges_of(edge.breaker)
             index = self._taken[edge.breaker]
-            got = Step(seq, canonical(edge))
+            got = SequencedEdge(seq, canonical(edge))
             if index == len(steps):
                 self.moved = Moved(got, seq, "one edge more")
                 return
@@ -152,7 +152,7 @@ class Trial:
             self._taken[edge.breaker] += 1
 
     def _impossible(self, event: Event, index: int, why: str) -> Moved | None:
-        steps = self._course.steps(_breaker_of(event))
+        steps = self._course.edges_of(_breaker_of(event))
         return Moved(steps[max(0, min(index, len(steps) - 1))], event.seq, why) if steps else None
 
 

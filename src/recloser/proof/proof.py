@@ -21,7 +21,7 @@ from recloser.core.events import Edge, Event
 from recloser.core.moments import after, nanoseconds_between
 from recloser.core.state import parted_fields
 from recloser.errors import ConfigError, MissingLibraryError, RecloserError
-from recloser.history.edge_sequence import Course, Parting, parting_of
+from recloser.history.edge_sequence import Divergence, EdgeSequence, divergence_of
 from recloser.history.engine import is_traffic, refuse_settings, replay
 from recloser.history.live_driver import read_trace
 from recloser.history.warping import PastAllTimeError
@@ -85,7 +85,7 @@ class Row:
 
     name: str
     digest: str | None = None
-    parting: Parting | None = None
+    parting: Divergence | None = None
     left_out: str | None = None
 
 
@@ -146,25 +146,25 @@ def prove(
     return Proof(course.digest, plain.events, len(course), rows)
 
 
-def _compared(name: str, course: Course, other: Course) -> Row:
-    return Row(name, other.digest, course.parting(other))
+def _compared(name: str, course: EdgeSequence, other: EdgeSequence) -> Row:
+    return Row(name, other.digest, course.divergence(other))
 
 
-def _elsewhere(course: Course, other: OtherProcess | None) -> Row:
+def _elsewhere(course: EdgeSequence, other: OtherProcess | None) -> Row:
     name = "another process, hash seed and time zone"
     if other is None:
         return Row(name, left_out="the events are in memory, where no other process can read them")
     try:
         return _compared(name, course, other.course())
     except RecloserError as error:
-        return Row(name, parting=Parting(0, "", "a history", str(error)))
+        return Row(name, parting=Divergence(0, "", "a history", str(error)))
 
 
 def _through_parquet(
     events: Iterable[Event],
     plain: PlainReading,
     settings: CircuitBreakerConfig,
-    course: Course,
+    course: EdgeSequence,
     progress: Progress | None,
 ) -> Row:
     """The history of the events as columns: recorded ones are folded from edge to edge."""
@@ -181,14 +181,14 @@ def _through_parquet(
             log = LogReader(path)
             return _compared(name, course, _course_in(log, settings))
         except RecloserError as error:
-            return Row(name, parting=Parting(0, "", "a history", str(error)))
+            return Row(name, parting=Divergence(0, "", "a history", str(error)))
 
 
-def _course_in(log: LogReader, settings: CircuitBreakerConfig) -> Course:
+def _course_in(log: LogReader, settings: CircuitBreakerConfig) -> EdgeSequence:
     if not is_traffic(log):
         history = replay(log.path)
         if history.engine == "columns":
-            course = Course()
+            course = EdgeSequence()
             for edge in history.edges:
                 course.add(edge.seq, [edge])
             return course
@@ -201,12 +201,12 @@ class _Trial:
     def __init__(self, name: str, lane: Lane) -> None:
         self.name = name
         self.lane = lane
-        self.parting: Parting | None = None
-        self._course: Course | None = None
+        self.parting: Divergence | None = None
+        self._course: EdgeSequence | None = None
         self._is_over = False
         self._left_out: str | None = None
 
-    def take(self, event: Event, expected: Sequence[Edge], course: Course) -> None:
+    def take(self, event: Event, expected: Sequence[Edge], course: EdgeSequence) -> None:
         if self._is_over:
             return
         try:
@@ -217,7 +217,7 @@ class _Trial:
         if got or expected:
             self._compare(event.seq, expected, got, course)
 
-    def finish(self, last: Event, expected: Sequence[Edge], course: Course) -> None:
+    def finish(self, last: Event, expected: Sequence[Edge], course: EdgeSequence) -> None:
         if self._is_over:
             return
         try:
@@ -233,31 +233,33 @@ class _Trial:
             parted = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
             if parted:
                 told = f"another {', '.join(parted)}"
-                self.parting = Parting(last.seq, breaker, "the state of the log at its end", told)
+                self.parting = Divergence(
+                    last.seq, breaker, "the state of the log at its end", told
+                )
                 return
 
-    def row(self, course: Course) -> Row:
+    def row(self, course: EdgeSequence) -> Row:
         if self._left_out is not None:
             return Row(self.name, left_out=self._left_out)
         return Row(self.name, (self._course or course).digest, self.parting)
 
     def _compare(
-        self, seq: int, expected: Sequence[Edge], got: Sequence[Edge], course: Course
+        self, seq: int, expected: Sequence[Edge], got: Sequence[Edge], course: EdgeSequence
     ) -> None:
         if self._course is None:
-            self.parting = self.parting or parting_of(seq, expected, got)
+            self.parting = self.parting or divergence_of(seq, expected, got)
             if self.parting is None:
                 return
             self._course = course.copy()
         self._course.add(seq, got)
 
-    def _refuse(self, event: Event, error: RecloserError, course: Course) -> None:
+    def _refuse(self, event: Event, error: RecloserError, course: EdgeSequence) -> None:
         self._is_over = True
         if isinstance(error, PastAllTimeError) and self.parting is None:
             self._left_out = str(error)  # there is no such history to compare with
             return
         self._course = self._course or course.copy()
-        self.parting = self.parting or Parting(
+        self.parting = self.parting or Divergence(
             event.seq, getattr(event, "breaker", ""), "what the log tells", str(error)
         )
 
@@ -270,7 +272,7 @@ class _Battery:
     """
 
     def __init__(self, plain: PlainReading, config: CircuitBreakerConfig) -> None:
-        self.course = Course()
+        self.course = EdgeSequence()
         self._plain = plain
         self._witnesses = WitnessLane()
         if plain.is_traffic:
@@ -303,7 +305,7 @@ class _Battery:
         for trial in self._trials:
             trial.compare_states(last, self._reference)
         if not isinstance(events, LogReader) or not events.tail.unsealed:
-            self._witnesses.witnessed.finish()
+            self._witnesses.witnessed.note_missing()
 
     def rows(self) -> Sequence[Row]:
         """What each lane came to."""
@@ -318,7 +320,7 @@ class _Battery:
             f"against the {witnessed.witnesses:,} witnesses recorded live", self.course.digest
         )
         for difference in witnessed.differences[:1]:
-            parting = Parting(
+            parting = Divergence(
                 difference.seq, difference.breaker, difference.expected, difference.got
             )
             return evolve(row, digest=None, parting=parting)

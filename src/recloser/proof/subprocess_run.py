@@ -13,7 +13,7 @@ import msgspec
 
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import RecloserError
-from recloser.history.edge_sequence import Course, Step
+from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.log.reader import LogReader
 from recloser.process import child_python
 from recloser.proof.baseline import taken_plainly
@@ -57,7 +57,7 @@ class OtherProcess:
         self._found = found
         self._said = said
 
-    def course(self) -> Course:
+    def course(self) -> EdgeSequence:
         """What it found; returns when it has.
 
         Raises:
@@ -69,9 +69,9 @@ class OtherProcess:
             lines = self._said.read().decode(errors="replace").splitlines() or [f"exit {status}"]
             raise RecloserError(f"the other process failed: {lines[-1]}")
         self._found.seek(0)
-        course = Course()
+        course = EdgeSequence()
         for seq, breaker, line in map(_decode, self._found):
-            course.add_step(breaker, Step(seq, line.encode()))
+            course.add_edge(breaker, SequencedEdge(seq, line.encode()))
         return course
 
 

@@ -28,7 +28,7 @@ from recloser.core.fold import NO_EDGES, FoldedEvent, apply
 from recloser.core.log_fold import LogFold, state_begun_by
 from recloser.core.state import BreakerState, dump, parted_fields
 from recloser.errors import FoldError
-from recloser.history.live_driver import Driver
+from recloser.history.live_driver import LiveDriver
 from recloser.history.warping import mapper
 from recloser.history.warps import Warp, log_origin
 from recloser.history.witnesses import WitnessedFold
@@ -118,9 +118,9 @@ class WitnessLane(Lane):
     def take(self, event: Event) -> Sequence[Edge]:
         """Fold the event; one that can't have happened is noted as a difference, and raised."""
         try:
-            return self.witnessed.take(event)
+            return self.witnessed.fold_event(event)
         except FoldError as error:
-            self.witnessed.refuse(event, error)
+            self.witnessed.note_impossible(event, error)
             raise
 
     @property
@@ -240,7 +240,7 @@ class DrivenLane(Lane):
         self._log = PassingLog(tick_seconds=None, host="")
         # Each lane has its own permits to remember.
         self._context = copy_context()
-        self._driver = Driver(opened, config, self._log, warps)
+        self._driver = LiveDriver(opened, config, self._log, warps)
 
     def take(self, event: Event) -> Sequence[Edge]:
         """Drive the breakers up to the start of the call."""

@@ -87,9 +87,7 @@ def check_foldable(about_all: Sequence[Event]) -> None:
         raise NeedsEventsError("events are missing from it")
 
 
-def folds_of(
-    columns: Iterable[EventColumns], clock_events: ClockEvents
-) -> Iterator[BreakerFold]:
+def folds_of(columns: Iterable[EventColumns], clock_events: ClockEvents) -> Iterator[BreakerFold]:
     """Fold breakers whose columns come one breaker after the other.
 
     Args:
