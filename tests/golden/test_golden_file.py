@@ -134,8 +134,8 @@ def test_the_configuration_of_a_log_that_begins_with_a_checkpoint_is_known(tmp_p
         (lambda text: text.replace('"edges": [', '"edges": [7,'), "no event can be read here"),
         (lambda text: text.replace('"event":"state_changed"', '"event":"reset"', 1), "no event"),
         (lambda text: "<<<<<<< HEAD\n" + text, "malformed"),
-        (lambda text: "[" * 100_000, "this is no whole golden file"),
-        (lambda text: '{"schema": "\ud800"}', "this is no whole golden file"),
+        (lambda text: "[" * 100_000, "this is not a complete golden file"),
+        (lambda text: '{"schema": "\ud800"}', "this is not a complete golden file"),
     ],
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, history, change, why):
@@ -144,7 +144,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, history, change, why):
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(GoldenError, match=why) as caught:
         read_golden(path)
-    assert str(caught.value).startswith(f"{path}: this is no whole golden file: ")
+    assert str(caught.value).startswith(f"{path}: this is not a complete golden file: ")
     assert "\n" not in str(caught.value)
 
 

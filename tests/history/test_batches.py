@@ -116,9 +116,9 @@ def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting, as_l
     events = list(log)
     expected = _fold_singly(events, ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EventGatherer, "most", most_waiting)
-        patch.setattr(LineGatherer, "most", most_waiting)
-        patch.setattr(batches, "_A_BREAKER", 1)
+        patch.setattr(EventGatherer, "capacity", most_waiting)
+        patch.setattr(LineGatherer, "capacity", most_waiting)
+        patch.setattr(batches, "_EVENTS_PER_BREAKER", 1)
         fold = in_batches(events, sizes, as_lines=as_lines)
     assert fold.edges == expected.edges
     assert fold.witnessed.differences == []

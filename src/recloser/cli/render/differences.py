@@ -11,7 +11,7 @@ from recloser.audit import phrasing
 from recloser.cli.render.terminal import counted, duration, printable, results
 from recloser.core.events import Edge, Event, FiredRule
 from recloser.core.snapshot import Totals
-from recloser.golden.golden_pairs import Checked, Verdict
+from recloser.golden.golden_pairs import GoldenCheck, Verdict
 from recloser.history.difference import (
     Change,
     Comparison,
@@ -58,7 +58,7 @@ def print_lines(lines: Iterable[Line]) -> None:
         results().print(Text(line.text, style=_COLOURS[line.style]))
 
 
-def checked_lines(checked: Checked) -> Iterator[Line]:
+def checked_lines(checked: GoldenCheck) -> Iterator[Line]:
     """What was found out about one golden file, or done with it."""
     yield Line(printable(f"{checked.golden}: {_VERDICTS[checked.verdict]}"), "title")
     if checked.comparison:
