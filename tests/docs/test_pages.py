@@ -5,6 +5,7 @@ import importlib
 import re
 import shlex
 import shutil
+import tomllib
 
 import attrs
 import pytest
@@ -107,6 +108,17 @@ def test_tools_and_files_that_a_page_names_exist(path):
     text = path.read_text(encoding="utf-8")
     for name in re.findall(r"`(?:python )?((?:tools|tests|src|fixtures)/[\w./-]+)", text):
         assert (ROOT / name.rstrip(".")).exists(), name
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=named)
+def test_extras_that_a_page_names_exist(path):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    text = path.read_text(encoding="utf-8")
+    named_after = re.findall(r"\bextras?\s+`([\w-]+)`", text)
+    installed = re.findall(r"(?:recloser|\.)\[([\w,-]+)\]", text)
+    assert {*named_after, *",".join(installed).split(",")} - {""} <= set(extras)
 
 
 def test_site_lists_every_page():
