@@ -32,8 +32,8 @@ from recloser.core import events
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import ConfigError, RecloserError
 from recloser.live import decision
+from recloser.live.live_log import Log
 from recloser.live.nesting import held_if_probe
-from recloser.live.sequencer import Log
 
 __all__ = (
     "STATE_CLOSED",

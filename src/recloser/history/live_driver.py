@@ -19,8 +19,8 @@ from recloser.history.warps import Warp, bending
 from recloser.live.breaker import CircuitBreaker
 from recloser.live.decision import Permit
 from recloser.live.event_log import FLUSH_EVERY
+from recloser.live.live_log import Log
 from recloser.live.memory_log import PassingLog
-from recloser.live.sequencer import Log
 from recloser.log.codec import decode_lines, encode, full
 from recloser.log.reader import LogReader
 
@@ -178,7 +178,7 @@ class Driver:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._under_way: list[tuple[int, int, CallObserved, Permit]] = []
         self._sequencer = log.attach(WarpedClock(self._clock, warps) if warps else self._clock)
-        self._sequencer.let_none_pass()
+        self._sequencer.disable_fast_paths()
 
     def start(self, call: CallObserved) -> None:
         """Ask for the next call, after what ended before has been reported."""
@@ -189,7 +189,7 @@ class Driver:
             breaker = DrivenBreaker(call.breaker, self._config, log=self._log)
             self._breakers[call.breaker] = breaker
         if self._sequencer.fold.next_deadline is not None:
-            self._sequencer.relieve()  # a call that is refused asks nobody what is due
+            self._sequencer.fold_buffered()  # a call that is refused asks nobody what is due
         permit = breaker.before_call().permit
         if permit is not None:
             heapq.heappush(self._under_way, (call.at, call.seq, call, permit))

@@ -17,6 +17,7 @@ from typing import Final
 KERNEL: Final = ("recloser.core.kernel", "recloser.core.orders")
 LIVE: Final = (
     "recloser.live.call_buffer",
+    "recloser.live.call_tokens",
     "recloser.live.fast_path",
     "recloser.live.function_wrapper",
 )

@@ -35,7 +35,7 @@ from recloser.history.warping import WarpedClock
 from recloser.history.warps import Warp
 from recloser.live.breaker import CircuitBreaker
 from recloser.live.decision import Permit
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 
 
 class Performer:
@@ -52,7 +52,7 @@ class Performer:
         self._clock = WarpedClock(self._hand, warps)
         self._log = log
         self._sequencer = log.attach(self._clock)
-        self._sequencer.let_none_pass()
+        self._sequencer.disable_fast_paths()
         self._breakers: dict[str, CircuitBreaker] = {}
         self._session = opened.session
         self._is_of_many = opened.pid == 0
@@ -75,7 +75,7 @@ class Performer:
         elif event.kind == "call_rejected":
             self._reject(event)
         elif event.kind == "clock_ticked":
-            self._sequencer.relieve()
+            self._sequencer.fold_buffered()
         elif isinstance(event, LogOpened | LogGap | Checkpoint):
             self._go_on(event)
         else:
@@ -152,7 +152,7 @@ class Performer:
 
         def record(at: int) -> None:
             if ended is not None:
-                sequencer.runs.end(ended, at)
+                sequencer.coalescing.record_of(ended, at)
             sequencer.append(evolve(event, seq=sequencer.next_seq))
 
         sequencer.run(record, lambda: None)

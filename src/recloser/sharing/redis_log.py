@@ -27,9 +27,10 @@ from recloser.core.validation import (
     checked_word,
 )
 from recloser.errors import LogError
+from recloser.live.live_log import Log
 from recloser.live.log_health import LogHealth
 from recloser.live.pending_calls import Outcomes
-from recloser.live.sequencer import Log, Sequencer
+from recloser.live.sequencer import Sequencer
 from recloser.log.tail import Tail
 from recloser.process import forks, host_logging
 from recloser.process.bell import Bell
@@ -172,11 +173,11 @@ class RedisLog(Log):
             timeout_seconds=self._timeout_seconds,
         )
 
-    def settle(self, seq: int) -> None:
+    def ensure_safe(self, seq: int) -> None:
         """Log what waits to be logged, and see to the threads; called outside the lock."""
         if self._stream.is_mine:
             return
-        super().settle(seq)
+        super().ensure_safe(seq)
         if self._needs_threads or not all(
             is_running(one) for one, _ in tuple(self._running.values())
         ):
@@ -246,12 +247,12 @@ class RedisLog(Log):
         stream, outbox = self._stream, self._stream.outbox
         since = outbox.since_ns
         return LogHealth(
-            waiting=len(outbox) + len(stream.pending),
+            waiting=len(outbox) + len(stream.call_buffer),
             lag_ns=0 if since is None else self._now_ns() - since,
             lost=outbox.lost,
             gaps=self._absences,
             failure=(self._failure if stream.degraded else None) or self._thread_failure,
-            missed_by_listeners=stream.audience.missed,
+            missed_by_listeners=stream.notifier.missed,
             passed_over=self._rounds.passed_over,
         )
 
@@ -259,7 +260,7 @@ class RedisLog(Log):
         """Send what waits, and read all that there is; it takes ``timeout_seconds`` at most."""
         if self._sequencer is None or self._closed or self._stream.is_mine:
             return
-        self._stream.relieve()
+        self._stream.fold_buffered()
         self._stream.await_level()
 
     def __iter__(self) -> Iterator[Event]:
@@ -323,16 +324,16 @@ class RedisLog(Log):
         if self._stream.course is not None:
             self._stream.leave()
 
-    def look_after(self) -> None:
+    def run_deferred(self) -> None:
         """Log the messages that wait, and close if that was asked for in the middle of a change."""
-        super().look_after()
+        super().run_deferred()
         if self._closes_later and not self._stream.is_mine:
             self._closes_later = False
             self.close()
 
     # The thread that sends and reads.
 
-    def stay_awake(self) -> None:
+    def wake_writer(self) -> None:
         """Have the thread come by again: something is counted, and has to be sent in time."""
         self._wake_up(hurry=False)
 
@@ -354,12 +355,12 @@ class RedisLog(Log):
                 self._go_round()
                 if failures and self._now_ns() - failed_ns > _STEADY_NS:
                     failures = 0
-                self._stream.leave_entry()
+                self._stream.after_unlock()
             except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else sends
                 with contextlib.suppress(BaseException):
                     failures, failed_ns = min(failures + 1, 10), self._now_ns()
                     self._get_over(error)
-                    self._stream.leave_entry()
+                    self._stream.after_unlock()
                     self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
 
     def _get_over(self, error: BaseException) -> None:
@@ -383,7 +384,7 @@ class RedisLog(Log):
 
     def _go_round(self) -> None:
         """Wait for a reason, then send and read once."""
-        is_idle = self._stream.pending.limit == 0
+        is_idle = self._stream.call_buffer.limit == 0
         woken = self._wake.wait(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
         if self._stopping.is_set():
             return

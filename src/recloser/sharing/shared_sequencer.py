@@ -7,18 +7,16 @@ of a single process does, on copies of the states; they are dropped when the str
 """
 
 import logging
-from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import asdict, evolve
+from attrs import evolve
 
 from recloser.clock import SYSTEM_CLOCK, Clock
 from recloser.core.events import (
     BreakerConfigured,
     CallIgnored,
-    CallSucceeded,
     Checkpoint,
     Edge,
     Event,
@@ -29,12 +27,13 @@ from recloser.core.log_fold import LogFold
 from recloser.core.state import BreakerState, dump
 from recloser.core.state_machine import HALF_OPEN, OPEN
 from recloser.errors import ConfigError
-from recloser.live.call_buffer import PENDING_LIMIT
-from recloser.live.fast_path import FOREVER, Leave, Pass, Run
+from recloser.live.call_buffer import BUFFER_LIMIT
+from recloser.live.call_counter import CallCounter
+from recloser.live.call_folding import CallFolding
 from recloser.live.last_good import LastGood
-from recloser.live.pending_calls import Calls
-from recloser.live.request import ProbeClaim, Request, Saying, Spendable, spent_before
-from recloser.live.sequencer import SINGLY, TOGETHER, Log, Sequencer
+from recloser.live.live_log import Log
+from recloser.live.request import Message, ProbeClaim, Request, Spendable, spent_before
+from recloser.live.sequencer import Sequencer
 from recloser.log.codec import full
 from recloser.process.bell import Bell
 from recloser.sharing.claims import Claim, Claims
@@ -45,6 +44,7 @@ from recloser.sharing.offline import OWN_EPOCHS, Absence
 from recloser.sharing.operator_commands import COMMANDS
 from recloser.sharing.outbox import Batch, Outbox, Said, calls_in
 from recloser.sharing.send_priority import is_slow, is_urgent
+from recloser.sharing.stream_call_folding import StreamCallFolding
 from recloser.sharing.stream_entry import Entry, EntryId
 from recloser.sharing.stream_fold import NOTHING, Course, Taken
 
@@ -104,16 +104,15 @@ class StreamSequencer(Sequencer):
         self._is_alone = True  # whether what is under way is a change of a fold of one's own
         self._bells: list[Bell] = []
         super().__init__(log, clock, None, host, "full")
-        self.sayings = []
+        self.messages = []
         self.degraded = True  # until the stream has been read
 
     def _open_session(self) -> None:
         """Be alone until the stream has been read."""
         for _, once in self._unopened[:1]:
             if not once.is_done:
-                header = self._header(self._opened_at - self.origin, self._opened_at)
-                header = evolve(header, wall=self._opened_wall, **asdict(self._tail))
-                super().append(header, once=once)
+                header = next(self._first_header())
+                super().append(header, spends=once)
         self._unopened = ()
 
     def _make_whole(self) -> None:
@@ -123,7 +122,7 @@ class StreamSequencer(Sequencer):
         the stream again from a checkpoint.
         """
         if not self.is_whole and not self._is_alone and self.course is not None:
-            self.good.restore(self.course.fold)
+            self.last_good.restore(self.course.fold)
             self.must_read_again = True
             self.degraded = False
             self.leave("what it said was not taken in whole")
@@ -132,7 +131,7 @@ class StreamSequencer(Sequencer):
         super()._make_whole()
         if not was_whole and self.degraded:
             self._part_all()
-        if self.sayings:
+        if self.messages:
             self._hand_on_sayings()
 
     # What the breakers ask for, under the lock.
@@ -152,11 +151,11 @@ class StreamSequencer(Sequencer):
         self,
         event: Event,
         *,
-        once: Spendable | None = None,
-        run: Run | None = None,
-        counted: int = 0,
-        taken: int = 0,
-        said: Sequence[Saying] = (),
+        spends: Spendable | None = None,
+        counter: CallCounter | None = None,
+        written: int = 0,
+        folded: int = 0,
+        messages: Sequence[Message] = (),
     ) -> Sequence[Edge]:
         """Have an event sent; alone, fold it as well.
 
@@ -166,31 +165,36 @@ class StreamSequencer(Sequencer):
             PermitError: The permit was spent before.
         """
         if isinstance(event, BreakerConfigured):
-            return self._configure(event, once)
-        said = (*said, *self._said_of(event))
+            return self._configure(event, spends)
+        messages = (*messages, *self._said_of(event))
         if self.degraded:
             if event.at < self.fold.at:
                 # Its time was read before something else was recorded, as by the start of an
                 # absence: it is no earlier than that.
                 event = evolve(full(event), at=self.fold.at)
             edges = super().append(
-                event, once=once, run=run, counted=counted, taken=taken, said=said
+                event,
+                spends=spends,
+                counter=counter,
+                written=written,
+                folded=folded,
+                messages=messages,
             )
             self._hand_on_sayings()
             self._note_edges(edges)
             return edges
-        sayings = self.sayings
-        if once is not None:
+        waiting_messages, folding = self.messages, self.folding
+        if spends is not None:
             try:
-                del once._unspent  # noqa: SLF001  # a method would be a call
+                del spends._unspent  # noqa: SLF001  # a method would be a call
             except AttributeError:
-                raise spent_before(once) from None
+                raise spent_before(spends) from None
         # One step, as alone.
-        sayings += said
-        self._taken += taken
-        if run is not None:
-            run.counted = counted
-            run.held = run.took_ns = 0
+        waiting_messages += messages
+        folding.folded += folded
+        if counter is not None:
+            counter.written = written
+            counter.added = counter.first_took_ns = 0
         # Final from here on.
         self._hand_on_sayings()
         return ()
@@ -218,13 +222,13 @@ class StreamSequencer(Sequencer):
 
     def _hand_on_sayings(self) -> None:
         """Put what is said into the outbox, each of it once, and have that looked at in time."""
-        while self.sayings:
-            said = self.sayings[0]
+        while self.messages:
+            said = self.messages[0]
             assert isinstance(said, Said)
             event = said.event
             assert event is not None
             self.outbox.add(said)
-            del self.sayings[0]
+            del self.messages[0]
             state = self._faces.of(getattr(event, "breaker", ""))
             waiting = 0 if state is None else self.outbox.bad[state.breaker, event.kind]
             if state is None or is_urgent(event, state, waiting):
@@ -234,7 +238,7 @@ class StreamSequencer(Sequencer):
     def _hand_on(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> None:
         """Say an event that nothing is spent for."""
         said = (self._saying(event, is_told=is_told, replaces=replaces),)
-        self.sayings += said
+        self.messages += said
         self._hand_on_sayings()
 
     def claim_probe(self, state: BreakerState, at: int) -> ProbeClaim | None:
@@ -247,7 +251,7 @@ class StreamSequencer(Sequencer):
         return self._claim(state)
 
     def admit_probe(
-        self, state: BreakerState, at: int, once: Spendable | None = None
+        self, state: BreakerState, at: int, spends: Spendable | None = None
     ) -> ProbeAdmitted | None:
         """A probe that the stream has granted; alone, the admission of one more."""
         if not self.degraded:
@@ -257,7 +261,7 @@ class StreamSequencer(Sequencer):
             return granted
         if state.state is HALF_OPEN and may_probe(state):
             self._part(state)
-        return super().admit_probe(state, at, once)
+        return super().admit_probe(state, at, spends)
 
     def _claim(self, state: BreakerState) -> Claim:
         epoch = state.epoch + (state.state is OPEN)
@@ -270,73 +274,44 @@ class StreamSequencer(Sequencer):
 
     def _granted_probe(self, state: BreakerState) -> ProbeAdmitted | None:
         probe = self._claims.use(state, self._clock.monotonic_ns())
-        self._update_gate(state.breaker)
+        self.update_fast_path(state.breaker)
         return None if probe is None else evolve(probe, at=self.read_at())
 
-    def _update_gate(self, breaker: str) -> None:
+    def update_fast_path(self, breaker: str) -> None:
         """Open or shut the way past the lock; a call that could have a probe must not take it."""
-        gate = self._gates.get(breaker)
-        if gate is None:
+        fast_path = self._fast_paths.get(breaker)
+        if fast_path is None:
             return
-        gate.origin = self.origin  # the stream's time is known ever better
-        super()._update_gate(breaker)
-        leave = gate.leave
-        if leave is not None and not leave.is_firm:
-            leave.end()  # what others report may come in between
+        fast_path.origin = self.origin  # the stream's time is known ever better
+        super().update_fast_path(breaker)
+        leave = fast_path.admit_token
+        if leave is not None and not leave.never_expires:
+            leave.expire()  # what others report may come in between
         if self._claims.has_probe(breaker):
-            gate.ask()
+            fast_path.stop_rejecting()
 
-    def _renew(self, breaker: str) -> None:
-        self._update_gate(breaker)
+    def _renew_fast_path(self, breaker: str) -> None:
+        self.update_fast_path(breaker)
 
-    lets_failures_pass = False  # each is a word to the others
+    fast_path_takes_failures = False  # each is a word to the others
 
-    def _sort_of(self, passed: Pass) -> int:
-        # What comes of a success is the stream's to say.
-        return TOGETHER if isinstance(passed, Leave) else SINGLY
+    def _make_folding(self, log: Log) -> CallFolding:
+        return StreamCallFolding(self, self.call_buffer, log.room)
 
-    def _take(self, calls: Calls) -> None:
-        # A protected function may have been made when the time of the log was another one.
-        now = self.read_at()
-        if max(calls.ats) > now:
-            calls.ats = array("q", [min(at, now) for at in calls.ats])
-        super()._take(calls)
-
-    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
-        del rows
-        done = 0
-        while done < len(calls):
-            leave = calls.passes[calls.codes[done]]
-            number = calls.like(done, FOREVER)
-            tooks = calls.tooks[done : done + number]
-            done += number
-            at = calls.ats[done - 1]
-            if self.fold.breakers[leave.breaker].rules.slow_ns == FOREVER:
-                self._succeed(leave, at, sum(tooks) // number, number)
-            else:
-                for took in tooks:
-                    self._succeed(leave, at, took, 1)
-
-    def _succeed(self, leave: Pass, at: int, took: int, count: int) -> None:
-        # At its own time: what waits after it may be earlier than now.
-        at = max(at, self.fold.at)
-        event = CallSucceeded(self.next_seq, at, leave.breaker, leave.epoch, took, count=count)
-        self.append(event, taken=count)
-
-    def relieve(self) -> None:
+    def fold_buffered(self) -> None:
         """Take in what is pending, unless this very thread is at it."""
-        super().relieve()
+        super().fold_buffered()
         self._be_looked_at()
 
     def _be_looked_at(self) -> None:
         """If the log's thread was idle, have it come by again."""
-        if self.pending.limit == 0:
-            self.pending.limit = PENDING_LIMIT
+        if self.call_buffer.limit == 0:
+            self.call_buffer.limit = BUFFER_LIMIT
             self._wake(hurry=False)
 
     # Settings and commands.
 
-    def _configure(self, event: BreakerConfigured, once: Spendable | None) -> Sequence[Edge]:
+    def _configure(self, event: BreakerConfigured, spends: Spendable | None) -> Sequence[Edge]:
         known = self.fold.breakers.get(event.breaker)
         replaces = self._on_other_config == "replace"
         if known is not None and not replaces:
@@ -344,11 +319,11 @@ class StreamSequencer(Sequencer):
             return ()
         said = (self._saying(event, is_told=self.degraded, replaces=replaces),)
         if not self.degraded:
-            self.sayings += said
+            self.messages += said
             self._hand_on_sayings()
             return ()
         event = evolve(event, seq=self.next_seq, at=max(event.at, self.fold.at))
-        edges = super().append(event, once=once, said=said)
+        edges = super().append(event, spends=spends, messages=said)
         self._hand_on_sayings()
         self._faces.show(self.fold)
         return edges
@@ -465,7 +440,7 @@ class StreamSequencer(Sequencer):
             self.must_read_again = must_read_again
         else:
             self._is_alone = self.is_whole = False
-            course.fold.keeper = self.good = LastGood(course.fold)
+            course.fold.keeper = self.last_good = LastGood(course.fold)
             is_news = self._fold_entries(course, entries, member)
             self._show(course.fold)
             self.is_whole = True
@@ -503,7 +478,7 @@ class StreamSequencer(Sequencer):
 
     def _note_taken(self, entry: Entry, taken: Taken, batch: Batch | None) -> None:
         """Have listeners told of all edges and commands, and of the calls of this process."""
-        if not self.audience:
+        if not self.notifier:
             return
         others = ("state_changed", *(COMMANDS if batch is None else ()))
         is_untold = batch is not None and not batch.is_told
@@ -515,7 +490,7 @@ class StreamSequencer(Sequencer):
         ]
         if is_new and any(event.kind in others for event in events):
             self.notified.note(entry.id)
-        self.audience.note(events)
+        self.notifier.note(events)
 
     def leave(self, why: str | None = None) -> None:
         """Go on alone, from the states that the stream has left and all that was said since.
@@ -550,7 +525,7 @@ class StreamSequencer(Sequencer):
         own.expected = self.fold.expected
         self._faces.show(own)
         self.fold = own
-        self.rest()
+        self.renew_last_good()
         self._is_alone = self.degraded = True
         for event, was_told in waiting:
             is_known = getattr(event, "breaker", "") in own.breakers
@@ -559,7 +534,7 @@ class StreamSequencer(Sequencer):
                 append = self._append_silently if was_told else super().append
                 self._note_edges(append(again))
         self._faces.show(own)
-        self._update_gates()
+        self._update_fast_paths()
         self._ring_bells()
 
     def own_settings(self) -> tuple[BreakerConfigured, ...]:
@@ -612,7 +587,7 @@ class StreamSequencer(Sequencer):
         self._is_alone = self.is_whole = False
         self._note_other_configs(course)
         away = self._absence.ended(
-            host=self._host,
+            host=self._session.host,
             now_ns=now_ns,
             sent=self.outbox.calls,
             lost=self.outbox.lost,
@@ -621,7 +596,7 @@ class StreamSequencer(Sequencer):
         )
         good = LastGood(course.fold)
         # From here on this course is the one that is gone by, or left again if it is interrupted.
-        self.good, self.course = good, course
+        self.last_good, self.course = good, course
         self.degraded = self.must_read_again = False
         self._jump_ns, self._jumped_ns = self.origin - (now_ns - at), now_ns
         self.origin = now_ns - at
@@ -648,12 +623,12 @@ class StreamSequencer(Sequencer):
             is_due: Tells, by when the first thing that waits came, whether it is time.
         """
         self._is_in_round = True
-        if not self.pending and not len(self.outbox) and not self.runs:
-            self.pending.limit = 0  # the next call has to say so
+        if not self.call_buffer and not len(self.outbox) and not self.coalescing:
+            self.call_buffer.limit = 0  # the next call has to say so
         self.drain()
         for probe in self._claims.unused(self._clock.monotonic_ns()):
             self._hand_on(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))
-            self._update_gate(probe.breaker)
+            self.update_fast_path(probe.breaker)
         return self.outbox.take() if is_due(self.outbox.since_ns) else self.outbox.in_flight
 
     def end_round(self, *, latest_ns: int, earliest_ns: int | None) -> None:
@@ -672,7 +647,7 @@ class StreamSequencer(Sequencer):
     def begin_in_child(self) -> None:
         """Have nothing of the parent's to say, and be alone; called under the lock."""
         self.outbox = Outbox()
-        self.sayings = []
+        self.messages = []
         self._claims = Claims()
         self._bells = []
         if self.course is not None:
@@ -682,12 +657,12 @@ class StreamSequencer(Sequencer):
         fold.expected = self.fold.expected
         self._faces.show(fold)
         self.fold = fold
-        fold.keeper = self.good = LastGood(fold)
-        self._update_gates()
+        fold.keeper = self.last_good = LastGood(fold)
+        self._update_fast_paths()
 
-    def _update_gates(self) -> None:
-        for name in self._gates:
-            self._update_gate(name)
+    def _update_fast_paths(self) -> None:
+        for name in self._fast_paths:
+            self.update_fast_path(name)
 
     # Alone.
 
@@ -701,10 +676,10 @@ class StreamSequencer(Sequencer):
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
-        good, recorded = self.good, (event, *edges)
+        good, recorded = self.last_good, (event, *edges)
         good.events += recorded
         good.size += len(recorded)
-        self._update_gates_after(event, edges)
+        self._update_fast_paths_after(event, edges)
         return edges
 
     def _part_all(self) -> None:
