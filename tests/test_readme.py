@@ -15,9 +15,9 @@ import pytest
 
 from conftest import ROOT, SHARED
 from extras import MODULES
-from fleet_parts import RedisServer, free_port, servers_here
 from recloser import CircuitBreakerConfig
 from recloser.core import state_machine
+from shared_parts import RedisServer, free_port, servers_here
 
 README = (ROOT / "README.md").read_text()
 SHOP = "ts-gateway-service,ts-travel2-service"

@@ -20,7 +20,9 @@ class StreamCallFolding(CallFolding):
     __slots__ = ()
 
     def way_of(self, token: CallToken) -> int:
-        """Return how calls of a token are folded; the stream decides what a success changes.
+        """Return how calls of a token are folded.
+
+        Whether a success fires an edge is known only when its entry is read from the stream.
 
         Args:
             token: The token.
@@ -30,8 +32,8 @@ class StreamCallFolding(CallFolding):
     def fold(self, calls: PendingCalls) -> None:
         """Fold calls in their order, none of them later than now.
 
-        A protected function may have been made when the time of the log was another one, and have
-        recorded calls by that time.
+        A function may have been protected when the log's time was another one; its calls would
+        otherwise carry times in the future.
 
         Args:
             calls: The calls; their times are put in order.
@@ -63,7 +65,7 @@ class StreamCallFolding(CallFolding):
                     self._succeed(token, at, took, 1)
 
     def _succeed(self, token: CallToken, at: int, took: int, count: int) -> None:
-        # At its own time: the calls that are buffered after it may be earlier than now.
+        # The calls keep their own time, not the present: others that wait may be earlier than now.
         sequencer = self._sequencer
         at = max(at, sequencer.fold.at)
         event = CallSucceeded(sequencer.next_seq, at, token.breaker, token.epoch, took, count=count)
