@@ -1,4 +1,4 @@
-"""What other settings would have made of the same calls: equal to a live breaker, or bounded."""
+"""What-if figures equal those of a live breaker; with unknown outcomes, ranges hold the truth."""
 
 from itertools import product
 
@@ -25,7 +25,7 @@ from recloser.whatif.outages import Outage, outages_of
 
 
 def simulated(rows, config):
-    """The edges of a simulation, the numbers of the calls that it refuses, and their starts."""
+    """The edges of a simulation, the start indexes of the rejected calls, and their starts."""
     calls = calls_of(rows)
     simulation = Simulation(calls, config)
     edges = [(at, trigger) for at, trigger, _ in simulation.edges()]
@@ -40,7 +40,7 @@ def figures_of(rows, config):
 
 @settings(max_examples=400)
 @given(rows_with(KNOWN), configs())
-def test_with_every_outcome_known_it_is_what_a_live_breaker_does(rows, config):
+def test_with_all_outcomes_known_the_figures_equal_those_of_a_live_breaker(rows, config):
     history, edges, refused = driven(rows, config)
     its_edges, _, its_refused = simulated(rows, config)
     assert its_edges == edges
@@ -54,7 +54,7 @@ def test_with_every_outcome_known_it_is_what_a_live_breaker_does(rows, config):
 
 @st.composite
 def partly_unknown(draw):
-    """Calls of which a few have unknown outcomes."""
+    """Draw calls of which a few have unknown outcomes."""
     rows = draw(rows_with(KNOWN, size=30))
     hidden = draw(st.sets(st.integers(0, len(rows) - 1), max_size=6))
     return [
@@ -64,7 +64,7 @@ def partly_unknown(draw):
 
 
 def resolved(rows):
-    """Every way in which the unknown calls can have ended."""
+    """Every combination of outcomes that the unknown calls can have had."""
     hidden = [n for n, (_, _, code) in enumerate(rows) if code == UNKNOWN]
     for outcomes in product([SUCCEEDED, FAILED], repeat=len(hidden)):
         codes = dict(zip(hidden, outcomes, strict=True))
@@ -79,7 +79,7 @@ OUTAGES = [
 
 
 def lies_in(value, delay):
-    """Whether a delay, None being one that did not end, is one of those that are possible."""
+    """Whether a delay is within a range; None is a delay that did not end."""
     if value is None:
         return delay.high is None
     return (
@@ -89,7 +89,7 @@ def lies_in(value, delay):
 
 @settings(max_examples=150)
 @given(partly_unknown(), configs())
-def test_whichever_way_the_unknown_calls_ended_the_result_lies_in_the_range(rows, config):
+def test_the_range_holds_for_every_possible_outcome_of_the_unknown_calls(rows, config):
     check_all_ways(rows, config)
 
 
@@ -115,7 +115,7 @@ def check_all_ways(rows, config):
 
 @settings(max_examples=100)
 @given(partly_unknown(), st.integers(1, 4), st.sampled_from([0.2, 1, 3]), st.integers(1, 3))
-def test_where_failures_in_a_row_decide_no_range_is_wider_than_need_be(
+def test_with_consecutive_failures_alone_each_bound_of_a_range_is_reached(
     rows, threshold, cooldown, successes
 ):
     config = CircuitBreakerConfig(
@@ -136,7 +136,7 @@ def test_where_failures_in_a_row_decide_no_range_is_wider_than_need_be(
 
 @st.composite
 def quiet(draw, codes):
-    """Calls one after another, most of them good, and a window that is their only rule."""
+    """Draw mostly good calls one after another, and settings whose only rule is a window."""
     gaps = draw(st.lists(st.sampled_from([0, 100, 300, 900]), min_size=20, max_size=60))
     ends = draw(st.lists(st.sampled_from(codes), min_size=len(gaps), max_size=len(gaps)))
     rows = [
@@ -157,7 +157,7 @@ def quiet(draw, codes):
 
 @settings(max_examples=200)
 @given(quiet([SUCCEEDED] * 4 + [FAILED] * 2 + [IGNORED]))
-def test_trips_are_found_ahead_where_windows_are_full(drawn):
+def test_a_window_trips_a_simulation_where_it_trips_a_live_breaker(drawn):
     rows, config = drawn
     _, edges, refused = driven(rows, config)
     its_edges, _, its_refused = simulated(rows, config)
@@ -166,7 +166,7 @@ def test_trips_are_found_ahead_where_windows_are_full(drawn):
 
 @settings(max_examples=150)
 @given(quiet([SUCCEEDED] * 8 + [FAILED] * 3 + [UNKNOWN]))
-def test_a_window_that_holds_unknown_outcomes_may_trip_and_may_not(drawn):
+def test_a_window_with_unknown_outcomes_gives_a_range_of_trips(drawn):
     rows, config = drawn
     assume(sum(code == UNKNOWN for _, _, code in rows) <= 6)
     check_all_ways(rows, config)
@@ -174,7 +174,7 @@ def test_a_window_that_holds_unknown_outcomes_may_trip_and_may_not(drawn):
 
 @settings(max_examples=100)
 @given(rows_with(KNOWN), configs())
-def test_each_refused_call_is_saved_or_lost_by_its_own_outcome(rows, config):
+def test_each_rejected_call_is_saved_or_lost_by_its_own_outcome(rows, config):
     calls = calls_of(rows)
     refused = set(simulated(rows, config)[1])
     ended = [calls.outcomes[n] for n in refused]
@@ -190,7 +190,7 @@ TOOK = 300 * MS
 
 @st.composite
 def apart(draw):
-    """Calls of one duration and of different starts, so that nothing but outcomes is unknown."""
+    """Draw calls of one duration with different starts, so that only outcomes can be unknown."""
     bursts = st.tuples(st.booleans(), st.lists(st.integers(1, 9), min_size=1, max_size=8))
     at, rows = 0, []
     for failed, gaps in draw(st.lists(bursts, min_size=1, max_size=6)):
@@ -202,8 +202,8 @@ def apart(draw):
 
 @settings(max_examples=150)
 @given(apart(), configs(), configs())
-def test_of_what_a_live_breaker_recorded_the_truth_lies_in_the_range(rows, recorded, other):
-    """The breaker that was recorded refused some calls; what became of them only this test knows."""
+def test_the_true_figures_lie_in_the_ranges_of_a_recorded_log(rows, recorded, other):
+    """The recorded breaker rejects some calls, whose outcomes only this test knows."""
     log = MemoryLog(tick_seconds=None)
     drive(trace_of(rows), recorded, log)
     traffic = read_traffic(log)
@@ -217,7 +217,7 @@ def test_of_what_a_live_breaker_recorded_the_truth_lies_in_the_range(rows, recor
         assert span.low <= value <= span.high, name
 
 
-def test_what_happened_is_read_from_the_record():
+def test_what_happened_takes_its_figures_from_the_recorded_edges():
     clock = ManualClock()
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker(
@@ -249,7 +249,7 @@ def test_what_happened_is_read_from_the_record():
     assert (did.detection[0].low, did.recovery[0].low) == (10**9, 0)
 
 
-def test_the_calls_that_shadow_mode_lets_through_are_known():
+def test_outcomes_of_calls_in_shadow_mode_are_known():
     log = MemoryLog(clock=ManualClock())
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1, mode="shadow"), log=log)
     for _ in range(3):
@@ -258,7 +258,7 @@ def test_the_calls_that_shadow_mode_lets_through_are_known():
     assert (traffic.total, traffic.unknown) == (3, 0)
 
 
-def test_a_probe_that_never_reported_is_unknown():
+def test_a_probe_that_never_reported_has_an_unknown_outcome():
     clock = ManualClock()
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1), log=log)
@@ -269,7 +269,7 @@ def test_a_probe_that_never_reported_is_unknown():
     assert (traffic.total, traffic.unknown) == (2, 1)
 
 
-def test_an_outage_is_a_run_of_failures_that_only_a_success_breaks():
+def test_only_a_success_ends_an_outage():
     second = 10**9
     codes = [SUCCEEDED, FAILED, IGNORED, FAILED, UNKNOWN, FAILED, SUCCEEDED, FAILED, FAILED]
     calls = calls_of([(n * second, 0, code) for n, code in enumerate(codes)])
@@ -277,7 +277,7 @@ def test_an_outage_is_a_run_of_failures_that_only_a_success_breaks():
     assert outages_of(calls, 2)[1] == Outage(7 * second, None, 2)
 
 
-def test_delays_run_from_the_first_failure_and_from_the_first_success_behind():
+def test_delays_run_from_the_first_failure_and_from_the_first_success_after_it():
     second = 10**9
     codes = [FAILED] * 4 + [SUCCEEDED] * 30
     calls = calls_of([(n * second, 0, code) for n, code in enumerate(codes)])
@@ -293,7 +293,7 @@ def test_delays_run_from_the_first_failure_and_from_the_first_success_behind():
     assert summarize_delays(verdict.detection).ended.high == 0
 
 
-def test_where_too_much_is_unknown_only_the_obvious_is_said():
+def test_too_many_unknown_outcomes_give_bounds_that_always_hold():
     calls = calls_of([(n * MS, 0, UNKNOWN if n % 2 else FAILED) for n in range(40)])
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.003)
     bound = evaluate(calls, config, horizon(calls), OUTAGES, max_branches=10)
@@ -313,8 +313,8 @@ def test_where_too_much_is_unknown_only_the_obvious_is_said():
         (100, TimeWindow(10, failure_rate=0.5)),
     ],
 )
-def test_a_long_refusal_is_followed_to_its_end(unknown, window):
-    """Courses that come to the same are one: their number does not double with each call."""
+def test_a_long_run_of_unknown_outcomes_is_evaluated_completely(unknown, window):
+    """Simulations that reach the same state are merged, so their number does not double per call."""
     codes = [SUCCEEDED] * 50 + [FAILED] * 5 + [UNKNOWN] * unknown + [SUCCEEDED] * 200
     calls = calls_of([(n * 10 * MS, 5 * MS, code) for n, code in enumerate(codes)])
     config = CircuitBreakerConfig(failure_threshold=8, window=window, recovery_timeout_seconds=2)

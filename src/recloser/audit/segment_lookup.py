@@ -28,7 +28,7 @@ from recloser.log.reader import LogReader, open_segment, segments_of
 
 @frozen
 class Counters:
-    """What the search needs from a breaker's checkpoint at the beginning of a segment.
+    """The values in a breaker's checkpoint that the search needs.
 
     Attributes:
         epoch: How many edges the breaker had taken.

@@ -1,4 +1,4 @@
-"""What a breaker costs and saves over its calls, added up while they are simulated.
+"""Add up what a breaker costs and saves while its calls are simulated.
 
 Where outcomes are unknown, each figure is a range from its lowest to its highest possible value.
 """
@@ -117,7 +117,7 @@ class Costs:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What must be equal before the totals of two simulations can be merged by ``widen``.
+        """The values that must be equal before ``widen`` may merge the totals of two simulations.
 
         While the breaker is closed, call ``note_closed_until`` before comparing keys.
         """
