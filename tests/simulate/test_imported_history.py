@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from observed import KNOWN, MS, OPENED, busy, calls_of, configs, driven, rows_with
 
 from recloser import CircuitBreakerConfig, FoldError, Trigger
+from recloser.core import edges
 from recloser.core.events import CallObserved, Outcome
 from recloser.history.engine import replay
 from recloser.history.history import Transition
-from recloser.simulate import simulation
 from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, Calls
 from recloser.simulate.imported_history import simulate_calls
 from recloser.testing import strategies
@@ -133,6 +133,6 @@ def test_edges_by_time_sorts_the_edges_of_all_breakers():
 
 def test_an_edge_that_the_state_machine_does_not_declare_is_an_error(monkeypatch):
     """A rule names only a trigger; the state machine decides which state it leads to."""
-    monkeypatch.setattr(simulation, "trigger_of", lambda _state, _rule: Trigger.COOL)
+    monkeypatch.setattr(edges, "trigger_of", lambda _state, _rule: Trigger.COOL)
     with pytest.raises(FoldError, match="no edge 'cool' leaves CLOSED"):
         simulate_calls([calls_of([(0, 1, FAILED)])], CircuitBreakerConfig(failure_threshold=1))
