@@ -7,6 +7,7 @@ them; each such point of one change is tried here, one after another.
 import contextlib
 import gc
 import threading
+from importlib import import_module
 
 import pytest
 from bytecode_points import at_each_point
@@ -21,7 +22,7 @@ from recloser import (
     PermitError,
     TimeWindow,
 )
-from recloser.core import edges, fold, kernel, log_fold, rules, state, state_machine, stored_window
+from recloser.core import edges, fold, log_fold, rules, state, state_machine, stored_window
 from recloser.history.engine import replay
 from recloser.live import (
     breaker,
@@ -37,6 +38,7 @@ from recloser.live import (
     write_buffer,
 )
 from recloser.log import appender, disk, segment
+from recloser.process.from_sources import KERNEL
 
 MODULES = [
     *(
@@ -52,7 +54,8 @@ MODULES = [
         own_events,
     ),
     *(reporting, coalescing, segment, sequencer, state, write_buffer, event_log),
-    *(edges, kernel, stored_window, rules),  # a compiled kernel can't be interrupted
+    *(edges, stored_window, rules),
+    *map(import_module, KERNEL),  # compiled, they can't be interrupted
 ]
 
 

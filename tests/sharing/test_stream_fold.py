@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recloser import CircuitBreakerConfig, FutureVersionError, LogError
+from recloser import CircuitBreakerConfig, CountWindow, FutureVersionError, LogError
 from recloser.core.events import (
     FORMAT_VERSION,
     RULES_VERSION,
@@ -323,6 +323,20 @@ def _admissions(events):
         if event.kind == "probe_admitted":
             probes.setdefault((event.breaker, event.epoch), []).append(event.probe)
     return probes
+
+
+def test_fold_from_a_checkpoint_of_a_large_state_numbers_later_events_alike(stream):
+    """A large state takes several events where the checkpoint is recorded, and none where it is read."""
+    window = CountWindow(2000, failures=2000)
+    config = CircuitBreakerConfig(failure_threshold=None, window=window)
+    stream.add(configured(config), replaces=True)
+    for _ in range(5):
+        stream.add(*[failed(), succeeded()] * 200)
+    whole, _ = stream.stream_fold()
+    restored = StreamFold.from_checkpoint(whole.checkpoint())
+    entry = stream.add(failed())
+    assert restored.fold_entry(entry).events == whole.fold_entry(entry).events
+    assert dump(restored.fold.breakers["b"]) == dump(whole.fold.breakers["b"])
 
 
 def test_what_a_checkpoint_holds_is_plain_data(stream):

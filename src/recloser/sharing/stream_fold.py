@@ -168,6 +168,8 @@ class StreamFold:
             checkpoint.states,
             checkpoint.at,
         )
+        # Large states took several events above; all members must number the next event alike.
+        stream_fold.fold.seq = checkpoint.seq
         stream_fold._unsealed = checkpoint.unsealed
         return stream_fold
 
