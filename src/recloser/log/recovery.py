@@ -33,7 +33,7 @@ _REMEDY: Final = (
 
 @frozen
 class Recovered:
-    """What an earlier session left in a log.
+    """The state of a log that an earlier session left.
 
     Attributes:
         fold: The fold of the log, with the state of every breaker.
