@@ -261,8 +261,8 @@ def test_gap_in_the_middle_of_a_batch_is_folded(clock):
     succeed(breaker, 3)
     *events, last = list(log)
     gap = LogGap(last.seq + 5, last.at, 5)
-    behind = [attrs.evolve(last, seq=gap.seq + n, epoch=0) for n in (1, 2)]
-    fold = in_batches([*events, gap, *behind], [100])
+    after_gap = [attrs.evolve(last, seq=gap.seq + n, epoch=0) for n in (1, 2)]
+    fold = in_batches([*events, gap, *after_gap], [100])
     assert fold.witnessed.fold.seq == gap.seq + 2
     assert fold.witnessed.fold.breakers["b"].succeeded == 4
     assert fold.count == len(events) + 3
@@ -334,11 +334,11 @@ def test_checkpoint_after_a_gap_and_a_success_must_match(clock):
     breaker = CircuitBreaker("b", log=log)
     succeed(breaker)
     *_, last = events = list(log)
-    behind = [
+    after_gap = [
         LogGap(last.seq + 2, last.at, 1),
         attrs.evolve(last, seq=last.seq + 3),
         Checkpoint(last.seq + 4, last.at, "b", dump(BreakerState("b", CircuitBreakerConfig()))),
     ]
-    fold = in_batches([*events, *behind], [100])
+    fold = in_batches([*events, *after_gap], [100])
     assert [difference.seq for difference in fold.witnessed.differences] == [last.seq + 4]
-    assert fold.witnessed.differences == _fold_singly([*events, *behind], ()).differences
+    assert fold.witnessed.differences == _fold_singly([*events, *after_gap], ()).differences

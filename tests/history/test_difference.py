@@ -39,8 +39,8 @@ def compared(old, new, *, same_log=True):
 
 def edited(history, change):
     """A summary of the history with changed edges, such as a golden file could hold."""
-    told = summarize(history)
-    return evolve(told, edges=change(list(told.edges)), digest="0" * 64)
+    summary = summarize(history)
+    return evolve(summary, edges=change(list(summary.edges)), digest="0" * 64)
 
 
 def held(history, change):

@@ -149,10 +149,10 @@ def test_events_driven_anew_equal_those_of_a_kept_log(
 
 
 def test_progress_is_reported_while_driving():
-    told = []
+    reported = []
     calls = trace(*((n, 1, "succeeded") for n in range(1200)))
-    replay(calls, on_driven=lambda done, total: told.append((done, total)))
-    assert told == [(0, 1201), (500, 1201), (1000, 1201)]
+    replay(calls, on_driven=lambda done, total: reported.append((done, total)))
+    assert reported == [(0, 1201), (500, 1201), (1000, 1201)]
 
 
 def test_imported_calls_are_distinguished_from_events_of_breakers():

@@ -101,8 +101,8 @@ def test_log_may_be_split_at_any_segment(whole, jobs):
     assert [segment for part in parts for segment in part.segments] == segments_of(whole)
     assert min(jobs, len(segments_of(whole))) - 1 <= len(parts) <= jobs
     folded = [fold_range(part, is_first=part is parts[0]) for part in parts]
-    for before, behind in pairwise(folded):
-        assert before.is_followed_by(behind)
+    for before, after in pairwise(folded):
+        assert before.is_followed_by(after)
     assert [edge for part in folded for edge in part.edges] == expected[1]
 
 

@@ -144,9 +144,9 @@ def test_log_continues_with_a_gap_after_its_newest_segment_was_removed_or_cut(
     assert found + gap.lost == 11
     snapshot = breaker.snapshot()
     log.close()
-    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [gap.error in record.getMessage() for record in told] == [True, False]
-    assert f"{gap.lost} events are missing" in told[1].getMessage()
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [gap.error in record.getMessage() for record in warnings] == [True, False]
+    assert f"{gap.lost} events are missing" in warnings[1].getMessage()
     assert verify(path).damages == []
     assert replay(path).differences == []
     assert replay(path).snapshots["b"] == snapshot

@@ -15,14 +15,14 @@ from recloser.cli import status_of
 from support import fail, read_lines, sealed_again, succeed
 
 if not Path("/proc/self/status").exists():
-    pytest.skip("this platform has no /proc to tell a peak of memory", allow_module_level=True)
+    pytest.skip("this platform has no /proc to measure a peak of memory", allow_module_level=True)
 
 MEASURED = """
 import sys
 from recloser.cli import status_of
 status = status_of(sys.argv[1:])
-told = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(status, told["VmHWM"].split()[0])
+status_lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(status, status_lines["VmHWM"].split()[0])
 """
 LIMIT_KIB = 200 * 1024
 
@@ -96,7 +96,7 @@ def test_huge_file_is_refused_in_little_memory(tmp_path, lines, make, command):
 
 
 @pytest.mark.parametrize(
-    ("behind", "status"),
+    ("added", "status"),
     [
         (b"[" * 1_000_000 + b"\n", 3),
         (b'{"event":' * 100_000 + b"\n", 3),
@@ -115,9 +115,9 @@ def test_huge_file_is_refused_in_little_memory(tmp_path, lines, make, command):
     ],
     ids=range(14),
 )
-def test_unexpected_line_is_reported_in_one_line(capsys, tmp_path, lines, behind, status):
+def test_unexpected_line_is_reported_in_one_line(capsys, tmp_path, lines, added, status):
     path = tmp_path / "hostile.jsonl"
-    path.write_bytes(header(lines) + behind)
+    path.write_bytes(header(lines) + added)
     assert status_of(["replay", str(path)]) == status
     err = capsys.readouterr().err
     assert len(err) < 1000

@@ -46,10 +46,10 @@ def test_repair_keeps_everything_that_is_intact(path, capsys):
     spoil(path / SEGMENTS[1])
     (path / SEGMENTS[3]).unlink()
     assert status_of(["repair", str(path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     repaired = path.with_name("log-repaired")
     gaps = [event for event in LogReader(repaired) if isinstance(event, LogGap)]
-    assert [s["lost"] for s in told["segments"] if s["lost"]] == [gap.lost for gap in gaps]
+    assert [s["lost"] for s in report["segments"] if s["lost"]] == [gap.lost for gap in gaps]
     assert len(gaps) == 2
     kept = outcomes(repaired)
     assert set(kept) <= set(before)

@@ -97,16 +97,16 @@ def blocks(chain, sizes):
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("behind", [[], LINES[:2]])
-def test_all_blocks_with_matching_seals_are_closed(behind):
+@pytest.mark.parametrize("unsealed", [[], LINES[:2]])
+def test_all_blocks_with_matching_seals_are_closed(unsealed):
     writer, reader = SealChain("a" * 64), SealChain("a" * 64)
     text = b"".join(blocks(writer, [3, 0, 1]))
-    rest = b"".join(behind)
+    rest = b"".join(unsealed)
     begin = b"what is before"
     place = len(begin)
     taken = reader.close_blocks(begin + text + rest, place, place + len(text + rest))
     end = place + len(text)
-    assert taken == (end, 7, 3, len(behind), end + len(rest))
+    assert taken == (end, 7, 3, len(unsealed), end + len(rest))
     assert (reader.count, reader.carried()) == (0, writer.carried())
 
 

@@ -119,14 +119,14 @@ def test_history_is_the_same_compiled_and_interpreted(tmp_path, pure):
         paths += map(str, written(log, folder))
         expected += [replay(log.events).digest] * 2
     program = "import sys, recloser\nfor path in sys.argv[1:]: print(recloser.replay(path).digest)"
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program, *paths],
         env={**os.environ, "RECLOSER_PURE": pure},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split() == expected
+    assert done.stdout.split() == expected
 
 
 def test_log_with_a_differing_checkpoint_is_folded_event_by_event(recorded, tmp_path):

@@ -43,8 +43,8 @@ def columns_read(log, monkeypatch):
 def test_negative_epoch_is_kept_as_it_is():
     table = table_of("b", [CallSucceeded(seq, seq, "b", 0, 0) for seq in (1, 2)])
     place = table.column_names.index("epoch")
-    told = table.set_column(place, table.field("epoch"), pa.array([255, -1], pa.int64()))
-    assert columns_in(told, "b").epochs.tolist() == [255, -1]
+    changed = table.set_column(place, table.field("epoch"), pa.array([255, -1], pa.int64()))
+    assert columns_in(changed, "b").epochs.tolist() == [255, -1]
 
 
 def test_breaker_names_of_a_row_group_with_one_breaker_are_not_read(tmp_path, monkeypatch):
@@ -84,9 +84,9 @@ def test_unreadable_event_is_an_error():
     table = table_of("b", [configured])
     place = table.column_names.index("line")
     for line in ("{", None):
-        told = table.set_column(place, "line", pa.array([line], pa.string()))
+        changed = table.set_column(place, "line", pa.array([line], pa.string()))
         with pytest.raises(DamagedLogError, match="no event can be read here"):
-            columns_in(told, "b")
+            columns_in(changed, "b")
 
 
 def test_unreadable_event_is_reported_with_its_row_group(tmp_path):
@@ -95,8 +95,8 @@ def test_unreadable_event_is_reported_with_its_row_group(tmp_path):
     lines = table.column("line").to_pylist()
     broken = [line and line.replace('"config":', '"config"') for line in lines]
     place = table.column_names.index("line")
-    told = table.set_column(place, table.field("line"), pa.array(broken, pa.string()))
-    pq.write_table(told, path)
+    changed = table.set_column(place, table.field("line"), pa.array(broken, pa.string()))
+    pq.write_table(changed, path)
     with pytest.raises(DamagedLogError, match=r"log.parquet, row group 0: no event can be read"):
         list(columns_of(ParquetLog(path)))
 
@@ -105,11 +105,11 @@ def test_more_kinds_of_events_than_a_log_can_have_are_an_error():
     events = [CallSucceeded(seq, seq, "b", 0, 0) for seq in range(1, 301)]
     table = table_of("b", events)
     place = table.column_names.index("event")
-    told = table.set_column(place, "event", pa.array([f"kind {n}" for n in range(300)]))
+    changed = table.set_column(place, "event", pa.array([f"kind {n}" for n in range(300)]))
     with pytest.raises(
         DamagedLogError, match="it has events of 300 kinds, more than a log can have"
     ):
-        columns_in(told, "b")
+        columns_in(changed, "b")
 
 
 def test_kinds_are_read_from_any_number_of_chunks():
