@@ -52,7 +52,7 @@ class Invariants(RuleBasedStateMachine):
         if permit is None:
             return
         # Let cooldowns that are over end first, so that only the outcome can change the counters.
-        self.breaker._sequencer.relieve()
+        self.breaker._sequencer.fold_buffered()
         before = self.breaker.snapshot()
         getattr(self.breaker, f"after_{outcome}")(permit)
         after = self.breaker.snapshot()
