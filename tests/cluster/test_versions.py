@@ -59,7 +59,7 @@ def client():
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_worker_that_differs_is_refused_by_its_address(client, tmp_path, other, capsys):
+def test_differing_worker_is_refused_by_its_address(client, tmp_path, other, capsys):
     files, told = OTHERS[other]
     scheduler = client.scheduler.address
     with dask_worker(tmp_path, scheduler, files) as address:
@@ -74,7 +74,7 @@ def tasks_seen(dask_scheduler):
 
 
 @pytest.mark.parametrize("other", ["none", "another"])
-def test_so_is_a_scheduler(tmp_path, other):
+def test_differing_scheduler_is_refused_by_its_address(tmp_path, other):
     files, told = OTHERS[other]
     with (
         dask_scheduler(tmp_path, files) as (address, _),
@@ -85,7 +85,7 @@ def test_so_is_a_scheduler(tmp_path, other):
     assert str(raised.value) == f"{address}: this scheduler {told}; {REMEDY}"
 
 
-def test_of_several_workers_that_differ_one_is_named_and_the_others_are_counted(client, tmp_path):
+def test_one_of_several_differing_workers_is_named_and_the_others_are_counted(client, tmp_path):
     files, told = OTHERS["another"]
     scheduler = client.scheduler.address
     with (
@@ -101,7 +101,7 @@ def test_of_several_workers_that_differ_one_is_named_and_the_others_are_counted(
     )
 
 
-def test_one_that_joined_later_refuses_the_work(client, tmp_path, monkeypatch):
+def test_worker_that_joins_later_refuses_its_jobs(client, tmp_path, monkeypatch):
     newer = {**versions(), "recloser.version:__version__": "9.9"}
     monkeypatch.setattr(executor, "versions", lambda: newer)
     with dask_worker(tmp_path / "worker", client.scheduler.address) as address:
@@ -117,7 +117,7 @@ def test_one_that_joined_later_refuses_the_work(client, tmp_path, monkeypatch):
         assert (tmp_path / "done").exists()
 
 
-def test_a_scheduler_without_workers_is_told_of(client):
+def test_scheduler_without_workers_is_refused(client):
     address = client.scheduler.address
     with (
         pytest.raises(RecloserError, match=f"^{address}: this scheduler has no workers"),

@@ -99,7 +99,7 @@ def go_through_an_outage(folder, send):
     return set(counts)
 
 
-def test_forked_processes_record_every_outcome_and_so_do_those_after_a_restart(
+def test_forked_celery_processes_record_every_outcome_across_a_restart(
     tmp_path, send, made
 ):
     with worked(tmp_path, made) as server:
@@ -115,7 +115,7 @@ def test_forked_processes_record_every_outcome_and_so_do_those_after_a_restart(
     wait_until_all_is_recorded(tmp_path)
 
 
-def test_forked_processes_share_one_breaker_by_redis(tmp_path, send, own_redis, made):
+def test_forked_celery_processes_share_one_breaker_through_redis(tmp_path, send, own_redis, made):
     """Two failures in each of four processes are the eight that open it, in all at one entry."""
     workers = 4
 

@@ -47,7 +47,7 @@ def go_through_an_outage(server, earlier=()):
     return set(counts)
 
 
-def test_preloaded_workers_record_every_outcome(tmp_path, made):
+def test_preloaded_gunicorn_workers_record_every_outcome(tmp_path, made):
     """Each worker has a log of its own, beside that of the parent, which opened it."""
     with preloaded(tmp_path, made) as server:
         go_through_an_outage(server)
@@ -57,7 +57,7 @@ def test_preloaded_workers_record_every_outcome(tmp_path, made):
     wait_until_all_is_recorded(tmp_path)
 
 
-def test_preloaded_workers_are_replaced_and_record_every_outcome(tmp_path, made):
+def test_replaced_gunicorn_workers_record_every_outcome(tmp_path, made):
     with preloaded(tmp_path, made) as server:
         earlier = go_through_an_outage(server)
         server.signal(signal.SIGHUP)
@@ -70,7 +70,7 @@ def test_preloaded_workers_are_replaced_and_record_every_outcome(tmp_path, made)
     wait_until_all_is_recorded(tmp_path)
 
 
-def test_workers_that_take_the_first_free_log_find_their_state_after_a_restart(tmp_path, made):
+def test_gunicorn_workers_with_free_slots_recover_their_state_after_a_restart(tmp_path, made):
     """Each worker imports the service, so that each opens a log: the first that is not in use."""
     command = [*COMMAND, "service_app:wsgi"]
     with served(command, tmp_path, HOST_BREAKER=made, HOST_LOG="own") as server:
@@ -91,7 +91,7 @@ def test_workers_that_take_the_first_free_log_find_their_state_after_a_restart(t
         assert [edge.trigger.value for edge in history.edges] == ["trip"]
 
 
-def test_preloaded_workers_share_one_breaker_by_redis(tmp_path, own_redis, made):
+def test_preloaded_gunicorn_workers_share_one_breaker_through_redis(tmp_path, own_redis, made):
     """Two failures in each of four workers are the eight that open it, in all at one entry."""
     with preloaded(tmp_path, made, own_redis.url) as server:
         server.get_until(lambda so_far: len(by_view(so_far)) == WORKERS, "/view")

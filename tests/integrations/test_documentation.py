@@ -36,7 +36,7 @@ def subject_of(block):
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=subject_of)
-def test_a_block_runs_and_its_log_replays(block, servers, tmp_path, monkeypatch):
+def test_documented_block_runs_and_its_log_replays(block, servers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = dict(servers)
     try:
@@ -51,7 +51,7 @@ def test_a_block_runs_and_its_log_replays(block, servers, tmp_path, monkeypatch)
         assert history.snapshots
 
 
-def test_every_integration_and_every_extra_has_its_place():
+def test_every_integration_and_extra_is_documented():
     for extra, module in extras.MODULES.items():
         assert f"recloser[{extra}]" in PAGE
         assert f"from recloser.integrations.{module} import" in "\n".join(BLOCKS)

@@ -12,12 +12,12 @@ from recloser.sharing.redis_log import RedisLog
 SECRET = "hunter2"  # it is looked for where it must not be
 
 
-def test_the_key_keeps_a_stream_in_one_slot_of_a_cluster():
+def test_stream_key_has_braces_for_one_slot_of_a_cluster():
     assert stream_key("shop") == "recloser:{shop}"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a{b", "a}b", "x" * 201, None])
-def test_a_name_that_would_not_is_refused(name):
+def test_invalid_stream_name_is_refused(name):
     with pytest.raises(ConfigError, match="stream must be a name"):
         stream_key(name)
 
@@ -32,7 +32,7 @@ def test_a_name_that_would_not_is_refused(name):
         ("unix://user:hunter2@/run/redis.sock?db=1", "unix:///run/redis.sock"),
     ],
 )
-def test_a_server_is_told_by_its_place_alone(url, place):
+def test_repr_shows_the_url_without_user_password_and_options(url, place):
     server = StreamConnection(url, "s", 1)
     assert server.address == place
     assert repr(server) == f"<StreamConnection {place}, recloser:{{s}}>"
@@ -53,13 +53,13 @@ def test_a_server_is_told_by_its_place_alone(url, place):
         "redis://host/0?socket_timeout=hunter2",
     ],
 )
-def test_a_url_that_can_not_be_read_is_refused_without_being_quoted(url):
+def test_unreadable_url_is_refused_without_being_quoted(url):
     with pytest.raises(ConfigError, match="URL") as refused:
         StreamConnection(url, "s", 1)
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
-def test_who_can_not_be_reached_is_told_without_what_is_secret(caplog):
+def test_unreachable_server_is_reported_without_secrets(caplog):
     url = f"redis://user:{SECRET}@127.0.0.1:1/0"
     with pytest.raises(StreamAwayError) as refused:
         StreamConnection(url, "s", 1).now_us()
@@ -73,7 +73,7 @@ def test_who_can_not_be_reached_is_told_without_what_is_secret(caplog):
     assert SECRET not in caplog.text
 
 
-def test_another_attempt_leaves_no_client_behind():
+def test_reconnecting_keeps_the_same_client():
     """The garbage collector would find it, in a thread that holds a lock, with all others waiting."""
     server = StreamConnection("redis://127.0.0.1:1/0", "s", 1)
     client = server._client

@@ -95,7 +95,7 @@ def add(redis_server, stream):
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_unreadable_entry_is_passed_over_by_all(redis_server, stream, joined, breaker, add, what):
+def test_unreadable_entry_is_passed_over_by_all_members(redis_server, stream, joined, breaker, add, what):
     fail(breaker)
     agree(breaker)
     add(UNREADABLE[what])
@@ -110,7 +110,7 @@ def test_unreadable_entry_is_passed_over_by_all(redis_server, stream, joined, br
 
 
 @pytest.mark.parametrize("what", HARMLESS)
-def test_entry_that_changes_nothing_keeps_nobody_out(
+def test_ignored_entry_prevents_no_member_from_joining(
     redis_server, stream, joined, breaker, add, what
 ):
     fail(breaker)
@@ -125,7 +125,7 @@ def test_entry_that_changes_nothing_keeps_nobody_out(
     assert history(breaker)
 
 
-def test_entries_that_can_not_be_read_are_reported_once(breaker, add, caplog):
+def test_unreadable_entries_are_reported_once(breaker, add, caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             add({"temperature": "21"})
@@ -136,7 +136,7 @@ def test_entries_that_can_not_be_read_are_reported_once(breaker, add, caplog):
     assert log_of(breaker).health().passed_over == 5
 
 
-def test_large_entries_of_others_hold_up_no_call(redis_server, stream, joined, breaker, add):
+def test_large_entries_of_others_delay_no_call(redis_server, stream, joined, breaker, add):
     """They are not read to the end, so that no thread waits for that."""
     clock = log_of(breaker)._clock
     add({"member": "m", "batch": "1", "events": b"\n" * (32 << 20)})
@@ -154,7 +154,7 @@ def test_large_entries_of_others_hold_up_no_call(redis_server, stream, joined, b
     assert slowest < 1_000_000_000  # the tools measure it, on a machine with nothing else to do
 
 
-def test_entry_that_can_not_be_folded_is_passed_over_by_all(
+def test_unfoldable_entry_is_passed_over_by_all_members(
     redis_server, stream, joined, breaker, add, monkeypatch
 ):
     """Whatever is wrong with it: it is tried twice."""
