@@ -17,7 +17,7 @@ from conftest import ROOT, SHARED
 from extras import MODULES
 from recloser import CircuitBreakerConfig
 from recloser.core import state_machine
-from shared_parts import RedisServer, free_port, servers_here
+from redis_servers import RedisServer, free_port, servers_here
 
 README = (ROOT / "README.md").read_text()
 SHOP = "ts-gateway-service,ts-travel2-service"

@@ -1,4 +1,4 @@
-"""Real workers: the same histories, whoever dies, and in less memory than the dataset takes."""
+"""Replay on real dask workers: same results, though workers die and memory is small."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def client():
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A dataset of more than the memory of both workers: one log, many times."""
+    """A dataset larger than the memory of both workers: copies of one log."""
     folder = tmp_path_factory.mktemp("large")
     large_dataset.write(folder / "0.parquet", "host", breakers=3, calls=400_000)
     for number in range(1, COPIES):
@@ -116,9 +116,9 @@ def test_workers_that_die_repeatedly_are_reported(client):
 
 
 def test_progress_is_reported_for_each_job(client):
-    told = []
-    DaskRunner(client).run(len, [("a",)] * 3, on_done=lambda *done: told.append(done))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    progress = []
+    DaskRunner(client).run(len, [("a",)] * 3, on_done=lambda *done: progress.append(done))
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_remaining_jobs_are_cancelled_when_one_fails(client):
@@ -128,7 +128,7 @@ def test_remaining_jobs_are_cancelled_when_one_fails(client):
     while client.run_on_scheduler(tasks_of) > 25:  # those that were done by then may stay
         assert time.monotonic() < waited
         time.sleep(0.01)
-    assert raised.tb is not None  # whoever has it has the futures too, and nothing lets them go
+    assert raised.tb is not None  # it keeps the futures alive, which must not keep the jobs
 
 
 def tasks_of(dask_scheduler):

@@ -1,4 +1,4 @@
-"""Datasets: at paths and URLs, and parted so that every breaker is in one span, whole."""
+"""Datasets at paths and URLs, split into jobs so that each breaker is in one job."""
 
 from unittest import mock
 
@@ -50,7 +50,7 @@ def test_describe_reads_host_and_clock_readings(folder):
 
 
 @pytest.mark.parametrize(
-    ("url", "error", "told"),
+    ("url", "error", "message"),
     [
         ("{}/nothing.parquet", NotALogError, "nothing.parquet: there is no such file"),
         ("{}/none*.parquet", NotALogError, "there is no such file"),
@@ -59,15 +59,15 @@ def test_describe_reads_host_and_clock_readings(folder):
         ("s3://bucket/a.parquet", MissingLibraryError, "s3fs"),
     ],
 )
-def test_unreadable_dataset_is_refused_in_one_line(folder, url, error, told):
-    with pytest.raises(error, match=told) as raised:
+def test_unreadable_dataset_is_refused_in_one_line(folder, url, error, message):
+    with pytest.raises(error, match=message) as raised:
         list(map(describe, urls_of(url.format(folder))))
     assert "\n" not in str(raised.value)
 
 
 def test_logs_are_labelled_by_host_if_hosts_differ(folder):
     one, other = (describe(url) for url in urls_of(str(folder)))
-    assert labels_of([one, other]) == ["a.parquet", "b.parquet"]  # the recording tells no host
+    assert labels_of([one, other]) == ["a.parquet", "b.parquet"]  # the recording has no host
     evolved = [mock.Mock(host=host, url=one.url) for host in ("x", "y")]
     assert labels_of(evolved) == ["x", "y"]
     assert labels_of([one, one]) == [one.url, one.url]

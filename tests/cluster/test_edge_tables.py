@@ -1,4 +1,4 @@
-"""One table in, one out: what any engine that hands over Arrow tables can call."""
+"""Edges of one breaker from an Arrow table, as other engines call it."""
 
 import inspect
 
@@ -26,7 +26,7 @@ def table_in(events):
 
 
 def grouped(table, **more):
-    """The edges of each breaker, as a group-by hands its rows over."""
+    """Compute the edges of each breaker from its group of rows."""
     about_all = table.filter(pc.is_null(table["breaker"]))
     names = sorted(table["breaker"].drop_null().unique().to_pylist())
     return pa.concat_tables(
@@ -68,7 +68,7 @@ def test_edges_of_any_log_equal_its_replay(events):
 
 
 def test_order_and_types_of_rows_do_not_matter():
-    """Engines shuffle rows, and have text in types of their own."""
+    """Engines shuffle rows and change the types of text columns."""
     table = table_in(LogReader(FIXTURES[2]))
     shuffled = table.take(list(reversed(range(len(table))))).append_column("host", table["event"])
     large = shuffled.cast(
@@ -109,7 +109,7 @@ def test_edges_of_works_as_sparks_apply_in_arrow():
 
 
 def test_rows_without_a_breaker_have_no_edges():
-    """A group-by makes one of them: their breaker is null."""
+    """A group-by makes a group of the rows whose breaker is null."""
     table = table_in(LogReader(FIXTURES[2]))
     about_all = table.filter(pc.is_null(table["breaker"]))
     assert len(about_all)

@@ -1,4 +1,4 @@
-"""Other settings on many logs: the figures of each log alone, summed up."""
+"""Settings evaluated on many logs: the sums of the figures of each log."""
 
 from unittest import mock
 

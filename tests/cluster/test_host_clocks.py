@@ -1,4 +1,4 @@
-"""The corrected clock of a host: no jump makes a call longer, and what it is off by is told."""
+"""Corrected host clocks: jumps make no call longer, and the uncertainty is reported."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -51,7 +51,7 @@ def test_clock_that_was_set_was_wrong_before(step_s):
 
 
 def test_each_session_is_corrected_separately():
-    """What a process left behind is not corrected by what its successor's clock did later."""
+    """The clock of a later session does not correct the times of an earlier one."""
     again = opened(5 * S, START + timedelta(hours=2), session=2)
     clock = HostClock([opened(), tick(5), again, tick(6, 7200 * 10**6 - 5_000_000)], 0)
     assert dated(clock, 4)[0] == 4 * S

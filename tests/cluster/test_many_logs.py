@@ -1,4 +1,4 @@
-"""Many logs: each has the history that a replay of it alone has, whatever it is parted into."""
+"""Many logs: each history equals that of a replay of the log alone."""
 
 from unittest import mock
 
@@ -101,7 +101,7 @@ def test_breakers_of_the_same_name_get_distinct_names(tmp_path):
 
 
 def test_digest_of_logs_equals_that_of_one_log_with_all_breakers(tmp_path):
-    """Breakers do not influence one another: whichever log they are in, the digest is the same."""
+    """Breakers do not influence one another, so the digest does not depend on the split into logs."""
     events = list(LogReader(FIXTURES[2]))
     renamed = [
         evolve(event, breaker="a") if getattr(event, "breaker", None) is not None else event
@@ -143,7 +143,7 @@ def test_each_log_with_a_differing_witness_of_any_breaker_is_folded_anew(tmp_pat
 
 
 def altered(breaker):
-    """A log in which one of three breakers has a witness of an edge that it does not take."""
+    """Write a log in which one of three breakers has a witness of an edge that did not happen."""
     log = MemoryLog(clock=ManualClock())
     for name in "abc":
         fail(CircuitBreaker(name, CircuitBreakerConfig(failure_threshold=2), log=log), 2)

@@ -1,4 +1,4 @@
-"""Hosts merged: one breaker over the calls of all, and what the clocks leave open."""
+"""Merged hosts: one breaker over all calls, and the effect of wrong clocks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=1)
 
 
 def recorded(host, calls, wall=START, config=CONFIG):
-    """The log of a live breaker: each call as milliseconds and its outcome, ``F`` or ``.``."""
+    """Record a live breaker; each call is given as milliseconds and an outcome, ``F`` or ``.``."""
     clock = ManualClock(start=wall)
     log = MemoryLog(clock=clock, host=host)
     breaker = CircuitBreaker("bank", config, log=log)
@@ -72,7 +72,7 @@ def test_failures_of_several_hosts_trip_the_shared_breaker(tmp_path):
 
 
 def test_calls_of_hosts_are_ordered_by_wall_time(tmp_path):
-    """The second log begins a minute later: a success of the first stands between its failures."""
+    """The second log begins a minute later, so a success of the first is between its failures."""
     logs = [
         recorded("a", [(0, "F"), (60_050, ".")]),
         recorded("b", [(10, "F"), (100, "F")], wall=START + timedelta(minutes=1)),
@@ -97,7 +97,7 @@ def test_single_host_is_driven_like_its_imported_calls(tmp_path):
 
 
 def test_order_within_the_uncertainty_that_changes_an_edge_is_reported(tmp_path):
-    """Three failures in a row, if the success of the other host came 3 ms later than it seems."""
+    """Three consecutive failures, if the success of the other host was 3 ms later than recorded."""
     logs = [
         recorded("a", [(10, "F"), (20, "F"), (30, "F")]),
         recorded("b", [(28, "."), (500, ".")]),
@@ -132,7 +132,7 @@ def test_hosts_with_different_settings_need_config(tmp_path):
 
 
 def written(host, *events, checkpoint=None):
-    """A log of these events, as they stand in it but for their numbers."""
+    """Write a log of these events, renumbered."""
     checkpoints = int(checkpoint is not None)
     opening = LogOpened(1, 0, 1, 1, 1, START, 0, "", host, 1, "", checkpoints=checkpoints)
     first = [] if checkpoint is None else [Checkpoint(0, 0, "bank", dict(dump(checkpoint)))]
@@ -171,7 +171,7 @@ def test_last_settings_in_the_log_are_used(tmp_path):
 
 
 def test_clocks_may_differ_by_the_sum_of_their_uncertainties(tmp_path):
-    """Two milliseconds each: calls three apart may have been in the other order."""
+    """With 2 ms of uncertainty each, calls 3 ms apart may have been in the other order."""
     calls = [(10, "F"), (20, "F"), (30, "F")]
     found = merged(
         tmp_path,
@@ -185,7 +185,7 @@ def test_clocks_may_differ_by_the_sum_of_their_uncertainties(tmp_path):
 
 
 def test_snapshot_is_taken_when_the_last_call_ended(tmp_path):
-    """The one that started first, here."""
+    """The call that started first ends last."""
     calls = [(500, 495, Outcome.SUCCEEDED), *((at, 1, Outcome.FAILED) for at in (11, 21, 31))]
     observed = [
         CallObserved(0, at * MS, "bank", (at - took) * MS, took * MS, outcome)
@@ -205,9 +205,9 @@ def test_snapshot_is_taken_when_the_last_call_ended(tmp_path):
 def test_calls_split_over_hosts_are_driven_like_one_trace(
     tmp_path_factory, trace, config, hosts, sooner
 ):
-    """Each host's log began at another time, by that host's clock, which is right."""
+    """Each host's log began at another time by its own clock, and all clocks are right."""
     opening, *calls = trace
-    # Of calls that start or end at one instant, no log tells which was first.
+    # Of calls that start or end at one instant, no log shows which was first.
     calls = list({call.start: call for call in calls}.values())
     calls = list({call.at: call for call in calls}.values())
     calls.sort(key=lambda call: call.at)
@@ -216,13 +216,13 @@ def test_calls_split_over_hosts_are_driven_like_one_trace(
     for host in sorted(set(hosts[: len(calls)])):
         own = [call for call, of in zip(calls, hosts, strict=False) if of == host]
         wall = opening.wall - timedelta(microseconds=began[host])
-        told = [
+        events = [
             evolve(c, at=c.at + began[host] * 1000, start=c.start + began[host] * 1000) for c in own
         ]
         logs.append(
             [
                 evolve(e, seq=n)
-                for n, e in enumerate([evolve(opening, wall=wall, host=host), *told], 1)
+                for n, e in enumerate([evolve(opening, wall=wall, host=host), *events], 1)
             ]
         )
     found = merged(tmp_path_factory.mktemp("hosts"), logs, config=config)

@@ -1,4 +1,4 @@
-"""A cluster with another recloser is refused before any work, in a line that names what to do."""
+"""A cluster with another version of recloser is refused in one line before any work."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ OTHERS = {
         "lacks pyarrow",
     ),
 }
-"""What stands before the real libraries in another process, and what is told of it."""
+"""Files placed before the real libraries in another process, and the expected message."""
 
 
 @pytest.fixture
@@ -60,11 +60,11 @@ def client():
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_differing_worker_is_refused_by_its_address(client, tmp_path, other, capsys):
-    files, told = OTHERS[other]
+    files, difference = OTHERS[other]
     scheduler = client.scheduler.address
     with dask_worker(tmp_path, scheduler, files) as address:
         status = status_of(["replay", str(RECORDING), "--engine", "dask", "--scheduler", scheduler])
-        expected = f"recloser: {address}: this worker {told}; {REMEDY}\n"
+        expected = f"recloser: {address}: this worker {difference}; {REMEDY}\n"
         assert (status, *capsys.readouterr()) == (2, "", expected)
         assert client.run_on_scheduler(tasks_seen) == 0
 
@@ -75,18 +75,18 @@ def tasks_seen(dask_scheduler):
 
 @pytest.mark.parametrize("other", ["none", "another"])
 def test_differing_scheduler_is_refused_by_its_address(tmp_path, other):
-    files, told = OTHERS[other]
+    files, difference = OTHERS[other]
     with (
         dask_scheduler(tmp_path, files) as (address, _),
         pytest.raises(RecloserError) as raised,
         cluster(address),
     ):
         pytest.fail("it was taken")
-    assert str(raised.value) == f"{address}: this scheduler {told}; {REMEDY}"
+    assert str(raised.value) == f"{address}: this scheduler {difference}; {REMEDY}"
 
 
 def test_one_of_several_differing_workers_is_named_and_the_others_are_counted(client, tmp_path):
-    files, told = OTHERS["another"]
+    files, difference = OTHERS["another"]
     scheduler = client.scheduler.address
     with (
         dask_worker(tmp_path / "1", scheduler) as alike,
@@ -97,7 +97,7 @@ def test_one_of_several_differing_workers_is_named_and_the_others_are_counted(cl
         check_cluster(client, scheduler)
     assert alike not in str(raised.value)
     assert str(raised.value) == (
-        f"{min(one, other)}: this worker {told}; {REMEDY}; 1 more differs too"
+        f"{min(one, other)}: this worker {difference}; {REMEDY}; 1 more differs too"
     )
 
 

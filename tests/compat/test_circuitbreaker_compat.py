@@ -1,4 +1,4 @@
-"""The interface of circuitbreaker, on ours: recorded, replayed, and timed by an injected clock."""
+"""The interface of circuitbreaker: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
 import contextvars
@@ -150,7 +150,7 @@ def test_late_failure_does_not_prolong_the_open_period(clock):
 
 
 def test_discarded_generator_does_not_disturb_the_count(clock):
-    """The collection of garbage can strike anywhere; here the predicate drops the last reference."""
+    """Garbage collection may happen anywhere; here the predicate drops the last reference."""
     breaker = CircuitBreaker(
         expected_exception=lambda kind, error: begun.clear() is None, clock=clock
     )
@@ -174,7 +174,7 @@ def test_discarded_generator_does_not_disturb_the_count(clock):
 
 
 def test_no_lock_is_held_while_a_predicate_of_circuitbreaker_runs(clock):
-    """Else a call in another thread, or in a child that was forked then, would wait for it."""
+    """A lock would block calls in other threads, and in a child forked meanwhile."""
     free = []
 
     def is_failure(_kind, _error):
@@ -197,7 +197,7 @@ def test_no_lock_is_held_while_a_predicate_of_circuitbreaker_runs(clock):
 
 
 def test_nested_creation_of_the_inner_breaker_is_safe(clock, monkeypatch):
-    """As by a signal handler; both are one, as they have a name and a log in common."""
+    """A signal handler may do this. Both breakers share one state, by their name and log."""
     breaker = CircuitBreaker(2, clock=clock)
     make, states = breaker._make_breaker, []
 

@@ -1,4 +1,4 @@
-"""The interface of pybreaker, on ours: recorded, replayed, and timed by an injected clock."""
+"""The interface of pybreaker: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
 import contextvars
@@ -19,7 +19,7 @@ from recloser.compat.pybreaker import (
 )
 
 
-class Told(CircuitBreakerListener):
+class Recorder(CircuitBreakerListener):
     def __init__(self):
         self.changes, self.calls = [], []
 
@@ -45,9 +45,9 @@ def up():
 
 
 def test_pybreaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
-    told = Told()
+    recorder = Recorder()
     with EventLog(tmp_path, clock=clock) as log:
-        breaker = CircuitBreaker(2, 10, listeners=[told], name="bank", log=log, clock=clock)
+        breaker = CircuitBreaker(2, 10, listeners=[recorder], name="bank", log=log, clock=clock)
         assert breaker.call(up)
         with pytest.raises(ConnectionError):
             breaker.call(down)
@@ -64,14 +64,14 @@ def test_pybreaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
         clock.advance(seconds=10)
         assert breaker.call(up)
         assert (breaker.current_state, breaker.fail_counter) == ("closed", 0)
-    assert told.changes == [
+    assert recorder.changes == [
         ("closed", "open"),
         ("open", "half-open"),
         ("half-open", "open"),
         ("open", "half-open"),
         ("half-open", "closed"),
     ]
-    assert told.calls == [
+    assert recorder.calls == [
         *("before", "success"),
         *("before", "ConnectionError"),
         *("before", "ConnectionError"),
@@ -82,11 +82,11 @@ def test_pybreaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
 
 
 def test_manual_moves_are_recorded_as_events(clock, tmp_path):
-    """``open()`` ends by itself; a listener sees one change where the log has several edges."""
-    told = Told()
+    """``open()`` ends after its timeout; listeners see one change where the log has several edges."""
+    recorder = Recorder()
     with EventLog(tmp_path, clock=clock) as log:
         breaker = CircuitBreaker(
-            reset_timeout=10, listeners=[told], name="bank", log=log, clock=clock
+            reset_timeout=10, listeners=[recorder], name="bank", log=log, clock=clock
         )
         breaker.open()
         clock.advance(seconds=9)
@@ -101,7 +101,7 @@ def test_manual_moves_are_recorded_as_events(clock, tmp_path):
         breaker.open()
         clock.advance(seconds=10)
         assert breaker.call(up)
-    assert told.changes == [
+    assert recorder.changes == [
         ("closed", "open"),
         ("open", "half-open"),
         ("half-open", "closed"),
@@ -302,7 +302,7 @@ def test_fail_counter_never_exceeds_fail_max_with_threads(clock):
 
 
 def in_another_thread(function):
-    """Whether the function returns in another thread, which a lock held here would keep it from."""
+    """Return whether a function returns in another thread; a lock held here would prevent that."""
     thread = threading.Thread(target=function, daemon=True)
     thread.start()
     thread.join(timeout=10)

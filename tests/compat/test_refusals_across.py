@@ -1,4 +1,4 @@
-"""A refusal of any breaker here, whatever its interface, is no failure of a breaker around it."""
+"""A rejection by a breaker, of any interface, is no failure of an outer breaker."""
 
 import pickle
 
@@ -70,7 +70,7 @@ def test_rejection_whose_type_is_in_record_is_a_failure():
 
 
 def test_pickled_rejection_of_pybreaker_is_still_a_rejection():
-    """As by a pool of processes that carries it to its parent."""
+    """A process pool pickles errors to send them to the parent."""
     with pytest.raises(pybreaker.CircuitBreakerError) as refused:
         opened(with_pybreaker, "inner").call(int)
     again = pickle.loads(pickle.dumps(refused.value))

@@ -1,4 +1,4 @@
-"""RoundTrips of a service that is attacked at random, and a proof that their judge sees what is wrong.
+"""Random attacks on a service, and a proof that their judge finds planted faults.
 
 ``tools/host_faults.py`` runs more of them, under other Pythons too.
 """
@@ -77,7 +77,7 @@ def test_plan_is_unchanged_when_sent_to_the_process():
 
 
 def test_log_of_a_child_is_found_by_its_process_id(tmp_path):
-    """Also where a signal handler called in the child before anything else."""
+    """This holds even if a signal handler makes the first call in the child."""
     own, parents = tmp_path / f"log-7-{os.getpid()}", tmp_path / "log-7"
     assert path_of(parents, MAIN) == str(parents)
     assert path_of(own, "of multiprocessing") == str(own)
@@ -86,7 +86,7 @@ def test_log_of_a_child_is_found_by_its_process_id(tmp_path):
 
 
 def test_orphaned_process_is_waited_for(tmp_path):
-    """Else it would be killed before it has reported, and be taken for one that crashed."""
+    """If it was not awaited, it would be killed before its report and look like a crash."""
     orphan = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     (tmp_path / f"begun-{orphan.pid}").touch()
     waiting = threading.Thread(target=wait_for_orphans, args=[tmp_path])

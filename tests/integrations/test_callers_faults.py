@@ -1,4 +1,4 @@
-"""Faults of the caller of an HTTP client are ignored; those of server and network are failures."""
+"""Mistakes of an HTTP caller are ignored; errors of server and network are failures."""
 
 import array
 import asyncio
@@ -38,7 +38,7 @@ def upstream():
 
 
 class BadServer:
-    """A server that does what ``behaviour`` does with each connection."""
+    """A server that calls ``behaviour`` with each connection."""
 
     def __init__(self, behaviour):
         self._behaviour = behaviour
@@ -165,7 +165,7 @@ def address(url, scheme="http", host=None):
 
 
 def asked(fault):
-    """The method and the arguments of a fault, with a source of its own for each request."""
+    """Return the method and arguments of a mistake, with a new upload source for each request."""
     arguments = {name: value() if callable(value) else value for name, value in fault.items()}
     place = {name: arguments.pop(name) for name in ("scheme", "host") if name in arguments}
     return arguments.pop("method", "GET"), place, arguments
@@ -322,9 +322,7 @@ def test_requests_sends_every_kind_of_body_unchanged(clock, body):
 
 
 @pytest.mark.parametrize(("library", "integration"), [(httpx, for_httpx), (httpx2, for_httpx2)])
-def test_exhausted_connection_pool_is_ignored(
-    upstream, clock, library, integration
-):
+def test_exhausted_connection_pool_is_ignored(upstream, clock, library, integration):
     breaker = CircuitBreaker("b", clock=clock)
     limits = library.Limits(max_connections=1)
     transport = integration.BreakerTransport(breaker, library.HTTPTransport(limits=limits))
@@ -405,7 +403,7 @@ def test_body_of_a_request_is_restored(upstream, clock):
 
 
 def test_total_timeout_of_aiohttp_while_it_connects_is_a_failure(clock):
-    """A server whose queue of connections is full lets no more of them in, and says nothing."""
+    """A server whose connection queue is full accepts no more, without an answer."""
     breaker = CircuitBreaker("b", clock=clock)
 
     async def main(url):

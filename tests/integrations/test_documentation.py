@@ -1,4 +1,4 @@
-"""The page on the integrations is true: every block of it runs against real servers."""
+"""Every code block of the integrations README runs against real servers."""
 
 import re
 from concurrent import futures
@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def servers():
-    """Where ``API`` and ``TARGET`` of the page are."""
+    """The values of ``API`` and ``TARGET`` in the README."""
     one = grpc.unary_unary_rpc_method_handler(lambda request, context: b"42")
     server = grpc.server(futures.ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers(

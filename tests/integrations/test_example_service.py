@@ -1,4 +1,4 @@
-"""The example service, really served, in front of an API that fails: what its callers are shown."""
+"""The example service over HTTP, with a failing API: answers, metrics and logs."""
 
 import json
 import logging
@@ -61,7 +61,7 @@ def test_outage_is_answered_with_503_and_retry_after(
     assert refused.json() == {"detail": "temporarily unavailable"}
     lines = [record.getMessage() for record in caplog.records if record.name == "example_service"]
     assert lines == [
-        f"/quote refused: {upstream.host} is OPEN after 3 failures, retry after 28.5 s"
+        f"/quote rejected: {upstream.host} is OPEN after 3 failures, retry after 28.5 s"
     ]
     clock.advance(seconds=30)
     assert visitor.get("/quote").status_code == 502
@@ -149,7 +149,7 @@ def test_prometheus_metrics_equal_what_happened(visitor, upstream, clock, log):
 
 
 def test_prometheus_shows_a_failing_disk(visitor, log, monkeypatch):
-    """Nothing more can be written: what is not is counted."""
+    """Nothing can be written any more; lost events are counted."""
 
     def full(*_args):
         raise OSError(28, "No space left on device")
@@ -197,11 +197,11 @@ def test_example_service_prints_its_usage():
         text=True,
         check=True,
     )
-    assert "the address of the API" in done.stdout
+    assert "the URL of the API" in done.stdout
 
 
 def test_logging_listener_writes_a_line_for_the_trip(visitor, upstream, caplog):
     caplog.set_level(logging.INFO, "recloser")
     trip(visitor, upstream)
-    told = [json.loads(r.getMessage()) for r in caplog.records if r.name == "recloser"]
-    assert [line["trigger"] for line in told if line["event"] == "state_changed"] == ["trip"]
+    lines_logged = [json.loads(r.getMessage()) for r in caplog.records if r.name == "recloser"]
+    assert [line["trigger"] for line in lines_logged if line["event"] == "state_changed"] == ["trip"]

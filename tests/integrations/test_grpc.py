@@ -1,4 +1,4 @@
-"""Each kind of gRPC call, its breaker in between, against a real server."""
+"""Each kind of gRPC call through a breaker, against a real server."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from recloser.integrations.grpc import (
 
 
 class Quotes:
-    """The service ``shop.Quotes``: it fails while it is not ``healthy``."""
+    """The service ``shop.Quotes``, which fails while ``healthy`` is false."""
 
     def __init__(self):
         self.restore()
@@ -168,7 +168,7 @@ def test_breaker_of_a_grpc_service_goes_through_an_outage(channel, kind, quotes,
 
 
 def settled(breaker, before, outcome):
-    """The outcome, once it is reported: who reads a stream's end may be ahead of its callback."""
+    """Wait for the reported outcome; the end of a stream may be read before its callback runs."""
     for _ in range(2000):
         if reports(breaker) > before:
             return outcome
@@ -199,11 +199,11 @@ def test_negative_answer_is_a_success(channel, quotes, clock):
 
 
 SETTINGS = [("succeeded", 1), ("ignored", 1), ("failed", 1), ("ignored", 0)]
-"""The outcome of a cancelled stream, and the number of answers before that."""
+"""The outcomes of a cancelled stream, by the number of answers before."""
 
 
 def cancelling(clock, expected, answers):
-    """A breaker, under the settings by which such a stream counts as expected."""
+    """Create a breaker whose settings give a cancelled stream the expected outcome."""
     settings = CONFIG if not answers else evolve(CONFIG, closed_early=expected)
     return CircuitBreaker("quotes", settings, log=MemoryLog(clock=clock))
 
@@ -257,7 +257,7 @@ def test_failure_codes_and_breaker_names_are_configurable(channel, quotes, clock
 
 
 def test_outer_interceptor_receives_a_rejection(quotes, clock):
-    """It is handed the error in place of a call, and may ask it what it would ask a call."""
+    """It receives the error instead of a call, and may use it like a call."""
     outer = CircuitBreaker("outer", CONFIG, log=MemoryLog(clock=clock))
     inner = CircuitBreaker("inner", CONFIG, log=MemoryLog(clock=clock))
     inner.force_open()

@@ -1,4 +1,4 @@
-"""Each HTTP client, its breaker in between, against a real server through outage and recovery."""
+"""Each HTTP client through a breaker, against a real server with an outage."""
 
 import asyncio
 from contextlib import contextmanager
@@ -143,7 +143,7 @@ def test_unreachable_server_is_a_failure(client, clock):
 
 @each_client
 def test_longer_retry_after_extends_the_wait(client, upstream, clock, tmp_path):
-    """The breaker's own cooldown is 30 s; its log shows the probes that were held back."""
+    """The breaker's cooldown is 30 s, and its log shows the probes that were not sent."""
     with EventLog(tmp_path, clock=clock) as log:
         breakers = Breakers(CONFIG, log=log)
         with client(upstream, breakers, clock=clock) as get:

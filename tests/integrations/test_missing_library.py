@@ -1,4 +1,4 @@
-"""An integration without its library says in one line what to install."""
+"""An integration whose library is missing reports in one line what to install."""
 
 import importlib
 import subprocess
@@ -44,7 +44,7 @@ def test_missing_redis_library_is_reported_with_its_extra(monkeypatch):
 
 
 class _Without:
-    """Finds nothing of one library, as if it were not installed."""
+    """An import hook that hides one library."""
 
     def __init__(self, library):
         self.library = library

@@ -1,4 +1,4 @@
-"""A rejected call is not tried again before ``retry_after``, by tenacity nor by stamina."""
+"""tenacity and stamina retry a rejected call only after ``retry_after``."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from recloser.integrations.tenacity import wait_retry_after
 
 
 class Dependency:
-    """Fails its first calls, and notes when each of them came."""
+    """A function that fails its first calls and notes their times."""
 
     def __init__(self, failures, clock=None):
         self.failures, self.clock, self.called_at = failures, clock, []
@@ -34,7 +34,7 @@ def config(seconds):
 
 
 def test_tenacity_waits_until_retry_after(clock, tmp_path):
-    """Its own wait would be 1 s; the breaker opens for 30 s, twice."""
+    """The own wait of the strategy is 1 s; the breaker opens for 30 s, twice."""
     with EventLog(tmp_path, clock=clock) as log:
         breaker = CircuitBreaker("b", config(30), log=log)
         dependency = Dependency(3, clock)

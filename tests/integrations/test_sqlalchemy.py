@@ -1,4 +1,4 @@
-"""A database that is locked, goes away and comes back, behind a breaker."""
+"""A breaker for a database that is locked, goes away and comes back."""
 
 import sqlite3
 
@@ -14,7 +14,7 @@ from recloser.integrations.sqlalchemy import protect
 
 
 class Database:
-    """An SQLite file that another connection locks while it is not ``healthy``."""
+    """An SQLite file that another connection locks while ``healthy`` is false."""
 
     def __init__(self, folder):
         self.path = folder / "shop.db"
@@ -112,7 +112,7 @@ def test_is_failure_selects_the_errors_that_are_failures(database, clock):
 
 
 def test_invalid_arguments_of_the_driver_are_ignored(clock):
-    """They are no answer of the database, so a half-open breaker is not closed by them."""
+    """They are no answers of the database, so they do not close a half-open breaker."""
     breaker = CircuitBreaker("orders", CONFIG, clock=clock)
     engine = sqlalchemy.create_engine(
         "sqlite://", connect_args={"no_such_argument": 1}, poolclass=NullPool

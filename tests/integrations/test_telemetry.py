@@ -1,4 +1,4 @@
-"""OpenTelemetry and structlog are told of what a breaker really did, by their own exporters."""
+"""OpenTelemetry and structlog show what a breaker did, in their own exporters."""
 
 import pytest
 import structlog
@@ -103,7 +103,7 @@ def test_current_span_gets_events_of_the_breaker(log):
 
 
 def test_successful_calls_do_not_call_the_counting_listener():
-    """Successes are read from the snapshot, so no call waits for a listener to hear of it."""
+    """Successes are read from the snapshot, so no call waits for a listener."""
     assert not any(
         map(hears_successes, (BreakerTelemetry(), BreakerCollector(), StructlogListener()))
     )
@@ -114,12 +114,12 @@ def test_breaker_without_a_current_span_works(log):
 
 
 def test_structlog_gets_events_with_fields(log):
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as logged:
         bank = Breakers(CONFIG, log=log, listeners=[StructlogListener()])["bank"]
         fail(bank, 3)
         bank.before_call()
         assert bank.flush()
-    trip, refusal = told
+    trip, refusal = logged
     assert trip["event"] == "state_changed"
     assert trip["log_level"] == "warning"
     assert (trip["breaker"], trip["rule"], trip["observed"]) == ("bank", "consecutive_failures", 3)
@@ -129,7 +129,7 @@ def test_structlog_gets_events_with_fields(log):
 
 
 def test_counts_are_exact_when_signal_handlers_and_threads_count(log):
-    """As a signal handler or another thread may, at any point."""
+    """Count once more in the middle, as a signal handler or another thread may."""
     events = events_of_a_trip(log)
 
     def count_again():

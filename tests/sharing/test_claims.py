@@ -1,4 +1,4 @@
-"""The probes that one process has asked for: whose they are, and for how long."""
+"""Claims of one process: which call uses a granted probe, and how long it is kept."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How a server is named, and that nothing secret of it is ever told."""
+"""Connections to a server: accepted URLs and names, and no secrets in messages."""
 
 import logging
 import traceback
@@ -74,7 +74,7 @@ def test_unreachable_server_is_reported_without_secrets(caplog):
 
 
 def test_reconnecting_keeps_the_same_client():
-    """The garbage collector would find it, in a thread that holds a lock, with all others waiting."""
+    """An old client would be closed by the garbage collector, in a thread that may hold a lock."""
     server = StreamConnection("redis://127.0.0.1:1/0", "s", 1)
     client = server._client
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""A stream that loses data to somebody else: no command of an operator goes with it unsaid."""
+"""Streams that lose data: an operator's command is restored, or its loss is reported."""
 
 import threading
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
 from recloser.sharing import stream_joining
 from recloser.sharing.connection import StreamChangedError
 from recloser.sharing.stream_entry import StreamCheckpoint
-from shared_parts import wait_for
+from redis_servers import wait_for
 from support import succeed
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
@@ -18,13 +18,13 @@ CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
 
 @pytest.fixture
 def alone(monkeypatch):
-    """All members were started again, so that nobody has to be waited for."""
+    """Shorten the wait for members that could add a start: all of them were restarted."""
     monkeypatch.setattr(stream_joining, "_RESTART_SECONDS", 0.3)
 
 
 @pytest.fixture
 def members(own_redis, stream, joined):
-    """Makes members of one fleet."""
+    """A function that creates members of one stream."""
 
     def make(count=1, **options):
         made = [
@@ -60,7 +60,7 @@ def vanish(*breakers):
 
 @contextmanager
 def stopped(breaker, error=None):
-    """The thread of a member's log stands still, as where its process is stopped.
+    """Suspend the thread of a member's log, as if its process was stopped.
 
     Args:
         breaker: The member's.
@@ -91,7 +91,7 @@ def give_start(log):
 
 
 def ask(breaker):
-    """Have a call refused, of which the stream is told."""
+    """Make a call that is rejected and recorded in the stream."""
     assert not breaker.before_call().allowed
 
 
@@ -167,7 +167,9 @@ def test_restart_reports_that_earlier_commands_are_unknown(members, client, key,
 
 
 @pytest.mark.usefixtures("alone")
-def test_checkpoint_whose_entry_is_gone_still_provides_its_states(members, client, key, monkeypatch):
+def test_checkpoint_whose_entry_is_gone_still_provides_its_states(
+    members, client, key, monkeypatch
+):
     breaker = members()
     breaker.force_open(actor="me")
     log = log_of(breaker)
@@ -181,7 +183,7 @@ def test_checkpoint_whose_entry_is_gone_still_provides_its_states(members, clien
 
 
 def test_lost_commands_are_restored_once(members, client, key):
-    """The server falls back to a replica that was behind, as after a failover."""
+    """The stream loses its last entries, as after a failover to a replica."""
     here, there = members(2)
     agree(here, there)
     kept = client.xrange(key)
@@ -249,7 +251,7 @@ def test_two_members_that_restart_a_stream_at_once_agree(members, client, key, m
 
 @pytest.mark.usefixtures("alone")
 def test_stopped_member_follows_a_restarted_stream(members, client, key):
-    """It still knows the stream as it was, and puts back what it knows of commands."""
+    """The member knows the stream as it was, and restores the commands that it knows."""
     first = members()
     succeed(first)
     first.force_open(actor="me")
@@ -266,7 +268,7 @@ def test_stopped_member_follows_a_restarted_stream(members, client, key):
 def test_listeners_receive_edges_before_the_checkpoint_of_a_reread_stream(
     own_redis, stream, joined, members
 ):
-    """Whoever reads it again has not read them, and the checkpoint only has what they came to."""
+    """The member has not read these edges, and the checkpoint only has the resulting states."""
     heard = []
 
     class Heard(Listener):

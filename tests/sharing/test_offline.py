@@ -1,4 +1,4 @@
-"""A process without its stream goes on by its own calls, and the stream wins when it is back."""
+"""Offline members decide by their own calls, and follow the stream when it is back."""
 
 import threading
 
@@ -19,7 +19,7 @@ from recloser.sharing.offline import PRIVATE_EPOCHS
 from recloser.sharing.outbox import MAX_WAITING
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import format_id
-from shared_parts import Loop, Proxy, wait_for
+from redis_servers import Loop, Proxy, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -165,7 +165,7 @@ def test_deleted_stream_begins_again_with_the_known_states(own_redis, pair):
 
 
 def test_stream_that_lost_its_end_is_folded_anew(own_redis, pair):
-    """As after a failover to a replica that was behind."""
+    """The stream loses its last entries, as after a failover to a replica."""
     here, there = pair
     fail(here, 3)
     wait_for(lambda: has_tripped(there))
@@ -211,7 +211,7 @@ def test_listeners_receive_offline_events_and_none_twice(own_redis, stream, join
     heard = Heard()
     log = joined(own_redis, stream, timeout_seconds=0.5)
     # Its cooldown does not end meanwhile: where an answer is late, its end would be read with the
-    # trip, and told right after it.
+    # trip, and passed to listeners right after it.
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=60)
     breaker = CircuitBreaker("b", config, log=log, listeners=[heard])
     own_redis.kill()
@@ -272,7 +272,7 @@ def test_process_that_starts_without_the_server_joins_later(own_redis, stream, j
 
 
 def test_offline_success_that_waited_is_folded_at_its_own_time():
-    """Refusals wait after it, and are earlier than the call that folds them."""
+    """Rejected calls wait after it, and are earlier than the call that folds them."""
     clock = ManualClock()
     log = RedisLog("redis://127.0.0.1:1/0", stream="away", clock=clock, timeout_seconds=0.05)
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.8)

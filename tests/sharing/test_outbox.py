@@ -1,4 +1,4 @@
-"""What waits to be sent: bounded, in order, and with like outcomes made one."""
+"""The outbox: bounded, in order, and with like outcomes merged."""
 
 import pytest
 
@@ -21,8 +21,8 @@ def outbox():
     return Outbox()
 
 
-def add(outbox, event, since_ns, **told):
-    outbox.add(OutboxItem(event, since_ns, **told))
+def add(outbox, event, since_ns, **attributes):
+    outbox.add(OutboxItem(event, since_ns, **attributes))
 
 
 def succeeded(breaker="b", took=10, epoch=0, probe=0, count=1):

@@ -1,4 +1,4 @@
-"""Breakers on a stream of a real server: what one process says, all of them do."""
+"""Shared breakers on a real server: all processes follow the same stream."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ from recloser.sharing.claims import HOLD_NS
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import StreamCheckpoint
 from recloser.sharing.stream_fold import StreamFold
-from shared_parts import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
+from redis_servers import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -53,7 +53,7 @@ class Heard(Listener):
 
 @pytest.fixture
 def pair(redis_server, stream, joined):
-    """One breaker in two processes, as it were."""
+    """One breaker in two members."""
     return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
 
 
@@ -62,12 +62,12 @@ def state(breaker):
 
 
 def has_tripped(breaker):
-    """Open, or cooled since: on a busy machine the cooldown may be over when one looks."""
+    """Return whether a breaker has opened; its cooldown may be over already on a busy machine."""
     return state(breaker) != "CLOSED"
 
 
 def level(*breakers):
-    """Have all that the breakers have to say said, and read by all."""
+    """Wait until all events of the breakers were sent and read by all."""
     for _ in range(2):
         for breaker in breakers:
             breaker._sequencer._log.flush()
@@ -202,7 +202,9 @@ def test_command_is_in_effect_in_all_processes_when_it_returns(pair):
     wait_for(lambda: state(pair[0]) == "CLOSED")
 
 
-def test_listeners_receive_all_edges_and_the_calls_of_their_own_process(redis_server, stream, joined):
+def test_listeners_receive_all_edges_and_the_calls_of_their_own_process(
+    redis_server, stream, joined
+):
     heard = [Heard(), Heard()]
     here, there = (
         CircuitBreaker("b", CONFIG, log=joined(redis_server, stream), listeners=[listener])
@@ -219,9 +221,7 @@ def test_listeners_receive_all_edges_and_the_calls_of_their_own_process(redis_se
     assert [e.kind for e in heard[1].events if e.kind.startswith("call")] == ["call_failed"] * 3
 
 
-def test_differing_settings_are_reported_and_not_used(
-    redis_server, stream, joined, pair, caplog
-):
+def test_differing_settings_are_reported_and_not_used(redis_server, stream, joined, pair, caplog):
     other = CircuitBreakerConfig(failure_threshold=9)
     with caplog.at_level(logging.WARNING):
         breaker = CircuitBreaker("b", other, log=joined(redis_server, stream))
@@ -231,7 +231,9 @@ def test_differing_settings_are_reported_and_not_used(
         CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="raise"))
 
 
-def test_on_other_config_replace_replaces_settings_in_all_processes(redis_server, stream, joined, pair):
+def test_on_other_config_replace_replaces_settings_in_all_processes(
+    redis_server, stream, joined, pair
+):
     other = CircuitBreakerConfig(failure_threshold=9)
     CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="replace"))
     wait_for(lambda: all(b._state.config.failure_threshold == 9 for b in pair))
@@ -353,7 +355,9 @@ def test_forked_child_is_a_member_of_its_own(redis_server, stream, joined):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_forked_children_that_use_the_log_first_are_members_of_their_own(redis_server, stream, joined):
+def test_forked_children_that_use_the_log_first_are_members_of_their_own(
+    redis_server, stream, joined
+):
     log = joined(redis_server, stream)
     children = []
     for _ in range(2):
@@ -474,9 +478,7 @@ def test_checkpoint_describes_an_entry_in_the_stream(redis_server, stream, joine
     assert StreamFold.from_checkpoint(kept).fold.breakers["b"].succeeded > 0
 
 
-def test_claim_is_sent_without_delay_after_a_checkpoint(
-    redis_server, stream, joined, monkeypatch
-):
+def test_claim_is_sent_without_delay_after_a_checkpoint(redis_server, stream, joined, monkeypatch):
     monkeypatch.setattr(redis_module, "BATCH_SECONDS", 10)
     breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, claim_seconds=5))
     fail(breaker, 3)
@@ -492,7 +494,7 @@ def test_claim_is_sent_without_delay_after_a_checkpoint(
 
 def test_wake_up_without_hurry_does_not_cancel_the_hurry_of_another_thread():
     class Raced(RedisLog):
-        """Another thread is in a hurry right after this one has looked."""
+        """Set the flag right after it was read, as another thread may."""
 
         reads = 0
 

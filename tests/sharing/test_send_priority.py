@@ -1,4 +1,4 @@
-"""Outcomes with which an edge may come are sent at once."""
+"""Outcomes that may fire an edge are urgent."""
 
 import pytest
 

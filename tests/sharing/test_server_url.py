@@ -1,4 +1,4 @@
-"""What is wrong with a URL is told in one line where a log is made, and never found later."""
+"""An invalid URL is refused in one line when the log is created, not later."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def test_valid_urls_are_accepted(url):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         (f"{HOST}?socket_timeout=30", "socket_timeout; give timeout_seconds to RedisLog"),
         (f"{HOST}?socket_connect_timeout=30", "give timeout_seconds to RedisLog"),
@@ -63,11 +63,11 @@ def test_valid_urls_are_accepted(url):
         ("unix:///run/redis.sock?socket_keepalive=yes", "'socket_keepalive'"),
     ],
 )
-def test_invalid_url_is_refused_in_one_line(url, told):
+def test_invalid_url_is_refused_in_one_line(url, expected):
     with pytest.raises(ConfigError) as refused:
         RedisLog(url)
     message = str(refused.value)
-    assert told in message
+    assert expected in message
     assert "URL" in message
     assert "\n" not in message
 

@@ -1,4 +1,4 @@
-"""Fleets of real processes, a real server and a real service: a short run of what the tools do.
+"""Shared breakers of real processes, on a real server and service: short runs of the tools.
 
 ``tools/shared_soak.py`` and ``tools/shared_faults.py`` do it for longer.
 """
@@ -7,7 +7,7 @@ import pytest
 
 import shared_faults
 import shared_soak
-from shared_parts import servers_here
+from redis_servers import servers_here
 
 SERVERS = servers_here()
 

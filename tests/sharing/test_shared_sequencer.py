@@ -1,4 +1,4 @@
-"""What the sequencer of a fleet does at each step, without a thread or a server of its own."""
+"""The shared sequencer step by step, without a thread or a server."""
 
 import logging
 
@@ -18,7 +18,7 @@ MS = 1_000_000
 
 
 class Unreached(RedisLog):
-    """A log whose thread is the test."""
+    """A log without threads; the test does their work."""
 
     def __init__(self, clock=None):
         super().__init__(
@@ -30,7 +30,7 @@ class Unreached(RedisLog):
 
 
 class Stream:
-    """A stream in memory, of which a log is told what the test wants."""
+    """A stream in memory; the test decides which entries the log reads."""
 
     def __init__(self, log):
         self.log = log
@@ -46,7 +46,7 @@ class Stream:
         return self.sequencer.hold(change, lambda: pytest.fail("the lock is held"))
 
     def add(self, batch, after_ms=1, member=None):
-        """Append what a member has sent."""
+        """Append an entry that a member has sent."""
         self.ms += after_ms
         entry = Entry(
             (self.ms, len(self.entries)),
@@ -63,14 +63,14 @@ class Stream:
         self.sequencer.leave_entry()
 
     def join(self):
-        """Come level, as the log's thread does."""
+        """Go online, as the log's thread does."""
         while batch := self.hold(lambda: self.sequencer.batch_before_rejoining(self.stream_fold)):
             self.read(self.add(batch))
         at = self.stream_fold.fold.at
         assert self.hold(lambda: self.sequencer.go_online(self.stream_fold, at))
 
     def send(self, after_ms=1):
-        """Have all that waits sent, and not read yet."""
+        """Send everything that waits, without reading it."""
         batch = self.hold(lambda: self.sequencer.begin_round(is_due=lambda _since: True))
         return None if batch is None else self.add(batch, after_ms)
 
@@ -127,7 +127,7 @@ def stream(log, breaker):
 
 
 class Moving(SystemClock):
-    """A clock that moves on whenever it is read."""
+    """A clock that advances whenever it is read."""
 
     def __init__(self):
         self.ns = 0
@@ -138,7 +138,7 @@ class Moving(SystemClock):
 
 
 def test_report_after_the_settings_of_another_breaker_is_recorded(caplog):
-    """Both were asked for inside of a change, and are carried out one after the other."""
+    """Both were requested inside a change, and are carried out one after the other."""
     with Unreached(Moving()) as log:
         breaker = CircuitBreaker("b", CONFIG, log=log)
         permit = breaker.before_call().permit
@@ -224,11 +224,11 @@ def test_breaker_created_inside_a_change_follows_the_stream_joined_later(log, br
     assert new.current_state().value == "OPEN"
 
 
-# Listeners are told of each edge once.
+# Listeners receive each edge once.
 
 
 def test_listeners_receive_all_edges_that_are_read_at_once(stream, heard, breaker):
-    """A reply may be late, and bring the trip of the stream together with the end of its cooldown."""
+    """A late reply may contain the trip together with the end of its cooldown."""
     stream.go_offline()
     fail(breaker, 3)
     assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
@@ -241,7 +241,7 @@ def test_listeners_receive_all_edges_that_are_read_at_once(stream, heard, breake
 
 
 def test_listeners_receive_events_of_an_offline_period_once(stream, heard, breaker):
-    """The stream is back for a moment, and it is not known whether the failures have arrived."""
+    """The stream is back for a moment, and the failures may or may not have arrived."""
     stream.go_offline()
     fail(breaker, 3)
     stream.join()

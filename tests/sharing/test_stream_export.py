@@ -1,4 +1,4 @@
-"""The history of a stream as a log: what every process has folded, on disk."""
+"""Exported streams: a log on disk that folds to the state of every process."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from recloser.log.verification import verify
 from recloser.proof.proof import prove
 from recloser.sharing import stream_fold as course_module
 from recloser.sharing.stream_export import events_of, export_stream
-from shared_parts import wait_for
+from redis_servers import wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -46,7 +46,9 @@ def fold_of(path):
     return fold
 
 
-def test_fold_of_the_exported_log_equals_the_state_of_every_process(redis_server, stream, pair, tmp_path):
+def test_fold_of_the_exported_log_equals_the_state_of_every_process(
+    redis_server, stream, pair, tmp_path
+):
     go_through_an_outage(*pair)
     exported = export_stream(redis_server.url, stream, tmp_path / "log")
     fold = fold_of(tmp_path / "log")

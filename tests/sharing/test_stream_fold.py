@@ -1,4 +1,4 @@
-"""What the entries of a stream come to: the same for everybody who reads them."""
+"""The fold of a stream: every reader of the same entries computes the same events."""
 
 import json
 
@@ -29,7 +29,7 @@ CONFIG = CircuitBreakerConfig(
 
 
 class Stream:
-    """Entries, appended as a server would: one id after another."""
+    """Entries with increasing ids, as a server appends them."""
 
     def __init__(self):
         self.ms = 1_000_000
@@ -326,7 +326,7 @@ def _admissions(events):
 
 
 def test_fold_from_a_checkpoint_of_a_large_state_numbers_later_events_alike(stream):
-    """A large state takes several events where the checkpoint is recorded, and none where it is read."""
+    """Recording a large state takes several events, and reading its checkpoint takes none."""
     window = CountWindow(2000, failures=2000)
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
     stream.add(configured(config), replaces=True)

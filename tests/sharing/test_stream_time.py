@@ -1,4 +1,4 @@
-"""The time of a stream goes on where its ids stand still, as after a clock that was ahead once."""
+"""The time of a stream while its ids stand still, because the server's clock was set back."""
 
 import pytest
 from shared_support import agree, is_degraded, log_of, state
@@ -14,7 +14,7 @@ from recloser.core.events import (
 from recloser.core.state import dump
 from recloser.sharing.stream_entry import Begin, Entry, event_lines
 from recloser.sharing.stream_fold import StreamFold
-from shared_parts import wait_for
+from redis_servers import wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -25,7 +25,7 @@ SECOND = 1_000_000_000
 
 
 class Stream:
-    """Entries with ids and times of the test's choice."""
+    """A stream whose ids and times the test chooses."""
 
     def __init__(self):
         self.entries = [
@@ -76,7 +76,7 @@ def test_senders_time_is_ignored_while_ids_move():
 
 
 def test_time_continues_without_a_jump_when_ids_move_again():
-    """What it is ahead of them by stays, and is no second jump."""
+    """The difference to the ids stays the same, so the time does not jump again."""
     stream = Stream()
     stream.add(HOUR_MS)
     at = stream.stream_fold().fold.at
@@ -130,7 +130,7 @@ def pair(own_redis, stream, joined):
 
 
 def be_ahead(own_redis, stream):
-    """The server's clock was an hour ahead for one entry, and is right again."""
+    """Add one entry whose id is an hour ahead, as if the server's clock had been set back."""
     key = f"recloser:{{{stream}}}"
     with own_redis.client() as client:
         seconds, _ = client.time()
@@ -154,7 +154,9 @@ def test_cooldown_ends_on_time_after_the_servers_clock_was_set_back(own_redis, s
     assert state(here) == state(there) == "CLOSED"
 
 
-def test_cooldown_ends_on_time_in_a_member_that_joins_while_ids_are_ahead(own_redis, stream, joined, pair):
+def test_cooldown_ends_on_time_in_a_member_that_joins_while_ids_are_ahead(
+    own_redis, stream, joined, pair
+):
     be_ahead(own_redis, stream)
     agree(*pair)
     fail(pair[0])

@@ -1,9 +1,9 @@
-"""What may happen to a stream, to real processes on a real server: short runs of ``shared_trials``."""
+"""Worst cases of a stream with real processes and a real server: short runs of ``shared_trials``."""
 
 import pytest
 
 import shared_trials
-from shared_parts import servers_here
+from redis_servers import servers_here
 
 SOON = (
     "away and restarted",

@@ -1,4 +1,4 @@
-"""The strategies that users get: valid, varied, and replayed to what happened."""
+"""The public Hypothesis strategies: valid, varied, and consistent with replay."""
 
 import itertools
 import subprocess
@@ -17,7 +17,7 @@ until_found = settings(max_examples=5000, phases=[Phase.generate], derandomize=T
 
 
 def comes_up(strategy, condition):
-    """Finding one is enough; making it small would take its time."""
+    """Find an example without shrinking it, which would take long."""
     return find(strategy, condition, settings=until_found)
 
 
