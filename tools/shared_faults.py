@@ -1,4 +1,4 @@
-"""Put shared breakers under faults: do the members agree afterwards, and how long do calls wait?
+"""Put shared breakers under faults, and compare the members afterwards.
 
     python tools/shared_faults.py [--members N] [--runs N] [--server PATH] [FAULT ...]
 
@@ -59,7 +59,7 @@ def flushed(deployment: Deployment) -> None:
 
 
 def partitioned(deployment: Deployment) -> None:
-    """Cut half of the members off from the server for three seconds, with open connections."""
+    """Cut half of the members off for three seconds, with open connections."""
     half = deployment.proxies[: len(deployment.proxies) // 2]
     for proxy in half:
         proxy.hold()
@@ -84,14 +84,14 @@ def wall_clocks_off(deployment: Deployment) -> None:
 
 
 def stopped(deployment: Deployment) -> None:
-    """Suspend a member while the breaker opens, and resume it after the breaker has closed."""
+    """Suspend a member while the breaker opens; resume it after it has closed."""
     deployment.members[0].suspend()
     _outage_meanwhile(deployment, 3)
     deployment.members[0].resume()
 
 
 def stopped_while_open(deployment: Deployment) -> None:
-    """Suspend a member while the breaker opens, and resume it while the breaker is open."""
+    """Suspend a member while the breaker opens; resume it while it is open."""
     deployment.members[0].suspend()
     deployment.service.healthy = False
     _pause(0.8)

@@ -1,4 +1,4 @@
-"""Measure shared breakers: how soon other processes reject after a trip, and the load on the server.
+"""Measure shared breakers: their latency, and their load on the server.
 
     python tools/shared_figures.py [--trips N] [--members N] [--server PATH]
 
@@ -57,7 +57,7 @@ class Cost:
 
 
 def trip_latency(server: RedisServer, trips: int) -> list[float]:
-    """Measure milliseconds from the tripping failure here to a rejected call in another process."""
+    """Measure milliseconds from a trip here to a rejection in another process."""
     watcher = subprocess.Popen(
         [sys.executable, __file__, "--watch", server.url],
         stdin=subprocess.PIPE,

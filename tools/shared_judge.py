@@ -1,4 +1,4 @@
-"""Compare what the members of shared breakers know with what reached the protected service."""
+"""Compare what members know with what reached the protected service."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A process under test that calls a service through a shared breaker until its input ends.
+"""A process under test that calls a service through a shared breaker.
 
     python tools/shared_member.py REDIS_URL SERVICE_URL NAME [--every SECONDS] [--wall-ahead SECONDS]
 
@@ -91,7 +91,7 @@ class Caller:
 
 
 def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, Any]:
-    """Return the member's state of the breaker, its edges and the figures of its calls."""
+    """Return the member's view of the breaker, and the figures of its calls."""
     stream = log._stream  # noqa: SLF001  # the state that members must agree on is not public
 
     def look() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Processes that share a breaker, for tests: a real Redis server, a service, and its callers.
+"""Processes that share a breaker, for tests: a server, a service, callers.
 
 A member is a process of its own (``tools/shared_member.py``) that calls the service through a
 shared breaker. Everything runs on the loopback interface and can be made to fail.
@@ -66,7 +66,7 @@ class Service:
 
 
 def wall_ms() -> float:
-    """Return the time of the wall clock, in milliseconds since 1970, as a local Redis server does."""
+    """Return the time of the wall clock, in milliseconds since 1970."""
     return nanoseconds_between(_EPOCH, CLOCK.now()) / 1e6
 
 
@@ -141,7 +141,7 @@ class Deployment:
         return all(r.state["state"] == state and not r.degraded for r in reports)
 
     def await_online(self) -> float:
-        """Wait until all members are online; return the time from which on they must agree."""
+        """Wait until all members are online; return the time from which they agree."""
         wait_for(lambda: not any(member.report().degraded for member in self.members))
         threading.Event().wait(0.3)
         return wall_ms()
@@ -155,7 +155,7 @@ class Deployment:
         wait_for(lambda: self.all_are("CLOSED"))
 
     def stop_calls(self) -> list[Report]:
-        """Stop all calls, and wait until all members have read the whole stream; return their reports."""
+        """Stop all calls; return reports when members have read the whole stream."""
         for member in self.members:
             member.ask("rest")
         with self.server.client() as client:

@@ -1,4 +1,4 @@
-"""Run shared breakers through outages of the service, and compare all members afterwards.
+"""Run shared breakers through outages, and compare all members afterwards.
 
     python tools/shared_soak.py [--runs N] [--members N] [--server PATH]
 

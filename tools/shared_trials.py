@@ -1,4 +1,4 @@
-"""Put shared breakers through the worst cases of their server: no operator's command may be lost.
+"""Put shared breakers through the worst cases of their server.
 
     python tools/shared_trials.py [--members N] [--seconds S] [--server PATH] [TRIAL ...]
 
@@ -53,7 +53,7 @@ class Trial:
         self.deployment.members[member].ask(word)
 
     def restart(self, *, closes: bool = False) -> None:
-        """Replace all members by new ones; kill the old ones, after closing their logs if ``closes``."""
+        """Kill all members, after closing their logs if ``closes``; start new ones."""
         for member in self.deployment.members:
             self.reports.append(member.report())
         for member in self.deployment.members:
@@ -122,7 +122,7 @@ def emptied(trial: Trial) -> None:
 
 
 def trimmed_and_restarted(trial: Trial) -> None:
-    """Trim the stream to its last entry from outside, and restart all members soon after."""
+    """Trim the stream from outside, and restart all members soon after."""
     trial.command("force_open")
     trial.pause(0.5)
     _trim(trial.deployment.server)
@@ -132,7 +132,7 @@ def trimmed_and_restarted(trial: Trial) -> None:
 
 
 def trimmed_and_closed(trial: Trial) -> None:
-    """Trim the stream from outside; all members close their logs at once, and are restarted."""
+    """Trim the stream from outside; close and restart all members at once."""
     trial.command("force_open")
     trial.pause(0.5)
     _trim(trial.deployment.server)
@@ -162,7 +162,7 @@ def deleted(trial: Trial) -> None:
 
 
 def clock_ahead(trial: Trial) -> None:
-    """Add an entry whose id is an hour ahead; cooldowns must keep their length after it."""
+    """Add an entry whose id is an hour ahead; cooldowns must keep their length."""
     with trial.deployment.server.client() as client:
         seconds, _ = client.time()
         client.xadd(KEY, {"x": "y"}, id=f"{(int(seconds) + 3600) * 1000}-0")

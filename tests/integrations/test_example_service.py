@@ -204,4 +204,6 @@ def test_logging_listener_writes_a_line_for_the_trip(visitor, upstream, caplog):
     caplog.set_level(logging.INFO, "recloser")
     trip(visitor, upstream)
     lines_logged = [json.loads(r.getMessage()) for r in caplog.records if r.name == "recloser"]
-    assert [line["trigger"] for line in lines_logged if line["event"] == "state_changed"] == ["trip"]
+    assert [line["trigger"] for line in lines_logged if line["event"] == "state_changed"] == [
+        "trip"
+    ]

@@ -1,15 +1,23 @@
 """Connections to a server: accepted URLs and names, and no secrets in messages."""
 
 import logging
+import shutil
+import subprocess
 import traceback
 
 import pytest
+from shared_support import has_tripped, state
 
-from recloser import CircuitBreaker, ConfigError
+from recloser import CircuitBreaker, CircuitBreakerConfig, ConfigError
 from recloser.sharing.connection import StreamAwayError, StreamConnection, stream_key
 from recloser.sharing.redis_log import RedisLog
+from redis_servers import RedisServer, free_port, servers_here, wait_for
+from support import fail
 
-SECRET = "hunter2"  # it is looked for where it must not be
+SECRET = "hunter2"  # must appear in no message
+CONFIG = CircuitBreakerConfig(
+    failure_threshold=3, recovery_timeout_seconds=0.2, half_open_success_threshold=1
+)
 
 
 def test_stream_key_has_braces_for_one_slot_of_a_cluster():
@@ -82,3 +90,70 @@ def test_reconnecting_keeps_the_same_client():
             server.now_us()
         server.reconnect()
     assert server._client is client
+
+
+def test_log_follows_the_stream_to_another_node_of_a_redis_cluster(stream, joined):
+    binary = next(iter(servers_here().values()), None)
+    if binary is None:
+        pytest.skip("there is no Redis server on this machine")
+    options = ["--cluster-enabled", "yes"]
+    with RedisServer(binary, options) as first, RedisServer(binary, options) as second:
+        with first.client() as one, second.client() as other:
+            one.execute_command("CLUSTER", "ADDSLOTS", *range(8192))
+            other.execute_command("CLUSTER", "ADDSLOTS", *range(8192, 16384))
+            one.execute_command("CLUSTER", "MEET", "127.0.0.1", second.port)
+            for node in (one, other):
+                wait_for(
+                    lambda node=node: b"cluster_state:ok" in node.execute_command("CLUSTER", "INFO")
+                )
+        breakers = [
+            CircuitBreaker("b", CONFIG, log=joined(node, stream)) for node in (first, second)
+        ]
+        wait_for(lambda: not any(breaker.snapshot().degraded for breaker in breakers))
+        fail(breakers[0], 3)
+        wait_for(lambda: has_tripped(breakers[1]))
+        for breaker in breakers:
+            breaker._sequencer._log.close()
+
+
+def test_log_connects_with_tls(stream, joined, tmp_path):
+    binary, openssl = servers_here().get("redis-server"), shutil.which("openssl")
+    if binary is None or openssl is None:
+        pytest.skip("there is no Redis server here that speaks TLS")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port() + 1
+    options = ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file"]
+    options += [str(certificate), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+
+    class Secure:
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}"
+
+    with RedisServer(binary, options):
+        breaker = CircuitBreaker("b", CONFIG, log=joined(Secure, stream))
+        assert not breaker.snapshot().degraded
+        breaker.force_open()
+        assert state(breaker) == "OPEN"
+        breaker._sequencer._log.close()
+
+
+def test_documented_rights_of_the_redis_user_are_enough(redis_server, stream, joined):
+    with redis_server.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "shared", "on", ">pa:ss@/word", "resetkeys", "resetchannels",
+            f"~recloser:{{{stream}}}", f"&recloser:{{{stream}}}:bell", "-@all",
+            *["+xadd", "+xread", "+xrange", "+xrevrange", "+xtrim", "+publish", "+subscribe", "+time", "+client"],
+        )  # fmt: skip
+
+    class Named:
+        url = redis_server.url.replace("//", "//shared:pa%3Ass%40%2Fword@")
+
+    breakers = [CircuitBreaker("b", CONFIG, log=joined(Named, stream)) for _ in range(2)]
+    assert not breakers[0].snapshot().degraded
+    fail(breakers[0], 3)
+    wait_for(lambda: has_tripped(breakers[1]))

@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import os
-import shutil
-import subprocess
 import threading
 
 import pytest
 import redis
+from shared_support import has_tripped, state
 
 from recloser import (
     Breakers,
@@ -24,12 +23,12 @@ from recloser import (
 )
 from recloser.core.state import dump
 from recloser.sharing import redis_log as redis_module
-from recloser.sharing import stream_fold as course_module
+from recloser.sharing import stream_fold as stream_fold_module
 from recloser.sharing.claims import HOLD_NS
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import StreamCheckpoint
 from recloser.sharing.stream_fold import StreamFold
-from redis_servers import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
+from redis_servers import Loop, Proxy, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -55,15 +54,6 @@ class Heard(Listener):
 def pair(redis_server, stream, joined):
     """One breaker in two members."""
     return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
-
-
-def state(breaker):
-    return breaker.current_state().value
-
-
-def has_tripped(breaker):
-    """Return whether a breaker has opened; its cooldown may be over already on a busy machine."""
-    return state(breaker) != "CLOSED"
 
 
 def level(*breakers):
@@ -175,7 +165,7 @@ def test_late_process_learns_the_whole_history(redis_server, stream, joined, pai
 def test_late_process_starts_at_a_checkpoint_of_a_trimmed_stream(
     redis_server, stream, joined, monkeypatch
 ):
-    monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 20)
+    monkeypatch.setattr(stream_fold_module, "CHECKPOINT_EVERY", 20)
     log = joined(redis_server, stream, keep_entries=30)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
     for _ in range(120):
@@ -399,75 +389,8 @@ def test_calls_continue_after_the_log_is_closed(redis_server, stream, joined):
     assert breaker.snapshot().degraded
 
 
-def test_log_follows_the_stream_to_another_node_of_a_redis_cluster(stream, joined):
-    binary = next(iter(servers_here().values()), None)
-    if binary is None:
-        pytest.skip("there is no Redis server on this machine")
-    options = ["--cluster-enabled", "yes"]
-    with RedisServer(binary, options) as first, RedisServer(binary, options) as second:
-        with first.client() as one, second.client() as other:
-            one.execute_command("CLUSTER", "ADDSLOTS", *range(8192))
-            other.execute_command("CLUSTER", "ADDSLOTS", *range(8192, 16384))
-            one.execute_command("CLUSTER", "MEET", "127.0.0.1", second.port)
-            for node in (one, other):
-                wait_for(
-                    lambda node=node: b"cluster_state:ok" in node.execute_command("CLUSTER", "INFO")
-                )
-        breakers = [
-            CircuitBreaker("b", CONFIG, log=joined(node, stream)) for node in (first, second)
-        ]
-        wait_for(lambda: not any(breaker.snapshot().degraded for breaker in breakers))
-        fail(breakers[0], 3)
-        wait_for(lambda: has_tripped(breakers[1]))
-        for breaker in breakers:
-            breaker._sequencer._log.close()
-
-
-def test_log_connects_with_tls(stream, joined, tmp_path):
-    binary, openssl = servers_here().get("redis-server"), shutil.which("openssl")
-    if binary is None or openssl is None:
-        pytest.skip("there is no Redis server here that speaks TLS")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    port = free_port() + 1
-    options = ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file"]
-    options += [str(certificate), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
-
-    class Secure:
-        url = f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}"
-
-    with RedisServer(binary, options):
-        breaker = CircuitBreaker("b", CONFIG, log=joined(Secure, stream))
-        assert not breaker.snapshot().degraded
-        breaker.force_open()
-        assert state(breaker) == "OPEN"
-        breaker._sequencer._log.close()
-
-
-def test_documented_rights_of_the_redis_user_are_enough(redis_server, stream, joined):
-    with redis_server.client() as client:
-        client.execute_command(
-            "ACL", "SETUSER", "fleet", "on", ">pa:ss@/word", "resetkeys", "resetchannels",
-            f"~recloser:{{{stream}}}", f"&recloser:{{{stream}}}:bell", "-@all",
-            *["+xadd", "+xread", "+xrange", "+xrevrange", "+xtrim", "+publish", "+subscribe", "+time", "+client"],
-        )  # fmt: skip
-
-    class Named:
-        url = redis_server.url.replace("//", "//fleet:pa%3Ass%40%2Fword@")
-
-    breakers = [CircuitBreaker("b", CONFIG, log=joined(Named, stream)) for _ in range(2)]
-    assert not breakers[0].snapshot().degraded
-    fail(breakers[0], 3)
-    wait_for(lambda: has_tripped(breakers[1]))
-
-
 def test_checkpoint_describes_an_entry_in_the_stream(redis_server, stream, joined, monkeypatch):
-    monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 5)
+    monkeypatch.setattr(stream_fold_module, "CHECKPOINT_EVERY", 5)
     log = joined(redis_server, stream)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     for _ in range(10):

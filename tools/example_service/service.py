@@ -1,4 +1,4 @@
-"""A service that forwards quotes of an API, and keeps answering when the API fails."""
+"""A service that forwards quotes of an API, and answers when the API fails."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ logger: Final = logging.getLogger("example_service")
 
 
 class QuoteService:
-    """Answers ``/quote`` from the API, and shows its breakers on ``/breakers`` and ``/metrics``.
+    """Answers ``/quote``, and shows its breakers on ``/breakers`` and ``/metrics``.
 
     Args:
         api: The URL of the API.

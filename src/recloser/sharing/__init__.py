@@ -1,4 +1,4 @@
-"""Breakers shared by several processes through a stream of a Redis or Valkey server.
+"""Breakers shared by several processes through a Redis or Valkey stream.
 
 Each process that shares breakers is a *member*. Members append entries to one stream, and each of
 them folds all entries in their order. The rules of the fold use nothing but the entries, so members
