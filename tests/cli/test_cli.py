@@ -258,7 +258,7 @@ def test_a_file_that_is_no_log_is_bad_input_in_one_line(capsys, tmp_path):
         status, out, err = run(capsys, "replay", tmp_path / name)
         assert (status, out) == (2, "")
         assert err.count("\n") == 1
-        assert f"{name}: this is no recloser log" in err
+        assert f"{name}: this is not a recloser log" in err
 
 
 def test_a_torn_tail_is_told_and_has_a_status_of_its_own(capsys, path):

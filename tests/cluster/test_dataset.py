@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from conftest import ROOT
 from recloser.cluster.dataset import describe, labels_of, opened, urls_of
 from recloser.errors import LogError, MissingLibraryError, NotALogError
-from recloser.history.columnar.row_groups import parts_of
+from recloser.history.columnar.row_groups import chunks_of
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
@@ -87,7 +87,7 @@ def test_each_breaker_is_in_exactly_one_job(tmp_path_factory, events, row_group,
     found = []
     with opened(source.url) as log:
         for groups in source.row_groups:
-            parts = list(parts_of(log, ["breaker", "seq"], groups, at_once))
+            parts = list(chunks_of(log, ["breaker", "seq"], groups, at_once))
             assert all(len(part.table) <= at_once for part in parts)
             found += [
                 (part.breaker, seq)
@@ -107,5 +107,5 @@ def test_file_without_statistics_is_one_job(tmp_path):
     source = describe(str(tmp_path / "bare.parquet"))
     assert source.row_groups == [range(8)]
     with opened(source.url) as log:
-        rows = sum(len(part.table) for part in parts_of(log, groups=source.row_groups[0]))
+        rows = sum(len(part.table) for part in chunks_of(log, groups=source.row_groups[0]))
     assert rows == table.num_rows - table.column("breaker").null_count

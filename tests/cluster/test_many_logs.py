@@ -127,7 +127,7 @@ def test_log_with_a_differing_witness_is_folded_event_by_event(tmp_path):
     assert alone.differences
     assert_same(found.histories[0], alone)
     assert found.histories[0].engine == "events"
-    assert "differs from what comes of it" in found.histories[0].because
+    assert "differ from the computed ones" in found.histories[0].because
     assert_same(found.histories[1], replay(logs[1]))
 
 

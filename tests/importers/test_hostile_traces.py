@@ -21,7 +21,7 @@ if not Path("/proc/self/status").exists():
 MEASURED = """
 import sys
 from recloser.cli import status_of
-from recloser.importers.formats.format_description import descriptions
+from recloser.importers.formats.format_description import all_formats
 status = status_of(sys.argv[1:])
 fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(status, fields["VmHWM"].split()[0])

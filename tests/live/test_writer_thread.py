@@ -12,7 +12,7 @@ from recloser.history.engine import replay
 from recloser.live import event_log
 from recloser.log import disk, retention
 from recloser.log.reader import LogReader
-from recloser.log.retention import Housekeeper
+from recloser.log.retention import Retention
 from recloser.process.thread_runner import is_running
 from recloser.sharing import log_threads
 from recloser.sharing.redis_log import RedisLog
@@ -205,7 +205,7 @@ PLACES = {
     "disk.write": (disk, "write"),
     "disk.sync": (disk, "sync"),
     "encoded": (event_log, "encoded"),
-    "housekeeping": (Housekeeper, "come_by"),
+    "housekeeping": (Retention, "start_if_due"),
 }
 
 
@@ -242,7 +242,7 @@ def test_writer_thread_survives_whatever_is_raised(path, monkeypatch, owner, nam
     assert replayed.snapshots["b"].totals.failed == 3
     found = sum(event.kind in {"call_failed", "reset"} for event in LogReader(path))
     assert found + lost >= 4
-    if not isinstance(error, Exception) or name == "come_by":
+    if not isinstance(error, Exception) or name == "start_if_due":
         assert lost == 0
 
 

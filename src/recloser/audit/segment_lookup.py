@@ -23,7 +23,8 @@ from recloser.core.state import BreakerState, restore
 from recloser.core.state_machine import CLOSED
 from recloser.errors import DamagedLogError, FoldError
 from recloser.log.codec import decode
-from recloser.log.reader import LogReader, open_segment, segments_of
+from recloser.log.reader import LogReader, segments_of
+from recloser.log.segment_reader import open_segment
 
 
 @frozen

@@ -16,7 +16,7 @@ from recloser.cli.render.terminal import (
     progress_bar,
     results,
 )
-from recloser.history.edge_sequence import Step
+from recloser.history.edge_sequence import SequencedEdge
 from recloser.log.reader import LogReader
 from recloser.proof.perturbation import MovedEdge
 from recloser.proof.proof import Proof, Row, prove
@@ -151,7 +151,7 @@ def _moved_data(moved: MovedEdge) -> Mapping[str, object]:
     return {"edge": _edge_data(moved.edge), "seq": moved.seq, "got": moved.got}
 
 
-def _edge_data(edge: Step) -> Mapping[str, object]:
+def _edge_data(edge: SequencedEdge) -> Mapping[str, object]:
     breaker, epoch, at, left, to, trigger = edge.fields
     return {
         "seq": edge.seq,

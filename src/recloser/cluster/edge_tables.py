@@ -23,8 +23,8 @@ from attrs import evolve
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
 from recloser.core.events import CallObserved, Edge, Event, LogOpened
 from recloser.errors import ConfigError, LogError
-from recloser.history.columnar.breaker_fold import BreakerFold, times_of
-from recloser.history.columnar.exported_log import rows_in
+from recloser.history.columnar.breaker_fold import BreakerFold, clock_events_of
+from recloser.history.columnar.exported_log import columns_in
 from recloser.history.live_driver import by_start
 from recloser.log.arrow_table import SCHEMA, events_of
 from recloser.proof.variants import DrivenVariant
@@ -126,11 +126,11 @@ def _check_one_log(seqs: pa.ChunkedArray, breaker: str) -> None:
 
 
 def _folded(breaker: str, rows: pa.Table, about_all: list[Event]) -> Iterator[_EdgeRow]:
-    fold = BreakerFold(breaker, times_of(about_all))
-    fold.take(rows_in(rows, breaker))
-    fold.finish()
+    fold = BreakerFold(breaker, clock_events_of(about_all))
+    fold.fold_rows(columns_in(rows, breaker))
+    fold.fold_rest()
     recorded = {witness.epoch: evolve(witness, seq=0) for witness in fold.witnesses}
-    for taken in fold.taken:
+    for taken in fold.edges:
         yield taken.edge, taken.seq, recorded.get(taken.edge.epoch) == evolve(taken.edge, seq=0)
 
 

@@ -23,7 +23,7 @@ from recloser.core.events import Event
 from recloser.core.settings import configured, read_settings
 from recloser.errors import ConfigError, NotALogError
 from recloser.history.columnar.exported_log import whole_log_events
-from recloser.history.columnar.row_groups import parts_of
+from recloser.history.columnar.row_groups import chunks_of
 from recloser.log.arrow_table import events_of
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
@@ -194,7 +194,7 @@ def calls_by_breaker(url: str, groups: range, breaker: str | None) -> Iterator[t
     """
     with opened(url) as log:
         about_all = whole_log_events(log)
-        parts = parts_of(log, groups=groups, at_once=ROWS_AT_ONCE)
+        parts = chunks_of(log, groups=groups, at_once=ROWS_AT_ONCE)
         for name, own in groupby(parts, key=attrgetter("breaker")):
             if breaker is not None and name != breaker:
                 continue

@@ -13,9 +13,9 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Edge, Event
 from recloser.core.moments import after
 from recloser.core.snapshot import Snapshot, take_snapshot
-from recloser.history.columnar.breaker_fold import BreakerFold, Taken, times_of
+from recloser.history.columnar.breaker_fold import BreakerFold, OrderedEdge, clock_events_of
 from recloser.history.columnar.columnar_fold import NeedsEventsError, check_foldable, folds_of
-from recloser.history.columnar.exported_log import rows_of_span, whole_log_events
+from recloser.history.columnar.exported_log import columns_of_span, whole_log_events
 from recloser.history.engine import fold_history
 from recloser.history.history import History
 from recloser.history.live_driver import read_trace
@@ -35,7 +35,7 @@ class FoldedBreaker:
     """
 
     snapshot: Snapshot
-    taken: Sequence[Taken]
+    taken: Sequence[OrderedEdge]
     witnesses: Sequence[int]
 
 
@@ -62,8 +62,10 @@ def fold_row_groups(url: str, groups: range) -> FoldedRowGroups:
         about_all = whole_log_events(log)
         try:
             check_foldable(about_all)
-            rows = rows_of_span(log, groups, ROWS_AT_ONCE)
-            folds = [_folded(fold, log, about_all) for fold in folds_of(rows, times_of(about_all))]
+            rows = columns_of_span(log, groups, ROWS_AT_ONCE)
+            folds = [
+                _folded(fold, log, about_all) for fold in folds_of(rows, clock_events_of(about_all))
+            ]
         except NeedsEventsError as reason:
             return FoldedRowGroups((), str(reason))
     return FoldedRowGroups(folds)
@@ -71,14 +73,14 @@ def fold_row_groups(url: str, groups: range) -> FoldedRowGroups:
 
 def _folded(fold: BreakerFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
     recorded = [evolve(witness, seq=0) for witness in fold.witnesses]
-    if fold.is_parted or recorded != [evolve(taken.edge, seq=0) for taken in fold.taken]:
-        raise NeedsEventsError("what it witnessed differs from what comes of it")
+    if fold.has_diverged or recorded != [evolve(taken.edge, seq=0) for taken in fold.edges]:
+        raise NeedsEventsError("the recorded edges or states differ from the computed ones")
     last = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")][-1]
     assert last.kind in ("log_opened", "clock_ticked")
     wall, at = last.wall, last.at
     return FoldedBreaker(
         take_snapshot(fold.state, log.about.last_at, lambda now: after(wall, now - at)),
-        fold.taken,
+        fold.edges,
         [witness.seq for witness in fold.witnesses],
     )
 

@@ -27,7 +27,7 @@ from recloser.history.columnar.breaker_fold import in_order
 from recloser.history.history import History, digest_of
 from recloser.history.timeline import Timeline
 
-WITNESSED: Final = "what it witnessed differs from what comes of it"
+WITNESSED: Final = "the recorded edges or states differ from the computed ones"
 
 
 @frozen(slots=False)

@@ -40,8 +40,8 @@ from recloser.core.snapshot import Snapshot, take_snapshot
 from recloser.core.state import BreakerState
 from recloser.errors import ConfigError
 from recloser.history.columnar.exported_log import whole_log_events
-from recloser.history.columnar.row_groups import parts_of
-from recloser.history.edge_sequence import Course
+from recloser.history.columnar.row_groups import chunks_of
+from recloser.history.edge_sequence import EdgeSequence
 from recloser.history.live_driver import by_start
 from recloser.history.timeline import Timeline
 from recloser.history.warps import host_offset
@@ -169,7 +169,7 @@ def unix_timeline() -> Timeline:
 def breakers_in(url: str, groups: range) -> Sequence[str]:
     """Return the names of the breakers that begin in some row groups, in their order."""
     with opened(url) as log:
-        parts = parts_of(log, ["breaker"], groups, ROWS_AT_ONCE)
+        parts = chunks_of(log, ["breaker"], groups, ROWS_AT_ONCE)
         return list(dict.fromkeys(part.breaker for part in parts))
 
 
@@ -188,7 +188,7 @@ def merge(
         settings = _common_settings(breaker, logs) if config is None else as_config(config)
         lane = DrivenVariant(_OPENING, settings)
         edges: list[Edge] = []
-        course = Course()
+        course = EdgeSequence()
         last = 0
         for call in _merged(logs):
             taken = lane.apply(call)
@@ -239,7 +239,7 @@ class _HostLog:
         return self._holder.host
 
     def events(self) -> Iterator[Event]:
-        for part in parts_of(self._log, groups=self._holder.groups, at_once=ROWS_AT_ONCE):
+        for part in chunks_of(self._log, groups=self._holder.groups, at_once=ROWS_AT_ONCE):
             if part.breaker == self._breaker:
                 yield from events_of(part.table)
 
@@ -316,7 +316,7 @@ def _common_settings(breaker: str, logs: Iterable[_HostLog]) -> CircuitBreakerCo
 
 
 def _edge_changes(
-    logs: Sequence[_HostLog], config: CircuitBreakerConfig, course: Course
+    logs: Sequence[_HostLog], config: CircuitBreakerConfig, course: EdgeSequence
 ) -> Sequence[Change]:
     """Find the errors of each host's clock that would change the edges.
 
@@ -354,6 +354,6 @@ def _edge_changes(
     return changes
 
 
-def _trial(host: str, ns: int, config: CircuitBreakerConfig, course: Course) -> Trial:
+def _trial(host: str, ns: int, config: CircuitBreakerConfig, course: EdgeSequence) -> Trial:
     warp = host_offset(host, ns)
     return Trial(PerturbedDrive(DrivenVariant(_OPENING, config), warp), course)

@@ -26,7 +26,7 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import BreakerConfigured, Event, StateChanged
 from recloser.core.snapshot import Totals
 from recloser.errors import DamagedLogError, FutureVersionError, GoldenError
-from recloser.history.summary import Outline, settings_data
+from recloser.history.summary import HistorySummary, settings_data
 from recloser.log import disk
 from recloser.log.codec import decode, encode
 
@@ -58,7 +58,7 @@ class _Golden(msgspec.Struct, forbid_unknown_fields=True):
     configured: list[msgspec.Raw] = []
 
 
-def read_golden(path: Path) -> Outline:
+def read_golden(path: Path) -> HistorySummary:
     """Read a golden file.
 
     Raises:
@@ -79,7 +79,7 @@ def read_golden(path: Path) -> Outline:
         ) from error
 
 
-def write_golden(path: Path, outline: Outline) -> None:
+def write_golden(path: Path, outline: HistorySummary) -> None:
     """Write a golden file atomically: a crash leaves the old file or the new one, complete.
 
     Raises:
@@ -94,7 +94,7 @@ def write_golden(path: Path, outline: Outline) -> None:
         raise GoldenError(f"{path}: {error.strerror}") from error
 
 
-def golden_bytes(outline: Outline) -> bytes:
+def golden_bytes(outline: HistorySummary) -> bytes:
     """The content of a golden file; equal outlines give equal bytes."""
     members = [("schema", f'"{_SCHEMA}{GOLDEN_VERSION}"')]
     if outline.driven_with is not None:
@@ -136,12 +136,12 @@ def _check_schema(path: Path, schema: str) -> None:
         )
 
 
-def _outline(golden: _Golden) -> Outline:
+def _outline(golden: _Golden) -> HistorySummary:
     driven_with = golden.driven_with
     if driven_with is not None:
         # A setting that did not exist when the file was written gets its default value.
         driven_with = settings_data(CircuitBreakerConfig.from_mapping(driven_with))
-    return Outline(
+    return HistorySummary(
         driven_with=driven_with,
         configured=_events(golden.configured, BreakerConfigured),
         edges=_events(golden.edges, StateChanged),

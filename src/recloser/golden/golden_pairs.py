@@ -14,7 +14,7 @@ from recloser.golden.golden_file import GOLDEN_SUFFIX, read_golden, write_golden
 from recloser.history.difference import Comparison, compare
 from recloser.history.engine import is_traffic, replay
 from recloser.history.history import History
-from recloser.history.summary import Outline, outline
+from recloser.history.summary import HistorySummary, summarize
 from recloser.log.listing import (
     COMPRESSED_SUFFIX,
     SEGMENT_SUFFIX,
@@ -203,7 +203,7 @@ def refuse_in_ci(asked: str) -> None:
         )
 
 
-def compare_with(golden: Outline, now: Outline, history: History) -> Comparison:
+def compare_with(golden: HistorySummary, now: HistorySummary, history: History) -> Comparison:
     """Compare a golden file with the history that its trace has now."""
     return compare(golden, now, same_log=True, new_events=history.events)
 
@@ -212,18 +212,18 @@ def _verdict(comparison: Comparison, history: History) -> Verdict:
     return Verdict.DIFFERENT if comparison or history.differences else Verdict.SAME
 
 
-def config_in(golden: Outline) -> CircuitBreakerConfig | None:
+def config_in(golden: HistorySummary) -> CircuitBreakerConfig | None:
     """The settings in a golden file, or None if live breakers wrote its trace."""
     if golden.driven_with is None:
         return None
     return CircuitBreakerConfig.from_mapping(golden.driven_with)
 
 
-def _replay(trace: Path, config: CircuitBreakerConfig | None) -> tuple[History, Outline]:
+def _replay(trace: Path, config: CircuitBreakerConfig | None) -> tuple[History, HistorySummary]:
     if config is None and is_traffic(LogReader(trace)):
         config = CircuitBreakerConfig()
     history = replay(trace, config=config)
-    return history, outline(history, config)
+    return history, summarize(history, config)
 
 
 def _is_golden_there(pair: GoldenPair) -> bool:

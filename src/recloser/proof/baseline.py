@@ -8,7 +8,7 @@ from attrs import define, field
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Event, LogOpened
 from recloser.errors import FoldError, NotALogError
-from recloser.history.edge_sequence import Course
+from recloser.history.edge_sequence import EdgeSequence
 from recloser.history.engine import is_traffic
 from recloser.history.live_driver import read_trace
 from recloser.proof.variants import DrivenVariant, FoldVariant, Variant
@@ -35,7 +35,7 @@ class Baseline:
     is_traffic: bool
     events: int = 0
     last_at: int = 0
-    edges: Course = field(factory=Course)
+    edges: EdgeSequence = field(factory=EdgeSequence)
 
 
 def read_baseline(

@@ -12,7 +12,7 @@ from recloser.core.fold import NO_EDGES, refusal_of
 from recloser.core.log_fold import LogFold
 from recloser.core.state import place
 from recloser.errors import RecloserError
-from recloser.history.edge_sequence import Course, Step
+from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.history.history import canonical
 from recloser.history.warping import mapper
 from recloser.history.warps import MonotonicWarp
@@ -29,7 +29,7 @@ class MovedEdge:
         got: What happens there instead.
     """
 
-    edge: Step
+    edge: SequencedEdge
     seq: int
     got: str
 
@@ -107,7 +107,7 @@ class Trial:
     """
 
     _variant: PerturbedVariant
-    _original: Course
+    _original: EdgeSequence
     moved: MovedEdge | None = None
     _matched: Counter[str] = field(factory=Counter)
 
@@ -143,9 +143,9 @@ class Trial:
 
     def _compare(self, seq: int, edges: Sequence[Edge]) -> None:
         for edge in edges:
-            steps = self._original.steps(edge.breaker)
+            steps = self._original.edges_of(edge.breaker)
             index = self._matched[edge.breaker]
-            got = Step(seq, canonical(edge))
+            got = SequencedEdge(seq, canonical(edge))
             if index == len(steps):
                 self.moved = MovedEdge(got, seq, "an additional edge")
                 return
@@ -155,7 +155,7 @@ class Trial:
             self._matched[edge.breaker] += 1
 
     def _impossible(self, event: Event, index: int, reason: str) -> MovedEdge | None:
-        steps = self._original.steps(_breaker_of(event))
+        steps = self._original.edges_of(_breaker_of(event))
         if not steps:
             return None
         return MovedEdge(steps[max(0, min(index, len(steps) - 1))], event.seq, reason)

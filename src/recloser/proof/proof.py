@@ -20,7 +20,7 @@ from recloser.core.events import Edge, Event
 from recloser.core.moments import after, nanoseconds_between
 from recloser.core.state import parted_fields
 from recloser.errors import ConfigError, MissingLibraryError, RecloserError
-from recloser.history.edge_sequence import Course, Parting, parting_of
+from recloser.history.edge_sequence import Divergence, EdgeSequence, divergence_of
 from recloser.history.engine import is_traffic, refuse_settings, replay
 from recloser.history.live_driver import read_trace
 from recloser.history.warping import PastAllTimeError
@@ -85,7 +85,7 @@ class Row:
 
     name: str
     digest: str | None = None
-    divergence: Parting | None = None
+    divergence: Divergence | None = None
     left_out: str | None = None
 
 
@@ -150,25 +150,25 @@ def prove(
     return Proof(edges.digest, baseline.events, len(edges), rows)
 
 
-def _compare(name: str, expected: Course, got: Course) -> Row:
-    return Row(name, got.digest, expected.parting(got))
+def _compare(name: str, expected: EdgeSequence, got: EdgeSequence) -> Row:
+    return Row(name, got.digest, expected.divergence(got))
 
 
-def _subprocess_row(expected: Course, run: SubprocessRun | None) -> Row:
+def _subprocess_row(expected: EdgeSequence, run: SubprocessRun | None) -> Row:
     name = "another process, hash seed and time zone"
     if run is None:
         return Row(name, left_out="the events are in memory, where no other process can read them")
     try:
         return _compare(name, expected, run.edges())
     except RecloserError as error:
-        return Row(name, divergence=Parting(0, "", "a history", str(error)))
+        return Row(name, divergence=Divergence(0, "", "a history", str(error)))
 
 
 def _parquet_row(
     events: Iterable[Event],
     baseline: Baseline,
     settings: CircuitBreakerConfig,
-    expected: Course,
+    expected: EdgeSequence,
     progress: Progress | None,
 ) -> Row:
     """Export the events to Parquet and compute the history from the export."""
@@ -184,15 +184,15 @@ def _parquet_row(
             write_parquet(with_progress(events, name, baseline.events, progress), path)
             return _compare(name, expected, _edges_in(LogReader(path), settings))
         except RecloserError as error:
-            return Row(name, divergence=Parting(0, "", "a history", str(error)))
+            return Row(name, divergence=Divergence(0, "", "a history", str(error)))
 
 
-def _edges_in(log: LogReader, settings: CircuitBreakerConfig) -> Course:
+def _edges_in(log: LogReader, settings: CircuitBreakerConfig) -> EdgeSequence:
     """The edges of an exported log, by the columnar engine where that can compute them."""
     if not is_traffic(log):
         history = replay(log.path)
         if history.engine == "columns":
-            edges = Course()
+            edges = EdgeSequence()
             for edge in history.edges:
                 edges.add(edge.seq, [edge])
             return edges
@@ -205,14 +205,14 @@ class _VariantRow:
     def __init__(self, name: str, variant: Variant) -> None:
         self.name = name
         self.variant = variant
-        self.divergence: Parting | None = None
+        self.divergence: Divergence | None = None
         # The variant's own edges, kept only from the first difference on. Up to there they are
         # the edges of the reference.
-        self._edges: Course | None = None
+        self._edges: EdgeSequence | None = None
         self._is_over = False
         self._left_out: str | None = None
 
-    def apply(self, event: Event, expected: Sequence[Edge], edges: Course) -> None:
+    def apply(self, event: Event, expected: Sequence[Edge], edges: EdgeSequence) -> None:
         """Apply an event; ``expected`` are its edges in the reference, ``edges`` those before it."""
         if self._is_over:
             return
@@ -224,7 +224,7 @@ class _VariantRow:
         if got or expected:
             self._compare(event.seq, expected, got, edges)
 
-    def finish(self, last: Event, expected: Sequence[Edge], edges: Course) -> None:
+    def finish(self, last: Event, expected: Sequence[Edge], edges: EdgeSequence) -> None:
         if self._is_over:
             return
         try:
@@ -239,7 +239,7 @@ class _VariantRow:
         for breaker, state in expected.items():
             differing = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
             if differing:
-                self.divergence = Parting(
+                self.divergence = Divergence(
                     last.seq,
                     breaker,
                     "the breaker's state at the end of the log",
@@ -247,29 +247,29 @@ class _VariantRow:
                 )
                 return
 
-    def row(self, edges: Course) -> Row:
+    def row(self, edges: EdgeSequence) -> Row:
         if self._left_out is not None:
             return Row(self.name, left_out=self._left_out)
         return Row(self.name, (self._edges or edges).digest, self.divergence)
 
     def _compare(
-        self, seq: int, expected: Sequence[Edge], got: Sequence[Edge], edges: Course
+        self, seq: int, expected: Sequence[Edge], got: Sequence[Edge], edges: EdgeSequence
     ) -> None:
         if self._edges is None:
-            self.divergence = self.divergence or parting_of(seq, expected, got)
+            self.divergence = self.divergence or divergence_of(seq, expected, got)
             if self.divergence is None:
                 return
             self._edges = edges.copy()
         self._edges.add(seq, got)
 
-    def _stop(self, event: Event, error: RecloserError, edges: Course) -> None:
+    def _stop(self, event: Event, error: RecloserError, edges: EdgeSequence) -> None:
         self._is_over = True
         if isinstance(error, PastAllTimeError) and self.divergence is None:
             # Such a time can't be represented, so there is no history to compare.
             self._left_out = str(error)
             return
         self._edges = self._edges or edges.copy()
-        self.divergence = self.divergence or Parting(
+        self.divergence = self.divergence or Divergence(
             event.seq, getattr(event, "breaker", ""), "the event in the log", str(error)
         )
 
@@ -283,7 +283,7 @@ class _Battery:
     """
 
     def __init__(self, baseline: Baseline, config: CircuitBreakerConfig) -> None:
-        self.edges = Course()
+        self.edges = EdgeSequence()
         self._baseline = baseline
         self._witnesses = WitnessVariant()
         if baseline.is_traffic:
@@ -317,7 +317,7 @@ class _Battery:
             row.compare_states(last, self._reference)
         # A witness may be missing from the end of a log that is not sealed yet.
         if not isinstance(events, LogReader) or not events.tail.unsealed:
-            self._witnesses.witnessed.finish()
+            self._witnesses.witnessed.note_missing()
 
     def rows(self) -> Sequence[Row]:
         """The row of each variant, that of the witnesses last."""
@@ -327,7 +327,7 @@ class _Battery:
         witnessed = self._witnesses.witnessed
         row = Row(f"against the {witnessed.witnesses:,} witnesses recorded live", self.edges.digest)
         for difference in witnessed.differences[:1]:
-            divergence = Parting(
+            divergence = Divergence(
                 difference.seq, difference.breaker, difference.expected, difference.got
             )
             return evolve(row, digest=None, divergence=divergence)

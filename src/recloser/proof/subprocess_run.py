@@ -13,7 +13,7 @@ import msgspec
 
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import RecloserError
-from recloser.history.edge_sequence import Course, Step
+from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.log.reader import LogReader
 from recloser.process import child_python
 from recloser.proof.baseline import read_baseline
@@ -62,7 +62,7 @@ class SubprocessRun:
         self._stdout = stdout
         self._stderr = stderr
 
-    def edges(self) -> Course:
+    def edges(self) -> EdgeSequence:
         """Wait for the process to end and return the edges that it found.
 
         Raises:
@@ -76,9 +76,9 @@ class SubprocessRun:
                 f"the other process failed: {lines[-1] if lines else f'exit {status}'}"
             )
         self._stdout.seek(0)
-        edges = Course()
+        edges = EdgeSequence()
         for seq, breaker, line in map(_decode, self._stdout):
-            edges.add_step(breaker, Step(seq, line.encode()))
+            edges.add_edge(breaker, SequencedEdge(seq, line.encode()))
         return edges
 
 

@@ -28,7 +28,7 @@ from recloser.core.fold import NO_EDGES, FoldedEvent, apply
 from recloser.core.log_fold import LogFold, state_begun_by
 from recloser.core.state import BreakerState, dump, parted_fields
 from recloser.errors import FoldError
-from recloser.history.live_driver import Driver
+from recloser.history.live_driver import LiveDriver
 from recloser.history.warping import mapper
 from recloser.history.warps import Warp, log_origin
 from recloser.history.witnesses import WitnessedFold
@@ -123,9 +123,9 @@ class WitnessVariant(Variant):
     def apply(self, event: Event) -> Sequence[Edge]:
         """Fold the event; an impossible one is noted as a difference before it is raised."""
         try:
-            return self.witnessed.take(event)
+            return self.witnessed.fold_event(event)
         except FoldError as error:
-            self.witnessed.refuse(event, error)
+            self.witnessed.note_impossible(event, error)
             raise
 
     @property
@@ -251,7 +251,7 @@ class DrivenVariant(Variant):
         # Live breakers keep the permits of calls in flight in context variables. A context of its
         # own keeps the permits of this variant apart from those of the others.
         self._context = copy_context()
-        self._driver = Driver(opened, config, self._log, warps)
+        self._driver = LiveDriver(opened, config, self._log, warps)
 
     def apply(self, event: Event) -> Sequence[Edge]:
         """Drive the breakers up to the start of the call."""

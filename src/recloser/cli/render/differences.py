@@ -15,8 +15,8 @@ from recloser.golden.golden_pairs import GoldenCheck, Verdict
 from recloser.history.difference import (
     Change,
     Comparison,
+    DivergingEvent,
     EdgeDifference,
-    PartingEvent,
     SettingDifference,
     TotalsDifference,
 )
@@ -123,7 +123,7 @@ def _event_data(event: Event) -> Mapping[str, object]:
     return data
 
 
-def _event_lines(parting: PartingEvent) -> Iterator[Line]:
+def _event_lines(parting: DivergingEvent) -> Iterator[Line]:
     old, new = parting.old, parting.new
     if old == new:
         yield Line(f"the histories part at {_event(parting.event)}", "title")

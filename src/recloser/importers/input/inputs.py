@@ -14,7 +14,7 @@ from recloser.importers.import_batches import BATCH_LINES, MAX_LINE_CHARS, LineB
 from recloser.importers.input.json_documents import has_path, is_json_document, json_values
 from recloser.importers.input.unpacking import unpacked_files
 from recloser.importers.values.json_paths import KeyPath
-from recloser.log.counting_reader import OnRead, Watched
+from recloser.log.counting_reader import CountingFile, OnRead
 
 SplitFile: TypeAlias = Callable[[str, io.BufferedReader], Iterator[LineBatch] | None]
 """Splits a file into batches, given its name and bytes; returns None for files it does not handle."""
@@ -160,4 +160,4 @@ def _encoding_of(start: bytes) -> tuple[str, int]:
 
 def _opened(path: str, on_read: OnRead | None) -> io.BufferedReader:
     raw = io.FileIO(sys.stdin.fileno(), closefd=False) if path == "-" else io.FileIO(Path(path))
-    return io.BufferedReader(raw if on_read is None else Watched(raw, on_read), _PIECE_BYTES)
+    return io.BufferedReader(raw if on_read is None else CountingFile(raw, on_read), _PIECE_BYTES)
