@@ -8,7 +8,7 @@ from typing import Final
 from recloser.importers.import_batches import MAX_LINE_CHARS
 from recloser.importers.values.json_paths import KeyPath
 
-TOO_SHORT: Final = "the JSON ends before its end"
+TOO_SHORT: Final = "the JSON is cut before its end"
 
 raw_decode: Final = json.JSONDecoder().raw_decode
 """Decodes the value at a position of a text; returns it and the index of its end."""
@@ -151,7 +151,7 @@ class JsonScanner:
             found = _KEY.match(self.text, self.at)
             while found is None:
                 if len(self.text) - self.at > MAX_LINE_CHARS or not self._read_more():
-                    raise UnfinishedJson("the JSON ends before its end, or is malformed")
+                    raise UnfinishedJson("the JSON is cut before its end, or malformed")
                 found = _KEY.match(self.text, self.at)
             self.at = found.end()
             if found[1] == key or ("\\" in found[1] and _unescaped(found[1]) == key):

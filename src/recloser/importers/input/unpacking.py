@@ -162,7 +162,7 @@ class _UntilCut(io.RawIOBase):
 
 def _reason_for(error: Exception) -> str:
     if isinstance(error, EOFError | tarfile.ReadError):
-        return "it is cut: the compressed data ends before its end"
+        return "it is cut: the compressed data ends too early"
     return failure_of(error)
 
 

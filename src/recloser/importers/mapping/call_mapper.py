@@ -82,7 +82,7 @@ class CallMapper:
             if all(map(self._fields.has, fields)):
                 return description.breaker
         raise ImportTraceError(
-            "the format does not say what a call calls: name its breaker with --breaker '{field}'; "
+            "the format does not say which service a call goes to: name its breaker with --breaker '{field}'; "
             f"the fields are {', '.join(self._fields.names)}"
         )
 

@@ -30,7 +30,7 @@ def read_foreign(path: Path, name: str | None = None) -> ForeignSettings:
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{path}: it is larger than {_MAX_BYTES:,} bytes")
+            raise ConfigError(f"{path}: it is larger than {_MAX_BYTES:,} bytes; keep only the section of the circuit breaker")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
@@ -121,7 +121,7 @@ def _sections(document: Any, known: frozenset[str]) -> Iterator[tuple[str, Mappi
         name, value = pending.pop(0)
         seen += 1
         if seen > 100_000:  # noqa: PLR2004  # a bound on the time that a file takes
-            raise ValueError("it has too many parts")
+            raise ValueError("it has more than 100,000 parts; keep only the section of the circuit breaker")
         if isinstance(value, Mapping):
             if any(plain_key(key) in known for key in value):
                 yield name, value

@@ -74,7 +74,7 @@ class DelimitedReader:
             try:
                 header = [name.strip() for name in next(reader, [])]
             except csv.Error as error:
-                raise ImportTraceError(f"{source}: the header cannot be read: {error}") from error
+                raise ImportTraceError(f"{source}: the header cannot be read: {error}; name the columns with --header") from error
         missing = [name for name in wanted if name not in header]
         if missing:
             raise ImportTraceError(

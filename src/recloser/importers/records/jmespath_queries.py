@@ -86,7 +86,7 @@ class WhereFilter:
             if missing or not named:
                 which = f"no field {missing[0]!r}" if missing else "no field in it"
                 raise ImportTraceError(
-                    f"--where {expression!r}: there is {which}; there are {', '.join(field_names)}"
+                    f"--where {expression!r}: there is {which}; the fields are {', '.join(field_names)}"
                 )
             self.needed = list(named)
 
