@@ -1,4 +1,4 @@
-"""Scanner for JSON text of any length, which arrives in pieces and is never held whole."""
+"""Scanner for JSON text that arrives in pieces and is never held whole."""
 
 import json
 import re
@@ -31,7 +31,9 @@ class UnfinishedJson(Exception):  # noqa: N818  # a cut file is not an error
 
 
 class JsonScanner:
-    """Position in a JSON text; the text before it is forgotten, and more is read as needed.
+    """Position in a JSON text.
+
+    The text before the position is forgotten, and more is read as needed.
 
     Args:
         pieces: The text.
@@ -61,7 +63,10 @@ class JsonScanner:
         return len(pieces) > 0
 
     def peek(self) -> str | None:
-        """Go to the next value and return its first character; None at the end of the text."""
+        """Go to the next value and return its first character.
+
+        At the end of the text, None is returned.
+        """
         self._indent = ""
         while True:
             found = _BETWEEN.match(self.text, self.at)
@@ -105,7 +110,7 @@ class JsonScanner:
             return found if len(found) <= MAX_LINE_CHARS else None
 
     def _skip_malformed(self, offset: int) -> str:
-        """Go to the next value after a malformed one, and return the beginning of that one.
+        """Go past a malformed value, and return the beginning of it.
 
         Args:
             offset: Where the value is malformed, in characters from its beginning.

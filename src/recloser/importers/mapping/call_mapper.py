@@ -1,4 +1,4 @@
-"""Mapping of records to calls: breaker, start, duration, outcome, error and labels."""
+"""Mapping of records to calls: breaker, times, outcome, error and labels."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
