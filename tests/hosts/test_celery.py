@@ -18,7 +18,7 @@ from host_servers import (
     wait_until_all_is_recorded,
 )
 
-from fleet_parts import wait_for
+from shared_parts import wait_for
 
 celery = pytest.importorskip("celery", reason="celery is not installed")
 

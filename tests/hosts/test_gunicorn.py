@@ -13,8 +13,8 @@ from host_servers import (
     wait_until_all_is_recorded,
 )
 
-from fleet_parts import wait_for
 from recloser import replay
+from shared_parts import wait_for
 
 pytest.importorskip("gunicorn", reason="gunicorn is not installed")
 

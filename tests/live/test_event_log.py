@@ -174,9 +174,13 @@ def syncs(monkeypatch):
 
 def succeed_much(breaker, calls):
     """As many successes as calls, past the lock."""
-    pending = breaker.gate.pending
+    call_buffer = breaker.fast_path.call_buffer
     for _ in range(calls):
-        pending.record(breaker.gate.monotonic_ns() - breaker.gate.origin, 0, breaker.gate.leave)
+        call_buffer.record(
+            breaker.fast_path.monotonic_ns() - breaker.fast_path.origin,
+            0,
+            breaker.fast_path.admit_token,
+        )
 
 
 def test_a_seal_of_a_full_block_waits_for_the_disk_with_those_behind_it(path, clock, monkeypatch):
@@ -423,7 +427,7 @@ def test_a_damaged_log_is_not_gone_on_with(path, clock):
         fail(CircuitBreaker("b", log=log), 5)
     data = segment(path).read_bytes()
     segment(path).write_bytes(data.replace(b"call_failed", b"call_ignored", 1))
-    with pytest.raises(LogError, match="is broken.*; keep what is whole of it with"):
+    with pytest.raises(LogError, match="is broken.*; keep its intact parts with"):
         EventLog(path, clock=ManualClock(), on_damage="raise")
     assert segment(path).read_bytes() != data
     assert not segment(path, 2).exists()
@@ -486,16 +490,16 @@ def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(
         may_end.wait()
 
     holder = threading.Thread(target=lambda: sequencer.hold(hold, hold))
-    make_safe = log._appender.make_safe
+    flush = log._appender.flush
 
-    def make_safe_and_wait(*, is_sync_due):
-        make_safe(is_sync_due=is_sync_due)
+    def flush_and_wait(*, is_sync_due):
+        flush(is_sync_due=is_sync_due)
         holder.start()
         is_held.wait()
         monkeypatch.undo()
 
     breaker.force_open()
-    monkeypatch.setattr(log._appender, "make_safe", make_safe_and_wait)
+    monkeypatch.setattr(log._appender, "flush", flush_and_wait)
     log.flush()
     may_end.set()
     holder.join()

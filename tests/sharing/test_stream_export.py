@@ -2,7 +2,6 @@
 
 import pytest
 
-from fleet_parts import wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig, LogError, replay, why
 from recloser.core.log_fold import LogFold
 from recloser.core.state import dump
@@ -11,6 +10,7 @@ from recloser.log.verification import verify
 from recloser.proof.proof import prove
 from recloser.sharing import stream_fold as course_module
 from recloser.sharing.stream_export import events_of, export_stream
+from shared_parts import wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -89,7 +89,7 @@ def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(
     assert replay(path).differences == []
     assert dump(fold_of(path).breakers["b"]) == dump(breaker._state)
     assert breaker._state.failed == 60
-    assert list(log) == list(events_of(log._server))
+    assert list(log) == list(events_of(log._connection))
 
 
 def test_nothing_is_overwritten(redis_server, stream, pair, tmp_path):

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from conftest import ROOT
-from fleet_parts import wait_for
 from recloser import LogError
 from recloser.log.reader import LogReader
+from shared_parts import wait_for
 
 HERE = Path(__file__).parent / "hosts"
 CALLERS = 8

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from fleet_parts import RedisServer, servers_here
 from recloser.sharing.redis_log import RedisLog
+from shared_parts import RedisServer, servers_here
 
 SERVERS = servers_here()
 _numbers = itertools.count()

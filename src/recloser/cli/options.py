@@ -20,8 +20,9 @@ from recloser.history.engine import is_traffic, replay
 from recloser.history.history import History
 from recloser.history.warps import Warp
 from recloser.live.event_log import EventLog
-from recloser.live.sequencer import Log
-from recloser.log.reader import PARQUET_SUFFIX, LogReader, size_of
+from recloser.live.live_log import Log
+from recloser.log.reader import PARQUET_SUFFIX, LogReader
+from recloser.log.segment_reader import size_of
 from recloser.log.tail import Tail
 
 _ONE_SEGMENT = 1 << 40
@@ -66,7 +67,7 @@ class Given:
             return read_settings(self.path, self.assignments, base)
         if self.path is not None:
             raise ConfigError("--config and --config-from can't be given together")
-        from recloser.importers.configs import read_foreign
+        from recloser.importers.other_libraries.foreign_settings import read_foreign
 
         file, _, name = self.source.partition("#")
         foreign = read_foreign(Path(file), name or None)

@@ -16,11 +16,11 @@ from recloser.cli.render.terminal import (
     progress_bar,
     results,
 )
-from recloser.history.edge_sequence import Step
+from recloser.history.edge_sequence import SequencedEdge
 from recloser.log.reader import LogReader
-from recloser.proof.perturbation import Moved
+from recloser.proof.perturbation import MovedEdge
 from recloser.proof.proof import Proof, Row, prove
-from recloser.proof.sensitivity import Sensitivities, Sensitivity, sensitivity
+from recloser.proof.sensitivity import Sensitivity, SensitivityReport, sensitivity
 
 T = TypeVar("T")
 
@@ -51,11 +51,11 @@ def _print_proof(proof: Proof) -> None:
     print_table(
         ("history", "digest", ""),
         ((row.name, (row.digest or "")[:_SHOWN_DIGITS], _verdict(row)) for row in proof.rows),
-        red={n for n, row in enumerate(proof.rows) if row.parting is not None},
+        red={n for n, row in enumerate(proof.rows) if row.divergence is not None},
     )
-    parted = [row for row in proof.rows if row.parting is not None]
+    parted = [row for row in proof.rows if row.divergence is not None]
     for row in parted:
-        results().print(printable(f"\n{row.name} parts at {row.parting}"), style="red")
+        results().print(printable(f"\n{row.name} parts at {row.divergence}"), style="red")
     taken = sum(row.left_out is None for row in proof.rows)
     verdict = f"{len(parted)} of {taken} ways differ" if parted else f"all {taken} ways are equal"
     results().print(
@@ -67,7 +67,7 @@ def _print_proof(proof: Proof) -> None:
 def _verdict(row: Row) -> str:
     if row.left_out is not None:
         return f"left out: {row.left_out}"
-    return "equal" if row.parting is None else "DIFFERS"
+    return "equal" if row.divergence is None else "DIFFERS"
 
 
 def _proof_data(proof: Proof) -> Mapping[str, object]:
@@ -81,8 +81,8 @@ def _proof_data(proof: Proof) -> Mapping[str, object]:
             {
                 "name": row.name,
                 "digest": row.digest,
-                "equal": None if row.left_out is not None else row.parting is None,
-                "parting": None if row.parting is None else attrs.asdict(row.parting),
+                "equal": None if row.left_out is not None else row.divergence is None,
+                "parting": None if row.divergence is None else attrs.asdict(row.divergence),
                 "left_out": row.left_out,
             }
             for row in proof.rows
@@ -100,7 +100,7 @@ def show_sensitivity(path: Path, given: Given, *, as_json: bool) -> int:
     return torn
 
 
-def _print_sensitivity(result: Sensitivities) -> None:
+def _print_sensitivity(result: SensitivityReport) -> None:
     print_table(
         ("error", "smallest that changes the history", "edge that it moves", "parts at"),
         (
@@ -126,12 +126,12 @@ def _size(size: int, unit: str) -> str:
     return f"{size:,} ppm" if unit == "ppm" else f"{size // 1000:,}.{size % 1000:03} ms"
 
 
-def _sensitivity_data(result: Sensitivities) -> Mapping[str, object]:
+def _sensitivity_data(result: SensitivityReport) -> Mapping[str, object]:
     return {
         "schema": "recloser.replay-sensitivity/1",
-        "events": result.plain.events,
-        "edges": len(result.plain.course),
-        "digest": result.plain.course.digest,
+        "events": result.baseline.events,
+        "edges": len(result.baseline.edges),
+        "digest": result.baseline.edges.digest,
         "sensitivities": [
             {
                 "error": found.kind,
@@ -147,11 +147,11 @@ def _sensitivity_data(result: Sensitivities) -> Mapping[str, object]:
     }
 
 
-def _moved_data(moved: Moved) -> Mapping[str, object]:
+def _moved_data(moved: MovedEdge) -> Mapping[str, object]:
     return {"edge": _edge_data(moved.edge), "seq": moved.seq, "got": moved.got}
 
 
-def _edge_data(edge: Step) -> Mapping[str, object]:
+def _edge_data(edge: SequencedEdge) -> Mapping[str, object]:
     breaker, epoch, at, left, to, trigger = edge.fields
     return {
         "seq": edge.seq,

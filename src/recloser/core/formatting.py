@@ -1,4 +1,4 @@
-"""How things are said to people: text that is safe to show, durations, numbers with their nouns."""
+"""Formatting for people: text that is safe to print, durations, counts with their nouns."""
 
 import unicodedata
 from typing import Final
@@ -7,7 +7,7 @@ _UNSAFE: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 def printable(text: str) -> str:
-    """The text with all that could steer a terminal, or turn the reading order, shown escaped."""
+    """The text with characters escaped that control a terminal or the reading order."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 
 
 def duration(ns: int) -> str:
-    """A duration for people, in the unit that fits it."""
+    """A duration in nanoseconds for people, in the unit that fits it: ``1.250 ms``."""
     if ns >= 60_000_000_000:  # noqa: PLR2004  # a minute
         minutes, rest = divmod(ns // 1_000_000_000, 60)
         hours, minutes = divmod(minutes, 60)
@@ -31,5 +31,5 @@ def duration(ns: int) -> str:
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """A number with its noun: ``1 call``, ``1,024 calls``."""
+    """A count with its noun: ``1 call``, ``1,024 calls``."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -37,10 +37,12 @@ from recloser.errors import LogError
 from recloser.live.arguments import checked_folder
 from recloser.live.last_good import LastGood
 from recloser.live.line_encoding import encoded
+from recloser.live.live_log import Log
 from recloser.live.log_health import LogHealth
-from recloser.live.own_events import OwnEvents
+from recloser.live.own_events import OwnEvents, checkpoints_of
 from recloser.live.pending_calls import Outcomes
-from recloser.live.sequencer import Detail, Log, Sequencer
+from recloser.live.sequencer import Sequencer
+from recloser.live.session import Detail
 from recloser.live.write_buffer import WriteBuffer
 from recloser.log import disk
 from recloser.log.appender import Appender, Durability
@@ -50,7 +52,7 @@ from recloser.log.listing import last_number
 from recloser.log.open_errors import open_failure
 from recloser.log.reader import LogReader
 from recloser.log.recovery import OnDamage, Recovered, recover
-from recloser.log.retention import Housekeeper, tidy
+from recloser.log.retention import Retention, tidy
 from recloser.log.tail import Tail
 from recloser.log.write_batch import Chunk, callers_in
 from recloser.process import forks, host_logging
@@ -164,7 +166,7 @@ class EventLog(Log):
         self._raises = on_log_failure == "raise"
         self._segment_bytes = segment_bytes
         self._segment_ns = None if segment_seconds is None else nanoseconds(segment_seconds)
-        self._housekeeper = Housekeeper(
+        self._retention = Retention(
             compress_bytes=segment_bytes if compress else None,
             keep_bytes=keep_bytes,
             keep_ns=None if keep_seconds is None else nanoseconds(keep_seconds),
@@ -178,7 +180,7 @@ class EventLog(Log):
             self._buffer.gaps, self._buffer.gap_lost = 1, self.damage.lost
             host_logging.log(logging.WARNING, "%s: the log was damaged: %s", self.path, self.damage)
         self._appender = self._appender_after(self.tail, self._fold.seq, self._number)
-        self._appender.new_names = self._new_names
+        self._appender.unsynced_folders = self._new_names
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._lost_seq = self._strikes = 0
         self._failing: Exception | None = None
@@ -215,7 +217,7 @@ class EventLog(Log):
             seq,
             number=number,
             durability=self._durability,
-            on_begun=self._housekeeper.have_due,
+            on_begun=self._retention.set_due,
         )
 
     def _make_thread_parts(self) -> None:
@@ -248,7 +250,7 @@ class EventLog(Log):
         if self._is_ended:
             return
         self._appender.abandon()
-        self._housekeeper.after_fork()
+        self._retention.after_fork()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -290,7 +292,7 @@ class EventLog(Log):
         buffer.chunks = own.chunks
         buffer.unsealed = own.unsealed
         buffer.seq = fold.seq
-        sequencer.good = fold.keeper = good
+        sequencer.last_good = fold.keeper = good
         sequencer.is_whole = True
         self.is_in_child = False
 
@@ -320,7 +322,7 @@ class EventLog(Log):
             self._lock = lock
             self._appender.number = 0
             self._appender.folder = folder
-            self._appender.new_names = new_names
+            self._appender.unsynced_folders = new_names
             self.path = folder
             return
         raise FileExistsError(errno.EEXIST, "too many folders have the name of this process")
@@ -337,7 +339,7 @@ class EventLog(Log):
         return self._fold, self.tail
 
     @property
-    def can_wait(self) -> bool:
+    def allows_buffering(self) -> bool:
         """Whether a success may be reported before it is in the log's hands: not with ``sync``."""
         return self._durability != "sync"
 
@@ -364,7 +366,7 @@ class EventLog(Log):
             return
         if events[-1].kind == "state_changed" or buffer.waiting >= FULL_BATCH:
             self._hurry.ring()
-        self.stay_awake()
+        self.wake_writer()
 
     def catch_up(self, recorded: Sequence[Event | Outcomes]) -> None:
         """Take in what was recorded, and may not be taken in; called under the lock."""
@@ -374,14 +376,14 @@ class EventLog(Log):
             else:
                 self.write(each if isinstance(each, Outcomes) else [each], None)
 
-    def stay_awake(self) -> None:
+    def wake_writer(self) -> None:
         """Have the thread look at what waits or is counted; called under the lock."""
         if self._sequencer is not None:
-            self._sequencer.pending.limit = self._calls_at_once()
+            self._sequencer.call_buffer.limit = self._calls_at_once()
         self._needs_thread = True
         self._wake.ring()
 
-    def settle(self, seq: int) -> None:
+    def ensure_safe(self, seq: int) -> None:
         """With ``sync``, wait until all up to ``seq`` is on disk.
 
         Else wait for nothing, except that callers who append faster than the thread gets to write
@@ -393,7 +395,7 @@ class EventLog(Log):
         """
         if self._is_inside():
             return
-        self.look_after()
+        self.run_deferred()
         buffer = self._buffer
         if self._needs_thread and not is_running(self._runner):
             self._start_thread()
@@ -424,11 +426,11 @@ class EventLog(Log):
         long, they are held up by no more than having to come by.
         """
         if not self._buffer.is_filling:
-            return self.pending_limit
-        return 0 if self._has_stalled() else self.pending_limit // 8
+            return self.buffer_limit
+        return 0 if self._has_stalled() else self.buffer_limit // 8
 
     def _has_stalled(self) -> bool:
-        return self._appender.is_at_disk and self._patience <= 0
+        return self._appender.is_waiting_for_disk and self._patience <= 0
 
     # What users ask for.
 
@@ -455,12 +457,12 @@ class EventLog(Log):
         # No lock: each figure is read in one step, and they may be a few events apart.
         chunks, at = buffer.chunks, sequencer.fold.at
         return LogHealth(
-            waiting=buffer.waiting + buffer.in_hand_events + len(sequencer.pending),
+            waiting=buffer.waiting + buffer.in_hand_events + len(sequencer.call_buffer),
             lag_ns=max(0, at - chunks[0][0].at) if chunks else 0,
             lost=buffer.lost + buffer.gap_lost,
             gaps=buffer.gaps,
-            failure=buffer.failure or self._thread_failure or self._housekeeper.failure,
-            missed_by_listeners=sequencer.audience.missed,
+            failure=buffer.failure or self._thread_failure or self._retention.failure,
+            missed_by_listeners=sequencer.notifier.missed,
             damage=damage,
             disturbance=self._disturbance,
         )
@@ -483,7 +485,7 @@ class EventLog(Log):
         self._with_io(self._write_the_rest)
         if not self._has_awaited:
             self._has_awaited = True  # once, however often a signal handler closes the log
-            self._await_listeners()
+            self._wait_for_listeners()
         self._end()
 
     def _write_the_rest(self) -> None:
@@ -502,9 +504,9 @@ class EventLog(Log):
         buffer = self._buffer
         if buffer.is_closed:
             return
-        sequencer.runs.end_all(sequencer.drain())
-        sequencer.runs.stop()
-        sequencer.pending.limit = 0
+        sequencer.coalescing.record_all(sequencer.drain())
+        sequencer.coalescing.stop()
+        sequencer.call_buffer.limit = 0
         if not buffer.unsealed or buffer.lost or buffer.failure is not None:
             buffer.is_closed = True
             return
@@ -520,7 +522,7 @@ class EventLog(Log):
         buffer.seq = seal.seq
         buffer.sync_asks += 1
         buffer.is_closed = True
-        sequencer.good = fold.keeper = good
+        sequencer.last_good = fold.keeper = good
         sequencer.is_whole = True
 
     def _end(self) -> None:
@@ -532,7 +534,7 @@ class EventLog(Log):
             # in this very thread. All is written, so it has nothing to do but to end.
             self._ended.wait(_IDLE_SECONDS)
         if self._lock is not None and self._has_folder(self._lock):
-            self._housekeeper.finish(self.path, self._fold.at, self._appender.number)
+            self._retention.run_to_end(self.path, self._fold.at, self._appender.number)
         self._with_io(self._let_go)
 
     def _let_go(self) -> None:
@@ -624,13 +626,13 @@ class EventLog(Log):
             self._is_stuck = True
             self._thread_failure = f"nothing could be written for {_LONGEST_WAIT} s"
         finally:
-            self.look_after()
+            self.run_deferred()
 
-    def look_after(self) -> None:
+    def run_deferred(self) -> None:
         """Log the messages that wait, and close if that was asked for in the middle of a step."""
         if self._is_inside():
             return
-        super().look_after()
+        super().run_deferred()
         if self._closes_later:
             self._closes_later = False
             self._has_awaited = True  # the call that was interrupted waits for no listener
@@ -701,11 +703,11 @@ class EventLog(Log):
             self._hurry.wait(BATCH_SECONDS)
         self._with_io(partial(self._commit, seal=not woken, keep=True))
         if self._sequencer is not None:
-            self._sequencer.leave_entry()
+            self._sequencer.after_unlock()
         if buffer.failure is None:
-            self._housekeeper.come_by(self.path, self._fold.at, self._appender.number)
+            self._retention.start_if_due(self.path, self._fold.at, self._appender.number)
         elif self._lock is not None and self._has_folder(self._lock):
-            self._housekeeper.make_room(self.path, self._fold.at, self._appender.number)
+            self._retention.make_room(self.path, self._fold.at, self._appender.number)
 
     def _commit_up_to(self, seq: int) -> None:
         if self._buffer.failure is None and self._safe_seq < seq:
@@ -769,7 +771,7 @@ class EventLog(Log):
         Returns:
             Whether it is taken note of.
         """
-        self._appender.fall_back(is_failed=False)
+        self._appender.roll_back(is_failed=False)
         written, buffer = self._appender.written_seq, self._buffer
 
         def keep_unwritten() -> None:
@@ -834,11 +836,11 @@ class EventLog(Log):
         for chunk, lines in encoded(batch):
             if forked != forks.passed:
                 return False
-            appender.put(chunk, lines)
+            appender.append(chunk, lines)
             self._put += 1
         if forked != forks.passed:
             return False
-        appender.make_safe(is_sync_due=is_sync_due)
+        appender.flush(is_sync_due=is_sync_due)
         return True
 
     def _take(self, sequencer: Sequencer, *, seal: bool, keep: bool) -> None:
@@ -864,7 +866,7 @@ class EventLog(Log):
         ):
             own.add_seal()
             own.add([sequencer.header()])
-            own.add(chain.from_iterable(map(sequencer.checkpoints, fold.breakers)))
+            own.add(chain.from_iterable(map(partial(checkpoints_of, fold), fold.breakers)))
         elif self._mended and not buffer.is_closed:
             own.add(self._after_a_loss(self._mended, 0))
             seal = tells = True
@@ -891,23 +893,23 @@ class EventLog(Log):
             self._has_told = True
         self._in_hand_asks = asks
         self._in_hand_seq = seq
-        sequencer.good = fold.keeper = good
+        sequencer.last_good = fold.keeper = good
         sequencer.is_whole = True
 
     def _collect(self, sequencer: Sequencer, *, keep: bool) -> None:
         """Fold what was let past the lock; if that is nothing, have the next call say so."""
-        pending = sequencer.pending
-        if not pending:
-            pending.limit = 0
-        if pending or sequencer.runs:  # also what came before the limit was seen
+        call_buffer = sequencer.call_buffer
+        if not call_buffer:
+            call_buffer.limit = 0
+        if call_buffer or sequencer.coalescing:  # also what came before the limit was seen
             seq = sequencer.next_seq
             at = sequencer.drain()
             if not keep:
-                sequencer.runs.end_all(at)
+                sequencer.coalescing.record_all(at)
             if sequencer.next_seq != seq:
                 sequencer.advance(at)
-        if sequencer.runs:
-            self.stay_awake()
+        if sequencer.coalescing:
+            self.wake_writer()
 
     def _after_a_loss(self, why: str, lost: int) -> Iterator[Event]:
         sequencer = self._attached
@@ -919,13 +921,13 @@ class EventLog(Log):
             yield header
         yield LogGap(fold.seq + 1, fold.at, lost, label(why))
         for name in fold.breakers:
-            yield from sequencer.checkpoints(name)
+            yield from checkpoints_of(fold, name)
 
     def _fail(self, sequencer: Sequencer, error: Exception) -> None:
         """Come back to what is known to be safe, and count what is not."""
         buffer, appender = self._buffer, self._appender
         self._failing = error  # where this is interrupted it is done again
-        appender.fall_back()
+        appender.roll_back()
         lost = callers_in(buffer.in_hand[self._put :]) + appender.dropped
         why = f"{(error.strerror if isinstance(error, OSError) else None) or error}"
         is_new = buffer.failure is None

@@ -19,7 +19,7 @@ from recloser.golden.golden_file import read_golden
 from recloser.golden.golden_pairs import config_in
 from recloser.history.difference import compare
 from recloser.history.engine import is_traffic, replay
-from recloser.history.summary import Outline, outline
+from recloser.history.summary import HistorySummary, summarize
 from recloser.log.reader import LogReader
 
 
@@ -28,7 +28,7 @@ class _Side:
     """One of the two histories, under the name that it is shown with."""
 
     name: str
-    outline: Outline
+    outline: HistorySummary
     events: Iterable[Event] | None
 
 
@@ -156,7 +156,7 @@ def _side(path: Path, name: str, config: CircuitBreakerConfig | None) -> _Side:
     history = noted(path, replay(path, config=config))
     for difference in history.differences[:1]:
         note(f"{name}: its history parts at seq {difference.seq} from what was witnessed live")
-    return _Side(name, outline(history, config), history.events)
+    return _Side(name, summarize(history, config), history.events)
 
 
 def _is_golden(path: Path) -> bool:

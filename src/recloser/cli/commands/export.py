@@ -10,7 +10,7 @@ from recloser.cli.stream_exporting import export_stream_to, is_stream
 from recloser.errors import LogError
 from recloser.log.reader import PARQUET_SUFFIX, LogReader, parquet_libraries
 from recloser.log.verification import refuse_existing
-from recloser.proof.baseline import counted as counting
+from recloser.proof.baseline import with_progress
 
 
 @click.command(short_help="Write a log as Parquet, or a fleet's stream as a log.")
@@ -36,7 +36,7 @@ def command(*, log: str, out: Path, as_json: bool) -> None:
     with log_path(log) as path, progress_bar() as progress:
         events = LogReader(path)
         about = write_parquet(
-            counting(events, "exporting", None, progress), out, lambda: events.tail
+            with_progress(events, "exporting", None, progress), out, lambda: events.tail
         )
     note_tail(path, events.tail)
     size = out.stat().st_size

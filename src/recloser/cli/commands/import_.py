@@ -18,12 +18,12 @@ from recloser.cli.render.import_report import (
 )
 from recloser.cli.render.terminal import stages_progress
 from recloser.errors import ImportTraceError
-from recloser.importers.descriptions import Role, descriptions
-from recloser.importers.fields import UNITS
-from recloser.importers.inputs import Inputs
-from recloser.importers.outcome_rules import OwnRules
-from recloser.importers.pipeline import Import, Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.formats.format_description import TimeField, all_formats
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.input.inputs import Inputs
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules
+from recloser.importers.trace_import import TraceImport
 
 _KEYS: Final[Mapping[str, str]] = {
     "start": "start_time",
@@ -41,6 +41,7 @@ _KEYS: Final[Mapping[str, str]] = {
 }
 """The roles that ``--key`` names, and the fields of JSON that have them."""
 
+_UNITS: Final = ("nano", "ns", "us", "ms", "s")
 _FAILURES: Final = ("5xx",)
 _IGNORED: Final = ("499",)
 
@@ -150,8 +151,8 @@ def _telling_options(function: F) -> F:
 @click.option("--duration", metavar="COLUMN", help="How long it took; empty is taken as 0.")
 @click.option("--outcome", required=True, metavar="COLUMN", help="What tells a failure.")
 @click.option("--error", metavar="COLUMN", help="What names a failure; by default the outcome.")
-@click.option("--start-unit", type=click.Choice(list(UNITS)), help="Unless the name ends in it.")
-@click.option("--duration-unit", type=click.Choice(list(UNITS)), help="Likewise.")
+@click.option("--start-unit", type=click.Choice(_UNITS), help="Unless the name ends in it.")
+@click.option("--duration-unit", type=click.Choice(_UNITS), help="Likewise.")
 def _csv(
     *,
     file: str,
@@ -180,18 +181,18 @@ def _csv(
         error=error,
         labels=labels,
     )
-    request = Request(
+    request = ImportRequest(
         format="csv",
         unwrap=(),
         outcome=outcome,
-        own=OwnRules(failed=failures, ignored=ignored),
+        user_rules=UserRules(failed=failures, ignored=ignored),
         options=options,
     )
     return _import_as(request, file, out, **telling)
 
 
-def _role(field: str, unit: str | None) -> Role:
-    return Role.parse(field) if unit is None else Role(field, unit)
+def _role(field: str, unit: str | None) -> TimeField:
+    return TimeField.parse(field) if unit is None else TimeField(field, unit)
 
 
 @command.command("access-log", short_help="An access log: combined, Envoy's, or JSON.")
@@ -230,14 +231,14 @@ def _access_log(
     assigned = _keys(keys)
     named = "apache-combined" if form == "combined" else "json" if assigned else None
     # The defaults are those of the formats, of which flags come before the status.
-    own = OwnRules(
+    user_rules = UserRules(
         failed=() if tuple(failures) == _FAILURES else failures,
         ignored=() if tuple(ignored) == _IGNORED else ignored,
     )
-    request = Request(
+    request = ImportRequest(
         format=named,
         among=() if named else _among(form),
-        own=own,
+        user_rules=user_rules,
         options=_with_times(CallOptions(breaker=breaker, labels=labels), assigned),
         fields={_KEYS[role]: key for role, key in assigned.items()},
     )
@@ -250,7 +251,7 @@ def _among(form: str) -> Sequence[str]:
         return ["envoy-default", "istio", "istio-before-1.9"]
     return [
         each.name
-        for each in descriptions()
+        for each in all_formats()
         if each.records.get("kind") == "json" and not each.is_abstract
     ]
 
@@ -258,13 +259,13 @@ def _among(form: str) -> Sequence[str]:
 def _with_times(options: CallOptions, assigned: Mapping[str, str]) -> CallOptions:
     """The options with the times of a call, where keys are said for them."""
     start, end = (
-        Role(assigned[role], "auto") if role in assigned else None for role in ("start", "end")
+        TimeField(assigned[role], "auto") if role in assigned else None for role in ("start", "end")
     )
     duration = None
     if start is None or end is None:  # any two of the three
         for role, unit in (("duration_ms", "ms"), ("duration_s", "s")):
             if role in assigned:
-                duration = Role(assigned[role], unit)
+                duration = TimeField(assigned[role], unit)
                 break
     return attrs.evolve(options, start=start, end=end, duration=duration)
 
@@ -299,9 +300,9 @@ def _spans(
     producers: bool,
     **telling: Any,
 ) -> int:
-    request = Request(
+    request = ImportRequest(
         format=format_,
-        own=OwnRules(failed=failures, ignored=ignored),
+        user_rules=UserRules(failed=failures, ignored=ignored),
         options=CallOptions(breaker=breaker, labels=labels),
         producers=producers,
     )
@@ -363,12 +364,14 @@ def _resilience4j(
     A call that was not permitted is kept as one of unknown outcome. An event that resilience4j's own
     logger and another one write is one.
     """
-    request = Request(format="resilience4j", options=CallOptions(breaker=breaker, labels=labels))
+    request = ImportRequest(
+        format="resilience4j", options=CallOptions(breaker=breaker, labels=labels)
+    )
     return _import_as(request, file, out, **telling)
 
 
 def _import_as(
-    request: Request,
+    request: ImportRequest,
     file: str,
     out: Path,
     *,
@@ -380,7 +383,7 @@ def _import_as(
     options = attrs.evolve(request.options, slow_ns=slow_ns_of(slow_seconds))
     with stages_progress(file, size_of(file)) as stages:
         inputs = Inputs([file], None if stages is None else stages.read)
-        ready = Import(inputs, attrs.evolve(request, options=options))
+        ready = TraceImport(inputs, attrs.evolve(request, options=options))
         summary = ready.write(out)
     report(summary, ready, out=str(out), shown=shown, extra={} if as_json else None)
     if not as_json:

@@ -24,13 +24,14 @@ from recloser.cli.render.terminal import note, print_table, print_text, stages_p
 from recloser.core.validation import MAX_SECONDS, nanoseconds
 from recloser.errors import ConfigError, ImportTraceError
 from recloser.importers.call_log import ImportSummary
-from recloser.importers.descriptions import descriptions
-from recloser.importers.inputs import Inputs
-from recloser.importers.outcome_rules import OwnRules, Verdict
-from recloser.importers.pieces import files_of
-from recloser.importers.pipeline import Import, Request
-from recloser.importers.roles import CallOptions
-from recloser.importers.written_times import DateOrder
+from recloser.importers.formats.format_description import all_formats
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.input.input_paths import input_files
+from recloser.importers.input.inputs import Inputs
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules, Verdict
+from recloser.importers.trace_import import TraceImport
+from recloser.importers.values.written_times import DateOrder
 from recloser.log.listing import errors_of
 
 _FIELD = "FIELD[:UNIT]"
@@ -162,16 +163,16 @@ def command(
         raise ImportTraceError("name the log to write with -o LOG, or give --dry-run")
     request = request_of(**given)
     target = str(out or "LOG")
-    found = files_of(files)
+    found = input_files(files)
     with stages_progress(files[0], sum(map(size_of, found))) as stages:
-        ready = Import(Inputs(found, None if stages is None else stages.read), request)
+        ready = TraceImport(Inputs(found, None if stages is None else stages.read), request)
         sampled = Sampled()
         summary: ImportSummary | None = None
         if dry_run or out is None:
             for _ in sampled(ready.calls()):
                 pass
             if not sampled.summary.calls:
-                raise ImportTraceError(ready.why_nothing(sampled.summary))
+                raise ImportTraceError(ready.no_calls_reason(sampled.summary))
         else:
             summary = ready.write(out, sampled)
     full = command_for(files, ready, target, _as_options(given))
@@ -186,17 +187,17 @@ def command(
         if not as_json:
             print_skipped(read)
     warn_of_many_breakers(read, is_grouped=bool(given["is_grouped"]))
-    for value in ready.judge.unused():
+    for value in ready.classifier.unused():
         note(f"no call has the value {value!r}, which an option names")
     if dry_run:
-        ready.judge.check_unknown()
+        ready.classifier.check_unknown()
     return cli.DAMAGED if ready.cuts or read.unread else 0
 
 
 @click.command("formats", short_help="The formats that import knows.")
 def formats() -> None:
     """List the formats that import knows, for its option --format."""
-    listed = [each for each in descriptions() if not each.is_abstract]
+    listed = [each for each in all_formats() if not each.is_abstract]
     print_table(["format", "what it is"], [(each.name, each.title) for each in listed])
 
 
@@ -226,9 +227,9 @@ def request_of(
     slow_seconds: float | None = None,
     labels: Sequence[str] = (),
     producers: bool = False,
-) -> Request:
+) -> ImportRequest:
     """The request that options make."""
-    own = OwnRules(
+    user_rules = UserRules(
         failed=failures,
         succeeded=successes,
         ignored=ignored,
@@ -245,7 +246,7 @@ def request_of(
         dates=dates,
         **roles_from(start, end, duration),
     )
-    return Request(
+    return ImportRequest(
         format=format_,
         log_format=log_format,
         regex=regex,
@@ -254,7 +255,7 @@ def request_of(
         where=where,
         header=None if header is None else [name.strip() for name in header.split(",")],
         outcome=outcome,
-        own=own,
+        user_rules=user_rules,
         options=options,
         producers=producers,
     )

@@ -28,7 +28,7 @@ from recloser.golden.golden_file import read_golden
 from recloser.golden.golden_pairs import compare_with, config_in
 from recloser.history.difference import Comparison
 from recloser.history.history import History
-from recloser.history.summary import Outline, outline
+from recloser.history.summary import HistorySummary, summarize
 from recloser.history.warps import FORMS, Warp, bending, parse_warps, read_ns
 from recloser.live.event_log import EventLog
 from recloser.log.reader import LogReader
@@ -149,7 +149,7 @@ def command(
         history = _history(path, given, out=out, golden=told, warps=warps, jobs=jobs)
         if bending(warps):
             note("the time that decisions are taken by is warped: witnesses are not compared")
-        comparison = None if told is None else compare_with(told, outline(history), history)
+        comparison = None if told is None else compare_with(told, summarize(history), history)
         if as_json:
             golden_data = {} if comparison is None else {"golden": comparison_data(comparison)}
             print_json({**_as_data(history), **golden_data})
@@ -236,7 +236,7 @@ def _history(
     given: Given,
     *,
     out: Path | None,
-    golden: Outline | None,
+    golden: HistorySummary | None,
     warps: Sequence[Warp],
     jobs: int | None,
 ) -> History:

@@ -35,7 +35,7 @@ from recloser.log.verification import refuse_existing
 from recloser.whatif.settings_search import (
     HELD_OUT_PERCENT,
     Candidate,
-    Tuned,
+    TuneResult,
     Tuning,
     grid_of,
     tune,
@@ -121,9 +121,9 @@ def command(
         tuned = _tuned_on(engine, log, base, grid, breaker=breaker, failure_weight=failure_weight)
     tuning = tuned.tuning
     if out is not None:
-        from recloser.audit.tune_page import front_page
+        from recloser.audit.tune_page import render_tune_page
 
-        write_page(front_page(tuning), out)
+        write_page(render_tune_page(tuning), out)
         note(f"the front is plotted in {out}")
     if as_json:
         print_json(_as_data(tuned))
@@ -137,12 +137,12 @@ def _tuned_here(
     grid: Sequence[Mapping[str, object]],
     breaker: str | None,
     failure_weight: int,
-) -> Tuned:
+) -> TuneResult:
     traffic = traffic_in(log, breaker)
     _note_unknown(traffic.unknown, traffic.total)
     with working_progress("settings", len(grid)) as on_done:
         tuning = tune(traffic, base, grid, failure_weight=failure_weight, on_done=on_done)
-    return Tuned(tuning, traffic.total, traffic.unknown)
+    return TuneResult(tuning, traffic.total, traffic.unknown)
 
 
 def _tuned_on(
@@ -153,7 +153,7 @@ def _tuned_on(
     *,
     breaker: str | None,
     failure_weight: int,
-) -> Tuned:
+) -> TuneResult:
     with engine.reading(dataset) as (runner, sources):
         from recloser.cluster.evaluate import tune_many
 
@@ -212,7 +212,7 @@ def _values(part: str) -> Iterator[object]:
         first += step
 
 
-def _as_data(tuned: Tuned) -> Mapping[str, object]:
+def _as_data(tuned: TuneResult) -> Mapping[str, object]:
     tuning = tuned.tuning
     return {
         "schema": "recloser.tune/1",
@@ -232,7 +232,7 @@ def _as_data(tuned: Tuned) -> Mapping[str, object]:
 def _candidate_data(candidate: Candidate) -> Mapping[str, object]:
     return {
         "settings": candidate.settings,
-        "chosen_by": attrs.asdict(candidate.chosen_by),
+        "chosen_by": attrs.asdict(candidate.tuned_on),
         "held_out": attrs.asdict(candidate.held_out),
     }
 
@@ -255,9 +255,9 @@ def _print(tuning: Tuning, failure_weight: int) -> None:
             (
                 "→" if candidate is best else "",
                 told(candidate.settings) or "without the grid",
-                f"{candidate.chosen_by.trips:,}",
-                f"{candidate.chosen_by.lost:,}",
-                f"{candidate.chosen_by.let_through:,}",
+                f"{candidate.tuned_on.trips:,}",
+                f"{candidate.tuned_on.lost:,}",
+                f"{candidate.tuned_on.let_through:,}",
                 f"{candidate.held_out.lost:,}",
                 f"{candidate.held_out.let_through:,}",
             )
@@ -273,7 +273,7 @@ def _print(tuning: Tuning, failure_weight: int) -> None:
 
 
 def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
-    best, chosen = tuning.recommended, tuning.recommended.chosen_by
+    best, chosen = tuning.recommended, tuning.recommended.tuned_on
     failures = tuning.failures[0]
     yield (
         f"on the first {100 - HELD_OUT_PERCENT} % of the calls, {tuning.calls[0]:,}, it refuses "
@@ -289,8 +289,8 @@ def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
         following = tuning.front[index + 1]
         yield (
             f"the next that lets fewer through, {printable(told(following.settings))}, would spare "
-            f"{chosen.let_through - following.chosen_by.let_through:,} more failures and lose "
-            f"{following.chosen_by.lost - chosen.lost:,} more good calls"
+            f"{chosen.let_through - following.tuned_on.let_through:,} more failures and lose "
+            f"{following.tuned_on.lost - chosen.lost:,} more good calls"
         )
     held = best.held_out
     yield (

@@ -23,11 +23,17 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.log.reader import LogReader
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
-from recloser.whatif.comparison import Timed, Verdict, timed, what_did, what_if
+from recloser.whatif.comparison import (
+    DelaySummary,
+    Evaluation,
+    summarize_delays,
+    what_happened,
+    what_if,
+)
 from recloser.whatif.costs import FIGURES, Figures, Range
 from recloser.whatif.outages import OUTAGE_FAILURES, Delay
 
-Column: TypeAlias = Mapping[str, Verdict]
+Column: TypeAlias = Mapping[str, Evaluation]
 
 _TOLD: Final = {
     "trips": "trips",
@@ -136,7 +142,7 @@ def _tried_here(
     traffic = traffic_in(log, breaker)
     counts = _Counts.of(traffic)
     columns: dict[str, Column] = {
-        counts.before: what_did(traffic, failures),
+        counts.before: what_happened(traffic, failures),
         _SETTINGS: what_if(traffic, _config_for(traffic, given), failures),
     }
     for name, config in against.items():
@@ -154,12 +160,12 @@ def _tried_on(
     failures: int,
 ) -> tuple[_Counts, Mapping[str, Column]]:
     with engine.reading(dataset) as (runner, sources):
-        from recloser.cluster.evaluate import try_many
+        from recloser.cluster.evaluate import evaluate_many
 
         is_whole = given.has_file or sources[0].about.traffic
         asked = given.read() if is_whole else tuple(given.assignments)
         with pieces_progress("trying settings") as on_done:
-            found = try_many(
+            found = evaluate_many(
                 sources,
                 runner,
                 [asked, *against.values()],
@@ -216,7 +222,7 @@ def _as_data(counts: _Counts, columns: Mapping[str, Column]) -> Mapping[str, obj
                         "outages": len(verdict.outages),
                         "detection": _timed_data(verdict.detection),
                         "recovery": _timed_data(verdict.recovery),
-                        "followed": verdict.followed,
+                        "followed": verdict.is_complete,
                     }
                     for breaker, verdict in column.items()
                 },
@@ -231,7 +237,7 @@ def _figures_data(figures: Figures) -> Mapping[str, object]:
 
 
 def _timed_data(delays: Sequence[Delay]) -> Mapping[str, object] | None:
-    summary = timed(delays)
+    summary = summarize_delays(delays)
     if summary is None:
         return None
     return {
@@ -269,7 +275,7 @@ def _print(counts: _Counts, columns: Mapping[str, Column]) -> None:
     print_table(("", *columns), rows, right=tuple(columns))
     if len(counts.calls) > 1:
         _print_breakers(counts, columns[_SETTINGS])
-    if not all(v.followed for column in columns.values() for v in column.values()):
+    if not all(v.is_complete for column in columns.values() for v in column.values()):
         note("too many outcomes are unknown to follow; some ranges say only what is always true")
 
 
@@ -304,19 +310,19 @@ def _print_breakers(counts: _Counts, column: Column) -> None:
     results().print(f"{counted(len(column) - len(moved), 'breaker')} would not trip")
 
 
-def _noticed(summary: Timed) -> Range:
+def _noticed(summary: DelaySummary) -> Range:
     return summary.ended
 
 
 def _delay_cells(
     columns: Mapping[str, Column],
     kind: str,
-    part: Callable[[Timed], Range | tuple[int | None, int | None]],
+    part: Callable[[DelaySummary], Range | tuple[int | None, int | None]],
 ) -> Sequence[str]:
     cells = []
     for column in columns.values():
         delays = _all(column, kind)
-        summary = timed(delays)
+        summary = summarize_delays(delays)
         if summary is None:
             cells.append("no outage ended")
             continue

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recloser.audit.cause import Answer, as_data
-from recloser.audit.query import ALL_TRIPS, Found, Inquiry, Question
-from recloser.audit.segment_lookup import Excerpt
+from recloser.audit.query import ALL_TRIPS, LogQuery, QueryResult, Question
+from recloser.audit.segment_lookup import SegmentRange
 from recloser.cli.options import (
     Given,
     driven_if_traffic,
@@ -89,7 +89,7 @@ def command(
         log_path(log) as path,
         driven_if_traffic(path, given) as (written, traffic),
     ):
-        found = Inquiry(written, log, traffic).ask(question)
+        found = LogQuery(written, log, traffic).ask(question)
         _say(found, path)
     settings = [] if given.path is None else ["--config", str(given.path)]
     for assignment in given.assignments:
@@ -109,11 +109,11 @@ def command(
         print_answer(found.answer, settings)
 
 
-def _say(found: Found, path: Path) -> None:
+def _say(found: QueryResult, path: Path) -> None:
     for difference in found.history.differences[:1]:
         note(f"this history is not proved: it parts from the log at seq {difference.seq}")
     read = found.history.events
-    if isinstance(read, Excerpt) and read.reaches_end:
+    if isinstance(read, SegmentRange) and read.reaches_end:
         noted(path, found.history)
     if len(found.others) > 1 and found.answer.standing:
         note(f"{len(found.others):,} breakers, and this is one: choose with --breaker")

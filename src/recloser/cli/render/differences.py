@@ -11,12 +11,12 @@ from recloser.audit import phrasing
 from recloser.cli.render.terminal import counted, duration, printable, results
 from recloser.core.events import Edge, Event, FiredRule
 from recloser.core.snapshot import Totals
-from recloser.golden.golden_pairs import Checked, Verdict
+from recloser.golden.golden_pairs import GoldenCheck, Verdict
 from recloser.history.difference import (
     Change,
     Comparison,
+    DivergingEvent,
     EdgeDifference,
-    PartingEvent,
     SettingDifference,
     TotalsDifference,
 )
@@ -58,7 +58,7 @@ def print_lines(lines: Iterable[Line]) -> None:
         results().print(Text(line.text, style=_COLOURS[line.style]))
 
 
-def checked_lines(checked: Checked) -> Iterator[Line]:
+def checked_lines(checked: GoldenCheck) -> Iterator[Line]:
     """What was found out about one golden file, or done with it."""
     yield Line(printable(f"{checked.golden}: {_VERDICTS[checked.verdict]}"), "title")
     if checked.comparison:
@@ -123,7 +123,7 @@ def _event_data(event: Event) -> Mapping[str, object]:
     return data
 
 
-def _event_lines(parting: PartingEvent) -> Iterator[Line]:
+def _event_lines(parting: DivergingEvent) -> Iterator[Line]:
     old, new = parting.old, parting.new
     if old == new:
         yield Line(f"the histories part at {_event(parting.event)}", "title")

@@ -10,10 +10,12 @@ from attrs import asdict, frozen
 from recloser.cli.render.terminal import counted, note, print_json, print_table, print_text
 from recloser.core.events import REFUSED
 from recloser.importers.call_log import ImportSummary
-from recloser.importers.descriptions import Role
-from recloser.importers.outcome_rules import MISSING, OutcomeRow, Verdict
-from recloser.importers.pipeline import Import
-from recloser.importers.stages import Calls
+from recloser.importers.formats.format_description import TimeField
+from recloser.importers.import_batches import CallBatch
+from recloser.importers.outcomes.outcome_classifier import OutcomeRow
+from recloser.importers.outcomes.outcome_rules import Verdict
+from recloser.importers.trace_import import TraceImport
+from recloser.importers.values.field_text import MISSING
 
 _SHOWN: Final = 3
 _MOST_ROWS: Final = 20
@@ -59,7 +61,7 @@ class Sampled:
         self.summary = ImportSummary()
         self._breakers: set[str] = set()
 
-    def __call__(self, batches: Iterator[Calls]) -> Iterator[Calls]:
+    def __call__(self, batches: Iterator[CallBatch]) -> Iterator[CallBatch]:
         """The same calls."""
         for calls in batches:
             for row in range(min(_SHOWN - len(self.first), len(calls))):
@@ -75,7 +77,7 @@ class Sampled:
             self._count(calls)
             yield calls
 
-    def _count(self, calls: Calls) -> None:
+    def _count(self, calls: CallBatch) -> None:
         summary = self.summary
         summary.calls += len(calls)
         summary.read += len(calls) + len(calls.unreadable) + sum(calls.skipped.values())
@@ -88,10 +90,10 @@ class Sampled:
         summary.breakers = len(self._breakers)
 
 
-def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
+def print_understood(ready: TraceImport, samples: Sequence[Sample]) -> None:
     """Print the format, the first calls, and what each outcome was taken for."""
-    description = ready.understood.description
-    wrapped = "".join(f", wrapped in {wrapping.title}" for wrapping in ready.wrappings)
+    description = ready.format.description
+    wrapped = "".join(f", wrapped in {wrapper.title}" for wrapper in ready.wrappers)
     print_text(f"understood as {description.name}: {description.title}{wrapped}")
     print_text("")
     print_table(
@@ -109,7 +111,7 @@ def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
     )
     print_text("")
     print_outcomes(ready)
-    roles = ready.maker.roles
+    roles = ready.mapper.roles
     if not roles["duration"] and not (roles["start"] and roles["end"]):
         print_text(
             "how long calls took is not known: each takes 0 s; name its field with --duration"
@@ -130,11 +132,11 @@ def warn_of_many_breakers(summary: ImportSummary, *, is_grouped: bool) -> None:
     )
 
 
-def print_outcomes(ready: Import) -> None:
+def print_outcomes(ready: TraceImport) -> None:
     """Print the table of outcomes: the values, what they were taken for, and of how many calls."""
-    rows = ready.judge.table()
+    rows = ready.classifier.table()
     shown = rows[:_MOST_ROWS]
-    fields = ready.judge.fields or ["outcome"]
+    fields = ready.classifier.fields or ["outcome"]
     values = [row.values or ("",) for row in shown]
     # A field that no record has, such as one of gRPC in a log of HTTP, is left out.
     used = [n for n, _ in enumerate(fields) if any(each[n] not in MISSING for each in values)]
@@ -152,7 +154,9 @@ def print_outcomes(ready: Import) -> None:
         print_text(f"and {len(rows) - len(shown):,} further rows; --json has them all")
 
 
-def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[str, Any]) -> str:
+def command_for(
+    files: Sequence[str], ready: TraceImport, out: str, given: Mapping[str, Any]
+) -> str:
     """The full command that an import stands for, to be kept and run again.
 
     Args:
@@ -163,12 +167,12 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
     """
     options: dict[str, Any] = {}
     if not given.get("--log-format") and not given.get("--regex"):
-        options["--format"] = ready.understood.description.name
-    options["--unwrap"] = [wrapping.name for wrapping in ready.wrappings] or ["none"]
-    options["--breaker"] = ready.maker.template
+        options["--format"] = ready.format.description.name
+    options["--unwrap"] = [wrapper.name for wrapper in ready.wrappers] or ["none"]
+    options["--breaker"] = ready.mapper.template
     if ready.decimal == ",":
         options["--decimal"] = ready.decimal
-    used = {name: roles for name, roles in ready.maker.roles.items() if roles}
+    used = {name: roles for name, roles in ready.mapper.roles.items() if roles}
     if len(used) < 3:  # noqa: PLR2004  # of three, only two may be given
         options |= {f"--{name}": str(each[0]) for name, each in used.items() if len(each) == 1}
     options |= {name: value for name, value in given.items() if value not in (None, (), [])}
@@ -181,7 +185,7 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
 
 def report(
     summary: ImportSummary | None,
-    ready: Import,
+    ready: TraceImport,
     *,
     out: str,
     shown: int,
@@ -204,9 +208,9 @@ def report(
         )
     for name, why in ready.cuts.items():
         note(f"{name}: {why}; what stands before is imported")
-    if ready.maker.twice is not None:
+    if ready.mapper.ambiguous_time is not None:
         note(
-            f"{ready.maker.twice} came twice in the zone, as clocks were set back; such times are "
+            f"{ready.mapper.ambiguous_time} came twice in the zone, as clocks were set back; such times are "
             "taken for the first of both"
         )
     if extra is None:
@@ -218,9 +222,9 @@ def report(
             "schema": "recloser.import/1",
             "log": None if summary is None else out,
             **({} if summary is None else asdict(summary)),
-            "format": ready.understood.description.name,
+            "format": ready.format.description.name,
             "unwrapped": ready.unwrapped,
-            "outcomes": [_outcome(ready, row) for row in ready.judge.table()],
+            "outcomes": [_outcome(ready, row) for row in ready.classifier.table()],
             "cuts": ready.cuts,
             "joined": ready.joined,
             **extra,
@@ -252,8 +256,8 @@ def print_skipped(summary: ImportSummary) -> None:
         print_text(f"no calls: {count:,} {what}")
 
 
-def _outcome(ready: Import, row: OutcomeRow) -> dict[str, object]:
-    values = dict(zip(ready.judge.fields, row.values, strict=False))
+def _outcome(ready: TraceImport, row: OutcomeRow) -> dict[str, object]:
+    values = dict(zip(ready.classifier.fields, row.values, strict=False))
     return {"values": values, "taken_for": row.verdict.value, "calls": row.count}
 
 
@@ -261,7 +265,9 @@ def _utc(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // _S, UTC):%Y-%m-%dT%H:%M:%S}.{ns % _S:09d}Z"
 
 
-def roles_from(start: str | None, end: str | None, duration: str | None) -> dict[str, Role | None]:
+def roles_from(
+    start: str | None, end: str | None, duration: str | None
+) -> dict[str, TimeField | None]:
     """The roles that options name."""
     texts = {"start": start, "end": end, "duration": duration}
-    return {name: None if text is None else Role.parse(text) for name, text in texts.items()}
+    return {name: None if text is None else TimeField.parse(text) for name, text in texts.items()}
