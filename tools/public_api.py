@@ -22,6 +22,20 @@ _INTERNAL: Final = frozenset(
     f"recloser.integrations.{name}"
     for name in ("callers_faults", "counts", "given_breakers", "http", "transport")
 )
+_OF_LOGS: Final = (
+    "__enter__",
+    "__init__",
+    "__iter__",
+    "__len__",
+    "close",
+    "flush",
+    "health",
+    "path",
+)
+"""What users call on a log; its other methods are for breakers."""
+_LOGS: Final = ("EventLog", "MemoryLog", "RedisLog")
+_OF_WRAPPERS: Final = ("admit", "classify_and_report", "permit_of", "report_early_close")
+"""Methods of a breaker that only the wrappers of calls use."""
 _OPERATORS: Final = ("__call__", "__enter__", "__getitem__", "__iter__", "__len__")
 
 
@@ -40,7 +54,7 @@ def public_names() -> list[str]:
         for path, module in modules.items():
             if path not in _INTERNAL:
                 for member, found in module.members.items():
-                    if found.is_public and not found.is_alias and not found.is_module:
+                    if _is_offered(module, member, found):
                         names.update(_lines(f"{path}.{member}", found))
     return sorted(names)
 
@@ -52,6 +66,12 @@ def _module(package: griffe.Module, name: str) -> griffe.Module:
     return found
 
 
+def _is_offered(module: griffe.Module, name: str, found: griffe.Object | griffe.Alias) -> bool:
+    if module.exports is not None:
+        return name in module.exports
+    return found.is_public and not found.is_alias and not found.is_module
+
+
 def _lines(path: str, found: griffe.Object | griffe.Alias) -> Iterator[str]:
     target = found.final_target if isinstance(found, griffe.Alias) else found
     if isinstance(target, griffe.Function):
@@ -59,6 +79,8 @@ def _lines(path: str, found: griffe.Object | griffe.Alias) -> Iterator[str]:
     elif isinstance(target, griffe.Class):
         yield path
         for name, member in target.all_members.items():
+            if name in _OF_WRAPPERS or (target.name in _LOGS and name not in _OF_LOGS):
+                continue
             is_called = name in _OPERATORS or (name == "__init__" and not member.is_alias)
             if is_called or not name.startswith("_"):
                 yield from _lines(f"{path}.{name}", member)
