@@ -300,7 +300,7 @@ def test_writer_leaves_the_folder_to_a_second_one_that_has_taken_its_lock(path, 
         stdout=subprocess.PIPE,
         text=True,
     ) as second:
-        with log._io:  # the thread has no chance to notice it before
+        with log._disk_lock._io:  # the thread has no chance to notice it before
             assert second.stdout.readline() == "ready\n"
             disturb(path)
             second.stdin.write("open\n")
@@ -331,8 +331,8 @@ def test_log_without_events_leaves_no_folder_when_it_is_closed_after_its_folder_
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker)
     log.flush()
-    log._with_io(lambda: log._commit(seal=True))
-    with log._io:
+    log._with_disk(lambda: log._commit(seal=True))
+    with log._disk_lock._io:
         remove_folder(path)
     log.close()
     assert not path.exists()

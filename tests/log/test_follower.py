@@ -139,8 +139,8 @@ CONFIG = CircuitBreakerConfig(failure_threshold=None)
 
 
 def write_segments(breaker, log, count):
-    last = log._appender.number
-    while log._appender.number < last + count:
+    last = log._writer.appender.number
+    while log._writer.appender.number < last + count:
         fail(breaker, 3)
         log.flush()
 
@@ -179,7 +179,7 @@ def test_log_is_watched_on_whatever_is_done_to_its_segments(
         write_segments(breaker, log, 2)
         watch.poll()
         write_segments(breaker, log, 3)
-        with log._io:
+        with log._disk_lock._io:
             change(path)
             if looks_meanwhile:
                 watch.poll()
