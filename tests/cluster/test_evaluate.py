@@ -21,7 +21,8 @@ from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.testing import strategies as rst
-from recloser.whatif.comparison import what_happened, what_if
+from recloser.whatif.comparison import what_happened
+from recloser.whatif.evaluation import what_if
 from recloser.whatif.settings_search import grid_of, tune
 from support import fail, write_traffic
 

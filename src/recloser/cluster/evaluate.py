@@ -1,6 +1,6 @@
 """Evaluate other settings on the calls of many logs, breaker by breaker.
 
-The results equal those of ``recloser.whatif.comparison`` and ``recloser.whatif.settings_search`` on
+The results equal those of ``recloser.whatif.evaluation`` and ``recloser.whatif.settings_search`` on
 each log. A worker holds the calls of one breaker at a time, in some sixty bytes each.
 """
 
@@ -27,8 +27,9 @@ from recloser.history.columnar.row_groups import chunks_of
 from recloser.log.arrow_table import events_of
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
-from recloser.whatif.comparison import Evaluation, what_happened, what_if
-from recloser.whatif.outages import OUTAGE_FAILURES
+from recloser.whatif.comparison import what_happened
+from recloser.whatif.costs import OUTAGE_FAILURES
+from recloser.whatif.evaluation import Evaluation, what_if
 from recloser.whatif.settings_search import (
     HELD_OUT_PERCENT,
     SplitScores,
