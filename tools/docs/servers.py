@@ -69,7 +69,7 @@ def _grpc() -> Iterator[str]:
 
 @contextmanager
 def _redis() -> Iterator[str | None]:
-    from shared_parts import RedisServer, servers_here
+    from redis_servers import RedisServer, servers_here
 
     if not servers_here():
         yield None

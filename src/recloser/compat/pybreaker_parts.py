@@ -29,8 +29,11 @@ class CircuitBreakerError(RecloserError):
     """A call was rejected, or its failure opened the circuit."""
 
 
-class RefusedError(CircuitBreakerError, decision.TranslatedRefusalError):
-    """A call was rejected. It reached no dependency, so it is not a failure of an outer breaker."""
+class RejectedError(CircuitBreakerError, decision.TranslatedRefusalError):
+    """A call was rejected, so that no dependency was reached.
+
+    It is therefore not a failure of an outer breaker.
+    """
 
     def __init__(self, message: str, breaker: str = "") -> None:
         super().__init__(message)

@@ -125,7 +125,7 @@ async def _note_answers(call: AsyncIterable[Any], answers: _Answers) -> AsyncGen
 
 
 class _Guard:
-    """Asks the breaker before each call, and reports the code that the call ended with."""
+    """Asks the breaker before each call, and reports its status code."""
 
     def __init__(
         self,
@@ -144,8 +144,8 @@ class _Guard:
             breaker = breaker[self._name(text)]
         try:
             return breaker, breaker.admit()
-        except CircuitOpenError as refused:
-            raise CircuitOpenRpcError(refused.breaker, refused.decision) from None
+        except CircuitOpenError as rejection:
+            raise CircuitOpenRpcError(rejection.breaker, rejection.decision) from None
 
     def report(
         self,
@@ -266,7 +266,7 @@ def aio_interceptors(
     name: NameOf = by_service,
     failures: frozenset[grpc.StatusCode] = FAILURES,
 ) -> list[grpc.aio.ClientInterceptor]:
-    """Create interceptors that ask a breaker before each call of an asynchronous channel.
+    """Create interceptors that ask a breaker before each asynchronous call.
 
     Use them as ``grpc.aio.insecure_channel(target, interceptors=aio_interceptors(breakers))``. There
     are four of them, because an interceptor of ``grpc.aio`` handles one kind of call only.
