@@ -12,10 +12,10 @@ from pathlib import Path
 
 import attrs
 import pytest
+from integration_extras import MODULES
+from redis_servers import RedisServer, free_port, servers_here
 
 from conftest import ROOT, SHARED
-from extras import MODULES
-from fleet_parts import RedisServer, free_port, servers_here
 from recloser import CircuitBreakerConfig
 from recloser.core import state_machine
 

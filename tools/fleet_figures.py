@@ -23,8 +23,10 @@ import purgatory
 import pybreaker
 import redis
 import redis.asyncio
+import support_path  # noqa: F401  # the imports need it
+from redis_servers import RedisServer, wait_for
 
-from fleet_parts import BREAKER, STREAM, RedisServer, wait_for
+from fleet_parts import BREAKER, STREAM
 from recloser import CircuitBreaker, CircuitBreakerConfig, SystemClock
 from recloser.sharing.redis_log import RedisLog
 

@@ -18,8 +18,10 @@ from typing import Final, Self
 
 import attrs
 import click
+import support_path  # noqa: F401  # the next import needs it
+from redis_servers import RedisServer, wait_for
 
-from fleet_parts import CLOCK, STREAM, Fleet, Member, RedisServer, Report, fleet_of, wait_for
+from fleet_parts import CLOCK, STREAM, Fleet, Member, Report, fleet_of
 
 KEY: Final = f"recloser:{{{STREAM}}}"
 _UNKNOWN: Final = "is not known"

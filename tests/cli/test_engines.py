@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 from attrs import evolve
-
 from observed_calls import ObservedCall, write_trace
+
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
 from recloser.cli import status_of
 from recloser.cluster import executor

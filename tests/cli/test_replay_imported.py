@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-
 from observed_calls import ObservedCall, write_trace
+
 from recloser.cli import status_of
 from recloser.core.events import Outcome
 from support import write_traffic

@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from redis_servers import RedisServer, servers_here
 
-from fleet_parts import RedisServer, servers_here
 from recloser import CircuitBreaker
 from recloser.cli import status_of
 from recloser.cli.stream_exporting import is_stream

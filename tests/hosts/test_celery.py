@@ -17,8 +17,7 @@ from host_servers import (
     served,
     wait_until_all_is_recorded,
 )
-
-from fleet_parts import wait_for
+from redis_servers import wait_for
 
 celery = pytest.importorskip("celery", reason="celery is not installed")
 

@@ -12,8 +12,8 @@ from host_servers import (
     served,
     wait_until_all_is_recorded,
 )
+from redis_servers import wait_for
 
-from fleet_parts import wait_for
 from recloser import replay
 
 pytest.importorskip("gunicorn", reason="gunicorn is not installed")

@@ -5,9 +5,9 @@ from concurrent import futures
 
 import grpc
 import pytest
+from integration_extras import MODULES
 from servers import Upstream
 
-import extras
 from conftest import ROOT
 from recloser import replay
 from recloser.compat import record_in
@@ -52,6 +52,6 @@ def test_a_block_runs_and_its_log_replays(block, servers, tmp_path, monkeypatch)
 
 
 def test_every_integration_and_every_extra_has_its_place():
-    for extra, module in extras.MODULES.items():
+    for extra, module in MODULES.items():
         assert f"recloser[{extra}]" in PAGE
         assert f"from recloser.integrations.{module} import" in "\n".join(BLOCKS)

@@ -5,8 +5,8 @@ import logging
 import msgspec
 import pytest
 from fleet_support import agree, history, is_degraded, log_of, state
+from redis_servers import RedisServer, servers_here, wait_for
 
-from fleet_parts import RedisServer, servers_here, wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.sharing.stream_entry import MAX_BODY_BYTES, MAX_EVENTS_BYTES
 from recloser.sharing.stream_fold import Course

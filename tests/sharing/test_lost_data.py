@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 from fleet_support import agree, history, is_degraded, log_of, state
+from redis_servers import wait_for
 
 import recloser.sharing.redis_log as redis_module
-from fleet_parts import wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
 from recloser.sharing.connection import StreamChangedError
 from recloser.sharing.stream_entry import Checkpointed

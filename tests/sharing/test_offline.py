@@ -4,8 +4,8 @@ import threading
 
 import pytest
 from fleet_support import come_back, has_tripped, history, is_degraded, level, log_of, state
+from redis_servers import Loop, Proxy, wait_for
 
-from fleet_parts import Loop, Proxy, wait_for
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,

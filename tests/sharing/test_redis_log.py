@@ -9,8 +9,8 @@ import threading
 
 import pytest
 import redis
+from redis_servers import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
 
-from fleet_parts import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
 from recloser import (
     Breakers,
     CircuitBreaker,

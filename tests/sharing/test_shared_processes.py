@@ -4,10 +4,10 @@
 """
 
 import pytest
+from redis_servers import servers_here
 
 import fleet_faults
 import fleet_soak
-from fleet_parts import servers_here
 
 SERVERS = servers_here()
 

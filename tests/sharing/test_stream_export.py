@@ -1,8 +1,8 @@
 """The history of a stream as a log: what every process has folded, on disk."""
 
 import pytest
+from redis_servers import wait_for
 
-from fleet_parts import wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig, LogError, replay, why
 from recloser.core.log_fold import LogFold
 from recloser.core.state import dump

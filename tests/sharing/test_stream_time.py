@@ -2,8 +2,8 @@
 
 import pytest
 from fleet_support import agree, is_degraded, log_of, state
+from redis_servers import wait_for
 
-from fleet_parts import wait_for
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.core.events import (
     FORMAT_VERSION,

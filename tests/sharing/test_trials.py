@@ -1,9 +1,9 @@
 """What may happen to a stream, to real processes on a real server: short runs of ``fleet_trials``."""
 
 import pytest
+from redis_servers import servers_here
 
 import fleet_trials
-from fleet_parts import servers_here
 
 SOON = (
     "away and restarted",

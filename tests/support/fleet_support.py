@@ -1,6 +1,7 @@
 """What the tests of shared breakers look at."""
 
-from fleet_parts import wait_for
+from redis_servers import wait_for
+
 from recloser.core.state import dump
 from recloser.sharing.stream_export import events_of
 

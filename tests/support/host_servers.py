@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from redis_servers import wait_for
+
 from conftest import ROOT
-from fleet_parts import wait_for
 from recloser import LogError
 from recloser.log.reader import LogReader
 

@@ -1,6 +1,7 @@
 """Imports of text that tests write down."""
 
 from observed_calls import ObservedCall
+
 from recloser.importers.inputs import Inputs
 from recloser.importers.outcome_rules import OwnRules
 from recloser.importers.pipeline import Import, Request

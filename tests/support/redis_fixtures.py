@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
+from redis_servers import RedisServer, servers_here
 
-from fleet_parts import RedisServer, servers_here
 from recloser.sharing.redis_log import RedisLog
 
 SERVERS = servers_here()
