@@ -16,7 +16,7 @@ from recloser.audit.cause import (
     Prevention,
 )
 from recloser.core.events import FiredRule, Rule
-from recloser.core.formatting import counted, duration
+from recloser.core.formatting import duration, quantity
 
 Fact = tuple[str, str]
 
@@ -64,7 +64,7 @@ def read_in_part(answer: Answer) -> str | None:
         return None
     return (
         f"read from the checkpoints at seq {answer.read.first_seq} on "
-        f"({counted(answer.read.events, 'event')}); --whole reads what is before them too"
+        f"({quantity(answer.read.events, 'event')}); --whole reads what is before them too"
     )
 
 
@@ -80,7 +80,7 @@ def _group(group: EvidenceGroup, fired: FiredRule) -> str:
     took = duration(group.shortest_ns)
     if group.longest_ns > group.shortest_ns:
         took += f" to {duration(group.longest_ns)}"
-    return f"{of}{on}, {counted(group.count, 'time')}, {took}"
+    return f"{of}{on}, {quantity(group.count, 'time')}, {took}"
 
 
 def _minimal(cause: MinimalCause, fired: FiredRule) -> str:
@@ -90,7 +90,7 @@ def _minimal(cause: MinimalCause, fired: FiredRule) -> str:
     if cause.any_of:
         return f"any {cause.count} of these {len(cause.any_of)}, {then}"
     seqs = ", ".join(map(str, cause.seqs[:_SOME])) + ", …" * (len(cause.seqs) > _SOME)
-    return f"{counted(cause.count, 'outcome')} (seq {seqs}), {then}"
+    return f"{quantity(cause.count, 'outcome')} (seq {seqs}), {then}"
 
 
 def _prevention(prevention: Prevention) -> str:
@@ -99,11 +99,11 @@ def _prevention(prevention: Prevention) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    told = f"{counted(cost.rejected, 'call')} rejected, {counted(cost.probes, 'probe')}"
+    told = f"{quantity(cost.rejected, 'call')} rejected, {quantity(cost.probes, 'probe')}"
     if cost.relapses:
-        told += f", opened again {counted(cost.relapses, 'time')}"
+        told += f", opened again {quantity(cost.relapses, 'time')}"
     late = [
-        counted(number, *words)
+        quantity(number, *words)
         for number, words in (
             (cost.late_failures, ("late failure",)),
             (cost.late_successes, ("late success", "late successes")),
@@ -131,22 +131,22 @@ def _earlier(cause: Cause) -> str:
     if cause.earlier:
         last = cause.earlier[-1]
         told = (
-            f"{counted(cause.earlier_count, 'trip')}, the last {duration(last.before_ns)} before, "
+            f"{quantity(cause.earlier_count, 'trip')}, the last {duration(last.before_ns)} before, "
             f"at {last.utc} by {last.rule.value}"
         )
     if cause.unread_openings:
-        told += f"; {counted(cause.unread_openings, 'opening')} before what was read"
+        told += f"; {quantity(cause.unread_openings, 'opening')} before what was read"
     return told
 
 
 def _clock(clock: ClockHealth) -> str:
-    told = f"{counted(clock.readings, 'reading')}, skew up to {duration(clock.largest_skew_ns)}, "
-    told += counted(len(clock.steps), "step")
+    told = f"{quantity(clock.readings, 'reading')}, skew up to {duration(clock.largest_skew_ns)}, "
+    told += quantity(len(clock.steps), "step")
     for step in clock.steps[:_SOME]:
         sign = "-" if step.by_ns < 0 else "+"
         told += f", {sign}{duration(abs(step.by_ns))} at seq {step.seq}"
     if clock.restarts:
-        told += f", {counted(clock.restarts, 'restart')}"
+        told += f", {quantity(clock.restarts, 'restart')}"
     return f"{told}. {clock.verdict}"
 
 

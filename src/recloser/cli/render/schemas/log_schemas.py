@@ -1,0 +1,126 @@
+"""JSON objects of all other commands: import, export, verify, repair, report, watch and more."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from recloser.cli.render.schemas import JsonObject
+
+if TYPE_CHECKING:
+    from recloser.audit.cause import Cause
+    from recloser.audit.live_view import Watch
+    from recloser.importers.call_log import ImportSummary
+    from recloser.importers.outcome_rules import OutcomeRow
+    from recloser.importers.pipeline import Import
+    from recloser.log.salvage import Repair
+    from recloser.log.verification import Verification
+
+
+# recloser why, demo, report and watch
+
+
+def demo_object(log: str, cause: "Cause") -> JsonObject:
+    """``recloser.demo/1``: the log of the demonstration, and why its breaker opened."""
+    return {"schema": "recloser.demo/1", "log": log, **cause.to_mapping()}
+
+
+def report_object(page: str, *, breakers: int, trips: int, events: int) -> JsonObject:
+    """``recloser.report/1``: the page that was written, and what is in it."""
+    return {
+        "schema": "recloser.report/1",
+        "page": page,
+        "breakers": breakers,
+        "trips": trips,
+        "events": events,
+    }
+
+
+def watch_object(watch: "Watch") -> JsonObject:
+    """``recloser.watch/1``: the breakers of a log at this moment, and its last trips."""
+    from recloser.audit.cause import as_data
+
+    return {
+        "schema": "recloser.watch/1",
+        "events": watch.events,
+        "breakers": [as_data(breaker) for breaker in watch.breakers()],
+        "trips": [as_data(trip) for trip in watch.trips],
+    }
+
+
+# Logs: recloser verify, repair and export
+
+
+def verification_object(result: "Verification") -> JsonObject:
+    """``recloser.verify/1``: the damage of a log, and its head."""
+    head = None if result.head is None else str(result.head)
+    return {"schema": "recloser.verify/1", **attrs.asdict(result), "head": head}
+
+
+def repair_object(repair: "Repair", written: str | None) -> JsonObject:
+    """``recloser.repair/1``: what was kept and dropped of each segment.
+
+    Args:
+        repair: The repair.
+        written: The path of the repaired log; None after a dry run.
+    """
+    return {
+        "schema": "recloser.repair/1",
+        "written": written,
+        "segments": [
+            {"segment": s.path.name, "kept": s.kept, "dropped": s.dropped, "lost": s.lost}
+            for s in repair.segments
+        ],
+    }
+
+
+def export_object(written: str, events: int, **figures: object) -> JsonObject:
+    """``recloser.export/1``: the path that was written, and its figures.
+
+    Args:
+        written: The path.
+        events: How many events were written.
+        figures: ``bytes`` of a Parquet file; ``edges``, ``breakers``, ``last_seq`` and ``whole``
+            of the log of a stream.
+    """
+    return {"schema": "recloser.export/1", "written": written, "events": events, **figures}
+
+
+# recloser import
+
+
+def import_object(
+    summary: "ImportSummary | None", ready: "Import", log: str, **more: object
+) -> JsonObject:
+    """``recloser.import/1``: how files were understood, and the figures of the log.
+
+    Args:
+        summary: The figures of the log; None after a dry run.
+        ready: The import, which has read its input.
+        log: The path of the log.
+        more: ``command`` and ``calls_seen``, where the command looked at the files.
+    """
+    return {
+        "schema": "recloser.import/1",
+        "log": None if summary is None else log,
+        **({} if summary is None else attrs.asdict(summary)),
+        "format": ready.understood.description.name,
+        "unwrapped": ready.unwrapped,
+        "outcomes": [_outcome_object(ready, row) for row in ready.judge.table()],
+        "cuts": ready.cuts,
+        "joined": ready.joined,
+        **more,
+    }
+
+
+def _outcome_object(ready: "Import", row: "OutcomeRow") -> JsonObject:
+    values = dict(zip(ready.judge.fields, row.values, strict=False))
+    return {"values": values, "taken_for": row.verdict.value, "calls": row.count}
+
+
+# recloser machine
+
+
+def machine_object(edges: Sequence[Mapping[str, object]]) -> JsonObject:
+    """``recloser.machine/1``: the edges of the state machine."""
+    return {"schema": "recloser.machine/1", "edges": edges}
