@@ -45,7 +45,9 @@ def test_why_says_how_to_keep_the_log_of_driven_breakers(capsys, tmp_path):
     log = write_traffic(tmp_path / "log", OUTAGES["two trips"])
     out, err = run(capsys, "why", log, *SETTINGS)
     (command,) = [
-        line.partition(" with these seq numbers: ")[2] for line in err.splitlines() if " with these seq numbers: " in line
+        line.partition(" with these seq numbers: ")[2]
+        for line in err.splitlines()
+        if " with these seq numbers: " in line
     ]
     words = shlex.split(command)
     assert words[-2:] == ["-o", "DRIVEN"]

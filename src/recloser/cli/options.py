@@ -93,16 +93,16 @@ def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "path",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="A TOML or JSON file of breaker settings for imported calls; by default, the default "
-        "settings.",
+        help="A TOML or JSON file with the settings of the breakers that imported calls drive; a "
+        "setting that is not in it has its default.",
     )
     @click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="NAME=VALUE",
-        help="One breaker setting for imported calls, such as failure_threshold=3 or "
-        "window.size=50; applied after the file. Can be repeated.",
+        help="One setting, such as failure_threshold=3 or 'window={size=50, failure_rate=0.5}', "
+        "applied after the file. Can be repeated.",
     )
     @wraps(function)
     def command(

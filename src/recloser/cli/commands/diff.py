@@ -60,16 +60,15 @@ class _Side:
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="A TOML or JSON file of breaker settings for imported calls. Without B it can be given "
-    "twice, for the two configurations.",
+    help="A TOML or JSON file with the settings of the breakers that imported calls drive. Without B "
+    "it can be given twice, for the two configurations.",
 )
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="One breaker setting for imported calls, such as failure_threshold=3; applied after the "
-    "file. Can be repeated.",
+    help="One setting, such as failure_threshold=3, applied after the file. Can be repeated.",
 )
 @json_option
 def command(

@@ -71,7 +71,7 @@ _FIELD = "FIELD[:UNIT]"
     multiple=True,
     metavar="NAME",
     help="What wraps each line, such as cri, or field:message for a JSON field that holds the line; "
-    "none for nothing. By default it is recognised; can be repeated, outermost first.",
+    "none for nothing. By default it is recognised; can be repeated.",
 )
 @click.option(
     "--records",
