@@ -1,7 +1,7 @@
-"""What pytest loads at its start: the options, and fixtures that import recloser when they are used.
+"""The pytest plugin's options and fixtures, which import recloser only when they are used.
 
-It stands outside the package because every run of pytest where recloser is installed loads it, and
-a run that has nothing to do with circuit breakers need not wait for them.
+Pytest loads this module in every run in every environment that has recloser installed. It is outside
+the package so that runs that have nothing to do with circuit breakers don't wait for its import.
 """
 
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
     from recloser import ManualClock, MemoryLog
     from recloser.golden.pytest_plugin import GoldenFile, GoldenReplay
 
-_SUFFIX: Final = ".golden.json"  # as recloser.golden.golden_file has it
+_SUFFIX: Final = ".golden.json"  # the same as in recloser.golden.golden_file
 _UPDATE: Final = "--recloser-update"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare where golden files are, and how to ask that they be written anew."""
+    """Add the setting ``recloser_golden`` and the option ``--recloser-update``."""
     parser.addini(
         "recloser_golden",
         type="paths",
         default=[],
-        help="Folders or files, relative to the root: each *.golden.json there is a test.",
+        help="Folders or files, relative to the root directory: each *.golden.json there is a test.",
     )
     parser.getgroup("recloser").addoption(
         _UPDATE,
         action="store_true",
-        help="Write golden files that differ from the histories of their traces anew; each that is "
-        "written fails its test in that run, so that it is looked at.",
+        help="Rewrite golden files that differ from the histories of their traces. The test of each "
+        "rewritten file fails in that run, so that somebody reviews the change.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to update on a CI server; collect golden files where all tests are collected."""
+    """Refuse to update on a CI server; add the golden files to a run of all tests."""
     if config.getoption(_UPDATE):
         from recloser.errors import GoldenError
         from recloser.golden.golden_pairs import refuse_in_ci
@@ -59,7 +59,7 @@ def _collects_all(config: pytest.Config) -> bool:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "GoldenFile | None":
-    """Collect a golden file that is asked for or stands where the configuration says."""
+    """Collect a golden file that is named on the command line or by ``recloser_golden``."""
     if not file_path.name.endswith(_SUFFIX):
         return None
     places = parent.config.getini("recloser_golden")
@@ -74,11 +74,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "GoldenFil
 
 @pytest.fixture
 def golden_replay(request: pytest.FixtureRequest) -> "GoldenReplay":
-    """Replay a trace, hold it against the golden file beside it, and hand out its history.
+    """A function that replays a trace, compares it with its golden file and returns its history.
 
-    ``golden_replay("traces/outage")``: the path is relative to pytest's root. ``config=`` says what
-    to drive imported traffic with when the golden file is written, and fails where that tells of
-    other settings.
+    Use it as ``golden_replay("traces/outage")``; the path is relative to pytest's root directory. For
+    imported traffic, ``config=`` gives the settings that the golden file is written with; the test
+    fails if the golden file has other settings.
     """
     from recloser.golden.pytest_plugin import GoldenReplay
 
@@ -87,7 +87,7 @@ def golden_replay(request: pytest.FixtureRequest) -> "GoldenReplay":
 
 @pytest.fixture
 def manual_clock() -> "ManualClock":
-    """A clock that stands still until the test moves it."""
+    """A clock that only moves when the test moves it."""
     from recloser import ManualClock
 
     return ManualClock()
@@ -95,7 +95,7 @@ def manual_clock() -> "ManualClock":
 
 @pytest.fixture
 def memory_log(manual_clock: "ManualClock") -> "Iterator[MemoryLog]":
-    """A log in memory, timed by ``manual_clock``; ``replay(memory_log)`` gives its history."""
+    """A log in memory that uses ``manual_clock``; ``replay(memory_log)`` returns its history."""
     from recloser import MemoryLog
 
     with MemoryLog(clock=manual_clock) as log:

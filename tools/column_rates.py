@@ -26,10 +26,10 @@ from attrs import frozen
 import long_columns
 from recloser import CircuitBreakerConfig, CountWindow, TimeWindow
 from recloser.core import kernel
-from recloser.history.columnar.breaker_fold import BreakerFold, Times, times_of
+from recloser.history.columnar.breaker_fold import BreakerFold, ClockEvents, clock_events_of
 from recloser.history.columnar.columnar_fold import fold_columns
-from recloser.history.columnar.event_columns import Rows
-from recloser.history.columnar.exported_log import COLUMNS, rows_of, whole_log_events
+from recloser.history.columnar.event_columns import EventColumns
+from recloser.history.columnar.exported_log import COLUMNS, columns_of, whole_log_events
 from recloser.log.parquet import ParquetLog
 
 Clock: TypeAlias = Callable[[], int]
@@ -108,8 +108,8 @@ class Log:
         self.path = path
         self._clock = clock
         self._log = ParquetLog(path)
-        self._times: Times = times_of(whole_log_events(self._log))
-        self._rows: Sequence[Rows] = list(rows_of(self._log))
+        self._times: ClockEvents = clock_events_of(whole_log_events(self._log))
+        self._rows: Sequence[EventColumns] = list(columns_of(self._log))
         self.events = self._log.about.events
         for rows in self._rows:
             assert len(rows.columns.seq)
@@ -118,8 +118,8 @@ class Log:
         """Fold it in memory."""
         fold = BreakerFold(long_columns.BREAKER, self._times)
         for rows in self._rows:
-            fold.take(rows)
-        fold.finish()
+            fold.fold_rows(rows)
+        fold.fold_rest()
         return fold
 
     def decode(self) -> None:
@@ -144,7 +144,7 @@ class Log:
         whole = statistics.median([self._seconds(self.fold) for _ in range(rounds)])
         inside = statistics.median([self._in_kernel() for _ in range(rounds)])
         rows = sum(map(len, self._rows))
-        return Edges(len(self.fold().taken), rows, whole, whole - inside)
+        return Edges(len(self.fold().edges), rows, whole, whole - inside)
 
     def _seconds(self, work: Callable[[], object]) -> float:
         begun = self._clock()

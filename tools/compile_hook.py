@@ -20,6 +20,7 @@ MODULES = (
     "recloser.live.function_wrapper",
     "recloser.live.outcome_lines",
     "recloser.log.seal_search",
+    "recloser.log.text_table",
     "recloser.log.outcome_rows",
 )
 

@@ -1,6 +1,6 @@
-"""What people try to import first, each with what it holds, counted by hand.
+"""Files that people try to import first, with the calls in them counted by hand.
 
-The lines are made up after those of the tools that are named; hosts and ids are invented.
+The lines are modelled on those of the named tools; hosts and ids are invented.
 """
 
 import bz2
@@ -21,18 +21,18 @@ _T: Final = 1_767_225_600
 
 @frozen(kw_only=True)
 class Row:
-    """A file that somebody has, and the first command that is tried with it.
+    """A file, and the first command that a user tries with it.
 
     Attributes:
-        name: A short name.
-        what: What it is, for people.
-        data: Its bytes.
-        file: Its name.
-        options: What is given besides the file.
+        name: A short name for the row.
+        what: What the file is, for the table.
+        data: The bytes of the file.
+        file: The name of the file.
+        options: The options of the command.
         succeeded: How many calls in it succeeded.
-        failed: How many failed.
-        ignored: How many say nothing about what was called, or are not known.
-        says: What is said where it is refused; None where it is read.
+        failed: How many calls in it failed.
+        ignored: How many calls are ignored, or of unknown outcome.
+        says: The beginning of the error if the file is refused; None if it is imported.
     """
 
     name: str
@@ -138,7 +138,7 @@ def _span_message(number: int, status: int) -> bytes:
 
 
 def _protobuf() -> bytes:
-    """As the collector's file exporter writes it, behind its length."""
+    """A message after its length, as the collector's file exporter writes it."""
     spans = b"".join(_field(2, _span_message(number, number)) for number in (1, 2))
     resource = _field(1, _field(1, _text_pair("service.name", "web")))
     message = _field(1, resource + _field(2, spans))
@@ -218,10 +218,10 @@ _HOST: Final = ("--breaker", "{host}")
 
 ROWS: Final = (
     _row("istio-text", "Istio's default text, since 1.9", _ISTIO, (1, 1, 0)),
-    _row("istio-cri", "the same behind a CRI prefix", _before("2026-01-01T00:00:02.1Z stdout F ", _ISTIO), (1, 1, 0)),
+    _row("istio-cri", "the same after a CRI prefix", _before("2026-01-01T00:00:02.1Z stdout F ", _ISTIO), (1, 1, 0)),
     _row("istio-docker", "the same inside Docker's JSON", _docker(_ISTIO), (1, 1, 0)),
     _row("combined", "nginx or Apache combined", _COMBINED, _COUNTS, options=_HOST),
-    _row("combined-syslog", "the same behind syslog", _before("<190>Jan  1 00:00:02 web1 nginx: ", _COMBINED), _COUNTS, options=_HOST),
+    _row("combined-syslog", "the same after a syslog prefix", _before("<190>Jan  1 00:00:02 web1 nginx: ", _COMBINED), _COUNTS, options=_HOST),
     _row("request-time", "nginx combined with the request time", "".join(
         f"{line} {took}\n" for line, took in zip(_COMBINED.splitlines(), ("0.005", "1.886", "0.100"), strict=True)),
         _COUNTS, options=_HOST),
@@ -236,16 +236,16 @@ ROWS: Final = (
     _row("otlp", "OTLP JSON, as the collector writes it", _lines({"resourceSpans": [_WEB]}), (1, 1, 0)),
     _row("otlp-names", "OTLP JSON with enum names, targets only in the server's span",
          _lines({"resourceSpans": _NAMED}), (1, 1, 0)),
-    _row("otlp-logger", "OTLP JSON behind a Java logger's prefix",
+    _row("otlp-logger", "OTLP JSON after a Java logger's prefix",
          "Jan 01, 2026 12:00:00 AM io.opentelemetry.exporter.logging.otlp.OtlpJsonLogging export\n"
          f"INFO: {json.dumps(_WEB)}\n", (1, 1, 0)),
     _row("otlp-protobuf", "OTLP protobuf, as the collector writes it", _protobuf(), (1, 1, 0)),
-    _row("otlp-twice", "OTLP JSON in which spans come twice", _lines({"resourceSpans": [_WEB]}) * 2, (1, 1, 0)),
+    _row("otlp-twice", "OTLP JSON in which every span occurs twice", _lines({"resourceSpans": [_WEB]}) * 2, (1, 1, 0)),
     _row("jaeger", "Jaeger's API", json.dumps({"data": [_ONE_TRACE], "total": 0}), (1, 1, 0)),
     _row("jaeger-one", "one trace of Jaeger's interface, indented", json.dumps(_ONE_TRACE, indent=2), (1, 1, 0)),
     _row("jaeger-es", "Jaeger's documents in Elasticsearch", _lines(*({"_source": span} for span in _STORED)), (1, 1, 0)),
     _row("zipkin", "Zipkin with shared spans and a status of gRPC", json.dumps(_SHARED), (1, 1, 0)),
-    _row("zipkin-unfinished", "Zipkin, of which a half has no duration",
+    _row("zipkin-unfinished", "Zipkin with a half of the durations missing",
          json.dumps([_zipkin(1, remoteEndpoint={"serviceName": "bank"}),
                      _zipkin(2, remoteEndpoint={"serviceName": "bank"}, duration=None)]), (0, 0, 0),
          says="the outcome of 1 of 2 calls is unknown: no rule names these values of grpc, http, status"),
@@ -255,7 +255,7 @@ ROWS: Final = (
          "peer": "bank:80", "isError": is_error, "tags": [], "logs": []}
         for n, is_error in enumerate((False, True))]}}}), (1, 1, 0)),
     _row("resilience4j", "resilience4j's events beside its own debug lines", _R4J, (1, 1, 0)),
-    _row("csv", "CSV by usual names of columns", _CSV, (2, 1, 0)),
+    _row("csv", "CSV with usual names of columns", _CSV, (2, 1, 0)),
     _row("csv-utf16", "the same in UTF-16", _CSV.encode("utf-16"), (2, 1, 0)),
     _row("csv-semicolon", "the same with semicolons", _CSV.replace(",", ";"), (2, 1, 0)),
     *(_row(f"packed-{suffix}", f"combined in {suffix}", pack(_COMBINED.encode()), _COUNTS,
@@ -263,6 +263,6 @@ ROWS: Final = (
     _row("packed-cut", "combined in a gz that is cut", gzip.compress((_COMBINED * 50).encode())[:-4],
          (50, 50, 50), options=_HOST, file="access.log.gz"),
     _row("no-breaker", "combined without --breaker", _COMBINED, (0, 0, 0),
-         says="what a call calls is not known: name it with --breaker, as '{field}'"),
+         says="the format does not say what a call calls: name its breaker with --breaker '{field}'"),
 )  # fmt: skip
-"""All of them."""
+"""The rows of the table."""

@@ -1,6 +1,6 @@
-"""Imports what people try first, and writes what comes of it into src/recloser/importers/README.md.
+"""Import the files that people try first, and show the results in src/recloser/importers/README.md.
 
-``python tools/import_table.py`` prints the table, ``--write`` puts it into the page.
+``python tools/import_table.py`` prints the table; ``--write`` puts it into that page.
 """
 
 import argparse
@@ -22,19 +22,19 @@ BEGIN: Final = "<!-- begin: python tools/import_table.py --write -->\n"
 END: Final = "<!-- end -->\n"
 
 _HEAD: Final = (
-    "| what | first command | understood as | succeeded | failed | ignored |\n"
+    "| file | first command | detected format | succeeded | failed | ignored |\n"
     "| --- | --- | --- | ---: | ---: | ---: |\n"
 )
 
 
 @frozen
 class Found:
-    """What came of a row.
+    """The result of a row.
 
     Attributes:
-        format: What it was understood as; empty where it was refused.
+        format: The format that was detected; empty if the file was refused.
         counts: How many calls succeeded, failed and were ignored.
-        said: What was said where it was refused.
+        said: The error message if the file was refused.
     """
 
     format: str
@@ -43,11 +43,11 @@ class Found:
 
 
 def imported(row: Row, folder: Path) -> Found:
-    """Import a row with the first command that a user tries.
+    """Run the command of a row.
 
     Args:
         row: The row.
-        folder: Where its file and its log are put.
+        folder: The folder for its file and its log.
     """
     place = folder / row.name
     place.mkdir()
@@ -64,7 +64,7 @@ def imported(row: Row, folder: Path) -> Found:
 
 
 def table() -> str:
-    """All rows, in Markdown."""
+    """Return the table in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         return _HEAD + "".join(_line(row, imported(row, Path(folder))) for row in ROWS)
 
@@ -74,15 +74,15 @@ def _line(row: Row, found: Found) -> str:
     command = f"recloser import {row.file} {options}".strip().replace("|", "\\|")
     if found.said:
         return (
-            f"| {row.what} | `{command}` | refused: {found.said.replace('|', '/')[:160]} | | | |\n"
+            f"| {row.what} | `{command}` | refused: {found.said.replace('|', '/')[:200]} | | | |\n"
         )
     counts = " | ".join(map(str, found.counts))
     return f"| {row.what} | `{command}` | {found.format} | {counts} |\n"
 
 
 def main() -> int:
-    """Print the table, or write it."""
-    parser = argparse.ArgumentParser(description="What comes of the imports that are tried first.")
+    """Print the table, or write it into the page."""
+    parser = argparse.ArgumentParser(description="Results of the imports that people try first.")
     parser.add_argument("--write", action="store_true", help=f"put it into {PAGE.name}")
     made = table()
     if not parser.parse_args().write:

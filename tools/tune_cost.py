@@ -31,7 +31,7 @@ from recloser.core.settings import configured
 from recloser.history.timeline import Timeline
 from recloser.log.listing import is_there
 from recloser.simulate.call_table import FAILED, SUCCEEDED, Calls
-from recloser.simulate.imported_history import drive_columns
+from recloser.simulate.imported_history import simulate_calls
 from recloser.simulate.recorded_calls import Traffic
 from recloser.whatif.settings_search import grid_of, tune
 
@@ -144,7 +144,7 @@ def measured(
 
     def replay_once() -> None:
         nonlocal edges
-        driven = drive_columns((rows.calls(name) for name, rows in trace.items()), config)
+        driven = simulate_calls((rows.calls(name) for name, rows in trace.items()), config)
         assert driven.digest
         edges = len(driven.edges)
 

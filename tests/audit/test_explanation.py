@@ -96,7 +96,7 @@ def test_the_evidence_for_a_failure_rate_is_the_failures_in_its_window(log):
     succeed(breaker, 2)
     fail(breaker)
     cause = why(replay(log), "payments")
-    assert cause.figures == "2 of the last 4 calls failed, which reached the rate of 0.5"
+    assert cause.figures == "2 of the last 4 calls failed, which reached the threshold of 0.5"
     assert [call.seq for call in cause.evidence] == [3, 6]
     assert (cause.rule.calls, cause.rule.span) == (4, (3, 6))
 
@@ -120,7 +120,7 @@ def test_the_evidence_for_slow_calls_is_the_slow_ones_failed_or_not(log):
         permit = breaker.before_call().permit
         getattr(breaker, f"after_{report}")(permit, took_ns=round(took * 10**9))
     cause = why(replay(log), "payments")
-    assert cause.figures == "2 of the last 3 calls were slow, which reached the rate of 0.6"
+    assert cause.figures == "2 of the last 3 calls were slow, which reached the threshold of 0.6"
     assert [call.took_ns for call in cause.evidence] == [200_000_000, 300_000_000]
     assert [call.outcome for call in cause.evidence] == ["call_succeeded", "call_failed"]
 

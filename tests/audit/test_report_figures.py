@@ -23,7 +23,7 @@ from recloser.audit.report_figures import (
     RUN,
     SLOW,
     SUCCEEDED,
-    Aggregates,
+    ReportFigures,
 )
 from recloser.log.reader import LogReader
 from support import fail, succeed
@@ -40,7 +40,7 @@ def figures_of(path_or_log):
     history = replay(path_or_log)
     last = history.edges[-1].at if history.edges else 0
     ends = max([event.at for event in history.events] or [last])
-    return history, Aggregates(iter(history.events), 0, ends, len(history.snapshots))
+    return history, ReportFigures(iter(history.events), 0, ends, len(history.snapshots))
 
 
 def test_calls_add_up_to_the_totals_of_the_fold(path):
@@ -110,18 +110,18 @@ def test_buckets_are_of_a_width_that_people_count_in():
         (400 * 86_400 * 10**9, 1, 2 * 86_400 * 10**9),
         (0, 1, 1),
     ):
-        assert Aggregates([], 0, span, breakers).width == width
+        assert ReportFigures([], 0, span, breakers).width == width
 
 
 def test_what_is_kept_is_bounded(path, monkeypatch):
     """Trips beyond the bound are counted; short bands beyond theirs are drawn as one."""
     monkeypatch.setattr(report_figures, "CAUSES_KEPT", 2)
-    monkeypatch.setattr(report_figures, "_BANDS_KEPT", 1)
+    monkeypatch.setattr(report_figures, "_MAX_BANDS", 1)
     history, figures = figures_of(path)
     assert figures.trips == len(history.trips()) > 2
     assert [cause.seq for cause in figures.causes] == [t.seq for t in history.trips()[-2:]]
     ends = figures.ends
-    coarse = Aggregates(LogReader(path), 0, ends * 1_000_000, 1)
+    coarse = ReportFigures(LogReader(path), 0, ends * 1_000_000, 1)
     for lane in coarse.lanes.values():
         assert len(lane.bands) == 1
         assert (

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from recloser import RecloserError
-from recloser.audit.time_argument import Seq, Wall, parse_moment
+from recloser.audit.time_argument import AfterEvent, WallTime, parse_time
 
 SECOND = 10**9
 LAST = datetime(2026, 11, 24, 14, 0, 0, tzinfo=UTC)
 
 
 def parse(text):
-    return parse_moment(text, 5 * SECOND, 10_000 * SECOND, LAST)
+    return parse_time(text, 5 * SECOND, 10_000 * SECOND, LAST)
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +39,11 @@ def berlin(monkeypatch):
     ],
 )
 def test_times_are_utc_local_or_the_last_such_time_of_day(text, utc):
-    assert parse(text) == Wall(utc, 0)
+    assert parse(text) == WallTime(utc, 0)
 
 
 def test_nanoseconds_are_kept():
-    assert parse("2026-11-24T13:48:54.501379727Z") == Wall(
+    assert parse("2026-11-24T13:48:54.501379727Z") == WallTime(
         datetime(2026, 11, 24, 13, 48, 54, 501379, tzinfo=UTC), 727
     )
     assert parse("2026-11-24T13:48:54.5013797Z").ns == 700
@@ -65,10 +65,10 @@ def test_relative_times_are_of_the_log_and_of_no_wall_clock(text, at):
 
 
 def test_an_event_is_a_moment_too():
-    assert parse("seq:106") == Seq(106)
+    assert parse("seq:106") == AfterEvent(106)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "5m", "-5", "+", "seq:x", "25:00", "2026-13-01"])
 def test_what_is_no_moment_is_refused_with_what_would_be(text):
-    with pytest.raises(RecloserError, match=r"is no moment; give one as 2026-11-24T14:48:54Z, "):
+    with pytest.raises(RecloserError, match=r"as a time; use 2026-11-24T14:48:54Z, "):
         parse(text)

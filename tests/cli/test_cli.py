@@ -125,7 +125,7 @@ def test_why_of_a_log_without_a_trip_says_so(capsys, tmp_path, clock):
         succeed(CircuitBreaker("b", log=log))
     status, out, _ = run(capsys, "why", tmp_path / "log")
     assert status == 0
-    assert out.startswith("b was CLOSED at 2000-01-01T00:00:00.000000000Z: it has never opened")
+    assert out.startswith("b was CLOSED at 2000-01-01T00:00:00.000000000Z: it had never opened")
     answer = json.loads(run(capsys, "why", tmp_path / "log", "--json")[1])
     assert (answer["causes"], answer["standing"]["state"]) == ([], "CLOSED")
 
@@ -166,8 +166,8 @@ def test_a_window_is_set_as_in_toml(capsys, traffic, tmp_path):
         capsys, "why", tmp_path / "log", "--set", window, "--set", "failure_threshold=none"
     )
     assert status == 0
-    assert "3 of the last 3 calls failed, which reached the rate of 0.5" in out
-    assert "failure_rate, 3 of 3 against 0.5" in out
+    assert "3 of the last 3 calls failed, which reached the threshold of 0.5" in out
+    assert "failure_rate, 3 of 3 calls, threshold 0.5" in out
     status, out, err = run(capsys, "replay", tmp_path / "log", "--set", "window={size=0}")
     assert (status, out) == (2, "")
     assert err == "recloser: size must be a whole number from 1 up, not 0\n"
@@ -187,7 +187,7 @@ def test_lines_that_can_not_be_read_are_shown_and_counted(capsys, traffic, tmp_p
     status, out, err = import_csv(capsys, traffic, tmp_path / "log", "--json")
     assert status == 3
     assert len(json.loads(out)["unreadable"]) == 7
-    assert err.count("'x' is no number") == 7
+    assert err.count("'x' is not a number") == 7
     assert err.endswith("7 lines of 27 could not be read\n")
 
 
@@ -258,7 +258,7 @@ def test_a_file_that_is_no_log_is_bad_input_in_one_line(capsys, tmp_path):
         status, out, err = run(capsys, "replay", tmp_path / name)
         assert (status, out) == (2, "")
         assert err.count("\n") == 1
-        assert f"{name}: this is no recloser log" in err
+        assert f"{name}: this is not a recloser log" in err
 
 
 def test_a_torn_tail_is_told_and_has_a_status_of_its_own(capsys, path):

@@ -16,7 +16,7 @@ from observed_calls import ObservedCall, write_trace
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
 from recloser.cli import status_of
 from recloser.cluster import executor
-from recloser.cluster.dataset import described
+from recloser.cluster.dataset import describe
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
@@ -31,7 +31,7 @@ GRID = ("--grid", "failure_threshold=1..6", "--grid", "recovery_timeout_seconds=
 
 @pytest.fixture(scope="module")
 def scheduler():
-    with executor.started_here(2) as workers:
+    with executor.local_cluster(2) as workers:
         yield workers.scheduler_address
 
 
@@ -78,7 +78,7 @@ def logs(tmp_path_factory):
     with mock.patch.object(parquet, "ROW_GROUP", 50):
         write_parquet(recorded(), folder / "recorded.parquet")
         write_parquet(imported(folder), folder / "imported.parquet")
-    assert all(len(described(str(path)).spans) > 3 for path in folder.glob("*.parquet"))
+    assert all(len(describe(str(path)).row_groups) > 3 for path in folder.glob("*.parquet"))
     return folder
 
 
@@ -96,7 +96,7 @@ def both(capsys, logs, scheduler):
         path = logs / f"{kind}.parquet"
         alone = told(capsys, command, path, *more)
         with mock.patch.object(
-            executor.OnCluster, "run", autospec=True, side_effect=work
+            executor.DaskRunner, "run", autospec=True, side_effect=work
         ) as worked:
             on_cluster = told(
                 capsys, command, path, *more, "--engine", "dask", "--scheduler", scheduler
@@ -104,7 +104,7 @@ def both(capsys, logs, scheduler):
         assert worked.called
         return alone, on_cluster
 
-    work = executor.OnCluster.run
+    work = executor.DaskRunner.run
     return run
 
 
@@ -311,7 +311,7 @@ def test_an_order_that_the_clocks_leave_open_is_told(merging):
     assert "if this host" not in certain
     uncertain = merging("--clock-uncertainty", "4ms")
     assert "6 calls, 0 edges" in uncertain
-    lines = [line.split() for line in uncertain.splitlines() if "one edge more" in line]
+    lines = [line.split() for line in uncertain.splitlines() if "an additional edge" in line]
     assert [line[:4] for line in lines] == [
         ["bank", "a.parquet", "4.000", "ms"],
         ["bank", "b.parquet", "4.000", "ms"],
@@ -419,7 +419,7 @@ def test_workers_are_started_if_there_is_no_scheduler_whoever_has_the_port_of_th
 ):
     path = logs / "recorded.parquet"
     alone = json.loads(told(capsys, "replay", path, "--json")[1])
-    starting = mock.patch.object(executor, "started_here", side_effect=executor.started_here)
+    starting = mock.patch.object(executor, "local_cluster", side_effect=executor.local_cluster)
     with closing(socket.socket()) as port, starting as started:
         with suppress(OSError):  # then another has it, which is as well
             port.bind(("127.0.0.1", 8787))

@@ -20,7 +20,7 @@ from conftest import RECORDED_LOGS
 from recloser import CircuitBreakerConfig, replay
 from recloser.cluster.dataset import urls_of
 from recloser.cluster.evaluate import tune_many
-from recloser.cluster.executor import OnCluster, cluster, started_here
+from recloser.cluster.executor import DaskRunner, cluster, local_cluster
 from recloser.cluster.many_logs import replay_many, sources_of
 from recloser.cluster.merging import merge_many
 from recloser.errors import NotALogError, RecloserError
@@ -35,7 +35,7 @@ COPIES = 8
 @pytest.fixture(scope="module")
 def client():
     with (
-        started_here(2, memory_limit=LIMIT) as workers,
+        local_cluster(2, memory_limit=LIMIT) as workers,
         Client(workers, set_as_default=False) as client,
     ):
         yield client
@@ -58,7 +58,7 @@ def found_on(runner, folder, **more):
 def test_two_workers_come_to_the_digests_of_one_machine(client, tmp_path):
     for number, path in enumerate(FIXTURES):
         write_parquet(LogReader(path), tmp_path / f"{number}.parquet")
-    runner = OnCluster(client)
+    runner = DaskRunner(client)
     found = found_on(runner, tmp_path)
     assert [history.digest for history in found.histories] == [
         replay(path).digest for path in FIXTURES
@@ -84,7 +84,7 @@ def test_a_dataset_larger_than_the_memory_of_the_workers_passes_though_one_is_ki
             os.kill(pids[at_work[0]], signal.SIGKILL)
             killed.append(at_work[0])
 
-    found = found_on(OnCluster(client), large, on_done=kill_one)
+    found = found_on(DaskRunner(client), large, on_done=kill_one)
     alone = replay(large / "0.parquet")
     assert len(alone.edges) > 30
     assert [history.digest for history in found.histories] == [alone.digest] * COPIES
@@ -106,24 +106,24 @@ def most_memory(pid):
 
 def test_what_a_worker_can_not_read_is_told_as_here(client):
     with pytest.raises(NotALogError, match=r"^/nothing\.parquet: there is no such file$"):
-        sources_of(["/nothing.parquet"], OnCluster(client))
+        sources_of(["/nothing.parquet"], DaskRunner(client))
 
 
 def test_workers_that_die_again_and_again_are_told_of(client):
     with pytest.raises(RecloserError, match="may need more memory than their limit"):
-        OnCluster(client).run(os._exit, [(1,)])
+        DaskRunner(client).run(os._exit, [(1,)])
     client.wait_for_workers(2, timeout=30)
 
 
 def test_each_piece_that_is_done_is_told_of(client):
     told = []
-    OnCluster(client).run(len, [("a",)] * 3, on_done=lambda *done: told.append(done))
+    DaskRunner(client).run(len, [("a",)] * 3, on_done=lambda *done: told.append(done))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_what_is_left_is_called_off_if_a_piece_of_work_fails(client):
     with pytest.raises(TypeError, match="str") as raised:
-        OnCluster(client).run(time.sleep, [("soon",), *[(0.05,)] * 50])
+        DaskRunner(client).run(time.sleep, [("soon",), *[(0.05,)] * 50])
     waited = time.monotonic() + 30
     while client.run_on_scheduler(tasks_of) > 25:  # those that were done by then may stay
         assert time.monotonic() < waited

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from recloser.cluster.dataset import described, labels_of, opened, urls_of
+from recloser.cluster.dataset import describe, labels_of, opened, urls_of
 from recloser.errors import LogError, MissingLibraryError, NotALogError
-from recloser.history.columnar.row_groups import parts_of
+from recloser.history.columnar.row_groups import chunks_of
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
@@ -43,10 +43,10 @@ def test_a_store_in_memory_is_read_as_any_other(folder):
 
 
 def test_what_a_file_tells_of_its_log(folder):
-    source = described(str(folder / "a.parquet"))
+    source = describe(str(folder / "a.parquet"))
     assert source.about.events == 397
     assert source.readings[0].kind == "log_opened"
-    assert source.spans == [range(1), range(1, 2)]
+    assert source.row_groups == [range(1), range(1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_what_a_file_tells_of_its_log(folder):
         ("{}/nothing.parquet", NotALogError, "nothing.parquet: there is no such file"),
         ("{}/none*.parquet", NotALogError, "there is no such file"),
         ("{}/notes.txt", NotALogError, "can't be read as Parquet"),
-        ("nowhere://a.parquet", LogError, "it can't be read: Protocol not known: nowhere"),
+        ("nowhere://a.parquet", LogError, "cannot read it: Protocol not known: nowhere"),
         ("s3://bucket/a.parquet", MissingLibraryError, "s3fs"),
     ],
 )
 def test_what_can_not_be_read_is_told_in_a_line(folder, url, error, told):
     with pytest.raises(error, match=told) as raised:
-        list(map(described, urls_of(url.format(folder))))
+        list(map(describe, urls_of(url.format(folder))))
     assert "\n" not in str(raised.value)
 
 
 def test_logs_are_called_by_their_hosts_if_these_tell_them_apart(folder):
-    one, other = (described(url) for url in urls_of(str(folder)))
+    one, other = (describe(url) for url in urls_of(str(folder)))
     assert labels_of([one, other]) == ["a.parquet", "b.parquet"]  # the recording tells no host
     evolved = [mock.Mock(host=host, url=one.url) for host in ("x", "y")]
     assert labels_of(evolved) == ["x", "y"]
@@ -83,11 +83,11 @@ def test_every_breaker_is_in_one_span_whole(tmp_path_factory, events, row_group,
     path = tmp_path_factory.mktemp("spans") / "log.parquet"
     with mock.patch.object(parquet, "ROW_GROUP", row_group):
         write_parquet(events, path)
-    source = described(str(path))
+    source = describe(str(path))
     found = []
     with opened(source.url) as log:
-        for groups in source.spans:
-            parts = list(parts_of(log, ["breaker", "seq"], groups, at_once))
+        for groups in source.row_groups:
+            parts = list(chunks_of(log, ["breaker", "seq"], groups, at_once))
             assert all(len(part.table) <= at_once for part in parts)
             found += [
                 (part.breaker, seq)
@@ -104,8 +104,8 @@ def test_a_file_without_statistics_is_one_span(tmp_path):
     write_parquet(LogReader(RECORDING), tmp_path / "log.parquet")
     table = pq.read_table(tmp_path / "log.parquet")
     pq.write_table(table, tmp_path / "bare.parquet", write_statistics=False, row_group_size=50)
-    source = described(str(tmp_path / "bare.parquet"))
-    assert source.spans == [range(8)]
+    source = describe(str(tmp_path / "bare.parquet"))
+    assert source.row_groups == [range(8)]
     with opened(source.url) as log:
-        rows = sum(len(part.table) for part in parts_of(log, groups=source.spans[0]))
+        rows = sum(len(part.table) for part in chunks_of(log, groups=source.row_groups[0]))
     assert rows == table.num_rows - table.column("breaker").null_count

@@ -118,12 +118,12 @@ def test_the_group_of_the_rows_about_the_whole_log_has_no_edges():
 
 def test_what_is_no_table_of_one_breaker_is_refused():
     table = table_in(LogReader(FIXTURES[2]))
-    with pytest.raises(LogError, match="of one breaker is asked for"):
+    with pytest.raises(LogError, match="expected the rows of one breaker"):
         edges_of(table)
     with pytest.raises(LogError, match="the column 'took' is missing"):
         edges_of(table.drop_columns(["took"]))
     own = table.filter(pc.is_valid(table["breaker"]))
-    with pytest.raises(LogError, match=r"of 'redis' are of several logs, .* event \d+ each"):
+    with pytest.raises(LogError, match=r"of 'redis' are from several logs, each with an event \d+"):
         edges_of(pa.concat_tables([own, own.slice(7, 1)]))
     with pytest.raises(ConfigError, match="the configuration of 'redis' is in its log"):
         edges_of(own, config=CircuitBreakerConfig())

@@ -12,7 +12,7 @@ from conftest import ROOT
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog
 from recloser.cluster import evaluate
 from recloser.cluster.dataset import urls_of
-from recloser.cluster.evaluate import try_many, tune_many
+from recloser.cluster.evaluate import evaluate_many, tune_many
 from recloser.cluster.many_logs import sources_of
 from recloser.core.events import LogGap
 from recloser.errors import ConfigError, NotALogError
@@ -21,7 +21,7 @@ from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.testing import strategies as rst
-from recloser.whatif.comparison import what_did, what_if
+from recloser.whatif.comparison import what_happened, what_if
 from recloser.whatif.settings_search import grid_of, tune
 from support import fail, write_traffic
 
@@ -51,9 +51,9 @@ def traffic_of(events):
 )
 def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
     sources = sources_in(tmp_path_factory.mktemp("whatif"), [events], row_group)
-    found = try_many(sources, Here(), [CONFIG])
+    found = evaluate_many(sources, Here(), [CONFIG])
     traffic = traffic_of(events)
-    did, would = what_did(traffic), what_if(traffic, lambda _name: CONFIG)
+    did, would = what_happened(traffic), what_if(traffic, lambda _name: CONFIG)
     assert {name: each.columns for name, each in found.breakers.items()} == {
         name: [did[name], would[name]] for name in did
     }
@@ -61,7 +61,7 @@ def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
     assert sum(each.unknown for each in found.breakers.values()) == traffic.unknown
     assert found.lost == traffic.lost
     for name in did:
-        assert try_many(sources, Here(), [CONFIG], breaker=name).breakers == {
+        assert evaluate_many(sources, Here(), [CONFIG], breaker=name).breakers == {
             name: found.breakers[name]
         }
 
@@ -73,8 +73,8 @@ def test_what_is_open_at_the_end_is_so_until_the_last_event_of_any_breaker(tmp_p
     fail(tripped, 2)
     clock.advance(seconds=0.25)
     quiet.force_open()
-    (found,) = try_many(sources_in(tmp_path, [log], 1), Here(), [CONFIG]).breakers.values()
-    did = what_did(read_traffic(log))["tripped"]
+    (found,) = evaluate_many(sources_in(tmp_path, [log], 1), Here(), [CONFIG]).breakers.values()
+    did = what_happened(read_traffic(log))["tripped"]
     assert found.columns[0] == did
     assert did.figures.open_ns.low == 250_000_000
 
@@ -87,15 +87,17 @@ def test_what_the_logs_could_not_hold_is_summed_up_over_them(tmp_path):
             fail(CircuitBreaker(name, CONFIG, log=log))
         events = list(log)
         logs.append([*events, LogGap(len(events) + 1, events[-1].at, lost, "the disk was full")])
-    assert try_many(sources_in(tmp_path, logs, 1), Here(), [CONFIG]).lost == 8
+    assert evaluate_many(sources_in(tmp_path, logs, 1), Here(), [CONFIG]).lost == 8
 
 
 def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_path):
     imported = LogReader(write_traffic(tmp_path / "traffic", "..FF"))
     (tmp_path / "logs").mkdir()
     sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
-    with pytest.raises(ConfigError, match="some of these logs are imported traffic"):
-        try_many(sources, Here(), [CONFIG])
+    with pytest.raises(
+        ConfigError, match="some of these logs were imported, and some were recorded"
+    ):
+        evaluate_many(sources, Here(), [CONFIG])
 
 
 def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
@@ -113,7 +115,7 @@ def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
 
 def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
     sources = sources_in(tmp_path, [LogReader(RECORDING)])
-    found = try_many(sources, Here(), [("failure_threshold=9",), ()])
+    found = evaluate_many(sources, Here(), [("failure_threshold=9",), ()])
     traffic = read_traffic(LogReader(RECORDING))
     for number, settings_of in enumerate((lambda c: evolve(c, failure_threshold=9), lambda c: c)):
         would = what_if(traffic, lambda name, of=settings_of: of(traffic.configs[name]))
@@ -129,7 +131,7 @@ def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
 )
 def test_tune_comes_to_the_same_scores(tmp_path_factory, events, at_once):
     sources = sources_in(tmp_path_factory.mktemp("tune"), [events], 4)
-    with mock.patch.object(evaluate, "_CONFIGS_AT_ONCE", at_once):
+    with mock.patch.object(evaluate, "_CONFIGS_PER_JOB", at_once):
         found = tune_many(sources, Here(), {}, GRID, failure_weight=3)
     traffic = traffic_of(events)
     assert found.tuning == tune(traffic, {}, GRID, failure_weight=3)
@@ -140,7 +142,7 @@ def test_the_scores_of_several_logs_are_summed_up(tmp_path):
     one = tune_many(sources_in(tmp_path, [LogReader(RECORDING)]), Here(), {}, GRID).tuning
     both = tune_many(sources_in_two(tmp_path), Here(), {}, GRID).tuning
     assert both.calls == tuple(2 * calls for calls in one.calls)
-    assert both.base.chosen_by == one.base.chosen_by + one.base.chosen_by
+    assert both.base.tuned_on == one.base.tuned_on + one.base.tuned_on
     assert both.recommended.settings == one.recommended.settings
 
 
@@ -151,8 +153,8 @@ def sources_in_two(folder):
 
 def test_one_breaker_can_be_asked_for(tmp_path):
     sources = sources_in(tmp_path, map(LogReader, (RECORDING, ROOT / "fixtures" / "http-outage")))
-    assert list(try_many(sources, Here(), [CONFIG], breaker="redis").breakers) == ["redis"]
+    assert list(evaluate_many(sources, Here(), [CONFIG], breaker="redis").breakers) == ["redis"]
     with pytest.raises(NotALogError, match="there is no call of 'none' in these logs"):
-        try_many(sources, Here(), [CONFIG], breaker="none")
+        evaluate_many(sources, Here(), [CONFIG], breaker="none")
     with pytest.raises(ConfigError, match="there is no call with a known outcome"):
         tune_many(sources, Here(), {}, GRID, breaker="none")

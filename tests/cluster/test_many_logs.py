@@ -65,7 +65,7 @@ def test_any_logs_have_their_histories(tmp_path_factory, logs, row_group, at_onc
     folder = tmp_path_factory.mktemp("many")
     with (
         mock.patch.object(parquet, "ROW_GROUP", row_group),
-        mock.patch.object(jobs, "AT_ONCE", at_once),
+        mock.patch.object(jobs, "ROWS_AT_ONCE", at_once),
     ):
         found = replayed(exported(folder, logs))
     for events, history in zip(logs, found.histories, strict=True):
@@ -127,7 +127,7 @@ def test_a_witness_that_differs_has_its_log_folded_event_by_event(tmp_path):
     assert alone.differences
     assert_same(found.histories[0], alone)
     assert found.histories[0].engine == "events"
-    assert "differs from what comes of it" in found.histories[0].because
+    assert "differ from the computed ones" in found.histories[0].because
     assert_same(found.histories[1], replay(logs[1]))
 
 
@@ -135,7 +135,7 @@ def test_each_of_several_such_logs_is_folded_anew_and_whichever_breaker_it_is(tm
     logs = [altered(name) for name in "abc"]
     with mock.patch.object(parquet, "ROW_GROUP", 1):
         found = replayed(exported(tmp_path, logs))
-    assert all(len(source.spans) > 3 for source in found.sources)
+    assert all(len(source.row_groups) > 3 for source in found.sources)
     for events, history in zip(logs, found.histories, strict=True):
         assert_same(history, replay(events))
         assert history.because == WITNESSED

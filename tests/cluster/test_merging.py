@@ -112,7 +112,7 @@ def test_an_order_within_the_uncertainty_that_changes_an_edge_is_told(tmp_path):
         assert {(change.host, change.ahead_ns) for change in found.changes} == (
             {("a", -4 * MS), ("b", 4 * MS)} if changed else set()
         )
-        assert all(change.moved.got == "one edge more" for change in found.changes)
+        assert all(change.moved.got == "an additional edge" for change in found.changes)
 
 
 def test_calls_that_a_host_refused_are_left_out_and_counted(tmp_path):

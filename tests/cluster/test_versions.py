@@ -10,7 +10,7 @@ from conftest import ROOT
 from recloser import __version__
 from recloser.cli import status_of
 from recloser.cluster import executor
-from recloser.cluster.executor import OnCluster, cluster, started_here
+from recloser.cluster.executor import DaskRunner, cluster, local_cluster
 from recloser.cluster.versions import check_cluster, versions
 from recloser.core.events import RULES_VERSION
 from recloser.errors import RecloserError
@@ -52,7 +52,7 @@ OTHERS = {
 def client():
     """A scheduler that has no workers."""
     with (
-        started_here(0) as workers,
+        local_cluster(0) as workers,
         Client(workers, set_as_default=False) as client,
     ):
         yield client
@@ -106,14 +106,14 @@ def test_one_that_joined_later_refuses_the_work(client, tmp_path, monkeypatch):
     monkeypatch.setattr(executor, "versions", lambda: newer)
     with dask_worker(tmp_path / "worker", client.scheduler.address) as address:
         with pytest.raises(RecloserError) as raised:
-            OnCluster(client).run(Path.touch, [(tmp_path / "done",)])
+            DaskRunner(client).run(Path.touch, [(tmp_path / "done",)])
         assert str(raised.value) == (
             f"{address}: this worker has recloser {__version__}, and here it is 9.9; "
             "install 'recloser[dask]==9.9' there, and start it again"
         )
         assert not (tmp_path / "done").exists()
         monkeypatch.undo()
-        OnCluster(client).run(Path.touch, [(tmp_path / "done",)])
+        DaskRunner(client).run(Path.touch, [(tmp_path / "done",)])
         assert (tmp_path / "done").exists()
 
 

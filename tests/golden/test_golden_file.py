@@ -15,7 +15,7 @@ from recloser import (
 from recloser.errors import GoldenError
 from recloser.golden.golden_file import golden_bytes, read_golden, write_golden
 from recloser.history.engine import replay
-from recloser.history.summary import outline
+from recloser.history.summary import summarize
 from recloser.log import disk
 from recloser.log.codec import encode
 from support import fail, succeed
@@ -39,16 +39,16 @@ def history(clock):
 
 def written(tmp_path, history, config=None):
     path = tmp_path / "x.golden.json"
-    write_golden(path, outline(history, config))
+    write_golden(path, summarize(history, config))
     return path
 
 
 def test_it_reads_back_as_it_was_written(tmp_path, history):
-    assert read_golden(written(tmp_path, history)) == outline(history)
+    assert read_golden(written(tmp_path, history)) == summarize(history)
 
 
 def test_the_same_history_makes_the_same_bytes(tmp_path, history):
-    once = golden_bytes(outline(history))
+    once = golden_bytes(summarize(history))
     again = golden_bytes(read_golden(written(tmp_path, history)))
     assert once == again
     assert b"\r" not in once
@@ -56,7 +56,7 @@ def test_the_same_history_makes_the_same_bytes(tmp_path, history):
 
 
 def test_it_is_json_with_its_schema_first(history):
-    golden = json.loads(golden_bytes(outline(history)))
+    golden = json.loads(golden_bytes(summarize(history)))
     assert next(iter(golden.items())) == ("schema", "recloser.golden/1")
     assert golden["digest"] == history.digest
     assert list(golden["totals"]) == sorted(history.snapshots)
@@ -65,17 +65,17 @@ def test_it_is_json_with_its_schema_first(history):
 
 def test_each_edge_is_one_line_the_very_line_of_the_log(history):
     """Sorted by breaker, so that one breaker's change is one place in a pull request."""
-    lines = golden_bytes(outline(history)).decode().splitlines()
+    lines = golden_bytes(summarize(history)).decode().splitlines()
     for edge in history.edges:
         assert sum(encode(edge).decode().strip() == line.strip().rstrip(",") for line in lines) == 1
-    edges = json.loads(golden_bytes(outline(history)))["edges"]
+    edges = json.loads(golden_bytes(summarize(history)))["edges"]
     names = [edge["breaker"] for edge in edges]
     assert names == sorted(names)
     assert [edge["epoch"] for edge in edges] == [1, 2, 3, 1, 2, 3]
 
 
 def test_a_log_s_configurations_are_in_it(history):
-    golden = json.loads(golden_bytes(outline(history)))
+    golden = json.loads(golden_bytes(summarize(history)))
     assert [event["config"]["failure_threshold"] for event in golden["configured"]] == [3, 3]
     assert "driven_with" not in golden
 
@@ -86,7 +86,7 @@ def test_the_settings_that_drove_traffic_are_in_it_one_a_line(tmp_path, history)
     assert '    "failure_threshold": 7,\n' in path.read_text()
     assert json.loads(path.read_text())["driven_with"]["recovery_timeout_seconds"] == 30
     assert "configured" not in json.loads(path.read_text())
-    assert read_golden(path) == outline(history, config)
+    assert read_golden(path) == summarize(history, config)
 
 
 def test_a_setting_younger_than_the_file_has_its_default(tmp_path, history):
@@ -100,7 +100,7 @@ def test_a_setting_younger_than_the_file_has_its_default(tmp_path, history):
 def test_line_ends_of_another_platform_change_nothing(tmp_path, history):
     path = written(tmp_path, history)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert read_golden(path) == outline(history)
+    assert read_golden(path) == summarize(history)
 
 
 def test_the_configuration_of_a_log_that_begins_with_a_checkpoint_is_known(tmp_path, clock):
@@ -111,7 +111,7 @@ def test_the_configuration_of_a_log_that_begins_with_a_checkpoint_is_known(tmp_p
     first, second = sorted((tmp_path / "log").glob("*.jsonl"))
     first.unlink()
     assert b"breaker_configured" not in second.read_bytes()
-    (configured,) = outline(replay(second)).configured
+    (configured,) = summarize(replay(second)).configured
     assert (configured.breaker, configured.config["failure_threshold"]) == ("b", 7)
 
 
@@ -134,8 +134,8 @@ def test_the_configuration_of_a_log_that_begins_with_a_checkpoint_is_known(tmp_p
         (lambda text: text.replace('"edges": [', '"edges": [7,'), "no event can be read here"),
         (lambda text: text.replace('"event":"state_changed"', '"event":"reset"', 1), "no event"),
         (lambda text: "<<<<<<< HEAD\n" + text, "malformed"),
-        (lambda text: "[" * 100_000, "this is no whole golden file"),
-        (lambda text: '{"schema": "\ud800"}', "this is no whole golden file"),
+        (lambda text: "[" * 100_000, "this is not a complete golden file"),
+        (lambda text: '{"schema": "\ud800"}', "this is not a complete golden file"),
     ],
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, history, change, why):
@@ -144,7 +144,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, history, change, why):
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(GoldenError, match=why) as caught:
         read_golden(path)
-    assert str(caught.value).startswith(f"{path}: this is no whole golden file: ")
+    assert str(caught.value).startswith(f"{path}: this is not a complete golden file: ")
     assert "\n" not in str(caught.value)
 
 
@@ -166,10 +166,10 @@ def test_a_file_of_the_future_says_so(tmp_path, history):
 
 def test_what_can_not_be_written_leaves_nothing_behind(tmp_path, history):
     with pytest.raises(GoldenError, match="No such file"):
-        write_golden(tmp_path / "absent" / "x.golden.json", outline(history))
+        write_golden(tmp_path / "absent" / "x.golden.json", summarize(history))
     (tmp_path / "x.golden.json").mkdir()
     with pytest.raises(GoldenError):
-        write_golden(tmp_path / "x.golden.json", outline(history))
+        write_golden(tmp_path / "x.golden.json", summarize(history))
     assert [path.name for path in tmp_path.iterdir()] == ["x.golden.json"]
 
 

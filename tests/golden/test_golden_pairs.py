@@ -101,7 +101,7 @@ def test_a_first_update_writes_and_a_second_leaves_the_file_as_it_is(traces):
 
 def test_checking_writes_nothing(traces):
     files = {path: path.read_bytes() for path in traces.rglob("*.*")}
-    with pytest.raises(GoldenError, match="there is no golden file of .*live; write it with `recl"):
+    with pytest.raises(GoldenError, match=".*live has no golden file; write it with `recl"):
         check(pair(traces / "live"))
     assert {path: path.read_bytes() for path in traces.rglob("*.*")} == files
     update(pair(traces / "live"))
@@ -165,7 +165,7 @@ def test_a_golden_file_whose_trace_is_gone_is_refused(traces):
 def test_a_broken_golden_file_is_not_overwritten(traces):
     golden = traces / "live.golden.json"
     golden.write_text("<<<<<<< HEAD\n")
-    with pytest.raises(GoldenError, match="this is no whole golden file"):
+    with pytest.raises(GoldenError, match="this is not a complete golden file"):
         update(pair(traces / "live"))
     assert golden.read_text() == "<<<<<<< HEAD\n"
 
@@ -179,7 +179,7 @@ def forge(folder):
 
 def test_a_history_that_is_not_the_witnessed_one_is_no_model(traces):
     forge(traces / "live")
-    with pytest.raises(GoldenError, match="parts at seq 8 from what was witnessed live"):
+    with pytest.raises(GoldenError, match="differs at seq 8 from what was recorded live"):
         update(pair(traces / "live"))
     assert not (traces / "live.golden.json").exists()
 

@@ -74,7 +74,7 @@ def test_a_failure_is_the_difference_and_no_traceback(project):
             "  pay: edge 1, trip, moved 1.000 ms later",
             "  - 1.999000000 s  CLOSED → OPEN  trip at seq 8: *",
             "  + 2.000000000 s  CLOSED → OPEN  trip at seq 8: *",
-            "*if that is what it should be: pytest --recloser-update",
+            "*if this change is intended, run: pytest --recloser-update",
             "FAILED traces/outage.golden.json::golden*",
         ]
     )
@@ -116,7 +116,7 @@ def test_an_update_writes_what_differs_says_so_and_is_no_success(project, more):
         [
             "*outage.golden.json: changed",
             "  pay: edge 1, trip, moved 1.000 ms later",
-            "it is written now: read what changed, and run the tests again",
+            "the golden file was written: review the change, then run the tests again",
         ]
     )
     assert golden(project).read_bytes() == before[0]
@@ -146,7 +146,7 @@ def test_on_a_ci_server_an_update_is_refused(project, monkeypatch):
     [
         (
             lambda path: path.write_text("<<<<<<<"),
-            "*outage.golden.json: this is no whole golden file*",
+            "*outage.golden.json: this is not a complete golden file*",
         ),
         (
             lambda path: path.with_name("outage").rename(path.with_name("gone")),
@@ -218,7 +218,7 @@ def test_golden_replay_writes_a_golden_file_when_asked(project):
     own_test(project, source.format(2))
     result = run(project, "tests")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*there is no golden file of *calls; write it with*"])
+    result.stdout.fnmatch_lines(["*calls has no golden file; write it with*"])
     run(project, "tests", "--recloser-update").assert_outcomes(failed=1)
     run(project).assert_outcomes(passed=4)
     own_test(project, source.format(3))

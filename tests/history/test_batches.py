@@ -31,14 +31,14 @@ from recloser.core.fold import apply
 from recloser.core.state import BreakerState, dump
 from recloser.core.state_machine import HALF_OPEN, OPEN
 from recloser.history import batches, engine
-from recloser.history.batches import BatchFold, OutOfStepError
-from recloser.history.columnar.breaker_fold import BreakerFold, in_order, times_of
+from recloser.history.batches import BatchFold, DivergedError
+from recloser.history.columnar.breaker_fold import BreakerFold, clock_events_of, in_order
 from recloser.history.engine import _fold_singly, replay
-from recloser.history.gathered_events import GatheredEvents
-from recloser.history.gathered_lines import IS_COMPILED, GatheredLines
+from recloser.history.gathering import IS_COMPILED, EventGatherer, LineGatherer
 from recloser.log.codec import encode, lean
-from recloser.log.reader import LogReader, SegmentReader, Stretch
+from recloser.log.reader import LogReader
 from recloser.log.seals import SealChain
+from recloser.log.segment_reader import LineBatch, SegmentReader
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 
@@ -58,12 +58,12 @@ def in_batches(events, sizes=(7,), *, as_lines=False):
         if as_lines:
             text = b"".join(map(encode, batch))
             reader = SegmentReader(Path("of nothing"))
-            fold.take_lines(Stretch(reader, text, len(batch), 0, is_sealed=True))
+            fold.add_lines(LineBatch(reader, text, len(batch), 0, is_sealed=True))
         else:
-            fold.take([lean_form(event) for event in batch])
+            fold.add_events([lean_form(event) for event in batch])
         start, turn = start + size, turn + 1
-    fold.settle()
-    fold.witnessed.finish()
+    fold.fold_gathered()
+    fold.witnessed.note_missing()
     return fold
 
 
@@ -75,13 +75,13 @@ def lean_form(event):
 
 def applied_together(state, events):
     """The edges that calls of one breaker take which are folded together, in its state."""
-    gathered = GatheredEvents()
-    gathered.begin(events[0].seq - 1, 0)
-    assert gathered.take([lean_form(event) for event in events])
+    gathered = EventGatherer()
+    gathered.restart(events[0].seq - 1, 0)
+    assert gathered.gather([lean_form(event) for event in events])
     (rows,) = gathered.by_breaker()
-    fold = BreakerFold("b", times_of(()), state)
-    fold.take(rows)
-    return in_order(fold.taken)
+    fold = BreakerFold("b", clock_events_of(()), state)
+    fold.fold_rows(rows)
+    return in_order(fold.edges)
 
 
 def told(history):
@@ -116,9 +116,9 @@ def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting, as_l
     events = list(log)
     expected = _fold_singly(events, ())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(GatheredEvents, "most", most_waiting)
-        patch.setattr(GatheredLines, "most", most_waiting)
-        patch.setattr(batches, "_A_BREAKER", 1)
+        patch.setattr(EventGatherer, "capacity", most_waiting)
+        patch.setattr(LineGatherer, "capacity", most_waiting)
+        patch.setattr(batches, "_EVENTS_PER_BREAKER", 1)
         fold = in_batches(events, sizes, as_lines=as_lines)
     assert fold.edges == expected.edges
     assert fold.witnessed.differences == []
@@ -278,7 +278,7 @@ def test_an_edge_without_its_witness_is_left_to_the_fold_event_by_event(clock):
     fail(a), succeed(a), succeed(b), succeed(a), succeed(b)
     events = [event for event in log if event.kind != "state_changed"]
     events = [attrs.evolve(event, seq=seq) for seq, event in enumerate(events, start=1)]
-    with pytest.raises(OutOfStepError):
+    with pytest.raises(DivergedError):
         in_batches(events, [100])
     assert [edge.trigger.value for edge in in_batches(list(log), [100]).edges] == ["trip"]
 

@@ -7,7 +7,7 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, MemoryLog
 from recloser.core.events import CircuitBreakerState, FiredRule, Rule, StateChanged, Trigger
 from recloser.history.difference import Change, compare
 from recloser.history.engine import replay
-from recloser.history.summary import outline
+from recloser.history.summary import summarize
 from support import fail, succeed
 
 SECOND = 10**9
@@ -29,19 +29,23 @@ def outage(clock, *, failures=5, wait=30, name="b", before=0, **settings):
 
 def compared(old, new, *, same_log=True):
     return compare(
-        outline(old), outline(new), same_log=same_log, old_events=old.events, new_events=new.events
+        summarize(old),
+        summarize(new),
+        same_log=same_log,
+        old_events=old.events,
+        new_events=new.events,
     )
 
 
 def edited(history, change):
     """What a golden file might tell of the history, with its edges changed."""
-    told = outline(history)
+    told = summarize(history)
     return evolve(told, edges=change(list(told.edges)), digest="0" * 64)
 
 
 def held(history, change):
     return compare(
-        edited(history, change), outline(history), same_log=True, new_events=history.events
+        edited(history, change), summarize(history), same_log=True, new_events=history.events
     )
 
 
@@ -134,7 +138,7 @@ def test_numbers_count_within_one_log_and_not_between_two(clock):
         moved = evolve(cause, seqs=tuple(seq + 3 for seq in cause.seqs))
         return [evolve(edges[0], seq=edges[0].seq + 3, cause=moved), *edges[1:]]
 
-    old, new = evolve(edited(history, renumber), digest=history.digest), outline(history)
+    old, new = evolve(edited(history, renumber), digest=history.digest), summarize(history)
     assert not compare(old, new, same_log=False)
     (difference,) = compare(old, new, same_log=True).edges
     assert difference.change is Change.RENUMBERED

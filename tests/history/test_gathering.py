@@ -23,8 +23,7 @@ from recloser.core.events import (
     ProbeAdmitted,
     Reset,
 )
-from recloser.history.gathered_events import GatheredEvents
-from recloser.history.gathered_lines import IS_COMPILED, GatheredLines
+from recloser.history.gathering import IS_COMPILED, EventGatherer, LineGatherer
 from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import as_lean, decode_lines, encode, full
 from recloser.testing import strategies as rst
@@ -35,15 +34,15 @@ OPENED = LogOpened(1, 0, 2, 1, 1, WALL, 0, "", "", 1, "0")
 OUTCOMES = (CallSucceeded, CallFailed, CallIgnored, CallRejected, ProbeAdmitted)
 
 
-class FromLines(GatheredLines):
-    def take(self, events):
-        return super().take(b"".join(map(encode, events)))
+class FromLines(LineGatherer):
+    def gather(self, events):
+        return super().gather(b"".join(map(encode, events)))
 
 
-class FromEvents(GatheredEvents):
-    def take(self, events):
+class FromEvents(EventGatherer):
+    def gather(self, events):
         lean = decode_lines(b"".join(map(encode, events)), len(events))
-        return super().take(lean)
+        return super().gather(lean)
 
 
 @pytest.fixture(params=[FromLines, FromEvents])
@@ -81,8 +80,8 @@ def test_lines_and_events_come_to_the_same(log, cuts):
     places = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
     for start, stop in pairwise(places):
         if start < stop:
-            assert lines.take(events[start:stop])
-            assert plain.take(events[start:stop])
+            assert lines.gather(events[start:stop])
+            assert plain.gather(events[start:stop])
     assert told(lines) == told(plain)
 
 
@@ -91,7 +90,7 @@ def test_each_row_is_an_event_of_its_breaker(log):
     events = [event for event in log if hasattr(event, "breaker")]
     events = [event for event in events if event.kind != "state_changed"]
     gathered = FromEvents()
-    assert gathered.take(list(log))
+    assert gathered.gather(list(log))
     found, *_ = told(gathered)
     seqs = {name: [seq for _, seq, *_ in rows] for name, rows in found.items()}
     for name, those in seqs.items():
@@ -103,7 +102,7 @@ def test_readings_are_kept_and_seals_and_imported_calls_are_not(gathered):
     tick = ClockTicked(2, 1, WALL, 1)
     call = CallObserved(3, 1, "b", 0, 1, Outcome.FAILED)
     seal = LogSealed(4, 1, 3, "0" * 64)
-    assert gathered.take([OPENED, tick, call, seal])
+    assert gathered.gather([OPENED, tick, call, seal])
     assert told(gathered) == ({}, 4, 1, [OPENED, tick])
     assert gathered.size == 4
 
@@ -127,16 +126,16 @@ def good(seq):
     ],
 )
 def test_of_events_in_disorder_or_with_a_gap_none_is_taken(gathered, events):
-    assert gathered.take([OPENED, good(2)])
+    assert gathered.gather([OPENED, good(2)])
     before = told(gathered)
-    assert not gathered.take(events)
+    assert not gathered.gather(events)
     assert told(gathered) == before
-    assert gathered.take([good(3)])
+    assert gathered.gather([good(3)])
 
 
 def test_of_no_events_all_are_taken():
-    gathered = GatheredEvents()
-    assert gathered.take([])
+    gathered = EventGatherer()
+    assert gathered.gather([])
     assert gathered.seq == -1
 
 
@@ -144,21 +143,21 @@ def test_of_no_events_all_are_taken():
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
 def test_lines_that_msgspec_has_to_read_are_better_gathered_as_events(name, is_taken):
     calls = [attrs.evolve(good(seq), breaker=name) for seq in range(2, 200)]
-    assert FromLines().take([OPENED, *calls[:20]])
-    assert FromLines().take([OPENED, *calls]) == is_taken
-    assert FromEvents().take([OPENED, *calls])
+    assert FromLines().gather([OPENED, *calls[:20]])
+    assert FromLines().gather([OPENED, *calls]) == is_taken
+    assert FromEvents().gather([OPENED, *calls])
 
 
 def test_a_log_begins_with_log_opened_at_any_seq(gathered):
-    assert not gathered.take([good(1)])
-    assert gathered.take([attrs.evolve(OPENED, seq=70), good(71)])
+    assert not gathered.gather([good(1)])
+    assert gathered.gather([attrs.evolve(OPENED, seq=70), good(71)])
     assert gathered.seq == 71
 
 
 def test_what_is_behind_something_else_goes_on_from_there(gathered):
-    gathered.begin(7, 5)
-    assert not gathered.take([good(7)])
-    assert gathered.take([good(8)])
+    gathered.restart(7, 5)
+    assert not gathered.gather([good(7)])
+    assert gathered.gather([good(8)])
     assert [*told(gathered)[0]] == ["b"]
 
 
@@ -174,15 +173,15 @@ def test_what_is_behind_something_else_goes_on_from_there(gathered):
     ],
 )
 def test_a_line_that_is_no_event_or_not_the_one_it_seems_is_not_taken(line):
-    gathered = GatheredLines()
-    assert gathered.take(encode(OPENED) + encode(good(2)))
+    gathered = LineGatherer()
+    assert gathered.gather(encode(OPENED) + encode(good(2)))
     before = told(gathered)
-    assert not gathered.take(line)
+    assert not gathered.gather(line)
     assert told(gathered) == before
 
 
 def test_the_rows_of_an_outcome_tell_no_event(gathered):
-    assert gathered.take([OPENED, good(2)])
+    assert gathered.gather([OPENED, good(2)])
     (rows,) = gathered.by_breaker()
     with pytest.raises(FoldError, match="event 2"):
         rows.event(rows.start)
@@ -203,12 +202,12 @@ def changed(edge, **fields):
 
 def test_edges_are_compared_with_their_witnesses(gathered, clock):
     events, edges = trip(clock)
-    assert gathered.take(events)
-    assert gathered.witnessed(edges) == 2
-    assert gathered.witnessed([*edges, changed(edges[0], seq=99)]) == 2
-    assert gathered.witnessed([changed(edges[0], epoch=7), edges[1]]) == -1
-    assert gathered.witnessed(edges[:1]) == -1
-    assert gathered.witnessed([]) == -1
+    assert gathered.gather(events)
+    assert gathered.count_witnessed(edges) == 2
+    assert gathered.count_witnessed([*edges, changed(edges[0], seq=99)]) == 2
+    assert gathered.count_witnessed([changed(edges[0], epoch=7), edges[1]]) == -1
+    assert gathered.count_witnessed(edges[:1]) == -1
+    assert gathered.count_witnessed([]) == -1
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
@@ -216,15 +215,15 @@ def test_edges_are_compared_with_their_witnesses(gathered, clock):
 def test_a_witness_that_can_not_be_read_is_none_of_any_edge(clock, count):
     events, edges = trip(clock)
     text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch":1."from":', 1)
-    gathered = GatheredLines()
-    assert gathered.take(text)
-    assert gathered.witnessed(edges[:count]) == -1
+    gathered = LineGatherer()
+    assert gathered.gather(text)
+    assert gathered.count_witnessed(edges[:count]) == -1
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
 def test_a_witness_in_another_spelling_is_one_too(clock):
     events, edges = trip(clock)
     text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch": 1,"from":')
-    gathered = GatheredLines()
-    assert gathered.take(text)
-    assert gathered.witnessed(edges) == 2
+    gathered = LineGatherer()
+    assert gathered.gather(text)
+    assert gathered.count_witnessed(edges) == 2

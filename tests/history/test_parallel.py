@@ -17,7 +17,7 @@ from recloser import (
 from recloser.cli import status_of
 from recloser.history import engine
 from recloser.history.engine import replay
-from recloser.history.parallel import Part, fold_part, split
+from recloser.history.parallel import SegmentRange, fold_range, split_log
 from recloser.log.reader import segments_of
 from recloser.log.retention import compress_full
 
@@ -97,17 +97,17 @@ def test_compressed_segments_too(log, monkeypatch):
 @pytest.mark.parametrize("jobs", range(1, 30))
 def test_wherever_a_log_is_cut_the_parts_meet(whole, jobs):
     expected = told(replay(whole))
-    parts = split(segments_of(whole), jobs)
+    parts = split_log(segments_of(whole), jobs)
     assert [segment for part in parts for segment in part.segments] == segments_of(whole)
     assert min(jobs, len(segments_of(whole))) - 1 <= len(parts) <= jobs
-    folded = [fold_part(part, is_first=part is parts[0]) for part in parts]
+    folded = [fold_range(part, is_first=part is parts[0]) for part in parts]
     for before, behind in pairwise(folded):
         assert before.is_followed_by(behind)
     assert [edge for part in folded for edge in part.edges] == expected[1]
 
 
 def test_a_short_log_is_not_worth_a_process(whole):
-    (part,) = split(segments_of(whole), None)
+    (part,) = split_log(segments_of(whole), None)
     assert part.following is None
 
 
@@ -115,7 +115,7 @@ def test_a_part_begins_within_a_session_only(tmp_path):
     """What the opening of a session does to the states is in no checkpoint before it."""
     for _ in range(4):
         write(tmp_path / "log", calls=30)
-    parts = split(segments_of(tmp_path / "log"), 4)
+    parts = split_log(segments_of(tmp_path / "log"), 4)
     assert len(parts) == 1
     assert result_of(tmp_path / "log", 4) == result_of(tmp_path / "log", 1)
 
@@ -132,7 +132,7 @@ def test_damage_in_any_segment_is_told_as_by_one_process(log, index):
 
 def test_a_segment_that_is_missing_between_two_parts_is_missed(log):
     segments = segments_of(log)
-    parts = split(segments, 2)
+    parts = split_log(segments, 2)
     parts[1].segments[0].unlink()
     kind, message = result_of(log, 1)
     assert "not the one written after" in message
@@ -142,19 +142,19 @@ def test_a_segment_that_is_missing_between_two_parts_is_missed(log):
 def test_parts_of_two_logs_do_not_meet(tmp_path, whole):
     """Each is whole in itself: only where they meet can be told that they do not belong together."""
     other = write(tmp_path / "other", calls=2990)
-    (first, *_), (*_, last) = split(segments_of(whole), 4), split(segments_of(other), 4)
-    foreign = fold_part(last)
-    assert fold_part(Part(first.segments, last.segments[0]), is_first=True) is not None
-    assert not fold_part(first, is_first=True).is_followed_by(foreign)
+    (first, *_), (*_, last) = split_log(segments_of(whole), 4), split_log(segments_of(other), 4)
+    foreign = fold_range(last)
+    assert fold_range(SegmentRange(first.segments, last.segments[0]), is_first=True) is not None
+    assert not fold_range(first, is_first=True).is_followed_by(foreign)
 
 
 def test_a_state_that_was_changed_where_two_parts_meet_is_a_difference(log):
     """All seals are made good: only the fold of what is before can tell."""
-    (_, second) = split(segments_of(log), 2)
-    folded = fold_part(second)
-    first = fold_part(split(segments_of(log), 2)[0], is_first=True)
+    (_, second) = split_log(segments_of(log), 2)
+    folded = fold_range(second)
+    first = fold_range(split_log(segments_of(log), 2)[0], is_first=True)
     assert first.is_followed_by(folded)
-    folded.begun["b0"].succeeded += 1
+    folded.first_states["b0"].succeeded += 1
     assert not first.is_followed_by(folded)
 
 

@@ -19,7 +19,7 @@ from recloser.core.events import BreakerConfigured, CallFailed, Checkpoint, Cloc
 from recloser.core.kernel import NEVER
 from recloser.core.limits import MAX_WHOLE
 from recloser.core.state import probes_of, restore
-from recloser.history.live_driver import Driver
+from recloser.history.live_driver import LiveDriver
 from recloser.history.warping import WarpedClock, warped
 from recloser.history.warps import FORMS, parse_warp, parse_warps
 from recloser.log.reader import LogReader
@@ -235,7 +235,9 @@ def test_a_drift_can_bring_two_seconds_of_a_window_into_one(clock):
 def test_a_driven_breaker_lives_by_the_wrong_clock(clock):
     opened = LogOpened(1, 0, 1, 1, 1, START, 0, "", "", 1, "0")
     log = MemoryLog(tick_seconds=None)
-    Driver(opened, CircuitBreakerConfig(), log, parse_warps(["wall-shift=+1h", "mono-origin=+7ns"]))
+    LiveDriver(
+        opened, CircuitBreakerConfig(), log, parse_warps(["wall-shift=+1h", "mono-origin=+7ns"])
+    )
     (written,) = log
     assert (written.wall, written.monotonic) == (START + timedelta(hours=1), 7)
     wrong = WarpedClock(clock, parse_warps(["wall-drift=+10%", "mono-origin=+2s"]))

@@ -88,8 +88,8 @@ def note(outcome):
 def view():
     """Return the state of a shared breaker as this worker sees it."""
     snapshot = breakers["bank"].snapshot()
-    course = log._stream.course
-    edges = [] if course is None else list(course.edges)
+    stream_fold = log._stream.stream_fold
+    edges = [] if stream_fold is None else list(stream_fold.edges)
     return {
         "pid": os.getpid(),
         "member": log._member,

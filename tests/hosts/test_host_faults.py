@@ -1,4 +1,4 @@
-"""Rounds of a service that is attacked at random, and a proof that their judge sees what is wrong.
+"""RoundTrips of a service that is attacked at random, and a proof that their judge sees what is wrong.
 
 ``tools/host_faults.py`` runs more of them, under other Pythons too.
 """

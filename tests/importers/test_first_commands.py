@@ -1,6 +1,6 @@
-"""The first command that a user would try on what people have, or what it says is missing.
+"""The first commands that users try: they import the file, or say what is missing.
 
-Lines are written after those of the producers' documentation.
+The lines are modelled on the documentation of the programs that write them.
 """
 
 import gzip
@@ -84,7 +84,7 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize("what", FIRST)
-def test_three_failed_calls_are_found(capsys, tmp_path, what):
+def test_first_command_imports_the_calls_counted_by_hand(capsys, tmp_path, what):
     text, options, breaker, took_ms = FIRST[what]
     path = tmp_path / "trace"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -95,7 +95,7 @@ def test_three_failed_calls_are_found(capsys, tmp_path, what):
     assert (answer["calls"], answer["failed"], answer["breakers"]) == (3, 3, 1)
     seen = answer["calls_seen"][0]
     assert (seen["breaker"], seen["took_ns"]) == (breaker, round(took_ms * 10**6))
-    # The full command reads the same.
+    # The printed command imports the same calls.
     words = shlex.split(answer["command"])
     words[words.index("-o") + 1] = str(tmp_path / "again")
     status, out, _ = run(capsys, *words[2:], "--json")
@@ -106,7 +106,7 @@ def test_three_failed_calls_are_found(capsys, tmp_path, what):
 @pytest.mark.parametrize(
     ("text", "options", "missing"),
     [
-        ('WEB 192.0.2.1:52340 - "GET / HTTP/1.1" 200 OK\n', [], "give the format string of what wrote them"),
+        ('WEB 192.0.2.1:52340 - "GET / HTTP/1.1" 200 OK\n', [], "give the format string of the program that wrote them"),
         ('INFO:     192.0.2.1:52340 - "GET / HTTP/1.1" 200 OK\n', [], "which does not say when a call was"),
         ("service,start,duration_ms,status\nbank,2021-09-15 16:13:47,5,503\n", [], "has no zone: name it with --zone"),
         ("service,start,duration_ms,status\nbank,03/04/2021 16:13:47 UTC,5,503\n", [], "first with --dates month-first"),
@@ -117,7 +117,7 @@ def test_three_failed_calls_are_found(capsys, tmp_path, what):
          ["--breaker", "a"], "has no unit: give it as FIELD:ms"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_said_in_one_line(capsys, tmp_path, text, options, missing):
+def test_missing_option_is_named_in_one_line(capsys, tmp_path, text, options, missing):
     (tmp_path / "trace").write_text(text)
     status, _, err = run(capsys, tmp_path / "trace", *options, "-o", tmp_path / "log")
     assert status == 2

@@ -1,4 +1,4 @@
-"""Whatever a trace holds, importing it ends with a status and clear lines, in little memory."""
+"""Hostile traces: an import ends with a status and clear messages, in little memory."""
 
 import gzip
 import json
@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from import_support import zone_of
 
 from recloser.cli import status_of
-from recloser.importers.descriptions import descriptions
+from recloser.importers.formats.format_description import all_formats
 
 if not Path("/proc/self/status").exists():
-    pytest.skip("this platform has no /proc to tell a peak of memory", allow_module_level=True)
+    pytest.skip("this platform has no /proc, which has the peak of memory", allow_module_level=True)
 
 MEASURED = """
 import sys
 from recloser.cli import status_of
-from recloser.importers.descriptions import descriptions
+from recloser.importers.formats.format_description import all_formats
 status = status_of(sys.argv[1:])
-told = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(status, told["VmHWM"].split()[0])
+fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(status, fields["VmHWM"].split()[0])
 """
 LIMIT_KIB = 200 * 1024  # less than a line
 
@@ -45,13 +45,13 @@ REGEX = r"(?P<target>\w+) (?P<start_s>\d+) (?P<status>\d+)"
 
 
 def sparse(path):
-    """One line of 300 MB that takes no room on the disk."""
+    """One line of 300 MB that needs no room on the disk."""
     with path.open("wb") as stream:
         stream.truncate(300 << 20)
 
 
 def bomb(path):
-    """A gigabyte of zeros in some 30 KB."""
+    """A gigabyte of zeros in about 30 KB."""
     compressor = zstandard.ZstdCompressor(level=1).compressobj()
     with path.open("wb") as stream:
         for _ in range(1024):
@@ -60,7 +60,7 @@ def bomb(path):
 
 
 def endless_array(path):
-    """An array on one line, of which a value never ends."""
+    """An array on one line with a value that never ends."""
     with gzip.open(path, "wb", compresslevel=1) as stream:
         stream.write(b'[{"start_ms":1,"service":"a","status":"')
         for _ in range(300):
@@ -84,14 +84,14 @@ def endless_string(path):
 
 
 def dense(path):
-    """Sixteen megabytes that hold five million values."""
+    """Sixteen megabytes with five million values."""
     path.write_text(
         '{"resourceSpans":[{"scopeSpans":[{"spans":[' + "{}," * 5_000_000 + "{}]}]}]}\n"
     )
 
 
 def dense_lists(path):
-    """Three megabytes of empty lists, twice, after a span's key."""
+    """Three megabytes of empty lists, twice, after the key of a span."""
     path.write_text(('[{"traceId":"1","localEndpoint":' + "[]," * 1_000_000 + "[]}]\n") * 2)
 
 
@@ -116,7 +116,7 @@ def dense_lists(path):
          "sparse-csv", "bomb-access-log", "bomb-any", "sparse-any", "sparse-otlp", "endless-otlp",
          "endless-array", "endless-array-at-path", "nested", "nested-at-path"],
 )  # fmt: skip
-def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, make, importer):
+def test_oversized_file_is_refused_in_little_memory(tmp_path, make, importer):
     path = tmp_path / "hostile"
     make(path)
     done = subprocess.run(
@@ -187,7 +187,7 @@ MORE = {
     },
     **{
         each.name: (each.sample.lstrip().encode(), ("--breaker", each.breaker or "b", *zone_of(each)))
-        for each in descriptions()
+        for each in all_formats()
         if not each.is_abstract
     },
 }  # fmt: skip
@@ -230,8 +230,8 @@ def changed(data, changes):
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.sampled_from(ALL), how=changes)
-def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_factory, which, how):
-    """And what came of it can be driven and asked about."""
+def test_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_factory, which, how):
+    """A log that is written can be replayed and explained."""
     data, importer = which
     folder = tmp_path_factory.mktemp("mutated")
     (folder / "trace").write_bytes(changed(data, how))
@@ -248,7 +248,7 @@ def test_a_mutated_trace_ends_with_a_status_and_no_traceback(capsys, tmp_path_fa
 
 
 @pytest.mark.parametrize(("data", "importer"), ALL, ids=NAMES)
-def test_the_traces_that_are_mutated_are_good(capsys, tmp_path, data, importer):
+def test_unmutated_traces_are_imported(capsys, tmp_path, data, importer):
     (tmp_path / "trace").write_bytes(data)
     log = tmp_path / "log"
     assert status_of(["import", *importer, str(tmp_path / "trace"), "-o", str(log)]) == 0

@@ -36,7 +36,7 @@ def test_it_names_the_library_and_the_extra_in_one_line(extra, monkeypatch):
 def test_so_does_a_shared_breaker(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("connection", "redis", "export"):
+    for name in ("connection", "redis_log", "round_trips", "stream_joining", "stream_start"):
         monkeypatch.delitem(sys.modules, f"recloser.sharing.{name}", raising=False)
     monkeypatch.setattr(sys, "meta_path", [_Without("redis"), *sys.meta_path])
     with pytest.raises(RecloserError, match=r"needs redis, .* pip install 'recloser\[redis\]'"):

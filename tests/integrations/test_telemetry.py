@@ -50,8 +50,8 @@ def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
     clock.advance(seconds=12)
     log.flush()
     shown = points(reader)
-    assert shown["recloser.core.state", "bank", "OPEN"] == 1
-    assert shown["recloser.core.state", "bank", "CLOSED"] == 0
+    assert shown["recloser.state", "bank", "OPEN"] == 1
+    assert shown["recloser.state", "bank", "CLOSED"] == 0
     assert shown["recloser.calls", "bank", "succeeded"] == 2
     assert shown["recloser.calls", "bank", "failed"] == 3
     assert shown["recloser.rejected", "bank", "cooldown_active"] == 4
@@ -64,7 +64,7 @@ def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
     clock.advance(seconds=30)
     succeed(bank, 2)
     shown = points(reader)
-    assert shown["recloser.core.state", "bank", "CLOSED"] == 1
+    assert shown["recloser.state", "bank", "CLOSED"] == 1
     assert shown["recloser.calls", "bank", "succeeded"] == 4
     assert ("recloser.retry_after", "bank") not in shown
     provider.shutdown()
@@ -85,7 +85,7 @@ def test_the_span_that_met_a_breaker_tells_of_it(log):
     (changed,) = tripped.events
     assert changed.name == "recloser.state_changed"
     assert dict(changed.attributes) == {
-        "recloser.live.breaker": "bank",
+        "recloser.breaker": "bank",
         "recloser.from": "CLOSED",
         "recloser.to": "OPEN",
         "recloser.trigger": "trip",
@@ -95,7 +95,7 @@ def test_the_span_that_met_a_breaker_tells_of_it(log):
     rejected = refused.events[0]
     assert rejected.name == "recloser.call_rejected"
     assert dict(rejected.attributes) == {
-        "recloser.live.breaker": "bank",
+        "recloser.breaker": "bank",
         "recloser.reason": "cooldown_active",
         "recloser.retry_after": 30.0,
     }

@@ -423,7 +423,7 @@ def test_a_damaged_log_is_not_gone_on_with(path, clock):
         fail(CircuitBreaker("b", log=log), 5)
     data = segment(path).read_bytes()
     segment(path).write_bytes(data.replace(b"call_failed", b"call_ignored", 1))
-    with pytest.raises(LogError, match="is broken.*; keep what is whole of it with"):
+    with pytest.raises(LogError, match="is broken.*; keep its intact parts with"):
         EventLog(path, clock=ManualClock(), on_damage="raise")
     assert segment(path).read_bytes() != data
     assert not segment(path, 2).exists()
@@ -486,16 +486,16 @@ def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(
         may_end.wait()
 
     holder = threading.Thread(target=lambda: sequencer.hold(hold, hold))
-    make_safe = log._appender.make_safe
+    flush = log._appender.flush
 
-    def make_safe_and_wait(*, is_sync_due):
-        make_safe(is_sync_due=is_sync_due)
+    def flush_and_wait(*, is_sync_due):
+        flush(is_sync_due=is_sync_due)
         holder.start()
         is_held.wait()
         monkeypatch.undo()
 
     breaker.force_open()
-    monkeypatch.setattr(log._appender, "make_safe", make_safe_and_wait)
+    monkeypatch.setattr(log._appender, "flush", flush_and_wait)
     log.flush()
     may_end.set()
     holder.join()

@@ -10,7 +10,7 @@ from recloser.cli import status_of
 from recloser.log.folder_lock import LOCK_NAME
 from recloser.log.reader import LogReader, segments_of
 from recloser.log.retention import compress_full
-from recloser.log.salvage import whole_part, write_whole_part
+from recloser.log.salvage import find_intact, write_intact
 from support import succeed
 
 SECRET = b"not a log's\n"
@@ -91,7 +91,7 @@ def test_repaired_log_is_read_by_whom_the_damaged_one_was(tmp_path, clock, folde
     write(path, clock)
     with segments_of(path)[-1].open("ab") as stream:
         stream.write(b"torn")
-    write_whole_part(whole_part(path), tmp_path / "repaired")
+    write_intact(find_intact(path), tmp_path / "repaired")
     assert (mode_of(tmp_path / "repaired"), modes(tmp_path / "repaired")) == (folder, {files})
 
 
@@ -124,7 +124,9 @@ def test_imported_log_is_for_its_owner_only(tmp_path, capsys):
 def test_lock_that_is_a_link_is_refused(tmp_path, elsewhere):
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / LOCK_NAME).symlink_to(elsewhere)
-    with pytest.raises(LogError, match=r"lock: this is a symbolic link, which no log has; remove"):
+    with pytest.raises(
+        LogError, match=r"lock: this is a symbolic link, which a log never has; remove"
+    ):
         EventLog(tmp_path / "log")
     assert elsewhere.read_bytes() == SECRET
 

@@ -18,8 +18,10 @@ from recloser.core.log_fold import LogFold
 from recloser.core.state import parted_fields
 from recloser.history.engine import replay
 from recloser.log.follower import LogFollower
+from recloser.log.listing import segments_in
 from recloser.log.parquet import write_parquet
-from recloser.log.reader import LogReader, open_segment, segments_in
+from recloser.log.reader import LogReader
+from recloser.log.segment_reader import open_segment
 from recloser.log.verification import verify
 from support import write_segment
 

@@ -18,7 +18,9 @@ from recloser import (
 )
 from recloser.core.limits import MAX_AT, NAME_BYTES, USUAL_LINE_BYTES
 from recloser.history.engine import replay
-from recloser.log.reader import LogReader, open_segment, segments_in
+from recloser.log.listing import segments_in
+from recloser.log.reader import LogReader
+from recloser.log.segment_reader import open_segment
 from recloser.log.verification import verify
 from recloser.testing import strategies as rst
 

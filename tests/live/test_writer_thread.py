@@ -12,9 +12,9 @@ from recloser.history.engine import replay
 from recloser.live import event_log
 from recloser.log import disk, retention
 from recloser.log.reader import LogReader
-from recloser.log.retention import Housekeeper
+from recloser.log.retention import Retention
 from recloser.process.thread_runner import is_running
-from recloser.sharing import redis_log
+from recloser.sharing import log_threads
 from recloser.sharing.redis_log import RedisLog
 from support import fail
 
@@ -155,7 +155,7 @@ def fail_to_write(*_arguments):
 
 
 def test_stream_without_threads_breaks_no_call(monkeypatch, caplog):
-    monkeypatch.setattr(redis_log, "start_new_thread", refuse_threads)
+    monkeypatch.setattr(log_threads, "start_new_thread", refuse_threads)
     log = RedisLog("redis://127.0.0.1:1/0", timeout_seconds=0.05)
     breaker = CircuitBreaker("b", log=log)
     fail(breaker, 5)
@@ -165,7 +165,7 @@ def test_stream_without_threads_breaks_no_call(monkeypatch, caplog):
 
 
 def test_threads_of_a_stream_that_were_killed_before_their_first_line_are_replaced(monkeypatch):
-    start, killed = redis_log.start_new_thread, []
+    start, killed = log_threads.start_new_thread, []
 
     def start_and_kill(run, arguments):
         if len(killed) < 2:
@@ -173,14 +173,14 @@ def test_threads_of_a_stream_that_were_killed_before_their_first_line_are_replac
             return start(lambda *_: None, arguments)
         return start(run, arguments)
 
-    monkeypatch.setattr(redis_log, "start_new_thread", start_and_kill)
+    monkeypatch.setattr(log_threads, "start_new_thread", start_and_kill)
     log = RedisLog("redis://127.0.0.1:1/0", timeout_seconds=0.05)
     breaker = CircuitBreaker("b", log=log)
 
     def is_replaced():
         fail(breaker)
-        runners = [runner for runner, _ in log._running.values()]
-        return len(killed) == 2 and [is_running(runner) for runner in runners] == [True, True]
+        names = ("recloser-stream", "recloser-bell")
+        return len(killed) == 2 and all(map(log._threads.is_running, names))
 
     until(is_replaced)
     log.close()
@@ -205,7 +205,7 @@ PLACES = {
     "disk.write": (disk, "write"),
     "disk.sync": (disk, "sync"),
     "encoded": (event_log, "encoded"),
-    "housekeeping": (Housekeeper, "come_by"),
+    "housekeeping": (Retention, "start_if_due"),
 }
 
 
@@ -242,7 +242,7 @@ def test_writer_thread_survives_whatever_is_raised(path, monkeypatch, owner, nam
     assert replayed.snapshots["b"].totals.failed == 3
     found = sum(event.kind in {"call_failed", "reset"} for event in LogReader(path))
     assert found + lost >= 4
-    if not isinstance(error, Exception) or name == "come_by":
+    if not isinstance(error, Exception) or name == "start_if_due":
         assert lost == 0
 
 

@@ -150,8 +150,8 @@ def test_live_segment_is_neither_compressed_nor_removed_because_of_strays_above_
         live = segments_in(path)[-1]
         for number in range(100, 105):
             (path / f"{number:012d}.jsonl").write_bytes(b"{}\n" * 1000)
-        housekeeper = log._housekeeper
-        housekeeper._keep(path, log._fold.at, log._appender.number)
+        housekeeper = log._retention
+        housekeeper._run(path, log._fold.at, log._appender.number)
         assert live.exists()
         fail(breaker)
         log.flush()

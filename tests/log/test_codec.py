@@ -127,7 +127,7 @@ def test_what_is_no_event_is_refused(line):
     "line", [b"", b"{}", b"# a shell script", b"[" * 100_000, b"\x00" * 64, b'{"event":"\xec"}']
 )
 def test_what_opens_no_log_is_no_log(line):
-    with pytest.raises(NotALogError, match="^here: this is no recloser log"):
+    with pytest.raises(NotALogError, match="^here: this is not a recloser log"):
         check_header(line, "here")
 
 

@@ -54,7 +54,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, writer):
 def test_a_log_that_could_not_be_opened_is_not_locked(tmp_path):
     (tmp_path / "000000000001.jsonl").write_bytes(b"no log\n")
     for _ in range(2):
-        with pytest.raises(LogError, match="no recloser log"):
+        with pytest.raises(LogError, match="not a recloser log"):
             EventLog(tmp_path, on_damage="raise")
 
 

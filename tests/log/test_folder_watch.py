@@ -43,11 +43,16 @@ def gaps(path):
 
 
 def remove_folder(path):
-    shutil.rmtree(path)
+    remove_tree(path)
 
 
 def remove_parent(path):
-    shutil.rmtree(path.parent)
+    remove_tree(path.parent)
+
+
+def remove_tree(path):
+    """Remove a folder in one step, as the writer may make it again while its files are removed."""
+    shutil.rmtree(path.rename(path.with_name("removed")))
 
 
 def move_folder(path):

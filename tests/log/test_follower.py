@@ -10,7 +10,7 @@ from faulty_disk import FaultyDisk
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, EventLog, LogError
 from recloser.audit.live_view import Watch
 from recloser.clock import SYSTEM_CLOCK
-from recloser.log import disk, reader
+from recloser.log import disk, segment_reader
 from recloser.log import follower as follower_module
 from recloser.log.codec import decode_lines
 from recloser.log.follower import LogFollower
@@ -72,7 +72,7 @@ def test_a_poll_reads_only_what_is_new(tmp_path, clock, monkeypatch):
         log.flush()
         checked = []
         monkeypatch.setattr(
-            reader,
+            segment_reader,
             "decode_lines",
             lambda lines, count: checked.append(count) or decode_lines(lines, count),
         )

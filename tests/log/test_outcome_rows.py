@@ -231,5 +231,5 @@ def test_a_line_that_does_not_begin_as_ours_is_not_taken_in(line):
 
 def test_a_place_outside_of_the_lines_is_refused():
     for start in (-1, 2):
-        with pytest.raises(ValueError, match="is no place in 1 bytes"):
+        with pytest.raises(ValueError, match="is outside of 1 bytes"):
             outcome_rows.OutcomeRows().read(b"\n", start)

@@ -156,7 +156,7 @@ def test_history_with_a_witness_that_differs_is_folded_event_by_event(tmp_path):
     write_parquet(forged, tmp_path / "log.parquet")
     history = replay(tmp_path / "log.parquet")
     assert history.engine == "events"
-    assert "witnessed differs" in history.because
+    assert "edges or states differ" in history.because
     assert history.differences == replay(forged).differences
     assert len(history.differences) == 1
 

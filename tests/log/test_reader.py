@@ -138,7 +138,7 @@ def test_a_block_without_end_is_refused_before_it_is_read_whole(path):
     line = b'{"event":"reset","seq":1,"at":0,"breaker":"b"}\n'
     with (path / SECOND).open("ab") as stream:
         stream.write(line * (SEAL_EVERY + 1))
-    with pytest.raises(DamagedLogError, match="4096 events stand here without a seal"):
+    with pytest.raises(DamagedLogError, match="there are 4096 events before it without a seal"):
         list(read_events(path))
 
 
@@ -153,7 +153,7 @@ def test_a_last_segment_without_a_whole_line_holds_nothing(path):
 def test_a_file_that_is_no_log_is_refused(tmp_path, content):
     path = tmp_path / "file.jsonl"
     path.write_bytes(content)
-    with pytest.raises(NotALogError, match=r"file.jsonl: this is no recloser log"):
+    with pytest.raises(NotALogError, match=r"file.jsonl: this is not a recloser log"):
         list(read_events(path))
 
 
@@ -195,5 +195,7 @@ def test_segment_that_is_removed_while_those_before_it_are_read_is_told(tmp_path
     first.unlink()
     second.unlink()
     third.unlink()
-    with pytest.raises(NotALogError, match="keeps only so much of the log; read the log again"):
+    with pytest.raises(
+        NotALogError, match="keeps only a limited part of the log; read the log again"
+    ):
         list(batches)

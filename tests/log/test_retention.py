@@ -16,8 +16,8 @@ from recloser import CircuitBreaker, DamagedLogError, EventLog
 from recloser.history.engine import replay
 from recloser.log import disk, retention
 from recloser.log.reader import LogReader, segments_of
-from recloser.log.retention import Housekeeper, compress_full, remove_old
-from recloser.log.salvage import whole_part, write_whole_part
+from recloser.log.retention import Retention, compress_full, remove_old
+from recloser.log.salvage import find_intact, write_intact
 from recloser.log.verification import verify
 from support import fail, succeed
 
@@ -139,7 +139,7 @@ def test_damage_in_a_compressed_segment_is_found_and_what_is_whole_is_kept(tmp_p
     at = data.rindex(b"call_succeeded")
     segment.write_bytes(zstandard.compress(data[:at] + b"call_suxxeeded" + data[at + 14 :]))
     assert any("seal " in damage for damage in verify(tmp_path / "log").damages)
-    write_whole_part(whole_part(tmp_path / "log"), tmp_path / "repaired")
+    write_intact(find_intact(tmp_path / "log"), tmp_path / "repaired")
     assert verify(tmp_path / "repaired").damages == []
     assert names(tmp_path / "repaired")[:3] == [
         "000000000001.jsonl.zst",
@@ -205,8 +205,8 @@ def test_old_segments_are_removed_from_a_full_disk_though_none_can_be_compressed
             compress_full(path, 3000)
         assert segments_of(path) == before
         assert not list(path.glob("*.part"))  # it would take the last space
-        keeper = Housekeeper(compress_bytes=3000, keep_bytes=9000, keep_ns=None)
-        keeper._keep(path, 0, 10**6)
+        keeper = Retention(compress_bytes=3000, keep_bytes=9000, keep_ns=None)
+        keeper._run(path, 0, 10**6)
         assert "No space left on device" in keeper.failure
         left = segments_of(path)
         assert left == before[-len(left) :]
@@ -255,10 +255,10 @@ def test_old_segments_are_removed_where_no_thread_can_be_started(tmp_path, clock
 
     write(tmp_path, clock, compress=False)
     before = segments_of(tmp_path)
-    keeper = Housekeeper(compress_bytes=3000, keep_bytes=9000, keep_ns=None)
-    keeper.have_due()
+    keeper = Retention(compress_bytes=3000, keep_bytes=9000, keep_ns=None)
+    keeper.set_due()
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    keeper.come_by(tmp_path, 0, 10**6)
+    keeper.start_if_due(tmp_path, 0, 10**6)
     assert 2 < len(segments_of(tmp_path)) < len(before)
     assert "no thread can be started" in keeper.failure
 
@@ -348,19 +348,19 @@ def test_a_segment_that_is_begun_before_the_thread_is_at_work_is_seen_to_at_the_
     tmp_path, clock, monkeypatch
 ):
     write(tmp_path, clock, compress=False)
-    keep, may_go = Housekeeper._keep, threading.Event()
+    keep, may_go = Retention._run, threading.Event()
 
     def keep_later(self, *arguments):
         assert threading.current_thread() is threading.main_thread() or may_go.wait(20)
         keep(self, *arguments)
 
-    monkeypatch.setattr(Housekeeper, "_keep", keep_later)
-    housekeeper = Housekeeper(compress_bytes=3000, keep_bytes=None, keep_ns=None)
-    housekeeper.have_due()
-    housekeeper.come_by(tmp_path, 0, 1)
-    housekeeper.have_due()
+    monkeypatch.setattr(Retention, "_run", keep_later)
+    housekeeper = Retention(compress_bytes=3000, keep_bytes=None, keep_ns=None)
+    housekeeper.set_due()
+    housekeeper.start_if_due(tmp_path, 0, 1)
+    housekeeper.set_due()
     may_go.set()
-    housekeeper.finish(tmp_path, 0, len(names(tmp_path)))
+    housekeeper.run_to_end(tmp_path, 0, len(names(tmp_path)))
     *full, _ = names(tmp_path)
     assert all(name.endswith(".jsonl.zst") for name in full)
 
@@ -368,13 +368,13 @@ def test_a_segment_that_is_begun_before_the_thread_is_at_work_is_seen_to_at_the_
 def test_what_failed_is_tried_once_more_when_the_log_is_closed(tmp_path, clock, monkeypatch):
     """No segment is begun after the failure, which would have it due again."""
     write(tmp_path, clock, compress=False)
-    keeper = Housekeeper(compress_bytes=3000, keep_bytes=None, keep_ns=None)
-    keeper.have_due()
+    keeper = Retention(compress_bytes=3000, keep_bytes=None, keep_ns=None)
+    keeper.set_due()
     with monkeypatch.context() as patch:
         patch.setattr(disk, "write", refuse)
-        keeper.finish(tmp_path, 0, 1 << 30)
+        keeper.run_to_end(tmp_path, 0, 1 << 30)
     assert keeper.failure is not None
-    keeper.finish(tmp_path, 0, 1 << 30)
+    keeper.run_to_end(tmp_path, 0, 1 << 30)
     assert keeper.failure is None
     assert any(name.endswith(".zst") for name in names(tmp_path))
 

@@ -167,5 +167,5 @@ def test_of_a_block_that_is_too_long_nothing_is_taken_in(monkeypatch):
 def test_a_search_beyond_the_lines_is_refused():
     search = pytest.importorskip("recloser.log.seal_search", reason="pip had no C compiler")
     for start, end in ((-1, 1), (0, 2), (1, 0)):
-        with pytest.raises(ValueError, match="are no places in 1 bytes"):
+        with pytest.raises(ValueError, match="are outside of 1 bytes"):
             search.lines_before(b"x", b"\n", start, end)

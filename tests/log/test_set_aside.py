@@ -19,8 +19,9 @@ from recloser import (
 from recloser.cli import status_of
 from recloser.core.events import LogGap
 from recloser.history.engine import replay
-from recloser.log import reader as reading
-from recloser.log.reader import LogReader, segments_in
+from recloser.log import segment_reader
+from recloser.log.listing import segments_in
+from recloser.log.reader import LogReader
 from recloser.log.verification import verify
 from support import fail, succeed
 
@@ -262,7 +263,7 @@ def test_damage_is_an_error_that_changes_nothing_where_that_is_asked_for(path, c
     spoil(segment(path, 4))
     before = contents(path)
     for _ in range(2):
-        with pytest.raises(LogError, match="is broken: .*; keep what is whole of it with"):
+        with pytest.raises(LogError, match="is broken: .*; keep its intact parts with"):
             EventLog(path, clock=clock, on_damage="raise")
     before.pop("lock")
     after = contents(path)
@@ -286,7 +287,7 @@ def test_what_a_process_can_not_read_for_its_own_reasons_is_never_set_aside(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "watched", refuse)
+        patched.setattr(segment_reader, "open_counted", refuse)
         with pytest.raises(LogError, match=os.strerror(number)):
             EventLog(path, clock=clock)
     assert not list(path.glob("*.damaged*"))

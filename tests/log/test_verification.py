@@ -12,7 +12,7 @@ from recloser.core.events import LogSealed
 from recloser.history.engine import replay
 from recloser.log import verification
 from recloser.log.reader import LogReader, segments_of
-from recloser.log.salvage import whole_part, write_whole_part
+from recloser.log.salvage import find_intact, write_intact
 from recloser.log.seals import is_seal
 from recloser.log.verification import Head, verify
 from support import crash, fail, read_lines, rotated, succeed
@@ -106,7 +106,7 @@ def test_a_hole_in_the_seq_and_time_that_falls_are_found_though_the_seals_match(
     _, configured, *_ = events = list(LogReader(path))
     hole = write_segment(tmp_path / "hole", [events[0], configured, events[4]])
     (damage,) = verify(hole).damages
-    assert f"seq {events[4].seq}: it follows seq 2, which is no neighbour" in damage
+    assert f"seq {events[4].seq}: it follows seq 2, so events are missing" in damage
 
 
 def test_the_command_tells_damage_a_torn_tail_and_a_missing_head_by_its_status(capsys, path):
@@ -228,14 +228,14 @@ def test_what_is_whole_before_and_after_a_damage_is_kept_in_a_copy(capsys, path)
 
 def test_a_repaired_log_can_be_gone_on_with(path, clock):
     edit(path, SEGMENTS[1], b'"trigger":"recover"', b'"trigger":"relapse"')
-    write_whole_part(whole_part(path), path.with_name("repaired"))
+    write_intact(find_intact(path), path.with_name("repaired"))
     with EventLog(path.with_name("repaired"), clock=clock) as log:
         succeed(CircuitBreaker("other", log=log))
     assert replay(path.with_name("repaired")).differences == []
 
 
 def test_a_whole_log_is_kept_whole(path):
-    kept = whole_part(path).segments
+    kept = find_intact(path).segments
     assert [segment.dropped for segment in kept] == [0, 0, 0]
 
 
@@ -266,8 +266,8 @@ def test_in_place_it_asks_first(capsys, path, monkeypatch):
 def test_where_nothing_is_whole_nothing_is_kept(path):
     for segment in SEGMENTS:
         edit(path, segment, b'"host":', b'"hust":')
-    with pytest.raises(LogError, match="nothing of it is whole"):
-        whole_part(path)
+    with pytest.raises(LogError, match="no part of it is intact"):
+        find_intact(path)
 
 
 def since_it_was_listed(monkeypatch, change):

@@ -370,7 +370,7 @@ def test_progress_is_told_while_it_is_made(tmp_path):
     prove(write_segment(tmp_path / "log", recorded()), progress=lambda *step: told.append(step))
     assert [step[:2] for step in told] == [
         ("reading", 0),
-        ("taking it in 21 ways", 0),
+        ("computing it in 21 ways", 0),
         ("through Parquet and back", 0),
     ]
     assert {step[2] for step in told[1:]} == {len(list(read_events(tmp_path / "log")))}

@@ -137,7 +137,7 @@ def test_the_smallest_offset_between_hosts_is_that_of_brute_force():
     )
     assert (found.detail, found.smallest) == least
     assert abs(found.smallest) == pytest.approx(700, abs=1)
-    assert found.moved.got == "one edge more"
+    assert found.moved.got == "an additional edge"
 
 
 def test_one_host_has_no_offset():
@@ -155,7 +155,7 @@ def test_an_edge_that_does_not_come_any_more_is_named():
     found = of("drift", sensitivity(traffic(calls), config=CONFIG))
     assert found.smallest < 0
     assert found.moved.edge.names == ["OPEN", "HALF_OPEN", "cool"]
-    assert found.moved.got == "it does not come to it"
+    assert found.moved.got == "this edge never happens"
     assert found.moved.seq == 4
 
 
@@ -187,7 +187,7 @@ def test_any_trace_has_the_sensitivity_that_brute_force_finds(calls):
     events = traffic(calls)
     most = 128
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_MOST_PPM", most)
+        patch.setattr(module, "_MAX_PPM", most)
         found = of("drift", sensitivity(events, config=CONFIG)).smallest
     different = {
         sign: [ppm for ppm in range(1, most + 1) if differs(events, CONFIG, drift(sign * ppm))]

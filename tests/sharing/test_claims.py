@@ -24,9 +24,9 @@ def state():
     return state
 
 
-def granted(claims, state, settled_ns=0):
+def granted(claims, state, decided_ns=0):
     claim = claims.make("b", 0, 1)
-    claims.settle({claim.number: PROBE}, 1, settled_ns)
+    claims.record_decision({claim.number: PROBE}, 1, decided_ns)
     claim.is_awaited = False
     if state.probes is None:
         kernel.step(state, kernel.ADMITTED, 1, 0, 0, 2, 1, 1)
@@ -35,20 +35,20 @@ def granted(claims, state, settled_ns=0):
 
 def test_a_granted_probe_is_used_once(claims, state):
     granted(claims, state)
-    assert claims.has_probe("b")
-    assert claims.use(state, 5) == PROBE
-    assert claims.use(state, 5) is None
-    assert not claims.has_probe("b")
+    assert claims.has_granted("b")
+    assert claims.use_granted(state, 5) == PROBE
+    assert claims.use_granted(state, 5) is None
+    assert not claims.has_granted("b")
 
 
 def test_one_that_a_call_still_waits_for_is_nobody_elses(claims, state):
     granted(claims, state).is_awaited = True
-    assert claims.use(state, 5) is None
+    assert claims.use_granted(state, 5) is None
 
 
 def test_who_was_stopped_for_too_long_does_not_use_it(claims, state):
-    granted(claims, state, settled_ns=TIMEOUT_NS)
-    assert claims.use(state, TIMEOUT_NS) is None
+    granted(claims, state, decided_ns=TIMEOUT_NS)
+    assert claims.use_granted(state, TIMEOUT_NS) is None
 
 
 @pytest.mark.parametrize(
@@ -58,24 +58,24 @@ def test_one_that_does_not_stand_any_more_is_not_used(claims, state, change):
     granted(claims, state)
     for name, value in change.items():
         setattr(state, name, value)
-    assert claims.use(state, 5) is None
+    assert claims.use_granted(state, 5) is None
 
 
 def test_one_that_nobody_uses_is_to_be_given_back_after_a_second(claims, state):
     granted(claims, state)
-    assert claims.unused(HOLD_NS) == []
-    assert claims.unused(HOLD_NS + 1) == [PROBE]
-    assert claims.unused(HOLD_NS + 1) == []
+    assert claims.drop_unused(HOLD_NS) == []
+    assert claims.drop_unused(HOLD_NS + 1) == [PROBE]
+    assert claims.drop_unused(HOLD_NS + 1) == []
 
 
 def test_no_more_are_made_than_there_are_places(claims, state):
-    assert claims.may_be_made(state, 0)
+    assert claims.may_claim(state, 0)
     claims.make("b", 0, 1)
-    assert not claims.may_be_made(state, 0)
+    assert not claims.may_claim(state, 0)
     claims.forget_unsent(0)
-    assert claims.may_be_made(state, 0)
+    assert claims.may_claim(state, 0)
     claims.make("other", 0, 1)
-    assert claims.may_be_made(state, 0)
+    assert claims.may_claim(state, 0)
 
 
 def test_of_a_window_over_probes_all_that_is_left_may_be_asked_for():
@@ -83,8 +83,8 @@ def test_of_a_window_over_probes_all_that_is_left_may_be_asked_for():
     state = BreakerState("b", config)
     state.state, state.opened_at, state.deadline = CircuitBreakerState.OPEN, 0, 10
     claims = Claims()
-    assert not claims.may_be_made(state, 10)
+    assert not claims.may_claim(state, 10)
     for _ in range(3):
-        assert claims.may_be_made(state, 1_000_010)
+        assert claims.may_claim(state, 1_000_010)
         claims.make("b", 0, 1)
-    assert not claims.may_be_made(state, 1_000_010)
+    assert not claims.may_claim(state, 1_000_010)

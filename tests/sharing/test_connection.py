@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from recloser import CircuitBreaker, ConfigError
-from recloser.sharing.connection import Server, StreamAwayError, stream_key
+from recloser.sharing.connection import StreamAwayError, StreamConnection, stream_key
 from recloser.sharing.redis_log import RedisLog
 
 SECRET = "hunter2"  # it is looked for where it must not be
@@ -33,9 +33,9 @@ def test_a_name_that_would_not_is_refused(name):
     ],
 )
 def test_a_server_is_told_by_its_place_alone(url, place):
-    server = Server(url, "s", 1)
-    assert server.place == place
-    assert repr(server) == f"<Server {place}, recloser:{{s}}>"
+    server = StreamConnection(url, "s", 1)
+    assert server.address == place
+    assert repr(server) == f"<StreamConnection {place}, recloser:{{s}}>"
     assert repr(RedisLog(url, stream="s")) == f"<RedisLog {place}, recloser:{{s}}>"
 
 
@@ -55,27 +55,27 @@ def test_a_server_is_told_by_its_place_alone(url, place):
 )
 def test_a_url_that_can_not_be_read_is_refused_without_being_quoted(url):
     with pytest.raises(ConfigError, match="URL") as refused:
-        Server(url, "s", 1)
+        StreamConnection(url, "s", 1)
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
 def test_who_can_not_be_reached_is_told_without_what_is_secret(caplog):
     url = f"redis://user:{SECRET}@127.0.0.1:1/0"
     with pytest.raises(StreamAwayError) as refused:
-        Server(url, "s", 1).now_us()
+        StreamConnection(url, "s", 1).now_us()
     assert SECRET not in "".join(traceback.format_exception(refused.value))
     with caplog.at_level(logging.DEBUG), RedisLog(url, timeout_seconds=0.2) as log:
         breaker = CircuitBreaker("b", log=log)
         assert breaker.before_call().allowed
         assert log.health().failure is not None
-        assert SECRET not in repr(vars(log).get("_server")) + log.health().failure
+        assert SECRET not in repr(vars(log).get("_connection")) + log.health().failure
     assert caplog.records
     assert SECRET not in caplog.text
 
 
 def test_another_attempt_leaves_no_client_behind():
     """The garbage collector would find it, in a thread that holds a lock, with all others waiting."""
-    server = Server("redis://127.0.0.1:1/0", "s", 1)
+    server = StreamConnection("redis://127.0.0.1:1/0", "s", 1)
     client = server._client
     for _ in range(3):
         with pytest.raises(StreamAwayError):

@@ -4,12 +4,12 @@ import logging
 
 import msgspec
 import pytest
-from fleet_support import agree, history, is_degraded, log_of, state
 from redis_servers import RedisServer, servers_here, wait_for
+from shared_support import agree, history, is_degraded, log_of, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.sharing.stream_entry import MAX_BODY_BYTES, MAX_EVENTS_BYTES
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.stream_fold import StreamFold
 from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=30)
@@ -130,9 +130,9 @@ def test_entries_that_can_not_be_read_are_reported_once(breaker, add, caplog):
         for _ in range(5):
             add({"temperature": "21"})
             agree(breaker)
-    told = [record.message for record in caplog.records if "can't be read" in record.message]
-    assert len(told) == 1
-    assert "it has no field 'member'" in told[0]
+    reports = [r.message for r in caplog.records if "cannot be read completely" in r.message]
+    assert len(reports) == 1
+    assert "it has no field 'member'" in reports[0]
     assert log_of(breaker).health().passed_over == 5
 
 
@@ -158,15 +158,15 @@ def test_entry_that_can_not_be_folded_is_passed_over_by_all(
     redis_server, stream, joined, breaker, add, monkeypatch
 ):
     """Whatever is wrong with it: it is tried twice."""
-    take = Course.take
+    fold_entry = StreamFold.fold_entry
 
     def picky(self, entry):
         if entry.member == "poison":
             self.fold.seq += 5  # half way through
             raise KeyError("no idea")
-        return take(self, entry)
+        return fold_entry(self, entry)
 
-    monkeypatch.setattr(Course, "take", picky)
+    monkeypatch.setattr(StreamFold, "fold_entry", picky)
     add({"member": "poison", "batch": "1", "events": ""})
     wait_for(lambda: log_of(breaker).health().passed_over == 1)
     wait_for(lambda: not is_degraded(breaker))
@@ -178,6 +178,6 @@ def test_entry_that_can_not_be_folded_is_passed_over_by_all(
 
 def test_large_entry_is_not_fetched_in_every_round_trip(breaker, add):
     add({"member": "m", "batch": "1", "events": b"\n" * (4 << 20)})
-    server = log_of(breaker)._server
+    server = log_of(breaker)._connection
     wait_for(lambda: not server.page_back(None, count=1)[0].is_large)
     agree(breaker)

@@ -4,13 +4,13 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from fleet_support import agree, history, is_degraded, log_of, state
 from redis_servers import wait_for
+from shared_support import agree, history, is_degraded, log_of, state
 
-import recloser.sharing.redis_log as redis_module
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
+from recloser.sharing import stream_joining
 from recloser.sharing.connection import StreamChangedError
-from recloser.sharing.stream_entry import Checkpointed
+from recloser.sharing.stream_entry import StreamCheckpoint
 from support import succeed
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
@@ -19,7 +19,7 @@ CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
 @pytest.fixture
 def alone(monkeypatch):
     """All members were started again, so that nobody has to be waited for."""
-    monkeypatch.setattr(redis_module, "_ANEW_SECONDS", 0.3)
+    monkeypatch.setattr(stream_joining, "_RESTART_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def vanish(*breakers):
         log = log_of(breaker)
         log._stopping.set()
         log._wake.ring()
-        wait_for(lambda log=log: "recloser-stream" not in log._running)
+        wait_for(lambda log=log: not log._threads.is_running("recloser-stream"))
         log._closed = True
 
 
@@ -68,17 +68,17 @@ def stopped(breaker, error=None):
     """
     log = log_of(breaker)
     may_go_on, stands = threading.Event(), threading.Event()
-    exchange = log._server.exchange
+    exchange = log._connection.exchange
 
     def stand(*arguments, **options):
         stands.set()
         may_go_on.wait()
-        log._server.exchange = exchange
+        log._connection.exchange = exchange
         if error is not None:
             raise error
         return exchange(*arguments, **options)
 
-    log._server.exchange = stand
+    log._connection.exchange = stand
     log._wake_up()
     stands.wait()
     yield
@@ -87,7 +87,7 @@ def stopped(breaker, error=None):
 
 def give_start(log):
     stream = log._stream
-    stream.hold(lambda: log._rounds._give_start(stream, stream.course), lambda: None)
+    stream.hold(lambda: log._round_trips._add_start(stream, stream.stream_fold), lambda: None)
 
 
 def ask(breaker):
@@ -171,10 +171,10 @@ def test_a_checkpoint_whose_entry_is_gone_still_tells_its_states(members, client
     breaker = members()
     breaker.force_open(actor="me")
     log = log_of(breaker)
-    log._rounds._looked_ns = log._now_ns() + 10**12  # it does not look itself
+    log._round_trips._start_checked_ns = log._now_ns() + 10**12  # it does not look itself
     give_start(log)
     log.flush()
-    assert isinstance(log._server.page_back(None)[0].body, Checkpointed)
+    assert isinstance(log._connection.page_back(None)[0].body, StreamCheckpoint)
     client.xtrim(key, maxlen=1, approximate=False)
     vanish(breaker)
     assert are_open(members())
@@ -230,7 +230,7 @@ def test_all_that_members_know_outlives_the_stream(members, client, key, delete)
 
 def test_who_begins_a_stream_tells_that_nothing_is_known_of_one_before(members, caplog):
     members()
-    assert "there is no such stream; it is begun with every breaker CLOSED" in caplog.text
+    assert "the stream does not exist; it is started with every breaker CLOSED" in caplog.text
 
 
 @pytest.mark.usefixtures("alone")
@@ -242,7 +242,7 @@ def test_two_that_begin_a_stream_anew_at_once_agree(members, client, key, monkey
     vanish(breaker)
     made = members(4)
     agree(*made)
-    assert len({each._sequencer.course.begin.generation for each in made}) == 1
+    assert len({each._sequencer.stream_fold.begin.generation for each in made}) == 1
     made[0].force_open()
     wait_for(lambda: are_open(*made))
 
@@ -281,7 +281,7 @@ def test_edges_are_told_that_came_before_a_checkpoint_from_which_a_stream_is_rea
         log = log_of(there)
         give_start(log)
         log.flush()
-        assert isinstance(log._server.page_back(None)[0].body, Checkpointed)
+        assert isinstance(log._connection.page_back(None)[0].body, StreamCheckpoint)
     wait_for(lambda: heard)
     assert heard == ["force_open"]
     agree(here, there)

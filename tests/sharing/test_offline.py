@@ -3,8 +3,8 @@
 import threading
 
 import pytest
-from fleet_support import come_back, has_tripped, history, is_degraded, level, log_of, state
 from redis_servers import Loop, Proxy, wait_for
+from shared_support import come_back, has_tripped, history, is_degraded, level, log_of, state
 
 from recloser import (
     CircuitBreaker,
@@ -16,10 +16,10 @@ from recloser import (
 )
 from recloser.sharing import outbox as outbox_module
 from recloser.sharing.connection import StreamChangedError
-from recloser.sharing.offline import OWN_EPOCHS
+from recloser.sharing.offline import PRIVATE_EPOCHS
 from recloser.sharing.outbox import MAX_WAITING
 from recloser.sharing.redis_log import RedisLog
-from recloser.sharing.stream_entry import id_text
+from recloser.sharing.stream_entry import format_id
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -61,7 +61,7 @@ def test_it_cools_probes_and_recovers_alone(away):
     assert not here.before_call().allowed
     here.after_success()
     assert state(here) == "CLOSED"
-    assert here.snapshot().epoch > OWN_EPOCHS
+    assert here.snapshot().epoch > PRIVATE_EPOCHS
 
 
 def test_failures_that_could_not_be_sent_are_sent_late_and_count(own_redis, away):
@@ -70,7 +70,7 @@ def test_failures_that_could_not_be_sent_are_sent_late_and_count(own_redis, away
     come_back(own_redis, away)
     assert all(map(has_tripped, away))
     assert away[0].snapshot().totals.failed == 3
-    assert 0 < away[0].snapshot().epoch < OWN_EPOCHS
+    assert 0 < away[0].snapshot().epoch < PRIVATE_EPOCHS
 
 
 def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_redis, away):
@@ -81,7 +81,7 @@ def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_redis, aw
     succeed(here, 2)
     there.reset(actor="me")
     come_back(own_redis, away)
-    assert here.snapshot().epoch < OWN_EPOCHS
+    assert here.snapshot().epoch < PRIVATE_EPOCHS
     gaps = {e.error.split()[0]: e for e in history(here) if e.kind == "log_gap"}
     assert "gave up b trip, b cool, b recover" in gaps["here"].error
     assert gaps["here"].lost == 3, "its probe and the calls after it belong to no epoch there"
@@ -122,12 +122,12 @@ def test_what_is_too_old_is_not_sent_but_counted(own_redis, away, monkeypatch):
 
 
 def test_an_entry_gone_under_newer_ones_is_noticed(own_redis, pair):
-    server = log_of(pair[0])._server
-    server.exchange(pair[0]._sequencer.course.position)
+    server = log_of(pair[0])._connection
+    server.exchange(pair[0]._sequencer.stream_fold.position)
     newest = server.page_back(None)[0].id
     with own_redis.client() as client:
         client.xadd(server.key, {"member": "x", "batch": 1, "events": ""})
-        client.xdel(server.key, id_text(newest))
+        client.xdel(server.key, format_id(newest))
     with pytest.raises(StreamChangedError):
         server.exchange(newest)
 
@@ -149,10 +149,10 @@ def test_a_stream_that_lost_its_data_begins_again_with_the_states_it_had(own_red
     fail(here, 3)
     wait_for(lambda: has_tripped(there))
     opened_at = there.snapshot().opened_at
-    generation = here._sequencer.course.begin.generation
+    generation = here._sequencer.stream_fold.begin.generation
     with own_redis.client() as client:
         client.flushall()
-    wait_for(lambda: here._sequencer.course.begin.generation != generation)
+    wait_for(lambda: here._sequencer.stream_fold.begin.generation != generation)
     wait_for(lambda: not any(map(is_degraded, pair)))
     level(*pair)
     assert all(map(has_tripped, pair))
@@ -169,7 +169,7 @@ def test_a_stream_that_lost_its_end_is_folded_anew(own_redis, pair):
     here, there = pair
     fail(here, 3)
     wait_for(lambda: has_tripped(there))
-    key = log_of(here)._server.key
+    key = log_of(here)._connection.key
     with own_redis.client() as client:
         kept, lost = client.xrange(key, count=3), []
         lost = [identity for identity, _ in client.xrange(key)][len(kept) :]
@@ -188,7 +188,7 @@ def test_a_foreign_trim_is_survived(own_redis, pair):
         succeed(here)
         level(*pair)
     with own_redis.client() as client:
-        client.xtrim(log_of(here)._server.key, maxlen=1, approximate=False)
+        client.xtrim(log_of(here)._connection.key, maxlen=1, approximate=False)
     fail(here, 3)
     wait_for(lambda: has_tripped(there))
     level(*pair)

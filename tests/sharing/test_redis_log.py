@@ -28,8 +28,8 @@ from recloser.sharing import redis_log as redis_module
 from recloser.sharing import stream_fold as course_module
 from recloser.sharing.claims import HOLD_NS
 from recloser.sharing.redis_log import RedisLog
-from recloser.sharing.stream_entry import Checkpointed
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.stream_entry import StreamCheckpoint
+from recloser.sharing.stream_fold import StreamFold
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -184,8 +184,8 @@ def test_a_late_one_starts_at_a_checkpoint_and_the_stream_is_trimmed(
     level(breaker)
     assert 30 <= entries(redis_server, stream) <= 80
     late = CircuitBreaker("b", breaker.config, log=joined(redis_server, stream))
-    assert late._sequencer.course.start > (0, 0)
-    assert late._sequencer.course.entries < 60
+    assert late._sequencer.stream_fold.start > (0, 0)
+    assert late._sequencer.stream_fold.entries < 60
     first, second = states(breaker, late)
     assert first == second
     assert first["failed"] == 120
@@ -469,9 +469,9 @@ def test_a_checkpoint_is_of_an_entry_that_is_there(redis_server, stream, joined,
     for _ in range(10):
         succeed(breaker)
         log.flush()
-    wait_for(lambda: any(isinstance(e.body, Checkpointed) for e in log._server.page(None)))
-    kept = next(e.body for e in log._server.page(None) if isinstance(e.body, Checkpointed))
-    assert Course.restored(kept).fold.breakers["b"].succeeded > 0
+    wait_for(lambda: any(isinstance(e.body, StreamCheckpoint) for e in log._connection.page(None)))
+    kept = next(e.body for e in log._connection.page(None) if isinstance(e.body, StreamCheckpoint))
+    assert StreamFold.from_checkpoint(kept).fold.breakers["b"].succeeded > 0
 
 
 def test_claim_does_not_wait_behind_an_entry_of_another_kind(
@@ -485,7 +485,7 @@ def test_claim_does_not_wait_behind_an_entry_of_another_kind(
     threading.Event().wait(0.01)
     sequencer = breaker._sequencer
     sequencer.hold(
-        lambda: sequencer.outbox.add_body(sequencer.course.checkpoint(), 0), lambda: None
+        lambda: sequencer.outbox.add_body(sequencer.stream_fold.checkpoint(), 0), lambda: None
     )
     assert breaker.before_call().allowed
 

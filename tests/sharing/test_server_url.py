@@ -7,7 +7,7 @@ import pytest
 
 from recloser import ConfigError
 from recloser.sharing.redis_log import RedisLog
-from recloser.sharing.server_url import address_of
+from recloser.sharing.server_url import parse_server_url
 
 HOST = "redis://host:6379/0"
 SECURE = "rediss://host:6379/0"
@@ -39,7 +39,7 @@ def test_urls_that_can_be_used(url):
         (f"{HOST}?max_connections=1", "'max_connections'"),
         (f"{HOST}?encoding=utf-16", "'encoding'"),
         (f"{HOST}?protcol=3", "did you mean protocol?"),
-        (f"{HOST}?whatever=1", "it can have db, protocol, "),
+        (f"{HOST}?whatever=1", "options are db, protocol, "),
         (f"{HOST}?protocol=4", "protocol must be 2 or 3"),
         (f"{HOST}?protocol=", "protocol must be 2 or 3"),
         (f"{HOST}?db=first", "db must be the number of a database"),
@@ -48,18 +48,18 @@ def test_urls_that_can_be_used(url):
         (f"{HOST}?health_check_interval=soon", "health_check_interval must be a whole number"),
         ("redis://host/first", "ends with the number of a database"),
         ("redis://host/0/1", "ends with the number of a database"),
-        ("redis://host:99999/0", "can't be read"),
-        (f"{HOST}?ssl_ca_certs=/x", "ssl_ca_certs, which needs rediss:// in front"),
+        ("redis://host:99999/0", "cannot read the URL"),
+        (f"{HOST}?ssl_ca_certs=/x", "ssl_ca_certs, which needs rediss://"),
         (
             f"{SECURE}?ssl_ca_certs=/is/not/there.pem",
             "ssl_ca_certs must be a file that can be read",
         ),
         (f"{SECURE}?ssl_ca_path=/is/not/there", "ssl_ca_path must be a folder"),
-        (f"{SECURE}?ssl_ca_certs={__file__}", "ssl_ca_certs names nothing that can be used"),
-        (f"{SECURE}?ssl_certfile={__file__}", "ssl_certfile names nothing that can be used"),
+        (f"{SECURE}?ssl_ca_certs={__file__}", "ssl_ca_certs cannot be used"),
+        (f"{SECURE}?ssl_certfile={__file__}", "ssl_certfile cannot be used"),
         (f"{SECURE}?ssl_cert_reqs=maybe", "ssl_cert_reqs must be none, optional or required"),
-        (f"{SECURE}?ssl_min_version=9", "ssl_min_version must be a version"),
-        (f"{SECURE}?ssl_ciphers=ROT13", "ssl_ciphers names nothing that can be used"),
+        (f"{SECURE}?ssl_min_version=9", "ssl_min_version must be a number from ssl.TLSVersion"),
+        (f"{SECURE}?ssl_ciphers=ROT13", "ssl_ciphers cannot be used"),
         ("unix:///run/redis.sock?socket_keepalive=yes", "'socket_keepalive'"),
     ],
 )
@@ -75,7 +75,7 @@ def test_option_that_can_not_be_had_is_refused_in_one_line(url, told):
 def test_no_value_of_a_url_is_told():
     for option in ("db", "protocol", "password=x&socket_keepalive"):
         with pytest.raises(ConfigError) as refused:
-            address_of(f"{HOST}?{option}=hunter2")
+            parse_server_url(f"{HOST}?{option}=hunter2")
         assert "hunter2" not in str(refused.value)
 
 
@@ -90,6 +90,6 @@ def test_key_that_is_locked_by_a_password_is_not_asked_for(tmp_path):
         check=True, capture_output=True,
     )  # fmt: skip
     url = f"{SECURE}?ssl_certfile={certificate}&ssl_keyfile={key}"
-    with pytest.raises(ConfigError, match="ssl_certfile names nothing that can be used"):
-        address_of(url)
-    assert address_of(f"{url}&ssl_password=open").place == SECURE
+    with pytest.raises(ConfigError, match="ssl_certfile cannot be used"):
+        parse_server_url(url)
+    assert parse_server_url(f"{url}&ssl_password=open").address == SECURE

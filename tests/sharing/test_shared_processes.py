@@ -1,13 +1,13 @@
 """Fleets of real processes, a real server and a real service: a short run of what the tools do.
 
-``tools/fleet_soak.py`` and ``tools/fleet_faults.py`` do it for longer.
+``tools/shared_soak.py`` and ``tools/shared_faults.py`` do it for longer.
 """
 
 import pytest
 from redis_servers import servers_here
 
-import fleet_faults
-import fleet_soak
+import shared_faults
+import shared_soak
 
 SERVERS = servers_here()
 
@@ -20,7 +20,7 @@ def _binary(name):
 
 @pytest.mark.parametrize("name", list(SERVERS) or ["none"])
 def test_eight_processes_agree_on_an_outage(name):
-    verdict = fleet_soak.run_once(8, _binary(name))
+    verdict = shared_soak.run_once(8, _binary(name))
     assert verdict.violations == []
     assert verdict.edges >= 3
     assert verdict.probes >= 2
@@ -32,7 +32,7 @@ def test_eight_processes_agree_on_an_outage(name):
     ["restarted with data", "restarted without data", "partition", "stopped until it was open"],
 )
 def test_they_agree_again_once_a_fault_is_over(fault):
-    verdict = fleet_faults.run_once(fault, 3, _binary(next(iter(SERVERS), "none")))
+    verdict = shared_faults.run_once(fault, 3, _binary(next(iter(SERVERS), "none")))
     assert verdict.violations == []
     assert verdict.edges >= 3
     assert verdict.slowest_ms < 1000

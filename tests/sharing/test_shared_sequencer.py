@@ -8,7 +8,7 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, ManualClock
 from recloser.core.events import FORMAT_VERSION, RULES_VERSION
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import Begin, Entry
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.stream_fold import StreamFold
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -36,7 +36,7 @@ class Stream:
         self.log = log
         self.ms = 1_000_000
         self.entries = [Entry((self.ms, 0), "x", 0, Begin("g", FORMAT_VERSION, RULES_VERSION, "0"))]
-        self.course, _ = Course.begun(self.entries[0])
+        self.stream_fold, _ = StreamFold.from_begin(self.entries[0])
 
     @property
     def sequencer(self):
@@ -59,15 +59,15 @@ class Stream:
         return entry
 
     def read(self, *entries):
-        self.hold(lambda: self.sequencer.take(self.course, entries, self.log._member))
+        self.hold(lambda: self.sequencer.fold_entries(self.stream_fold, entries, self.log._member))
         self.sequencer.leave_entry()
 
     def join(self):
         """Come level, as the log's thread does."""
-        while batch := self.hold(lambda: self.sequencer.word_to(self.course)):
+        while batch := self.hold(lambda: self.sequencer.batch_before_rejoining(self.stream_fold)):
             self.read(self.add(batch))
-        at = self.course.fold.at
-        assert self.hold(lambda: self.sequencer.rejoin(self.course, at))
+        at = self.stream_fold.fold.at
+        assert self.hold(lambda: self.sequencer.go_online(self.stream_fold, at))
 
     def send(self, after_ms=1):
         """Have all that waits sent, and not read yet."""
@@ -78,8 +78,8 @@ class Stream:
         while entry := self.send():
             self.read(entry)
 
-    def leave(self):
-        self.hold(lambda: self.sequencer.leave("it is away"))
+    def go_offline(self):
+        self.hold(lambda: self.sequencer.go_offline("it is away"))
         self.sequencer.leave_entry()
 
 
@@ -167,20 +167,20 @@ def test_function_that_was_protected_at_another_time_of_the_log_does_not_move_it
 def test_call_goes_on_where_a_stream_that_is_joined_can_not_be_folded(log, breaker, monkeypatch):
     fail(breaker)
     stream = Stream(log)
-    batch = stream.hold(lambda: stream.sequencer.word_to(stream.course))
+    batch = stream.hold(lambda: stream.sequencer.batch_before_rejoining(stream.stream_fold))
 
     def half(self, entry):
         self.fold.seq, self.fold.at = 10**6, 10**15
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Course, "take", half)
+    monkeypatch.setattr(StreamFold, "fold_entry", half)
     with pytest.raises(KeyboardInterrupt):
         stream.read(stream.add(batch))
     assert breaker.call(int) == 0
     fail(breaker)
     assert breaker.snapshot().totals.failed == 2
     assert breaker.snapshot().opened_at is None
-    assert stream.sequencer.must_read_again
+    assert stream.sequencer.must_reread
 
 
 def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(log, breaker):
@@ -193,8 +193,8 @@ def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(lo
     log._clock.advance(seconds=2)
     for each in (permit, later):
         breaker.after_failure(each, "OSError")
-    log._stream.outbox.arrived(log._stream.outbox.take().number)  # its settings
-    waiting = log._stream.outbox.take().events
+    log._stream.outbox.confirm(log._stream.outbox.next_batch().number)  # its settings
+    waiting = log._stream.outbox.next_batch().events
     assert [event.took for event in waiting if event.kind == "call_failed"] == [
         3 * 10**9,
         2 * 10**9,
@@ -204,7 +204,7 @@ def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(lo
 def test_breaker_made_just_before_the_stream_was_lost_takes_calls(log, stream):
     made = []
     stream.hold(lambda: made.append(CircuitBreaker("new", CONFIG, log=log)))
-    stream.leave()
+    stream.go_offline()
     (new,) = made
     fail(new, 3)
     assert new.current_state().value == "OPEN"
@@ -229,12 +229,12 @@ def test_breaker_made_inside_of_a_change_sees_the_stream_that_is_joined_then(log
 
 def test_edges_that_are_read_at_once_are_all_told(stream, heard, breaker):
     """A reply may be late, and bring the trip of the stream together with the end of its cooldown."""
-    stream.leave()
+    stream.go_offline()
     fail(breaker, 3)
     assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
     stream.join()
     tripping = stream.send()
-    stream.hold(lambda: stream.sequencer.outbox.arrived(tripping.batch))
+    stream.hold(lambda: stream.sequencer.outbox.confirm(tripping.batch))
     cooling = stream.send(after_ms=1000)
     stream.read(tripping, cooling)
     assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip", "trip", "cool"])
@@ -242,11 +242,11 @@ def test_edges_that_are_read_at_once_are_all_told(stream, heard, breaker):
 
 def test_what_was_told_in_one_absence_is_not_told_in_the_next(stream, heard, breaker):
     """The stream is back for a moment, and it is not known whether the failures have arrived."""
-    stream.leave()
+    stream.go_offline()
     fail(breaker, 3)
     stream.join()
     tripping = stream.send()
-    stream.leave()
+    stream.go_offline()
     assert breaker.current_state().value == "OPEN"
     assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
     stream.read(tripping)
@@ -258,8 +258,8 @@ def test_edges_are_not_told_again_where_a_stream_is_read_again(stream, heard, br
     fail(breaker, 3)
     stream.send_all()
     assert heard.edges == ["trip"]
-    stream.leave()
-    stream.course, _ = Course.begun(stream.entries[0])
+    stream.go_offline()
+    stream.stream_fold, _ = StreamFold.from_begin(stream.entries[0])
     stream.read(*stream.entries[1:])
     stream.join()
     assert heard.edges == ["trip"]
@@ -274,16 +274,16 @@ def succeed_after_cooldown(stream, breaker):
     stream.send_all()
 
 
-# Commands come first.
+# OperatorCommands come first.
 
 
 def test_process_comes_back_only_after_its_commands_are_in_the_stream(stream, breaker):
-    stream.leave()
+    stream.go_offline()
     fail(breaker)
     breaker.force_open(actor="me")
-    batch = stream.hold(lambda: stream.sequencer.word_to(stream.course))
+    batch = stream.hold(lambda: stream.sequencer.batch_before_rejoining(stream.stream_fold))
     assert [event.kind for event in batch.events] == ["call_failed", "forced_open"]
-    assert not stream.hold(lambda: stream.sequencer.rejoin(stream.course, 0))
+    assert not stream.hold(lambda: stream.sequencer.go_online(stream.stream_fold, 0))
     assert breaker.current_state().value == "OPEN"
     stream.read(stream.add(batch))
     stream.join()
@@ -298,7 +298,7 @@ def test_commands_that_a_closed_log_could_not_send_are_told(caplog):
 
 
 def test_a_call_alone_is_counted_once(stream, breaker):
-    stream.leave()
+    stream.go_offline()
     succeed(breaker, 2)
     stream.join()
     stream.send_all()

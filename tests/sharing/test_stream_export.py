@@ -89,7 +89,7 @@ def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(
     assert replay(path).differences == []
     assert dump(fold_of(path).breakers["b"]) == dump(breaker._state)
     assert breaker._state.failed == 60
-    assert list(log) == list(events_of(log._server))
+    assert list(log) == list(events_of(log._connection))
 
 
 def test_nothing_is_overwritten(redis_server, stream, pair, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recloser import CircuitBreakerConfig, FutureVersionError, LogError
+from recloser import CircuitBreakerConfig, CountWindow, FutureVersionError, LogError
 from recloser.core.events import (
     FORMAT_VERSION,
     RULES_VERSION,
@@ -19,8 +19,8 @@ from recloser.core.events import (
 )
 from recloser.core.state import dump
 from recloser.history.witnesses import WitnessedFold
-from recloser.sharing.stream_entry import Away, Begin, Entry, lines_of
-from recloser.sharing.stream_fold import CHECKPOINT_EVERY, Course
+from recloser.sharing.stream_entry import Begin, Entry, OfflineReport, event_lines
+from recloser.sharing.stream_fold import CHECKPOINT_EVERY, StreamFold
 
 BEGIN = Begin("g", FORMAT_VERSION, RULES_VERSION, "0")
 CONFIG = CircuitBreakerConfig(
@@ -42,16 +42,16 @@ class Stream:
         self.number += 1
         if batch is None:
             batch = self.batches[member] = self.batches.get(member, 0) + 1
-        body = lines_of(events) if body is None else body
+        body = event_lines(events) if body is None else body
         self.entries.append(Entry((self.ms, self.number), member, batch, body, replaces))
         return self.entries[-1]
 
-    def course(self):
-        course, taken = Course.begun(self.entries[0])
+    def stream_fold(self):
+        stream_fold, taken = StreamFold.from_begin(self.entries[0])
         events = list(taken.events)
         for entry in self.entries[1:]:
-            events += course.take(entry).events
-        return course, events
+            events += stream_fold.fold_entry(entry).events
+        return stream_fold, events
 
 
 def configured(config=CONFIG, breaker="b"):
@@ -77,33 +77,35 @@ def stream():
     return stream
 
 
-def triggers(course):
-    return [edge.trigger.value for _, edge in course.edges]
+def triggers(stream_fold):
+    return [edge.trigger.value for _, edge in stream_fold.edges]
 
 
 def test_failures_of_different_members_make_one_run(stream):
     stream.add(failed(), member="a")
     stream.add(failed(), member="b")
-    assert triggers(stream.course()[0]) == ["trip"]
+    assert triggers(stream.stream_fold()[0]) == ["trip"]
 
 
 def test_time_is_that_of_the_ids(stream):
     stream.add(failed(), failed(), after_ms=1500)
-    course, _ = stream.course()
-    assert course.fold.at == 1_500_000_000
-    assert course.fold.breakers["b"].deadline == 2_500_000_000
+    stream_fold, _ = stream.stream_fold()
+    assert stream_fold.fold.at == 1_500_000_000
+    assert stream_fold.fold.breakers["b"].deadline == 2_500_000_000
 
 
 def test_of_all_claims_of_an_epoch_the_first_wins(stream):
     stream.add(failed(), failed())
-    course, _ = stream.course()
+    stream_fold, _ = stream.stream_fold()
     grants = [
-        course.take(stream.add(claim(7), member=member, after_ms=1000 * (member == "a"))).grants
+        stream_fold.fold_entry(
+            stream.add(claim(7), member=member, after_ms=1000 * (member == "a"))
+        ).grants
         for member in "abc"
     ]
     assert [list(grant) for grant in grants] == [[7], [], []]
     assert grants[0][7].probe == 1
-    assert triggers(course) == ["trip", "cool"]
+    assert triggers(stream_fold) == ["trip", "cool"]
 
 
 @pytest.mark.parametrize(("after_ms", "granted"), [(999, 0), (1000, 1)])
@@ -111,29 +113,29 @@ def test_a_claim_is_granted_from_the_millisecond_on_at_which_the_cooldown_ends(
     stream, after_ms, granted
 ):
     stream.add(failed(), failed())
-    course, _ = stream.course()
-    assert len(course.take(stream.add(claim(1), after_ms=after_ms)).grants) == granted
+    stream_fold, _ = stream.stream_fold()
+    assert len(stream_fold.fold_entry(stream.add(claim(1), after_ms=after_ms)).grants) == granted
 
 
 def test_a_claim_of_another_epoch_is_nothing(stream):
     stream.add(failed(), failed())
-    course, _ = stream.course()
-    assert course.take(stream.add(claim(1, epoch=4), after_ms=1000)).grants == {}
+    stream_fold, _ = stream.stream_fold()
+    assert stream_fold.fold_entry(stream.add(claim(1, epoch=4), after_ms=1000)).grants == {}
 
 
 def test_what_was_sent_twice_counts_once(stream):
     entry = stream.add(failed())
     stream.add(failed(), batch=entry.batch)
-    course, _ = stream.course()
-    assert course.fold.breakers["b"].failed == 1
+    stream_fold, _ = stream.stream_fold()
+    assert stream_fold.fold.breakers["b"].failed == 1
 
 
 def test_the_first_configuration_holds_unless_one_replaces_it(stream):
     other = CircuitBreakerConfig(failure_threshold=9)
     stream.add(configured(other), member="b")
-    assert stream.course()[0].fold.breakers["b"].config.failure_threshold == 2
+    assert stream.stream_fold()[0].fold.breakers["b"].config.failure_threshold == 2
     stream.add(configured(other), member="b", replaces=True)
-    assert stream.course()[0].fold.breakers["b"].config.failure_threshold == 9
+    assert stream.stream_fold()[0].fold.breakers["b"].config.failure_threshold == 9
 
 
 @pytest.mark.parametrize(
@@ -153,9 +155,9 @@ def test_the_first_configuration_holds_unless_one_replaces_it(stream):
     ],
 )
 def test_what_can_not_be_or_not_be_read_is_nothing(stream, line):
-    before, _ = stream.course()
+    before, _ = stream.stream_fold()
     stream.add(body=(line,))
-    after, _ = stream.course()
+    after, _ = stream.stream_fold()
     assert after.fold.seq == before.fold.seq
     assert dump(after.fold.breakers["b"]) == dump(before.fold.breakers["b"])
 
@@ -164,23 +166,23 @@ def test_a_second_beginning_is_nothing(stream):
     stream.add(failed())
     stream.add(body=BEGIN, member="b", batch=0)
     stream.add(failed())
-    assert triggers(stream.course()[0]) == ["trip"]
+    assert triggers(stream.stream_fold()[0]) == ["trip"]
 
 
 def test_a_stream_of_later_rules_is_refused():
     begin = Begin("g", FORMAT_VERSION, RULES_VERSION + 1, "9.0")
     with pytest.raises(FutureVersionError, match=r"recloser 9\.0.* upgrade"):
-        Course.begun(Entry((1, 0), "a", 0, begin))
+        StreamFold.from_begin(Entry((1, 0), "a", 0, begin))
 
 
 def test_what_does_not_begin_a_stream_is_refused():
-    with pytest.raises(LogError, match="does not begin"):
-        Course.begun(Entry((1, 0), "a", 1, ()))
+    with pytest.raises(LogError, match="is not a beginning"):
+        StreamFold.from_begin(Entry((1, 0), "a", 1, ()))
 
 
 def test_an_absence_is_a_gap_with_the_states_behind_it(stream):
-    stream.add(body=Away("web-1", 3.5, sent=4, lost=2, edges=("b trip",)))
-    _, events = stream.course()
+    stream.add(body=OfflineReport("web-1", 3.5, sent=4, lost=2, edges=("b trip",)))
+    _, events = stream.stream_fold()
     gap, checkpoint = events[-2:]
     assert gap.kind == "log_gap"
     assert gap.lost == 2
@@ -193,47 +195,47 @@ def test_an_absence_is_a_gap_with_the_states_behind_it(stream):
 
 def test_a_lost_stream_is_followed_by_one_that_brings_the_states_along(stream):
     stream.add(failed(), failed(), after_ms=700)
-    old, _ = stream.course()
+    old, _ = stream.stream_fold()
     begin = old.next_generation("h", "0", at=900_000_000)
-    new, taken = Course.begun(Entry((5_000_000, 0), "b", 0, begin))
+    new, taken = StreamFold.from_begin(Entry((5_000_000, 0), "b", 0, begin))
     assert dump(new.fold.breakers["b"]) == dump(old.fold.breakers["b"])
     assert taken.events[0].session == 2
     assert new.fold.at == 900_000_000
     # 1.7 s is when the cooldown ends: 800 ms after the new beginning.
-    late = Entry((5_000_800, 0), "b", 1, lines_of([claim(1)]))
-    assert len(new.take(late).grants) == 1
+    late = Entry((5_000_800, 0), "b", 1, event_lines([claim(1)]))
+    assert len(new.fold_entry(late).grants) == 1
 
 
 def test_a_checkpoint_is_due_for_the_member_whose_entry_is_the_last_of_many(stream):
     due = []
-    course, _ = stream.course()
+    stream_fold, _ = stream.stream_fold()
     for number in range(CHECKPOINT_EVERY + 101):
-        course.take(stream.add(succeeded()))
-        if course.is_checkpoint_due():
+        stream_fold.fold_entry(stream.add(succeeded()))
+        if stream_fold.is_checkpoint_due():
             due.append(number)
     assert [later - due[0] for later in due] == [0, 50, 100]
-    course.take(stream.add(body=course.checkpoint()))
-    course.take(stream.add(succeeded()))
-    assert not course.is_checkpoint_due()
+    stream_fold.fold_entry(stream.add(body=stream_fold.checkpoint()))
+    stream_fold.fold_entry(stream.add(succeeded()))
+    assert not stream_fold.is_checkpoint_due()
 
 
 def test_a_stream_is_trimmed_to_the_newest_checkpoint_with_enough_behind_it(stream):
-    course, _ = stream.course()
+    stream_fold, _ = stream.stream_fold()
     places = []
     for _ in range(3):
         for _ in range(10):
-            course.take(stream.add(succeeded()))
-        places.append(course.position)
-        course.take(stream.add(body=course.checkpoint()))
-    assert course.trims_to(5) == places[1]
-    assert course.trims_to(15) == places[0]
-    assert course.trims_to(100) is None
+            stream_fold.fold_entry(stream.add(succeeded()))
+        places.append(stream_fold.position)
+        stream_fold.fold_entry(stream.add(body=stream_fold.checkpoint()))
+    assert stream_fold.trim_position(5) == places[1]
+    assert stream_fold.trim_position(15) == places[0]
+    assert stream_fold.trim_position(100) is None
 
 
 def test_the_clock_is_read_once_a_second_while_entries_come(stream):
     for _ in range(10):
         stream.add(succeeded(), after_ms=500)
-    _, events = stream.course()
+    _, events = stream.stream_fold()
     assert [e.at for e in events if e.kind == "clock_ticked"] == [n * 10**9 for n in range(1, 6)]
 
 
@@ -241,13 +243,15 @@ def test_seals_stand_at_the_same_places_for_whoever_starts_at_a_checkpoint(strea
     stream.add(*[failed(epoch=0)] * 400)
     for _ in range(600):
         stream.add(succeeded())
-    kept = stream.course()[0].checkpoint()
+    kept = stream.stream_fold()[0].checkpoint()
     late = stream.entries[-1].id
     for _ in range(100):
         stream.add(succeeded())
-    _, events = stream.course()
-    joined = Course.restored(kept)
-    later = [e for entry in stream.entries if entry.id > late for e in joined.take(entry).events]
+    _, events = stream.stream_fold()
+    joined = StreamFold.from_checkpoint(kept)
+    later = [
+        e for entry in stream.entries if entry.id > late for e in joined.fold_entry(entry).events
+    ]
     assert later == events[len(events) - len(later) :]
     assert "log_sealed" in {event.kind for event in later}
 
@@ -282,21 +286,21 @@ def test_whoever_starts_at_a_checkpoint_comes_to_the_same_and_all_of_it_is_a_log
         batch = stream.batches.get(member, 0) if again else None
         stream.add(*events, member=member, after_ms=after_ms, replaces=replaces, batch=batch)
         if number == cut:
-            kept = stream.course()[0].checkpoint()
+            kept = stream.stream_fold()[0].checkpoint()
         if number == cut + late:
             stream.add(body=kept, member="a")
-    whole, events = stream.course()
+    whole, events = stream.stream_fold()
     _is_a_log(events)
     for probes in _admissions(events).values():
         assert probes == list(range(1, len(probes) + 1))
     if cut + late >= len(entries):
         return
-    joined = Course.restored(kept)
+    joined = StreamFold.from_checkpoint(kept)
     later = [
         e
         for entry in stream.entries
         if entry.id > joined.position
-        for e in joined.take(entry).events
+        for e in joined.fold_entry(entry).events
     ]
     assert later == events[len(events) - len(later) :]
     assert joined.fold.breakers == whole.fold.breakers
@@ -321,7 +325,21 @@ def _admissions(events):
     return probes
 
 
+def test_fold_from_a_checkpoint_of_a_large_state_numbers_later_events_alike(stream):
+    """A large state takes several events where the checkpoint is recorded, and none where it is read."""
+    window = CountWindow(2000, failures=2000)
+    config = CircuitBreakerConfig(failure_threshold=None, window=window)
+    stream.add(configured(config), replaces=True)
+    for _ in range(5):
+        stream.add(*[failed(), succeeded()] * 200)
+    whole, _ = stream.stream_fold()
+    restored = StreamFold.from_checkpoint(whole.checkpoint())
+    entry = stream.add(failed())
+    assert restored.fold_entry(entry).events == whole.fold_entry(entry).events
+    assert dump(restored.fold.breakers["b"]) == dump(whole.fold.breakers["b"])
+
+
 def test_what_a_checkpoint_holds_is_plain_data(stream):
     stream.add(failed(), failed(), after_ms=20)
-    kept = stream.course()[0].checkpoint()
+    kept = stream.stream_fold()[0].checkpoint()
     assert json.loads(json.dumps(kept.states[0]))["state"] == "OPEN"

@@ -1,8 +1,8 @@
 """The time of a stream goes on where its ids stand still, as after a clock that was ahead once."""
 
 import pytest
-from fleet_support import agree, is_degraded, log_of, state
 from redis_servers import wait_for
+from shared_support import agree, is_degraded, log_of, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.core.events import (
@@ -13,8 +13,8 @@ from recloser.core.events import (
     ClockTicked,
 )
 from recloser.core.state import dump
-from recloser.sharing.stream_entry import Begin, Entry, lines_of
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.stream_entry import Begin, Entry, event_lines
+from recloser.sharing.stream_fold import StreamFold
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -35,13 +35,13 @@ class Stream:
 
     def add(self, ms, *events, at=None):
         number = len(self.entries)
-        self.entries.append(Entry((ms, number), "a", number, lines_of(events), at=at))
+        self.entries.append(Entry((ms, number), "a", number, event_lines(events), at=at))
 
-    def course(self):
-        course, _ = Course.begun(self.entries[0])
+    def stream_fold(self):
+        stream_fold, _ = StreamFold.from_begin(self.entries[0])
         for entry in self.entries[1:]:
-            course.take(entry)
-        return course
+            stream_fold.fold_entry(entry)
+        return stream_fold
 
 
 def failed():
@@ -51,49 +51,49 @@ def failed():
 def test_ids_that_stand_still_leave_the_time_to_the_sender():
     stream = Stream()
     stream.add(HOUR_MS, failed())
-    at = stream.course().fold.at
+    at = stream.stream_fold().fold.at
     stream.add(HOUR_MS, at=at + SECOND // 2)
-    assert stream.course().fold.breakers["b"].state.value == "OPEN"
+    assert stream.stream_fold().fold.breakers["b"].state.value == "OPEN"
     stream.add(HOUR_MS, at=at + SECOND)
-    assert stream.course().fold.at == at + SECOND
-    assert stream.course().fold.breakers["b"].state.value == "HALF_OPEN"
+    assert stream.stream_fold().fold.at == at + SECOND
+    assert stream.stream_fold().fold.breakers["b"].state.value == "HALF_OPEN"
 
 
 def test_time_never_falls_whatever_a_sender_says():
     stream = Stream()
     stream.add(HOUR_MS)
-    at = stream.course().fold.at
+    at = stream.stream_fold().fold.at
     stream.add(HOUR_MS, at=at + 5 * SECOND)
     stream.add(HOUR_MS, at=at + 1 * SECOND)
     stream.add(HOUR_MS)
-    assert stream.course().fold.at == at + 5 * SECOND
+    assert stream.stream_fold().fold.at == at + 5 * SECOND
 
 
 def test_ids_that_move_tell_the_time_whatever_a_sender_says():
     stream = Stream()
     stream.add(2000, at=10**18)
-    assert stream.course().fold.at == SECOND
+    assert stream.stream_fold().fold.at == SECOND
 
 
 def test_time_goes_on_from_where_it_was_when_the_ids_move_again():
     """What it is ahead of them by stays, and is no second jump."""
     stream = Stream()
     stream.add(HOUR_MS)
-    at = stream.course().fold.at
+    at = stream.stream_fold().fold.at
     stream.add(HOUR_MS, at=at + 600 * SECOND)
     stream.add(HOUR_MS + 1000)
-    course = stream.course()
-    assert course.fold.at == at + 601 * SECOND
+    stream_fold = stream.stream_fold()
+    assert stream_fold.fold.at == at + 601 * SECOND
     stream.add(HOUR_MS + 1000, failed())
     ticks = [event for event in _events(stream) if isinstance(event, ClockTicked)]
     assert ticks[-1].wall.timestamp() == (HOUR_MS + 1000) / 1000
 
 
 def _events(stream):
-    course, taken = Course.begun(stream.entries[0])
+    stream_fold, taken = StreamFold.from_begin(stream.entries[0])
     events = list(taken.events)
     for entry in stream.entries[1:]:
-        events += course.take(entry).events
+        events += stream_fold.fold_entry(entry).events
     return events
 
 
@@ -102,22 +102,22 @@ def test_id_that_no_clock_can_have_given_moves_no_time():
     stream.add(2000)
     stream.add(2**64 - 1)
     stream.add(2**64 - 1, at=3 * SECOND)
-    assert stream.course().fold.at == 3 * SECOND
+    assert stream.stream_fold().fold.at == 3 * SECOND
 
 
 def test_checkpoint_keeps_what_time_is_ahead_by():
     stream = Stream()
     stream.add(HOUR_MS)
     stream.add(HOUR_MS, at=2 * HOUR_MS * 1_000_000)
-    course = stream.course()
-    kept = Course.restored(course.checkpoint())
+    stream_fold = stream.stream_fold()
+    kept = StreamFold.from_checkpoint(stream_fold.checkpoint())
     stream.add(HOUR_MS, failed(), at=2 * HOUR_MS * 1_000_000 + SECOND)
     stream.add(HOUR_MS + 5)
     for entry in stream.entries[-2:]:
-        course.take(entry)
-        kept.take(entry)
-    assert dump(course.fold.breakers["b"]) == dump(kept.fold.breakers["b"])
-    assert (course.fold.at, course.fold.seq) == (kept.fold.at, kept.fold.seq)
+        stream_fold.fold_entry(entry)
+        kept.fold_entry(entry)
+    assert dump(stream_fold.fold.breakers["b"]) == dump(kept.fold.breakers["b"])
+    assert (stream_fold.fold.at, stream_fold.fold.seq) == (kept.fold.at, kept.fold.seq)
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
-"""What may happen to a stream, to real processes on a real server: short runs of ``fleet_trials``."""
+"""What may happen to a stream, to real processes on a real server: short runs of ``shared_trials``."""
 
 import pytest
 from redis_servers import servers_here
 
-import fleet_trials
+import shared_trials
 
 SOON = (
     "away and restarted",
@@ -25,17 +25,17 @@ def binary():
 
 @pytest.mark.parametrize("name", SOON)
 def test_no_command_is_lost_and_nobody_stays_on_their_own(name, binary):
-    outcome = fleet_trials.run_once(name, 2, 1.0, binary)
+    outcome = shared_trials.run_once(name, 2, 1.0, binary)
     assert outcome.faults == ()
     assert outcome.slowest_ms < 1000
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", fleet_trials.TRIALS)
+@pytest.mark.parametrize("name", shared_trials.TRIALS)
 @pytest.mark.parametrize("server", list(servers_here()) or ["none"])
 def test_no_call_waits_for_long_under_any_trial(name, server):
     if server not in servers_here():
         pytest.skip("there is no Redis server on this machine")
-    outcome = fleet_trials.run_once(name, 4, 20.0, servers_here()[server])
+    outcome = shared_trials.run_once(name, 4, 20.0, servers_here()[server])
     assert outcome.faults == ()
     assert outcome.slowest_ms < 120 + outcome.machine_ms

@@ -1,4 +1,4 @@
-"""Driven by columns, breakers do what live ones do that are driven call by call."""
+"""Simulated breakers do what live ones do that are driven call by call."""
 
 from array import array
 
@@ -14,7 +14,7 @@ from recloser.history.engine import replay
 from recloser.history.history import Transition
 from recloser.simulate import simulation
 from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, Calls
-from recloser.simulate.imported_history import drive_columns
+from recloser.simulate.imported_history import simulate_calls
 from recloser.testing import strategies
 
 CODES = {Outcome.SUCCEEDED: SUCCEEDED, Outcome.FAILED: FAILED, Outcome.IGNORED: IGNORED}
@@ -22,7 +22,7 @@ CODES = {Outcome.SUCCEEDED: SUCCEEDED, Outcome.FAILED: FAILED, Outcome.IGNORED: 
 
 def check(rows, config):
     history, _, _ = driven(rows, config)
-    found = drive_columns([calls_of(rows)], config)
+    found = simulate_calls([calls_of(rows)], config)
     assert found.edges == [
         Transition("b", edge.epoch, edge.at, edge.from_state, edge.to_state, edge.trigger)
         for edge in history.edges
@@ -73,7 +73,7 @@ def test_calls_that_end_at_one_instant_end_in_the_order_of_the_log(trace, config
     for calls in columns_of(trace):
         alone = [e for e in trace if e.kind != "call_observed" or e.breaker == calls.breaker]
         alone = [evolve(event, seq=seq) for seq, event in enumerate(alone, start=1)]
-        assert drive_columns([calls], config).digest == replay(alone, config=config).digest
+        assert simulate_calls([calls], config).digest == replay(alone, config=config).digest
 
 
 @settings(max_examples=80)
@@ -81,7 +81,7 @@ def test_calls_that_end_at_one_instant_end_in_the_order_of_the_log(trace, config
 def test_breakers_that_share_a_log_find_each_others_cooldowns_passed(trace, config):
     trace = list(trace)
     history = replay(trace, config=config)
-    found = drive_columns(columns_of(trace), config, together=True)
+    found = simulate_calls(columns_of(trace), config, is_shared=True)
     assert found.digest == history.digest
     assert found.totals == {name: each.totals for name, each in history.snapshots.items()}
 
@@ -103,7 +103,7 @@ def test_so_they_do_where_many_calls_are_under_way(seeds, is_coarse):
         for seq, (start, took, code, breaker) in enumerate(rows, start=2)
     ]
     config = several[0][1][0]
-    found = drive_columns(columns_of(trace), config, together=True)
+    found = simulate_calls(columns_of(trace), config, is_shared=True)
     assert found.digest == replay(trace, config=config).digest
 
 
@@ -112,7 +112,7 @@ def test_of_two_that_end_at_one_instant_the_first_in_the_log_counts_first():
     config = CircuitBreakerConfig(failure_threshold=2)
     starts, ends, tooks = array("q", [0, 5, 3]), array("q", [1, 9, 9]), array("q", [1, 4, 6])
     trips = [
-        len(drive_columns([Calls.from_log("b", starts, ends, tooks, bytes(codes))], config).edges)
+        len(simulate_calls([Calls.from_log("b", starts, ends, tooks, bytes(codes))], config).edges)
         for codes in ([FAILED, SUCCEEDED, FAILED], [FAILED, FAILED, SUCCEEDED])
     ]
     assert trips == [0, 1]
@@ -122,13 +122,13 @@ def test_the_edges_of_all_breakers_can_be_had_in_time():
     rows = [(n, 1, FAILED) for n in range(9)]
     several = [calls_of(rows), calls_of([(start + 1, took, code) for start, took, code in rows])]
     several[1].breaker = "a"
-    found = drive_columns(several, CircuitBreakerConfig(failure_threshold=3))
+    found = simulate_calls(several, CircuitBreakerConfig(failure_threshold=3))
     assert [edge.breaker for edge in found.edges] == ["b", "a"]
-    assert [(edge.at, edge.breaker) for edge in found.in_time] == [(3, "b"), (4, "a")]
+    assert [(edge.at, edge.breaker) for edge in found.edges_by_time] == [(3, "b"), (4, "a")]
 
 
 def test_no_edge_is_taken_that_the_machine_does_not_declare(monkeypatch):
     """The rule that fires only names a trigger: where it leads is decided by the machine."""
     monkeypatch.setattr(simulation, "trigger_of", lambda _state, _rule: Trigger.COOL)
     with pytest.raises(FoldError, match="no edge 'cool' leaves CLOSED"):
-        drive_columns([calls_of([(0, 1, FAILED)])], CircuitBreakerConfig(failure_threshold=1))
+        simulate_calls([calls_of([(0, 1, FAILED)])], CircuitBreakerConfig(failure_threshold=1))

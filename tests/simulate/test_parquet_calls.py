@@ -13,7 +13,7 @@ from recloser.core.events import REFUSED, CallObserved, LogOpened, Outcome
 from recloser.log import parquet
 from recloser.log.reader import LogReader
 from recloser.simulate.call_table import IGNORED, UNKNOWN
-from recloser.simulate.parquet_calls import column_calls
+from recloser.simulate.parquet_calls import calls_in_parquet
 from recloser.simulate.recorded_calls import read_traffic
 
 OPENED = LogOpened(1, 0, 1, 1, 1, datetime(2026, 1, 1, tzinfo=UTC), 0, "", "", 1, "0")
@@ -47,7 +47,7 @@ def exported(tmp_path, events):
 
 
 def as_lists(calls):
-    columns = (calls.starts, calls.ends, calls.tooks, calls.by_end)
+    columns = (calls.starts, calls.ends, calls.durations, calls.by_end)
     return calls.breaker, calls.outcomes, [list(column) for column in columns]
 
 
@@ -73,8 +73,8 @@ def test_the_calls_are_the_same(tmp_path_factory, monkeypatch, group):
 
 def test_a_call_that_another_breaker_refused_is_unknown_or_as_it_is_wished(tmp_path):
     log = exported(tmp_path, trace_of([("a", 0, 2, Outcome.IGNORED, True)])).columns()
-    assert column_calls(log)["a"].outcomes == bytes((UNKNOWN,))
-    assert column_calls(log, refused=IGNORED)["a"].outcomes == bytes((IGNORED,))
+    assert calls_in_parquet(log)["a"].outcomes == bytes((UNKNOWN,))
+    assert calls_in_parquet(log, rejected_as=IGNORED)["a"].outcomes == bytes((IGNORED,))
 
 
 def test_what_the_columns_do_not_tell_whole_is_read_event_by_event(tmp_path):
@@ -84,7 +84,7 @@ def test_what_the_columns_do_not_tell_whole_is_read_event_by_event(tmp_path):
     at_odds = [OPENED, CallObserved(2, 9, "b", 5, 3, Outcome.FAILED)]
     for events in (mixed, at_odds):
         reader = exported(tmp_path, events)
-        assert column_calls(reader.columns()) is None
+        assert calls_in_parquet(reader.columns()) is None
         assert read_traffic(reader).total == 1
 
 
@@ -107,8 +107,8 @@ def changed(tmp_path, events, **columns):
         ({"took": [0, 3, -3]}, "not in order"),
         ({"took": [0, 3, 10**15]}, "not in order"),
         ({"at": [0, 12, 11]}, "not in order"),
-        ({"outcome": [None, "succeeded", None]}, "no outcome that there is"),
-        ({"outcome": [None, "succeeded", "maybe"]}, "no outcome that there is"),
+        ({"outcome": [None, "succeeded", None]}, "no valid outcome"),
+        ({"outcome": [None, "succeeded", "maybe"]}, "no valid outcome"),
         ({"outcome": [None, "ignored", "failed"], "labels": [None, "{", "{}"]}, "labels can't"),
     ],
 )

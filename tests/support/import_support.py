@@ -1,11 +1,12 @@
-"""Imports of text that tests write down."""
+"""Imports of text that tests contain."""
 
 from observed_calls import ObservedCall
 
-from recloser.importers.inputs import Inputs
-from recloser.importers.outcome_rules import OwnRules
-from recloser.importers.pipeline import Import, Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.input.inputs import Inputs
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules
+from recloser.importers.trace_import import TraceImport
 
 
 def ready(
@@ -26,12 +27,12 @@ def ready(
     producers=False,
     **options,
 ):
-    """An import of the text, ready to run."""
+    """Make an import of a text, ready to run."""
     path = tmp_path / "trace"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return Import(
+    return TraceImport(
         Inputs([str(path)]),
-        Request(
+        ImportRequest(
             format=format,
             log_format=log_format,
             regex=regex,
@@ -42,7 +43,7 @@ def ready(
             outcome=outcome,
             among=among,
             fields=fields or {},
-            own=own or OwnRules(),
+            user_rules=own or UserRules(),
             options=CallOptions(**options),
             producers=producers,
         ),
@@ -50,19 +51,19 @@ def ready(
 
 
 def zone_of(description):
-    """The options that the sample of a format needs, as its times name no zone."""
+    """The options for the sample of a format, whose times may name no zone."""
     return ("--zone", "UTC") if description.name in ("haproxy-http", "openstack-nova-api") else ()
 
 
 def imported(tmp_path, text, **request):
-    """The calls in the text, and what of it could not be read."""
+    """Import a text; return its calls and what could not be read."""
     return calls_and_unreadable(ready(tmp_path, text, **request))
 
 
-def calls_and_unreadable(of_import, through=iter):
-    """The calls of an import, and what could not be read."""
+def calls_and_unreadable(trace_import, through=iter):
+    """Run an import; return its calls and what could not be read."""
     calls, unreadable = [], []
-    for batch in through(of_import.calls()):
+    for batch in through(trace_import.calls()):
         unreadable += batch.unreadable
         for row in range(len(batch)):
             labels = {} if batch.labels is None else batch.labels[row]
@@ -80,8 +81,8 @@ def calls_and_unreadable(of_import, through=iter):
 
 
 def all_of(tmp_path, text, **request):
-    """The calls in the text, what could not be read, and what was left out, by what it is."""
-    of_import = ready(tmp_path, text, **request)
+    """Import a text; return its calls, what could not be read, and the counts of what was skipped."""
+    trace_import = ready(tmp_path, text, **request)
     calls, unreadable, skipped = [], [], {}
 
     def noting(batches):
@@ -90,5 +91,5 @@ def all_of(tmp_path, text, **request):
                 skipped[what] = skipped.get(what, 0) + count
             yield batch
 
-    calls, unreadable = calls_and_unreadable(of_import, noting)
+    calls, unreadable = calls_and_unreadable(trace_import, noting)
     return calls, unreadable, skipped

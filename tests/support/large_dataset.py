@@ -18,8 +18,8 @@ from attrs import evolve
 
 from recloser import CircuitBreakerConfig
 from recloser.core.events import BreakerConfigured, ClockTicked, Event, LogOpened
-from recloser.history.columnar.breaker_fold import BreakerFold, in_order, times_of
-from recloser.history.columnar.exported_log import rows_in
+from recloser.history.columnar.breaker_fold import BreakerFold, clock_events_of, in_order
+from recloser.history.columnar.exported_log import columns_in
 from recloser.log.arrow_table import SCHEMA, table_of
 from recloser.log.codec import encode
 from recloser.log.parquet import COLUMNS_VERSION, About, write_batches
@@ -127,9 +127,9 @@ class _Log:
         calls = self._table(name, codes, self._seqs(steps, number), self._at(steps, number))
         calls = self._with(calls, epoch=epochs, probe=probes)
         table = pa.concat_tables([table_of(name, [opening]), calls])
-        fold = BreakerFold(name, times_of(self._opening))
-        fold.take(rows_in(table, name))
-        edges = in_order(fold.taken)
+        fold = BreakerFold(name, clock_events_of(self._opening))
+        fold.fold_rows(columns_in(table, name))
+        edges = in_order(fold.edges)
         witnesses = table_of(name, [evolve(edge) for edge in edges])
         assert witnesses.column("line")[0].as_py() == encode(edges[0])[:-1].decode()
         return pa.concat_tables([table, witnesses]).sort_by("seq").cast(SCHEMA)

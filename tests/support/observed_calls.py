@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from recloser.core.events import Outcome
 from recloser.importers.call_log import CallLog, ImportSummary
-from recloser.importers.stages import Calls, Unreadable
+from recloser.importers.import_batches import CallBatch, Unreadable
 
 __all__ = ["ImportSummary", "ObservedCall", "Skipped", "Unreadable", "batches_of", "write_trace"]
 
@@ -49,7 +49,7 @@ def write_trace(
         return log.write()
 
 
-def batches_of(observed: Iterable[ObservedCall | Unreadable | Skipped]) -> Iterator[Calls]:
+def batches_of(observed: Iterable[ObservedCall | Unreadable | Skipped]) -> Iterator[CallBatch]:
     """The same calls in columns."""
     rest = iter(observed)
     number = 0
@@ -63,7 +63,7 @@ def batches_of(observed: Iterable[ObservedCall | Unreadable | Skipped]) -> Itera
         for item in items:
             if isinstance(item, Skipped):
                 skipped[item.what] = skipped.get(item.what, 0) + 1
-        yield Calls(
+        yield CallBatch(
             breaker=[call.breaker for call in calls],
             start=[call.start for call in calls],
             took=[call.took for call in calls],

@@ -1,4 +1,4 @@
-"""Spans of OTLP that tests write down."""
+"""Spans of OTLP for tests."""
 
 import json
 
@@ -15,7 +15,7 @@ def pairs(values):
 
 
 def span(values=(), status=None, kind=3, number=1, **changes):
-    """A span of a client, of which the number is its id."""
+    """Make a client's span whose id is ``number``."""
     return {
         "traceId": "5b8efff798038103d269b633813fc60c",
         "spanId": f"{number:016x}",

@@ -20,7 +20,7 @@ def test_each_engine_comes_to_the_same_edges(kind, share, tmp_path):
     last = engines[columns.FOLD][1]().breakers["payments"]
     folded = engines[columns.COLUMNS][1]()
     assert folded.state == last
-    assert [taken.edge.at for taken in folded.taken] == [edge.at for edge in history.edges]
+    assert [taken.edge.at for taken in folded.edges] == [edge.at for edge in history.edges]
     assert engines[columns.PARQUET][1]().edges == history.edges
 
 

@@ -17,12 +17,12 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 IS_COMPILED = (
     "import sys\n"
     "import recloser.core.orders, recloser.live.function_wrapper\n"
-    "from recloser.log import chunks, seals\n"
-    "from recloser.replay import gathered_lines\n"
+    "from recloser.log import seals, write_batch\n"
+    "from recloser.history import gathering\n"
     f"names = {list(MODULES)}\n"
     "modules = [sys.modules.get(name) for name in names]\n"
     "compiled = [bool(m) and not m.__file__.endswith('.py') for m in modules]\n"
-    "print(chunks.__file__, *compiled)\n"
+    "print(write_batch.__file__, *compiled)\n"
 )
 
 

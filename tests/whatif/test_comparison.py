@@ -19,7 +19,7 @@ from recloser.history.live_driver import drive
 from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, UNKNOWN
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.simulate.simulation import Simulation
-from recloser.whatif.comparison import evaluate, timed, what_did, what_if
+from recloser.whatif.comparison import evaluate, summarize_delays, what_happened, what_if
 from recloser.whatif.costs import FIGURES
 from recloser.whatif.outages import Outage, outages_of
 
@@ -96,7 +96,7 @@ def test_whichever_way_the_unknown_calls_ended_the_result_lies_in_the_range(rows
 def check_all_ways(rows, config):
     calls = calls_of(rows)
     bound = evaluate(calls, config, horizon(calls), OUTAGES)
-    assert bound.followed
+    assert bound.is_complete
     for truth in resolved(rows):
         known = calls_of(truth)
         exact = evaluate(known, config, horizon(known), OUTAGES)
@@ -236,7 +236,7 @@ def test_what_happened_is_read_from_the_record():
     breaker.after_success(permit)
     traffic = read_traffic(log)
     assert (traffic.total, traffic.unknown) == (6, 2)
-    did = what_did(traffic, failures=2)["b"]
+    did = what_happened(traffic, failures=2)["b"]
     assert (did.figures.trips.low, did.figures.rejected.low, did.figures.let_through.low) == (
         1,
         2,
@@ -245,7 +245,7 @@ def test_what_happened_is_read_from_the_record():
     assert did.figures.open_ns.low == 33 * 10**9
     assert (did.figures.saved.low, did.figures.saved.high) == (0, 2)
     (outage,) = did.outages
-    assert (outage.begin, outage.over, outage.failures) == (2 * 10**9, 36 * 10**9, 2)
+    assert (outage.start, outage.end, outage.failures) == (2 * 10**9, 36 * 10**9, 2)
     assert (did.detection[0].low, did.recovery[0].low) == (10**9, 0)
 
 
@@ -290,16 +290,16 @@ def test_delays_run_from_the_first_failure_and_from_the_first_success_behind():
     patient = CircuitBreakerConfig(failure_threshold=5)
     verdict = evaluate(calls, patient, 33 * second, outages_of(calls, 4))
     assert (verdict.detection[0].low, verdict.recovery[0].low) == (None, 0)
-    assert timed(verdict.detection).ended.high == 0
+    assert summarize_delays(verdict.detection).ended.high == 0
 
 
 def test_where_too_much_is_unknown_only_the_obvious_is_said():
     calls = calls_of([(n * MS, 0, UNKNOWN if n % 2 else FAILED) for n in range(40)])
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.003)
     bound = evaluate(calls, config, horizon(calls), OUTAGES, max_branches=10)
-    assert not bound.followed
+    assert not bound.is_complete
     exact = evaluate(calls, config, horizon(calls), OUTAGES)
-    assert exact.followed
+    assert exact.is_complete
     for name in FIGURES:
         assert getattr(bound.figures, name).low <= getattr(exact.figures, name).low
         assert getattr(bound.figures, name).high >= getattr(exact.figures, name).high
@@ -318,4 +318,4 @@ def test_a_long_refusal_is_followed_to_its_end(unknown, window):
     codes = [SUCCEEDED] * 50 + [FAILED] * 5 + [UNKNOWN] * unknown + [SUCCEEDED] * 200
     calls = calls_of([(n * 10 * MS, 5 * MS, code) for n, code in enumerate(codes)])
     config = CircuitBreakerConfig(failure_threshold=8, window=window, recovery_timeout_seconds=2)
-    assert evaluate(calls, config, horizon(calls), []).followed
+    assert evaluate(calls, config, horizon(calls), []).is_complete

@@ -12,7 +12,7 @@ from recloser.core.state_machine import CLOSED
 from recloser.history.engine import replay
 from recloser.history.live_driver import drive
 from recloser.simulate.call_table import FAILED, SUCCEEDED
-from recloser.whatif.scoring import Score, Scorer, scores_of
+from recloser.whatif.scoring import Score, Scorer, score_all
 
 
 def score_of_live(rows, config):
@@ -83,7 +83,7 @@ GRID = [
 def test_scores_stand_in_the_order_of_the_settings(processes):
     parts = [[calls_of(OUTAGES)], [calls_of(OUTAGES[:300]), calls_of(OUTAGES[300:])]]
     done = []
-    found = scores_of(parts, GRID, processes, done.append)
+    found = score_all(parts, GRID, processes, done.append)
     for config, scores in zip(GRID, found, strict=True):
         assert list(scores) == [Scorer(part).score(config) for part in parts]
     assert done == sorted(done)
@@ -94,5 +94,5 @@ def test_calls_can_be_sent_to_another_process():
     calls = calls_of(OUTAGES)
     sent = pickle.loads(pickle.dumps(calls))
     assert sent.breaker == calls.breaker
-    for name in ("starts", "ends", "tooks", "outcomes", "by_end"):
+    for name in ("starts", "ends", "durations", "outcomes", "by_end"):
         assert list(getattr(sent, name)) == list(getattr(calls, name))

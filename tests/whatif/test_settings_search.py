@@ -52,8 +52,8 @@ def test_a_budget_draws_different_combinations_and_always_the_same():
 
 def test_the_front_is_what_nothing_beats():
     tuning = tuned(traffic(outages(12)))
-    points = [(one.chosen_by.lost, one.chosen_by.let_through) for one in tuning.candidates]
-    front = [(one.chosen_by.lost, one.chosen_by.let_through) for one in tuning.front]
+    points = [(one.tuned_on.lost, one.tuned_on.let_through) for one in tuning.candidates]
+    front = [(one.tuned_on.lost, one.tuned_on.let_through) for one in tuning.front]
     assert set(front) == {
         (lost, through)
         for lost, through in points
@@ -65,8 +65,8 @@ def test_the_front_is_what_nothing_beats():
 def test_the_recommended_costs_least_and_the_weight_moves_it():
     for weight in (1, 50):
         tuning = tuned(traffic(outages(12)), failure_weight=weight)
-        costs = [one.chosen_by.cost(weight) for one in tuning.candidates]
-        assert tuning.recommended.chosen_by.cost(weight) == min(costs)
+        costs = [one.tuned_on.cost(weight) for one in tuning.candidates]
+        assert tuning.recommended.tuned_on.cost(weight) == min(costs)
     assert tuned(traffic(outages(12))).recommended != tuning.recommended
 
 
@@ -77,7 +77,7 @@ def test_the_parts_are_scored_apart_and_no_call_is_counted_twice():
     assert tuning.calls[1] == pytest.approx(0.3 * calls.total, rel=0.1)
     one = tuning.candidates[0]
     failures = sum(c.count(FAILED) for c in calls.calls.values())
-    parts = (one.chosen_by, one.held_out)
+    parts = (one.tuned_on, one.held_out)
     assert sum(part.saved + part.let_through for part in parts) == failures
 
 
@@ -97,8 +97,8 @@ def test_a_choice_that_does_not_hold_is_warned_of():
 @pytest.mark.parametrize(
     ("codes", "warning"),
     [
-        ([SUCCEEDED] * 100, "nothing can be learned"),
-        ([FAILED] * 10 + [SUCCEEDED] * 90, "part held out"),
+        ([SUCCEEDED] * 100, "nothing to learn from"),
+        ([FAILED] * 10 + [SUCCEEDED] * 90, "could not be checked"),
         (outages(1, count=5), "by chance"),
     ],
 )

@@ -17,9 +17,10 @@ from typing import Final
 from bench.effort import Effort
 from bench.results import Group
 from bench.timing import Work, interleaved_rates, timed
-from recloser.importers.inputs import Inputs
-from recloser.importers.pipeline import Import, Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.input.inputs import Inputs
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.trace_import import TraceImport
 
 LINES: Final = "lines (spans of OTLP) a second"
 WC: Final = "wc -l of the CSV"
@@ -73,8 +74,8 @@ def imported(file: Path, breaker: str) -> int:
         breaker: The template of the name of its breakers.
     """
     log = file.with_name(f"{file.name}-{next(_numbers)}")
-    request = Request(options=CallOptions(breaker=breaker))
-    summary = Import(Inputs([str(file)]), request).write(log)
+    request = ImportRequest(options=CallOptions(breaker=breaker))
+    summary = TraceImport(Inputs([str(file)]), request).write(log)
     shutil.rmtree(log)
     return summary.calls
 

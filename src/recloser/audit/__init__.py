@@ -1,1 +1,1 @@
-"""The audit: why a breaker opened, and what that rests on."""
+"""Audit a log: explain why breakers opened, report on a log, and watch a log being written."""

@@ -1,8 +1,9 @@
-"""What is told of a trip: the data that ``recloser why`` prints, as text, Markdown and JSON.
+"""The data of ``recloser why``: the causes of trips, and the state of a breaker at a time.
 
-``recloser why --json`` prints an ``Answer`` of just these fields and names; ``--json-schema`` prints
-the JSON Schema that is derived from these classes. Times are UTC in ISO 8601 to the nanosecond,
-``at_ns`` counts from the log's first anchor, and ``seq`` numbers are those of events in the log.
+``recloser why --json`` prints an ``Answer`` with exactly these fields, and ``--json-schema`` prints
+the JSON Schema derived from these classes, so a field can't be renamed or removed. A field called
+``utc`` is wall time in ISO 8601 with nanoseconds. A field called ``at_ns`` counts nanoseconds from
+the beginning of the log. A ``seq`` is the number of an event in the log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,16 +23,16 @@ SettingValue = int | float | str | None
 
 @frozen
 class EvidenceCall:
-    """One outcome that a rule rests on.
+    """One of the calls that made a rule fire.
 
     Attributes:
-        seq: Its event in the log.
-        at_ns: When it ended.
-        utc: The same as wall time.
-        took_ns: How long the call took.
-        outcome: The event's kind.
-        error: The type of the failure, where it was recorded.
-        route: The labels of imported traffic, as ``name=value``; None where it has none.
+        seq: The event that recorded its outcome.
+        at_ns: When the call ended, in nanoseconds of the log's time.
+        utc: When the call ended, as wall time.
+        took_ns: How long the call took, in nanoseconds.
+        outcome: The kind of the event: ``call_succeeded`` or ``call_failed``.
+        error: The type of the error; None if it was not recorded or the call succeeded.
+        route: The labels of a call of imported traffic, as ``name=value``; None if it has none.
     """
 
     seq: int
@@ -45,16 +46,16 @@ class EvidenceCall:
 
 @frozen
 class EvidenceGroup:
-    """Outcomes of the evidence that have error and route in common.
+    """Calls of the evidence that have the same error and route.
 
     Attributes:
-        error: The type of the failure; None where it was not recorded or the call was only slow.
-        route: The labels of imported traffic.
-        count: How many there are.
-        first_seq: The first of them.
-        last_seq: The last of them.
-        shortest_ns: The duration of the quickest.
-        longest_ns: That of the slowest.
+        error: The type of the error; None if it was not recorded or the calls were only slow.
+        route: The labels of calls of imported traffic; None if they have none.
+        count: How many calls the group has.
+        first_seq: The event of the first call.
+        last_seq: The event of the last call.
+        shortest_ns: The shortest duration, in nanoseconds.
+        longest_ns: The longest duration, in nanoseconds.
     """
 
     error: str | None
@@ -68,15 +69,15 @@ class EvidenceGroup:
 
 @frozen
 class MinimalCause:
-    """The smallest number of outcomes that, had they gone the other way, would have kept it closed.
+    """The smallest number of calls that would have kept the breaker closed by succeeding in time.
 
-    The other way is a success in time. That it would have been enough is checked by replay.
+    That this number is enough is verified by folding the calls again.
 
     Attributes:
-        count: How many they are.
-        seqs: One such choice, the latest.
-        any_of: Outcomes of which any ``count`` would have been enough; empty where only some
-            choices are, because several rules had been reached at once.
+        count: The number of calls.
+        seqs: The events of the latest such calls.
+        any_of: The events of calls of which any ``count`` would have been enough. Empty if only
+            some choices would have been enough, because several rules were reached at once.
     """
 
     count: int
@@ -86,13 +87,13 @@ class MinimalCause:
 
 @frozen
 class Change:
-    """One setting, changed as little as keeps the breaker closed.
+    """The smallest change of one setting that would have kept the breaker closed.
 
     Attributes:
-        setting: Its name, with the window's as ``window.failure_rate``.
-        was: Its value at the trip.
-        value: The nearest value that would have kept it closed.
-        step_back: The value one step nearer to ``was``, with which it trips.
+        setting: The name of the setting; a setting of the window is named ``window.failure_rate``.
+        was: The value when the breaker tripped.
+        value: The nearest value with which the breaker would have stayed closed.
+        step_back: The value one step nearer to ``was``, with which the breaker still trips.
     """
 
     setting: str
@@ -103,13 +104,14 @@ class Change:
 
 @frozen
 class Prevention:
-    """Settings with which the same outcomes, replayed, do not trip the breaker up to this trip.
+    """Settings with which the breaker would not have tripped here.
 
-    What would have come next was never recorded: the breaker was open.
+    This is verified by folding the outcomes up to this trip again. Nobody can know whether the
+    breaker would have tripped later, because the outcomes of rejected calls are not recorded.
 
     Attributes:
-        changes: What is changed, all of it at once; one setting but where several rules had been
-            reached at the same outcome.
+        changes: The settings to change, all of them together. It is a single setting unless several
+            rules were reached at the same call.
     """
 
     changes: Sequence[Change]
@@ -117,17 +119,18 @@ class Prevention:
 
 @frozen
 class Cost:
-    """What an incident cost, from the trip to the edge that closed the breaker again.
+    """What an open period cost, from the trip until the breaker was closed again.
 
     Attributes:
-        closed_utc: When it closed; None if it has not.
-        closed_by: What closed it: ``recover``, or an operator's command.
-        not_closed_ns: How long that took, or to the end of the log.
-        rejected: Calls refused.
-        probes: Probes let through.
-        relapses: Times that it opened again from HALF_OPEN.
-        late_failures: Calls let through before the trip that failed after it.
-        late_successes: Calls let through before the trip that came back well after it.
+        closed_utc: When the breaker was closed; None if it was still open at the end of the log.
+        closed_by: The trigger that closed it: ``recover`` or an operator's command; None if it was
+            still open at the end of the log.
+        not_closed_ns: How long it was not closed, in nanoseconds, until the end of the log at most.
+        rejected: How many calls were rejected.
+        probes: How many probes were let through.
+        relapses: How often it went from HALF_OPEN back to OPEN.
+        late_failures: How many calls let through before the trip failed after it.
+        late_successes: How many calls let through before the trip succeeded after it.
     """
 
     closed_utc: str | None
@@ -142,13 +145,14 @@ class Cost:
 
 @frozen
 class BackoffStep:
-    """Where the opening stands in the breaker's life, as the fold counts it.
+    """How often the breaker had opened, and the cooldowns that followed.
 
     Attributes:
-        opening: How often it had opened by its rules since the log began, relapses included.
-        in_a_row: How often since it was last closed, which the backoff grows with.
-        cooldown_ns: How long this opening cools, jitter included.
-        cooldowns_ns: The same for this and each relapse until it closed.
+        opening: How often its rules had opened it since the log began, with this trip and relapses.
+        in_a_row: How often its rules had opened it since it was last closed; cooldowns grow with
+            this number.
+        cooldown_ns: The cooldown of this trip with its jitter, in nanoseconds.
+        cooldowns_ns: The cooldowns of this trip and of each relapse until it was closed.
     """
 
     opening: int
@@ -159,13 +163,13 @@ class BackoffStep:
 
 @frozen
 class EarlierTrip:
-    """A trip before this one.
+    """An earlier trip of the same breaker.
 
     Attributes:
-        seq: Its ``state_changed`` event.
-        utc: When it was.
+        seq: The ``state_changed`` event of the earlier trip.
+        utc: When the breaker tripped then, as wall time.
         rule: The rule that fired.
-        before_ns: How long before this trip.
+        before_ns: The time from the earlier trip to the explained one, in nanoseconds.
     """
 
     seq: int
@@ -176,12 +180,12 @@ class EarlierTrip:
 
 @frozen
 class Step:
-    """The wall clock was stepped between two readings of both hands.
+    """A jump of the wall clock between two readings of the wall clock and the monotonic clock.
 
     Attributes:
-        seq: The later reading.
-        utc: Its wall time.
-        by_ns: How far the wall hand went beyond the monotonic one; negative if it was set back.
+        seq: The event of the later reading.
+        utc: The wall time of the later reading.
+        by_ns: How far the wall clock jumped, in nanoseconds; negative if it was set back.
     """
 
     seq: int
@@ -191,15 +195,15 @@ class Step:
 
 @frozen
 class ClockHealth:
-    """How the hands of the clock agreed from the evidence to the close.
+    """How well the wall clock and the monotonic clock agreed around an open period.
 
     Attributes:
-        readings: How often both hands were read.
-        largest_skew_ns: The most that they parted between two readings, steps left out.
-        steps: Where the wall hand was stepped.
-        restarts: How often the process was started again.
-        reboots: How often the machine was.
-        verdict: Whether any of it could have mattered, and why not.
+        readings: How often both clocks were read, from before the evidence to the end of the period.
+        largest_skew_ns: The largest drift between two readings, in nanoseconds; jumps don't count.
+        steps: The jumps of the wall clock.
+        restarts: How often the process was restarted.
+        reboots: How often the machine was rebooted.
+        verdict: Whether the clocks can have affected the breaker, as a sentence.
     """
 
     readings: int
@@ -212,16 +216,16 @@ class ClockHealth:
 
 @frozen
 class OperatorAct:
-    """What an operator did to the breaker.
+    """A command that an operator gave to the breaker.
 
     Attributes:
-        seq: The event.
-        utc: When it was.
+        seq: The event that recorded the command.
+        utc: When the command was given, as wall time.
         command: ``forced_open``, ``forced_closed``, ``reset``, ``mode_changed`` or
             ``breaker_configured``.
-        detail: The mode, for ``mode_changed``.
-        actor: Who gave the command.
-        reason: Why.
+        detail: The new mode, for ``mode_changed``; otherwise None.
+        actor: Who gave the command, if recorded.
+        reason: Why, if recorded.
     """
 
     seq: int
@@ -237,27 +241,28 @@ class Cause:
     """Why a breaker opened.
 
     Attributes:
-        breaker: Its name.
+        breaker: The name of the breaker.
         headline: The answer in one sentence.
-        trip: Which of its trips this is, from 1; None where the log's beginning was not read.
-        trips: How many there are; None likewise.
+        trip: The number of the trip, from 1; None if the log was not read from its beginning.
+        trips: How many trips the breaker has; None if the log was not read from its beginning.
         seq: The ``state_changed`` event of the trip.
-        at_ns: When it opened.
-        utc: The same as wall time.
+        at_ns: When the breaker opened, in nanoseconds of the log's time.
+        utc: When the breaker opened, as wall time.
         epoch: The epoch that the trip ended.
-        mode: ``shadow`` blocked nothing.
+        mode: The breaker's mode; in ``shadow`` and ``disabled`` mode it rejected no call.
         rule: The rule that fired, with its figures.
-        evidence: The outcomes that it rests on, in order.
-        groups: The same by error and route, the largest first.
-        minimal_cause: What would have kept it closed; None for an operator's command.
-        preventions: The nearest settings that would not have tripped, each checked by replay.
-        cost: What followed.
-        backoff: Where the opening stands in its life; None for an operator's command.
-        earlier: The trips before, the latest last, ten at the most.
-        earlier_count: How many there are in what was read.
-        unread_openings: How often it had opened by its rules before what was read.
-        clock: The clock's health.
-        operator: What operators did, from the end of the epoch before to the close.
+        evidence: The calls that made the rule fire, in order.
+        groups: The evidence grouped by error and route, the largest group first.
+        minimal_cause: The fewest calls that would have kept the breaker closed; None if an operator
+            opened it.
+        preventions: The nearest settings with which the breaker would have stayed closed.
+        cost: What the open period cost.
+        backoff: How often the breaker had opened, and its cooldowns; None if an operator opened it.
+        earlier: The trips before this one, at most ten, the latest last.
+        earlier_count: How many trips before this one were read.
+        unread_openings: How often its rules had opened it before the part of the log that was read.
+        clock: How well the clocks agreed.
+        operator: What operators did to the breaker, from the epoch of the trip until it was closed.
     """
 
     breaker: str
@@ -284,34 +289,34 @@ class Cause:
 
     @property
     def figures(self) -> str:
-        """The rule's figures against its threshold."""
-        return figures_of(self.rule)
+        """The rule's figures and its threshold, as a clause."""
+        return describe_rule(self.rule)
 
     def to_mapping(self) -> Mapping[str, object]:
-        """The cause as data for JSON: one of the ``causes`` that ``recloser why --json`` prints."""
+        """The cause as JSON data, equal to an item of ``causes`` in ``recloser why --json``."""
         return as_data(self)
 
 
 @frozen
 class Standing:
-    """The state of a breaker at a moment, and why it is in it.
+    """The state of a breaker at a time, and why it was in that state.
 
     Attributes:
-        breaker: Its name.
+        breaker: The name of the breaker.
         headline: The answer in one sentence.
-        seq: The last event up to the moment.
-        at_ns: The moment.
-        utc: The same as wall time.
-        state: Where it was.
-        epoch: How many edges it had taken.
-        mode: What it did with its decisions.
-        since_utc: Since when it was there; None where that lies before what was read.
-        since_seq: The edge that led there; None if none did in what was read.
-        since_by: That edge's trigger.
-        actor: Who gave the command that led there.
-        reason: Why.
-        retry_utc: When it would probe.
-        figures: Each rule that could move it next, with its figures against the threshold.
+        seq: The last event up to the time.
+        at_ns: The time, in nanoseconds of the log's time.
+        utc: The time, as wall time.
+        state: The state of the breaker.
+        epoch: How many edges the breaker had taken.
+        mode: The mode of the breaker.
+        since_utc: Since when it was in the state; None if since before the part that was read.
+        since_seq: The event of the edge that led to the state; None if that was not read.
+        since_by: The trigger of that edge; None if that was not read.
+        actor: Who gave the command that led to the state, if a command did.
+        reason: Why the command was given, if it was recorded.
+        retry_utc: When the cooldown ends; None if the breaker is in none.
+        figures: Each rule that could change the state next, with its figures and threshold.
     """
 
     breaker: str
@@ -333,13 +338,13 @@ class Standing:
 
 @frozen
 class Extent:
-    """What of the log was read for an answer.
+    """The part of the log that was read for an answer.
 
     Attributes:
-        first_seq: Its first event.
-        events: How many were read.
-        is_from_beginning: Whether that begins where the log did. If not, the fold began at
-            checkpoints, and what came before is known by their counters only.
+        first_seq: The first event that was read.
+        events: How many events were read.
+        is_from_beginning: Whether the log was read from its beginning. If not, reading began at
+            checkpoints, which hold only counters of what happened before.
     """
 
     first_seq: int
@@ -349,15 +354,16 @@ class Extent:
 
 @frozen
 class Answer:
-    """What ``recloser why --json`` prints.
+    """The answer that ``recloser why --json`` prints.
 
     Attributes:
-        schema: Name and version of this form; a later version only adds fields or has another
-            number.
-        log: The log, as it was named.
-        read: What of it was read.
-        standing: The state at the moment asked for; None where none was.
-        causes: The trips asked for, in their order; of a moment, the trip that the state rests on.
+        schema: Name and version of this format. A later recloser only adds fields, or changes the
+            version.
+        log: The log, as it was named on the command line.
+        read: The part of the log that was read.
+        standing: The state at the time that was asked about; None if no time was given.
+        causes: The trips that were asked about, in that order. For a time at which the breaker was
+            not closed: the trip that began the open period.
     """
 
     schema: str
@@ -367,17 +373,17 @@ class Answer:
     causes: Sequence[Cause]
 
 
-def as_data(told: attrs.AttrsInstance) -> dict[str, object]:
-    """What is told, as data for JSON, in the order of its fields."""
-    return attrs.asdict(told, value_serializer=_as_plain)
+def as_data(record: attrs.AttrsInstance) -> dict[str, object]:
+    """Convert an object of this module to JSON data, in the order of its fields."""
+    return attrs.asdict(record, value_serializer=_enum_value)
 
 
-def _as_plain(_told: object, _field: object, value: object) -> object:
+def _enum_value(_record: object, _field: object, value: object) -> object:
     return value.value if isinstance(value, Enum) else value
 
 
-def figures_of(rule: FiredRule) -> str:
-    """A rule's figures against its threshold, in words."""
+def describe_rule(rule: FiredRule) -> str:
+    """Describe the figures of a rule that fired, and its threshold, as a clause."""
     if rule.rule is Rule.CONSECUTIVE_FAILURES:
         return f"{rule.observed} consecutive failures reached the threshold of {rule.threshold}"
     if rule.rule is Rule.WINDOW_FAILURES:
@@ -387,16 +393,16 @@ def figures_of(rule: FiredRule) -> str:
         )
     what = "were slow" if rule.rule is Rule.SLOW_CALL_RATE else "failed"
     return (
-        f"{rule.observed} of the last {rule.calls} calls {what}, which reached the rate of "
+        f"{rule.observed} of the last {rule.calls} calls {what}, which reached the threshold of "
         f"{rule.rate}"
     )
 
 
 def headline_of(breaker: str, utc: str, rule: FiredRule, mode: Mode) -> str:
-    """Why a breaker opened, in one sentence."""
+    """Say in one sentence why a breaker opened."""
     if rule.rule is Rule.COMMAND:
         by = f" by {rule.actor}" if rule.actor else ""
-        because = f": {rule.reason}" if rule.reason else ""
-        return f"{breaker} was forced open{by} at {utc}{because}"
+        reason = f": {rule.reason}" if rule.reason else ""
+        return f"{breaker} was forced open{by} at {utc}{reason}"
     opened = "would have opened (shadow mode)" if mode == "shadow" else "opened"
-    return f"{breaker} {opened} at {utc}: {figures_of(rule)}"
+    return f"{breaker} {opened} at {utc}: {describe_rule(rule)}"

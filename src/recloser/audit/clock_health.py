@@ -1,4 +1,4 @@
-"""How the two hands of the clock agreed around an incident, and whether that could have mattered."""
+"""How well the wall clock and the monotonic clock agreed around an open period."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,12 +10,13 @@ from recloser.core.events import LogOpened
 from recloser.core.moments import nanoseconds_between
 from recloser.history.timeline import Timeline
 
-_STEPPED_NS: Final = 100_000_000
-_A_TENTH: Final = 10
+# A difference between the clocks is a step of the wall clock if it is above both of these.
+_STEP_NS: Final = 100_000_000
+_STEP_SHARE_OF_SPAN: Final = 10  # a tenth of the time between the readings
 
 
 def clock_health(incident: Incident, timeline: Timeline) -> ClockHealth:
-    """The health of the clock from the evidence to the close of an incident."""
+    """Compare the clock readings from before the evidence to the end of the open period."""
     steps: list[Step] = []
     largest = restarts = reboots = 0
     session: LogOpened | None = None
@@ -33,7 +34,7 @@ def clock_health(incident: Incident, timeline: Timeline) -> ClockHealth:
             continue
         span = later.at - earlier.at
         skew = nanoseconds_between(earlier.wall, later.wall) - span
-        if abs(skew) > max(_STEPPED_NS, span // _A_TENTH):
+        if abs(skew) > max(_STEP_NS, span // _STEP_SHARE_OF_SPAN):
             steps.append(Step(later.seq, timeline.text(later.at), skew))
         else:
             largest = max(largest, abs(skew))
@@ -48,15 +49,16 @@ def clock_health(incident: Incident, timeline: Timeline) -> ClockHealth:
 
 
 def _verdict(steps: Sequence[Step], reboots: int) -> str:
-    said = (
-        "It can't have mattered: decisions read the monotonic hand only, and the wall clock dates "
+    verdict = (
+        "No effect on the breaker: it decides by the monotonic clock only. The wall clock only dates "
         "what is shown."
     )
     if steps:
-        said += " The steps moved the times printed here, and no edge."
+        verdict += " The steps changed the times shown here, but no decision."
     if reboots:
-        said += (
-            " Over a reboot the wall clock measured the pause, bounded by the cooldown that was "
-            "left; it was recorded when the log was opened, and replay reads it there."
+        verdict += (
+            " A reboot restarts the monotonic clock, so the wall clock measured the time until the "
+            "restart, at most the rest of the cooldown. The log recorded that time, and replay reads "
+            "it there."
         )
-    return said
+    return verdict

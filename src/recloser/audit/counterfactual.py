@@ -1,10 +1,12 @@
-"""What would have kept a breaker closed: fewest outcomes gone the other way, or nearest settings.
+"""Find what would have kept a breaker closed: the fewest other outcomes, or the nearest settings.
 
-The kernel is asked: the outcomes up to the trip are folded again, with some of them changed or under
-other settings. They are known, because a closed breaker lets all calls through. A setting is only
-ever made less strict, and less strict settings never trip earlier; so it is enough to fold the
-outcomes that the counters still held at the trip, from the state before them, and what is the nearest
-can be found by bisection.
+Every answer is verified by the kernel, which folds the outcomes up to the trip again, either with
+some of them changed or with other settings. All outcomes up to the trip are known, because a closed
+breaker lets every call through.
+
+Settings are only ever made less strict. Less strict settings never trip earlier, which has two
+consequences. First, it is enough to fold the outcomes that the counters still held at the trip,
+beginning with the state before them. Second, the nearest setting can be found by bisection.
 """
 
 from bisect import bisect_left
@@ -17,16 +19,16 @@ from typing import Final
 from attrs import Factory, define
 
 from recloser.audit.cause import Change, MinimalCause, Prevention, SettingValue
-from recloser.audit.incident import Incident, Outcome, Run
+from recloser.audit.incident import Incident, Outcome, OutcomeRun
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import CallFailed, Rule
 from recloser.core.settings import configured
 from recloser.core.validation import Rate, exact
 from recloser.errors import ConfigError
 
-_SOME_PREVENTIONS: Final = 6
+_MAX_PREVENTIONS: Final = 6
 
-_MOVED: Final[Mapping[Rule, Sequence[str]]] = {
+_RELAXED: Final[Mapping[Rule, Sequence[str]]] = {
     Rule.CONSECUTIVE_FAILURES: ("failure_threshold",),
     Rule.WINDOW_FAILURES: ("window.failures",),
     Rule.FAILURE_RATE: ("window.failure_rate", "window.minimum_calls"),
@@ -36,28 +38,28 @@ _MOVED: Final[Mapping[Rule, Sequence[str]]] = {
         "window.minimum_calls",
     ),
 }
-"""The settings that can keep a rule from being reached; without the first there is no such rule."""
+"""For each rule, the settings that can be relaxed; the rule is off if the first of them is None."""
 
-_PARTS: Final = {
+_STEPS_PER_UNIT: Final = {
     "window.failure_rate": 100,
     "window.slow_call_rate": 100,
     "slow_call_seconds": 1000,
 }
-"""A setting is moved by such parts of one: whole percentages, whole milliseconds; else by ones."""
+"""How many steps make up one unit of a setting: whole percentages and milliseconds; others have 1."""
 
 
 @define
-class Reached:
-    """The outcomes that the counters held at the trip, and how far each limit is overrun.
+class LimitsReached:
+    """The outcomes that the counters held at the trip, and by how much each limit is exceeded.
 
     Attributes:
-        outcomes: Each that counted, in order, the trip's own last.
-        run: The failures of the last run, as many as the threshold; empty if it was not reached.
+        outcomes: Every counted outcome in order; the last one tripped the breaker.
+        run: The consecutive failures that reached their threshold; empty if they did not reach it.
         failed: The failures in the window.
         slow: The slow calls in the window.
-        limits: The rules that had been reached, each with settings of no other limit.
-        failed_too_many: Of how many failures in the window one each would have had to go well.
-        slow_too_many: The same for slow calls.
+        limits: The rules that were reached, each with settings in which no other rule is on.
+        failed_too_many: How many failures in the window would have had to succeed.
+        slow_too_many: How many slow calls in the window would have had to be fast enough.
     """
 
     outcomes: Sequence[Outcome]
@@ -69,22 +71,23 @@ class Reached:
     slow_too_many: int = 0
 
 
-def reached(run: Run, config: CircuitBreakerConfig) -> Reached:
-    """What had been reached when the last outcome of ``run`` tripped the breaker."""
+def limits_reached(run: OutcomeRun, config: CircuitBreakerConfig) -> LimitsReached:
+    """Find the limits that were reached when the last outcome of ``run`` tripped the breaker."""
     state = run.folded(config)
     window = None
     if config.window is not None:
-        # The outcome that ends a run is not in the window yet when that trips.
+        # An outcome that trips by consecutive failures is not added to the window any more. Without
+        # that rule, it is.
         window = run.folded(configured(config, {"failure_threshold": None})).window
     held = [o for o in run.counted if window is not None and o.seq >= window.span()[0]]
-    found = Reached(
+    found = LimitsReached(
         outcomes=run.counted,
         run=[],
         failed=[o for o in held if isinstance(o, CallFailed)],
         slow=[o for o in held if o.took > state.rules.slow_ns],
     )
-    for rule in _MOVED:
-        alone = _without_others(config, rule)
+    for rule in _RELAXED:
+        alone = _only_rule(config, rule)
         if alone is None or not run.folded(alone).fired:
             continue
         if rule is Rule.CONSECUTIVE_FAILURES:
@@ -98,18 +101,18 @@ def reached(run: Run, config: CircuitBreakerConfig) -> Reached:
     return found
 
 
-def _without_others(config: CircuitBreakerConfig, rule: Rule) -> CircuitBreakerConfig | None:
-    """The configuration with no limit but that of a rule; None where it has none of that rule."""
-    limit = _MOVED[rule][0]
+def _only_rule(config: CircuitBreakerConfig, rule: Rule) -> CircuitBreakerConfig | None:
+    """The configuration with every other rule turned off; None if ``rule`` itself is off in it."""
+    limit = _RELAXED[rule][0]
     if _value_of(config, limit) is None:
         return None
     if rule is Rule.CONSECUTIVE_FAILURES:
         return configured(config, {"window": None})
-    return configured(config, {moved: None for moved, *_ in _MOVED.values() if moved != limit})
+    return configured(config, {other: None for other, *_ in _RELAXED.values() if other != limit})
 
 
-def _too_many(run: Run, config: CircuitBreakerConfig, outcomes: Sequence[Outcome]) -> int:
-    """How many of some outcomes, the latest, would have had to go well under the settings."""
+def _too_many(run: OutcomeRun, config: CircuitBreakerConfig, outcomes: Sequence[Outcome]) -> int:
+    """How many of the latest of these outcomes would have had to succeed in time."""
     seqs = [outcome.seq for outcome in outcomes]
 
     def is_enough(count: int) -> bool:
@@ -119,21 +122,24 @@ def _too_many(run: Run, config: CircuitBreakerConfig, outcomes: Sequence[Outcome
 
 
 def remedies(incident: Incident) -> tuple[MinimalCause | None, list[Prevention]]:
-    """What would have kept the breaker closed; nothing where a command opened it.
+    """Find what would have kept the breaker closed.
 
     Returns:
-        The fewest outcomes that, had they gone the other way, would have; and the nearest settings
-        with which the outcomes up to the trip leave it closed. With any change of these taken one step
-        back towards what it was, they trip it.
+        The fewest outcomes that would have had to succeed, and the nearest settings with which the
+        breaker would not have tripped here. With any of these settings one step nearer to its value
+        at the trip, the breaker still trips. If an operator opened the breaker: None and an empty
+        list.
     """
     run = incident.run
     if run is None or not run.counted or incident.opened.cause.rule is Rule.COMMAND:
         return None, []
-    found = reached(run, incident.config)
+    found = limits_reached(run, incident.config)
     return _minimal_cause(run, incident.config, found), _preventions(run, incident.config, found)
 
 
-def _minimal_cause(run: Run, config: CircuitBreakerConfig, found: Reached) -> MinimalCause | None:
+def _minimal_cause(
+    run: OutcomeRun, config: CircuitBreakerConfig, found: LimitsReached
+) -> MinimalCause | None:
     chosen = min(_choices(found), key=len)
     seqs = sorted(outcome.seq for outcome in chosen)
     if run.folded(config, set(seqs)).fired:
@@ -141,12 +147,12 @@ def _minimal_cause(run: Run, config: CircuitBreakerConfig, found: Reached) -> Mi
     return MinimalCause(len(seqs), seqs, _any_of(found, len(seqs)))
 
 
-def _choices(found: Reached) -> Iterator[list[Outcome]]:
-    """Sets of outcomes that bring all below their limits; the smallest is among them.
+def _choices(found: LimitsReached) -> Iterator[list[Outcome]]:
+    """Yield sets of outcomes that keep every limit from being reached; one of them is the smallest.
 
-    A run is broken by any one of its failures, which may be in the window as well, and slow. So
-    one failure of each such kind is tried; what the window then still has too many of is taken
-    first where an outcome is both failed and slow.
+    Any one failure of the run breaks it. That failure may also be in the window, and may also be
+    slow, so one failure of each such kind is tried. If the window then still has too many failures
+    and slow calls, the outcomes that are both are added first.
     """
     failed = {o.seq for o in found.failed}
     slow = {o.seq for o in found.slow}
@@ -157,58 +163,61 @@ def _choices(found: Reached) -> Iterator[list[Outcome]]:
 
 
 def _fill(
-    found: Reached, failed: set[int], slow: set[int], chosen: Sequence[Outcome]
+    found: LimitsReached, failed: set[int], slow: set[int], chosen: Sequence[Outcome]
 ) -> list[Outcome]:
-    taken = {o.seq for o in chosen}
-    filled: list[Outcome] = []
+    """The outcomes to add to ``chosen`` so that the window stays below its limits."""
+    used = {o.seq for o in chosen}
+    added: list[Outcome] = []
 
-    def take_latest(kind: set[int], count: int) -> None:
-        free = [o for o in found.outcomes if o.seq in kind and o.seq not in taken]
+    def add_latest(kind: set[int], count: int) -> None:
+        free = [o for o in found.outcomes if o.seq in kind and o.seq not in used]
         latest = free[max(0, len(free) - count) :] if count > 0 else []
-        filled.extend(latest)
-        taken.update(o.seq for o in latest)
+        added.extend(latest)
+        used.update(o.seq for o in latest)
 
     def fewer_failed() -> int:
-        return found.failed_too_many - len(taken & failed)
+        return found.failed_too_many - len(used & failed)
 
     def fewer_slow() -> int:
-        return found.slow_too_many - len(taken & slow)
+        return found.slow_too_many - len(used & slow)
 
-    take_latest(failed & slow, min(fewer_failed(), fewer_slow()))
-    take_latest(failed, fewer_failed())
-    take_latest(slow, fewer_slow())
-    return filled
+    add_latest(failed & slow, min(fewer_failed(), fewer_slow()))
+    add_latest(failed, fewer_failed())
+    add_latest(slow, fewer_slow())
+    return added
 
 
-def _any_of(found: Reached, count: int) -> list[int]:
-    """The outcomes of which any ``count`` do, where only one limit is overrun."""
-    ways = [
+def _any_of(found: LimitsReached, count: int) -> list[int]:
+    """The outcomes of which any ``count`` are enough; empty if it matters which."""
+    limits = [
         (found.run, 1 if found.run else 0),
         (found.failed, found.failed_too_many),
         (found.slow, found.slow_too_many),
     ]
-    overrun = [(outcomes, needed) for outcomes, needed in ways if needed]
-    if len(overrun) == 1:
-        return [outcome.seq for outcome in overrun[0][0]]
-    # Any failure of the run does for the window too, where that holds the whole run.
+    exceeded = [(outcomes, needed) for outcomes, needed in limits if needed]
+    if len(exceeded) == 1:
+        return [outcome.seq for outcome in exceeded[0][0]]
+    # If the window holds the whole run, then any failure of the run is enough for both limits.
     within = {o.seq for o in found.failed}
     if not found.slow_too_many and count == 1 and all(o.seq in within for o in found.run):
         return [outcome.seq for outcome in found.run]
     return []
 
 
-def _preventions(run: Run, config: CircuitBreakerConfig, found: Reached) -> list[Prevention]:
-    kept = []
+def _preventions(
+    run: OutcomeRun, config: CircuitBreakerConfig, found: LimitsReached
+) -> list[Prevention]:
+    preventions: list[Prevention] = []
     for combination in product(*(_changes(run, *limit) for limit in found.limits.items())):
         changes = {change.setting: change for change in combination}
         prevention = Prevention(list(changes.values()))
-        if prevention not in kept and _is_nearest(run, config, prevention):
-            kept.append(prevention)
-    kept.sort(key=lambda prevention: len(prevention.changes))
-    return kept[:_SOME_PREVENTIONS]
+        if prevention not in preventions and _is_nearest(run, config, prevention):
+            preventions.append(prevention)
+    preventions.sort(key=lambda prevention: len(prevention.changes))
+    return preventions[:_MAX_PREVENTIONS]
 
 
-def _is_nearest(run: Run, config: CircuitBreakerConfig, prevention: Prevention) -> bool:
+def _is_nearest(run: OutcomeRun, config: CircuitBreakerConfig, prevention: Prevention) -> bool:
     values = {change.setting: change.value for change in prevention.changes}
 
     def trips(settings: Mapping[str, SettingValue]) -> bool:
@@ -219,7 +228,7 @@ def _is_nearest(run: Run, config: CircuitBreakerConfig, prevention: Prevention) 
             trips({**values, change.setting: change.step_back}) for change in prevention.changes
         )
     except ConfigError:
-        return False  # there is no such setting, as a rate above 1
+        return False  # the value is out of range, for example a rate above 1
 
 
 def _value_of(config: CircuitBreakerConfig, setting: str) -> Rate | None:
@@ -228,29 +237,30 @@ def _value_of(config: CircuitBreakerConfig, setting: str) -> Rate | None:
     return getattr(value, of_window, None) if of_window else value
 
 
-def _changes(run: Run, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Change]:
-    """What could have kept a rule from being reached; not all of it need be possible."""
-    for setting in _MOVED[rule]:
-        parts = _PARTS.get(setting, 1)
+def _changes(run: OutcomeRun, rule: Rule, config: CircuitBreakerConfig) -> Iterator[Change]:
+    """Yield changes of one setting each with which the rule is not reached; some are invalid."""
+    for setting in _RELAXED[rule]:
+        per_unit = _STEPS_PER_UNIT.get(setting, 1)
         was = _value_of(config, setting)
         assert was is not None
-        first = floor(exact(was) * parts) + 1
+        first = floor(exact(was) * per_unit) + 1
 
-        def is_enough(step: int, setting: str = setting, parts: int = parts) -> bool:
+        def is_enough(step: int, setting: str = setting, per_unit: int = per_unit) -> bool:
             try:
-                changed = configured(config, {setting: _moved(step, parts)})
+                changed = configured(config, {setting: _value_at(step, per_unit)})
             except ConfigError:
-                return True  # nor need any larger one be tried
+                return True  # out of range, so the search for an upper bound can end here
             return not run.folded(changed).fired
 
+        # Double the distance until a value is enough, then bisect.
         low, high = first, first
         while not is_enough(high):
             low, high = high + 1, 2 * high - first + 1
         step = low + bisect_left(range(low, high), x=True, key=is_enough)
         now = str(was) if isinstance(was, Fraction) else was
-        back = now if step == first else _moved(step - 1, parts)
-        yield Change(setting, now, _moved(step, parts), back)
+        back = now if step == first else _value_at(step - 1, per_unit)
+        yield Change(setting, now, _value_at(step, per_unit), back)
 
 
-def _moved(step: int, parts: int) -> int | float:
-    return step if parts == 1 else step / parts
+def _value_at(step: int, per_unit: int) -> int | float:
+    return step if per_unit == 1 else step / per_unit

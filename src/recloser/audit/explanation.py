@@ -1,4 +1,4 @@
-"""Why a breaker opened: the rule, the outcomes that it rests on, what it cost, what would have helped."""
+"""Explain why a breaker opened: the rule, the evidence, the cost, and what would have prevented it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -17,31 +17,32 @@ from recloser.audit.cause import (
 )
 from recloser.audit.clock_health import clock_health
 from recloser.audit.counterfactual import remedies
-from recloser.audit.incident import Act, Incident, Outcome, gather
+from recloser.audit.incident import Act, Incident, Outcome, gather_incident
 from recloser.core.events import CallObserved, Edge, Event, Rule
 from recloser.core.rules import rules_of
 from recloser.errors import RecloserError
 from recloser.history.history import History
 from recloser.history.timeline import Timeline
 
-_EARLIER_TOLD: Final = 10
+_MAX_EARLIER: Final = 10
 
 Routes = Mapping[tuple[int, int], str]
+"""The labels of calls, by when each call ended and how long it took, both in nanoseconds."""
 
 
 def why(
     history: History, breaker: str, trip: int = -1, *, traffic: Iterable[Event] | None = None
 ) -> Cause:
-    """Why ``breaker`` opened.
+    """Explain why a breaker opened.
 
     Args:
         history: The replayed log; its events are read again.
         breaker: Name of the breaker.
-        trip: Which of its trips, counted from 1; negative numbers count from the last.
-        traffic: The imported traffic that drove the breakers, whose labels tell routes.
+        trip: The number of the trip, from 1; negative numbers count from the last trip.
+        traffic: The imported traffic that drove the breakers, if any, for the labels of its calls.
 
     Raises:
-        RecloserError: There is no such breaker or trip in the history.
+        RecloserError: The history has no such breaker or trip.
     """
     trips = history.trips(breaker)
     if breaker not in history.snapshots:
@@ -55,8 +56,14 @@ def why(
 
 
 def explain(history: History, opened: Edge, *, traffic: Iterable[Event] | None = None) -> Cause:
-    """Why a breaker took the edge ``opened`` of a history."""
-    incident = gather(history.events, opened)
+    """Explain why a breaker took the edge ``opened``, which is a trip in the history.
+
+    Args:
+        history: The replayed log; its events are read again.
+        opened: The edge of the trip.
+        traffic: The imported traffic that drove the breakers, if any, for the labels of its calls.
+    """
+    incident = gather_incident(history.events, opened)
     trips = history.trips(opened.breaker)
     number = 1 + next(i for i, edge in enumerate(trips) if edge.seq == opened.seq)
     is_whole = first_seq(history) == 1
@@ -64,7 +71,7 @@ def explain(history: History, opened: Edge, *, traffic: Iterable[Event] | None =
         incident,
         history.timeline,
         earlier=trips[: number - 1],
-        unread_openings=_unread(history, incident),
+        unread_openings=_unread_openings(history, incident),
         routes=_routes(traffic, incident),
     )
     if is_whole:
@@ -80,14 +87,14 @@ def cause_of(
     unread_openings: int = 0,
     routes: Routes | None = None,
 ) -> Cause:
-    """The cause of an incident that has been gathered.
+    """Make the explanation of a trip from the gathered incident.
 
     Args:
-        incident: What belongs to the trip.
-        timeline: Dates its moments.
-        earlier: The trips of the breaker before it, as far as they are known.
-        unread_openings: How often it had opened before those.
-        routes: The labels of its calls, by their end and duration.
+        incident: The events that belong to the trip.
+        timeline: Converts the log's time to wall time.
+        earlier: The earlier trips of the breaker that were read.
+        unread_openings: How often the breaker had opened before the part that was read.
+        routes: The labels of the calls.
     """
     opened, text = incident.opened, timeline.text
     minimal_cause, preventions = remedies(incident)
@@ -113,17 +120,17 @@ def cause_of(
         earlier_count=len(earlier),
         unread_openings=unread_openings,
         clock=clock_health(incident, timeline),
-        operator=[_told(act, text) for act in incident.acts],
+        operator=[_operator_act(act, text) for act in incident.acts],
     )
 
 
 def first_seq(history: History) -> int:
-    """The ``seq`` that what was read of a log begins with."""
+    """The ``seq`` of the first event that was read of a log."""
     return next(iter(history.events)).seq
 
 
 def _evidence(incident: Incident) -> list[Outcome]:
-    """The outcomes that the rule rests on: they counted, and against the dependency."""
+    """The counted outcomes that made the rule fire: failures, or slow calls."""
     cause = incident.opened.cause
     counted = incident.run.counted if incident.run else []
     if not cause.span:
@@ -149,7 +156,7 @@ def _evidence_call(call: Outcome, text: Callable[[int], str], routes: Routes) ->
 
 
 def _routes(traffic: Iterable[Event] | None, incident: Incident) -> Routes:
-    """The labels of the calls that the evidence is made of, by their end and duration."""
+    """The labels of the calls around the evidence."""
     if traffic is None or incident.run is None or not incident.run.counted:
         return {}
     first, last = incident.run.counted[0].at, incident.run.counted[-1].at
@@ -164,10 +171,10 @@ def _routes(traffic: Iterable[Event] | None, incident: Incident) -> Routes:
 
 
 def _groups(evidence: Sequence[EvidenceCall]) -> list[EvidenceGroup]:
-    found: dict[tuple[str | None, str | None], list[EvidenceCall]] = {}
+    groups: dict[tuple[str | None, str | None], list[EvidenceCall]] = {}
     for call in evidence:
-        found.setdefault((call.error, call.route), []).append(call)
-    groups = [
+        groups.setdefault((call.error, call.route), []).append(call)
+    summaries = [
         EvidenceGroup(
             error=error,
             route=route,
@@ -177,9 +184,9 @@ def _groups(evidence: Sequence[EvidenceCall]) -> list[EvidenceGroup]:
             shortest_ns=min(call.took_ns for call in calls),
             longest_ns=max(call.took_ns for call in calls),
         )
-        for (error, route), calls in found.items()
+        for (error, route), calls in groups.items()
     ]
-    return sorted(groups, key=lambda group: (-group.count, group.first_seq))
+    return sorted(summaries, key=lambda group: (-group.count, group.first_seq))
 
 
 def _cost(incident: Incident, text: Callable[[int], str]) -> Cost:
@@ -210,12 +217,12 @@ def _backoff(incident: Incident) -> BackoffStep | None:
 def _earlier(trips: Sequence[Edge], opened: Edge, text: Callable[[int], str]) -> list[EarlierTrip]:
     return [
         EarlierTrip(edge.seq, text(edge.at), edge.cause.rule, opened.at - edge.at)
-        for edge in trips[-_EARLIER_TOLD:]
+        for edge in trips[-_MAX_EARLIER:]
     ]
 
 
-def _unread(history: History, incident: Incident) -> int:
-    """How many openings by the rules lie before what was read: those that no edge accounts for."""
+def _unread_openings(history: History, incident: Incident) -> int:
+    """How many openings by rules no edge that was read accounts for."""
     opened = incident.opened
     read = sum(
         edge.breaker == opened.breaker
@@ -227,7 +234,7 @@ def _unread(history: History, incident: Incident) -> int:
     return incident.opening - read
 
 
-def _told(act: Act, text: Callable[[int], str]) -> OperatorAct:
+def _operator_act(act: Act, text: Callable[[int], str]) -> OperatorAct:
     return OperatorAct(
         seq=act.seq,
         utc=text(act.at),

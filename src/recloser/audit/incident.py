@@ -1,4 +1,4 @@
-"""An incident out of the log: all that belongs to one trip, gathered in one pass over the events."""
+"""Gather the events that belong to each trip, in one pass over a log."""
 
 from array import array
 from bisect import bisect_left
@@ -34,20 +34,20 @@ Outcome: TypeAlias = CallSucceeded | CallFailed
 Act: TypeAlias = CommandEvent | ModeChanged | BreakerConfigured
 Reading: TypeAlias = LogOpened | ClockTicked
 
-_MARK_EVERY: Final = 256
-_READINGS_KEPT: Final = 100_000
-_NOTHING_HELD: Final = 1 << 63
+_EVENTS_PER_RUN: Final = 256
+_MAX_READINGS: Final = 100_000
+_NOTHING_HELD: Final = 1 << 63  # above every seq
 
 
 @define
-class Run:
-    """A stretch of one breaker's events, whose outcomes can be folded again under other settings.
+class OutcomeRun:
+    """Consecutive outcomes of one breaker, which can be folded again with other settings.
 
     Attributes:
-        start: The state before the first of them.
-        counted: Those of them that are outcomes which counted.
-        events: How many events about the breaker there are.
-        last_seq: The last of them.
+        start: The state of the breaker before the first outcome.
+        counted: The outcomes that the breaker counted.
+        events: How many events about the breaker the run covers.
+        last_seq: The last of these events.
     """
 
     start: BreakerState
@@ -57,15 +57,15 @@ class Run:
     _columns: Sequence[kernel.Numbers] | None = None
 
     def folded(self, config: CircuitBreakerConfig, gone_well: Collection[int] = ()) -> BreakerState:
-        """The state of a closed breaker after the outcomes, or at the first with which it trips.
+        """Fold the outcomes with other settings until the breaker trips or there are no more.
 
         Args:
-            config: Its settings; a window is of the size that it had.
-            gone_well: The ``seq`` of outcomes that are taken to have been successes in time.
+            config: The settings; the window must have the size that it had.
+            gone_well: The ``seq`` of each outcome that is folded as a success in time instead.
 
         Returns:
-            The state, whose ``fired`` is the rule that trips it, or ``kernel.NO_RULE``. The edge is
-            not taken.
+            The state. Its ``fired`` is the rule that trips the breaker, or ``kernel.NO_RULE``; the
+            edge is not taken.
         """
         if self._columns is None:
             columns = zip(*map(_row_of, self.counted), strict=True)
@@ -92,18 +92,21 @@ def _row_of(outcome: Outcome) -> Sequence[int]:
     return kind, outcome.seq, outcome.at, outcome.took, outcome.epoch, outcome.probe, count
 
 
-class Runs:
-    """The latest runs of one closed epoch: as many as what its counters still hold reaches back."""
+class RecentRuns:
+    """The latest outcomes of a closed breaker, back to the oldest that its counters still hold.
+
+    They are kept as several runs, each with the state before it, so that old ones can be dropped.
+    """
 
     def __init__(self) -> None:
-        self._runs: list[Run] = []
+        self._runs: list[OutcomeRun] = []
 
     def begin(self, state: BreakerState) -> None:
-        """A new epoch begins, or counting starts anew."""
-        self._runs = [Run(state.copy())] if state.state is CLOSED else []
+        """Start again from this state, because an epoch begins or the counters are reset."""
+        self._runs = [OutcomeRun(state.copy())] if state.state is CLOSED else []
 
     def add(self, event: Event, state: BreakerState, *, is_counted: bool) -> None:
-        """Take in an event that has been folded into ``state``."""
+        """Add an event that has already been folded into ``state``."""
         if not self._runs:
             return
         run = self._runs[-1]
@@ -112,24 +115,25 @@ class Runs:
         if is_counted and isinstance(event, Outcome):
             run.counted.append(event)
         if state.state is not CLOSED:
-            return  # it has just tripped: all that is here led to it
+            return  # the event tripped the breaker: keep everything that led to it
         entries = 0 if state.window is None else state.window.length
-        if run.events >= max(_MARK_EVERY, entries):  # a large window is not copied often
-            self._runs.append(Run(state.copy()))
+        # A run begins with a copy of the state, so a large window is copied less often.
+        if run.events >= max(_EVENTS_PER_RUN, entries):
+            self._runs.append(OutcomeRun(state.copy()))
         oldest = oldest_held(state)
         while len(self._runs) > 1 and self._runs[0].last_seq < oldest:
             del self._runs[0]
 
-    def joined(self) -> Run | None:
-        """All of it as one run."""
+    def joined(self) -> OutcomeRun | None:
+        """All runs as one; None if the breaker was not closed."""
         if not self._runs:
             return None
         counted = [event for run in self._runs for event in run.counted]
-        return Run(self._runs[0].start, counted)
+        return OutcomeRun(self._runs[0].start, counted)
 
 
 def oldest_held(state: BreakerState) -> int:
-    """The ``seq`` of the oldest outcome that a state's counters still hold."""
+    """The ``seq`` of the oldest outcome in a state's counters; above every ``seq`` if there is none."""
     held = numbers_of(state.failure_seqs)[:1]
     if state.window is not None and state.window.calls:
         held.append(state.window.span()[0])
@@ -138,30 +142,30 @@ def oldest_held(state: BreakerState) -> int:
 
 @define
 class Incident:
-    """What belongs to one trip.
+    """A trip and the events that belong to it, until the breaker was closed again.
 
     Attributes:
-        opened: The edge.
-        config: The settings that it tripped under.
-        mode: What the breaker did with its decisions.
-        run: The outcomes that led to it, up to the one that fired it.
-        opening: How often the breaker had opened by its rules, with this trip.
-        in_a_row: How often since it was last closed.
-        cooldowns_ns: How long this opening cools, and each relapse.
-        closed: The edge that closed it again.
-        last_at: The last moment that was looked at.
-        rejected: Calls refused until then.
-        probes: Probes let through until then.
-        relapses: Times that it opened again from HALF_OPEN.
-        late: Outcomes after the trip of calls let through before it.
-        acts: What operators did, from the beginning of the epoch on.
-        readings: The readings of both hands, from one before the evidence to the close.
+        opened: The edge of the trip.
+        config: The breaker's settings at the trip.
+        mode: The breaker's mode at the trip.
+        run: The outcomes up to the trip; None if the breaker's closed epoch was not read.
+        opening: How often the breaker's rules had opened it, with this trip.
+        in_a_row: How often its rules had opened it since it was last closed, with this trip.
+        cooldowns_ns: The cooldowns of the trip and of each relapse, in nanoseconds.
+        closed: The edge that closed the breaker; None if the log ends before.
+        last_at: When the breaker was closed or the log ended, in nanoseconds of the log's time.
+        rejected: How many calls were rejected in the open period.
+        probes: How many probes were admitted in the open period.
+        relapses: How often the breaker went from HALF_OPEN back to OPEN.
+        late: Outcomes in the open period of calls that were let through before the trip.
+        acts: The operators' commands, from the beginning of the epoch that the trip ended.
+        readings: The clock readings, from the last one before the evidence to the end.
     """
 
     opened: Edge
     config: CircuitBreakerConfig
     mode: Mode
-    run: Run | None = None
+    run: OutcomeRun | None = None
     opening: int = 0
     in_a_row: int = 0
     cooldowns_ns: list[int] = Factory(list)
@@ -175,39 +179,41 @@ class Incident:
     readings: list[Reading] = Factory(list)
 
 
-def gather(events: Iterable[Event], opened: Edge) -> Incident:
-    """Gather what belongs to the trip ``opened``, in one pass.
+def gather_incident(events: Iterable[Event], opened: Edge) -> Incident:
+    """Gather the incident of one trip.
 
     Args:
-        events: A log's events from a ``log_opened`` on, as far as the fold went.
-        opened: An edge from CLOSED to OPEN that they fold to.
+        events: A log's events, from a ``log_opened`` event on.
+        opened: The edge of the trip, which must be among the edges that the events fold to.
     """
-    return next(gather_all(events, lambda edge: edge.seq == opened.seq, breaker=opened.breaker))
+    return next(
+        gather_incidents(events, lambda edge: edge.seq == opened.seq, breaker=opened.breaker)
+    )
 
 
-def gather_all(
+def gather_incidents(
     events: Iterable[Event],
     is_wanted: Callable[[Edge], bool] = lambda _edge: True,
     *,
     breaker: str | None = None,
     watch: Callable[[Event, LogFold, Sequence[Edge]], None] = lambda *_: None,
 ) -> Iterator[Incident]:
-    """Gather the incidents of a log in one pass, each when it is over.
+    """Gather the incidents of a log in one pass, and yield each when it is over.
 
     Args:
-        events: A log's events from a ``log_opened`` on.
-        is_wanted: Whether the trip that an edge is, is gathered.
-        breaker: The only breaker looked at; None for all.
-        watch: Told of each event, the fold behind it, and the edges that it fired.
+        events: A log's events, from a ``log_opened`` event on.
+        is_wanted: Decides for the edge of each trip whether to gather its incident.
+        breaker: The only breaker to gather incidents of; None for all breakers.
+        watch: Called with each event, the fold after it, and the edges that followed from it.
     """
     gathering = _Gathering(is_wanted, breaker, watch)
     for event in events:
-        yield from gathering.take(event)
+        yield from gathering.add(event)
     yield from gathering.finish()
 
 
 class _Gathering:
-    """One fold of a log, and a gatherer for each breaker in it."""
+    """A fold of the log, and a gatherer for each breaker."""
 
     def __init__(
         self,
@@ -219,12 +225,12 @@ class _Gathering:
         self._breaker = breaker
         self._watch = watch
         self._fold = LogFold()
-        self._readings: deque[Reading] = deque(maxlen=_READINGS_KEPT)
+        self._readings: deque[Reading] = deque(maxlen=_MAX_READINGS)
         self._gatherers: dict[str, _Gatherer] = {}
         self._gap = GapWatch()
 
-    def take(self, event: Event) -> Iterator[Incident]:
-        """Fold the next event; the incidents that it ends."""
+    def add(self, event: Event) -> Iterator[Incident]:
+        """Fold the next event and yield the incidents that end with it."""
         if isinstance(event, Reading):
             self._readings.append(event)
         self._gap.take(event)
@@ -237,17 +243,18 @@ class _Gathering:
         if event.kind == "checkpoint" and is_part(event):
             return
         state = self._fold.breakers.get(name)
-        if gatherer is not None and state is not None:  # a witness may be of no breaker there is
-            gatherer.take(event, state, is_gap=self._gap.is_gap)
+        # A damaged log can hold a witness of a breaker that was never configured.
+        if gatherer is not None and state is not None:
+            gatherer.add(event, state, is_gap=self._gap.is_gap)
         for edge in edges:
             if edge.breaker in self._gatherers:
                 state = self._fold.breakers[edge.breaker]
-                done = self._gatherers[edge.breaker].pass_edge(edge, state)
+                done = self._gatherers[edge.breaker].add_edge(edge, state)
                 if done is not None:
                     yield done
 
     def finish(self) -> Iterator[Incident]:
-        """The incidents that the end of the log leaves open."""
+        """Yield the incidents that are not over at the end of the log."""
         for gatherer in self._gatherers.values():
             if gatherer.incident is not None:
                 yield gatherer.finish(self._fold.at)
@@ -268,7 +275,7 @@ class _Gatherer:
     def __init__(self, is_wanted: Callable[[Edge], bool], readings: Sequence[Reading]) -> None:
         self._is_wanted = is_wanted
         self._all_readings = readings
-        self._runs = Runs()
+        self._runs = RecentRuns()
         self._acts: list[Act] = []
         self._counted_before: int | None = None
         self.incident: Incident | None = None
@@ -277,15 +284,15 @@ class _Gatherer:
         """Note the state before an event about the breaker is folded."""
         self._counted_before = None if state is None else state.succeeded + state.failed
 
-    def take(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
-        """Take in an event about the breaker, which has been folded."""
+    def add(self, event: Event, state: BreakerState, *, is_gap: bool) -> None:
+        """Add an event about the breaker; ``state`` is the state after it."""
         if self.incident is None:
             self._lead_up(event, state, is_gap=is_gap)
         else:
             self._follow(event)
 
     def finish(self, at: int) -> Incident:
-        """The incident, as it stands at a moment."""
+        """End the incident at this time, in nanoseconds of the log's time, and return it."""
         incident, self.incident = self.incident, None
         assert incident is not None
         incident.last_at = at
@@ -305,7 +312,7 @@ class _Gatherer:
             self._runs.begin(state)
             return
         if event.kind == "checkpoint":
-            # Anywhere but behind a gap it is what the events before it lead to.
+            # A checkpoint only repeats the state, except after a gap: then it replaces the state.
             if is_gap:
                 self._runs.begin(state)
             return
@@ -314,8 +321,8 @@ class _Gatherer:
         is_counted = state.succeeded + state.failed > before and state.mode != "disabled"
         self._runs.add(event, state, is_counted=is_counted)
 
-    def pass_edge(self, edge: Edge, state: BreakerState) -> Incident | None:
-        """Take in an edge of the breaker; the incident, if that is over."""
+    def add_edge(self, edge: Edge, state: BreakerState) -> Incident | None:
+        """Add an edge of the breaker; return the incident if the edge ends it."""
         incident = self.incident
         if incident is None:
             is_trip = edge.from_state is CLOSED and edge.to_state is OPEN
@@ -323,11 +330,11 @@ class _Gatherer:
                 self._begin(edge, state)
                 return None
             self._runs.begin(state)
-            self._acts = [act for act in self._acts if act.seq == edge.seq - 1]
+            self._acts = _causing(self._acts, edge)
         elif edge.to_state is CLOSED:
             incident.closed = edge
             self._runs.begin(state)
-            self._acts = [act for act in incident.acts if act.seq == edge.seq - 1]
+            self._acts = _causing(incident.acts, edge)
             return self.finish(edge.at)
         elif edge.trigger is Trigger.RELAPSE:
             incident.relapses += 1
@@ -363,3 +370,8 @@ class _Gatherer:
             incident.acts.append(event)
         elif isinstance(event, Outcome) and event.epoch == incident.opened.epoch - 1:
             incident.late.append(event)
+
+
+def _causing(acts: Sequence[Act], edge: Edge) -> list[Act]:
+    """The command that caused the edge; it belongs to the next epoch, and the earlier ones do not."""
+    return [act for act in acts if act.seq == edge.seq - 1]

@@ -1,4 +1,7 @@
-"""What is said of a cause, in words that text, Markdown and the report share."""
+"""The facts of a cause as short phrases, the same in text, in Markdown and in the report.
+
+An engineer reads these at night during an incident, so each is short and complete by itself.
+"""
 
 import shlex
 from collections.abc import Sequence
@@ -20,138 +23,144 @@ from recloser.core.formatting import duration, quantity
 
 Fact = tuple[str, str]
 
-_SOME: Final = 6
+_SHOWN: Final = 6
 
 
 def facts(cause: Cause) -> list[Fact]:
-    """Each thing that is told of a cause, with its name."""
-    told = [("rule", rule(cause.rule)), ("trip", _trip(cause))]
+    """List the facts of a cause as pairs of a name and a phrase; names can repeat."""
+    listed = [("rule", rule(cause.rule)), ("trip", _trip(cause))]
     if cause.mode != "enforce":
-        told.append(("mode", f"{cause.mode}: no call was blocked"))
-    told += [("evidence", _group(group, cause.rule)) for group in cause.groups]
+        listed.append(("mode", f"{cause.mode}: no call was rejected"))
+    listed += [("evidence", _group(group, cause.rule)) for group in cause.groups]
     if cause.minimal_cause is not None:
-        told.append(("minimal cause", _minimal(cause.minimal_cause, cause.rule)))
-    told += [("nearest setting", _prevention(prevention)) for prevention in cause.preventions]
-    told += [("cost", _cost(cause.cost)), ("closed", _closed(cause.cost))]
+        listed.append(("minimal cause", _minimal(cause.minimal_cause, cause.rule)))
+    listed += [("nearest setting", _prevention(prevention)) for prevention in cause.preventions]
+    listed += [("cost", _cost(cause.cost)), ("closed", _closed(cause.cost))]
     if cause.backoff is not None:
-        told.append(("backoff", _backoff(cause.backoff)))
-    told.append(("earlier", _earlier(cause)))
-    told.append(("clock", _clock(cause.clock)))
-    told += [("operator", _act(act)) for act in cause.operator]
-    return told
+        listed.append(("backoff", _backoff(cause.backoff)))
+    listed.append(("earlier", _earlier(cause)))
+    listed.append(("clock", _clock(cause.clock)))
+    listed += [("operator", _act(act)) for act in cause.operator]
+    return listed
 
 
 def rule(fired: FiredRule) -> str:
-    """A rule and its figures against its threshold."""
+    """Describe a rule that fired by its name, its figures and its threshold."""
     if fired.rate is not None:
-        return f"{fired.rule.value}, {fired.observed} of {fired.calls} against {fired.rate}"
+        return (
+            f"{fired.rule.value}, {fired.observed} of {fired.calls} calls, threshold {fired.rate}"
+        )
     if fired.threshold:
         return f"{fired.rule.value}, {fired.observed} of {fired.threshold}"
     return fired.rule.value
 
 
-def again(answer: Answer, cause: Cause, settings: Sequence[str]) -> str:
-    """The command that tells a cause again."""
+def repeat_command(answer: Answer, cause: Cause, settings: Sequence[str]) -> str:
+    """The command line that explains the same trip again.
+
+    Args:
+        answer: The answer that holds the cause.
+        cause: The cause to explain again.
+        settings: The options that gave settings, for imported traffic.
+    """
     which = ["--at", f"seq:{cause.seq}"] if cause.trip is None else ["--trip", str(cause.trip)]
     return shlex.join(
         ["recloser", "why", answer.log, "--breaker", cause.breaker, *which, *settings]
     )
 
 
-def read_in_part(answer: Answer) -> str | None:
-    """What of the log was not read, where some of it was not."""
+def unread_note(answer: Answer) -> str | None:
+    """A note on the part of the log that was not read; None if all of it was read."""
     if answer.read.is_from_beginning:
         return None
     return (
-        f"read from the checkpoints at seq {answer.read.first_seq} on "
-        f"({quantity(answer.read.events, 'event')}); --whole reads what is before them too"
+        f"read only from seq {answer.read.first_seq} on "
+        f"({quantity(answer.read.events, 'event')}); use --whole to read the log from its beginning"
     )
 
 
 def _trip(cause: Cause) -> str:
-    number = "not counted, " if cause.trip is None else f"{cause.trip} of {cause.trips}, "
+    number = "" if cause.trip is None else f"{cause.trip} of {cause.trips}, "
     return f"{number}state_changed at seq {cause.seq}, which ended epoch {cause.epoch}"
 
 
 def _group(group: EvidenceGroup, fired: FiredRule) -> str:
-    nothing = "slow, no error" if fired.rule is Rule.SLOW_CALL_RATE else "no error recorded"
-    of = group.error or nothing
+    no_error = "slow, no error" if fired.rule is Rule.SLOW_CALL_RATE else "no error recorded"
+    error = group.error or no_error
     on = f" on {group.route}" if group.route else ""
     took = duration(group.shortest_ns)
     if group.longest_ns > group.shortest_ns:
         took += f" to {duration(group.longest_ns)}"
-    return f"{of}{on}, {quantity(group.count, 'time')}, {took}"
+    return f"{error}{on}, {quantity(group.count, 'time')}, {took}"
 
 
 def _minimal(cause: MinimalCause, fired: FiredRule) -> str:
-    way = "been quick enough" if fired.rule is Rule.SLOW_CALL_RATE else "succeeded"
-    them = "it" if cause.count == 1 else "they"
-    then = f"had {them} {way}, would have kept it closed"
+    how = "been fast enough" if fired.rule is Rule.SLOW_CALL_RATE else "succeeded"
     if cause.any_of:
-        return f"any {cause.count} of these {len(cause.any_of)}, {then}"
-    seqs = ", ".join(map(str, cause.seqs[:_SOME])) + ", …" * (len(cause.seqs) > _SOME)
-    return f"{quantity(cause.count, 'outcome')} (seq {seqs}), {then}"
+        which = f"any {cause.count} of these {quantity(len(cause.any_of), 'call')}"
+        return f"it would have stayed closed if {which} had {how}"
+    seqs = ", ".join(map(str, cause.seqs[:_SHOWN])) + ", …" * (len(cause.seqs) > _SHOWN)
+    which = "this call" if cause.count == 1 else f"these {cause.count:,} calls"
+    return f"it would have stayed closed if {which} had {how}: seq {seqs}"
 
 
 def _prevention(prevention: Prevention) -> str:
-    changes = [f"{c.setting} = {c.value} (it was {c.was})" for c in prevention.changes]
-    return " with ".join(changes)
+    return " and ".join(f"{c.setting} = {c.value} (it was {c.was})" for c in prevention.changes)
 
 
 def _cost(cost: Cost) -> str:
-    told = f"{quantity(cost.rejected, 'call')} rejected, {quantity(cost.probes, 'probe')}"
+    parts = [f"{quantity(cost.rejected, 'call')} rejected", quantity(cost.probes, "probe")]
     if cost.relapses:
-        told += f", opened again {quantity(cost.relapses, 'time')}"
-    late = [
-        quantity(number, *words)
-        for number, words in (
-            (cost.late_failures, ("late failure",)),
-            (cost.late_successes, ("late success", "late successes")),
-        )
-        if number
-    ]
-    return ", ".join([told, *late])
+        parts.append(quantity(cost.relapses, "relapse"))
+    if cost.late_failures:
+        parts.append(quantity(cost.late_failures, "stale failure"))
+    if cost.late_successes:
+        parts.append(quantity(cost.late_successes, "stale success", "stale successes"))
+    return ", ".join(parts)
 
 
 def _closed(cost: Cost) -> str:
     if cost.closed_by is None:
-        return f"not closed again {duration(cost.not_closed_ns)} later, where the log ends"
+        return f"still open when the log ends, {duration(cost.not_closed_ns)} later"
     return f"{duration(cost.not_closed_ns)} later, at {cost.closed_utc}, by {cost.closed_by.value}"
 
 
 def _backoff(step: BackoffStep) -> str:
-    cooled = ", then ".join(duration(ns) for ns in step.cooldowns_ns[:_SOME])
-    more = len(step.cooldowns_ns) - _SOME
+    cooldowns = ", then ".join(duration(ns) for ns in step.cooldowns_ns[:_SHOWN])
+    more = len(step.cooldowns_ns) - _SHOWN
     and_more = f" and {more:,} more" if more > 0 else ""
-    return f"opening {step.in_a_row:,} in a row, {step.opening:,} in its life; cooled {cooled}{and_more}"
+    return (
+        f"opening {step.in_a_row:,} since it was last closed, {step.opening:,} in all; "
+        f"cooldown {cooldowns}{and_more}"
+    )
 
 
 def _earlier(cause: Cause) -> str:
-    told = "none"
+    text = "none"
     if cause.earlier:
         last = cause.earlier[-1]
-        told = (
+        text = (
             f"{quantity(cause.earlier_count, 'trip')}, the last {duration(last.before_ns)} before, "
             f"at {last.utc} by {last.rule.value}"
         )
     if cause.unread_openings:
-        told += f"; {quantity(cause.unread_openings, 'opening')} before what was read"
-    return told
+        text += f"; {quantity(cause.unread_openings, 'opening')} in the part that was not read"
+    return text
 
 
 def _clock(clock: ClockHealth) -> str:
-    told = f"{quantity(clock.readings, 'reading')}, skew up to {duration(clock.largest_skew_ns)}, "
-    told += quantity(len(clock.steps), "step")
-    for step in clock.steps[:_SOME]:
+    text = f"{quantity(clock.readings, 'reading')}, skew up to {duration(clock.largest_skew_ns)}, "
+    text += quantity(len(clock.steps), "step")
+    for step in clock.steps[:_SHOWN]:
         sign = "-" if step.by_ns < 0 else "+"
-        told += f", {sign}{duration(abs(step.by_ns))} at seq {step.seq}"
+        text += f", {sign}{duration(abs(step.by_ns))} at seq {step.seq}"
     if clock.restarts:
-        told += f", {quantity(clock.restarts, 'restart')}"
-    return f"{told}. {clock.verdict}"
+        text += f", {quantity(clock.restarts, 'restart')}"
+    return f"{text}. {clock.verdict}"
 
 
 def _act(act: OperatorAct) -> str:
-    told = f"{act.command}{f' to {act.detail}' if act.detail else ''} at {act.utc} (seq {act.seq})"
+    text = f"{act.command}{f' to {act.detail}' if act.detail else ''} at {act.utc} (seq {act.seq})"
     by = f" by {act.actor}" if act.actor else ""
-    because = f": {act.reason}" if act.reason else ""
-    return f"{told}{by}{because}"
+    reason = f": {act.reason}" if act.reason else ""
+    return f"{text}{by}{reason}"

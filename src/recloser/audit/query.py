@@ -1,4 +1,7 @@
-"""Answers from a log on disk, read from the nearest checkpoint instead of from its beginning."""
+"""Answer questions about a log on disk, for ``recloser why``.
+
+Where possible, the log is read from the checkpoints nearest to the answer, not from its beginning.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -10,8 +13,8 @@ from attrs import field, frozen
 from recloser.audit.cause import SCHEMA, Answer, Cause, Extent, Standing
 from recloser.audit.explanation import explain, first_seq, why
 from recloser.audit.segment_lookup import Segments
-from recloser.audit.state_at import Moment
-from recloser.audit.time_argument import Seq, Wall, parse_moment
+from recloser.audit.state_at import StateAt
+from recloser.audit.time_argument import AfterEvent, WallTime, parse_time
 from recloser.core.events import Edge, Event
 from recloser.core.state_machine import CLOSED
 from recloser.errors import RecloserError
@@ -19,18 +22,18 @@ from recloser.history.engine import fold_history
 from recloser.history.history import History
 
 ALL_TRIPS: Final = 0
-"""Stands for every trip of a breaker where trips are asked for by number."""
+"""In place of a trip number: every trip of the breaker."""
 
 
 @frozen
 class Question:
-    """What is asked of a log.
+    """A question about trips, or about the state of a breaker at a time.
 
     Attributes:
-        breaker: Its name; None for the one that did something last.
-        trips: Which of its trips: from 1, from the last with negative numbers, or ALL_TRIPS.
-        at: The moment asked for, as a person gives it; None where trips are asked for.
-        is_whole: Whether the log is to be read from its beginning.
+        breaker: The name of the breaker; None for the breaker whose state changed last.
+        trips: The numbers of the trips, from 1, or from -1 for the last one; or ``ALL_TRIPS``.
+        at: The time, as a person types it; None if the question is about trips.
+        is_whole: Whether to read the log from its beginning in any case.
     """
 
     breaker: str | None = None
@@ -40,13 +43,13 @@ class Question:
 
 
 @frozen
-class Found:
-    """An answer, and what it was found in.
+class QueryResult:
+    """An answer, and the history that it was found in.
 
     Attributes:
         answer: The answer.
-        history: What was read for it.
-        others: The breakers that it could have been about as well, where none was named.
+        history: The part of the log that was read.
+        others: If no breaker was named, all breakers that the answer could have been about.
     """
 
     answer: Answer
@@ -54,16 +57,16 @@ class Found:
     others: Sequence[str] = field(factory=list)
 
 
-class Inquiry:
-    """Questions to one log that breakers wrote.
+class LogQuery:
+    """Answers questions about one log that breakers wrote.
 
     Args:
         path: A folder of segments, or one segment.
-        name: How the log is named in answers.
-        traffic: The imported traffic that drove the breakers, whose labels tell routes.
+        name: The name of the log in answers.
+        traffic: The imported traffic that drove the breakers, if any, for the labels of its calls.
 
     Raises:
-        NotALogError: There is no log.
+        NotALogError: There is no log at ``path``.
     """
 
     def __init__(self, path: Path, name: str, traffic: Iterable[Event] | None = None) -> None:
@@ -71,20 +74,20 @@ class Inquiry:
         self._name = name
         self._traffic = traffic
 
-    def ask(self, question: Question) -> Found:
+    def ask(self, question: Question) -> QueryResult:
         """Answer a question.
 
         Raises:
-            RecloserError: There is no such breaker, trip or moment; or the log is damaged.
+            RecloserError: The log has no such breaker, trip or time, or is damaged.
         """
         if question.at is not None:
-            return self._ask_moment(question.at, question.breaker)
+            return self._ask_time(question.at, question.breaker)
         if question.is_whole or any(trip >= ALL_TRIPS for trip in question.trips):
             return self._ask_whole(question)
         return self._ask_last(question)
 
-    def _ask_whole(self, question: Question) -> Found:
-        history = fold_history(self._segments.excerpt(0))
+    def _ask_whole(self, question: Question) -> QueryResult:
+        history = fold_history(self._segments.read(0))
         edges = history.trips(question.breaker)
         if question.breaker is None and not edges:
             return self._no_trip(history, None)
@@ -95,12 +98,12 @@ class Inquiry:
         causes = [why(history, breaker, trip, traffic=self._traffic) for trip in trips]
         return self._found(history, causes, named=question.breaker)
 
-    def _ask_last(self, question: Question) -> Found:
-        """Trips that are counted from the last are looked for from the log's end."""
+    def _ask_last(self, question: Question) -> QueryResult:
+        """Find trips that are numbered from the last, reading the log backwards from its end."""
         wanted = -min(question.trips)
         last = next(self._trips_back(question.breaker), None)
         if last is None:
-            return self._no_trip(fold_history(self._last_excerpt()), question.breaker)
+            return self._no_trip(fold_history(self._last_segment()), question.breaker)
         breaker = last[1].breaker
         trips = list(islice(self._trips_back(breaker), wanted))
         if len(trips) < wanted:
@@ -113,25 +116,26 @@ class Inquiry:
             causes.append(cause)
         return self._found(history, causes, named=question.breaker)
 
-    def _ask_moment(self, text: str, named: str | None) -> Found:
+    def _ask_time(self, text: str, named: str | None) -> QueryResult:
         segments = self._segments
-        end = fold_history(self._last_excerpt())
-        first_at = next(iter(segments.excerpt(0))).at
-        last_at = Moment(end).at
-        moment = parse_moment(text, first_at, last_at, end.timeline.utc(last_at))
-        if isinstance(moment, Wall):
-            index = segments.holding_wall(moment.utc)
-        elif isinstance(moment, Seq):
-            index = segments.holding_seq(moment.seq)
+        end = fold_history(self._last_segment())
+        first_at = next(iter(segments.read(0))).at
+        last_at = StateAt(end).at
+        time = parse_time(text, first_at, last_at, end.timeline.utc(last_at))
+        if isinstance(time, WallTime):
+            index = segments.holding_wall(time.utc)
+        elif isinstance(time, AfterEvent):
+            index = segments.holding_seq(time.seq)
         else:
-            index = segments.holding_at(moment)
-        history = fold_history(segments.excerpt(index, index + 1))
-        if isinstance(moment, Wall):
-            moment = history.timeline.at(moment.utc, moment.ns)
-        then = (
-            Moment(history, seq=moment.seq) if isinstance(moment, Seq) else Moment(history, moment)
-        )
-        breaker = named or _most_telling(then)
+            index = segments.holding_at(time)
+        history = fold_history(segments.read(index, index + 1))
+        if isinstance(time, WallTime):
+            time = history.timeline.at(time.utc, time.ns)
+        if isinstance(time, AfterEvent):
+            then = StateAt(history, seq=time.seq)
+        else:
+            then = StateAt(history, time)
+        breaker = named or _most_relevant(then)
         standing = then.standing(breaker)
         causes: list[Cause] = []
         if standing.state is not CLOSED:
@@ -141,39 +145,49 @@ class Inquiry:
                 causes = [cause]
         return self._found(history, causes, named=named, standing=standing, of=then.fold.breakers)
 
-    def _last_excerpt(self) -> Iterable[Event]:
-        return self._segments.excerpt(len(self._segments.paths) - 1)
+    def _last_segment(self) -> Iterable[Event]:
+        return self._segments.read(len(self._segments.paths) - 1)
 
     def _trips_back(
         self, breaker: str | None, before: int | None = None, until: int | None = None
     ) -> Iterator[tuple[int, Edge]]:
-        """Trips and the segments that hold them, the last first; up to the event ``until``."""
+        """Yield trips backwards, with the first segment of the part that each was found in.
+
+        Args:
+            breaker: The breaker; None for all breakers.
+            before: Only search the segments before this one; None for all segments.
+            until: Only trips up to this event, or that the event caused; None for all trips.
+        """
         index = self._segments.last_trip(breaker, before)
         while index is not None:
             first = self._segments.first_for(index)
-            history = fold_history(self._segments.excerpt(first, index + 1))
+            history = fold_history(self._segments.read(first, index + 1))
             for edge in reversed(history.trips(breaker)):
                 if until is None or edge.seq <= until + 1:
                     yield first, edge
             index = self._segments.last_trip(breaker, first)
 
     def _explain(self, index: int, opened: Edge) -> tuple[Cause, History]:
-        """Explain a trip from the segment that holds the oldest outcome which its counters held."""
+        """Explain a trip; ``index`` is the first segment of the part that it was found in.
+
+        The evidence can lie in earlier segments, so reading begins at the segment that holds the
+        oldest outcome in the breaker's counters.
+        """
         start = self._segments.start(index)
         counters = None if start is None else start[1].get(opened.breaker)
         first = index
         if counters is not None and counters.epoch == opened.epoch - 1:
             first = min(index, self._segments.holding_seq(counters.oldest_held))
         end = self._segments.closed_by(opened, index)
-        history = fold_history(self._segments.excerpt(first, end))
+        history = fold_history(self._segments.read(first, end))
         return explain(history, opened, traffic=self._traffic), history
 
-    def _no_trip(self, history: History, named: str | None) -> Found:
+    def _no_trip(self, history: History, named: str | None) -> QueryResult:
         if named is not None and named not in history.snapshots:
             raise RecloserError(f"there is no breaker {named!r} in this log")
         standing = None
         if named is not None or len(history.snapshots) == 1:
-            standing = Moment(history).standing(named or next(iter(history.snapshots)))
+            standing = StateAt(history).standing(named or next(iter(history.snapshots)))
         return self._found(history, [], named=named, standing=standing)
 
     def _found(
@@ -184,22 +198,25 @@ class Inquiry:
         named: str | None,
         standing: Standing | None = None,
         of: Iterable[str] | None = None,
-    ) -> Found:
+    ) -> QueryResult:
         first = first_seq(history)
         extent = Extent(first_seq=first, events=history.count, is_from_beginning=first == 1)
-        opened = of or [name for name, snapshot in history.snapshots.items() if snapshot.epoch]
-        return Found(
+        others = of or [name for name, snapshot in history.snapshots.items() if snapshot.epoch]
+        return QueryResult(
             Answer(SCHEMA, self._name, extent, standing, causes),
             history,
-            [] if named is not None else list(opened),
+            [] if named is not None else list(others),
         )
 
 
-def _most_telling(then: Moment) -> str:
-    """The breaker to speak of where none was named: that of the last edge, those not CLOSED first."""
+def _most_relevant(then: StateAt) -> str:
+    """The breaker to answer about if none was named.
+
+    It is the one whose state changed last; breakers that are not CLOSED take precedence.
+    """
     breakers = then.fold.breakers
     if not breakers:
-        raise RecloserError("there was no breaker in this log then")
+        raise RecloserError("there is no breaker in this log at that time")
 
     def rank(name: str) -> tuple[bool, int]:
         edge = then.edges.get(name)

@@ -1,7 +1,7 @@
-"""A log in figures small enough to draw: counts a bucket of time, bands of states, trips.
+"""Reduce a log to figures small enough to draw: counts per time bucket, open periods, and trips.
 
-Everything is added up while the log streams by. What is kept grows with the number of breakers,
-buckets and trips, each of which has a bound, and not with the number of events.
+The log is read once, event by event. Memory grows with the number of breakers, buckets and trips,
+each of which has a limit, but not with the number of events.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from attrs import Factory, define, evolve
 
 from recloser.audit.cause import Cause
 from recloser.audit.explanation import cause_of
-from recloser.audit.incident import Incident, gather_all
+from recloser.audit.incident import Incident, gather_incidents
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import (
     BreakerConfigured,
@@ -37,15 +37,17 @@ from recloser.core.validation import NS_PER_SECOND
 from recloser.history.timeline import Timeline
 
 CAUSES_KEPT: Final = 500
-_CELLS: Final = 200_000
+"""How many trips, the last ones, are explained in a report."""
+
+_CELLS: Final = 200_000  # at most about this many buckets, of all breakers together
 _FEWEST_BUCKETS: Final = 120
 _MOST_BUCKETS: Final = 300
-_BANDS_KEPT: Final = 400
-_STEPPED_NS: Final = 100_000_000
-_READINGS_A_BUCKET: Final = 4
-_ONE: Final = 1_000
+_MAX_BANDS: Final = 400
+_STEP_NS: Final = 100_000_000  # a larger difference between the clocks is a step of the wall clock
+_READINGS_PER_BUCKET: Final = 4
+_ONE: Final = 1_000  # rates are in thousandths
 _NS_PER_MS: Final = 1_000_000
-_SECONDS: Final = (
+_BUCKET_SECONDS: Final = (
     *(1, 2, 5, 10, 15, 30),
     *(60, 120, 300, 600, 900, 1_800),
     *(3_600, 7_200, 21_600, 43_200, 86_400),
@@ -54,18 +56,18 @@ _SECONDS: Final = (
 _Counted: TypeAlias = CallSucceeded | CallFailed | CallIgnored | CallRejected
 
 SUCCEEDED, FAILED, IGNORED, REJECTED, SLOW, FAILURE_RATE, SLOW_RATE, RUN = range(8)
-"""What a bucket counts; the last three are the highest seen in it, in thousandths."""
+"""The positions of a bucket's counts; the last three are the highest values, in thousandths."""
 
 
 @define
 class Band:
-    """A breaker was in a state for a time.
+    """A time in which a breaker was OPEN or HALF_OPEN.
 
     Attributes:
         state: OPEN or HALF_OPEN.
-        start: Since when, in nanoseconds.
-        end: Until when.
-        edges: How many such times are drawn as one, because they are too short to tell apart.
+        start: When it began, in nanoseconds of the log's time.
+        end: When it ended, in nanoseconds of the log's time.
+        edges: How many times are drawn as this one band, because they are too short to draw apart.
     """
 
     state: CircuitBreakerState
@@ -75,18 +77,18 @@ class Band:
 
 
 @define
-class Lane:
-    """One breaker over time.
+class BreakerLane:
+    """The row of one breaker in the report.
 
     Attributes:
-        breaker: Its name.
-        config: Its settings, the last ones.
-        state: Where it was at the end.
-        since: Since when.
-        bands: When it was not closed, in order.
-        buckets: What was counted, by the number of the bucket.
+        breaker: The name of the breaker.
+        config: Its last settings.
+        state: Its last state.
+        since: When it entered that state, in nanoseconds of the log's time.
+        bands: The times in which it was not closed, in order.
+        buckets: The counts of each time bucket, by the number of the bucket.
         trips: How often it tripped.
-        latest: The latest of these trips.
+        latest: The edges of its latest trips.
     """
 
     breaker: str
@@ -98,8 +100,8 @@ class Lane:
     trips: int = 0
     latest: deque[Edge] = Factory(partial(deque, maxlen=11))
 
-    def pass_edge(self, edge: Edge, width: int) -> None:
-        """Take in an edge; a band that is short beside ``width`` may be drawn with its neighbour."""
+    def add_edge(self, edge: Edge, width: int) -> None:
+        """Add an edge; ``width`` is that of a bucket, in nanoseconds, see ``end_band``."""
         self.end_band(edge.at, width)
         self.state, self.since = edge.to_state, edge.at
         if edge.from_state is CLOSED and edge.to_state is OPEN:
@@ -107,10 +109,14 @@ class Lane:
             self.latest.append(edge)
 
     def end_band(self, at: int, width: int) -> None:
-        """End the band that the breaker is in, if it is not closed."""
+        """End the current band, if the breaker is not closed.
+
+        If there are many bands already, a band that begins less than ``width`` nanoseconds after the
+        last one is drawn together with that one.
+        """
         if self.state is CLOSED:
             return
-        if len(self.bands) >= _BANDS_KEPT and self.since - self.bands[-1].end < width:
+        if len(self.bands) >= _MAX_BANDS and self.since - self.bands[-1].end < width:
             last = self.bands[-1]
             last.end, last.edges = at, last.edges + 1
             last.state = OPEN
@@ -118,51 +124,50 @@ class Lane:
             self.bands.append(Band(self.state, self.since, at))
 
 
-class Aggregates:
-    """The figures of one log.
+class ReportFigures:
+    """The figures of one log, computed when the object is made.
 
     Args:
-        events: The log from a ``log_opened`` on.
-        begins: Its first moment, in nanoseconds.
-        ends: Its last.
-        breakers: About how many breakers there are.
+        events: The log's events, from a ``log_opened`` event on.
+        begins: When the log begins, in nanoseconds of its time.
+        ends: When the log ends, in nanoseconds of its time.
+        breakers: Roughly how many breakers the log has.
 
     Attributes:
-        lanes: Each breaker, by name.
-        causes: The causes of the last trips, in the order of the log.
-        trips: How many trips there were.
-        events: How many events there were.
-        begins: The first moment, in nanoseconds.
-        ends: The last moment.
-        width: How long a bucket is, in nanoseconds.
-        timeline: Dates the moments.
+        lanes: The row of each breaker, by name.
+        causes: The explanations of the last trips, in the order of the log.
+        events: How many events the log has.
+        begins: When the log begins, in nanoseconds of its time.
+        ends: When the log ends, in nanoseconds of its time.
+        width: The width of a time bucket, in nanoseconds.
+        timeline: Converts the log's time to wall time.
     """
 
     def __init__(self, events: Iterable[Event], begins: int, ends: int, breakers: int) -> None:
         self.begins, self.ends = begins, ends
         buckets = min(_MOST_BUCKETS, max(_FEWEST_BUCKETS, _CELLS // max(1, breakers)))
-        self.width = _round(-(-(ends - begins + 1) // buckets))
-        self.lanes: dict[str, Lane] = {}
+        self.width = _round_up(-(-(ends - begins + 1) // buckets))
+        self.lanes: dict[str, BreakerLane] = {}
         self.timeline = Timeline()
         self.events = 0
         self._is_from_beginning = False
-        self._dated: LogOpened | ClockTicked | None = None
-        kept: deque[Cause] = deque(maxlen=CAUSES_KEPT)
-        for incident in gather_all(events, watch=self._take):
-            kept.append(self._cause_of(incident))
+        self._last_reading: LogOpened | ClockTicked | None = None
+        causes: deque[Cause] = deque(maxlen=CAUSES_KEPT)
+        for incident in gather_incidents(events, watch=self._add):
+            causes.append(self._cause_of(incident))
         self.causes: Sequence[Cause] = [
-            self._counted(cause) for cause in sorted(kept, key=lambda cause: cause.seq)
+            self._with_trip_count(cause) for cause in sorted(causes, key=lambda cause: cause.seq)
         ]
         for lane in self.lanes.values():
             lane.end_band(ends, self.width)
 
     @property
     def trips(self) -> int:
-        """How many trips there were."""
+        """How often breakers tripped."""
         return sum(lane.trips for lane in self.lanes.values())
 
     def bucket_of(self, at: int) -> int:
-        """The number of the bucket that a moment falls in."""
+        """The number of the bucket that holds the time ``at``, in nanoseconds of the log's time."""
         return (at - self.begins) // self.width
 
     def _cause_of(self, incident: Incident) -> Cause:
@@ -172,41 +177,41 @@ class Aggregates:
         number = lane.trips if self._is_from_beginning else None
         return evolve(cause, trip=number, earlier_count=lane.trips - 1)
 
-    def _counted(self, cause: Cause) -> Cause:
-        """The cause, with how many trips there turned out to be."""
+    def _with_trip_count(self, cause: Cause) -> Cause:
+        # The number of a breaker's trips is known only after the whole log has been read.
         trips = None if cause.trip is None else self.lanes[cause.breaker].trips
         return evolve(cause, trips=trips)
 
-    def _take(self, event: Event, fold: LogFold, edges: Sequence[Edge]) -> None:
+    def _add(self, event: Event, fold: LogFold, edges: Sequence[Edge]) -> None:
         self.events += 1
         if isinstance(event, CallSucceeded | CallFailed | CallIgnored | CallRejected):
             self._count(event, fold.breakers[event.breaker], edges)
         elif isinstance(event, LogOpened | ClockTicked):
             self._is_from_beginning |= event.seq == 1
-            self._read(event)
+            self._add_reading(event)
         elif isinstance(event, BreakerConfigured | Checkpoint) and event.breaker in fold.breakers:
-            self._lane(fold.breakers[event.breaker])
+            self._lane_of(fold.breakers[event.breaker])
         for edge in edges:
-            self.lanes[edge.breaker].pass_edge(edge, self.width)
+            self.lanes[edge.breaker].add_edge(edge, self.width)
 
-    def _lane(self, state: BreakerState) -> Lane:
+    def _lane_of(self, state: BreakerState) -> BreakerLane:
         lane = self.lanes.get(state.breaker)
         if lane is None:
             since = self.begins if state.opened_at < 0 else state.opened_at
-            lane = Lane(state.breaker, state.config, state.state, max(self.begins, since))
+            lane = BreakerLane(state.breaker, state.config, state.state, max(self.begins, since))
             self.lanes[state.breaker] = lane
         lane.config = state.config
         return lane
 
-    def _read(self, reading: LogOpened | ClockTicked) -> None:
-        """Take in as many readings as can be told apart in a drawing, and each step."""
-        last = self._dated
+    def _add_reading(self, reading: LogOpened | ClockTicked) -> None:
+        """Add a clock reading to the timeline, unless the drawing would look the same without it."""
+        last = self._last_reading
         if last is not None and reading.kind == "clock_ticked":
             span = reading.at - last.at
             skew = nanoseconds_between(last.wall, reading.wall) - span
-            if span * _READINGS_A_BUCKET < self.width and abs(skew) < _STEPPED_NS:
+            if span * _READINGS_PER_BUCKET < self.width and abs(skew) < _STEP_NS:
                 return
-        self._dated = reading
+        self._last_reading = reading
         self.timeline.add(reading)
 
     def _count(self, event: _Counted, state: BreakerState, edges: Sequence[Edge]) -> None:
@@ -231,13 +236,13 @@ class Aggregates:
             _add_cause(bucket, edge)
 
 
-def _round(width: int) -> int:
-    """The next width that people count time in."""
+def _round_up(width: int) -> int:
+    """The next larger width, in nanoseconds, that is a round number of a common unit."""
     for unit in (1, 1_000, _NS_PER_MS):
         for step in (1, 2, 5, 10, 20, 50, 100, 200, 500):
             if width <= step * unit:
                 return step * unit
-    for seconds in _SECONDS:
+    for seconds in _BUCKET_SECONDS:
         if width <= seconds * NS_PER_SECOND:
             return seconds * NS_PER_SECOND
     day = 86_400 * NS_PER_SECOND
@@ -254,7 +259,7 @@ def _add_rates(bucket: list[int], state: BreakerState) -> None:
 
 
 def _add_cause(bucket: list[int], edge: Edge) -> None:
-    """What was reached at an edge, whose counters are cleared behind it."""
+    """Add the rate that made a rule fire; the state after the edge has its counters cleared."""
     cause = edge.cause
     if cause.rule is Rule.CONSECUTIVE_FAILURES:
         bucket[RUN] = _ONE

@@ -1,7 +1,7 @@
-"""The report: one page with everything in it, that loads nothing and runs nothing but its own.
+"""Render the report on a log as one HTML page that works without a network.
 
-Its Content-Security-Policy forbids every request and every script but the three in it, each by its
-hash. What comes from the log is data of a JSON block in it, and is shown as text.
+The page's Content-Security-Policy forbids all requests, and all scripts except the two in the page,
+which it lists by their hashes. Data from the log is in a JSON block and is only ever shown as text.
 """
 
 import base64
@@ -17,9 +17,9 @@ import msgspec
 from recloser.audit import report_figures as bucket
 from recloser.audit.cause import Cause
 from recloser.audit.phrasing import facts
-from recloser.audit.report_figures import CAUSES_KEPT, Aggregates, Lane
+from recloser.audit.report_figures import CAUSES_KEPT, BreakerLane, ReportFigures
 from recloser.audit.segment_lookup import Segments
-from recloser.audit.state_at import Moment
+from recloser.audit.state_at import StateAt
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.formatting import duration, printable, quantity
 from recloser.core.validation import Rate, exact
@@ -31,10 +31,10 @@ _CALLS_SHOWN: Final = 20
 _ONE: Final = 1_000
 _NS_PER_MS: Final = 1_000_000
 _WINDOW_RATES: Final = (
-    "Rates are the highest that the breaker's own window reached in each bucket of time; at a dashed "
-    "threshold it trips."
+    "Rates are the highest that the breaker's window reached in each time bucket. The breaker trips "
+    "when a rate reaches its threshold, the dashed line."
 )
-_SHARES: Final = "Rates are the share of the calls that ended in each bucket of time."
+_SHARES: Final = "Rates are shares of the calls that ended in each time bucket."
 _COUNTED: Final = {
     "succeeded": bucket.SUCCEEDED,
     "failed": bucket.FAILED,
@@ -44,10 +44,10 @@ _COUNTED: Final = {
 
 
 def plotting_library() -> str:
-    """The script of the plotting library.
+    """The JavaScript source of the plotting library.
 
     Raises:
-        RecloserError: It is not installed.
+        RecloserError: The library is not installed.
     """
     try:
         from plotly.offline import get_plotlyjs
@@ -58,26 +58,29 @@ def plotting_library() -> str:
     return str(get_plotlyjs())
 
 
-def report(path: Path, name: str) -> tuple[str, Aggregates]:
-    """The page about a log that breakers wrote, and the figures in it.
+def report(path: Path, name: str) -> tuple[str, ReportFigures]:
+    """Render the report on a log that breakers wrote.
 
     Args:
         path: A folder of segments, or one segment.
-        name: How the page names it.
+        name: The name of the log on the page.
+
+    Returns:
+        The HTML page, and the figures in it.
 
     Raises:
-        RecloserError: The log can't be read, or the plotting library is not there.
+        RecloserError: The log can't be read, or the plotting library is not installed.
     """
     plotly = plotting_library()
     segments = Segments(path)
-    last = fold_history(segments.excerpt(len(segments.paths) - 1))
-    begins = next(iter(segments.excerpt(0))).at
-    figures = Aggregates(LogReader(path), begins, Moment(last).at, len(last.snapshots))
+    last = fold_history(segments.read(len(segments.paths) - 1))
+    begins = next(iter(segments.read(0))).at
+    figures = ReportFigures(LogReader(path), begins, StateAt(last).at, len(last.snapshots))
     return page(figures, name, plotly), figures
 
 
-def page(figures: Aggregates, name: str, plotly: str) -> str:
-    """The page of these figures."""
+def page(figures: ReportFigures, name: str, plotly: str) -> str:
+    """Render the page for some figures; ``plotly`` is the source of the plotting library."""
     folder = resources.files("recloser.audit") / "page"
     template, style, script = (
         (folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
@@ -90,7 +93,7 @@ def page(figures: Aggregates, name: str, plotly: str) -> str:
         "policy": policy,
         "title": html.escape(printable(name)),
         "style": style,
-        # Nothing in it can end the block that it stands in.
+        # Without a "<", nothing in the data can end the script block that holds it.
         "data": msgspec.json.encode(_data(figures, name)).decode().replace("<", "\\u003c"),
         "plotly": plotly,
         "script": script,
@@ -107,7 +110,7 @@ def _hashed(script: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _data(figures: Aggregates, name: str) -> Mapping[str, object]:
+def _data(figures: ReportFigures, name: str) -> Mapping[str, object]:
     lanes = sorted(figures.lanes.values(), key=lambda lane: (-lane.trips, lane.breaker))
     index = {lane.breaker: number for number, lane in enumerate(lanes)}
     count = figures.bucket_of(figures.ends) + 1
@@ -121,9 +124,9 @@ def _data(figures: Aggregates, name: str) -> Mapping[str, object]:
         "period_text": f"{text(figures.begins)[:19]} to {text(figures.ends)[:19]} UTC, "
         f"{duration(figures.ends - figures.begins)}",
         "figures": _figures(figures, lanes),
-        "proof": "Every edge is computed anew from the log's events; recloser replay compares them with "
-        "those that were witnessed.",
-        "bounds": _bounds(figures),
+        "proof": "Every state change on this page is computed from the log's events. Run recloser replay "
+        "to compare them with those recorded live.",
+        "bounds": _unmarked_note(figures),
         "width": max(1, figures.width // _NS_PER_MS),
         "width_text": duration(figures.width).replace(".000", ""),
         "starts": [_ms(figures, figures.begins + n * figures.width) for n in range(count)],
@@ -133,12 +136,12 @@ def _data(figures: Aggregates, name: str) -> Mapping[str, object]:
     }
 
 
-def _ms(figures: Aggregates, at: int) -> int:
-    """Wall time at ``at``, in milliseconds since 1970."""
+def _ms(figures: ReportFigures, at: int) -> int:
+    """The wall time at ``at``, in milliseconds since 1970."""
     return round(figures.timeline.utc(at).timestamp() * 1000)
 
 
-def _figures(figures: Aggregates, lanes: Sequence[Lane]) -> list[tuple[str, str]]:
+def _figures(figures: ReportFigures, lanes: Sequence[BreakerLane]) -> list[tuple[str, str]]:
     open_now = sum(lane.state.value != "CLOSED" for lane in lanes)
     totals = [sum(row[n] for lane in lanes for row in lane.buckets.values()) for n in range(5)]
     return [
@@ -152,13 +155,16 @@ def _figures(figures: Aggregates, lanes: Sequence[Lane]) -> list[tuple[str, str]
     ]
 
 
-def _bounds(figures: Aggregates) -> str:
+def _unmarked_note(figures: ReportFigures) -> str:
     if figures.trips <= CAUSES_KEPT:
         return ""
-    return f"Of {figures.trips:,} trips the last {CAUSES_KEPT} are marked; recloser why tells any."
+    return (
+        f"Only the last {CAUSES_KEPT} of {figures.trips:,} trips are marked; recloser why explains any "
+        "trip."
+    )
 
 
-def _lane(figures: Aggregates, lane: Lane, index: int) -> Mapping[str, object]:
+def _lane(figures: ReportFigures, lane: BreakerLane, index: int) -> Mapping[str, object]:
     text = figures.timeline.text
     limits = _limits(lane.config)
     return {
@@ -171,7 +177,7 @@ def _lane(figures: Aggregates, lane: Lane, index: int) -> Mapping[str, object]:
                 _ms(figures, band.start),
                 _ms(figures, band.end),
                 f"{band.state.value} for {duration(band.end - band.start)} from {text(band.start)}"
-                + (f", {band.edges} such times" if band.edges > 1 else ""),
+                + (f", {band.edges} periods drawn as one" if band.edges > 1 else ""),
             )
             for band in lane.bands
         ],
@@ -212,17 +218,17 @@ def _series(buckets: Mapping[int, Sequence[int]], *, are_shares: bool) -> dict[s
     }
 
 
-def _together(lanes: Iterable[Lane]) -> Mapping[str, object]:
-    added: dict[int, list[int]] = {}
+def _together(lanes: Iterable[BreakerLane]) -> Mapping[str, object]:
+    sums: dict[int, list[int]] = {}
     for lane in lanes:
         for number, row in lane.buckets.items():
-            into = added.setdefault(number, [0] * len(row))
+            into = sums.setdefault(number, [0] * len(row))
             for n in range(bucket.SLOW + 1):
                 into[n] += row[n]
-    return {"rates_are": _SHARES, **_series(added, are_shares=True)}
+    return {"rates_are": _SHARES, **_series(sums, are_shares=True)}
 
 
-def _trip(figures: Aggregates, cause: Cause, index: int) -> Mapping[str, object]:
+def _trip(figures: ReportFigures, cause: Cause, index: int) -> Mapping[str, object]:
     left_out = len(cause.evidence) - _CALLS_SHOWN
     return {
         "breaker": index,
@@ -230,7 +236,8 @@ def _trip(figures: Aggregates, cause: Cause, index: int) -> Mapping[str, object]
         "utc": cause.utc[:23],
         "headline": printable(cause.headline),
         "rule": cause.rule.rule.value,
-        "lasted": duration(cause.cost.not_closed_ns) + ("" if cause.cost.closed_by else " (still)"),
+        "lasted": duration(cause.cost.not_closed_ns)
+        + ("" if cause.cost.closed_by else " (still open)"),
         "rejected": f"{cause.cost.rejected:,}",
         "facts": [(name, printable(fact)) for name, fact in facts(cause)],
         "evidence": [

@@ -1,9 +1,11 @@
-"""The part of a log that an answer needs, found from the checkpoints that begin its segments.
+"""Find the segments of a log that an answer needs, by the checkpoints at their beginnings.
 
-Every segment begins with a checkpoint of each breaker, so the fold can start at any of them. Where
-a breaker's checkpoints at the start of two neighbouring segments have the same epoch, no edge of it
-lies between, and the segment need not be read. The first lines of a segment are looked at without
-their seal, to know where to look; all that is told is read with its seals checked.
+Every segment begins with a checkpoint of each breaker, so a fold can start at any segment. If the
+checkpoints of a breaker at the beginnings of two consecutive segments have the same epoch, then the
+first of these segments holds no edge of that breaker and need not be read.
+
+The checkpoints are read here without verifying the seals, because they only decide which segments to
+read. Everything that an answer contains is then read with its seals verified.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,19 +23,20 @@ from recloser.core.state import BreakerState, restore
 from recloser.core.state_machine import CLOSED
 from recloser.errors import DamagedLogError, FoldError
 from recloser.log.codec import decode
-from recloser.log.reader import LogReader, open_segment, segments_of
+from recloser.log.reader import LogReader, segments_of
+from recloser.log.segment_reader import open_segment
 
 
 @frozen
 class Counters:
-    """What the checkpoint at a segment's start tells of one breaker, as far as it helps to look.
+    """What the search needs from a breaker's checkpoint at the beginning of a segment.
 
     Attributes:
-        epoch: How many edges it had taken.
-        openings: How often it had opened by its rules.
-        openings_in_a_row: How often since it was last closed.
+        epoch: How many edges the breaker had taken.
+        openings: How often its rules had opened it.
+        openings_in_a_row: How often its rules had opened it since it was last closed.
         is_closed: Whether it was closed.
-        oldest_held: The ``seq`` of the oldest outcome that its counters held.
+        oldest_held: The ``seq`` of the oldest outcome in its counters.
     """
 
     epoch: int
@@ -44,18 +47,19 @@ class Counters:
 
 
 Start = tuple[LogOpened, Mapping[str, Counters]]
+"""The first event of a segment, and the counters of each breaker by name."""
 
 
-class Excerpt(LogReader):
-    """The events of some neighbouring segments of a log, as often as it is iterated.
+class SegmentRange(LogReader):
+    """The events of consecutive segments of a log; it can be iterated more than once.
 
     Args:
         path: The log.
-        segments: Which of its segments.
-        reaches_end: Whether the log's last is among them.
+        segments: The segments.
+        reaches_end: Whether the log's last segment is among them.
 
     Attributes:
-        tail: How the last of them ended, once it has been iterated to its end.
+        tail: How the last segment ended, once the events have been iterated to the end.
     """
 
     def __init__(self, path: Path, segments: Sequence[Path], *, reaches_end: bool) -> None:
@@ -64,18 +68,20 @@ class Excerpt(LogReader):
         self.reaches_end = reaches_end
 
     def listed(self) -> Sequence[Path]:
-        """Those segments."""
+        """The paths of the segments."""
         return self.segments
 
 
 class Segments:
-    """The segments of one log, and the states that they begin with.
+    """The segments of one log, and the counters at their beginnings.
+
+    Segments are numbered from 0 in the order of the log.
 
     Args:
         path: A folder of segments, or one segment.
 
     Raises:
-        NotALogError: There is none.
+        NotALogError: There is no log at ``path``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,38 +90,43 @@ class Segments:
         self._starts: dict[int, Start | None] = {}
 
     def start(self, index: int) -> Start | None:
-        """What a segment begins with; None where a fold can't start there."""
+        """The beginning of a segment; None if a fold can't start there."""
         if index not in self._starts:
             self._starts[index] = _read_start(self.paths[index])
         return self._starts[index]
 
-    def excerpt(self, first: int, end: int | None = None) -> Excerpt:
-        """The events of the segments from ``first``, or the nearest start before, to ``end``."""
+    def read(self, first: int, end: int | None = None) -> SegmentRange:
+        """The events of the segments from ``first`` up to, not including, ``end``.
+
+        If a fold can't start at ``first``, they begin at the nearest earlier segment where it can.
+        """
         segments = self.paths[self.first_for(first) : end]
-        return Excerpt(self.path, segments, reaches_end=segments[-1] == self.paths[-1])
+        return SegmentRange(self.path, segments, reaches_end=segments[-1] == self.paths[-1])
 
     def first_for(self, index: int) -> int:
-        """The last segment up to ``index`` that a fold can start at."""
+        """The last segment, up to and including ``index``, at which a fold can start."""
         while index > 0 and self.start(index) is None:
             index -= 1
         return index
 
     def holding_seq(self, seq: int) -> int:
-        """The segment that holds an event, as far as the segments' headers tell."""
+        """The segment that holds the event ``seq``, by the first events of the segments."""
         return self._last(lambda opened: opened.seq <= seq)
 
-    def holding_wall(self, moment: datetime) -> int:
-        """The last segment that begins before a moment of wall time."""
-        return self._last(lambda opened: opened.wall <= moment)
+    def holding_wall(self, utc: datetime) -> int:
+        """The last segment that begins at or before a wall time."""
+        return self._last(lambda opened: opened.wall <= utc)
 
     def holding_at(self, at: int) -> int:
-        """The last segment that begins before a moment, in nanoseconds of the log."""
+        """The last segment that begins at or before ``at``, in nanoseconds of the log's time."""
         return self._last(lambda opened: opened.at <= at)
 
     def last_trip(self, breaker: str | None, before: int | None = None) -> int | None:
-        """The last segment, of those before ``before``, that a breaker may have tripped in.
+        """The last segment in which a breaker may have tripped; None if there is none.
 
-        None if there is none.
+        Args:
+            breaker: The breaker; None for any breaker.
+            before: Only consider the segments before this one; None for all segments.
         """
         end = len(self.paths) if before is None else before
         for index in range(end - 1, -1, -1):
@@ -124,7 +135,15 @@ class Segments:
         return None
 
     def closed_by(self, opened: Edge, index: int) -> int:
-        """The end of the segments from ``index`` on in which a breaker that opened closes again."""
+        """The first segment after ``index`` at whose beginning the breaker is closed again.
+
+        Args:
+            opened: The edge that opened the breaker, which segment ``index`` or a later one holds.
+            index: The segment to begin at.
+
+        Returns:
+            The segment, or the number of segments if the breaker stays open until the log ends.
+        """
         for later in range(index + 1, len(self.paths)):
             start = self.start(later)
             state = None if start is None else start[1].get(opened.breaker)
@@ -156,7 +175,8 @@ class Segments:
 def _may_have_tripped(before: Counters | None, after: Counters) -> bool:
     if before is None or before.epoch == after.epoch:
         return before is None and after.epoch > 0
-    # Open all along: each of its openings since then has added to those in a row.
+    # If the breaker was never closed in between, then both counts grew by the same number, as the
+    # count since the last close is reset by each close.
     was_open_all_along = (
         before.openings_in_a_row > 0
         and after.openings_in_a_row - before.openings_in_a_row == after.openings - before.openings
@@ -178,7 +198,7 @@ def _read_start(segment: Path) -> Start | None:
                 if whole is not None:
                     states[event.breaker] = _counters(restore(whole))
             elif event.kind not in ("log_sealed", "log_gap"):
-                return None  # as an edge that opening the log fired, which only a state shows
+                return None  # for example an edge, which the checkpoints before it do not include
         return opened, states
     return None
 

@@ -1,4 +1,4 @@
-"""Why a breaker is in the state that it is in: what led there, and how far it is from leaving."""
+"""The state of a breaker at a time: why it was in that state, and what could change it next."""
 
 from recloser.audit.cause import Standing
 from recloser.core.config import CircuitBreakerConfig
@@ -12,21 +12,21 @@ from recloser.errors import RecloserError
 from recloser.history.history import History
 
 
-class Moment:
-    """A log folded up to a moment.
+class StateAt:
+    """The states of all breakers of a log at a time.
 
     Args:
-        history: The log from a ``log_opened`` on.
-        at: The moment, in nanoseconds; None for the last event.
-        seq: The last event; None for all up to ``at``.
+        history: The log, from a ``log_opened`` event on.
+        at: The time, in nanoseconds of the log's time; None for the last event's.
+        seq: The last event to fold; None to fold all events up to ``at``.
 
     Attributes:
-        fold: Its fold.
-        edges: The last edge of each breaker, as far as it was read.
-        at: The moment, in nanoseconds.
+        fold: The log folded up to the time.
+        edges: The last edge of each breaker up to the time, among the events in ``history``.
+        at: The time, in nanoseconds of the log's time.
 
     Raises:
-        RecloserError: The log begins later.
+        RecloserError: The log begins after the time.
     """
 
     def __init__(self, history: History, at: int | None = None, seq: int | None = None) -> None:
@@ -39,22 +39,28 @@ class Moment:
             for edge in self.fold.apply(event):
                 self.edges[edge.breaker] = edge
         if self.fold.opened is None:
-            raise RecloserError("the log begins after that moment")
+            raise RecloserError("the log begins after that time")
         self.at = self.fold.at if at is None else at
 
     def state_of(self, breaker: str) -> BreakerState:
-        """The state of a breaker then.
+        """The state of a breaker at the time.
 
         Raises:
-            RecloserError: There was none of that name.
+            RecloserError: The log has no breaker of that name at the time.
         """
         try:
             return self.fold.breakers[breaker]
         except KeyError:
-            raise RecloserError(f"there is no breaker {breaker!r} in this log then") from None
+            raise RecloserError(
+                f"there is no breaker {breaker!r} in this log at that time"
+            ) from None
 
     def standing(self, breaker: str) -> Standing:
-        """Why a breaker was in its state."""
+        """Explain why a breaker was in its state at the time.
+
+        Raises:
+            RecloserError: The log has no breaker of that name at the time.
+        """
         state = self.state_of(breaker)
         edge = self.edges.get(breaker)
         text = self._timeline.text
@@ -62,7 +68,7 @@ class Moment:
         cause = edge.cause if edge else None
         return Standing(
             breaker=breaker,
-            headline=f"{breaker} was {state.state.value} at {text(self.at)}: {_because(state, edge)}",
+            headline=f"{breaker} was {state.state.value} at {text(self.at)}: {_reason(state, edge)}",
             seq=self.fold.seq,
             at_ns=self.at,
             utc=text(self.at),
@@ -77,7 +83,7 @@ class Moment:
             retry_utc=text(state.deadline)
             if state.state is OPEN and state.deadline != NEVER
             else None,
-            figures=figures_of_state(state, self.at),
+            figures=describe_limits(state, self.at),
         )
 
 
@@ -86,43 +92,55 @@ def _known_since(state: BreakerState) -> int | None:
     return None if since < 0 else since
 
 
-def _because(state: BreakerState, edge: Edge | None) -> str:
+def _reason(state: BreakerState, edge: Edge | None) -> str:
     if state.mode == "disabled":
-        return "it is disabled, lets every call through and decides nothing"
+        return "it was disabled and let every call through"
     if state.state is CircuitBreakerState.HALF_OPEN:
-        return "its cooldown is over, and probes are to decide"
+        return "its cooldown was over, and probes were to decide whether it closes"
     if state.state is OPEN:
-        return "forced open by an operator" if state.is_forced else "it has opened, and is cooling"
+        if state.is_forced:
+            return "an operator had forced it open"
+        return "it had opened, and its cooldown was not over"
+    return _reason_for_closed(state, edge)
+
+
+def _reason_for_closed(state: BreakerState, edge: Edge | None) -> str:
     if edge is None:
-        nothing = "it has never opened" if state.epoch == 0 else "no edge in what was read"
-        return f"{nothing}, and no limit is reached"
+        if state.epoch == 0:
+            return "it had never opened"
+        return "it had been closed since before the part of the log that was read"
     how = {
-        Trigger.RECOVER: "enough probes succeeded",
-        Trigger.FORCE_CLOSED: "an operator closed it",
-        Trigger.RESET: "an operator reset it",
+        Trigger.RECOVER: "enough probes had succeeded",
+        Trigger.FORCE_CLOSED: "an operator had closed it",
+        Trigger.RESET: "an operator had reset it",
     }
     by = f" ({edge.cause.actor})" if edge.cause.actor else ""
-    return f"{how[edge.trigger]}{by}, and no limit has been reached since"
+    return f"{how[edge.trigger]}{by}, and no limit had been reached since"
 
 
-def figures_of_state(state: BreakerState, at: int) -> list[str]:
-    """Each rule that could move a breaker next, with its figures against the threshold."""
+def describe_limits(state: BreakerState, at: int) -> list[str]:
+    """Describe each rule that could change the state next, with its figures and threshold.
+
+    Args:
+        state: The state of the breaker.
+        at: The time, in nanoseconds of the log's time.
+    """
     config = state.config
     if state.state is CLOSED:
         return _limits(config, state)
     if state.state is OPEN:
         if state.deadline == NEVER:
-            return ["until an operator's command"]
+            return ["open until an operator closes it"]
         left = max(0, state.deadline - at)
         return [f"cooldown: {left / 1e9:.3f} s left"]
     figures = [
-        f"probes under way: {len(probes_of(state))} of {config.half_open_max_probes} at once"
+        f"probes in flight: {len(probes_of(state))} of at most {config.half_open_max_probes}"
     ]
     if state.probe_window is not None and config.half_open_window is not None:
         needed = config.half_open_window.needed
-        return [*figures, f"probes reported: {state.probe_window.calls} of {needed}"]
+        return [*figures, f"finished probes: {state.probe_window.calls} of {needed}"]
     needed = config.half_open_success_threshold
-    return [*figures, f"probes that succeeded: {len(numbers_of(state.probe_seqs))} of {needed}"]
+    return [*figures, f"successful probes: {len(numbers_of(state.probe_seqs))} of {needed}"]
 
 
 def _limits(config: CircuitBreakerConfig, state: BreakerState) -> list[str]:
@@ -137,13 +155,13 @@ def _limits(config: CircuitBreakerConfig, state: BreakerState) -> list[str]:
     held = state.window
     if window.failures is not None:
         figures.append(f"failures in the window: {held.failures} of {window.failures}")
-    few = "" if held.calls >= window.needed else f", which counts from {window.needed} calls on"
+    too_few = "" if held.calls >= window.needed else f" (applies from {window.needed} calls on)"
     if window.failure_rate is not None:
-        figures.append(_share("failure rate", held.failures, held, window.failure_rate) + few)
+        figures.append(_share("failure rate", held.failures, held, window.failure_rate) + too_few)
     if window.slow_call_rate is not None:
-        figures.append(_share("slow-call rate", held.slow, held, window.slow_call_rate) + few)
+        figures.append(_share("slow-call rate", held.slow, held, window.slow_call_rate) + too_few)
     return figures
 
 
 def _share(what: str, count: int, held: Window, rate: Rate) -> str:
-    return f"{what}: {count} of {held.calls} calls against {rate}"
+    return f"{what}: {count} of {held.calls} calls, threshold {rate}"

@@ -1,4 +1,4 @@
-"""A moment as a person gives it: in UTC, in local time, or from the log's beginning or end."""
+"""Parse a time as people type it: UTC, local, or relative to the log's beginning or end."""
 
 import re
 from contextlib import suppress
@@ -22,19 +22,19 @@ _UNITS: Final = {
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 _RELATIVE: Final = re.compile(rf"([+-])((?:{_PART.pattern})+)(?: ago)?")
 _FORMS: Final = (
-    "2026-11-24T14:48:54Z, 2026-11-24 15:48 (local), 15:48:54 (local, the log's last such), "
+    "2026-11-24T14:48:54Z, 2026-11-24 15:48 (local), 15:48:54 (local, the last one in the log), "
     "-5m (before the log's end), +1h30m (after its beginning), or seq:106"
 )
 _NS: Final = re.compile(r"(\.\d{6})(\d{1,3})")
 
 
 @frozen
-class Wall:
-    """A moment of wall time.
+class WallTime:
+    """A wall time with nanoseconds.
 
     Attributes:
-        utc: The moment, to the microsecond.
-        ns: The nanoseconds beyond it.
+        utc: The time in UTC, with microseconds.
+        ns: The nanoseconds to add to it, 0 to 999.
     """
 
     utc: datetime
@@ -42,50 +42,54 @@ class Wall:
 
 
 @frozen
-class Seq:
-    """The moment behind an event.
+class AfterEvent:
+    """The time just after an event.
 
     Attributes:
-        seq: The event.
+        seq: The number of the event.
     """
 
     seq: int
 
 
-def parse_moment(text: str, begins: int, ends: int, last: datetime) -> Wall | Seq | int:
-    """The moment that ``text`` means: of wall time, behind an event, or in nanoseconds of the log.
+def parse_time(text: str, begins: int, ends: int, last: datetime) -> WallTime | AfterEvent | int:
+    """Parse a time in a log.
 
     Args:
-        text: A time with its zone; one without, which is local; a time of day, which is the last
-            such in the log; or a duration as ``-5m`` before the log's end or ``+1h30m`` after its
-            beginning, which no wall clock has a say in; or ``seq:106``.
-        begins: The log's first moment, in nanoseconds.
-        ends: Its last.
-        last: The wall time of that.
+        text: A date and time with a zone, or without one in local time; a local time of day, which
+            means its last occurrence in the log; ``-5m`` for a time before the log's end or
+            ``+1h30m`` for one after its beginning, by the log's own time; or ``seq:106`` for the
+            time just after that event.
+        begins: When the log begins, in nanoseconds of its time.
+        ends: When the log ends, in nanoseconds of its time.
+        last: When the log ends, as wall time.
+
+    Returns:
+        A wall time, the time after an event, or nanoseconds of the log's time.
 
     Raises:
-        RecloserError: It is none of these.
+        RecloserError: The text is none of these.
     """
     text = text.strip()
     relative = _RELATIVE.fullmatch(text)
     if relative:
-        away = sum(
+        distance = sum(
             round(Decimal(number) * _UNITS[unit]) for number, unit in _PART.findall(relative[2])
         )
-        return max(begins, ends - away) if relative[1] == "-" else begins + away
+        return max(begins, ends - distance) if relative[1] == "-" else begins + distance
     if text.startswith("seq:") and text[4:].isdecimal() and len(text) <= _LONGEST_SEQ:
-        return Seq(int(text[4:]))
-    below = _NS.search(text)
-    ns = int(below[2].ljust(3, "0")) if below else 0
+        return AfterEvent(int(text[4:]))
+    digits = _NS.search(text)
+    ns = int(digits[2].ljust(3, "0")) if digits else 0
     text = _NS.sub(r"\1", text)
     with suppress(ValueError, OverflowError):
-        return Wall(datetime.fromisoformat(text).astimezone(UTC), ns)
+        return WallTime(datetime.fromisoformat(text).astimezone(UTC), ns)
     try:
         of_day = time.fromisoformat(text)
     except ValueError:
-        raise RecloserError(f"{text!r} is no moment; give one as {_FORMS}") from None
+        raise RecloserError(f"cannot read {text!r} as a time; use {_FORMS}") from None
     day = last.astimezone(of_day.tzinfo).date()
-    moment = datetime.combine(day, of_day)
-    if moment.astimezone(UTC) > last:
-        moment = datetime.combine(day - timedelta(days=1), of_day)
-    return Wall(moment.astimezone(UTC), ns)
+    wall = datetime.combine(day, of_day)
+    if wall.astimezone(UTC) > last:
+        wall = datetime.combine(day - timedelta(days=1), of_day)
+    return WallTime(wall.astimezone(UTC), ns)

@@ -1,11 +1,11 @@
-"""The Pareto front of many settings as one page, which needs no network."""
+"""An HTML page that plots the result of ``recloser tune``; it needs no network."""
 
 from recloser.errors import ConfigError
 from recloser.whatif.settings_search import Candidate, Tuning
 
 
-def front_page(tuning: Tuning) -> str:
-    """An HTML page that plots lost calls against failures let through.
+def render_tune_page(tuning: Tuning) -> str:
+    """Render a page that plots the lost calls of each configuration against its failures let through.
 
     Raises:
         ConfigError: The plotting library is not installed.
@@ -17,8 +17,12 @@ def front_page(tuning: Tuning) -> str:
     figure = graph_objects.Figure()
     groups = (
         ("tried", tuning.candidates, {"mode": "markers", "marker": {"color": "#b0b7c3"}}),
-        ("front", tuning.front, {"mode": "lines+markers", "line": {"shape": "hv"}}),
-        ("as given", [tuning.base], {"mode": "markers", "marker": {"symbol": "x", "size": 12}}),
+        ("Pareto front", tuning.front, {"mode": "lines+markers", "line": {"shape": "hv"}}),
+        (
+            "current settings",
+            [tuning.base],
+            {"mode": "markers", "marker": {"symbol": "x", "size": 12}},
+        ),
         (
             "recommended",
             [tuning.recommended],
@@ -29,9 +33,9 @@ def front_page(tuning: Tuning) -> str:
         figure.add_trace(
             graph_objects.Scatter(
                 name=name,
-                x=[candidate.chosen_by.lost for candidate in candidates],
-                y=[candidate.chosen_by.let_through for candidate in candidates],
-                text=[_told(candidate) for candidate in candidates],
+                x=[candidate.tuned_on.lost for candidate in candidates],
+                y=[candidate.tuned_on.let_through for candidate in candidates],
+                text=[_hover_text(candidate) for candidate in candidates],
                 hovertemplate="%{text}<br>lost %{x}, let through %{y}<extra></extra>",
                 **style,
             )
@@ -46,10 +50,10 @@ def front_page(tuning: Tuning) -> str:
     return page
 
 
-def _told(candidate: Candidate) -> str:
+def _hover_text(candidate: Candidate) -> str:
     settings = "<br>".join(f"{name} = {value}" for name, value in candidate.settings.items())
     held = candidate.held_out
     return (
-        f"{settings or 'as given'}<br>held out: lost {held.lost:,}, "
+        f"{settings or 'current settings'}<br>on the held-out calls: lost {held.lost:,}, "
         f"let through {held.let_through:,}"
     )

@@ -16,7 +16,8 @@ from recloser.history.history import History
 from recloser.history.warps import Warp
 from recloser.live.event_log import EventLog
 from recloser.live.sequencer import Log
-from recloser.log.reader import PARQUET_SUFFIX, LogReader, size_of
+from recloser.log.reader import PARQUET_SUFFIX, LogReader
+from recloser.log.segment_reader import size_of
 from recloser.log.tail import Tail
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ class GivenSettings:
             return read_settings(self.path, self.assignments, base)
         if self.path is not None:
             raise ConfigError("--config and --config-from can't be given together")
-        from recloser.importers.configs import read_foreign
+        from recloser.importers.other_libraries.foreign_settings import read_foreign
 
         file, _, name = self.foreign.partition("#")
         found = read_foreign(Path(file), name or None)

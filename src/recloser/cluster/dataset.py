@@ -1,7 +1,7 @@
-"""A dataset: exported logs at local paths or at the URLs of any store that fsspec knows.
+"""Datasets: exported logs at local paths, or at the URLs of any store that fsspec supports.
 
-No machine ever reads a whole one. The footers of its files tell which row groups hold which
-breakers, and each piece of work reads only those that are its own.
+No machine reads a whole dataset. The footers of its files list the breakers of each row group, and
+each job reads only its own row groups.
 """
 
 import fnmatch
@@ -20,10 +20,10 @@ from recloser.log.listing import entries, files_below, is_folder
 from recloser.log.parquet import About, ParquetLog
 from recloser.log.reader import PARQUET_SUFFIX
 
-AT_ONCE: Final = 1 << 17
-"""So many rows are in the memory of a worker at a time."""
+ROWS_AT_ONCE: Final = 1 << 17
+"""The most rows that a worker holds in memory at a time."""
 
-_MOST_SPANS: Final = 64
+_MAX_JOBS_PER_LOG: Final = 64
 
 
 @frozen
@@ -32,27 +32,27 @@ class Source:
 
     Attributes:
         url: Its path or URL.
-        about: What the file says of the log that it was made of.
-        host: The host that wrote it; empty where it does not tell.
-        readings: The readings of both hands of its clock, in their order.
-        spans: What can be worked on apart: the breakers whose first row stands in these row groups.
+        about: What the file says about the log that it was exported from.
+        host: The host that wrote it; empty if unknown.
+        readings: The readings of the host's clock, in their order.
+        row_groups: Ranges of row groups, one per job: a job handles the breakers that begin there.
     """
 
     url: str
     about: About
     host: str
     readings: Sequence[LogOpened | ClockTicked]
-    spans: Sequence[range]
+    row_groups: Sequence[range]
 
 
 def urls_of(dataset: str) -> list[str]:
-    """The files of a dataset, in the order of their names.
+    """Return the files of a dataset, in the order of their names.
 
     Args:
         dataset: A file, a folder of ``*.parquet``, or a pattern with ``*``; a path or a URL.
 
     Raises:
-        NotALogError: There is none.
+        NotALogError: There is no such file.
     """
     with _store_errors(dataset):
         store, path = fsspec.core.url_to_fs(dataset)
@@ -68,16 +68,16 @@ def urls_of(dataset: str) -> list[str]:
 
 
 def _check_listed(pattern: Path) -> None:
-    """Check that each folder that a pattern leads through can be listed: a store passes over it.
+    """Check that every folder of a local pattern can be listed; fsspec ignores those that cannot.
 
     Raises:
-        OSError: One can't be.
+        OSError: A folder cannot be listed.
     """
     parts = pattern.parts
-    fixed = next(place for place, part in enumerate(parts) if fsspec.core.has_magic(part))
+    fixed = next(index for index, part in enumerate(parts) if fsspec.core.has_magic(part))
     folders = [Path(*parts[:fixed])]
-    for place in range(fixed, len(parts)):
-        if parts[place] == "**":
+    for index in range(fixed, len(parts)):
+        if parts[index] == "**":
             for folder in folders:
                 list(files_below(folder))
             return
@@ -85,12 +85,12 @@ def _check_listed(pattern: Path) -> None:
         folders = [
             Path(entry.path)
             for entry in listed
-            if fnmatch.fnmatchcase(entry.name, parts[place]) and is_folder(Path(entry.path))
+            if fnmatch.fnmatchcase(entry.name, parts[index]) and is_folder(Path(entry.path))
         ]
 
 
 def labels_of(sources: Sequence[Source]) -> Sequence[str]:
-    """What to call each log: by its host, or else its file, or else its URL, as tells them apart."""
+    """Return a distinct label for each log: its host, or else its file name, or else its URL."""
     choices = (
         [source.host for source in sources],
         [source.url.rpartition("/")[2] for source in sources],
@@ -103,10 +103,10 @@ def labels_of(sources: Sequence[Source]) -> Sequence[str]:
 
 @contextmanager
 def opened(url: str) -> Iterator[ParquetLog]:
-    """An exported log at a path or URL, to be read within this block.
+    """Open an exported log at a path or URL, within a ``with`` block.
 
     Raises:
-        LogError: It can't be read.
+        LogError: The file cannot be read.
     """
     with ExitStack() as stack:
         with _store_errors(url):
@@ -122,17 +122,17 @@ def _store_errors(url: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise NotALogError(f"{url}: there is no such file") from error
-    except ImportError as error:  # fsspec says so of a store whose library is missing
+    except ImportError as error:  # fsspec raises it if the library of a store is missing
         raise MissingLibraryError(f"{url}: {error}") from error
     except Exception as error:  # each store raises errors of its own library
-        raise LogError(f"{url}: it can't be read: {error}") from error
+        raise LogError(f"{url}: cannot read it: {error}") from error
 
 
-def described(url: str) -> Source:
-    """What the footer and the first rows of a file tell.
+def describe(url: str) -> Source:
+    """Describe a log by the footer and the first rows of its file.
 
     Raises:
-        LogError: It can't be read.
+        LogError: The file cannot be read.
     """
     with opened(url) as log:
         readings = [
@@ -140,12 +140,12 @@ def described(url: str) -> Source:
         ]
         first = readings[0] if readings else None
         host = first.host if isinstance(first, LogOpened) else ""
-        return Source(url, log.about, host, readings, _spans(log))
+        return Source(url, log.about, host, readings, _job_ranges(log))
 
 
-def _spans(log: ParquetLog) -> Sequence[range]:
+def _job_ranges(log: ParquetLog) -> Sequence[range]:
     total = log.file.num_row_groups
     if any(log.breakers(group) is None and not log.is_about_all(group) for group in range(total)):
         return [range(total)]
-    size = -(-total // _MOST_SPANS)
+    size = -(-total // _MAX_JOBS_PER_LOG)
     return [range(first, min(total, first + size)) for first in range(0, total, size)]

@@ -1,7 +1,7 @@
-"""Other settings on the calls of many logs: each breaker where it stands, and the figures summed up.
+"""Evaluate other settings on the calls of many logs, breaker by breaker, and add up the figures.
 
-It comes to what ``recloser.whatif.comparison`` and ``recloser.whatif.settings_search`` come to on each log. A worker
-holds the calls of one breaker at a time, some sixty bytes each.
+The results equal those of ``recloser.whatif.comparison`` and ``recloser.whatif.settings_search`` on
+each log. A worker holds the calls of one breaker at a time, in some sixty bytes each.
 """
 
 import heapq
@@ -15,180 +15,183 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from recloser.cluster.dataset import AT_ONCE, Source, opened
+from recloser.cluster.dataset import ROWS_AT_ONCE, Source, opened
 from recloser.cluster.executor import OnDone, Runner
-from recloser.cluster.many_logs import told_apart
+from recloser.cluster.many_logs import distinct_names
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Event
 from recloser.core.settings import configured, read_settings
 from recloser.errors import ConfigError, NotALogError
 from recloser.history.columnar.exported_log import whole_log_events
-from recloser.history.columnar.row_groups import parts_of
+from recloser.history.columnar.row_groups import chunks_of
 from recloser.log.arrow_table import events_of
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
-from recloser.whatif.comparison import Verdict, what_did, what_if
+from recloser.whatif.comparison import Evaluation, what_happened, what_if
 from recloser.whatif.outages import OUTAGE_FAILURES
 from recloser.whatif.settings_search import (
     HELD_OUT_PERCENT,
-    Parted,
-    Tuned,
-    score_around,
-    tuning_of,
+    SplitScores,
+    TuneResult,
+    choose_settings,
+    score_split,
 )
 
 _BUCKETS: Final = 4096
-_CONFIGS_AT_ONCE: Final = 64
+_CONFIGS_PER_JOB: Final = 64
 
-Asked: TypeAlias = CircuitBreakerConfig | tuple[str, ...]
-"""Settings to try: all of them, or what to change about those that each breaker was recorded with."""
+RequestedSettings: TypeAlias = CircuitBreakerConfig | tuple[str, ...]
+"""Settings to try: complete ones, or changes to those that each breaker was recorded with."""
 
 
 @frozen
-class Tried:
-    """What settings come to on one breaker.
+class BreakerEvaluation:
+    """The effect of settings on one breaker.
 
     Attributes:
         breaker: Its name.
-        calls: How many calls it has.
-        unknown: How many of them have an unknown outcome.
-        columns: What was, and then what each of the settings comes to.
+        calls: Number of its calls.
+        unknown: Number of calls whose outcome is unknown.
+        columns: What happened, and then the effect of each of the settings.
     """
 
     breaker: str
     calls: int
     unknown: int
-    columns: Sequence[Verdict]
+    columns: Sequence[Evaluation]
 
 
 @frozen
-class TriedSpan:
-    """What settings come to on a span of a log.
+class RowGroupsEvaluation:
+    """The effect of settings on the breakers that begin in some row groups of a log.
 
     Attributes:
-        breakers: Its breakers that have calls.
-        until: Until when the first of them was followed, in nanoseconds of the log.
-        horizon: When the last event or call known of here ended, in nanoseconds of the log.
-        lost: How many events the log could not hold.
+        breakers: The breakers that have calls.
+        until: The end of the time over which the first breaker was followed, in nanoseconds of the log.
+        horizon: The end of the last event or call known to the job, in nanoseconds of the log.
+        lost: Number of events that the log has lost.
     """
 
-    breakers: Sequence[Tried]
+    breakers: Sequence[BreakerEvaluation]
     until: int
     horizon: int
     lost: int
 
 
 @frozen
-class Trying:
-    """What settings come to on a dataset.
+class DatasetEvaluation:
+    """The effect of settings on a dataset.
 
     Attributes:
-        breakers: What was tried on each breaker, by what it is called.
-        recorded: Whether breakers wrote the logs.
-        lost: How many events the logs could not hold.
+        breakers: The effect on each breaker, by its distinct name.
+        recorded: Whether the logs were recorded by breakers, instead of imported.
+        lost: Number of events that the logs have lost.
     """
 
-    breakers: Mapping[str, Tried]
+    breakers: Mapping[str, BreakerEvaluation]
     recorded: bool
     lost: int
 
 
-def try_many(
+def evaluate_many(
     sources: Sequence[Source],
     runner: Runner,
-    asked: Sequence[Asked],
+    asked: Sequence[RequestedSettings],
     *,
     breaker: str | None = None,
     failures: int = OUTAGE_FAILURES,
     on_done: OnDone | None = None,
-) -> Trying:
-    """What settings would have made of the calls of each breaker in each log.
+) -> DatasetEvaluation:
+    """Evaluate settings on the calls of each breaker in each log.
 
     Args:
-        sources: The logs, all imported traffic or all written by breakers.
-        runner: Does the work.
-        asked: The settings.
-        breaker: One breaker only.
-        failures: So many failures in a row are an outage.
-        on_done: Told how far it is.
+        sources: The logs: all imported, or all recorded by breakers.
+        runner: Runs the jobs.
+        asked: The settings to try.
+        breaker: The name of the only breaker to evaluate; None evaluates all.
+        failures: Number of consecutive failures that count as an outage.
+        on_done: Called with the number of finished jobs and of all jobs.
 
     Raises:
-        LogError: A log can't be read, or there is no call in any.
-        ConfigError: The logs are of both kinds.
+        LogError: A log cannot be read, or there are no calls.
+        ConfigError: Some logs are imported and some recorded.
     """
     if len({source.about.traffic for source in sources}) > 1:
-        raise ConfigError("some of these logs are imported traffic, and some breakers wrote")
-    jobs = [(number, span) for number, s in enumerate(sources) for span in s.spans]
+        raise ConfigError("some of these logs were imported, and some were recorded by breakers")
+    jobs = [(number, groups) for number, s in enumerate(sources) for groups in s.row_groups]
 
-    trying = partial(try_span, asked=tuple(asked), breaker=breaker, failures=failures)
+    evaluate = partial(evaluate_row_groups, asked=tuple(asked), breaker=breaker, failures=failures)
 
-    def run(some: Sequence[int], horizons: Sequence[int], done: OnDone | None) -> list[TriedSpan]:
+    def run(
+        chosen: Sequence[int], horizons: Sequence[int], done: OnDone | None
+    ) -> list[RowGroupsEvaluation]:
         arguments = [
             (sources[jobs[j][0]].url, jobs[j][1], horizon)
-            for j, horizon in zip(some, horizons, strict=True)
+            for j, horizon in zip(chosen, horizons, strict=True)
         ]
-        return runner.run(trying, arguments, done)
+        return runner.run(evaluate, arguments, done)
 
     ends = [source.about.last_at for source in sources]
     found = run(range(len(jobs)), [ends[number] for number, _ in jobs], on_done)
-    for (number, _), span in zip(jobs, found, strict=True):
-        ends[number] = max(ends[number], span.horizon)
-    # What is open at the end is open until the end of its whole log.
-    early = [j for j, span in enumerate(found) if span.breakers and span.until < ends[jobs[j][0]]]
+    for (number, _), result in zip(jobs, found, strict=True):
+        ends[number] = max(ends[number], result.horizon)
+    # A breaker that is open at the end stays open until the end of its whole log, which another job
+    # may have found to be later. Such jobs are repeated with the later end.
+    early = [j for j, r in enumerate(found) if r.breakers and r.until < ends[jobs[j][0]]]
     for j, again in zip(early, run(early, [ends[jobs[j][0]] for j in early], None), strict=True):
         found[j] = again
-    own: list[dict[str, Tried]] = [{} for _ in sources]
-    for (number, _), span in zip(jobs, found, strict=True):
-        own[number].update((tried.breaker, tried) for tried in span.breakers)
-    names = told_apart(sources, own)
+    own: list[dict[str, BreakerEvaluation]] = [{} for _ in sources]
+    for (number, _), result in zip(jobs, found, strict=True):
+        own[number].update((tried.breaker, tried) for tried in result.breakers)
+    names = distinct_names(sources, own)
     breakers = {names[n][name]: tried for n, each in enumerate(own) for name, tried in each.items()}
     if not breakers:
         of = "" if breaker is None else f" of {breaker!r}"
         raise NotALogError(f"there is no call{of} in these logs")
     lost = sum(
-        max(span.lost for (number, _), span in zip(jobs, found, strict=True) if number == n)
+        max(result.lost for (number, _), result in zip(jobs, found, strict=True) if number == n)
         for n in range(len(sources))
     )
-    return Trying(breakers, recorded=not sources[0].about.traffic, lost=lost)
+    return DatasetEvaluation(breakers, recorded=not sources[0].about.traffic, lost=lost)
 
 
-def try_span(
+def evaluate_row_groups(
     url: str,
     groups: range,
     horizon: int,
     *,
-    asked: Sequence[Asked],
+    asked: Sequence[RequestedSettings],
     breaker: str | None,
     failures: int,
-) -> TriedSpan:
-    """What settings come to on the breakers of a span, whose log ends at ``horizon`` or later."""
-    tried: list[Tried] = []
+) -> RowGroupsEvaluation:
+    """Evaluate settings on the breakers of some row groups; the log ends at ``horizon`` or later."""
+    tried: list[BreakerEvaluation] = []
     lost = 0
     until: int | None = None
-    for name, traffic in traffic_in(url, groups, None):
-        horizon = max(horizon, traffic.horizon)  # a call of any breaker may end behind the log
+    for name, traffic in calls_by_breaker(url, groups, None):
+        horizon = max(horizon, traffic.horizon)  # calls may end after the last event of the log
         if breaker is not None and name != breaker:
             continue
         until = horizon if until is None else until
         lost = traffic.lost
         ended = evolve(traffic, horizon=horizon)
-        columns = [what_did(ended, failures)]
+        columns = [what_happened(ended, failures)]
         columns += [what_if(ended, _settings(ended, one), failures) for one in asked]
         calls = traffic.calls[name]
         verdicts = [column[name] for column in columns]
-        tried.append(Tried(name, len(calls), calls.count(UNKNOWN), verdicts))
-    return TriedSpan(tried, horizon if until is None else until, horizon, lost)
+        tried.append(BreakerEvaluation(name, len(calls), calls.count(UNKNOWN), verdicts))
+    return RowGroupsEvaluation(tried, horizon if until is None else until, horizon, lost)
 
 
-def traffic_in(url: str, groups: range, breaker: str | None) -> Iterator[tuple[str, Traffic]]:
-    """The calls of each breaker of a span that has any, one breaker after the other.
+def calls_by_breaker(url: str, groups: range, breaker: str | None) -> Iterator[tuple[str, Traffic]]:
+    """Yield each breaker that begins in some row groups and has calls, with its calls.
 
     Raises:
-        LogError: The log can't be read.
+        LogError: The log cannot be read.
     """
     with opened(url) as log:
         about_all = whole_log_events(log)
-        parts = parts_of(log, groups=groups, at_once=AT_ONCE)
+        parts = chunks_of(log, groups=groups, at_once=ROWS_AT_ONCE)
         for name, own in groupby(parts, key=attrgetter("breaker")):
             if breaker is not None and name != breaker:
                 continue
@@ -199,7 +202,7 @@ def traffic_in(url: str, groups: range, breaker: str | None) -> Iterator[tuple[s
 
 
 def _traffic(events: Iterable[Event]) -> Traffic | None:
-    """The calls of one breaker, whose events are numbered as if they were all; None without any."""
+    """Return the calls in the events of one breaker, renumbered from 1; None if there are none."""
     numbered = (evolve(event, seq=seq) for seq, event in enumerate(events, start=1))
     try:
         return read_traffic(numbered)
@@ -207,7 +210,7 @@ def _traffic(events: Iterable[Event]) -> Traffic | None:
         return None
 
 
-def _settings(traffic: Traffic, asked: Asked) -> Callable[[str], CircuitBreakerConfig]:
+def _settings(traffic: Traffic, asked: RequestedSettings) -> Callable[[str], CircuitBreakerConfig]:
     if isinstance(asked, CircuitBreakerConfig):
         return lambda _name: asked
     configs = {
@@ -217,7 +220,7 @@ def _settings(traffic: Traffic, asked: Asked) -> Callable[[str], CircuitBreakerC
     return configs.__getitem__
 
 
-# Tuning
+# Tuning: the search over a grid of settings.
 
 
 def tune_many(
@@ -229,67 +232,69 @@ def tune_many(
     breaker: str | None = None,
     failure_weight: int = 1,
     on_done: OnDone | None = None,
-) -> Tuned:
-    """Try every configuration of a grid on the calls of many logs whose outcome is known.
+) -> TuneResult:
+    """Score every configuration of a grid on the calls of many logs whose outcome is known.
 
-    In each log the last calls are held out, behind a moment of its own.
+    In each log the last calls are held out; each log is cut at a time of its own.
 
     Args:
         sources: The logs.
-        runner: Does the work.
-        base: The settings that the grid departs from.
-        grid: What each configuration changes about them.
-        breaker: One breaker only.
-        failure_weight: A failure let through costs as much as so many lost calls.
-        on_done: Told how far it is.
+        runner: Runs the jobs.
+        base: The current settings, which the grid changes.
+        grid: The changes that each configuration makes to them.
+        breaker: The name of the only breaker to score; None scores all.
+        failure_weight: Number of lost calls that cost as much as one failure let through.
+        on_done: Called with the number of finished jobs and of all jobs.
 
     Raises:
-        LogError: A log can't be read.
-        ConfigError: The grid is empty, or holds settings that there can't be; or no call has a known
+        LogError: A log cannot be read.
+        ConfigError: The grid is empty or has settings that are not valid, or no call has a known
             outcome.
     """
     if not grid:
         raise ConfigError("the grid holds no settings to try")
     configs = [configured(base, {}), *(configured(base, settings) for settings in grid)]
     cuts, calls, unknown = _cuts(sources, runner, breaker)
-    first = range(0, len(configs), _CONFIGS_AT_ONCE)
-    shares = [configs[number : number + _CONFIGS_AT_ONCE] for number in first]
+    first = range(0, len(configs), _CONFIGS_PER_JOB)
+    shares = [configs[number : number + _CONFIGS_PER_JOB] for number in first]
     jobs = [
-        (source.url, span, breaker, cut, share)
+        (source.url, groups, breaker, cut, share)
         for source, cut in zip(sources, cuts, strict=True)
-        for span in source.spans
+        for groups in source.row_groups
         for share in shares
     ]
-    scored = runner.run(score_span, jobs, on_done)
+    scored = runner.run(score_row_groups, jobs, on_done)
     totals = [
-        Parted.total(scored[number :: len(shares)], len(share))
+        SplitScores.total(scored[number :: len(shares)], len(share))
         for number, share in enumerate(shares)
     ]
     parted = evolve(totals[0], scores=[both for total in totals for both in total.scores])
-    return Tuned(tuning_of([{}, *grid], configs, parted, failure_weight), calls, unknown)
+    return TuneResult(choose_settings([{}, *grid], configs, parted, failure_weight), calls, unknown)
 
 
-def score_span(
+def score_row_groups(
     url: str,
     groups: range,
     breaker: str | None,
     cut: int,
     configs: Sequence[CircuitBreakerConfig],
-) -> Parted:
-    """What configurations come to on the breakers of a span, before and behind a moment."""
-    calls = (traffic.calls[name].known() for name, traffic in traffic_in(url, groups, breaker))
-    return Parted.total((score_around([each], cut, configs) for each in calls), len(configs))
+) -> SplitScores:
+    """Score configurations on the breakers of some row groups, before and after a time."""
+    calls = (
+        traffic.calls[name].known() for name, traffic in calls_by_breaker(url, groups, breaker)
+    )
+    return SplitScores.total((score_split([each], cut, configs) for each in calls), len(configs))
 
 
 @frozen
-class StartsIn:
-    """How the starts of calls are spread over a stretch of time.
+class StartDistribution:
+    """The distribution of the starts of calls over a stretch of time.
 
     Attributes:
-        calls: How many calls there are, at whatever time.
-        unknown: How many of them have an unknown outcome; these are not counted below.
-        counts: How many start in each of as many equal parts of the stretch.
-        starts: When each of them starts, where that was asked for.
+        calls: Number of calls at any time.
+        unknown: Number of calls whose outcome is unknown; they are left out below.
+        counts: Number of starts in each of 4096 equal parts of the stretch.
+        starts: The time of each start in the stretch, if exact times were requested.
     """
 
     calls: int
@@ -298,44 +303,48 @@ class StartsIn:
     starts: NDArray[np.int64]
 
 
-def starts_in(
+def start_distribution(
     url: str, groups: range, breaker: str | None, stretch: range, *, exactly: bool
-) -> StartsIn:
-    """How the starts of a span's calls of known outcome are spread over a stretch of time."""
+) -> StartDistribution:
+    """Count the starts of calls of known outcome in some row groups, within a stretch of time."""
     width = -(-len(stretch) // _BUCKETS)
     calls = unknown = 0
     counts = np.zeros(_BUCKETS, np.int64)
-    told = [np.zeros(0, np.int64)]
-    for name, traffic in traffic_in(url, groups, breaker):
+    exact = [np.zeros(0, np.int64)]
+    for name, traffic in calls_by_breaker(url, groups, breaker):
         own = traffic.calls[name]
         calls, unknown = calls + len(own), unknown + own.count(UNKNOWN)
         starts = np.array(own.known().starts, np.int64)
         starts = starts[(starts >= stretch.start) & (starts < stretch.stop)]
         counts += np.bincount((starts - stretch.start) // width, minlength=_BUCKETS)
         if exactly:
-            told.append(starts)
-    return StartsIn(calls, unknown, counts, np.concatenate(told))
+            exact.append(starts)
+    return StartDistribution(calls, unknown, counts, np.concatenate(exact))
 
 
 def _cuts(
     sources: Sequence[Source], runner: Runner, breaker: str | None
 ) -> tuple[Sequence[int], int, int]:
-    """For each log, the moment from which on calls are held out; and how many calls there are."""
+    """Return the time in each log from which calls are held out, and the numbers of calls.
+
+    The time is a quantile of the starts. A first pass counts starts in parts of the log, and a second
+    one reads only the part that has the quantile, so that no machine needs the starts of a whole log.
+    """
     whole = [range(source.about.last_at + 1) for source in sources]
-    spread = _spread(sources, runner, breaker, whole, exactly=False)
+    distributions = _distributions(sources, runner, breaker, whole, exactly=False)
     ranks, stretches = [], []
-    for stretch, found in zip(whole, spread, strict=True):
+    for stretch, found in zip(whole, distributions, strict=True):
         counts = np.cumsum(sum(each.counts for each in found))
         rank = int(counts[-1]) * (100 - HELD_OUT_PERCENT) // 100
         bucket = int(np.searchsorted(counts, rank, "right"))
         width = -(-len(stretch) // _BUCKETS)
         stretches.append(range(bucket * width, (bucket + 1) * width))
         ranks.append(rank - (int(counts[bucket - 1]) if bucket else 0))
-    total = sum(each.calls for found in spread for each in found)
-    unknown = sum(each.unknown for found in spread for each in found)
+    total = sum(each.calls for found in distributions for each in found)
+    unknown = sum(each.unknown for found in distributions for each in found)
     if total == unknown:
         raise ConfigError("there is no call with a known outcome in these logs")
-    near = _spread(sources, runner, breaker, stretches, exactly=True)
+    near = _distributions(sources, runner, breaker, stretches, exactly=True)
     cuts = []
     for rank, found in zip(ranks, near, strict=True):
         starts = np.sort(np.concatenate([each.starts for each in found]))
@@ -343,18 +352,18 @@ def _cuts(
     return cuts, total, unknown
 
 
-def _spread(
+def _distributions(
     sources: Sequence[Source],
     runner: Runner,
     breaker: str | None,
     stretches: Sequence[range],
     *,
     exactly: bool,
-) -> Sequence[Sequence[StartsIn]]:
+) -> Sequence[Sequence[StartDistribution]]:
     jobs = [
-        (source.url, span, breaker, stretch)
+        (source.url, groups, breaker, stretch)
         for source, stretch in zip(sources, stretches, strict=True)
-        for span in source.spans
+        for groups in source.row_groups
     ]
-    found = iter(runner.run(partial(starts_in, exactly=exactly), jobs))
-    return [[next(found) for _ in source.spans] for source in sources]
+    found = iter(runner.run(partial(start_distribution, exactly=exactly), jobs))
+    return [[next(found) for _ in source.row_groups] for source in sources]

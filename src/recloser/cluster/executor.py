@@ -1,7 +1,7 @@
-"""Where work is done: on a cluster of dask.distributed, or here.
+"""Run jobs on a dask cluster, or start workers on this machine for it.
 
-A piece of work is a pure function of what it is given and of files that are only read, so whatever
-a worker had done when it died is done again by another, and comes to the same.
+Jobs are pure functions of their arguments and of files that are only read. If a worker dies, another
+one repeats its jobs and gets the same results.
 """
 
 import logging
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 OnDone = Callable[[int, int], None]
-"""Told how many pieces of work are done, and of how many."""
+"""Called with the number of finished jobs and the number of all jobs."""
 
 _CONNECT_SECONDS: Final = 10
 
 
 class Runner(Protocol):
-    """Does pieces of work, wherever it may."""
+    """Runs jobs somewhere."""
 
     def run(
         self,
@@ -35,16 +35,16 @@ class Runner(Protocol):
         jobs: Sequence[tuple[Any, ...]],
         on_done: OnDone | None = None,
     ) -> list[R]:
-        """The results of a function for each of these arguments, in their order."""
+        """Call a function with the arguments of each job; return the results in the order of the jobs."""
         ...
 
 
 @frozen
-class OnCluster:
-    """Has the workers of a cluster do the work.
+class DaskRunner:
+    """Runs jobs on the workers of a dask cluster.
 
     Attributes:
-        client: The connection to its scheduler.
+        client: The connection to the scheduler.
     """
 
     client: "Client"
@@ -55,49 +55,49 @@ class OnCluster:
         jobs: Sequence[tuple[Any, ...]],
         on_done: OnDone | None = None,
     ) -> list[R]:
-        """As ``Runner.run``.
+        """Call a function with the arguments of each job; return the results in the order of the jobs.
 
         Raises:
-            RecloserError: A piece of work did, or its workers died again and again.
+            RecloserError: A job raised it, the scheduler is gone, or workers died repeatedly.
         """
         from distributed import KilledWorker, as_completed
 
         wanted = versions()
-        places = {
-            self.client.submit(_worked, wanted, function, *job, pure=False): place
-            for place, job in enumerate(jobs)
+        indices = {
+            self.client.submit(_run_job, wanted, function, *job, pure=False): index
+            for index, job in enumerate(jobs)
         }
         results: dict[int, R] = {}
         try:
-            for future in as_completed(list(places), loop=self.client.loop):
-                results[places[future]] = future.result()
+            for future in as_completed(list(indices), loop=self.client.loop):
+                results[indices[future]] = future.result()
                 future.release()
                 if on_done is not None:
                     on_done(len(results), len(jobs))
-        except CancelledError as error:  # nobody is there to call anything off
+        except CancelledError as error:  # this process cancels nothing, so the cluster is gone
             raise RecloserError("the scheduler or its workers have gone away") from error
         except BaseException as error:
-            self.client.cancel([future for future in places if not future.done()])
+            self.client.cancel([future for future in indices if not future.done()])
             if isinstance(error, KilledWorker):
                 raise RecloserError(
                     f"the workers died again and again, the last at {error.last_worker.address}: "
                     "they may need more memory than their limit"
                 ) from error
             raise
-        return [results[place] for place in range(len(jobs))]
+        return [results[index] for index in range(len(jobs))]
 
 
 @contextmanager
-def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[OnCluster]:
-    """A cluster to work on, for as long as this block lasts.
+def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterator[DaskRunner]:
+    """Connect to a cluster, or start one, within a ``with`` block.
 
     Args:
-        scheduler: The address of a running scheduler; by default workers are started here.
-        workers: How many processes to start here; by default one for each processor.
+        scheduler: The address of a running scheduler; by default workers are started on this machine.
+        workers: Number of processes to start on this machine; by default one per processor.
 
     Raises:
         MissingLibraryError: dask.distributed is not installed.
-        RecloserError: The scheduler does not answer, or it or its workers have another recloser.
+        RecloserError: The scheduler does not answer, or it or a worker has another recloser version.
     """
     with dask_libraries():
         from distributed import Client
@@ -108,15 +108,15 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
             raise RecloserError(f"{scheduler}: no scheduler of dask answers there") from error
         with _silent(), client:
             check_cluster(client, scheduler)
-            yield OnCluster(client)
+            yield DaskRunner(client)
         return
-    with started_here(workers) as local, Client(local, set_as_default=False) as client:
-        yield OnCluster(client)
+    with local_cluster(workers) as local, Client(local, set_as_default=False) as client:
+        yield DaskRunner(client)
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Have dask log nothing: what it does with a traceback when a scheduler dies is told in a line."""
+    """Keep dask from logging: a dead scheduler is reported in one line instead of a traceback."""
     handlers = logging.getLogger("distributed").handlers
     levels = [handler.level for handler in handlers]
     for handler in handlers:
@@ -129,22 +129,22 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
-def started_here(workers: int | None, **more: Any) -> Iterator["LocalCluster"]:
-    """Start a scheduler and workers on this machine, of one thread each.
+def local_cluster(workers: int | None, **more: Any) -> Iterator["LocalCluster"]:
+    """Start a scheduler and workers with one thread each on this machine, within a ``with`` block.
 
     Args:
-        workers: How many; by default one for each processor.
-        more: As ``LocalCluster`` takes it.
+        workers: Number of workers; by default one per processor.
+        more: Further options of ``LocalCluster``.
     """
     from distributed import LocalCluster
 
     with (
-        child_python.safe_environment(),  # for the workers that are started in place of dead ones too
+        child_python.safe_environment(),  # also for workers that replace dead ones later
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             dashboard_address=None,
-            # It serves HTTP all the same, and warns if its port is that of another cluster.
+            # The scheduler serves HTTP anyway, and would warn if another cluster had the default port.
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL,
             **more,
@@ -155,10 +155,10 @@ def started_here(workers: int | None, **more: Any) -> Iterator["LocalCluster"]:
 
 @contextmanager
 def dask_libraries() -> Iterator[None]:
-    """Import what needs dask in this block, to be told in one line if it is missing.
+    """Report a missing library in one line, around imports that need dask.
 
     Raises:
-        MissingLibraryError: It is.
+        MissingLibraryError: A library is not installed.
     """
     try:
         yield
@@ -170,8 +170,8 @@ def dask_libraries() -> Iterator[None]:
         ) from None
 
 
-def _worked(wanted: Versions, function: Callable[..., R], *job: Any) -> R:
-    """Do a piece of work, and give back the memory: a worker near its limit gets no more work."""
+def _run_job(wanted: Versions, function: Callable[..., R], *job: Any) -> R:
+    """Run a job and return its memory: dask gives a worker near its memory limit no more jobs."""
     import pyarrow as pa
 
     check_here(wanted)

@@ -1,10 +1,10 @@
-"""The clock of one host, corrected: where the moments of its log stand in the time of all hosts.
+"""The corrected clock of one host: convert times of its log to the common time of all hosts.
 
-Elapsed time is that of the monotonic hand, which is right, and the wall hand says where it stands.
-Between two readings of both hands the wall hand is taken to have drifted evenly; but where it jumped,
-by more than a tenth of the time between, it was set. It is right from then on, and what it showed
-before, back to the opening of the session, is moved by as much. So no two moments of one host change
-their order, and no jump makes a call longer.
+Elapsed time is measured by the monotonic hand, which is right; the wall hand gives the date. Between
+two readings of both hands the wall hand is assumed to drift evenly. If it jumped by more than a tenth
+of the time between the readings, it was set: it is right from then on, and the earlier readings of the
+session are moved by the same amount. So the order of events of one host never changes, and a jump
+makes no call longer.
 """
 
 import bisect
@@ -21,15 +21,15 @@ _STEPPED: Final = 10
 
 
 class HostClock:
-    """Dates the moments of one host's log.
+    """Converts times of one host's log to wall time.
 
     Args:
         readings: The readings of both hands, in their order; at least one.
-        uncertainty_ns: How wrong its wall hand may be at any time, as is known from elsewhere.
+        uncertainty_ns: The least error of the wall hand to assume, in nanoseconds.
 
     Attributes:
-        uncertainty_ns: The larger of that and the greatest skew between two readings of a session:
-            the difference between what the wall hand and the monotonic hand say has elapsed.
+        uncertainty_ns: The larger of that and the greatest skew between two readings of a session,
+            in nanoseconds. Skew is the difference between the times elapsed on the two hands.
     """
 
     def __init__(self, readings: Sequence[LogOpened | ClockTicked], uncertainty_ns: int) -> None:
@@ -38,32 +38,32 @@ class HostClock:
         self._ats = [reading.at for reading in readings]
         walls = [nanoseconds_between(EPOCH, reading.wall) for reading in readings]
         correction = 0
-        for place in reversed(range(len(skews))):
-            skew, span = skews[place], self._ats[place + 1] - self._ats[place]
+        for index in reversed(range(len(skews))):
+            skew, span = skews[index], self._ats[index + 1] - self._ats[index]
             if skew is None:
                 correction = 0
             elif abs(skew) * _STEPPED > span:
                 correction += skew
-            walls[place] += correction
+            walls[index] += correction
         self._walls = walls
         self._even = [skew is not None for skew in skews]
-        for place in range(1, len(walls)):  # a session may begin with a clock that was set back
-            walls[place] = max(walls[place - 1], walls[place])
+        for index in range(1, len(walls)):  # a session may begin with a clock that was set back
+            walls[index] = max(walls[index - 1], walls[index])
 
     def unix_ns(self, at: int) -> int:
-        """The wall time of a moment of the log, in nanoseconds since 1970 in UTC."""
-        place = max(0, bisect.bisect_right(self._ats, at) - 1)
-        begun, wall = self._ats[place], self._walls[place]
-        if place + 1 == len(self._ats) or at < begun:
-            return wall + at - begun
-        walked, span = self._walls[place + 1] - wall, self._ats[place + 1] - begun
-        if self._even[place]:
-            return wall + (at - begun) * walked // span
-        return wall + min(at - begun, walked)
+        """Return the wall time of a time of the log, in nanoseconds since 1970 in UTC."""
+        index = max(0, bisect.bisect_right(self._ats, at) - 1)
+        start_at, wall = self._ats[index], self._walls[index]
+        if index + 1 == len(self._ats) or at < start_at:
+            return wall + at - start_at
+        wall_gain, span = self._walls[index + 1] - wall, self._ats[index + 1] - start_at
+        if self._even[index]:
+            return wall + (at - start_at) * wall_gain // span
+        return wall + min(at - start_at, wall_gain)
 
 
 def _skew(reading: LogOpened | ClockTicked, following: LogOpened | ClockTicked) -> int | None:
-    """What the wall hand gained between two readings; None where a session ended between them."""
+    """Return the skew between two readings in nanoseconds; None if a session ended between them."""
     if isinstance(following, LogOpened) and (
         not isinstance(reading, LogOpened) or following.session != reading.session
     ):

@@ -1,110 +1,121 @@
-"""The work on one span of a log: what a worker does, and hands back; it is pure, and so can be redone."""
+"""Jobs: fold or drive the breakers in some row groups of one log.
+
+A job depends on nothing but its arguments and files that are only read, so another worker can repeat
+it with the same result.
+"""
 
 from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
-from recloser.cluster.dataset import AT_ONCE, opened
+from recloser.cluster.dataset import ROWS_AT_ONCE, opened
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Edge, Event
 from recloser.core.moments import after
 from recloser.core.snapshot import Snapshot, take_snapshot
-from recloser.history.columnar.breaker_fold import BreakerFold, Taken, times_of
+from recloser.history.columnar.breaker_fold import BreakerFold, OrderedEdge, clock_events_of
 from recloser.history.columnar.columnar_fold import NeedsEventsError, check_foldable, folds_of
-from recloser.history.columnar.exported_log import rows_of_span, whole_log_events
+from recloser.history.columnar.exported_log import columns_of_span, whole_log_events
 from recloser.history.engine import fold_history
 from recloser.history.history import History
 from recloser.history.live_driver import read_trace
 from recloser.history.timeline import Timeline
 from recloser.log.parquet import ParquetLog
-from recloser.proof.variants import DrivenLane
+from recloser.proof.variants import DrivenVariant
 
 
 @frozen
 class FoldedBreaker:
-    """What came of one breaker.
+    """The history of one breaker.
 
     Attributes:
-        snapshot: It, after the last event of the log.
+        snapshot: The breaker after the last event of the log.
         taken: Its edges.
-        witnesses: The ``seq`` of each witness; they are equal to the edges but for that.
+        witnesses: The ``seq`` of each recorded edge; the recorded edges are otherwise equal to ``taken``.
     """
 
     snapshot: Snapshot
-    taken: Sequence[Taken]
+    taken: Sequence[OrderedEdge]
     witnesses: Sequence[int]
 
 
 @frozen
-class FoldedSpan:
-    """What came of a span.
+class FoldedRowGroups:
+    """The result of folding some row groups.
 
     Attributes:
-        breakers: Its breakers, in the order of their names.
-        because: Why the whole log has to be folded event by event; None if it has not.
+        breakers: The breakers that begin there, in the order of their names.
+        reason: Why the whole log must be folded event by event; None if that is not necessary.
     """
 
     breakers: Sequence[FoldedBreaker]
-    because: str | None = None
+    reason: str | None = None
 
 
-def fold_span(url: str, groups: range) -> FoldedSpan:
-    """Fold the breakers of a span from edge to edge, a bounded number of rows at a time.
+def fold_row_groups(url: str, groups: range) -> FoldedRowGroups:
+    """Fold the breakers that begin in some row groups, a bounded number of rows at a time.
 
     Raises:
-        LogError: It can't be read.
+        LogError: The file cannot be read.
     """
     with opened(url) as log:
         about_all = whole_log_events(log)
         try:
             check_foldable(about_all)
-            rows = rows_of_span(log, groups, AT_ONCE)
-            folds = [_folded(fold, log, about_all) for fold in folds_of(rows, times_of(about_all))]
+            rows = columns_of_span(log, groups, ROWS_AT_ONCE)
+            folds = [
+                _folded(fold, log, about_all) for fold in folds_of(rows, clock_events_of(about_all))
+            ]
         except NeedsEventsError as reason:
-            return FoldedSpan((), str(reason))
-    return FoldedSpan(folds)
+            return FoldedRowGroups((), str(reason))
+    return FoldedRowGroups(folds)
 
 
 def _folded(fold: BreakerFold, log: ParquetLog, about_all: Sequence[Event]) -> FoldedBreaker:
-    told = [evolve(witness, seq=0) for witness in fold.witnesses]
-    if fold.is_parted or told != [evolve(taken.edge, seq=0) for taken in fold.taken]:
-        raise NeedsEventsError("what it witnessed differs from what comes of it")
+    recorded = [evolve(witness, seq=0) for witness in fold.witnesses]
+    if fold.has_diverged or recorded != [evolve(taken.edge, seq=0) for taken in fold.edges]:
+        raise NeedsEventsError("the recorded edges or states differ from the computed ones")
     last = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")][-1]
     assert last.kind in ("log_opened", "clock_ticked")
     wall, at = last.wall, last.at
     return FoldedBreaker(
         take_snapshot(fold.state, log.about.last_at, lambda now: after(wall, now - at)),
-        fold.taken,
+        fold.edges,
         [witness.seq for witness in fold.witnesses],
     )
 
 
-def fold_whole(url: str, because: str) -> History:
-    """Fold a log event by event; its events go through files, and not through memory.
+def fold_whole(url: str, reason: str) -> History:
+    """Fold a log event by event, with its events in temporary files instead of memory.
+
+    Args:
+        url: The path or URL of the log.
+        reason: Why its row groups cannot be folded separately.
 
     Raises:
-        LogError: It can't be read.
+        LogError: The file cannot be read.
     """
     with opened(url) as log:
         history = fold_history(log)
-        return evolve(history, events=(), tail=log.about.tail, because=because)
+        return evolve(history, events=(), tail=log.about.tail, because=reason)
 
 
 def drive_whole(url: str, config: CircuitBreakerConfig) -> History:
-    """Drive breakers of these settings with the imported calls of a log; these go through files.
+    """Drive breakers with the imported calls of a log, which are kept in temporary files.
 
-    All of its breakers are driven together: what a call of one finds due moves the others too.
+    All breakers of the log are driven together: a call of one breaker advances the time of all, so
+    that the cooldowns of others end at it.
 
     Raises:
-        LogError: It can't be read.
+        LogError: The file cannot be read.
     """
     with opened(url) as log:
         opening, calls = read_trace(log)
-        lane = DrivenLane(opening, config)
+        lane = DrivenVariant(opening, config)
         edges: list[Edge] = []
         last = 0
         for call in calls:
-            edges += lane.take(call)
+            edges += lane.apply(call)
             last = max(last, call.at)
         edges += lane.finish()
         timeline = Timeline(whole_log_events(log))

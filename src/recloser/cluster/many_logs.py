@@ -1,7 +1,7 @@
-"""The histories of many logs, found piece by piece: the same as each log's own replay would find.
+"""Replay many logs, job by job; each history equals that of the log's own replay.
 
-Each log has breakers of its own. Where several logs have a breaker of one name, as those of several
-hosts do, they are told apart by the host, or by the file.
+Each log has its own breakers. If several logs have a breaker of the same name, as the logs of several
+hosts do, the host or the file is added to the name.
 """
 
 from collections import Counter
@@ -12,13 +12,13 @@ from typing import Final
 
 from attrs import frozen
 
-from recloser.cluster.dataset import Source, described, labels_of
+from recloser.cluster.dataset import Source, describe, labels_of
 from recloser.cluster.executor import OnDone, Runner
 from recloser.cluster.jobs import (
     FoldedBreaker,
-    FoldedSpan,
+    FoldedRowGroups,
     drive_whole,
-    fold_span,
+    fold_row_groups,
     fold_whole,
 )
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
@@ -27,7 +27,7 @@ from recloser.history.columnar.breaker_fold import in_order
 from recloser.history.history import History, digest_of
 from recloser.history.timeline import Timeline
 
-WITNESSED: Final = "what it witnessed differs from what comes of it"
+WITNESSED: Final = "the recorded edges or states differ from the computed ones"
 
 
 @frozen(slots=False)
@@ -36,7 +36,7 @@ class Histories:
 
     Attributes:
         sources: The logs, in the order of their names.
-        histories: What each of them folds to, or drives breakers to.
+        histories: The history of each log.
     """
 
     sources: Sequence[Source]
@@ -44,23 +44,23 @@ class Histories:
 
     @cached_property
     def names(self) -> Sequence[Mapping[str, str]]:
-        """For each log, what its breakers are called among all of them."""
-        return told_apart(self.sources, [history.snapshots for history in self.histories])
+        """For each log, the distinct name of each of its breakers."""
+        return distinct_names(self.sources, [history.snapshots for history in self.histories])
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical edges of all logs, in hex.
+        """SHA-256 over the canonical edges of all logs, in hexadecimal.
 
-        It is that of one log with all these breakers: see ``digest_of``. Of breakers of one
-        name, those of the log whose name is first come first.
+        It equals the digest of a single log with all these breakers; see ``digest_of``. Breakers of
+        the same name are in the order of their logs.
         """
         return digest_of(edge for history in self.histories for edge in history.edges)
 
 
-def told_apart(
+def distinct_names(
     sources: Sequence[Source], names: Sequence[Collection[str]]
 ) -> Sequence[Mapping[str, str]]:
-    """For each log, what its breakers are called among those of all logs."""
+    """Return, for each log, a distinct name for each of its breakers."""
     counts = Counter(name for own in names for name in own)
     return [
         {name: name if counts[name] == 1 else f"{name} @ {label}" for name in own}
@@ -69,12 +69,12 @@ def told_apart(
 
 
 def sources_of(urls: Sequence[str], runner: Runner) -> Sequence[Source]:
-    """The logs at these paths or URLs.
+    """Describe the logs at these paths or URLs.
 
     Raises:
-        LogError: One can't be read.
+        LogError: A file cannot be read.
     """
-    return runner.run(described, [(url,) for url in urls])
+    return runner.run(describe, [(url,) for url in urls])
 
 
 def replay_many(
@@ -88,13 +88,13 @@ def replay_many(
 
     Args:
         sources: The logs.
-        runner: Does the work.
-        config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
-        on_done: Told how far it is.
+        runner: Runs the jobs.
+        config: Settings of breakers driven by imported calls; by default ``CircuitBreakerConfig()``.
+        on_done: Called with the number of finished jobs and of all jobs.
 
     Raises:
-        LogError: A log can't be read or is damaged.
-        ConfigError: ``config`` is given, and breakers wrote a log.
+        LogError: A log cannot be read or is damaged.
+        ConfigError: ``config`` is given, but a log was recorded by breakers.
     """
     recorded = [source for source in sources if not source.about.traffic]
     if config is not None and recorded:
@@ -105,32 +105,32 @@ def replay_many(
     driven_with = CircuitBreakerConfig() if config is None else as_config(config)
     jobs: list[tuple[str, range | CircuitBreakerConfig]] = []
     for source in sources:
-        work = [driven_with] if source.about.traffic else source.spans
+        work = [driven_with] if source.about.traffic else source.row_groups
         jobs += [(source.url, piece) for piece in work]
-    found = iter(runner.run(_take, jobs, on_done))
-    taken = [_history_of(source, found) for source in sources]
-    whole = [number for number, history in enumerate(taken) if isinstance(history, str)]
-    redone = iter(runner.run(fold_whole, [(sources[n].url, taken[n]) for n in whole]))
-    return Histories(sources, [next(redone) if isinstance(one, str) else one for one in taken])
+    found = iter(runner.run(_run_piece, jobs, on_done))
+    results = [_history_of(source, found) for source in sources]
+    whole = [n for n, history in enumerate(results) if isinstance(history, str)]
+    redone = iter(runner.run(fold_whole, [(sources[n].url, results[n]) for n in whole]))
+    return Histories(sources, [next(redone) if isinstance(one, str) else one for one in results])
 
 
-def _take(url: str, work: range | CircuitBreakerConfig) -> FoldedSpan | History:
-    return fold_span(url, work) if isinstance(work, range) else drive_whole(url, work)
+def _run_piece(url: str, work: range | CircuitBreakerConfig) -> FoldedRowGroups | History:
+    return fold_row_groups(url, work) if isinstance(work, range) else drive_whole(url, work)
 
 
-def _history_of(source: Source, found: Iterator[FoldedSpan | History]) -> History | str:
-    """The history of a log; or why it has to be folded event by event."""
+def _history_of(source: Source, found: Iterator[FoldedRowGroups | History]) -> History | str:
+    """Return the history of a log, or why it must be folded event by event."""
     if source.about.traffic:
         driven = next(found)
         assert isinstance(driven, History)
         return driven
     folded: list[FoldedBreaker] = []
-    because = None
-    for span in islice(found, len(source.spans)):
-        assert isinstance(span, FoldedSpan)
-        because = because or span.because
-        folded += span.breakers
-    return because or _folded_history(source, folded)
+    reason = None
+    for result in islice(found, len(source.row_groups)):
+        assert isinstance(result, FoldedRowGroups)
+        reason = reason or result.reason
+        folded += result.breakers
+    return reason or _folded_history(source, folded)
 
 
 def _folded_history(source: Source, folded: Sequence[FoldedBreaker]) -> History | str:

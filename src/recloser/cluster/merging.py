@@ -1,13 +1,13 @@
-"""The calls of several hosts, put into one order, and what one shared breaker would have done.
+"""Compute what one shared breaker would have done with the calls of several hosts.
 
-Each host's log has a breaker of its own, with its own epochs. The question here is another: what
-would one breaker over all these calls have done? So the outcomes of all hosts are put in the order of
-their corrected wall time (see ``recloser.cluster.host_clocks``), and drive a breaker as imported traffic
-does. Calls that a host's own breaker refused have no outcome, and are left out.
+Each host's log has a breaker of its own, with its own epochs. Here the outcomes of all hosts are put in
+the order of their corrected wall times (see ``recloser.cluster.host_clocks``) and drive one breaker, as
+imported calls do. Calls that a host's own breaker rejected have no outcome and are left out.
 
-Two hosts' clocks may be apart by the uncertainties of both, so calls closer together may have been
-in the other order. Each host in turn is taken to be ahead of all others, and behind them, by parts of
-that and by all of it; where the edges are not the same ones then, that is told.
+The clocks of two hosts may differ by the sum of their uncertainties, so calls that are closer together
+may have happened in the other order. To show whether that matters, the clock of each host in turn is
+shifted ahead of all others and behind them, by parts of that sum and by all of it. Shifts that change
+the edges are reported.
 """
 
 import heapq
@@ -17,7 +17,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from recloser.cluster.dataset import AT_ONCE, Source, labels_of, opened
+from recloser.cluster.dataset import ROWS_AT_ONCE, Source, labels_of, opened
 from recloser.cluster.executor import OnDone, Runner
 from recloser.cluster.host_clocks import EPOCH, HostClock
 from recloser.core.checkpoint_parts import is_part
@@ -40,29 +40,29 @@ from recloser.core.snapshot import Snapshot, take_snapshot
 from recloser.core.state import BreakerState
 from recloser.errors import ConfigError
 from recloser.history.columnar.exported_log import whole_log_events
-from recloser.history.columnar.row_groups import parts_of
-from recloser.history.edge_sequence import Course
+from recloser.history.columnar.row_groups import chunks_of
+from recloser.history.edge_sequence import EdgeSequence
 from recloser.history.live_driver import by_start
 from recloser.history.timeline import Timeline
 from recloser.history.warps import host_offset
 from recloser.log.arrow_table import events_of
 from recloser.log.parquet import ParquetLog
-from recloser.proof.perturbation import Moved, RetimedDrive, Trial
-from recloser.proof.variants import DrivenLane
-from recloser.simulate.run_bound import RunBound
+from recloser.proof.perturbation import MovedEdge, PerturbedDrive, Trial
+from recloser.proof.variants import DrivenVariant
+from recloser.simulate.expansion_limit import ExpansionLimit
 
-_PARTS: Final = 4
+_SHIFTS_PER_DIRECTION: Final = 4
 _OPENING: Final = LogOpened(1, 0, 1, 1, 1, EPOCH, 0, "", "", 0, "")
 
 
 @frozen
-class Holder:
-    """A log that has the breaker.
+class LogOfBreaker:
+    """The place of a breaker's rows in the log of one host.
 
     Attributes:
-        url: Its path or URL.
-        host: What its host is called.
-        groups: The span of the log that the breaker stands in.
+        url: Path or URL of the log.
+        host: Label of the host.
+        groups: The row groups in which the breaker begins.
     """
 
     url: str
@@ -72,13 +72,13 @@ class Holder:
 
 @frozen
 class HostShare:
-    """What one host has of a merged breaker.
+    """The share of one host in a merged breaker.
 
     Attributes:
-        host: What it is called.
-        calls: How many outcomes it reports.
-        refused: How many calls its own breaker refused, which are left out.
-        uncertainty_ns: How wrong its wall clock may be.
+        host: Label of the host.
+        calls: Number of outcomes.
+        refused: Number of calls that the host's own breaker rejected, which are left out.
+        uncertainty_ns: Greatest error of the host's wall clock, in nanoseconds.
     """
 
     host: str
@@ -89,30 +89,30 @@ class HostShare:
 
 @frozen
 class Change:
-    """An error of a host's clock, within the uncertainty, that changes the edges.
+    """An error of a host's clock, within its uncertainty, that changes the edges.
 
     Attributes:
-        host: The host whose clock is wrong.
-        ahead_ns: By how much; negative where it is behind.
-        moved: The first edge that is another.
+        host: Label of the host.
+        ahead_ns: Nanoseconds by which its clock is ahead; negative if it is behind.
+        moved: The first edge that differs.
     """
 
     host: str
     ahead_ns: int
-    moved: Moved
+    moved: MovedEdge
 
 
 @frozen
 class Merged:
-    """What one shared breaker would have done; its times are nanoseconds since 1970 in UTC.
+    """The simulation of one shared breaker; times are nanoseconds since 1970 in UTC.
 
     Attributes:
         breaker: Its name.
         config: Its settings.
-        hosts: What each host has of it.
-        edges: Its edges; their ``seq``, and those of their evidence, count its own events alone.
-        snapshot: It, after the last call.
-        changes: For each host and direction, the smallest error tried that changes the edges.
+        hosts: The share of each host.
+        edges: Its edges; ``seq`` in them and in their evidence numbers the breaker's own events.
+        snapshot: The breaker after the last call.
+        changes: For each host and direction, the smallest tried error that changes the edges.
     """
 
     breaker: str
@@ -131,27 +131,29 @@ def merge_many(
     uncertainty_ns: int = 0,
     on_done: OnDone | None = None,
 ) -> Sequence[Merged]:
-    """What one shared breaker of each name would have done with the calls of all hosts.
+    """Simulate one shared breaker of each name with the calls of all hosts.
 
     Args:
         sources: The logs of the hosts.
-        runner: Does the work.
-        config: The settings of the shared breakers; by default those in the logs, or the defaults
-            for imported traffic.
-        uncertainty_ns: How wrong each host's wall clock may be, at least.
-        on_done: Told how far it is.
+        runner: Runs the jobs.
+        config: Settings of the shared breakers; by default those in the logs, or the defaults for
+            imported calls.
+        uncertainty_ns: The least error of each host's wall clock to assume, in nanoseconds.
+        on_done: Called with the number of finished jobs and of all jobs.
 
     Raises:
-        LogError: A log can't be read or is damaged.
-        ConfigError: No ``config`` is given, and the hosts have different ones.
+        LogError: A log cannot be read or is damaged.
+        ConfigError: No ``config`` is given, and the hosts have different settings.
     """
-    jobs = [(source, span) for source in sources for span in source.spans]
-    found = runner.run(breakers_in, [(source.url, span) for source, span in jobs])
+    jobs = [(source, groups) for source in sources for groups in source.row_groups]
+    found = runner.run(breakers_in, [(source.url, groups) for source, groups in jobs])
     labels = {s.url: label for s, label in zip(sources, labels_of(sources), strict=True)}
-    holders: dict[str, list[Holder]] = {}
-    for (source, span), names in zip(jobs, found, strict=True):
+    holders: dict[str, list[LogOfBreaker]] = {}
+    for (source, groups), names in zip(jobs, found, strict=True):
         for name in names:
-            holders.setdefault(name, []).append(Holder(source.url, labels[source.url], span))
+            holders.setdefault(name, []).append(
+                LogOfBreaker(source.url, labels[source.url], groups)
+            )
     return runner.run(
         merge,
         [(name, holders[name], config, uncertainty_ns) for name in sorted(holders)],
@@ -160,36 +162,36 @@ def merge_many(
 
 
 def unix_timeline() -> Timeline:
-    """Dates nanoseconds since 1970 in UTC."""
+    """Return a timeline whose times are nanoseconds since 1970 in UTC."""
     return Timeline([_OPENING])
 
 
 def breakers_in(url: str, groups: range) -> Sequence[str]:
-    """The breakers of a span, in the order of their names."""
+    """Return the names of the breakers that begin in some row groups, in their order."""
     with opened(url) as log:
-        parts = parts_of(log, ["breaker"], groups, AT_ONCE)
+        parts = chunks_of(log, ["breaker"], groups, ROWS_AT_ONCE)
         return list(dict.fromkeys(part.breaker for part in parts))
 
 
 def merge(
     breaker: str,
-    holders: Sequence[Holder],
+    holders: Sequence[LogOfBreaker],
     config: Settings | None = None,
     uncertainty_ns: int = 0,
 ) -> Merged:
-    """What one breaker would have done with the calls that several hosts' logs have of it."""
+    """Simulate one breaker with the calls that the logs of several hosts have of it."""
     with ExitStack() as stack:
         logs = [
             _HostLog(stack.enter_context(opened(holder.url)), breaker, holder, uncertainty_ns)
             for holder in holders
         ]
-        settings = _common(breaker, logs) if config is None else as_config(config)
-        lane = DrivenLane(_OPENING, settings)
+        settings = _common_settings(breaker, logs) if config is None else as_config(config)
+        lane = DrivenVariant(_OPENING, settings)
         edges: list[Edge] = []
-        course = Course()
+        course = EdgeSequence()
         last = 0
         for call in _merged(logs):
-            taken = lane.take(call)
+            taken = lane.apply(call)
             if taken:
                 edges += taken
                 course.add(call.seq, taken)
@@ -202,23 +204,23 @@ def merge(
         shares = [
             HostShare(log.host, log.calls, log.refused, log.clock.uncertainty_ns) for log in logs
         ]
-        changes = _changes(logs, settings, course)
+        changes = _edge_changes(logs, settings, course)
     return Merged(breaker, settings, shares, [*edges, *taken], snapshot, changes)
 
 
 @define
 class _HostLog:
-    """What one host's log has of a breaker.
+    """The calls of one breaker in one host's log.
 
     Attributes:
-        calls: How many outcomes were read of it the last time.
-        refused: How many calls its own breaker refused, likewise.
         clock: The clock of the host.
+        calls: Number of outcomes yielded by the last ``observed``.
+        refused: Number of calls rejected by the host's own breaker, found by the last ``observed``.
     """
 
     _log: ParquetLog
     _breaker: str
-    _holder: Holder
+    _holder: LogOfBreaker
     _uncertainty_ns: int
     clock: HostClock = field(init=False)
     calls: int = 0
@@ -237,38 +239,42 @@ class _HostLog:
         return self._holder.host
 
     def events(self) -> Iterator[Event]:
-        for part in parts_of(self._log, groups=self._holder.groups, at_once=AT_ONCE):
+        for part in chunks_of(self._log, groups=self._holder.groups, at_once=ROWS_AT_ONCE):
             if part.breaker == self._breaker:
                 yield from events_of(part.table)
 
     def settings(self) -> CircuitBreakerConfig | None:
-        """The last that the log tells of; None for imported traffic."""
-        told: object = None
+        """Return the last settings in the log; None for imported calls."""
+        settings: object = None
         for event in self.events():
             if isinstance(event, BreakerConfigured):
-                told = event.config
+                settings = event.config
             elif isinstance(event, Checkpoint) and not is_part(event):
-                told = event.state.get("config")
-        return CircuitBreakerConfig.from_mapping(told) if isinstance(told, Mapping) else None
+                settings = event.state.get("config")
+        if not isinstance(settings, Mapping):
+            return None
+        return CircuitBreakerConfig.from_mapping(settings)
 
     def observed(self, number: int, hosts: int) -> Iterator[CallObserved]:
-        """The outcomes, in the time of all hosts; the log is number ``number`` of so many."""
+        """Yield the outcomes in the common time; the log is number ``number`` of ``hosts`` logs."""
         self.calls = self.refused = 0
         mode: object = "enforce"
-        bound = RunBound()
+        limit = ExpansionLimit()
         for event in self.events():
             if isinstance(event, BreakerConfigured):
                 mode = event.config.get("mode")
             elif event.kind == "mode_changed":
                 mode = event.mode
-            elif event.kind == "call_rejected" and mode != "shadow":  # in shadow it is reported too
+            elif (
+                event.kind == "call_rejected" and mode != "shadow"
+            ):  # in shadow mode the call was made and has an outcome
                 self.refused += event.count
             else:
-                outcomes = _outcomes_in(event)
-                bound.take(event.seq, outcomes)
+                outcomes = _outcome_count(event)
+                limit.add(event.seq, outcomes)
                 for _ in range(outcomes):
                     self.calls += 1
-                    # It is of no other host, and in the order of the log.
+                    # A ``seq`` that no other host uses, in the order of the log.
                     yield self._call(self.calls * hosts + number, event)
 
     def _call(self, seq: int, event: Event) -> CallObserved:
@@ -284,40 +290,43 @@ class _HostLog:
         return CallObserved(seq, end, self._breaker, start, end - start, outcome, error, labels)
 
 
-def _outcomes_in(event: Event) -> int:
+def _outcome_count(event: Event) -> int:
     if event.kind == "call_succeeded":
         return event.count
     return int(isinstance(event, CallObserved | CallFailed | CallIgnored))
 
 
 def _merged(logs: Sequence[_HostLog]) -> Iterator[CallObserved]:
-    """The calls of all hosts, in the order of their starts."""
+    """Yield the calls of all hosts, in the order of their starts."""
     return heapq.merge(
         *(by_start(log.observed(number, len(logs))) for number, log in enumerate(logs)),
         key=lambda call: (call.start, call.seq),
     )
 
 
-def _common(breaker: str, logs: Iterable[_HostLog]) -> CircuitBreakerConfig:
-    told = {log.host: log.settings() for log in logs}
-    different = {repr(config) for config in told.values()}
+def _common_settings(breaker: str, logs: Iterable[_HostLog]) -> CircuitBreakerConfig:
+    by_host = {log.host: log.settings() for log in logs}
+    different = {repr(config) for config in by_host.values()}
     if len(different) > 1:
         raise ConfigError(
-            f"the hosts {', '.join(told)} have different settings of {breaker!r}; "
+            f"the hosts {', '.join(by_host)} have different settings of {breaker!r}; "
             "give those of the shared breaker with --config or --set"
         )
-    return next(iter(told.values())) or CircuitBreakerConfig()
+    return next(iter(by_host.values())) or CircuitBreakerConfig()
 
 
-def _changes(
-    logs: Sequence[_HostLog], config: CircuitBreakerConfig, course: Course
+def _edge_changes(
+    logs: Sequence[_HostLog], config: CircuitBreakerConfig, course: EdgeSequence
 ) -> Sequence[Change]:
-    """What errors of each host's clock, up to its uncertainty and that of any other, change."""
+    """Find the errors of each host's clock, up to its own and any other's uncertainty, that matter."""
     trials: dict[tuple[str, int], list[tuple[int, Trial]]] = {}
     for log in logs:
         others = [other.clock.uncertainty_ns for other in logs if other is not log]
         reach = log.clock.uncertainty_ns + max(others) if others else 0
-        sizes = sorted({reach * part // _PARTS for part in range(1, _PARTS + 1)} - {0})
+        sizes = sorted(
+            {reach * part // _SHIFTS_PER_DIRECTION for part in range(1, _SHIFTS_PER_DIRECTION + 1)}
+            - {0}
+        )
         for sign in (1, -1) if sizes else ():
             trials[log.host, sign] = [
                 (sign * size, _trial(log.host, sign * size, config, course)) for size in sizes
@@ -327,7 +336,7 @@ def _changes(
     for call in _merged(logs) if waiting else ():
         last = call.seq
         for trial in waiting:
-            trial.take(call)
+            trial.apply(call)
         waiting = [trial for trial in waiting if trial.moved is None]
         if not waiting:
             break
@@ -342,6 +351,6 @@ def _changes(
     return changes
 
 
-def _trial(host: str, ns: int, config: CircuitBreakerConfig, course: Course) -> Trial:
+def _trial(host: str, ns: int, config: CircuitBreakerConfig, course: EdgeSequence) -> Trial:
     warp = host_offset(host, ns)
-    return Trial(RetimedDrive(DrivenLane(_OPENING, config), warp), course)
+    return Trial(PerturbedDrive(DrivenVariant(_OPENING, config), warp), course)

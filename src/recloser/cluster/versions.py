@@ -1,7 +1,8 @@
-"""Whether a cluster decides as this process does: by the same recloser, under the same rules.
+"""Check that a cluster runs the same version of recloser, with the same rules, as this process.
 
-A worker with another one would come to other edges, and nothing would tell. So all are asked before
-any work; and since workers may join at any time, each piece of work is refused by one that differs.
+A worker with another version could compute other edges without anybody noticing. So the scheduler and
+all workers are asked before any work. Workers may join at any time, so each job also carries the
+versions, and a worker that differs refuses it.
 """
 
 from collections.abc import Mapping
@@ -15,37 +16,38 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Versions: TypeAlias = Mapping[str, object]
-"""What each of those asked for is."""
+"""The values that are compared, by where they are defined."""
 
 _RECLOSER: Final = "recloser.version:__version__"
-_ASKED: Final = {
+_COMPARED: Final = {
     _RECLOSER: "recloser",
     "recloser.core.events:RULES_VERSION": "rules version",
     "recloser.log.parquet:COLUMNS_VERSION": "columns version",
 }
-"""What has to be the same, by where it stands, and what it is called."""
+"""What must be equal: where it is defined, and its name in messages."""
 
 
 def versions() -> Versions:
-    """What this process decides by."""
-    return {name: resolve_name(name) for name in _ASKED}
+    """Return the versions of this process."""
+    return {name: resolve_name(name) for name in _COMPARED}
 
 
 def check_cluster(client: "Client", scheduler: str) -> None:
-    """Refuse a cluster that has no workers, or whose scheduler or workers differ from here.
+    """Check that a cluster has workers, and that it has the versions of this process everywhere.
 
-    The scheduler too has to be alike: it loads what it hands on.
+    The scheduler must have them too, because it unpickles the jobs that it passes on.
 
     Args:
-        client: The connection to it.
+        client: The connection to the cluster.
         scheduler: The address of its scheduler.
 
     Raises:
-        RecloserError: They do; the message names the address, and what to install there.
+        RecloserError: There are no workers, or a version differs; the message names the address and
+            what to install there.
     """
     here = versions()
     for name in here:
-        # Where there is no recloser, there is none of its functions to ask with either.
+        # ``resolve_name`` is in the standard library, so it works where recloser is not installed.
         _check("scheduler", name, here, {scheduler: _scheduler_answer(client, name)})
         answers: Mapping[str, object] = client.run(resolve_name, name, on_error="return")
         if not answers:
@@ -54,10 +56,10 @@ def check_cluster(client: "Client", scheduler: str) -> None:
 
 
 def check_here(wanted: Versions) -> None:
-    """Refuse, on a worker, a piece of work that asks for other versions than there are.
+    """Check, on a worker, that it has the versions that a job requires.
 
     Raises:
-        RecloserError: It does; as ``check_cluster``.
+        RecloserError: A version differs; the message names the worker and what to install there.
     """
     own = versions()
     if own != wanted:
@@ -76,7 +78,6 @@ def _scheduler_answer(client: "Client", name: str) -> object:
 
 
 def _check(member: str, name: str, wanted: Versions, answers: Mapping[str, object]) -> None:
-    """Refuse members of a cluster that answer otherwise than is wanted."""
     differing = {address: there for address, there in answers.items() if there != wanted[name]}
     if not differing:
         return
@@ -84,14 +85,14 @@ def _check(member: str, name: str, wanted: Versions, answers: Mapping[str, objec
     more = len(differing) - 1
     others = f"; {more:,} more {'differs' if more == 1 else 'differ'} too" if more else ""
     raise RecloserError(
-        f"{address}: this {member} {_told(_ASKED.get(name, name), there, wanted[name])}; install "
+        f"{address}: this {member} {_difference(_COMPARED.get(name, name), there, wanted[name])}; install "
         f"'recloser[dask]=={wanted[_RECLOSER]}' there, and start it again{others}"
     )
 
 
-def _told(called: str, there: object, wanted: object) -> str:
+def _difference(label: str, there: object, wanted: object) -> str:
     if not isinstance(there, Exception):
-        return f"has {called} {there}, and here it is {wanted}"
+        return f"has {label} {there}, and here it is {wanted}"
     missing = there.name if isinstance(there, ModuleNotFoundError) else None
     if missing == "recloser":
         return "has no recloser"

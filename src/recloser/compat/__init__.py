@@ -1,8 +1,8 @@
-"""For who comes from elsewhere: the public interface of other breakers, on ours.
+"""The interfaces of ``pybreaker`` and ``circuitbreaker``, implemented by recloser.
 
-``from recloser.compat import pybreaker`` or ``from recloser.compat import circuitbreaker`` in place
-of the import of those libraries, and the rest of the code stays as it is. ``record_in(log)`` has
-every breaker that is made afterwards recorded; each then needs a name of its own.
+Replace the import of those libraries by ``from recloser.compat import pybreaker`` or ``from
+recloser.compat import circuitbreaker``; the rest of your code stays the same. After ``record_in(log)``
+all new breakers are recorded, and each needs a name of its own.
 """
 
 from typing import Final
@@ -31,25 +31,25 @@ _defaults: Final = _Defaults()
 
 
 def record_in(log: Log | None, *, clock: Clock | None = None) -> None:
-    """Have the breakers that are made from now on recorded in ``log``; None ends it.
+    """Record breakers that are created from now on in a log.
 
     Args:
-        log: The log of all of them.
-        clock: What times them; by default the log's clock, or else the system's.
+        log: The log; None ends recording.
+        clock: The clock that times them; by default the log's clock, or else the system's.
     """
     _defaults.log = log
     _defaults.clock = clock
 
 
 class Recording:
-    """Where one breaker of another library's interface is recorded.
+    """The log and the clock of one breaker that has another library's interface.
 
     Args:
         log: Its log; by default that of ``record_in``.
-        clock: What times it; by default that of ``record_in``, or else the system's.
+        clock: Its clock; by default that of ``record_in``, or else the system's.
 
     Attributes:
-        clock: What times it.
+        clock: Its clock.
     """
 
     def __init__(self, log: Log | None, clock: Clock | None) -> None:
@@ -61,10 +61,10 @@ class Recording:
         self.clock: Clock = SYSTEM_CLOCK if given is None else given
 
     def breaker(self, name: str | None, config: CircuitBreakerConfig) -> CircuitBreaker:
-        """The breaker of this name under these settings, which become its own if they are not.
+        """Return the breaker of this name, and give it these settings.
 
         Raises:
-            ConfigError: It is recorded and has no name.
+            ConfigError: The breaker is recorded and has no name.
         """
         if name is None and self._is_recorded:
             raise ConfigError("a breaker that is recorded needs a name: give it one")

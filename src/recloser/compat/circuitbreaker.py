@@ -1,15 +1,15 @@
-"""The interface of ``circuitbreaker`` 2.1, on a breaker of ours.
+"""The interface of ``circuitbreaker`` 2.1, implemented by recloser.
 
-What differs:
+Differences:
 
-* Calls made past the decorator, by ``call`` and its kin or as a ``with`` block, are refused too
-  while the circuit is open.
-* While one call tries a half-open circuit, others are refused.
-* A call that ends with what is no ``Exception``, as when it is cancelled, closes nothing.
+* Calls by ``call`` and its variants, and ``with`` blocks, are rejected too while the circuit is open.
+* While a trial call of a half-open circuit is running, other calls are rejected.
+* A call that ends with an exception that is not an ``Exception``, such as a cancellation, does not
+  close the circuit.
 * A generator that is closed early has succeeded.
-* A call inside one that tries a half-open circuit is part of that, and its refusal is no failure.
-* A failure that comes back when the circuit has opened already does not prolong that.
-* ``log`` and ``clock`` may be given, as arguments or by ``recloser.compat.record_in``.
+* A call inside a trial call of the same circuit is part of the trial, and its rejection is no failure.
+* A failure that ends after the circuit has opened does not prolong the open period.
+* ``log`` and ``clock`` can be given as arguments or with ``recloser.compat.record_in``.
 """
 
 import functools
@@ -58,7 +58,7 @@ _STATES: Final = {
 
 
 def in_exception_list(*exc_types: type[BaseException]) -> Predicate:
-    """A predicate that tells whether an exception is of one of these types."""
+    """Return a predicate for exceptions of these types."""
 
     def matches_types(thrown_type: type[BaseException], _value: BaseException) -> bool:
         return issubclass(thrown_type, exc_types)
@@ -67,15 +67,15 @@ def in_exception_list(*exc_types: type[BaseException]) -> Predicate:
 
 
 def build_failure_predicate(expected_exception: Any) -> Predicate:
-    """The predicate that an exception type, several, or a predicate stand for.
+    """Return a predicate for an exception type, several types, or a predicate.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The argument is none of these.
     """
     if inspect.isclass(expected_exception) and issubclass(expected_exception, Exception):
         return in_exception_list(expected_exception)
     if isinstance(expected_exception, str | bytes):
-        raise ValueError("expected_exception cannot be a string. Did you mean name?")  # noqa: TRY004  # as it was
+        raise ValueError("expected_exception cannot be a string. Did you mean name?")  # noqa: TRY004  # the interface of circuitbreaker
     if isinstance(expected_exception, Iterable):
         return in_exception_list(*expected_exception)
     if inspect.isclass(expected_exception) or not callable(expected_exception):
@@ -85,18 +85,18 @@ def build_failure_predicate(expected_exception: Any) -> Predicate:
 
 
 class CircuitBreaker:
-    """A circuit that opens after ``failure_threshold`` failures in a row.
+    """A circuit that opens after ``failure_threshold`` consecutive failures.
 
     Args:
-        failure_threshold: How many; by default the class's ``FAILURE_THRESHOLD``.
-        recovery_timeout: Seconds until it is tried again; by default ``RECOVERY_TIMEOUT``.
-        expected_exception: What is a failure: a type, several, or a predicate on type and value; by
-            default ``EXPECTED_EXCEPTION``.
-        name: Its name; by default that of the function it decorates.
-        fallback_function: Called in place of a function that is refused; by default
-            ``FALLBACK_FUNCTION``.
-        log: Where it is recorded.
-        clock: What times it.
+        failure_threshold: Consecutive failures that open it; by default the class's
+            ``FAILURE_THRESHOLD``.
+        recovery_timeout: Seconds until a trial call is let through; by default ``RECOVERY_TIMEOUT``.
+        expected_exception: Exceptions that are failures: a type, several types, or a predicate of type
+            and value; by default ``EXPECTED_EXCEPTION``.
+        name: The name of the circuit; by default that of the decorated function.
+        fallback_function: Called instead of a rejected function; by default ``FALLBACK_FUNCTION``.
+        log: The log that records it; by default that of ``record_in``.
+        clock: The clock that times it; by default that of ``record_in``.
     """
 
     FAILURE_THRESHOLD: ClassVar[int] = 5
@@ -117,7 +117,7 @@ class CircuitBreaker:
     ) -> None:
         self._failure_threshold = failure_threshold or self.FAILURE_THRESHOLD
         self._recovery_timeout = recovery_timeout or self.RECOVERY_TIMEOUT
-        # Got statically, or a predicate would become a method.
+        # Static, because attribute access would bind a predicate as a method.
         expected = expected_exception or inspect.getattr_static(type(self), "EXPECTED_EXCEPTION")
         self.is_failure = build_failure_predicate(expected)
         self._fallback_function = fallback_function or self.FALLBACK_FUNCTION
@@ -130,9 +130,10 @@ class CircuitBreaker:
 
     @property
     def _breaker(self) -> live.CircuitBreaker:
-        """Made when first needed, as the name may come with the decorated function.
+        """The breaker, created when first needed: its name may be that of the decorated function.
 
-        Threads that ask at once may make two, which are one: they have a name and a log in common.
+        Two threads may create it at the same time. Both objects then share one state, because they
+        have the same name and log.
         """
         if self._made is None:
             self._made = self._make_breaker()
@@ -193,9 +194,9 @@ class CircuitBreaker:
 
     def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            permit = self._leave()
+            permit = self._permit_or_none()
             if permit is None:
-                return self._instead()(*args, **kwargs)
+                return self._fallback()(*args, **kwargs)
             with self._reported(permit):
                 return function(*args, **kwargs)
 
@@ -203,9 +204,9 @@ class CircuitBreaker:
 
     def _generator(self, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
         def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            permit = self._leave()
+            permit = self._permit_or_none()
             if permit is None:
-                yield from self._instead()(*args, **kwargs)
+                yield from self._fallback()(*args, **kwargs)
                 return
             with self._streamed(permit):
                 yield from function(*args, **kwargs)
@@ -214,9 +215,9 @@ class CircuitBreaker:
 
     def _coroutine(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def call(*args: Any, **kwargs: Any) -> Any:
-            permit = self._leave()
+            permit = self._permit_or_none()
             if permit is None:
-                return await self._instead()(*args, **kwargs)
+                return await self._fallback()(*args, **kwargs)
             with self._reported(permit):
                 return await function(*args, **kwargs)
 
@@ -226,9 +227,9 @@ class CircuitBreaker:
         self, function: Callable[..., AsyncIterator[Any]]
     ) -> Callable[..., AsyncIterator[Any]]:
         async def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            permit = self._leave()
+            permit = self._permit_or_none()
             if permit is None:
-                async for item in self._instead()(*args, **kwargs):
+                async for item in self._fallback()(*args, **kwargs):
                     yield item
                 return
             with self._streamed(permit):
@@ -238,64 +239,64 @@ class CircuitBreaker:
         return call
 
     def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call a function, protected."""
+        """Call a function through the circuit."""
         with self._reported(self._permit()):
             return func(*args, **kwargs)
 
     def call_generator(
         self, func: Callable[..., Iterator[Any]], /, *args: Any, **kwargs: Any
     ) -> Iterator[Any]:
-        """Run a generator, protected."""
+        """Run a generator through the circuit."""
         with self._streamed(self._permit()):
             yield from func(*args, **kwargs)
 
     async def call_async(
         self, func: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any
     ) -> Any:
-        """Await a coroutine function, protected."""
+        """Await a coroutine function through the circuit."""
         with self._reported(self._permit()):
             return await func(*args, **kwargs)
 
     async def call_async_generator(
         self, func: Callable[..., AsyncIterator[Any]], /, *args: Any, **kwargs: Any
     ) -> AsyncIterator[Any]:
-        """Run an asynchronous generator, protected."""
+        """Run an asynchronous generator through the circuit."""
         with self._streamed(self._permit()):
             async for item in func(*args, **kwargs):
                 yield item
 
-    def _leave(self) -> decision.Permit | None:
-        """Leave for a call, or None where it is refused."""
+    def _permit_or_none(self) -> decision.Permit | None:
+        """Return a permit, or None if the call is rejected."""
         try:
             permit = self._breaker.admit()
         except decision.CircuitOpenError:
             return None
         if self.opened:
-            # A subclass says so.
+            # A subclass overrides ``opened``.
             self._breaker.after_ignored(permit, "opened")
             return None
         return permit
 
     def _permit(self) -> decision.Permit:
-        permit = self._leave()
+        permit = self._permit_or_none()
         if permit is None:
             raise CircuitBreakerError(self)
         return permit
 
-    def _instead(self) -> Callable[..., Any]:
+    def _fallback(self) -> Callable[..., Any]:
         if self.fallback_function is None:
             raise CircuitBreakerError(self)
         return self.fallback_function
 
     @contextmanager
     def _reported(self, permit: decision.Permit) -> Iterator[None]:
-        """Report the end of a block; calls of this circuit in it may ride on its probe."""
+        """Report the end of a block; calls of this circuit within a trial call are part of it."""
         with self._streamed(permit), held_if_probe(permit):
             yield
 
     @contextmanager
     def _streamed(self, permit: decision.Permit) -> Iterator[None]:
-        """Report the end of a generator, whose context is that of its consumer."""
+        """Report the end of a generator; it runs in its consumer's context, so it holds no trial."""
         try:
             yield
         except GeneratorExit as closed:
@@ -306,7 +307,7 @@ class CircuitBreaker:
             if error._circuit_breaker is not self:  # noqa: SLF001
                 self._raised(permit, error)
             else:
-                # No dependency was called, so there is nothing that could have failed.
+                # No dependency was called, so nothing failed.
                 self._breaker.after_ignored(permit, error)
             raise
         except BaseException as error:
@@ -327,8 +328,9 @@ class CircuitBreaker:
         if isinstance(error, decision.REFUSALS):  # nobody was asked
             return
         is_failure = error is not None and self._is_recorded(error)
-        # No lock, as the user's predicate was just called: the count only shows what was reported,
-        # and no other thread runs between reading and writing it.
+        # No lock, because a user's predicate has just run and may use the circuit. These attributes
+        # only show what was reported; the breaker's state is in the log. There is no call between
+        # reading and writing the count, so the interpreter runs no other thread there.
         if error is None or (isinstance(error, Exception) and not is_failure):
             self._failure_count = 0
             self._last_failure = None
@@ -354,43 +356,43 @@ class CircuitBreaker:
 
     @property
     def open_until(self) -> datetime:
-        """About when it will be tried again."""
+        """The approximate time at which a trial call is let through."""
         return read_wall(self._recording.clock) + timedelta(seconds=self.open_remaining)
 
     @property
     def open_remaining(self) -> int:
-        """Whole seconds until it is tried again; negative once that is over."""
+        """Whole seconds until a trial call is let through; negative after that time."""
         remaining = (self._until_ns - self._now_ns()) / NS_PER_SECOND
         return math.ceil(remaining) if remaining > 0 else math.floor(remaining)
 
     @property
     def failure_count(self) -> int:
-        """Failures in a row."""
+        """Number of consecutive failures."""
         return self._failure_count
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed."""
+        """Whether the circuit is closed."""
         return self.state == STATE_CLOSED
 
     @property
     def opened(self) -> bool:
-        """Whether it is open, and not to be tried yet."""
+        """Whether the circuit rejects calls: it is open and its timeout is not over."""
         return self.state == STATE_OPEN
 
     @property
     def name(self) -> str | None:
-        """Its name."""
+        """The name of the circuit."""
         return self._name
 
     @property
     def last_failure(self) -> BaseException | None:
-        """The last of the failures in a row."""
+        """The last of the consecutive failures."""
         return self._last_failure
 
     @property
     def fallback_function(self) -> Callable[..., Any] | None:
-        """What is called in place of a function that is refused."""
+        """The function that is called instead of a rejected one."""
         return self._fallback_function
 
     def __str__(self) -> str:
@@ -398,7 +400,7 @@ class CircuitBreaker:
 
 
 class CircuitBreakerError(decision.TranslatedRefusalError):
-    """A call was refused."""
+    """A call was rejected by an open circuit."""
 
     def __init__(self, circuit_breaker: CircuitBreaker, *args: Any) -> None:
         super().__init__(*args)
@@ -415,42 +417,42 @@ class CircuitBreakerError(decision.TranslatedRefusalError):
 
 
 class CircuitBreakerMonitor:
-    """All circuits that decorate a function, by name."""
+    """A registry of all circuits that decorate a function, by name."""
 
     circuit_breakers: ClassVar[dict[str | None, CircuitBreaker]] = {}
 
     @classmethod
     def register(cls, circuit_breaker: CircuitBreaker) -> None:
-        """Add one."""
+        """Add a circuit."""
         cls.circuit_breakers[circuit_breaker.name] = circuit_breaker
 
     @classmethod
     def all_closed(cls) -> bool:
-        """Whether none is open."""
+        """Return whether no circuit is open."""
         return not list(cls.get_open())
 
     @classmethod
     def get_circuits(cls) -> Iterable[CircuitBreaker]:
-        """All of them."""
+        """Return all circuits."""
         return cls.circuit_breakers.values()
 
     @classmethod
     def get(cls, name: str) -> CircuitBreaker | None:
-        """The one of this name."""
+        """Return the circuit of this name, or None."""
         return cls.circuit_breakers.get(name)
 
     @classmethod
     def get_open(cls) -> Iterable[CircuitBreaker]:
-        """Those that are open."""
+        """Return the circuits that are open."""
         return (circuit for circuit in cls.get_circuits() if circuit.opened)
 
     @classmethod
     def get_closed(cls) -> Iterable[CircuitBreaker]:
-        """Those that are closed."""
+        """Return the circuits that are closed."""
         return (circuit for circuit in cls.get_circuits() if circuit.closed)
 
 
-def circuit(  # noqa: PLR0917  # as it was
+def circuit(  # noqa: PLR0917  # the interface of circuitbreaker
     failure_threshold: Any = None,
     recovery_timeout: float | None = None,
     expected_exception: Expected | None = None,
@@ -461,7 +463,7 @@ def circuit(  # noqa: PLR0917  # as it was
     log: Log | None = None,
     clock: Clock | None = None,
 ) -> Any:
-    """``@circuit`` or ``@circuit(...)``: decorate a function with a circuit of its own."""
+    """Decorate a function with a circuit of its own, as ``@circuit`` or ``@circuit(...)``."""
     if callable(failure_threshold):
         return cls().decorate(failure_threshold)
     return cls(

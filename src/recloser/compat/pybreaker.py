@@ -1,36 +1,49 @@
-"""The interface of ``pybreaker`` 1.4, on a breaker of ours.
+"""The interface of ``pybreaker`` 1.4, implemented by recloser.
 
-What differs:
+Differences:
 
-* Calls run at once, not one after another, and so do listeners: no lock is held while one is
-  called. While one call tries a half-open circuit, others are refused.
-* A call that ends with what is no ``Exception``, as when it is cancelled, counts as neither success
-  nor failure. A generator that is closed early has succeeded.
-* A call inside a trial call of the same breaker is part of that, and its refusal is no failure.
-* Coroutines are called with ``acall`` or ``call_async``; Tornado's are among them, and Tornado is
-  not needed for it.
-* The state is in the log, and a ``CircuitMemoryStorage`` says only where a breaker begins. What
-  ``CircuitRedisStorage`` was for is a log, which outlives the process.
-* Settings that are changed begin to count anew, and ``open()`` and ``half_open()`` are recorded as
-  a failed call with that name under settings that trip at once, as only events move a breaker.
-* ``log`` and ``clock`` may be given, as arguments or by ``recloser.compat.record_in``.
+* Calls and listeners run concurrently: no lock is held while one of them runs. While a trial call of a
+  half-open circuit is running, other calls are rejected.
+* A call that ends with an exception that is not an ``Exception``, such as a cancellation, counts as
+  neither success nor failure. A generator that is closed early has succeeded.
+* A call inside a trial call of the same breaker is part of the trial, and its rejection is no failure.
+* Coroutine functions are called with ``acall`` or ``call_async``. That includes Tornado's; Tornado is
+  not needed.
+* The state is kept in the log. A ``CircuitMemoryStorage`` only gives the initial state. Use a log
+  instead of ``CircuitRedisStorage``: it outlives the process.
+* After a change of settings, counting starts again. ``open()`` and ``half_open()`` are recorded as a
+  failed call of that name under settings that trip at once, because only events change a state.
+* ``log`` and ``clock`` can be given as arguments or with ``recloser.compat.record_in``.
 """
 
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from types import GeneratorType
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from attrs import evolve
 
 from recloser.clock import Clock, read_wall
 from recloser.compat import Recording
-from recloser.core import events
+from recloser.compat.pybreaker_parts import (
+    STATE_CLOSED,
+    STATE_HALF_OPEN,
+    STATE_NAMES,
+    STATE_OPEN,
+    CircuitBreakerError,
+    CircuitBreakerListener,
+    CircuitBreakerState,
+    CircuitClosedState,
+    CircuitHalfOpenState,
+    CircuitMemoryStorage,
+    CircuitOpenState,
+    CircuitRedisStorage,
+    RefusedError,
+)
 from recloser.core.config import CircuitBreakerConfig
-from recloser.errors import ConfigError, RecloserError
+from recloser.errors import ConfigError
 from recloser.live import decision
 from recloser.live.nesting import held_if_probe
 from recloser.live.sequencer import Log
@@ -46,178 +59,27 @@ __all__ = (
     "CircuitRedisStorage",
 )
 
-STATE_OPEN: Final = "open"
-STATE_CLOSED: Final = "closed"
-STATE_HALF_OPEN: Final = "half-open"
-
 Exclusion: TypeAlias = type[BaseException] | Callable[[Any], bool]
-
-_STATES: Final = {
-    events.CircuitBreakerState.CLOSED: STATE_CLOSED,
-    events.CircuitBreakerState.OPEN: STATE_OPEN,
-    events.CircuitBreakerState.HALF_OPEN: STATE_HALF_OPEN,
-}
-
-
-class CircuitBreakerError(RecloserError):
-    """A call was refused, or its failure opened the circuit."""
-
-
-class RefusedError(CircuitBreakerError, decision.TranslatedRefusalError):
-    """A call was refused, so that no dependency can have failed."""
-
-    def __init__(self, message: str, breaker: str = "") -> None:
-        super().__init__(message)
-        self.breaker = breaker
-
-
-class CircuitBreakerListener:
-    """Is told of what a breaker does; subclass it and override what is wanted."""
-
-    def before_call(
-        self, cb: "CircuitBreaker", func: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> None:
-        """A call is about to be made."""
-
-    def failure(self, cb: "CircuitBreaker", exc: BaseException) -> None:
-        """A call failed."""
-
-    def success(self, cb: "CircuitBreaker") -> None:
-        """A call succeeded."""
-
-    def state_change(
-        self,
-        cb: "CircuitBreaker",
-        old_state: "CircuitBreakerState | None",
-        new_state: "CircuitBreakerState",
-    ) -> None:
-        """The state changed."""
-
-
-class CircuitBreakerState:
-    """The state that a breaker is in, as listeners are told of it."""
-
-    _name = ""
-
-    def __init__(
-        self,
-        cb: "CircuitBreaker",
-        prev_state: "CircuitBreakerState | None" = None,
-        notify: bool = False,
-    ) -> None:
-        if notify:
-            self.announce(cb, prev_state)
-
-    def announce(self, cb: "CircuitBreaker", prev_state: "CircuitBreakerState | None") -> None:
-        """Reset the counters and call the listeners."""
-        self._enter(cb)
-        for listener in cb.listeners:
-            listener.state_change(cb, prev_state, self)
-
-    def _enter(self, cb: "CircuitBreaker") -> None:
-        cb._state_storage.reset_success_counter()  # noqa: SLF001  # of this module
-
-    @property
-    def name(self) -> str:
-        """``closed``, ``open`` or ``half-open``."""
-        return self._name
-
-
-class CircuitClosedState(CircuitBreakerState):
-    """Calls are made."""
-
-    _name = STATE_CLOSED
-
-    def _enter(self, cb: "CircuitBreaker") -> None:
-        super()._enter(cb)
-        cb._state_storage.reset_counter()  # noqa: SLF001  # of this module
-
-
-class CircuitOpenState(CircuitBreakerState):
-    """Calls are refused."""
-
-    _name = STATE_OPEN
-
-
-class CircuitHalfOpenState(CircuitBreakerState):
-    """A call is tried."""
-
-    _name = STATE_HALF_OPEN
-
-
-class CircuitMemoryStorage:
-    """Where a breaker begins, and the counters that it shows."""
-
-    def __init__(self, state: str) -> None:
-        self.name = "memory"
-        self.state = state
-        self.opened_at: datetime | None = None
-        self._fail_counter = 0
-        self._success_counter = 0
-        self._most_failures: int | None = None
-
-    def increment_counter(self) -> None:
-        """One more failure in a row."""
-        # Calls that were under way when others opened the circuit count no more. No other thread
-        # runs between the comparison and the assignment.
-        most = self._most_failures
-        if most is None or self._fail_counter < most:
-            self._fail_counter += 1
-
-    def reset_counter(self) -> None:
-        """No failures in a row."""
-        self._fail_counter = 0
-
-    def increment_success_counter(self) -> None:
-        """One more successful trial."""
-        self._success_counter += 1
-
-    def reset_success_counter(self) -> None:
-        """No successful trials."""
-        self._success_counter = 0
-
-    @property
-    def counter(self) -> int:
-        """Failures in a row."""
-        return self._fail_counter
-
-    @property
-    def success_counter(self) -> int:
-        """Successful trials in a row."""
-        return self._success_counter
-
-
-class CircuitRedisStorage:
-    """Named for those who import it; there is none.
-
-    Raises:
-        ConfigError: Always.
-    """
-
-    def __init__(self, *_args: object, **_kwargs: object) -> None:
-        raise ConfigError(
-            "a breaker's state is kept in its log, not in Redis: give it log=EventLog(folder)"
-        )
 
 
 class CircuitBreaker:
-    """A circuit that opens after ``fail_max`` failures in a row.
+    """A circuit that opens after ``fail_max`` consecutive failures.
 
     Args:
-        fail_max: How many.
-        reset_timeout: Seconds until it is tried again.
-        success_threshold: So many successful trials close it.
-        exclude: Exceptions that are no failures, by type or predicate.
-        listeners: Who is told.
-        state_storage: Where it begins; a ``CircuitMemoryStorage``.
-        name: Its name.
-        throw_new_error_on_trip: Whether the call that opens it raises a CircuitBreakerError in
-            place of its own error.
-        log: Where it is recorded.
-        clock: What times it.
+        fail_max: Consecutive failures that open it.
+        reset_timeout: Seconds until a trial call is let through.
+        success_threshold: Successful trial calls that close it.
+        exclude: Exceptions that are not failures, as types or predicates.
+        listeners: Objects that receive calls, outcomes and changes of state.
+        state_storage: A ``CircuitMemoryStorage`` with the initial state.
+        name: The name of the breaker.
+        throw_new_error_on_trip: Whether the call that opens it raises a CircuitBreakerError instead of
+            its own error.
+        log: The log that records it; by default that of ``record_in``.
+        clock: The clock that times it; by default that of ``record_in``.
     """
 
-    def __init__(  # noqa: PLR0917  # as it was
+    def __init__(  # noqa: PLR0917  # the interface of pybreaker
         self,
         fail_max: int = 5,
         reset_timeout: float = 60,
@@ -252,30 +114,30 @@ class CircuitBreaker:
         if state_storage.state == self.current_state:
             self._state = self._create_new_state(self.current_state)
         elif state_storage.state == STATE_CLOSED:
-            # The log knows better.
+            # The initial state is the default one, and the log has a later one.
             self._state = self._create_new_state(self.current_state)
-            self._note_log()
+            self._read_opened_at()
         else:
             self._state = self._create_new_state(state_storage.state)
-            self._move(state_storage.state)
+            self._move_to(state_storage.state)
 
-    def _note_log(self) -> None:
+    def _read_opened_at(self) -> None:
         snapshot = self._breaker.snapshot()
         self._state_storage.opened_at = snapshot.opened_at
 
     @property
     def fail_counter(self) -> int:
-        """Failures in a row."""
+        """Number of consecutive failures."""
         return self._state_storage.counter
 
     @property
     def success_counter(self) -> int:
-        """Successful trials in a row, while half-open."""
+        """Number of consecutive successful trials while half-open."""
         return self._state_storage.success_counter
 
     @property
     def fail_max(self) -> int:
-        """So many failures in a row open it."""
+        """Consecutive failures that open the breaker."""
         threshold = self._config.failure_threshold
         assert threshold is not None
         return threshold
@@ -286,7 +148,7 @@ class CircuitBreaker:
 
     @property
     def reset_timeout(self) -> float:
-        """Seconds until it is tried again."""
+        """Seconds after which an open breaker lets a trial call through."""
         return float(self._config.recovery_timeout_seconds)
 
     @reset_timeout.setter
@@ -295,7 +157,7 @@ class CircuitBreaker:
 
     @property
     def success_threshold(self) -> int:
-        """So many successful trials close it."""
+        """Successful trial calls that close the breaker."""
         return self._config.half_open_success_threshold
 
     @success_threshold.setter
@@ -310,7 +172,7 @@ class CircuitBreaker:
     def _create_new_state(
         self, new_state: str, prev_state: CircuitBreakerState | None = None, notify: bool = False
     ) -> CircuitBreakerState:
-        # Looked up when called: the classes are named in the module.
+        # Built at each call, so that classes replaced in this module are used.
         states = {
             STATE_CLOSED: CircuitClosedState,
             STATE_OPEN: CircuitOpenState,
@@ -322,20 +184,20 @@ class CircuitBreaker:
 
     @property
     def state(self) -> CircuitBreakerState:
-        """The state, by its name; assign one to move the breaker there."""
-        self._notice()
+        """The state object; assign the name of a state to move the breaker there."""
+        self._announce_change()
         return self._state
 
     @state.setter
     def state(self, state_str: str) -> None:
-        self._move(state_str)
-        self._notice()
+        self._move_to(state_str)
+        self._announce_change()
 
-    def _notice(self) -> str | None:
-        """Call the listeners if the state has changed since they were called last.
+    def _announce_change(self) -> str | None:
+        """Call the listeners if the state has changed since the last announcement.
 
         Returns:
-            The new state, in the one thread that calls the listeners.
+            The new state in the thread that calls the listeners; None in others.
         """
         current = self.current_state
         self._state_storage.state = current
@@ -345,8 +207,9 @@ class CircuitBreaker:
         if current == STATE_OPEN:
             self._state_storage.opened_at = read_wall(self._recording.clock)
         new = self._create_new_state(current, prev_state=previous)
-        # No lock, as listeners are called next: no other thread runs between the comparison and the
-        # assignment, so of several threads here, one calls the listeners.
+        # No lock, because listeners run next and may use the breaker. There is no call between the
+        # comparison and the assignment, so the interpreter runs no other thread there: of several
+        # threads that see the same change, exactly one calls the listeners.
         if self._state is not previous:
             return None
         self._state = new
@@ -356,28 +219,28 @@ class CircuitBreaker:
     @property
     def current_state(self) -> str:
         """``closed``, ``open`` or ``half-open``."""
-        return _STATES[self._breaker.current_state()]
+        return STATE_NAMES[self._breaker.current_state()]
 
     @property
     def excluded_exceptions(self) -> tuple[Exclusion, ...]:
-        """The exceptions that are no failures."""
+        """The exceptions that are not failures."""
         return tuple(self._excluded_exceptions)
 
     def add_excluded_exception(self, exception: Exclusion) -> None:
-        """Exclude one more."""
+        """Stop counting an exception as a failure."""
         self._excluded_exceptions.append(exception)
 
     def add_excluded_exceptions(self, *exceptions: Exclusion) -> None:
-        """Exclude several more."""
+        """Stop counting several exceptions as failures."""
         for exception in exceptions:
             self.add_excluded_exception(exception)
 
     def remove_excluded_exception(self, exception: Exclusion) -> None:
-        """Exclude one no longer."""
+        """Count an exception as a failure again."""
         self._excluded_exceptions.remove(exception)
 
     def is_system_error(self, exception: BaseException) -> bool:
-        """Whether an exception is a failure."""
+        """Return whether an exception counts as a failure."""
         for exclusion in self.excluded_exceptions:
             if isinstance(exclusion, type):
                 if isinstance(exception, exclusion):
@@ -387,15 +250,15 @@ class CircuitBreaker:
         return True
 
     def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call ``func``, protected; if it returns a generator, that is.
+        """Call a function through the breaker; if it returns a generator, protect that as well.
 
-        A coroutine is returned as it is, and its end is not seen: use ``acall``.
+        A coroutine is returned unprotected: use ``acall`` for coroutine functions.
         """
         permit = self._permit(func, *args, **kwargs)
         try:
             with held_if_probe(permit):
                 result = func(*args, **kwargs)
-        except BaseException as error:  # noqa: BLE001  # it is raised again
+        except BaseException as error:  # noqa: BLE001  # ``_failed`` raises it again
             self._failed(permit, error)
         if isinstance(result, GeneratorType):
             return self._generated(permit, result)
@@ -403,10 +266,10 @@ class CircuitBreaker:
         return result
 
     async def acall(self, func: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
-        """Await ``func``, protected.
+        """Await a coroutine function through the breaker.
 
         Raises:
-            TypeError: It is a generator, of either kind.
+            TypeError: ``func`` is a generator function or an asynchronous one.
         """
         if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
             raise TypeError("acall does not support generators, nor async generators")
@@ -414,7 +277,7 @@ class CircuitBreaker:
         try:
             with held_if_probe(permit):
                 result = await func(*args, **kwargs)
-        except BaseException as error:  # noqa: BLE001  # it is raised again
+        except BaseException as error:  # noqa: BLE001  # ``_failed`` raises it again
             self._failed(permit, error)
         self._succeeded(permit)
         return result
@@ -422,15 +285,15 @@ class CircuitBreaker:
     async def call_async(
         self, func: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any
     ) -> Any:
-        """As ``acall``."""
+        """Await a coroutine function through the breaker; an alias of ``acall``."""
         return await self.acall(func, *args, **kwargs)
 
     @contextmanager
     def calling(self) -> Iterator[None]:
-        """Protect a ``with`` block."""
+        """Protect the ``with`` block in which this is used."""
 
         def block() -> None:
-            """The function that listeners see."""
+            """Stand in for the block, as the function that listeners receive."""
 
         permit = self._permit(block)
         try:
@@ -439,7 +302,7 @@ class CircuitBreaker:
         except GeneratorExit:
             self._succeeded(permit)
             raise
-        except BaseException as error:  # noqa: BLE001  # it is raised again
+        except BaseException as error:  # noqa: BLE001  # ``_failed`` raises it again
             self._failed(permit, error)
         self._succeeded(permit)
 
@@ -451,7 +314,7 @@ class CircuitBreaker:
         except GeneratorExit:
             self._succeeded(permit)
             raise
-        except BaseException as error:  # noqa: BLE001  # it is raised again
+        except BaseException as error:  # noqa: BLE001  # ``_failed`` raises it again
             self._failed(permit, error)
         self._succeeded(permit)
         return result
@@ -464,10 +327,10 @@ class CircuitBreaker:
                 "Timeout not elapsed yet, circuit breaker still open", refused.breaker
             ) from refused
         try:
-            self._notice()
+            self._announce_change()
             for listener in self.listeners:
                 listener.before_call(self, func, *args, **kwargs)
-        except BaseException as error:  # there is no call, and a probe gives its place back
+        except BaseException as error:  # the call is not made; a trial must not stay reserved
             self._breaker.after_ignored(permit, error)
             raise
         return permit
@@ -488,7 +351,7 @@ class CircuitBreaker:
                 listener.failure(self, error)
         finally:
             self._breaker.after_failure(permit, error)
-        opened = self._notice() == STATE_OPEN
+        opened = self._announce_change() == STATE_OPEN
         if self._throw_new_error_on_trip and before != STATE_OPEN and opened:
             raise CircuitBreakerError(
                 "Failures threshold reached, circuit breaker opened"
@@ -500,7 +363,7 @@ class CircuitBreaker:
     def _is_excluded(self, permit: decision.Permit, error: Exception) -> bool:
         try:
             return not self.is_system_error(error)
-        except BaseException:  # a predicate raised: the call failed all the same
+        except BaseException:  # the predicate raised, but the call has failed
             self._breaker.after_failure(permit, error)
             raise
 
@@ -512,46 +375,46 @@ class CircuitBreaker:
         if self.current_state == STATE_HALF_OPEN:
             self._state_storage.increment_success_counter()
         self._breaker.after_success(permit)
-        self._notice()
+        self._announce_change()
         for listener in self.listeners:
             listener.success(self)
 
     def open(self) -> bool:
-        """Open the circuit, for as long as its timeout says."""
+        """Open the circuit for ``reset_timeout`` seconds."""
         self.state = STATE_OPEN
         return self._throw_new_error_on_trip
 
     def half_open(self) -> None:
-        """Have the next call tried."""
+        """Let the next call through as a trial."""
         self.state = STATE_HALF_OPEN
 
     def close(self) -> None:
         """Close the circuit."""
         self.state = STATE_CLOSED
 
-    def _move(self, state: str) -> None:
-        """Bring the breaker to a state by events alone."""
+    def _move_to(self, state: str) -> None:
+        """Move the breaker to a state by recorded events."""
         if state == STATE_CLOSED:
             self._breaker.reset(actor="pybreaker", reason="close()")
             return
-        why = "open()" if state == STATE_OPEN else "half_open()"
+        command = "open()" if state == STATE_OPEN else "half_open()"
         if self.current_state != STATE_CLOSED:
-            self._breaker.reset(actor="pybreaker", reason=why)
+            self._breaker.reset(actor="pybreaker", reason=command)
         timeout = self._config.recovery_timeout_seconds if state == STATE_OPEN else 0
         tripping = self._recording.breaker(
             self._name,
             evolve(self._config, failure_threshold=1, recovery_timeout_seconds=timeout),
         )
         try:
-            tripping.after_failure(tripping.admit(), f"pybreaker.{why}")
+            tripping.after_failure(tripping.admit(), f"pybreaker.{command}")
         except decision.CircuitOpenError:
-            pass  # a call of another thread has opened it already
+            pass  # another thread has opened it already
         finally:
-            # With no timeout, this finds it over.
+            # With a timeout of 0, the breaker becomes half-open here.
             self._breaker = self._recording.breaker(self._name, self._config)
 
     def __call__(self, *call_args: Any, **call_kwargs: bool) -> Callable[..., Any]:
-        """Decorate a function; with ``__pybreaker_call_async=True`` one that is awaited."""
+        """Decorate a function, or with ``__pybreaker_call_async=True`` a coroutine function."""
         call = self.call_async if call_kwargs.pop("__pybreaker_call_async", False) else self.call
 
         def decorate(func: Callable[..., Any]) -> Callable[..., Any]:
@@ -565,25 +428,25 @@ class CircuitBreaker:
 
     @property
     def listeners(self) -> tuple[CircuitBreakerListener, ...]:
-        """Who is told."""
+        """The listeners of this breaker."""
         return tuple(self._listeners)
 
     def add_listener(self, listener: CircuitBreakerListener) -> None:
-        """Tell one more."""
+        """Add a listener."""
         self._listeners.append(listener)
 
     def add_listeners(self, *listeners: CircuitBreakerListener) -> None:
-        """Tell several more."""
+        """Add several listeners."""
         for listener in listeners:
             self.add_listener(listener)
 
     def remove_listener(self, listener: CircuitBreakerListener) -> None:
-        """Tell one no longer."""
+        """Remove a listener."""
         self._listeners.remove(listener)
 
     @property
     def name(self) -> str | None:
-        """Its name; where it is recorded, another name is another breaker."""
+        """The name; in a log, another name is another breaker."""
         return self._name
 
     @name.setter

@@ -1,1 +1,1 @@
-"""The demo: a real service with an outage, and a process that calls it and is killed in it."""
+"""The demo: a real service with an outage, and a calling process that is killed during it."""

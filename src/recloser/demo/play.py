@@ -1,4 +1,4 @@
-"""The play: what happens to the service and its caller, in order."""
+"""The script of the demo: an outage of the service, and a kill and restart of its caller."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,8 +13,8 @@ from recloser.demo.service import Service
 from recloser.errors import RecloserError
 from recloser.process import child_python
 
-_PATIENCE: Final = 400
-"""How many calls the demo waits for something; at 30 ms a call, some 12 s."""
+_MAX_CALLS: Final = 400
+"""Calls after which the demo gives up waiting; about 12 s at 30 ms per call."""
 
 
 @frozen
@@ -25,15 +25,15 @@ class _Call:
 
 
 def play(path: Path, say: Callable[[str], None], host: str | None = None) -> None:
-    """Record an outage, with the caller killed in the middle of it, to a log at ``path``.
+    """Record an outage to a log, and kill and restart the caller during it.
 
     Args:
-        path: Where the log is to be.
-        say: Told what happens as it happens.
-        host: What the log names as its machine; by default the machine's own name.
+        path: The folder of the log.
+        say: Called with a line of text for each thing that happens.
+        host: The host name to record; by default the machine's name.
 
     Raises:
-        RecloserError: Something that must happen did not.
+        RecloserError: An expected event did not happen.
     """
     with Service() as service:
         say(f"a service listens on {service.url}")
@@ -91,14 +91,14 @@ def _read_calls(lines: IO[str]) -> Iterator[_Call]:
         if line.startswith(FAILED):
             raise RecloserError(line.removeprefix(FAILED).rstrip("\n"))
         yield _Call(*line.split())
-    raise RecloserError("the calling process ended before its time; what it said is above")
+    raise RecloserError("the calling process ended early; its output is above")
 
 
 def _await(
     calls: Iterator[_Call], what: str, happened: Callable[[_Call], bool], times: int
 ) -> None:
-    for _, call in zip(range(_PATIENCE), calls, strict=False):
+    for _, call in zip(range(_MAX_CALLS), calls, strict=False):
         times -= happened(call)
         if times == 0:
             return
-    raise RecloserError(f"the demo waited for {what} in vain")
+    raise RecloserError(f"the demo gave up waiting for {what}")

@@ -1,4 +1,4 @@
-"""An HTTP service on loopback that can be told to fail."""
+"""An HTTP service on the loopback interface that can be switched to fail."""
 
 import contextlib
 import threading
@@ -11,9 +11,9 @@ class Service:
     """A service that answers 200, or 503 while ``healthy`` is false.
 
     Attributes:
-        healthy: Whether it works.
-        delay_seconds: How long it takes for an answer.
-        requests: How many requests have reached it.
+        healthy: Whether it answers 200.
+        delay_seconds: Seconds that it takes to answer.
+        requests: Number of requests that have reached it.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the service."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/quote"
 
     def __enter__(self) -> Self:
@@ -52,7 +52,7 @@ class Service:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:  # the name that http.server calls
-                with service._counting:  # its own handler
+                with service._counting:  # this class's own handler
                     service.requests += 1
                 service._closing.wait(service.delay_seconds)
                 body = b"42\n" if service.healthy else b"out of order\n"
@@ -63,6 +63,6 @@ class Service:
                     self.wfile.write(body)
 
             def log_message(self, *_args: object) -> None:
-                """Say nothing: the demo tells what happens."""
+                """Log nothing: the demo prints what happens."""
 
         return Handler

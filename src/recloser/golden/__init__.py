@@ -1,1 +1,1 @@
-"""Golden files: the summary of a trace's history, kept beside it and compared by tests."""
+"""Golden files: the expected history of a trace, kept beside it and checked by tests."""

@@ -1,15 +1,16 @@
-"""Golden files: the outline of a trace's history, kept beside it to be read in a pull request.
+"""Read and write golden files, which hold the expected history of a trace.
 
-``NAME.golden.json`` stands beside the trace ``NAME``, a folder of segments, or ``NAME.jsonl``. It is
-one JSON object of these members, in this order; of the second and third there is one:
+The golden file ``NAME.golden.json`` is in the same folder as its trace, which is a folder of segments
+called ``NAME`` or a file called ``NAME.jsonl``. Its layout makes changes easy to review in a pull
+request. It is a JSON object with these members, in this order:
 
 * ``schema``: ``recloser.golden/1``.
-* ``driven_with``: the settings that drive imported traffic.
-* ``configured``: of a log that live breakers wrote, each configuration in it, as its line in the log.
-* ``totals``: the calls of each breaker.
-* ``digest``: that of the history, as ``History.digest`` defines it.
-* ``edges``: each edge with its cause, as its line in the log, by breaker in code-point order of the
-  names and each breaker's in its order.
+* ``driven_with``, if the trace is imported traffic: the settings of the breakers that it drives.
+* ``configured``, if live breakers wrote the trace: each configuration, as its line in the log.
+* ``totals``: how many calls of each breaker ended in which way.
+* ``digest``: the digest of the history, see ``recloser.History.digest``.
+* ``edges``: each edge with its cause, as its line in the log. The edges are grouped by breaker, whose
+  names are sorted by code points.
 """
 
 import os
@@ -25,7 +26,7 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import BreakerConfigured, Event, StateChanged
 from recloser.core.snapshot import Totals
 from recloser.errors import DamagedLogError, FutureVersionError, GoldenError
-from recloser.history.summary import Outline, settings_data
+from recloser.history.summary import HistorySummary, settings_data
 from recloser.log import disk
 from recloser.log.codec import decode, encode
 
@@ -57,12 +58,12 @@ class _Golden(msgspec.Struct, forbid_unknown_fields=True):
     configured: list[msgspec.Raw] = []
 
 
-def read_golden(path: Path) -> Outline:
-    """What a golden file holds.
+def read_golden(path: Path) -> HistorySummary:
+    """Read a golden file.
 
     Raises:
-        GoldenError: It can't be read; the message names the place.
-        FutureVersionError: It was written by a later version.
+        GoldenError: The file can't be read or is damaged.
+        FutureVersionError: A later version of recloser wrote the file.
     """
     try:
         data = path.read_bytes()
@@ -73,16 +74,16 @@ def read_golden(path: Path) -> Outline:
         raise GoldenError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError, GoldenError, DamagedLogError) as error:
         raise GoldenError(
-            f"{path}: this is no whole golden file: {error}; put it back, or delete it and write it "
-            "anew with `recloser golden update`"
+            f"{path}: this is not a complete golden file: {error}; restore it, or delete it and write "
+            "a new one with `recloser golden update`"
         ) from error
 
 
-def write_golden(path: Path, outline: Outline) -> None:
-    """Write a golden file in one step: there is the old one or the new one, never half of it.
+def write_golden(path: Path, outline: HistorySummary) -> None:
+    """Write a golden file atomically: a crash leaves the old file or the new one, complete.
 
     Raises:
-        GoldenError: It can't be written.
+        GoldenError: The file can't be written.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -93,8 +94,8 @@ def write_golden(path: Path, outline: Outline) -> None:
         raise GoldenError(f"{path}: {error.strerror}") from error
 
 
-def golden_bytes(outline: Outline) -> bytes:
-    """The golden file of an outline, always the same for the same."""
+def golden_bytes(outline: HistorySummary) -> bytes:
+    """The content of a golden file; equal outlines give equal bytes."""
     members = [("schema", f'"{_SCHEMA}{GOLDEN_VERSION}"')]
     if outline.driven_with is not None:
         members.append(("driven_with", _object(outline.driven_with)))
@@ -127,7 +128,7 @@ def _json(value: object) -> str:
 def _check_schema(path: Path, schema: str) -> None:
     version = re.fullmatch(rf"{re.escape(_SCHEMA)}([1-9]\d*)", schema)
     if version is None:
-        raise GoldenError(f"its schema is {schema!r}")
+        raise GoldenError(f"its schema is {schema!r}, not {_SCHEMA}{GOLDEN_VERSION}")
     if int(version[1]) > GOLDEN_VERSION:
         raise FutureVersionError(
             f"{path}: this golden file has version {version[1]}; this library reads up to "
@@ -135,12 +136,12 @@ def _check_schema(path: Path, schema: str) -> None:
         )
 
 
-def _outline(golden: _Golden) -> Outline:
+def _outline(golden: _Golden) -> HistorySummary:
     driven_with = golden.driven_with
     if driven_with is not None:
-        # A setting that is younger than the file has its default value.
+        # A setting that did not exist when the file was written gets its default value.
         driven_with = settings_data(CircuitBreakerConfig.from_mapping(driven_with))
-    return Outline(
+    return HistorySummary(
         driven_with=driven_with,
         configured=_events(golden.configured, BreakerConfigured),
         edges=_events(golden.edges, StateChanged),

@@ -1,4 +1,4 @@
-"""Golden files and their traces: which there are, whether they agree, and writing them anew."""
+"""Find golden files and their traces, check whether they agree, and update golden files."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from recloser.golden.golden_file import GOLDEN_SUFFIX, read_golden, write_golden
 from recloser.history.difference import Comparison, compare
 from recloser.history.engine import is_traffic, replay
 from recloser.history.history import History
-from recloser.history.summary import Outline, outline
+from recloser.history.summary import HistorySummary, summarize
 from recloser.log.listing import (
     COMPRESSED_SUFFIX,
     SEGMENT_SUFFIX,
@@ -33,7 +33,7 @@ _TRACE_SUFFIXES: Final = ("", SEGMENT_SUFFIX, SEGMENT_SUFFIX + COMPRESSED_SUFFIX
 
 
 class Verdict(Enum):
-    """What was found out about a golden file, or done with it."""
+    """The result of checking or updating a golden file."""
 
     SAME = "same"
     DIFFERENT = "different"
@@ -43,20 +43,20 @@ class Verdict(Enum):
 
 @frozen
 class GoldenPair:
-    """A trace and its golden file, of which one may not be there."""
+    """A trace and its golden file; one of the two may not exist."""
 
     trace: Path
     golden: Path
 
 
 @frozen
-class Checked:
-    """A golden file held against its trace.
+class GoldenCheck:
+    """A golden file, compared with the history of its trace.
 
     Attributes:
-        golden: The file.
-        verdict: SAME or DIFFERENT when it was checked; SAME, NEW or CHANGED when it was updated.
-        comparison: How what it tells differs from the history; None where there was no file.
+        golden: The golden file.
+        verdict: SAME or DIFFERENT after a check; SAME, NEW or CHANGED after an update.
+        comparison: How the file differs from the history; None if there was no file.
         history: The history of the trace.
     """
 
@@ -67,7 +67,7 @@ class Checked:
 
 
 def golden_path(trace: Path) -> Path:
-    """Where the golden file of a trace stands: beside it."""
+    """The path of a trace's golden file, in the same folder as the trace."""
     if trace.name in ("", ".."):
         trace = trace.resolve()
     name = trace.name
@@ -77,19 +77,19 @@ def golden_path(trace: Path) -> Path:
 
 
 def trace_path(golden: Path) -> Path:
-    """The trace beside a golden file.
+    """The path of the trace that a golden file belongs to.
 
     Raises:
-        GoldenError: There is none, or more than one that it could belong to.
+        GoldenError: There is no such trace, or more than one.
     """
     name = golden.name.removesuffix(GOLDEN_SUFFIX)
     with errors_of(golden):
-        beside = [golden.with_name(name + suffix) for suffix in _TRACE_SUFFIXES]
-        traces = [path for path in beside if _is_trace(path)]
+        candidates = [golden.with_name(name + suffix) for suffix in _TRACE_SUFFIXES]
+        traces = [path for path in candidates if _is_trace(path)]
     if not traces:
         raise GoldenError(
             f"{golden}: its trace is gone: there is no {name}/ or {name}{SEGMENT_SUFFIX} beside it; "
-            "put it back, or delete the golden file"
+            "restore the trace, or delete the golden file"
         )
     if len(traces) > 1:
         raise GoldenError(
@@ -99,11 +99,11 @@ def trace_path(golden: Path) -> Path:
 
 
 def find_pairs(path: Path) -> list[GoldenPair]:
-    """The traces and golden files that a path stands for, sorted.
+    """Find the traces and golden files at a path, sorted.
 
     Args:
-        path: A trace, a golden file, or a folder with several of them, at any depth. A folder whose
-            segments are named as a log names them is a trace.
+        path: A trace, a golden file, or a folder that holds some at any depth. A folder of log
+            segments is a trace.
 
     Raises:
         GoldenError: There are none.
@@ -130,40 +130,41 @@ def _pairs_of(path: Path) -> list[GoldenPair]:
     return [GoldenPair(pairs[golden], golden) for golden in sorted(pairs)]
 
 
-def check(pair: GoldenPair, config: Settings | None = None) -> Checked:
-    """Compare a golden file with the history of its trace, and write nothing.
+def check(pair: GoldenPair, config: Settings | None = None) -> GoldenCheck:
+    """Compare a golden file with the history of its trace; nothing is written.
 
     Args:
         pair: The trace and its golden file.
-        config: What to drive imported traffic with; by default what the file tells.
+        config: The settings of breakers that are driven with imported traffic; by default those in
+            the golden file.
 
     Raises:
-        GoldenError: The file or its trace is not there, or the file is broken.
+        GoldenError: The file or its trace does not exist, or the file is damaged.
         RecloserError: The trace can't be replayed.
     """
     if not _is_golden_there(pair):
         raise GoldenError(
-            f"{pair.golden}: there is no golden file of {pair.trace}; write it with "
+            f"{pair.golden}: {pair.trace} has no golden file; write it with "
             f"`recloser golden update {pair.trace}`"
         )
     trace = trace_path(pair.golden)
     golden = read_golden(pair.golden)
-    history, now = _replayed(trace, config_in(golden) if config is None else as_config(config))
+    history, now = _replay(trace, config_in(golden) if config is None else as_config(config))
     comparison = compare_with(golden, now, history)
-    return Checked(pair.golden, _verdict(comparison, history), comparison, history)
+    return GoldenCheck(pair.golden, _verdict(comparison, history), comparison, history)
 
 
-def update(pair: GoldenPair, config: Settings | None = None) -> Checked:
-    """Write the golden file of a trace, if it is not there or differs.
+def update(pair: GoldenPair, config: Settings | None = None) -> GoldenCheck:
+    """Write the golden file of a trace if it does not exist or differs from the history.
 
     Args:
         pair: The trace and its golden file.
-        config: What to drive imported traffic with; by default what the file tells already, and
-            else ``CircuitBreakerConfig()``.
+        config: The settings of breakers that are driven with imported traffic; by default those in
+            the golden file, or ``CircuitBreakerConfig()`` if there is no file.
 
     Raises:
-        GoldenError: The file is broken or the trace is not there, or the history is not the one
-            that the log witnessed. Nothing is written then.
+        GoldenError: The file is damaged, the trace does not exist, or the history differs from the
+            witnesses in the log. Nothing is written then.
         RecloserError: The trace can't be replayed.
     """
     trace = trace_path(pair.golden)
@@ -171,36 +172,39 @@ def update(pair: GoldenPair, config: Settings | None = None) -> Checked:
     driven_with = None if config is None else as_config(config)
     if driven_with is None and golden is not None:
         driven_with = config_in(golden)
-    history, now = _replayed(trace, driven_with)
+    history, now = _replay(trace, driven_with)
     if history.differences:
         first = history.differences[0]
         raise GoldenError(
-            f"{trace}: its history parts at seq {first.seq} from what was witnessed live, so it is no "
-            f"model: see `recloser replay {trace}`"
+            f"{trace}: its history differs at seq {first.seq} from what was recorded live, so no golden "
+            f"file was written; see `recloser replay {trace}`"
         )
     comparison = None if golden is None else compare_with(golden, now, history)
     if comparison is not None and not comparison:
-        return Checked(pair.golden, Verdict.SAME, comparison, history)
+        return GoldenCheck(pair.golden, Verdict.SAME, comparison, history)
     write_golden(pair.golden, now)
     verdict = Verdict.NEW if golden is None else Verdict.CHANGED
-    return Checked(pair.golden, verdict, comparison, history)
+    return GoldenCheck(pair.golden, verdict, comparison, history)
 
 
 def refuse_in_ci(asked: str) -> None:
-    """Check that this is no run of a CI server, where nobody reads what a golden file becomes.
+    """Raise an error on a CI server, where nobody would review a changed golden file.
+
+    Args:
+        asked: The command or option that would rewrite golden files, for the message.
 
     Raises:
-        GoldenError: It is one; the message names what was ``asked``.
+        GoldenError: The environment variable ``CI`` is set to 1, true or yes.
     """
     if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
         raise GoldenError(
-            f"{asked}: the environment says that this is CI, where no golden file is rewritten; do it "
-            "where its changes are read, or with CI= before the command"
+            f"{asked}: the environment says that this is CI, where golden files are not rewritten; run "
+            "it where changes are reviewed, or put CI= before the command"
         )
 
 
-def compare_with(golden: Outline, now: Outline, history: History) -> Comparison:
-    """Compare what a golden file tells of a trace with the trace's history now."""
+def compare_with(golden: HistorySummary, now: HistorySummary, history: History) -> Comparison:
+    """Compare a golden file with the history that its trace has now."""
     return compare(golden, now, same_log=True, new_events=history.events)
 
 
@@ -208,18 +212,18 @@ def _verdict(comparison: Comparison, history: History) -> Verdict:
     return Verdict.DIFFERENT if comparison or history.differences else Verdict.SAME
 
 
-def config_in(golden: Outline) -> CircuitBreakerConfig | None:
-    """What a golden file says that imported traffic was driven with."""
+def config_in(golden: HistorySummary) -> CircuitBreakerConfig | None:
+    """The settings in a golden file, or None if live breakers wrote its trace."""
     if golden.driven_with is None:
         return None
     return CircuitBreakerConfig.from_mapping(golden.driven_with)
 
 
-def _replayed(trace: Path, config: CircuitBreakerConfig | None) -> tuple[History, Outline]:
+def _replay(trace: Path, config: CircuitBreakerConfig | None) -> tuple[History, HistorySummary]:
     if config is None and is_traffic(LogReader(trace)):
         config = CircuitBreakerConfig()
     history = replay(trace, config=config)
-    return history, outline(history, config)
+    return history, summarize(history, config)
 
 
 def _is_golden_there(pair: GoldenPair) -> bool:

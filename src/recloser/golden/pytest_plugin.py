@@ -1,6 +1,7 @@
-"""Golden files as pytest's tests; imported when the first of them is met.
+"""Run golden files as tests of pytest.
 
-The options, and the fixtures' declarations, are in ``_recloser_pytest``, which pytest loads.
+Pytest loads ``_recloser_pytest`` at its start, which declares the options and fixtures. It imports
+this module when the first golden file is collected or the fixture ``golden_replay`` is used.
 """
 
 import os
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from _pytest._code.code import TerminalRepr  # what a failure is shown by has no public name
+from _pytest._code.code import TerminalRepr  # has no public name
 from _pytest._io import TerminalWriter
 
 from recloser.cli.render.differences import Line, Style, checked_lines
 from recloser.core.config import Settings
 from recloser.errors import RecloserError
 from recloser.golden.golden_pairs import (
-    Checked,
+    GoldenCheck,
     GoldenPair,
     Verdict,
     check,
@@ -34,8 +35,8 @@ _MARKUP: Final[dict[Style, dict[str, bool]]] = {
 }
 
 
-class GoldenMismatch(AssertionError):  # noqa: N818  # it is a failed test, and no error of the program
-    """A golden file does not tell the history of its trace, or did not before it was updated."""
+class GoldenMismatch(AssertionError):  # noqa: N818  # a failed test, not an error of the program
+    """A golden file differs from the history of its trace, or did before it was updated."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines = list(lines)
@@ -43,19 +44,19 @@ class GoldenMismatch(AssertionError):  # noqa: N818  # it is a failed test, and 
 
 
 class GoldenFile(pytest.File):
-    """A golden file, which is one test."""
+    """A golden file, which pytest collects as one test."""
 
     def collect(self) -> Iterator["GoldenItem"]:
-        """The one test in it."""
+        """Yield the one test in the file."""
         yield GoldenItem.from_parent(self, name="golden")
 
 
 class GoldenItem(pytest.Item):
-    """The test that a golden file tells the history of the trace beside it."""
+    """The test that a golden file equals the history of its trace."""
 
     def runtest(self) -> None:
-        """Check the golden file, or update it where that was asked for."""
-        _hold(
+        """Check the golden file, or update it if ``--recloser-update`` is given."""
+        _check_or_update(
             GoldenPair(trace_path(self.path), self.path),
             is_update=bool(self.config.getoption("--recloser-update")),
         )
@@ -65,7 +66,7 @@ class GoldenItem(pytest.Item):
         excinfo: pytest.ExceptionInfo[BaseException],
         style: object = None,  # noqa: ARG002  # pytest's own signature
     ) -> str | TerminalRepr:
-        """The difference, or one line that says what is wrong, instead of a traceback."""
+        """Show the difference, or one line that says what is wrong, instead of a traceback."""
         if isinstance(excinfo.value, GoldenMismatch):
             return _Shown(excinfo.value.lines)
         if isinstance(excinfo.value, RecloserError):
@@ -73,24 +74,30 @@ class GoldenItem(pytest.Item):
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[os.PathLike[str], int | None, str]:
-        """How reports name the test."""
+        """The location and name of the test in reports."""
         return self.path, None, f"golden: {self.path.name}"
 
 
 class GoldenReplay:
-    """What the fixture ``golden_replay`` is: a function of a trace that gives its history."""
+    """The value of the fixture ``golden_replay``: a function that replays and checks a trace."""
 
     def __init__(self, root: Path, *, is_update: bool) -> None:
         self._root = root
         self._is_update = is_update
 
     def __call__(self, trace: str | os.PathLike[str], *, config: Settings | None = None) -> History:
-        """Replay a trace and hold it against the golden file beside it."""
+        """Replay a trace, compare its history with its golden file, and return the history.
+
+        Args:
+            trace: The trace; a relative path begins at pytest's root directory.
+            config: The settings of breakers that are driven with imported traffic; by default those
+                in the golden file.
+        """
         __tracebackhide__ = True
         path = self._root / trace
         pair = GoldenPair(path, golden_path(path))
         try:
-            return _hold(pair, config, is_update=self._is_update)
+            return _check_or_update(pair, config, is_update=self._is_update)
         except GoldenMismatch as mismatch:
             message = str(mismatch)
         except RecloserError as error:
@@ -99,7 +106,7 @@ class GoldenReplay:
 
 
 class _Shown(TerminalRepr):
-    """Lines in the colours of the command line, where pytest shows colours."""
+    """Lines that are coloured as on the command line, if pytest shows colours."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._lines = lines
@@ -109,22 +116,24 @@ class _Shown(TerminalRepr):
             tw.line(line.text, **_MARKUP[line.style])
 
 
-def _hold(pair: GoldenPair, config: Settings | None = None, *, is_update: bool) -> History:
-    """The history of a trace, which its golden file must tell.
+def _check_or_update(
+    pair: GoldenPair, config: Settings | None = None, *, is_update: bool
+) -> History:
+    """Check or update the golden file of a trace and return the trace's history.
 
     Raises:
-        GoldenMismatch: It does not, or did not before it was updated.
-        RecloserError: Nothing can be said; the message is one line.
+        GoldenMismatch: The file differs from the history, or did before it was updated.
+        RecloserError: The trace or the golden file can't be used; the message is one line.
     """
     checked = update(pair, config) if is_update else check(pair, config)
     if checked.verdict is Verdict.SAME:
         return checked.history
-    raise GoldenMismatch(_account(checked))
+    raise GoldenMismatch(_report_lines(checked))
 
 
-def _account(checked: Checked) -> Iterator[Line]:
+def _report_lines(checked: GoldenCheck) -> Iterator[Line]:
     yield from checked_lines(checked)
     if checked.verdict in (Verdict.NEW, Verdict.CHANGED):
-        yield Line("it is written now: read what changed, and run the tests again")
+        yield Line("the golden file was written: review the change, then run the tests again")
     else:
-        yield Line("if that is what it should be: pytest --recloser-update")
+        yield Line("if this change is intended, run: pytest --recloser-update")

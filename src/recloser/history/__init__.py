@@ -1,1 +1,1 @@
-"""Histories: a log folded again, and its edges compared with those recorded live."""
+"""Replays a log: folds it again, and compares its edges with the recorded ones."""

@@ -1,9 +1,9 @@
-"""The fold of a log in batches: the same as event by event, in a fraction of the time.
+"""Folds a log in batches, with the same result as event by event, but much faster.
 
-Events are gathered by breaker, and the kernel runs over those of each: breakers do not influence one
-another, so it makes no difference that the log has gone on meanwhile. Then the edges must be those
-that the log recorded. Where a gap is, and where lines are in disorder, events are folded singly. A
-log with anything else amiss is left to the fold of one event after another, which says what it is.
+Events are grouped by breaker, and the kernel runs over the rows of each. Breakers do not influence
+one another, so folding one after the other gives the same edges. Afterwards these must be the edges
+that the log recorded. Events after a gap, and lines out of order, are folded singly. If anything
+else is wrong, the batch fold stops, and folding event by event finds out what it is.
 """
 
 from collections.abc import Sequence
@@ -12,31 +12,35 @@ from typing import Final
 from recloser.core import kernel
 from recloser.core.checkpoint_parts import CheckpointParts
 from recloser.core.events import ClockTicked, Edge, Event, LogOpened
-from recloser.history.columnar.breaker_fold import BreakerFold, LeanTaken, Times, in_order, times_of
-from recloser.history.gathered_events import GatheredEvents
-from recloser.history.gathered_lines import IS_COMPILED, GatheredLines
-from recloser.history.gathering import Gathered
+from recloser.history.columnar.breaker_fold import (
+    BreakerFold,
+    ClockEvents,
+    LeanOrderedEdge,
+    clock_events_of,
+    in_order,
+)
+from recloser.history.gathering import IS_COMPILED, EventGatherer, Gatherer, LineGatherer
 from recloser.history.timeline import Timeline
 from recloser.history.witnesses import WitnessedFold
 from recloser.log.codec import full
-from recloser.log.reader import Stretch
+from recloser.log.segment_reader import LineBatch
 
-_A_BREAKER: Final = 32
-"""So many events of a breaker make the work that is done for each one once worth it."""
+_EVENTS_PER_BREAKER: Final = 32
+"""Number of events per breaker from which the work done once per breaker pays off."""
 
 
-class OutOfStepError(Exception):
-    """A log goes on in another way than its events lead to."""
+class DivergedError(Exception):
+    """A log does not continue as its events require."""
 
 
 class BatchFold:
-    """Folds the events of one log and compares its witnesses.
+    """Folds the events of one log, and compares its witnesses.
 
     Attributes:
-        witnessed: The fold, and what was found of the witnesses.
+        witnessed: The fold, and the result of comparing the witnesses.
         edges: Every edge, in the order of the log.
-        timeline: Dates its moments.
-        count: How many events there were.
+        timeline: Converts times of the log to wall time.
+        count: Number of events.
     """
 
     def __init__(self) -> None:
@@ -45,80 +49,85 @@ class BatchFold:
         self.timeline = Timeline()
         self.count = 0
         self._parts = CheckpointParts()
-        self._lines = GatheredLines() if IS_COMPILED else None
-        self._events = GatheredEvents()
-        self._gathered: Gathered | None = None
+        self._line_gatherer = LineGatherer() if IS_COMPILED else None
+        self._event_gatherer = EventGatherer()
+        self._in_use: Gatherer | None = None
 
-    def take_lines(self, lines: Stretch) -> None:
-        """Take the next lines of the log, which are as they were written.
+    def add_lines(self, lines: LineBatch) -> None:
+        """Add the next lines of the log, whose seals were checked.
 
         Raises:
-            OutOfStepError, FoldError, DamagedLogError: As ``take``.
+            DivergedError: An edge lacks its witness, or a checkpoint differs.
+            FoldError: An event can't have happened; it is not known which is the first.
+            DamagedLogError: An event does not follow the one before it, or a line holds no event.
         """
-        gathered = self._lines
-        if gathered is not None and not self._is_singly:
-            self._gather(gathered)
-            if gathered.take(lines.text):
+        gatherer = self._line_gatherer
+        if gatherer is not None and not self._must_fold_singly:
+            self._use(gatherer)
+            if gatherer.gather(lines.text):
                 self.count += lines.count
-                self._settle_many(gathered)
+                self._fold_if_many(gatherer)
                 return
-        for batch in lines.batches():
-            self.take(batch)
+        for batch in lines.events():
+            self.add_events(batch)
 
-    def take(self, events: Sequence[Event]) -> None:
-        """Take the next events of the log, lean or full.
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Add the next events of the log, lean or full.
 
         Raises:
-            OutOfStepError: An edge lacks its witness, or a checkpoint differs.
-            FoldError: An event can't have happened; which is the first, is not known.
+            DivergedError: An edge lacks its witness, or a checkpoint differs.
+            FoldError: An event can't have happened; it is not known which is the first.
             DamagedLogError: An event does not follow the one before it.
         """
         self.count += len(events)
-        if not self._is_singly:
-            self._gather(self._events)
-            if self._events.take(events):
-                self._settle_many(self._events)
+        if not self._must_fold_singly:
+            self._use(self._event_gatherer)
+            if self._event_gatherer.gather(events):
+                self._fold_if_many(self._event_gatherer)
                 return
-        self.settle()
+        self.fold_gathered()
         for event in events:
-            self._take_singly(full(event))
+            self._fold_event(full(event))
 
     @property
-    def _is_singly(self) -> bool:
-        """Whether what comes next has to be taken event by event."""
+    def _must_fold_singly(self) -> bool:
+        # While witnesses are missing, or after a gap, each event may be treated differently.
         witnessed = self.witnessed
         return bool(witnessed.awaited) or witnessed.is_gap or witnessed.fold.is_joined
 
-    def _gather(self, into: Gathered) -> None:
-        """Have the next events be gathered so."""
-        if self._gathered is not into:
-            self.settle()
+    def _use(self, gatherer: Gatherer) -> None:
+        """Gather the next events with this gatherer."""
+        if self._in_use is not gatherer:
+            self.fold_gathered()
             fold = self.witnessed.fold
-            into.begin(-1 if fold.opened is None else fold.seq, fold.at)
-            self._gathered = into
+            gatherer.restart(-1 if fold.opened is None else fold.seq, fold.at)
+            self._in_use = gatherer
 
-    def _settle_many(self, gathered: Gathered) -> None:
-        if gathered.size > max(gathered.most, _A_BREAKER * len(self.witnessed.fold.breakers)):
-            self.settle()
+    def _fold_if_many(self, gatherer: Gatherer) -> None:
+        breakers = len(self.witnessed.fold.breakers)
+        if gatherer.size > max(gatherer.capacity, _EVENTS_PER_BREAKER * breakers):
+            self.fold_gathered()
 
-    def settle(self) -> None:
-        """Fold what is gathered.
+    def fold_gathered(self) -> None:
+        """Fold the events that were gathered and not yet folded.
 
         Raises:
-            OutOfStepError, FoldError: As ``take``.
+            DivergedError: An edge lacks its witness, or a checkpoint differs.
+            FoldError: An event can't have happened; it is not known which is the first.
         """
-        gathered, self._gathered = self._gathered, None
+        gathered, self._in_use = self._in_use, None
         if gathered is None or gathered.seq < 0:
             return
         fold, witnessed = self.witnessed.fold, self.witnessed
-        times = times_of(gathered.readings, 0 if fold.opened is None else fold.opened.session)
-        edges = in_order(self._taken(gathered, times))
-        count = gathered.witnessed(edges)
+        session = 0 if fold.opened is None else fold.opened.session
+        edges = in_order(self._edges_of(gathered, clock_events_of(gathered.readings, session)))
+        count = gathered.count_witnessed(edges)
         if count < 0:
-            raise OutOfStepError
+            raise DivergedError
+        # The witnesses of the last event may be in the lines to come; all others must be here.
         awaited = [full(edge) for edge in edges[count:]]
         if awaited and awaited[0].seq != gathered.seq + 1:
-            raise OutOfStepError
+            raise DivergedError
         witnessed.witnesses += count
         witnessed.awaited.extend(awaited)
         self.edges += map(full, edges)
@@ -126,31 +135,31 @@ class BatchFold:
             self.timeline.add(reading)
         fold.stand_at(gathered.seq, gathered.at, gathered.readings)
 
-    def _taken(self, gathered: Gathered, times: Times) -> Sequence[LeanTaken]:
+    def _edges_of(self, gathered: Gatherer, clock_events: ClockEvents) -> Sequence[LeanOrderedEdge]:
         breakers = self.witnessed.fold.breakers
-        taken: list[LeanTaken] = []
-        moved = set()
+        edges: list[LeanOrderedEdge] = []
+        folded = set()
         for rows in gathered.by_breaker():
             name = rows.breaker
-            fold = BreakerFold(name, times, breakers.get(name), self._parts)
-            fold.take(rows)
+            fold = BreakerFold(name, clock_events, breakers.get(name), self._parts)
+            fold.fold_rows(rows)
             if fold.has_begun:
-                fold.finish()
+                fold.fold_rest()
                 breakers[name] = fold.state
-            if fold.is_parted:
-                raise OutOfStepError
-            taken += fold.lean_taken
-            moved.add(name)
-        if times.events:
+            if fold.has_diverged:
+                raise DivergedError
+            edges += fold.lean_edges
+            folded.add(name)
+        if clock_events.events:
             for name, state in breakers.items():
-                if state.where != kernel.CLOSED and name not in moved:
-                    fold = BreakerFold(name, times, state, self._parts)
-                    fold.finish()
-                    taken += fold.lean_taken
-        return taken
+                if state.where != kernel.CLOSED and name not in folded:
+                    fold = BreakerFold(name, clock_events, state, self._parts)
+                    fold.fold_rest()
+                    edges += fold.lean_edges
+        return edges
 
-    def _take_singly(self, event: Event) -> None:
-        edges = self.witnessed.take(event)
+    def _fold_event(self, event: Event) -> None:
+        edges = self.witnessed.fold_event(event)
         self.edges += edges
         if isinstance(event, LogOpened | ClockTicked):
             self.timeline.add(event)

@@ -1,4 +1,4 @@
-"""Where two histories part: the edges that differ, by how much, and the first event."""
+"""Compares two histories: the edges that differ, and the first event that does."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,16 +18,16 @@ from recloser.core.events import (
     LogSealed,
 )
 from recloser.core.snapshot import Totals
-from recloser.history.summary import Outline
+from recloser.history.summary import HistorySummary
 
 _Transition: TypeAlias = tuple[int, str, str, str]
 
-# What a log says of itself, what is told apart from this, and what follows from the rest.
+# Events about the log itself, those compared elsewhere, and those that follow from others.
 _NOT_COMPARED: Final = (LogOpened, LogSealed, ClockTicked, Checkpoint, BreakerConfigured, Edge)
 
 
 class Change(Enum):
-    """What became of an edge."""
+    """The kind of difference between an edge in the old and in the new history."""
 
     MOVED = "moved"
     GONE = "gone"
@@ -39,15 +39,15 @@ class Change(Enum):
 
 @frozen
 class EdgeDifference:
-    """The first edge of a breaker that is not the same in both histories.
+    """The first edge of a breaker that differs between two histories.
 
     Attributes:
-        breaker: The breaker.
-        number: Which of its edges, from 1.
-        change: What became of it.
-        old: The edge in the one history; None where the other has one more.
-        new: The edge in the other; None where it is gone.
-        further: How many edges behind it are in one of the two histories only.
+        breaker: The breaker's name.
+        number: The position among the breaker's edges, from 1.
+        change: The kind of difference.
+        old: The edge in the old history; None if the new one has an additional edge.
+        new: The edge in the new history; None if it is gone.
+        further: Number of later edges that only one of the histories has.
     """
 
     breaker: str
@@ -59,19 +59,26 @@ class EdgeDifference:
 
     @property
     def moved_ns(self) -> int:
-        """By how many nanoseconds it moved; negative where it is earlier now."""
+        """Nanoseconds by which the edge is later in the new history; negative if earlier."""
         return self.new.at - self.old.at if self.old and self.new else 0
 
     @property
     def sides(self) -> Sequence[Edge]:
-        """The edge in both histories, or the one, whichever was taken first."""
+        """The edge in each history that has it, the earlier first."""
         edges = [edge for edge in (self.old, self.new) if edge is not None]
         return sorted(edges, key=lambda edge: (edge.at, edge.seq))
 
 
 @frozen
 class SettingDifference:
-    """A setting that is not the same; ``breaker`` is empty where that is so for every breaker."""
+    """A setting that differs between two histories.
+
+    Attributes:
+        breaker: The breaker's name; empty if all breakers differ in this way.
+        name: The setting.
+        old: Its value in the old history.
+        new: Its value in the new history.
+    """
 
     breaker: str
     name: str
@@ -81,7 +88,13 @@ class SettingDifference:
 
 @frozen
 class TotalsDifference:
-    """The calls of a breaker, where they are not the same; None where there is no such breaker."""
+    """The numbers of a breaker's calls that differ between two histories.
+
+    Attributes:
+        breaker: The breaker's name.
+        old: The numbers in the old history; None if the breaker is not in it.
+        new: The numbers in the new history; None if the breaker is not in it.
+    """
 
     breaker: str
     old: Totals | None
@@ -89,13 +102,13 @@ class TotalsDifference:
 
 
 @frozen
-class PartingEvent:
-    """The first event at which two histories part.
+class DivergingEvent:
+    """The first event at which two histories differ.
 
     Attributes:
-        old: What stands there in the one log; None where that is not known, or nothing does.
-        new: What stands there in the other. Where both are the same event, it fired an edge in one
-            history and not in the other.
+        old: The event in the old log; None if it is unknown or missing there.
+        new: The event in the new log; None if it is unknown or missing there. If both are the same
+            event, it fired an edge in only one of the histories.
     """
 
     old: Event | None
@@ -103,7 +116,7 @@ class PartingEvent:
 
     @property
     def event(self) -> Event:
-        """One of the two."""
+        """The event in the new log, or in the old one if it is missing there."""
         event = self.new or self.old
         assert event is not None
         return event
@@ -111,21 +124,21 @@ class PartingEvent:
 
 @frozen
 class Comparison:
-    """How two histories differ; false if they do not.
+    """The differences between two histories; false if there are none.
 
     Attributes:
-        settings: What was decided beforehand.
+        settings: The settings that differ.
         edges: The first edge of each breaker that differs, in the order of time.
-        totals: The calls of each breaker that differ.
-        digests: Those of both.
-        event: The first event at which they part; None where there is none, or it is not known.
+        totals: The numbers of calls that differ, by breaker.
+        digests: The digests of the old and the new history.
+        event: The first event at which they differ; None if there is none or it is unknown.
     """
 
     settings: Sequence[SettingDifference]
     edges: Sequence[EdgeDifference]
     totals: Sequence[TotalsDifference]
     digests: tuple[str, str]
-    event: PartingEvent | None = None
+    event: DivergingEvent | None = None
 
     def __bool__(self) -> bool:
         old, new = self.digests
@@ -133,8 +146,8 @@ class Comparison:
 
 
 def compare(
-    old: Outline,
-    new: Outline,
+    old: HistorySummary,
+    new: HistorySummary,
     *,
     same_log: bool,
     old_events: Iterable[Event] | None = None,
@@ -143,12 +156,12 @@ def compare(
     """Compare two histories.
 
     Args:
-        old: The one.
-        new: The other.
-        same_log: Whether both are of one log, so that the ``seq`` of an edge and those of its
-            evidence must be the same too.
-        old_events: The events that ``old`` was folded from, where they are at hand.
-        new_events: Those of ``new``.
+        old: The old history.
+        new: The new history.
+        same_log: Whether both come from one log, so that the ``seq`` numbers of the edges and of
+            the calls that caused them must be equal too.
+        old_events: The events of the old history, if available.
+        new_events: The events of the new history, if available.
     """
     edges = sorted(
         _edge_differences(old, new, same_log=same_log),
@@ -162,10 +175,12 @@ def compare(
     )
     if not comparison:
         return comparison
-    return evolve(comparison, event=_parting_event(edges, old_events, new_events))
+    return evolve(comparison, event=_diverging_event(edges, old_events, new_events))
 
 
-def _edge_differences(old: Outline, new: Outline, *, same_log: bool) -> Iterator[EdgeDifference]:
+def _edge_differences(
+    old: HistorySummary, new: HistorySummary, *, same_log: bool
+) -> Iterator[EdgeDifference]:
     old_edges, new_edges = old.edges_of(), new.edges_of()
     for breaker in sorted(old_edges | new_edges):
         difference = _first_difference(
@@ -209,7 +224,7 @@ def _change(was: Edge | None, now: Edge | None, old: Sequence[Edge], new: Sequen
 
 
 def _is_later(edge: Edge, others: Sequence[Edge]) -> bool:
-    """Whether an edge is among the others, but not where it should be."""
+    """Whether an edge is among the others, but not the first of them."""
     wanted = _transition(edge)
     return wanted != _transition(others[0]) and any(
         _transition(other) == wanted for other in others[1:]
@@ -217,8 +232,8 @@ def _is_later(edge: Edge, others: Sequence[Edge]) -> bool:
 
 
 def _further(old: Sequence[Edge], new: Sequence[Edge]) -> int:
-    counted, found = Counter(map(_transition, old)), Counter(map(_transition, new))
-    return max((counted - found).total(), (found - counted).total())
+    in_old, in_new = Counter(map(_transition, old)), Counter(map(_transition, new))
+    return max((in_old - in_new).total(), (in_new - in_old).total())
 
 
 def _transition(edge: Edge) -> _Transition:
@@ -226,19 +241,19 @@ def _transition(edge: Edge) -> _Transition:
 
 
 def _unnumbered(edge: Edge) -> Edge:
-    """The edge without the numbers that the events of its log happen to have."""
+    """Return an edge without the ``seq`` numbers, which differ between logs."""
     cause = evolve(edge.cause, seqs=(0,) * len(edge.cause.seqs), span=())
     return evolve(edge, seq=0, cause=cause)
 
 
-def _setting_differences(old: Outline, new: Outline) -> Sequence[SettingDifference]:
+def _setting_differences(old: HistorySummary, new: HistorySummary) -> Sequence[SettingDifference]:
     old_settings, new_settings = old.settings_of(), new.settings_of()
     differing = [
         (breaker, list(_settings_that_differ(old_settings[breaker], new_settings[breaker])))
         for breaker in sorted(old_settings.keys() & new_settings.keys())
     ]
     if differing and all(settings == differing[0][1] for _, settings in differing):
-        differing = [("", differing[0][1])]  # what all of them have in common is told once
+        differing = [("", differing[0][1])]  # a difference that all breakers share is listed once
     return [
         SettingDifference(breaker, *setting)
         for breaker, settings in differing
@@ -257,36 +272,37 @@ def _settings_that_differ(
                 yield name, was.get(name), now.get(name)
 
 
-def _totals_differences(old: Outline, new: Outline) -> Iterator[TotalsDifference]:
+def _totals_differences(old: HistorySummary, new: HistorySummary) -> Iterator[TotalsDifference]:
     for breaker in sorted({**old.totals, **new.totals}):
         was, now = old.totals.get(breaker), new.totals.get(breaker)
         if was != now:
             yield TotalsDifference(breaker, was, now)
 
 
-def _parting_event(
+def _diverging_event(
     edges: Sequence[EdgeDifference],
     old_events: Iterable[Event] | None,
     new_events: Iterable[Event] | None,
-) -> PartingEvent | None:
-    unlike: PartingEvent | None = None
+) -> DivergingEvent | None:
+    unlike: DivergingEvent | None = None
     if old_events is not None and new_events is not None:
         unlike = _first_unlike(old_events, new_events)
     for edge in edges[0].sides if edges else ():
-        # Up to here the histories are one, so either log has the event, under the same number.
+        # Up to here the histories are equal, so both logs have the event, with the same `seq`.
         is_new = edge is edges[0].new
         for events in (new_events, old_events) if is_new else (old_events, new_events):
             fired = None if events is None else _last_before(edge, events)
             if fired is None:
                 continue
             there = None if unlike is None else unlike.new if is_new else unlike.old
-            # An event that only one log has is where they part, even if it fired the edge.
-            return unlike if there and there.seq <= fired.seq else PartingEvent(fired, fired)
+            # If only one log has the event, the logs differ from there on, even if it fired the
+            # edge.
+            return unlike if there and there.seq <= fired.seq else DivergingEvent(fired, fired)
     return unlike
 
 
 def _last_before(edge: Edge, events: Iterable[Event]) -> Event | None:
-    """The event that fired an edge, whose witnesses follow it."""
+    """Return the event that fired an edge: the last one before it that is not an edge."""
     last: Event | None = None
     for event in events:
         if event.seq >= edge.seq:
@@ -296,10 +312,10 @@ def _last_before(edge: Edge, events: Iterable[Event]) -> Event | None:
     return last if last is not None and last.at == edge.at else None
 
 
-def _first_unlike(old: Iterable[Event], new: Iterable[Event]) -> PartingEvent | None:
+def _first_unlike(old: Iterable[Event], new: Iterable[Event]) -> DivergingEvent | None:
     for was, now in zip_longest(_compared(old), _compared(new)):
         if was is None or now is None or (was != now and evolve(was, seq=now.seq) != now):
-            return PartingEvent(was, now)
+            return DivergingEvent(was, now)
     return None
 
 

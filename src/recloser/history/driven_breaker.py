@@ -6,10 +6,10 @@ from recloser.live.breaker import CircuitBreaker
 
 
 class DrivenBreaker(CircuitBreaker):
-    """A live breaker that outcomes are reported to, and which never classifies one.
+    """A live breaker to which outcomes are reported; it never classifies errors.
 
-    Dotted names in its settings are not resolved: the libraries that they are of may be installed
-    only where the log was written.
+    Dotted names in its settings are not resolved, because the libraries that they name may be
+    installed only where the log was written.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""A course: the edges that each breaker takes, in the form that a digest is made of."""
+"""Edge sequences: each breaker's edges, in the form that a digest is made from."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,15 +11,14 @@ from recloser.history.history import UNIT, canonical
 
 
 @frozen
-class Parting:
-    """The first event where two histories part.
+class Divergence:
+    """The first point at which two histories differ.
 
     Attributes:
-        seq: The event after which they are no longer the same; that of the last where it is the end
-            that they differ in.
-        breaker: The breaker that it is about; empty where it is about all.
-        expected: What happens there in the history that the log tells.
-        got: What happens in the other.
+        seq: The ``seq`` of the event there; the last event's if they differ only at the end.
+        breaker: The breaker that differs; empty if the difference is about all of them.
+        expected: What happens there in the history of the log.
+        got: What happens there in the other history.
     """
 
     seq: int
@@ -33,8 +32,13 @@ class Parting:
 
 
 @frozen
-class Step:
-    """One edge of a course: the event that was read when it was taken, and its canonical line."""
+class SequencedEdge:
+    """One edge of a sequence.
+
+    Attributes:
+        seq: The ``seq`` of the event that fired it.
+        line: Its canonical line, as UTF-8.
+    """
 
     seq: int
     line: bytes
@@ -46,7 +50,7 @@ class Step:
 
     @property
     def names(self) -> Sequence[str]:
-        """From, to and trigger: the edge, whenever it is taken."""
+        """The fields from, to and trigger, which do not depend on the time."""
         return self.fields[3:]
 
     def __str__(self) -> str:
@@ -54,76 +58,90 @@ class Step:
         return f"{trigger} of {breaker!r} from {left} to {to} (epoch {epoch}) at {at} ns"
 
 
-class Course:
-    """The edges of every breaker, as one way of taking a history finds them."""
+class EdgeSequence:
+    """The edges of every breaker, as one way of computing a history finds them."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, list[Step]] = {}
+        self._edges: dict[str, list[SequencedEdge]] = {}
 
     def add(self, seq: int, edges: Iterable[Edge]) -> None:
-        """Add the edges that were taken when the event was read."""
+        """Add the edges that an event fired.
+
+        Args:
+            seq: The event's ``seq``.
+            edges: The edges, of one breaker or several.
+        """
         for edge in edges:
-            self.add_step(edge.breaker, Step(seq, canonical(edge)))
+            self.add_edge(edge.breaker, SequencedEdge(seq, canonical(edge)))
 
-    def add_step(self, breaker: str, step: Step) -> None:
+    def add_edge(self, breaker: str, edge: SequencedEdge) -> None:
         """Add the next edge of a breaker."""
-        self._steps.setdefault(breaker, []).append(step)
+        self._edges.setdefault(breaker, []).append(edge)
 
-    def copy(self) -> "Course":
-        """The same course, to be gone on with otherwise."""
-        copied = Course()
-        copied._steps = {breaker: list(steps) for breaker, steps in self._steps.items()}
+    def copy(self) -> "EdgeSequence":
+        """Return a copy, which can be continued on its own."""
+        copied = EdgeSequence()
+        copied._edges = {breaker: list(edges) for breaker, edges in self._edges.items()}
         return copied
 
-    def items(self) -> Iterable[tuple[str, Sequence[Step]]]:
-        """Each breaker that takes edges, with them."""
-        return self._steps.items()
+    def items(self) -> Iterable[tuple[str, Sequence[SequencedEdge]]]:
+        """Return each breaker that has edges, with its edges."""
+        return self._edges.items()
 
-    def steps(self, breaker: str) -> Sequence[Step]:
-        """The edges of one breaker."""
-        return self._steps.get(breaker, ())
+    def edges_of(self, breaker: str) -> Sequence[SequencedEdge]:
+        """Return the edges of one breaker."""
+        return self._edges.get(breaker, ())
 
     def __len__(self) -> int:
-        return sum(len(steps) for steps in self._steps.values())
+        return sum(len(edges) for edges in self._edges.values())
 
     @property
     def digest(self) -> str:
-        """As that of a ``History``."""
+        """SHA-256 over the canonical lines, in hex: equal to ``History.digest``."""
         digest = hashlib.sha256()
-        for breaker in sorted(self._steps):
-            for step in self._steps[breaker]:
-                digest.update(step.line)
+        for breaker in sorted(self._edges):
+            for edge in self._edges[breaker]:
+                digest.update(edge.line)
         return digest.hexdigest()
 
-    def parting(self, other: Self) -> Parting | None:
-        """Where another course, of the same log, first parts from this one; None if it does not."""
-        return min(self._partings(other), key=lambda parting: parting.seq, default=None)
+    def divergence(self, other: Self) -> Divergence | None:
+        """Return where another sequence of the same log first differs; None if nowhere."""
+        return min(self._divergences(other), key=lambda each: each.seq, default=None)
 
-    def _partings(self, other: Self) -> Iterator[Parting]:
-        for breaker in sorted(self._steps.keys() | other._steps.keys()):
-            expected = self._steps.get(breaker, [])
-            got = other._steps.get(breaker, [])
+    def _divergences(self, other: Self) -> Iterator[Divergence]:
+        for breaker in sorted(self._edges.keys() | other._edges.keys()):
+            expected = self._edges.get(breaker, [])
+            got = other._edges.get(breaker, [])
             first = _first_difference(expected, got)
             if first is None:
                 continue
-            steps = [steps[first] for steps in (expected, got) if first < len(steps)]
-            yield Parting(
-                min(step.seq for step in steps), breaker, _told(expected, first), _told(got, first)
-            )
+            edges = [edges[first] for edges in (expected, got) if first < len(edges)]
+            seq = min(edge.seq for edge in edges)
+            yield Divergence(seq, breaker, _text_at(expected, first), _text_at(got, first))
 
 
-def parting_of(seq: int, expected: Sequence[Edge], got: Sequence[Edge]) -> Parting | None:
-    """Where the edges of two lanes for the same event part; None if they are the same ones."""
-    expected_steps = [Step(seq, canonical(edge)) for edge in expected]
-    got_steps = [Step(seq, canonical(edge)) for edge in got]
-    first = _first_difference(expected_steps, got_steps)
+def divergence_of(seq: int, expected: Sequence[Edge], got: Sequence[Edge]) -> Divergence | None:
+    """Compare the edges that one event fired in two histories; None if they are equal.
+
+    Args:
+        seq: The event's ``seq``.
+        expected: The edges in the history of the log.
+        got: The edges in the other history.
+    """
+    expected_edges = [SequencedEdge(seq, canonical(edge)) for edge in expected]
+    got_edges = [SequencedEdge(seq, canonical(edge)) for edge in got]
+    first = _first_difference(expected_edges, got_edges)
     if first is None:
         return None
     edge = expected[first] if first < len(expected) else got[first]
-    return Parting(seq, edge.breaker, _told(expected_steps, first), _told(got_steps, first))
+    return Divergence(
+        seq, edge.breaker, _text_at(expected_edges, first), _text_at(got_edges, first)
+    )
 
 
-def _first_difference(expected: Sequence[Step], got: Sequence[Step]) -> int | None:
+def _first_difference(
+    expected: Sequence[SequencedEdge], got: Sequence[SequencedEdge]
+) -> int | None:
     for index, pair in enumerate(zip(expected, got, strict=False)):
         if pair[0].line != pair[1].line:
             return index
@@ -131,5 +149,5 @@ def _first_difference(expected: Sequence[Step], got: Sequence[Step]) -> int | No
     return None if len(expected) == len(got) else shorter
 
 
-def _told(steps: Sequence[Step], index: int) -> str:
-    return str(steps[index]) if index < len(steps) else "no edge"
+def _text_at(edges: Sequence[SequencedEdge], index: int) -> str:
+    return str(edges[index]) if index < len(edges) else "no edge"

@@ -1,4 +1,4 @@
-"""The engine: folds a log's events and compares the edges with those that it witnessed."""
+"""Replays a log: folds its events, and compares the edges with the recorded ones."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,10 +11,10 @@ from attrs import evolve
 from recloser.core.config import CircuitBreakerConfig, Settings, as_config
 from recloser.core.events import CallObserved, ClockTicked, Edge, Event, LogOpened, LogSealed
 from recloser.errors import ConfigError, FoldError, NotALogError
-from recloser.history.batches import BatchFold, OutOfStepError
+from recloser.history.batches import BatchFold, DivergedError
 from recloser.history.history import History
 from recloser.history.live_driver import DrivenEvents, OnDriven, drive
-from recloser.history.parallel import fold_parts, split
+from recloser.history.parallel import fold_ranges, split_log
 from recloser.history.timeline import Timeline
 from recloser.history.warping import WarpedEvents, warped
 from recloser.history.warps import Warp, bending
@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[Event]:
-    """The typed events of a log, a folder or one segment, in their order.
+    """Iterate over the events of a log, in order.
+
+    No event is returned before its seal has been checked.
+
+    Args:
+        path: A folder of segments, one segment, or an exported Parquet file.
 
     Raises:
-        LogError: It is no log, or not whole; no event is handed out before its seal is checked.
+        LogError: While iterating: the path is not a log, or the log is damaged.
     """
     return iter(LogReader(Path(path)))
 
@@ -48,25 +53,27 @@ def replay(
 ) -> History:
     """Rebuild the history of every breaker in a log.
 
-    A log that breakers wrote is folded and its witnesses are compared. Imported traffic drives
-    breakers of the given configuration instead, and the log that they write is folded.
+    A log that breakers wrote is folded, and the edges that it recorded are compared. Imported calls
+    drive breakers of the given configuration instead, and the log that these write is folded.
 
     Args:
         source: A log's folder or file, or any iterable of events.
-        config: What to drive imported traffic with, as a configuration or a mapping of settings; by
-            default ``CircuitBreakerConfig()``.
-        into: The log to drive imported traffic into, timed by nothing yet; by default what the
-            breakers write is not kept, and driven anew for who iterates ``events``.
-        warps: What to take as wrong with the clocks.
-        jobs: How many processes may fold the segments of a log that breakers wrote; None: as many
-            as there are processors, where the log is long enough for it to pay. What is returned is
-            the same.
-        on_driven: Told how many calls have been driven, of how many.
+        config: The configuration for imported calls, or a mapping of settings; by default
+            ``CircuitBreakerConfig()``.
+        into: An empty log for what imported calls make breakers write. By default that is not kept,
+            and each iteration over ``events`` drives the calls again.
+        warps: Faults of the clocks to apply first.
+        jobs: Number of processes that may fold the segments of a log that breakers wrote. None uses
+            one per processor, if the log is long enough. The result is the same.
+        on_driven: Called now and then with the number of calls driven and the total.
+
+    Returns:
+        The history, with every difference to the recorded edges in ``differences``.
 
     Raises:
         LogError: The log can't be read or is damaged.
         ConfigError: ``config`` or ``into`` is given for a log that breakers wrote, or ``config`` is
-            no configuration.
+            invalid.
     """
     events = _reiterable(source)
     if is_traffic(events):
@@ -83,15 +90,15 @@ def replay(
 
     try:
         return _history_of(fold_columns(columns), events, columns.about)
-    except NeedsEventsError as reason:
-        return evolve(fold_history(events), because=str(reason))
+    except NeedsEventsError as error:
+        return evolve(fold_history(events), because=str(error))
 
 
 def refuse_settings(events: Iterable[Event], settings: object) -> None:
-    """Refuse what is given for a log that is not driven.
+    """Check that settings are given only for a log of imported calls.
 
     Raises:
-        ConfigError: Settings are given, and the log was written by breakers.
+        ConfigError: Settings are given, and breakers wrote the log.
     """
     if settings is not None and not is_traffic(events):
         raise ConfigError(
@@ -101,7 +108,7 @@ def refuse_settings(events: Iterable[Event], settings: object) -> None:
 
 
 def is_traffic(events: Iterable[Event]) -> bool:
-    """Whether a log holds imported traffic, and not the events of breakers."""
+    """Whether a log holds imported calls instead of the events of breakers."""
     columns = events.columns() if isinstance(events, LogReader) else None
     if columns is not None:
         return columns.about.traffic
@@ -136,14 +143,15 @@ def _history_of(found: "ColumnHistory", events: Iterable[Event], about: "About")
 def fold_history(
     events: Iterable[Event], warps: Sequence[Warp] = (), *, jobs: int | None = 1
 ) -> History:
-    """Fold the events of a log that breakers wrote and compare its witnesses.
+    """Fold the events of a log that breakers wrote, and compare the recorded edges.
 
-    Under a warp that bends time there are no witnesses: what was recorded happened in another time.
+    With a warp that changes elapsed times nothing is compared: the recorded edges belong to other
+    times.
 
     Args:
-        events: Those of a log.
-        warps: What to take as wrong with the clocks.
-        jobs: How many processes may fold the parts of a log on disk; None: as many as it pays to.
+        events: The events of a log.
+        warps: Faults of the clocks to apply first.
+        jobs: Number of processes that may fold a log on disk; None for as many as pay off.
 
     Raises:
         LogError: The log can't be read or is damaged.
@@ -151,7 +159,7 @@ def fold_history(
     if isinstance(events, LogReader | DrivenEvents) and not warps:
         history = None
         if isinstance(events, LogReader) and jobs != 1:
-            history = _fold_in_parts(events, jobs)
+            history = _fold_in_parallel(events, jobs)
         if history is None:
             history = _fold_in_batches(events)
         if history is not None:
@@ -159,42 +167,43 @@ def fold_history(
     return _fold_singly(events, warps)
 
 
-def _fold_in_parts(log: LogReader, jobs: int | None) -> History | None:
-    """As ``_fold_in_batches``, by several processes; None where one does as well."""
-    parts = split(log.listed(), jobs)
-    folded = fold_parts(parts, log.on_read) if len(parts) > 1 else None
+def _fold_in_parallel(log: LogReader, jobs: int | None) -> History | None:
+    """Fold a log by several processes; None if that does not pay or may be wrong."""
+    ranges = split_log(log.listed(), jobs)
+    folded = fold_ranges(ranges, log.on_read) if len(ranges) > 1 else None
     if folded is None:
         return None
     log.tail = folded[-1].tail
     timeline = Timeline()
-    for part in folded:
-        timeline.join(part.timeline)
+    for each in folded:
+        timeline.join(each.timeline)
     return History(
-        edges=[edge for part in folded for edge in part.edges],
+        edges=[edge for each in folded for edge in each.edges],
         snapshots=folded[-1].snapshots,
-        witnesses=sum(part.witnesses for part in folded),
+        witnesses=sum(each.witnesses for each in folded),
         differences=[],
         timeline=timeline,
         events=log,
-        count=sum(part.count for part in folded),
+        count=sum(each.count for each in folded),
         tail=log.tail,
     )
 
 
 def _fold_in_batches(log: LogReader | DrivenEvents) -> History | None:
-    """The history of a log in which nothing is amiss; None where something may be."""
+    """Fold a log in batches; None if ``_fold_singly`` must look for an error."""
     fold = BatchFold()
     try:
         try:
             if isinstance(log, LogReader) and log.path.suffix != PARQUET_SUFFIX:
-                for lines in log.stretches():
-                    fold.take_lines(lines)
+                for lines in log.line_batches():
+                    fold.add_lines(lines)
             else:
                 for batch in log.batches():
-                    fold.take(batch)
+                    fold.add_events(batch)
         finally:
-            fold.settle()
-    except (OutOfStepError, FoldError):
+            # Also after a damaged line, so that an impossible event before it is reported first.
+            fold.fold_gathered()
+    except (DivergedError, FoldError):
         return None
     return _history(log, fold.witnessed, fold.edges, fold.timeline, fold.count)
 
@@ -202,21 +211,21 @@ def _fold_in_batches(log: LogReader | DrivenEvents) -> History | None:
 def _fold_singly(events: Iterable[Event], warps: Sequence[Warp]) -> History:
     is_witnessed = not bending(warps)
     witnessed = WitnessedFold()
-    take = witnessed.take if is_witnessed else witnessed.fold.apply
+    fold_event = witnessed.fold_event if is_witnessed else witnessed.fold.apply
     edges: list[Edge] = []
     timeline = Timeline()
     count = 0
     for event in warped(events, warps):
         count += 1
         try:
-            edges += take(event)
+            edges += fold_event(event)
         except FoldError as error:
-            witnessed.refuse(event, error)
+            witnessed.note_impossible(event, error)
             break
         if event.kind in ("log_opened", "clock_ticked"):
             timeline.add(event)
-    told = WarpedEvents(events, warps) if warps else events
-    return _history(told, witnessed, edges, timeline, count)
+    folded = WarpedEvents(events, warps) if warps else events
+    return _history(folded, witnessed, edges, timeline, count)
 
 
 def _history(
@@ -231,7 +240,7 @@ def _history(
     inner = events.events if isinstance(events, WarpedEvents) else events
     tail = inner.tail if isinstance(inner, LogReader) else Tail()
     if not tail.unsealed:
-        witnessed.finish()
+        witnessed.note_missing()
     fold = witnessed.fold
     return History(
         edges=edges,

@@ -1,4 +1,4 @@
-"""A history: what a log folds to, and where it differs from what its writer witnessed."""
+"""A history: the result of folding a log, and its differences to the log."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,18 +12,18 @@ from recloser.history.timeline import Timeline
 from recloser.log.tail import Tail
 
 UNIT: Final = "\x1f"
-"""What stands between the fields of a canonical line."""
+"""The separator between the fields of a canonical line."""
 
 
 @frozen
 class Difference:
-    """Where the history and the log part.
+    """A difference between the computed history and the log.
 
     Attributes:
-        seq: The event of the log at which they part.
-        breaker: The breaker that it is about.
-        expected: What the fold says should stand there.
-        got: What stands there.
+        seq: The ``seq`` of the event at which they differ.
+        breaker: The breaker that the event is about; empty for the whole log.
+        expected: What the fold says should be there.
+        got: What is there.
     """
 
     seq: int
@@ -34,7 +34,7 @@ class Difference:
 
 @frozen
 class Transition:
-    """An edge as a digest takes it; its attributes are those of ``StateChanged``."""
+    """The fields of an edge that a digest covers; see ``StateChanged`` for them."""
 
     breaker: str
     epoch: int
@@ -45,7 +45,7 @@ class Transition:
 
 
 def canonical(edge: Transition | Edge) -> bytes:
-    """The line of an edge that the digest of a history is made of."""
+    """Return the line of an edge that the digest of a history is made from."""
     fields = (
         edge.breaker,
         str(edge.epoch),
@@ -58,11 +58,12 @@ def canonical(edge: Transition | Edge) -> bytes:
 
 
 def digest_of(edges: Iterable[Transition | Edge]) -> str:
-    """SHA-256 over the canonical edges, in hex; equal digests mean equal transitions.
+    """Return the SHA-256 over the canonical lines of edges, in hex.
 
-    For each breaker in code-point order of its name, for each of its edges in order, the UTF-8
-    line ``breaker US epoch US at US from US to US trigger LF`` is hashed, where US is 0x1F, LF
-    is 0x0A, numbers are decimal and ``epoch`` is the one that the edge begins.
+    Equal digests mean equal edges. The breakers are in code-point order of their names, and each
+    breaker's edges in order. For each edge the UTF-8 line ``breaker US epoch US at US from US to US
+    trigger LF`` is hashed, where US is 0x1F, LF is 0x0A, numbers are decimal, and ``epoch`` is the
+    epoch that the edge begins.
     """
     digest = hashlib.sha256()
     for edge in sorted(edges, key=lambda edge: edge.breaker):
@@ -72,19 +73,20 @@ def digest_of(edges: Iterable[Transition | Edge]) -> str:
 
 @frozen
 class History:
-    """What a log folds to.
+    """The result of folding a log.
 
     Attributes:
-        edges: Every edge of every breaker in the order of the log, as recomputed.
-        snapshots: Each breaker as it was after the last event.
-        witnesses: How many ``state_changed`` events of the log were compared.
-        differences: Where they, or an event that can't have happened, part from the fold.
-        timeline: Dates the moments of the log.
-        events: The events that were folded, to be iterated again.
-        count: How many there were.
-        tail: How the log ended, where it was read from disk.
-        engine: Whether every event was folded, or columns from edge to edge.
-        because: Why columns were folded event by event, where they were.
+        edges: Every edge of every breaker in the order of the log, as computed.
+        snapshots: Each breaker after the last event, by name.
+        witnesses: Number of ``state_changed`` events that were compared.
+        differences: Where the log differs from the computed edges, or holds an event that can't
+            have happened.
+        timeline: Converts times of the log to wall time.
+        events: The events that were folded, which can be iterated again.
+        count: Number of events.
+        tail: How the log ended, if it was read from disk.
+        engine: ``columns`` if the columns of an exported log were folded, otherwise ``events``.
+        because: Why an exported log was folded event by event; None if it was not.
     """
 
     edges: Sequence[Edge]
@@ -100,11 +102,11 @@ class History:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical edges, in hex; see ``digest_of``."""
+        """SHA-256 over the canonical lines of the edges, in hex; see ``digest_of``."""
         return digest_of(self.edges)
 
     def trips(self, breaker: str | None = None) -> list[Edge]:
-        """The edges that left CLOSED for OPEN, of one breaker or of all."""
+        """Return the edges from CLOSED to OPEN, of one breaker or of all."""
         return [
             edge
             for edge in self.edges

@@ -1,4 +1,4 @@
-"""Driving: imported traffic put through breakers, which then have a history of their own."""
+"""Drives live breakers with recorded calls, which gives a history to replay."""
 
 import heapq
 import sqlite3
@@ -26,10 +26,10 @@ from recloser.log.reader import LogReader
 
 _SORTED_IN_MEMORY: Final = 20_000
 _FETCHED: Final = 500
-_TOLD_EVERY: Final = 500
+_REPORT_EVERY: Final = 500
 
 OnDriven: TypeAlias = Callable[[int, int], None]
-"""Told how many calls have been driven, of about how many."""
+"""Called with the number of calls driven and about the number of all calls."""
 
 
 def drive(
@@ -39,18 +39,18 @@ def drive(
     warps: Sequence[Warp] = (),
     on_driven: OnDriven | None = None,
 ) -> None:
-    """Let each recorded call ask a breaker when it started and report when it ended.
+    """Drive live breakers with recorded calls.
 
-    Calls go in the order of time, at one instant ends before starts. The breakers are live ones of
-    ``config``, on a clock whose ``at`` is that of the trace. What a refused call would have come to
-    is not reported.
+    Each call asks its breaker at the time of its start, and reports at the time of its end. At
+    equal times, ends come before starts. The breakers' clock shows the ``at`` of the trace. The
+    outcome of a rejected call is not reported.
 
     Args:
         events: A trace: its ``log_opened``, and ``call_observed`` events.
-        config: The settings of each breaker.
-        log: An empty log for what the breakers write, which is left open.
-        warps: What is wrong with the clocks, those of the trace and that of the breakers.
-        on_driven: Told how many calls have been driven, of how many, now and then.
+        config: The configuration of each breaker.
+        log: An empty log for what the breakers write; it is left open.
+        warps: Faults of the clocks, both of the trace and of the breakers.
+        on_driven: Called now and then with the number of calls driven and the total.
     """
     for _ in _driving(events, config, log, warps, on_driven):
         pass
@@ -58,9 +58,15 @@ def drive(
 
 @frozen
 class DrivenEvents:
-    """What breakers write that are driven by a trace: driven anew each time this is iterated.
+    """The events that breakers write when a trace drives them.
 
-    So neither the trace nor what comes of it need be held. The parameters are those of ``drive``.
+    Each iteration drives new breakers, so neither the trace nor the events need be kept.
+
+    Attributes:
+        trace: A trace: its ``log_opened``, and ``call_observed`` events.
+        config: The configuration of each breaker.
+        warps: Faults of the clocks, both of the trace and of the breakers.
+        on_driven: Called now and then with the number of calls driven and the total.
     """
 
     trace: Iterable[Event]
@@ -73,7 +79,7 @@ class DrivenEvents:
             yield from map(full, batch)
 
     def batches(self) -> Iterator[Sequence[Event]]:
-        """The events, in lean forms where calls come with them, many at a time."""
+        """Yield the events, many at a time; events of calls are lean if the trace's are."""
         log = PassingLog(tick_seconds=None)
         for _ in _driving(self.trace, self.config, log, self.warps, self.on_driven):
             yield log.passed()
@@ -86,20 +92,22 @@ def _driving(
     warps: Sequence[Warp],
     on_driven: OnDriven | None,
 ) -> Iterator[None]:
-    """Drive as ``drive`` does, and pause whenever the log has been flushed."""
+    """Do what ``drive`` does, and yield whenever the log has been flushed."""
     bent = bending(warps)
     if isinstance(events, LogReader) and not bent:
         events = chain.from_iterable(events.batches())
     counter = count()
-    opened, calls = _begun(event for event, _ in zip(warped(events, bent), counter, strict=False))
-    driver = Driver(opened, config, log, warps)
+    opened, calls = _opened(event for event, _ in zip(warped(events, bent), counter, strict=False))
+    driver = LiveDriver(opened, config, log, warps)
     log.flush()
     yield
     total = 0
     for started, call in enumerate(calls):
         driver.start(call)
-        if on_driven is not None and started % _TOLD_EVERY == 0:
-            total = total or next(counter)  # all have been read before the first was driven
+        if on_driven is not None and started % _REPORT_EVERY == 0:
+            # Sorting the calls by start read all events before the first call was driven, so the
+            # counter has counted all of them.
+            total = total or next(counter)
             on_driven(started, total)
         if started % FLUSH_EVERY == 0:
             log.flush()
@@ -110,17 +118,17 @@ def _driving(
 
 
 def read_trace(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]:
-    """What a trace begins with, and its calls in the order of their starts.
+    """Return the header of a trace, and its calls in the order of their starts.
 
     Raises:
-        NotALogError: It does not begin with ``log_opened``.
+        NotALogError: The trace does not begin with ``log_opened``.
     """
-    opened, calls = _begun(events)
+    opened, calls = _opened(events)
     return opened, map(full, calls)
 
 
-def _begun(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]:
-    """As ``read_trace``, of which the calls may be lean."""
+def _opened(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]:
+    """Return the header of a trace, and its calls by start; they may be lean."""
     rest = iter(events)
     first = next(rest, None)
     opened = None if first is None else full(first)
@@ -131,15 +139,15 @@ def _begun(events: Iterable[Event]) -> tuple[LogOpened, Iterator[CallObserved]]:
 
 
 def by_start(calls: Iterator[CallObserved]) -> Iterator[CallObserved]:
-    """Calls in the order of their starts; a log has them in that of their ends.
+    """Sort calls by start; a log has them in the order of their ends.
 
-    Memory does not grow with their number: many are sorted on disk, and come back in lean forms.
+    Memory use is bounded: many calls are sorted on disk, and yielded in their lean forms.
     """
     first = list(islice(calls, _SORTED_IN_MEMORY))
     if len(first) < _SORTED_IN_MEMORY:
         yield from sorted(first, key=lambda call: (call.start, call.seq))
         return
-    with closing(sqlite3.connect("")) as database:  # a file of its own, gone when it is closed
+    with closing(sqlite3.connect("")) as database:  # a temporary file, removed when closed
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("CREATE TABLE calls (start INTEGER, seq INTEGER, line BLOB)")
         database.executemany(
@@ -154,14 +162,15 @@ def by_start(calls: Iterator[CallObserved]) -> Iterator[CallObserved]:
             yield from cast("Sequence[CallObserved]", batch)
 
 
-class Driver:
-    """Live breakers that are given the calls of a trace, one after the other.
+class LiveDriver:
+    """Live breakers that are driven by the calls of a trace, one after the other.
 
     Args:
-        opened: What the trace begins with.
-        config: The settings of each breaker.
-        log: Where they write.
-        warps: What is wrong with their clock, unless it bends time: then the calls are bent.
+        opened: The header of the trace.
+        config: The configuration of each breaker.
+        log: The log to which they write.
+        warps: Faults of their clock, without those that change elapsed time: the caller applies
+            these to the calls.
     """
 
     def __init__(
@@ -176,35 +185,37 @@ class Driver:
         self._log = log
         self._now = 0
         self._breakers: dict[str, CircuitBreaker] = {}
-        self._under_way: list[tuple[int, int, CallObserved, Permit]] = []
+        # A heap of the calls in flight, by the time of their end.
+        self._in_flight: list[tuple[int, int, CallObserved, Permit]] = []
         self._sequencer = log.attach(WarpedClock(self._clock, warps) if warps else self._clock)
         self._sequencer.let_none_pass()
 
     def start(self, call: CallObserved) -> None:
-        """Ask for the next call, after what ended before has been reported."""
-        self._end_until(call.start)
+        """Start the next call, after reporting all calls that ended before."""
+        self._report_until(call.start)
         self._move_to(call.start)
         breaker = self._breakers.get(call.breaker)
         if breaker is None:
             breaker = DrivenBreaker(call.breaker, self._config, log=self._log)
             self._breakers[call.breaker] = breaker
         if self._sequencer.fold.next_deadline is not None:
-            self._sequencer.relieve()  # a call that is refused asks nobody what is due
+            # A deadline may be due, and a rejected call does not check for it.
+            self._sequencer.relieve()
         permit = breaker.before_call().permit
         if permit is not None:
-            heapq.heappush(self._under_way, (call.at, call.seq, call, permit))
+            heapq.heappush(self._in_flight, (call.at, call.seq, call, permit))
 
     def finish(self) -> None:
-        """Report all calls that are under way."""
-        while self._under_way:
-            self._end_first()
+        """Report all calls in flight."""
+        while self._in_flight:
+            self._report_first()
 
-    def _end_until(self, at: int) -> None:
-        while self._under_way and self._under_way[0][0] <= at:
-            self._end_first()
+    def _report_until(self, at: int) -> None:
+        while self._in_flight and self._in_flight[0][0] <= at:
+            self._report_first()
 
-    def _end_first(self) -> None:
-        at, _, call, permit = heapq.heappop(self._under_way)
+    def _report_first(self) -> None:
+        at, _, call, permit = heapq.heappop(self._in_flight)
         self._move_to(at)
         breaker = self._breakers[call.breaker]
         if call.outcome is Outcome.SUCCEEDED:

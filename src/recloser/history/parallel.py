@@ -1,9 +1,9 @@
-"""A log folded in parts, each by a process of its own, from the checkpoints that begin segments.
+"""Folds a log in several processes, from the checkpoints that segments begin with.
 
-The first part is folded here, each other one by another Python. Where two parts meet, the state that
-the one ends in must be the one that the other begins with, and all that a reading of the whole log
-checks between two segments is checked. If anything at all is amiss there is no result: a plain fold
-then tells what it is, as it would have.
+The log is split into ranges of segments. This process folds the first range, and other processes
+the rest. Where two ranges meet, the state at the end of one must equal the state that the other
+begins with, and everything is checked that a reader of the whole log checks between two segments.
+If anything is wrong there is no result, and a plain fold then finds out what it is.
 """
 
 import os
@@ -23,30 +23,31 @@ from recloser.core.events import Edge, Event, LogOpened
 from recloser.core.snapshot import Snapshot
 from recloser.core.state import BreakerState
 from recloser.errors import FoldError, LogError
-from recloser.history.batches import BatchFold, OutOfStepError
+from recloser.history.batches import BatchFold, DivergedError
 from recloser.history.timeline import Timeline
 from recloser.log.codec import decode
 from recloser.log.counting_reader import OnRead
 from recloser.log.listing import COMPRESSED_SUFFIX
-from recloser.log.reader import Stretch, header_of, segment_readers, size_of
+from recloser.log.reader import segment_readers
+from recloser.log.segment_reader import LineBatch, header_of, size_of
 from recloser.log.tail import Tail
 from recloser.process import child_python
 
 _WORTH_A_PROCESS: Final = 32 << 20
 _HEAD_START: Final = 24 << 20
-"""What is folded here while another Python starts."""
+"""Bytes that this process folds while another one starts."""
 
 _SHRUNK_BY: Final = 5
-_TOLD_EVERY: Final = 1 << 20
+_REPORT_EVERY: Final = 1 << 20
 
 
 @frozen
-class Part:
-    """Neighbouring segments of a log.
+class SegmentRange:
+    """Consecutive segments of a log.
 
     Attributes:
-        segments: They, in their order.
-        following: The segment behind them; None at the end of the log.
+        segments: The segments, in order.
+        following: The segment after them; None at the end of the log.
     """
 
     segments: Sequence[Path]
@@ -54,27 +55,28 @@ class Part:
 
 
 @frozen
-class FoldedPart:
-    """What a part of a log comes to.
+class FoldedRange:
+    """The result of folding a range of segments.
 
     Attributes:
-        opened: The ``log_opened`` that it begins with.
-        begun: Every breaker behind the checkpoints that follow that; empty for the first part.
-        ended: Every breaker at its end.
-        session: The session that was under way at its end.
-        seq: That of its last event.
-        at: The time of it, in nanoseconds.
+        opened: The ``log_opened`` that the range begins with.
+        first_states: The state of every breaker after the checkpoints at its start; empty for the
+            first range.
+        last_states: The state of every breaker at its end.
+        session: The session at its end.
+        seq: The ``seq`` of its last event.
+        at: The time of that event, in nanoseconds of the log.
         tail: How its last segment ended.
-        edges: Its edges, in their order.
-        witnesses: How many of their witnesses it holds.
-        timeline: Dates its moments.
-        count: How many events it has.
-        snapshots: Every breaker as read at its end.
+        edges: Its edges, in order.
+        witnesses: Number of edges that the log recorded.
+        timeline: Converts its times to wall time.
+        count: Number of events.
+        snapshots: A snapshot of every breaker at its end, by name.
     """
 
     opened: LogOpened
-    begun: Mapping[str, BreakerState]
-    ended: Mapping[str, BreakerState]
+    first_states: Mapping[str, BreakerState]
+    last_states: Mapping[str, BreakerState]
     session: int
     seq: int
     at: int
@@ -85,11 +87,11 @@ class FoldedPart:
     count: int
     snapshots: Mapping[str, Snapshot]
 
-    def is_followed_by(self, other: "FoldedPart") -> bool:
-        """Whether the other part goes on just where this one ends."""
+    def is_followed_by(self, other: "FoldedRange") -> bool:
+        """Whether the other range continues exactly where this one ends."""
         opened = other.opened
         return (
-            other.begun == self.ended
+            other.first_states == self.last_states
             and opened.session == self.session
             and opened.seq == self.seq + 1
             and opened.at >= self.at
@@ -97,13 +99,13 @@ class FoldedPart:
         )
 
 
-def split(segments: Sequence[Path], jobs: int | None) -> Sequence[Part]:
-    """Parts of a log that are about as long as one another.
+def split_log(segments: Sequence[Path], jobs: int | None) -> Sequence[SegmentRange]:
+    """Split a log into ranges of about the same size.
 
     Args:
-        segments: The log's.
-        jobs: How many parts there are at most; None leaves it to the processors and to the length of
-            the log, so that each part is worth a process.
+        segments: The log's segments.
+        jobs: Number of ranges at most. None chooses it by the number of processors and the size of
+            the log, so that each range is worth a process.
     """
     weights = [_weight(segment) for segment in segments]
     if jobs is None:
@@ -119,7 +121,7 @@ def split(segments: Sequence[Path], jobs: int | None) -> Sequence[Part]:
         weight += own
     bounds = pairwise([*starts, len(segments)])
     following = [*segments, None]
-    return [Part(segments[start:end], following[end]) for start, end in bounds]
+    return [SegmentRange(segments[start:end], following[end]) for start, end in bounds]
 
 
 def _weight(segment: Path) -> int:
@@ -134,13 +136,13 @@ def _processors() -> int:
 
 
 def _can_begin_at(segments: Sequence[Path], index: int) -> bool:
-    """Whether a segment goes on with the session before it, and begins with checkpoints."""
+    """Whether a segment continues the session before it, and has checkpoints."""
     if index == 0:
         return False
     try:
         before, header = header_of(segments[index - 1]), header_of(segments[index])
     except OSError:
-        return False  # the fold of the whole log says what it is
+        return False  # reading the whole log reports the error
     return (
         before is not None
         and header is not None
@@ -149,16 +151,18 @@ def _can_begin_at(segments: Sequence[Path], index: int) -> bool:
     )
 
 
-def fold_parts(parts: Sequence[Part], on_read: OnRead | None = None) -> Sequence[FoldedPart] | None:
-    """What the parts of one log come to; None if anything is amiss in them or between them.
+def fold_ranges(
+    ranges: Sequence[SegmentRange], on_read: OnRead | None = None
+) -> Sequence[FoldedRange] | None:
+    """Fold all ranges of a log; None if anything is wrong in them or between them.
 
     Args:
-        parts: All parts of the log.
-        on_read: Told of the bytes on disk as they are read, by several threads.
+        ranges: All ranges of the log, in order.
+        on_read: Called with the number of bytes read from disk, by several threads.
     """
-    with ExitStack() as stack, suppress(OSError):  # where no process can be begun
-        others = [stack.enter_context(_OtherProcess(part, on_read)) for part in parts[1:]]
-        first = fold_part(parts[0], is_first=True, on_read=on_read)
+    with ExitStack() as stack, suppress(OSError):  # no process can be started
+        others = [stack.enter_context(_OtherProcess(each, on_read)) for each in ranges[1:]]
+        first = fold_range(ranges[0], is_first=True, on_read=on_read)
         if first is None:
             return None
         folded = [first]
@@ -171,43 +175,50 @@ def fold_parts(parts: Sequence[Part], on_read: OnRead | None = None) -> Sequence
     return None
 
 
-def fold_part(
-    part: Part, *, is_first: bool = False, on_read: OnRead | None = None
-) -> FoldedPart | None:
-    """What a part comes to; None if anything is amiss in it."""
+def fold_range(
+    segments: SegmentRange, *, is_first: bool = False, on_read: OnRead | None = None
+) -> FoldedRange | None:
+    """Fold a range of segments; None if anything is wrong in it.
+
+    Args:
+        segments: The range.
+        is_first: Whether it begins the log. If not, it must begin with checkpoints.
+        on_read: Called with the number of bytes after each read from disk.
+    """
     fold = BatchFold()
-    begun: Mapping[str, BreakerState] = {}
+    first_states: Mapping[str, BreakerState] = {}
     try:
-        reader = _Reader(part, on_read)
-        stretches = iter(reader)
-        first = next(stretches, None)
+        reader = _RangeReader(segments, on_read)
+        batches = iter(reader)
+        first = next(batches, None)
         if first is None:
             return None
         opened = decode(first.text[: first.text.index(b"\n") + 1])
         if not isinstance(opened, LogOpened):
             return None
-        stretches = chain((first,), stretches)
+        batches = chain((first,), batches)
         if not is_first:
-            rest = _checkpointed(fold, opened, stretches)
+            rest = _fold_checkpoints(fold, opened, batches)
             if rest is None:
                 return None
-            begun = pickle.loads(pickle.dumps(fold.witnessed.fold.breakers))  # noqa: S301  # a copy
+            # A copy, since folding changes the states.
+            first_states = pickle.loads(pickle.dumps(fold.witnessed.fold.breakers))  # noqa: S301
             if rest:
-                fold.take(rest)
-        for lines in stretches:
-            fold.take_lines(lines)
-        fold.settle()
-    except (OutOfStepError, FoldError, LogError):
+                fold.add_events(rest)
+        for lines in batches:
+            fold.add_lines(lines)
+        fold.fold_gathered()
+    except (DivergedError, FoldError, LogError):
         return None
     witnessed = fold.witnessed
     if witnessed.awaited or witnessed.differences or witnessed.is_gap:
         return None
     ended = witnessed.fold
     assert ended.opened is not None
-    return FoldedPart(
+    return FoldedRange(
         opened=opened,
-        begun=begun,
-        ended=ended.breakers,
+        first_states=first_states,
+        last_states=ended.breakers,
         session=ended.opened.session,
         seq=ended.seq,
         at=ended.at,
@@ -220,40 +231,41 @@ def fold_part(
     )
 
 
-class _Reader:
-    """The lines of a part in stretches.
+class _RangeReader:
+    """The checked lines of a range of segments, in batches.
 
     Attributes:
-        tail: How its last segment ended, once it has been iterated to its end.
+        tail: How the last segment ended; set when the range has been iterated to its end.
     """
 
-    def __init__(self, part: Part, on_read: OnRead | None) -> None:
-        self._part = part
+    def __init__(self, segments: SegmentRange, on_read: OnRead | None) -> None:
+        self._range = segments
         self._on_read = on_read
         self.tail = Tail()
 
-    def __iter__(self) -> Iterator[Stretch]:
-        segments, following = self._part.segments, self._part.following
+    def __iter__(self) -> Iterator[LineBatch]:
+        segments, following = self._range.segments, self._range.following
+        # The reader of the last segment needs the header of the one after it.
         known = segments if following is None else [*segments, following]
         readers = segment_readers(known, on_read=self._on_read)
         for reader, _ in zip(readers, segments, strict=False):
-            yield from reader.stretches()
+            yield from reader.line_batches()
             self.tail = reader.tail
 
 
-def _checkpointed(
-    fold: BatchFold, opened: LogOpened, stretches: Iterator[Stretch]
+def _fold_checkpoints(
+    fold: BatchFold, opened: LogOpened, batches: Iterator[LineBatch]
 ) -> Sequence[Event] | None:
-    """Fold the checkpoints of all breakers, and read on to the end of a stretch.
+    """Fold the checkpoints of all breakers, and read to the end of their batch.
 
     Returns:
-        The events after them in that stretch; None if the checkpoints are not there.
+        The events after the checkpoints in that batch; None if checkpoints are missing.
     """
     head: list[Event] = []
     rest: list[Event] = []
     missing = opened.checkpoints
-    for lines in stretches:
-        for event in chain.from_iterable(lines.batches()):
+    for lines in batches:
+        for event in chain.from_iterable(lines.events()):
             if not missing:
                 rest.append(event)
                 continue
@@ -264,17 +276,17 @@ def _checkpointed(
             head.append(event)
         if not missing:
             break
-    fold.take(head)
-    fold.settle()
+    fold.add_events(head)
+    fold.fold_gathered()
     return None if missing else rest
 
 
 class _OtherProcess:
-    """A process that folds a part, while this one goes on."""
+    """A process that folds a range while this one folds another."""
 
-    def __init__(self, part: Part, on_read: OnRead | None) -> None:
+    def __init__(self, segments: SegmentRange, on_read: OnRead | None) -> None:
         self._on_read = on_read
-        self._result: FoldedPart | None = None
+        self._result: FoldedRange | None = None
         self._process = subprocess.Popen(  # noqa: S603  # this very Python, on a module of ours
             child_python.command(__name__),
             env=child_python.environment(),
@@ -282,7 +294,8 @@ class _OtherProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._thread = threading.Thread(target=self._talk, args=(part,), daemon=True)
+        # The thread reads the pipe all the time, so that the process never waits to report.
+        self._thread = threading.Thread(target=self._exchange, args=(segments,), daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -297,17 +310,17 @@ class _OtherProcess:
                 with suppress(OSError):
                     pipe.close()
 
-    def result(self) -> FoldedPart | None:
-        """What it came to; returns when it has."""
+    def result(self) -> FoldedRange | None:
+        """Wait for the process, and return its result; None if it has none."""
         self._thread.join()
         return self._result
 
-    def _talk(self, part: Part) -> None:
+    def _exchange(self, segments: SegmentRange) -> None:
         into, out = self._process.stdin, self._process.stdout
         assert into is not None
         assert out is not None
         try:
-            pickle.dump(part, into)
+            pickle.dump(segments, into)
             into.close()
             for line in out:
                 if line == _DONE:
@@ -322,20 +335,23 @@ _DONE: Final = b"\n"
 
 
 def main() -> None:
-    """Fold the part that standard input tells of; what it comes to goes to standard output."""
-    part = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that began this one
+    """Fold the range given on standard input, and write the result to standard output.
+
+    Lines with the number of bytes read come first, then an empty line, then the pickled result.
+    """
+    segments = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that started this one
     out = sys.stdout.buffer
-    untold = 0
+    unreported = 0
 
     def on_read(size: int) -> None:
-        nonlocal untold
-        untold += size
-        if untold >= _TOLD_EVERY or not size:
-            out.write(b"%d\n" % untold)
+        nonlocal unreported
+        unreported += size
+        if unreported >= _REPORT_EVERY or not size:
+            out.write(b"%d\n" % unreported)
             out.flush()
-            untold = 0
+            unreported = 0
 
-    folded = fold_part(part, on_read=on_read)
+    folded = fold_range(segments, on_read=on_read)
     out.write(_DONE)
     pickle.dump(folded, out, pickle.HIGHEST_PROTOCOL)
     out.flush()

@@ -1,4 +1,4 @@
-"""The outline of a history: what of it is kept in a golden file, and compared."""
+"""The summary of a history: what a golden file holds, and what is compared."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,16 +14,16 @@ from recloser.history.history import History
 
 
 @frozen
-class Outline:
+class HistorySummary:
     """What is compared of a history.
 
     Attributes:
-        driven_with: For imported traffic, the settings of the breakers that it drove, as data for
-            JSON; None where live breakers wrote the log.
-        configured: For a log that live breakers wrote, each configuration in it, by breaker.
-        edges: Every edge, by breaker in code-point order of the names, each breaker's in its order.
-        totals: The calls of each breaker, by name.
-        digest: That of the history.
+        driven_with: The settings of the breakers that imported calls drove, as data for JSON; None
+            if live breakers wrote the log.
+        configured: Each configuration in a log that live breakers wrote, sorted by breaker.
+        edges: Every edge, sorted by breaker in code-point order, each breaker's in order.
+        totals: The numbers of calls of each breaker, by name.
+        digest: The digest of the history, in hex.
     """
 
     driven_with: Mapping[str, object] | None
@@ -33,14 +33,14 @@ class Outline:
     digest: str
 
     def edges_of(self) -> dict[str, list[Edge]]:
-        """The edges of each breaker that took any."""
+        """Return the edges of each breaker that has any."""
         edges: dict[str, list[Edge]] = {}
         for edge in self.edges:
             edges.setdefault(edge.breaker, []).append(edge)
         return edges
 
     def settings_of(self) -> dict[str, list[Mapping[str, object]]]:
-        """The configurations of each breaker, one after the other."""
+        """Return the configurations of each breaker, in order."""
         if self.driven_with is not None:
             return {breaker: [self.driven_with] for breaker in self.totals}
         settings: dict[str, list[Mapping[str, object]]] = {}
@@ -49,15 +49,15 @@ class Outline:
         return settings
 
 
-def outline(history: History, driven_with: CircuitBreakerConfig | None = None) -> Outline:
-    """The outline of a history.
+def summarize(history: History, driven_with: CircuitBreakerConfig | None = None) -> HistorySummary:
+    """Summarize a history.
 
     Args:
-        history: What a log folded to.
-        driven_with: The settings, if imported traffic drove breakers.
+        history: The result of folding a log.
+        driven_with: The configuration, if imported calls drove the breakers.
     """
     configured = _configurations(history.events) if driven_with is None else ()
-    return Outline(
+    return HistorySummary(
         driven_with=None if driven_with is None else settings_data(driven_with),
         configured=sorted(configured, key=lambda event: event.breaker),
         edges=sorted(history.edges, key=lambda edge: edge.breaker),
@@ -67,11 +67,11 @@ def outline(history: History, driven_with: CircuitBreakerConfig | None = None) -
 
 
 def settings_data(config: CircuitBreakerConfig) -> dict[str, object]:
-    """The settings as they come back from JSON, so that what was read and what was given compare."""
-    return _as_read(config.to_mapping())
+    """Return settings as read back from JSON, for comparison with a golden file."""
+    return _through_json(config.to_mapping())
 
 
-def _as_read(settings: Mapping[str, object]) -> dict[str, object]:
+def _through_json(settings: Mapping[str, object]) -> dict[str, object]:
     data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(settings))
     return data
 
@@ -81,10 +81,10 @@ def _configurations(events: Iterable[Event]) -> Iterator[BreakerConfigured]:
     for event in events:
         if event.kind == "breaker_configured":
             known.add(event.breaker)
-            yield evolve(event, config=_as_read(event.config))
+            yield evolve(event, config=_through_json(event.config))
         elif event.kind == "checkpoint" and event.breaker not in known and not is_part(event):
-            # A log whose oldest segments were removed begins with the states that they led to.
+            # If its oldest segments were removed, a log begins with checkpoints instead.
             known.add(event.breaker)
             config = event.state["config"]
             assert isinstance(config, Mapping)
-            yield BreakerConfigured(event.seq, event.at, event.breaker, _as_read(config))
+            yield BreakerConfigured(event.seq, event.at, event.breaker, _through_json(config))

@@ -1,4 +1,4 @@
-"""Wall time for people: what the clock's wall hand showed at a moment of the log."""
+"""Wall time for people: what the wall clock showed at a time of the log."""
 
 import bisect
 from collections.abc import Iterable
@@ -12,10 +12,10 @@ _RESOLUTION_NS: Final = 1000
 
 
 class Timeline:
-    """Dates the moments of one log, between the readings of both hands that it holds.
+    """Converts times of one log to wall time, using the clock readings in the log.
 
     Args:
-        events: Events of the log, of which the readings are taken in.
+        events: Events of the log; those with a reading of the clock are added.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -26,10 +26,10 @@ class Timeline:
                 self.add(event)
 
     def add(self, reading: LogOpened | ClockTicked) -> None:
-        """Take in the next reading of both hands.
+        """Add the next reading of the wall clock and the monotonic clock.
 
-        A wall clock is read to the microsecond, so a tick that agrees with the reading before to
-        that much says nothing new, and would only round the times behind it.
+        A wall clock is read to the microsecond. So a tick that agrees with the reading before, to a
+        microsecond, adds nothing and would only round the times after it.
         """
         if self._readings and reading.kind == "clock_ticked":
             last = self._readings[-1]
@@ -40,25 +40,25 @@ class Timeline:
         self._readings.append(reading)
 
     def join(self, other: Self) -> None:
-        """Take in the readings of a timeline that begins behind this one, with a ``log_opened``."""
+        """Add the readings of a timeline that begins after this one with a ``log_opened``."""
         self._ats += other._ats
         self._readings += other._readings
 
     def utc(self, at: int) -> datetime:
-        """The wall time at ``at`` nanoseconds, to the microsecond."""
+        """Return the wall time at ``at`` nanoseconds of the log, to the microsecond."""
         reading, ns = self._dated(at)
         return after(reading.wall, ns)
 
     def text(self, at: int) -> str:
-        """The wall time at ``at`` nanoseconds, in ISO 8601 to the nanosecond."""
+        """Return the wall time at ``at`` nanoseconds, in ISO 8601 to the nanosecond."""
         reading, ns = self._dated(at)
         return f"{after(reading.wall, ns):%Y-%m-%dT%H:%M:%S.%f}{ns % 1000:03d}Z"
 
     def at(self, moment: datetime, ns: int = 0) -> int:
-        """The last moment of the log that is dated ``moment`` or before, in nanoseconds.
+        """Return the last time dated ``moment`` or before, in nanoseconds of the log.
 
-        The inverse of ``text``; a wall time that came twice, because the clock was set back, is the
-        later one.
+        The inverse of ``text``. If the clock was set back and showed a wall time twice, the later
+        one counts.
 
         Args:
             moment: A wall time.
@@ -75,17 +75,21 @@ class Timeline:
         return min(until, reading.at + ((wall_ns + 1) * span - 1) // walked)
 
     def _pace(self, index: int) -> tuple[int, int]:
-        """Nanoseconds of the log, and of the wall, from one reading to the next; 1 to 1 if stepped."""
+        """Return the nanoseconds of the log and of the wall clock until the next reading.
+
+        1 and 1 if the wall clock was stepped in between.
+        """
         reading, following = self._readings[index : index + 2]
         span = following.at - reading.at
         wall_ns = nanoseconds_between(reading.wall, following.wall)
-        # A new session may follow any gap, and no clock drifts by a tenth: that one was stepped.
+        # A new session may follow a pause of any length. A clock that differs by more than a tenth
+        # was stepped, as no clock drifts that much.
         if following.kind == "log_opened" or abs(wall_ns - span) * 10 > span:
             return 1, 1
         return span, wall_ns
 
     def _dated(self, at: int) -> tuple[LogOpened | ClockTicked, int]:
-        """The last reading before ``at``, and the wall's nanoseconds from then on."""
+        """Return the last reading before ``at``, and the wall nanoseconds since then."""
         index = max(0, bisect.bisect_right(self._ats, at) - 1)
         reading = self._readings[index]
         ns = at - reading.at

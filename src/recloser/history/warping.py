@@ -1,8 +1,9 @@
-"""Warping: events and clocks as wrong as warps make them.
+"""Applies warps, which are faults of clocks, to events and clocks.
 
-What was derived from the right time says nothing under a monotonic warp: witnesses are taken out of
-the stream, and so are checkpoints of what the fold knows already, so that it computes the states
-anew. A checkpoint that it can't do without, as behind a gap, is kept with its times moved.
+Under a warp of elapsed time, everything derived from the right time is invalid. So recorded edges
+are removed from the stream, and so are checkpoints of states that the fold knows already; the fold
+computes them anew. A checkpoint that the fold needs, for example after a gap, is kept with its
+times moved.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,13 +35,13 @@ from recloser.errors import FoldError
 from recloser.history.warps import MonotonicWarp, OriginWarp, WallWarp, Warp
 
 Mapper: TypeAlias = Callable[[Event], Event]
-"""Makes the next event of a stream wrong; it remembers what came before."""
+"""Applies a warp to the next event of a stream; it remembers the events before."""
 
 
 def warped(events: Iterable[Event], warps: Iterable[Warp]) -> Iterator[Event]:
-    """The events as they would have been recorded by clocks that wrong; the first warp comes first.
+    """Yield the events as clocks with these faults would have recorded them.
 
-    Observed calls may come out of their order in time where a warp changes it.
+    The warps are applied in order. Observed calls may be out of order in time if a warp changes it.
     """
     mappers = [mapper(warp) for warp in warps]
     for event in events:
@@ -51,7 +52,12 @@ def warped(events: Iterable[Event], warps: Iterable[Warp]) -> Iterator[Event]:
 
 @frozen
 class WarpedEvents:
-    """Events under warps, as often as they are iterated."""
+    """Events under warps; each iteration applies them anew.
+
+    Attributes:
+        events: The events.
+        warps: The warps, in the order in which they are applied.
+    """
 
     events: Iterable[Event]
     warps: Sequence[Warp]
@@ -61,18 +67,18 @@ class WarpedEvents:
 
 
 def mapper(warp: Warp) -> Mapper:
-    """What makes one stream of events wrong."""
+    """Return a function that applies a warp to one stream of events."""
     if isinstance(warp, WallWarp):
         return _wall_mapper(warp)
     return _origin_mapper(warp) if isinstance(warp, OriginWarp) else _Retiming(warp)
 
 
 class WarpedClock:
-    """A clock whose wall hand is wrong, and whose monotonic hand has another origin.
+    """A clock with a wrong wall time, and a monotonic time with another origin.
 
     Args:
-        clock: The clock that is right.
-        warps: Of these, those that do not bend time.
+        clock: The right clock.
+        warps: The warps; those that change elapsed time are ignored.
     """
 
     def __init__(self, clock: Clock, warps: Iterable[Warp]) -> None:
@@ -84,15 +90,15 @@ class WarpedClock:
 
     @property
     def boot_id(self) -> str:
-        """That of the clock inside."""
+        """The boot id of the right clock."""
         return boot_id_of(self._clock)
 
     def monotonic_ns(self) -> int:
-        """That of the clock inside, from the other origin."""
+        """Return the right clock's monotonic time from the other origin, in nanoseconds."""
         return self._clock.monotonic_ns() + self._origin
 
     def now(self) -> datetime:
-        """What the wrong hand shows."""
+        """Return the wrong wall time."""
         wall = self._clock.now()
         at = self._clock.monotonic_ns() - self._began
         for hand in self._walls:
@@ -101,7 +107,12 @@ class WarpedClock:
 
 
 def host_of(event: Event, session_host: str) -> str:
-    """The host whose clock timed the event."""
+    """Return the host whose clock timed an event.
+
+    Args:
+        event: The event.
+        session_host: The host of the current session.
+    """
     if isinstance(event, LogOpened):
         return event.host
     if isinstance(event, CallObserved):
@@ -130,11 +141,11 @@ def _origin_mapper(warp: OriginWarp) -> Mapper:
 
 
 class PastAllTimeError(FoldError):
-    """A warp moves an event past the last time that a log can have; the message names the event."""
+    """A warp moves an event past the last time of any log; the message names it."""
 
 
 class _Retiming:
-    """Times the events of one stream by a wrong monotonic hand."""
+    """Gives the events of one stream the times of a wrong monotonic clock."""
 
     def __init__(self, warp: MonotonicWarp) -> None:
         self._hand = warp.begin()
@@ -158,7 +169,7 @@ class _Retiming:
             )
         self._gap.take(event)
         if event.kind == "state_changed":
-            return _nothing(event, at)
+            return _placeholder(event, at)
         if event.kind == "checkpoint":
             return self._checkpoint(event, at)
         if event.kind == "breaker_configured":
@@ -171,10 +182,10 @@ class _Retiming:
         return _timed(event, at)
 
     def _checkpoint(self, event: Checkpoint, at: int) -> Event:
-        """What the fold knows better is left out; what it could not know is kept, timed anew."""
+        """Replace a checkpoint of a known state; keep others with their times moved."""
         whole = self._parts.joined(event)
         if whole is None or (event.breaker in self._known and not self._gap.is_gap):
-            return _nothing(event, at)
+            return _placeholder(event, at)
         self._known.add(event.breaker)
         state = restore(whole)
         kernel.retime(state, lambda moment: max(0, min(at, self._hand(moment, self._host))))
@@ -182,11 +193,11 @@ class _Retiming:
 
 
 _REST: Final[dict[type, Callable[[object], tuple[object, ...]]]] = {}
-"""What each kind of event carries behind ``seq`` and ``at``; many times as quick as ``evolve``."""
+"""A getter per class of event for the fields after ``seq`` and ``at``; faster than ``evolve``."""
 
 
 def _timed(event: Event, at: int) -> Event:
-    """The event at another time; ``monotonic`` moves along with it."""
+    """Return the event at another time; its ``monotonic`` moves by the same amount."""
     if isinstance(event, LogOpened | ClockTicked):
         return evolve(event, at=at, monotonic=max(0, event.monotonic + at - event.at))
     if at == event.at:
@@ -203,6 +214,6 @@ def _getter(names: Sequence[str]) -> Callable[[object], tuple[object, ...]]:
     return (lambda event: (get(event),)) if len(names) == 1 else get
 
 
-def _nothing(event: Event, at: int) -> LogSealed:
-    """What stands in the place of an event that was derived, so that ``seq`` has no hole."""
+def _placeholder(event: Event, at: int) -> LogSealed:
+    """Return a seal to replace a derived event, so that ``seq`` has no gap."""
     return LogSealed(event.seq, at, 0, "")

@@ -1,8 +1,8 @@
-"""Warps: what can be wrong with the clocks of a recording.
+"""Warps: faults that the clocks of a recording can have.
 
-A wall warp makes the wall hand wrong. It dates what is shown to people and decides nothing, so every
-transition must stay as it is. A monotonic warp makes the time wrong that decisions are taken by, so
-it may change the history.
+A wall warp makes the wall clock wrong. The wall clock only dates what people see and decides
+nothing, so every edge must stay as it is. A monotonic warp makes the elapsed time wrong that
+decisions depend on, so it may change the history.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +17,10 @@ from recloser.core.validation import NS_PER_SECOND
 from recloser.errors import ConfigError
 
 WallHand: TypeAlias = Callable[[int, datetime], datetime]
-"""What a wrong wall hand shows, from ``at`` in nanoseconds and what the right one shows."""
+"""Returns a wrong wall time from ``at``, in nanoseconds, and the right wall time."""
 
 MonotonicHand: TypeAlias = Callable[[int, str], int]
-"""The ``at`` that a wrong monotonic hand tells on a host, from the right one."""
+"""Returns a wrong ``at`` from the right ``at``, both in nanoseconds, and the host."""
 
 PPM: Final = 1_000_000
 _DAY_NS: Final = 86_400 * NS_PER_SECOND
@@ -41,10 +41,10 @@ _UNITS: Final = {
 
 @frozen
 class WallWarp:
-    """A wrong wall hand.
+    """A wrong wall clock.
 
     Attributes:
-        begin: A hand for one reading of a log.
+        begin: Returns a function that applies the fault to one stream of events.
     """
 
     begin: Callable[[], WallHand]
@@ -52,10 +52,10 @@ class WallWarp:
 
 @frozen
 class OriginWarp:
-    """A monotonic hand that counts from elsewhere: the time elapsed stays as it was.
+    """A monotonic clock that counts from another origin; elapsed times stay right.
 
     Attributes:
-        ns: How much more the hand shows.
+        ns: Nanoseconds that are added to each reading.
     """
 
     ns: int
@@ -63,11 +63,11 @@ class OriginWarp:
 
 @frozen
 class MonotonicWarp:
-    """A monotonic hand whose elapsed time is wrong.
+    """A monotonic clock with wrong elapsed times.
 
     Attributes:
-        begin: A hand for one reading of a log.
-        slack_ns: How far two moments may change their order; None where they keep it.
+        begin: Returns a function that applies the fault to one stream of events.
+        slack_ns: Nanoseconds within which two times may change their order; None if they never do.
     """
 
     begin: Callable[[], MonotonicHand]
@@ -78,10 +78,10 @@ Warp: TypeAlias = WallWarp | OriginWarp | MonotonicWarp
 
 
 def parse_warp(text: str) -> Warp:
-    """The warp that a text such as ``wall-shift=+1h`` describes.
+    """Parse a warp such as ``wall-shift=+1h``.
 
     Raises:
-        ConfigError: It describes none; the message names the text and the form that it should have.
+        ConfigError: The text is not a warp; the message names the text and the right form.
     """
     name, _, value = text.partition("=")
     if name not in _WARPS:
@@ -94,22 +94,34 @@ def parse_warp(text: str) -> Warp:
 
 
 def parse_warps(texts: Iterable[str]) -> Sequence[Warp]:
-    """The warps of several texts, each of which may hold some, with commas between."""
+    """Parse several texts, each with one or more warps separated by commas.
+
+    Raises:
+        ConfigError: A text is not a warp; the message names the text and the right form.
+    """
     return [parse_warp(part.strip()) for text in texts for part in text.split(",")]
 
 
 def bending(warps: Iterable[Warp]) -> Sequence[MonotonicWarp]:
-    """Those of them that make the time wrong that decisions are taken by."""
+    """Return the warps that change elapsed times."""
     return [warp for warp in warps if isinstance(warp, MonotonicWarp)]
 
 
 def shift(ns: int) -> WallWarp:
-    """A wall hand that is ahead from the beginning."""
+    """A wall clock that is ahead from the beginning.
+
+    Args:
+        ns: Nanoseconds by which it is ahead.
+    """
     return WallWarp(lambda: lambda _at, wall: after(wall, ns))
 
 
 def drift(ppm: int) -> MonotonicWarp:
-    """A monotonic hand that gains so many microseconds a second, from the log's first event on."""
+    """A monotonic clock that runs too fast, from the log's first event on.
+
+    Args:
+        ppm: Microseconds that it gains per second; negative if it runs too slow.
+    """
 
     def begin() -> MonotonicHand:
         first: int | None = None
@@ -126,9 +138,13 @@ def drift(ppm: int) -> MonotonicWarp:
 
 
 def jitter(ns: int, seed: int = 0) -> MonotonicWarp:
-    """A monotonic hand of which each reading is wrong by up to ``ns`` either way.
+    """A monotonic clock with a random error in each reading.
 
-    The error of a reading is drawn by the seed and the reading, in proportion to ``ns``.
+    The error depends only on the seed and the right reading, so it is reproducible.
+
+    Args:
+        ns: The largest error in either direction, in nanoseconds.
+        seed: Selects the errors.
     """
     key = _mixed(seed)
 
@@ -140,9 +156,13 @@ def jitter(ns: int, seed: int = 0) -> MonotonicWarp:
 
 
 def host_offset(host: str, ns: int) -> MonotonicWarp:
-    """The monotonic hand of one host, ahead of those of the others.
+    """A monotonic clock of one host that is ahead of those of the others.
 
-    The host of an observed call is its label ``host``, of any other event that of its session.
+    The host of an observed call is its label ``host``; that of any other event is its session's.
+
+    Args:
+        host: The host's name.
+        ns: Nanoseconds by which its clock is ahead.
     """
     return MonotonicWarp(
         lambda: lambda at, other: at + ns if other == host else at, slack_ns=abs(ns)
@@ -150,12 +170,16 @@ def host_offset(host: str, ns: int) -> MonotonicWarp:
 
 
 def log_origin(ns: int) -> MonotonicWarp:
-    """A log whose own time begins so much later; by whole seconds, no decision may see it."""
+    """A log whose own time begins later. Whole seconds must not change any decision.
+
+    Args:
+        ns: Nanoseconds by which it begins later.
+    """
     return MonotonicWarp(lambda: lambda at, _host: at + ns)
 
 
 def _mixed(number: int) -> int:
-    """64 bits that look like chance, the same for the same number (splitmix64)."""
+    """Return 64 pseudorandom bits that depend only on the number (splitmix64)."""
     number = number + 0x9E3779B97F4A7C15 & _MASK
     number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _MASK
     number = (number ^ number >> 27) * 0x94D049BB133111EB & _MASK
@@ -163,13 +187,17 @@ def _mixed(number: int) -> int:
 
 
 def read_ns(text: str) -> int:
-    """A duration such as ``+1h`` or ``-0.5s`` in nanoseconds."""
+    """Parse a duration such as ``+1h`` or ``-0.5s``, and return nanoseconds.
+
+    Raises:
+        ValueError, InvalidOperation: The text is not a duration in whole nanoseconds.
+    """
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     return _whole(Decimal(number) * _UNITS.get(text[len(number) :], Decimal("NaN")))
 
 
 def _read_ppm(text: str) -> int:
-    """A drift such as ``+500ppm`` or ``-10%`` in parts per million."""
+    """Parse a drift such as ``+500ppm`` or ``-10%``, and return parts per million."""
     for unit, ppm in (("ppm", 1), ("%", PPM // 100)):
         if text.endswith(unit):
             return _whole(Decimal(text.removesuffix(unit)) * ppm)
@@ -177,7 +205,7 @@ def _read_ppm(text: str) -> int:
 
 
 def _whole(number: Decimal) -> int:
-    """The number, if it is whole and within what a log can hold."""
+    """Return a number as an integer if it is whole and within what a log can hold."""
     if not abs(number) < _LIMIT or number != int(number):
         raise ValueError(number)
     return int(number)
@@ -203,7 +231,7 @@ def _wall_step(value: str) -> Warp:
 
 
 def _stepping(ns: int) -> WallHand:
-    """Wrong by ``ns`` at every other reading."""
+    """Return a wall clock that is wrong by ``ns`` at every other reading."""
     is_wrong = False
 
     def hand(_at: int, wall: datetime) -> datetime:
@@ -243,7 +271,7 @@ def _frozen() -> WallHand:
 
 
 def _leap_smear(value: str) -> Warp:
-    """One second lost evenly over the first 24 hours, as public time servers smear a leap second."""
+    """Lose one second evenly over the first 24 hours, as public time servers do."""
     if value:
         raise ValueError(value)
     return WallWarp(
@@ -294,4 +322,4 @@ _WARPS: Final[dict[str, tuple[Callable[[str], Warp], str]]] = {
 }
 
 FORMS: Final = tuple(form.partition(" ")[0] for _, form in _WARPS.values())
-"""How each warp is written."""
+"""The form of each warp, as text."""

@@ -1,4 +1,4 @@
-"""Witnesses: the edges recorded live, compared with those that the fold finds."""
+"""Compares witnesses, which are edges recorded live, with the computed edges."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from recloser.history.history import Difference
 
 
 class WitnessedFold:
-    """Folds a log and compares its witnesses and checkpoints with what comes of it.
+    """Folds a log, and compares its witnesses and checkpoints with the result.
 
     Attributes:
-        fold: The states.
-        witnesses: How many witnesses have been compared.
-        differences: Where they part from the fold.
+        fold: The states of all breakers.
+        witnesses: Number of witnesses compared.
+        differences: The differences found.
         awaited: The edges whose witnesses must come next.
     """
 
@@ -34,20 +34,20 @@ class WitnessedFold:
 
     @property
     def is_gap(self) -> bool:
-        """Whether the last thing that is told is that events are lost."""
+        """Whether events are lost just before the current position."""
         return self._gap.is_gap
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Fold the next event; the edges taken.
+    def fold_event(self, event: Event) -> Sequence[Edge]:
+        """Fold the next event, and return the edges that it fires.
 
         Raises:
-            FoldError: It can't have happened; ``refuse`` notes that.
+            FoldError: The event can't have happened. Call ``note_impossible`` to record that.
         """
         if event.kind == "state_changed":
             if not self._gap.is_joined:
                 self._compare(event)
         elif self.awaited:
-            self._miss(event)
+            self._note_unwitnessed(event)
         if event.kind == "checkpoint":
             self._check(event)
         self._gap.take(event)
@@ -55,15 +55,15 @@ class WitnessedFold:
         self.awaited.extend(edges)
         return edges
 
-    def finish(self) -> None:
-        """Note witnesses that the end of a whole log leaves wanting."""
+    def note_missing(self) -> None:
+        """Record the witnesses that are missing at the end of an intact log."""
         for edge in self.awaited:
             self.differences.append(
-                Difference(edge.seq, edge.breaker, _told(edge), "the end of the log")
+                Difference(edge.seq, edge.breaker, _described(edge), "the end of the log")
             )
 
-    def refuse(self, event: Event, error: FoldError) -> None:
-        """Note an event that can't have happened; what follows it can't be folded."""
+    def note_impossible(self, event: Event, error: FoldError) -> None:
+        """Record an event that can't have happened; nothing after it can be folded."""
         self.differences.append(
             Difference(
                 seq=event.seq,
@@ -78,49 +78,51 @@ class WitnessedFold:
         self.witnesses += 1
         awaited = self.awaited.popleft() if self.awaited else None
         if awaited is None or not is_witnessed_by(awaited, witness):
-            expected = "no edge" if awaited is None else _told(awaited)
-            self._differ(witness, expected)
+            expected = "no edge" if awaited is None else _described(awaited)
+            self._add_difference(witness, expected)
 
     def _check(self, checkpoint: Checkpoint) -> None:
-        """A checkpoint must be what the events before it lead to, unless some of them are lost."""
+        """Compare a checkpoint with the folded state, unless events are lost before it."""
         state = self.fold.breakers.get(checkpoint.breaker)
         if state is None or self.is_gap:
             return
         whole = self._parts.joined(checkpoint)
         if whole is None:
             return
-        told = restore(whole)
-        parted = parted_fields(state, told)
-        if parted:
+        differing = parted_fields(state, restore(whole))
+        if differing:
             self.differences.append(
                 Difference(
                     seq=checkpoint.seq,
                     breaker=checkpoint.breaker,
                     expected="the state that the events before it lead to",
-                    got=f"a checkpoint that differs in {', '.join(parted)}",
+                    got=f"a checkpoint that differs in {', '.join(differing)}",
                 )
             )
 
-    def _miss(self, event: Event) -> None:
-        """The witnesses of the event before should have stood here."""
+    def _note_unwitnessed(self, event: Event) -> None:
+        """Record that an event comes where the witnesses of the event before should be."""
         is_cut = event.kind == "log_gap" or (event.kind == "log_opened" and event.unsealed > 0)
         if not is_cut:
-            # A process that died, or a disk, may have left the event and not its witness.
-            self._differ(event, _told(self.awaited[0]))
+            self._add_difference(event, _described(self.awaited[0]))
+        # Otherwise a process that died, or a failed write, left the event without its witness.
         self.awaited.clear()
 
-    def _differ(self, event: Event, expected: str) -> None:
+    def _add_difference(self, event: Event, expected: str) -> None:
         breaker = getattr(event, "breaker", "") or (self.awaited[0].breaker if self.awaited else "")
-        got = _told(event) if event.kind == "state_changed" else event.kind
+        got = _described(event) if event.kind == "state_changed" else event.kind
         self.differences.append(Difference(event.seq, breaker, expected, got))
 
 
 def is_witnessed_by(edge: Edge, witness: StateChanged) -> bool:
-    """Whether a witness is that of an edge; logs of format 1 name more of what it rests on."""
+    """Whether a witness records an edge.
+
+    Logs of format 1 name more of the calls that made the rule fire; that is no difference.
+    """
     return edge == witness or edge == evolve(witness, cause=bounded_evidence(witness.cause))
 
 
-def _told(edge: StateChanged) -> str:
+def _described(edge: StateChanged) -> str:
     cause = edge.cause
     evidence = f", on seq {', '.join(map(str, cause.seqs))}" if cause.seqs else ""
     if cause.span:

@@ -1,1 +1,1 @@
-"""Importers: call outcomes out of traces that something else recorded."""
+"""Importers: logs of calls made from access logs, traces of spans and tables of other tools."""

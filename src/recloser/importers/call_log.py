@@ -1,4 +1,4 @@
-"""The last stages of an import: calls are put in the order of their ends, then written as a log."""
+"""Last stage of an import: sorts calls by their ends and writes them as a log."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,29 +15,32 @@ from recloser.core.events import CallObserved, Outcome
 from recloser.core.limits import LABELS, MAX_AT, NAME_BYTES, label, wire_bytes
 from recloser.core.validation import nanoseconds
 from recloser.errors import ImportTraceError
-from recloser.importers.fields import EPOCH
-from recloser.importers.ordering import SortedRuns
-from recloser.importers.stages import Calls, Unreadable
+from recloser.importers.import_batches import CallBatch, Unreadable
+from recloser.importers.sorted_runs import SortedRuns
+from recloser.importers.values.instants import EPOCH
 from recloser.log.codec import lean
 from recloser.log.listing import errors_of, is_anything_at
 from recloser.log.recording import Recording
 
 _NS_PER_SECOND: Final = nanoseconds(1)
-_KEPT: Final = 1000
+_MAX_UNREADABLE: Final = 1000
 _NO_LABELS: Final[dict[str, str]] = {}
 
 
 @define
 class ImportSummary:
-    """What came of an import.
+    """The counts of an import.
 
     Attributes:
-        read: Lines, rows or spans read.
-        calls: Those that became calls, of which so many succeeded, failed and were ignored.
-        breakers: How many breakers they are for.
-        skipped: Those that are no calls, by what they are.
+        read: How many lines, rows or spans were read.
+        calls: How many of them became calls.
+        succeeded: How many calls succeeded.
+        failed: How many calls failed.
+        ignored: How many calls were ignored.
+        breakers: How many breakers the calls are for.
+        skipped: How many lines, rows or spans are no calls, by reason.
         unread: How many could not be read.
-        unreadable: The first of these, at most a thousand.
+        unreadable: The first 1000 that could not be read.
     """
 
     read: int = 0
@@ -52,7 +55,7 @@ class ImportSummary:
 
 
 class _Row(msgspec.Struct, array_like=True, gc=False):
-    """A call on its way to its place; ``end`` is ``start + took``."""
+    """A call before it is written; ``end`` is ``start + took``, all in nanoseconds since 1970."""
 
     end: int
     start: int
@@ -64,17 +67,17 @@ class _Row(msgspec.Struct, array_like=True, gc=False):
 
 
 class CallLog(AbstractContextManager["CallLog"]):
-    """Takes calls in any order and writes them as a log in the order of their ends.
+    """Takes calls in any order and writes them as a log, sorted by their ends.
 
-    They are kept in temporary files, so that memory stays bounded and nothing is written before all
-    has been read. The log's time begins with the whole second in which the first call started, so
-    that whole seconds of ``at`` are whole seconds of UTC.
+    Temporary files hold the calls, so that memory stays bounded and nothing is written before all
+    calls are read. The log begins with the whole second in which the first call started, so that
+    whole seconds of ``at`` are whole seconds of UTC.
 
     Args:
         path: The folder of the log.
 
     Attributes:
-        summary: What came of the import so far.
+        summary: The counts so far.
 
     Raises:
         ImportTraceError: ``path`` exists already.
@@ -82,8 +85,8 @@ class CallLog(AbstractContextManager["CallLog"]):
 
     def __init__(self, path: Path) -> None:
         with errors_of(path):
-            is_taken = is_anything_at(path)
-        if is_taken:
+            exists = is_anything_at(path)
+        if exists:
             raise ImportTraceError(
                 f"{path} exists already and is left as it is; choose another path or delete it first"
             )
@@ -100,19 +103,19 @@ class CallLog(AbstractContextManager["CallLog"]):
     def __exit__(self, *exception: object) -> None:
         self._rows.__exit__(*exception)
 
-    def add(self, calls: Calls) -> None:
-        """Take a batch of calls, with what of it could not be read or is no call."""
+    def add(self, calls: CallBatch) -> None:
+        """Add a batch of calls, and count what of it was skipped or unreadable."""
         summary = self.summary
         for item in calls.unreadable:
-            self._leave_out(item)
-        for what, count in calls.skipped.items():
-            summary.skipped[what] += count
+            self._note_unreadable(item)
+        for reason, count in calls.skipped.items():
+            summary.skipped[reason] += count
         summary.read += len(calls) + len(calls.unreadable) + sum(calls.skipped.values())
         if not len(calls):
             return
         rows = self._rows_of(calls)
-        if not self._are_possible(rows):
-            rows = self._possible(rows, calls)
+        if not self._fit_a_log(rows):
+            rows = self._rows_that_fit(rows, calls)
             if not rows:
                 return
         summary.calls += len(rows)
@@ -129,10 +132,10 @@ class CallLog(AbstractContextManager["CallLog"]):
 
         Raises:
             ImportTraceError: There is no call.
-            LogError: The log can't be written.
+            LogError: The log cannot be written.
         """
         if self._first is None:
-            raise ImportTraceError(nothing_read(self.summary))
+            raise ImportTraceError(no_calls_reason(self.summary))
         self.summary.breakers = sum(why is None for why in self._names.values())
         origin = self._first // _NS_PER_SECOND * _NS_PER_SECOND
         with Recording(self._path, EPOCH + timedelta(microseconds=origin // 1000)) as recording:
@@ -140,7 +143,7 @@ class CallLog(AbstractContextManager["CallLog"]):
                 _record(batch, recording, origin)
         return self.summary
 
-    def _rows_of(self, calls: Calls) -> list[_Row]:
+    def _rows_of(self, calls: CallBatch) -> list[_Row]:
         ends = map(int.__add__, calls.start, calls.took)
         errors: Iterable[str | None] = calls.error
         if any(map(_is_long, errors)):
@@ -148,15 +151,15 @@ class CallLog(AbstractContextManager["CallLog"]):
         labels: Iterable[dict[str, str]] = repeat(_NO_LABELS)
         if calls.labels is not None:
             labels = [
-                {label(name): label(value) for name, value in islice(kept.items(), LABELS)}
-                for kept in calls.labels
+                {label(name): label(value) for name, value in islice(given.items(), LABELS)}
+                for given in calls.labels
             ]
         make: Callable[..., _Row] = _Row
         return list(
             map(make, ends, calls.start, calls.took, calls.breaker, calls.outcome, errors, labels)
         )
 
-    def _are_possible(self, rows: Sequence[_Row]) -> bool:
+    def _fit_a_log(self, rows: Sequence[_Row]) -> bool:
         names = {row.breaker for row in rows}
         for name in names - self._names.keys():
             self._names[name] = _unusable(name)
@@ -167,22 +170,22 @@ class CallLog(AbstractContextManager["CallLog"]):
             and max([row.end for row in rows]) <= MAX_AT
         )
 
-    def _possible(self, rows: Sequence[_Row], calls: Calls) -> list[_Row]:
-        """Rows that a log can hold; the others are noted as unreadable."""
-        kept = []
+    def _rows_that_fit(self, rows: Sequence[_Row], calls: CallBatch) -> list[_Row]:
+        """Return the rows that a log can hold; note the others as unreadable."""
+        fitting = []
         for row, line in zip(rows, calls.lines, strict=True):
             why = self._names[row.breaker]
             if why is None and not (row.start >= 0 and row.took >= 0 and row.end <= MAX_AT):
-                why = "its time is out of range"
+                why = "its time is out of range: before 1970 or after 2188"
             if why is None:
-                kept.append(row)
+                fitting.append(row)
             else:
-                self._leave_out(Unreadable(line, why))
-        return kept
+                self._note_unreadable(Unreadable(line, why))
+        return fitting
 
-    def _leave_out(self, item: Unreadable) -> None:
+    def _note_unreadable(self, item: Unreadable) -> None:
         self.summary.unread += 1
-        if len(self.summary.unreadable) < _KEPT:
+        if len(self.summary.unreadable) < _MAX_UNREADABLE:
             self.summary.unreadable.append(item)
 
 
@@ -191,7 +194,7 @@ def _is_long(error: str | None) -> bool:
 
 
 def _unusable(name: str) -> str | None:
-    """Why no breaker can have a name."""
+    """Say why a breaker cannot have a name; None if it can."""
     if not name:
         return "its breaker has no name"
     if wire_bytes(name) > NAME_BYTES:
@@ -199,10 +202,10 @@ def _unusable(name: str) -> str | None:
     return None
 
 
-def nothing_read(summary: ImportSummary) -> str:
-    """Why there is no call, given what was read."""
+def no_calls_reason(summary: ImportSummary) -> str:
+    """Say why an import has no call, given what was read."""
     if not summary.unreadable:
-        others = ", ".join(f"{count:,} {what}" for what, count in summary.skipped.items())
+        others = ", ".join(f"{count:,} {reason}" for reason, count in summary.skipped.items())
         return "there is no call in the input" + (f", only {others}" if others else "")
     first = summary.unreadable[0]
     if summary.skipped:
@@ -235,7 +238,10 @@ def _record(rows: Sequence[_Row], recording: Recording, origin: int) -> None:
 
 
 def _parts(rows: Sequence[_Row], recording: Recording) -> Iterator[Sequence[_Row]]:
-    """The rows in parts that go before a seal each; each is put before the next is asked for."""
+    """Split rows so that a seal follows each part.
+
+    A part must be recorded before the next one is asked for: recording changes ``recording.room``.
+    """
     start = 0
     while start < len(rows):
         part = rows[start : start + recording.room]

@@ -1,41 +1,48 @@
-"""Options that nothing can come of are refused, so that no user takes them to have had an effect."""
+"""Refusal of options that cannot apply, so that no user believes that they had an effect."""
 
 from typing import Final
 
 from recloser.errors import ImportTraceError
-from recloser.importers.fields import BreakerTemplate
-from recloser.importers.outcome_rules import Judge
-from recloser.importers.roles import CallMaker, CallOptions
+from recloser.importers.mapping.breaker_template import BreakerTemplate
+from recloser.importers.mapping.call_mapper import CallMapper
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_classifier import OutcomeClassifier
 
-_IN_WORDS: Final = (None, "auto")
+_DATE_UNITS: Final = (None, "auto")
+"""The units of fields whose values may be dates, which have a zone."""
 
 
-def check_options(options: CallOptions, maker: CallMaker, judge: Judge) -> None:
+def check_options(options: CallOptions, mapper: CallMapper, classifier: OutcomeClassifier) -> None:
     """Refuse options that cannot apply.
 
     Args:
         options: What the user says.
-        maker: What makes calls by them.
-        judge: Says how calls ended, by the user's rules too.
+        mapper: The mapping that the options result in.
+        classifier: The outcome rules, with those of the user.
 
     Raises:
-        ImportTraceError: There is one.
+        ImportTraceError: An option cannot apply.
     """
-    start, end, duration = (maker.roles[name] for name in ("start", "end", "duration"))
-    own = judge.own
-    if not judge.rules and (own.failed or own.succeeded or own.ignored):
+    start, end, duration = (mapper.roles[name] for name in ("start", "end", "duration"))
+    rules = classifier.user_rules
+    if not classifier.rules and (rules.failed or rules.succeeded or rules.ignored):
         raise ImportTraceError(
-            "nothing says how calls ended, so no value can be named: name the field with "
+            "--failure, --success and --ignore need a field that says how calls ended: name it with "
             "--outcome FIELD"
         )
     if options.slow_ns is not None and not duration and not (start and end):
         raise ImportTraceError(
-            "how long calls took is not known, so none is slow: name the field with --duration, or "
-            "leave --slow out"
+            "--slow needs the duration of calls, which is not known: name its field with --duration, "
+            "or leave --slow out"
         )
     times = [*start, *end]
-    if options.zone is not None and all(role.unit not in _IN_WORDS for role in times):
+    if options.zone is not None and all(each.unit not in _DATE_UNITS for each in times):
         named = ", ".join(map(str, times))
-        raise ImportTraceError(f"--zone is for times in words; {named} counts since 1970 in UTC")
-    if options.is_grouped and not BreakerTemplate(maker.template).fields:
-        raise ImportTraceError("--group is for fields in --breaker, and there is none in it")
+        raise ImportTraceError(
+            f"--zone is for times written as dates, and {named} counts from 1970 in UTC; leave it out"
+        )
+    if options.is_grouped and not BreakerTemplate(mapper.template).fields:
+        raise ImportTraceError(
+            "--group is for fields in --breaker, which has none; write --breaker '{field}' or leave "
+            "--group out"
+        )

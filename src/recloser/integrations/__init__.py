@@ -1,8 +1,8 @@
-"""Recloser with the libraries that a service is built on: one module for each, named like it.
+"""Integrations of recloser with other libraries: one module per library, named after it.
 
-None of them is loaded unless it is imported, and none of the libraries comes with the base install:
-``pip install recloser[httpx]`` brings the one that ``recloser.integrations.httpx`` is for. Each is
-shown, with code that the tests run, in the ``README.md`` beside this file.
+Import the module that you need. Its library is not part of the base install: ``pip install
+'recloser[httpx]'`` installs the one for ``recloser.integrations.httpx``. The ``README.md`` in this
+folder shows each integration, with code that the tests run.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,15 @@ from recloser.errors import MissingLibraryError
 
 @contextmanager
 def needs(library: str, *, extra: str) -> Iterator[None]:
-    """Import a library in this block, to be told in one line how to install it if it is missing.
+    """Report a missing library in one line, around its import.
+
+    Args:
+        library: The name of the module that is imported.
+        extra: The extra of recloser that installs it.
 
     Raises:
-        MissingLibraryError: There is no such library; a library that lacks one of its own is left
-            to say so itself.
+        MissingLibraryError: The library is not installed. A ModuleNotFoundError for another module,
+            which the library itself needs, is raised as it is.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""A breaker for every host or route that a session of aiohttp talks to: its middleware.
+"""Middleware for aiohttp clients: a breaker for each host or route.
 
-For the rules see ``recloser.integrations.http``.
+``recloser.integrations.http`` explains which answers and errors are failures.
 """
 
 import asyncio
@@ -36,15 +36,16 @@ def breaker_middleware(
     is_failure: Callable[[int], bool] = is_server_error,
     clock: Clock | None = None,
 ) -> ClientMiddlewareType:
-    """A middleware that asks a breaker before each request: ``ClientSession(middlewares=[...])``.
+    """Create a middleware that asks a breaker before each request.
 
-    A refused request raises CircuitOpenError. A redirect is a request of its own.
+    Use it as ``ClientSession(middlewares=[breaker_middleware(breakers)])``. A rejected request raises
+    CircuitOpenError. Each redirect is a request of its own.
 
     Args:
-        breakers: The breakers by name, as a ``Breakers``, or one for all requests.
-        name: What the breaker of a request is called; by default its host.
-        is_failure: Whether an answer with this status is a failure; by default from 500 up.
-        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
     """
     guard = HttpGuard(breakers, name=name, is_failure=is_failure, clock=clock)
 
@@ -54,7 +55,7 @@ def breaker_middleware(
         call = guard.admit(request.method, host, url.path)
         source = Source()
         try:
-            with _watching(request.body, source):
+            with _watch_upload(request.body, source):
                 response = await handler(request)
         except BaseException as error:
             reported = TimeoutError() if _has_timed_out(request, error) else error
@@ -75,9 +76,10 @@ def _is_callers(error: BaseException) -> bool:
 
 
 def _has_timed_out(request: ClientRequest, error: BaseException) -> bool:
-    """Whether the total timeout is over of a request that was cancelled.
+    """Return whether a request was cancelled because its total timeout is over.
 
-    While it connects, aiohttp cancels the task, and makes that a ``TimeoutError`` only further out.
+    While a request connects, aiohttp cancels its task; it raises ``TimeoutError`` only outside of the
+    middlewares.
     """
     timer = getattr(request, "_timer", None)
     is_over: bool = getattr(timer, "_cancelled", False)
@@ -85,9 +87,9 @@ def _has_timed_out(request: ClientRequest, error: BaseException) -> bool:
 
 
 def _waited_for_the_pool(error: BaseException) -> bool:
-    """Whether a request timed out while it waited for another of the caller's to end.
+    """Return whether a request timed out while it waited for a free connection of the pool.
 
-    aiohttp has one error for this and for a server that does not answer.
+    aiohttp raises the same error for this and for a server that does not answer.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -99,8 +101,8 @@ def _waited_for_the_pool(error: BaseException) -> bool:
 
 
 @contextmanager
-def _watching(body: object, source: Source) -> Iterator[None]:
-    """Note in this block if the source of an upload breaks off, and not the connection."""
+def _watch_upload(body: object, source: Source) -> Iterator[None]:
+    """Note within a ``with`` block if the source of an upload fails, instead of the connection."""
     if not isinstance(body, aiohttp.Payload) or isinstance(body, aiohttp.BytesPayload):
         yield
         return
@@ -109,7 +111,7 @@ def _watching(body: object, source: Source) -> Iterator[None]:
     async def watched(writer: Any, content_length: int | None) -> None:
         connection = _Connection(writer)
         try:
-            await write(connection, content_length)  # type: ignore[arg-type]  # it has all of it
+            await write(connection, content_length)  # type: ignore[arg-type]  # it has the same methods
         except Exception:
             source.is_broken = not connection.is_broken
             raise
@@ -122,14 +124,14 @@ def _watching(body: object, source: Source) -> Iterator[None]:
 
 
 class _Connection:
-    """Connection that an upload is written to, which notes if it breaks."""
+    """A writer of an upload that notes if the connection fails."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
         self.is_broken = False
 
     async def write(self, *arguments: Any, **keywords: Any) -> None:
-        """Write to the connection inside."""
+        """Write to the wrapped connection."""
         try:
             await self._writer.write(*arguments, **keywords)
         except BaseException:

@@ -1,7 +1,7 @@
-"""Errors that the caller of a client made, which say nothing about the dependency.
+"""Tell the caller's mistakes from failures of the dependency.
 
-A bad header, an address that is none, a connection pool that the caller has used up, or an upload
-whose source breaks off is reported to the breaker as ignored.
+An invalid header or address, a connection pool that the caller has used up, or an upload whose source
+fails says nothing about the dependency. Such errors are reported to the breaker as ignored.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -15,10 +15,10 @@ Part = TypeVar("Part")
 
 
 def is_mistake(error: BaseException | None) -> bool:
-    """Whether an error says that a request was made wrongly, whatever library raised it.
+    """Return whether an error means that the request itself was invalid, in any library.
 
-    Errors of the network are some of these types too, such as a certificate that can't be verified,
-    and so is an answer that can't be decoded.
+    These are ``TypeError`` and ``ValueError``. A certificate that cannot be verified and an answer that
+    cannot be decoded have such types too, and are excluded.
     """
     return isinstance(error, TypeError | ValueError) and not isinstance(
         error, OSError | UnicodeDecodeError
@@ -28,9 +28,9 @@ def is_mistake(error: BaseException | None) -> bool:
 def report_error(
     breaker: CircuitBreaker, permit: Permit, error: BaseException, *, is_callers: bool
 ) -> None:
-    """Report what a client raised, as ignored if the caller is at fault.
+    """Report an error that a client raised; ignore it if the caller is at fault.
 
-    A type of error that ``record`` of the breaker names itself is a failure all the same.
+    An error whose own type is listed in the breaker's ``record`` setting is always a failure.
     """
     if is_callers and not names(breaker.config, error, (type(error),)):
         breaker.after_ignored(permit, error)
@@ -39,10 +39,10 @@ def report_error(
 
 
 class Source:
-    """The source of an upload, and whether it broke off.
+    """The source of an upload, which notes whether it failed.
 
     Attributes:
-        is_broken: Whether the source itself raised an exception.
+        is_broken: Whether the source raised an exception.
     """
 
     __slots__ = ("is_broken",)
@@ -51,7 +51,7 @@ class Source:
         self.is_broken = False
 
     def parts(self, parts: Iterator[Part]) -> Iterator[Part]:
-        """The parts of the upload; an exception that they raise is noted."""
+        """Yield the parts of the upload, and note an exception that they raise."""
         while True:
             try:
                 part = next(parts)
@@ -63,9 +63,9 @@ class Source:
             yield part
 
     async def async_parts(self, parts: AsyncIterator[Part]) -> AsyncIterator[Part]:
-        """The parts of the upload; an exception that they raise is noted.
+        """Yield the parts of the upload, and note an exception that they raise.
 
-        A task that is cancelled while it waits for a part is no break of the source.
+        A cancellation while a part is awaited is not a failure of the source.
         """
         while True:
             try:

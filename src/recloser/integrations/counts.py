@@ -8,15 +8,16 @@ from recloser.live.listeners import Listener
 
 
 class EventCounts(Listener):
-    """Counts refusals by their reason and openings by their rule, since it began to listen."""
+    """Counts rejected calls by reason, and trips by rule, since it was added as a listener."""
 
-    inline = True  # counting is quicker than handing the event to a thread
+    inline = True  # counting is faster than passing the event to a thread
     hears_successes = hears_refusals = False
 
     def __init__(self) -> None:
         super().__init__()
-        # No lock, which a signal handler or a fork could find taken: the threads of several logs may
-        # count here, and adding to an int in a defaultdict is not interrupted by another thread.
+        # Threads of several logs may count at the same time. There is no lock, because a signal
+        # handler or a forked child could find it taken. Adding to an int in a defaultdict contains no
+        # call of a Python function, so the interpreter does not switch threads in the middle.
         self._rejected: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._trips: defaultdict[tuple[str, str], int] = defaultdict(int)
 
@@ -30,9 +31,9 @@ class EventCounts(Listener):
             self._trips[key] += 1
 
     def rejected(self) -> Mapping[tuple[str, str], int]:
-        """Refused calls, by breaker and reason."""
+        """Return the number of rejected calls, by breaker and reason."""
         return dict(self._rejected)
 
     def trips(self) -> Mapping[tuple[str, str], int]:
-        """How often a breaker opened, by breaker and rule."""
+        """Return the number of trips, by breaker and rule."""
         return dict(self._trips)

@@ -1,4 +1,4 @@
-"""The check of the breakers that an integration is given."""
+"""Check the ``breakers`` argument of an integration."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -11,10 +11,10 @@ from recloser.live.breaker import CircuitBreaker
 def checked_breakers(
     breakers: object,
 ) -> Mapping[str, CircuitBreaker] | CircuitBreaker:
-    """The breakers by name, or the one for all.
+    """Return the argument if it is a mapping of breakers or one breaker.
 
     Raises:
-        ConfigError: It is something else, such as the transport, which comes after them.
+        ConfigError: It is something else, such as the transport, which is the next argument.
     """
     has_names = hasattr(type(breakers), "__getitem__") and not isinstance(breakers, Sequence)
     if isinstance(breakers, type) or not (isinstance(breakers, CircuitBreaker) or has_names):

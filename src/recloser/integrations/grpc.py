@@ -1,13 +1,13 @@
-"""A breaker for every service or method that a gRPC channel calls: its interceptors.
+"""Interceptors for gRPC clients: a breaker for each service or method.
 
 The codes UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNKNOWN and DATA_LOSS are
-failures; CANCELLED is ignored, as the caller did it; every other code is an answer, and so a
-success. A request that can't be serialised, and a stream of requests that breaks off, are ignored
-too. A call ends with its status: of a stream, when the stream does. A stream that is cancelled
-after at least one answer was closed early: ``closed_early`` of the settings says what that is.
+failures. CANCELLED is ignored, because the caller cancelled the call. Every other code is an answer and
+thus a success. A request that cannot be serialized and a stream of requests that fails are ignored. A
+call ends with its status; that of a stream comes at the end of the stream. If the caller cancels a
+stream after at least one answer, the setting ``closed_early`` decides the outcome.
 
-A refused call raises ``CircuitOpenRpcError``, which is a ``grpc.RpcError`` with the code
-UNAVAILABLE too, so that what handles those handles it.
+A rejected call raises ``CircuitOpenRpcError``. It is also a ``grpc.RpcError`` with the code UNAVAILABLE,
+so existing error handlers catch it.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 NameOf: TypeAlias = Callable[[str], str]
-"""The name of the breaker for a method, which is given as ``/package.Service/Method``."""
+"""Returns the name of the breaker for a method, given as ``/package.Service/Method``."""
 
 FAILURES: Final = frozenset(
     {
@@ -49,53 +49,54 @@ FAILURES: Final = frozenset(
 )
 
 
-_UNSERIALISED: Final = "Exception serializing request!"
-"""What grpc gives as the details of a call whose request it can't serialise."""
+_NOT_SERIALIZED: Final = "Exception serializing request!"
+"""The details of a call whose request grpc cannot serialize."""
 
 
 class CircuitOpenRpcError(CircuitOpenError, grpc.RpcError):
-    """A call was refused by a breaker, before it was sent."""
+    """A breaker rejected a call before it was sent."""
 
     def code(self) -> grpc.StatusCode:
-        """UNAVAILABLE."""
+        """Return UNAVAILABLE."""
         return grpc.StatusCode.UNAVAILABLE
 
     def details(self) -> str:
-        """Why, and when to come back."""
+        """Return the reason, and when to try again."""
         return str(self)
 
-    # An interceptor around this one is handed the error in place of a call.
+    # grpc passes the error to an outer interceptor as if it were a call.
 
     def result(self, _timeout: float | None = None) -> NoReturn:
-        """Raise it."""
+        """Raise this error."""
         raise self
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call back at once."""
+        """Call ``callback`` at once."""
         callback(self)
 
 
 def by_service(method: str) -> str:
-    """A breaker for each service: ``package.Service``."""
+    """Name a breaker after the service: ``package.Service``."""
     return method.strip("/").partition("/")[0]
 
 
 def by_method(method: str) -> str:
-    """A breaker for each method: ``package.Service/Method``."""
+    """Name a breaker after the method: ``package.Service/Method``."""
     return method.strip("/")
 
 
 class _Answers:
-    """Whether an answer of a stream has come.
+    """Whether a stream has received an answer.
 
-    It is apart from the call, which its own callback must not keep alive.
+    This is an object of its own because the callback of a call uses it, and a callback that refers to
+    its call would keep it alive.
     """
 
     has_come = False
 
 
 class _Stream:
-    """A call whose answers are a stream, of which it is noted that one has come."""
+    """A call with a stream of answers that notes when the first one arrives."""
 
     def __init__(self, call: Any, answers: _Answers) -> None:
         self._call = call
@@ -117,14 +118,14 @@ grpc.Call.register(_Stream)
 grpc.Future.register(_Stream)
 
 
-async def _noting(call: AsyncIterable[Any], answers: _Answers) -> AsyncGenerator[Any, None]:
+async def _note_answers(call: AsyncIterable[Any], answers: _Answers) -> AsyncGenerator[Any, None]:
     async for answer in call:
         answers.has_come = True
         yield answer
 
 
 class _Guard:
-    """Asks the breaker of each call, and tells it the code that the call ended with."""
+    """Asks the breaker before each call, and reports the code that the call ended with."""
 
     def __init__(
         self,
@@ -146,7 +147,7 @@ class _Guard:
         except CircuitOpenError as refused:
             raise CircuitOpenRpcError(refused.breaker, refused.decision) from None
 
-    def settle(
+    def report(
         self,
         breaker: CircuitBreaker,
         permit: Permit,
@@ -170,10 +171,10 @@ class _Guard:
 
 
 def _is_unsent(call: Any) -> bool:
-    """Whether a call ended before it was sent, as there was something wrong with it."""
+    """Return whether a call was not sent, because its request was invalid."""
     if call.code() is not grpc.StatusCode.INTERNAL:
         return False
-    return call.details() == _UNSERIALISED or is_mistake(call.exception())
+    return call.details() == _NOT_SERIALIZED or is_mistake(call.exception())
 
 
 class BreakerInterceptor(
@@ -182,12 +183,14 @@ class BreakerInterceptor(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Asks a breaker before each call of a channel: ``grpc.intercept_channel(channel, ...)``.
+    """Asks a breaker before each call of a channel.
+
+    Use it as ``grpc.intercept_channel(channel, BreakerInterceptor(breakers))``.
 
     Args:
-        breakers: The breakers by name, as a ``Breakers``, or one for all calls.
-        name: What the breaker of a method is called; by default its service.
-        failures: The codes that are failures; by default as the module says.
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all calls.
+        name: Returns the breaker's name for a method; by default its service.
+        failures: The status codes that are failures; by default ``FAILURES``.
     """
 
     def __init__(
@@ -199,7 +202,7 @@ class BreakerInterceptor(
     ) -> None:
         self._guard = _Guard(breakers, name, failures)
 
-    # A call has no type that the four share.
+    # The four kinds of calls have no common type.
     def _intercept(
         self,
         continuation: Callable[..., Any],
@@ -220,7 +223,7 @@ class BreakerInterceptor(
             report_error(breaker, permit, error, is_callers=is_mistake(error))
             raise
         call.add_done_callback(
-            lambda done: guard.settle(
+            lambda done: guard.report(
                 breaker,
                 permit,
                 done.code(),
@@ -233,25 +236,25 @@ class BreakerInterceptor(
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        """One request, one answer."""
+        """Guard a call with one request and one answer."""
         return self._intercept(continuation, client_call_details, request)
 
     def intercept_unary_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
-        """One request, a stream of answers."""
+        """Guard a call with one request and a stream of answers."""
         return self._intercept(continuation, client_call_details, request, _Answers())
 
     def intercept_stream_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
-        """A stream of requests, one answer."""
+        """Guard a call with a stream of requests and one answer."""
         return self._intercept(continuation, client_call_details, request_iterator, is_stream=True)
 
     def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
     ) -> Any:
-        """A stream of requests, a stream of answers."""
+        """Guard a call with a stream of requests and a stream of answers."""
         return self._intercept(
             continuation, client_call_details, request_iterator, _Answers(), is_stream=True
         )
@@ -263,9 +266,15 @@ def aio_interceptors(
     name: NameOf = by_service,
     failures: frozenset[grpc.StatusCode] = FAILURES,
 ) -> list[grpc.aio.ClientInterceptor]:
-    """As ``BreakerInterceptor``, for ``grpc.aio.insecure_channel(target, interceptors=...)``.
+    """Create interceptors that ask a breaker before each call of an asynchronous channel.
 
-    There are four, since ``grpc.aio`` takes an interceptor for one kind of call only.
+    Use them as ``grpc.aio.insecure_channel(target, interceptors=aio_interceptors(breakers))``. There
+    are four of them, because an interceptor of ``grpc.aio`` handles one kind of call only.
+
+    Args:
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all calls.
+        name: Returns the breaker's name for a method; by default its service.
+        failures: The status codes that are failures; by default ``FAILURES``.
     """
     guard = _Guard(breakers, name, failures)
     return [kind(guard) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
@@ -298,12 +307,12 @@ class _Aio:
             task.add_done_callback(self._reports.discard)
 
         call.add_done_callback(report)
-        return call if answers is None else _noting(call, answers)
+        return call if answers is None else _note_answers(call, answers)
 
     async def _report(
         self, breaker: CircuitBreaker, permit: Permit, call: Any, answers: _Answers | None
     ) -> None:
-        self._guard.settle(breaker, permit, await call.code(), answers)
+        self._guard.report(breaker, permit, await call.code(), answers)
 
 
 class _UnaryUnary(_Aio, grpc.aio.UnaryUnaryClientInterceptor):
@@ -313,15 +322,15 @@ class _UnaryUnary(_Aio, grpc.aio.UnaryUnaryClientInterceptor):
         breaker, permit = self._guard.admit(client_call_details.method)
         try:
             call = await continuation(client_call_details, request)
-            # The status comes first: whoever gets the answer finds it reported. A
-            # call that could not be sent has an exception, and never a status.
+            # The outcome is reported before the answer is returned, so the caller finds it in the
+            # breaker's state. A call that could not be sent has an exception and never a status.
             with suppress(grpc.RpcError):
                 await call
             code = await call.code()
         except BaseException as error:
             report_error(breaker, permit, error, is_callers=is_mistake(error))
             raise
-        self._guard.settle(breaker, permit, code)
+        self._guard.report(breaker, permit, code)
         return call
 
 

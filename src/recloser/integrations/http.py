@@ -1,16 +1,16 @@
-"""What all HTTP clients share: which breaker a request is for, and what its answer means.
+"""Rules shared by all HTTP clients: which breaker a request asks, and which outcomes are failures.
 
-A call ends with the headers of its answer, so that a stream may take its time. An answer with a
-status from 500 up is a failure, and so is what the client raises, unless ``record`` and ``ignore``
-of the breaker's settings tell it otherwise. Errors that the caller made are ignored, unless
-``record`` names their very type: an invalid header or address, a connection pool that is used up,
-an upload whose source breaks off.
+A call ends when the headers of its answer arrive, so a long download is not a slow call. An answer with
+a status of 500 or above is a failure. So is an error that the client raises, unless the breaker's
+``record`` and ``ignore`` settings decide otherwise. Mistakes of the caller are ignored, unless
+``record`` lists their own type: an invalid header or address, a connection pool that is used up, an
+upload whose source fails.
 
-**Retry-After.** A server that fails and asks to be left alone for a while is left alone: if the
-breaker opened, calls are refused until that time has passed, even where its own cooldown is shorter,
-and the error carries the longer wait. The breaker's state is not touched by it, as only events in
-the log may: a probe that its rules would let through meanwhile is admitted, not sent, and given
-back as ignored, with ``Retry-After`` in place of an error. So the log shows each.
+**Retry-After.** If a failing server sends ``Retry-After`` and the breaker opened, calls are rejected
+until that time, even if the breaker's cooldown is shorter, and the error carries the longer wait. The
+breaker's state does not change, because only events in the log may change it. A probe that its rules
+let through meanwhile is admitted, not sent, and reported as ignored, with ``Retry-After`` as its error.
+So the log shows each of them.
 """
 
 import re
@@ -31,26 +31,29 @@ from recloser.live.breaker import CircuitBreaker
 from recloser.live.decision import BreakerDecision, CircuitOpenError, Permit
 
 NameOf: TypeAlias = Callable[[str, str, str], str]
-"""The name of the breaker for a request, from its method, its host with any port, and its path."""
+"""Returns the name of the breaker for a request, from its method, host with any port, and path."""
 
 BreakersOrOne: TypeAlias = Mapping[str, CircuitBreaker] | CircuitBreaker
-"""Breakers by name, as ``Breakers`` are, or the one that all requests share."""
+"""Breakers by name, such as a ``Breakers``, or one breaker for all requests."""
 
 _SERVER_ERROR: Final = 500
 _LONGEST_HOLD_NS: Final = 3600 * NS_PER_SECOND
-"""No server is believed that wants to be left alone for longer than an hour."""
+"""The longest ``Retry-After`` that is respected, in nanoseconds: one hour."""
 
 
 def by_host(_method: str, host: str, _path: str) -> str:
-    """A breaker for each host."""
+    """Name a breaker after the host."""
     return host
 
 
 def by_route(*templates: str) -> NameOf:
-    """A breaker for each host and route, such as ``/users/{id}``, which matches ``/users/7``.
+    """Name a breaker after the host and a route: ``/users/{id}`` matches ``/users/7``.
 
-    A path that no template matches belongs to the breaker of its host, so that there are no more
-    breakers than templates, whatever paths are asked for.
+    A path that matches no template uses the breaker of its host. So the number of breakers is limited,
+    whatever paths are requested.
+
+    Args:
+        templates: The routes; the first one that matches is used.
     """
     patterns = [(re.compile(_pattern_of(template)), template) for template in templates]
 
@@ -69,23 +72,23 @@ def _pattern_of(template: str) -> str:
 
 
 def host_and_port(host: str | None, port: int | None) -> str:
-    """A host as breakers are named: with its port where it is none that goes without saying."""
+    """Return a host for a breaker's name, with its port unless that is the default one."""
     return f"{host or ''}" if port is None else f"{host or ''}:{port}"
 
 
 def is_server_error(status: int) -> bool:
-    """Whether a status is a failure of the server: 500 and above."""
+    """Return whether a status is a failure of the server: 500 and above."""
     return status >= _SERVER_ERROR
 
 
 class HttpGuard:
-    """Asks the breaker of each request, and tells it how the request went.
+    """Asks the breaker before each request, and reports the outcome to it.
 
     Args:
-        breakers: The breakers by name, or one for all requests.
-        name: What the breaker of a request is called; by default its host.
-        is_failure: Whether an answer with this status is a failure; by default from 500 up.
-        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
     """
 
     def __init__(
@@ -104,15 +107,15 @@ class HttpGuard:
         self._held_until: dict[str, int] = {}
 
     def admit(self, method: str, host: str, path: str) -> "GuardedCall":
-        """Leave for one request.
+        """Admit one request.
 
         Raises:
-            CircuitOpenError: The breaker refuses it, or the server wants to be left alone.
+            CircuitOpenError: The breaker rejects it, or the server's ``Retry-After`` is not over.
         """
         breaker = self._breakers
         if not isinstance(breaker, CircuitBreaker):
             name = self._name(method, host, path)
-            if not name:  # a request for no host, which the client is left to refuse
+            if not name:  # no host: the client will raise its own error
                 return GuardedCall(self, None)
             breaker = breaker[name]
         held_ns = self._held_ns(breaker)
@@ -130,14 +133,14 @@ class HttpGuard:
         return GuardedCall(self, (breaker, permit))
 
     def _held_ns(self, breaker: CircuitBreaker) -> int:
-        """For how much longer the server wants to be left alone."""
+        """Return the nanoseconds until the server's ``Retry-After`` is over."""
         until = self._held_until.get(breaker.name)
         return 0 if until is None else max(0, until - read_monotonic(self._clock))
 
     def note_answer(
         self, breaker: CircuitBreaker, permit: Permit, status: int, retry_after: str | None
     ) -> None:
-        """Report an answer, and remember when the server wants to be asked again."""
+        """Report an answer, and remember its ``Retry-After``."""
         if not self._is_failure(status):
             breaker.after_success(permit)
             return
@@ -147,7 +150,7 @@ class HttpGuard:
             self._held_until[breaker.name] = read_monotonic(self._clock) + wait_ns
 
     def _wait_ns(self, retry_after: str | None) -> int:
-        """What a Retry-After header asks for, in seconds or as a date; 0 if it can't be read."""
+        """Parse a Retry-After header, in seconds or a date; return nanoseconds, 0 if it is invalid."""
         text = (retry_after or "").strip()
         if re.fullmatch("[0-9]{1,9}", text):
             return min(int(text) * NS_PER_SECOND, _LONGEST_HOLD_NS)
@@ -161,11 +164,11 @@ class HttpGuard:
 
 
 class GuardedCall:
-    """One request that was let through, to be ended once.
+    """One admitted request, whose outcome is reported once.
 
     Args:
-        guard: The guard that let it through.
-        admitted: The breaker and its permit; None for a request that no breaker is for.
+        guard: The guard that admitted it.
+        admitted: The breaker and its permit; None for a request without a host.
     """
 
     __slots__ = ("_admitted", "_guard")
@@ -175,17 +178,17 @@ class GuardedCall:
         self._admitted = admitted
 
     def answered(self, status: int, retry_after: str | None) -> None:
-        """The server answered with this status, and this Retry-After header if any."""
+        """Report that the server answered with a status, and with a Retry-After header or None."""
         if self._admitted is not None:
             breaker, permit = self._admitted
             self._guard.note_answer(breaker, permit, status, retry_after)
 
     def raised(self, error: BaseException, *, is_callers: bool) -> None:
-        """The client raised this instead of giving an answer.
+        """Report that the client raised an error instead of returning an answer.
 
         Args:
-            error: What it raised.
-            is_callers: Whether the caller is at fault, and not the server or the network.
+            error: The error.
+            is_callers: Whether the caller is at fault, instead of the server or the network.
         """
         if self._admitted is not None:
             breaker, permit = self._admitted

@@ -1,6 +1,6 @@
-"""A breaker for every host or route that a client of httpx talks to: its transport.
+"""Transports for httpx clients: a breaker for each host or route.
 
-For the rules see ``recloser.integrations.http``.
+``recloser.integrations.http`` explains which answers and errors are failures.
 """
 
 from typing import Final
@@ -44,24 +44,32 @@ _LIBRARY: Final = Library(
 
 
 class BreakerTransport(GuardedTransport[httpx.Request, httpx.Response], httpx.BaseTransport):
-    """A transport that asks a breaker before each request: ``httpx.Client(transport=...)``.
+    """A transport for ``httpx.Client(transport=...)`` that asks a breaker before each request.
 
     Args:
-        breakers: The breakers by name, as a ``Breakers``, or one for all requests.
-        transport: What sends the requests; by default a ``httpx.HTTPTransport()``.
-        name: What the breaker of a request is called; by default its host.
-        is_failure: Whether an answer with this status is a failure; by default from 500 up.
-        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        transport: Sends the requests; by default a ``httpx.HTTPTransport()``.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
     """
 
     _library = _LIBRARY
-    _makes = httpx.HTTPTransport
+    _default_transport = httpx.HTTPTransport
 
 
 class AsyncBreakerTransport(
     GuardedAsyncTransport[httpx.Request, httpx.Response], httpx.AsyncBaseTransport
 ):
-    """As ``BreakerTransport``, for ``httpx.AsyncClient(transport=...)``."""
+    """A transport for ``httpx.AsyncClient(transport=...)`` that asks a breaker before each request.
+
+    Args:
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        transport: Sends the requests; by default a ``httpx.AsyncHTTPTransport()``.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
+    """
 
     _library = _LIBRARY
-    _makes = httpx.AsyncHTTPTransport
+    _default_transport = httpx.AsyncHTTPTransport

@@ -1,6 +1,6 @@
-"""A breaker for every host or route that a client of httpx2 talks to: its transport.
+"""Transports for httpx2 clients: a breaker for each host or route.
 
-For the rules see ``recloser.integrations.http``.
+``recloser.integrations.http`` explains which answers and errors are failures.
 """
 
 from typing import Final
@@ -44,24 +44,32 @@ _LIBRARY: Final = Library(
 
 
 class BreakerTransport(GuardedTransport[httpx2.Request, httpx2.Response], httpx2.BaseTransport):
-    """A transport that asks a breaker before each request: ``httpx2.Client(transport=...)``.
+    """A transport for ``httpx2.Client(transport=...)`` that asks a breaker before each request.
 
     Args:
-        breakers: The breakers by name, as a ``Breakers``, or one for all requests.
-        transport: What sends the requests; by default a ``httpx2.HTTPTransport()``.
-        name: What the breaker of a request is called; by default its host.
-        is_failure: Whether an answer with this status is a failure; by default from 500 up.
-        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        transport: Sends the requests; by default a ``httpx2.HTTPTransport()``.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
     """
 
     _library = _LIBRARY
-    _makes = httpx2.HTTPTransport
+    _default_transport = httpx2.HTTPTransport
 
 
 class AsyncBreakerTransport(
     GuardedAsyncTransport[httpx2.Request, httpx2.Response], httpx2.AsyncBaseTransport
 ):
-    """As ``BreakerTransport``, for ``httpx2.AsyncClient(transport=...)``."""
+    """A transport for ``httpx2.AsyncClient(transport=...)`` that asks a breaker before each request.
+
+    Args:
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        transport: Sends the requests; by default a ``httpx2.AsyncHTTPTransport()``.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
+    """
 
     _library = _LIBRARY
-    _makes = httpx2.AsyncHTTPTransport
+    _default_transport = httpx2.AsyncHTTPTransport

@@ -1,4 +1,4 @@
-"""OpenTelemetry: metrics of breakers and logs, and an event on the span that met a breaker."""
+"""OpenTelemetry: metrics of breakers and logs, and events on the current span."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -24,9 +24,9 @@ _Observe = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class BreakerTelemetry(EventCounts):
-    """Counts as a listener, tells the rest when metrics are read, and adds events to spans.
+    """A listener that provides metrics and adds events to spans.
 
-    Give it to the breakers as a listener, and then the breakers to it::
+    Pass it to the breakers as a listener, and then register the breakers with it::
 
         telemetry = BreakerTelemetry()
         breakers = Breakers(log=log, listeners=[telemetry])
@@ -35,13 +35,14 @@ class BreakerTelemetry(EventCounts):
     The instruments: ``recloser.state``, ``recloser.calls``, ``recloser.rejected``,
     ``recloser.trips``, ``recloser.retry_after``, ``recloser.log.waiting``, ``recloser.log.lag``,
     ``recloser.log.lost`` and ``recloser.log.gaps``.
-    The span that is current when a breaker takes an edge or refuses a call gets the event
-    ``recloser.state_changed`` or ``recloser.call_rejected``, for which it is an inline listener.
-    Where threads report at the same moment, the listener may be called in another of them, whose
-    span, if any, gets the event.
+
+    When a breaker changes its state or rejects a call, the current span gets the event
+    ``recloser.state_changed`` or ``recloser.call_rejected``. For that it is an inline listener, called
+    in the thread of the call. If several threads report at the same moment, the listener may be called
+    in another one of them, and the event is added to the span of that thread.
     """
 
-    hears_refusals = True  # they are told to the span of their call
+    hears_refusals = True  # for events on the span of the call
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class BreakerTelemetry(EventCounts):
         logs: Sequence[EventLog] = (),
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        """Tell of these breakers and logs; by default to the global meter provider."""
+        """Provide metrics of breakers and logs; by default to the global meter provider."""
         self._breakers = breakers
         self._logs = tuple(logs)
         meter = metrics.get_meter("recloser", __version__, meter_provider)
@@ -68,22 +69,24 @@ class BreakerTelemetry(EventCounts):
         )
         meter.create_observable_gauge("recloser.retry_after", [self._waits], unit="s")
         meter.create_observable_gauge(
-            "recloser.log.waiting", [self._of_logs(lambda health: health.waiting)], unit="{event}"
+            "recloser.log.waiting",
+            [self._observe_logs(lambda health: health.waiting)],
+            unit="{event}",
         )
         meter.create_observable_gauge(
             "recloser.log.lag",
-            [self._of_logs(lambda health: health.lag_ns / NS_PER_SECOND)],
+            [self._observe_logs(lambda health: health.lag_ns / NS_PER_SECOND)],
             unit="s",
         )
         meter.create_observable_counter(
-            "recloser.log.lost", [self._of_logs(lambda health: health.lost)], unit="{event}"
+            "recloser.log.lost", [self._observe_logs(lambda health: health.lost)], unit="{event}"
         )
         meter.create_observable_counter(
-            "recloser.log.gaps", [self._of_logs(lambda health: health.gaps)], unit="{gap}"
+            "recloser.log.gaps", [self._observe_logs(lambda health: health.gaps)], unit="{gap}"
         )
 
     def on_event(self, event: BreakerEvent) -> None:
-        """Count it, and tell the current span of a refusal."""
+        """Count an event, and add a rejected call to the current span."""
         super().on_event(event)
         if event.kind == "call_rejected":
             attributes: dict[str, str | float] = {
@@ -95,7 +98,7 @@ class BreakerTelemetry(EventCounts):
             trace.get_current_span().add_event("recloser.call_rejected", attributes)
 
     def on_transition(self, edge: Edge) -> None:
-        """Tell the current span of it."""
+        """Add a change of state to the current span."""
         trace.get_current_span().add_event(
             "recloser.state_changed",
             {
@@ -131,7 +134,7 @@ class BreakerTelemetry(EventCounts):
             if snapshot.retry_after is not None:
                 yield Observation(snapshot.retry_after, {"recloser.breaker": snapshot.breaker})
 
-    def _of_logs(self, figure: Callable[[LogHealth], float]) -> _Observe:
+    def _observe_logs(self, figure: Callable[[LogHealth], float]) -> _Observe:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
             for log in self._logs:
                 yield Observation(figure(log.health()), {"recloser.log": str(log.path)})

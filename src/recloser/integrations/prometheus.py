@@ -1,4 +1,4 @@
-"""A Prometheus collector: breakers and logs as they are when they are scraped."""
+"""A Prometheus collector of the state of breakers and logs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -22,18 +22,18 @@ _OUTCOMES: Final = ("succeeded", "failed", "ignored", "stale")
 
 
 class BreakerCollector(EventCounts, Collector):
-    """Counts as a listener, and tells the rest when it is scraped.
+    """A listener and collector that provides metrics of breakers and logs.
 
-    Give it to the breakers as a listener, and then the breakers to it::
+    Pass it to the breakers as a listener, and then register the breakers with it::
 
         collector = BreakerCollector()
         breakers = Breakers(log=log, listeners=[collector])
         collector.register(breakers, logs=[log])
 
-    Calls are counted since the log began, refusals by reason and trips by cause since this process
-    did. The metrics: ``recloser_state``, ``recloser_calls_total``, ``recloser_rejected_total``,
-    ``recloser_trips_total``, ``recloser_retry_after_seconds``, ``recloser_consecutive_failures``,
-    ``recloser_log_waiting_events``, ``recloser_log_lag_seconds``,
+    Calls are counted since the log began. Rejected calls by reason and trips by cause are counted since
+    this process started. The metrics: ``recloser_state``, ``recloser_calls_total``,
+    ``recloser_rejected_total``, ``recloser_trips_total``, ``recloser_retry_after_seconds``,
+    ``recloser_consecutive_failures``, ``recloser_log_waiting_events``, ``recloser_log_lag_seconds``,
     ``recloser_log_lost_events_total``, ``recloser_log_gaps_total`` and ``recloser_log_failing``.
     """
 
@@ -48,31 +48,33 @@ class BreakerCollector(EventCounts, Collector):
         logs: Sequence[EventLog] = (),
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
-        """Tell of these breakers and logs in ``registry``."""
+        """Provide metrics of breakers and logs in a registry."""
         self._breakers = breakers
         self._logs = tuple(logs)
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, as a scrape asks for them."""
+        """Yield the present metrics; called by each scrape."""
         snapshots = [breaker.snapshot() for breaker in self._breakers.values()]
         yield _states(snapshots)
         yield _calls(snapshots)
-        yield _counter("recloser_rejected", "Calls refused, by reason.", "reason", self.rejected())
-        yield _counter("recloser_trips", "Times opened, by cause.", "cause", self.trips())
+        yield _counter("recloser_rejected", "Rejected calls, by reason.", "reason", self.rejected())
+        yield _counter("recloser_trips", "Trips, by cause.", "cause", self.trips())
         yield _retry_after(snapshots)
         failures = GaugeMetricFamily(
-            "recloser_consecutive_failures", "Failures in a row.", labels=["breaker"]
+            "recloser_consecutive_failures", "Consecutive failures.", labels=["breaker"]
         )
         for snapshot in snapshots:
             failures.add_metric([snapshot.breaker], snapshot.consecutive_failures)
         yield failures
-        yield from _healths({str(log.path): log.health() for log in self._logs})
+        yield from _log_metrics({str(log.path): log.health() for log in self._logs})
 
 
 def _states(snapshots: Sequence[Snapshot]) -> Metric:
     family = GaugeMetricFamily(
-        "recloser_state", "1 for the state that a breaker is in.", labels=["breaker", "state"]
+        "recloser_state",
+        "1 for the present state of a breaker, 0 for others.",
+        labels=["breaker", "state"],
     )
     for snapshot in snapshots:
         for state in CircuitBreakerState:
@@ -90,8 +92,8 @@ def _calls(snapshots: Sequence[Snapshot]) -> Metric:
     return family
 
 
-def _counter(name: str, told: str, label: str, counts: Mapping[tuple[str, str], int]) -> Metric:
-    family = CounterMetricFamily(name, told, labels=["breaker", label])
+def _counter(name: str, text: str, label: str, counts: Mapping[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["breaker", label])
     for labels, count in counts.items():
         family.add_metric(labels, count)
     return family
@@ -100,7 +102,7 @@ def _counter(name: str, told: str, label: str, counts: Mapping[tuple[str, str], 
 def _retry_after(snapshots: Sequence[Snapshot]) -> Metric:
     family = GaugeMetricFamily(
         "recloser_retry_after_seconds",
-        "Until an open breaker probes; absent where there is no knowing.",
+        "Seconds until an open breaker lets a probe through; absent if unknown.",
         labels=["breaker"],
     )
     for snapshot in snapshots:
@@ -109,23 +111,25 @@ def _retry_after(snapshots: Sequence[Snapshot]) -> Metric:
     return family
 
 
-def _healths(healths: Mapping[str, LogHealth]) -> Iterator[Metric]:
+def _log_metrics(healths: Mapping[str, LogHealth]) -> Iterator[Metric]:
     if not healths:
         return
     waiting = GaugeMetricFamily(
         "recloser_log_waiting_events", "Events not written yet.", labels=["log"]
     )
     lag = GaugeMetricFamily(
-        "recloser_log_lag_seconds", "How long the oldest of them has waited.", labels=["log"]
+        "recloser_log_lag_seconds",
+        "Age of the oldest event that is not written yet, in seconds.",
+        labels=["log"],
     )
     lost = CounterMetricFamily(
         "recloser_log_lost_events", "Events that could not be written.", labels=["log"]
     )
     gaps = CounterMetricFamily(
-        "recloser_log_gaps", "Gaps in the log that tell of lost events.", labels=["log"]
+        "recloser_log_gaps", "Gaps in the log where events were lost.", labels=["log"]
     )
     failing = GaugeMetricFamily(
-        "recloser_log_failing", "1 while the log can't be written.", labels=["log"]
+        "recloser_log_failing", "1 while the log cannot be written.", labels=["log"]
     )
     for path, health in healths.items():
         waiting.add_metric([path], health.waiting)

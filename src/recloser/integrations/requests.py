@@ -1,6 +1,6 @@
-"""A breaker for every host or route that a session of requests talks to: its adapter.
+"""An adapter for requests sessions: a breaker for each host or route.
 
-For the rules see ``recloser.integrations.http``.
+``recloser.integrations.http`` explains which answers and errors are failures.
 """
 
 import io
@@ -31,14 +31,14 @@ __all__ = ["BreakerAdapter", "by_host", "by_route"]
 
 
 class BreakerAdapter(BaseAdapter):
-    """An adapter that asks a breaker before each request: ``session.mount("https://", ...)``.
+    """An adapter for ``session.mount("https://", ...)`` that asks a breaker before each request.
 
     Args:
-        breakers: The breakers by name, as a ``Breakers``, or one for all requests.
-        adapter: What sends the requests; by default an ``HTTPAdapter()``.
-        name: What the breaker of a request is called; by default its host.
-        is_failure: Whether an answer with this status is a failure; by default from 500 up.
-        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        adapter: Sends the requests; by default an ``HTTPAdapter()``.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BreakerAdapter(BaseAdapter):
         """Send the request if its breaker lets it through.
 
         Raises:
-            CircuitOpenError: It does not.
+            CircuitOpenError: The breaker rejects the request.
         """
         url = urlsplit(request.url or "")
         call = self._guard.admit(
@@ -85,17 +85,17 @@ class BreakerAdapter(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Close the adapter inside."""
+        """Close the wrapped adapter."""
         self._adapter.close()
 
     def _is_callers(self, error: BaseException) -> bool:
         cause = error.args[0] if error.args else None
         if isinstance(error, requests.exceptions.InvalidHeader):
-            return not isinstance(cause, urllib3.exceptions.InvalidHeader)  # that is the answer's
+            return not isinstance(cause, urllib3.exceptions.InvalidHeader)  # a header of the answer
         if isinstance(error, _CALLERS_ERRORS) or isinstance(cause, _CALLERS_ERRORS):
             return True
         if type(error) is OSError and error.errno is None:
-            return isinstance(self._adapter, HTTPAdapter)  # a file of certificates is not there
+            return isinstance(self._adapter, HTTPAdapter)  # a certificate file is missing
         return is_mistake(error)
 
 
@@ -112,7 +112,7 @@ _CALLERS_ERRORS: Final = (
 
 
 class _WatchedParts:
-    """An iterable body that is read from another, which is the caller's."""
+    """An iterable body that reads the caller's and notes if that fails."""
 
     def __init__(self, body: Iterable[bytes], source: Source) -> None:
         self._body = body
@@ -123,14 +123,14 @@ class _WatchedParts:
 
 
 class _WatchedFile(_WatchedParts):
-    """A file as a body, which is the caller's; it has whatever else the file has."""
+    """A file-like body that reads the caller's file; other attributes are those of the file."""
 
     def __init__(self, body: Any, source: Source) -> None:
         super().__init__(body, source)
         self._file = body
 
     def read(self, *size: int) -> Any:
-        """Read from the file inside."""
+        """Read from the caller's file."""
         try:
             return self._file.read(*size)
         except BaseException:
@@ -143,7 +143,7 @@ class _WatchedFile(_WatchedParts):
 
 def _watched(body: Any, source: Source) -> Any:
     if isinstance(body, io.TextIOBase):
-        return body  # urllib3 has to see that it is a file of text
+        return body  # urllib3 must see that it is a text file
     if hasattr(body, "read"):
         return _WatchedFile(body, source)
     is_in_memory = body is None or isinstance(body, bytes | bytearray | str | memoryview | array)

@@ -1,10 +1,10 @@
-"""A breaker for a database: the events of a SQLAlchemy engine.
+"""A breaker for a database, by the events of a SQLAlchemy engine.
 
-Asked are new connections and statements. A failure is what says that the database is not well: the
-driver's ``OperationalError``, ``InterfaceError`` or ``InternalError``, or a connection that was
-lost. Other errors of the driver, such as a violated constraint, are answers, and so successes. What
-is no error of the driver, such as a ``TypeError`` about the arguments of a connection, is ignored.
-A commit or rollback is not asked for: it ends what a statement began.
+The breaker is asked before new connections and before statements, but not before a commit or rollback,
+which ends what a statement began. Failures are the driver's ``OperationalError``, ``InterfaceError`` and
+``InternalError``, and lost connections. Other errors of the driver, such as a violated constraint, are
+answers and thus successes. Errors that are not the driver's, such as a ``TypeError`` for a wrong
+argument of a connection, are ignored.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ with needs("sqlalchemy", extra="sqlalchemy"):
 __all__ = ["protect"]
 
 _KEY: Final = "recloser_permit"
-_UNWELL: Final = frozenset({"OperationalError", "InterfaceError", "InternalError"})
+_DATABASE_FAILURES: Final = frozenset({"OperationalError", "InterfaceError", "InternalError"})
 
 
 def protect(
@@ -30,21 +30,21 @@ def protect(
     *,
     is_failure: Callable[[BaseException], bool] | None = None,
 ) -> Engine:
-    """Have ``breaker`` asked before each connection and statement of ``engine``.
+    """Ask a breaker before each connection and statement of an engine.
 
-    A refused one raises CircuitOpenError. Of an asynchronous engine give the ``sync_engine``.
+    A rejected one raises CircuitOpenError. For an asynchronous engine, pass its ``sync_engine``.
 
     Args:
         engine: The engine.
-        breaker: Who is asked.
-        is_failure: Whether an error of the driver is a failure of the database; by default by its
-            kind, as said above. SQLite's kinds are coarse: a missing table is an
-            ``OperationalError`` there.
+        breaker: The breaker.
+        is_failure: Returns whether an error of the driver is a failure of the database; by default,
+            OperationalError, InterfaceError and InternalError are. SQLite's errors are coarse: a
+            missing table is an ``OperationalError``.
 
     Returns:
         The engine.
     """
-    listener = _EngineListener(breaker, _is_unwell if is_failure is None else is_failure)
+    listener = _EngineListener(breaker, _is_database_failure if is_failure is None else is_failure)
     event.listen(engine, "do_connect", listener.connect)
     event.listen(engine, "before_cursor_execute", listener.before)
     event.listen(engine, "after_cursor_execute", listener.after)
@@ -52,13 +52,13 @@ def protect(
     return engine
 
 
-def _is_unwell(error: BaseException) -> bool:
-    """Whether a driver's error is of the kinds of PEP 249 that are about the database itself."""
-    return any(kind.__name__ in _UNWELL for kind in type(error).__mro__)
+def _is_database_failure(error: BaseException) -> bool:
+    """Return whether an error is of a kind that PEP 249 defines for failures of the database."""
+    return any(kind.__name__ in _DATABASE_FAILURES for kind in type(error).__mro__)
 
 
-def _is_of_the_driver(error: BaseException) -> bool:
-    """Whether an error is one of PEP 249: every driver derives them from its own ``Error``."""
+def _is_drivers(error: BaseException) -> bool:
+    """Return whether an error is the driver's: PEP 249 derives them all from a class ``Error``."""
     return any(kind.__name__ == "Error" for kind in type(error).__mro__)
 
 
@@ -76,7 +76,7 @@ class _EngineListener:
         try:
             connection = dialect.connect(*arguments, **keywords)
         except BaseException as error:
-            self._settle(permit, error, is_lost=False)
+            self._report_error(permit, error, is_lost=False)
             raise
         self._breaker.after_success(permit)
         return connection
@@ -111,14 +111,14 @@ class _EngineListener:
             return
         permit = connection.info.pop(_KEY, None)
         if permit is not None:
-            self._settle(permit, context.original_exception, is_lost=context.is_disconnect)
+            self._report_error(permit, context.original_exception, is_lost=context.is_disconnect)
 
-    def _settle(self, permit: Permit, error: BaseException, *, is_lost: bool) -> None:
+    def _report_error(self, permit: Permit, error: BaseException, *, is_lost: bool) -> None:
         if not isinstance(error, Exception):
             self._breaker.after_ignored(permit, error)
         elif is_lost or self._is_failure(error):
             self._breaker.after_failure(permit, error)
-        elif _is_of_the_driver(error):
+        elif _is_drivers(error):
             self._breaker.after_success(permit)
         else:
             self._breaker.after_ignored(permit, error)

@@ -1,4 +1,4 @@
-"""Retries of stamina that never come before a breaker would let them through."""
+"""A backoff hook for stamina: retry a rejected call only after ``retry_after``."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -7,7 +7,7 @@ from recloser.integrations import needs
 from recloser.live.decision import CircuitOpenError
 
 with needs("stamina", extra="stamina"):
-    import stamina  # noqa: F401  # the hook is of no use without it
+    import stamina  # noqa: F401  # the hook is useless without it
 
 __all__ = ["after_retry_after"]
 
@@ -17,14 +17,14 @@ Hook: TypeAlias = Callable[[Exception], bool | float]
 def after_retry_after(
     on: type[Exception] | tuple[type[Exception], ...] | Hook = (),
 ) -> Hook:
-    """A backoff hook, ``stamina.retry(on=after_retry_after(httpx.HTTPError))``.
+    """Create a backoff hook for ``stamina.retry(on=after_retry_after(httpx.HTTPError))``.
 
-    A refused call is tried again once ``retry_after`` is over; where a breaker can't tell how long,
-    as when it is held open by hand, after stamina's own backoff. A ``timeout`` of stamina's that is
+    A rejected call is retried when ``retry_after`` is over. If the breaker does not know how long that
+    is, because it is held open by hand, stamina's own backoff applies. A ``timeout`` of stamina that is
     shorter than the wait ends the retries.
 
     Args:
-        on: What else to retry on: exception types, or a hook of your own.
+        on: Other errors to retry on: exception types, or a hook of your own.
     """
 
     def hook(error: Exception) -> bool | float:

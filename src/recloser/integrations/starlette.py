@@ -1,4 +1,4 @@
-"""Starlette and FastAPI: a refused call becomes a 503, and a route shows the breakers."""
+"""Starlette and FastAPI: answer 503 for a rejected call, and show the breakers on a route."""
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,10 +22,10 @@ _UNAVAILABLE: Final = 503
 
 
 def circuit_open_handler(_request: Request, error: Exception) -> JSONResponse:
-    """Answer 503, with ``Retry-After`` in whole seconds where the breaker can tell.
+    """Answer a rejected call with status 503, and with ``Retry-After`` in seconds if it is known.
 
     Use it as ``app.add_exception_handler(CircuitOpenError, circuit_open_handler)``. The body names
-    neither the dependency nor the reason: a stranger may read it.
+    neither the dependency nor the reason, because anybody may read it.
     """
     wait = error.decision.retry_after if isinstance(error, CircuitOpenError) else None
     headers = None if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
@@ -33,11 +33,15 @@ def circuit_open_handler(_request: Request, error: Exception) -> JSONResponse:
 
 
 def status_route(breakers: Mapping[str, CircuitBreaker], path: str = "/breakers") -> Route:
-    """A route that shows every breaker, and changes none.
+    """Create a read-only route that shows all breakers.
 
-    It answers to GET with ``{"schema": "recloser.status/1", "breakers": {name: ...}}``. In FastAPI
-    too it goes to ``app.router.routes``. It tells the names of your dependencies, so keep it where
-    your other internal routes are.
+    It answers GET with ``{"schema": "recloser.status/1", "breakers": {name: ...}}``. In FastAPI, append
+    it to ``app.router.routes``. It shows the names of your dependencies, so protect it like your other
+    internal routes.
+
+    Args:
+        breakers: The breakers by name, such as a ``Breakers``.
+        path: The path of the route.
     """
     return Route(path, _status_of(breakers), methods=["GET"])
 

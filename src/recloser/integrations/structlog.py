@@ -1,4 +1,4 @@
-"""What ``LoggingListener`` tells ``logging``, told to structlog: an event with its fields."""
+"""A listener that logs edges and rejected calls to structlog, as events with fields."""
 
 import logging
 from typing import Any, Final
@@ -15,13 +15,14 @@ _METHODS: Final = {logging.WARNING: "warning", logging.INFO: "info"}
 
 
 class StructlogListener(LoggingListener):
-    """Logs each edge with its cause, a warning where it opens, and refusals at most once a second.
+    """Logs each change of state with its cause, and rejected calls at most once a second.
 
-    It is called in a thread of the log's own, where the caller's ``structlog.contextvars`` are not
-    bound; set ``inline = True`` on an instance to log in the caller's thread with them.
+    A trip is logged as a warning. The listener runs in a thread of the log, where the caller's
+    ``structlog.contextvars`` are not bound. Set ``inline = True`` on an instance to log in the caller's
+    thread, with them.
 
     Args:
-        logger: Where to; by default ``structlog.get_logger("recloser")``.
+        logger: The logger to use; by default ``structlog.get_logger("recloser")``.
     """
 
     def __init__(self, logger: Any = None) -> None:
@@ -29,5 +30,5 @@ class StructlogListener(LoggingListener):
         self._structured = structlog.get_logger("recloser") if logger is None else logger
 
     def _write(self, level: int, **fields: object) -> None:
-        told = {name: value for name, value in fields.items() if value is not None}
-        getattr(self._structured, _METHODS[level])(told.pop("event"), **told)
+        known = {name: value for name, value in fields.items() if value is not None}
+        getattr(self._structured, _METHODS[level])(known.pop("event"), **known)

@@ -1,4 +1,4 @@
-"""The transports of httpx and of httpx2, which are alike in all that a breaker needs."""
+"""Transports for httpx and httpx2, whose interfaces are the same as far as a breaker needs them."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
@@ -19,11 +19,11 @@ from recloser.integrations.http import (
 
 
 class Url(Protocol):
-    """Where a request goes."""
+    """The URL of a request."""
 
     @property
     def netloc(self) -> bytes:
-        """Host, and any port."""
+        """The host, with any port."""
 
     @property
     def path(self) -> str:
@@ -31,33 +31,33 @@ class Url(Protocol):
 
 
 class Request(Protocol):
-    """What is asked of a request.
+    """A request, as far as a breaker uses it.
 
     Attributes:
-        stream: Its body.
+        stream: The body.
     """
 
     stream: Any
 
     @property
     def method(self) -> str:
-        """Its method."""
+        """The HTTP method."""
 
     @property
     def url(self) -> Url:
-        """Where it goes."""
+        """The URL."""
 
 
 class Response(Protocol):
-    """What is asked of an answer."""
+    """An answer, as far as a breaker uses it."""
 
     @property
     def status_code(self) -> int:
-        """Its status."""
+        """The HTTP status."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Its headers, found whatever their case."""
+        """The headers; their names are not case-sensitive."""
 
 
 T = TypeVar("T")
@@ -68,34 +68,34 @@ Resp_co = TypeVar("Resp_co", bound=Response, covariant=True)
 
 
 class Transport(Protocol[Req_contra, Resp_co]):
-    """What sends a request."""
+    """Sends requests."""
 
     def handle_request(self, request: Req_contra) -> Resp_co:
-        """Send it, and return its answer once the headers are there."""
+        """Send a request; return its answer as soon as the headers have arrived."""
 
     def close(self) -> None:
-        """Give up its connections."""
+        """Close the connections."""
 
 
 class AsyncTransport(Protocol[Req_contra, Resp_co]):
-    """What sends a request, in an event loop."""
+    """Sends requests in an event loop."""
 
     async def handle_async_request(self, request: Req_contra) -> Resp_co:
-        """Send it, and return its answer once the headers are there."""
+        """Send a request; return its answer as soon as the headers have arrived."""
 
     async def aclose(self) -> None:
-        """Give up its connections."""
+        """Close the connections."""
 
 
 @frozen
 class Library:
-    """What differs between the two libraries.
+    """The differences between httpx and httpx2.
 
     Attributes:
-        callers_errors: The errors of the library that say that the caller is at fault.
-        whole: The type of a body that is in memory already.
-        watched: Makes a body of the library that reads from another and notes if that breaks off.
-        watched_async: Makes an asynchronous one.
+        callers_errors: The library's errors for which the caller is at fault.
+        whole: The type of a body that is completely in memory.
+        watched: Creates a body that reads from another body and notes if that fails.
+        watched_async: Creates an asynchronous body that does the same.
     """
 
     callers_errors: tuple[type[BaseException], ...]
@@ -104,16 +104,16 @@ class Library:
     watched_async: Callable[[Any, Source], Any]
 
     def is_callers(self, error: BaseException, source: Source) -> bool:
-        """Whether the caller is at fault for what a transport raised."""
+        """Return whether the caller is at fault for an error that a transport raised."""
         if source.is_broken or is_mistake(error):
             return True
-        # httpcore hands on some errors of h11, which is what writes HTTP/1.1, as they are.
+        # httpcore lets some errors of h11, its HTTP/1.1 library, through unchanged.
         is_local = type(error).__name__ == "LocalProtocolError"
         return (is_local or isinstance(error, self.callers_errors)) and not _is_of_http2(error)
 
 
 def _is_of_http2(error: BaseException) -> bool:
-    """Whether an error is of HTTP/2, where a broken answer of the server is a local error too."""
+    """Return whether an error is from HTTP/2, where an invalid answer raises a local error too."""
     cause: BaseException | None = error
     while cause is not None:
         if type(cause).__module__.partition(".")[0] == "h2":
@@ -123,7 +123,7 @@ def _is_of_http2(error: BaseException) -> bool:
 
 
 class WatchedStream:
-    """A body that is read from another, which is the caller's."""
+    """A body that reads the caller's and notes if that fails."""
 
     def __init__(self, stream: Any, source: Source) -> None:
         self._stream = stream
@@ -133,12 +133,12 @@ class WatchedStream:
         return self._source.parts(iter(self._stream))
 
     def close(self) -> None:
-        """Close the body inside."""
+        """Close the caller's body."""
         self._stream.close()
 
 
 class WatchedAsyncStream:
-    """An asynchronous body that is read from another, which is the caller's."""
+    """An asynchronous body that reads the caller's and notes if that fails."""
 
     def __init__(self, stream: Any, source: Source) -> None:
         self._stream = stream
@@ -148,23 +148,23 @@ class WatchedAsyncStream:
         return self._source.async_parts(aiter(self._stream))
 
     async def aclose(self) -> None:
-        """Close the body inside."""
+        """Close the caller's body."""
         await self._stream.aclose()
 
 
 class _Guarded(Generic[T]):
-    """What both kinds of transport are made of.
+    """The common part of both kinds of transport.
 
     Args:
-        breakers: The breakers by name, as a ``Breakers``, or one for all requests.
-        transport: What sends the requests; by default one of the library's own.
-        name: What the breaker of a request is called; by default its host.
-        is_failure: Whether an answer with this status is a failure; by default from 500 up.
-        clock: What times ``Retry-After``; give it the clock of the breakers where they have one.
+        breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
+        transport: Sends the requests; by default a new transport of the library.
+        name: Returns the breaker's name for a request; by default its host.
+        is_failure: Returns whether a status is a failure; by default, 500 and above are.
+        clock: Times ``Retry-After``; use the breakers' clock if they have one of their own.
     """
 
     _library: ClassVar[Library]
-    _makes: ClassVar[type[Any]]
+    _default_transport: ClassVar[type[Any]]
 
     def __init__(
         self,
@@ -175,18 +175,18 @@ class _Guarded(Generic[T]):
         is_failure: Callable[[int], bool] = is_server_error,
         clock: Clock | None = None,
     ) -> None:
-        self._transport: T = self._makes() if transport is None else transport
+        self._transport: T = self._default_transport() if transport is None else transport
         self._guard = HttpGuard(breakers, name=name, is_failure=is_failure, clock=clock)
 
 
 class GuardedTransport(_Guarded[Transport[Req, Resp]], Generic[Req, Resp]):
-    """Sends through a transport what the breakers let through; see ``HttpGuard`` for the rest."""
+    """Sends requests that the breakers admit through another transport."""
 
     def handle_request(self, request: Req) -> Resp:
         """Send the request if its breaker lets it through.
 
         Raises:
-            CircuitOpenError: It does not.
+            CircuitOpenError: The breaker rejects the request.
         """
         call = _admitted(self._guard, request)
         source, stream = Source(), request.stream
@@ -203,7 +203,7 @@ class GuardedTransport(_Guarded[Transport[Req, Resp]], Generic[Req, Resp]):
         return response
 
     def close(self) -> None:
-        """Close the transport inside."""
+        """Close the wrapped transport."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -219,13 +219,13 @@ class GuardedTransport(_Guarded[Transport[Req, Resp]], Generic[Req, Resp]):
 
 
 class GuardedAsyncTransport(_Guarded[AsyncTransport[Req, Resp]], Generic[Req, Resp]):
-    """As ``GuardedTransport``, in an event loop."""
+    """Sends requests that the breakers admit through another transport, in an event loop."""
 
     async def handle_async_request(self, request: Req) -> Resp:
         """Send the request if its breaker lets it through.
 
         Raises:
-            CircuitOpenError: It does not.
+            CircuitOpenError: The breaker rejects the request.
         """
         call = _admitted(self._guard, request)
         source, stream = Source(), request.stream
@@ -242,7 +242,7 @@ class GuardedAsyncTransport(_Guarded[AsyncTransport[Req, Resp]], Generic[Req, Re
         return response
 
     async def aclose(self) -> None:
-        """Close the transport inside."""
+        """Close the wrapped transport."""
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:

@@ -50,7 +50,7 @@ from recloser.log.listing import last_number
 from recloser.log.open_errors import open_failure
 from recloser.log.reader import LogReader
 from recloser.log.recovery import OnDamage, Recovered, recover
-from recloser.log.retention import Housekeeper, tidy
+from recloser.log.retention import Retention, tidy
 from recloser.log.tail import Tail
 from recloser.log.write_batch import Chunk, callers_in
 from recloser.process import forks, host_logging
@@ -164,7 +164,7 @@ class EventLog(Log):
         self._raises = on_log_failure == "raise"
         self._segment_bytes = segment_bytes
         self._segment_ns = None if segment_seconds is None else nanoseconds(segment_seconds)
-        self._housekeeper = Housekeeper(
+        self._retention = Retention(
             compress_bytes=segment_bytes if compress else None,
             keep_bytes=keep_bytes,
             keep_ns=None if keep_seconds is None else nanoseconds(keep_seconds),
@@ -178,7 +178,7 @@ class EventLog(Log):
             self._buffer.gaps, self._buffer.gap_lost = 1, self.damage.lost
             host_logging.log(logging.WARNING, "%s: the log was damaged: %s", self.path, self.damage)
         self._appender = self._appender_after(self.tail, self._fold.seq, self._number)
-        self._appender.new_names = self._new_names
+        self._appender.unsynced_folders = self._new_names
         self._safe_seq = self._in_hand_seq = self._in_hand_asks = self._put = 0
         self._raised_seq = self._lost_seq = self._strikes = 0
         self._failing: Exception | None = None
@@ -215,7 +215,7 @@ class EventLog(Log):
             seq,
             number=number,
             durability=self._durability,
-            on_begun=self._housekeeper.have_due,
+            on_begun=self._retention.set_due,
         )
 
     def _make_thread_parts(self) -> None:
@@ -248,7 +248,7 @@ class EventLog(Log):
         if self._is_ended:
             return
         self._appender.abandon()
-        self._housekeeper.after_fork()
+        self._retention.after_fork()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -320,7 +320,7 @@ class EventLog(Log):
             self._lock = lock
             self._appender.number = 0
             self._appender.folder = folder
-            self._appender.new_names = new_names
+            self._appender.unsynced_folders = new_names
             self.path = folder
             return
         raise FileExistsError(errno.EEXIST, "too many folders have the name of this process")
@@ -428,7 +428,7 @@ class EventLog(Log):
         return 0 if self._has_stalled() else self.pending_limit // 8
 
     def _has_stalled(self) -> bool:
-        return self._appender.is_at_disk and self._patience <= 0
+        return self._appender.is_waiting_for_disk and self._patience <= 0
 
     # What users ask for.
 
@@ -459,7 +459,7 @@ class EventLog(Log):
             lag_ns=max(0, at - chunks[0][0].at) if chunks else 0,
             lost=buffer.lost + buffer.gap_lost,
             gaps=buffer.gaps,
-            failure=buffer.failure or self._thread_failure or self._housekeeper.failure,
+            failure=buffer.failure or self._thread_failure or self._retention.failure,
             missed_by_listeners=sequencer.audience.missed,
             damage=damage,
             disturbance=self._disturbance,
@@ -532,7 +532,7 @@ class EventLog(Log):
             # in this very thread. All is written, so it has nothing to do but to end.
             self._ended.wait(_IDLE_SECONDS)
         if self._lock is not None and self._has_folder(self._lock):
-            self._housekeeper.finish(self.path, self._fold.at, self._appender.number)
+            self._retention.run_to_end(self.path, self._fold.at, self._appender.number)
         self._with_io(self._let_go)
 
     def _let_go(self) -> None:
@@ -703,9 +703,9 @@ class EventLog(Log):
         if self._sequencer is not None:
             self._sequencer.leave_entry()
         if buffer.failure is None:
-            self._housekeeper.come_by(self.path, self._fold.at, self._appender.number)
+            self._retention.start_if_due(self.path, self._fold.at, self._appender.number)
         elif self._lock is not None and self._has_folder(self._lock):
-            self._housekeeper.make_room(self.path, self._fold.at, self._appender.number)
+            self._retention.make_room(self.path, self._fold.at, self._appender.number)
 
     def _commit_up_to(self, seq: int) -> None:
         if self._buffer.failure is None and self._safe_seq < seq:
@@ -769,7 +769,7 @@ class EventLog(Log):
         Returns:
             Whether it is taken note of.
         """
-        self._appender.fall_back(is_failed=False)
+        self._appender.roll_back(is_failed=False)
         written, buffer = self._appender.written_seq, self._buffer
 
         def keep_unwritten() -> None:
@@ -834,11 +834,11 @@ class EventLog(Log):
         for chunk, lines in encoded(batch):
             if forked != forks.passed:
                 return False
-            appender.put(chunk, lines)
+            appender.append(chunk, lines)
             self._put += 1
         if forked != forks.passed:
             return False
-        appender.make_safe(is_sync_due=is_sync_due)
+        appender.flush(is_sync_due=is_sync_due)
         return True
 
     def _take(self, sequencer: Sequencer, *, seal: bool, keep: bool) -> None:
@@ -925,7 +925,7 @@ class EventLog(Log):
         """Come back to what is known to be safe, and count what is not."""
         buffer, appender = self._buffer, self._appender
         self._failing = error  # where this is interrupted it is done again
-        appender.fall_back()
+        appender.roll_back()
         lost = callers_in(buffer.in_hand[self._put :]) + appender.dropped
         why = f"{(error.strerror if isinstance(error, OSError) else None) or error}"
         is_new = buffer.failure is None

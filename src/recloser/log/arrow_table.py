@@ -1,8 +1,8 @@
-"""Columns: the events of a log as an Arrow table, and back, with nothing lost.
+"""Converts the events of a log to an Arrow table and back, without loss.
 
-The schema is stable: columns may be added to it, but none is taken away or changed. One row is one
-event. What the calls and ticks consist of stands in columns of its own; any other event stands
-whole in ``line``, as in a segment, beside the columns that are common to all.
+The schema is stable: columns may be added to it, but none is removed or changed. One row is one
+event. The fields of calls and ticks have columns of their own. Any other event is stored whole in
+``line``, as in a segment, beside the columns that all events have.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,31 +33,31 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 SCHEMA: Final = pa.schema(
     [
-        # Common to all; the breaker is null where an event is about the whole log.
+        # Columns of all events; the breaker is null if an event is about the whole log.
         pa.field("breaker", _TEXT),
         pa.field("seq", _WHOLE, nullable=False),
         pa.field("at", _WHOLE, nullable=False),
         pa.field("event", _TEXT, nullable=False),
-        # Of outcomes; where an event has none, the epoch of the row before, and 0, 0 and 1.
+        # Outcomes. Other events have the epoch of the row before, and 0, 0 and 1.
         pa.field("epoch", _WHOLE, nullable=False),
         pa.field("took", _WHOLE, nullable=False),
         pa.field("probe", _WHOLE, nullable=False),
         pa.field("count", _WHOLE, nullable=False),
         pa.field("error", _TEXT),
-        # Of refusals.
+        # Rejected calls.
         pa.field("reason", _TEXT),
         pa.field("retry_after", _WHOLE),
-        # Of imported calls, which started at `at - took`; labels are a JSON object.
+        # Imported calls, which started at `at - took`; labels are a JSON object.
         pa.field("outcome", _TEXT),
         pa.field("labels", _TEXT),
-        # Of ticks.
+        # Ticks of the clock.
         pa.field("wall", pa.timestamp("us", "UTC")),
         pa.field("monotonic", _WHOLE),
-        # All other events, as in a segment.
+        # All other events, as the line in a segment.
         pa.field("line", _TEXT),
     ]
 )
-"""The columns of an exported log; durations and times are nanoseconds."""
+"""The columns of an exported log; durations and times are nanoseconds, ``wall`` is in UTC."""
 
 _Row: TypeAlias = tuple[object, ...]
 
@@ -72,7 +72,7 @@ def _probe_row(event: ProbeAdmitted) -> _Row:
     return (event.epoch, 0, event.probe, *_NOTHING[3:])
 
 
-def _refusal_row(event: CallRejected) -> _Row:
+def _rejected_row(event: CallRejected) -> _Row:
     return (None, 0, 0, event.count, None, event.reason.value, event.retry_after, *_NOTHING[7:])
 
 
@@ -99,7 +99,7 @@ _ROW_OF: Final[Mapping[str, Callable[[Any], _Row]]] = {
     "call_succeeded": _outcome_row,
     "call_failed": _outcome_row,
     "call_ignored": _outcome_row,
-    "call_rejected": _refusal_row,
+    "call_rejected": _rejected_row,
     "probe_admitted": _probe_row,
     "call_observed": _observed_row,
     "clock_ticked": _tick_row,
@@ -107,20 +107,23 @@ _ROW_OF: Final[Mapping[str, Callable[[Any], _Row]]] = {
 
 
 def table_of(breaker: str | None, events: Sequence[Event], epoch: int = 0) -> pa.Table:
-    """The events of one breaker, or those about the whole log, as a table of ``SCHEMA``.
+    """Return the events of one breaker, or those about the whole log, as a table.
 
     Args:
-        breaker: Its name; None for the whole log.
-        events: The events, in their order.
-        epoch: What stands for the epoch of those before the first that has one.
+        breaker: The breaker's name; None for the whole log.
+        events: The events, in order.
+        epoch: The epoch to write for events before the first that has one.
+
+    Returns:
+        A table of ``SCHEMA``.
     """
     rows = [_ROW_OF.get(event.kind, _line_row)(event) for event in events]
     epochs, *rest = map(list, zip(*rows, strict=True))
-    for index, told in enumerate(epochs):
-        if told is None:
+    for index, own_epoch in enumerate(epochs):
+        if own_epoch is None:
             epochs[index] = epoch
         else:
-            epoch = told
+            epoch = own_epoch
     common = (
         [breaker] * len(rows),
         list(map(attrgetter("seq"), events)),
@@ -135,7 +138,7 @@ def table_of(breaker: str | None, events: Sequence[Event], epoch: int = 0) -> pa
 
 
 def events_of(table: pa.Table) -> Iterator[Event]:
-    """The events of the rows of a table of ``SCHEMA``, in their order."""
+    """Yield the events of a table of ``SCHEMA``, in the order of its rows."""
     for batch in table.to_batches():
         columns = [_values(column) for column in batch.columns]
         for row in zip(*columns, strict=True):
@@ -143,7 +146,7 @@ def events_of(table: pa.Table) -> Iterator[Event]:
 
 
 def _values(column: pa.Array) -> Sequence[Any]:
-    """As ``to_pylist``, which takes long over what stands in a dictionary, and over moments."""
+    """Convert a column to Python values, faster than ``to_pylist`` does."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if not pa.types.is_timestamp(column.type):
@@ -165,8 +168,8 @@ def _outcome(kind: type[CallFailed | CallIgnored]) -> Callable[[Sequence[Any]], 
 
 
 def _observed(row: Sequence[Any]) -> CallObserved:
-    breaker, seq, at, _, _, took, _, _, error, _, _, outcome, told, *_ = row
-    labels = {} if told is None else msgspec.json.decode(told, type=dict[str, str])
+    breaker, seq, at, _, _, took, _, _, error, _, _, outcome, text, *_ = row
+    labels = {} if text is None else msgspec.json.decode(text, type=dict[str, str])
     return CallObserved(seq, at, breaker, at - took, took, Outcome(outcome), error, labels)
 
 

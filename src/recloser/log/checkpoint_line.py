@@ -1,4 +1,4 @@
-"""The line of a checkpoint, which is read only where it is not the one expected."""
+"""A checkpoint as its line, which is decoded only when it is not the expected one."""
 
 from typing import ClassVar, Literal
 
@@ -12,10 +12,10 @@ class CheckpointLine:
     """The line of a checkpoint.
 
     Args:
-        seq: Its ``seq``.
-        at: Its time, in nanoseconds of the log.
-        breaker: Its breaker.
-        line: The line.
+        seq: The event's ``seq``.
+        at: The event's time, in nanoseconds of the log.
+        breaker: The breaker's name.
+        line: The line, with its LF.
     """
 
     __slots__ = ("at", "breaker", "line", "seq")
@@ -28,27 +28,28 @@ class CheckpointLine:
         self.line = line
 
     def is_of(self, state: BreakerState) -> bool:
-        """Whether it is the line that we write of a state, as nearly all are.
+        """Whether the line is exactly what this library writes for a state.
 
-        If it is not, it may still be of this state, written in another way.
+        Nearly all checkpoints are. If the line differs, it may still be the same state, written in
+        another way: then compare what ``read`` returns.
         """
         line = checkpoint_line(self.seq, self.at, self.breaker, dumped(state))
         return line == self.line and is_readable(state)
 
     def read(self) -> Checkpoint:
-        """The checkpoint.
+        """Decode the checkpoint.
 
         Raises:
-            FoldError: The line holds none.
+            FoldError: The line holds no checkpoint, or one of another breaker, ``seq`` or time.
         """
         try:
             event = decode(self.line)
         except DamagedLogError as error:
             raise FoldError(f"event {self.seq} (checkpoint): {error}") from error
-        if isinstance(event, Checkpoint) and _place(event) == _place(self):
+        if isinstance(event, Checkpoint) and _key(event) == _key(self):
             return event
         raise FoldError(f"event {self.seq} (checkpoint): it is another event")
 
 
-def _place(event: Checkpoint | CheckpointLine) -> tuple[int, int, str]:
+def _key(event: Checkpoint | CheckpointLine) -> tuple[int, int, str]:
     return event.seq, event.at, event.breaker

@@ -1,8 +1,8 @@
-"""Events to lines and back.
+"""Encodes events as lines of JSON, and decodes them.
 
-The wire form of an event is derived from its class in ``recloser.core.events``: the same fields in the
-same order behind ``event``, with what has its default value left out. Decoding is strict: a field
-that is missing, unknown or of another type is an error.
+The wire form of an event is derived from its class in ``recloser.core.events``: ``event``, then the
+same fields in the same order, without those that have their default value. Decoding is strict: a
+field that is missing, unknown or of another type is an error.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +28,11 @@ from recloser.core.limits import MAX_AT, MAX_COUNT, MAX_LINE_BYTES, MAX_SEQ, MAX
 from recloser.errors import DamagedLogError, FutureVersionError, LogError, NotALogError
 
 _SHOWN: Final = 60
-_AT_ONCE: Final = 1024
-"""The lines of so many events fit into memory that was just let go; new memory costs a third more."""
+_BATCH: Final = 1024
+"""Events encoded at once: few enough that their lines reuse memory that was just freed.
+
+More at once would need new memory, which costs a third more time.
+"""
 
 E = TypeVar("E", bound=Event)
 
@@ -42,14 +45,14 @@ _RANGES: Final[dict[str, Any]] = {
     "part": _Count,
     "parts": _Count,
 }
-"""By the name of a field, what it holds where that is less than any whole number from 0 up."""
+"""Types of fields, by name, that allow less than any whole number from 0 up."""
 
 
 class _Form:
     """The wire form of one attrs class.
 
     ``msgspec`` reads and writes its own structs in the declared order and without defaults, which
-    it does not do for attrs classes; this is the one place that knows of both.
+    it does not do for attrs classes. Only this class knows both.
     """
 
     def __init__(self, event_type: type[attrs.AttrsInstance], kind: str | None = None) -> None:
@@ -88,7 +91,7 @@ class _Form:
 
 
 def _check(validated: Sequence["attrs.Attribute[Any]"]) -> Callable[[object], None]:
-    """What checks the fields of a struct as its attrs class would."""
+    """Return a function that runs the attrs validators of fields on a struct."""
 
     def check(wire: object) -> None:
         for field in validated:
@@ -131,7 +134,7 @@ _decoder: Final = msgspec.json.Decoder(Union[tuple(_FORM_OF_STRUCT)])  # noqa: U
 
 
 class _Header(msgspec.Struct):
-    """As much of a first line as every version of the format has."""
+    """The part of a first line that every version of the format has."""
 
     event: str
     format: int
@@ -142,19 +145,19 @@ _decode_header: Final = msgspec.json.Decoder(_Header).decode
 
 
 def lean(event_type: type[E]) -> type[E]:
-    """The lean form of an event class: the same fields, in an object that costs a fifth as much.
+    """Return the lean form of an event class: the same fields, at a fifth of the cost.
 
-    It is for where many events are made or read. ``full`` makes the event itself of it.
+    Use it where many events are made or read. ``full`` converts a lean event to the event itself.
     """
     return cast("type[E]", _FORMS[event_type].struct)
 
 
 LEAN_CAUSE: Final = cast("type[FiredRule]", _CAUSE.struct)
-"""The lean form of the cause of an edge, which only a lean edge has."""
+"""The lean form of an edge's cause; only lean edges have it."""
 
 
 def as_lean(event: E) -> E:
-    """The event in its lean form, from either form."""
+    """Convert an event, lean or not, to its lean form."""
     return cast("E", _to_wire(cast("Any", event)))
 
 
@@ -164,7 +167,10 @@ def is_lean(event: Event) -> bool:
 
 
 def packed(checkpoint: Checkpoint) -> Checkpoint:
-    """The lean form of a checkpoint, its state as text: a half of the memory, and to be encoded only."""
+    """Return a checkpoint in lean form with its state as JSON text, for encoding only.
+
+    It needs half the memory of the lean form.
+    """
     return lean(Checkpoint)(
         checkpoint.seq,
         checkpoint.at,
@@ -176,7 +182,7 @@ def packed(checkpoint: Checkpoint) -> Checkpoint:
 
 
 class _StateLine(msgspec.Struct, tag_field="event", tag="checkpoint"):
-    """A checkpoint of one part."""
+    """A checkpoint that takes one line."""
 
     seq: int
     at: int
@@ -185,77 +191,93 @@ class _StateLine(msgspec.Struct, tag_field="event", tag="checkpoint"):
 
 
 def checkpoint_line(seq: int, at: int, breaker: str, state: bytes) -> bytes:
-    """The line of a checkpoint of one part, whose state is given as JSON."""
+    """Return the line of a checkpoint that takes one line, with its LF.
+
+    Args:
+        seq: The event's ``seq``.
+        at: The event's time, in nanoseconds of the log.
+        breaker: The breaker's name.
+        state: The state, as JSON.
+    """
     return _encode(_StateLine(seq, at, breaker, msgspec.Raw(state))) + b"\n"
 
 
 def full(event: E) -> E:
-    """The event of its class, from either form."""
+    """Convert an event, lean or not, to its own class."""
     form = _FORM_OF_STRUCT.get(cast("Any", type(event)))
     return event if form is None else cast("E", form.from_wire(cast("Any", event)))
 
 
 def encode(event: Event) -> bytes:
-    """The event's line, with its newline.
+    """Return the line of an event, with its LF.
 
     Raises:
-        LogError: It would be longer than a reader takes.
+        LogError: The line is longer than a reader accepts.
     """
     line = _encode(_to_wire(event)) + b"\n"
     if len(line) >= MAX_LINE_BYTES:
-        _refuse_long(line)
+        _check_lengths(line)
     return line
 
 
-def _refuse_long(lines: bytes) -> None:
-    """Check that no line is longer than a reader takes, which nothing that was accepted leads to.
+def _check_lengths(lines: bytes) -> None:
+    """Check that no line is longer than a reader accepts.
+
+    The limits on input make such a line impossible; this is the last check.
 
     Raises:
-        LogError: One is.
+        LogError: A line is too long.
     """
     for line in lines.splitlines(keepends=True):
         if len(line) >= MAX_LINE_BYTES:
             raise LogError(
-                f"a line of {len(line):,} bytes can't be read back, as {MAX_LINE_BYTES:,} are too "
-                f"many; it begins {line[:_SHOWN].decode(errors='replace')}"
+                f"a line of {len(line):,} bytes can't be read back, because a line must be shorter "
+                f"than {MAX_LINE_BYTES:,} bytes; it begins {line[:_SHOWN].decode(errors='replace')}"
             )
 
 
 def around_outcome(
     event: CallSucceeded | CallFailed | CallIgnored,
 ) -> tuple[bytes, bytes, bytes, bytes]:
-    """The texts of an outcome's line: before ``seq``, before ``at``, before ``took``, and after it.
+    """Split the line of an outcome around its ``seq``, ``at`` and ``took``.
 
     Args:
-        event: Such an outcome, with 0, 1 and 2 for these.
+        event: An outcome whose ``seq`` is 0, ``at`` is 1 and ``took`` is 2.
+
+    Returns:
+        The text before ``seq``, the text from there to ``at``, the text from there to ``took``, and
+        the rest.
     """
     before_seq, _, rest = encode(event).partition(b"0")
     before_at, _, rest = rest.partition(b"1")
-    # No text in the line contains this: in a text, each quotation mark follows a backslash.
+    # This can't occur inside a string: there, a backslash precedes each quotation mark.
     before_took, took, end = rest.partition(b',"took":2')
     return before_seq, before_at, before_took + took[:-1], end
 
 
 def encode_all(events: Sequence[Event]) -> Iterator[bytes]:
-    """The lines of the events, in parts: lean ones, or any with their witnesses behind them.
+    """Yield the lines of events, many at a time.
+
+    Args:
+        events: Lean events, or others with their state changes after them.
 
     Raises:
-        LogError: One would be longer than a reader takes.
+        LogError: A line is longer than a reader accepts.
     """
     if not events:
         return
     if not is_lean(events[-1]):
         yield _checked(_encode_lines([_to_wire(event) for event in events]))
         return
-    rest = iter(events)  # none of them is a witness, or has any
-    # A list each time: msgspec never lets go of an iterator, nor so of what it is over.
-    while part := list(islice(rest, _AT_ONCE)):
+    rest = iter(events)  # lean events are outcomes: none is a state change, and none has any
+    # msgspec keeps a reference to an iterator it was given, and so to the events; it gets lists.
+    while part := list(islice(rest, _BATCH)):
         yield _checked(_encode_lines(part))
 
 
 def _checked(lines: bytes) -> bytes:
     if len(lines) >= MAX_LINE_BYTES:
-        _refuse_long(lines)
+        _check_lengths(lines)
     return lines
 
 
@@ -265,10 +287,10 @@ def _to_wire(event: Event) -> object:
 
 
 def decode(line: bytes) -> Event:
-    """The event of a line.
+    """Decode the event of a line.
 
     Raises:
-        DamagedLogError: The line holds no event; the caller knows where it stands.
+        DamagedLogError: The line holds no event. The caller adds the place.
     """
     try:
         wire = _decoder.decode(line)
@@ -278,9 +300,15 @@ def decode(line: bytes) -> Event:
 
 
 def decode_lines(lines: bytes, count: int) -> Sequence[Event] | None:
-    """The events of many lines, all in their lean forms, in half the time of one after another.
+    """Decode many lines into lean events, in half the time of one after another.
 
-    None if they are not ``count`` events: ``decode``, line by line, then tells which is none.
+    Args:
+        lines: Whole lines.
+        count: Number of lines.
+
+    Returns:
+        The events; None if the lines are not ``count`` events. Then ``decode``, line by line, finds
+        the one that is not.
     """
     try:
         events = _decoder.decode_lines(lines)
@@ -292,9 +320,13 @@ def decode_lines(lines: bytes, count: int) -> Sequence[Event] | None:
 def check_header(line: bytes, where: str) -> None:
     """Check that a first line opens a log that this library can read.
 
+    Args:
+        line: The line.
+        where: The place, for the error messages.
+
     Raises:
-        NotALogError: It opens none.
-        FutureVersionError: It opens one of a later version.
+        NotALogError: The line does not open a log.
+        FutureVersionError: The line opens a log of a later version.
     """
     try:
         header = _decode_header(line)
@@ -302,7 +334,7 @@ def check_header(line: bytes, where: str) -> None:
         header = None
     if header is None or header.event != "log_opened":
         raise NotALogError(
-            f"{where}: this is no recloser log: it does not begin with a log_opened event"
+            f"{where}: this is not a recloser log: it does not begin with a log_opened event"
         )
     if header.format > FORMAT_VERSION:
         raise FutureVersionError(

@@ -1,8 +1,8 @@
-"""What is whole of a damaged log, and how its parts are joined where something between is lost.
+"""Finds what is intact in a damaged log, and plans how to join it.
 
-Every segment begins with checkpoints of all breakers, so after a damaged part a log can be gone on
-with from the next segment whose checkpoints are whole. What stands before that is cut where it is
-still whole, and a ``log_gap`` put there says what is missing and which segment comes next.
+Every segment begins with checkpoints of all breakers, so a log can continue after damage from the
+next segment whose checkpoints are intact. The segment before is cut at the end of its intact part,
+and a ``log_gap`` is written there that says how many events are lost and which segment follows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,23 +23,23 @@ from recloser.errors import (
 )
 from recloser.log.codec import encode, full
 from recloser.log.open_errors import is_of_one_file
-from recloser.log.reader import SegmentReader, header_of, open_segment
+from recloser.log.segment_reader import SegmentReader, header_of, open_segment
 from recloser.log.tail import Tail
 
 _BEFORE_CHECKPOINTS: Final = ("state_changed", "log_gap", "log_sealed", "clock_ticked")
-"""What may stand between the header of a segment and the last of its checkpoints."""
+"""Kinds of events allowed between the header of a segment and the last of its checkpoints."""
 
 _PIECE: Final = 1 << 16
 
 
 @frozen
-class End:
-    """A place in a segment up to which it is whole.
+class CutPoint:
+    """A place up to which a segment is intact, and where it can be cut.
 
     Attributes:
-        offset: Its byte, decompressed.
-        seq: The number of the last event before it.
-        at: The time of that, in nanoseconds.
+        offset: The byte, decompressed.
+        seq: The ``seq`` of the last event before it.
+        at: The time of that event, in nanoseconds of the log.
     """
 
     offset: int
@@ -48,91 +48,91 @@ class End:
 
 
 @define
-class Examined:
-    """What is whole of a segment.
+class ExaminedSegment:
+    """The result of examining a segment.
 
     Attributes:
         path: The segment.
-        header: What it begins with; None if that can't be read.
-        ends: Where it can be cut; the last one is where it stops being whole.
-        tail: How it ends, if it is whole.
-        damage: Why it is not; None if it is.
-        is_start: Whether it begins with whole checkpoints of every breaker.
+        header: Its first event; None if that can't be read.
+        cut_points: Places where it can be cut, in order; the last is where its intact part ends.
+        tail: How it ends, if it is intact.
+        damage: Why it is not intact; None if it is.
+        is_start: Whether it begins with intact checkpoints of every breaker.
     """
 
     path: Path
     header: LogOpened | None = None
-    ends: list[End] = field(factory=list)
+    cut_points: list[CutPoint] = field(factory=list)
     tail: Tail = field(factory=Tail)
     damage: str | None = None
     is_start: bool = False
 
     @property
     def continues(self) -> Tail | None:
-        """What its header says that it continues."""
+        """The end of the segment before, as this one's header describes it."""
         return _continued_by(self.header)
 
 
 @define
-class Kept:
-    """A segment of which something is kept.
+class KeptSegment:
+    """A segment that is kept, whole or in part.
 
     Attributes:
-        segment: What is whole of it.
-        end: Where it is cut; None if all of it is kept.
-        gap: What is put there for what is missing before the next segment; None if nothing is.
-        torn: How many bytes that are no part of the log the next segment expects at its end.
+        segment: The result of examining it.
+        cut: Where it is cut; None if it stays as it is.
+        gap: The event written at the cut if events are lost before the next segment; None if not.
+        torn: Number of filler bytes after the gap, so that the next segment's ``torn`` is right.
     """
 
-    segment: Examined
-    end: End | None = None
+    segment: ExaminedSegment
+    cut: CutPoint | None = None
     gap: LogGap | None = None
     torn: int = 0
 
     @property
     def is_changed(self) -> bool:
-        """Whether it does not stay as it is."""
-        return self.end is not None
+        """Whether the repair changes the segment."""
+        return self.cut is not None
 
     @property
-    def is_all_there(self) -> bool:
-        """Whether nothing of the segment is left out, and only a gap is put at its end."""
-        segment, end = self.segment, self.end
-        is_cut = end is not None and (segment.tail.torn > 0 or end != segment.ends[-1])
+    def is_complete(self) -> bool:
+        """Whether all its events are kept, so that at most a gap is added."""
+        segment, cut = self.segment, self.cut
+        is_cut = cut is not None and (segment.tail.torn > 0 or cut != segment.cut_points[-1])
         return segment.damage is None and not is_cut
 
     def addition(self) -> bytes:
-        """What is written where it is cut."""
+        """Return what is written at the cut."""
         return b"" if self.gap is None else encode(self.gap) + b" " * self.torn
 
 
 @define
-class Plan:
-    """What becomes of the segments of a log.
+class RepairPlan:
+    """What to do with each segment of a log.
 
     Attributes:
-        kept: Those of which something is kept, in their order.
-        dropped: Those of which nothing is.
-        faults: What is wrong, each with its place.
-        lost: How many events there may have been in what is not kept.
+        kept: The segments to keep, whole or in part, in order.
+        dropped: The segments to drop.
+        faults: What is wrong, one line per fault, each with its place.
+        lost: The most events that may be lost between the kept segments.
     """
 
-    kept: list[Kept] = field(factory=list)
-    dropped: list[Examined] = field(factory=list)
+    kept: list[KeptSegment] = field(factory=list)
+    dropped: list[ExaminedSegment] = field(factory=list)
     faults: list[str] = field(factory=list)
     lost: int = 0
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all is kept as it is."""
+    def is_intact(self) -> bool:
+        """Whether nothing is wrong, so that every segment stays as it is."""
         return not self.faults
 
-    def take(self, segment: Examined) -> None:
-        """Decide about the next segment."""
+    def add(self, segment: ExaminedSegment) -> None:
+        """Decide whether to keep the next segment, and how far."""
         if segment.damage is not None:
             self.faults.append(segment.damage)
         before = self.kept[-1] if self.kept else None
-        follows = before is not None and before.end is None and before.segment.damage is None
+        follows = before is not None and before.cut is None and before.segment.damage is None
         if follows and before is not None and segment.continues != before.segment.tail:
             follows = False
             if segment.damage is None:
@@ -140,27 +140,34 @@ class Plan:
                     f"{segment.path}, byte 0: the segment is not the one written after "
                     f"{before.segment.path.name}"
                 )
-        if not segment.ends or not (follows or segment.is_start):
+        if not segment.cut_points or not (follows or segment.is_start):
             self.dropped.append(segment)
             return
         if not follows:
             self._join(segment)
-        end = segment.ends[-1] if segment.damage is not None else None
-        self.kept.append(Kept(segment, end))
+        cut = segment.cut_points[-1] if segment.damage is not None else None
+        self.kept.append(KeptSegment(segment, cut))
 
-    def _join(self, segment: Examined) -> None:
-        """Put a gap before a segment that does not continue what is kept."""
+    def _join(self, segment: ExaminedSegment) -> None:
+        """Write a gap after the kept segments, so that this segment can follow.
+
+        The gap must not be later than the segment, so kept segments are cut back as far as needed.
+        """
         header = segment.header
         assert header is not None
         while self.kept:
             before = self.kept[-1]
-            ends = [e for e in before.segment.ends if e.seq < header.seq - 1 and e.at <= header.at]
-            if ends:
-                before.end = end = ends[-1]
-                lost = header.seq - 1 - end.seq
+            cuts = [
+                cut
+                for cut in before.segment.cut_points
+                if cut.seq < header.seq - 1 and cut.at <= header.at
+            ]
+            if cuts:
+                before.cut = cut = cuts[-1]
+                lost = header.seq - 1 - cut.seq
                 before.gap = LogGap(
                     header.seq - 1,
-                    end.at,
+                    cut.at,
                     lost,
                     "damaged: the rest of this segment could not be read",
                     header.chain,
@@ -172,14 +179,15 @@ class Plan:
             self.dropped.append(self.kept.pop().segment)
 
 
-def plan(segments: Sequence[Path]) -> Plan:
-    """What becomes of these segments, which are neighbours.
+def plan_repair(segments: Sequence[Path]) -> RepairPlan:
+    """Examine consecutive segments, and plan what to keep of each.
 
     Raises:
-        FutureVersionError: One was written by a later version.
-        LogError: They can't be read for a reason that is not theirs.
+        FutureVersionError: A later version of the library wrote a segment.
+        LogError: A segment can't be read for a reason that is not its own, such as too many open
+            files.
     """
-    made = Plan()
+    plan = RepairPlan()
     fold: LogFold | None = None
     last: Tail | None = None
     headers = list(map(_header_of, segments))
@@ -188,8 +196,8 @@ def plan(segments: Sequence[Path]) -> Plan:
         is_followed = last is not None and last == _continued_by(header)
         examined, fold = _examined(segment, torn, fold if is_followed else None)
         last = examined.tail if examined.damage is None else None
-        made.take(examined)
-    return made
+        plan.add(examined)
+    return plan
 
 
 def _header_of(segment: Path) -> LogOpened | None:
@@ -202,55 +210,57 @@ def _header_of(segment: Path) -> LogOpened | None:
 
 
 def _continued_by(header: LogOpened | None) -> Tail | None:
-    """The end of a segment that a header continues."""
+    """Return the end of the segment before, as a header describes it."""
     return None if header is None else Tail(header.chain, header.unsealed, header.torn)
 
 
-def _examined(segment: Path, torn: int, fold: LogFold | None) -> tuple[Examined, LogFold | None]:
-    """What is whole of a segment, and the fold at its end.
+def _examined(
+    segment: Path, torn: int, fold: LogFold | None
+) -> tuple[ExaminedSegment, LogFold | None]:
+    """Examine a segment, and return the fold at its end as well.
 
     Args:
         segment: The segment.
-        torn: How many bytes at its end are no part of the log.
-        fold: That of the segments before it; None if it does not continue them.
+        torn: Bytes at its end that are not part of the log.
+        fold: The fold of the segments before it; None if it does not continue them.
     """
-    result = Examined(segment)
+    result = ExaminedSegment(segment)
     reader = SegmentReader(segment, torn)
-    starting = Starting()
+    start = SegmentStart()
     folded = LogFold() if fold is None else fold
     seq = at = 0
     try:
         for batch in reader.batches():
-            _note_end(result.ends, reader.whole_until, seq, at)
+            _add_cut_point(result.cut_points, reader.intact_until, seq, at)
             for event in map(full, batch):
-                starting.take(event)
-                if fold is not None or starting.header is not None:
+                start.follow(event)
+                if fold is not None or start.header is not None:
                     folded.apply(event)
                 seq, at = event.seq, event.at
         result.tail = reader.tail
     except RecloserError as error:
         if not is_damage(error):
             raise
-        told = str(error)
-        result.damage = told if told.startswith(str(segment)) else f"{segment}: {told}"
-    _note_end(result.ends, reader.whole_until, seq, at)
-    result.header = starting.header
-    result.is_start = starting.is_whole
+        text = str(error)
+        result.damage = text if text.startswith(str(segment)) else f"{segment}: {text}"
+    _add_cut_point(result.cut_points, reader.intact_until, seq, at)
+    result.header = start.header
+    result.is_start = start.is_complete
     return result, folded
 
 
-def _note_end(ends: list[End], offset: int, seq: int, at: int) -> None:
-    """Note where a segment can be cut, if that is further than before."""
-    if seq and offset > (ends[-1].offset if ends else 0):
-        ends.append(End(offset, seq, at))
+def _add_cut_point(cut_points: list[CutPoint], offset: int, seq: int, at: int) -> None:
+    """Add a place where a segment can be cut, if it is after the last one."""
+    if seq and offset > (cut_points[-1].offset if cut_points else 0):
+        cut_points.append(CutPoint(offset, seq, at))
 
 
-class Starting:
-    """Follows a segment from its header to the last of its checkpoints.
+class SegmentStart:
+    """Follows the events of a segment from its header to the last of its checkpoints.
 
     Attributes:
-        header: Its header; None before that has been read.
-        is_over: Whether something came up before its last checkpoint that can't stand there.
+        header: The header; None until it was followed.
+        is_over: Whether an event came before the last checkpoint that is not allowed there.
     """
 
     def __init__(self) -> None:
@@ -259,12 +269,12 @@ class Starting:
         self._missing = 0
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all its checkpoints have been read."""
+    def is_complete(self) -> bool:
+        """Whether all checkpoints have been followed."""
         return self.header is not None and not self._missing
 
-    def take(self, event: Event) -> None:
-        """Follow the next event."""
+    def follow(self, event: Event) -> None:
+        """Follow the next event of the segment."""
         if self.header is None:
             if isinstance(event, LogOpened):
                 self.header = event
@@ -277,20 +287,23 @@ class Starting:
 
 
 def is_damage(error: RecloserError) -> bool:
-    """Whether an error says that a segment is damaged or can't be read, and not that nothing can."""
+    """Whether an error concerns one segment only, so that others may be intact.
+
+    Other errors, such as too many open files, concern the whole process.
+    """
     cause = error.__cause__
     if isinstance(cause, OSError):
         return is_of_one_file(cause)
     return isinstance(error, DamagedLogError | NotALogError | FoldError | ConfigError)
 
 
-def contents(kept: Kept) -> Iterator[bytes]:
-    """The bytes of a segment of which something is kept, decompressed, with what is put at its end.
+def contents(kept: KeptSegment) -> Iterator[bytes]:
+    """Yield the decompressed bytes that a kept segment consists of after the repair.
 
     Raises:
-        OSError: They can't be read.
+        OSError: The segment can't be read.
     """
-    left = None if kept.end is None else kept.end.offset
+    left = None if kept.cut is None else kept.cut.offset
     with open_segment(kept.segment.path) as stream:
         while piece := stream.read(_PIECE if left is None else min(_PIECE, left)):
             if left is not None:

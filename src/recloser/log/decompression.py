@@ -1,4 +1,4 @@
-"""Decompression of zstd within bounded memory; zstandard is imported where it is needed."""
+"""Decompression of zstd within bounded memory. Imports zstandard when first used."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -11,14 +11,14 @@ _TOO_MUCH: Final = "too much memory"
 
 
 def decompressor() -> "zstandard.ZstdDecompressor":
-    """What decompresses frames that ask for at most ``MAX_ZSTD_WINDOW`` bytes of memory."""
+    """Return a decompressor for frames that need at most ``MAX_ZSTD_WINDOW`` bytes."""
     import zstandard
 
     return zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW)
 
 
 def failure_of(error: Exception) -> str:
-    """Why data could not be decompressed, for an error about it."""
+    """Say why data could not be decompressed, and what to do."""
     if _TOO_MUCH in str(error):
         return (
             f"the compressed data asks for more memory than {MAX_ZSTD_WINDOW >> 20} MiB; "

@@ -1,7 +1,9 @@
-"""The calls to the operating system by which a log is written, in one place.
+"""The operating system calls that write a log.
 
-Every name that is made, changed or taken away is synced with its folder before a caller goes on, so
-that a loss of power leaves each step done or not done, in the order in which they were made.
+``rename``, ``remove`` and ``name_also`` sync the folder before they return. After ``create``,
+``write_new`` and ``make_folder`` the caller syncs the folder, or renames the file, before it relies
+on the new name. So after a power loss each step is either done or not done, and no later step is
+done without the earlier ones.
 """
 
 import contextlib
@@ -22,62 +24,62 @@ _PIECE: Final = 1 << 20
 
 
 def create(path: Path, mode: int | None = None) -> int:
-    """A descriptor for a new file.
+    """Create a new file and return its descriptor.
 
     Args:
         path: The file.
-        mode: Its mode, less what the umask takes away; by default that of the files of its folder.
+        mode: Its mode, before the umask; by default what the folder's mode allows others to read.
 
     Raises:
-        OSError: It can't be made, or something is there already, be it a link to nowhere.
+        OSError: The file can't be created, or the name exists, even as a link that leads nowhere.
     """
     given = _mode_in(path.parent) if mode is None else mode
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, given)
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor for the file of a lock, which is made if it is not there.
+    """Open the file of a lock, and create it if necessary.
 
     Raises:
-        LogError: Something else is there: a link leads to a file that is not ours to write to.
-        OSError: It can't be opened.
+        LogError: The path is a link or no regular file, which this library does not write to.
+        OSError: The file can't be opened.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | _BINARY | _NO_LINK
     if path.is_symlink():
-        raise LogError(f"{path}: this is a symbolic link, which no log has; remove it")
+        raise LogError(f"{path}: this is a symbolic link, which a log never has; remove it")
     descriptor = os.open(path, flags, _mode_in(path.parent))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise LogError(f"{path}: this is no file, as a log has it; remove it")
+        raise LogError(f"{path}: this is not a regular file; remove it")
     return descriptor
 
 
 def give_mode(descriptor: int, source: Path) -> None:
-    """Let a copy be read by the same people as its source, where the file system can do that."""
+    """Let the readers of ``source`` read a copy too, if the file system supports it."""
     if hasattr(os, "fchmod"):
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, 0o600 | (source.stat().st_mode & 0o066))
 
 
 def _mode_in(folder: Path) -> int:
-    # Those who may list the folder may read the files in it; the umask takes away more.
+    # Users who may list the folder may read the files in it, as far as the umask allows.
     return 0o600 | (folder.stat().st_mode & 0o044)
 
 
 def reopen(path: Path, offset: int) -> int:
-    """A descriptor for a file that is there, to go on writing at an offset."""
+    """Open an existing file for writing at an offset, and return its descriptor."""
     descriptor = os.open(path, os.O_WRONLY | _BINARY | _NO_LINK)
     os.lseek(descriptor, offset, os.SEEK_SET)
     return descriptor
 
 
 def open_to_read(path: Path) -> int:
-    """A descriptor to read a file with; a link is not followed."""
+    """Open a file for reading without following a link, and return its descriptor."""
     return os.open(path, os.O_RDONLY | _BINARY | _NO_LINK)
 
 
 def write(descriptor: int, data: memoryview) -> int:
-    """Hand data to the operating system; how much of it was taken."""
+    """Write to a file once, and return how many bytes the operating system accepted."""
     return os.write(descriptor, data)
 
 
@@ -88,13 +90,13 @@ def sync(descriptor: int) -> None:
 
 
 def cut(descriptor: int, offset: int) -> None:
-    """Cut a file off, and go on writing there."""
+    """Truncate a file at an offset, and continue writing there."""
     os.ftruncate(descriptor, offset)
     os.lseek(descriptor, offset, os.SEEK_SET)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a folder's new entry survive a loss of power, where folders can be opened at all."""
+    """Make a folder's new entries survive a power loss. Does nothing on Windows."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -105,7 +107,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the disk has all of a file, whoever wrote it; one that is gone is passed over."""
+    """Wait until the disk has a whole file, whoever wrote it; ignore a missing file."""
     try:
         descriptor = os.open(path, os.O_RDWR | _BINARY)
     except FileNotFoundError:
@@ -121,16 +123,16 @@ def sync_file(path: Path) -> None:
 def write_new(
     path: Path, parts: Iterable[bytes], *, like: Path | None = None, mode: int | None = None
 ) -> None:
-    """Write a new file, all of which is on disk afterwards; what else had its name is removed.
+    """Write a new file and sync it. A file that had the name is removed first.
 
     Args:
         path: The file.
-        parts: What is in it.
-        like: A file that may be read by the same people.
-        mode: As in ``create``.
+        parts: Its contents.
+        like: A file whose readers may read the new one too.
+        mode: See ``create``.
 
     Raises:
-        OSError: It could not be written; nothing has its name then.
+        OSError: The file could not be written; nothing has its name then.
     """
     path.unlink(missing_ok=True)
     file = OwnFile(path, create(path, mode))
@@ -147,12 +149,12 @@ def write_new(
             file.close()
     except BaseException:
         with contextlib.suppress(OSError):
-            path.unlink()  # on a full disk it would take the space that is missing
+            path.unlink()  # a partial file would only use space, which a full disk lacks
         raise
 
 
 def rename(source: Path, target: Path) -> None:
-    """Give a file another name in its folder, and take that from what had it."""
+    """Rename a file within its folder, replacing any file that has the new name."""
     source.replace(target)
     sync_folder(target.parent)
 
@@ -164,7 +166,12 @@ def remove(path: Path) -> None:
 
 
 def name_also(source: Path, target: Path) -> None:
-    """Give a file a second name, or where that can't be done copy it; the name must be free."""
+    """Give a file a second name; where links are not supported, copy it.
+
+    Raises:
+        FileExistsError: The name exists.
+        OSError: The file can't be linked or copied.
+    """
     try:
         os.link(source, target)
     except FileExistsError:
@@ -178,21 +185,20 @@ def name_also(source: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path, *, like: Path | None = None, may_exist: bool = True) -> list[Path]:
-    """Make the folder of a log, for its owner only, and those above it, as any others are made.
+    """Create the folder of a log for its owner only, and its parents with usual modes.
 
     Args:
-        folder: The folder; one that is there already is left as it is.
-        like: A folder that it is to be read by the same people as, less those that the umask
-            takes away.
-        may_exist: Whether it may be there already.
+        folder: The folder. If it exists, it is left as it is.
+        like: A folder whose readers may read the new one too, as far as the umask allows.
+        may_exist: Whether the folder may exist already.
 
     Returns:
-        The folders that hold new names, for ``sync_names``. Of one that is there already too: it may
-        have been made by a process that was killed before it could make sure of its name.
+        The folders that hold new names, for ``sync_names``. The parent is always among them, since
+        a process that created the folder may have been killed before it synced the name.
 
     Raises:
-        FileExistsError: It is there and may not be, or a file is in its place.
-        OSError: It can't be made.
+        FileExistsError: The folder exists and may not, or a file has its name.
+        OSError: The folder can't be created.
     """
     mode = 0o700
     if like is not None and like.is_dir():
@@ -214,12 +220,13 @@ def _made(folder: Path, mode: int, *, may_exist: bool) -> list[Path]:
 
 
 def sync_names(folders: list[Path]) -> None:
-    """Make the new names in these folders survive a loss of power, and empty the list.
+    """Sync folders, so that new names survive a power loss, and empty the list.
 
     Raises:
-        OSError: That can't be done; those that are left are still in the list.
+        OSError: A folder can't be synced; it and those not yet synced stay in the list.
     """
     while folders:
-        with contextlib.suppress(PermissionError):  # a folder can be used that can't be read
+        # A folder that may be written but not read can't be synced; the log can still use it.
+        with contextlib.suppress(PermissionError):
             sync_folder(folders[-1])
         folders.pop()

@@ -1,4 +1,4 @@
-"""One writer a folder: a lock that dies with its process."""
+"""The lock that allows one writer per folder, and ends with its process."""
 
 import os
 import sys
@@ -16,49 +16,54 @@ _TRIES: Final = 10
 class FolderLock:
     """The lock of a log's folder, held until it is released or the process ends.
 
-    The operating system holds it, so that of a dead process is free again; the file tells who has
-    it, and stays.
+    The operating system holds the lock (``flock``, or ``msvcrt.locking`` on Windows), so it frees
+    the lock of a dead process. The file contains the process id of the last holder, and is never
+    removed.
 
     Raises:
-        LogError: Another writer holds it; the message names its process.
-        OSError: The file can't be made, or the file system has no locks.
+        LogError: Another writer holds the lock; the message names its process.
+        OSError: The file can't be created, or the file system does not support locks.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = _taken(folder)
+        self._file = _lock_file(folder)
 
     @property
     def is_held(self) -> bool:
-        """Whether this is still what keeps others out of the folder.
+        """Whether this lock still keeps other writers out of the folder.
 
-        It is not once its file was removed or replaced, or its descriptor closed.
+        False once its file was removed or replaced, or its descriptor was closed.
 
         Raises:
-            OSError: That can't be found out.
+            OSError: The operating system can't say.
         """
         return self._file.is_open and self._file.is_in_place
 
     @property
     def is_closed(self) -> bool:
-        """Whether its descriptor was closed, so that the operating system has let it go."""
+        """Whether the descriptor was closed, which released the lock."""
         return not self._file.is_open
 
     def release(self) -> None:
-        """Let another writer in; releasing twice does nothing."""
+        """Release the lock; releasing twice does nothing."""
         self._file.close()
 
 
-def _taken(folder: Path) -> OwnFile:
+def _lock_file(folder: Path) -> OwnFile:
     path = folder / LOCK_NAME
     for _ in range(_TRIES):
         file = OwnFile(path, disk.open_lock(path))
         try:
             _lock(file.descriptor)
+            # Between opening and locking, somebody may have removed the file, and another writer
+            # may have created and locked a new one. Then this lock keeps nobody out. Only the
+            # file that the path leads to counts, and it can't be locked by two processes.
             if file.is_in_place:
                 os.ftruncate(file.descriptor, 0)
                 os.write(file.descriptor, b"%d\n" % os.getpid())
                 return file
         except _HELD as error:
+            # The holder may just be writing its process id; then the message says "unknown".
             os.lseek(file.descriptor, 0, os.SEEK_SET)
             holder = os.read(file.descriptor, 32).decode("ascii", "replace").strip()
             file.close()
@@ -69,8 +74,8 @@ def _taken(folder: Path) -> OwnFile:
         except BaseException:
             file.close()
             raise
-        file.close()  # it was removed before it was locked
-    raise OSError(f"the file {path} is removed again and again")
+        file.close()
+    raise OSError(f"the file {path} was removed {_TRIES} times while it was being locked")
 
 
 if sys.platform == "win32":

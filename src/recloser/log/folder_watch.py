@@ -1,9 +1,10 @@
-"""A look at the folder of a log that is being written: is it still the one that was opened?
+"""Checks that the folder being written is still the one opened, and mends it.
 
-A cleaner may remove the folder, its lock or its newest segment, ``logrotate`` may move or cut the
-segment, and a daemoniser may close every descriptor of the process. What can be mended is mended
-here. The writer looks once a second and before it writes, which is a few questions to the operating
-system, so that nothing is written into a file that is not the log's.
+A cleanup job may remove the folder, its lock or its newest segment, ``logrotate`` may move or cut
+the segment, and a daemonizer may close every descriptor of the process. The writer calls
+``disturbance_of`` once per second and before it writes, holding the log's ``_io`` lock. That takes
+a few system calls, and ensures that nothing is written to a file that is not part of the log. A
+change between the check and the write is found by the next check.
 """
 
 import contextlib
@@ -17,14 +18,14 @@ from recloser.log import disk
 from recloser.log.appender import Appender
 from recloser.log.folder_lock import FolderLock
 from recloser.log.listing import is_there, last_number
-from recloser.log.reader import SegmentReader
 from recloser.log.segment import Segment
+from recloser.log.segment_reader import SegmentReader
 from recloser.log.tail import Tail
 from recloser.log.write_batch import callers_in
 
 _CLOSED: Final = "another part of the process has closed the files of the log"
 _CUT: Final = "the newest segment was cut while it was written"
-_GROWN: Final = "somebody else has written to the newest segment"
+_GROWN: Final = "another program has written to the newest segment"
 _SEGMENT_GONE: Final = "the newest segment was removed or moved while it was written"
 _FOLDER_GONE: Final = "the folder was removed or moved while the log was written"
 _LOCK_GONE: Final = "the lock file was removed or replaced while the log was written"
@@ -32,18 +33,18 @@ _TAKEN: Final = "another writer has the folder"
 
 
 class DisturbedError(OSError):
-    """What waits can't be written where it was to be; the log goes on in another segment."""
+    """The segment can no longer be written; the log continues in another segment."""
 
 
 @frozen
 class Disturbance:
-    """What was done to the folder of a log.
+    """A change that was made to the folder of a log from outside.
 
     Attributes:
-        what: It, in words.
-        lock: The lock that keeps others out of the folder from now on; None if another writer has
-            the folder, so that nothing may be written there any more.
-        has_lost: Whether the appender had to give up the segment. Otherwise all is mended.
+        what: A description of the change.
+        lock: The lock that keeps other writers out from now on; None if another writer has the
+            folder, so that nothing may be written there.
+        has_lost: Whether the appender had to give up the segment. If false, everything was mended.
     """
 
     what: str
@@ -52,26 +53,26 @@ class Disturbance:
 
 
 def disturbance_of(folder: Path, lock: FolderLock, appender: Appender) -> Disturbance | None:
-    """Look at a folder, and mend what was done to it; None if nothing was.
+    """Check a folder, and mend what was changed; None if nothing was.
 
     Raises:
-        OSError: The folder can't be looked at, or not be made again.
+        OSError: The folder can't be checked, or can't be created again.
     """
     segment = appender.segment
     is_held = lock.is_held
     trouble = None if segment is None else _trouble_with(segment)
     if is_held and trouble is None:
         return None
-    what = _told(folder, lock, trouble, is_held=is_held)
+    what = _description(folder, lock, trouble, is_held=is_held)
     new: FolderLock | None = lock
     if not is_held:
-        appender.new_names += disk.make_folder(folder)
+        appender.unsynced_folders += disk.make_folder(folder)
         is_gone = trouble == _SEGMENT_GONE
-        new = _taken_again(folder, lock, appender.number - 1 if is_gone else appender.number)
+        new = _lock_again(folder, lock, appender.number - 1 if is_gone else appender.number)
     if new is None:
         written = None if segment is None else segment.written
         if written is not None:
-            appender.let_go(left=written.events, behind=(Tail(), written.seq))
+            appender.give_up_segment(left=written.events, end=(Tail(), written.seq))
         return Disturbance(f"{what}, and {_TAKEN}", None, has_lost=True)
     if segment is None or trouble is None:
         return Disturbance(what, new, has_lost=False)
@@ -93,25 +94,27 @@ def _trouble_with(segment: Segment) -> str | None:
     return _CUT if size < segment.size else _GROWN
 
 
-def _told(folder: Path, lock: FolderLock, trouble: str | None, *, is_held: bool) -> str:
+def _description(folder: Path, lock: FolderLock, trouble: str | None, *, is_held: bool) -> str:
     if not is_there(folder):
         return _FOLDER_GONE
-    done = [] if trouble is None else [trouble]
+    changes = [] if trouble is None else [trouble]
     if not is_held:
-        done.append(_CLOSED if lock.is_closed else _LOCK_GONE)
-    return " and ".join(dict.fromkeys(done))
+        changes.append(_CLOSED if lock.is_closed else _LOCK_GONE)
+    return " and ".join(dict.fromkeys(changes))
 
 
-def _taken_again(folder: Path, lock: FolderLock, number: int) -> FolderLock | None:
-    """A new lock of the folder; None if another writer has it, or has written there meanwhile.
+def _lock_again(folder: Path, lock: FolderLock, number: int) -> FolderLock | None:
+    """Lock the folder anew; None if another writer holds it or has written since.
 
     Args:
-        folder: The log's.
+        folder: The log.
         lock: The lock that was lost.
-        number: The highest that a segment of this writer has there.
+        number: The highest number of a segment that this writer has there.
     """
     if lock.is_closed:
-        lock.release()  # or its number, given to the new lock of the same file, would seem its own
+        # The new descriptor may get the closed one's number, and it belongs to the same file. The
+        # old lock would then take it for its own, and close it when it is released.
+        lock.release()
     try:
         new = FolderLock(folder)
     except LogError:
@@ -130,26 +133,29 @@ def _taken_again(folder: Path, lock: FolderLock, number: int) -> FolderLock | No
 
 
 def _give_up(segment: Segment, appender: Appender, trouble: str) -> None:
-    """Have the next segment continue what is left of this one, which nobody may write to."""
+    """Stop writing to a segment; the next one continues what is left of it."""
     if trouble == _GROWN:
         mark = segment.written
         torn = (segment.size_on_disk or mark.offset) - mark.offset
-        behind = (Tail(mark.chain.carried(), mark.chain.count, torn), mark.seq)
-        appender.let_go(left=mark.events, behind=behind)
+        end = (Tail(mark.chain.carried(), mark.chain.count, torn), mark.seq)
+        appender.give_up_segment(left=mark.events, end=end)
         return
     if trouble == _CUT:
         with contextlib.suppress(LogError):
-            left, seq, tail = _left_of(segment.path)
-            appender.let_go(left=left, behind=(tail, seq))
+            left, seq, tail = _rest_of(segment.path)
+            appender.give_up_segment(left=left, end=(tail, seq))
             return
-        # Not even its first line is whole: an empty segment would be read as no log.
+        # Not even its first line is whole, and readers refuse a segment without a header.
         with contextlib.suppress(OSError):
             segment.path.unlink()
-    appender.let_go(left=0)
+    appender.give_up_segment(left=0)
 
 
-def _left_of(path: Path) -> tuple[int, int, Tail]:
-    """How many events of callers a segment still has, the ``seq`` of the last event, and its end.
+def _rest_of(path: Path) -> tuple[int, int, Tail]:
+    """Read what is left of a segment.
+
+    Returns:
+        The number of callers' events, the ``seq`` of the last event, and how the segment ends.
 
     Raises:
         LogError: Nothing of it can be read.

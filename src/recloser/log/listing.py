@@ -1,8 +1,8 @@
-"""Contents of a folder, and whether something is there at all.
+"""Lists folders, and checks whether files exist, without hiding errors.
 
-``Path.glob``, ``Path.exists`` and ``Path.is_dir`` answer "nothing" where the operating system says
-that it can't tell: too many files are open, or the folder may not be read. A folder that can't be
-listed is no empty log, so here each such error is raised.
+``Path.glob``, ``Path.exists`` and ``Path.is_dir`` answer "nothing there" when the operating system
+can't say, for example because too many files are open or the folder may not be read. A folder that
+can't be listed is not an empty log, so the functions here raise each such error.
 """
 
 import fnmatch
@@ -21,33 +21,33 @@ SEGMENT_SUFFIX: Final = ".jsonl"
 COMPRESSED_SUFFIX: Final = ".zst"
 _NAME: Final = re.compile(r"([0-9]{12,18})\.jsonl(\.zst)?", re.ASCII)
 
-_LISTED_AGAIN: Final = 2
+_RELISTINGS: Final = 2
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Everything in a folder, in the order of the names.
+    """List a folder, sorted by name.
 
     Raises:
-        OSError: The folder is not there, or can't be listed.
+        OSError: The folder does not exist, or can't be listed.
     """
     with os.scandir(folder) as found:
         return sorted(found, key=lambda entry: entry.name)
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """Everything in a folder under a name such as ``*.json``, in the order of the names.
+    """List the entries of a folder that match a pattern such as ``*.json``, by name.
 
     Raises:
-        OSError: The folder is not there, or can't be listed.
+        OSError: The folder does not exist, or can't be listed.
     """
     return [folder / e.name for e in entries(folder) if fnmatch.fnmatchcase(e.name, pattern)]
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files in a folder and the folders in it; links to folders are not followed.
+    """Yield all files in a folder and its subfolders, without following links.
 
     Raises:
-        OSError: One of the folders can't be listed.
+        OSError: A folder can't be listed.
     """
     for entry in entries(folder):
         if entry.is_dir(follow_symlinks=False):
@@ -57,19 +57,19 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file or folder at a path.
+    """Whether a file or folder exists at a path.
 
     Raises:
-        OSError: That can't be found out.
+        OSError: The operating system can't say.
     """
     return _mode(path) is not None
 
 
 def is_anything_at(path: Path) -> bool:
-    """Whether a path is taken, be it by a link that leads nowhere.
+    """Whether a name exists, even if it is a link that leads nowhere.
 
     Raises:
-        OSError: That can't be found out.
+        OSError: The operating system can't say.
     """
     try:
         path.lstat()
@@ -79,20 +79,20 @@ def is_anything_at(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder at a path.
+    """Whether a path is a folder.
 
     Raises:
-        OSError: That can't be found out.
+        OSError: The operating system can't say.
     """
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a regular file at a path.
+    """Whether a path is a regular file.
 
     Raises:
-        OSError: That can't be found out.
+        OSError: The operating system can't say.
     """
     mode = _mode(path)
     return mode is not None and stat.S_ISREG(mode)
@@ -107,10 +107,10 @@ def _mode(path: Path) -> int | None:
 
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
-    """Have an error of the operating system in this block raised as one line with a remedy.
+    """Convert an ``OSError`` in this block to a ``LogError`` with a remedy.
 
     Raises:
-        LogError: There was one; it names the place.
+        LogError: An ``OSError`` occurred; the message names the path.
     """
     try:
         yield
@@ -119,19 +119,21 @@ def errors_of(path: Path) -> Iterator[None]:
 
 
 def segments_in(folder: Path) -> list[Path]:
-    """The segments in a folder in their order, compressed or not.
+    """List the segments in a folder in order, compressed or not.
 
-    Only files with the name of a segment are taken. Of one that is there in both forms, as while it
-    is compressed, the plain one is taken.
+    Files with any other name are left out. While a segment is being compressed it exists in both
+    forms; the plain one is listed.
 
     Raises:
-        OSError: The folder is not there, or can't be listed.
+        OSError: The folder does not exist, or can't be listed.
     """
     found = _listed(folder)
-    for _ in range(_LISTED_AGAIN):
+    for _ in range(_RELISTINGS):
         if not found or len(found) == max(found) - min(found) + 1:
             break
-        # A long listing may miss a file that is renamed in between, as one that was compressed.
+        # While a folder is listed, the writer may compress a segment and rename the result. The
+        # listing may then show neither name. If a number is missing, another listing finds it; a
+        # number that was skipped for good costs two listings more, and nothing else.
         found = found | _listed(folder)
     return [path for _, path in sorted(found.items())]
 
@@ -140,17 +142,17 @@ def _listed(folder: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for entry in entries(folder):
         number = number_in(entry.name)
-        # The plain name is sorted before the compressed one.
+        # Entries are sorted by name, so a plain name comes before the compressed one.
         if number is not None and number not in found and _may_be_read(entry):
             found[number] = folder / entry.name
     return found
 
 
 def other_files(folder: Path) -> list[Path]:
-    """Files of events in a folder that have not the name of a segment, sorted.
+    """List event files in a folder that do not have a segment's name, sorted by name.
 
     Raises:
-        OSError: The folder is not there, or can't be listed.
+        OSError: The folder does not exist, or can't be listed.
     """
     suffixes = (SEGMENT_SUFFIX, SEGMENT_SUFFIX + COMPRESSED_SUFFIX)
     found = {
@@ -164,29 +166,32 @@ def other_files(folder: Path) -> list[Path]:
 
 
 def last_number(folder: Path) -> int:
-    """The highest number that a name in a folder has, be it a segment or not; 0 if none has.
+    """Return the highest number in the names of segments, whatever has the name.
+
+    0 if nothing has such a name.
 
     Raises:
-        OSError: The folder is not there, or can't be listed.
+        OSError: The folder does not exist, or can't be listed.
     """
     return max((number_in(entry.name) or 0 for entry in entries(folder)), default=0)
 
 
 def number_of(segment: Path) -> int:
-    """The number that a segment's name begins with."""
+    """Return the number that a segment's name begins with."""
     return int(segment.name.partition(".")[0])
 
 
 def number_in(name: str) -> int | None:
-    """The number in the name of a segment; None if it is no such name."""
+    """Return the number in a segment's name; None if the name is not a segment's."""
     matched = _NAME.fullmatch(name)
     return None if matched is None else int(matched[1])
 
 
 def _may_be_read(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file, or a link that may lead to one; no folder, and nothing that blocks.
+    """Whether an entry is a file, or a link that may lead to one.
 
-    A link that leads nowhere is taken for a file, so that whoever reads it says so.
+    Folders, pipes and sockets are not. A link that leads nowhere counts as a file, so that reading
+    it reports the error.
     """
     if not entry.is_symlink():
         return entry.is_file()

@@ -1,4 +1,4 @@
-"""What is said where the folder of a log can't be made, locked, listed, read or written."""
+"""Messages for a log's folder or file that can't be used: place, cause and remedy."""
 
 import errno
 from pathlib import Path
@@ -15,8 +15,8 @@ _REMEDIES: Final = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.EMFILE: "this process has too many files open; raise its limit (ulimit -n)",
     errno.ENFILE: "the machine has too many files open",
-    errno.ENOLCK: "the file system has no locks, as some network disks; choose a local disk",
-    errno.EOPNOTSUPP: "the file system has no locks, as some network disks; choose a local disk",
+    errno.ENOLCK: "the file system (a network disk?) has no locks; choose a local disk",
+    errno.EOPNOTSUPP: "the file system (a network disk?) has no locks; choose a local disk",
 }
 
 
@@ -24,7 +24,7 @@ _TO_READ: Final = "give this process the right to read there"
 _READ_REMEDIES: Final = _REMEDIES | {
     errno.EACCES: _TO_READ,
     errno.EPERM: _TO_READ,
-    errno.ENOENT: "it may have been moved or removed meanwhile; look there, and try again",
+    errno.ENOENT: "it may have been moved or removed; check the path, and try again",
     errno.ENOTDIR: "a file is in the place of a folder",
     errno.ELOOP: "a link leads to itself; remove it",
 }
@@ -37,12 +37,15 @@ _OF_ONE_FILE: Final = frozenset(
 
 
 def is_of_one_file(error: OSError) -> bool:
-    """Whether an error is about one file; others, as of too many open files, are the process's."""
+    """Whether an error concerns one file; others, such as too many open files, do not."""
     return error.errno in _OF_ONE_FILE
 
 
 def read_failure(path: Path, error: OSError) -> str:
-    """One line for a file or folder that can't be read: the place, the cause and the remedy."""
+    """Return one line about a file or folder that can't be read.
+
+    It names the place, the cause and a remedy.
+    """
     cause = error.strerror or str(error)
     remedy = _READ_REMEDIES.get(error.errno or 0, "check the disk, and try again")
     return f"{_place(path, error)}: it can't be read: {cause}; {remedy}"
@@ -56,7 +59,10 @@ def _place(path: Path, error: OSError) -> str:
 
 
 def open_failure(folder: Path, error: OSError) -> str:
-    """One line for a folder that can't be used as a log: the place, the cause and the remedy."""
+    """Return one line about a folder that can't be used as a log.
+
+    It names the place, the cause and a remedy.
+    """
     cause = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, "choose a folder on a disk that works")
     return f"{_place(folder, error)}: the log can't be opened: {cause}; {remedy}"

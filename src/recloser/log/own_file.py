@@ -1,8 +1,8 @@
-"""A file that this process has open for writing, and nobody else's file by mistake.
+"""A file that this process has open, protected against reused descriptor numbers.
 
-A daemoniser closes all descriptors, and the operating system gives their numbers to the next files
-that are opened. So a number alone says nothing: before each use the descriptor is asked which file
-it stands for.
+When a process becomes a daemon it often closes all its descriptors, and the operating system gives
+their numbers to the next files that are opened. So before each use the descriptor is compared with
+the identity of the file that it was opened for.
 """
 
 import contextlib
@@ -15,11 +15,16 @@ _Identity: TypeAlias = tuple[int, int]
 
 
 class OwnFile:
-    """A descriptor, and the file that it was opened for.
+    """A descriptor together with the identity of the file that it was opened for.
+
+    The check before each use and the use itself are two system calls. A thread that closes the
+    descriptor in between could still redirect a single write, if it closes descriptors that it does
+    not own while another thread logs. The check protects against code that closes all descriptors
+    once, such as a daemonizer.
 
     Args:
         path: The file.
-        descriptor: Has just been opened for it.
+        descriptor: A descriptor that was just opened for it.
 
     Attributes:
         path: The file.
@@ -30,15 +35,16 @@ class OwnFile:
         self._name = str(path)
         self._descriptor = descriptor
         self._identity = _identity(os.fstat(descriptor))
-        # A few network file systems number the same file differently by path and by descriptor.
+        # Some network file systems report another inode by path than by descriptor. Then the path
+        # can only be checked for existence.
         self._has_steady_number = self._found_by_path() == self._identity
 
     @property
     def descriptor(self) -> int:
-        """The number to write with.
+        """The descriptor to use.
 
         Raises:
-            OSError: It was closed, or stands for another file by now.
+            OSError: The descriptor was closed, or belongs to another file now.
         """
         if not self.is_open:
             raise OSError(errno.EBADF, "another part of this process has closed the log's file")
@@ -46,7 +52,7 @@ class OwnFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether the descriptor still stands for the file."""
+        """Whether the descriptor still belongs to the file."""
         try:
             return _identity(os.fstat(self._descriptor)) == self._identity
         except OSError:
@@ -57,14 +63,14 @@ class OwnFile:
         """Whether the path still leads to the file.
 
         Raises:
-            OSError: That can't be found out.
+            OSError: The operating system can't say.
         """
         found = self._found_by_path()
         return found == self._identity if self._has_steady_number else found is not None
 
     @property
     def size(self) -> int | None:
-        """How many bytes the file has; None where the descriptor does not stand for it any more."""
+        """Size of the file in bytes; None if the descriptor no longer belongs to it."""
         try:
             found = os.fstat(self._descriptor)
         except OSError:
@@ -72,10 +78,10 @@ class OwnFile:
         return found.st_size if _identity(found) == self._identity else None
 
     def replace_descriptor(self, descriptor: int) -> None:
-        """Go on with a descriptor that was opened by the path, after the first one was closed.
+        """Use a new descriptor for the same file, after the first one was closed.
 
         Raises:
-            OSError: Another file is in its place; the descriptor is closed then.
+            OSError: The descriptor belongs to another file; it is closed then.
         """
         if _identity(os.fstat(descriptor)) != self._identity:
             os.close(descriptor)
@@ -83,8 +89,13 @@ class OwnFile:
         self._descriptor = descriptor
 
     def close(self) -> None:
-        """Close the file, unless its descriptor stands for another one; twice does nothing."""
+        """Close the file, unless the descriptor belongs to another one by now.
+
+        Closing twice does nothing.
+        """
         is_open = self.is_open
+        # The attribute is cleared first: if a signal handler interrupts and closes as well, only
+        # one of the two closes the number.
         descriptor, self._descriptor = self._descriptor, -1
         if is_open and descriptor >= 0:
             os.close(descriptor)
@@ -95,7 +106,7 @@ class OwnFile:
 
     def _found_by_path(self) -> _Identity | None:
         try:
-            return _identity(os.stat(self._name))  # noqa: PTH116  # asked before each write
+            return _identity(os.stat(self._name))  # noqa: PTH116  # faster; runs before each write
         except (FileNotFoundError, NotADirectoryError):
             return None
 

@@ -1,7 +1,6 @@
-"""Parquet: a log as one file of columns, sorted by breaker and ``seq``.
+"""Writes a log as a Parquet file, sorted by breaker and ``seq``, and reads it.
 
-Neither writing nor reading holds more than a bounded number of events in memory: what has to change
-its order goes through files that are gone afterwards.
+Writing and reading hold a bounded number of events in memory. Sorting uses temporary files.
 """
 
 import tempfile
@@ -24,13 +23,13 @@ from recloser.log.arrow_table import SCHEMA, events_of, table_of
 from recloser.log.tail import Tail
 
 COLUMNS_VERSION: Final = 1
-"""The version of the columns that this library writes; it reads all up to this one."""
+"""Version of the columns that this library writes; it reads this and all earlier ones."""
 
 SORTED_AT_ONCE: Final = 1 << 18
-"""So many events are put in order in memory."""
+"""Number of events that are sorted in memory at once."""
 
 ROW_GROUP: Final = 1 << 20
-"""So many stand in one row group."""
+"""Number of rows in one row group."""
 
 _ABOUT: Final = b"recloser"
 _TEXTS: Final = [
@@ -51,17 +50,17 @@ _IPC: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 @frozen
 class About:
-    """What a file says of the log that it was made of.
+    """What an exported file says about the log it was made from.
 
     Attributes:
         columns: Version of the columns.
-        events: How many events it holds.
-        first_seq: The ``seq`` of the first.
-        last_at: The time of the last, in nanoseconds.
-        traffic: Whether it is imported traffic, and not the events of breakers.
-        chain: How the log ended; see ``Tail``, as for the two below.
-        unsealed: Events behind the last seal.
-        torn: Bytes of a last line that was not written whole.
+        events: Number of events in the file.
+        first_seq: The ``seq`` of the first event.
+        last_at: The time of the last event, in nanoseconds of the log.
+        traffic: Whether the log holds imported calls instead of the events of breakers.
+        chain: The ``chain`` of the log's ``Tail``.
+        unsealed: Number of events after the last seal.
+        torn: Number of bytes at the log's end that were not part of it.
     """
 
     columns: int
@@ -83,26 +82,29 @@ def write_parquet(events: Iterable[Event], path: Path, tail: Callable[[], Tail] 
     """Write the events of a whole log to a new Parquet file.
 
     Args:
-        events: All events of the log, in their order.
+        events: All events of the log, in order.
         path: The file, which must not exist.
-        tail: Tells how the log ends, once its events have been read.
+        tail: Called after the events were read; returns how the log ends.
+
+    Returns:
+        What the file says about the log.
 
     Raises:
-        LogError: They can't be read, or the file can't be written; it is then not left behind.
-        NotALogError: There are none.
+        LogError: The events can't be read, or the file can't be written. A partial file is removed.
+        NotALogError: There are no events.
     """
     with tempfile.TemporaryDirectory(prefix="recloser-") as folder, ExitStack() as stack:
         runs, about = _sorted_runs(events, Path(folder), stack, tail)
         try:
             write_batches(_batches_of(runs, None), _by_breaker(runs), about, path)
         except OSError as error:
-            told = error.strerror or _first_line(error)
-            raise LogError(f"{path}: it can't be written: {told}") from error
+            reason = error.strerror or _first_line(error)
+            raise LogError(f"{path}: it can't be written: {reason}") from error
     return about
 
 
 def parquet_writer(stream: IO[bytes], about: About) -> pq.ParquetWriter:
-    """What writes tables of ``SCHEMA`` so that they take little room and are read quickly."""
+    """Return a writer whose files of ``SCHEMA`` are small and fast to read."""
     return pq.ParquetWriter(
         stream,
         SCHEMA.with_metadata({_ABOUT: msgspec.json.encode(about)}),
@@ -118,12 +120,12 @@ def write_batches(
     about: About,
     path: Path,
 ) -> None:
-    """Write columns to a new Parquet file; one that could not be written whole is not left behind.
+    """Write columns to a new Parquet file; a partial file is removed.
 
     Args:
         about_all: Rows of ``SCHEMA`` about the whole log, sorted by ``seq``.
-        breakers: Those about breakers, sorted by breaker and ``seq``.
-        about: What the file is to say of its log.
+        breakers: Rows about breakers, sorted by breaker and ``seq``.
+        about: What the file is to say about its log.
         path: The file, which must not exist.
     """
     with path.open("xb") as stream:
@@ -137,7 +139,7 @@ def write_batches(
 
 
 class _Run:
-    """The events of a stretch of the log, parted by breaker, in a file of their own."""
+    """Consecutive events of a log in a temporary file, grouped by breaker."""
 
     def __init__(
         self, path: Path, groups: dict[str | None, list[Event]], epochs: dict[str | None, int]
@@ -211,9 +213,9 @@ def _in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     for batch in batches:
         rest = batch
         while rows + len(rest) >= ROW_GROUP:
-            taken = ROW_GROUP - rows
-            yield pa.Table.from_batches([*held, rest.slice(0, taken)])
-            held, rows, rest = [], 0, rest.slice(taken)
+            missing = ROW_GROUP - rows
+            yield pa.Table.from_batches([*held, rest.slice(0, missing)])
+            held, rows, rest = [], 0, rest.slice(missing)
         if len(rest):
             held.append(rest)
             rows += len(rest)
@@ -226,15 +228,16 @@ class ParquetLog:
 
     Args:
         path: The file.
-        stream: Where it is read from; by default, the file of that path on this machine.
+        stream: The contents of the file; by default the file at that path on this machine.
 
     Attributes:
-        about: What it says of the log that it was made of.
+        path: The file.
+        about: What the file says about the log it was made from.
         file: The open file.
 
     Raises:
-        NotALogError: It is no such file.
-        FutureVersionError: It is one of a later version.
+        NotALogError: The file does not exist or is not an exported log.
+        FutureVersionError: A later version of the library wrote it.
     """
 
     def __init__(self, path: Path | str, stream: IO[bytes] | None = None) -> None:
@@ -256,7 +259,7 @@ class ParquetLog:
         self._index_of = {name: index for index, name in enumerate(schema.names)}
 
     def __iter__(self) -> Iterator[Event]:
-        """The events in the order of their ``seq``."""
+        """Yield the events in the order of their ``seq``."""
         groups = range(self.file.num_row_groups)
         if self.about.events <= SORTED_AT_ONCE:
             yield from events_of(_by_seq(pa.concat_tables(map(self.read, groups))))
@@ -265,10 +268,14 @@ class ParquetLog:
             yield from self._reordered(Path(folder))
 
     def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """One row group; of all columns, or of these.
+        """Read one row group.
+
+        Args:
+            group: Index of the row group.
+            columns: The columns to read; by default all.
 
         Raises:
-            DamagedLogError: It can't be read.
+            DamagedLogError: The row group can't be read.
         """
         try:
             return self.file.read_row_group(group, columns=columns)
@@ -278,10 +285,15 @@ class ParquetLog:
     def batches(
         self, group: int, columns: Sequence[str] | None = None, rows: int = ROW_GROUP
     ) -> Iterator[pa.Table]:
-        """One row group, so many rows at a time; of all columns, or of these.
+        """Yield one row group as several tables.
+
+        Args:
+            group: Index of the row group.
+            columns: The columns to read; by default all.
+            rows: Number of rows in a table at most.
 
         Raises:
-            DamagedLogError: It can't be read.
+            DamagedLogError: The row group can't be read.
         """
         try:
             for batch in self.file.iter_batches(
@@ -292,15 +304,18 @@ class ParquetLog:
             raise self._damaged(group, error) from error
 
     def breakers(self, group: int) -> tuple[str, str] | None:
-        """The first and the last breaker in a row group, as its statistics tell.
+        """Return the first and the last breaker in a row group, from its statistics.
 
-        None where it has none, or the group tells of the whole log alone.
+        None if they are missing, or if all rows are about the whole log.
         """
-        told = self._statistics(group)
-        return (told.min, told.max) if told is not None and told.has_min_max else None
+        found = self._statistics(group)
+        return (found.min, found.max) if found is not None and found.has_min_max else None
 
     def constants(self, group: int, columns: Sequence[str]) -> dict[str, object]:
-        """The columns with one value in all rows of a group, by its statistics, and that value."""
+        """Return the columns that have one value in all rows of a group, with that value.
+
+        The group's statistics show it, so no row is read.
+        """
         constants: dict[str, object] = {}
         rows = self.file.metadata.row_group(group)
         for name in columns:
@@ -314,14 +329,15 @@ class ParquetLog:
         return constants
 
     def is_about_all(self, group: int) -> bool:
-        """Whether a row group tells of the whole log alone, as its statistics tell."""
-        told = self._statistics(group)
-        return told is not None and told.null_count == self.file.metadata.row_group(group).num_rows
+        """Whether all rows of a group are about the whole log, by its statistics."""
+        found = self._statistics(group)
+        rows = self.file.metadata.row_group(group).num_rows
+        return found is not None and found.null_count == rows
 
     def is_about_breakers(self, group: int) -> bool:
-        """Whether a row group tells of breakers alone, as its statistics tell."""
-        told = self._statistics(group)
-        return told is not None and told.null_count == 0
+        """Whether all rows of a group are about breakers, by its statistics."""
+        found = self._statistics(group)
+        return found is not None and found.null_count == 0
 
     def _statistics(self, group: int) -> Any:
         return self.file.metadata.row_group(group).column(_BREAKER).statistics
@@ -332,28 +348,28 @@ class ParquetLog:
         )
 
     def _reordered(self, folder: Path) -> Iterator[Event]:
-        """Through one file for each stretch of ``seq``; a row group is sorted within each breaker."""
+        """Sort by ``seq`` through temporary files, each for one range of ``seq``."""
         first = self.about.first_seq
         paths: dict[int, Path] = {}
         with ExitStack() as stack:
             writers: dict[int, Any] = {}
             for group in range(self.file.num_row_groups):
                 table = self.read(group)
-                stretches = (table.column("seq").to_numpy() - first) // SORTED_AT_ONCE
-                bounds = np.flatnonzero(np.diff(stretches)) + 1
+                ranges = (table.column("seq").to_numpy() - first) // SORTED_AT_ONCE
+                bounds = np.flatnonzero(np.diff(ranges)) + 1
                 for begin, end in zip([0, *bounds], [*bounds, len(table)], strict=True):
-                    stretch = int(stretches[begin])
-                    if stretch not in writers:
-                        paths[stretch] = folder / f"{stretch}.arrow"
-                        sink = stack.enter_context(pa.OSFile(str(paths[stretch]), "wb"))
-                        writers[stretch] = stack.enter_context(
+                    index = int(ranges[begin])
+                    if index not in writers:
+                        paths[index] = folder / f"{index}.arrow"
+                        sink = stack.enter_context(pa.OSFile(str(paths[index]), "wb"))
+                        writers[index] = stack.enter_context(
                             pa.ipc.new_stream(sink, SCHEMA, options=_IPC)
                         )
-                    writers[stretch].write_table(table.slice(begin, end - begin).cast(SCHEMA))
-        for stretch in sorted(paths):
-            with pa.memory_map(str(paths[stretch])) as source:
+                    writers[index].write_table(table.slice(begin, end - begin).cast(SCHEMA))
+        for index in sorted(paths):
+            with pa.memory_map(str(paths[index])) as source:
                 yield from events_of(_by_seq(pa.ipc.open_stream(source).read_all()))
-            paths[stretch].unlink()
+            paths[index].unlink()
 
 
 def _by_seq(table: pa.Table) -> pa.Table:
@@ -361,13 +377,13 @@ def _by_seq(table: pa.Table) -> pa.Table:
 
 
 def _about(path: Path | str, schema: pa.Schema) -> About:
-    told = (schema.metadata or {}).get(_ABOUT)
-    if told is None:
+    text = (schema.metadata or {}).get(_ABOUT)
+    if text is None:
         raise NotALogError(f"{path}: this Parquet file was not made by `recloser export`")
     try:
-        about = msgspec.json.decode(told, type=About)
+        about = msgspec.json.decode(text, type=About)
     except msgspec.DecodeError as error:
-        raise NotALogError(f"{path}: what it says of its log can't be read: {error}") from error
+        raise NotALogError(f"{path}: its description of the log can't be read: {error}") from error
     if about.columns > COLUMNS_VERSION:
         raise FutureVersionError(
             f"{path}: its columns have version {about.columns}; this library reads up to "

@@ -1,4 +1,4 @@
-"""Writing a whole log of observed calls at once, as fast as the disk takes it."""
+"""Writes a whole log of observed calls at once, as fast as the disk accepts it."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from recloser.log.appender import Appender
 from recloser.log.codec import encode_all
 from recloser.log.folder_lock import FolderLock
 from recloser.log.open_errors import open_failure
-from recloser.log.retention import Housekeeper
+from recloser.log.retention import Retention
 from recloser.log.seals import SEAL_EVERY
 from recloser.log.tail import Tail
 from recloser.version import __version__
@@ -25,22 +25,22 @@ SEGMENT_BYTES: Final = 8 << 20
 
 
 class Recording:
-    """A new log that holds observed calls and no breaker, written in chunks by one thread.
+    """A new log that holds observed calls and no breakers, written by one thread.
 
-    ``EventLog`` is for a live service: it folds every event and never keeps a caller waiting. Here
-    nobody waits and nothing is folded, so a call costs its line and its share of a seal. What is
-    written is the same. A log that can't be finished is removed.
+    ``EventLog`` is for a live service: it folds every event and never delays a caller. Here no
+    caller waits and nothing is folded, so a call costs only its line and its share of a seal. The
+    files have the same format. A log that can't be finished is removed.
 
     Args:
         folder: The log's folder, which must not exist.
-        wall: The time at which the log's time is 0.
+        wall: The wall time at which the log's time is 0.
 
     Attributes:
         next_seq: The ``seq`` that the next call must have.
-        room: How many calls can be put before the next seal.
+        room: Number of calls that can be added before the next seal.
 
     Raises:
-        LogError: The folder can't be made.
+        LogError: The folder can't be created.
     """
 
     def __init__(self, folder: Path, wall: datetime) -> None:
@@ -49,12 +49,12 @@ class Recording:
         self._at = 0
         self.next_seq = 1
         self.room = 0
-        self._housekeeper = Housekeeper(compress_bytes=SEGMENT_BYTES, keep_bytes=None, keep_ns=None)
+        self._retention = Retention(compress_bytes=SEGMENT_BYTES, keep_bytes=None, keep_ns=None)
         self._appender = Appender(
-            folder, Tail(), 0, number=0, durability="batch", on_begun=self._housekeeper.have_due
+            folder, Tail(), 0, number=0, durability="batch", on_begun=self._retention.set_due
         )
         try:
-            self._appender.new_names = disk.make_folder(folder, may_exist=False)
+            self._appender.unsynced_folders = disk.make_folder(folder, may_exist=False)
             self._lock = FolderLock(folder)
         except OSError as error:
             raise LogError(open_failure(folder, error)) from error
@@ -73,24 +73,24 @@ class Recording:
         self._lock.release()
 
     def put(self, calls: Sequence[CallObserved]) -> None:
-        """Append calls, as many as ``room`` at the most, in the order of their ``at``.
+        """Append calls, at most ``room``, in the order of their ``at``.
 
         Args:
             calls: Calls in their lean form, numbered from ``next_seq`` on.
 
         Raises:
-            LogError: They can't be written.
+            LogError: The calls can't be written; the log is removed.
         """
         if not calls:
             return
         with self._removed_on_error():
-            self._appender.put(calls, encode_all(calls))
+            self._appender.append(calls, encode_all(calls))
             self._at = calls[-1].at
             self.next_seq += len(calls)
             self.room -= len(calls)
             if self.room <= 0:
                 self._seal()
-                self._appender.make_safe(is_sync_due=False)
+                self._appender.flush(is_sync_due=False)
                 if self._appender.is_full(self._at, full_bytes=SEGMENT_BYTES, full_ns=None):
                     self._begin_segment()
 
@@ -108,22 +108,22 @@ class Recording:
             pid=os.getpid(),
             library=__version__,
         )
-        self._appender.put((header,), ())
+        self._appender.append((header,), ())
         self.next_seq += 1
         self.room = SEAL_EVERY - 1
-        self._housekeeper.come_by(self._folder, self._at, self._appender.number)
+        self._retention.start_if_due(self._folder, self._at, self._appender.number)
 
     def _seal(self) -> None:
-        self._appender.put((LogSealed(self.next_seq, self._at, 0, ""),), ())
+        self._appender.append((LogSealed(self.next_seq, self._at, 0, ""),), ())
         self.next_seq += 1
         self.room = SEAL_EVERY
 
     def _finish(self) -> None:
         if self.room < SEAL_EVERY:
             self._seal()
-        self._appender.make_safe(is_sync_due=True)
+        self._appender.flush(is_sync_due=True)
         self._appender.close()
-        self._housekeeper.finish(self._folder, self._at, self._appender.number)
+        self._retention.run_to_end(self._folder, self._at, self._appender.number)
 
     @contextmanager
     def _removed_on_error(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Opening a log that is there: the fold of its end, from the last checkpoints on."""
+"""Opens an existing log: folds its end, starting at the last complete checkpoints."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -12,32 +12,33 @@ from recloser.core.limits import LAST_OPENED_SEQ, LAST_SESSION, MAX_LINE_BYTES
 from recloser.core.log_fold import LogFold
 from recloser.errors import DamagedLogError, LogError, RecloserError
 from recloser.log import disk
-from recloser.log.damage import Starting, is_damage, plan
+from recloser.log.damage import SegmentStart, is_damage, plan_repair
 from recloser.log.listing import COMPRESSED_SUFFIX, last_number, number_of, segments_in
-from recloser.log.reader import open_segment, segment_readers
+from recloser.log.reader import segment_readers
+from recloser.log.segment_reader import open_segment
 from recloser.log.set_aside import Damage, set_aside
 from recloser.log.tail import Tail
 
 OnDamage: TypeAlias = Literal["set_aside", "raise"]
 
 CHECKED_BYTES: Final = 1 << 20
-"""A log that is no larger is checked whole when it is opened; of a larger one, its end is."""
+"""Size in bytes up to which a log is checked as a whole when opened; otherwise only its end is."""
 
-_SHRUNK_BY: Final = 16
+_COMPRESSION: Final = 16
 _HEADER_START: Final = b'{"event":"log_opened",'
 _REMEDY: Final = (
-    "keep what is whole of it with `recloser repair`, or open it with on_damage='set_aside'"
+    "keep its intact parts with `recloser repair`, or open it with on_damage='set_aside'"
 )
 
 
 @frozen
 class Recovered:
-    """What an earlier session left.
+    """What an earlier session left in a log.
 
     Attributes:
-        fold: The state that its log folds to.
-        tail: How that ends.
-        damage: What was damaged, and is set aside; None if nothing was.
+        fold: The fold of the log, with the state of every breaker.
+        tail: How the log ends.
+        damage: The damage that was set aside; None if there was none.
     """
 
     fold: LogFold
@@ -46,17 +47,17 @@ class Recovered:
 
 
 def recover(folder: Path, on_damage: OnDamage = "raise") -> Recovered:
-    """The state that the log in a folder folds to, and how the log ends.
+    """Fold the log in a folder, and find how it ends.
 
-    Every segment begins with the checkpoints of all breakers, so its last one is enough; an older
-    one is read only where a crash came before those were written, or where the log is small.
+    Every segment begins with the checkpoints of all breakers, so the last one is enough. An older
+    one is read only if a crash came before those were written, or if the log is small.
 
     Args:
         folder: The log, which is locked.
-        on_damage: ``set_aside`` keeps what is whole; ``raise`` leaves all as it is.
+        on_damage: ``set_aside`` keeps the intact parts; ``raise`` leaves everything as it is.
 
     Raises:
-        LogError: What is in the folder can't be read, or is not whole and ``on_damage`` is ``raise``.
+        LogError: The log can't be read, or is damaged and ``on_damage`` is ``raise``.
         OSError: The folder can't be read or written.
     """
     damage: Damage | None = None
@@ -70,25 +71,25 @@ def recover(folder: Path, on_damage: OnDamage = "raise") -> Recovered:
         segments = segments_in(folder)
         damage = set_aside(segments, _first_to_examine(segments))
         fold, tail = _recovered(folder)
-    strange = _strange_end(folder)
-    if strange is not None:
+    fault = _fault_after_end(folder)
+    if fault is not None:
         if on_damage == "raise":
-            raise DamagedLogError(f"{strange}; move it away, if nothing is lost with it")
-        damage = damage or Damage([strange], [], 0)
+            raise DamagedLogError(f"{fault}; move it away, if nothing is lost with it")
+        damage = damage or Damage([fault], [], 0)
     return Recovered(fold, tail, damage)
 
 
-def _strange_end(folder: Path) -> str | None:
-    """What has the name of a segment behind the last one, and is no file; None if nothing has."""
+def _fault_after_end(folder: Path) -> str | None:
+    """Describe an entry that is named like a later segment but is not a file, if any."""
     last = max(map(number_of, segments_in(folder)), default=0)
     number = last_number(folder)
     if number <= last:
         return None
-    return f"{folder}: something that is no file has the name of segment {number}"
+    return f"{folder}: something that is not a file has the name of segment {number}"
 
 
 def _recovered(folder: Path) -> tuple[LogFold, Tail]:
-    _drop_headless(folder)
+    _remove_empty_segment(folder)
     segments = segments_in(folder)
     _check(segments)
     for first in range(len(segments) - 1, -1, -1):
@@ -100,15 +101,15 @@ def _recovered(folder: Path) -> tuple[LogFold, Tail]:
 
 
 def _check(segments: Sequence[Path]) -> None:
-    """Check that no segment is missing, and that all are whole where they are small.
+    """Check that no segment is missing, and that a small log is intact.
 
     Raises:
-        DamagedLogError: They are not.
+        DamagedLogError: A segment is missing or damaged.
     """
-    for place in _holes(segments):
-        raise DamagedLogError(f"{segments[place]}: the segment before it is missing")
+    for index in _holes(segments):
+        raise DamagedLogError(f"{segments[index]}: the segment before it is missing")
     if _is_small(segments):
-        faults = plan(segments).faults
+        faults = plan_repair(segments).faults
         if faults:
             raise DamagedLogError(faults[0])
 
@@ -120,14 +121,15 @@ def _first_to_examine(segments: Sequence[Path]) -> int:
 
 
 def _holes(segments: Sequence[Path]) -> Iterator[int]:
-    """The places of segments before which some are missing, and no gap says so.
+    """Yield the index of each segment before which others are missing without a gap.
 
-    A number may be left out where something else had the name: the next segment tells.
+    A number may be skipped because something else had the name. Then the next segment's header
+    continues the segment before, and nothing is missing.
     """
-    for place, neighbours in enumerate(pairwise(segments), 1):
+    for index, neighbours in enumerate(pairwise(segments), 1):
         before, segment = map(number_of, neighbours)
-        if segment != before + 1 and plan(neighbours).faults:
-            yield place
+        if segment != before + 1 and plan_repair(neighbours).faults:
+            yield index
 
 
 def _is_small(segments: Sequence[Path]) -> bool:
@@ -138,12 +140,12 @@ def _size(segment: Path) -> int:
     try:
         size = segment.stat().st_size
     except OSError:
-        return 0  # reading it says why
-    return size * _SHRUNK_BY if segment.suffix == COMPRESSED_SUFFIX else size
+        return 0  # reading the file reports the error
+    return size * _COMPRESSION if segment.suffix == COMPRESSED_SUFFIX else size
 
 
 def _check_room(folder: Path, fold: LogFold) -> None:
-    """Check that a further session can't reach numbers that no line holds.
+    """Check that another session can't reach numbers that a line can't hold.
 
     Raises:
         LogError: It could.
@@ -155,34 +157,34 @@ def _check_room(folder: Path, fold: LogFold) -> None:
     ):
         if number > most:
             raise LogError(
-                f"{folder}: nothing can be written behind this log, whose {what} stands at "
-                f"{number:,}; move it away, and a new one begins"
+                f"{folder}: nothing can be added to this log, because its {what} has reached "
+                f"{number:,}; move it away to begin a new one"
             )
 
 
 def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tail] | None:
-    """The fold of these segments; None if they do not begin with the state of all breakers."""
+    """Fold segments; None if they do not begin with the state of all breakers."""
     fold = LogFold()
     tail = Tail()
-    starting = Starting()
+    start = SegmentStart()
     for reader in segment_readers(segments):
         for event in reader:
-            starting.take(event)
-            if starting.is_over and not is_whole_log:
+            start.follow(event)
+            if start.is_over and not is_whole_log:
                 return None
             fold.apply(event)
         tail = reader.tail
-    return (fold, tail) if starting.is_whole or is_whole_log else None
+    return (fold, tail) if start.is_complete or is_whole_log else None
 
 
-def _drop_headless(folder: Path) -> None:
-    """Remove a last segment that holds no whole line: its process died before its first event."""
+def _remove_empty_segment(folder: Path) -> None:
+    """Remove a last segment whose process died before its first line was whole."""
     for segment in segments_in(folder)[-1:]:
         begun = b"\n"
-        with suppress(OSError), open_segment(segment) as stream:  # reading it says why
+        with suppress(OSError), open_segment(segment) as stream:  # reported when it is read later
             begun = stream.read(MAX_LINE_BYTES)
         if b"\n" in begun or len(begun) == MAX_LINE_BYTES:
             return
-        begun = begun.rstrip(b"\0")  # what a loss of power leaves of what was not synced
+        begun = begun.rstrip(b"\0")  # a power loss may leave zeros instead of unsynced bytes
         if begun[: len(_HEADER_START)] == _HEADER_START[: len(begun)]:
             disk.remove(segment)

@@ -1,7 +1,7 @@
-"""What is done with segments that are full: compressed, and after a time removed.
+"""Compresses segments that are full, and removes old ones.
 
-Every segment begins with checkpoints of all breakers, so that what is older than the last two is
-never needed to go on. Each step leaves a folder that reads as the same log.
+Every segment begins with checkpoints of all breakers, so only the last two segments are needed to
+continue a log. Each step leaves a folder that reads as the same log.
 """
 
 import contextlib
@@ -26,29 +26,31 @@ from recloser.log.listing import (
     segments_in,
 )
 from recloser.log.own_file import OwnFile
-from recloser.log.reader import header_of, torn_before
+from recloser.log.segment_reader import header_of, torn_before
 from recloser.process import forks
 from recloser.process.host_logging import log
 
 PART_SUFFIX: Final = ".part"
 _UNFINISHED: Final = tuple(s + PART_SUFFIX for s in (COMPRESSED_SUFFIX, SEGMENT_SUFFIX))
 _LEVEL: Final = 6
-_KEPT_ANYHOW: Final = 2
+_ALWAYS_KEPT: Final = 2
 _LONGEST_WAIT: Final = 10.0
 _PIECE: Final = 1 << 18
 _SECOND_NS: Final = 1_000_000_000
-_UNKEPT: Final = "full segments stay as they are"
+_NOT_DONE: Final = "full segments stay as they are"
 
 
-class Housekeeper:
-    """Sees to the segments that are full, and nobody waits for it.
+class Retention:
+    """Compresses and removes full segments of one log, in a thread of its own.
 
-    To compress takes longer than to write, so it has a thread of its own.
+    Compressing takes longer than writing, so no caller waits for it. One thread at a time runs;
+    ``start_if_due`` and ``run_to_end`` are called by the thread that writes the log. The retention
+    thread only touches segments below the one being written, which nothing else changes.
 
     Args:
-        compress_bytes: Segments of this size are compressed; None for none.
-        keep_bytes: How much of a log is kept.
-        keep_ns: How old its events may become.
+        compress_bytes: Size from which a full segment is compressed, in bytes; None for never.
+        keep_bytes: Size above which old segments are removed, in bytes; None for no limit.
+        keep_ns: Age above which events are removed, in nanoseconds; None for no limit.
 
     Attributes:
         failure: Why full segments stay as they are; None while nothing failed.
@@ -65,43 +67,50 @@ class Housekeeper:
         self._made_room_at = 0
         self._thread = threading.Thread()
         if compress_bytes is not None:
-            # Not in the thread: a child that is forked meanwhile could never import it.
+            # Imported here and not in the thread: a child forked during that import would inherit
+            # the module's import lock, held by a thread that does not exist in the child.
             import zstandard  # noqa: F401
 
-    def have_due(self) -> None:
-        """A segment was begun, so there may be one that is full."""
+    def set_due(self) -> None:
+        """Note that a segment was begun, so that another one may be full."""
         self._is_due = True
 
-    def come_by(self, folder: Path, now: int, live: int) -> None:
-        """Begin if there is something to do, unless it is being done.
+    def start_if_due(self, folder: Path, now: int, live: int) -> None:
+        """Start the thread if a segment was begun and the last thread has ended.
 
         Args:
-            folder: The log's.
-            now: Its time, in nanoseconds.
-            live: The number of the segment being written, which is left alone as all above it.
+            folder: The log.
+            now: The time of the log, in nanoseconds.
+            live: The number of the segment being written, which is left alone with all after it.
         """
         if self._is_due and not self._thread.is_alive():
             thread = threading.Thread(
-                target=self._keep_in_thread, args=(folder, now, live), daemon=True
+                target=self._run_in_thread, args=(folder, now, live), daemon=True
             )
-            # Before it starts: of a segment that is begun meanwhile it does not know.
+            # Cleared before the thread starts: a segment begun after the thread has listed the
+            # folder sets it again, and so is not missed. One begun earlier costs one more run.
             self._is_due = False
             try:
                 thread.start()
                 self._thread = thread
             except RuntimeError as error:
                 self._is_due = True
-                # Too many threads: segments are not compressed until the next time, and what is too
-                # old is removed all the same, or the disk would fill.
+                # There are too many threads. Compression waits for the next call, but old segments
+                # are removed now, or the disk would fill up. The writer may do that here, as the
+                # last thread has ended.
                 self._fail(folder, f"no thread can be started: {error}")
                 with contextlib.suppress(OSError):
                     self._remove_old(folder, now, live)
 
     def make_room(self, folder: Path, now: int, live: int) -> None:
-        """Remove what is too old, where nothing can be written, as on a full disk.
+        """Remove old segments when nothing can be written, for example on a full disk.
 
-        This takes no space and is done at most once a second. The arguments are those of
-        ``come_by``.
+        This needs no space, and runs at most once per second.
+
+        Args:
+            folder: The log.
+            now: The time of the log, in nanoseconds.
+            live: The number of the segment being written.
         """
         if (
             self._made_room_at + _SECOND_NS > read_monotonic(SYSTEM_CLOCK)
@@ -112,33 +121,40 @@ class Housekeeper:
         with contextlib.suppress(OSError):
             self._remove_old(folder, now, live)
 
-    def finish(self, folder: Path, now: int, live: int) -> None:
-        """Do all that there is to do, and return when it is done; as ``come_by``."""
+    def run_to_end(self, folder: Path, now: int, live: int) -> None:
+        """Do everything that is due, and return when it is done.
+
+        Args:
+            folder: The log.
+            now: The time of the log, in nanoseconds.
+            live: The number of the segment being written.
+        """
         if self._thread.is_alive():
-            # It is not waited for without end: what it leaves is finished when the log is opened.
+            # The wait is limited, so that closing a log always ends. `tidy` finishes what the
+            # thread leaves undone when the log is opened again.
             self._thread.join(_LONGEST_WAIT)
-        # What failed is tried once more: no further segment will have it due again.
+        # A failed run is repeated, since no later segment will set it due again.
         if (self._is_due or self.failure) and not self._thread.is_alive():
             self._is_due = False
-            self._keep(folder, now, live)
+            self._run(folder, now, live)
 
     def after_fork(self) -> None:
-        """In a forked child: the thread, and what it was at, are the parent's."""
+        """Forget the thread in a forked child: it runs in the parent only."""
         self.failure = None
         self._is_due = False
         self._thread = threading.Thread()
 
-    def _keep_in_thread(self, folder: Path, now: int, live: int) -> None:
-        with contextlib.suppress(BaseException):  # it is noted, and nobody is there to receive it
-            self._keep(folder, now, live)
+    def _run_in_thread(self, folder: Path, now: int, live: int) -> None:
+        with contextlib.suppress(BaseException):  # `_run` has noted it in `failure`
+            self._run(folder, now, live)
 
-    def _keep(self, folder: Path, now: int, live: int) -> None:
+    def _run(self, folder: Path, now: int, live: int) -> None:
         try:
             try:
                 if self._compress_bytes is not None:
                     compress_full(folder, self._compress_bytes, live)
             finally:
-                # Also where there is no space left to compress in.
+                # Also if there is no space left to compress in.
                 self._remove_old(folder, now, live)
             self.failure = None
         except BaseException as error:
@@ -150,23 +166,24 @@ class Housekeeper:
         remove_old(folder, now=now, keep_bytes=self._keep_bytes, keep_ns=self._keep_ns, live=live)
 
     def _fail(self, folder: Path, why: str) -> None:
-        told, self.failure = self.failure, f"{_UNKEPT}: {why}"
-        if told != self.failure:
+        known, self.failure = self.failure, f"{_NOT_DONE}: {why}"
+        if known != self.failure:
             log(logging.WARNING, "%s: %s", folder, self.failure)
 
 
 def compress_full(folder: Path, full_bytes: int, live: int = sys.maxsize) -> None:
-    """Compress every segment of that size but the last, unless something is torn at its end.
+    """Compress every segment of at least a given size, except the last.
 
-    One that can't be compressed keeps no other from it.
+    A segment that has torn bytes at its end is left plain. If one can't be compressed, the others
+    still are.
 
     Args:
         folder: The log.
-        full_bytes: So large, or larger, a segment is full.
-        live: The number of the segment being written, which is left alone as all above it.
+        full_bytes: Size from which a segment is full, in bytes.
+        live: The number of the segment being written, which is left alone with all after it.
 
     Raises:
-        OSError: One could not be read or written; it is as it was.
+        OSError: A segment could not be read or written; it is unchanged.
     """
     failed: OSError | None = None
     for segment, following in pairwise(segments_in(folder)):
@@ -188,25 +205,30 @@ def _compress(segment: Path) -> None:
     part = target.with_name(target.name + PART_SUFFIX)
     source = OwnFile(segment, disk.open_to_read(segment))
     try:
-        # Of both forms the plain one is read, and it may come back after a loss of power.
+        # While both files exist, readers use the plain one, and a power loss may bring it back
+        # after it was removed. So it must be on the disk as a whole before the compressed one is.
         disk.sync_file(segment)
         disk.write_new(part, _compressed(source, forked, sizes), like=segment)
         found = [source.size, part.stat().st_size]
     finally:
         source.close()
-    # A child that a signal handler has forked in the middle has the same place in the same files: it
-    # leaves them to the parent, who misses what the child has read, or written, before it saw that.
+    # A signal handler may fork in the middle of this. The child shares the file offsets with its
+    # parent, so what the child reads or writes before it notices is missing in the parent. The
+    # child stops at its next check; the parent sees that the sizes differ, and starts over later.
     _check_process(forked)
     if sizes != found:
         part.unlink(missing_ok=True)
-        raise OSError(errno.EAGAIN, "a child that was forked meanwhile has used the same file")
+        raise OSError(errno.EAGAIN, "a forked child has used the same file")
     disk.rename(part, target)
     _check_process(forked)
     disk.remove(segment)
 
 
 def _compressed(source: OwnFile, forked: int, sizes: list[int]) -> Iterator[bytes]:
-    """The pieces of the compressed file; ``sizes`` becomes what was read and what was given."""
+    """Yield the pieces of the compressed file.
+
+    ``sizes`` is set to the number of bytes read and the number of bytes yielded.
+    """
     import zstandard
 
     frame = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
@@ -224,20 +246,20 @@ def _compressed(source: OwnFile, forked: int, sizes: list[int]) -> Iterator[byte
 
 
 def _check_process(forked: int) -> None:
-    """Leave the files to the parent, in a child that a signal handler has forked in the middle.
+    """Stop in a child that a signal handler forked in the middle of compressing.
 
     Raises:
         OSError: This is such a child.
     """
     if forked != forks.passed:
-        raise OSError(errno.EBADF, "the log is that of the process that forked")
+        raise OSError(errno.EBADF, "the log belongs to the process that forked this one")
 
 
 def tidy(folder: Path) -> None:
-    """Finish or undo what a crash left in the middle of compressing, or of setting aside.
+    """Finish or undo what a crash left in the middle of compressing or setting aside.
 
     Raises:
-        OSError: The folder can't be listed, or a file in it not be removed.
+        OSError: The folder can't be listed, or a file can't be removed.
     """
     for entry in entries(folder):
         is_file = entry.is_file(follow_symlinks=False)
@@ -251,41 +273,46 @@ def tidy(folder: Path) -> None:
 def remove_old(
     folder: Path, *, now: int, keep_bytes: int | None, keep_ns: int | None, live: int
 ) -> list[Path]:
-    """Remove the oldest segments of a log that is too large or whose events are too old.
+    """Remove the oldest segments of a log that is too large or too old.
 
     Args:
         folder: The log.
-        now: Its time, in nanoseconds.
-        keep_bytes: So much is kept at the most, or the last two segments if they are more.
-        keep_ns: Events younger than this are kept.
-        live: The number of the segment being written; what stands above it is not of the log.
+        now: The time of the log, in nanoseconds.
+        keep_bytes: Size that the log may have, in bytes; the last two segments are always kept.
+        keep_ns: Age that events may have, in nanoseconds.
+        live: The number of the segment being written; higher numbers do not belong to the log.
 
     Returns:
-        What was removed.
+        The segments that were removed.
 
     Raises:
-        OSError: The folder can't be listed, or a segment not be removed; younger ones are kept then,
-            so that there is no hole between those that are left.
+        OSError: The folder can't be listed, or a segment can't be removed. Younger ones are kept
+            then, so that those that are left are consecutive.
     """
     if keep_bytes is None and keep_ns is None:
         return []
     segments = [segment for segment in segments_in(folder) if number_of(segment) <= live]
     left = sum(segment.stat().st_size for segment in segments)
     removed: list[Path] = []
-    for place, segment in enumerate(segments[:-_KEPT_ANYHOW]):
+    for index, segment in enumerate(segments[:-_ALWAYS_KEPT]):
         is_too_large = keep_bytes is not None and left > keep_bytes
-        ended_at = None if keep_ns is None else _ended_at(segments[place + 1 :])
+        ended_at = None if keep_ns is None else _ended_at(segments[index + 1 :])
         is_too_old = keep_ns is not None and ended_at is not None and now - ended_at >= keep_ns
         if not (is_too_large or is_too_old):
             break
         left -= segment.stat().st_size
-        disk.remove(segment)  # one after the other: no later one may be gone before an earlier one
+        # Each removal is synced before the next. So after a power loss the segments that are left
+        # are still consecutive, and a reader that follows them sees the oldest one go first.
+        disk.remove(segment)
         removed.append(segment)
     return removed
 
 
 def _ended_at(following: Sequence[Path]) -> int | None:
-    """When a segment had ended at the latest: where the next one begins that can be read."""
+    """Return the latest time at which a segment can have ended, in nanoseconds.
+
+    It is the time of the next segment's header that can be read.
+    """
     for segment in following:
         with contextlib.suppress(OSError):
             header = header_of(segment)

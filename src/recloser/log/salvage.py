@@ -1,4 +1,4 @@
-"""Repairing a log: what is whole of it, before, between and after what is damaged."""
+"""Repairs a log: keeps its intact parts before, between and after the damage."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -9,26 +9,26 @@ from attrs import frozen
 
 from recloser.errors import LogError
 from recloser.log import disk
-from recloser.log.damage import Kept, Plan, contents, plan
+from recloser.log.damage import KeptSegment, RepairPlan, contents, plan_repair
 from recloser.log.folder_lock import LOCK_NAME, FolderLock
 from recloser.log.listing import COMPRESSED_SUFFIX
-from recloser.log.reader import open_segment, segments_of
-from recloser.log.set_aside import carry_out
+from recloser.log.reader import segments_of
+from recloser.log.segment_reader import open_segment
+from recloser.log.set_aside import apply_plan
 from recloser.log.verification import refuse_existing
 
 _PIECE = 1 << 16
 
 
 @frozen
-class KeptSegment:
-    """As much of a segment as is whole.
+class SegmentResult:
+    """How much of a segment is kept.
 
     Attributes:
         path: The segment.
-        kept: How many of its bytes are kept, decompressed.
-        dropped: How many are not; of what can't be decompressed, as they are on disk.
-        lost: How many events there may have been between it and the next segment that is kept; 0
-            where none is missing.
+        kept: Number of bytes kept, decompressed.
+        dropped: Number of bytes not kept; compressed if they can't be decompressed.
+        lost: The most events that may be lost between this segment and the next one that is kept.
     """
 
     path: Path
@@ -39,41 +39,41 @@ class KeptSegment:
 
 @frozen
 class Repair:
-    """What is kept of a log.
+    """What a repair keeps of a log.
 
     Attributes:
-        plan: What becomes of its segments.
-        segments: How much of each is kept, in their order.
+        plan: What to do with each segment.
+        segments: How much of each segment is kept, in order.
     """
 
-    plan: Plan
-    segments: Sequence[KeptSegment]
+    plan: RepairPlan
+    segments: Sequence[SegmentResult]
 
 
-def whole_part(path: Path) -> Repair:
-    """What is whole of a log.
+def find_intact(path: Path) -> Repair:
+    """Find the intact parts of a log, without changing anything.
 
     Raises:
-        LogError: There is no log there, or none of it is whole.
+        LogError: The path is not a log, or no part of it is intact.
     """
-    made = plan(segments_of(path))
-    if not made.kept:
-        why = made.faults[0] if made.faults else "it begins with fewer states than its header says"
-        raise LogError(f"{path}: nothing of it is whole, so nothing can be kept: {why}")
-    segments = [_counted(kept) for kept in made.kept]
-    segments += [KeptSegment(each.path, 0, _size(each.path)) for each in made.dropped]
-    return Repair(made, sorted(segments, key=lambda segment: segment.path.name))
+    plan = plan_repair(segments_of(path))
+    if not plan.kept:
+        why = plan.faults[0] if plan.faults else "it begins with fewer states than its header says"
+        raise LogError(f"{path}: no part of it is intact, so nothing can be kept: {why}")
+    segments = [_result_of(kept) for kept in plan.kept]
+    segments += [SegmentResult(each.path, 0, _size(each.path)) for each in plan.dropped]
+    return Repair(plan, sorted(segments, key=lambda segment: segment.path.name))
 
 
-def _counted(kept: Kept) -> KeptSegment:
+def _result_of(kept: KeptSegment) -> SegmentResult:
     size = _size(kept.segment.path)
-    end = size if kept.end is None else kept.end.offset
+    end = size if kept.cut is None else kept.cut.offset
     lost = 0 if kept.gap is None else kept.gap.lost
-    return KeptSegment(kept.segment.path, end, max(0, size - end), lost)
+    return SegmentResult(kept.segment.path, end, max(0, size - end), lost)
 
 
 def _size(segment: Path) -> int:
-    """How many bytes a segment has, decompressed where that can be done."""
+    """Return the size of a segment in bytes, decompressed if possible."""
     size = 0
     with suppress(LogError, OSError):
         size = segment.stat().st_size
@@ -82,11 +82,11 @@ def _size(segment: Path) -> int:
     return size
 
 
-def write_whole_part(repair: Repair, out: Path) -> None:
-    """Write what is whole of a log to a new folder, and have the disk take it.
+def write_intact(repair: Repair, out: Path) -> None:
+    """Write the intact parts of a log to a new folder, and sync it.
 
     Raises:
-        LogError: ``out`` exists already, or can't be written; nothing is left there then.
+        LogError: ``out`` exists already, or can't be written. Nothing is left there then.
     """
     refuse_existing(out)
     like = repair.plan.kept[0].segment.path.parent
@@ -114,26 +114,26 @@ def _bytes_of(path: Path) -> Iterator[bytes]:
 
 
 def repair_in_place(folder: Path, kept_as: Path) -> Repair:
-    """Repair a log where it is, and keep all its files, as they were, in another folder.
+    """Repair a log in its folder, and keep the old files in another folder.
 
-    A crash in between leaves a log that opens, and of which nothing is lost.
+    A crash in the middle leaves a log that can be opened and of which nothing is lost.
 
     Args:
         folder: The log.
-        kept_as: The other folder, which is made beside it.
+        kept_as: The folder for the old files, which is created.
 
     Raises:
-        LogError: ``kept_as`` exists already, another process writes the log, or nothing is whole.
+        LogError: ``kept_as`` exists already, another process writes the log, or nothing is intact.
     """
     refuse_existing(kept_as)
     lock = FolderLock(folder)
     try:
-        repair = whole_part(folder)
+        repair = find_intact(folder)
         disk.sync_names(disk.make_folder(kept_as, like=folder, may_exist=False))
         for path in sorted(folder.iterdir()):
             if path.name != LOCK_NAME and path.is_file():
                 disk.name_also(path, kept_as / path.name)
-        carry_out(repair.plan, keeps_old=False)
+        apply_plan(repair.plan, keeps_old=False)
         return repair
     finally:
         lock.release()

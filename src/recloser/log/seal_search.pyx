@@ -1,8 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
-"""The search for the next seal, and the count of the lines before it, in one pass: compiled, where
-pip could.
+"""Counts lines and finds the next seal in one pass. Compiled only.
 
-``recloser.log.seals`` finds the same without this module, in seven times the time.
+``recloser.log.seals`` does the same without this module, in seven times the time.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -10,16 +9,19 @@ from libc.string cimport memchr, memcmp
 
 
 def lines_before(bytes mark, bytes lines, Py_ssize_t start, Py_ssize_t end):
-    """How many lines stand before the next that begins with a mark, and where that begins.
+    """Count the lines before the next line that begins with a mark, and find that line.
 
     Args:
-        mark: What it begins with.
+        mark: The text that the line begins with.
         lines: Whole lines.
-        start: Where a line begins.
-        end: Where one ends; that is where the next begins if there is none.
+        start: Byte at which a line begins.
+        end: Byte at which a line ends.
+
+    Returns:
+        The number of lines, and the byte at which the marked line begins; ``end`` if there is none.
 
     Raises:
-        ValueError: ``start`` and ``end`` are not places in ``lines``, in this order.
+        ValueError: ``start`` and ``end`` are not positions in ``lines``, in this order.
     """
     cdef const char *text = PyBytes_AS_STRING(lines)
     cdef const char *sought = PyBytes_AS_STRING(mark)
@@ -28,7 +30,7 @@ def lines_before(bytes mark, bytes lines, Py_ssize_t start, Py_ssize_t end):
     cdef const char *newline
     cdef Py_ssize_t size = PyBytes_GET_SIZE(mark), count = 0
     if not 0 <= start <= end <= PyBytes_GET_SIZE(lines):
-        raise ValueError(f"{start} to {end} are no places in {PyBytes_GET_SIZE(lines)} bytes")
+        raise ValueError(f"bytes {start} to {end} are outside of {PyBytes_GET_SIZE(lines)} bytes")
     with nogil:
         while line < stop:
             if stop - line >= size and memcmp(line, sought, size) == 0:

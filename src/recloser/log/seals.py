@@ -1,4 +1,4 @@
-"""Seals: SHA-256 chained over every byte of a log."""
+"""Seals: SHA-256 digests chained over every byte of a log."""
 
 import hashlib
 import re
@@ -12,16 +12,17 @@ except ImportError:
     seal_search = None  # type: ignore[assignment]  # pip had no compiler
 
 SEAL_EVERY: Final = 4096
-"""A block has at most so many events before its seal, so a reader can hold one block in memory."""
+"""A seal follows at most this many events, so that a reader can hold one block in memory."""
 
 _SEAL_START: Final = b'{"event":"log_sealed",'
 _NEXT_SEAL: Final = b"\n" + _SEAL_START
-# More than this at once has hashlib let go of the interpreter's lock, and a busy process may take
-# 5 ms to give it back, for a tenth of a millisecond of work.
+# For more bytes than this, hashlib releases the interpreter's lock. In a busy process it may take
+# 5 ms to get the lock back, and hashing takes only a tenth of a millisecond.
 _PIECE: Final = 2047
 _UNSIGNED: Final = '{"event":"log_sealed","seq":%d,"at":%d,"count":%d,"digest":"'
-_BEHIND_DIGEST: Final = b'"}\n'
-# A number of 19 digits may be out of range. No log has such; it would be checked all the same.
+_AFTER_DIGEST: Final = b'"}\n'
+# Numbers of up to 18 digits are always in range. A seal with a longer one does not match here and
+# is decoded in full instead.
 _match: Final = re.compile(
     rb'\{"event":"log_sealed","seq":(?:0|[1-9]\d{0,17}),"at":(?:0|[1-9]\d{0,17}),'
     rb'"count":(0|[1-9]\d{0,8}),"digest":"([0-9a-f]{64})"\}\n'
@@ -29,17 +30,20 @@ _match: Final = re.compile(
 
 
 def is_seal(line: bytes) -> bool:
-    """Whether the line is, or claims to be, a seal."""
+    """Whether the line begins as a seal does."""
     return line.startswith(_SEAL_START)
 
 
 def lines_before_seal(lines: bytes, start: int, end: int) -> tuple[int, int]:
-    """How many whole lines stand before the next seal, and where that begins.
+    """Count the whole lines before the next seal, and find where the seal begins.
 
     Args:
         lines: Whole lines.
-        start: Where a line begins.
-        end: Where one ends; that is where the seal begins if there is none.
+        start: Byte at which a line begins.
+        end: Byte at which a line ends.
+
+    Returns:
+        The number of lines, and the byte at which the seal begins; ``end`` if there is no seal.
     """
     if seal_search is not None:
         return seal_search.lines_before(_SEAL_START, lines, start, end)
@@ -51,14 +55,15 @@ def lines_before_seal(lines: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 class ClosedBlocks(NamedTuple):
-    """Blocks that end with their own seals, and what comes next.
+    """Blocks that end with matching seals, and what follows them.
 
     Attributes:
-        end: Where they end. The block that begins there was not taken in.
-        lines: How many lines they have.
-        seals: How many of these are seals.
-        following: How many lines stand before the next seal.
-        seal: Where that begins; the end of all lines if there is none.
+        end: Byte just after the last of these blocks. The next block, which begins there, was not
+            added to the chain.
+        lines: Number of lines in the blocks, seals included.
+        seals: Number of seals among them.
+        following: Number of lines from ``end`` to the next seal.
+        seal: Byte at which the next seal begins; the end of the lines if there is none.
     """
 
     end: int
@@ -69,13 +74,13 @@ class ClosedBlocks(NamedTuple):
 
 
 class SealChain:
-    """The digest so far of a log's bytes, block by block.
+    """The digest of a log's bytes, block by block.
 
     Args:
-        previous: The digest that the first block is chained to.
+        previous: The digest that the first block is chained to, as lower-case hex.
 
     Attributes:
-        count: How many lines stand since the last seal.
+        count: Number of lines since the last seal.
     """
 
     def __init__(self, previous: str = GENESIS) -> None:
@@ -87,35 +92,37 @@ class SealChain:
         self._hash = hashlib.sha256(previous.encode())
 
     def copy(self) -> "SealChain":
-        """The chain as it stands, to come back to."""
+        """Return a copy of the chain, to return to later."""
         other = SealChain(self._previous)
         other.count = self.count
         other._hash = self._hash.copy()
         return other
 
     def add_at_once(self, lines: bytes | memoryview, count: int) -> None:
-        """As ``add``, for who reads: as fast as can be, but other threads may go on meanwhile."""
+        """Add lines in one step, which is fastest but releases the interpreter's lock."""
         self._hash.update(lines)
         self.count += count
 
     def add(self, lines: bytes | memoryview, count: int = 1) -> None:
-        """Take in the next lines, as many as ``count`` says."""
+        """Add ``count`` lines without releasing the interpreter's lock."""
         view = memoryview(lines)
         for start in range(0, len(view), _PIECE):
             self._hash.update(view[start : start + _PIECE])
         self.count += count
 
     def carried(self) -> str:
-        """What the next segment is chained to, if this one ends here."""
+        """Return the digest, as hex, that a next segment would be chained to."""
         return self._hash.hexdigest() if self.count else self._previous
 
     def close_blocks(self, lines: bytes, start: int, end: int) -> "ClosedBlocks":
-        """Take in all blocks that end with their own seals, as nearly all do.
+        """Add the blocks whose seals match, and stop before the first other one.
+
+        Nearly all blocks match, so this is the fast path of reading.
 
         Args:
             lines: Whole lines.
-            start: Where they go on with what was taken in before.
-            end: Where they end.
+            start: Byte at which the lines begin that were not added yet.
+            end: Byte at which they end.
         """
         view = memoryview(lines)
         total = seals = 0
@@ -142,11 +149,18 @@ class SealChain:
         return ClosedBlocks(start, total, seals, count, seal)
 
     def seal(self, seq: int, at: int) -> tuple[LogSealed, bytes]:
-        """Close the block: the seal and its line, to which the next block is then chained."""
+        """Close the block, and return its seal and the seal's line.
+
+        The next block is chained to it.
+
+        Args:
+            seq: The seal's ``seq``.
+            at: The seal's time, in nanoseconds of the log.
+        """
         count = self.count
         unsigned = (_UNSIGNED % (seq, at, count)).encode()
         self._hash.update(unsigned)
         digest = self._hash.hexdigest()
         self._start(digest)
         sealed = LogSealed(seq=seq, at=at, count=count, digest=digest)
-        return sealed, unsigned + digest.encode() + _BEHIND_DIGEST
+        return sealed, unsigned + digest.encode() + _AFTER_DIGEST

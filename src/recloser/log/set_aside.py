@@ -1,8 +1,7 @@
-"""Setting aside what is damaged in the folder of a log, so that a service can start on the rest.
+"""Sets aside damaged files of a log, so that a service can start on the rest.
 
-Nothing is deleted: a file of which something can't be read gets a name that says so, and what is
-whole of it is written anew under the old name. Each step leaves a folder on which this can be done
-again.
+Nothing is deleted: a damaged file is renamed, and its intact part is written under the old name. A
+crash after any step leaves a folder on which the same procedure can run again.
 """
 
 import contextlib
@@ -15,10 +14,10 @@ from attrs import frozen
 
 from recloser.core.limits import label
 from recloser.log import disk
-from recloser.log.damage import Kept, Plan, contents, plan
+from recloser.log.damage import KeptSegment, RepairPlan, contents, plan_repair
 from recloser.log.listing import COMPRESSED_SUFFIX, is_anything_at
-from recloser.log.reader import open_segment
 from recloser.log.retention import PART_SUFFIX
+from recloser.log.segment_reader import open_segment
 
 DAMAGED_SUFFIX: Final = ".damaged"
 _MOST_NAMES: Final = 10_000
@@ -29,9 +28,9 @@ class Damage:
     """What was damaged when a log was opened.
 
     Attributes:
-        faults: What was wrong, each with its place.
-        files: Where it was put.
-        lost: How many events there may have been in it.
+        faults: What was wrong, one line per fault, each with its place.
+        files: The files into which the damaged segments were set aside.
+        lost: The most events that may be lost.
     """
 
     faults: Sequence[str]
@@ -39,52 +38,52 @@ class Damage:
     lost: int
 
     def short(self) -> str:
-        """What was wrong, as text that fits into an event."""
+        """Describe the damage in text that fits into an event."""
         return label(f"damaged: {self}")
 
     def __str__(self) -> str:
         more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""
         names = ", ".join(file.name for file in self.files)
-        put = f"; set aside as {names}" if names else ""
-        return f"{self.faults[0]}{more}{put}; up to {self.lost} events are lost"
+        moved = f"; set aside as {names}" if names else ""
+        return f"{self.faults[0]}{more}{moved}; up to {self.lost} events are lost"
 
 
 def set_aside(segments: Sequence[Path], since: int) -> Damage:
-    """Keep what is whole of a log, and set the rest aside.
+    """Keep the intact parts of a log, and set the damaged segments aside.
 
     Args:
-        segments: Those of the log, in their order.
-        since: From which of them on something may be damaged; earlier ones are looked at only as far
-            as there is nothing to go on from.
+        segments: The segments of the log, in order.
+        since: Index of the first segment that may be damaged. Earlier ones are examined only if the
+            intact parts of the later ones can't be the start of a log.
 
     Raises:
-        FutureVersionError: A segment was written by a later version.
-        LogError, OSError: They can't be read or written for a reason that is not theirs.
+        FutureVersionError: A later version of the library wrote a segment.
+        LogError, OSError: A segment can't be read or written for a reason that is not its own.
     """
-    made = _planned(segments, since)
-    lost = made.lost + _lines_behind(made)
-    return Damage(made.faults, carry_out(made, keeps_old=True), lost)
+    plan = _plan(segments, since)
+    lost = plan.lost + _lines_dropped_at_end(plan)
+    return Damage(plan.faults, apply_plan(plan, keeps_old=True), lost)
 
 
-def carry_out(made: Plan, *, keeps_old: bool) -> Sequence[Path]:
-    """Bring the segments of a log to what a plan says.
+def apply_plan(plan: RepairPlan, *, keeps_old: bool) -> Sequence[Path]:
+    """Change the segments of a log as a plan says.
 
     Args:
-        made: The plan.
-        keeps_old: Whether a segment of which something is lost keeps a name; else it must have one
-            elsewhere.
+        plan: The plan.
+        keeps_old: Whether to keep a damaged segment under another name. If false, the caller has
+            saved it elsewhere.
 
     Returns:
-        The names that such segments have then.
+        The new names of the damaged segments.
 
     Raises:
-        OSError: They can't be read or written; doing it again goes on from there.
+        OSError: A segment can't be read or written. Planning and applying again continues.
     """
     files = []
-    for kept in made.kept:
+    for kept in plan.kept:
         if kept.is_changed:
-            files += _replace(kept, keeps_old=keeps_old and not kept.is_all_there)
-    for dropped in made.dropped:
+            files += _replace(kept, keeps_old=keeps_old and not kept.is_complete)
+    for dropped in plan.dropped:
         if keeps_old:
             files.append(_with_free_name(dropped.path, disk.rename))
         else:
@@ -92,41 +91,44 @@ def carry_out(made: Plan, *, keeps_old: bool) -> Sequence[Path]:
     return files
 
 
-def _planned(segments: Sequence[Path], since: int) -> Plan:
-    """The plan for the newest segments, so many that the first of them is kept."""
+def _plan(segments: Sequence[Path], since: int) -> RepairPlan:
+    """Plan for the newest segments only, as long as the first of them can be kept."""
     for first in range(since, 0, -1):
-        made = plan(segments[first:])
-        if made.kept and made.kept[0].segment.path == segments[first]:
-            return made
-    return plan(segments)
+        plan = plan_repair(segments[first:])
+        if plan.kept and plan.kept[0].segment.path == segments[first]:
+            return plan
+    return plan_repair(segments)
 
 
-def _lines_behind(made: Plan) -> int:
-    """How many lines stand at the end of the log in what is not kept."""
+def _lines_dropped_at_end(plan: RepairPlan) -> int:
+    """Count the lines that are dropped at the end of the log; no gap counts them."""
     lines = 0
-    last = made.kept[-1].segment.path.name if made.kept else ""
-    for segment in made.dropped:
+    last = plan.kept[-1].segment.path.name if plan.kept else ""
+    for segment in plan.dropped:
         if segment.path.name > last:
             lines += _lines_in(segment.path, 0)
-    if made.kept and made.kept[-1].end is not None:
-        lines += _lines_in(made.kept[-1].segment.path, made.kept[-1].end.offset)
+    if plan.kept and (cut := plan.kept[-1].cut) is not None:
+        lines += _lines_in(plan.kept[-1].segment.path, cut.offset)
     return lines
 
 
 def _lines_in(segment: Path, offset: int) -> int:
     lines = 0
-    with contextlib.suppress(Exception), open_segment(segment) as stream:  # it is damaged
+    # A damaged file may fail in any way.
+    with contextlib.suppress(Exception), open_segment(segment) as stream:
         stream.read(offset)
         while piece := stream.read(1 << 16):
             lines += piece.count(b"\n")
     return lines
 
 
-def _replace(kept: Kept, *, keeps_old: bool) -> list[Path]:
-    """Write what is kept of a segment under its name; the name that the segment has then, if any."""
+def _replace(kept: KeptSegment, *, keeps_old: bool) -> list[Path]:
+    """Replace a segment by its kept part, and return the old file's new name, if any."""
     path = kept.segment.path
     target = path.with_name(path.name.removesuffix(COMPRESSED_SUFFIX))
     part = target.with_name(target.name + PART_SUFFIX)
+    # The new file is complete under a temporary name before the old one loses its name. If this is
+    # interrupted, the next opening finds the damage again; `tidy` has removed the temporary file.
     disk.write_new(part, contents(kept), like=path)
     files = [_with_free_name(path, disk.name_also)] if keeps_old else []
     disk.rename(part, target)
@@ -136,7 +138,7 @@ def _replace(kept: Kept, *, keeps_old: bool) -> list[Path]:
 
 
 def _with_free_name(path: Path, name: Callable[[Path, Path], None]) -> Path:
-    """Give a file a name that says that it is damaged, and that nothing has."""
+    """Rename or link a file under a name that says it is damaged and that is free."""
     for number in range(1, _MOST_NAMES):
         suffix = DAMAGED_SUFFIX if number == 1 else f"{DAMAGED_SUFFIX}-{number}"
         target = path.with_name(path.name + suffix)

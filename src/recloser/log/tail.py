@@ -1,4 +1,4 @@
-"""The tail of a log: how it ends."""
+"""How a log, or one segment of it, ends."""
 
 from attrs import frozen
 
@@ -10,9 +10,9 @@ class Tail:
     """How a log, or one segment of it, ends.
 
     Attributes:
-        chain: The digest that the next segment is chained to.
-        unsealed: Whole lines behind the last seal.
-        torn: Bytes of a last line that was not written whole.
+        chain: The digest that the next segment is chained to, as lower-case hex.
+        unsealed: Number of whole lines after the last seal.
+        torn: Number of bytes at the end that are not part of the log, such as a partial line.
     """
 
     chain: str = GENESIS

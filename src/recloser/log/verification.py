@@ -1,7 +1,7 @@
-"""Verifying a log.
+"""Verifies a log.
 
-A log that is cut exactly behind a seal is a valid shorter log: only its head, kept elsewhere, can
-tell. So verifying prints the head, and can be given one to look for.
+A log that is cut just after a seal is a valid shorter log; only its head, kept elsewhere, can
+reveal that. So verifying prints the head, and can check for an expected one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +15,22 @@ from recloser.core.events import Event
 from recloser.errors import DamagedLogError, LogError, NotALogError
 from recloser.log.damage import is_damage
 from recloser.log.listing import errors_of, is_anything_at
-from recloser.log.reader import SegmentReader, segment_readers, segments_of
+from recloser.log.reader import segment_readers, segments_of
+from recloser.log.segment_reader import SegmentReader
 from recloser.log.tail import Tail
 
 _LOOKS = 3
-"""How often a log is read that is damaged, and was written meanwhile."""
+"""How often a log is read at most if it looks damaged and was written in the meantime."""
 
 
 @frozen
 class Head:
-    """A seal that a log must have: its ``seq`` and its digest."""
+    """A seal that a log is expected to have.
+
+    Attributes:
+        seq: The seal's ``seq``.
+        digest: The seal's digest, in lower-case hex.
+    """
 
     seq: int
     digest: str
@@ -35,16 +41,16 @@ class Head:
 
 @define
 class Verification:
-    """What was found in a log.
+    """The result of verifying a log.
 
     Attributes:
-        segments: How many segments it has.
-        events: How many whole events.
-        seals: How many seals that match.
-        head: The last of them; None if there is none.
-        tail: How it ends.
-        damages: What is not as it was written, each with its place.
-        found: Whether the head that was looked for is there; None if none was.
+        segments: Number of segments.
+        events: Number of whole events.
+        seals: Number of matching seals.
+        head: The last matching seal; None if there is none.
+        tail: How the log ends.
+        damages: What is not as it was written, one line each, with its place.
+        found: Whether the expected head is in the log; None if none was expected.
     """
 
     segments: int = 0
@@ -59,8 +65,12 @@ class Verification:
 def verify(path: Path, expected: Head | None = None) -> Verification:
     """Check every seal, every line and the order of a log.
 
+    Args:
+        path: The log.
+        expected: A seal that the log must have; None for none.
+
     Raises:
-        LogError: There is no log there, or one from the future.
+        LogError: The path is not a log, or a later version of the library wrote it.
     """
     for _ in range(_LOOKS):
         segments = segments_of(path)
@@ -68,12 +78,12 @@ def verify(path: Path, expected: Head | None = None) -> Verification:
         result = _verified(segments, expected)
         if not (result.damages or result.tail.torn) or _stamps(segments_of(path)) == before:
             break
-        # It is being written: half a line at its end, or what a failed write left, is no damage.
+        # It is being written. A partial last line, or the rest of a failed write, is not damage.
     return result
 
 
 def _stamps(segments: Sequence[Path]) -> Sequence[object]:
-    """What changes where segments are written, cut, compressed or removed."""
+    """Return values that change when segments are written, cut, compressed or removed."""
     stamps: list[object] = []
     for segment in segments:
         with suppress(OSError):
@@ -89,7 +99,7 @@ def _verified(segments: Sequence[Path], expected: Head | None) -> Verification:
     def note(error: DamagedLogError) -> None:
         order.note(str(error))
 
-    for reader in segment_readers(segments, note, may_be_gone=True):
+    for reader in segment_readers(segments, note, may_be_removed=True):
         result.segments += 1
         for event in chain.from_iterable(_batches(reader, order, is_only=len(segments) == 1)):
             result.events += 1
@@ -99,7 +109,7 @@ def _verified(segments: Sequence[Path], expected: Head | None) -> Verification:
                 result.head = Head(event.seq, event.digest)
                 if result.head == expected:
                     result.found = True
-        if reader.is_gone:
+        if reader.was_removed:
             result.segments -= 1
             order.restart()
         result.tail = reader.tail
@@ -107,7 +117,7 @@ def _verified(segments: Sequence[Path], expected: Head | None) -> Verification:
 
 
 def _batches(reader: SegmentReader, order: "_Order", *, is_only: bool) -> Iterator[Sequence[Event]]:
-    """The events of a segment; one that can't be read is damage, unless it is all there is."""
+    """Yield a segment's events; an unreadable one is damage unless it is the only one."""
     try:
         yield from reader.batches()
     except DamagedLogError as error:
@@ -119,7 +129,7 @@ def _batches(reader: SegmentReader, order: "_Order", *, is_only: bool) -> Iterat
 
 
 class _Order:
-    """Checks that ``seq`` has no hole and ``at`` never falls, but where damage has made a gap."""
+    """Checks that ``seq`` has no gap and ``at`` never falls, except after damage."""
 
     def __init__(self, damages: list[str]) -> None:
         self._damages = damages
@@ -131,25 +141,27 @@ class _Order:
         self._seq = None
 
     def restart(self) -> None:
-        """Go on behind a segment that was removed."""
+        """Continue after a segment that was removed."""
         self._seq = None
 
     def check(self, segment: Path, event: Event) -> None:
-        gap = event.kind == "log_gap"
-        if self._seq is not None and event.seq != self._seq + 1 and not gap:
+        is_gap = event.kind == "log_gap"
+        if self._seq is not None and event.seq != self._seq + 1 and not is_gap:
             self._damages.append(
-                f"{segment}, seq {event.seq}: it follows seq {self._seq}, which is no neighbour"
+                f"{segment}, seq {event.seq}: it follows seq {self._seq}, so events are missing"
             )
         if event.at < self._at:
-            self._damages.append(f"{segment}, seq {event.seq}: its time is before that of the last")
+            self._damages.append(
+                f"{segment}, seq {event.seq}: its time is before that of the event before it"
+            )
         self._seq, self._at = event.seq, event.at
 
 
 def refuse_existing(out: Path) -> None:
-    """Check that nothing is where a log is to be written.
+    """Check that nothing exists at the path where a log is to be written.
 
     Raises:
-        LogError: Something is.
+        LogError: Something exists there.
     """
     with errors_of(out):
         is_taken = is_anything_at(out)

@@ -1,1 +1,1 @@
-"""Proof: one history computed in every way that must not make a difference."""
+"""Proof: compute one history in many ways that must all give the same edges."""

@@ -1,4 +1,4 @@
-"""One plain reading of a log: what it is, how long, and the course that its breakers take."""
+"""The baseline: the history that one ordinary reading of a log gives."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
@@ -8,86 +8,86 @@ from attrs import define, field
 from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Event, LogOpened
 from recloser.errors import FoldError, NotALogError
-from recloser.history.edge_sequence import Course, Parting
+from recloser.history.edge_sequence import EdgeSequence
 from recloser.history.engine import is_traffic
 from recloser.history.live_driver import read_trace
-from recloser.proof.variants import DrivenLane, FoldLane, Lane
+from recloser.proof.variants import DrivenVariant, FoldVariant, Variant
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told what is done, how many events have been read for it, and of how many if that is known."""
+"""Called with what is being done, the number of events read, and the total, or None if unknown."""
 
-_TELL_EVERY: Final = 1_000
+_EVENTS_PER_REPORT: Final = 1_000
 
 
 @define
-class PlainReading:
-    """What one plain reading of a log tells.
+class Baseline:
+    """What one ordinary reading of a log found.
 
     Attributes:
-        opened: What the log begins with.
-        is_traffic: Whether it is imported traffic, which drives breakers.
-        events: How many events it has.
-        last_at: The time of the last, in nanoseconds.
-        course: The edges of its breakers.
-        refused: The first event that can't have happened, where the course ends.
+        opened: The first event of the log.
+        is_traffic: Whether the log is imported traffic, with which live breakers were driven.
+        events: How many events the log has.
+        last_at: The time of the last event, in nanoseconds of the log's time.
+        edges: The edges of its breakers, up to the first impossible event if there is one.
     """
 
     opened: LogOpened
     is_traffic: bool
     events: int = 0
     last_at: int = 0
-    course: Course = field(factory=Course)
-    refused: Parting | None = None
+    edges: EdgeSequence = field(factory=EdgeSequence)
 
 
-def taken_plainly(
+def read_baseline(
     events: Iterable[Event], config: CircuitBreakerConfig, progress: Progress | None = None
-) -> PlainReading:
-    """Read a log once and take the history in it.
+) -> Baseline:
+    """Read a log once and compute its history.
+
+    Args:
+        events: The log.
+        config: The settings of breakers that are driven with imported traffic.
+        progress: Called now and then with the number of events read.
 
     Raises:
-        LogError: It can't be read or is damaged.
+        LogError: The log can't be read or is damaged.
     """
     opened = next(iter(events), None)
     if not isinstance(opened, LogOpened):
         raise NotALogError("a log begins with a log_opened event")
-    reading = PlainReading(opened, is_traffic(events))
-    items = counted(_measured(events, reading), "reading", None, progress)
-    lane: Lane
-    if reading.is_traffic:
+    baseline = Baseline(opened, is_traffic(events))
+    items = with_progress(_measured(events, baseline), "reading", None, progress)
+    variant: Variant
+    if baseline.is_traffic:
         _, items = read_trace(items)
-        lane = DrivenLane(opened, config)
+        variant = DrivenVariant(opened, config)
     else:
-        lane = FoldLane()
+        variant = FoldVariant()
     for event in items:
         try:
-            edges = lane.take(event)
-        except FoldError as error:
-            reading.refused = Parting(
-                event.seq, getattr(event, "breaker", ""), "an event that can happen", str(error)
-            )
-            break
+            edges = variant.apply(event)
+        except FoldError:
+            break  # the variants meet the same event, and their row of the proof reports it
         if edges:
-            reading.course.add(event.seq, edges)
-    reading.course.add(reading.events, lane.finish())
-    return reading
+            baseline.edges.add(event.seq, edges)
+    baseline.edges.add(baseline.events, variant.finish())
+    return baseline
 
 
-def counted(
+def with_progress(
     events: Iterable[Event], doing: str, total: int | None, progress: Progress | None
 ) -> Iterator[Event]:
-    """The events, of whose number the progress is told."""
+    """Yield the events and report how many have been read."""
     if progress is None:
         yield from events
         return
     for count, event in enumerate(events):
-        if count % _TELL_EVERY == 0:
+        if count % _EVENTS_PER_REPORT == 0:
             progress(doing, count, total)
         yield event
 
 
-def _measured(events: Iterable[Event], reading: PlainReading) -> Iterator[Event]:
+def _measured(events: Iterable[Event], baseline: Baseline) -> Iterator[Event]:
     for event in events:
-        reading.events += 1
-        reading.last_at = max(reading.last_at, event.at)
+        baseline.events += 1
+        baseline.last_at = max(baseline.last_at, event.at)
         yield event

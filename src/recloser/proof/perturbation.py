@@ -1,4 +1,4 @@
-"""Erring: a history taken under wrong clocks, until it is another one."""
+"""Perturbation: compute a history under a wrong clock until it differs from the original."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -12,148 +12,153 @@ from recloser.core.fold import NO_EDGES, refusal_of
 from recloser.core.log_fold import LogFold
 from recloser.core.state import place
 from recloser.errors import RecloserError
-from recloser.history.edge_sequence import Course, Step
+from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.history.history import canonical
 from recloser.history.warping import mapper
 from recloser.history.warps import MonotonicWarp
-from recloser.proof.variants import DrivenLane, Lane
+from recloser.proof.variants import DrivenVariant, Variant
 
 
 @frozen
-class Moved:
-    """The first edge that an error moves out of its place.
+class MovedEdge:
+    """The first edge that a clock error moves or removes, or an extra edge that it adds.
 
     Attributes:
-        edge: The edge, as it is without the error; one more at the end, where the error adds it.
-        seq: The event at which the history becomes another.
+        edge: The edge without the error; if the error adds an edge at the end, the added edge.
+        seq: The event at which the history becomes different.
         got: What happens there instead.
     """
 
-    edge: Step
+    edge: SequencedEdge
     seq: int
     got: str
 
 
-class ErringLane(Lane):
-    """A lane whose clocks err."""
+class PerturbedVariant(Variant):
+    """A variant whose clock is wrong."""
 
     @abstractmethod
-    def objection(self, event: Event) -> str | None:
-        """Why the event, which was taken, can't have happened after all; None if it can."""
+    def contradiction(self, event: Event) -> str | None:
+        """Why an event that was just applied is impossible all the same; None if it is possible."""
 
 
-class PossibleFold(ErringLane):
-    """The fold of a log, as long as each of its events can still have happened."""
+class PerturbedFold(PerturbedVariant):
+    """Fold the events of a log that breakers wrote, at the times of a wrong clock."""
 
     def __init__(self, warp: MonotonicWarp) -> None:
         self._fold = LogFold()
         self._change = mapper(warp)
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Fold the event as the wrong clock would have timed it."""
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Fold the event at the time that the wrong clock would have given it."""
         return self._fold.apply(self._change(event))
 
-    def objection(self, event: Event) -> str | None:
-        """A refusal by a breaker that lets calls through."""
+    def contradiction(self, event: Event) -> str | None:
+        """A rejected call is impossible if the breaker lets calls through."""
         if event.kind == "call_rejected" and refusal_of(self._fold.breakers[event.breaker]) is None:
             return f"{place(event)}: the breaker lets this call through"
         return None
 
 
-class RetimedDrive(ErringLane):
-    """Driven breakers whose calls are timed by wrong clocks, which may change their order."""
+class PerturbedDrive(PerturbedVariant):
+    """Drive live breakers with calls at the times of a wrong clock, which can change their order."""
 
-    def __init__(self, driven: DrivenLane, warp: MonotonicWarp) -> None:
+    def __init__(self, driven: DrivenVariant, warp: MonotonicWarp) -> None:
         self._driven = driven
         self._change = mapper(warp)
-        self._slack = warp.slack_ns
+        self._slack_ns = warp.slack_ns
+        # A heap of calls whose order is not final: by wrong start, then by seq.
         self._waiting: list[tuple[int, int, CallObserved]] = []
 
-    def objection(self, event: Event) -> str | None:
-        """None: whatever comes is what breakers decided."""
+    def contradiction(self, event: Event) -> str | None:
+        """Always None: live breakers decide about each call, so any event is possible."""
         del event
         return None
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Drive the breakers with what now can't come in another order any more."""
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Drive the breakers with the calls whose order is final."""
         call = self._change(event)
-        if self._slack is None:
-            return self._driven.take(call)
+        if self._slack_ns is None:
+            return self._driven.apply(call)
         assert isinstance(call, CallObserved)
         assert isinstance(event, CallObserved)
         heappush(self._waiting, (call.start, call.seq, call))
-        # No call that comes later in the right order can start before this in the wrong one.
-        return self._drive_until(event.start - self._slack)
+        # Calls come by their right start, and an error moves a start by at most the slack. So no
+        # later call can get a wrong start before this time.
+        return self._drive_until(event.start - self._slack_ns)
 
     def finish(self) -> Sequence[Edge]:
-        """Drive them with what is left."""
+        """Drive the breakers with the remaining calls."""
         return [*self._drive_until(None), *self._driven.finish()]
 
     def _drive_until(self, start: int | None) -> Sequence[Edge]:
         edges: list[Edge] = []
         while self._waiting and (start is None or self._waiting[0][0] < start):
-            edges += self._driven.take(heappop(self._waiting)[2])
+            edges += self._driven.apply(heappop(self._waiting)[2])
         return edges or NO_EDGES
 
 
 @define(eq=False)
 class Trial:
-    """One error on trial: its lane, compared with the course without it.
+    """One clock error: its variant, compared with the original history.
 
     Attributes:
-        moved: What the error moves; None as long as it has moved nothing.
+        moved: The first edge that the error moves; None as long as it has moved none.
     """
 
-    _lane: ErringLane
-    _course: Course
-    moved: Moved | None = None
-    _taken: Counter[str] = field(factory=Counter)
+    _variant: PerturbedVariant
+    _original: EdgeSequence
+    moved: MovedEdge | None = None
+    _matched: Counter[str] = field(factory=Counter)
 
-    def take(self, event: Event) -> None:
-        """Take the next event."""
+    def apply(self, event: Event) -> None:
+        """Apply the next event and compare its edges."""
         try:
-            edges = self._lane.take(event)
+            edges = self._variant.apply(event)
         except RecloserError as error:
-            # Something that must have happened before it has not.
-            self.moved = self._impossible(event, self._taken[_breaker_of(event)], str(error))
+            # An edge that the event relies on has not happened yet: the next one is missing.
+            self.moved = self._impossible(event, self._matched[_breaker_of(event)], str(error))
             return
         if edges:
             self._compare(event.seq, edges)
-        objection = self._lane.objection(event)
-        if objection is not None and self.moved is None:
-            # Something has happened too early.
-            self.moved = self._impossible(event, self._taken[_breaker_of(event)] - 1, objection)
+        contradiction = self._variant.contradiction(event)
+        if contradiction is not None and self.moved is None:
+            # An edge has happened too early: the last one.
+            index = self._matched[_breaker_of(event)] - 1
+            self.moved = self._impossible(event, index, contradiction)
 
-    def finish(self, last: int) -> None:
-        """Take what is left behind the last event."""
-        self._compare(last, self._lane.finish())
+    def finish(self, last_seq: int) -> None:
+        """Compare the edges that remain after the last event, and look for missing ones."""
+        self._compare(last_seq, self._variant.finish())
         if self.moved is not None:
             return
         missing = [
-            steps[self._taken[breaker]]
-            for breaker, steps in self._course.items()
-            if self._taken[breaker] < len(steps)
+            steps[self._matched[breaker]]
+            for breaker, steps in self._original.items()
+            if self._matched[breaker] < len(steps)
         ]
         if missing:
             first = min(missing, key=lambda step: step.seq)
-            self.moved = Moved(first, last, "it does not come to it")
+            self.moved = MovedEdge(first, last_seq, "this edge never happens")
 
     def _compare(self, seq: int, edges: Sequence[Edge]) -> None:
         for edge in edges:
-            steps = self._course.steps(edge.breaker)
-            index = self._taken[edge.breaker]
-            got = Step(seq, canonical(edge))
+            steps = self._original.edges_of(edge.breaker)
+            index = self._matched[edge.breaker]
+            got = SequencedEdge(seq, canonical(edge))
             if index == len(steps):
-                self.moved = Moved(got, seq, "one edge more")
+                self.moved = MovedEdge(got, seq, "an additional edge")
                 return
             if steps[index].names != got.names:
-                self.moved = Moved(steps[index], seq, str(got))
+                self.moved = MovedEdge(steps[index], seq, str(got))
                 return
-            self._taken[edge.breaker] += 1
+            self._matched[edge.breaker] += 1
 
-    def _impossible(self, event: Event, index: int, why: str) -> Moved | None:
-        steps = self._course.steps(_breaker_of(event))
-        return Moved(steps[max(0, min(index, len(steps) - 1))], event.seq, why) if steps else None
+    def _impossible(self, event: Event, index: int, reason: str) -> MovedEdge | None:
+        steps = self._original.edges_of(_breaker_of(event))
+        if not steps:
+            return None
+        return MovedEdge(steps[max(0, min(index, len(steps) - 1))], event.seq, reason)
 
 
 def _breaker_of(event: Event) -> str:

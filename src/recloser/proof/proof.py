@@ -1,9 +1,8 @@
-"""The proof: one history, taken in every way that must not make a difference.
+"""The proof: compute one history in many ways and check that all give the same edges.
 
-Each row of the battery takes the whole history again in a way of its own, and all must come to the
-same edges. The rows are lanes of one reading of the log, so that it costs little more to take the
-history twenty times than to take it once, and the first event after which a lane is not where the
-log is can be named. No row keeps events; what is kept is the edges.
+Each row of a proof is one way. Most ways are variants that run side by side in one reading of the
+log, so computing the history twenty times costs little more than computing it once, and the first
+event at which a variant differs can be named. Only edges are kept in memory, never the events.
 """
 
 import os
@@ -21,32 +20,33 @@ from recloser.core.events import Edge, Event
 from recloser.core.moments import after, nanoseconds_between
 from recloser.core.state import parted_fields
 from recloser.errors import ConfigError, MissingLibraryError, RecloserError
-from recloser.history.edge_sequence import Course, Parting, parting_of
+from recloser.history.edge_sequence import Divergence, EdgeSequence, divergence_of
 from recloser.history.engine import is_traffic, refuse_settings, replay
 from recloser.history.live_driver import read_trace
 from recloser.history.warping import PastAllTimeError
 from recloser.history.warps import Warp, parse_warps
 from recloser.log.reader import LogReader, parquet_libraries
-from recloser.proof.baseline import PlainReading, Progress, counted, taken_plainly
-from recloser.proof.subprocess_run import OtherProcess, other_process
+from recloser.proof.baseline import Baseline, Progress, read_baseline, with_progress
+from recloser.proof.subprocess_run import SubprocessRun, start_subprocess
 from recloser.proof.variants import (
-    ApartLane,
-    DrivenLane,
-    FoldLane,
-    FollowingLane,
-    Lane,
-    LaterLane,
-    PerformedLane,
-    ResumedLane,
-    WitnessLane,
+    DrivenVariant,
+    FoldVariant,
+    FollowingVariant,
+    IsolatedVariant,
+    ReenactedVariant,
+    ResumedVariant,
+    ShiftedVariant,
+    Variant,
+    WitnessVariant,
 )
 
-_SPRING: Final = datetime(2025, 3, 30, 1, tzinfo=UTC)  # when the clocks of Europe went forward,
-_AUTUMN: Final = datetime(2025, 10, 26, 1, tzinfo=UTC)  # and when they went back
+# When daylight saving time began and ended in Europe in 2025.
+_SPRING: Final = datetime(2025, 3, 30, 1, tzinfo=UTC)
+_AUTUMN: Final = datetime(2025, 10, 26, 1, tzinfo=UTC)
 
-# Primes of seconds, so that nothing that is aligned to the time itself can stay where it was: the
-# first above 2**53 ns, where a float begins to lose nanoseconds, and above 2**62, where it loses
-# a thousand.
+# Offsets above 2**53 ns, where a float can't represent single nanoseconds any more, and above
+# 2**62 ns, where it is off by hundreds. Both are prime numbers of seconds, so nothing that is
+# aligned to a multiple of minutes or hours stays aligned.
 _LATER_SECONDS: Final = (("2^53 ns", 9_007_211), ("2^62 ns", 4_611_686_029))
 _ODD_ORIGIN: Final = "mono-origin=+9007199254740993ns"
 
@@ -63,7 +63,7 @@ _WALL_ROWS: Final = (
     ("wall clock frozen", "wall-freeze"),
     ("wall clock smearing a leap second", "leap-smear"),
 )
-_PERFORMED_ROWS: Final = (
+_REENACTED_ROWS: Final = (
     ("live breakers, wall clock -1 year and drifting", "wall-shift=-1y,wall-drift=+10%"),
     (
         "live breakers, wall clock stepped, other monotonic origin",
@@ -74,30 +74,30 @@ _PERFORMED_ROWS: Final = (
 
 @frozen
 class Row:
-    """One way in which the history was taken.
+    """One way to compute the history, and its result.
 
     Attributes:
-        name: Which way.
-        digest: Of the history that it came to; None where it was left out.
-        parting: Where that parts from the history in the log; None where it does not.
-        left_out: Why it was not taken; None where it was.
+        name: What is different about this way.
+        digest: The digest of its history; None if it has none.
+        divergence: The first point at which it differs from the log's history; None if it is equal.
+        left_out: Why the history was not computed in this way; None if it was.
     """
 
     name: str
     digest: str | None = None
-    parting: Parting | None = None
+    divergence: Divergence | None = None
     left_out: str | None = None
 
 
 @frozen
 class Proof:
-    """What the battery came to.
+    """The result of a proof.
 
     Attributes:
-        digest: Of the history in the log.
+        digest: The digest of the log's history.
         events: How many events the log has.
         edges: How many edges the history has.
-        rows: Every way in which it was taken.
+        rows: Every way in which the history was computed.
     """
 
     digest: str
@@ -107,8 +107,8 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether all came to the same."""
-        return all(row.parting is None for row in self.rows)
+        """Whether every way gave the same edges."""
+        return all(row.divergence is None for row in self.rows)
 
 
 def prove(
@@ -117,12 +117,13 @@ def prove(
     config: Settings | None = None,
     progress: Progress | None = None,
 ) -> Proof:
-    """Take the history of a log in every way that must not make a difference.
+    """Compute the history of a log in many ways and check that all give the same edges.
 
     Args:
-        source: A log's folder or file, or events that can be iterated again and again.
-        config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
-        progress: Told how far it is.
+        source: A log's folder or file, or events that can be iterated more than once.
+        config: The settings of breakers that are driven with imported traffic; by default
+            ``CircuitBreakerConfig()``.
+        progress: Called with what is being done, the number of events read, and the total or None.
 
     Raises:
         LogError: The log can't be read or is damaged.
@@ -135,39 +136,42 @@ def prove(
     refuse_settings(events, config)
     settings = CircuitBreakerConfig() if config is None else as_config(config)
     path = events.path if isinstance(events, LogReader) else None
-    with nullcontext() if path is None else other_process(path, settings) as other:
-        plain = taken_plainly(events, settings, progress)
-        battery = _Battery(plain, settings)
+    with nullcontext() if path is None else start_subprocess(path, settings) as subprocess_run:
+        baseline = read_baseline(events, settings, progress)
+        battery = _Battery(baseline, settings)
         battery.run(events, progress)
-        course = battery.course
-        rows = [_compared("same again", course, plain.course), _elsewhere(course, other)]
-    *lanes, witnesses = battery.rows()
-    rows += [*lanes, _through_parquet(events, plain, settings, course, progress), witnesses]
-    return Proof(course.digest, plain.events, len(course), rows)
+        edges = battery.edges
+        rows = [
+            _compare("same again", edges, baseline.edges),
+            _subprocess_row(edges, subprocess_run),
+        ]
+    *variants, witnesses = battery.rows()
+    rows += [*variants, _parquet_row(events, baseline, settings, edges, progress), witnesses]
+    return Proof(edges.digest, baseline.events, len(edges), rows)
 
 
-def _compared(name: str, course: Course, other: Course) -> Row:
-    return Row(name, other.digest, course.parting(other))
+def _compare(name: str, expected: EdgeSequence, got: EdgeSequence) -> Row:
+    return Row(name, got.digest, expected.divergence(got))
 
 
-def _elsewhere(course: Course, other: OtherProcess | None) -> Row:
+def _subprocess_row(expected: EdgeSequence, run: SubprocessRun | None) -> Row:
     name = "another process, hash seed and time zone"
-    if other is None:
+    if run is None:
         return Row(name, left_out="the events are in memory, where no other process can read them")
     try:
-        return _compared(name, course, other.course())
+        return _compare(name, expected, run.edges())
     except RecloserError as error:
-        return Row(name, parting=Parting(0, "", "a history", str(error)))
+        return Row(name, divergence=Divergence(0, "", "a history", str(error)))
 
 
-def _through_parquet(
+def _parquet_row(
     events: Iterable[Event],
-    plain: PlainReading,
+    baseline: Baseline,
     settings: CircuitBreakerConfig,
-    course: Course,
+    expected: EdgeSequence,
     progress: Progress | None,
 ) -> Row:
-    """The history of the events as columns: recorded ones are folded from edge to edge."""
+    """Export the events to Parquet and compute the history from the export."""
     name = "through Parquet and back"
     try:
         with parquet_libraries():
@@ -177,194 +181,203 @@ def _through_parquet(
     with tempfile.TemporaryDirectory(prefix="recloser-") as folder:
         path = Path(folder) / "log.parquet"
         try:
-            write_parquet(counted(events, name, plain.events, progress), path)
-            log = LogReader(path)
-            return _compared(name, course, _course_in(log, settings))
+            write_parquet(with_progress(events, name, baseline.events, progress), path)
+            return _compare(name, expected, _edges_in(LogReader(path), settings))
         except RecloserError as error:
-            return Row(name, parting=Parting(0, "", "a history", str(error)))
+            return Row(name, divergence=Divergence(0, "", "a history", str(error)))
 
 
-def _course_in(log: LogReader, settings: CircuitBreakerConfig) -> Course:
+def _edges_in(log: LogReader, settings: CircuitBreakerConfig) -> EdgeSequence:
+    """The edges of an exported log, by the columnar engine where that can compute them."""
     if not is_traffic(log):
         history = replay(log.path)
         if history.engine == "columns":
-            course = Course()
+            edges = EdgeSequence()
             for edge in history.edges:
-                course.add(edge.seq, [edge])
-            return course
-    return taken_plainly(log, settings).course
+                edges.add(edge.seq, [edge])
+            return edges
+    return read_baseline(log, settings).edges
 
 
-class _Trial:
-    """One lane, compared event by event with the course of the log."""
+class _VariantRow:
+    """One variant, compared with the reference event by event."""
 
-    def __init__(self, name: str, lane: Lane) -> None:
+    def __init__(self, name: str, variant: Variant) -> None:
         self.name = name
-        self.lane = lane
-        self.parting: Parting | None = None
-        self._course: Course | None = None
+        self.variant = variant
+        self.divergence: Divergence | None = None
+        # The variant's own edges, kept only from the first difference on. Up to there they are
+        # the edges of the reference.
+        self._edges: EdgeSequence | None = None
         self._is_over = False
         self._left_out: str | None = None
 
-    def take(self, event: Event, expected: Sequence[Edge], course: Course) -> None:
+    def apply(self, event: Event, expected: Sequence[Edge], edges: EdgeSequence) -> None:
+        """Apply an event; ``expected`` are its edges in the reference, ``edges`` those before it."""
         if self._is_over:
             return
         try:
-            got = self.lane.take(event)
+            got = self.variant.apply(event)
         except RecloserError as error:
-            self._refuse(event, error, course)
+            self._stop(event, error, edges)
             return
         if got or expected:
-            self._compare(event.seq, expected, got, course)
+            self._compare(event.seq, expected, got, edges)
 
-    def finish(self, last: Event, expected: Sequence[Edge], course: Course) -> None:
+    def finish(self, last: Event, expected: Sequence[Edge], edges: EdgeSequence) -> None:
         if self._is_over:
             return
         try:
-            self._compare(last.seq, expected, self.lane.finish(), course)
+            self._compare(last.seq, expected, self.variant.finish(), edges)
         except RecloserError as error:
-            self._refuse(last, error, course)
+            self._stop(last, error, edges)
 
-    def compare_states(self, last: Event, reference: Lane) -> None:
-        expected, got = reference.states, self.lane.states
-        if self._is_over or self.parting is not None or expected is None or got is None:
+    def compare_states(self, last: Event, reference: Variant) -> None:
+        expected, got = reference.states, self.variant.states
+        if self._is_over or self.divergence is not None or expected is None or got is None:
             return
         for breaker, state in expected.items():
-            parted = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
-            if parted:
-                told = f"another {', '.join(parted)}"
-                self.parting = Parting(last.seq, breaker, "the state of the log at its end", told)
+            differing = parted_fields(state, got[breaker]) if breaker in got else ["everything"]
+            if differing:
+                self.divergence = Divergence(
+                    last.seq,
+                    breaker,
+                    "the breaker's state at the end of the log",
+                    f"a state that differs in {', '.join(differing)}",
+                )
                 return
 
-    def row(self, course: Course) -> Row:
+    def row(self, edges: EdgeSequence) -> Row:
         if self._left_out is not None:
             return Row(self.name, left_out=self._left_out)
-        return Row(self.name, (self._course or course).digest, self.parting)
+        return Row(self.name, (self._edges or edges).digest, self.divergence)
 
     def _compare(
-        self, seq: int, expected: Sequence[Edge], got: Sequence[Edge], course: Course
+        self, seq: int, expected: Sequence[Edge], got: Sequence[Edge], edges: EdgeSequence
     ) -> None:
-        if self._course is None:
-            self.parting = self.parting or parting_of(seq, expected, got)
-            if self.parting is None:
+        if self._edges is None:
+            self.divergence = self.divergence or divergence_of(seq, expected, got)
+            if self.divergence is None:
                 return
-            self._course = course.copy()
-        self._course.add(seq, got)
+            self._edges = edges.copy()
+        self._edges.add(seq, got)
 
-    def _refuse(self, event: Event, error: RecloserError, course: Course) -> None:
+    def _stop(self, event: Event, error: RecloserError, edges: EdgeSequence) -> None:
         self._is_over = True
-        if isinstance(error, PastAllTimeError) and self.parting is None:
-            self._left_out = str(error)  # there is no such history to compare with
+        if isinstance(error, PastAllTimeError) and self.divergence is None:
+            # Such a time can't be represented, so there is no history to compare.
+            self._left_out = str(error)
             return
-        self._course = self._course or course.copy()
-        self.parting = self.parting or Parting(
-            event.seq, getattr(event, "breaker", ""), "what the log tells", str(error)
+        self._edges = self._edges or edges.copy()
+        self.divergence = self.divergence or Divergence(
+            event.seq, getattr(event, "breaker", ""), "the event in the log", str(error)
         )
 
 
 class _Battery:
-    """All rows that are lanes of one reading.
+    """The variants that run side by side in one reading of the log.
 
     Attributes:
-        course: The history in the log.
+        edges: The edges of the reference: of the fold, or of live breakers driven with imported
+            traffic.
     """
 
-    def __init__(self, plain: PlainReading, config: CircuitBreakerConfig) -> None:
-        self.course = Course()
-        self._plain = plain
-        self._witnesses = WitnessLane()
-        if plain.is_traffic:
-            self._reference: Lane = DrivenLane(plain.opened, config)
-            self._trials = list(_driven(plain, config, self._reference, self._witnesses))
+    def __init__(self, baseline: Baseline, config: CircuitBreakerConfig) -> None:
+        self.edges = EdgeSequence()
+        self._baseline = baseline
+        self._witnesses = WitnessVariant()
+        if baseline.is_traffic:
+            self._reference: Variant = DrivenVariant(baseline.opened, config)
+            self._rows = list(_rows_of_traffic(baseline, config, self._reference, self._witnesses))
         else:
             self._reference = self._witnesses
-            self._trials = list(_recorded(plain))
+            self._rows = list(_rows_of_recording(baseline))
 
     def run(self, events: Iterable[Event], progress: Progress | None) -> None:
-        """Take the history in all lanes."""
-        last: Event = self._plain.opened
-        if self._plain.is_traffic:
+        """Read the log and run all variants."""
+        last: Event = self._baseline.opened
+        if self._baseline.is_traffic:
             _, events = read_trace(events)
-        doing = f"taking it in {len(self._trials) + 1} ways"
-        for event in counted(events, doing, self._plain.events, progress):
+        doing = f"computing it in {len(self._rows) + 1} ways"
+        for event in with_progress(events, doing, self._baseline.events, progress):
             last = event
             try:
-                edges = self._reference.take(event)
+                edges = self._reference.apply(event)
             except RecloserError:
-                return  # the row of the witnesses tells of it
-            for trial in self._trials:
-                trial.take(event, edges, self.course)
+                return  # the row of the witnesses reports it
+            for row in self._rows:
+                row.apply(event, edges, self.edges)
             if edges:
-                self.course.add(event.seq, edges)
+                self.edges.add(event.seq, edges)
         edges = self._reference.finish()
-        for trial in self._trials:
-            trial.finish(last, edges, self.course)
-        self.course.add(last.seq, edges)
-        for trial in self._trials:
-            trial.compare_states(last, self._reference)
+        for row in self._rows:
+            row.finish(last, edges, self.edges)
+        self.edges.add(last.seq, edges)
+        for row in self._rows:
+            row.compare_states(last, self._reference)
+        # A witness may be missing from the end of a log that is not sealed yet.
         if not isinstance(events, LogReader) or not events.tail.unsealed:
-            self._witnesses.witnessed.finish()
+            self._witnesses.witnessed.note_missing()
 
     def rows(self) -> Sequence[Row]:
-        """What each lane came to."""
-        return [
-            *(trial.row(self.course) for trial in self._trials),
-            self._witness_row(),
-        ]
+        """The row of each variant, that of the witnesses last."""
+        return [*(row.row(self.edges) for row in self._rows), self._witness_row()]
 
     def _witness_row(self) -> Row:
         witnessed = self._witnesses.witnessed
-        row = Row(
-            f"against the {witnessed.witnesses:,} witnesses recorded live", self.course.digest
-        )
+        row = Row(f"against the {witnessed.witnesses:,} witnesses recorded live", self.edges.digest)
         for difference in witnessed.differences[:1]:
-            parting = Parting(
+            divergence = Divergence(
                 difference.seq, difference.breaker, difference.expected, difference.got
             )
-            return evolve(row, digest=None, parting=parting)
+            return evolve(row, digest=None, divergence=divergence)
         return row
 
 
-def _recorded(plain: PlainReading) -> Iterator[_Trial]:
-    """The rows of a log that breakers wrote."""
-    for name, warps in _clock_rows(plain):
-        yield _Trial(name, FoldLane(warps))
-    for told, seconds in _LATER_SECONDS:
-        yield _Trial(f"the log's time begins {told} later", LaterLane(seconds * 10**9, FoldLane()))
-    yield _Trial("cut and resumed from snapshots", ResumedLane())
-    yield _Trial("each breaker apart", ApartLane())
-    for name, text in _PERFORMED_ROWS:
-        yield _Trial(name, PerformedLane(parse_warps([text])))
+def _rows_of_recording(baseline: Baseline) -> Iterator[_VariantRow]:
+    """The variants of a log that breakers wrote."""
+    for name, warps in _clock_rows(baseline):
+        yield _VariantRow(name, FoldVariant(warps))
+    for label, seconds in _LATER_SECONDS:
+        yield _VariantRow(
+            f"the log's time begins {label} later", ShiftedVariant(seconds * 10**9, FoldVariant())
+        )
+    yield _VariantRow("cut and resumed from snapshots", ResumedVariant())
+    yield _VariantRow("each breaker apart", IsolatedVariant())
+    for name, text in _REENACTED_ROWS:
+        yield _VariantRow(name, ReenactedVariant(parse_warps([text])))
 
 
-def _driven(
-    plain: PlainReading, config: CircuitBreakerConfig, reference: Lane, witnesses: Lane
-) -> Iterator[_Trial]:
-    """The rows of imported traffic, each of which drives live breakers of its own."""
-    assert isinstance(reference, DrivenLane)
-    for name, warps in _clock_rows(plain):
-        yield _Trial(name, DrivenLane(plain.opened, config, warps))
-    for told, seconds in _LATER_SECONDS:
-        lane = DrivenLane(plain.opened, config)
-        yield _Trial(f"the log's time begins {told} later", LaterLane(seconds * 10**9, lane))
+def _rows_of_traffic(
+    baseline: Baseline, config: CircuitBreakerConfig, reference: Variant, witnesses: Variant
+) -> Iterator[_VariantRow]:
+    """The variants of imported traffic; most of them drive live breakers of their own."""
+    assert isinstance(reference, DrivenVariant)
+    for name, warps in _clock_rows(baseline):
+        yield _VariantRow(name, DrivenVariant(baseline.opened, config, warps))
+    for label, seconds in _LATER_SECONDS:
+        driven = DrivenVariant(baseline.opened, config)
+        yield _VariantRow(
+            f"the log's time begins {label} later", ShiftedVariant(seconds * 10**9, driven)
+        )
     for name, inner in (
         ("the log that the breakers write, folded", witnesses),
-        ("cut and resumed from snapshots", ResumedLane()),
-        ("each breaker apart", ApartLane()),
-        ("live breakers asked again", PerformedLane()),
+        ("cut and resumed from snapshots", ResumedVariant()),
+        ("each breaker apart", IsolatedVariant()),
+        ("live breakers asked again", ReenactedVariant()),
     ):
-        yield _Trial(name, FollowingLane(reference, inner))
+        yield _VariantRow(name, FollowingVariant(reference, inner))
 
 
-def _clock_rows(plain: PlainReading) -> Iterator[tuple[str, Sequence[Warp]]]:
+def _clock_rows(baseline: Baseline) -> Iterator[tuple[str, Sequence[Warp]]]:
     for name, text in _WALL_ROWS:
         yield name, parse_warps([text])
-    middle = (plain.opened.at + plain.last_at) // 2
-    shown = after(plain.opened.wall, middle - plain.opened.at)
+    middle = (baseline.opened.at + baseline.last_at) // 2
+    wall_at_middle = after(baseline.opened.wall, middle - baseline.opened.at)
     for name, change, hours in (
         ("wall clock across the start of summer time", _SPRING, 1),
-        ("wall clock across its end", _AUTUMN, -1),
+        ("wall clock across the end of summer time", _AUTUMN, -1),
     ):
-        by = nanoseconds_between(shown, change)
+        by = nanoseconds_between(wall_at_middle, change)
         yield name, parse_warps([f"wall-shift={by:+}ns,wall-step={hours:+}h@{middle}ns"])
     yield "monotonic origin +2^53 ns", parse_warps([_ODD_ORIGIN])

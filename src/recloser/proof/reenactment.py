@@ -1,8 +1,8 @@
-"""Performing: a log that breakers wrote, given to live breakers again as what was asked of them.
+"""Re-enactment: make live breakers decide again about every call in a log that breakers wrote.
 
-The fold proves that the events lead to the edges. This proves that a live breaker, asked for the
-same calls at the same times, takes the same decisions and comes to the same edges; its clock may be
-as wrong as wall warps make it.
+A fold proves that the events of a log lead to its edges. A re-enactment proves that live breakers,
+asked to let the same calls through at the same times, make the same decisions and take the same
+edges. The wall clock of these breakers can be as wrong as wall-clock warps make it.
 """
 
 from collections.abc import Sequence
@@ -38,64 +38,66 @@ from recloser.live.decision import Permit
 from recloser.live.sequencer import Log
 
 
-class Performer:
-    """Live breakers that are asked what those of a log were asked.
+class Reenactment:
+    """Live breakers that decide about the calls of another log.
 
     Args:
-        opened: What the log begins with.
-        log: An empty log, for what they write.
-        warps: What is wrong with their clock, none of which bends time.
+        opened: The first event of the other log.
+        log: An empty log, which the live breakers write.
+        warps: How the clock of the live breakers is wrong; none may bend the log's time.
     """
 
     def __init__(self, opened: LogOpened, log: Log, warps: Sequence[Warp] = ()) -> None:
-        self._hand = ManualClock(start=opened.wall, boot_id="")
-        self._clock = WarpedClock(self._hand, warps)
+        self._right_clock = ManualClock(start=opened.wall, boot_id="")
+        self._clock = WarpedClock(self._right_clock, warps)
         self._log = log
         self._sequencer = log.attach(self._clock)
+        # Every call has to reach the sequencer at its own time, not later in a batch.
         self._sequencer.let_none_pass()
         self._breakers: dict[str, CircuitBreaker] = {}
         self._session = opened.session
-        self._is_of_many = opened.pid == 0
+        self._is_merged = opened.pid == 0  # the log of several processes that share a breaker
         self._now = 0
         self._gap = GapWatch()
         self._parts = CheckpointParts()
 
-    def take(self, event: Event) -> None:
-        """Have the next event of the log happen.
+    def apply(self, event: Event) -> None:
+        """Make the next event of the other log happen at its time.
 
         Raises:
-            FoldError: A live breaker decides otherwise than the one in the log did.
+            FoldError: A live breaker decides differently.
         """
-        self._hand.advance(ns=event.at - self._now)
+        self._right_clock.advance(ns=event.at - self._now)
         self._now = event.at
         if isinstance(event, CallSucceeded | CallFailed | CallIgnored):
-            self._end(event)
+            self._end_call(event)
         elif event.kind == "probe_admitted":
-            self._admit(event)
+            self._admit_probe(event)
         elif event.kind == "call_rejected":
-            self._reject(event)
+            self._reject_call(event)
         elif event.kind == "clock_ticked":
             self._sequencer.relieve()
         elif isinstance(event, LogOpened | LogGap | Checkpoint):
-            self._go_on(event)
+            self._continue_log(event)
         else:
-            self._command(event)
+            self._obey(event)
         self._gap.take(event)
 
     @property
     def _states(self) -> dict[str, BreakerState]:
         return self._sequencer.fold.breakers
 
-    def _end(self, event: CallSucceeded | CallFailed | CallIgnored) -> None:
+    def _end_call(self, event: CallSucceeded | CallFailed | CallIgnored) -> None:
         breaker, state = self._breakers[event.breaker], self._states[event.breaker]
         if event.kind == "call_succeeded" and event.count > 1:
-            self._record(event, event.breaker)
+            self._append_as_is(event, event.breaker)
             return
         if event.epoch == state.epoch and state.state is CLOSED and not event.probe:
             permit = breaker.before_call().permit
             if permit is None:
-                raise FoldError(f"{place(event)}: a live breaker refuses this call")
+                raise FoldError(f"{place(event)}: a live breaker rejects this call")
         else:
+            # The call was let through in the past: an earlier epoch, or as a probe.
             permit = Permit(state, event.epoch, event.at - event.took, event.probe)
         if event.kind == "call_succeeded":
             breaker.after_success(permit, took_ns=event.took)
@@ -104,22 +106,23 @@ class Performer:
         else:
             breaker.after_ignored(permit, event.error, took_ns=event.took)
 
-    def _admit(self, event: ProbeAdmitted) -> None:
+    def _admit_probe(self, event: ProbeAdmitted) -> None:
         decision = self._breakers[event.breaker].before_call()
         if decision.permit is None or decision.permit.probe != event.probe:
             raise FoldError(f"{place(event)}: a live breaker answers {decision.reason.value}")
 
-    def _reject(self, event: CallRejected) -> None:
-        if self._is_of_many:
-            # Each process refuses by what it has read, and says so when the others may be further.
-            self._record(event)
+    def _reject_call(self, event: CallRejected) -> None:
+        if self._is_merged:
+            # A process rejects calls by the part of the shared stream that it has read, while
+            # the breaker may already be closed for the others. One breaker can't re-enact that.
+            self._append_as_is(event)
             return
         decision = self._breakers[event.breaker].before_call()
         if decision.allowed and decision.reason is not Reason.SHADOW:
             raise FoldError(f"{place(event)}: a live breaker answers {decision.reason.value}")
 
-    def _go_on(self, event: LogOpened | LogGap | Checkpoint) -> None:
-        """What a log writes about itself, and no breaker is asked."""
+    def _continue_log(self, event: LogOpened | LogGap | Checkpoint) -> None:
+        """Append an event that a log writes about itself, and that asks no breaker anything."""
         sequencer = self._sequencer
         if isinstance(event, Checkpoint):
             whole = self._parts.joined(event)
@@ -138,33 +141,39 @@ class Performer:
             and event.breaker in self._breakers
             and not self._gap.is_gap
         ):
-            return
-        written = event
+            return  # it repeats a state that the live breaker has anyway
+        appended = event
         sequencer.reading(
-            lambda _fold, _at: sequencer.append(evolve(written, seq=sequencer.next_seq))
+            lambda _fold, _at: sequencer.append(evolve(appended, seq=sequencer.next_seq))
         )
         if isinstance(event, Checkpoint) and event.breaker not in self._breakers:
-            self._make(event.breaker, restore(event).config)
+            self._add_breaker(event.breaker, restore(event).config)
 
-    def _record(self, event: Event, ended: str | None = None) -> None:
-        """Record an event as it is, after the calls that were only counted of one breaker."""
+    def _append_as_is(self, event: Event, flushed: str | None = None) -> None:
+        """Append an event without asking a breaker.
+
+        Args:
+            event: The event.
+            flushed: The breaker whose coalesced calls have to be written first, if any.
+        """
         sequencer = self._sequencer
 
-        def record(at: int) -> None:
-            if ended is not None:
-                sequencer.runs.end(ended, at)
+        def append(at: int) -> None:
+            if flushed is not None:
+                sequencer.runs.end(flushed, at)
             sequencer.append(evolve(event, seq=sequencer.next_seq))
 
-        sequencer.run(record, lambda: None)
+        sequencer.run(append, lambda: None)
 
-    def _make(self, breaker: str, config: CircuitBreakerConfig) -> None:
+    def _add_breaker(self, breaker: str, config: CircuitBreakerConfig) -> None:
         self._breakers[breaker] = DrivenBreaker(breaker, config, log=self._log)
 
-    def _command(self, event: Event) -> None:
+    def _obey(self, event: Event) -> None:
+        """Give a live breaker the command, or the settings, in an event."""
         if isinstance(event, BreakerConfigured):
-            self._record(event, event.breaker)
+            self._append_as_is(event, event.breaker)
             if event.breaker not in self._breakers:
-                self._make(event.breaker, config_in(event))
+                self._add_breaker(event.breaker, config_in(event))
         elif event.kind == "mode_changed":
             breaker = self._breakers[event.breaker]
             breaker.set_mode(event.mode, actor=event.actor, reason=event.reason)

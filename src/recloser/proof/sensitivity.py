@@ -1,16 +1,15 @@
-"""Sensitivity: how near to a different history production was.
+"""Sensitivity: the smallest error of the monotonic clock that changes the history of a log.
 
-For each kind of error of the monotonic hand it is looked for the smallest that makes the history a
-different one. Histories are the same as long as each breaker takes the same edges (from, to and
-trigger) in the same order, at whatever time; and, in a log that breakers wrote, as long as every
-event could still have happened: no outcome of an epoch that has not begun, no probe that is not
-admitted, no refusal by a breaker that lets calls through.
+Two histories are equal if each breaker takes the same edges (from, to and trigger) in the same
+order, whatever their times. In a log that breakers wrote, every event must also remain possible: no
+outcome from an epoch that has not begun, no outcome of a probe that was not admitted, no rejected
+call while the breaker lets calls through.
 
-The errors 1, 2, 4, 8, … and the greatest are tried, either way; then, between the first of them that
-makes a difference and the one before, the border is found by bisection. So what is claimed is this:
-the error found makes a difference, and the next smaller one, by the unit of the search, makes none,
-nor does any of the smaller ones that were tried. Where a difference comes and goes as the error
-grows, a smaller error between two that were tried may make one.
+The search tries errors of 1, 2, 4, 8, … units up to the largest, with both signs. Between the first
+of them that changes the history and the one before it, the smallest is found by narrowing down. So
+the reported error changes the history; the next smaller one, by one unit, does not; nor does any
+smaller error that was tried. If larger errors can undo a change that a smaller one makes, then an
+untried error between two that were tried may change the history too.
 """
 
 from collections import Counter
@@ -25,20 +24,26 @@ from recloser.history.engine import refuse_settings
 from recloser.history.live_driver import read_trace
 from recloser.history.warping import host_of
 from recloser.history.warps import MonotonicWarp, drift, host_offset, jitter
-from recloser.proof.baseline import PlainReading, Progress, counted, taken_plainly
-from recloser.proof.perturbation import ErringLane, Moved, PossibleFold, RetimedDrive, Trial
-from recloser.proof.variants import DrivenLane
+from recloser.proof.baseline import Baseline, Progress, read_baseline, with_progress
+from recloser.proof.perturbation import (
+    MovedEdge,
+    PerturbedDrive,
+    PerturbedFold,
+    PerturbedVariant,
+    Trial,
+)
+from recloser.proof.variants import DrivenVariant
 
 Kind: TypeAlias = Literal["drift", "jitter", "host offset"]
 
 _Direction: TypeAlias = Callable[[int], MonotonicWarp]
-"""The errors of one kind and sign, by their size."""
+"""Makes the error of one kind and sign that has the given size, in ppm or microseconds."""
 
-_MOST_PPM: Final = 500_000
-_MOST_US: Final = 60_000_000
+_MAX_PPM: Final = 500_000
+_MAX_US: Final = 60_000_000
 _SEEDS: Final = (0, 1, 2)
-_MOST_HOSTS: Final = 8
-_SIZES_A_READING: Final = 8
+_MAX_HOSTS: Final = 8
+_SIZES_PER_READING: Final = 8
 
 
 @frozen
@@ -47,31 +52,31 @@ class Sensitivity:
 
     Attributes:
         kind: The kind of error.
-        unit: What ``smallest`` and ``most`` are counted in, and so how finely it was searched.
-        smallest: The error, with its sign; None where none up to ``most`` changes the history.
-        most: The greatest error that was tried.
-        moved: What the smallest moves.
-        detail: The host whose clock is wrong, or the seed that jitter was drawn by.
+        unit: The unit of ``smallest`` and ``most``, which is also the resolution of the search.
+        smallest: The error, with its sign; None if no error up to ``most`` changes the history.
+        most: The largest error that was tried.
+        moved: The first edge that the smallest error moves; None if no error moves one.
+        detail: The host whose clock is wrong, or the random seed of the jitter.
     """
 
     kind: Kind
     unit: Literal["ppm", "us"]
     smallest: int | None
     most: int
-    moved: Moved | None = None
+    moved: MovedEdge | None = None
     detail: str = ""
 
 
 @frozen
-class Sensitivities:
-    """How near the history of one log is to another.
+class SensitivityReport:
+    """The smallest clock errors that change the history of one log.
 
     Attributes:
-        plain: What a plain reading of the log told.
+        baseline: The history without any error.
         found: The smallest error of each kind.
     """
 
-    plain: PlainReading
+    baseline: Baseline
     found: Sequence[Sensitivity]
 
 
@@ -80,13 +85,16 @@ def sensitivity(
     *,
     config: Settings | None = None,
     progress: Progress | None = None,
-) -> Sensitivities:
-    """The smallest drift, jitter and, of a log from several hosts, offset that make a difference.
+) -> SensitivityReport:
+    """Find the smallest clock drift and jitter that change the history of a log.
+
+    In a log from several hosts, the smallest offset of one host's clock is found as well.
 
     Args:
-        events: The log, to be iterated again and again.
-        config: What to drive imported traffic with; by default ``CircuitBreakerConfig()``.
-        progress: Told how far a reading is.
+        events: The log; it is iterated many times.
+        config: The settings of breakers that are driven with imported traffic; by default
+            ``CircuitBreakerConfig()``.
+        progress: Called with what is being done, the number of events read, and the total or None.
 
     Raises:
         LogError: The log can't be read or is damaged.
@@ -94,33 +102,33 @@ def sensitivity(
     """
     refuse_settings(events, config)
     settings = CircuitBreakerConfig() if config is None else as_config(config)
-    plain = taken_plainly(events, settings, progress)
-    search = _Search(events, plain, settings, progress)
+    baseline = read_baseline(events, settings, progress)
+    search = _Search(events, baseline, settings, progress)
     found = [
         search.smallest("drift", "ppm", {(sign, ""): _drifting(sign) for sign in (1, -1)}),
-        search.smallest("jitter", "us", {(1, str(seed)): _jittery(seed) for seed in _SEEDS}),
+        search.smallest("jitter", "us", {(1, str(seed)): _jittering(seed) for seed in _SEEDS}),
     ]
     hosts = _hosts_in(events)
     if len(hosts) > 1:
-        offsets = {(sign, host): _ahead(host, sign) for host in hosts for sign in (1, -1)}
+        offsets = {(sign, host): _offset(host, sign) for host in hosts for sign in (1, -1)}
         found.append(search.smallest("host offset", "us", offsets))
-    return Sensitivities(plain, found)
+    return SensitivityReport(baseline, found)
 
 
 def _drifting(sign: int) -> _Direction:
     return lambda ppm: drift(sign * ppm)
 
 
-def _jittery(seed: int) -> _Direction:
+def _jittering(seed: int) -> _Direction:
     return lambda us: jitter(us * 1000, seed)
 
 
-def _ahead(host: str, sign: int) -> _Direction:
+def _offset(host: str, sign: int) -> _Direction:
     return lambda us: host_offset(host, sign * us * 1000)
 
 
 def _hosts_in(events: Iterable[Event]) -> Sequence[str]:
-    """The hosts whose clocks timed the log; of many, those that timed most of it."""
+    """The hosts whose clocks timed the log; if there are many, those that timed most events."""
     counts: Counter[str] = Counter()
     session_host = ""
     for event in events:
@@ -129,45 +137,51 @@ def _hosts_in(events: Iterable[Event]) -> Sequence[str]:
             session_host = event.host
         else:
             counts[host] += 1
-    return sorted(host for host, _ in counts.most_common(_MOST_HOSTS))
+    return sorted(host for host, _ in counts.most_common(_MAX_HOSTS))
 
 
 @define
 class _Border:
-    """Where, in one direction, errors begin to make a difference: above ``low``, at ``high``."""
+    """Where errors of one kind and sign begin to change the history.
+
+    Attributes:
+        low: The largest tried error below ``high``; it changes nothing.
+        high: The smallest tried error that changes the history; None if none does.
+        moved: The first edge that ``high`` moves.
+    """
 
     low: int = 0
     high: int | None = None
-    moved: Moved | None = None
+    moved: MovedEdge | None = None
 
     def between(self) -> Sequence[int]:
-        """Sizes that part what is between in equal parts."""
+        """Sizes between ``low`` and ``high``, in equal steps."""
         assert self.high is not None
         width = self.high - self.low
-        parts = min(width, _SIZES_A_READING)
-        return sorted({self.low + width * part // parts for part in range(1, parts)})
+        steps = min(width, _SIZES_PER_READING)
+        return sorted({self.low + width * step // steps for step in range(1, steps)})
 
 
 class _Search:
-    """Searches one log, with many errors tried in each reading of it."""
+    """A search that tries many errors in each reading of one log."""
 
     def __init__(
         self,
         events: Iterable[Event],
-        plain: PlainReading,
+        baseline: Baseline,
         config: CircuitBreakerConfig,
         progress: Progress | None,
     ) -> None:
         self._events = events
-        self._plain = plain
+        self._baseline = baseline
         self._config = config
         self._progress = progress
 
     def smallest(
         self, kind: Kind, unit: Literal["ppm", "us"], directions: dict[tuple[int, str], _Direction]
     ) -> Sensitivity:
-        """The smallest error in any of the directions, which are told by sign and detail."""
-        most = _MOST_PPM if unit == "ppm" else _MOST_US
+        """Find the smallest error in any direction; the keys are the sign and the detail."""
+        most = _MAX_PPM if unit == "ppm" else _MAX_US
         borders = self._bracketed(kind, directions, most)
         nearest = min((b.high for b in borders.values() if b.high is not None), default=None)
         if nearest is None:
@@ -175,14 +189,14 @@ class _Search:
         if nearest == 0:
             found = next(border.moved for border in borders.values() if border.high == 0)
             return Sensitivity(kind, unit, 0, most, found)
-        # What begins where another has made a difference already can't be the smallest.
+        # A direction in which errors up to the nearest one change nothing can't have the smallest.
         borders = {
-            way: border
-            for way, border in borders.items()
+            direction: border
+            for direction, border in borders.items()
             if border.high is not None and border.low < nearest
         }
         while any(border.between() for border in borders.values()):
-            sizes = {way: border.between() for way, border in borders.items()}
+            sizes = {direction: border.between() for direction, border in borders.items()}
             self._narrow(kind, directions, borders, sizes)
         (sign, detail), border = min(borders.items(), key=lambda item: item[1].high or 0)
         assert border.high is not None
@@ -191,12 +205,12 @@ class _Search:
     def _bracketed(
         self, kind: Kind, directions: dict[tuple[int, str], _Direction], most: int
     ) -> dict[tuple[int, str], _Border]:
-        """In each direction, the first of the doublings that makes a difference."""
-        borders = {way: _Border() for way in directions}
+        """Double the error in all directions until it changes the history in at least one."""
+        borders = {direction: _Border() for direction in directions}
         sizes = [0, *(1 << power for power in range(most.bit_length()) if 1 << power < most), most]
         while sizes and all(border.high is None for border in borders.values()):
-            now, sizes = sizes[:_SIZES_A_READING], sizes[_SIZES_A_READING:]
-            self._narrow(kind, directions, borders, dict.fromkeys(borders, now))
+            batch, sizes = sizes[:_SIZES_PER_READING], sizes[_SIZES_PER_READING:]
+            self._narrow(kind, directions, borders, dict.fromkeys(borders, batch))
         return borders
 
     def _narrow(
@@ -206,35 +220,38 @@ class _Search:
         borders: dict[tuple[int, str], _Border],
         sizes: dict[tuple[int, str], Sequence[int]],
     ) -> None:
-        """Try the sizes, all in one reading, and move the borders to where they are found."""
-        tries = {
-            way: [Trial(self._lane(directions[way](size)), self._plain.course) for size in tried]
-            for way, tried in sizes.items()
+        """Try the given sizes in one reading and move the borders accordingly."""
+        trials = {
+            direction: [
+                Trial(self._variant(directions[direction](size)), self._baseline.edges)
+                for size in tried
+            ]
+            for direction, tried in sizes.items()
         }
-        self._read(f"trying {kind}", [one for tried in tries.values() for one in tried])
-        for way, border in borders.items():
-            for size, one in zip(sizes[way], tries[way], strict=True):
-                if one.moved is not None:
-                    border.high, border.moved = size, one.moved
+        self._read(f"trying {kind}", [trial for tried in trials.values() for trial in tried])
+        for direction, border in borders.items():
+            for size, trial in zip(sizes[direction], trials[direction], strict=True):
+                if trial.moved is not None:
+                    border.high, border.moved = size, trial.moved
                     break
                 border.low = size
 
-    def _lane(self, warp: MonotonicWarp) -> ErringLane:
-        if self._plain.is_traffic:
-            return RetimedDrive(DrivenLane(self._plain.opened, self._config), warp)
-        return PossibleFold(warp)
+    def _variant(self, warp: MonotonicWarp) -> PerturbedVariant:
+        if self._baseline.is_traffic:
+            return PerturbedDrive(DrivenVariant(self._baseline.opened, self._config), warp)
+        return PerturbedFold(warp)
 
-    def _read(self, doing: str, tries: Sequence[Trial]) -> None:
-        events, last = self._events, self._plain.opened.seq
-        if self._plain.is_traffic:
+    def _read(self, doing: str, trials: Sequence[Trial]) -> None:
+        events, last = self._events, self._baseline.opened.seq
+        if self._baseline.is_traffic:
             _, events = read_trace(events)
-        for event in counted(events, doing, self._plain.events, self._progress):
+        for event in with_progress(events, doing, self._baseline.events, self._progress):
             last = event.seq
-            for one in tries:
-                if one.moved is None:
-                    one.take(event)
-            if all(one.moved is not None for one in tries):
+            for trial in trials:
+                if trial.moved is None:
+                    trial.apply(event)
+            if all(trial.moved is not None for trial in trials):
                 return
-        for one in tries:
-            if one.moved is None:
-                one.finish(last)
+        for trial in trials:
+            if trial.moved is None:
+                trial.finish(last)

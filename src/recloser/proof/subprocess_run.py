@@ -1,4 +1,4 @@
-"""The same history taken in another process, where hashes, and the zone, are other ones."""
+"""Compute the history of a log in another process, with another hash seed and another time zone."""
 
 import os
 import subprocess
@@ -13,85 +13,92 @@ import msgspec
 
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import RecloserError
-from recloser.history.edge_sequence import Course, Step
+from recloser.history.edge_sequence import EdgeSequence, SequencedEdge
 from recloser.log.reader import LogReader
 from recloser.process import child_python
-from recloser.proof.baseline import taken_plainly
+from recloser.proof.baseline import read_baseline
 
-# South of the equator and half an hour off, in a form that needs no list of zones.
-_ZONE: Final = "LHST-10:30LHDT-11,M10.1.0,M4.1.0"
+# South of the equator and half an hour off UTC's hours. The rules are written out, so that the
+# zone needs no time zone database.
+_TIME_ZONE: Final = "LHST-10:30LHDT-11,M10.1.0,M4.1.0"
 
 
 @contextmanager
-def other_process(path: Path, config: CircuitBreakerConfig) -> Iterator["OtherProcess"]:
-    """Take the history of a log in a process of its own, while this one goes on.
+def start_subprocess(path: Path, config: CircuitBreakerConfig) -> Iterator["SubprocessRun"]:
+    """Start a process that computes the history of a log; it runs beside this one.
 
     Args:
         path: The log.
-        config: What to drive imported traffic with.
+        config: The settings of breakers that are driven with imported traffic.
     """
     settings = msgspec.json.encode(config.to_mapping()).decode()
-    environment = child_python.environment({"PYTHONHASHSEED": _another_seed(), "TZ": _ZONE})
+    environment = child_python.environment(
+        {"PYTHONHASHSEED": _another_hash_seed(), "TZ": _TIME_ZONE}
+    )
     with (
-        tempfile.TemporaryFile() as found,
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(  # noqa: S603  # this very Python, on a module of ours
+        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as stderr,
+        subprocess.Popen(  # noqa: S603  # the Python that runs this, with a module of this package
             child_python.command(__name__, str(path.absolute()), settings),
             stdin=subprocess.DEVNULL,
-            stdout=found,
-            stderr=said,
+            stdout=stdout,
+            stderr=stderr,
             env=environment,
         ) as process,
     ):
         try:
-            yield OtherProcess(process, found, said)
+            yield SubprocessRun(process, stdout, stderr)
         finally:
             process.kill()
 
 
-class OtherProcess:
-    """A process that takes the history of a log."""
+class SubprocessRun:
+    """A process that computes the history of a log."""
 
-    def __init__(self, process: subprocess.Popen[bytes], found: IO[bytes], said: IO[bytes]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[bytes]
+    ) -> None:
         self._process = process
-        self._found = found
-        self._said = said
+        self._stdout = stdout
+        self._stderr = stderr
 
-    def course(self) -> Course:
-        """What it found; returns when it has.
+    def edges(self) -> EdgeSequence:
+        """Wait for the process to end and return the edges that it found.
 
         Raises:
-            RecloserError: It failed; the message has the last line that it said.
+            RecloserError: The process failed; the message has the last line of its stderr.
         """
         status = self._process.wait()
         if status:
-            self._said.seek(0)
-            lines = self._said.read().decode(errors="replace").splitlines() or [f"exit {status}"]
-            raise RecloserError(f"the other process failed: {lines[-1]}")
-        self._found.seek(0)
-        course = Course()
-        for seq, breaker, line in map(_decode, self._found):
-            course.add_step(breaker, Step(seq, line.encode()))
-        return course
+            self._stderr.seek(0)
+            lines = self._stderr.read().decode(errors="replace").splitlines()
+            raise RecloserError(
+                f"the other process failed: {lines[-1] if lines else f'exit {status}'}"
+            )
+        self._stdout.seek(0)
+        edges = EdgeSequence()
+        for seq, breaker, line in map(_decode, self._stdout):
+            edges.add_edge(breaker, SequencedEdge(seq, line.encode()))
+        return edges
 
 
 _decode: Final = msgspec.json.Decoder(tuple[int, str, str]).decode
 
 
-def _another_seed() -> str:
+def _another_hash_seed() -> str:
     ours = os.environ.get("PYTHONHASHSEED", "random")
     return str((int(ours) + 1) % 2**32) if ours.isdecimal() else "1"
 
 
-def _lines(path: Path, config: CircuitBreakerConfig) -> Iterator[bytes]:
-    course = taken_plainly(LogReader(path), config).course
-    for breaker, steps in course.items():
+def _output_lines(path: Path, config: CircuitBreakerConfig) -> Iterator[bytes]:
+    edges = read_baseline(LogReader(path), config).edges
+    for breaker, steps in edges.items():
         for step in steps:
             yield msgspec.json.encode((step.seq, breaker, step.line.decode())) + b"\n"
 
 
 def main() -> None:
-    """Take the history of the log that the first argument names; it goes to standard output."""
+    """Write the edges of a log to stdout; arguments: the log's path, the settings as JSON."""
     path, settings = sys.argv[1:]
     config = CircuitBreakerConfig.from_mapping(msgspec.json.decode(settings))
-    sys.stdout.buffer.writelines(_lines(Path(path), config))
+    sys.stdout.buffer.writelines(_output_lines(Path(path), config))

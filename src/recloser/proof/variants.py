@@ -1,7 +1,7 @@
-"""Lanes: the ways to take one history, side by side in one reading of its log.
+"""Variants: different ways to compute the history of one log.
 
-Each lane is given the same events and gives the edges that it comes to, so that the first event
-after which two lanes are no longer the same is where their histories part.
+All variants of a proof run side by side while the log is read once. Each gets every event and
+returns the edges that follow from it, so the first event at which two variants differ is known.
 """
 
 from abc import ABC, abstractmethod
@@ -28,170 +28,180 @@ from recloser.core.fold import NO_EDGES, FoldedEvent, apply
 from recloser.core.log_fold import LogFold, state_begun_by
 from recloser.core.state import BreakerState, dump, parted_fields
 from recloser.errors import FoldError
-from recloser.history.live_driver import Driver
+from recloser.history.live_driver import LiveDriver
 from recloser.history.warping import mapper
 from recloser.history.warps import Warp, log_origin
 from recloser.history.witnesses import WitnessedFold
 from recloser.live.memory_log import PassingLog
 from recloser.log.codec import decode, encode, full
-from recloser.proof.reenactment import Performer
+from recloser.proof.reenactment import Reenactment
 
-_READINGS: Final = (LogOpened.kind, ClockTicked.kind)
-"""What tells the hands of a clock: all that a warp changes that does not bend time."""
+_CLOCK_READINGS: Final = (LogOpened.kind, ClockTicked.kind)
+"""The events that hold clock readings. A warp that does not bend the log's time changes only these."""
 
 
-class Lane(ABC):
-    """One way to take a history."""
+class Variant(ABC):
+    """One way to compute a history."""
 
     @abstractmethod
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Take the next event; the edges that it comes to.
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Apply the next event and return the edges that follow from it.
 
         Raises:
-            RecloserError: It can't have happened in this history.
+            RecloserError: The event is impossible in this variant.
         """
 
     def finish(self) -> Sequence[Edge]:
-        """Take what is left when there are no more events; the edges that it comes to."""
+        """Return the edges that remain when there are no more events."""
         return NO_EDGES
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """The states that the lane ends in; None if they are not to be compared."""
+        """The states of the breakers, by name; None if they are not to be compared."""
         return None
 
 
-class FoldLane(Lane):
-    """The fold of a log, of which the clocks were wrong.
+class FoldVariant(Variant):
+    """Fold the events as if the clock that timed them had been wrong.
 
     Args:
-        warps: What was wrong with them, none of which bends time.
+        warps: How the clock was wrong; none of them may bend the log's time.
     """
 
     def __init__(self, warps: Sequence[Warp] = ()) -> None:
         self._fold = LogFold()
         self._mappers = [mapper(warp) for warp in warps]
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Fold the event as the wrong clocks would have timed it."""
-        if event.kind in _READINGS:
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Fold the event with the clock readings that the wrong clock would have given."""
+        if event.kind in _CLOCK_READINGS:
             for change in self._mappers:
                 event = change(event)
         return self._fold.apply(event)
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """Those of the fold."""
+        """The states in the fold, by breaker."""
         return self._fold.breakers
 
 
-class LaterLane(Lane):
-    """Any lane of a history whose own time begins later; its edges are told in the right time."""
+class ShiftedVariant(Variant):
+    """Run another variant on events whose log time is later, and shift its edges back.
 
-    def __init__(self, ns: int, inner: Lane) -> None:
+    Args:
+        ns: How much later, in nanoseconds.
+        inner: The other variant.
+    """
+
+    def __init__(self, ns: int, inner: Variant) -> None:
         self._ns = ns
         self._inner = inner
         self._change = mapper(log_origin(ns))
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Take the event as of so much later."""
-        return self._right(self._inner.take(self._change(event)))
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Apply the event at its later time."""
+        return self._shifted_back(self._inner.apply(self._change(event)))
 
     def finish(self) -> Sequence[Edge]:
-        """As above."""
-        return self._right(self._inner.finish())
+        """Finish the other variant."""
+        return self._shifted_back(self._inner.finish())
 
-    def _right(self, edges: Sequence[Edge]) -> Sequence[Edge]:
+    def _shifted_back(self, edges: Sequence[Edge]) -> Sequence[Edge]:
         return [evolve(edge, at=edge.at - self._ns) for edge in edges] if edges else NO_EDGES
 
 
-class WitnessLane(Lane):
-    """The log as it is: the fold, with the witnesses compared.
+class WitnessVariant(Variant):
+    """Fold the log as it is, and compare each edge with its witness, the edge recorded live.
 
     Attributes:
-        witnessed: What was found so far.
+        witnessed: The fold and the differences found so far.
     """
 
     def __init__(self) -> None:
         self.witnessed = WitnessedFold()
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Fold the event; one that can't have happened is noted as a difference, and raised."""
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Fold the event; an impossible one is noted as a difference before it is raised."""
         try:
-            return self.witnessed.take(event)
+            return self.witnessed.fold_event(event)
         except FoldError as error:
-            self.witnessed.refuse(event, error)
+            self.witnessed.note_impossible(event, error)
             raise
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """Those of the fold."""
+        """The states in the fold, by breaker."""
         return self.witnessed.fold.breakers
 
 
-class ResumedLane(Lane):
-    """A fold that is cut and goes on from the snapshots, at every checkpoint and many times else.
+class ResumedVariant(Variant):
+    """Interrupt the fold again and again, and resume it from a snapshot each time.
 
-    Each snapshot goes through the bytes of a checkpoint's line. Besides at checkpoints, the fold is
-    cut after every event of a small log; in a large one so often that at most every fiftieth event
-    costs a snapshot.
+    A snapshot is encoded and decoded as the checkpoint lines that a log would hold. The fold is
+    interrupted at every checkpoint. In a small log it is also interrupted after every event; in a
+    large one, as often as one snapshot per 50 events allows.
     """
 
-    _FREE = 1_000
-    _EVENTS_A_SNAPSHOT = 50
+    _FREE_SNAPSHOTS = 1_000
+    _EVENTS_PER_SNAPSHOT = 50
 
     def __init__(self) -> None:
         self._fold = LogFold()
         self._events = 0
         self._snapshots = 0
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Fold the event, and cut behind it if it is time to.
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Fold the event, then interrupt and resume the fold if it is time to.
 
         Raises:
-            FoldError: What is resumed is not what was cut.
+            FoldError: The event is impossible, or the resumed state differs from the interrupted one.
         """
         edges = self._fold.apply(event)
         self._events += 1
-        allowed = self._FREE + self._events // self._EVENTS_A_SNAPSHOT
+        allowed = self._FREE_SNAPSHOTS + self._events // self._EVENTS_PER_SNAPSHOT
         if event.kind == "checkpoint" or self._snapshots + len(self._fold.breakers) <= allowed:
-            self._cut()
+            self._resume()
         return edges
 
-    def _cut(self) -> None:
-        cut, resumed = self._fold, LogFold()
-        assert cut.opened is not None
-        pieces = {name: list(pieces_of(dump(state))) for name, state in cut.breakers.items()}
-        first = cut.seq - sum(map(len, pieces.values()))
-        resumed.apply(evolve(cut.opened, seq=first, at=cut.at))
-        for name, state in cut.breakers.items():
+    def _resume(self) -> None:
+        interrupted, resumed = self._fold, LogFold()
+        assert interrupted.opened is not None
+        pieces = {
+            name: list(pieces_of(dump(state))) for name, state in interrupted.breakers.items()
+        }
+        # Checkpoints have a seq of their own. Numbering the resumed log so that the last of them
+        # gets the seq of the last event makes the next event follow without a gap.
+        first = interrupted.seq - sum(map(len, pieces.values()))
+        resumed.apply(evolve(interrupted.opened, seq=first, at=interrupted.at))
+        for name, state in interrupted.breakers.items():
             for piece in pieces[name]:
                 seq = resumed.seq + 1
-                checkpoint = decode(encode(Checkpoint(max(seq, 0), cut.at, name, *piece)))
+                # `first` can be negative in a short log, and a line can't hold a negative seq.
+                checkpoint = decode(encode(Checkpoint(max(seq, 0), interrupted.at, name, *piece)))
                 resumed.apply(evolve(checkpoint, seq=seq))
-            parted = parted_fields(state, resumed.breakers[name])
-            if parted:
-                raise FoldError(f"the snapshot of {name!r} does not bring back {', '.join(parted)}")
-        self._snapshots += len(cut.breakers)
-        resumed.parts = cut.parts
+            differing = parted_fields(state, resumed.breakers[name])
+            if differing:
+                raise FoldError(f"the snapshot of {name!r} does not restore {', '.join(differing)}")
+        self._snapshots += len(interrupted.breakers)
+        resumed.parts = interrupted.parts
         self._fold = resumed
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """Those of the last fold."""
+        """The states in the last resumed fold, by breaker."""
         return self._fold.breakers
 
 
-class ApartLane(Lane):
-    """Every breaker on its own, given its own events and the time, without the fold of a log."""
+class IsolatedVariant(Variant):
+    """Fold each breaker on its own, from its own events and the clock's, without a ``LogFold``."""
 
     def __init__(self) -> None:
         self._states: dict[str, BreakerState] = {}
         self._session: int | None = None
         self._parts = CheckpointParts()
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Apply the event to the breakers that it is about."""
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Apply the event to the breakers that it concerns."""
         if isinstance(event, Checkpoint):
             whole = self._parts.joined(event)
             if whole is None:
@@ -207,9 +217,9 @@ class ApartLane(Lane):
             ]
             return self._apply_to([name for _, name in sorted(due)], event) if due else NO_EDGES
         if isinstance(event, LogOpened):
-            is_first = self._session in (None, event.session)
+            is_same_session = self._session in (None, event.session)
             self._session = event.session
-            return NO_EDGES if is_first else self._apply_to(sorted(self._states), event)
+            return NO_EDGES if is_same_session else self._apply_to(sorted(self._states), event)
         if event.breaker not in self._states:
             self._states[event.breaker] = state_begun_by(event)
         return apply(self._states[event.breaker], event)
@@ -219,17 +229,17 @@ class ApartLane(Lane):
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """Those of all breakers."""
+        """The states of all breakers, by name."""
         return self._states
 
 
-class DrivenLane(Lane):
-    """Live breakers driven by imported traffic, whose calls come in the order of their starts.
+class DrivenVariant(Variant):
+    """Drive live breakers with imported traffic, whose calls come in the order of their starts.
 
     Args:
-        opened: What the trace begins with.
-        config: The settings of each breaker.
-        warps: What is wrong with the clock of the breakers.
+        opened: The first event of the traffic.
+        config: The settings of every breaker.
+        warps: How the clock of the breakers is wrong.
     """
 
     def __init__(
@@ -238,88 +248,95 @@ class DrivenLane(Lane):
         self._passed: Sequence[Event] = ()
         self._written: Sequence[Event] | None = ()
         self._log = PassingLog(tick_seconds=None, host="")
-        # Each lane has its own permits to remember.
+        # Live breakers keep the permits of calls in flight in context variables. A context of its
+        # own keeps the permits of this variant apart from those of the others.
         self._context = copy_context()
-        self._driver = Driver(opened, config, self._log, warps)
+        self._driver = LiveDriver(opened, config, self._log, warps)
 
-    def take(self, event: Event) -> Sequence[Edge]:
+    def apply(self, event: Event) -> Sequence[Edge]:
         """Drive the breakers up to the start of the call."""
         assert isinstance(event, CallObserved)
         self._context.run(self._driver.start, event)
-        return self._taken()
+        return self._new_edges()
 
     def finish(self) -> Sequence[Edge]:
-        """Let the calls end that are under way, and what is not folded yet be written."""
+        """End the calls in flight, and have the log write what it has buffered."""
         self._context.run(self._driver.finish)
         self._log.flush()
-        return self._taken()
+        return self._new_edges()
 
-    def _taken(self) -> Sequence[Edge]:
+    def _new_edges(self) -> Sequence[Edge]:
         self._passed, self._written = self._log.passed(), None
-        return edges_of(self._passed)
+        return edges_among(self._passed)
 
     @property
     def written(self) -> Sequence[Event]:
-        """What the breakers wrote for the last event."""
+        """The events that the breakers wrote because of the last event applied."""
         if self._written is None:
             self._written = [full(event) for event in self._passed]
         return self._written
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """Those of the breakers, with all that they have counted."""
+        """The states of the live breakers, by name, with every call counted."""
         sequencer = self._log.attach()
         return sequencer.reading(lambda fold, _at: fold.breakers)
 
 
-class FollowingLane(Lane):
-    """A lane of the log that driven breakers write, while they write it."""
+class FollowingVariant(Variant):
+    """Run another variant on the log that driven breakers write, while they write it.
 
-    def __init__(self, driven: DrivenLane, inner: Lane) -> None:
+    Args:
+        driven: The driven breakers; each event must have been applied to them before.
+        inner: The other variant.
+    """
+
+    def __init__(self, driven: DrivenVariant, inner: Variant) -> None:
         self._driven = driven
         self._inner = inner
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Take what was written when the event drove the breakers."""
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Apply the events that the breakers wrote because of ``event``."""
         del event
         return self.finish()
 
     def finish(self) -> Sequence[Edge]:
-        """Take what was written last."""
+        """Apply the events that the breakers wrote last."""
         edges: list[Edge] = []
         for written in self._driven.written:
-            edges += self._inner.take(written)
+            edges += self._inner.apply(written)
         return edges
 
     @property
     def states(self) -> Mapping[str, BreakerState] | None:
-        """Those of the lane inside."""
+        """The states in the other variant, by breaker."""
         return self._inner.states
 
 
-class PerformedLane(Lane):
-    """Live breakers that are asked what those of the log were asked.
+class ReenactedVariant(Variant):
+    """Make live breakers decide again about every call in the log.
 
     Args:
-        warps: What is wrong with their clock.
+        warps: How the clock of the breakers is wrong.
     """
 
     def __init__(self, warps: Sequence[Warp] = ()) -> None:
         self._warps = warps
         self._log = PassingLog(tick_seconds=None, host="")
+        # The permits of these breakers stay apart from those of other variants.
         self._context = copy_context()
-        self._performer: Performer | None = None
+        self._reenactment: Reenactment | None = None
 
-    def take(self, event: Event) -> Sequence[Edge]:
-        """Have the event happen."""
-        if self._performer is None:
+    def apply(self, event: Event) -> Sequence[Edge]:
+        """Re-enact the event."""
+        if self._reenactment is None:
             assert isinstance(event, LogOpened)
-            self._performer = Performer(event, self._log, self._warps)
+            self._reenactment = Reenactment(event, self._log, self._warps)
         else:
-            self._context.run(self._performer.take, event)
-        return edges_of(self._log.passed())
+            self._context.run(self._reenactment.apply, event)
+        return edges_among(self._log.passed())
 
 
-def edges_of(events: Sequence[Event]) -> Sequence[Edge]:
-    """The edges among them."""
+def edges_among(events: Sequence[Event]) -> Sequence[Edge]:
+    """The edges among some events."""
     return [event for event in events if isinstance(event, StateChanged)] if events else NO_EDGES

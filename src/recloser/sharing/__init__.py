@@ -1,37 +1,86 @@
-"""Past one machine: breakers that a fleet of processes shares, and replay over many files.
+"""Breakers shared by several processes through a stream of a Redis or Valkey server.
 
-A dataset of exported logs is folded by ``recloser.cluster.many_logs``, here or by the workers of a dask
-cluster. A fleet shares its breakers by the same fold, put in order by a Redis or Valkey stream.
+Each process that shares breakers is a *member*. Members append entries to one stream, and each of
+them folds all entries in their order. The rules of the fold use nothing but the entries, so members
+that have read up to the same entry hold equal states. The rest of this text specifies the stream, so
+that another implementation can be a member. ``stream_entry`` reads and writes entries;
+``stream_fold`` applies these rules.
 
-What follows is the specification of the stream. Its one key is ``recloser:{NAME}``; the braces keep
-it in one slot of a cluster. Whatever a process has to say it appends as an entry, and what it
-believes is what all the entries before come to; so any two processes that have read up to the same
-entry are in the same state. An entry has the fields ``member``, the name of the process that sent
-it, ``batch``, which counts its entries from 1, and one of these:
+**Keys.** The stream is the Redis stream ``recloser:{NAME}``; the braces keep it in one slot of a
+Redis cluster. A member publishes an empty message on the channel ``recloser:{NAME}:bell`` when
+others should read at once. Messages are hints: a member also reads at least once per second.
 
-* ``events``: lines as in a log (see ``recloser.log``), but for ``seq`` and ``at``, which the stream
-  gives. They are outcomes, refusals, commands and configurations. A ``probe_admitted`` among them
-  is a *claim*: it asks for a probe of ``epoch``, and ``probe`` is the claimant's own count of claims.
-* ``begin``: the first entry of a stream. It names the generation, the version of the decision
-  rules, and the state of every breaker that is brought from a stream before it.
-* ``checkpoint``: all there is to know at an earlier entry, ``of``, from which a fold can start.
-* ``away``: what a process did on its own while it could not reach the stream.
+**Fields of an entry.** Texts are UTF-8; integers are decimal digits and at most 2**62.
 
-What an entry means is decided in ``recloser.sharing.stream_fold`` alone, by the entries before it:
+* ``member``: the name of the sender, at most 100 characters, unique to the process.
+* ``batch``: an integer that counts the sender's entries from 1. ``begin`` entries have 0.
+* exactly one of ``events``, ``begin``, ``checkpoint`` and ``away`` (the *body*, described below).
+* ``replace`` (optional, any value): ``breaker_configured`` lines replace the settings of a known
+  breaker.
+* ``again`` (optional): the id of the entry that first held an operator's command, where this entry
+  restores a command that the stream has lost.
+* ``at`` (optional integer): the sender's estimate of the log's time in nanoseconds. Members send it
+  while the ids stand still (see *Time*).
 
-* Its time is that of its id, by the clock of the server: ``at`` is the ``at`` of ``begin`` plus the
-  milliseconds since. No clock of a host takes part.
-* An entry of a member with a ``batch`` not above its last one was sent twice, and is nothing.
-* Ticks, edges and seals follow from the entries, so that each entry stands for certain events of a
-  log and all processes number them alike. The log that they make is what ``recloser export`` writes.
-* A claim is granted while the breaker is half-open, in that epoch, and has a place left; else it is
-  nothing. So of all claims of an epoch the first ones win.
-* ``breaker_configured`` names a breaker for the first time; for one that is known it is nothing,
-  unless the entry has a field ``replace``.
-* What can't be read, or can't have happened, is nothing.
+**Bodies.** ``begin``, ``checkpoint`` and ``away`` are JSON objects of at most 64 MiB. Their keys are
+the attributes of ``Begin``, ``StreamCheckpoint`` and ``OfflineReport`` in ``stream_entry``.
 
-Every so many entries the member whose entry it was adds a checkpoint, and trims the stream to one
-that is old enough. A stream whose last known entry is gone has lost its data, or a part of it: every
-process then folds anew what there is; where there is no stream at all, the first process to come
-begins the next generation with the states that it last had of the stream.
+* ``events``: up to 500 lines separated by a newline, 2 MiB together; further lines are not read. A
+  line is a JSON object as in a log file (see ``recloser.log``): ``event`` is its first key, and
+  ``seq`` and ``at`` are left out. A line is a call's outcome, ``call_rejected``, an operator's
+  command, ``breaker_configured``, or a claim. A *claim* is a ``probe_admitted`` line that asks for a
+  probe in ``epoch``; its ``probe`` is the sender's own count of claims.
+* ``begin``: starts the stream. It holds the stream's generation, the versions of the format and of
+  the rules, and the states and last commands brought from an earlier stream.
+* ``checkpoint``: the result of folding all entries up to and including the entry ``of``. A new
+  member starts from it.
+* ``away``: reports what a member did on its own while it could not reach the stream.
+
+**Time.** The ids of Redis hold the milliseconds of the server's clock. They *stand still* at an entry
+whose milliseconds equal those of the entry before, or lie after the year 9999: the server's clock was
+set back, or the id was forged. Let ``ms`` be the milliseconds of the newest id at which they did not
+stand still, and ``first_ms`` those of the ``begin`` entry. The time of an entry is
+``begin.at + (ms - first_ms) * 1_000_000 + shift`` nanoseconds, or the time of the entry before if that
+is later. ``shift`` is 0 at first. If the ids stand still and the entry has an ``at`` that is later than
+this time, then ``at`` is the time of the entry, and ``shift`` is increased so that the formula gives
+``at``. Clocks of the members' hosts have no other influence.
+
+**Folding an entry.** In this order:
+
+1. Ignore the entry if its ``batch`` is not above the last one of the same member (it was sent twice;
+   the last batches of 1000 members are remembered), if it is a ``begin`` that is not a restart (see
+   *Lost data*), or a ``checkpoint`` of another generation.
+2. If the time has reached a breaker's deadline, or one second has passed since the last tick, record
+   a ``clock_ticked`` event. It fires the edges that depend on time.
+3. ``checkpoint``: record a seal, a log header and the states. ``away``: record a ``log_gap`` and the
+   states. (The states are ``checkpoint`` events, one per breaker or several if the state is large.)
+   ``events``: fold the lines in their order by the rules below. Each event is followed by the edges
+   that it fires.
+4. If 1024 or more events were recorded since the last seal, record a seal.
+
+Every member numbers these events alike. Together they are a log, which ``recloser export`` writes.
+
+**Folding a line.** A line is ignored if it cannot be read, exceeds the length of a log line, counts
+no call or too many, or names an unknown breaker (unless it configures it). Further:
+
+* An outcome is folded if its epoch is not above the breaker's current epoch.
+* A claim is granted if the breaker is half-open, in the claimed epoch, and has a free probe. The
+  recorded ``probe_admitted`` has the next probe number. Other claims are ignored, so the first
+  claims of an epoch win.
+* ``breaker_configured`` is folded if the breaker is unknown, or if the entry has ``replace`` and the
+  settings differ. A new breaker then receives the last commands known for it.
+* A command is folded; with ``again``, only if no newer command of the same kind is known. Changes of
+  mode are one kind; ``forced_open``, ``forced_closed`` and ``reset`` together are the other.
+
+**Duties of a member.** A member whose entry is the 2000th since the last checkpoint, or every 50th
+after that, sends a checkpoint. With it, it trims the stream to the newest entry that has a
+checkpoint and at least ``keep_entries`` entries after it.
+
+**Lost data.** A member re-reads its last known entry in each round trip. If that entry is gone, the
+stream has lost data, and the member folds it anew from a checkpoint or from ``begin``. If there is no
+stream, a member appends ``begin`` with the states that it holds, as the next generation. If entries
+are left but nothing to start from, and no member has added a checkpoint after 2.5 seconds, a member
+appends a ``begin`` whose ``upto`` is the id of the last entry left. This ``begin`` is a *restart* for
+a member whose stream began no later than that id (in milliseconds): the member folds the stream anew
+from there.
 """

@@ -12,46 +12,46 @@ from recloser.core.state import BreakerState, probes_of
 from recloser.core.state_machine import HALF_OPEN, OPEN
 
 HOLD_NS: Final = 1_000_000_000
-"""A probe that was granted after its call had given up is kept so long for the next one."""
+"""How long a probe granted after its call has given up is kept for another call, in nanoseconds."""
 
 _NS_PER_MS: Final = 1_000_000
 
 
 @define(eq=False)
 class Claim:
-    """A probe that was asked for.
+    """A request to the stream for one probe of a breaker.
 
     Attributes:
-        number: Which claim of this process it is.
-        breaker: The breaker.
-        made_ns: When it was asked for, by the monotonic hand.
-        upto: Which of the things in the outbox it is.
+        number: Number of the claim within this process, from 1.
+        breaker: The breaker's name.
+        made_ns: Monotonic time of the request, in nanoseconds.
+        item: Number of the claim's item in the outbox.
         granted: The probe; None until the stream has granted it.
-        settled_ns: When the stream had decided, by the monotonic hand; None until then.
-        is_awaited: Whether a call waits for it.
-        wait_until: Waits, outside the lock, until something is so or a time has passed.
+        decided_ns: Monotonic time at which the decision was read, in nanoseconds; None until then.
+        is_awaited: Whether a call waits for the decision.
+        wait_until: Waits, outside the lock, until a condition holds or a time limit has passed.
     """
 
     number: int
     breaker: str
     made_ns: int
-    upto: int
+    item: int
     granted: ProbeAdmitted | None = None
-    settled_ns: int | None = None
+    decided_ns: int | None = None
     is_awaited: bool = True
     wait_until: Callable[[Callable[[], bool]], None] | None = None
 
     def wait(self) -> None:
-        """Wait until the stream has decided, but not for long."""
+        """Wait until the stream has decided, for ``claim_seconds`` at most."""
         try:
             if self.wait_until is not None:
-                self.wait_until(lambda: self.settled_ns is not None)
+                self.wait_until(lambda: self.decided_ns is not None)
         finally:
             self.is_awaited = False
 
 
 class Claims:
-    """The claims of which something can still come; to be used under the sequencer's lock."""
+    """The claims of this process that are undecided or unused; used under the sequencer's lock."""
 
     def __init__(self) -> None:
         self._claims: list[Claim] = []
@@ -59,68 +59,86 @@ class Claims:
 
     @property
     def next_number(self) -> int:
-        """The number of the next one."""
+        """The number that the next claim will have."""
         return self._made + 1
 
-    def make(self, breaker: str, now_ns: int, upto: int) -> Claim:
-        """Note one that was put into the outbox."""
+    def make(self, breaker: str, now_ns: int, item: int) -> Claim:
+        """Note a claim that was added to the outbox as ``item``."""
         self._made += 1
-        claim = Claim(self._made, breaker, now_ns, upto)
+        claim = Claim(self._made, breaker, now_ns, item)
         self._claims.append(claim)
         return claim
 
-    def may_be_made(self, state: BreakerState, at: int) -> bool:
-        """Whether one more may be granted, as far as can be known here."""
-        # The stream counts in whole milliseconds.
+    def may_claim(self, state: BreakerState, at: int) -> bool:
+        """Return whether the stream might grant one more claim, as far as is known here.
+
+        Args:
+            state: The breaker's state.
+            at: The present time in nanoseconds of the log.
+        """
+        # The stream counts in whole milliseconds, so the end of a cooldown may show one later.
         if state.state is OPEN and at >= state.deadline + _NS_PER_MS:
             state = state.copy()
             take(state, Trigger.COOL, at)
-        asked = sum(claim.breaker == state.breaker for claim in self._claims)
-        return state.state is HALF_OPEN and may_probe(state, asked)
+        open_claims = sum(claim.breaker == state.breaker for claim in self._claims)
+        return state.state is HALF_OPEN and may_probe(state, open_claims)
 
-    def settle(self, grants: Mapping[int, ProbeAdmitted], upto: int, now_ns: int) -> None:
-        """The stream has decided on all up to this thing in the outbox."""
+    def record_decision(self, grants: Mapping[int, ProbeAdmitted], item: int, now_ns: int) -> None:
+        """Record that the stream has decided on all claims up to an item of the outbox.
+
+        Args:
+            grants: The probes granted, by the number of the claim.
+            item: The last item that has come back.
+            now_ns: Monotonic time in nanoseconds.
+        """
         for claim in self._claims:
-            if claim.settled_ns is None and claim.upto <= upto:
+            if claim.decided_ns is None and claim.item <= item:
                 claim.granted = grants.get(claim.number)
-                claim.settled_ns = now_ns
+                claim.decided_ns = now_ns
 
-    def use(self, state: BreakerState, now_ns: int) -> ProbeAdmitted | None:
-        """A probe of the breaker that was granted and not used yet, if it still stands."""
-        for claim in self._settled():
+    def use_granted(self, state: BreakerState, now_ns: int) -> ProbeAdmitted | None:
+        """Return a granted probe that no call has used yet and that is still valid, or None.
+
+        Args:
+            state: The breaker's state.
+            now_ns: Monotonic time in nanoseconds.
+        """
+        for claim in self._decided():
             if claim.breaker != state.breaker:
                 continue
             self._claims.remove(claim)
             probe = claim.granted
-            # Whoever was stopped for long does not know what has happened since.
+            # A process that was stopped for long has not read what happened since: the stream may
+            # have given this probe up already.
             is_fresh = now_ns - claim.made_ns < state.config.probe_timeout_ns
-            if probe is not None and is_fresh and _stands(probe, state):
+            if probe is not None and is_fresh and _is_current(probe, state):
                 return probe
         return None
 
-    def unused(self, now_ns: int) -> list[ProbeAdmitted]:
-        """The probes that no call has come for in time; they are no longer kept."""
+    def drop_unused(self, now_ns: int) -> list[ProbeAdmitted]:
+        """Drop rejected claims and probes unused for ``HOLD_NS``; return these probes."""
         unused = []
-        for claim in self._settled():
-            assert claim.settled_ns is not None
-            if claim.granted is None or now_ns - claim.settled_ns > HOLD_NS:
+        for claim in self._decided():
+            assert claim.decided_ns is not None
+            if claim.granted is None or now_ns - claim.decided_ns > HOLD_NS:
                 self._claims.remove(claim)
                 if claim.granted is not None:
                     unused.append(claim.granted)
         return unused
 
-    def has_probe(self, breaker: str) -> bool:
-        """Whether a call could have a probe at once."""
+    def has_granted(self, breaker: str) -> bool:
+        """Return whether a granted probe is ready for the next call of a breaker."""
         return any(c.breaker == breaker and c.granted is not None for c in self._claims)
 
-    def forget_unsent(self, upto: int) -> None:
-        """Forget those behind this thing in the outbox, which are never sent."""
-        self._claims = [claim for claim in self._claims if claim.upto <= upto]
+    def forget_unsent(self, item: int) -> None:
+        """Forget the claims after an item of the outbox: they will not be sent."""
+        self._claims = [claim for claim in self._claims if claim.item <= item]
 
-    def _settled(self) -> list[Claim]:
-        return [c for c in self._claims if c.settled_ns is not None and not c.is_awaited]
+    def _decided(self) -> list[Claim]:
+        # A claim that a call still waits for belongs to that call.
+        return [c for c in self._claims if c.decided_ns is not None and not c.is_awaited]
 
 
-def _stands(probe: ProbeAdmitted, state: BreakerState) -> bool:
-    is_of_now = state.state is HALF_OPEN and state.epoch == probe.epoch
-    return is_of_now and probe.probe in probes_of(state)
+def _is_current(probe: ProbeAdmitted, state: BreakerState) -> bool:
+    is_same_period = state.state is HALF_OPEN and state.epoch == probe.epoch
+    return is_same_period and probe.probe in probes_of(state)

@@ -1,4 +1,4 @@
-"""The server of a stream: how it is reached, and the few commands that it is asked."""
+"""The connection to the Redis server of a stream, and the few commands that are sent over it."""
 
 import re
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from attrs import frozen
 
 from recloser.errors import ConfigError, LogError
 from recloser.integrations import needs
-from recloser.sharing.server_url import UNREADABLE, address_of
+from recloser.sharing.server_url import UNREADABLE, parse_server_url
 from recloser.sharing.stream_entry import (
     Body,
     Entry,
     EntryId,
     Fields,
-    fields_of,
-    id_text,
+    entry_fields,
+    format_id,
     just_before,
+    parse_entries,
     parse_id,
-    read_entries,
 )
 
 with needs("redis", extra="redis"):
@@ -29,42 +29,42 @@ with needs("redis", extra="redis"):
     from redis.retry import Retry
 
 PAGE: Final = 500
-"""So many entries are read at once."""
+"""The most entries that are read at once."""
 
 _SHORTEST_PAGE: Final = 2
 _WORD: Final = re.compile(r"^[^{}\s]{1,200}$")
 
 
 class StreamAwayError(LogError):
-    """The stream can't be reached now; the message says why, and holds nothing secret."""
+    """The server cannot be reached; the message says why, without anything secret."""
 
 
 class StreamChangedError(LogError):
-    """The stream is not the one that it was: its data are gone, or a part of them."""
+    """The stream has lost all or some of the entries that were read from it."""
 
 
 @frozen
 class Exchange:
-    """What came of one round trip.
+    """The result of one round trip.
 
     Attributes:
-        entries: What stands in the stream behind the position that was known.
-        sent: The id that an entry was given; None if none was sent.
-        is_whole: Whether that is all that stood there.
-        has_start: Whether the entry is there that was looked for; True where none was.
+        entries: The entries after the known position.
+        sent_id: The id given to the sent entry; None if none was sent.
+        is_at_end: Whether there are no further entries.
+        has_expected: Whether the expected entry is there; True if none was expected.
     """
 
     entries: list[Entry]
-    sent: EntryId | None
-    is_whole: bool = True
-    has_start: bool = True
+    sent_id: EntryId | None
+    is_at_end: bool = True
+    has_expected: bool = True
 
 
 def stream_key(stream: str) -> str:
-    """The key of a stream of that name; the braces keep it in one slot of a cluster.
+    """Return the Redis key of a stream; its braces keep it in one slot of a Redis cluster.
 
     Raises:
-        ConfigError: It is no name.
+        ConfigError: The name is empty, too long, or contains braces or spaces.
     """
     if not isinstance(stream, str) or not _WORD.match(stream):
         raise ConfigError(
@@ -74,19 +74,24 @@ def stream_key(stream: str) -> str:
     return f"recloser:{{{stream}}}"
 
 
-class Server:
-    """A connection to the server, for one thread at a time.
+class StreamConnection:
+    """A connection to the server of a stream, for one thread at a time.
+
+    Args:
+        url: The URL of the server.
+        stream: The name of the stream.
+        timeout_seconds: Seconds after which a server that does not answer counts as away.
 
     Attributes:
-        place: Where it is, without what is secret in its URL.
-        key: The key of the stream.
+        address: The server's URL without user, password and options, for messages.
+        key: The Redis key of the stream.
     """
 
     def __init__(self, url: str, stream: str, timeout_seconds: float) -> None:
-        address = address_of(url)
-        self.place = address.place
+        server = parse_server_url(url)
+        self.address = server.address
         self.key = stream_key(stream)
-        self._url = address.url
+        self._url = server.url
         self._page = PAGE
         self._timeout = timeout_seconds
         self._moved: tuple[str, int] | None = None
@@ -94,11 +99,11 @@ class Server:
         self._client = self._connect()
 
     def __repr__(self) -> str:
-        return f"<Server {self.place}, {self.key}>"
+        return f"<StreamConnection {self.address}, {self.key}>"
 
     @property
     def channel(self) -> str:
-        """Where it is made known that there is something to be read at once."""
+        """The channel on which members ask each other to read at once."""
         return f"{self.key}:bell"
 
     def _connect(self) -> "redis.Redis":
@@ -111,25 +116,25 @@ class Server:
                 self._url,
                 socket_timeout=self._timeout,
                 socket_connect_timeout=self._timeout,
-                # A retry of its own would take longer than is promised, and say nothing.
+                # Retries within redis-py would exceed the timeout without a message.
                 retry=Retry(NoBackoff(), 0),
                 client_name="recloser",
                 decode_responses=False,
             )
             pool = client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # which connects nothing yet
+            pool.connection_class(**pool.connection_kwargs)  # checks the options; connects nothing
         except (ValueError, TypeError, redis.RedisError):
-            # What it says may quote the URL.
+            # The text of the error may quote the URL.
             raise ConfigError(UNREADABLE) from None
         client.connection_pool.connection_kwargs.update(where)
         return client
 
     @contextmanager
-    def _asking(self) -> Iterator["redis.Redis"]:
+    def _client_errors(self) -> Iterator["redis.Redis"]:
         try:
             yield self._client
         except MovedError as error:
-            # All is under one key, so one node of a cluster has it.
+            # The stream is one key, so a single node of the cluster has it.
             self._moved = (error.host, error.port)
             raise StreamAwayError(f"the stream has moved to {error.host}:{error.port}") from None
         except (redis.RedisError, OSError) as error:
@@ -137,32 +142,32 @@ class Server:
             raise StreamAwayError(_reason(error)) from None
 
     def reconnect(self) -> None:
-        """Give up all connections; the next command makes new ones, to where the stream is."""
+        """Close all connections; the next command opens new ones, to the node that has the stream."""
         if self._moved != self._connected_to:
             self.close()
             self._client = self._connect()
             return
-        # Not another client each time: those before would be left to the garbage collector, which
-        # runs in any thread, as in one that holds the lock.
+        # The client is kept. Old clients would be left to the garbage collector, which runs in any
+        # thread, including one that holds the sequencer's lock, and closes their sockets there.
         try:
             self._client.connection_pool.disconnect()
         except (redis.RedisError, OSError):
             self._client = self._connect()
 
     def after_fork(self) -> None:
-        """In a forked child: leave the parent's connections to the parent, and connect when asked."""
+        """In a forked child, use new connections: those so far belong to the parent."""
         self._client = self._connect()
 
     def close(self) -> None:
-        """Give up all connections."""
+        """Close all connections."""
         try:
             self._client.close()
         except (redis.RedisError, OSError):
             return
 
     def now_us(self) -> int:
-        """The server's clock, in microseconds since 1970."""
-        with self._asking() as client:
+        """Return the time of the server's clock, in microseconds since 1970."""
+        with self._client_errors() as client:
             seconds, microseconds = client.time()
         return int(seconds) * 1_000_000 + int(microseconds)
 
@@ -170,59 +175,59 @@ class Server:
         self,
         position: EntryId,
         *,
-        say: Fields | None = None,
+        send: Fields | None = None,
         ring: bool = False,
         trim_to: EntryId | None = None,
-        look_for: EntryId | None = None,
+        expect: EntryId | None = None,
     ) -> Exchange:
-        """In one round trip, send an entry and read what has come behind a position.
+        """Send an entry and read the entries after a position, in one round trip.
 
-        The entry at the position is read again, which shows that the stream is still the one.
+        The entry at the position is read again, which shows that the stream has not lost its end.
 
         Args:
             position: The last entry that was read.
-            say: The fields of an entry to send.
-            ring: Whether others should read at once.
-            trim_to: The entry before which all others may go.
-            look_for: An entry that should be there.
+            send: The fields of an entry to send.
+            ring: Whether other members should read at once.
+            trim_to: The entry before which all others are removed.
+            expect: An entry whose presence is checked.
 
         Raises:
-            StreamAwayError: The server can't be reached, or does not do it.
-            StreamChangedError: The entry at the position is not there any more.
+            StreamAwayError: The server cannot be reached or refuses a command.
+            StreamChangedError: The entry at the position is gone.
         """
-        with self._asking() as client:
+        with self._client_errors() as client:
             pipeline = client.pipeline(transaction=False)
-            if say is not None:
-                pipeline.xadd(self.key, say, nomkstream=True)  # type: ignore[arg-type]  # its dict is invariant
+            if send is not None:
+                pipeline.xadd(self.key, send, nomkstream=True)  # type: ignore[arg-type]  # its dict is invariant
             if trim_to is not None:
-                pipeline.xtrim(self.key, minid=id_text(trim_to), approximate=False)
+                pipeline.xtrim(self.key, minid=format_id(trim_to), approximate=False)
             if ring:
                 pipeline.publish(self.channel, b"")
-            if look_for is not None:
-                pipeline.xrange(self.key, id_text(look_for), id_text(look_for), count=1)
+            if expect is not None:
+                pipeline.xrange(self.key, format_id(expect), format_id(expect), count=1)
             pipeline.xread({self.key: just_before(position)}, count=self._page)
-            with self._in_pages():
-                shown = self._page
+            with self._adapted_page():
+                page = self._page
                 replies = pipeline.execute()
         rows = _rows(replies[-1])
         if not rows or parse_id(rows[0][0]) != position:
-            raise StreamChangedError("the entry that was the last is gone")
-        sent = None if say is None else replies[0]
-        if say is not None and sent is None:
+            raise StreamChangedError("the last entry that was read is gone")
+        sent = None if send is None else replies[0]
+        if send is not None and sent is None:
             raise StreamChangedError("the stream is gone")
         return Exchange(
-            read_entries(rows[1:]),
+            parse_entries(rows[1:]),
             None if sent is None else parse_id(sent),
-            is_whole=len(rows) < shown,
-            has_start=look_for is None or bool(replies[-2]),
+            is_at_end=len(rows) < page,
+            has_expected=expect is None or bool(replies[-2]),
         )
 
     @contextmanager
-    def _in_pages(self) -> Iterator[None]:
-        """Read a page; where it does not come in time, the next one is shorter.
+    def _adapted_page(self) -> Iterator[None]:
+        """Make the next page shorter if this one does not arrive in time, and else longer.
 
-        Entries that are too large to be read may stand in it, of which no more than one has to come
-        at once.
+        A page may hold entries of many megabytes. The shortest page has two entries: the one at the
+        known position and one more.
         """
         try:
             yield
@@ -232,42 +237,42 @@ class Server:
         self._page = min(PAGE, self._page * 2)
 
     def ring(self) -> None:
-        """Make known that there is something to be read at once."""
-        with self._asking() as client:
+        """Ask the other members to read at once."""
+        with self._client_errors() as client:
             client.publish(self.channel, b"")
 
     def begin(self, member: str, batch: int, body: Body) -> None:
-        """Add an entry whether there is a stream or not."""
-        with self._asking() as client:
-            client.xadd(self.key, fields_of(member, batch, body))  # type: ignore[arg-type]  # as above
+        """Append an entry, and create the stream if there is none."""
+        with self._client_errors() as client:
+            client.xadd(self.key, entry_fields(member, batch, body))  # type: ignore[arg-type]  # as above
 
     def page(self, first: EntryId | None, *, count: int | None = None) -> list[Entry]:
-        """Entries from ``first`` on, or from the beginning."""
-        with self._asking() as client, self._in_pages():
-            start = "-" if first is None else id_text(first)
+        """Return a page of entries from ``first`` on, or from the beginning."""
+        with self._client_errors() as client, self._adapted_page():
+            start = "-" if first is None else format_id(first)
             rows: Any = client.xrange(self.key, start, "+", count=count or self._page)
-        return read_entries(rows)
+        return parse_entries(rows)
 
     def page_back(self, last: EntryId | None, *, count: int | None = None) -> list[Entry]:
-        """Entries before ``last``, or from the end, the newest first."""
-        with self._asking() as client, self._in_pages():
+        """Return a page of entries before ``last`` or from the end, the newest first."""
+        with self._client_errors() as client, self._adapted_page():
             end = "+" if last is None else just_before(last)
             rows: Any = client.xrevrange(self.key, end, "-", count=count or self._page)
-        return read_entries(rows)
+        return parse_entries(rows)
 
     @contextmanager
     def bell(self) -> Iterator["redis.client.PubSub"]:
-        """What is heard on the channel."""
+        """Subscribe to the channel, within a ``with`` block."""
         with (
-            self._asking() as client,
-            client.pubsub(ignore_subscribe_messages=True) as heard,  # type: ignore[no-untyped-call]
+            self._client_errors() as client,
+            client.pubsub(ignore_subscribe_messages=True) as subscription,  # type: ignore[no-untyped-call]
         ):
-            heard.subscribe(self.channel)
-            yield heard
+            subscription.subscribe(self.channel)
+            yield subscription
 
 
 def _rows(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """The entries of one stream in a reply to XREAD, in either version of the protocol."""
+    """Return the entries in a reply to XREAD, in version 2 or 3 of the Redis protocol."""
     if not reply:
         return []
     if isinstance(reply, dict):
@@ -277,6 +282,6 @@ def _rows(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
 
 
 def _reason(error: Exception) -> str:
-    """What a library says of a failure, on one line."""
+    """Return a library's error message on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

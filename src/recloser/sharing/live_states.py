@@ -1,7 +1,7 @@
-"""The states that breakers hold, whichever fold they are those of.
+"""The one state object of each breaker, whatever fold it belongs to.
 
-A breaker keeps the one object that it was made with. So where another fold is to be gone by, that
-object takes on the other state and is put in its place.
+A ``CircuitBreaker`` keeps the state object that it was made with. When the member switches to
+another fold, that object takes over the contents of the fold's state and replaces it in the fold.
 """
 
 from collections.abc import Sequence
@@ -13,40 +13,41 @@ from recloser.core.log_fold import LogFold
 from recloser.core.state import BreakerState, dump
 
 
-class Faces:
-    """The state that each breaker holds, by its name."""
+class LiveStates:
+    """The state objects that breakers hold, by the name of the breaker."""
 
     def __init__(self) -> None:
-        self._faces: dict[str, BreakerState] = {}
+        self._states: dict[str, BreakerState] = {}
 
     def of(self, breaker: str) -> BreakerState | None:
-        """The state that a breaker holds; None if there is no such breaker."""
-        return self._faces.get(breaker)
+        """Return the state object of a breaker; None if there is no such breaker."""
+        return self._states.get(breaker)
 
-    def show(self, fold: LogFold) -> None:
-        """Make the states that breakers hold those of a fold, and the fold's own."""
+    def adopt(self, fold: LogFold) -> None:
+        """Give the breakers' state objects the contents of a fold, and put them into the fold."""
         expected = fold.expected or {}
         for name, state in fold.breakers.items():
-            face = self._faces.setdefault(name, expected.get(name, state))
-            if face is not state:
-                face.assume(state)
-                fold.breakers[name] = face
+            live = self._states.setdefault(name, expected.get(name, state))
+            if live is not state:
+                live.assume(state)
+                fold.breakers[name] = live
 
-    def apart_from(self, fold: LogFold) -> LogFold:
-        """A fold of one's own, with the same states; neither changes those of the other."""
+    def private_copy(self, fold: LogFold) -> LogFold:
+        """Copy a fold, so that the copy and the original can change independently."""
         own = LogFold()
         assert fold.opened is not None
-        # It may be done again after an interruption: nothing is shared with what breakers hold.
+        # ``adopt`` will put the breakers' own objects into the new fold, so the original must not
+        # hold them any more. If this is interrupted and repeated, copies are copied: no harm.
         fold.breakers = {name: state.copy() for name, state in fold.breakers.items()}
         own.apply(evolve(fold.opened, seq=fold.seq + 1, at=fold.at, wall=fold.utc(fold.at)))
         for name, state in fold.breakers.items():
             own.apply(Checkpoint(own.seq + 1, fold.at, name, dump(state)))
         return own
 
-    def unknown_to(self, fold: LogFold) -> Sequence[BreakerConfigured]:
-        """The settings of the breakers that a fold does not know."""
+    def missing_from(self, fold: LogFold) -> Sequence[BreakerConfigured]:
+        """Return the settings of the breakers here that a fold does not know."""
         return [
-            BreakerConfigured(0, 0, name, face.config.to_mapping())
-            for name, face in self._faces.items()
+            BreakerConfigured(0, 0, name, state.config.to_mapping())
+            for name, state in self._states.items()
             if name not in fold.breakers
         ]

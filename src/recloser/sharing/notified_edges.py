@@ -1,4 +1,4 @@
-"""The entries of a stream whose edges listeners have received: none twice, and none missed."""
+"""Remember which entries listeners were notified of, so that they receive each edge once."""
 
 from collections import deque
 from typing import Final
@@ -8,38 +8,42 @@ from recloser.sharing.stream_entry import EntryId
 _REMEMBERED: Final = 1000
 
 
-class Notified:
-    """The last entries that held an edge or a command for listeners.
+class NotifiedEntries:
+    """The last 1000 entries whose edges or commands were passed to listeners.
 
-    A process reads a stream again after it lost its end, or from a checkpoint. This remembers the
-    ids of the last 1000 such entries; edges of older entries are not passed on again.
+    A member reads entries again after the stream has lost its end, and when it starts from a
+    checkpoint. Only entries that are not remembered here and are newer than the *floor* are passed
+    on. Ids only grow within a stream, so with the floor at the oldest forgotten entry none is passed
+    on twice; an entry that is older than the floor and was never seen is passed over.
+
+    Only the log's thread calls these methods, so they need no lock.
     """
 
     def __init__(self) -> None:
-        self._places: deque[EntryId] = deque()
+        self._ids: deque[EntryId] = deque()
         self._known: set[EntryId] = set()
         self._floor: EntryId | None = None
 
     @property
     def has_begun(self) -> bool:
-        """Whether the first entry to pass on is known."""
+        """Whether ``begin`` was called."""
         return self._floor is not None
 
-    def begin(self, place: EntryId) -> None:
-        """Pass on what comes after this entry, and forget all others: the stream is another one."""
-        self._floor = place
-        self._places.clear()
+    def begin(self, entry_id: EntryId) -> None:
+        """Forget all entries, and pass on those after ``entry_id``: the stream is another one."""
+        self._floor = entry_id
+        self._ids.clear()
         self._known.clear()
 
-    def is_new(self, place: EntryId) -> bool:
-        """Whether listeners have received nothing of an entry, and should."""
-        return place not in self._known and (self._floor is None or place > self._floor)
+    def is_new(self, entry_id: EntryId) -> bool:
+        """Return whether an entry should be passed to listeners."""
+        return entry_id not in self._known and (self._floor is None or entry_id > self._floor)
 
-    def note(self, place: EntryId) -> None:
-        """Remember an entry that is passed on to listeners."""
-        self._places.append(place)
-        self._known.add(place)
-        if len(self._places) > _REMEMBERED:
-            oldest = self._places.popleft()
+    def note(self, entry_id: EntryId) -> None:
+        """Remember an entry that is passed to listeners."""
+        self._ids.append(entry_id)
+        self._known.add(entry_id)
+        if len(self._ids) > _REMEMBERED:
+            oldest = self._ids.popleft()
             self._known.discard(oldest)
             self._floor = oldest if self._floor is None else max(oldest, self._floor)

@@ -1,88 +1,96 @@
-"""What a process does while it is without the stream, and what comes of it afterwards."""
+"""What a member does while it cannot reach the stream, and the report on it afterwards."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from recloser.core.events import Edge
-from recloser.sharing.outbox import Batch, calls_in
-from recloser.sharing.stream_entry import Away
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.outbox import Batch, call_count
+from recloser.sharing.stream_entry import OfflineReport
+from recloser.sharing.stream_fold import StreamFold
 
-OWN_EPOCHS: Final = 1_000_000_000
-"""The epochs that a process begins on its own are above this, and differ with each absence."""
+PRIVATE_EPOCHS: Final = 1_000_000_000
+"""Epochs that a member begins while offline are above this, and differ between offline periods."""
 
-_EDGES: Final = 100
+_MAX_EDGES: Final = 100
 
 
-class Absence:
-    """One time without the stream.
+class OfflinePeriod:
+    """A period in which one member could not reach the stream.
 
     Args:
-        number: Which absence of this process it is, from 1.
-        since_ns: When it began, by the monotonic hand.
-        lost_before: How many calls had been given up before.
+        number: Number of the period within this process, from 1.
+        since_ns: Monotonic time at which it began, in nanoseconds.
+        lost_before: Calls that had been dropped before it.
 
     Attributes:
-        epochs: What the epochs that begin in it are raised by.
-        kept_apart: How many calls belong to such epochs, so that the stream knows nothing of them.
+        epoch_offset: Added to the epochs that begin in the period, to keep them out of the stream's.
+        private_calls: Outcomes of calls in such epochs, which the stream never receives.
     """
 
     def __init__(self, number: int, since_ns: int, lost_before: int) -> None:
         self.number = number
-        self.epochs = number * OWN_EPOCHS
-        self.kept_apart = 0
+        self.epoch_offset = number * PRIVATE_EPOCHS
+        self.private_calls = 0
         self._since_ns = since_ns
         self._lost_before = lost_before
         self._edges: list[str] = []
         self._sent = 0
 
     def note_sent(self, batch: Batch | None) -> None:
-        """Note what was sent before it ended."""
+        """Count the calls of a batch that is sent before the period is over."""
         if batch is not None:
-            self._sent += sum(map(calls_in, batch.events))
+            self._sent += sum(map(call_count, batch.events))
 
-    def note(self, edges: Iterable[Edge]) -> None:
-        """Note edges that were taken alone."""
+    def note_edges(self, edges: Iterable[Edge]) -> None:
+        """Note edges that this member's own calls fired."""
         for edge in edges:
-            if len(self._edges) < _EDGES:
-                self._edges.append(_told(edge))
+            if len(self._edges) < _MAX_EDGES:
+                self._edges.append(_edge_text(edge))
 
-    def ended(
-        self, *, host: str, now_ns: int, sent: int, lost: int, old: Course | None, new: Course
-    ) -> Away:
-        """What the stream is told of it.
+    def report(
+        self,
+        *,
+        host: str,
+        now_ns: int,
+        unsent: int,
+        lost: int,
+        old: StreamFold | None,
+        new: StreamFold,
+    ) -> OfflineReport:
+        """Build the report that the stream receives when the period is over.
 
         Args:
-            host: What this process is called.
-            now_ns: When it ends, by the monotonic hand.
-            sent: How many calls wait to be sent late, beside those that were sent before it ended.
-            lost: How many calls have been given up until now.
-            old: What the stream had come to before.
-            new: What it comes to now.
+            host: Name of this process's machine.
+            now_ns: Monotonic time at which the period ends, in nanoseconds.
+            unsent: Calls that still wait to be sent.
+            lost: Calls dropped by this process until now.
+            old: The stream as it was known before the period; None if it was never read.
+            new: The stream as it is now.
         """
-        return Away(
+        return OfflineReport(
             host=host,
             seconds=(now_ns - self._since_ns) / 1e9,
-            sent=sent + self._sent,
-            lost=lost - self._lost_before + self.kept_apart,
-            edges=tuple([*map(_told, _edges_lost(old, new)), *self._edges][:_EDGES]),
+            sent=unsent + self._sent,
+            lost=lost - self._lost_before + self.private_calls,
+            edges=tuple([*map(_edge_text, _lost_edges(old, new)), *self._edges][:_MAX_EDGES]),
         )
 
 
-def _told(edge: Edge) -> str:
+def _edge_text(edge: Edge) -> str:
     return f"{edge.breaker} {edge.trigger.value}"
 
 
-def _edges_lost(old: Course | None, new: Course) -> list[Edge]:
-    """The edges that a stream knows nothing of any more."""
+def _lost_edges(old: StreamFold | None, new: StreamFold) -> list[Edge]:
+    """Return the edges of the old stream that the new one does not contain."""
     if old is None or old is new:
         return []
     if old.begin.generation != new.begin.generation:
         epochs = {name: state.epoch for name, state in new.fold.breakers.items()}
         return [edge for _, edge in old.edges if edge.epoch > epochs.get(edge.breaker, -1)]
-    known = {(place, edge.breaker, edge.epoch) for place, edge in new.edges}
+    known = {(entry_id, edge.breaker, edge.epoch) for entry_id, edge in new.edges}
     return [
         edge
-        for place, edge in old.edges
-        if place > new.start and (place, edge.breaker, edge.epoch) not in known
+        for entry_id, edge in old.edges
+        # Edges up to the start of the new fold are part of its checkpoint.
+        if entry_id > new.start and (entry_id, edge.breaker, edge.epoch) not in known
     ]

@@ -1,4 +1,4 @@
-"""Round trips to the server of a stream: send one entry, and read and fold what has come."""
+"""Round trips to the server of a stream: send one entry, and read and fold the new ones."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -6,20 +6,20 @@ from functools import partial
 from typing import Final
 
 from recloser.live.sequencer import Log
-from recloser.sharing.connection import Exchange, Server
+from recloser.sharing.connection import Exchange, StreamConnection
 from recloser.sharing.outbox import Batch
 from recloser.sharing.shared_sequencer import StreamSequencer, do_nothing
-from recloser.sharing.stream_entry import Checkpointed, Entry, EntryId, Fields, fields_of
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.stream_entry import Entry, EntryId, Fields, StreamCheckpoint, entry_fields
+from recloser.sharing.stream_fold import StreamFold
 
 SPACING_SECONDS: Final = 0.002
 """Seconds between two round trips, and between two parts of a page."""
 
-STANDS_NS: Final = 10_000_000
-"""Ids with the same milliseconds for so long show that the server's clock is earlier than they are."""
+STANDSTILL_NS: Final = 10_000_000
+"""Ids that keep the same milliseconds for this long show that the server's clock was set back."""
 
-_START_NS: Final = 1_000_000_000
-"""Nanoseconds between two checks that a new process would find an entry to start from."""
+_START_CHECK_NS: Final = 1_000_000_000
+"""Nanoseconds between two checks that a new member would find an entry to start from."""
 
 _LINES_AT_ONCE: Final = 500
 """After this number of events the lock is released, so that calls do not wait for a whole page."""
@@ -27,26 +27,30 @@ _LINES_AT_ONCE: Final = 500
 _NS_PER_MS: Final = 1_000_000
 
 
-class Rounds:
-    """The round trips of one log, which its thread makes one after the other.
+class RoundTrips:
+    """The round trips of one log, made one after the other by the log's thread.
+
+    Only the log's thread calls ``run``, so the order of entries is the order of its round trips. The
+    network is used without a lock. Each part of a page is folded under the sequencer's lock; between
+    two parts the thread pauses, so that callers waiting for the lock are served.
 
     Args:
         log: The log, for messages.
-        server: The connection.
+        connection: The connection to the server.
         keep_entries: The least number of entries that stay in the stream when it is trimmed.
-        now_ns: Reads the monotonic hand.
+        now_ns: Reads the monotonic hand, in nanoseconds.
         wait: Waits for a number of seconds, or until the log is closed.
-        wake: Has the log's thread make another round at once.
+        wake: Makes the log's thread start another round trip at once.
 
     Attributes:
-        passed_over: The number of entries that could not be read or folded.
-        stands_still: Whether the ids of the stream stand still, so that senders give the time.
+        passed_over: Number of entries that could not be read or folded.
+        ids_stand_still: Whether the server's clock was set back, so that senders add the time.
     """
 
     def __init__(
         self,
         log: Log,
-        server: Server,
+        connection: StreamConnection,
         *,
         keep_entries: int,
         now_ns: Callable[[], int],
@@ -54,78 +58,84 @@ class Rounds:
         wake: Callable[[], None],
     ) -> None:
         self.passed_over = 0
-        self.stands_still = False
+        self.ids_stand_still = False
         self._log = log
-        self._server = server
+        self._connection = connection
         self._keep_entries = keep_entries
         self._now_ns = now_ns
         self._wait = wait
         self._wake = wake
-        self._looked_ns = self._read_ns = 0
+        self._start_checked_ns = self._read_ns = 0
 
-    def look_soon(self) -> None:
-        """Check in the next round that a new process would find an entry to start from."""
-        self._looked_ns = 0
+    def check_start_soon(self) -> None:
+        """Check in the next round trip that a new member would find an entry to start from."""
+        self._start_checked_ns = 0
 
-    def go(
+    def run(
         self,
         stream: StreamSequencer,
-        course: Course,
+        stream_fold: StreamFold,
         batch: Batch | None,
         *,
         member: str,
         ring: bool,
     ) -> bool:
-        """Send an entry, and read until there is nothing more.
+        """Send an entry, and read until the end of the stream.
 
         Args:
-            stream: The sequencer that folds what is read.
-            course: The course of the stream up to now.
-            batch: The entry to send; None if there is none.
+            stream: The sequencer that folds the entries.
+            stream_fold: The fold of the entries read so far.
+            batch: The entry to send; None sends none.
             member: The name of this process in the stream.
-            ring: Whether other processes should read the entry at once.
+            ring: Whether other members should read the entry at once.
 
         Returns:
-            Whether other processes should read something at once that they were not told of.
+            Whether other members should read at once and were not asked to.
 
         Raises:
-            StreamAwayError: The server can't be reached.
-            StreamChangedError: The stream is not the one of the course any more.
+            StreamAwayError: The server cannot be reached.
+            StreamChangedError: The stream has lost the entries that were read.
         """
         trim_to = None
-        if batch is not None and isinstance(batch.body, Checkpointed):
-            trim_to = course.trims_to(self._keep_entries)
+        if batch is not None and isinstance(batch.body, StreamCheckpoint):
+            trim_to = stream_fold.trim_position(self._keep_entries)
         is_news = False
         while True:
             before_ns = self._now_ns()
-            position, say = course.position, self._fields(stream, batch, member, before_ns)
-            got = self._server.exchange(
+            position = stream_fold.position
+            fields = self._fields(stream, batch, member, before_ns)
+            reply = self._connection.exchange(
                 position,
-                say=say,
-                ring=ring and say is not None,
+                send=fields,
+                ring=ring and fields is not None,
                 trim_to=trim_to,
-                look_for=self._looked_for(course, before_ns),
+                expect=self._entry_to_check(stream_fold, before_ns),
             )
             after_ns = self._now_ns()
-            earliest_ns = self._earliest(got, position, before_ns)
-            for first, last in _parts(got.entries):
-                taken = partial(stream.take, course, got.entries[first:last], member)
-                is_news |= stream.hold(taken, lambda: False)
-                if last and course.position != got.entries[last - 1].id:
-                    return is_news  # another thread holds the lock for long: they are read again
-                if last < len(got.entries):
-                    self._wait(SPACING_SECONDS)  # others wait for the lock
+            earliest_ns = self._earliest(reply, position, before_ns)
+            for first, end in _parts(reply.entries):
+                fold = partial(stream.fold_entries, stream_fold, reply.entries[first:end], member)
+                is_news |= stream.hold(fold, lambda: False)
+                if end and stream_fold.position != reply.entries[end - 1].id:
+                    # ``hold`` did not fold them: another thread has kept the lock for long. The
+                    # position is unchanged, so the next round trip reads the same entries again.
+                    return is_news
+                if end < len(reply.entries):
+                    self._wait(SPACING_SECONDS)  # callers may be waiting for the lock
             self._read_ns = after_ns
-            self._report_passed_over(course)
-            if not got.has_start:
-                stream.hold(partial(self._give_start, stream, course), do_nothing)
-            if got.entries and got.entries[-1].is_large:
-                # The last entry is fetched again in each round trip, until there is another one.
+            self._report_passed_over(stream_fold)
+            if not reply.has_expected:
+                stream.hold(partial(self._add_start, stream, stream_fold), do_nothing)
+            if reply.entries and reply.entries[-1].is_large:
+                # The entry at the position is fetched in each round trip. A small entry after it
+                # makes that cheap again.
                 stream.hold(partial(stream.outbox.add_body, (), after_ns), do_nothing)
-            if got.is_whole:
-                earliest = None if earliest_ns is None else earliest_ns - course.at_by_id
+            if reply.is_at_end:
+                # The server read its clock after ``before_ns`` and before ``after_ns``: these bound
+                # the monotonic time at which the stream's time was 0.
+                earliest = None if earliest_ns is None else earliest_ns - stream_fold.at_by_id
                 ended = partial(
-                    stream.end_round, latest_ns=after_ns - course.fold.at, earliest_ns=earliest
+                    stream.end_round, latest_ns=after_ns - stream_fold.fold.at, earliest_ns=earliest
                 )
                 stream.hold(ended, do_nothing)
                 return is_news and not ring
@@ -134,69 +144,70 @@ class Rounds:
     def _fields(
         self, stream: StreamSequencer, batch: Batch | None, member: str, now_ns: int
     ) -> Fields | None:
-        """The fields of an entry to send; an entry that is too large is given up."""
+        """Return the fields of an entry to send; drop an entry that is too large."""
         if batch is None:
             return None
         try:
-            return fields_of(
+            return entry_fields(
                 member,
                 batch.number,
                 batch.body,
                 replaces=batch.replaces,
                 again=batch.again,
-                at=max(0, now_ns - stream.origin) if self.stands_still else None,
+                at=max(0, now_ns - stream.origin) if self.ids_stand_still else None,
             )
         except (ValueError, OverflowError) as error:
-            stream.hold(stream.outbox.give_up_sent, do_nothing)
+            stream.hold(stream.outbox.drop_in_flight, do_nothing)
             self._log.notice(logging.WARNING, "%s: an entry is not sent: %s", self._log, error)
             return None
 
-    def _looked_for(self, course: Course, now_ns: int) -> EntryId | None:
-        """The entry that a new process would start from, if it is time to look for it."""
-        if now_ns - self._looked_ns < _START_NS:
+    def _entry_to_check(self, stream_fold: StreamFold, now_ns: int) -> EntryId | None:
+        """Return the entry that a new member would start from, if a check is due."""
+        if now_ns - self._start_checked_ns < _START_CHECK_NS:
             return None
-        self._looked_ns = now_ns
-        return course.rests_on
+        self._start_checked_ns = now_ns
+        return stream_fold.start_entry
 
-    def _give_start(self, stream: StreamSequencer, course: Course) -> None:
-        """Add a checkpoint for new processes to a stream that something else has trimmed."""
+    def _add_start(self, stream: StreamSequencer, stream_fold: StreamFold) -> None:
+        """Add a checkpoint for new members to a stream that something else has trimmed."""
         self._log.notice(
             logging.WARNING, "%s: something else has trimmed it; a checkpoint is added", self._log
         )
-        stream.outbox.add_body(course.checkpoint(), self._now_ns())
+        stream.outbox.add_body(stream_fold.checkpoint(), self._now_ns())
         self._wake()
 
-    def _earliest(self, got: Exchange, position: EntryId, before_ns: int) -> int | None:
-        """The earliest monotonic time at which the server's clock can have shown the sent id."""
-        if got.sent is None:
+    def _earliest(self, reply: Exchange, position: EntryId, before_ns: int) -> int | None:
+        """Return the earliest monotonic time at which the server gave the sent entry its id."""
+        if reply.sent_id is None:
             return None
-        if got.sent[0] == position[0]:
-            # The server's clock may be earlier than the ids, which then do not show the time.
-            self.stands_still |= before_ns - self._read_ns >= STANDS_NS
+        if reply.sent_id[0] == position[0]:
+            # Redis never gives an id below the last one. If its clock was set back, ids keep the same
+            # milliseconds and do not show the time. Two entries within ``STANDSTILL_NS`` prove nothing.
+            self.ids_stand_still |= before_ns - self._read_ns >= STANDSTILL_NS
             return None
-        self.stands_still = False
+        self.ids_stand_still = False
         return before_ns - _NS_PER_MS
 
-    def _report_passed_over(self, course: Course) -> None:
-        """Report once that there are entries that can't be read."""
-        if course.passed_over and not self.passed_over:
+    def _report_passed_over(self, stream_fold: StreamFold) -> None:
+        """Log once that there are entries that cannot be read."""
+        if stream_fold.passed_over and not self.passed_over:
             self._log.notice(
                 logging.WARNING,
-                "%s: something in it can't be read and is passed over, as all is that is like it: "
-                "%s; health() counts it",
+                "%s: an entry cannot be read completely and is passed over, as are later ones like "
+                "it: %s; health() counts them",
                 self._log,
-                course.fault,
+                stream_fold.fault,
             )
-        self.passed_over = max(self.passed_over, course.passed_over)
+        self.passed_over = max(self.passed_over, stream_fold.passed_over)
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
-    """Cut a page into parts that each take little time to fold; yields one part at least."""
+    """Cut a page into parts that each take little time to fold; yield at least one part."""
     first = lines = 0
-    for number, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         lines += 1 + (len(entry.body) if isinstance(entry.body, tuple) else 0)
         if lines >= _LINES_AT_ONCE:
-            yield first, number + 1
-            first, lines = number + 1, 0
+            yield first, index + 1
+            first, lines = index + 1, 0
     if first < len(entries) or not entries:
         yield first, len(entries)

@@ -1,4 +1,4 @@
-"""What has to be sent at once, because an edge may hang on it; all else can wait for company."""
+"""Decide which events must be sent at once, because an edge may depend on them."""
 
 from typing import Final
 
@@ -11,15 +11,16 @@ _OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
 
 
 def is_urgent(event: Event, state: BreakerState, waiting: int) -> bool:
-    """Whether an event has to be sent at once.
+    """Return whether an event must be sent at once.
 
-    Other processes are taken to have as many such outcomes waiting as there are here, and as many
-    more as failed in a row of late. Where all of them together may fire an edge, none is to wait.
+    Failures and slow calls may wait while they cannot open the breaker, even if the other members
+    hold as many unsent ones as this member and the last known calls were failures. Everything else
+    that may fire an edge is urgent.
 
     Args:
-        event: What is to be sent.
-        state: What is known of its breaker.
-        waiting: How many such outcomes of the breaker are not sent yet, this one among them.
+        event: The event to send.
+        state: The breaker's state as far as it is known here.
+        waiting: Unsent events of this kind for this breaker, including this one.
     """
     if event.kind == "call_rejected":
         return False
@@ -33,5 +34,5 @@ def is_urgent(event: Event, state: BreakerState, waiting: int) -> bool:
 
 
 def is_slow(event: Event, state: BreakerState) -> bool:
-    """Whether an event tells of a slow call."""
+    """Return whether an event reports a call slower than the breaker's limit."""
     return getattr(event, "took", 0) > state.rules.slow_ns

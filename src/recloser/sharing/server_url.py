@@ -1,7 +1,7 @@
-"""Check the URL of a Redis server, with all its options, before anything connects.
+"""Check the URL of a Redis server and all its options, before anything connects.
 
-redis-py reports an option that it does not know only when a thread connects, again and again. An
-option such as ``socket_timeout`` would replace the timeouts that callers rely on.
+redis-py reports an unknown option only when a thread connects, and does so at each attempt. An option
+such as ``socket_timeout`` would override the timeouts that callers rely on.
 """
 
 import ssl
@@ -17,11 +17,11 @@ from recloser.errors import ConfigError
 
 SCHEMES: Final = ("redis", "rediss", "valkey", "valkeys", "unix")
 UNREADABLE: Final = (
-    "the URL can't be read as that of a Redis server: write redis://user:password@host:6379/0, "
-    "with what is special in user and password as %XX"
+    "cannot read the URL as that of a Redis server: write redis://user:password@host:6379/0, "
+    "with special characters in user and password as %XX"
 )
-_OURS: Final = {"valkey": "redis", "valkeys": "rediss"}
-_TIMES: Final = ("socket_timeout", "socket_connect_timeout", "timeout")
+_REDIS_SCHEMES: Final = {"valkey": "redis", "valkeys": "rediss"}
+_TIMEOUT_OPTIONS: Final = ("socket_timeout", "socket_connect_timeout", "timeout")
 
 
 def _is_text(value: str) -> bool:
@@ -55,7 +55,7 @@ def _is_tls_version(value: str) -> bool:
     return _is_whole(value) and int(value) in list(ssl.TLSVersion)
 
 
-_ANYWHERE: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
+_COMMON_OPTIONS: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
     "db": (_is_whole, "the number of a database"),
     "protocol": (lambda value: value in ("2", "3"), "2 or 3"),
     "username": (_is_text, "a name"),
@@ -63,8 +63,8 @@ _ANYWHERE: Final[Mapping[str, tuple[Callable[[str], bool], str]]] = {
     "client_name": (_is_text, "a name"),
     "health_check_interval": (_is_whole, "a whole number of seconds"),
 }
-_OVER_TCP: Final = {"socket_keepalive": (_is_yes_or_no, "yes or no")}
-_OVER_TLS: Final = {
+_TCP_OPTIONS: Final = {"socket_keepalive": (_is_yes_or_no, "yes or no")}
+_TLS_OPTIONS: Final = {
     "ssl_ca_certs": (_is_file, "a file that can be read"),
     "ssl_ca_path": (_is_folder, "a folder"),
     "ssl_certfile": (_is_file, "a file that can be read"),
@@ -75,30 +75,30 @@ _OVER_TLS: Final = {
         "none, optional or required",
     ),
     "ssl_check_hostname": (_is_yes_or_no, "yes or no"),
-    "ssl_min_version": (_is_tls_version, "a version as ssl.TLSVersion numbers them"),
+    "ssl_min_version": (_is_tls_version, "a number from ssl.TLSVersion"),
     "ssl_ciphers": (_is_text, "names of ciphers"),
 }
 
 
 @frozen
-class Address:
-    """Where a server is.
+class ServerUrl:
+    """A checked URL of a server.
 
     Attributes:
-        url: The URL, by a scheme that redis-py knows.
-        place: The URL without user, password and options, for messages.
+        url: The URL, with a scheme that redis-py knows.
+        address: The URL without user, password and options, for messages.
     """
 
     url: str
-    place: str
+    address: str
 
 
-def address_of(url: str) -> Address:
-    """Read and check the URL of a server.
+def parse_server_url(url: str) -> ServerUrl:
+    """Parse and check the URL of a server.
 
     Raises:
-        ConfigError: It is not the URL of a Redis server, or has an option that it can't have; the
-            message holds no value of it.
+        ConfigError: It is not the URL of a Redis server, or has an option that is not allowed. The
+            message contains no values from the URL.
     """
     scheme = url.partition("://")[0] if isinstance(url, str) else ""
     if scheme not in SCHEMES or "://" not in url:
@@ -110,52 +110,52 @@ def address_of(url: str) -> Address:
     except ValueError:
         raise ConfigError(UNREADABLE) from None
     if "@" in url and "@" not in parts.netloc:
-        raise ConfigError(UNREADABLE)  # a password with a / ? or # in it
+        raise ConfigError(UNREADABLE)  # a / ? or # in the password ended the host
     _check_options(scheme, options)
     rest = url.partition("://")[2]
-    address = f"{_OURS.get(scheme, scheme)}://{rest}"
+    known_url = f"{_REDIS_SCHEMES.get(scheme, scheme)}://{rest}"
     if scheme == "unix":
-        return Address(address, f"unix://{parts.path}")
+        return ServerUrl(known_url, f"unix://{parts.path}")
     if parts.path not in ("", "/") and not _is_whole(parts.path[1:]):
         raise ConfigError(
             "the URL of a Redis server ends with the number of a database: redis://host:6379/0"
         )
     where = f"[{host}]" if ":" in host else host
     port_text = "" if port is None else f":{port}"
-    return Address(address, f"{scheme}://{where}{port_text}{parts.path}")
+    return ServerUrl(known_url, f"{scheme}://{where}{port_text}{parts.path}")
 
 
 def _check_options(scheme: str, options: list[tuple[str, str]]) -> None:
     is_tls = scheme in ("rediss", "valkeys")
-    known: dict[str, tuple[Callable[[str], bool], str]] = dict(_ANYWHERE)
+    known: dict[str, tuple[Callable[[str], bool], str]] = dict(_COMMON_OPTIONS)
     if scheme != "unix":
-        known |= _OVER_TCP
+        known |= _TCP_OPTIONS
     if is_tls:
-        known |= _OVER_TLS
+        known |= _TLS_OPTIONS
     for name, value in options:
-        if name in _TIMES:
+        if name in _TIMEOUT_OPTIONS:
             raise ConfigError(
-                f"the URL can't have the option {name}; give timeout_seconds to RedisLog"
+                f"the URL cannot have the option {name}; give timeout_seconds to RedisLog"
             )
-        if name in _OVER_TLS and not is_tls:
-            raise ConfigError(f"the URL has the option {name}, which needs rediss:// in front")
+        if name in _TLS_OPTIONS and not is_tls:
+            raise ConfigError(f"the URL has the option {name}, which needs rediss://")
         if name not in known:
-            raise ConfigError(_unknown(name, known))
-        is_so, wanted = known[name]
-        if not is_so(value):
+            raise ConfigError(_unknown_option(name, known))
+        is_valid, wanted = known[name]
+        if not is_valid(value):
             raise ConfigError(f"the URL's option {name} must be {wanted}")
     if is_tls:
         _check_certificates(dict(options))
 
 
-def _unknown(name: str, known: Mapping[str, object]) -> str:
+def _unknown_option(name: str, known: Mapping[str, object]) -> str:
     near = get_close_matches(name, known, n=1)
-    meant = f"did you mean {near[0]}?" if near else f"it can have {', '.join(known)}"
-    return f"the URL has an option that it can't have, {name[:50]!r}: {meant}"
+    hint = f"did you mean {near[0]}?" if near else f"options are {', '.join(known)}"
+    return f"the URL has an unknown option, {name[:50]!r}: {hint}"
 
 
 def _check_certificates(options: Mapping[str, str]) -> None:
-    """Load what a connection would load."""
+    """Load the certificates and ciphers as a connection would."""
     context: Any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     name = "ssl_certfile"
     try:
@@ -163,7 +163,7 @@ def _check_certificates(options: Mapping[str, str]) -> None:
             context.load_cert_chain(
                 options.get("ssl_certfile", options.get("ssl_keyfile")),
                 options.get("ssl_keyfile"),
-                # Without one, OpenSSL would ask for it at the terminal.
+                # Without a password, OpenSSL would ask for it at the terminal.
                 options.get("ssl_password", ""),
             )
         name = "ssl_ca_certs"
@@ -173,4 +173,4 @@ def _check_certificates(options: Mapping[str, str]) -> None:
         if name in options:
             context.set_ciphers(options[name])
     except (ssl.SSLError, OSError, ValueError):
-        raise ConfigError(f"the URL's option {name} names nothing that can be used") from None
+        raise ConfigError(f"the URL's option {name} cannot be used") from None

@@ -1,74 +1,58 @@
-"""The sequencer of a fleet: the stream puts events in order, and each process folds what it says.
+"""The sequencer of shared breakers: the stream orders events, and each member folds its entries.
 
-Calls are decided by the states that the last entry read has left. What a process has to say waits
-in the outbox until the log's thread sends it, and changes the states when it comes back. While the
-stream can't be reached the sequencer is *degraded*: it puts its own events in order itself, as that
-of a single process does, on copies of the states; they are dropped when the stream is back.
+Outcomes recorded here wait in the outbox until the log's thread sends them, and change the states
+when their entry is read back. While the stream cannot be reached the member is *offline* (its
+breakers show ``degraded``): it orders its own events itself, on copies of the states. The copies are
+dropped when the stream is back.
+
+``shared_calls`` has the half that callers' threads use; here is the half that the log's thread uses
+to fold entries, to go offline and to come online again.
 """
 
 import logging
-from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
 
 from attrs import asdict, evolve
 
-from recloser.clock import SYSTEM_CLOCK, Clock
-from recloser.core.events import (
-    BreakerConfigured,
-    CallIgnored,
-    CallSucceeded,
-    Checkpoint,
-    Edge,
-    Event,
-    ProbeAdmitted,
-)
-from recloser.core.kernel import may_probe
+from recloser.clock import Clock
+from recloser.core.events import BreakerConfigured, CallIgnored, Edge, Event
 from recloser.core.log_fold import LogFold
-from recloser.core.state import BreakerState, dump
-from recloser.core.state_machine import HALF_OPEN, OPEN
-from recloser.errors import ConfigError
-from recloser.live.call_buffer import PENDING_LIMIT
-from recloser.live.fast_path import FOREVER, Leave, Pass, Run
+from recloser.core.state import BreakerState
 from recloser.live.last_good import LastGood
-from recloser.live.pending_calls import Calls
-from recloser.live.request import ProbeClaim, Request, Saying, Spendable, spent_before
-from recloser.live.sequencer import SINGLY, TOGETHER, Log, Sequencer
-from recloser.log.codec import full
-from recloser.process.bell import Bell
-from recloser.sharing.claims import Claim, Claims
+from recloser.live.request import Request
+from recloser.live.sequencer import Log
+from recloser.sharing.claims import Claims
 from recloser.sharing.connection import StreamChangedError
-from recloser.sharing.live_states import Faces
-from recloser.sharing.notified_edges import Notified
-from recloser.sharing.offline import OWN_EPOCHS, Absence
+from recloser.sharing.notified_edges import NotifiedEntries
+from recloser.sharing.offline import OfflinePeriod
 from recloser.sharing.operator_commands import COMMANDS
-from recloser.sharing.outbox import Batch, Outbox, Said, calls_in
-from recloser.sharing.send_priority import is_slow, is_urgent
+from recloser.sharing.other_settings import OnOtherConfig
+from recloser.sharing.outbox import Batch, Outbox
+from recloser.sharing.shared_calls import SharedCalls
 from recloser.sharing.stream_entry import Entry, EntryId
-from recloser.sharing.stream_fold import NOTHING, Course, Taken
-
-OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
-
-_ALONE: Final = frozenset(("clock_ticked", "probe_admitted", "log_opened", "checkpoint"))
-"""What one process records while it is alone, and the stream has no use for."""
+from recloser.sharing.stream_fold import NOTHING, FoldedEntry, StreamFold
 
 
-class StreamSequencer(Sequencer):
-    """Folds what the stream says, and hands on what this process has to say.
+class StreamSequencer(SharedCalls):
+    """Folds the entries of the stream, and hands out the entries that this member sends.
+
+    Two kinds of threads change it, always under the sequencer's lock. Callers' threads add to the
+    outbox, and while offline fold on copies. The log's thread folds entries, goes offline and comes
+    online. An exception from outside can interrupt either; ``is_whole`` is then False, and the next
+    entry under the lock repairs the state in ``_make_whole``.
 
     Args:
         log: The log of the stream.
-        clock: Whose monotonic hand tells how long a call took, and about what time it is.
-        wake: Has the log's thread look for what waits; ``hurry`` has it sent at once.
-        on_other_config: What becomes of settings that are not those in the stream.
-        claim_seconds: So long a call waits for its probe, at most.
-        timeout_seconds: So long an operator's command waits for its effect, at most.
+        clock: Its monotonic hand times the calls and estimates the stream's time.
+        wake: Wakes the log's thread; with ``hurry=True`` it sends at once.
+        host: Name of this process in reports of offline periods.
+        on_other_config: What happens to settings that differ from those in the stream.
+        claim_seconds: Longest time for which a call waits for its probe, in seconds.
+        timeout_seconds: Longest time for which an operator's command waits for its effect, in seconds.
 
     Attributes:
-        outbox: What waits to be sent.
-        course: What the entries that were read come to; None before the first one.
-        degraded: Whether the stream can't be reached.
+        must_reread: Whether the fold may be damaged, so that the stream must be read again.
         notified: The entries whose edges and commands listeners have received.
     """
 
@@ -83,32 +67,28 @@ class StreamSequencer(Sequencer):
         claim_seconds: float,
         timeout_seconds: float,
     ) -> None:
-        self.outbox = Outbox()
-        self.course: Course | None = None
-        self.must_read_again = False
-        self._wake = wake
-        self._on_other_config = on_other_config
-        self._claim_seconds = claim_seconds
+        self.must_reread = False
+        self.notified = NotifiedEntries()
         self._timeout_seconds = timeout_seconds
-        self._faces = Faces()
-        self._claims = Claims()
-        self.notified = Notified()
-        self._absence = Absence(1, clock.monotonic_ns(), 0)
-        self._put_back: set[EntryId] = set()
+        self._restored_commands: set[EntryId] = set()
         self._unfoldable: dict[EntryId, str] = {}
         self._suspect: EntryId | None = None
-        self._jump_ns = self._jumped_ns = 0
-        self._confirmed = 0
+        self._confirmed_item = 0
         self._rounds = 0
         self._is_in_round = False
-        self._is_alone = True  # whether what is under way is a change of a fold of one's own
-        self._bells: list[Bell] = []
-        super().__init__(log, clock, None, host, "full")
-        self.sayings = []
-        self.degraded = True  # until the stream has been read
+        # While ``is_whole`` is False: whether the interrupted change is one of a private fold.
+        self._changes_private_fold = True
+        super().__init__(
+            log,
+            clock,
+            wake=wake,
+            host=host,
+            on_other_config=on_other_config,
+            claim_seconds=claim_seconds,
+        )
 
     def _open_session(self) -> None:
-        """Be alone until the stream has been read."""
+        """Begin offline, with a header of this process's own, until the stream has been read."""
         for _, once in self._unopened[:1]:
             if not once.is_done:
                 header = self._header(self._opened_at - self.origin, self._opened_at)
@@ -119,242 +99,28 @@ class StreamSequencer(Sequencer):
     def _make_whole(self) -> None:
         """Undo or finish what an exception interrupted.
 
-        A change of the stream's fold can't be finished here: the process goes on alone, and reads
-        the stream again from a checkpoint.
+        An interrupted change of the stream's fold cannot be finished here, because the rest of the
+        entries is not at hand. The fold is set back to the last good state and marked to be read
+        again; the member goes offline until the log's thread has read the stream from a checkpoint.
         """
-        if not self.is_whole and not self._is_alone and self.course is not None:
-            self.good.restore(self.course.fold)
-            self.must_read_again = True
+        if not self.is_whole and not self._changes_private_fold and self.stream_fold is not None:
+            self.good.restore(self.stream_fold.fold)
+            self.must_reread = True
+            # The change may have set ``degraded`` already; ``go_offline`` must run in full.
             self.degraded = False
-            self.leave("what it said was not taken in whole")
+            self.go_offline("an entry was not folded completely")
             self._wake(hurry=True)
         was_whole = self.is_whole
         super()._make_whole()
         if not was_whole and self.degraded:
-            self._part_all()
+            self._make_epochs_private()
         if self.sayings:
-            self._hand_on_sayings()
+            self._queue_sayings()
 
-    # What the breakers ask for, under the lock.
-
-    def advance(self, at: int) -> int:
-        """About what time it is; alone, after a tick where one is due."""
-        return super().advance(at) if self.degraded else self.read_at()
-
-    def took_since(self, started_at: int, at: int) -> int:
-        """How long a call has taken; it may have begun when the time of the log was another one."""
-        took = at - started_at
-        if not 0 <= took <= self._clock.monotonic_ns() - self._jumped_ns:
-            took -= self._jump_ns
-        return max(0, took)
-
-    def append(
-        self,
-        event: Event,
-        *,
-        once: Spendable | None = None,
-        run: Run | None = None,
-        counted: int = 0,
-        taken: int = 0,
-        said: Sequence[Saying] = (),
-    ) -> Sequence[Edge]:
-        """Have an event sent; alone, fold it as well.
-
-        Raises:
-            ConfigError: It gives a breaker other settings than it has in the stream, and that is an
-                error by ``on_other_config``.
-            PermitError: The permit was spent before.
-        """
-        if isinstance(event, BreakerConfigured):
-            return self._configure(event, once)
-        said = (*said, *self._said_of(event))
-        if self.degraded:
-            if event.at < self.fold.at:
-                # Its time was read before something else was recorded, as by the start of an
-                # absence: it is no earlier than that.
-                event = evolve(full(event), at=self.fold.at)
-            edges = super().append(
-                event, once=once, run=run, counted=counted, taken=taken, said=said
-            )
-            self._hand_on_sayings()
-            self._note_edges(edges)
-            return edges
-        sayings = self.sayings
-        if once is not None:
-            try:
-                del once._unspent  # noqa: SLF001  # a method would be a call
-            except AttributeError:
-                raise spent_before(once) from None
-        # One step, as alone.
-        sayings += said
-        self._taken += taken
-        if run is not None:
-            run.counted = counted
-            run.held = run.took_ns = 0
-        # Final from here on.
-        self._hand_on_sayings()
-        return ()
-
-    def _said_of(self, event: Event) -> Sequence[Said]:
-        """What the stream is to know of an event."""
-        if event.kind in _ALONE:
-            return ()
-        if getattr(event, "epoch", 0) >= OWN_EPOCHS:  # of a call that was let through alone
-            if self.degraded:
-                self._absence.kept_apart += calls_in(event)
-            return ()
-        return (self._saying(event, is_told=self.degraded),)
-
-    def _saying(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> Said:
-        event = evolve(full(event), seq=0, at=0)
-        state = self._faces.of(getattr(event, "breaker", ""))
-        return Said(
-            event,
-            self._clock.monotonic_ns(),
-            is_told=is_told,
-            replaces=replaces,
-            is_slow=state is not None and is_slow(event, state),
-        )
-
-    def _hand_on_sayings(self) -> None:
-        """Put what is said into the outbox, each of it once, and have that looked at in time."""
-        while self.sayings:
-            said = self.sayings[0]
-            assert isinstance(said, Said)
-            event = said.event
-            assert event is not None
-            self.outbox.add(said)
-            del self.sayings[0]
-            state = self._faces.of(getattr(event, "breaker", ""))
-            waiting = 0 if state is None else self.outbox.bad[state.breaker, event.kind]
-            if state is None or is_urgent(event, state, waiting):
-                self._wake(hurry=True)
-        self._be_looked_at()
-
-    def _hand_on(self, event: Event, *, is_told: bool = False, replaces: bool = False) -> None:
-        """Say an event that nothing is spent for."""
-        said = (self._saying(event, is_told=is_told, replaces=replaces),)
-        self.sayings += said
-        self._hand_on_sayings()
-
-    def claim_probe(self, state: BreakerState, at: int) -> ProbeClaim | None:
-        """A claim to a probe, on which the stream decides; None where there is nothing to claim."""
-        del at
-        if self.degraded or self._claims.has_probe(state.breaker):
-            return None
-        if not self._claims.may_be_made(state, self.read_at()):
-            return None
-        return self._claim(state)
-
-    def admit_probe(
-        self, state: BreakerState, at: int, once: Spendable | None = None
-    ) -> ProbeAdmitted | None:
-        """A probe that the stream has granted; alone, the admission of one more."""
-        if not self.degraded:
-            return self._granted_probe(state)
-        granted = self._granted_probe(state)
-        if granted is not None:
-            return granted
-        if state.state is HALF_OPEN and may_probe(state):
-            self._part(state)
-        return super().admit_probe(state, at, once)
-
-    def _claim(self, state: BreakerState) -> Claim:
-        epoch = state.epoch + (state.state is OPEN)
-        self._hand_on(ProbeAdmitted(0, 0, state.breaker, epoch, self._claims.next_number))
-        claim = self._claims.make(state.breaker, self._clock.monotonic_ns(), self.outbox.put)
-        claim.wait_until = lambda is_so: self._wait(
-            lambda: is_so() or self.degraded, self._claim_seconds
-        )
-        return claim
-
-    def _granted_probe(self, state: BreakerState) -> ProbeAdmitted | None:
-        probe = self._claims.use(state, self._clock.monotonic_ns())
-        self._update_gate(state.breaker)
-        return None if probe is None else evolve(probe, at=self.read_at())
-
-    def _update_gate(self, breaker: str) -> None:
-        """Open or shut the way past the lock; a call that could have a probe must not take it."""
-        gate = self._gates.get(breaker)
-        if gate is None:
-            return
-        gate.origin = self.origin  # the stream's time is known ever better
-        super()._update_gate(breaker)
-        leave = gate.leave
-        if leave is not None and not leave.is_firm:
-            leave.end()  # what others report may come in between
-        if self._claims.has_probe(breaker):
-            gate.ask()
-
-    def _renew(self, breaker: str) -> None:
-        self._update_gate(breaker)
-
-    lets_failures_pass = False  # each is a word to the others
-
-    def _sort_of(self, passed: Pass) -> int:
-        # What comes of a success is the stream's to say.
-        return TOGETHER if isinstance(passed, Leave) else SINGLY
-
-    def _take(self, calls: Calls) -> None:
-        # A protected function may have been made when the time of the log was another one.
-        now = self.read_at()
-        if max(calls.ats) > now:
-            calls.ats = array("q", [min(at, now) for at in calls.ats])
-        super()._take(calls)
-
-    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
-        del rows
-        done = 0
-        while done < len(calls):
-            leave = calls.passes[calls.codes[done]]
-            number = calls.like(done, FOREVER)
-            tooks = calls.tooks[done : done + number]
-            done += number
-            at = calls.ats[done - 1]
-            if self.fold.breakers[leave.breaker].rules.slow_ns == FOREVER:
-                self._succeed(leave, at, sum(tooks) // number, number)
-            else:
-                for took in tooks:
-                    self._succeed(leave, at, took, 1)
-
-    def _succeed(self, leave: Pass, at: int, took: int, count: int) -> None:
-        # At its own time: what waits after it may be earlier than now.
-        at = max(at, self.fold.at)
-        event = CallSucceeded(self.next_seq, at, leave.breaker, leave.epoch, took, count=count)
-        self.append(event, taken=count)
-
-    def relieve(self) -> None:
-        """Take in what is pending, unless this very thread is at it."""
-        super().relieve()
-        self._be_looked_at()
-
-    def _be_looked_at(self) -> None:
-        """If the log's thread was idle, have it come by again."""
-        if self.pending.limit == 0:
-            self.pending.limit = PENDING_LIMIT
-            self._wake(hurry=False)
-
-    # Settings and commands.
-
-    def _configure(self, event: BreakerConfigured, once: Spendable | None) -> Sequence[Edge]:
-        known = self.fold.breakers.get(event.breaker)
-        replaces = self._on_other_config == "replace"
-        if known is not None and not replaces:
-            self._other_config(known, event)
-            return ()
-        said = (self._saying(event, is_told=self.degraded, replaces=replaces),)
-        if not self.degraded:
-            self.sayings += said
-            self._hand_on_sayings()
-            return ()
-        event = evolve(event, seq=self.next_seq, at=max(event.at, self.fold.at))
-        edges = super().append(event, once=once, said=said)
-        self._hand_on_sayings()
-        self._faces.show(self.fold)
-        return edges
+    # Settings: called by the thread that makes a breaker.
 
     def configured(self, request: Request, state: BreakerState) -> BreakerState:
-        """The state of a breaker, once the stream has its settings, or after a while without it."""
+        """Return a breaker's state once the stream has its settings, or after ``timeout_seconds``."""
         name = state.breaker
         if self.is_mine:
             return super().configured(request, state)
@@ -367,337 +133,185 @@ class StreamSequencer(Sequencer):
         )
 
     def _configure_anyway(self, request: Request, state: BreakerState, _at: int) -> BreakerState:
-        """Go on alone if the stream has not taken the settings in."""
+        """Go offline if the stream does not have the settings yet."""
         name = state.breaker
         if name not in self.fold.breakers:
-            self.leave("it gives no answer")
+            self.go_offline("the server does not answer")
             request.carry_out(self.read_at())
         elif self._on_other_config != "replace":
-            request.carry_out(self.read_at())  # to compare the settings with those of the stream
+            request.carry_out(self.read_at())  # compares the settings with those in the stream
         if name not in self.fold.breakers:
-            # It was recorded before the server was lost, and the copy of the stream lacks it.
+            # The settings were recorded before the server was lost, and the copy lacks them.
             settings = state.config.to_mapping()
             self._configure(BreakerConfigured(0, 0, name, settings), None)
         return self.fold.breakers[name]
 
-    def _other_config(self, known: BreakerState, event: BreakerConfigured) -> None:
-        """Warn of settings that are not those in the stream, if they are not."""
-        settings = known.config.to_mapping()
-        if settings == event.config:
-            return
-        differing = sorted(name for name in settings if settings[name] != event.config.get(name))
-        message = (
-            f"breaker {event.breaker!r} has other settings in the stream than here: "
-            f"{', '.join(differing)}; those of the stream hold. on_other_config='replace' puts "
-            "these in their place"
-        )
-        if self._on_other_config == "raise" and not self.degraded:
-            raise ConfigError(message)
-        self._log.notice(logging.WARNING, "%s: %s", self._log, message)
-
-    def _note_other_configs(self, course: Course) -> None:
-        """Warn of what was configured alone, and has other settings in the stream."""
-        for event in self.outbox.configured():
-            known = course.fold.breakers.get(event.breaker)
-            if known is not None:
-                self._other_config(known, event)
-
-    # Waiting, while no lock is held.
+    # Waiting: called without the lock.
 
     def await_effect(self) -> None:
-        """Wait until what was said last has come back, but not for long."""
-        upto = self.outbox.put
-        self._wait(lambda: self._confirmed >= upto or self.degraded, self._timeout_seconds)
+        """Wait until the last item in the outbox was read back, for ``timeout_seconds`` at most."""
+        item = self.outbox.last_item
+        self._waits.wait(
+            lambda: self._confirmed_item >= item or self.degraded, self._timeout_seconds
+        )
 
-    def await_joined(self) -> None:
-        """Wait until the stream is gone by again, but not for long."""
-        self._wait(lambda: not self.degraded, self._timeout_seconds)
+    def await_online(self) -> None:
+        """Wait until the member is online, for ``timeout_seconds`` at most."""
+        self._waits.wait(lambda: not self.degraded, self._timeout_seconds)
 
-    def await_level(self) -> None:
-        """Wait until all has been sent, and all read that is in the stream, but not for long."""
+    def await_synchronized(self) -> None:
+        """Wait until all events were sent and the stream was read to its end, or for a time limit.
+
+        The limit is ``timeout_seconds``. A round trip that is under way may have read the stream
+        before this call, so another one must follow it.
+        """
         outbox = self.outbox
-        # A round that is under way may have read before.
         enough = self._rounds + (2 if self._is_in_round else 1)
 
-        def is_level() -> bool:
-            has_all = not len(outbox) and outbox.in_flight is None
-            return self.degraded or (has_all and self._rounds >= enough)
+        def is_synchronized() -> bool:
+            is_empty = not len(outbox) and outbox.in_flight is None
+            return self.degraded or (is_empty and self._rounds >= enough)
 
         self._wake(hurry=True)
-        self._wait(is_level, self._timeout_seconds)
+        self._waits.wait(is_synchronized, self._timeout_seconds)
 
-    def _wait(self, is_so: Callable[[], bool], seconds: float) -> None:
-        """Wait until something is so, unless this thread is inside: it would wait for itself."""
-        if is_so() or self.is_mine:
-            return
-        bell, now_ns = Bell(), SYSTEM_CLOCK.monotonic_ns
-        until_ns = now_ns() + int(seconds * 1e9)
-        self._bells += (bell,)
-        try:
-            while not is_so() and (left_ns := until_ns - now_ns()) > 0:
-                bell.wait(left_ns / 1e9)
-        finally:
-            self._bells = [other for other in self._bells if other is not bell]
+    # Folding entries: called by the log's thread under the lock.
 
-    def _ring_bells(self) -> None:
-        for bell in tuple(self._bells):
-            bell.ring()
-
-    # What the log's thread does, under the lock.
-
-    def take(self, course: Course, entries: Sequence[Entry], member: str) -> bool:
+    def fold_entries(self, stream_fold: StreamFold, entries: Sequence[Entry], member: str) -> bool:
         """Fold entries.
 
         Args:
-            course: What they are the next of.
-            entries: The entries.
-            member: What this process is called in them.
+            stream_fold: The fold of the entries before.
+            entries: The next entries.
+            member: The name of this process in the stream.
 
         Returns:
-            Whether something that others do not know of yet has come of this process's own.
+            Whether an entry of this member fired an edge, which other members should read at once.
         """
         if self.degraded:
-            # No breaker uses this fold yet, and the one in use stays whole whatever happens here. If
-            # this is interrupted, the stream is read again.
-            must_read_again, self.must_read_again = self.must_read_again, True
-            course.fold.keeper = None
-            is_news = self._fold_entries(course, entries, member)
-            self.must_read_again = must_read_again
+            # Breakers use the private fold, which stays whole whatever happens here. If this is
+            # interrupted, ``must_reread`` keeps the value True and the fold is discarded.
+            must_reread, self.must_reread = self.must_reread, True
+            stream_fold.fold.keeper = None
+            is_news = self._fold_each(stream_fold, entries, member)
+            self.must_reread = must_reread
         else:
-            self._is_alone = self.is_whole = False
-            course.fold.keeper = self.good = LastGood(course.fold)
-            is_news = self._fold_entries(course, entries, member)
-            self._show(course.fold)
+            # Breakers use this very fold. If this is interrupted, ``_make_whole`` finds both flags
+            # False, restores the fold from ``good`` and goes offline.
+            self._changes_private_fold = self.is_whole = False
+            stream_fold.fold.keeper = self.good = LastGood(stream_fold.fold)
+            is_news = self._fold_each(stream_fold, entries, member)
+            self._use_fold(stream_fold.fold)
             self.is_whole = True
-        self._ring_bells()
+        self._waits.ring()
         return is_news
 
-    def _fold_entries(self, course: Course, entries: Sequence[Entry], member: str) -> bool:
+    def _fold_each(self, stream_fold: StreamFold, entries: Sequence[Entry], member: str) -> bool:
         is_news = False
         for entry in entries:
-            taken = self._fold_entry(course, entry)
-            batch = self.outbox.arrived(entry.batch) if entry.member == member else None
+            folded = self._fold_entry(stream_fold, entry)
+            batch = self.outbox.confirm(entry.batch) if entry.member == member else None
             if batch is not None:
-                self._confirmed = max(self._confirmed, batch.upto)
-                self._claims.settle(taken.grants, batch.upto, self._clock.monotonic_ns())
-                is_news |= any(event.kind == "state_changed" for event in taken.events)
-                if course.is_checkpoint_due():
-                    self.outbox.add_body(course.checkpoint(), self._clock.monotonic_ns())
-            self._note_taken(entry, taken, batch)
+                now_ns = self._clock.monotonic_ns()
+                self._confirmed_item = max(self._confirmed_item, batch.last_item)
+                self._claims.record_decision(folded.grants, batch.last_item, now_ns)
+                is_news |= any(event.kind == "state_changed" for event in folded.events)
+                if stream_fold.is_checkpoint_due():
+                    self.outbox.add_body(stream_fold.checkpoint(), now_ns)
+            self._notify_of(entry, folded, batch)
         return is_news
 
-    def _fold_entry(self, course: Course, entry: Entry) -> Taken:
-        """Fold an entry; one that can't be folded, twice in a row, is passed over by all."""
+    def _fold_entry(self, stream_fold: StreamFold, entry: Entry) -> FoldedEntry:
+        """Fold an entry; pass it over if it could not be folded twice in a row.
+
+        The first failure may be an exception from outside, so the entry gets a second chance. All
+        members fold by the same rules, so each of them passes over the same entries.
+        """
         if entry.id in self._unfoldable:
-            course.pass_over(entry, self._unfoldable[entry.id])
+            stream_fold.pass_over(entry, self._unfoldable[entry.id])
             return NOTHING
-        if course.is_cut_by(entry):
-            raise StreamChangedError("it was begun anew, as its beginning was gone")
+        if stream_fold.is_restarted_by(entry):
+            raise StreamChangedError("the stream began anew, because its beginning was gone")
         try:
-            return course.take(entry)
+            return stream_fold.fold_entry(entry)
         except Exception as error:
             if self._suspect == entry.id:
                 self._unfoldable[entry.id] = f"it can't be folded: {type(error).__name__}"
             self._suspect = entry.id
             raise
 
-    def _note_taken(self, entry: Entry, taken: Taken, batch: Batch | None) -> None:
-        """Have listeners told of all edges and commands, and of the calls of this process."""
+    def _notify_of(self, entry: Entry, folded: FoldedEntry, batch: Batch | None) -> None:
+        """Pass events of an entry to listeners.
+
+        Listeners receive all edges and all commands of other members, each once, whichever member
+        caused them (``notified``). They receive the calls of this member, unless it passed them on
+        while it was offline (``batch.is_notified``). Calls of other members are not passed on.
+        """
         if not self.audience:
             return
-        others = ("state_changed", *(COMMANDS if batch is None else ()))
-        is_untold = batch is not None and not batch.is_told
+        shared = ("state_changed", *(COMMANDS if batch is None else ()))
+        is_own_news = batch is not None and not batch.is_notified
         is_new = self.notified.is_new(entry.id)
         events = [
             event
-            for event in taken.events
-            if (is_untold and event.kind not in others) or (is_new and event.kind in others)
+            for event in folded.events
+            if (is_own_news and event.kind not in shared) or (is_new and event.kind in shared)
         ]
-        if is_new and any(event.kind in others for event in events):
+        if is_new and any(event.kind in shared for event in events):
             self.notified.note(entry.id)
         self.audience.note(events)
 
-    def leave(self, why: str | None = None) -> None:
-        """Go on alone, from the states that the stream has left and all that was said since.
+    # Going offline and coming online: called under the lock, by the log's thread or in ``_make_whole``.
+
+    def go_offline(self, why: str | None = None) -> None:
+        """Continue on a private copy of the states, with all unsent events folded into it.
 
         Args:
-            why: What is logged as the reason; None where that is not worth a word.
+            why: The reason for the log message; None logs nothing.
         """
         if self.degraded:
             return
-        assert self.course is not None
+        assert self.stream_fold is not None
         if why is not None:
             self._log.notice(
                 logging.WARNING,
-                "%s: calls go on by those of this process alone: %s",
+                "%s: this process now decides by its own calls alone: %s",
                 self._log,
                 why,
             )
-        # Where this is interrupted it is done again from the beginning.
-        self._is_alone = self.is_whole = False
-        self._hand_on_sayings()
+        # ``degraded`` is set only after the copy is in use. If an exception comes before, ``_make_whole``
+        # finds these two flags and calls this method again from the beginning.
+        self._changes_private_fold = self.is_whole = False
+        self._queue_sayings()
         now_ns = self._clock.monotonic_ns()
         self._is_in_round = False
-        self._absence = Absence(self._absence.number + 1, now_ns, self.outbox.lost)
-        waiting = [
-            (event, was_told)
-            for event, was_told in self.outbox.tell()
+        self._offline = OfflinePeriod(self._offline.number + 1, now_ns, self.outbox.lost)
+        unsent = [
+            (event, was_notified)
+            for event, was_notified in self.outbox.mark_notified()
             if event.kind != "probe_admitted"
         ]
         sent = self.outbox.in_flight
-        self._claims.forget_unsent(0 if sent is None else sent.upto)
-        own = self._faces.apart_from(self.course.fold)
+        self._claims.forget_unsent(0 if sent is None else sent.last_item)
+        own = self._live_states.private_copy(self.stream_fold.fold)
         own.expected = self.fold.expected
-        self._faces.show(own)
+        self._live_states.adopt(own)
         self.fold = own
         self.rest()
-        self._is_alone = self.degraded = True
-        for event, was_told in waiting:
+        self._changes_private_fold = self.degraded = True
+        # The copy is whole and in use: from here on an interruption is repaired as in one process.
+        for event, was_notified in unsent:
             is_known = getattr(event, "breaker", "") in own.breakers
             if is_known is not isinstance(event, BreakerConfigured):
                 again = evolve(event, seq=self.next_seq, at=self.read_at())
-                append = self._append_silently if was_told else super().append
-                self._note_edges(append(again))
-        self._faces.show(own)
+                append = self._append_silently if was_notified else super().append
+                self._note_offline_edges(append(again))
+        self._live_states.adopt(own)
         self._update_gates()
-        self._ring_bells()
-
-    def own_settings(self) -> tuple[BreakerConfigured, ...]:
-        """The settings of all breakers that this process has."""
-        nothing: tuple[BreakerConfigured, ...] = ()
-        return self.hold(lambda: tuple(self._faces.unknown_to(LogFold())), lambda: nothing)
-
-    def begin_joining(self) -> None:
-        """Begin to come level with the stream."""
-        self._put_back.clear()
-        self.outbox.give_up_aged(self._clock.monotonic_ns())
-
-    def word_to(self, course: Course) -> Batch | None:
-        """The next entry to send before the stream is used again; None if there is none.
-
-        First the entry in flight, which may have arrived; then the breakers that it does not know,
-        and the commands of operators that it has lost; and then what waits, up to the last command in it.
-        """
-        if self.outbox.in_flight is not None:
-            return self.outbox.in_flight
-        unknown = self._faces.unknown_to(course.fold)
-        if unknown:
-            return self.outbox.take_at_once(unknown)
-        if self.course is not None and self.course is not course:
-            for event, of in self.course.commands.unknown_to(course.commands):
-                if of not in self._put_back:
-                    self._put_back.add(of)
-                    return self.outbox.take_at_once([event], again=of)
-        if not self.outbox.commands():
-            return None
-        self._note_other_configs(course)
-        batch = self.outbox.take()
-        self._absence.note_sent(batch)
-        return batch
-
-    def rejoin(self, course: Course, at: int) -> bool:
-        """Go by the stream again, and have it told what was done alone meanwhile.
-
-        Args:
-            course: What the stream comes to now.
-            at: Its time now.
-
-        Returns:
-            Whether that could be done; not while it has to be told something before.
-        """
-        if self._faces.unknown_to(course.fold) or self.outbox.commands():
-            return False
-        now_ns = self._clock.monotonic_ns()
-        self.drain()
-        self._is_alone = self.is_whole = False
-        self._note_other_configs(course)
-        away = self._absence.ended(
-            host=self._host,
-            now_ns=now_ns,
-            sent=self.outbox.calls,
-            lost=self.outbox.lost,
-            old=self.course,
-            new=course,
-        )
-        good = LastGood(course.fold)
-        # From here on this course is the one that is gone by, or left again if it is interrupted.
-        self.good, self.course = good, course
-        self.degraded = self.must_read_again = False
-        self._jump_ns, self._jumped_ns = self.origin - (now_ns - at), now_ns
-        self.origin = now_ns - at
-        self._show(course.fold)
-        self.is_whole = True
-        self._ring_bells()
-        if away.sent or away.lost or away.edges:
-            self.outbox.add_body(away, now_ns)
-            self._log.notice(
-                logging.WARNING,
-                "%s: back after %.3f s: %d calls are sent late, %d not at all; given up: %s",
-                self._log,
-                away.seconds,
-                away.sent,
-                away.lost,
-                ", ".join(away.edges) or "no edge",
-            )
-        return True
-
-    def begin_round(self, *, is_due: Callable[[int | None], bool]) -> Batch | None:
-        """Take in what is pending; the entry to send now, if it is time for one.
-
-        Args:
-            is_due: Tells, by when the first thing that waits came, whether it is time.
-        """
-        self._is_in_round = True
-        if not self.pending and not len(self.outbox) and not self.runs:
-            self.pending.limit = 0  # the next call has to say so
-        self.drain()
-        for probe in self._claims.unused(self._clock.monotonic_ns()):
-            self._hand_on(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))
-            self._update_gate(probe.breaker)
-        return self.outbox.take() if is_due(self.outbox.since_ns) else self.outbox.in_flight
-
-    def end_round(self, *, latest_ns: int, earliest_ns: int | None) -> None:
-        """Learn the time of the stream, when it has been read to its end.
-
-        Args:
-            latest_ns: What the monotonic hand showed at the stream's time 0, at the latest.
-            earliest_ns: And at the earliest, where that is known.
-        """
-        origin = min(self.origin, latest_ns)
-        self.origin = origin if earliest_ns is None else max(origin, earliest_ns)
-        self._rounds += 1
-        self._is_in_round = False
-        self._ring_bells()
-
-    def begin_in_child(self) -> None:
-        """Have nothing of the parent's to say, and be alone; called under the lock."""
-        self.outbox = Outbox()
-        self.sayings = []
-        self._claims = Claims()
-        self._bells = []
-        if self.course is not None:
-            self.leave()
-
-    def _show(self, fold: LogFold) -> None:
-        fold.expected = self.fold.expected
-        self._faces.show(fold)
-        self.fold = fold
-        fold.keeper = self.good = LastGood(fold)
-        self._update_gates()
-
-    def _update_gates(self) -> None:
-        for name in self._gates:
-            self._update_gate(name)
-
-    # Alone.
-
-    def _note_edges(self, edges: Sequence[Edge]) -> None:
-        self._absence.note(edges)
-        for name in {edge.breaker for edge in edges}:
-            self._part(self.fold.breakers[name])
+        self._waits.ring()
 
     def _append_silently(self, event: Event) -> Sequence[Edge]:
-        """Fold an event that listeners received in an earlier absence, with its edges."""
+        """Fold an event that listeners received in an earlier offline period, with its edges."""
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
@@ -707,21 +321,148 @@ class StreamSequencer(Sequencer):
         self._update_gates_after(event, edges)
         return edges
 
-    def _part_all(self) -> None:
-        """Part the epochs of all breakers that have taken an edge alone."""
-        shared = {} if self.course is None else self.course.fold.breakers
-        for name, state in tuple(self.fold.breakers.items()):
-            known = shared.get(name)
-            if state.epoch != (0 if known is None else known.epoch):
-                self._part(state)
+    def own_settings(self) -> tuple[BreakerConfigured, ...]:
+        """Return the settings of all breakers of this process; called without the lock."""
+        nothing: tuple[BreakerConfigured, ...] = ()
+        return self.hold(lambda: tuple(self._live_states.missing_from(LogFold())), lambda: nothing)
 
-    def _part(self, state: BreakerState) -> None:
-        """Begin an epoch that can't be taken for one of the stream's."""
-        if state.epoch >= OWN_EPOCHS:
-            return
-        moved: dict[str, Any] = {**dump(state), "epoch": state.epoch + self._absence.epochs}
-        super().append(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))
+    def begin_joining(self) -> None:
+        """Prepare to come online: drop outcomes that are too old to be sent."""
+        self._restored_commands.clear()
+        self.outbox.drop_aged(self._clock.monotonic_ns())
+
+    def batch_before_rejoining(self, stream_fold: StreamFold) -> Batch | None:
+        """Return the next batch to send before the member comes online; None if there is none.
+
+        In this order: the batch in flight, which may have arrived; the settings of breakers that the
+        stream does not know; the operators' commands that it has lost; and the items of the outbox
+        up to the last command among them. So no member decides without a command that was given.
+        """
+        if self.outbox.in_flight is not None:
+            return self.outbox.in_flight
+        unknown = self._live_states.missing_from(stream_fold.fold)
+        if unknown:
+            return self.outbox.batch_ahead(unknown)
+        if self.stream_fold is not None and self.stream_fold is not stream_fold:
+            for event, of in self.stream_fold.commands.missing_from(stream_fold.commands):
+                if of not in self._restored_commands:
+                    self._restored_commands.add(of)
+                    return self.outbox.batch_ahead([event], again=of)
+        if not self.outbox.commands():
+            return None
+        self._report_settings_made_offline(stream_fold)
+        batch = self.outbox.next_batch()
+        self._offline.note_sent(batch)
+        return batch
+
+    def go_online(self, stream_fold: StreamFold, at: int) -> bool:
+        """Decide by the stream again, and report to it what was done while offline.
+
+        Args:
+            stream_fold: The fold of the stream up to now.
+            at: The stream's time now, in nanoseconds of the log.
+
+        Returns:
+            Whether the member is online; False if something must be sent before.
+        """
+        if self._live_states.missing_from(stream_fold.fold) or self.outbox.commands():
+            return False
+        now_ns = self._clock.monotonic_ns()
+        self.drain()
+        self._changes_private_fold = self.is_whole = False
+        self._report_settings_made_offline(stream_fold)
+        report = self._offline.report(
+            host=self._host,
+            now_ns=now_ns,
+            unsent=self.outbox.calls,
+            lost=self.outbox.lost,
+            old=self.stream_fold,
+            new=stream_fold,
+        )
+        good = LastGood(stream_fold.fold)
+        # If an exception comes before this line, ``stream_fold`` is still the old one, and
+        # ``_make_whole`` goes offline on it again. From here on it does so on the new one.
+        self.good, self.stream_fold = good, stream_fold
+        self.degraded = self.must_reread = False
+        self._time_jump_ns, self._time_jumped_ns = self.origin - (now_ns - at), now_ns
+        self.origin = now_ns - at
+        self._use_fold(stream_fold.fold)
+        self.is_whole = True
+        self._waits.ring()
+        if report.sent or report.lost or report.edges:
+            self.outbox.add_body(report, now_ns)
+            self._log.notice(
+                logging.WARNING,
+                "%s: back after %.3f s: %d calls are sent late, %d not at all; discarded: %s",
+                self._log,
+                report.seconds,
+                report.sent,
+                report.lost,
+                ", ".join(report.edges) or "no edge",
+            )
+        return True
+
+    def _report_settings_made_offline(self, stream_fold: StreamFold) -> None:
+        """Warn of settings given while offline that differ from those in the stream."""
+        for event in self.outbox.configured():
+            known = stream_fold.fold.breakers.get(event.breaker)
+            if known is not None:
+                self._report_other_settings(known, event)
+
+    # Round trips: called by the log's thread under the lock.
+
+    def begin_round(self, *, is_due: Callable[[int | None], bool]) -> Batch | None:
+        """Record pending calls, and return the batch to send now; None if none is due.
+
+        Args:
+            is_due: Returns whether it is time to send, given the monotonic time in nanoseconds at
+                which the oldest item was added to the outbox (None if it is empty).
+        """
+        self._is_in_round = True
+        if not self.pending and not len(self.outbox) and not self.runs:
+            # The thread is about to be idle, and the next buffered call must wake it. A call that is
+            # buffered between the check and this line is recorded by ``drain`` below.
+            self.pending.limit = 0
+        self.drain()
+        for probe in self._claims.drop_unused(self._clock.monotonic_ns()):
+            self._queue(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))
+            self._update_gate(probe.breaker)
+        outbox = self.outbox
+        return outbox.next_batch() if is_due(outbox.oldest_ns) else outbox.in_flight
+
+    def end_round(self, *, latest_ns: int, earliest_ns: int | None) -> None:
+        """Improve the estimate of the stream's time, after the stream was read to its end.
+
+        Args:
+            latest_ns: Upper bound of the monotonic time at the stream's time 0, in nanoseconds.
+            earliest_ns: Lower bound of it; None if unknown.
+        """
+        origin = min(self.origin, latest_ns)
+        self.origin = origin if earliest_ns is None else max(origin, earliest_ns)
+        self._rounds += 1
+        self._is_in_round = False
+        self._waits.ring()
+
+    def begin_in_child(self) -> None:
+        """Drop the parent's unsent events, and begin offline; called under the lock."""
+        self.outbox = Outbox()
+        self.sayings = []
+        self._claims = Claims()
+        self._waits.forget()
+        if self.stream_fold is not None:
+            self.go_offline()
+
+    def _use_fold(self, fold: LogFold) -> None:
+        fold.expected = self.fold.expected
+        self._live_states.adopt(fold)
+        self.fold = fold
+        fold.keeper = self.good = LastGood(fold)
+        self._update_gates()
+
+    def _update_gates(self) -> None:
+        for name in self._gates:
+            self._update_gate(name)
 
 
 def do_nothing() -> None:
-    """Stand for a change in a thread that is in the middle of one."""
+    """Stand in for a change that a thread inside the sequencer cannot make."""

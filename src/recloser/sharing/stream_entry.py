@@ -1,4 +1,4 @@
-"""Entries of the stream: what a member sends, and what is read of it."""
+"""Entries of the stream: build the fields of one to send, and parse those that were read."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,41 +13,41 @@ from recloser.errors import DamagedLogError
 from recloser.log.codec import decode, encode
 
 EntryId: TypeAlias = tuple[int, int]
-"""Milliseconds of the server's clock, and a number within the millisecond."""
+"""The two parts of a Redis id: milliseconds of the server's clock, and a counter within them."""
 
 Fields: TypeAlias = dict[bytes, bytes | str | int]
-"""The fields of an entry on its way to the server."""
+"""The fields of an entry, as redis-py sends them."""
 
-EVENTS_AT_ONCE: Final = 500
-"""So many events an entry has at most; what stands behind them is not read."""
+MAX_ENTRY_EVENTS: Final = 500
+"""The most events in one entry; further lines are not read."""
 
 MAX_EVENTS_BYTES: Final = 2 << 20
-"""The events of an entry are no longer than this together; a longer entry is passed over."""
+"""The largest size of an entry's events, in bytes; a larger entry is passed over."""
 
-LARGEST_FIGURE: Final = 2**62
-"""The largest number in a beginning or checkpoint: its sum with others can still be written."""
+MAX_FIGURE: Final = 2**62
+"""The largest number in a ``begin`` or ``checkpoint``: sums with it still fit in 64 bits."""
 
 MAX_BODY_BYTES: Final = 64 << 20
-"""A beginning, a checkpoint or an absence takes no more than this."""
+"""The largest size of a ``begin``, ``checkpoint`` or ``away`` body, in bytes."""
 
 _LONGEST_MEMBER: Final = 100
 _LONGEST_FAULT: Final = 200
-_NUMBER: Final = re.compile(rb"^[0-9]{1,19}\Z")
+_INTEGER: Final = re.compile(rb"^[0-9]{1,19}\Z")
 _ID: Final = re.compile(r"^([0-9]{1,20})-([0-9]{1,20})\Z")
 _LAST_IN_MS: Final = 2**64 - 1
-_NUMBERS: Final = b',"seq":0,"at":0'
+_SEQ_AND_AT: Final = b',"seq":0,"at":0'
 _KIND: Final = re.compile(rb'^\{"event":"\w+"')
 
 Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Figure: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_FIGURE)]
+Figure: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_FIGURE)]
 
 
-class Commanded(msgspec.Struct, frozen=True):
-    """The last command of an operator that a breaker was given.
+class SavedCommand(msgspec.Struct, frozen=True):
+    """An operator's command as checkpoints store it.
 
     Attributes:
-        of: The id of the entry that first said it.
-        line: Its event.
+        of: The id of the entry that held it first.
+        line: Its event, as a line of an entry.
     """
 
     of: str
@@ -55,20 +55,20 @@ class Commanded(msgspec.Struct, frozen=True):
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """The stream begins.
+    """The body ``begin``: the stream starts, with the states of an earlier one or none.
 
     Attributes:
-        generation: Names this stream, and no other that had the same key.
+        generation: A random name of this stream, different for each stream under the same key.
         format: Version of the log's format.
         rules: Version of the decision rules.
         library: Version of recloser.
-        session: Counts the generations from 1.
-        seq: That of the last event before it.
-        at: The time at which it begins, in nanoseconds.
-        states: The breakers that are brought along, each as ``recloser.core.state.dump`` tells it.
-        commands: The last commands of operators, as far as they are known.
-        upto: Where entries without a beginning stand before it, the id of the last of them.
-        lost: What is not known, where something is lost; for people to read.
+        session: Number of the generation, from 1.
+        seq: The ``seq`` of the last event of the earlier stream; 0 without one.
+        at: The log's time at the start, in nanoseconds.
+        states: The state of each breaker brought along, as ``recloser.core.state.dump`` returns it.
+        commands: The last commands of operators that are known.
+        upto: In a restart, the id of the last entry that had no start before it; else empty.
+        lost: For people: what is unknown because data were lost; else empty.
     """
 
     generation: str
@@ -79,27 +79,27 @@ class Begin(msgspec.Struct, frozen=True):
     seq: Figure = 0
     at: Figure = 0
     states: tuple[dict[str, object], ...] = ()
-    commands: tuple[Commanded, ...] = ()
+    commands: tuple[SavedCommand, ...] = ()
     upto: str = ""
     lost: str = ""
 
 
-class Checkpointed(msgspec.Struct, frozen=True):
-    """All there is to know when the entry ``of`` has been folded.
+class StreamCheckpoint(msgspec.Struct, frozen=True):
+    """The body ``checkpoint``: the result of folding all entries up to the entry ``of``.
 
     Attributes:
         of: The id of that entry.
-        begin: How the stream began, without the states.
-        anchor: The milliseconds of the id of its first entry.
-        seq: That of the last event.
-        at: Its time.
-        ticked_at: When the clock was last read.
-        unsealed: Events since the last seal.
-        members: The last batch of each member.
-        states: Every breaker.
+        begin: The ``begin`` of the stream, without states and commands.
+        anchor: The milliseconds in the id of the ``begin`` entry.
+        seq: The ``seq`` of the last event.
+        at: The time of the last event, in nanoseconds of the log.
+        ticked_at: The time of the last tick, in nanoseconds of the log.
+        unsealed: Number of events since the last seal.
+        members: The last ``batch`` of each member.
+        states: The state of each breaker.
         commands: The last commands of operators.
-        shift: By how much the time of the log is ahead of that of the ids, in nanoseconds.
-        clock: The last milliseconds of an id that can be those of a clock.
+        shift: Nanoseconds by which the log's time is ahead of the times in ids.
+        clock: The milliseconds in the last id that showed the time of a clock.
     """
 
     of: str
@@ -111,20 +111,20 @@ class Checkpointed(msgspec.Struct, frozen=True):
     unsealed: Figure
     members: dict[str, Natural]
     states: tuple[dict[str, object], ...]
-    commands: tuple[Commanded, ...] = ()
+    commands: tuple[SavedCommand, ...] = ()
     shift: Figure = 0
     clock: Figure = 0
 
 
-class Away(msgspec.Struct, frozen=True):
-    """What a member did on its own.
+class OfflineReport(msgspec.Struct, frozen=True):
+    """The body ``away``: what a member did while it could not reach the stream.
 
     Attributes:
-        host: Its machine.
-        seconds: How long.
-        sent: How many of its outcomes it could send when it was back.
-        lost: How many it could not.
-        edges: The edges that it took on its own, and gave up.
+        host: Name of the member's machine.
+        seconds: Length of the offline period.
+        sent: Number of its outcomes that are sent late.
+        lost: Number of its outcomes that are not sent.
+        edges: The edges that it discarded, each as ``BREAKER TRIGGER``.
     """
 
     host: str
@@ -134,26 +134,26 @@ class Away(msgspec.Struct, frozen=True):
     edges: tuple[str, ...] = ()
 
 
-Body: TypeAlias = Begin | Checkpointed | Away | tuple[bytes, ...]
-"""What an entry says; lines of events where it is none of the three."""
+Body: TypeAlias = Begin | StreamCheckpoint | OfflineReport | tuple[bytes, ...]
+"""The body of an entry; a tuple of lines is the body ``events``."""
 
-_BODIES: Final = {b"begin": Begin, b"checkpoint": Checkpointed, b"away": Away}
+_BODIES: Final = {b"begin": Begin, b"checkpoint": StreamCheckpoint, b"away": OfflineReport}
 
 
 @frozen
 class Entry:
-    """An entry that was read.
+    """An entry that was read from the stream.
 
     Attributes:
-        id: Its place in the stream.
-        member: Who sent it.
-        batch: Which of its entries it is.
-        body: What it says.
-        replaces: Whether a configuration in it replaces another.
-        again: The entry that first said what is put back by this one; None where nothing is.
-        at: The time of the log in nanoseconds by its sender; None unless the ids stand still.
-        fault: Why it can't be read, or not to the end; None where it can.
-        is_large: Whether it can't be read and is so large that it should not be fetched again.
+        id: Its id.
+        member: The name of the sender.
+        batch: Position of the entry among the sender's entries.
+        body: Its body.
+        replaces: Whether settings in it replace those in the stream.
+        again: The entry that first held the command that this one restores; None without one.
+        at: The sender's estimate of the log's time in nanoseconds; None if the ids show the time.
+        fault: Why it cannot be read completely; None if it can.
+        is_large: Whether it cannot be read and is too large to be fetched again and again.
     """
 
     id: EntryId
@@ -167,15 +167,15 @@ class Entry:
     is_large: bool = False
 
 
-def read_entry(identity: bytes, fields: Mapping[bytes, bytes]) -> Entry:
-    """The entry of an id and its fields; one that can't be read says nothing, but why."""
+def parse_entry(identity: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    """Parse an entry; one that cannot be read has no events, and a ``fault``."""
     entry_id = parse_id(identity)
     try:
         return _read(entry_id, fields)
     except KeyError as error:
         fault = f"it has no field {error.args[0].decode()!r}"
     except msgspec.MsgspecError:
-        fault = "it holds no JSON of the form that it should have"
+        fault = "its JSON does not have the expected form"
     except (ValueError, RecursionError) as error:
         fault = str(error)[:_LONGEST_FAULT]
     is_large = sum(map(len, fields.values())) > MAX_EVENTS_BYTES
@@ -185,8 +185,8 @@ def read_entry(identity: bytes, fields: Mapping[bytes, bytes]) -> Entry:
 def _read(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry:
     member = fields[b"member"][: _LONGEST_MEMBER + 1].decode()
     if len(member) > _LONGEST_MEMBER:
-        raise ValueError(f"its member has a name of more than {_LONGEST_MEMBER} characters")
-    batch = _number(fields, b"batch")
+        raise ValueError(f"the name of its member has more than {_LONGEST_MEMBER} characters")
+    batch = _integer(fields, b"batch")
     body: Body | None = None
     if b"events" in fields:
         body = _lines(fields[b"events"])
@@ -194,13 +194,13 @@ def _read(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry:
         if name in fields:
             _check_size(name, fields[name], MAX_BODY_BYTES)
             body = msgspec.json.decode(fields[name], type=kind)
-    if isinstance(body, Checkpointed) and parse_id(body.of) >= entry_id:
+    if isinstance(body, StreamCheckpoint) and parse_id(body.of) >= entry_id:
         raise ValueError("its checkpoint is of an entry after it")
     if isinstance(body, Begin) and body.upto:
         parse_id(body.upto)
     fault = None
     if body is None:
-        body, fault = (), "it says nothing that this version of recloser knows"
+        body, fault = (), "it has no body that this version of recloser knows"
     again = parse_id(fields[b"again"]) if b"again" in fields else None
     return Entry(
         entry_id,
@@ -209,32 +209,32 @@ def _read(entry_id: EntryId, fields: Mapping[bytes, bytes]) -> Entry:
         body,
         b"replace" in fields,
         again,
-        _number(fields, b"at") if b"at" in fields else None,
+        _integer(fields, b"at") if b"at" in fields else None,
         fault,
     )
 
 
-def _number(fields: Mapping[bytes, bytes], name: bytes) -> int:
+def _integer(fields: Mapping[bytes, bytes], name: bytes) -> int:
     text = fields[name]
-    if not _NUMBER.match(text) or int(text) > LARGEST_FIGURE:
+    if not _INTEGER.match(text) or int(text) > MAX_FIGURE:
         raise ValueError(f"its {name.decode()} is not a number, or too large")
     return int(text)
 
 
 def _lines(events: bytes) -> tuple[bytes, ...]:
     _check_size(b"events", events, MAX_EVENTS_BYTES)
-    return tuple(events.split(b"\n", EVENTS_AT_ONCE)[:EVENTS_AT_ONCE]) if events else ()
+    return tuple(events.split(b"\n", MAX_ENTRY_EVENTS)[:MAX_ENTRY_EVENTS]) if events else ()
 
 
 def _check_size(name: bytes, text: bytes, limit: int) -> None:
-    # Before anything is read of it: to read it would keep all threads waiting.
+    # Checked before parsing, which would keep the interpreter's lock for long.
     if len(text) > limit:
         raise ValueError(
             f"the size of its {name.decode()} is {len(text):,} bytes; the limit is {limit:,}"
         )
 
 
-def fields_of(
+def entry_fields(
     member: str,
     batch: int,
     body: Body,
@@ -243,10 +243,10 @@ def fields_of(
     again: str = "",
     at: int | None = None,
 ) -> Fields:
-    """The fields of an entry that is to be sent.
+    """Build the fields of an entry to send; parameters are those of ``Entry``.
 
     Raises:
-        ValueError: It would be too large to be read.
+        ValueError: The entry would be too large to be read.
     """
     fields: Fields = {b"member": member, b"batch": batch}
     if isinstance(body, tuple):
@@ -265,13 +265,13 @@ def fields_of(
     return fields
 
 
-def lines_of(events: Iterable[Event]) -> tuple[bytes, ...]:
-    """The lines of events without the two numbers that the stream gives; theirs must be 0."""
-    return tuple(encode(event)[:-1].replace(_NUMBERS, b"", 1) for event in events)
+def event_lines(events: Iterable[Event]) -> tuple[bytes, ...]:
+    """Encode events, whose ``seq`` and ``at`` must be 0, as lines without these two."""
+    return tuple(encode(event)[:-1].replace(_SEQ_AND_AT, b"", 1) for event in events)
 
 
-def event_of(line: bytes, seq: int, at: int) -> Event | None:
-    """The event of a line, with its numbers; None if it can't be read."""
+def parse_event(line: bytes, seq: int, at: int) -> Event | None:
+    """Decode a line as the event with this ``seq`` and ``at``; None if it cannot be read."""
     match = _KIND.match(line)
     if match is None or len(line) > MAX_LINE_BYTES:
         return None
@@ -281,34 +281,34 @@ def event_of(line: bytes, seq: int, at: int) -> Event | None:
         return None
     if not 1 <= getattr(event, "count", 1) <= MAX_COUNT:
         return None
-    # It may have brought numbers of its own.
+    # A line that brings a ``seq`` or ``at`` of its own is not valid.
     return event if (event.seq, event.at) == (seq, at) else None
 
 
 def parse_id(identity: bytes | str) -> EntryId:
-    """The two numbers of an id.
+    """Parse an id as Redis writes it.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not an id.
     """
     text = identity.decode() if isinstance(identity, bytes) else identity
     match = _ID.match(text)
     if match is None or max(map(int, match.groups())) > _LAST_IN_MS:
-        raise ValueError(f"{text[:50]!r} is no id of an entry")
+        raise ValueError(f"{text[:50]!r} is not the id of an entry")
     return int(match[1]), int(match[2])
 
 
-def id_text(entry_id: EntryId) -> str:
-    """The id as Redis writes it."""
+def format_id(entry_id: EntryId) -> str:
+    """Return an id as Redis writes it."""
     return f"{entry_id[0]}-{entry_id[1]}"
 
 
 def just_before(entry_id: EntryId) -> str:
-    """The id behind which this one is the first that there can be."""
+    """Return the greatest id below this one."""
     ms, number = entry_id
-    return id_text((ms, number - 1) if number else (ms - 1, _LAST_IN_MS))
+    return format_id((ms, number - 1) if number else (ms - 1, _LAST_IN_MS))
 
 
-def read_entries(rows: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Entry]:
-    """The entries that a reply of the server tells of."""
-    return [read_entry(identity, fields) for identity, fields in rows]
+def parse_entries(rows: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Entry]:
+    """Parse the entries in a reply of the server."""
+    return [parse_entry(identity, fields) for identity, fields in rows]

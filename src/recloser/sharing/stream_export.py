@@ -1,4 +1,4 @@
-"""The history of a stream as a log: every event that its entries stand for, sealed."""
+"""Write the history of a stream as a log: every event that its entries result in, sealed."""
 
 import os
 import shutil
@@ -18,24 +18,31 @@ from recloser.log.listing import SEGMENT_SUFFIX
 from recloser.log.seals import SealChain
 from recloser.log.segment import Segment
 from recloser.log.verification import refuse_existing
-from recloser.sharing.connection import Server, StreamAwayError, StreamChangedError
-from recloser.sharing.stream_entry import Begin, Checkpointed, Entry, EntryId, id_text, parse_id
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.connection import StreamAwayError, StreamChangedError, StreamConnection
+from recloser.sharing.stream_entry import (
+    Begin,
+    Entry,
+    EntryId,
+    StreamCheckpoint,
+    format_id,
+    parse_id,
+)
+from recloser.sharing.stream_fold import StreamFold
 
 _TIMEOUT_SECONDS: Final = 10.0
 
 
 @frozen
-class Exported:
-    """What was exported.
+class ExportResult:
+    """The size of an exported history.
 
     Attributes:
-        events: How many events.
-        edges: How many of them are edges.
-        breakers: How many breakers there are.
-        seq: That of the last event.
-        is_whole: Whether it goes back to the first event; else the stream was trimmed, or is not
-            the first generation.
+        events: Number of events.
+        edges: Number of edges among them.
+        breakers: Number of breakers.
+        seq: The ``seq`` of the last event.
+        is_whole: Whether the history begins with the first event; False if the stream was trimmed or
+            is not the first generation.
     """
 
     events: int
@@ -45,85 +52,86 @@ class Exported:
     is_whole: bool
 
 
-def export_stream(url: str, stream: str, path: Path) -> Exported:
-    """Write the history of a stream up to now to a folder, as a log.
+def export_stream(url: str, stream: str, path: Path) -> ExportResult:
+    """Write the history of a stream up to now as a log folder.
 
     Args:
-        url: Where the server is.
+        url: The URL of the connection.
         stream: The name of the stream.
         path: The folder, which must not exist.
 
     Raises:
-        ConfigError: The URL or the name can't be used.
-        LogError: There is something under that name already, the server can't be reached, or there is no such
-            stream.
+        ConfigError: The URL or the name is not valid.
+        LogError: The path exists, the server cannot be reached, or there is no such stream.
     """
-    server = Server(url, stream, _TIMEOUT_SECONDS)
+    connection = StreamConnection(url, stream, _TIMEOUT_SECONDS)
     refuse_existing(path)
     try:
-        events = events_of(server)
+        events = events_of(connection)
         first = next(events)
-        return _written_whole(path, chain([first], events))
+        return _write_whole(path, chain([first], events))
     except StreamAwayError as error:
-        raise LogError(f"{server.place} can't be reached: {error}") from None
+        raise LogError(f"{connection.address} cannot be reached: {error}") from None
     except OSError as error:
         raise LogError(f"{error.filename or path}: {error.strerror}") from error
     finally:
-        server.close()
+        connection.close()
 
 
-def events_of(server: Server) -> Iterator[Event]:
-    """The events that the entries of a stream stand for, from its first or from a checkpoint.
+def events_of(connection: StreamConnection) -> Iterator[Event]:
+    """Yield the events of a stream's history, from its beginning or its first checkpoint.
 
     Raises:
-        LogError: There is no such stream, or nothing in it that a fold could start from.
+        LogError: There is no such stream, or no entry in it from which a fold can start.
     """
-    head = server.page(None, count=1)
-    if not head:
-        raise LogError(f"{server.place} has no stream {server.key}")
-    course, events = _first_start(server, head[0])
-    further = _events_from(server, course)
+    first_entry = connection.page(None, count=1)
+    if not first_entry:
+        raise LogError(f"{connection.address} has no stream {connection.key}")
+    stream_fold, events = _first_start(connection, first_entry[0])
+    later = _events_from(connection, stream_fold)
     yield from events
-    yield from further if events else dropwhile(_is_no_header, further)
+    yield from later if events else dropwhile(_is_no_first_entryer, later)
 
 
-def _events_from(server: Server, course: Course) -> Iterator[Event]:
-    for entry in _entries_behind(server, course.position):
-        if course.is_cut_by(entry):
+def _events_from(connection: StreamConnection, stream_fold: StreamFold) -> Iterator[Event]:
+    for entry in _entries_after(connection, stream_fold.position):
+        if stream_fold.is_restarted_by(entry):
             raise LogError(
-                f"{server.place}, {server.key}: its beginning was lost, and it begins anew at entry "
-                f"{id_text(entry.id)}; what is before that can't be put in one log with what is after"
+                f"{connection.address}, {connection.key}: its beginning was lost, and it was restarted at entry "
+                f"{format_id(entry.id)}; the events before and after cannot be in one log"
             )
-        yield from course.take(entry).events
+        yield from stream_fold.fold_entry(entry).events
 
 
-def _is_no_header(event: Event) -> bool:
+def _is_no_first_entryer(event: Event) -> bool:
     return not isinstance(event, LogOpened)
 
 
-def _first_start(server: Server, head: Entry) -> tuple[Course, Sequence[Event]]:
-    """The course from the first entry that one can start from, and the events of its start."""
-    for entry in chain([head], _entries_behind(server, head.id)):
+def _first_start(
+    connection: StreamConnection, first_entry: Entry
+) -> tuple[StreamFold, Sequence[Event]]:
+    """Return a fold from the first entry that allows one, and the events that it starts with."""
+    for entry in chain([first_entry], _entries_after(connection, first_entry.id)):
         if isinstance(entry.body, Begin):
-            course, taken = Course.begun(entry)
-            return course, taken.events
-        if isinstance(entry.body, Checkpointed) and parse_id(entry.body.of) >= head.id:
-            return Course.restored(entry.body), ()
+            stream_fold, taken = StreamFold.from_begin(entry)
+            return stream_fold, taken.events
+        if isinstance(entry.body, StreamCheckpoint) and parse_id(entry.body.of) >= first_entry.id:
+            return StreamFold.from_checkpoint(entry.body), ()
     raise LogError(
-        f"{server.place}, {server.key}: the first entries are gone, and there is no checkpoint to "
+        f"{connection.address}, {connection.key}: the first entries are gone, and there is no checkpoint to "
         "start from; something else has trimmed the stream"
     )
 
 
-def _entries_behind(server: Server, position: EntryId) -> Iterator[Entry]:
-    """The entries from a position to what is the end now."""
-    newest = server.page_back(None, count=1)
+def _entries_after(connection: StreamConnection, position: EntryId) -> Iterator[Entry]:
+    """Yield the entries after a position, up to the present end of the stream."""
+    newest = connection.page_back(None, count=1)
     end = newest[0].id if newest else position
     while position < end:
-        page = server.page(position)
+        page = connection.page(position)
         if not page or page[0].id != position:
             raise StreamChangedError(
-                f"{server.place}, {server.key}: the stream was trimmed while it was read; try again"
+                f"{connection.address}, {connection.key}: the stream was trimmed while it was read; try again"
             )
         for entry in page[1:]:
             if entry.id <= end:
@@ -131,13 +139,13 @@ def _entries_behind(server: Server, position: EntryId) -> Iterator[Entry]:
         position = page[-1].id
 
 
-def _written_whole(path: Path, events: Iterable[Event]) -> Exported:
-    """Write a log under another name first, so that there is never a part of it."""
+def _write_whole(path: Path, events: Iterable[Event]) -> ExportResult:
+    """Write a log under a temporary name, so that the path never holds a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     disk.make_folder(unfinished)
     try:
-        exported = _written(unfinished, events)
+        exported = _write(unfinished, events)
         unfinished.replace(path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -145,7 +153,7 @@ def _written_whole(path: Path, events: Iterable[Event]) -> Exported:
     return exported
 
 
-def _written(path: Path, events: Iterable[Event]) -> Exported:
+def _write(path: Path, events: Iterable[Event]) -> ExportResult:
     fold = LogFold()
     segments = _Segments(path)
     count = edges = 0
@@ -161,11 +169,11 @@ def _written(path: Path, events: Iterable[Event]) -> Exported:
         segments.add(LogSealed(fold.seq + 1, fold.at, 0, ""))
     finally:
         segments.close()
-    return Exported(count + 1, edges, len(fold.breakers), fold.seq + 1, is_whole)
+    return ExportResult(count + 1, edges, len(fold.breakers), fold.seq + 1, is_whole)
 
 
 class _Segments:
-    """The segments of a log being written: each ``log_opened`` begins one."""
+    """Writes the segments of a log; each ``log_opened`` begins another one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -191,7 +199,7 @@ class _Segments:
         disk.sync_folder(self._path)
 
     def _end(self) -> str:
-        """End the segment; what the next one is chained to."""
+        """End the segment, and return the digest to which the next one is chained."""
         segment, self._segment = self._segment, None
         if segment is None:
             return GENESIS

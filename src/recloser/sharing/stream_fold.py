@@ -1,7 +1,7 @@
-"""The course of a stream: what its entries come to, one after another.
+"""The fold of a stream's entries: events, edges and states, by the rules in ``recloser.sharing``.
 
-It is as pure as the fold: from the same entries every process makes the same events, with the same
-numbers, times, edges and seals, and so the same states.
+The fold uses nothing but the entries, so from the same entries every member computes the same
+events, with the same numbers, times, edges and seals, and thus the same states.
 """
 
 from collections import deque
@@ -34,65 +34,65 @@ from recloser.core.moments import after
 from recloser.core.state import dump
 from recloser.core.validation import NS_PER_SECOND
 from recloser.errors import FutureVersionError, LogError, RecloserError
-from recloser.sharing.operator_commands import COMMANDS, Commands
+from recloser.sharing.operator_commands import COMMANDS, OperatorCommands
 from recloser.sharing.stream_entry import (
-    Away,
     Begin,
-    Checkpointed,
     Entry,
     EntryId,
-    event_of,
-    id_text,
+    OfflineReport,
+    StreamCheckpoint,
+    format_id,
+    parse_event,
     parse_id,
 )
 
 CHECKPOINT_EVERY: Final = 2000
-"""So many entries stand between two checkpoints, or a few more."""
+"""Number of entries after which a checkpoint is due."""
 
-_AGAIN_AFTER: Final = 50
-_SEAL_AFTER: Final = 1024
-_MEMBERS: Final = 1000
-_RECENT_EDGES: Final = 256
-_CHECKPOINTS: Final = 1000
+_DUE_AGAIN_AFTER: Final = 50
+_EVENTS_PER_SEAL: Final = 1024
+_MAX_MEMBERS: Final = 1000
+_KEPT_EDGES: Final = 256
+_KEPT_CHECKPOINTS: Final = 1000
 _NS_PER_MS: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES: Final = frozenset(("call_succeeded", "call_failed", "call_ignored"))
-_PLAIN: Final = COMMANDS | {"call_rejected"}
+_ALWAYS_FOLDED: Final = COMMANDS | {"call_rejected"}
 _LAST_MS: Final = 253_402_300_799_999
-"""The end of the year 9999: no clock of a server has given an id that is later."""
+"""The end of the year 9999, in milliseconds: later ids do not come from a clock."""
 
 
 @frozen
-class Taken:
-    """What an entry came to.
+class FoldedEntry:
+    """The result of folding one entry.
 
     Attributes:
-        events: The events of the log that it stands for, each with its edges behind it.
-        grants: The probes that were granted, by the number of the claim.
+        events: The events of the log that the entry adds, each followed by the edges it fires.
+        grants: The probes granted, by the number of the claim.
     """
 
     events: Sequence[Event]
     grants: Mapping[int, ProbeAdmitted]
 
 
-NOTHING: Final = Taken((), {})
+NOTHING: Final = FoldedEntry((), {})
 
 
-class Course:
-    """Folds the entries of one stream.
+class StreamFold:
+    """The states and events that the entries of one stream result in.
 
     Attributes:
-        begin: How the stream began.
-        fold: The states of all breakers, and the time.
-        start: The entry that the fold began with.
-        position: The last entry.
-        edges: The last edges, with the entries that fired them.
-        entries: How many entries have been folded here.
-        checkpoints: Which entries there are checkpoints of, each with ``entries`` at that time.
-        rests_on: The entry from which a new process can start, as long as it is there.
+        begin: The body of the entry that began the stream.
+        fold: The states of all breakers, and the log's time.
+        start: The entry that this fold started from.
+        position: The last entry that was folded.
+        edges: The last 256 edges, each with the entry that fired it.
+        entries: Number of entries folded by this object.
+        checkpoints: The entries that have a checkpoint, each with the value of ``entries`` then.
+        start_entry: The entry that a new member can start from, as long as it is in the stream.
         commands: The last commands of operators.
-        passed_over: How many entries could not be read, or not to the end, or not be folded.
-        fault: What was wrong with the last of them, and where; None before the first.
+        passed_over: Number of entries that could not be read completely or not be folded.
+        fault: What was wrong with the last of them, and its id; None if there was none.
     """
 
     def __init__(self, begin: Begin, anchor_ms: int, position: EntryId) -> None:
@@ -104,148 +104,159 @@ class Course:
             )
         self.begin = begin
         self.fold = LogFold()
-        self.start = self.position = self.rests_on = position
-        self.edges: deque[tuple[EntryId, Edge]] = deque(maxlen=_RECENT_EDGES)
+        self.start = self.position = self.start_entry = position
+        self.edges: deque[tuple[EntryId, Edge]] = deque(maxlen=_KEPT_EDGES)
         self.entries = 0
-        self.checkpoints: deque[tuple[EntryId, int]] = deque(maxlen=_CHECKPOINTS)
-        self.commands = Commands(begin.commands)
+        self.checkpoints: deque[tuple[EntryId, int]] = deque(maxlen=_KEPT_CHECKPOINTS)
+        self.commands = OperatorCommands(begin.commands)
         self.passed_over = 0
         self.fault: str | None = None
         self._anchor_ms = self._id_ms = anchor_ms
         self._shift = 0
-        self._stands_still = False
+        self._ids_stand_still = False
         self._members: dict[str, int] = {}
         self._unsealed = 0
         self._since_checkpoint = 0
 
     @classmethod
-    def begun(cls, entry: Entry) -> tuple["Course", Taken]:
-        """The course that an entry begins, and the events that it stands for.
+    def from_begin(cls, entry: Entry) -> tuple["StreamFold", FoldedEntry]:
+        """Start a fold at the entry that begins the stream; return its first events too.
 
         Raises:
-            LogError: It begins none, or with states that there can't be.
-            FutureVersionError: It begins one of a version that is not known.
+            LogError: The entry has another body, or states that are not valid.
+            FutureVersionError: A newer version of recloser began the stream.
         """
         begin = entry.body
         if not isinstance(begin, Begin):
-            raise LogError("the stream does not begin with an entry that begins one")
-        course = cls(begin, entry.id[0], entry.id)
+            raise LogError("the first entry of the stream is not a beginning")
+        stream_fold = cls(begin, entry.id[0], entry.id)
         events: list[Event] = []
-        course._open(events, begin.seq, begin.at, begin.states)
+        stream_fold._record_opening(events, begin.seq, begin.at, begin.states)
         if begin.lost:
-            course._tell_gap(events, 0, begin.lost, begin.at)
-        return course, Taken(events, {})
+            stream_fold._record_gap(events, 0, begin.lost, begin.at)
+        return stream_fold, FoldedEntry(events, {})
 
     @classmethod
-    def remains(cls, begin: Begin, first: Entry) -> "Course":
-        """The course of what is left of a stream without its beginning, which knows no breaker.
+    def from_remainder(cls, begin: Begin, first: Entry) -> "StreamFold":
+        """Start a fold, without any breaker, in a stream that has lost its beginning.
 
         Args:
-            begin: What it is taken to have begun with.
+            begin: The beginning to assume.
             first: The first entry that is left.
         """
-        course = cls(begin, first.id[0], first.id)
-        course._open([], begin.seq, begin.at, begin.states)
-        return course
+        stream_fold = cls(begin, first.id[0], first.id)
+        stream_fold._record_opening([], begin.seq, begin.at, begin.states)
+        return stream_fold
 
     @classmethod
-    def restored(cls, kept: Checkpointed) -> "Course":
-        """The course as it was at the entry that a checkpoint is of.
+    def from_checkpoint(cls, checkpoint: StreamCheckpoint) -> "StreamFold":
+        """Restore the fold at the entry that a checkpoint describes.
 
         Raises:
-            LogError: It holds states that there can't be, or can't be written again.
-            FutureVersionError: Its stream was begun by a version that is not known.
+            LogError: The checkpoint has states that are not valid or cannot be written again.
+            FutureVersionError: A newer version of recloser began the stream.
         """
-        course = cls(kept.begin, kept.anchor, parse_id(kept.of))
-        course.commands = Commands(kept.commands)
-        course._id_ms = kept.clock or course.start[0]
-        course._shift = kept.shift
-        course._members = dict(kept.members)
-        course._open([], kept.seq - len(kept.states) - 1, kept.ticked_at, kept.states, kept.at)
-        course._unsealed = kept.unsealed
-        return course
+        stream_fold = cls(checkpoint.begin, checkpoint.anchor, parse_id(checkpoint.of))
+        stream_fold.commands = OperatorCommands(checkpoint.commands)
+        stream_fold._id_ms = checkpoint.clock or stream_fold.start[0]
+        stream_fold._shift = checkpoint.shift
+        stream_fold._members = dict(checkpoint.members)
+        stream_fold._record_opening(
+            [],
+            checkpoint.seq - len(checkpoint.states) - 1,
+            checkpoint.ticked_at,
+            checkpoint.states,
+            checkpoint.at,
+        )
+        # Large states took several events above; all members must number the next event alike.
+        stream_fold.fold.seq = checkpoint.seq
+        stream_fold._unsealed = checkpoint.unsealed
+        return stream_fold
 
-    def is_cut_by(self, entry: Entry) -> bool:
-        """Whether the stream begins anew with an entry: what stood before it has no beginning left.
+    def is_restarted_by(self, entry: Entry) -> bool:
+        """Return whether the stream is restarted by an entry, because its beginning was lost.
 
-        Where two processes begin it at once, the second has not seen the first, and begins nothing.
+        If two members restart a stream at once, the second ``begin`` names entries from before the
+        first one, and is ignored.
         """
         body = entry.body
         if not isinstance(body, Begin) or not body.upto:
             return False
         return parse_id(body.upto)[0] >= self._anchor_ms
 
-    def take(self, entry: Entry) -> Taken:
-        """Fold the next entry, which does not cut the stream."""
-        self._go_to(entry)
+    def fold_entry(self, entry: Entry) -> FoldedEntry:
+        """Fold the next entry, which does not restart the stream."""
+        self._advance_to(entry)
         body = entry.body
         if entry.batch <= self._members.get(entry.member, 0) or isinstance(body, Begin):
             if entry.fault is not None:
-                self._pass_over(entry, entry.fault)
+                self._note_fault(entry, entry.fault)
             return NOTHING
-        if isinstance(body, Checkpointed) and body.begin.generation != self.begin.generation:
+        if isinstance(body, StreamCheckpoint) and body.begin.generation != self.begin.generation:
             return NOTHING
         self._note_batch(entry)
         at = self._time_at(entry)
         events: list[Event] = []
         grants: dict[int, ProbeAdmitted] = {}
-        self._tick_if_due(events, at)
-        if isinstance(body, Checkpointed):
-            self._reopen(events, body, at)
-        elif isinstance(body, Away):
-            self._tell_gap(events, body.lost, _told(body), at)
+        self._record_due_tick(events, at)
+        if isinstance(body, StreamCheckpoint):
+            self._record_checkpoint(events, body, at)
+        elif isinstance(body, OfflineReport):
+            self._record_gap(events, body.lost, _gap_text(body), at)
         else:
-            faults = [self._take_line(line, at, events, grants, entry) for line in body]
-            fault = next((fault for fault in (entry.fault, *faults) if fault is not None), None)
+            line_faults = [self._fold_line(line, at, events, grants, entry) for line in body]
+            fault = next(
+                (fault for fault in (entry.fault, *line_faults) if fault is not None), None
+            )
             if fault is not None:
-                self._pass_over(entry, fault)
+                self._note_fault(entry, fault)
         self._unsealed += len(events)
-        if self._unsealed >= _SEAL_AFTER:
-            self._seal(events)
+        if self._unsealed >= _EVENTS_PER_SEAL:
+            self._record_seal(events)
         self.edges += [(entry.id, event) for event in events if event.kind == "state_changed"]
-        return Taken(events, grants)
+        return FoldedEntry(events, grants)
 
     def pass_over(self, entry: Entry, fault: str) -> None:
-        """Go on to the next entry, which can't be folded."""
-        self._go_to(entry)
-        self._pass_over(entry, fault)
+        """Skip the next entry, which cannot be folded."""
+        self._advance_to(entry)
+        self._note_fault(entry, fault)
 
-    def _pass_over(self, entry: Entry, fault: str) -> None:
+    def _note_fault(self, entry: Entry, fault: str) -> None:
         self.passed_over += 1
-        self.fault = f"entry {id_text(entry.id)}: {fault}"
+        self.fault = f"entry {format_id(entry.id)}: {fault}"
 
-    def _go_to(self, entry: Entry) -> None:
+    def _advance_to(self, entry: Entry) -> None:
         self.position = entry.id
-        self._stands_still = entry.id[0] == self._id_ms or entry.id[0] > _LAST_MS
-        if not self._stands_still:
+        self._ids_stand_still = entry.id[0] == self._id_ms or entry.id[0] > _LAST_MS
+        if not self._ids_stand_still:
             self._id_ms = entry.id[0]
         self.entries += 1
         self._since_checkpoint += 1
 
     def _time_at(self, entry: Entry) -> int:
-        """The time of an entry, in nanoseconds of the log.
+        """Return the time of an entry, in nanoseconds of the log.
 
-        It is that of the id, unless the ids stand still: after the server's clock was ahead once,
-        each id has the same milliseconds until the clock has caught up. The sender gives the time
+        It is the time of the id, unless the ids stand still: after the server's clock was set back,
+        ids have the same milliseconds until the clock has caught up. The sender's estimate is used
         then, and the difference is added to the times of all later ids.
         """
         by_id = max(self.fold.at, self.at_by_id)
-        if self._stands_still and entry.at is not None and entry.at > by_id:
+        if self._ids_stand_still and entry.at is not None and entry.at > by_id:
             self._shift += entry.at - self.at_by_id
             return entry.at
         return by_id
 
     def at_of_us(self, us: int) -> int:
-        """The time that the log gives to a reading of the server's clock in microseconds."""
+        """Return the log's time, in nanoseconds, for a reading of the server's clock in microseconds."""
         return self.begin.at + us * 1000 - self._anchor_ms * _NS_PER_MS + self._shift
 
     @property
     def at_by_id(self) -> int:
-        """The time that the log gives to the id of the last entry."""
+        """The log's time for the id of the last entry, in nanoseconds."""
         return self.at_of_us(self._id_ms * 1000)
 
     def next_generation(self, generation: str, library: str, at: int) -> Begin:
-        """How a stream begins that follows on this one, which is lost."""
+        """Return the ``begin`` of the stream that replaces this one, which is lost."""
         return Begin(
             generation=generation,
             format=FORMAT_VERSION,
@@ -255,18 +266,18 @@ class Course:
             seq=self.fold.seq,
             at=max(self.fold.at, at),
             states=self._states(),
-            commands=self.commands.kept(),
+            commands=self.commands.saved(),
         )
 
     def is_checkpoint_due(self) -> bool:
-        """Whether the member whose entry was the last one should add a checkpoint."""
+        """Return whether the member that sent the last entry should send a checkpoint."""
         over = self._since_checkpoint - CHECKPOINT_EVERY
-        return over >= 0 and over % _AGAIN_AFTER == 0
+        return over >= 0 and over % _DUE_AGAIN_AFTER == 0
 
-    def checkpoint(self) -> Checkpointed:
-        """All there is to know at this entry."""
-        return Checkpointed(
-            of=id_text(self.position),
+    def checkpoint(self) -> StreamCheckpoint:
+        """Return everything that is needed to continue the fold from this entry."""
+        return StreamCheckpoint(
+            of=format_id(self.position),
             begin=msgspec.structs.replace(self.begin, states=(), commands=(), lost=""),
             anchor=self._anchor_ms,
             seq=self.fold.seq,
@@ -275,13 +286,13 @@ class Course:
             unsealed=self._unsealed,
             members=dict(self._members),
             states=self._states(),
-            commands=self.commands.kept(),
+            commands=self.commands.saved(),
             shift=self._shift,
             clock=self._id_ms,
         )
 
-    def trims_to(self, keep_entries: int) -> EntryId | None:
-        """The newest entry that has a checkpoint, and so many others behind it."""
+    def trim_position(self, keep_entries: int) -> EntryId | None:
+        """Return the newest entry with a checkpoint and at least ``keep_entries`` entries after it."""
         old = [of for of, entries in self.checkpoints if self.entries - entries >= keep_entries]
         return old[-1] if old else None
 
@@ -289,10 +300,10 @@ class Course:
         return tuple(dict(dump(state)) for state in self.fold.breakers.values())
 
     def _note_batch(self, entry: Entry) -> None:
-        # The one that was silent for longest goes first: it is not likely to send anything twice.
+        # The member that was silent for longest is forgotten: it hardly has anything to send again.
         self._members.pop(entry.member, None)
         self._members[entry.member] = entry.batch
-        if len(self._members) > _MEMBERS:
+        if len(self._members) > _MAX_MEMBERS:
             del self._members[next(iter(self._members))]
 
     def _wall(self, at: int) -> datetime:
@@ -301,7 +312,7 @@ class Course:
     def _monotonic(self, at: int) -> int:
         return self._anchor_ms * _NS_PER_MS + at - self.begin.at
 
-    def _open(
+    def _record_opening(
         self,
         events: list[Event],
         seq: int,
@@ -309,7 +320,10 @@ class Course:
         states: Sequence[Mapping[str, object]],
         then_at: int | None = None,
     ) -> None:
-        """What a segment of the log begins with: the header, and all states."""
+        """Record the header and the states with which a segment of the log begins.
+
+        ``at`` is the time of the header; ``then_at`` that of the states, if it differs.
+        """
         header = LogOpened(
             seq=seq + 1,
             at=at,
@@ -325,28 +339,29 @@ class Course:
             checkpoints=len(states),
         )
         self._apply(events, header)
-        self._tell_states(events, states, at if then_at is None else then_at)
+        self._record_states(events, states, at if then_at is None else then_at)
         if then_at is not None:
             self.fold.at = then_at
         self._unsealed = len(events)
 
-    def _reopen(self, events: list[Event], kept: Checkpointed, at: int) -> None:
-        """A checkpoint: from here too a fold of the log can start."""
+    def _record_checkpoint(
+        self, events: list[Event], checkpoint: StreamCheckpoint, at: int
+    ) -> None:
+        """End the segment of the log and begin another, from which a fold of the log can start."""
         self._unsealed += len(events)
-        self._seal(events)
+        self._record_seal(events)
         before = len(events)
-        self._open(events, self.fold.seq, at, self._states())
-        self._unsealed = -before  # what is counted when the entry has been taken
+        self._record_opening(events, self.fold.seq, at, self._states())
+        self._unsealed = -before  # ``fold_entry`` then adds all events of the entry
         self._since_checkpoint = 0
-        behind = self.entries - 1
-        self.rests_on = parse_id(kept.of)
-        self.checkpoints.append((self.rests_on, behind))
+        self.start_entry = parse_id(checkpoint.of)
+        self.checkpoints.append((self.start_entry, self.entries - 1))
 
-    def _tell_gap(self, events: list[Event], lost: int, text: str, at: int) -> None:
+    def _record_gap(self, events: list[Event], lost: int, text: str, at: int) -> None:
         self._apply(events, LogGap(self.fold.seq + 1, at, lost, label(text)))
-        self._tell_states(events, self._states(), at)
+        self._record_states(events, self._states(), at)
 
-    def _tell_states(
+    def _record_states(
         self, events: list[Event], states: Sequence[Mapping[str, object]], at: int
     ) -> None:
         for state in states:
@@ -354,19 +369,19 @@ class Course:
             for piece in pieces_of(state):
                 self._apply(events, Checkpoint(self.fold.seq + 1, at, name, *piece))
 
-    def _tick_if_due(self, events: list[Event], at: int) -> None:
+    def _record_due_tick(self, events: list[Event], at: int) -> None:
         deadline = self.fold.next_deadline
         is_due = deadline is not None and at >= deadline
         if is_due or at - self.fold.ticked_at >= NS_PER_SECOND:
             tick = ClockTicked(self.fold.seq + 1, at, self._wall(at), self._monotonic(at))
             self._apply(events, tick)
 
-    def _seal(self, events: list[Event]) -> None:
-        # Whoever writes the log puts in the count and the digest.
+    def _record_seal(self, events: list[Event]) -> None:
+        # The count and the digest are filled in when the log is written (see ``stream_export``).
         self._apply(events, LogSealed(self.fold.seq + 1, self.fold.at, 0, ""))
         self._unsealed = 0
 
-    def _take_line(
+    def _fold_line(
         self,
         line: bytes,
         at: int,
@@ -374,40 +389,40 @@ class Course:
         grants: dict[int, ProbeAdmitted],
         entry: Entry,
     ) -> str | None:
-        """Fold a line of an entry; what is wrong with it, if that is why it is not folded."""
-        event = event_of(line, self.fold.seq + 1, at)
+        """Fold a line of an entry; return why it is invalid, or None."""
+        event = parse_event(line, self.fold.seq + 1, at)
         if event is None:
-            return "no event can be read in it"
+            return "a line cannot be read as an event"
         if isinstance(event, ProbeAdmitted):
-            granted = self._granted(event)
+            granted = self._grant(event)
             if granted is not None:
                 grants[event.probe] = granted
                 self._apply(events, granted)
             return None
         try:
-            if not self._can_happen(event, entry):
+            if not self._is_folded(event, entry):
                 return None
         except (RecloserError, ArithmeticError, LookupError, TypeError, ValueError):
-            return "it configures a breaker in a way that there can't be"
+            return "it has settings that are not valid"
         is_new = isinstance(event, BreakerConfigured) and event.breaker not in self.fold.breakers
         self._apply(events, event)
         if event.kind in COMMANDS:
             self.commands.note(event, entry.again or entry.id)
         if is_new:
-            # Of a stream that lost its beginning the command may be left, and not the breaker.
+            # A stream that lost its beginning may still have the command but not the breaker.
             for command in self.commands.of(getattr(event, "breaker", "")):
                 self._apply(events, evolve(command, seq=self.fold.seq + 1, at=at))
         return None
 
-    def _granted(self, claim: ProbeAdmitted) -> ProbeAdmitted | None:
+    def _grant(self, claim: ProbeAdmitted) -> ProbeAdmitted | None:
         state = self.fold.breakers.get(claim.breaker)
         if state is None or state.epoch != claim.epoch or decide(state) != PROBE:
             return None
         return evolve(claim, probe=state.probes_admitted + 1)
 
-    def _can_happen(self, event: Event, entry: Entry) -> bool:
+    def _is_folded(self, event: Event, entry: Entry) -> bool:
         if isinstance(event, BreakerConfigured):
-            return self._configures(event, replaces=entry.replaces)
+            return self._changes_settings(event, replaces=entry.replaces)
         name = getattr(event, "breaker", None)
         if name not in self.fold.breakers:
             return False
@@ -415,9 +430,9 @@ class Course:
             return getattr(event, "epoch", 0) <= self.fold.breakers[name].epoch
         if event.kind in COMMANDS and entry.again is not None:
             return self.commands.is_newest(event, entry.again)
-        return event.kind in _PLAIN
+        return event.kind in _ALWAYS_FOLDED
 
-    def _configures(self, event: BreakerConfigured, *, replaces: bool) -> bool:
+    def _changes_settings(self, event: BreakerConfigured, *, replaces: bool) -> bool:
         settings = config_in(event).to_mapping()
         known = self.fold.breakers.get(event.breaker)
         return known is None or (replaces and known.config.to_mapping() != settings)
@@ -430,9 +445,10 @@ class Course:
             events.append(edge)
 
 
-def _told(away: Away) -> str:
-    gave_up = f"; it gave up {', '.join(away.edges)}" if away.edges else ""
+def _gap_text(report: OfflineReport) -> str:
+    # The text is part of the log that all members compute, so it must not change.
+    gave_up = f"; it gave up {', '.join(report.edges)}" if report.edges else ""
     return (
-        f"{away.host} was without the stream for {away.seconds:.3f} s and on its own: "
-        f"{away.sent} of its outcomes came late, {away.lost} not at all{gave_up}"
+        f"{report.host} was without the stream for {report.seconds:.3f} s and on its own: "
+        f"{report.sent} of its outcomes came late, {report.lost} not at all{gave_up}"
     )

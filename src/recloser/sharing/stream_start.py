@@ -1,8 +1,8 @@
-"""Find the entry from which a process can start to fold a stream: a checkpoint or the beginning.
+"""Find the entry from which a member can start to fold a stream: a checkpoint or the beginning.
 
-A stream that something else has trimmed may hold neither. A process that has folded it adds a
-checkpoint then. If there is no such process, as all were started again, one of them begins the
-stream anew after the entries that are left.
+If something else has trimmed the stream, it may hold neither. A member that has folded it then adds a
+checkpoint. If no such member is running, because all were restarted, one of them restarts the stream
+after the entries that are left.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from attrs import frozen
 
 from recloser.core.events import FORMAT_VERSION, RULES_VERSION, BreakerConfigured
 from recloser.errors import FutureVersionError, RecloserError
-from recloser.sharing.connection import Server
+from recloser.sharing.connection import StreamConnection
 from recloser.sharing.operator_commands import COMMANDS
 from recloser.sharing.stream_entry import (
     Begin,
-    Checkpointed,
     Entry,
     EntryId,
-    event_of,
-    id_text,
-    lines_of,
+    StreamCheckpoint,
+    event_lines,
+    format_id,
+    parse_event,
     parse_id,
 )
-from recloser.sharing.stream_fold import Course
+from recloser.sharing.stream_fold import StreamFold
 from recloser.version import __version__
 
 _UNKNOWN: Final = (
@@ -34,43 +34,43 @@ _UNKNOWN: Final = (
 
 
 @frozen
-class Start:
-    """What there is to start from.
+class StartPoint:
+    """The result of the search for a start.
 
     Attributes:
-        course: The course at the start; None where there is none.
-        left: The entries of a stream without a start, the oldest first.
+        stream_fold: The fold at the start; None if there is no start.
+        left: The entries of a stream that has no start, the oldest first.
     """
 
-    course: Course | None
+    stream_fold: StreamFold | None
     left: Sequence[Entry] = ()
 
 
-def found_start(server: Server, before: EntryId | None = None) -> Start:
-    """The start of a stream: the newest checkpoint of an entry that is there, or the beginning.
+def find_start(connection: StreamConnection, before: EntryId | None = None) -> StartPoint:
+    """Find the newest checkpoint whose entry is still in the stream, or else the beginning.
 
     Args:
-        server: Where the stream is.
-        before: A checkpoint of this entry, or of one before it, is taken if there is one: what came
-            after it is folded then, and listeners receive it.
+        connection: The connection to the server.
+        before: Prefer a checkpoint of this entry or an earlier one. The entries after it are then
+            folded again, so that listeners receive the edges of those that are new.
 
     Raises:
-        LogError: The server can't be reached.
-        FutureVersionError: The stream was begun by a version that is not known.
+        LogError: The server cannot be reached.
+        FutureVersionError: A newer version of recloser began the stream.
     """
     walked: list[Entry] = []
-    later: Start | None = None
-    kept: dict[EntryId, Checkpointed] = {}
-    while page := server.page_back(walked[-1].id if walked else None):
+    later: StartPoint | None = None
+    checkpoints: dict[EntryId, StreamCheckpoint] = {}
+    while page := connection.page_back(walked[-1].id if walked else None):
         for entry in page:
             walked.append(entry)
-            if isinstance(entry.body, Checkpointed):
-                kept[parse_id(entry.body.of)] = entry.body
-            checkpoint = kept.get(entry.id)
-            course = None if checkpoint is None else _restored(checkpoint)
-            if course is None:
+            if isinstance(entry.body, StreamCheckpoint):
+                checkpoints[parse_id(entry.body.of)] = entry.body
+            checkpoint = checkpoints.get(entry.id)
+            stream_fold = None if checkpoint is None else _from_checkpoint(checkpoint)
+            if stream_fold is None:
                 continue
-            start = Start(_after_cuts(course, walked))
+            start = StartPoint(_after_restarts(stream_fold, walked))
             if before is None or entry.id <= before:
                 return start
             later = later or start
@@ -78,87 +78,96 @@ def found_start(server: Server, before: EntryId | None = None) -> Start:
     if later is not None and (oldest is None or before is None or walked[oldest].id > before):
         return later
     if oldest is None:
-        return Start(None, walked[::-1])
-    course = _after_cuts(_begun(walked[oldest]), walked[:oldest])
-    if course is None:
-        return later or Start(None, walked[::-1])
-    return Start(course)
+        return StartPoint(None, walked[::-1])
+    stream_fold = _after_restarts(_from_begin(walked[oldest]), walked[:oldest])
+    if stream_fold is None:
+        return later or StartPoint(None, walked[::-1])
+    return StartPoint(stream_fold)
 
 
 def _is_begin(entry: Entry) -> bool:
     return isinstance(entry.body, Begin)
 
 
-def _after_cuts(course: Course | None, newest_first: Sequence[Entry]) -> Course | None:
-    """The course of what comes after the last entry with which the stream begins anew."""
+def _after_restarts(
+    stream_fold: StreamFold | None, newest_first: Sequence[Entry]
+) -> StreamFold | None:
+    """Return the fold from the last entry that restarts the stream, or the given one."""
     for entry in reversed(newest_first):
-        if _is_begin(entry) and (course is None or course.is_cut_by(entry)):
-            course = _begun(entry)
-    return course
+        if _is_begin(entry) and (stream_fold is None or stream_fold.is_restarted_by(entry)):
+            stream_fold = _from_begin(entry)
+    return stream_fold
 
 
-def _restored(kept: Checkpointed) -> Course | None:
+def _from_checkpoint(checkpoint: StreamCheckpoint) -> StreamFold | None:
     try:
-        return Course.restored(kept)
+        return StreamFold.from_checkpoint(checkpoint)
     except (RecloserError, ArithmeticError, LookupError, TypeError, ValueError):
-        return None  # there may be an older one that can be used
+        return None  # damaged or forged; an older one may be usable
 
 
-def _begun(entry: Entry) -> Course | None:
+def _from_begin(entry: Entry) -> StreamFold | None:
     try:
-        return Course.begun(entry)[0]
+        return StreamFold.from_begin(entry)[0]
     except FutureVersionError:
         raise
     except (RecloserError, ArithmeticError, LookupError, TypeError, ValueError):
         return None
 
 
-def begun_anew(
+def restart_after(
     left: Sequence[Entry],
     configured: Sequence[BreakerConfigured],
     generation: str,
-    old: Course | None,
+    old: StreamFold | None,
 ) -> Begin:
-    """Make the entry with which a stream begins anew, from the entries that are left.
+    """Build the ``begin`` that restarts a stream after the entries that are left.
 
     Args:
-        left: The entries that are left, the oldest first; one at least.
-        configured: The breakers of the process that begins it.
-        generation: Names the new stream.
-        old: What this process knows of the stream as it was.
+        left: The entries that are left, the oldest first; at least one.
+        configured: The settings of the breakers of this process.
+        generation: The name of the new generation.
+        old: The fold of the stream as this process knew it; None if it knew nothing.
     """
-    kept = [entry.body for entry in left if isinstance(entry.body, Checkpointed)]
+    checkpoints = [entry.body for entry in left if isinstance(entry.body, StreamCheckpoint)]
     if old is not None:
-        kept.append(old.checkpoint())
-    kept.sort(key=lambda each: parse_id(each.of))
-    course = next((course for each in reversed(kept) if (course := _restored(each))), None)
+        checkpoints.append(old.checkpoint())
+    checkpoints.sort(key=lambda checkpoint: parse_id(checkpoint.of))
+    stream_fold = next(
+        (
+            stream_fold
+            for checkpoint in reversed(checkpoints)
+            if (stream_fold := _from_checkpoint(checkpoint))
+        ),
+        None,
+    )
     known = "those of a checkpoint before, and of the entries that are left"
     further = list(left)
-    if course is not None:
-        further = [entry for entry in left if entry.id > course.position]
+    if stream_fold is not None:
+        further = [entry for entry in left if entry.id > stream_fold.position]
     else:
         begin = Begin("", FORMAT_VERSION, RULES_VERSION, __version__)
-        course = Course.remains(begin, left[0])
+        stream_fold = StreamFold.from_remainder(begin, left[0])
         known = "new, except for the commands and settings in the entries that are left"
-    own = Entry(left[0].id, "", 1, lines_of(configured))
+    own = Entry(left[0].id, "", 1, event_lines(configured))
     for entry in (own, *further):
         try:
-            course.take(entry)
-            _note_commands(course, entry)
+            stream_fold.fold_entry(entry)
+            _note_commands(stream_fold, entry)
         except (RecloserError, ArithmeticError, LookupError, TypeError, ValueError):
-            continue  # it is of states that are not known any more
+            continue  # it depends on states that are lost
     lost = (
         f"the first entries of the stream are gone, and no process was there that knew all of them; "
         f"{len(left)} are left. It begins anew here, and the states are {known}; {_UNKNOWN}"
     )
-    begin = course.next_generation(generation, __version__, course.fold.at)
-    return msgspec.structs.replace(begin, upto=id_text(left[-1].id), lost=lost)
+    begin = stream_fold.next_generation(generation, __version__, stream_fold.fold.at)
+    return msgspec.structs.replace(begin, upto=format_id(left[-1].id), lost=lost)
 
 
-def _note_commands(course: Course, entry: Entry) -> None:
-    """Note the commands that an entry holds of breakers that are not known yet."""
+def _note_commands(stream_fold: StreamFold, entry: Entry) -> None:
+    """Note the commands in an entry that are for breakers not known yet."""
     for line in entry.body if isinstance(entry.body, tuple) else ():
-        event = event_of(line, 0, 0)
+        event = parse_event(line, 0, 0)
         name = getattr(event, "breaker", "")
-        if event is not None and event.kind in COMMANDS and name not in course.fold.breakers:
-            course.commands.note(event, entry.again or entry.id)
+        if event is not None and event.kind in COMMANDS and name not in stream_fold.fold.breakers:
+            stream_fold.commands.note(event, entry.again or entry.id)

@@ -1,1 +1,1 @@
-"""Simulation: what breakers would have done with calls that something else recorded."""
+"""Simulation: which edges a breaker takes over calls whose times and outcomes are already known."""

@@ -1,8 +1,11 @@
-"""The calls of one breaker, as columns.
+"""The calls of one breaker as columns of integers.
 
-A call is known by its number in the order of the starts, from 0, or by its place in the order of
-the ends. That is the order in which they are driven: by time, and at one instant the ends before
-the starts; a call without duration ends behind its own start.
+A call has two positions: its start index, which counts the calls in the order in which they
+started, and its end index, which counts them in the order in which they ended. Both begin at 0.
+
+Calls that start, or end, at the same nanosecond keep the order of the log. Where a start and an end
+fall on the same nanosecond, the end comes first; only a call without duration ends after its own
+start.
 """
 
 from array import array
@@ -18,40 +21,40 @@ from recloser.core.kernel import FAILED, IGNORED, SUCCEEDED, UNKNOWN, CallColumn
 __all__ = ["FAILED", "IGNORED", "OUTCOME_CODES", "SUCCEEDED", "UNKNOWN", "Calls"]
 
 OUTCOME_CODES: Final = {"succeeded": SUCCEEDED, "failed": FAILED, "ignored": IGNORED}
-"""The code of each known outcome, by its name in a log."""
+"""The outcome code for each outcome name that a log can contain."""
 
 
 @define(eq=False)
 class Calls:
-    """The calls of one breaker, in the order of their starts.
+    """The calls of one breaker, as columns ordered by start.
 
-    Columns are buffers of whole numbers of 64 bits, such as an ``array`` or a numpy column seen
-    through a ``memoryview``; what is derived from them is found when it is first asked for, by
-    ``recloser.core.orders``, and kept.
+    A column is a buffer of 64-bit integers, such as an ``array`` or a ``memoryview`` of a numpy
+    array. Derived columns are computed at first use and cached.
 
     Attributes:
-        breaker: Its name.
-        starts: When each call started, in nanoseconds of the log; shape (n,), as all are.
-        ends: When it ended, by its number.
-        tooks: How long it took, by its number.
-        outcomes: How it ended, by its number: one of the four codes of this module.
-        by_end: The number of each call, by its place.
-        seqs: Where it stands in the log, by its number, if several breakers share that.
+        breaker: Name of the breaker.
+        starts: When each call started, in nanoseconds of the log's time, by start index.
+        ends: When each call ended, in nanoseconds of the log's time, by start index.
+        durations: How long each call took, in nanoseconds, by start index.
+        outcomes: The outcome code of each call, by start index.
+        by_end: The start index of each call, by end index.
+        seqs: The ``seq`` of each call's event, by start index; empty if the calls of this breaker
+            are not simulated together with those of other breakers.
     """
 
     breaker: str
     starts: Sequence[int]
     ends: Sequence[int]
-    tooks: Sequence[int]
+    durations: Sequence[int]
     outcomes: bytes
     by_end: Sequence[int] = field()
     seqs: Sequence[int] = ()
     _counts: dict[int, int] = field(init=False, factory=dict)
-    _before: dict[int, Sequence[int]] = field(init=False, factory=dict)
+    _counts_before: dict[int, Sequence[int]] = field(init=False, factory=dict)
     __dict__: dict[str, object] = field(init=False, factory=dict)
 
     @by_end.default
-    def _as_started(self) -> Sequence[int]:
+    def _default_by_end(self) -> Sequence[int]:
         return orders.order_of_ends(self.starts, self.ends)
 
     @classmethod
@@ -60,33 +63,34 @@ class Calls:
         breaker: str,
         starts: Sequence[int],
         ends: Sequence[int],
-        tooks: Sequence[int],
+        durations: Sequence[int],
         outcomes: bytes,
         *,
         seqs: Sequence[int] = (),
     ) -> Self:
-        """The calls that stand in the columns of a log, in its order.
+        """Make the table from rows in the order of a log.
 
-        Calls that start, or end, at one instant do so in the order of the log. One of unknown
-        outcome is taken to last as long as the median of the others.
+        A call of unknown outcome is assumed to take the median duration of the breaker's other
+        calls.
 
         Args:
-            breaker: Its name.
-            starts: When each row's call started, in nanoseconds of the log, from 0.
-            ends: When it ended, not before it started.
-            tooks: How long it took.
-            outcomes: How it ended, as one of the codes of this module.
-            seqs: The ``seq`` of each row, where the log is shared by several breakers.
+            breaker: Name of the breaker.
+            starts: When each row's call started, in nanoseconds of the log's time.
+            ends: When it ended, in nanoseconds of the log's time; not before its start.
+            durations: How long it took, in nanoseconds.
+            outcomes: Its outcome code.
+            seqs: The ``seq`` of each row's event, if breakers that share the log are simulated
+                together.
         """
         if UNKNOWN in outcomes:
-            ends, tooks = _supposed(starts, ends, tooks, outcomes)
+            ends, durations = _with_assumed_durations(starts, ends, durations, outcomes)
         order = orders.order_of(starts)
         by_end = orders.taken(orders.inverse(order), orders.order_of_ends(starts, ends))
         return cls(
             breaker,
             orders.taken(starts, order),
             orders.taken(ends, order),
-            orders.taken(tooks, order),
+            orders.taken(durations, order),
             orders.codes_taken(outcomes, order),
             by_end,
             orders.taken(seqs, order) if len(seqs) else (),
@@ -96,94 +100,95 @@ class Calls:
         return len(self.starts)
 
     def __reduce__(self) -> tuple[type["Calls"], tuple[object, ...]]:
-        starts, ends, tooks, by_end = (
-            array("q", column) for column in (self.starts, self.ends, self.tooks, self.by_end)
+        # A memoryview can't be pickled, so columns travel to other processes as arrays.
+        starts, ends, durations, by_end = (
+            array("q", column) for column in (self.starts, self.ends, self.durations, self.by_end)
         )
-        return Calls, (self.breaker, starts, ends, tooks, self.outcomes, by_end)
+        return Calls, (self.breaker, starts, ends, durations, self.outcomes, by_end)
 
     @cached_property
-    def place(self) -> Sequence[int]:
-        """The place of each call, by its number."""
+    def end_index(self) -> Sequence[int]:
+        """The end index of each call, by start index."""
         return orders.inverse(self.by_end)
 
     @cached_property
     def ended_before(self) -> Sequence[int]:
-        """How many calls have ended before each starts, by its number."""
+        """How many calls ended before each call started, by start index."""
         return orders.ended_before(self.starts, self.ends, self.by_end)
 
     @cached_property
     def columns(self) -> CallColumns:
-        """The calls as the kernel takes them."""
-        ends, tooks = (orders.taken(each, self.by_end) for each in (self.ends, self.tooks))
+        """The calls in the form that ``recloser.core.kernel`` simulates."""
+        ends, durations = (orders.taken(each, self.by_end) for each in (self.ends, self.durations))
         columns = (self.starts, self.ended_before, self.by_end)
         starts, ended_before, by_end = (cast("memoryview", each) for each in columns)
-        return CallColumns(starts, ended_before, by_end, ends, tooks, self.outcome_at)
+        return CallColumns(starts, ended_before, by_end, ends, durations, self.outcomes_by_end)
 
     @cached_property
     def last_end(self) -> int:
-        """When the last of them ended."""
-        return self.end_of(len(self) - 1)
+        """When the last call ended, in nanoseconds of the log's time."""
+        return self.end_time(len(self) - 1)
 
-    def end_of(self, place: int) -> int:
-        """When the call at this place ended."""
-        return self.ends[self.by_end[place]]
+    def end_time(self, end_index: int) -> int:
+        """When the call with this end index ended, in nanoseconds of the log's time."""
+        return self.ends[self.by_end[end_index]]
 
     @cached_property
-    def outcome_at(self) -> bytes:
-        """How the call at each place ended."""
+    def outcomes_by_end(self) -> bytes:
+        """The outcome code of each call, by end index."""
         return orders.codes_taken(self.outcomes, self.by_end)
 
     @cached_property
-    def last_place(self) -> Sequence[int]:
-        """The last place of all calls up to each number."""
-        return orders.highest_so_far(self.place)
+    def highest_end_index(self) -> Sequence[int]:
+        """The highest end index among the calls up to each start index, that call included."""
+        return orders.highest_so_far(self.end_index)
 
-    def before(self, code: int) -> Sequence[int]:
-        """How many calls of this outcome stand before each number; shape (n + 1,)."""
-        found = self._before.get(code)
-        if found is None:
-            found = self._before[code] = orders.count_before(self.outcomes, code)
-        return found
+    def counts_before(self, code: int) -> Sequence[int]:
+        """How many calls with this outcome precede each start index; has ``len(self) + 1`` items."""
+        counts = self._counts_before.get(code)
+        if counts is None:
+            counts = self._counts_before[code] = orders.count_before(self.outcomes, code)
+        return counts
 
     def count(self, code: int) -> int:
-        """How many calls ended so."""
-        found = self._counts.get(code)
-        if found is None:
-            found = self._counts[code] = self.outcomes.count(code)
-        return found
+        """How many calls have this outcome."""
+        count = self._counts.get(code)
+        if count is None:
+            count = self._counts[code] = self.outcomes.count(code)
+        return count
 
-    def until(self, number: int) -> "Calls":
-        """The first calls alone, up to ``number``."""
-        return self._only(orders.numbers_from(0, number))
+    def until(self, start_index: int) -> "Calls":
+        """The calls before ``start_index``, as a table of their own."""
+        return self._only(orders.numbers_from(0, start_index))
 
-    def since(self, number: int) -> "Calls":
-        """The calls from ``number`` on alone."""
-        return self._only(orders.numbers_from(number, len(self)))
+    def since(self, start_index: int) -> "Calls":
+        """The calls from ``start_index`` on, as a table of their own."""
+        return self._only(orders.numbers_from(start_index, len(self)))
 
     def known(self) -> "Calls":
-        """The calls alone whose outcome is known."""
+        """The calls whose outcome is known, as a table of their own."""
         if not self.count(UNKNOWN):
             return self
         return self._only(orders.places_of(self.outcomes, SUCCEEDED, IGNORED))
 
-    def _only(self, numbers: Sequence[int]) -> "Calls":
+    def _only(self, start_indexes: Sequence[int]) -> "Calls":
         return Calls(
             self.breaker,
-            orders.taken(self.starts, numbers),
-            orders.taken(self.ends, numbers),
-            orders.taken(self.tooks, numbers),
-            orders.codes_taken(self.outcomes, numbers),
-            orders.kept(self.by_end, numbers),
+            orders.taken(self.starts, start_indexes),
+            orders.taken(self.ends, start_indexes),
+            orders.taken(self.durations, start_indexes),
+            orders.codes_taken(self.outcomes, start_indexes),
+            orders.kept(self.by_end, start_indexes),
         )
 
 
-def _supposed(
-    starts: Sequence[int], ends: Sequence[int], tooks: Sequence[int], outcomes: bytes
+def _with_assumed_durations(
+    starts: Sequence[int], ends: Sequence[int], durations: Sequence[int], outcomes: bytes
 ) -> tuple[Sequence[int], Sequence[int]]:
-    """The ends and durations, with those of unknown outcomes supposed."""
-    known = sorted(orders.taken(tooks, orders.places_of(outcomes, SUCCEEDED, IGNORED)))
+    """Ends and durations in which calls of unknown outcome take the median duration."""
+    known = sorted(orders.taken(durations, orders.places_of(outcomes, SUCCEEDED, IGNORED)))
     median = known[len(known) // 2] if known else 0
-    ends, tooks = array("q", ends), array("q", tooks)
+    ends, durations = array("q", ends), array("q", durations)
     for row in orders.places_of(outcomes, UNKNOWN, UNKNOWN):
-        tooks[row], ends[row] = median, starts[row] + median
-    return ends, tooks
+        durations[row], ends[row] = median, starts[row] + median
+    return ends, durations

@@ -1,7 +1,7 @@
-"""Driving by columns: what breakers do with imported traffic, from one edge to the next.
+"""Simulate the breakers of imported traffic and collect their edges.
 
-The result is that of ``recloser.history.live_driver`` and the fold, digest for digest, but no log is
-written, so edges have no ``seq`` and no evidence.
+The edges, their digest and the totals equal those of live breakers that are driven call by call
+(``recloser.history.live_driver``). No log is written, so the edges have no ``seq`` and no evidence.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,17 +14,17 @@ from recloser.core.snapshot import Totals
 from recloser.core.state_machine import CLOSED
 from recloser.history.history import Transition, digest_of
 from recloser.simulate.call_table import UNKNOWN, Calls
-from recloser.simulate.simulation import Simulation, TakenEdge
+from recloser.simulate.simulation import SimulatedEdge, Simulation
 
 
 @frozen
-class Driven:
-    """What breakers did with their calls.
+class SimulatedHistory:
+    """What simulated breakers did with their calls.
 
     Attributes:
-        edges: Their edges, breaker by breaker.
-        states: Where each was at the end.
-        totals: How its calls ended.
+        edges: The edges, grouped by breaker.
+        states: The last state of each breaker, by name.
+        totals: How many calls of each breaker ended in which way, by name.
     """
 
     edges: Sequence[Transition]
@@ -32,52 +32,51 @@ class Driven:
     totals: Mapping[str, Totals]
 
     @property
-    def in_time(self) -> Sequence[Transition]:
-        """The edges in the order of time."""
+    def edges_by_time(self) -> Sequence[Transition]:
+        """The edges of all breakers, sorted by time."""
         return sorted(self.edges, key=lambda edge: edge.at)
 
     @property
     def digest(self) -> str:
-        """That of the history; see ``recloser.history.history``."""
+        """The digest of the edges, defined as for ``recloser.History``."""
         return digest_of(self.edges)
 
 
-def drive_columns(
-    several: Iterable[Calls], config: CircuitBreakerConfig, *, together: bool = False
-) -> Driven:
-    """Let each breaker's calls ask it when they started and report when they ended.
+def simulate_calls(
+    tables: Iterable[Calls], config: CircuitBreakerConfig, *, is_shared: bool = False
+) -> SimulatedHistory:
+    """Simulate one breaker for each table of calls.
 
     Args:
-        several: The calls of each breaker, none of unknown outcome: one that another breaker refused
-            is an ignored one, as it is where calls are driven one by one.
-        config: The settings of each breaker.
-        together: Whether the breakers share a log, and so its ticks: a call of one then finds the
-            cooldown of another passed. The calls must know their ``seqs``. If not, each breaker is
-            alone in a log of its own.
+        tables: The calls of each breaker. Every outcome must be known: a call that the recorded
+            breaker rejected counts as ignored, as it does when live breakers are driven.
+        config: The settings of every breaker.
+        is_shared: Whether the breakers share a log, so that a call of one can end the cooldown of
+            another; the tables must then have ``seqs``. If not, each breaker has its own log.
     """
-    several = list(several)
-    assert not any(calls.count(UNKNOWN) for calls in several)
-    is_shared = together and len(several) > 1
-    simulations = [Simulation(calls, config, is_shared=is_shared) for calls in several]
-    taken: Sequence[Iterable[TakenEdge]]
+    tables = list(tables)
+    assert not any(calls.count(UNKNOWN) for calls in tables)
+    is_shared = is_shared and len(tables) > 1
+    simulations = [Simulation(calls, config, is_shared=is_shared) for calls in tables]
+    simulated: Sequence[Iterable[SimulatedEdge]]
     if is_shared:
-        from recloser.simulate.shared_log import drive_together
+        from recloser.simulate.shared_log import simulate_shared
 
-        taken = drive_together(several, simulations)
+        simulated = simulate_shared(tables, simulations)
     else:
-        taken = [simulation.edges() for simulation in simulations]
+        simulated = [simulation.edges() for simulation in simulations]
     edges: list[Transition] = []
-    for calls, of_one in zip(several, taken, strict=True):
-        edges += _driven_edges(calls.breaker, of_one)
-    return Driven(
+    for calls, edges_of_one in zip(tables, simulated, strict=True):
+        edges += _transitions(calls.breaker, edges_of_one)
+    return SimulatedHistory(
         edges,
         {one.state.breaker: one.state.state for one in simulations},
         {one.state.breaker: one.totals() for one in simulations},
     )
 
 
-def _driven_edges(breaker: str, taken: Iterable[TakenEdge]) -> Iterator[Transition]:
-    left = CLOSED
-    for epoch, (at, trigger, reached) in enumerate(taken, start=1):
-        yield Transition(breaker, epoch, at, left, reached, trigger)
-        left = reached
+def _transitions(breaker: str, edges: Iterable[SimulatedEdge]) -> Iterator[Transition]:
+    from_state = CLOSED
+    for epoch, (at, trigger, to_state) in enumerate(edges, start=1):
+        yield Transition(breaker, epoch, at, from_state, to_state, trigger)
+        from_state = to_state

@@ -1,4 +1,7 @@
-"""Imported traffic out of an exported log, by its columns: no object is made of a call."""
+"""Read the calls of imported traffic from an exported log, column by column.
+
+No Python object is made per call, so this is much faster than reading event by event.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -21,19 +24,19 @@ _decode_labels: Final = msgspec.json.Decoder(dict[str, str]).decode
 _Columns: TypeAlias = tuple[NDArray[Any], ...]
 
 
-def column_calls(log: ParquetLog, refused: int = UNKNOWN) -> dict[str, Calls] | None:
-    """The calls of each breaker in an exported log of imported traffic, by name.
+def calls_in_parquet(log: ParquetLog, rejected_as: int = UNKNOWN) -> dict[str, Calls] | None:
+    """Read the calls of each breaker from an exported log of imported traffic.
 
     Args:
         log: The exported log.
-        refused: What the outcome of a call is that another breaker refused.
+        rejected_as: The outcome code for a call that the recorded breaker rejected.
 
     Returns:
-        None where the log holds more of breakers than calls that the columns tell whole; it is then
-        to be read event by event.
+        The tables, or None if the log also holds events that are not whole in its columns; such a
+        log must be read event by event.
 
     Raises:
-        DamagedLogError: It can't be read.
+        DamagedLogError: The log can't be read.
     """
     parts: dict[str, list[_Columns]] = {}
     for group in range(log.file.num_row_groups):
@@ -45,8 +48,8 @@ def column_calls(log: ParquetLog, refused: int = UNKNOWN) -> dict[str, Calls] | 
         if kinds != ["call_observed"] or table.column("line").null_count < len(table):
             return None
         for name, rows in _by_breaker(table):
-            parts.setdefault(name, []).append(_columns_of(log, name, rows, refused))
-    return {name: _calls_of(log, name, several) for name, several in parts.items()}
+            parts.setdefault(name, []).append(_columns_of(log, name, rows, rejected_as))
+    return {name: _calls_of(log, name, columns) for name, columns in parts.items()}
 
 
 def _by_breaker(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -56,21 +59,21 @@ def _by_breaker(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield names[begin].as_py(), table.slice(begin, end - begin)
 
 
-def _columns_of(log: ParquetLog, name: str, rows: pa.Table, refused: int) -> _Columns:
-    """Starts, ends, durations, outcomes and the ``seq`` of each."""
-    ends, tooks, seqs = (rows.column(column).to_numpy() for column in ("at", "took", "seq"))
+def _columns_of(log: ParquetLog, name: str, rows: pa.Table, rejected_as: int) -> _Columns:
+    """The start, end, duration, outcome code and ``seq`` of each row."""
+    ends, durations, seqs = (rows.column(column).to_numpy() for column in ("at", "took", "seq"))
     outcomes = rows.column("outcome").combine_chunks().dictionary_encode()
-    told = outcomes.dictionary.to_pylist()
-    if outcomes.null_count or not set(told) <= set(OUTCOME_CODES):
-        raise DamagedLogError(f"{log.path}: a call of {name!r} has no outcome that there is")
-    codes = np.array([OUTCOME_CODES[each] for each in told], np.uint8)[outcomes.indices.to_numpy()]
+    names = outcomes.dictionary.to_pylist()
+    if outcomes.null_count or not set(names) <= set(OUTCOME_CODES):
+        raise DamagedLogError(f"{log.path}: a call of {name!r} has no valid outcome")
+    codes = np.array([OUTCOME_CODES[each] for each in names], np.uint8)[outcomes.indices.to_numpy()]
     ignored = np.flatnonzero(codes == IGNORED)
     for row, labels in zip(
         ignored.tolist(), rows.column("labels").take(pa.array(ignored)).to_pylist(), strict=True
     ):
         if labels is not None and REFUSED in _labels_in(log, labels):
-            codes[row] = refused
-    return ends - tooks, ends, tooks, codes, seqs
+            codes[row] = rejected_as
+    return ends - durations, ends, durations, codes, seqs
 
 
 def _labels_in(log: ParquetLog, text: str) -> Mapping[str, str]:
@@ -81,7 +84,9 @@ def _labels_in(log: ParquetLog, text: str) -> Mapping[str, str]:
 
 
 def _calls_of(log: ParquetLog, name: str, parts: Sequence[_Columns]) -> Calls:
-    starts, ends, tooks, codes, seqs = map(np.concatenate, zip(*parts, strict=True))
-    if (tooks < 0).any() or (starts < 0).any() or (np.diff(ends) < 0).any():
+    starts, ends, durations, codes, seqs = map(np.concatenate, zip(*parts, strict=True))
+    if (durations < 0).any() or (starts < 0).any() or (np.diff(ends) < 0).any():
         raise DamagedLogError(f"{log.path}: the events of {name!r} are not in order")
-    return Calls.from_log(name, starts.data, ends.data, tooks.data, codes.tobytes(), seqs=seqs.data)
+    return Calls.from_log(
+        name, starts.data, ends.data, durations.data, codes.tobytes(), seqs=seqs.data
+    )

@@ -1,9 +1,10 @@
-"""Traffic: the calls of a log, whoever recorded it, as columns for each breaker.
+"""Read the calls of a log into one table per breaker.
 
-Imported traffic tells every outcome. A log that breakers wrote tells those of the calls that were
-let through; of a refused call nothing is known but its time. Its outcome is then ``UNKNOWN``, and
-it is taken to last as long as the median of its breaker's other calls. A call that was recorded
-started at ``at - took``.
+Imported traffic holds the outcome of every call. A log that breakers wrote holds the outcomes of the
+calls that were let through. Of a rejected call it holds only the time: such a call gets the outcome
+``UNKNOWN`` and is assumed to take the median duration of its breaker's other calls.
+
+An outcome event is written when the call ends, so its call started at ``at - took``.
 """
 
 from array import array
@@ -30,9 +31,9 @@ from recloser.history.timeline import Timeline
 from recloser.log.codec import full
 from recloser.log.reader import LogReader
 from recloser.simulate.call_table import OUTCOME_CODES, UNKNOWN, Calls
-from recloser.simulate.run_bound import RunBound
+from recloser.simulate.expansion_limit import ExpansionLimit
 
-_NAMES_TOLD: Final = 10
+_NAMES_SHOWN: Final = 10
 
 
 @define
@@ -40,13 +41,13 @@ class Traffic:
     """All calls of a log.
 
     Attributes:
-        calls: Those of each breaker, by name.
-        recorded: Whether breakers wrote the log; their history is then in ``edges``.
-        configs: The configuration of each of those breakers, as it was at the end.
-        edges: The edges that they took, in the order of the log.
-        lost: How many events the log could not hold.
-        horizon: When the last event or call ended, in nanoseconds of the log.
-        timeline: Dates the moments of the log.
+        calls: The calls of each breaker, by name.
+        recorded: Whether breakers wrote the log; if so, ``configs`` and ``edges`` are theirs.
+        configs: The last settings of each breaker, by name; empty for imported traffic.
+        edges: The edges in the log, in its order; empty for imported traffic.
+        lost: How many events could not be written to the log.
+        horizon: When the last event or call ended, in nanoseconds of the log's time.
+        timeline: Converts the log's time to wall time.
     """
 
     calls: dict[str, Calls]
@@ -59,12 +60,12 @@ class Traffic:
 
     @classmethod
     def imported(cls, calls: dict[str, Calls], last_at: int, timeline: Timeline) -> Self:
-        """That which was recorded by something else than breakers.
+        """Make imported traffic, which was recorded by something other than a breaker.
 
         Args:
-            calls: The calls of each breaker, by name; none is without any.
-            last_at: When the last event was, in nanoseconds of the log.
-            timeline: Dates the moments of the log.
+            calls: The calls of each breaker, by name; each table has at least one call.
+            last_at: When the last event was, in nanoseconds of the log's time.
+            timeline: Converts the log's time to wall time.
         """
         horizon = max(last_at, *(each.last_end for each in calls.values()))
         return cls(
@@ -84,45 +85,45 @@ class Traffic:
 
     @property
     def unknown(self) -> int:
-        """How many of them have an unknown outcome."""
+        """How many calls have an unknown outcome."""
         return sum(calls.count(UNKNOWN) for calls in self.calls.values())
 
     def only(self, breaker: str) -> "Traffic":
-        """The calls of one breaker alone.
+        """The same traffic with the calls of one breaker only.
 
         Raises:
-            ConfigError: It has none.
+            ConfigError: The breaker has no calls.
         """
         if breaker not in self.calls:
-            some = ", ".join(list(self.calls)[:_NAMES_TOLD])
-            raise ConfigError(f"there is no breaker {breaker!r} with calls; there are {some}")
+            some = ", ".join(list(self.calls)[:_NAMES_SHOWN])
+            raise ConfigError(f"no breaker {breaker!r} has calls in this log; these have: {some}")
         return evolve(self, calls={breaker: self.calls[breaker]})
 
 
 def read_traffic(events: Iterable[Event]) -> Traffic:
-    """The calls of a log that breakers wrote, or of imported traffic.
+    """Read the calls of imported traffic, or of a log that breakers wrote.
 
     Raises:
         LogError: The log can't be read, is damaged, or holds no call.
-        FoldError: An event can't have happened in the state that it is applied to.
+        FoldError: An event is impossible in the state that precedes it.
     """
     columns = events.columns() if isinstance(events, LogReader) else None
     if columns is not None and columns.about.traffic:
         from recloser.history.columnar.exported_log import whole_log_events
-        from recloser.simulate.parquet_calls import column_calls
+        from recloser.simulate.parquet_calls import calls_in_parquet
 
-        calls = column_calls(columns)
+        calls = calls_in_parquet(columns)
         if calls:
             timeline = Timeline(whole_log_events(columns))
             return Traffic.imported(calls, columns.about.last_at, timeline)
-    reading = _Reading()
-    for event in _lean_if_observed(events):
-        reading.take(event)
-    return reading.traffic()
+    reader = _CallReader()
+    for event in _events_of(events):
+        reader.add(event)
+    return reader.traffic()
 
 
-def _lean_if_observed(events: Iterable[Event]) -> Iterator[Event]:
-    """The events, of which observed calls need not be made whole."""
+def _events_of(events: Iterable[Event]) -> Iterator[Event]:
+    """The events; an observed call stays in its lean form, which is faster and has all that counts."""
     if not isinstance(events, LogReader):
         yield from events
         return
@@ -131,45 +132,46 @@ def _lean_if_observed(events: Iterable[Event]) -> Iterator[Event]:
             yield event if event.kind == "call_observed" else full(event)
 
 
-class _Gathered:
-    """The calls of one breaker in the order in which the log tells of them."""
+class _CallRows:
+    """The calls of one breaker, in the order of the log."""
 
     def __init__(self) -> None:
-        self.starts, self.ends, self.tooks = array("q"), array("q"), array("q")
+        self.starts, self.ends, self.durations = array("q"), array("q"), array("q")
         self.outcomes = bytearray()
+        # When each probe that has not reported yet was admitted, by its epoch and probe number.
         self.unreported: dict[tuple[int, int], int] = {}
 
     def add(self, start: int, took: int, code: int) -> None:
         start = max(0, start)
         self.starts.append(start)
         self.ends.append(start + took)
-        self.tooks.append(took)
+        self.durations.append(took)
         self.outcomes.append(code)
 
-    def add_alike(self, start: int, took: int, code: int, count: int) -> None:
+    def add_many(self, start: int, took: int, code: int, count: int) -> None:
         start = max(0, start)
         self.starts.extend(array("q", (start,)) * count)
         self.ends.extend(array("q", (start + took,)) * count)
-        self.tooks.extend(array("q", (took,)) * count)
+        self.durations.extend(array("q", (took,)) * count)
         self.outcomes += bytes((code,)) * count
 
     def calls(self, breaker: str) -> Calls:
         for at in self.unreported.values():
             self.add(at, 0, UNKNOWN)
-        return Calls.from_log(breaker, self.starts, self.ends, self.tooks, bytes(self.outcomes))
+        return Calls.from_log(breaker, self.starts, self.ends, self.durations, bytes(self.outcomes))
 
 
-class _Reading:
+class _CallReader:
     def __init__(self) -> None:
         self._fold = LogFold()
-        self._gathered: dict[str, _Gathered] = {}
+        self._rows: dict[str, _CallRows] = {}
         self._edges: list[Edge] = []
         self._timeline = Timeline()
         self._recorded = False
         self._lost = 0
-        self._bound = RunBound()
+        self._limit = ExpansionLimit()
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         self._edges += self._fold.apply(event)
         if event.kind == "call_observed":
             self._observe(event)
@@ -177,13 +179,14 @@ class _Reading:
             self._report(event)
         elif event.kind == "call_rejected":
             self._recorded = True
-            if self._fold.breakers[event.breaker].mode != "shadow":  # in shadow it is reported too
-                gathered = self._of(event.breaker)
-                self._bound.take(event.seq, event.count)
-                gathered.add_alike(event.at, 0, UNKNOWN, event.count)
+            # In shadow mode the call was made all the same, and its outcome is an event too.
+            if self._fold.breakers[event.breaker].mode != "shadow":
+                rows = self._rows_of(event.breaker)
+                self._limit.add(event.seq, event.count)
+                rows.add_many(event.at, 0, UNKNOWN, event.count)
         elif event.kind == "probe_admitted":
             self._recorded = True
-            self._of(event.breaker).unreported[_permit(event)] = event.at
+            self._rows_of(event.breaker).unreported[_permit(event)] = event.at
         elif event.kind == "log_gap":
             self._lost += event.lost
         elif event.kind in ("log_opened", "clock_ticked"):
@@ -192,33 +195,33 @@ class _Reading:
             self._recorded = True
 
     def _observe(self, event: CallObserved) -> None:
-        refused = event.outcome is Outcome.IGNORED and REFUSED in event.labels
-        code = UNKNOWN if refused else OUTCOME_CODES[event.outcome.value]
-        self._of(event.breaker).add(event.start, event.took, code)
+        is_rejected = event.outcome is Outcome.IGNORED and REFUSED in event.labels
+        code = UNKNOWN if is_rejected else OUTCOME_CODES[event.outcome.value]
+        self._rows_of(event.breaker).add(event.start, event.took, code)
 
     def _report(self, event: CallSucceeded | CallFailed | CallIgnored) -> None:
         self._recorded = True
-        gathered = self._of(event.breaker)
+        rows = self._rows_of(event.breaker)
         if event.probe:
-            gathered.unreported.pop(_permit(event), None)
+            rows.unreported.pop(_permit(event), None)
         code = OUTCOME_CODES[event.kind.removeprefix("call_")]
         count = event.count if event.kind == "call_succeeded" else 1
         start = event.at - event.took
         if count == 1:
-            gathered.add(start, event.took, code)
+            rows.add(start, event.took, code)
         else:
-            self._bound.take(event.seq, count)
-            gathered.add_alike(start, event.took, code, count)
+            self._limit.add(event.seq, count)
+            rows.add_many(start, event.took, code, count)
 
-    def _of(self, breaker: str) -> _Gathered:
-        gathered = self._gathered.get(breaker)
-        if gathered is None:
-            gathered = self._gathered[breaker] = _Gathered()
-        return gathered
+    def _rows_of(self, breaker: str) -> _CallRows:
+        rows = self._rows.get(breaker)
+        if rows is None:
+            rows = self._rows[breaker] = _CallRows()
+        return rows
 
     def traffic(self) -> Traffic:
-        calls = {name: gathered.calls(name) for name, gathered in sorted(self._gathered.items())}
-        calls = {name: found for name, found in calls.items() if len(found)}
+        tables = {name: rows.calls(name) for name, rows in sorted(self._rows.items())}
+        calls = {name: table for name, table in tables.items() if len(table)}
         if not calls:
             raise NotALogError("there is no call in this log")
         return Traffic(
@@ -227,7 +230,7 @@ class _Reading:
             configs={name: state.config for name, state in self._fold.breakers.items()},
             edges=self._edges,
             lost=self._lost,
-            horizon=max(self._fold.at, *(found.last_end for found in calls.values())),
+            horizon=max(self._fold.at, *(table.last_end for table in calls.values())),
             timeline=self._timeline,
         )
 

@@ -1,9 +1,11 @@
-"""Driving breakers that share a log, by columns.
+"""Simulate several breakers that share one log.
 
-Whatever happens in a log finds the deadlines of all its breakers passed. So a cooldown ends with
-the first call of any of them that starts, or that was let through and ends, when it is over. Between
-such moments breakers do not depend on one another: each goes on alone until a start or end of its own
-finds its deadline passed, and of all that wait so, the one whose moment is first is looked at next.
+In a shared log, any event ends each cooldown that is over by then. So a breaker's cooldown ends at
+the first of these: a call of any breaker starts, or a call that was let through ends.
+
+Between such times the breakers do not affect each other. Each one therefore runs alone until one of
+its own starts or ends finds its cooldown over. Of all breakers that wait for the end of a cooldown,
+the one whose cooldown ends first continues first.
 """
 
 import bisect
@@ -23,52 +25,52 @@ from recloser.core.kernel import (
     simulate,
 )
 from recloser.simulate.call_table import Calls
-from recloser.simulate.simulation import Simulation, TakenEdge, taken
+from recloser.simulate.simulation import SimulatedEdge, Simulation, take_edges
 
 
-class _Moments:
-    """All starts and ends of several breakers' calls in the order in which they happen.
+class _StartsAndEnds:
+    """The starts and ends of all breakers' calls, ranked by when they happen.
 
     Args:
-        several: The calls of each breaker.
+        tables: The calls of each breaker.
 
     Attributes:
-        times: When each moment is, by its rank.
-        of_ends: For each breaker, the rank of each end, by its place.
+        times: When each start or end happens, in nanoseconds of the log's time, by rank.
+        end_ranks: For each breaker, the rank of each call's end, by end index.
     """
 
-    def __init__(self, several: Sequence[Calls]) -> None:
-        starts = np.concatenate([_ints(calls.starts) for calls in several])
-        ends = np.concatenate([_ints(calls.ends) for calls in several])
-        seqs = np.concatenate([_ints(calls.seqs) for calls in several])
+    def __init__(self, tables: Sequence[Calls]) -> None:
+        starts = np.concatenate([_int64(calls.starts) for calls in tables])
+        ends = np.concatenate([_int64(calls.ends) for calls in tables])
+        seqs = np.concatenate([_int64(calls.seqs) for calls in tables])
         size = len(starts)
         order = np.empty(size, np.int64)
         order[np.lexsort((seqs, starts))] = np.arange(size)
-        is_instant = starts == ends
-        # At one instant: the ends in the order of the log, then each start, and behind it the end
-        # of a call without duration.
+        has_no_duration = starts == ends
+        # At the same nanosecond the ends come first, in the order of the log. Then come the
+        # starts, each followed directly by its own end if the call has no duration.
         times = np.concatenate((ends, starts))
-        kinds = np.concatenate((is_instant, np.ones(size, np.bool_)))
-        within = np.concatenate((np.where(is_instant, 2 * order + 1, seqs), 2 * order))
+        kinds = np.concatenate((has_no_duration, np.ones(size, np.bool_)))
+        within = np.concatenate((np.where(has_no_duration, 2 * order + 1, seqs), 2 * order))
         by_rank = np.lexsort((within, kinds, times))
         self.times: Sequence[int] = times[by_rank].data
         self._size = size
         self._by_rank: Sequence[int] = by_rank.data
-        self._bounds = np.cumsum([0, *map(len, several)]).tolist()
+        self._bounds = np.cumsum([0, *map(len, tables)]).tolist()
         ranks = np.empty(2 * size, np.int64)
         ranks[by_rank] = np.arange(2 * size)
         parts = [slice(first, end) for first, end in pairwise(self._bounds)]
-        self.of_ends: list[Sequence[int]] = [
-            ranks[:size][part][_ints(calls.by_end)].data
-            for part, calls in zip(parts, several, strict=True)
+        self.end_ranks: list[Sequence[int]] = [
+            ranks[:size][part][_int64(calls.by_end)].data
+            for part, calls in zip(parts, tables, strict=True)
         ]
 
     def next_rank(self, at: int, rank: int) -> int:
-        """The first moment after ``rank`` that is at ``at`` or later."""
+        """The first rank after ``rank`` whose time is at or after ``at``."""
         return bisect.bisect_left(self.times, at, rank + 1)
 
-    def end_at(self, rank: int) -> tuple[int, int] | None:
-        """Of which breaker and call a moment is the end; None if it is a start."""
+    def ended_call(self, rank: int) -> tuple[int, int] | None:
+        """The breaker's position and the start index of the call that ends; None for a start."""
         row = self._by_rank[rank]
         if row >= self._size:
             return None
@@ -76,50 +78,56 @@ class _Moments:
         return breaker, row - self._bounds[breaker]
 
 
-def _ints(column: Sequence[int]) -> NDArray[np.int64]:
+def _int64(column: Sequence[int]) -> NDArray[np.int64]:
     return np.asarray(column, np.int64)
 
 
-def drive_together(
-    several: Sequence[Calls], simulations: Sequence[Simulation]
-) -> Sequence[Sequence[TakenEdge]]:
-    """Take the edges of breakers that share a log, breaker by breaker.
+def simulate_shared(
+    tables: Sequence[Calls], simulations: Sequence[Simulation]
+) -> Sequence[Sequence[SimulatedEdge]]:
+    """Run the simulations of breakers that share a log to their end.
 
     Args:
-        several: The calls of each breaker, which know their ``seqs``.
-        simulations: The shared simulation of each, which is run to its end.
+        tables: The calls of each breaker, with their ``seqs``.
+        simulations: The simulation of each breaker, made with ``is_shared``.
+
+    Returns:
+        The edges of each breaker.
     """
-    moments = _Moments(several)
-    edges: list[list[TakenEdge]] = [[] for _ in several]
-    waiting: list[tuple[int, int]] = []  # the next moment that may find a deadline passed, of whom
+    ranked = _StartsAndEnds(tables)
+    edges: list[list[SimulatedEdge]] = [[] for _ in tables]
+    # A heap of breakers in a cooldown: the next rank that may end it, and the breaker's position.
+    waiting: list[tuple[int, int]] = []
 
-    def go_on(number: int, rank: int) -> None:
-        """Go on up to where a deadline is due; ``rank`` is the last moment that was noticed."""
-        state, progress = simulations[number].state, simulations[number].progress
-        while (found := simulate(state, progress)) not in (NO_RULE, IS_DUE):
-            # Only an outcome of its own fires a rule: the one that was looked at last.
-            rank = moments.of_ends[number][progress.place - 1]
-            edges[number].extend(taken(state, found, progress.at))
-        wait(number, rank)
+    def run_alone(breaker: int, rank: int) -> None:
+        """Run one breaker until its cooldown is over; ``rank`` is the last one it has seen."""
+        state, progress = simulations[breaker].state, simulations[breaker].progress
+        while (rule := simulate(state, progress)) not in (NO_RULE, IS_DUE):
+            # Only an outcome of this breaker fires a rule here: the one just before `place`.
+            rank = ranked.end_ranks[breaker][progress.place - 1]
+            edges[breaker].extend(take_edges(state, rule, progress.at))
+        wait(breaker, rank)
 
-    def wait(number: int, rank: int) -> None:
-        deadline = simulations[number].state.deadline
+    def wait(breaker: int, rank: int) -> None:
+        """Wait for the first start or end after ``rank`` at which the cooldown is over."""
+        deadline = simulations[breaker].state.deadline
         if deadline != NEVER:
-            following = moments.next_rank(deadline, rank)
-            if following < len(moments.times):
-                heapq.heappush(waiting, (following, number))
+            following = ranked.next_rank(deadline, rank)
+            if following < len(ranked.times):
+                heapq.heappush(waiting, (following, breaker))
 
-    for number in range(len(several)):
-        go_on(number, -1)
+    for breaker in range(len(tables)):
+        run_alone(breaker, -1)
     while waiting:
-        # All breakers have passed the moments before this one, so that it is known who refused.
-        rank, number = heapq.heappop(waiting)
-        ended = moments.end_at(rank)
+        # The heap yields the lowest rank, so every breaker has already passed all lower ranks,
+        # and it is known which of the calls that end here were let through.
+        rank, breaker = heapq.heappop(waiting)
+        ended = ranked.ended_call(rank)
         if ended is not None and not is_let_through(simulations[ended[0]].progress, ended[1]):
-            wait(number, rank)
+            wait(breaker, rank)
             continue
-        state, at = simulations[number].state, moments.times[rank]
+        state, at = simulations[breaker].state, ranked.times[rank]
         while (rule := advance(state, rank, at)) != NO_RULE:
-            edges[number].extend(taken(state, rule, at))
-        go_on(number, rank)
+            edges[breaker].extend(take_edges(state, rule, at))
+        run_alone(breaker, rank)
     return edges

@@ -1,7 +1,8 @@
-"""Simulations: what a breaker does with given calls.
+"""Simulation: which edges one breaker takes over given calls.
 
-The kernel asks at each call's start and reports at its end, and stops at each rule that fires; here
-its edge is taken on the declared machine. No event is made, and no evidence is kept.
+``recloser.core.kernel`` goes through the calls by time: each start asks the breaker to let the call
+through, each end reports an outcome. It stops where a rule fires. The edge is then taken by the same
+state machine that live breakers use. A simulation makes no events and records no evidence.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,22 +15,23 @@ from recloser.core.kernel import NO_RULE, Progress, simulate
 from recloser.core.snapshot import Totals
 from recloser.simulate.call_table import Calls
 
-TakenEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
-"""When an edge was taken, in nanoseconds of the log, by which trigger, and where it leads."""
+SimulatedEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
+"""When an edge is taken, in nanoseconds of the log's time; its trigger; the state it leads to."""
 
 
 class Simulation:
-    """One breaker and how far it has come in its calls.
+    """One breaker, part of the way through its calls.
 
     Args:
         calls: The calls.
-        config: The settings.
-        mode: Its mode; by default that of the settings.
-        is_shared: Whether it shares a log, so that others may find its deadlines passed.
+        config: The breaker's settings.
+        mode: The breaker's mode; by default the mode in ``config``.
+        is_shared: Whether other breakers share the log, so that their events can end this breaker's
+            cooldown.
 
     Attributes:
-        state: Where the breaker stands.
-        progress: How far it has come.
+        state: The breaker's state.
+        progress: How far the simulation is.
     """
 
     def __init__(
@@ -45,25 +47,22 @@ class Simulation:
         self.state.is_disabled = mode == "disabled"
         self.progress = Progress(calls.columns, mode == "shadow", is_shared)
 
-    def edges(self) -> Iterator[TakenEdge]:
-        """Take the edges one after another, until the calls are at their end.
-
-        The outcome of each call must be known.
-        """
+    def edges(self) -> Iterator[SimulatedEdge]:
+        """Run to the end of the calls and yield each edge; every outcome must be known."""
         state, progress = self.state, self.progress
         rule = simulate(state, progress)
         while rule != NO_RULE:
-            yield from taken(state, rule, progress.at)
+            yield from take_edges(state, rule, progress.at)
             rule = simulate(state, progress)
 
     @property
     def rejected(self) -> Sequence[tuple[int, int]]:
-        """Each range of calls that were rejected: its first number, and the one after its last."""
-        numbers = self.progress.rejected.to_list()
-        return list(zip(numbers[::2], numbers[1::2], strict=True))
+        """Ranges of rejected calls: the first start index, and the one after the last."""
+        bounds = self.progress.rejected.to_list()
+        return list(zip(bounds[::2], bounds[1::2], strict=True))
 
     def totals(self) -> Totals:
-        """How the calls ended, once they are at their end."""
+        """How many calls ended in which way, once the simulation is at its end."""
         state, calls = self.state, len(self.progress.calls.starts)
         rejected = sum(end - first for first, end in self.rejected)
         let_through = calls if self.progress.is_shadow else calls - rejected
@@ -76,8 +75,8 @@ class Simulation:
         )
 
 
-def taken(state: Standing, rule: int, at: int) -> Iterator[TakenEdge]:
-    """Take the edge of a rule that has fired, and those of the rules that fire at once after it."""
+def take_edges(state: Standing, rule: int, at: int) -> Iterator[SimulatedEdge]:
+    """Take the edge of a rule that fired, then the edges of rules that fire immediately after it."""
     while rule != NO_RULE:
         trigger = trigger_of(state, rule)
         rule = take(state, trigger, at)

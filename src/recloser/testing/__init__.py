@@ -1,5 +1,5 @@
-"""For tests of what is built on breakers; ``recloser.testing.strategies`` needs Hypothesis.
+"""Helpers for tests of code that uses breakers; ``recloser.testing.strategies`` needs Hypothesis.
 
-The fixtures ``manual_clock``, ``memory_log`` and ``golden_replay`` are pytest's as soon as recloser
-is installed.
+The pytest fixtures ``manual_clock``, ``memory_log`` and ``golden_replay`` are available as soon as
+recloser is installed.
 """

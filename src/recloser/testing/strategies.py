@@ -1,4 +1,4 @@
-"""Hypothesis strategies: configurations, clocks, traces, and the logs of breakers that lived.
+"""Hypothesis strategies for configurations, clocks, traces of calls, and logs of live breakers.
 
 from hypothesis import given
 from recloser import replay
@@ -45,7 +45,7 @@ _SECOND: Final = 1_000_000_000
 _BOOT_LIMIT_NS: Final = 1 << 62
 _LIMITS: Final = ("failure_rate", "slow_call_rate", "failures")
 
-# Times that meet, touch and miss the durations that configurations have here.
+# Times that equal, just miss and clearly miss the durations in the configurations below.
 _WAITS_NS: Final = st.one_of(
     st.sampled_from([0, 1, _MS, _SECOND - 1, _SECOND, _SECOND + 1, 2 * _SECOND, 60 * _SECOND]),
     st.integers(0, 5 * _SECOND),
@@ -53,11 +53,12 @@ _WAITS_NS: Final = st.one_of(
 
 
 def configurations(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[CircuitBreakerConfig]:
-    """Valid configurations of every kind: runs and windows, backoff and jitter, modes and timeouts.
+    """Generate valid configurations of every kind.
+
+    They vary in consecutive failures and windows, backoff and jitter, modes and timeouts.
 
     Args:
-        settings: What to draw a setting from instead, by the name of its field, as in
-            ``configurations(window=st.none())``.
+        settings: Strategies for single settings, by name: ``configurations(window=st.none())``.
     """
     drawn: dict[str, st.SearchStrategy[Any]] = {
         "failure_threshold": st.none() | st.integers(1, 6),
@@ -76,17 +77,17 @@ def configurations(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[Circ
 
 
 def count_windows() -> st.SearchStrategy[CountWindow]:
-    """Windows over a number of outcomes; a rate of slow calls in one needs ``slow_call_seconds``."""
+    """Generate count windows; those with ``slow_call_rate`` need ``slow_call_seconds``."""
     return _windows(CountWindow, "size")
 
 
 def time_windows() -> st.SearchStrategy[TimeWindow]:
-    """Windows over whole seconds; a rate of slow calls in one needs ``slow_call_seconds``."""
+    """Generate time windows; those with ``slow_call_rate`` need ``slow_call_seconds``."""
     return _windows(TimeWindow, "seconds")
 
 
 def backoffs() -> st.SearchStrategy[Backoff]:
-    """Cooldowns that stay or grow, with every kind of jitter."""
+    """Generate constant and growing cooldowns, with every kind of jitter."""
     jitter = st.sampled_from(["none", "full", "equal"])
     seed = st.integers(0, 3)
     return st.one_of(
@@ -102,7 +103,7 @@ def backoffs() -> st.SearchStrategy[Backoff]:
 
 
 def clocks() -> st.SearchStrategy[ManualClock]:
-    """Clocks that a test moves, begun at any date and anywhere on the monotonic hand."""
+    """Generate manual clocks, starting at any date and any reading of the monotonic hand."""
     return st.builds(
         ManualClock,
         start=st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # Hypothesis adds the zone
@@ -111,7 +112,7 @@ def clocks() -> st.SearchStrategy[ManualClock]:
 
 
 def skewed_clocks(clock: ManualClock) -> st.SearchStrategy[SkewedClock]:
-    """Clocks whose wall hand is wrong about what ``clock`` says, which moves both."""
+    """Generate clocks whose wall hand differs from that of ``clock``, which moves both."""
     seconds = st.sampled_from([-86_400, -3600, -1, 0, 1, 3600, 86_400])
     return st.builds(
         SkewedClock,
@@ -126,12 +127,12 @@ def skewed_clocks(clock: ManualClock) -> st.SearchStrategy[SkewedClock]:
 def traces(
     draw: st.DrawFn, breakers: Sequence[str] = ("a", "b"), max_calls: int = 40
 ) -> Sequence[Event]:
-    """Imported traffic: calls that overlap, for ``replay(trace, config=...)`` to drive.
+    """Generate imported calls that overlap, for ``replay(trace, config=...)``.
 
     Args:
-        draw: Given by Hypothesis.
-        breakers: The names that calls are about.
-        max_calls: How many calls there are at most; at least there is one.
+        draw: Passed by Hypothesis.
+        breakers: The names of the breakers.
+        max_calls: The most calls in a trace; there is at least one.
     """
     start, calls = 0, []
     for _ in range(draw(st.integers(1, max_calls))):
@@ -157,13 +158,13 @@ def logs(
     breakers: Sequence[str] = ("a", "b"),
     max_steps: int = 60,
 ) -> MemoryLog:
-    """What live breakers wrote: calls that overlap, time, a wrong wall clock, operators' commands.
+    """Generate logs of live breakers: overlapping calls, a wrong wall clock, operators' commands.
 
     Args:
-        draw: Given by Hypothesis.
-        config: What each breaker's configuration is drawn from; by default ``configurations()``.
-        breakers: Their names.
-        max_steps: How many steps there are at most.
+        draw: Passed by Hypothesis.
+        config: The strategy for each breaker's configuration; by default ``configurations()``.
+        breakers: The names of the breakers.
+        max_steps: The most steps in the life of the breakers.
     """
     configs = configurations() if config is None else config
     clock = draw(clocks())
@@ -175,7 +176,7 @@ def logs(
 
 
 class _Life:
-    """What happens to live breakers, one drawn step after the other."""
+    """Breakers that a test uses in randomly drawn steps."""
 
     def __init__(
         self, draw: st.DrawFn, clock: ManualClock, breakers: Sequence[CircuitBreaker]
@@ -183,19 +184,19 @@ class _Life:
         self._draw = draw
         self._clock = clock
         self._breakers = st.sampled_from(breakers)
-        self._under_way: list[tuple[CircuitBreaker, Permit]] = []
+        self._in_flight: list[tuple[CircuitBreaker, Permit]] = []
 
     def ask(self) -> None:
         breaker = self._draw(self._breakers)
         permit = breaker.before_call().permit
         if permit is not None:
-            self._under_way.append((breaker, permit))
+            self._in_flight.append((breaker, permit))
 
     def end(self) -> None:
-        if not self._under_way:
+        if not self._in_flight:
             return
-        index = self._draw(st.integers(0, len(self._under_way) - 1))
-        breaker, permit = self._under_way.pop(index)
+        index = self._draw(st.integers(0, len(self._in_flight) - 1))
+        breaker, permit = self._in_flight.pop(index)
         outcome = self._draw(_outcomes())
         if outcome is Outcome.SUCCEEDED:
             breaker.after_success(permit)

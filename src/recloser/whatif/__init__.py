@@ -1,1 +1,1 @@
-"""Other settings on recorded calls: comparisons, costs, and a search for good settings."""
+"""What-if: evaluate other settings on recorded calls, and search for good settings."""

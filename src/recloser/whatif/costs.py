@@ -1,7 +1,6 @@
-"""The ledger: what a course of events costs and saves, as it goes along.
+"""What a breaker costs and saves over its calls, added up while they are simulated.
 
-Each figure is kept as the least and the most that it can be. Where every outcome is known, the two
-are equal.
+Where outcomes are unknown, each figure is a range from its lowest to its highest possible value.
 """
 
 from collections.abc import Iterable
@@ -18,14 +17,17 @@ _TRIPS, _OPEN, _REJECTED, _SAVED, _LOST, _LET_THROUGH = range(len(FIGURES))
 
 @frozen
 class Range:
-    """A figure between its least and its most; both are possible to be reached, or beyond reach."""
+    """A figure that lies between ``low`` and ``high``, both included.
+
+    The bounds always hold, but they can be wider than what is really possible.
+    """
 
     low: int
     high: int
 
     @property
     def exact(self) -> bool:
-        """Whether there is nothing unknown about it."""
+        """Whether the figure is known exactly."""
         return self.low == self.high
 
     def __add__(self, other: "Range") -> "Range":
@@ -34,15 +36,15 @@ class Range:
 
 @frozen
 class Figures:
-    """What a configuration came to.
+    """The result of some settings on some calls.
 
     Attributes:
-        trips: How often it opened from CLOSED.
+        trips: How often the breaker tripped (CLOSED to OPEN).
         open_ns: How long it was not closed, in nanoseconds.
-        rejected: Calls that it refused.
-        saved: Those of them that would have failed.
-        lost: Those of them that would have succeeded.
-        let_through: Failures that it let through.
+        rejected: How many calls it rejected.
+        saved: How many of the rejected calls would have failed.
+        lost: How many of the rejected calls would have succeeded.
+        let_through: How many failures it let through.
     """
 
     trips: Range
@@ -54,7 +56,7 @@ class Figures:
 
     @classmethod
     def total(cls, figures: Iterable["Figures"]) -> "Figures":
-        """The sums over several breakers."""
+        """The sum of the figures of several breakers."""
         sums = {name: Range(0, 0) for name in FIGURES}
         for one in figures:
             for name in FIGURES:
@@ -62,22 +64,26 @@ class Figures:
         return cls(**sums)
 
 
-class Ledger:
-    """Books one course of a breaker over its calls.
+class Costs:
+    """The running totals of one breaker while its calls are simulated.
+
+    The simulation reports what happens in the order of time. ``open`` and ``close`` delimit the
+    open periods; ``note_closed_until`` says how far the breaker has certainly stayed closed.
 
     Args:
-        calls: The calls.
-        delays: Where the delays of each outage are told; shared by all courses of one breaker.
+        calls: The breaker's calls.
+        delays: Receives the delays of each outage. Simulations of one breaker that differ only in
+            what they assume of unknown outcomes share it.
 
     Attributes:
-        low: The least of each figure, in the order of ``FIGURES``.
-        high: The most.
+        low: The lowest possible value of each figure, in the order of ``FIGURES``.
+        high: The highest possible value of each figure, in the same order.
     """
 
     __slots__ = (
-        "_before",
-        "_next_begin",
-        "_next_over",
+        "_counts_before",
+        "_next_end",
+        "_next_start",
         "_opened_at",
         "delays",
         "high",
@@ -85,118 +91,136 @@ class Ledger:
     )
 
     def __init__(self, calls: Calls, delays: Delays) -> None:
-        self._before = [calls.before(code) for code in (SUCCEEDED, FAILED, UNKNOWN)]
+        self._counts_before = [calls.counts_before(code) for code in (SUCCEEDED, FAILED, UNKNOWN)]
         failed, unknown = calls.count(FAILED), calls.count(UNKNOWN)
         self.low = [0] * len(FIGURES)
         self.high = [0] * len(FIGURES)
+        # Each failure counts as let through until a range of rejected calls includes it.
         self.low[_LET_THROUGH], self.high[_LET_THROUGH] = failed, failed + unknown
         self.delays = delays
-        self._next_begin = self._next_over = 0
+        # The first outage whose start, and the first whose end, has no delay in `delays` yet.
+        self._next_start = self._next_end = 0
         self._opened_at: int | None = None
 
     def copy(self) -> Self:
-        """The same books, to go on with another course."""
+        """A copy for a simulation that assumes another outcome from here on."""
         other = object.__new__(type(self))
         for name in self.__slots__:
             setattr(other, name, getattr(self, name))
         other.low, other.high = self.low.copy(), self.high.copy()
         return other
 
-    def widen(self, other: "Ledger") -> None:
-        """Take in the figures of a course that has come to the same point."""
+    def widen(self, other: "Costs") -> None:
+        """Include the totals of another simulation that has reached the same state."""
         self.low = list(map(min, self.low, other.low))
         self.high = list(map(max, self.high, other.high))
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What two courses must agree in, to be booked as one; see ``settle``."""
-        return self._next_begin, self._next_over, self._opened_at is None
+        """What must be equal before the totals of two simulations can be merged by ``widen``.
+
+        While the breaker is closed, call ``note_closed_until`` before comparing keys.
+        """
+        return self._next_start, self._next_end, self._opened_at is None
 
     def reject(self, first: int, end: int) -> None:
-        """Book the calls from number ``first`` up to ``end``, without that, as rejected."""
+        """Count the calls with start indexes from ``first`` up to, not including, ``end``."""
         if first >= end:
             return
-        succeeded, failed, unknown = (column[end] - column[first] for column in self._before)
-        for figures, unsure in ((self.low, 0), (self.high, unknown)):
+        succeeded, failed, unknown = (column[end] - column[first] for column in self._counts_before)
+        for figures, possible in ((self.low, 0), (self.high, unknown)):
             figures[_REJECTED] += end - first
-            figures[_SAVED] += failed + unsure
-            figures[_LOST] += succeeded + unsure
+            figures[_SAVED] += failed + possible
+            figures[_LOST] += succeeded + possible
         self.low[_LET_THROUGH] -= failed
         self.high[_LET_THROUGH] -= failed + unknown
 
-    def resolve(self, *, failed: bool) -> None:
-        """A call of unknown outcome that was let through is taken to have ended so."""
+    def assume(self, *, failed: bool) -> None:
+        """Count a call of unknown outcome that was let through as failed, or as not failed."""
         if failed:
             self.low[_LET_THROUGH] += 1
         else:
             self.high[_LET_THROUGH] -= 1
 
     def open(self, at: int) -> None:
-        """The breaker leaves CLOSED by a trip."""
-        self.settle(at - 1)
+        """Count a trip at ``at``, in nanoseconds of the log's time."""
+        self.note_closed_until(at - 1)
         for figures in (self.low, self.high):
             figures[_TRIPS] += 1
             figures[_OPEN] -= at
         self._opened_at = at
-        outages, next_one = self.delays.outages, self._next_begin
-        while next_one < len(outages) and outages[next_one].begin <= at:
-            self.delays.detection[next_one].tell(at - outages[next_one].begin)
-            next_one += 1
-        self._next_begin = next_one
+        outages, next_start = self.delays.outages, self._next_start
+        while next_start < len(outages) and outages[next_start].start <= at:
+            self.delays.detection[next_start].include(at - outages[next_start].start)
+            next_start += 1
+        self._next_start = next_start
 
     def close(self, at: int) -> None:
-        """The breaker is closed again."""
-        self._count_open_until(at)
+        """Count the end of an open period at ``at``, in nanoseconds of the log's time."""
+        self._end_open_period(at)
         outages = self.delays.outages
-        while self._next_begin < len(outages) and outages[self._next_begin].begin < at:
-            self.delays.detection[self._next_begin].tell(0)
-            self._next_begin += 1
-        self._overcome(at - 1, at)
+        while self._next_start < len(outages) and outages[self._next_start].start < at:
+            # The outage started while the breaker was not closed.
+            self.delays.detection[self._next_start].include(0)
+            self._next_start += 1
+        self._note_recovery(at - 1, at)
         self._opened_at = None
 
-    def settle(self, at: int) -> None:
-        """The breaker has been closed up to ``at``, inclusive."""
-        outages = self.delays.outages
-        while self._next_begin < len(outages):
-            over = outages[self._next_begin].over
-            if over is None or over > at:
-                break
-            self.delays.detection[self._next_begin].tell(None)
-            self._next_begin += 1
-        self._overcome(at, None)
+    def note_closed_until(self, at: int) -> None:
+        """Record that the breaker stayed closed up to and including ``at``.
 
-    def _overcome(self, until: int, closed_at: int | None) -> None:
+        Outages that were over by then were not detected, and the breaker had recovered from them.
+        """
         outages = self.delays.outages
-        while self._next_over < len(outages):
-            over = outages[self._next_over].over
-            if over is None or over > until:
+        while self._next_start < len(outages):
+            end = outages[self._next_start].end
+            if end is None or end > at:
                 break
-            self.delays.recovery[self._next_over].tell(0 if closed_at is None else closed_at - over)
-            self._next_over += 1
+            self.delays.detection[self._next_start].include(None)
+            self._next_start += 1
+        self._note_recovery(at, None)
+
+    def _note_recovery(self, until: int, closed_at: int | None) -> None:
+        """Record the recovery from outages that ended by ``until``; None: it was closed all along."""
+        outages = self.delays.outages
+        while self._next_end < len(outages):
+            end = outages[self._next_end].end
+            if end is None or end > until:
+                break
+            self.delays.recovery[self._next_end].include(
+                0 if closed_at is None else closed_at - end
+            )
+            self._next_end += 1
 
     def finish(self, horizon: int) -> None:
-        """The calls are at their end; an open breaker is counted as such up to ``horizon``."""
+        """End the simulation; an open period lasts until ``horizon``, in nanoseconds."""
         outages = self.delays.outages
         is_open = self._opened_at is not None
         if is_open:
-            self._count_open_until(horizon)
-        for index in range(self._next_begin, len(outages)):
-            self.delays.detection[index].tell(0 if is_open else None)
-        for index in range(self._next_over, len(outages)):
-            is_overcome = not is_open and outages[index].over is not None
-            self.delays.recovery[index].tell(0 if is_overcome else None)
+            self._end_open_period(horizon)
+        for index in range(self._next_start, len(outages)):
+            self.delays.detection[index].include(0 if is_open else None)
+        for index in range(self._next_end, len(outages)):
+            has_recovered = not is_open and outages[index].end is not None
+            self.delays.recovery[index].include(0 if has_recovered else None)
 
-    def _count_open_until(self, at: int) -> None:
+    def _end_open_period(self, at: int) -> None:
+        # `open` subtracted the time of the trip, so adding `at` leaves the length of the period.
         self.low[_OPEN] += at
         self.high[_OPEN] += at
 
     def figures(self) -> Figures:
-        """What it came to."""
+        """The totals as ranges."""
         return Figures(*map(Range, self.low, self.high))
 
 
-def trivial_figures(calls: Calls, span_ns: int) -> Figures:
-    """What can be said of calls without following them."""
+def widest_figures(calls: Calls, span_ns: int) -> Figures:
+    """Bounds that hold for any settings, found without simulating the calls.
+
+    Args:
+        calls: The calls of one breaker.
+        span_ns: The time from the first call to the end of the log, in nanoseconds.
+    """
     succeeded, failed, unknown = map(calls.count, (SUCCEEDED, FAILED, UNKNOWN))
     return Figures(
         trips=Range(0, succeeded + failed + unknown),

@@ -1,7 +1,8 @@
-"""Outages: where the calls to a dependency failed one after another, whatever a breaker did.
+"""Outages: periods in which the calls to a dependency failed one after another.
 
-How soon a breaker notices an outage, and how long after it still refuses calls, is measured
-against the outcomes alone, so that settings can be compared by it.
+Outages depend on the outcomes of the calls only, not on any breaker. So they can measure breakers
+with different settings: how soon each one opens after an outage begins, and how long it stays open
+after the outage is over.
 """
 
 from collections.abc import Sequence
@@ -12,60 +13,64 @@ from attrs import Factory, define, frozen
 from recloser.simulate.call_table import FAILED, SUCCEEDED, Calls
 
 OUTAGE_FAILURES: Final = 5
-"""So many failures in a row, by default, are an outage."""
+"""The default number of consecutive failures that make an outage."""
 
 
 @frozen
 class Outage:
-    """A run of failures that no success breaks, in the order in which the calls ended.
+    """Consecutive failures, in the order in which the calls ended.
 
     Attributes:
-        begin: When the first of them ended, in nanoseconds of the log.
-        over: When the first success behind them ended; None where the calls end before.
-        failures: How many there are.
+        start: When the first failed call ended, in nanoseconds of the log's time.
+        end: When the first successful call after them ended, in nanoseconds of the log's time; None
+            if no call succeeded after them.
+        failures: How many calls failed.
     """
 
-    begin: int
-    over: int | None
+    start: int
+    end: int | None
     failures: int
 
 
 def outages_of(calls: Calls, failures: int = OUTAGE_FAILURES) -> list[Outage]:
-    """The runs of at least so many failures; ignored and unknown outcomes neither make nor break one."""
-    found = []
-    begin, run = 0, 0
-    for place, outcome in enumerate(calls.outcome_at):
+    """Find each run of ``failures`` or more failed calls without a success in between.
+
+    Ignored and unknown outcomes neither begin nor end a run.
+    """
+    outages = []
+    start, run = 0, 0
+    for end_index, outcome in enumerate(calls.outcomes_by_end):
         if outcome == FAILED:
             if run == 0:
-                begin = calls.end_of(place)
+                start = calls.end_time(end_index)
             run += 1
         elif outcome == SUCCEEDED:
             if run >= failures:
-                found.append(Outage(begin, calls.end_of(place), run))
+                outages.append(Outage(start, calls.end_time(end_index), run))
             run = 0
     if run >= failures:
-        found.append(Outage(begin, None, run))
-    return found
+        outages.append(Outage(start, None, run))
+    return outages
 
 
 @define
 class Delay:
-    """How long something took, between the shortest and the longest that is possible.
+    """The shortest and longest possible delay, over all possible outcomes of the unknown calls.
 
     Attributes:
-        low: In nanoseconds; None where it has not happened at all.
-        high: In nanoseconds; None where it may not have happened.
+        low: The shortest delay, in nanoseconds; None if there is no possibility that it ended.
+        high: The longest delay, in nanoseconds; None if it is possible that it did not end.
     """
 
     low: int | None = None
     high: int | None = None
-    _is_told: bool = False
+    _is_empty: bool = True
 
-    def tell(self, ns: int | None) -> None:
-        """Take in one possible course; None is one in which it has not happened."""
-        if not self._is_told:
+    def include(self, ns: int | None) -> None:
+        """Widen the range to include a delay in nanoseconds, or None for one that did not end."""
+        if self._is_empty:
             self.low = self.high = ns
-            self._is_told = True
+            self._is_empty = False
             return
         if ns is None:
             self.high = None
@@ -77,14 +82,14 @@ class Delay:
 
 @define
 class Delays:
-    """For each outage of one breaker, how soon it was noticed and how soon overcome.
+    """How soon one breaker noticed each outage, and how soon it recovered from it.
 
     Attributes:
-        outages: The outages in their order.
-        detection: From the first failure to the first moment at which the breaker is not closed;
-            0 where it was not closed before.
-        recovery: From the first success behind it to the first moment at which the breaker is
-            closed; 0 where it is.
+        outages: The outages, in order.
+        detection: For each outage, the delay from its start until the breaker was not closed; 0 if
+            the breaker was not closed when the outage started.
+        recovery: For each outage, the delay from its end until the breaker was closed; 0 if the
+            breaker was closed when the outage ended.
     """
 
     outages: Sequence[Outage]

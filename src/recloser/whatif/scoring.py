@@ -1,4 +1,4 @@
-"""Scoring: what many settings come to on the same calls, every outcome of which is known."""
+"""Score many settings on the same calls, all of known outcome, in one or several processes."""
 
 import multiprocessing
 import sys
@@ -19,19 +19,19 @@ from recloser.process import child_python
 from recloser.simulate.call_table import FAILED, SUCCEEDED, Calls
 from recloser.simulate.simulation import Simulation
 
-_SHARES: Final = 8  # so many pieces of work for each process
+_JOBS_PER_PROCESS: Final = 8  # more than one, so that a slow job does not keep all others waiting
 
 
 @frozen
 class Score:
-    """What one configuration came to on a part of the calls.
+    """The result of one configuration on some calls, summed over their breakers.
 
     Attributes:
-        trips: How often breakers opened.
-        lost: Refused calls that would have succeeded.
-        let_through: Failures that were not refused.
-        saved: Refused calls that would have failed.
-        open_ns: How long breakers were not closed.
+        trips: How often breakers tripped.
+        lost: How many rejected calls would have succeeded.
+        let_through: How many failures were not rejected.
+        saved: How many rejected calls would have failed.
+        open_ns: How long breakers were not closed, in nanoseconds.
     """
 
     trips: int
@@ -41,36 +41,39 @@ class Score:
     open_ns: int
 
     def cost(self, failure_weight: int) -> int:
-        """Lost calls, and failures let through for so many lost calls each."""
+        """The lost calls, plus ``failure_weight`` for each failure let through."""
         return self.lost + failure_weight * self.let_through
 
     def __add__(self, other: "Score") -> "Score":
         return Score(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
-def scores_of(
+def score_all(
     parts: Sequence[Sequence[Calls]],
     configs: Sequence[CircuitBreakerConfig],
     processes: int = 1,
     on_done: Callable[[int], None] | None = None,
 ) -> Sequence[Sequence[Score]]:
-    """What each configuration comes to on each of several parts of some traffic.
+    """Score each configuration on each of several sets of calls.
 
     Args:
-        parts: For each part, the calls of each breaker, all of known outcome.
+        parts: The sets. Each holds the calls of several breakers, all of known outcome.
         configs: The configurations.
-        processes: How many to work with.
-        on_done: Told how many configurations have been scored, as they are.
+        processes: How many processes to use.
+        on_done: Called with the number of configurations scored so far.
+
+    Returns:
+        For each configuration, its score on each set.
     """
-    size = -(-len(configs) // (processes * _SHARES))
-    work = [configs[first : first + size] for first in range(0, len(configs), size)]
+    size = -(-len(configs) // (processes * _JOBS_PER_PROCESS))
+    jobs = [configs[first : first + size] for first in range(0, len(configs), size)]
     scores: list[Sequence[Score]] = []
     with ExitStack() as stack:
         if processes == 1:
-            found: Iterator[Sequence[Sequence[Score]]] = map(_Worker(parts), work)
+            results: Iterator[Sequence[Sequence[Score]]] = map(_Worker(parts), jobs)
         else:
-            found = stack.enter_context(_pool(parts, processes)).map(_score_share, work)
-        for scored in found:
+            results = stack.enter_context(_pool(parts, processes)).map(_score_job, jobs)
+        for scored in results:
             scores += scored
             if on_done is not None:
                 on_done(len(scores))
@@ -78,7 +81,7 @@ def scores_of(
 
 
 class Scorer:
-    """Scores settings on the calls of several breakers.
+    """Scores configurations on the calls of several breakers.
 
     Args:
         calls: The calls of each breaker, all of known outcome.
@@ -88,7 +91,8 @@ class Scorer:
         self._calls = [each for each in calls if len(each)]
 
     def score(self, config: CircuitBreakerConfig) -> Score:
-        """Score a configuration; its mode is taken for ``enforce``."""
+        """Score one configuration; the mode is always taken as ``enforce``."""
+        # Without a limit on slow calls, a breaker none of whose calls failed can't trip.
         only_failures = needs_failures(rules_of(config))
         scores = [
             _score(calls, config)
@@ -99,21 +103,20 @@ class Scorer:
 
 
 def _score(calls: Calls, config: CircuitBreakerConfig) -> Score:
-    """Score one breaker of these settings on its calls."""
     simulation = Simulation(calls, config, mode="enforce")
     trips = open_ns = 0
-    for at, trigger, reached in simulation.edges():
+    for at, trigger, to_state in simulation.edges():
         if trigger is Trigger.TRIP:
             trips += 1
             open_ns -= at
-        elif reached is CLOSED:
+        elif to_state is CLOSED:
             open_ns += at
     if simulation.state.state is not CLOSED:
         open_ns += calls.last_end
     rejected = simulation.rejected
     lost, saved = (
         sum(before[end] - before[first] for first, end in rejected)
-        for before in map(calls.before, (SUCCEEDED, FAILED))
+        for before in map(calls.counts_before, (SUCCEEDED, FAILED))
     )
     return Score(trips, lost, calls.count(FAILED) - saved, saved, open_ns)
 
@@ -126,25 +129,25 @@ class _Worker:
         return [[scorer.score(config) for scorer in self._scorers] for config in configs]
 
 
-_worker: list[_Worker] = []
+_worker: list[_Worker] = []  # of a worker process; set once, at its start
 
 
 @contextmanager
 def _pool(parts: Sequence[Sequence[Calls]], processes: int) -> Iterator[ProcessPoolExecutor]:
-    # A forked process has the calls already; elsewhere they are sent once to each.
+    # A forked process already has the calls in memory. A spawned one gets them once, at its start.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with warnings.catch_warnings(), child_python.safe_environment():
-        # The threads that are warned of are numpy's, which have nothing to do here.
+        # Python warns of forking with other threads about. These are numpy's, which are idle here.
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         with ProcessPoolExecutor(
-            processes, mp_context=context, initializer=_work_on, initargs=(parts,)
+            processes, mp_context=context, initializer=_start_worker, initargs=(parts,)
         ) as pool:
             yield pool
 
 
-def _work_on(parts: Sequence[Sequence[Calls]]) -> None:
+def _start_worker(parts: Sequence[Sequence[Calls]]) -> None:
     _worker[:] = [_Worker(parts)]
 
 
-def _score_share(configs: Sequence[CircuitBreakerConfig]) -> Sequence[Sequence[Score]]:
+def _score_job(configs: Sequence[CircuitBreakerConfig]) -> Sequence[Sequence[Score]]:
     return _worker[0](configs)

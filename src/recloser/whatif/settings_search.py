@@ -1,9 +1,9 @@
-"""Tune: many settings on the same calls, and which of them to take.
+"""Tune: score many settings on the same calls and recommend one.
 
-Two things can be had from a breaker, fewer failures let through and fewer good calls lost, and each
-costs some of the other. The settings that nothing else beats in both are the Pareto front; which of
-them to take is a matter of what a lost call is worth, and of whether it holds on calls that it was
-not chosen by.
+A breaker trades failures let through against good calls lost. The settings for which no other
+settings are better in both make up the Pareto front. Which of them is best depends on what a failure
+costs compared to a lost call. To see whether the choice holds on other calls, the last calls of the
+log are held out: the recommendation is not chosen by them, but it is scored on them.
 """
 
 import bisect
@@ -21,22 +21,24 @@ from recloser.core.settings import configured
 from recloser.errors import ConfigError
 from recloser.simulate.call_table import FAILED, Calls
 from recloser.simulate.recorded_calls import Traffic
-from recloser.whatif.scoring import Score, scores_of
+from recloser.whatif.scoring import Score, score_all
 
 HELD_OUT_PERCENT: Final = 30
-"""So much of the calls, the last of them, is not looked at in choosing."""
+"""The share of the calls, the last ones, that the recommendation is not chosen by."""
 
-_SMALL: Final = 50_000_000  # calls times settings below which no process is worth starting
+_SMALL: Final = 50_000_000  # calls times settings; with fewer, starting processes costs more time
 
 
 @frozen
-class Parted:
-    """What configurations came to before and behind a moment, which parts the calls.
+class SplitScores:
+    """Scores of several configurations on the tuning calls and on the held-out calls.
+
+    In each pair, the first item is about the tuning calls and the second about the held-out calls.
 
     Attributes:
-        calls: How many calls there are in either part.
-        failures: How many of these failed.
-        scores: For each configuration, its score on either part.
+        calls: How many calls each part has.
+        failures: How many of them failed.
+        scores: For each configuration, its score on each part.
     """
 
     calls: tuple[int, int]
@@ -44,17 +46,19 @@ class Parted:
     scores: Sequence[tuple[Score, Score]]
 
     @classmethod
-    def total(cls, several: Iterable["Parted"], configs: int) -> "Parted":
-        """The sums over calls of several breakers, of so many configurations."""
-        nothing = Score(0, 0, 0, 0, 0)
-        total = cls((0, 0), (0, 0), [(nothing, nothing)] * configs)
+    def total(cls, several: Iterable["SplitScores"], configs: int) -> "SplitScores":
+        """Sum the scores of several breakers, each of which has ``configs`` configurations."""
+        zero = Score(0, 0, 0, 0, 0)
+        total = cls((0, 0), (0, 0), [(zero, zero)] * configs)
         for one in several:
             total = cls(
                 (total.calls[0] + one.calls[0], total.calls[1] + one.calls[1]),
                 (total.failures[0] + one.failures[0], total.failures[1] + one.failures[1]),
                 [
-                    (first + more, last + later)
-                    for (first, last), (more, later) in zip(total.scores, one.scores, strict=True)
+                    (tuned_on + own_tuned_on, held_out + own_held_out)
+                    for (tuned_on, held_out), (own_tuned_on, own_held_out) in zip(
+                        total.scores, one.scores, strict=True
+                    )
                 ],
             )
         return total
@@ -65,30 +69,30 @@ class Candidate:
     """One configuration and its scores.
 
     Attributes:
-        settings: What sets it apart from the others.
-        config: All of it.
-        chosen_by: Its score on the calls that settings are chosen by.
-        held_out: Its score on those that are held out.
+        settings: The settings that the grid varies, with this configuration's values.
+        config: The whole configuration.
+        tuned_on: Its score on the calls by which the recommendation is chosen.
+        held_out: Its score on the held-out calls.
     """
 
     settings: Mapping[str, object]
     config: CircuitBreakerConfig
-    chosen_by: Score
+    tuned_on: Score
     held_out: Score
 
 
 @frozen
 class Tuning:
-    """What came of trying many settings.
+    """The recommendation and everything it was chosen from.
 
     Attributes:
-        candidates: All that were tried, in the order of the grid.
-        front: Those that no other beats in both lost calls and failures let through, by the first.
-        recommended: The one to take.
-        base: What it was compared with: the settings that the grid departs from.
-        calls: How many calls settings were chosen by, and how many were held out.
-        failures: How many of these failed.
-        warnings: Why not to trust the recommendation.
+        candidates: All configurations of the grid, in its order.
+        front: The Pareto front, sorted by lost calls.
+        recommended: The configuration with the lowest cost.
+        base: The current settings, which the grid varies.
+        calls: How many calls the recommendation was chosen by, and how many were held out.
+        failures: How many of each failed.
+        warnings: Reasons not to trust the recommendation.
     """
 
     candidates: Sequence[Candidate]
@@ -101,13 +105,13 @@ class Tuning:
 
 
 @frozen
-class Tuned:
-    """What came of trying many settings on some calls.
+class TuneResult:
+    """A tuning, and how many calls it had to leave out.
 
     Attributes:
-        tuning: What to take.
-        calls: How many calls there are.
-        unknown: How many of them have an unknown outcome, and are left out.
+        tuning: The recommendation.
+        calls: How many calls the log has.
+        unknown: How many of them have an unknown outcome and were left out.
     """
 
     tuning: Tuning
@@ -118,7 +122,13 @@ class Tuned:
 def grid_of(
     axes: Mapping[str, Sequence[object]], budget: int | None = None
 ) -> list[dict[str, object]]:
-    """Every combination of the values, or so many of them, evenly spread and always the same."""
+    """List every combination of the given values.
+
+    Args:
+        axes: The values to try for each setting, by the setting's name.
+        budget: If there are more combinations than this, only this many are listed. They are spread
+            over the whole grid, and are always the same for the same grid.
+    """
     names, values = list(axes), [list(choices) for choices in axes.values()]
     size = prod(map(len, values))
     if budget is None or budget >= size:
@@ -137,6 +147,7 @@ def _combination(
 
 
 def _drawn(size: int, count: int) -> set[int]:
+    # Numbers below `size` drawn by a hash, so that every run and platform draws the same.
     drawn: set[int] = set()
     for number in itertools.count():
         if len(drawn) == count:
@@ -155,18 +166,18 @@ def tune(
     processes: int | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> Tuning:
-    """Try every configuration of a grid on the calls whose outcome is known.
+    """Score every configuration of a grid and recommend one; calls of unknown outcome are left out.
 
     Args:
         traffic: The calls.
-        base: The settings that the grid departs from, as a configuration or a mapping.
-        grid: What each configuration changes about them.
-        failure_weight: A failure let through costs as much as so many lost calls.
-        processes: How many to work with; by default one a processor, or one where there is little.
-        on_done: Told how many configurations have been tried, as they are.
+        base: The current settings, which the grid varies; a configuration or a mapping.
+        grid: For each configuration to try, the settings that differ from ``base``.
+        failure_weight: How many lost calls a failure let through is as bad as.
+        processes: How many processes to use; by default one per processor, or one for a small job.
+        on_done: Called with the number of configurations scored so far.
 
     Raises:
-        ConfigError: The grid is empty, or holds settings that there can't be.
+        ConfigError: The grid is empty or holds invalid settings, or no call has a known outcome.
     """
     if not grid:
         raise ConfigError("the grid holds no settings to try")
@@ -176,84 +187,87 @@ def tune(
     if processes is None:
         small = sum(sizes) * len(configs) < _SMALL
         processes = 1 if small else os.cpu_count() or 1
-    scores = scores_of(parts, configs, processes, on_done)
-    return tuning_of([{}, *grid], configs, _parted(parts, scores), failure_weight)
+    scores = score_all(parts, configs, processes, on_done)
+    return choose_settings([{}, *grid], configs, _split_scores(parts, scores), failure_weight)
 
 
-def _parted(parts: Sequence[Sequence[Calls]], scores: Sequence[Sequence[Score]]) -> Parted:
+def _split_scores(
+    parts: Sequence[Sequence[Calls]], scores: Sequence[Sequence[Score]]
+) -> SplitScores:
     sizes = [sum(map(len, part)) for part in parts]
     failures = [sum(calls.count(FAILED) for calls in part) for part in parts]
-    return Parted(
+    return SplitScores(
         (sizes[0], sizes[1]),
         (failures[0], failures[1]),
         [(both[0], both[1]) for both in scores],
     )
 
 
-def tuning_of(
+def choose_settings(
     settings: Sequence[Mapping[str, object]],
     configs: Sequence[CircuitBreakerConfig],
-    parted: Parted,
+    scored: SplitScores,
     failure_weight: int,
 ) -> Tuning:
-    """What to take, by what each configuration came to.
+    """Recommend the configuration with the lowest cost.
 
     Args:
-        settings: What sets each configuration apart; the first is what the others depart from.
+        settings: For each configuration, the settings that the grid varies; the first, the current
+            settings, has none.
         configs: The configurations.
-        parted: What they came to.
-        failure_weight: A failure let through costs as much as so many lost calls.
+        scored: Their scores.
+        failure_weight: How many lost calls a failure let through is as bad as.
     """
     base, *candidates = [
-        Candidate(chosen, config, *scores)
-        for chosen, config, scores in zip(settings, configs, parted.scores, strict=True)
+        Candidate(varied, config, *scores)
+        for varied, config, scores in zip(settings, configs, scored.scores, strict=True)
     ]
     front = pareto_front(candidates)
     recommended = min(
-        front, key=lambda one: (one.chosen_by.cost(failure_weight), one.chosen_by.trips)
+        front, key=lambda one: (one.tuned_on.cost(failure_weight), one.tuned_on.trips)
     )
     return Tuning(
         candidates=candidates,
         front=front,
         recommended=recommended,
         base=base,
-        calls=parted.calls,
-        failures=parted.failures,
-        warnings=_warnings(candidates, recommended, base, parted.failures, failure_weight),
+        calls=scored.calls,
+        failures=scored.failures,
+        warnings=_warnings(candidates, recommended, base, scored.failures, failure_weight),
     )
 
 
-def score_around(
-    several: Sequence[Calls], cut: int, configs: Sequence[CircuitBreakerConfig]
-) -> Parted:
-    """What configurations come to before and behind a moment, in this process alone.
+def score_split(
+    tables: Sequence[Calls], cut: int, configs: Sequence[CircuitBreakerConfig]
+) -> SplitScores:
+    """Score configurations on the calls before and after a time, in this process.
 
     Args:
-        several: The calls of each breaker, all of known outcome.
-        cut: When the first call of the second part starts, in nanoseconds of the log.
+        tables: The calls of each breaker, all of known outcome.
+        cut: When the first held-out call starts, in nanoseconds of the log's time.
         configs: The configurations.
     """
-    parts = _split_at(several, cut)
-    return _parted(parts, scores_of(parts, configs))
+    parts = _split_at(tables, cut)
+    return _split_scores(parts, score_all(parts, configs))
 
 
 def pareto_front(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Those that none beats in lost calls without letting more failures through, or the reverse.
+    """Find the candidates to which no other is better in lost calls and in failures let through.
 
-    Of several that come to the same, it is the first that trips least.
+    Of candidates that are equal in both, the first of those with the fewest trips is kept.
     """
     order = sorted(
-        candidates, key=lambda c: (c.chosen_by.lost, c.chosen_by.let_through, c.chosen_by.trips)
+        candidates, key=lambda c: (c.tuned_on.lost, c.tuned_on.let_through, c.tuned_on.trips)
     )
     front: list[Candidate] = []
     for candidate in order:
-        if not front or candidate.chosen_by.let_through < front[-1].chosen_by.let_through:
+        if not front or candidate.tuned_on.let_through < front[-1].tuned_on.let_through:
             front.append(candidate)
     return front
 
 
 def _split(traffic: Traffic) -> tuple[list[Calls], list[Calls]]:
-    """Each breaker's known calls, before and behind one moment."""
+    """The calls of known outcome, split at one time for all breakers."""
     known = [calls.known() for calls in traffic.calls.values()]
     total = sum(map(len, known))
     if not total:
@@ -263,19 +277,19 @@ def _split(traffic: Traffic) -> tuple[list[Calls], list[Calls]]:
 
 
 def _split_at(known: Sequence[Calls], cut: int) -> tuple[list[Calls], list[Calls]]:
-    numbers = [bisect.bisect_left(calls.starts, cut) for calls in known]
+    first_held_out = [bisect.bisect_left(calls.starts, cut) for calls in known]
     return (
-        [calls.until(number) for calls, number in zip(known, numbers, strict=True)],
-        [calls.since(number) for calls, number in zip(known, numbers, strict=True)],
+        [calls.until(first) for calls, first in zip(known, first_held_out, strict=True)],
+        [calls.since(first) for calls, first in zip(known, first_held_out, strict=True)],
     )
 
 
-def _start_of(several: Sequence[Calls], number: int) -> int:
-    """When the call of this number starts, among those of several breakers."""
-    low, high = 0, max(calls.starts[-1] for calls in several if len(calls))
+def _start_of(tables: Sequence[Calls], position: int) -> int:
+    """When the call at ``position`` starts, among the calls of all breakers sorted by start."""
+    low, high = 0, max(calls.starts[-1] for calls in tables if len(calls))
     while low < high:
         middle = (low + high) // 2
-        if sum(bisect.bisect_right(calls.starts, middle) for calls in several) > number:
+        if sum(bisect.bisect_right(calls.starts, middle) for calls in tables) > position:
             high = middle
         else:
             low = middle + 1
@@ -289,28 +303,29 @@ def _warnings(
     failures: Sequence[int],
     failure_weight: int,
 ) -> list[str]:
-    """Why the recommendation may be no more than a fit to the calls that it was chosen by."""
+    """Reasons why the recommendation may fit only the calls that it was chosen by."""
     if not failures[0]:
-        return ["no call failed in the part that settings are chosen by: nothing can be learned"]
+        return ["no call failed among the calls used for tuning, so there is nothing to learn from"]
     if not failures[1]:
-        return ["no call failed in the part held out: whether the choice holds can't be told"]
+        return ["no call failed among the held-out calls, so the choice could not be checked"]
     warnings = []
     costs = sorted(candidate.held_out.cost(failure_weight) for candidate in candidates)
     own = recommended.held_out.cost(failure_weight)
     better = sum(cost < own for cost in costs)
     if better * 4 > len(costs):
         warnings.append(
-            f"over-fitted: on the calls held out, {better:,} of {len(costs):,} settings do better "
-            f"(cost {own:,} against {costs[0]:,} at best)"
+            f"over-fitted: on the held-out calls, {better:,} of {len(costs):,} settings are better "
+            f"(the lowest cost is {costs[0]:,}, that of the recommended settings {own:,})"
         )
     if own > base.held_out.cost(failure_weight):
         warnings.append(
-            "over-fitted: on the calls held out, it does worse than the settings that were varied "
-            f"(cost {own:,} against {base.held_out.cost(failure_weight):,})"
+            "over-fitted: on the held-out calls, the current settings are better "
+            f"(their cost is {base.held_out.cost(failure_weight):,}, that of the recommended "
+            f"settings {own:,})"
         )
     if len(candidates) > failures[0]:
         warnings.append(
-            f"{len(candidates):,} settings were tried on {failures[0]:,} failures: some do well by "
-            "chance"
+            f"{len(candidates):,} settings were tried on only {failures[0]:,} failures: some look "
+            "good by chance"
         )
     return warnings

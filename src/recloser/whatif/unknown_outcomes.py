@@ -1,7 +1,9 @@
-"""Simulations of calls of which some outcomes are unknown: where one matters, it stops and asks.
+"""Simulate calls of which some outcomes are unknown, by trying every answer that matters.
 
-Each answer is followed in a copy. In the window of a closed breaker an unknown outcome is kept
-unknown, and it is only asked whether the window trips where that depends on such outcomes.
+The simulation stops where an unknown outcome matters and offers the possible answers. The caller
+continues once per answer, each time in a copy. While the breaker is closed, its window keeps an
+unknown outcome as unknown, and the simulation only asks whether the window trips the breaker, at
+those calls where that depends on unknown outcomes.
 """
 
 import bisect
@@ -14,11 +16,11 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import Trigger
 from recloser.core.state_machine import CLOSED
 from recloser.simulate.call_table import Calls
-from recloser.simulate.simulation import Simulation, taken
-from recloser.whatif.costs import Ledger
+from recloser.simulate.simulation import Simulation, take_edges
+from recloser.whatif.costs import Costs
 
 Answer: TypeAlias = tuple[bool, bool]
-"""Whether the unknown call failed, and was slow; or, twice, whether the window trips."""
+"""Whether the unknown call failed and whether it was slow; or, twice, whether the window trips."""
 
 _ANSWERS: Final[Mapping[int, Sequence[Answer]]] = {
     kernel.ASKS_OUTCOME: ((False, False), (True, False)),
@@ -28,114 +30,122 @@ _ANSWERS: Final[Mapping[int, Sequence[Answer]]] = {
 
 
 class UncertainSimulation:
-    """One breaker's way through its calls, or one of those that are possible.
+    """One possible simulation of a breaker's calls: each answer so far is an assumption.
 
     Args:
         calls: The calls.
-        config: The settings; their mode is taken for ``enforce``.
-        ledger: Books what it results in.
-        horizon: When the record ends, in nanoseconds of the log.
+        config: The settings; the mode is always taken as ``enforce``.
+        costs: Counts what the breaker does.
+        horizon: When the log ends, in nanoseconds of the log's time.
 
     Attributes:
-        ledger: The books.
+        costs: What the breaker has cost and saved so far.
     """
 
     def __init__(
-        self, calls: Calls, config: CircuitBreakerConfig, ledger: Ledger, horizon: int
+        self, calls: Calls, config: CircuitBreakerConfig, costs: Costs, horizon: int
     ) -> None:
         simulation = Simulation(calls, config, mode="enforce")
         self._state, self._progress = simulation.state, simulation.progress
         self._calls, self._horizon = calls, horizon
-        self.ledger = ledger
-        self._is_window_asked = False
-        self._booked = 0  # rejected calls before this number are in the ledger
+        self.costs = costs
+        self._asks_window = False
+        self._counted = 0  # rejected calls before this start index are in `costs` already
 
     def copy(self) -> Self:
-        """The same course, to be gone on with another answer."""
+        """A copy that can go on with another answer."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._state, other._progress = self._state.copy(), self._progress.copy()
-        other.ledger = self.ledger.copy()
+        other.costs = self.costs.copy()
         return other
 
     @property
-    def place(self) -> int:
-        """The place of the outcome that is asked for."""
-        return self._progress.place - self._is_window_asked
+    def end_index(self) -> int:
+        """The end index of the call whose outcome is asked for."""
+        return self._progress.place - self._asks_window
 
     @property
     def key(self) -> tuple[object, ...]:
-        """All that decides how a simulation that asks goes on: with equal keys they are one."""
+        """Everything that the rest of the simulation depends on.
+
+        Two simulations of one breaker that stop with equal keys continue in the same way, so the
+        caller can merge them into one.
+        """
         state, progress, calls = self._state, self._progress, self._calls
         if state.state is CLOSED:
-            self.ledger.settle(calls.end_of(self.place) - 1)
-            first, under_way = progress.since, progress.before
+            self.costs.note_closed_until(calls.end_time(self.end_index) - 1)
+            first, in_flight_count = progress.since, progress.before
             where: tuple[object, ...] = (
                 progress.since if progress.before else 0,
                 kernel.window_key_of(progress.lower),
                 kernel.window_key_of(progress.upper),
             )
         else:
-            first, under_way = progress.number, progress.number - progress.place
+            first, in_flight_count = progress.number, progress.number - progress.place
             probes = progress.probes.to_list()
-            where = first, tuple(n for n in probes if calls.place[n] >= progress.place)
-        out = orders.under_way(calls.place, first, progress.place, under_way)
+            where = first, tuple(n for n in probes if calls.end_index[n] >= progress.place)
+        in_flight = orders.under_way(calls.end_index, first, progress.place, in_flight_count)
         return (
             progress.place,
-            self._is_window_asked,
+            self._asks_window,
             kernel.key_of(state),
             where,
             cooldown_key(
                 state.config.backoff, opening=state.openings, in_a_row=state.openings_in_a_row
             ),
-            tuple(n for n in out if kernel.is_let_through(progress, calls.by_end[n])),
-            self.ledger.key,
+            tuple(n for n in in_flight if kernel.is_let_through(progress, calls.by_end[n])),
+            self.costs.key,
         )
 
     def run(self) -> Sequence[Answer]:
-        """Go on to the end, or to what is unknown: then the answers that there are."""
-        if self._is_window_asked:
+        """Run until an unknown outcome matters, and return the possible answers.
+
+        Returns:
+            The answers to choose from; none if the simulation has reached the end of the calls.
+        """
+        if self._asks_window:
             return _ANSWERS[kernel.ASKS_WINDOW]
         while found := kernel.simulate(self._state, self._progress):
             if found in _ANSWERS:
-                self._is_window_asked = found == kernel.ASKS_WINDOW
-                self._book_rejected()
+                self._asks_window = found == kernel.ASKS_WINDOW
+                self._count_rejected()
                 return _ANSWERS[found]
-            self._take(found)
-        self._book_rejected()
-        self.ledger.finish(self._horizon)
+            self._take_edges(found)
+        self._count_rejected()
+        self.costs.finish(self._horizon)
         return ()
 
     def answer(self, answer: Answer) -> None:
-        """Take what was asked for to be so; then ``run`` goes on."""
+        """Assume an answer that ``run`` returned; the next ``run`` goes on from there."""
         failed, slow = answer
-        if self._is_window_asked:
-            self._is_window_asked = False
+        if self._asks_window:
+            self._asks_window = False
             if failed:
-                self._take(kernel.WINDOW_FAILURES)
+                self._take_edges(kernel.WINDOW_FAILURES)
             return
-        self.ledger.resolve(failed=failed)
+        self.costs.assume(failed=failed)
         found = kernel.suppose(self._state, self._progress, failed, slow)
         if found == kernel.ASKS_WINDOW:
-            self._is_window_asked = True
+            self._asks_window = True
         elif found != kernel.NO_RULE:
-            self._take(found)
+            self._take_edges(found)
 
-    def _take(self, rule: int) -> None:
-        for at, trigger, reached in taken(self._state, rule, self._progress.at):
+    def _take_edges(self, rule: int) -> None:
+        for at, trigger, to_state in take_edges(self._state, rule, self._progress.at):
             if trigger is Trigger.TRIP:
-                self.ledger.open(at)
-            elif reached is CLOSED:
-                self.ledger.close(at)
+                self.costs.open(at)
+            elif to_state is CLOSED:
+                self.costs.close(at)
 
-    def _book_rejected(self) -> None:
-        """Book the calls that were rejected since this was last done."""
+    def _count_rejected(self) -> None:
+        """Count the calls that were rejected since the last time, and let the kernel forget them."""
         calls, progress = self._calls, self._progress
-        numbers = progress.rejected.to_list()
-        for first, end in zip(numbers[::2], numbers[1::2], strict=True):
-            self.ledger.reject(max(first, self._booked), end)
-        if numbers:
-            self._booked = max(self._booked, numbers[-1])
-        # All calls before this number have ended.
-        ended = bisect.bisect_left(calls.last_place, progress.place)
+        bounds = progress.rejected.to_list()
+        for first, end in zip(bounds[::2], bounds[1::2], strict=True):
+            self.costs.reject(max(first, self._counted), end)
+        if bounds:
+            self._counted = max(self._counted, bounds[-1])
+        # Every call before this start index has ended, so nothing can ask about it again.
+        ended = bisect.bisect_left(calls.highest_end_index, progress.place)
         kernel.forget_rejected(progress, ended)

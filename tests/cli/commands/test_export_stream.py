@@ -50,8 +50,8 @@ def test_it_is_told_as_json(server, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("redis://:hunter2@127.0.0.1:1/0", "redis://127.0.0.1:1/0 can't be reached"),
-        ("redis://:hunter2/@127.0.0.1:1/0", "the URL can't be read"),
+        ("redis://:hunter2@127.0.0.1:1/0", "redis://127.0.0.1:1/0 cannot be reached"),
+        ("redis://:hunter2/@127.0.0.1:1/0", "cannot read the URL"),
         ("redis://:hunter2@127.0.0.1:1/0?stream=", "stream must be a name"),
     ],
 )

@@ -120,7 +120,7 @@ def test_missing_and_unused_golden_files_fail(capsys, folder):
     status, out, err = run(capsys, "golden", "check", ".")
     assert status == 2
     assert err.count("\n") == 3
-    assert "there is no golden file of new; write it with `recloser golden update new`" in err
+    assert "new has no golden file; write it with `recloser golden update new`" in err
     assert "outage.golden.json: its trace is gone" in err
     assert out == "3 golden files: 0 the same, 0 different, 3 could not be checked\n"
 
@@ -131,7 +131,7 @@ def test_one_that_is_broken_keeps_no_other_from_being_checked(capsys, folder):
     capsys.readouterr()
     status, out, err = run(capsys, "golden", "check", ".")
     assert (status, out.split(": ")[1]) == (2, "1 the same, 0 different, 1 could not be checked\n")
-    assert err.startswith("recloser: a.golden.json: this is no whole golden file: ")
+    assert err.startswith("recloser: a.golden.json: this is not a complete golden file: ")
 
 
 def test_the_future_a_torn_tail_and_damage_have_their_statuses(capsys, folder):

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from recloser.cli import status_of
-from recloser.importers.descriptions import description_of
+from recloser.importers.formats.format_description import format_named
 
 LINES = [
     '192.0.2.1 - - [28/Mar/2022:09:28:48 +0000] "GET /home HTTP/1.1" 200 27442 "-" "-" 1.886\n',
@@ -104,7 +104,7 @@ def test_a_record_of_a_document_is_named_by_its_place(capsys, tmp_path):
     path.write_text('[{"start_ms":"x","service":"a","status":200}]')
     status, _, err = run(capsys, path, "-o", tmp_path / "log")
     assert status == 2
-    assert "none of the 1 records could be read; the first is record 1: 'x' is no number" in err
+    assert "none of the 1 records could be read; the first is record 1: 'x' is not a number" in err
 
 
 def test_several_files_make_one_log(capsys, tmp_path, trace):
@@ -129,13 +129,13 @@ def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
     ("arguments", "word"),
     [
         (["--breaker", "{host}"], "name the log to write with -o LOG, or add --dry-run"),
-        (["--dry-run"], "name it with --breaker, as '{field}'; there are remote_addr"),
-        (["--dry-run", "--breaker", "{nope}"], "there is no field 'nope'; there are remote_addr"),
-        (["--dry-run", "--format", "nope"], "there is no format 'nope'; there are apache-combined"),
-        (["--dry-run", "--format", "nginx"], "nginx is no format of its own (an access log of nginx"),
+        (["--dry-run"], "name its breaker with --breaker '{field}'; the fields are remote_addr"),
+        (["--dry-run", "--breaker", "{nope}"], "there is no field 'nope'; the fields are remote_addr"),
+        (["--dry-run", "--format", "nope"], "there is no format 'nope'; the formats are apache-combined"),
+        (["--dry-run", "--format", "nginx"], "nginx is a part of other formats (an access log of nginx"),
         (["--dry-run", "--format", "csv", "--log-format", "$status"], "one of --format and --log-format"),
         (["--dry-run", "--breaker", "b", "--zone", "Mars"], "there is no time zone 'Mars'"),
-        (["--dry-run", "--breaker", "b", "--unwrap", "x"], "there is no wrapping 'x'; there are cri"),
+        (["--dry-run", "--breaker", "b", "--unwrap", "x"], "there is no wrapper 'x' for --unwrap; use cri"),
         (["--dry-run", "--breaker", "b", "--duration", "request_time:d"], "there is no unit 'd'"),
         (["--dry-run", "--breaker", "b", "--outcome", "nope"], "there is no field 'nope'"),
     ],
@@ -204,15 +204,15 @@ CSV_OF_S = "breaker,start_s,outcome\na,1700000000,ok\n"
 @pytest.mark.parametrize(
     ("text", "options", "word"),
     [
-        (CSV_OF_S, ["--slow", "1"], "how long calls took is not known, so none is slow"),
-        (CSV_OF_S, ["--zone", "Europe/Berlin"], "--zone is for times in words; start_s counts"),
+        (CSV_OF_S, ["--slow", "1"], "--slow needs the duration of calls, which is not known"),
+        (CSV_OF_S, ["--zone", "Europe/Berlin"], "--zone is for times written as dates, and start_s counts"),
         (CSV_OF_S, ["--group", "--breaker", "b"], "--group is for fields in --breaker"),
         (CSV_OF_S, ["--unwrap", "cri"], "no line is wrapped in"),
-        (CSV_OF_S.replace("outcome", "end"), ["--failure", "x"], "nothing says how calls ended"),
+        (CSV_OF_S.replace("outcome", "end"), ["--failure", "x"], "need a field that says how calls ended"),
         (
             CSV_OF_S,
             ["--format", "istio"],
-            "none of the 2 lines could be read; the first is line 1: it is not in the format",
+            "none of the 2 lines could be read; the first is line 1: the format does not match it",
         ),
         ("".join(LINES), ["--format", "envoy-json", "--breaker", "b"], "it looks like nginx's combined"),
         (
@@ -255,9 +255,9 @@ def test_the_help_of_import_shows_the_options_of_files(capsys):
 
 def test_labels_that_the_events_of_resilience4j_have_not_are_refused(capsys, tmp_path):
     path = tmp_path / "trace"
-    path.write_text(description_of("resilience4j").sample.lstrip())
+    path.write_text(format_named("resilience4j").sample.lstrip())
     status, _, err = run(capsys, "resilience4j", path, "-o", tmp_path / "log", "--label", "x")
-    assert (status, "there is no field 'x'; there are breaker" in err) == (2, True)
+    assert (status, "there is no field 'x'; the fields are breaker" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def test_a_difference_names_the_first_event_and_is_status_1(capsys, monkeypatch)
     assert "cut and resumed from snapshots" in out
     assert "DIFFERS" in out
     assert (
-        "cut and resumed from snapshots differs at seq 101, breaker 'redis': expected what the log "
-        "tells; got the snapshot of 'redis' does not bring back failed" in out
+        "cut and resumed from snapshots differs at seq 101, breaker 'redis': expected the event in "
+        "the log; got the snapshot of 'redis' does not restore failed" in out
     )
     assert "1 of 24 variants differ" in out
     status, out, _ = run(capsys, "replay", RECORDING, "--prove", "--json")

@@ -86,7 +86,7 @@ def test_a_breaker_can_be_chosen(capsys, traffic, command):
     assert told["calls"] == 200
     status, _, err = run(capsys, command, traffic, "--breaker", "z")
     assert status == 2
-    assert "no breaker 'z' with calls; there are x, y" in err
+    assert "no breaker 'z' has calls in this log; these have: x, y" in err
 
 
 def test_settings_of_other_libraries_are_taken(capsys, traffic, tmp_path):

@@ -54,13 +54,15 @@ def test_everything_asked_for_at_3_a_m_is_in_the_text(capsys, path):
     assert told["trip"] == "2 of 2, state_changed at seq 22, which ended epoch 4"
     assert ("evidence", "TimeoutError, 2 times, 0 ns") in facts(out)
     assert ("evidence", "OSError, 1 time, 5 ns") in facts(out)
-    assert told["minimal cause"] == "any 1 of these 3, had it succeeded, would have kept it closed"
+    assert told["minimal cause"] == (
+        "it would have stayed closed if any 1 of these 3 calls had succeeded"
+    )
     assert told["nearest setting"] == "failure_threshold = 4 (it was 3)"
     assert told["cost"] == "1 call rejected, 2 probes"
     assert told["closed"] == "30.000 s later, at 2000-01-01T00:02:00.000000000Z, by recover"
-    assert told["backoff"] == "opening 1 in a row, 3 in its life; cooled 30.000 s"
+    assert told["backoff"] == ("opening 1 since it was last closed, 3 in all; cooldown 30.000 s")
     assert told["earlier"].startswith("1 trip, the last 1 min 30 s before")
-    assert "It can't have mattered: decisions read the monotonic hand only" in told["clock"]
+    assert "No effect on the breaker: it decides by the monotonic clock only" in told["clock"]
     assert told["operator"].endswith("(seq 15) by ann: the bank is back")
 
 
@@ -82,11 +84,13 @@ def test_several_trips_are_told_one_after_the_other(capsys, path):
 
 def test_a_moment_is_answered_with_the_state_and_the_trip_it_rests_on(capsys, path):
     _, out, _ = run(capsys, path, "--at", "+10s")
-    assert out.startswith("pay was OPEN at 2000-01-01T00:00:10.000000000Z: it has opened")
+    assert out.startswith("pay was OPEN at 2000-01-01T00:00:10.000000000Z: it had opened")
     assert ("rule", "cooldown: 20.000 s left") in facts(out)
     assert "pay opened at 2000-01-01T00:00:00.000000000Z" in out
     _, out, _ = run(capsys, path, "--at", "2000-01-01T00:01:00Z")
-    assert out.startswith("pay was CLOSED at 2000-01-01T00:01:00.000000000Z: an operator closed it")
+    assert out.startswith(
+        "pay was CLOSED at 2000-01-01T00:01:00.000000000Z: an operator had closed it"
+    )
     assert ("reason", "the bank is back") in facts(out)
     assert "opened at" not in out
 
@@ -145,7 +149,7 @@ def test_markdown_escapes_what_a_renderer_would_take_for_more_than_text():
         (["--trip", "0"], "trips are counted from 1"),
         (["--trip", "x"], "'x' is not a valid integer"),
         (["--trip", "1", "--at", "-5m"], "give one of them"),
-        (["--at", "noon"], "'noon' is no moment; give one as"),
+        (["--at", "noon"], "cannot read 'noon' as a time; use"),
         (["--trip", "3"], "'pay' has trips 1 to 2; there is no trip 3"),
         (["--trip", "-3"], "'pay' has trips 1 to 2; there is no trip -3"),
     ],

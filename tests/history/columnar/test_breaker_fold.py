@@ -14,8 +14,8 @@ from recloser.core.events import BreakerConfigured, CallFailed, CallSucceeded, C
 from recloser.core.log_fold import LogFold
 from recloser.core.state import dump
 from recloser.errors import FoldError
-from recloser.history.columnar.breaker_fold import BreakerFold, in_order, times_of
-from recloser.history.columnar.exported_log import rows_in
+from recloser.history.columnar.breaker_fold import BreakerFold, clock_events_of, in_order
+from recloser.history.columnar.exported_log import columns_in
 from recloser.log.arrow_table import table_of
 from recloser.testing import strategies as rst
 
@@ -44,27 +44,27 @@ def by_columns(events, cuts=()):
     of = {}
     for event in events:
         of.setdefault(getattr(event, "breaker", None), []).append(event)
-    times = times_of([event for event in of.pop(None) if event.kind != "log_sealed"])
+    times = clock_events_of([event for event in of.pop(None) if event.kind != "log_sealed"])
     folds = []
     for breaker, own in of.items():
         table, fold = table_of(breaker, own), BreakerFold(breaker, times)
         bounds = sorted({0, len(own), *(min(len(own), int(cut * len(own))) for cut in cuts)})
         for start, stop in pairwise(bounds):
-            fold.take(rows_in(table.slice(start, stop - start), breaker))
-        fold.finish()
+            fold.fold_rows(columns_in(table.slice(start, stop - start), breaker))
+        fold.fold_rest()
         folds.append(fold)
     return folds
 
 
 def edges_of(folds):
-    return in_order(taken for fold in folds for taken in fold.taken)
+    return in_order(taken for fold in folds for taken in fold.edges)
 
 
 def assert_same(folds, fold, edges):
     assert edges_of(folds) == edges
     for each in folds:
         assert dump(each.state) == dump(fold.breakers[each.breaker])
-        assert not each.is_parted
+        assert not each.has_diverged
     assert sorted((w for f in folds for w in f.witnesses), key=lambda w: w.seq) == edges
 
 

@@ -134,7 +134,7 @@ def test_a_checkpoint_that_differs_is_folded_event_by_event(recorded, tmp_path):
     index = max(n for n, event in enumerate(events) if event.kind == "checkpoint")
     state = dict(events[index].state)
     events[index] = evolve(events[index], state={**state, "succeeded": state["succeeded"] + 1})
-    with pytest.raises(NeedsEventsError, match="witnessed differs"):
+    with pytest.raises(NeedsEventsError, match="edges or states differ"):
         columns_of(events, tmp_path)
 
 

@@ -14,7 +14,7 @@ from recloser.core.events import (
     Reset,
 )
 from recloser.history.columnar.event_columns import OTHER
-from recloser.history.columnar.exported_log import rows_in
+from recloser.history.columnar.exported_log import columns_in
 from recloser.log.arrow_table import table_of
 from recloser.log.codec import full
 
@@ -30,7 +30,7 @@ EVENTS = [
 
 @pytest.fixture
 def rows():
-    return rows_in(table_of("b", EVENTS), "b")
+    return columns_in(table_of("b", EVENTS), "b")
 
 
 def test_rows_have_the_kinds_of_the_kernel(rows):
@@ -68,4 +68,4 @@ def test_numbers_for_the_kernel_are_those_of_the_columns_and_share_their_memory(
 
 def test_calls_of_a_table_without_durations_took_no_time():
     table = table_of("b", EVENTS).drop_columns(["took"])
-    assert rows_in(table, "b").tooks.tolist() == [0] * len(EVENTS)
+    assert columns_in(table, "b").tooks.tolist() == [0] * len(EVENTS)

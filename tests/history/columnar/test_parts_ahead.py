@@ -7,7 +7,7 @@ from test_exported_log import exported
 
 from recloser.history.columnar import row_groups
 from recloser.history.columnar.exported_log import COLUMNS
-from recloser.history.columnar.row_groups import used_ahead
+from recloser.history.columnar.row_groups import map_ahead
 from recloser.log import parquet
 from recloser.log.parquet import ParquetLog
 
@@ -28,7 +28,7 @@ def seqs_of(part):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_parts_come_in_their_order(log, threads, monkeypatch):
     monkeypatch.setattr(row_groups, "_THREADS", threads)
-    found = list(used_ahead(log, COLUMNS, seqs_of))
+    found = list(map_ahead(log, COLUMNS, seqs_of))
     assert max(map(len, found)) == 2
     assert [seq for seqs in found for seq in seqs] == [*range(2, 53)]
 
@@ -37,7 +37,7 @@ def test_parts_come_in_their_order(log, threads, monkeypatch):
 def test_threads_end_where_no_more_parts_are_taken(log, threads, monkeypatch):
     monkeypatch.setattr(row_groups, "_THREADS", threads)
     before = set(threading.enumerate())
-    ahead = used_ahead(log, COLUMNS, seqs_of)
+    ahead = map_ahead(log, COLUMNS, seqs_of)
     assert next(ahead) == [2, 3]
     ahead.close()
     assert set(threading.enumerate()) <= before
@@ -54,5 +54,5 @@ def test_what_fails_in_a_thread_is_raised_after_the_parts_before_it(log, threads
 
     found = []
     with pytest.raises(ValueError, match="no such part"):
-        found.extend(used_ahead(log, COLUMNS, use))
+        found.extend(map_ahead(log, COLUMNS, use))
     assert found[-1] == (2, 2)

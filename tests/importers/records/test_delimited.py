@@ -1,4 +1,4 @@
-"""Rows of delimited text, by the names in their header."""
+"""Rows of delimited text are read by the names in their header."""
 
 import pytest
 from import_support import imported, ready
@@ -6,12 +6,12 @@ from observed_calls import ObservedCall
 
 from recloser import Outcome
 from recloser.errors import ImportTraceError
-from recloser.importers.descriptions import Role
-from recloser.importers.looking import delimiter_of
-from recloser.importers.outcome_rules import OwnRules
+from recloser.importers.detection.format_opening import guess_delimiter
+from recloser.importers.formats.format_description import TimeField
+from recloser.importers.outcomes.outcome_rules import UserRules
 
 HEADER = "start_ns,took_ms,target,outcome,why\n"
-FAIL = OwnRules(failed=["fail"])
+FAIL = UserRules(failed=["fail"])
 
 
 def read(tmp_path, text, duration="took_ms", **options):
@@ -19,12 +19,12 @@ def read(tmp_path, text, duration="took_ms", **options):
         tmp_path,
         text,
         **{"format": "csv", "outcome": "outcome", "own": FAIL, "breaker": "{target}"}
-        | {"start": Role.parse("start_ns"), "duration": duration and Role.parse(duration)}
+        | {"start": TimeField.parse("start_ns"), "duration": duration and TimeField.parse(duration)}
         | options,
     )
 
 
-def test_a_row_becomes_a_call(tmp_path):
+def test_row_of_a_table_becomes_a_call(tmp_path):
     text = HEADER + "5,1.5,db,ok,\n6,,db,fail,boom\n"
     calls, unreadable = read(tmp_path, text, error="why", labels=["target"])
     assert unreadable == []
@@ -35,13 +35,13 @@ def test_a_row_becomes_a_call(tmp_path):
 
 
 @pytest.mark.parametrize("delimiter", ";\t|")
-def test_the_delimiter_is_found_in_the_header(tmp_path, delimiter):
+def test_delimiter_is_detected_from_the_header(tmp_path, delimiter):
     text = (HEADER + "5,1.5,db,fail,\n").replace(",", delimiter)
     (call,), _ = read(tmp_path, text)
     assert call == ObservedCall("db", 5, 1_500_000, Outcome.FAILED, "fail")
 
 
-def test_without_a_duration_a_call_takes_no_time(tmp_path):
+def test_call_without_a_duration_takes_no_time(tmp_path):
     (call,), _ = read(tmp_path, "start_ns,target,outcome\n5,db,ok\n", duration=None)
     assert call.took == 0
 
@@ -49,40 +49,42 @@ def test_without_a_duration_a_call_takes_no_time(tmp_path):
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ("x,1,db,ok,\n", "'x' is no number"),
-        ("5,-1,db,ok,\n", "'-1' is no duration"),
-        ("5,1,db\n", "not as many values"),
-        ("5,1,db,ok,,7\n", "not as many values"),
+        ("x,1,db,ok,\n", "'x' is not a number"),
+        ("5,-1,db,ok,\n", "'-1' is not a duration"),
+        ("5,1,db\n", "the row has 3 values, and the header 5"),
+        ("5,1,db,ok,,7\n", "the row has 6 values, and the header 5"),
         ("5,1,,ok,\n", "the field target is empty"),
         ('5,1,"d"b,ok,\n', "expected after"),
         ("5" * (1 << 20) + "5,1,db,ok,\n", "expected after"),
     ],
 )
-def test_a_row_that_can_not_be_read_is_named_with_its_line_and_the_rest_is_read(tmp_path, row, why):
+def test_unreadable_row_is_reported_with_its_line_and_the_rest_is_read(tmp_path, row, why):
     good = "5,1,db,ok,\n"
     (first, last), (bad,) = read(tmp_path, HEADER + good + "\n" + row + good)
     assert (bad.line, first) == (4, last)
     assert why in bad.why
 
 
-def test_a_value_may_go_over_several_lines(tmp_path):
+def test_quoted_value_may_span_several_lines(tmp_path):
     calls, (bad,) = read(tmp_path, HEADER + '5,1,db,ok,"a\nb"\n5,1,db,ok,\nx,1,db,ok,\n')
     assert len(calls) == 2
     assert bad.line == 5
 
 
-def test_each_file_has_a_header_of_its_own(tmp_path):
+def test_each_file_has_its_own_header(tmp_path):
     (tmp_path / "b").write_text("target,start_ns,took_ms,outcome\ndb,7,2,fail\n")
-    of_import = ready(tmp_path, HEADER + "5,1,db,ok,\n", format="csv", outcome="outcome", own=FAIL)
-    assert of_import.understood.description.name == "csv"
+    trace_import = ready(
+        tmp_path, HEADER + "5,1,db,ok,\n", format="csv", outcome="outcome", own=FAIL
+    )
+    assert trace_import.format.description.name == "csv"
 
 
-def test_a_missing_column_is_named_with_those_there_are(tmp_path):
-    with pytest.raises(ImportTraceError, match=r"no field 'begin'; there are start_ns, took"):
-        read(tmp_path, HEADER, start=Role.parse("begin"))
+def test_missing_column_is_reported_with_the_existing_ones(tmp_path):
+    with pytest.raises(ImportTraceError, match=r"no field 'begin'; the fields are start_ns, took"):
+        read(tmp_path, HEADER, start=TimeField.parse("begin"))
 
 
-def test_a_duration_without_a_unit_is_refused(tmp_path):
+def test_duration_without_a_unit_is_refused(tmp_path):
     _, (bad,) = read(tmp_path, HEADER + "5,1,db,ok,3\n", duration="why")
     assert bad.why == "the duration '3' has no unit: give it as FIELD:ms, with s, ms, us or ns"
     (call,), _ = read(tmp_path, HEADER + "5,1,db,ok,3\n", duration="why:s")
@@ -100,12 +102,12 @@ def test_columns_may_be_aligned_with_spaces(tmp_path):
     ]  # fmt: skip
 
 
-def test_sentences_are_no_columns(tmp_path):
+def test_sentences_are_not_read_as_columns(tmp_path):
     with pytest.raises(ImportTraceError, match="no known format reads these lines"):
         ready(tmp_path, "something bad happened\nthen another thing\n")
 
 
-def test_the_columns_of_a_file_without_header_are_named(tmp_path):
+def test_header_option_names_the_columns_of_a_file_without_a_header(tmp_path):
     text = "5,1.5,db,fail\n6,2,db,ok\n"
     with pytest.raises(ImportTraceError, match="if they are columns, name them with --header"):
         ready(tmp_path, text)
@@ -115,18 +117,18 @@ def test_the_columns_of_a_file_without_header_are_named(tmp_path):
     assert [(call.start, call.took, call.error) for call in calls] == [
         (5, 1_500_000, "fail"), (6, 2_000_000, None),
     ]  # fmt: skip
-    with pytest.raises(ImportTraceError, match="--header names columns of delimited text"):
+    with pytest.raises(ImportTraceError, match="--header names the columns of delimited text"):
         ready(tmp_path, text, header=header, format="caddy")
     with pytest.raises(ImportTraceError, match="give one of --log-format and --header"):
         ready(tmp_path, text, header=header, log_format="$status")
 
 
-def test_spaces_after_commas_in_a_header_are_no_part_of_names(tmp_path):
+def test_spaces_after_commas_are_not_part_of_column_names(tmp_path):
     calls, _ = imported(tmp_path, "start_ns, took_ms, target, outcome\n5, 1.5, db,fail\n", own=FAIL)
     assert [(call.start, call.took) for call in calls] == [(5, 1_500_000)]
 
 
-def test_the_header_of_a_file_that_was_added_to_another_is_no_row(tmp_path):
+def test_repeated_header_of_an_appended_file_is_not_a_row(tmp_path):
     row = "5,1.5,db,fail,x\n"
     calls, unreadable = read(tmp_path, HEADER + row + HEADER + row)
     assert (len(calls), unreadable) == (2, [])
@@ -143,15 +145,15 @@ def test_the_header_of_a_file_that_was_added_to_another_is_no_row(tmp_path):
         ([], " "),
     ],
 )
-def test_what_is_in_all_lines_is_between_values(lines, delimiter):
-    assert delimiter_of(lines) == delimiter
+def test_character_that_is_in_all_lines_is_the_delimiter(lines, delimiter):
+    assert guess_delimiter(lines) == delimiter
 
 
 def comma(*rows):
     return "start_s;duration_ms;target;status\n" + "".join(f"{row}\n" for row in rows)
 
 
-def test_decimals_after_a_comma_are_found_between_semicolons(tmp_path):
+def test_decimal_comma_is_detected_in_a_table_with_semicolons(tmp_path):
     calls, unreadable = imported(
         tmp_path, comma("17,25;0,5;a;200", "18;1,234;a;200", "1.018,5;7 ms;a;200")
     )
@@ -162,7 +164,7 @@ def test_decimals_after_a_comma_are_found_between_semicolons(tmp_path):
 
 
 @pytest.mark.parametrize(("decimal", "took"), [(",", 1_234_000), (".", 1_234_000_000)])
-def test_a_number_that_may_be_two_is_refused_until_it_is_said_which(tmp_path, decimal, took):
+def test_ambiguous_number_is_refused_until_the_decimal_mark_is_named(tmp_path, decimal, took):
     text = comma("17;1,234;a;200")
     calls, (bad,) = imported(tmp_path, text)
     assert calls == []
@@ -171,8 +173,8 @@ def test_a_number_that_may_be_two_is_refused_until_it_is_said_which(tmp_path, de
     assert call.took == took
 
 
-def test_thousands_stand_before_commas_where_commas_are_between_values_too(tmp_path):
+def test_comma_in_a_number_separates_thousands_in_a_table_with_commas(tmp_path):
     (call,), _ = imported(tmp_path, 'start_s,duration_ms,target,status\n17,"1,234",a,200\n')
     assert call.took == 1_234_000_000
     calls, (bad,) = imported(tmp_path, 'start_s,duration_ms,target,status\n17,"0,5",a,200\n')
-    assert (calls, bad.why) == ([], "'0,5' is no duration")
+    assert (calls, bad.why) == ([], "'0,5' is not a duration")

@@ -1,14 +1,14 @@
-"""Values are what was meant, and not how a server wrote them."""
+"""Escaped values are read as what was meant."""
 
 import pytest
 from import_support import imported
 
-from recloser.importers.records.text import TextReader
-from recloser.importers.stages import Lines
+from recloser.importers.import_batches import LineBatch
+from recloser.importers.records.text_lines import FormatStringReader
 
 
 def value_of(language, text, line, name):
-    (records,) = TextReader(language, [text]).read([Lines("f", 1, [line])], [name])
+    (records,) = FormatStringReader(language, [text]).read([LineBatch("f", 1, [line])], [name])
     return records.columns[name][0]
 
 
@@ -27,13 +27,13 @@ def value_of(language, text, line, name):
         ("haproxy", r"\x22", r"\x22"),
     ],
 )
-def test_escapes_are_put_back(language, written, meant):
+def test_escapes_are_replaced_by_their_characters(language, written, meant):
     text = {"nginx": "$a", "apache": "%{A}i", "envoy": "%REQ(A)%", "haproxy": "%{+Q}a"}[language]
     quoted = text if language == "haproxy" else f'"{text}"'
     assert value_of(language, quoted, f'"{written}"', "a") == meant
 
 
-def test_nginx_may_escape_nothing():
+def test_nginx_with_escape_none_has_no_escapes():
     text = "log_format a escape=none '\"$a\"';"
     assert value_of("nginx", text, r'"\x22\n"', "a") == r"\x22\n"
 
@@ -42,10 +42,10 @@ def test_haproxy_may_escape_with_backslashes():
     assert value_of("haproxy", "%ci %{+Q,+E}r", r'a "GET /#22\"x\]"', "r") == r'GET /#22"x]'
 
 
-def test_quotes_that_a_flag_puts_around_values_are_no_part_of_them():
+def test_quotes_of_haproxy_flags_are_not_part_of_values():
     text = "%{+Q}o %ci %ST"
-    (records,) = TextReader("haproxy", [text]).read(
-        [Lines("f", 1, ['"192.0.2.9" 200', "192.0.2.9 200"])], ["ci"]
+    (records,) = FormatStringReader("haproxy", [text]).read(
+        [LineBatch("f", 1, ['"192.0.2.9" 200', "192.0.2.9 200"])], ["ci"]
     )
     assert list(records.columns["ci"]) == ["192.0.2.9"] * 2
 
@@ -58,7 +58,7 @@ def test_columns_with_and_without_escapes_are_read_alike(tmp_path):
     assert len(unreadable) == 1
 
 
-def test_apache_writes_when_a_request_ended(tmp_path):
+def test_apache_end_times_are_read(tmp_path):
     line = "192.0.2.1 1631722426123456 503 250000\n"
     (call,), _ = imported(tmp_path, line, breaker="{host}", log_format="%h %{end:usec}t %>s %D")
     assert (call.start, call.took) == (1_631_722_425_873_456_000, 250_000_000)

@@ -1,16 +1,12 @@
-"""Format strings as their producers' configurations have them become expressions for lines."""
+"""Format strings from the configuration of a server become expressions that match its lines."""
 
 import time
 
 import pytest
 
 from recloser.errors import ImportTraceError
-from recloser.importers.records.format_strings import (
-    fields_in,
-    language_of,
-    parts_of,
-    pattern_of,
-)
+from recloser.importers.records.format_string_languages import language_of, split_format
+from recloser.importers.records.format_strings import field_names_in, line_pattern
 
 NGINX = '$remote_addr - $remote_user [$time_local] "$request" $status $request_time'
 APACHE = '%h %l %u %t "%r" %>s %b %D'
@@ -19,8 +15,8 @@ HAPROXY = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %hr %{+Q}r"
 
 
 def values(language, text, line, **options):
-    parts = parts_of(language, text)
-    pattern, names = pattern_of(parts, fields_in(parts), **options)
+    parts = split_format(language, text)
+    pattern, names = line_pattern(parts, field_names_in(parts), **options)
     found = pattern.fullmatch(line)
     return found and dict(zip(names, found.groups(), strict=True))
 
@@ -29,11 +25,11 @@ def values(language, text, line, **options):
     ("text", "language"),
     [(NGINX, "nginx"), (APACHE, "apache"), (ENVOY, "envoy"), (HAPROXY, "haproxy"), ("abc", None)],
 )
-def test_the_language_of_a_format_string_is_found(text, language):
+def test_language_of_a_format_string_is_detected(text, language):
     assert language_of(text) == language
 
 
-def test_nginx_fields_have_the_names_of_variables():
+def test_nginx_fields_are_named_like_its_variables():
     line = '192.0.2.1 - jane doe [28/Mar/2022:09:28:48 +0000] "GET /\\"x\\" HTTP/1.1" 200 1.886'
     assert values("nginx", NGINX, line) == {
         "remote_addr": "192.0.2.1", "remote_user": "jane doe",
@@ -50,18 +46,20 @@ def test_nginx_fields_have_the_names_of_variables():
         "'$remote_addr $status \"$request\"'",
     ],
 )
-def test_an_nginx_directive_is_taken_whole(configured):
-    assert parts_of("nginx", configured) == parts_of("nginx", '$remote_addr $status "$request"')
+def test_nginx_log_format_directive_is_accepted_whole(configured):
+    assert split_format("nginx", configured) == split_format(
+        "nginx", '$remote_addr $status "$request"'
+    )
 
 
-def test_an_apache_directive_is_taken_whole():
+def test_apache_log_format_directive_is_accepted_whole():
     configured = r'LogFormat "%h %l %u %t \"%r\" %>s %b \"%{User-Agent}i\" %{ms}T" combined'
-    parts = parts_of("apache", configured)
+    parts = split_format("apache", configured)
     names = ["host", "ident", "user", "time", "request", "status", "bytes", "agent", "duration_ms"]
-    assert fields_in(parts) == names
+    assert field_names_in(parts) == names
 
 
-def test_lists_of_nginx_hold_several_values():
+def test_nginx_list_field_holds_several_values():
     text = "$upstream_addr $upstream_status $status"
     found = values(
         "nginx", text, "192.0.2.1:80, 192.0.2.2:80 : - 502, 403 : 200 200",
@@ -74,27 +72,27 @@ def test_lists_of_nginx_hold_several_values():
     }
 
 
-def test_haproxy_fields_have_the_names_of_tags():
+def test_haproxy_fields_are_named_like_its_tags():
     line = '192.0.2.9:5000 [06/Feb/2009:12:14:14.655] http-in static/srv1 10/0/30/69/109 200 2750 - "GET /"'
     found = values("haproxy", HAPROXY, line)
     assert (found["b"], found["s"], found["Tr"], found["ST"]) == ("static", "srv1", "69", "200")
 
 
-def test_a_line_of_another_format_is_not_matched():
+def test_line_of_another_format_is_not_matched():
     assert values("nginx", NGINX, "hello") is None
 
 
 @pytest.mark.parametrize(
     ("language", "text", "why"),
     [
-        ("nginx", "$status$request_time", "nothing stands between status and request_time"),
+        ("nginx", "$status$request_time", "has nothing between status and request_time"),
         ("nginx", "status", "has no field of nginx"),
         ("iis", "$status", "there are format strings of nginx, apache, envoy, haproxy"),
     ],
 )
-def test_a_format_string_that_can_not_be_read_by_is_refused(language, text, why):
+def test_format_string_that_cannot_be_matched_is_refused(language, text, why):
     with pytest.raises(ImportTraceError, match=why):
-        parts_of(language, text)
+        split_format(language, text)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,7 @@ def test_a_format_string_that_can_not_be_read_by_is_refused(language, text, why)
     ["a " * 200_000, "[" * 400_000, '"' * 400_000, "\\" * 400_000, "a - a [" * 60_000, "a, b : " * 60_000],
     ids=["spaces", "brackets", "quotes", "backslashes", "literals", "lists"],
 )  # fmt: skip
-def test_a_hostile_line_takes_time_linear_in_its_length(line):
+def test_hostile_line_takes_linear_time(line):
     formats = [("nginx", NGINX), ("apache", APACHE), ("envoy", ENVOY), ("haproxy", HAPROXY)]
     formats.append(("nginx", "$upstream_addr - $upstream_status [$status"))
     began = time.process_time()
@@ -111,13 +109,13 @@ def test_a_hostile_line_takes_time_linear_in_its_length(line):
     assert time.process_time() - began < 2
 
 
-def test_values_between_other_marks_than_spaces_may_hold_spaces():
+def test_values_not_separated_by_spaces_may_hold_spaces():
     line = "15/Sep/2021:16:13:46 +0000|GET /a b HTTP/1.1|curl 8|200"
     found = values("nginx", "$time_local|$request|$http_user_agent|$status", line)
     assert list(found.values()) == line.split("|")
 
 
-def test_a_time_with_a_zone_after_a_space_needs_no_brackets():
+def test_time_with_a_space_before_its_zone_needs_no_brackets():
     line = "192.0.2.1 15/Sep/2021:16:13:46 +0000 200"
     found = values("nginx", "$remote_addr $time_local $status", line)
     assert found["time_local"] == "15/Sep/2021:16:13:46 +0000"
@@ -137,12 +135,12 @@ def test_a_time_with_a_zone_after_a_space_needs_no_brackets():
         ("%{end:%F %T}t.%{end:msec_frac}t", "2021-09-15 16:13:46.123", "end_time", None),
     ],
 )  # fmt: skip
-def test_apache_writes_times_in_parts(written, line, name, value):
+def test_apache_time_may_be_written_in_parts(written, line, name, value):
     found = values("apache", f"%h {written} %>s", f"192.0.2.1 {line} 200")
     assert found == {"host": "192.0.2.1", name: value or line, "status": "200"}
 
 
-def test_haproxy_quotes_what_its_flags_say():
+def test_haproxy_flags_decide_which_values_are_quoted():
     text = 'log-format "%{+Q,+E}o\\ %ci %ST %{-Q}o%b"'
     found = values("haproxy", text, '"192.0.2.9" 200 static')
     assert found == {"ci": '"192.0.2.9"', "ST": "200", "b": "static"}
@@ -158,6 +156,6 @@ def test_haproxy_quotes_what_its_flags_say():
         ("200 /", (None, None)),
     ],
 )
-def test_haproxy_leaves_out_headers_that_it_does_not_capture(line, captured):
+def test_haproxy_omits_headers_that_it_does_not_capture(line, captured):
     found = values("haproxy", "%ST %hr %hs %HU", line)
     assert (found["hr"], found["hs"], found["HU"]) == (*captured, "/")

@@ -1,4 +1,4 @@
-"""Calls out of Jaeger's JSON."""
+"""Calls from Jaeger's JSON."""
 
 import json
 
@@ -45,13 +45,13 @@ CALLS = [
 
 @pytest.mark.parametrize("document", [{"data": [TRACE], "total": 0}, TRACE, [TRACE]])
 @pytest.mark.parametrize("indent", [None, 2])
-def test_every_form_of_a_trace_gives_the_same_calls(tmp_path, document, indent):
+def test_every_layout_of_a_jaeger_trace_results_in_the_same_calls(tmp_path, document, indent):
     text = json.dumps(document, indent=indent)
     assert all_of(tmp_path, text) == (CALLS, [], {"unspecified spans": 1})
 
 
 def of_elasticsearch(span):
-    """As Jaeger stores it where it has all tags as fields."""
+    """A span as Jaeger stores it in Elasticsearch with all tags as fields."""
     tags = {each["key"].replace(".", "@"): str(each["value"]).lower() for each in span["tags"]}
     rest = {key: value for key, value in span.items() if key not in ("tags", "processID")}
     return {**rest, "tag": tags, "process": {"serviceName": "shop", "tags": []}}
@@ -71,7 +71,7 @@ STORED = [of_elasticsearch(span) for span in (PAY, SELECT, OTHER)]
     ],
     ids=["dump", "lines", "answer", "pretty", "array"],
 )
-def test_documents_of_elasticsearch_give_the_same_calls(tmp_path, text):
+def test_elasticsearch_documents_result_in_the_same_calls(tmp_path, text):
     assert all_of(tmp_path, text) == (CALLS, [], {"unspecified spans": 1})
 
 
@@ -86,20 +86,20 @@ def test_documents_of_elasticsearch_give_the_same_calls(tmp_path, text):
         ([tag("rpc.grpc.status_code", 14), tag("http.status_code", 200)], "failed", "UNAVAILABLE"),
     ],
 )
-def test_an_error_counts_unless_a_4xx_explains_it(tmp_path, tags, outcome, error):
+def test_error_status_is_a_failure_unless_http_status_is_4xx(tmp_path, tags, outcome, error):
     span = {**SELECT, "tags": [*SELECT["tags"][:2], *tags]}
     (call,), *_ = all_of(tmp_path, json.dumps({**TRACE, "spans": [span]}))
     assert (call.outcome, call.error) == (Outcome(outcome), error)
 
 
-def test_a_logged_exception_names_the_failure(tmp_path):
+def test_logged_exception_names_the_failure(tmp_path):
     log = {"timestamp": 1, "fields": [tag("event", "exception"), tag("exception.type", "a.B")]}
     span = {**SELECT, "tags": [*SELECT["tags"][:2], tag("error", True)], "logs": [log]}
     (call,), *_ = all_of(tmp_path, json.dumps({**TRACE, "spans": [span]}))
     assert call.error == "a.B"
 
 
-def test_a_client_takes_its_target_from_the_server_that_refers_to_it(tmp_path):
+def test_client_gets_its_target_from_the_server_that_refers_to_it(tmp_path):
     client = {**PAY, "tags": [tag("span.kind", "client")]}
     server = {
         **OTHER, "tags": [tag("span.kind", "server")], "processID": "p2",
@@ -112,7 +112,7 @@ def test_a_client_takes_its_target_from_the_server_that_refers_to_it(tmp_path):
     assert (unreadable, skipped) == ([], {"server spans": 1})
 
 
-def test_what_is_wrong_is_told(tmp_path):
+def test_unreadable_jaeger_trace_is_reported(tmp_path):
     broken = {**TRACE, "spans": [PAY, {"duration": 1, "tags": SELECT["tags"]}, 7]}
     text = json.dumps(broken) + "\n" + json.dumps({"data": [7]}) + "\n7\n"
     calls, unreadable, _ = all_of(tmp_path, text)

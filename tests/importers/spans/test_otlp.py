@@ -1,4 +1,4 @@
-"""Calls out of spans of OTLP, in their current and older names."""
+"""Calls from spans of OTLP, in their current and older names."""
 
 import json
 
@@ -10,20 +10,20 @@ from span_support import START, lines, pairs, resource, span, traces
 from recloser import Outcome
 from recloser.cli import status_of
 from recloser.errors import ImportTraceError
-from recloser.importers.outcome_rules import OwnRules
+from recloser.importers.outcomes.outcome_rules import UserRules
 
 CALL = ObservedCall("shop->bank", START, 7_000_001, Outcome.SUCCEEDED)
 UNKNOWN = {"refused": "UNFINISHED"}
 
 
 def otlp(tmp_path, *documents, text=None, **options):
-    """The calls in documents of OTLP that are one a line."""
+    """The calls in documents of OTLP, one per line."""
     calls, unreadable = imported(tmp_path, lines(*documents) if text is None else text, **options)
     assert unreadable == []
     return calls
 
 
-def test_the_span_of_a_client_becomes_a_call(tmp_path):
+def test_client_span_becomes_a_call(tmp_path):
     assert otlp(tmp_path, traces(span())) == [CALL]
 
 
@@ -59,30 +59,32 @@ def test_the_span_of_a_client_becomes_a_call(tmp_path):
         ({}, "STATUS_CODE_OK", "succeeded", None),
     ],
 )
-def test_an_error_counts_unless_a_4xx_explains_it(tmp_path, values, status, outcome, error):
+def test_error_status_is_a_failure_unless_http_status_is_4xx(
+    tmp_path, values, status, outcome, error
+):
     (call,) = otlp(tmp_path, traces(span(values, status)))
     assert (call.outcome, call.error) == (Outcome(outcome), error)
 
 
 @pytest.mark.parametrize("end", ["0", None, 0])
-def test_how_a_span_ended_that_has_not_is_not_known(tmp_path, end):
-    of_import = ready(tmp_path, lines(traces(span(endTimeUnixNano=end))))
-    (calls,) = [batch for batch in of_import.calls() if len(batch)]
+def test_unfinished_span_has_an_unknown_outcome(tmp_path, end):
+    trace_import = ready(tmp_path, lines(traces(span(endTimeUnixNano=end))))
+    (calls,) = [batch for batch in trace_import.calls() if len(batch)]
     assert (calls.outcome, calls.labels) == ([Outcome.IGNORED], [UNKNOWN])
     with pytest.raises(ImportTraceError, match="outcome of 1 of 1 calls is unknown.*UNFINISHED"):
-        of_import.judge.check_unknown()
+        trace_import.classifier.check_unknown()
 
 
-def test_a_rule_of_the_user_wins(tmp_path):
-    told = traces(
+def test_user_rule_overrides_span_rules(tmp_path):
+    document = traces(
         span({"http.response.status_code": 429}), span({"error.type": "Gone"}, 2, number=2)
     )
-    own = OwnRules(failed=["429"], ignored=["Gone"])
-    first, second = otlp(tmp_path, told, own=own)
+    own = UserRules(failed=["429"], ignored=["Gone"])
+    first, second = otlp(tmp_path, document, own=own)
     assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.IGNORED)
 
 
-def test_an_exception_names_the_failure(tmp_path):
+def test_exception_event_names_the_failure(tmp_path):
     event = {"name": "exception", "attributes": pairs({"exception.type": "ConnectError"})}
     (call,) = otlp(tmp_path, traces(span(status=2, events=[event])))
     assert call.error == "ConnectError"
@@ -103,16 +105,16 @@ def test_an_exception_names_the_failure(tmp_path):
         ({"network.peer.address": "10.0.0.1"}, "10.0.0.1"),
     ],
 )
-def test_the_target_is_the_first_that_is_told(tmp_path, values, target):
+def test_target_is_the_first_attribute_that_names_one(tmp_path, values, target):
     (call,) = otlp(tmp_path, traces(span(attributes=pairs(values))))
     assert call.breaker == f"shop->{target}"
 
 
-def test_templates_and_labels_name_what_the_span_tells(tmp_path):
-    told = span({"http.request.method": "POST", "url.template": "/pay/{id}", "retries": 3})
+def test_templates_and_labels_use_fields_and_attributes_of_spans(tmp_path):
+    one = span({"http.request.method": "POST", "url.template": "/pay/{id}", "retries": 3})
     (call,) = otlp(
         tmp_path,
-        traces(told),
+        traces(one),
         breaker="{target} {method} {route}",
         labels=["url.template", "no", "retries"],
     )
@@ -120,7 +122,7 @@ def test_templates_and_labels_name_what_the_span_tells(tmp_path):
     assert call.labels == {"url.template": "/pay/{id}", "retries": "3"}
 
 
-def test_other_spans_are_counted_as_what_they_are(tmp_path):
+def test_spans_of_other_kinds_are_counted_by_kind(tmp_path):
     kinds = traces(*[span(kind=kind, number=kind) for kind in (1, 2, 4, 5, 0)])
     calls, unreadable, skipped = all_of(tmp_path, lines(kinds))
     assert (calls, unreadable) == ([], [])
@@ -128,7 +130,7 @@ def test_other_spans_are_counted_as_what_they_are(tmp_path):
     assert skipped == {f"{kind} spans": 1 for kind in names}
 
 
-def test_messages_that_are_sent_are_calls_where_that_is_asked_for(tmp_path):
+def test_sent_messages_are_calls_with_the_producers_option(tmp_path):
     assert otlp(tmp_path, traces(span(kind=4)), producers=True) == [CALL]
 
 
@@ -147,11 +149,11 @@ def test_messages_that_are_sent_are_calls_where_that_is_asked_for(tmp_path):
     ids=["older", "numbers", "texts", "tempo-1", "tempo-2", "base64", "jaeger-3", "resource"],
 )
 @pytest.mark.parametrize("indent", [None, 2])
-def test_every_form_of_the_same_span_is_the_same_call(tmp_path, document, indent):
+def test_every_layout_of_a_span_results_in_the_same_call(tmp_path, document, indent):
     assert otlp(tmp_path, text=json.dumps(document, indent=indent)) == [CALL]
 
 
-def test_what_a_logger_puts_before_is_passed_over(tmp_path):
+def test_logger_prefix_before_json_is_skipped(tmp_path):
     text = (
         "Sep 01, 2022 9:15:34 AM io.opentelemetry.exporter.logging.otlp.OtlpJsonLogging export\n"
         f"INFO: {json.dumps(resource(span()))}\n"
@@ -167,18 +169,21 @@ def test_what_a_logger_puts_before_is_passed_over(tmp_path):
     [
         (span(number=2, startTimeUnixNano="x"), "invalid literal"),
         (span(number=2, endTimeUnixNano=str(START - 1)), "ends before it starts"),
-        (span(number=2, attributes=[], traceId=""), "has no target"),
-        (span(number=2, attributes=[]), "nor has a server's span"),
+        (span(number=2, attributes=[], traceId=""), "names no target"),
+        (span(number=2, attributes=[]), "and its trace has no server's span"),
         (span(number=2, kind=9), "no kind 9"),
-        (span(number=2, kind=None), "a span can't be read"),
+        (span(number=2, kind=None), "a span cannot be read"),
         ({"kind": 3}, "startTimeUnixNano is missing"),
-        ("no span", "a span can't be read"),
-        (span(number=2, attributes=[7]), "a span can't be read"),
+        ("no span", "a span cannot be read"),
+        (span(number=2, attributes=[7]), "a span cannot be read"),
         (span(number=2, startTimeUnixNano="0", endTimeUnixNano="9" * 30), "range"),
-        (span(number=2, startTimeUnixNano="9" * 30, endTimeUnixNano="9" * 31), "out of range"),
+        (
+            span(number=2, startTimeUnixNano="9" * 30, endTimeUnixNano="9" * 31),
+            "starts before 1970",
+        ),
     ],
 )
-def test_a_span_that_can_not_be_read_costs_no_other(tmp_path, capsys, bad, why):
+def test_unreadable_span_does_not_affect_others(tmp_path, capsys, bad, why):
     path = tmp_path / "trace"
     path.write_text(lines(traces(span(number=1), bad, span(number=3))))
     assert status_of(["import", str(path), "-o", str(tmp_path / "log"), "--json"]) == 3
@@ -188,14 +193,14 @@ def test_a_span_that_can_not_be_read_costs_no_other(tmp_path, capsys, bad, why):
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "7", "null", '{"resourceMetrics":[]}', "[" * 100_000])
-def test_a_line_that_is_no_trace_is_told_with_its_number(tmp_path, line):
+def test_line_without_a_trace_is_reported_with_its_number(tmp_path, line):
     text = f"{lines(traces(span(number=1)))}{line}\n{lines(traces(span(number=2)))}"
     calls, unreadable, _ = all_of(tmp_path, text)
     assert calls == [CALL] * 2
     assert [bad.line for bad in unreadable] == ([] if line == "[]" else [2])
 
 
-def test_a_broken_first_line_does_not_cost_the_rest(tmp_path):
+def test_broken_first_line_does_not_affect_the_rest(tmp_path):
     calls, unreadable = imported(tmp_path, f'{{"resourceSpans":[\n{lines(traces(span()))}')
     assert calls == [CALL]
     assert [bad.line for bad in unreadable] == [1]

@@ -1,4 +1,4 @@
-"""Calls out of what SkyWalking's query service answers."""
+"""Calls from the answers of SkyWalking's query service."""
 
 import json
 
@@ -48,7 +48,7 @@ SPANS = [
     ],
 )
 @pytest.mark.parametrize("indent", [None, 2])
-def test_spans_of_exits_are_calls(tmp_path, document, indent):
+def test_exit_spans_are_calls(tmp_path, document, indent):
     calls, unreadable, skipped = all_of(tmp_path, json.dumps(document, indent=indent))
     assert calls == [
         ObservedCall(
@@ -60,7 +60,7 @@ def test_spans_of_exits_are_calls(tmp_path, document, indent):
     assert (unreadable, skipped) == ([], {"server spans": 2, "internal spans": 1})
 
 
-def test_what_is_wrong_is_told(tmp_path):
+def test_unreadable_skywalking_trace_is_reported(tmp_path):
     text = json.dumps([BAD, {**BAD, "startTime": None, "spanId": 9}, {"serviceCode": "x"}, 7])
     calls, unreadable, _ = all_of(tmp_path, text)
     assert len(calls) == 1

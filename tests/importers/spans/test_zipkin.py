@@ -1,4 +1,4 @@
-"""Calls out of Zipkin's JSON, versions 1 and 2."""
+"""Calls from Zipkin's JSON, versions 1 and 2."""
 
 import json
 
@@ -42,38 +42,38 @@ CALLS = [
     ],
     ids=["array", "traces", "document", "document of traces", "lines"],
 )
-def test_version_2_is_read_in_all_its_shapes(tmp_path, text):
+def test_zipkin_version_2_is_read_in_all_layouts(tmp_path, text):
     assert all_of(tmp_path, text) == (CALLS, [], {"server spans": 1})
 
 
 def shared(**changes):
-    """A client's span without a target, and the server's of the same id."""
+    """A client's span without a target, and the server's span of the same id."""
     client = {**SPANS[0], "remoteEndpoint": None, "tags": {}, **changes}
     server = {"traceId": "t", "id": "1", "kind": "SERVER", "shared": True, "localEndpoint": BANK}
     return [client, server]
 
 
 @pytest.mark.parametrize("is_server_first", [False, True])
-def test_a_shared_span_names_the_target(tmp_path, is_server_first):
+def test_shared_span_names_the_target(tmp_path, is_server_first):
     spans = shared()
     text = json.dumps(spans[::-1] if is_server_first else spans)
     assert all_of(tmp_path, text) == (CALLS[:1], [], {"server spans": 1})
 
 
-def test_a_span_without_a_duration_is_of_unknown_outcome(tmp_path):
-    of_import = ready(tmp_path, json.dumps(shared(duration=None)))
-    list(of_import.calls())
+def test_zipkin_span_without_a_duration_has_an_unknown_outcome(tmp_path):
+    trace_import = ready(tmp_path, json.dumps(shared(duration=None)))
+    list(trace_import.calls())
     with pytest.raises(ImportTraceError, match="unknown.*UNFINISHED"):
-        of_import.judge.check_unknown()
+        trace_import.classifier.check_unknown()
 
 
-def test_a_span_without_a_duration_that_has_failed_has_failed(tmp_path):
+def test_zipkin_span_without_a_duration_but_with_an_error_is_a_failure(tmp_path):
     (call,), *_ = all_of(tmp_path, json.dumps(shared(duration=None, tags={"error": "x"})))
     assert (call.outcome, call.took) == (Outcome.FAILED, 0)
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "14"])
-def test_the_status_of_grpc_tells_a_failure(tmp_path, code):
+def test_grpc_status_marks_a_failure(tmp_path, code):
     (call,), *_ = all_of(tmp_path, json.dumps(shared(tags={"grpc.status_code": code})))
     assert (call.outcome, call.error) == (Outcome.FAILED, "UNAVAILABLE")
 
@@ -118,17 +118,17 @@ BETWEEN = {
         "without endpoints",
     ],
 )
-def test_version_1_tells_the_client_and_the_server_by_annotations(tmp_path, spans, skipped):
+def test_zipkin_version_1_marks_sides_by_annotations(tmp_path, spans, skipped):
     assert all_of(tmp_path, json.dumps(spans)) == (CALLS[:1], [], skipped)
 
 
-def test_tags_of_version_1_tell_a_failure(tmp_path):
+def test_tags_of_zipkin_version_1_mark_a_failure(tmp_path):
     binary = [SA, {"key": "http.status_code", "value": "503", "endpoint": SHOP}]
     (call,), *_ = all_of(tmp_path, json.dumps([version_1(CS, CR, binary=binary)]))
     assert (call.outcome, call.error) == (Outcome.FAILED, "503")
 
 
-def test_what_is_wrong_is_told(tmp_path):
+def test_unreadable_zipkin_trace_is_reported(tmp_path):
     text = '{"kind":"CLIENT"}\n7\n[[[]]]\n{"kind":"CLIENT","timestamp":1,"tags":7}\n'
     calls, unreadable, _ = all_of(tmp_path, text, format="zipkin")
     assert calls == []

@@ -1,6 +1,6 @@
 "use strict";
-// Hands the report's figures to the plotting library, and shows what is clicked. All text is set as
-// text; what the library would take for markup is escaped in plain().
+// Draws the report's figures with the plotting library, and explains the trip that is clicked. Text is
+// inserted as text nodes; text for the plotting library, which parses markup, is escaped by plain().
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
@@ -8,7 +8,7 @@
   const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] };
   const lanes = byId("lanes"), calls = byId("calls");
   let range = null;
-  const period = () => [...data.period];  // the library writes into the arrays that it is given
+  const period = () => [...data.period];  // a copy, because the library changes the arrays that it gets
 
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const short = (text) => text.length > NAME ? text.slice(0, NAME - 14) + "…" + text.slice(-13) : text;
@@ -92,7 +92,7 @@
     }] : [];
     const rates = [
       ...line("failure rate", "failure_rate", "failed"), ...line("slow rate", "slow_rate", "slow"),
-      ...line("failures in a row, of the threshold", "run", "rejected", "dot"),
+      ...line("consecutive failures, share of the threshold", "run", "rejected", "dot"),
     ];
     const limit = (name, value, hue) => value == null ? [] : [{
       type: "scatter", mode: "lines", name: `${name} ${value.toLocaleString("en", { style: "percent", maximumFractionDigits: 1 })}`,
@@ -159,7 +159,7 @@
     });
     byId("proof").textContent = data.proof;
     byId("bounds").textContent = data.bounds;
-    byId("breaker").append(...[["-1", "all together"], ...data.breakers.map((b) => [b.index, b.name])].map(([value, text]) => {
+    byId("breaker").append(...[["-1", "all breakers"], ...data.breakers.map((b) => [b.index, b.name])].map(([value, text]) => {
       const option = element("option", text);
       option.value = value;
       return option;

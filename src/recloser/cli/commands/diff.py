@@ -23,7 +23,7 @@ from recloser.golden.golden_file import read_golden
 from recloser.golden.golden_pairs import config_in
 from recloser.history.difference import compare
 from recloser.history.engine import is_traffic, replay
-from recloser.history.summary import Outline, outline
+from recloser.history.summary import HistorySummary, summarize
 from recloser.log.reader import LogReader
 
 _MOST_CONFIGS: Final = 2
@@ -40,7 +40,7 @@ class _Side:
     """
 
     name: str
-    outline: Outline
+    outline: HistorySummary
     events: Iterable[Event] | None
 
 
@@ -176,7 +176,7 @@ def _side(path: Path, name: str, config: CircuitBreakerConfig | None) -> _Side:
     note_tail(path, history.tail)
     for difference in history.differences[:1]:
         note(f"{name}: at seq {difference.seq} its history differs from what was recorded live")
-    return _Side(name, outline(history, config), history.events)
+    return _Side(name, summarize(history, config), history.events)
 
 
 def _is_golden(path: Path) -> bool:

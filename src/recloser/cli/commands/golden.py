@@ -20,7 +20,7 @@ from recloser.cli.render.terminal import note, print_json, results
 from recloser.core.formatting import quantity
 from recloser.errors import RecloserError
 from recloser.golden.golden_pairs import (
-    Checked,
+    GoldenCheck,
     GoldenPair,
     Verdict,
     check,
@@ -111,10 +111,10 @@ def _update(*, paths: Sequence[str], given: GivenSettings, as_json: bool) -> int
 
 
 def _each(
-    paths: Sequence[str], work: Callable[[GoldenPair], Checked]
-) -> Sequence[Checked | _Refused]:
+    paths: Sequence[str], work: Callable[[GoldenPair], GoldenCheck]
+) -> Sequence[GoldenCheck | _Refused]:
     """Apply ``work`` to every golden file; an error with one does not stop the others."""
-    found: list[Checked | _Refused] = []
+    found: list[GoldenCheck | _Refused] = []
     for pair in dict.fromkeys(pair for path in paths for pair in find_pairs(Path(path))):
         try:
             found.append(work(pair))
@@ -124,27 +124,27 @@ def _each(
     return found
 
 
-def _is(one: Checked | _Refused, verdict: Verdict) -> bool:
-    return isinstance(one, Checked) and one.verdict is verdict
+def _is(one: GoldenCheck | _Refused, verdict: Verdict) -> bool:
+    return isinstance(one, GoldenCheck) and one.verdict is verdict
 
 
-def _status(found: Sequence[Checked | _Refused]) -> int:
+def _status(found: Sequence[GoldenCheck | _Refused]) -> int:
     refused = [cli.status_for(one.error) for one in found if isinstance(one, _Refused)]
     if refused:
         return max(refused)
     if any(_is(one, Verdict.DIFFERENT) for one in found):
         return cli.DIFFERENCE
-    torn = any(isinstance(one, Checked) and one.history.tail.torn for one in found)
+    torn = any(isinstance(one, GoldenCheck) and one.history.tail.torn for one in found)
     return cli.TORN if torn else 0
 
 
-def _print(found: Sequence[Checked | _Refused]) -> None:
+def _print(found: Sequence[GoldenCheck | _Refused]) -> None:
     for one in found:
-        if isinstance(one, Checked) and one.verdict is not Verdict.SAME:
+        if isinstance(one, GoldenCheck) and one.verdict is not Verdict.SAME:
             print_lines(checked_lines(one))
 
 
-def _object(one: Checked | _Refused) -> Mapping[str, object]:
+def _object(one: GoldenCheck | _Refused) -> Mapping[str, object]:
     if isinstance(one, _Refused):
         return refused_golden_object(one.golden, one.error)
     return golden_file_object(one)

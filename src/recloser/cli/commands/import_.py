@@ -9,7 +9,7 @@ from recloser.cli.commands.import_resilience4j import command as resilience4j
 from recloser.cli.commands.import_spans import jaeger, otlp, zipkin
 from recloser.cli.options import examples
 from recloser.cli.render.terminal import print_table
-from recloser.importers.descriptions import descriptions
+from recloser.importers.formats.format_description import all_formats
 
 
 class _FilesGroup(click.Group):
@@ -62,7 +62,7 @@ def command() -> None:
 @click.command("formats", short_help="List the formats that import knows.")
 def _formats() -> None:
     """List the formats that import knows, by the names that --format takes."""
-    listed = [each for each in descriptions() if not each.is_abstract]
+    listed = [each for each in all_formats() if not each.is_abstract]
     print_table(["format", "what it is"], [(each.name, each.title) for each in listed])
 
 

@@ -10,10 +10,10 @@ import click
 from recloser.cli.commands.import_options import FAILURES, format_options, import_as
 from recloser.cli.options import examples
 from recloser.errors import ImportTraceError
-from recloser.importers.descriptions import Role, descriptions
-from recloser.importers.outcome_rules import OwnRules
-from recloser.importers.pipeline import Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.formats.format_description import TimeField, all_formats
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules
 
 _FIELDS: Final[Mapping[str, str]] = {
     "start": "start_time",
@@ -88,14 +88,14 @@ def command(
     format_ = "apache-combined" if kind == "combined" else "json" if assigned else None
     # Options left at their defaults make no rules of their own: those of the formats then apply,
     # which judge flags before the status.
-    own = OwnRules(
+    user_rules = UserRules(
         failed=() if tuple(failures) == FAILURES else failures,
         ignored=() if tuple(ignored) == _CLIENT_CLOSED_REQUEST else ignored,
     )
-    request = Request(
+    request = ImportRequest(
         format=format_,
         among=() if format_ else _formats_of(kind),
-        own=own,
+        user_rules=user_rules,
         options=_with_times(CallOptions(breaker=breaker, labels=labels), assigned),
         fields={_FIELDS[role]: key for role, key in assigned.items()},
     )
@@ -108,7 +108,7 @@ def _formats_of(kind: str) -> Sequence[str]:
         return ["envoy-default", "istio", "istio-before-1.9"]
     return [
         each.name
-        for each in descriptions()
+        for each in all_formats()
         if each.records.get("kind") == "json" and not each.is_abstract
     ]
 
@@ -116,13 +116,13 @@ def _formats_of(kind: str) -> Sequence[str]:
 def _with_times(options: CallOptions, assigned: Mapping[str, str]) -> CallOptions:
     """Add the fields of start, end and duration for which keys are given."""
     start, end = (
-        Role(assigned[role], "auto") if role in assigned else None for role in ("start", "end")
+        TimeField(assigned[role], "auto") if role in assigned else None for role in ("start", "end")
     )
     duration = None
     if start is None or end is None:  # two of the three suffice
         for role, unit in (("duration_ms", "ms"), ("duration_s", "s")):
             if role in assigned:
-                duration = Role(assigned[role], unit)
+                duration = TimeField(assigned[role], unit)
                 break
     return attrs.evolve(options, start=start, end=end, duration=duration)
 

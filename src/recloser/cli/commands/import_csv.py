@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from recloser.cli.commands.import_options import format_options, import_as
 from recloser.cli.options import examples
-from recloser.importers.descriptions import Role
-from recloser.importers.fields import UNITS
-from recloser.importers.outcome_rules import OwnRules
-from recloser.importers.pipeline import Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.formats.format_description import TimeField
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules
+
+_UNITS: Final = ("nano", "ns", "us", "ms", "s")
 
 
 @click.command(
@@ -45,12 +46,12 @@ from recloser.importers.roles import CallOptions
 )
 @click.option(
     "--start-unit",
-    type=click.Choice(list(UNITS)),
+    type=click.Choice(_UNITS),
     help="The unit of --start; by default, the one that the name of the column ends in.",
 )
 @click.option(
     "--duration-unit",
-    type=click.Choice(list(UNITS)),
+    type=click.Choice(_UNITS),
     help="The unit of --duration; by default, the one that the name of the column ends in.",
 )
 def command(
@@ -81,15 +82,15 @@ def command(
         error=error,
         labels=labels,
     )
-    request = Request(
+    request = ImportRequest(
         format="csv",
         unwrap=(),
         outcome=outcome,
-        own=OwnRules(failed=failures, ignored=ignored),
+        user_rules=UserRules(failed=failures, ignored=ignored),
         options=options,
     )
     return import_as(request, file, out, **result)
 
 
-def _role(field: str, unit: str | None) -> Role:
-    return Role.parse(field) if unit is None else Role(field, unit)
+def _role(field: str, unit: str | None) -> TimeField:
+    return TimeField.parse(field) if unit is None else TimeField(field, unit)

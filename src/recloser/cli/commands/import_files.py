@@ -32,12 +32,13 @@ from recloser.cli.render.import_report import (
 from recloser.cli.render.terminal import note, print_text, stages_progress
 from recloser.errors import ImportTraceError
 from recloser.importers.call_log import ImportSummary
-from recloser.importers.inputs import Inputs
-from recloser.importers.outcome_rules import OwnRules, Verdict
-from recloser.importers.pieces import files_of
-from recloser.importers.pipeline import Import, Request
-from recloser.importers.roles import CallOptions
-from recloser.importers.written_times import DateOrder
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.input.input_paths import input_files
+from recloser.importers.input.inputs import Inputs
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules, Verdict
+from recloser.importers.trace_import import TraceImport
+from recloser.importers.values.written_times import DateOrder
 
 _FIELD = "FIELD[:UNIT]"
 
@@ -190,16 +191,18 @@ def command(
         raise ImportTraceError("name the log to write with -o LOG, or add --dry-run")
     request = request_of(**given)
     target = str(out or "LOG")
-    found = files_of(files)
+    found = input_files(files)
     with stages_progress(files[0], sum(map(size_of, found))) as stages:
-        ready = Import(Inputs(found, None if stages is None else stages.advance_reading), request)
+        ready = TraceImport(
+            Inputs(found, None if stages is None else stages.advance_reading), request
+        )
         sampled = Sampled()
         summary: ImportSummary | None = None
         if dry_run or out is None:
             for _ in sampled(ready.calls()):
                 pass
             if not sampled.summary.calls:
-                raise ImportTraceError(ready.why_nothing(sampled.summary))
+                raise ImportTraceError(ready.no_calls_reason(sampled.summary))
         else:
             summary = ready.write(out, sampled)
     full = command_for(files, ready, target, _as_options(given))
@@ -214,10 +217,10 @@ def command(
         if not as_json:
             print_skipped(read)
     warn_of_many_breakers(read, is_grouped=bool(given["is_grouped"]))
-    for value in ready.judge.unused():
+    for value in ready.classifier.unused():
         note(f"no call has the outcome {value!r}, which an option names")
     if dry_run:
-        ready.judge.check_unknown()
+        ready.classifier.check_unknown()
     return cli.DAMAGED if ready.cuts or read.unread else 0
 
 
@@ -247,9 +250,9 @@ def request_of(
     slow_seconds: float | None = None,
     labels: Sequence[str] = (),
     producers: bool = False,
-) -> Request:
+) -> ImportRequest:
     """Make the request of an import from the options of the command."""
-    own = OwnRules(
+    user_rules = UserRules(
         failed=failures,
         succeeded=successes,
         ignored=ignored,
@@ -266,7 +269,7 @@ def request_of(
         dates=dates,
         **roles_from(start, end, duration),
     )
-    return Request(
+    return ImportRequest(
         format=format_,
         log_format=log_format,
         regex=regex,
@@ -275,7 +278,7 @@ def request_of(
         where=where,
         header=None if header is None else [name.strip() for name in header.split(",")],
         outcome=outcome,
-        own=own,
+        user_rules=user_rules,
         options=options,
         producers=producers,
     )

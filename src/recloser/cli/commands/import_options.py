@@ -13,8 +13,9 @@ from recloser.cli.render.import_report import print_outcomes, report, warn_of_ma
 from recloser.cli.render.terminal import stages_progress
 from recloser.core.validation import MAX_SECONDS, nanoseconds
 from recloser.errors import ConfigError
-from recloser.importers.inputs import Inputs
-from recloser.importers.pipeline import Import, Request
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.input.inputs import Inputs
+from recloser.importers.trace_import import TraceImport
 from recloser.log.listing import errors_of
 
 FAILURES: Final = ("5xx",)
@@ -150,7 +151,7 @@ def size_of(file: str) -> int:
 
 
 def import_as(
-    request: Request,
+    request: ImportRequest,
     file: str,
     out: Path,
     *,
@@ -174,7 +175,7 @@ def import_as(
     options = attrs.evolve(request.options, slow_ns=slow_ns_of(slow_seconds))
     with stages_progress(file, size_of(file)) as stages:
         inputs = Inputs([file], None if stages is None else stages.advance_reading)
-        ready = Import(inputs, attrs.evolve(request, options=options))
+        ready = TraceImport(inputs, attrs.evolve(request, options=options))
         summary = ready.write(out)
     report(summary, ready, out=str(out), limit=limit, as_json=as_json)
     if not as_json:

@@ -13,8 +13,8 @@ from recloser.cli.commands.import_options import (
     result_options,
 )
 from recloser.cli.options import examples
-from recloser.importers.pipeline import Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.mapping.call_options import CallOptions
 
 
 @click.command(
@@ -45,5 +45,7 @@ def command(
     unknown outcome. An event that resilience4j's own logger and another logger both wrote is
     imported once.
     """
-    request = Request(format="resilience4j", options=CallOptions(breaker=breaker, labels=labels))
+    request = ImportRequest(
+        format="resilience4j", options=CallOptions(breaker=breaker, labels=labels)
+    )
     return import_as(request, file, out, **result)

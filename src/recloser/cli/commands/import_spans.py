@@ -7,9 +7,9 @@ from typing import Any, Final
 import click
 
 from recloser.cli.commands.import_options import format_options, import_as, producers_option
-from recloser.importers.outcome_rules import OwnRules
-from recloser.importers.pipeline import Request
-from recloser.importers.roles import CallOptions
+from recloser.importers.import_request import ImportRequest
+from recloser.importers.mapping.call_options import CallOptions
+from recloser.importers.outcomes.outcome_rules import UserRules
 
 _DEFAULT_BREAKER: Final = "{caller}->{target}"
 _span_options: Final = format_options(_DEFAULT_BREAKER, failures=())
@@ -67,9 +67,9 @@ def _import_spans(
     producers: bool,
     **result: Any,
 ) -> int:
-    request = Request(
+    request = ImportRequest(
         format=format_,
-        own=OwnRules(failed=failures, ignored=ignored),
+        user_rules=UserRules(failed=failures, ignored=ignored),
         options=CallOptions(breaker=breaker, labels=labels),
         producers=producers,
     )

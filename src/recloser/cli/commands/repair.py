@@ -10,7 +10,7 @@ from recloser.cli.render.terminal import print_json, print_text
 from recloser.core.formatting import printable, quantity
 from recloser.errors import LogError
 from recloser.log.listing import errors_of, is_anything_at, is_folder, is_there
-from recloser.log.salvage import Repair, repair_in_place, whole_part, write_whole_part
+from recloser.log.salvage import Repair, find_intact, repair_in_place, write_intact
 
 
 @click.command(
@@ -50,7 +50,7 @@ def command(
         is_one_file = is_there(log) and not is_folder(log)
     if in_place and is_one_file:
         raise LogError(f"{log}: only a folder can be repaired in place; choose an output with -o")
-    repair = whole_part(log)
+    repair = find_intact(log)
     target = out or log.with_name(f"{log.name}-repaired")
     if not dry_run and in_place:
         target = log
@@ -59,7 +59,7 @@ def command(
             click.confirm(f"{_summary(repair)}. Repair {log} in place?", abort=True, err=True)
         repair = repair_in_place(log, _broken(log))
     elif not dry_run:
-        write_whole_part(repair, target)
+        write_intact(repair, target)
     if as_json:
         print_json(repair_object(repair, None if dry_run else str(target)))
         return

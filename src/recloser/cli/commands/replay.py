@@ -29,7 +29,7 @@ from recloser.golden.golden_file import read_golden
 from recloser.golden.golden_pairs import compare_with, config_in
 from recloser.history.difference import Comparison
 from recloser.history.history import History
-from recloser.history.summary import Outline, outline
+from recloser.history.summary import HistorySummary, summarize
 from recloser.history.warps import FORMS, Warp, bending, parse_warps, read_ns
 from recloser.live.event_log import EventLog
 from recloser.log.reader import LogReader
@@ -171,7 +171,9 @@ def command(
         history = _history(path, given, out=out, golden=expected, warps=warps, jobs=jobs)
         if bending(warps):
             note("the time that decisions are taken by is warped: witnesses are not compared")
-        comparison = None if expected is None else compare_with(expected, outline(history), history)
+        comparison = (
+            None if expected is None else compare_with(expected, summarize(history), history)
+        )
         if as_json:
             print_json(history_object(history, comparison))
         else:
@@ -259,7 +261,7 @@ def _history(
     given: GivenSettings,
     *,
     out: Path | None,
-    golden: Outline | None,
+    golden: HistorySummary | None,
     warps: Sequence[Warp],
     jobs: int | None,
 ) -> History:

@@ -17,8 +17,8 @@ from recloser.history.timeline import Timeline
 from recloser.log.parquet import ParquetLog
 from recloser.log.reader import LogReader
 from recloser.simulate.call_table import IGNORED
-from recloser.simulate.imported_history import Driven, drive_columns
-from recloser.simulate.parquet_calls import column_calls
+from recloser.simulate.imported_history import SimulatedHistory, simulate_calls
+from recloser.simulate.parquet_calls import calls_in_parquet
 
 
 def show_driven(
@@ -44,12 +44,12 @@ def show_driven(
     if log is None or not log.about.traffic:
         return None
     given.read()  # reports wrong settings before anything is noted
-    calls = column_calls(log, refused=IGNORED)
+    calls = calls_in_parquet(log, rejected_as=IGNORED)
     if calls is None:
         note("driven call by call, because the file holds more than plain calls")
         return None
     config = settings_for(path, given) or CircuitBreakerConfig()
-    driven = drive_columns(calls.values(), config, together=True)
+    driven = simulate_calls(calls.values(), config, is_shared=True)
     timeline = Timeline(whole_log_events(log))
     if as_json:
         print_json(_object(driven, log, timeline))
@@ -60,22 +60,22 @@ def show_driven(
     return cli.TORN if log.about.tail.torn else 0
 
 
-def _object(driven: Driven, log: ParquetLog, timeline: Timeline) -> dict[str, object]:
+def _object(driven: SimulatedHistory, log: ParquetLog, timeline: Timeline) -> dict[str, object]:
     return replay_object(
         events=log.about.events,
         digest=driven.digest,
-        edges=[transition_object(edge, timeline) for edge in driven.in_time],
+        edges=[transition_object(edge, timeline) for edge in driven.edges_by_time],
         breakers={name: (state, driven.totals[name]) for name, state in driven.states.items()},
         engine="columns",
     )
 
 
-def _print(driven: Driven, calls: int, timeline: Timeline, limit: int) -> None:
+def _print(driven: SimulatedHistory, calls: int, timeline: Timeline, limit: int) -> None:
     trips = Counter(edge.breaker for edge in driven.edges if edge.trigger is Trigger.TRIP)
     print_breakers(
         (name, state, trips[name], driven.totals[name]) for name, state in driven.states.items()
     )
-    edges = driven.in_time
+    edges = driven.edges_by_time
     print_last(
         ("time (UTC)", "breaker", "edge", "trigger"),
         edges,

@@ -12,7 +12,7 @@ from recloser.cli.render.terminal import print_json, print_table, progress_bar, 
 from recloser.core.formatting import printable, quantity
 from recloser.log.reader import LogReader
 from recloser.proof.proof import Proof, Row, prove
-from recloser.proof.sensitivity import Sensitivities, Sensitivity, sensitivity
+from recloser.proof.sensitivity import Sensitivity, SensitivityReport, sensitivity
 
 T = TypeVar("T")
 
@@ -47,11 +47,11 @@ def _print_proof(proof: Proof) -> None:
     print_table(
         ("variant", "digest", ""),
         ((row.name, (row.digest or "")[:_DIGEST_CHARS], _verdict(row)) for row in proof.rows),
-        red={index for index, row in enumerate(proof.rows) if row.parting is not None},
+        red={index for index, row in enumerate(proof.rows) if row.divergence is not None},
     )
-    differing = [row for row in proof.rows if row.parting is not None]
+    differing = [row for row in proof.rows if row.divergence is not None]
     for row in differing:
-        results().print(printable(f"\n{row.name} differs at {row.parting}"), style="red")
+        results().print(printable(f"\n{row.name} differs at {row.divergence}"), style="red")
     run = sum(row.left_out is None for row in proof.rows)
     verdict = (
         f"{len(differing)} of {run} variants differ"
@@ -67,7 +67,7 @@ def _print_proof(proof: Proof) -> None:
 def _verdict(row: Row) -> str:
     if row.left_out is not None:
         return f"left out: {row.left_out}"
-    return "equal" if row.parting is None else "DIFFERS"
+    return "equal" if row.divergence is None else "DIFFERS"
 
 
 def show_sensitivity(path: Path, given: GivenSettings, *, as_json: bool) -> int:
@@ -84,7 +84,7 @@ def show_sensitivity(path: Path, given: GivenSettings, *, as_json: bool) -> int:
     return tail_status
 
 
-def _print_sensitivity(result: Sensitivities) -> None:
+def _print_sensitivity(result: SensitivityReport) -> None:
     print_table(
         ("clock error", "smallest that changes the history", "edge that moves", "first difference"),
         (

@@ -27,7 +27,7 @@ from recloser.cli.render.tune_text import as_toml, print_tuning
 from recloser.core.formatting import quantity
 from recloser.errors import ConfigError
 from recloser.log.verification import refuse_existing
-from recloser.whatif.settings_search import Tuned, grid_of, tune
+from recloser.whatif.settings_search import TuneResult, grid_of, tune
 
 DEFAULT_GRID: Final = (
     "failure_threshold=2,3,4,5,7,10,15,20",
@@ -122,9 +122,9 @@ def command(
         tuned = _tuned_on(engine, log, base, grid, breaker=breaker, failure_weight=failure_weight)
     tuning = tuned.tuning
     if out is not None:
-        from recloser.audit.tune_page import front_page
+        from recloser.audit.tune_page import render_tune_page
 
-        write_page(front_page(tuning), out)
+        write_page(render_tune_page(tuning), out)
         note(f"plot written to {out}")
     if as_json:
         print_json(tune_object(tuned, as_toml(tuning.recommended)))
@@ -138,12 +138,12 @@ def _tuned_here(
     grid: Sequence[Mapping[str, object]],
     breaker: str | None,
     failure_weight: int,
-) -> Tuned:
+) -> TuneResult:
     traffic = calls_in(log, breaker)
     _note_unknown(traffic.unknown, traffic.total)
     with counting_progress("settings", len(grid)) as on_done:
         tuning = tune(traffic, base, grid, failure_weight=failure_weight, on_done=on_done)
-    return Tuned(tuning, traffic.total, traffic.unknown)
+    return TuneResult(tuning, traffic.total, traffic.unknown)
 
 
 def _tuned_on(
@@ -154,7 +154,7 @@ def _tuned_on(
     *,
     breaker: str | None,
     failure_weight: int,
-) -> Tuned:
+) -> TuneResult:
     with engine.reading(dataset) as (runner, sources):
         from recloser.cluster.evaluate import tune_many
 

@@ -23,7 +23,7 @@ from recloser.cli.render.terminal import print_json
 from recloser.cli.render.whatif_tables import CallCounts, Column, print_columns
 from recloser.core.config import CircuitBreakerConfig
 from recloser.simulate.recorded_calls import Traffic
-from recloser.whatif.comparison import what_did, what_if
+from recloser.whatif.comparison import what_happened, what_if
 from recloser.whatif.outages import OUTAGE_FAILURES
 
 _TRIED: Final = "these settings"
@@ -109,7 +109,7 @@ def _tried_here(
     traffic = calls_in(log, breaker)
     counts = CallCounts.of(traffic)
     columns: dict[str, Column] = {
-        counts.heading: what_did(traffic, failures),
+        counts.heading: what_happened(traffic, failures),
         _TRIED: what_if(traffic, _config_for(traffic, given), failures),
     }
     for name, config in against.items():
@@ -127,12 +127,12 @@ def _tried_on(
     failures: int,
 ) -> tuple[CallCounts, Mapping[str, Column]]:
     with engine.reading(dataset) as (runner, sources):
-        from recloser.cluster.evaluate import try_many
+        from recloser.cluster.evaluate import evaluate_many
 
         is_complete = given.has_file or sources[0].about.traffic
         settings = given.read() if is_complete else tuple(given.assignments)
         with jobs_progress("trying settings") as on_done:
-            found = try_many(
+            found = evaluate_many(
                 sources,
                 runner,
                 [settings, *against.values()],

@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from recloser.audit.cause import Answer, as_data
-from recloser.audit.query import ALL_TRIPS, Found, Inquiry, Question
-from recloser.audit.segment_lookup import Excerpt
+from recloser.audit.query import ALL_TRIPS, LogQuery, QueryResult, Question
+from recloser.audit.segment_lookup import SegmentRange
 from recloser.cli.log_input import driven_if_traffic, log_path, note_tail
 from recloser.cli.options import (
     GivenSettings,
@@ -116,7 +116,7 @@ def command(
         log_path(log) as path,
         driven_if_traffic(path, given) as (written, traffic),
     ):
-        found = Inquiry(written, log, traffic).ask(question)
+        found = LogQuery(written, log, traffic).ask(question)
         _print_notes(found, path)
     settings = [] if given.path is None else ["--config", str(given.path)]
     for assignment in given.assignments:
@@ -138,11 +138,11 @@ def command(
         print_answer(found.answer, settings)
 
 
-def _print_notes(found: Found, path: Path) -> None:
+def _print_notes(found: QueryResult, path: Path) -> None:
     for difference in found.history.differences[:1]:
         note(f"this answer is not proved: at seq {difference.seq} the history differs from the log")
     read = found.history.events
-    if isinstance(read, Excerpt) and read.reaches_end:
+    if isinstance(read, SegmentRange) and read.reaches_end:
         note_tail(path, found.history.tail)
     if len(found.others) > 1 and found.answer.standing:
         note(f"this is one of {len(found.others):,} breakers: choose with --breaker")

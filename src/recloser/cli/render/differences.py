@@ -11,12 +11,12 @@ from recloser.cli.render.terminal import results
 from recloser.core.events import Edge, Event, FiredRule
 from recloser.core.formatting import duration, printable, quantity
 from recloser.core.snapshot import Totals
-from recloser.golden.golden_pairs import Checked, Verdict
+from recloser.golden.golden_pairs import GoldenCheck, Verdict
 from recloser.history.difference import (
     Change,
     Comparison,
+    DivergingEvent,
     EdgeDifference,
-    PartingEvent,
     SettingDifference,
     TotalsDifference,
 )
@@ -57,7 +57,7 @@ def print_lines(lines: Iterable[Line]) -> None:
         results().print(Text(line.text, style=_COLOURS[line.style]))
 
 
-def checked_lines(checked: Checked) -> Iterator[Line]:
+def checked_lines(checked: GoldenCheck) -> Iterator[Line]:
     """Describe the result of checking or updating one golden file."""
     yield Line(printable(f"{checked.golden}: {_VERDICTS[checked.verdict]}"), "title")
     if checked.comparison:
@@ -88,7 +88,7 @@ def lines_of(comparison: Comparison) -> Iterator[Line]:
         yield Line(f"digest: {old[:_DIGEST_CHARS]}, the same")
 
 
-def _event_lines(parting: PartingEvent) -> Iterator[Line]:
+def _event_lines(parting: DivergingEvent) -> Iterator[Line]:
     old, new = parting.old, parting.new
     if old == new:
         yield Line(f"the histories first differ at {_event(parting.event)}", "title")

@@ -12,10 +12,11 @@ from recloser.cli.render.terminal import note, print_json, print_table, print_te
 from recloser.core.events import REFUSED
 from recloser.core.formatting import quantity
 from recloser.importers.call_log import ImportSummary
-from recloser.importers.descriptions import Role
-from recloser.importers.outcome_rules import MISSING, Verdict
-from recloser.importers.pipeline import Import
-from recloser.importers.stages import Calls
+from recloser.importers.formats.format_description import TimeField
+from recloser.importers.import_batches import CallBatch
+from recloser.importers.outcomes.outcome_rules import Verdict
+from recloser.importers.trace_import import TraceImport
+from recloser.importers.values.field_text import MISSING
 
 _CALLS_SHOWN: Final = 3
 _ROWS_SHOWN: Final = 20
@@ -62,7 +63,7 @@ class Sampled:
         self.summary = ImportSummary()
         self._breakers: set[str] = set()
 
-    def __call__(self, batches: Iterator[Calls]) -> Iterator[Calls]:
+    def __call__(self, batches: Iterator[CallBatch]) -> Iterator[CallBatch]:
         """Yield the batches unchanged."""
         for calls in batches:
             for row in range(min(_CALLS_SHOWN - len(self.first), len(calls))):
@@ -78,7 +79,7 @@ class Sampled:
             self._count(calls)
             yield calls
 
-    def _count(self, calls: Calls) -> None:
+    def _count(self, calls: CallBatch) -> None:
         summary = self.summary
         summary.calls += len(calls)
         summary.read += len(calls) + len(calls.unreadable) + sum(calls.skipped.values())
@@ -91,10 +92,10 @@ class Sampled:
         summary.breakers = len(self._breakers)
 
 
-def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
+def print_understood(ready: TraceImport, samples: Sequence[Sample]) -> None:
     """Print the format, the first calls, and what each outcome is taken for."""
-    description = ready.understood.description
-    wrapped = "".join(f", wrapped in {wrapping.title}" for wrapping in ready.wrappings)
+    description = ready.format.description
+    wrapped = "".join(f", wrapped in {wrapper.title}" for wrapper in ready.wrappers)
     print_text(f"understood as {description.name}: {description.title}{wrapped}")
     print_text("")
     print_table(
@@ -112,7 +113,7 @@ def print_understood(ready: Import, samples: Sequence[Sample]) -> None:
     )
     print_text("")
     print_outcomes(ready)
-    roles = ready.maker.roles
+    roles = ready.mapper.roles
     if not roles["duration"] and not (roles["start"] and roles["end"]):
         print_text(
             "how long calls took is not known, so each takes 0 s; name the field with --duration"
@@ -141,11 +142,11 @@ def warn_of_many_breakers(summary: ImportSummary, *, is_grouped: bool) -> None:
     )
 
 
-def print_outcomes(ready: Import) -> None:
+def print_outcomes(ready: TraceImport) -> None:
     """Print the table of outcomes: their values, what they count as, and how many calls have them."""
-    rows = ready.judge.table()
+    rows = ready.classifier.table()
     shown = rows[:_ROWS_SHOWN]
-    fields = ready.judge.fields or ["outcome"]
+    fields = ready.classifier.fields or ["outcome"]
     values = [row.values or ("",) for row in shown]
     # Leave out a field that no record has, such as one of gRPC in a log of HTTP.
     used = [n for n, _ in enumerate(fields) if any(each[n] not in MISSING for each in values)]
@@ -163,7 +164,9 @@ def print_outcomes(ready: Import) -> None:
         print_text(f"and {len(rows) - len(shown):,} further rows; --json has them all")
 
 
-def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[str, Any]) -> str:
+def command_for(
+    files: Sequence[str], ready: TraceImport, out: str, given: Mapping[str, Any]
+) -> str:
     """The full command that imports the files in the same way, to keep and run again.
 
     Args:
@@ -174,12 +177,12 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
     """
     options: dict[str, Any] = {}
     if not given.get("--log-format") and not given.get("--regex"):
-        options["--format"] = ready.understood.description.name
-    options["--unwrap"] = [wrapping.name for wrapping in ready.wrappings] or ["none"]
-    options["--breaker"] = ready.maker.template
+        options["--format"] = ready.format.description.name
+    options["--unwrap"] = [wrapper.name for wrapper in ready.wrappers] or ["none"]
+    options["--breaker"] = ready.mapper.template
     if ready.decimal == ",":
         options["--decimal"] = ready.decimal
-    used = {name: roles for name, roles in ready.maker.roles.items() if roles}
+    used = {name: roles for name, roles in ready.mapper.roles.items() if roles}
     if len(used) <= _ROLES_THAT_SUFFICE:  # all three can't be given
         options |= {f"--{name}": str(each[0]) for name, each in used.items() if len(each) == 1}
     options |= {name: value for name, value in given.items() if value not in (None, (), [])}
@@ -192,7 +195,7 @@ def command_for(files: Sequence[str], ready: Import, out: str, given: Mapping[st
 
 def report(
     summary: ImportSummary | None,
-    ready: Import,
+    ready: TraceImport,
     *,
     out: str,
     limit: int,
@@ -218,9 +221,9 @@ def report(
         )
     for name, why in ready.cuts.items():
         note(f"{name}: {why}; everything before the cut is imported")
-    if ready.maker.twice is not None:
+    if ready.mapper.ambiguous_time is not None:
         note(
-            f"{ready.maker.twice} occurred twice in the zone, because clocks were set back; such times "
+            f"{ready.mapper.ambiguous_time} occurred twice in the zone, because clocks were set back; such times "
             "are taken as the first of the two"
         )
     if as_json:
@@ -257,7 +260,9 @@ def _utc(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // _NS_PER_S, UTC):%Y-%m-%dT%H:%M:%S}.{ns % _NS_PER_S:09d}Z"
 
 
-def roles_from(start: str | None, end: str | None, duration: str | None) -> dict[str, Role | None]:
+def roles_from(
+    start: str | None, end: str | None, duration: str | None
+) -> dict[str, TimeField | None]:
     """The fields of start, end and duration that options name."""
     texts = {"start": start, "end": end, "duration": duration}
-    return {name: None if text is None else Role.parse(text) for name, text in texts.items()}
+    return {name: None if text is None else TimeField.parse(text) for name, text in texts.items()}

@@ -36,9 +36,9 @@ def print_tuning(tuning: Tuning, failure_weight: int) -> None:
             (
                 "→" if candidate is best else "",
                 one_line(candidate.settings) or "current settings",
-                f"{candidate.chosen_by.trips:,}",
-                f"{candidate.chosen_by.lost:,}",
-                f"{candidate.chosen_by.let_through:,}",
+                f"{candidate.tuned_on.trips:,}",
+                f"{candidate.tuned_on.lost:,}",
+                f"{candidate.tuned_on.let_through:,}",
                 f"{candidate.held_out.lost:,}",
                 f"{candidate.held_out.let_through:,}",
             )
@@ -54,7 +54,7 @@ def print_tuning(tuning: Tuning, failure_weight: int) -> None:
 
 
 def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
-    best, chosen = tuning.recommended, tuning.recommended.chosen_by
+    best, chosen = tuning.recommended, tuning.recommended.tuned_on
     failures = tuning.failures[0]
     yield (
         f"on the first {100 - HELD_OUT_PERCENT} % of the calls ({tuning.calls[0]:,}) it rejects "
@@ -73,8 +73,8 @@ def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
         following = tuning.front[index + 1]
         yield (
             f"the next stricter settings on the front, {printable(one_line(following.settings))}, "
-            f"would let {chosen.let_through - following.chosen_by.let_through:,} fewer failures "
-            f"through and reject {following.chosen_by.lost - chosen.lost:,} more good calls"
+            f"would let {chosen.let_through - following.tuned_on.let_through:,} fewer failures "
+            f"through and reject {following.tuned_on.lost - chosen.lost:,} more good calls"
         )
     held = best.held_out
     yield (

@@ -9,11 +9,11 @@ from recloser.cli.render.terminal import note, print_table, results
 from recloser.core.formatting import duration, quantity
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic
-from recloser.whatif.comparison import Timed, Verdict, timed
+from recloser.whatif.comparison import DelaySummary, Evaluation, summarize_delays
 from recloser.whatif.costs import FIGURES, Figures, Range
 from recloser.whatif.outages import Delay
 
-Column: TypeAlias = Mapping[str, Verdict]
+Column: TypeAlias = Mapping[str, Evaluation]
 """What one set of settings results in, by breaker."""
 
 _ROWS: Final = {
@@ -96,7 +96,7 @@ def print_columns(counts: CallCounts, columns: Mapping[str, Column], tried: str)
     print_table(("", *columns), rows, right=tuple(columns))
     if len(counts.calls) > 1:
         _print_breakers(counts, columns[tried])
-    if not all(v.followed for column in columns.values() for v in column.values()):
+    if not all(v.is_complete for column in columns.values() for v in column.values()):
         note(
             "too many outcomes are unknown to follow all of them; some ranges are wider than they "
             "need be"
@@ -127,20 +127,20 @@ def _print_breakers(counts: CallCounts, column: Column) -> None:
     results().print(f"{quantity(len(column) - len(tripped), 'breaker')} would not trip")
 
 
-def _noticed(summary: Timed) -> Range:
+def _noticed(summary: DelaySummary) -> Range:
     return summary.ended
 
 
 def _delay_cells(
     columns: Mapping[str, Column],
     kind: str,
-    part: Callable[[Timed], Range | tuple[int | None, int | None]],
+    part: Callable[[DelaySummary], Range | tuple[int | None, int | None]],
 ) -> Sequence[str]:
     """One cell per column: a part of the summary of the delays of one kind."""
     cells = []
     for column in columns.values():
         delays: list[Delay] = [d for verdict in column.values() for d in getattr(verdict, kind)]
-        summary = timed(delays)
+        summary = summarize_delays(delays)
         if summary is None:
             cells.append("no outage ended")
             continue

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from recloser.audit.cause import Answer, Cause, Standing
-from recloser.audit.phrasing import again, facts, read_in_part
+from recloser.audit.phrasing import facts, repeat_command, unread_note
 from recloser.core.formatting import duration, printable
 
 # Characters that begin markup, a mention, a link or an emoji. An underscore or colon inside a word
@@ -34,8 +34,8 @@ def markdown(answer: Answer, settings: Sequence[str] = ()) -> str:
         parts.append("No breaker opened.\n")
     for cause in answer.causes:
         parts += _cause(cause)
-        parts += ["Again:\n", f"    {printable(again(answer, cause, settings))}\n"]
-    read = read_in_part(answer)
+        parts += ["Again:\n", f"    {printable(repeat_command(answer, cause, settings))}\n"]
+    read = unread_note(answer)
     if read is not None:
         parts.append(f"{escaped(read)}\n")
     return "\n".join(parts)

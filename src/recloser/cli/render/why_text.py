@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from recloser.audit.cause import Answer, Cause, EvidenceCall, Standing
-from recloser.audit.phrasing import again, facts, read_in_part
+from recloser.audit.phrasing import facts, repeat_command, unread_note
 from recloser.cli.render.terminal import print_facts, print_table, results
 from recloser.core.formatting import duration, printable
 from recloser.core.state_machine import CLOSED
@@ -29,8 +29,8 @@ def print_answer(answer: Answer, settings: Sequence[str] = ()) -> None:
             out.print()
         print_cause(cause)
         out.print()
-        out.print(f"again: {printable(again(answer, cause, settings))}")
-    read = read_in_part(answer)
+        out.print(f"again: {printable(repeat_command(answer, cause, settings))}")
+    read = unread_note(answer)
     if read is not None:
         out.print(read)
 

@@ -1,4 +1,4 @@
-"""The fold of one breaker over columns: the kernel runs over them from edge to edge."""
+"""Folds one breaker over columns: the kernel runs over its rows from edge to edge."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,12 +27,12 @@ from recloser.log.checkpoint_line import CheckpointLine
 from recloser.log.codec import LEAN_CAUSE, as_lean, full, is_lean, lean
 
 
-class Rows(Protocol):
-    """Events of one breaker in their order, as rows of columns."""
+class RowSource(Protocol):
+    """Events of one breaker in order, as rows of columns."""
 
     @property
     def columns(self) -> kernel.Rows:
-        """The columns, in which rows of other breakers may stand before and after them."""
+        """The columns; rows of other breakers may be before and after."""
 
     @property
     def start(self) -> int:
@@ -40,34 +40,36 @@ class Rows(Protocol):
 
     @property
     def stop(self) -> int:
-        """One past the last row."""
+        """The row after the last."""
 
     @property
     def others(self) -> Mapping[int, BreakerEvent | CheckpointLine]:
-        """The events that the kernel has no row for, by their row, in their order."""
+        """The events that the kernel has no row for, by row, in order."""
 
     def seq(self, row: int) -> int:
-        """The ``seq`` of a row."""
+        """Return the ``seq`` of a row."""
 
     def at(self, row: int) -> int:
-        """Its time, in nanoseconds."""
+        """Return the time of a row, in nanoseconds of the log."""
 
-    def place_of(self, seq: int) -> int:
-        """The first row that has this ``seq`` or a later one."""
+    def first_row_from(self, seq: int) -> int:
+        """Return the first row that has this ``seq`` or a later one."""
 
     def event(self, row: int) -> BreakerEvent:
-        """The event of a row."""
+        """Return the event of a row."""
 
 
 @frozen(eq=False)
-class Times:
-    """The events about the whole log that can move a breaker: ticks, and the openings of sessions.
+class ClockEvents:
+    """The events about the whole log that can move a breaker.
+
+    These are the ticks of the clock and the headers that begin a further session.
 
     Attributes:
-        events: Each, in their order.
+        events: The events, in order.
         seqs: The ``seq`` of each.
-        ats: Their times, in nanoseconds.
-        openings: The indices of those that begin a further session.
+        ats: The time of each, in nanoseconds of the log.
+        openings: The indices of the headers.
     """
 
     events: Sequence[ClockTicked | LogOpened]
@@ -76,15 +78,15 @@ class Times:
     openings: Sequence[int]
 
 
-class Taken(NamedTuple):
-    """An edge, after what puts it in the order of the log, which is that of these tuples.
+class OrderedEdge(NamedTuple):
+    """An edge with a key before it, so that sorting gives the order of the log.
 
     Attributes:
-        seq: That of the event at which it was taken.
-        due: When it fell due, where that event is about the whole log.
-        breaker: Its breaker, where that event is about the whole log.
-        epoch: The one that it begins, which orders the edges of one event.
-        edge: The edge, as if it were the only one of its event.
+        seq: The ``seq`` of the event that fired it.
+        due: The breaker's deadline, in nanoseconds, if that event is a tick; otherwise 0.
+        breaker: The breaker, if that event is about the whole log; otherwise empty.
+        epoch: The epoch that the edge begins, which orders the edges of one event.
+        edge: The edge, numbered as if it were the only one of its event.
     """
 
     seq: int
@@ -94,54 +96,56 @@ class Taken(NamedTuple):
     edge: Edge
 
 
-LeanTaken: TypeAlias = tuple[int, int, str, int, Edge]
-"""As ``Taken``, of which the collector of garbage keeps no track."""
+LeanOrderedEdge: TypeAlias = tuple[int, int, str, int, Edge]
+"""The fields of ``OrderedEdge`` with a lean edge; the garbage collector does not track it."""
 
 _LEAN: Final = Forms(lean(StateChanged), LEAN_CAUSE)
 
 
 class BreakerFold:
-    """Folds the rows of one breaker, part by part.
+    """Folds the rows of one breaker, batch by batch.
 
     Args:
-        breaker: Its name.
-        times: What else can move it.
-        state: Its state before the first; None before its first event.
-        parts: Joins its checkpoints.
+        breaker: The breaker's name.
+        clock_events: The events about the whole log that can move it.
+        state: Its state before the first row; None if its first event is still to come.
+        parts: Joins its checkpoints that take several lines.
 
     Attributes:
-        lean_taken: The edges, in their lean forms.
+        breaker: The breaker's name.
+        lean_edges: The edges found, in their lean forms.
         lean_witnesses: The edges that the log recorded, in their lean forms.
-        is_parted: Whether a checkpoint differs from what the events before it lead to.
+        has_diverged: Whether a checkpoint differed from the state.
     """
 
     def __init__(
         self,
         breaker: str,
-        times: Times,
+        clock_events: ClockEvents,
         state: BreakerState | None = None,
         parts: CheckpointParts | None = None,
     ) -> None:
         self.breaker = breaker
-        self.lean_taken: list[LeanTaken] = []
+        self.lean_edges: list[LeanOrderedEdge] = []
         self.lean_witnesses: list[StateChanged] = []
-        self.is_parted = False
-        self._times = times
-        self._time = 0  # index of the next of them, where the breaker is not CLOSED
+        self.has_diverged = False
+        self._clock_events = clock_events
+        # Index of the next clock event; kept up to date only while the breaker is not CLOSED.
+        self._next = 0
         self._state = state
         self._parts = CheckpointParts() if parts is None else parts
 
     @property
     def has_begun(self) -> bool:
-        """Whether there was a first event."""
+        """Whether the breaker has a state: its first event has been folded."""
         return self._state is not None
 
     @property
-    def taken(self) -> list[Taken]:
-        """The edges."""
+    def edges(self) -> list[OrderedEdge]:
+        """The edges found so far."""
         return [
-            Taken(seq, due, breaker, epoch, full(edge))
-            for seq, due, breaker, epoch, edge in self.lean_taken
+            OrderedEdge(seq, due, breaker, epoch, full(edge))
+            for seq, due, breaker, epoch, edge in self.lean_edges
         ]
 
     @property
@@ -151,11 +155,11 @@ class BreakerFold:
 
     @property
     def state(self) -> BreakerState:
-        """The state after all that was taken."""
+        """The state after all rows that were folded."""
         assert self._state is not None
         return self._state
 
-    def take(self, rows: Rows) -> None:
+    def fold_rows(self, rows: RowSource) -> None:
         """Fold the next rows.
 
         Raises:
@@ -164,7 +168,7 @@ class BreakerFold:
         start = rows.start if self._state is not None else self._begin(rows)
         if self._state is None:
             return
-        places = _Places(rows, self._times)
+        positions = _ClockPositions(rows, self._clock_events)
         witnesses, lean_edge = self.lean_witnesses, _LEAN.edge
         for other, event in rows.others.items():
             if type(event) is lean_edge:
@@ -172,13 +176,16 @@ class BreakerFold:
             elif event.kind == "state_changed":
                 witnesses.append(as_lean(event))
             elif start <= other:
-                self._run(rows, places, start, other)
-                self._take_other(event, places, other)
+                self._run(rows, positions, start, other)
+                self._fold_other(event, positions, other)
                 start = other + 1
-        self._run(rows, places, start, rows.stop)
+        self._run(rows, positions, start, rows.stop)
 
-    def _begin(self, rows: Rows) -> int:
-        """Take the first state; the row after it, or after the part of it that these rows hold."""
+    def _begin(self, rows: RowSource) -> int:
+        """Find the first state, and return the row from which to fold.
+
+        If the rows hold only parts of a first checkpoint, all of them are used up.
+        """
         for row in range(rows.start, rows.stop):
             event = rows.event(row)
             if event.kind == "checkpoint":
@@ -187,71 +194,75 @@ class BreakerFold:
                     continue
                 event = whole
             self._state = state_begun_by(event)
-            self._time = bisect_left(self._times.seqs, event.seq)
+            self._next = bisect_left(self._clock_events.seqs, event.seq)
             return row + 1 if event.kind == "checkpoint" else row
         return rows.stop
 
-    def finish(self) -> None:
-        """Take what is due at the events about the whole log after the last row.
+    def fold_rest(self) -> None:
+        """Fold the clock events after the last row.
 
         Raises:
-            FoldError: The first state of the breaker was not whole.
+            FoldError: The breaker's first checkpoint was not complete.
         """
         if self._state is None:
-            raise FoldError(f"the first checkpoint of {self.breaker!r} is not whole")
-        while (time := self._next_time()) < len(self._times.events):
-            self._pass_time(time)
+            raise FoldError(f"the first checkpoint of {self.breaker!r} is not complete")
+        while (index := self._next_due()) < len(self._clock_events.events):
+            self._fold_clock_event(index)
 
-    def _run(self, rows: Rows, places: "_Places", start: int, stop: int) -> None:
-        """Apply the rows that the kernel has a form for, and the times among them."""
-        state, columns, times = self.state, rows.columns, self._times.seqs
+    def _run(self, rows: RowSource, positions: "_ClockPositions", start: int, stop: int) -> None:
+        """Fold rows that the kernel has a form for, and the clock events among them."""
+        state, columns, clock_seqs = self.state, rows.columns, self._clock_events.seqs
         seq_of, at_of = rows.seq, rows.at
-        taken = self.lean_taken
+        lean_edges = self.lean_edges
         row = start
         while row < stop:
             until = stop
             where = state.where
             if where != kernel.CLOSED:
-                time = self._next_time()
-                until = places.of(time)
+                index = self._next_due()
+                until = positions.row_after(index)
                 if until <= row:
-                    self._pass_time(time)
+                    self._fold_clock_event(index)
                     continue
-                # A probe that is let through brings the deadline of a half-open breaker forward.
+                # A row of a half-open breaker may admit a probe, which makes the deadline earlier.
+                # So the kernel stops at the next clock event, whether or not it is due now.
                 if where == kernel.HALF_OPEN:
-                    until = places.of(places.first_after(row))
+                    until = positions.row_after(positions.first_after(row))
                 until = min(until, stop)
             row = kernel.run(state, columns, row, until)
             rule = state.fired
             if rule > 0:
                 seq = seq_of(row)
                 for edge in edges_of(state, rule, seq, at_of(row), forms=_LEAN):
-                    taken.append((seq, 0, "", edge.epoch, edge))
-                self._time = bisect_right(times, seq, self._time)
+                    lean_edges.append((seq, 0, "", edge.epoch, edge))
+                self._next = bisect_right(clock_seqs, seq, self._next)
                 row += not state.is_timed
             elif rule < 0:
                 raise impossible(state, rule, rows.event(row))
             elif state.where == kernel.HALF_OPEN:
-                self._time = max(self._time, places.first_after(row - 1))
+                self._next = max(self._next, positions.first_after(row - 1))
 
-    def _take_other(
-        self, event: BreakerEvent | CheckpointLine, places: "_Places", row: int
+    def _fold_other(
+        self, event: BreakerEvent | CheckpointLine, positions: "_ClockPositions", row: int
     ) -> None:
-        while self.state.where != kernel.CLOSED and places.of(time := self._next_time()) <= row:
-            self._pass_time(time)
+        while (
+            self.state.where != kernel.CLOSED
+            and positions.row_after(index := self._next_due()) <= row
+        ):
+            self._fold_clock_event(index)
         if event.kind == "checkpoint":
-            parted = self._parted(event)
-            if parted is None:
+            differing = self._differing(event)
+            if differing is None:
                 return
-            self.is_parted = True
-            event = parted
+            self.has_diverged = True
+            event = differing
         edges = apply(self.state, event)
-        self._time = bisect_right(self._times.seqs, event.seq)
+        self._next = bisect_right(self._clock_events.seqs, event.seq)
         for edge in edges:
-            self.lean_taken.append((event.seq, 0, "", edge.epoch, as_lean(edge)))
+            self.lean_edges.append((event.seq, 0, "", edge.epoch, as_lean(edge)))
 
-    def _parted(self, event: Checkpoint | CheckpointLine) -> Checkpoint | None:
-        """The whole checkpoint, if this is the end of one whose state differs from ours."""
+    def _differing(self, event: Checkpoint | CheckpointLine) -> Checkpoint | None:
+        """Return the whole checkpoint if this event completes one that differs."""
         state = self.state
         if isinstance(event, CheckpointLine):
             if event.is_of(state):
@@ -262,25 +273,28 @@ class BreakerFold:
             return None
         return whole if parted_fields(state, restore(whole)) else None
 
-    def _next_time(self) -> int:
-        """Index of the next time at which something is due, as long as no row comes before it."""
-        state, times = self._state, self._times
+    def _next_due(self) -> int:
+        """Return the index of the clock event that moves the breaker next.
+
+        Rows that come before it may change that.
+        """
+        state, clock_events = self._state, self._clock_events
         assert state is not None
         where = state.where
         if where == kernel.OPEN:
-            return bisect_left(times.ats, state.deadline, self._time)
+            return bisect_left(clock_events.ats, state.deadline, self._next)
         if where == kernel.CLOSED:
-            return len(times.events)
-        due = bisect_left(times.ats, state.deadline, self._time)
-        opening = bisect_left(times.openings, self._time)
-        if opening < len(times.openings):
-            due = min(due, times.openings[opening])
+            return len(clock_events.events)
+        due = bisect_left(clock_events.ats, state.deadline, self._next)
+        opening = bisect_left(clock_events.openings, self._next)
+        if opening < len(clock_events.openings):
+            due = min(due, clock_events.openings[opening])
         return due
 
-    def _pass_time(self, time: int) -> None:
-        event = self._times.events[time]
+    def _fold_clock_event(self, index: int) -> None:
+        event = self._clock_events.events[index]
         state = self.state
-        # A tick moves breakers in the order in which they fell due, an opening in that of names.
+        # A tick moves breakers in the order of their deadlines, an opening in the order of names.
         if event.kind == "clock_ticked":
             due = state.deadline
             edges = pass_deadlines(state, event, _LEAN)
@@ -288,49 +302,52 @@ class BreakerFold:
             due = 0
             edges = list(map(as_lean, apply(state, event)))
         for edge in edges:
-            self.lean_taken.append((event.seq, due, self.breaker, edge.epoch, edge))
-        self._time = time + 1
+            self.lean_edges.append((event.seq, due, self.breaker, edge.epoch, edge))
+        self._next = index + 1
 
 
-class _Places:
-    """Where the events about the whole log stand among some rows of a breaker."""
+class _ClockPositions:
+    """The positions of the clock events among some rows of a breaker."""
 
-    def __init__(self, rows: Rows, times: Times) -> None:
+    def __init__(self, rows: RowSource, clock_events: ClockEvents) -> None:
         self._rows = rows
-        self._seqs = times.seqs
+        self._seqs = clock_events.seqs
 
-    def of(self, time: int) -> int:
-        """The first row after an event; all rows are before one that stands after the last."""
-        return self._rows.place_of(self._seqs[time]) if time < len(self._seqs) else self._rows.stop
+    def row_after(self, index: int) -> int:
+        """Return the first row after a clock event; the end of the rows if none is."""
+        if index < len(self._seqs):
+            return self._rows.first_row_from(self._seqs[index])
+        return self._rows.stop
 
     def first_after(self, row: int) -> int:
-        """Index of the first event that stands after a row."""
+        """Return the index of the first clock event after a row."""
         return bisect_right(self._seqs, self._rows.seq(row))
 
 
-def in_order(taken: Iterable[Taken | LeanTaken]) -> list[Edge]:
-    """The edges of several breakers in the order of the log.
+def in_order(ordered: Iterable[OrderedEdge | LeanOrderedEdge]) -> list[Edge]:
+    """Return the edges of several breakers in the order of the log.
 
-    An event about the whole log may move several: their witnesses follow it one after the other.
+    One event about the whole log may move several breakers. Their edges follow it one after
+    another, so they get consecutive numbers here.
     """
     edges: list[Edge] = []
-    for before, fired in groupby(sorted(taken), key=itemgetter(0)):
-        for seq, (*_, edge) in enumerate(fired, before + 1):
-            edges.append(edge if edge.seq == seq else _moved(edge, seq))
+    for cause, fired in groupby(sorted(ordered), key=itemgetter(0)):
+        for seq, (*_, edge) in enumerate(fired, cause + 1):
+            edges.append(edge if edge.seq == seq else _renumbered(edge, seq))
     return edges
 
 
-def _moved(edge: Edge, seq: int) -> Edge:
+def _renumbered(edge: Edge, seq: int) -> Edge:
     moved = evolve(full(edge), seq=seq)
     return as_lean(moved) if is_lean(edge) else moved
 
 
-def times_of(events: Iterable[Event], session: int = 0) -> Times:
-    """The events about the whole log that can move a breaker.
+def clock_events_of(events: Iterable[Event], session: int = 0) -> ClockEvents:
+    """Return the events that can move a breaker, from the events about the whole log.
 
     Args:
         events: The events about the whole log.
-        session: The one that was under way before them; 0 before the first.
+        session: The session before them; 0 before the first.
     """
     moving: list[ClockTicked | LogOpened] = []
     openings = []
@@ -342,7 +359,7 @@ def times_of(events: Iterable[Event], session: int = 0) -> Times:
                 openings.append(len(moving))
                 moving.append(event)
             session = event.session
-    return Times(
+    return ClockEvents(
         moving,
         [event.seq for event in moving],
         [event.at for event in moving],

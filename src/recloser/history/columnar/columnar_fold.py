@@ -1,4 +1,4 @@
-"""The histories of all breakers of an exported log, from edge to edge."""
+"""Folds an exported log by columns, breaker by breaker."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -11,28 +11,36 @@ from recloser.core.events import ClockTicked, Edge, Event, LogOpened
 from recloser.core.moments import after
 from recloser.core.snapshot import Snapshot, take_snapshot
 from recloser.errors import FoldError, RecloserError
-from recloser.history.columnar.breaker_fold import BreakerFold, Times, in_order, times_of
-from recloser.history.columnar.event_columns import Rows
-from recloser.history.columnar.exported_log import rows_of, whole_log_events
+from recloser.history.columnar.breaker_fold import (
+    BreakerFold,
+    ClockEvents,
+    clock_events_of,
+    in_order,
+)
+from recloser.history.columnar.event_columns import EventColumns
+from recloser.history.columnar.exported_log import columns_of, whole_log_events
 from recloser.log.codec import full
 from recloser.log.parquet import ParquetLog
+
+WITNESSES_DIFFER: Final = "the recorded edges or states differ from the computed ones"
+"""Message of ``NeedsEventsError`` if a witness or checkpoint differs."""
 
 _seq_of: Final = attrgetter("seq")
 
 
 class NeedsEventsError(RecloserError):
-    """A log has to be folded event by event; the message says why."""
+    """A log must be folded event by event; the message says why."""
 
 
 @frozen
 class ColumnHistory:
-    """What the columns of a log fold to.
+    """The result of folding the columns of a log.
 
     Attributes:
         edges: Every edge of every breaker, in the order of the log.
-        snapshots: Each breaker as it was after the last event.
-        witnesses: How many witnesses were compared; all are equal.
-        readings: The readings of both hands of the clock, in their order.
+        snapshots: Each breaker after the last event.
+        witnesses: Number of witnesses compared; all are equal to the computed edges.
+        readings: The events with a reading of the clock, in order.
     """
 
     edges: Sequence[Edge]
@@ -45,17 +53,17 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
     """Fold an exported log that breakers wrote.
 
     Raises:
-        NeedsEventsError: It has to be folded event by event: it tells of a gap or of a witness that
-            differs, or an event in it can't have happened.
-        LogError: It can't be read.
+        NeedsEventsError: The log must be folded event by event: it holds a gap, a witness that
+            differs, or an event that can't have happened.
+        LogError: The log can't be read.
     """
     about_all = whole_log_events(log)
     check_foldable(about_all)
-    folds = list(folds_of(rows_of(log), times_of(about_all)))
-    edges = in_order(taken for fold in folds for taken in fold.lean_taken)
+    folds = list(folds_of(columns_of(log), clock_events_of(about_all)))
+    edges = in_order(edge for fold in folds for edge in fold.lean_edges)
     witnesses = sorted((w for fold in folds for w in fold.lean_witnesses), key=_seq_of)
-    if edges != witnesses or any(fold.is_parted for fold in folds):
-        raise NeedsEventsError("what it witnessed differs from what comes of it")
+    if edges != witnesses or any(fold.has_diverged for fold in folds):
+        raise NeedsEventsError(WITNESSES_DIFFER)
     readings = [event for event in about_all if event.kind in ("log_opened", "clock_ticked")]
     last = readings[-1]
     snapshots = {
@@ -68,29 +76,33 @@ def fold_columns(log: ParquetLog) -> ColumnHistory:
 
 
 def check_foldable(about_all: Sequence[Event]) -> None:
-    """Refuse what has to be folded event by event, as the events about the whole log tell.
+    """Check that the events about the whole log allow folding by columns.
 
     Raises:
-        NeedsEventsError: It has to be.
+        NeedsEventsError: The log must be folded event by event.
     """
     if not about_all or about_all[0].kind != "log_opened":
         raise NeedsEventsError("it does not begin with log_opened")
     if any(event.kind == "log_gap" for event in about_all):
-        raise NeedsEventsError("events are missing in it")
+        raise NeedsEventsError("events are missing from it")
 
 
-def folds_of(parts: Iterable[Rows], times: Times) -> Iterator[BreakerFold]:
-    """The folds of breakers, whose rows come one breaker after the other.
+def folds_of(columns: Iterable[EventColumns], clock_events: ClockEvents) -> Iterator[BreakerFold]:
+    """Fold breakers whose columns come one breaker after the other.
+
+    Args:
+        columns: The columns, consecutive for each breaker.
+        clock_events: The events about the whole log that can move a breaker.
 
     Raises:
         NeedsEventsError: An event can't have happened.
     """
-    for breaker, rows in groupby(parts, key=lambda part: part.breaker):
-        fold = BreakerFold(breaker, times)
+    for breaker, rows in groupby(columns, key=lambda each: each.breaker):
+        fold = BreakerFold(breaker, clock_events)
         try:
-            for part in rows:
-                fold.take(part)
-            fold.finish()
+            for each in rows:
+                fold.fold_rows(each)
+            fold.fold_rest()
         except FoldError as error:
             raise NeedsEventsError(str(error)) from error
         yield fold

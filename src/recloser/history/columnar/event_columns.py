@@ -24,7 +24,7 @@ Whole: TypeAlias = NDArray[np.int64]
 Kinds: TypeAlias = NDArray[np.uint8]
 
 OTHER: Final = kernel.ADMITTED + 1
-"""The kind of an event that the kernel has no row for."""
+"""Kind of an event that the kernel has no row for."""
 
 _AT_ONCE: Final = 1 << 16
 _Succeeded: Final = lean(CallSucceeded)
@@ -35,28 +35,28 @@ _Admitted: Final = lean(ProbeAdmitted)
 
 
 def slices(count: int) -> Iterator[slice]:
-    """Slices of ``count`` rows, each small enough for the cache of a processor.
+    """Yield slices of ``count`` rows, each small enough for the processor's cache.
 
-    What is made of a slice lies in memory that is at hand; new memory costs more than most of what
-    numpy does with it.
+    What numpy computes from one slice reuses the memory of the slice before. Allocating new memory
+    would cost more than most of the computations.
     """
     return (slice(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
 
 
 @frozen(eq=False, slots=False)
-class Rows:
-    """Events of one breaker in their order, a part of its history; all arrays have shape (n,).
+class EventColumns:
+    """Consecutive events of one breaker; all arrays have shape (n,).
 
     Attributes:
-        breaker: Its name.
-        kinds: What each event is: a kind of the kernel's rows, or ``OTHER``.
-        seqs: Their ``seq``.
-        ats: Their times, in nanoseconds of the log.
-        epochs: Their epochs; for events that have none, that of the row before.
-        tooks: How long each call took, in nanoseconds; 0 where that makes no difference.
-        counts: How many like outcomes or refusals each stands for.
-        probes: The number of each outcome's probe.
-        others: The events of kind ``OTHER``, by their row, in their order.
+        breaker: The breaker's name.
+        kinds: The kind of each event: a kind of the kernel's rows, or ``OTHER``.
+        seqs: The ``seq`` of each.
+        ats: The time of each, in nanoseconds of the log.
+        epochs: The epoch of each; for an event without one, that of the row before.
+        tooks: The duration of each call, in nanoseconds; 0 if it makes no difference.
+        counts: The number of equal outcomes or rejections that each stands for.
+        probes: The number of each outcome's probe; 0 for none.
+        others: The events of kind ``OTHER``, by row, in order.
     """
 
     breaker: str
@@ -76,8 +76,9 @@ class Rows:
     def columns(self) -> kernel.Rows:
         """The columns for the kernel, which shares their memory.
 
-        Compiled, it takes any array. Interpreted, it computes with the numbers that it finds in
-        one, and those of a numpy array would overflow: those of a ``memoryview`` are Python's.
+        The compiled kernel accepts any array. The interpreted one computes with the numbers that
+        it gets from an array. Those of numpy would overflow, so it gets a ``memoryview``, which
+        returns numbers of Python.
         """
         return kernel.Rows(
             self.kinds.data,
@@ -96,23 +97,23 @@ class Rows:
 
     @property
     def stop(self) -> int:
-        """One past the last row."""
+        """The row after the last."""
         return len(self.kinds)
 
     def seq(self, row: int) -> int:
-        """The ``seq`` of a row."""
+        """Return the ``seq`` of a row."""
         return self.seqs.item(row)
 
     def at(self, row: int) -> int:
-        """The time of a row."""
+        """Return the time of a row, in nanoseconds of the log."""
         return self.ats.item(row)
 
-    def place_of(self, seq: int) -> int:
-        """The first row that has this ``seq`` or a later one."""
+    def first_row_from(self, seq: int) -> int:
+        """Return the first row that has this ``seq`` or a later one."""
         return int(self.seqs.searchsorted(seq))
 
     def event(self, row: int) -> BreakerEvent:
-        """The event of this row; an outcome or a refusal in its lean form."""
+        """Return the event of a row; an outcome or rejection in its lean form."""
         kind = self.kinds.item(row)
         seq, at, epoch = self.seqs.item(row), self.ats.item(row), self.epochs.item(row)
         took, probe, count = self.tooks.item(row), self.probes.item(row), self.counts.item(row)
@@ -123,7 +124,7 @@ class Rows:
         if kind == kernel.IGNORED:
             return _Ignored(seq, at, self.breaker, epoch, took, probe)
         if kind == kernel.REJECTED:
-            # Why a call was refused decides nothing.
+            # The reason has no effect on the state, so any will do.
             return _Rejected(seq, at, self.breaker, Reason.COOLDOWN_ACTIVE, None, count)
         if kind == kernel.ADMITTED:
             return _Admitted(seq, at, self.breaker, epoch, probe)

@@ -1,4 +1,4 @@
-"""An exported log as the rows of its breakers, read a row group at a time."""
+"""Reads an exported log as columns of its breakers, a row group at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -12,8 +12,14 @@ from attrs import evolve
 from recloser.core import kernel
 from recloser.core.events import BreakerEvent, Event
 from recloser.errors import DamagedLogError
-from recloser.history.columnar.event_columns import OTHER, Kinds, Rows, Whole, slices
-from recloser.history.columnar.row_groups import BREAKER, Part, parts_of, used_ahead
+from recloser.history.columnar.event_columns import (
+    OTHER,
+    EventColumns,
+    Kinds,
+    Whole,
+    slices,
+)
+from recloser.history.columnar.row_groups import BREAKER, RowChunk, chunks_of, map_ahead
 from recloser.log.arrow_table import events_of
 from recloser.log.codec import decode, decode_lines, full
 from recloser.log.parquet import ParquetLog
@@ -28,18 +34,18 @@ _CODES: Final = {
 _TOOK: Final = "took"
 _NUMBERS: Final = ["seq", "at", "epoch", _TOOK, "count", "probe"]
 _LOG_ROWS: Final = 1 << 15
-_MOST_KINDS: Final = 1 << 8  # that a byte distinguishes
+_MOST_KINDS: Final = 1 << 8  # the values of a byte
 _BLOCK: Final = 1 << 17
 _FEW: Final = 64
 _NO_CONSTANTS: Final[Mapping[str, object]] = {}
 COLUMNS: Final = [BREAKER, "event", "line", "seq", "at", "epoch", "count", "probe"]
-"""The columns that a fold reads, and ``took`` where it matters how long calls took."""
+"""The columns that a fold reads; it reads ``took`` too if slow calls count."""
 
 
 def whole_log_events(log: ParquetLog) -> list[Event]:
-    """The events about the whole log, but for its seals, in their order.
+    """Return the events about the whole log, without its seals, in order.
 
-    They stand in its first row groups.
+    They are in the first row groups.
     """
     events: list[Event] = []
     for group in range(log.file.num_row_groups):
@@ -55,61 +61,69 @@ def whole_log_events(log: ParquetLog) -> list[Event]:
     return events
 
 
-def rows_of(log: ParquetLog) -> Iterator[Rows]:
-    """The rows of every breaker, in the order of their names, each in one part or several.
+def columns_of(log: ParquetLog) -> Iterator[EventColumns]:
+    """Yield the columns of every breaker, sorted by name, in one or more chunks each.
 
-    How long calls took is read only where settings ask for it.
+    Durations of calls are read only for breakers whose settings count slow calls.
 
     Raises:
-        DamagedLogError: A part can't be read, or is not in order.
+        DamagedLogError: A chunk can't be read, or is not in order.
     """
-    return _joined(log, used_ahead(log, COLUMNS, partial(_read, log)))
+    return _checked(log, map_ahead(log, COLUMNS, partial(_read, log)))
 
 
-def rows_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[Rows]:
-    """As ``rows_of``, of the breakers whose first row stands in these row groups.
+def columns_of_span(log: ParquetLog, groups: range, at_once: int) -> Iterator[EventColumns]:
+    """Yield the columns of the breakers whose first row is in the given row groups.
 
     Args:
         log: The exported log.
         groups: The row groups.
-        at_once: No more rows than these are read at a time.
-    """
-    return _joined(log, map(partial(_read, log), parts_of(log, COLUMNS, groups, at_once)))
-
-
-def _read(log: ParquetLog, part: Part) -> tuple[int, int, Rows]:
-    """The row group of a part, where in it the part begins, and its rows, all columns but ``took``.
+        at_once: Number of rows read at once, at most.
 
     Raises:
-        DamagedLogError: It can't be read, or is not in order.
+        DamagedLogError: A chunk can't be read, or is not in order.
+    """
+    return _checked(log, map(partial(_read, log), chunks_of(log, COLUMNS, groups, at_once)))
+
+
+def _read(log: ParquetLog, chunk: RowChunk) -> tuple[int, int, EventColumns]:
+    """Convert a chunk of rows, without the column ``took``.
+
+    Returns:
+        The row group, the row in it at which the chunk begins, and the columns.
+
+    Raises:
+        DamagedLogError: The chunk can't be read, or is not in order.
     """
     try:
-        rows = rows_in(part.table, part.breaker, part.constants)
+        rows = columns_in(chunk.table, chunk.breaker, chunk.constants)
     except DamagedLogError as error:
-        raise DamagedLogError(f"{log.path}, row group {part.group}: {error}") from error
+        raise DamagedLogError(f"{log.path}, row group {chunk.group}: {error}") from error
     seqs, ats = rows.seqs, rows.ats
     if not all(
-        (seqs[1:][part] > seqs[:-1][part]).all() and (ats[1:][part] >= ats[:-1][part]).all()
-        for part in slices(len(rows) - 1)
+        (seqs[1:][rest] > seqs[:-1][rest]).all() and (ats[1:][rest] >= ats[:-1][rest]).all()
+        for rest in slices(len(rows) - 1)
     ):
         raise _disorder(log, rows)
-    return part.group, part.start, rows
+    return chunk.group, chunk.start, rows
 
 
-def _joined(log: ParquetLog, parts: Iterable[tuple[int, int, Rows]]) -> Iterator[Rows]:
-    """The rows of parts that were read, with the column ``took`` where it is needed.
+def _checked(
+    log: ParquetLog, chunks: Iterable[tuple[int, int, EventColumns]]
+) -> Iterator[EventColumns]:
+    """Check the order of chunks, and add the column ``took`` to those that need it.
 
     Raises:
-        DamagedLogError: They are not in order.
+        DamagedLogError: The chunks are not in order.
     """
-    minding: set[str] = set()
+    with_slow_calls: set[str] = set()
     tooks: tuple[int, Whole] | None = None
     last = "", 0, 0
-    for group, start, part in parts:
-        rows = part
-        if any(map(_minds_slowness, rows.others.values())):
-            minding.add(rows.breaker)
-        if rows.breaker in minding:
+    for group, start, chunk in chunks:
+        rows = chunk
+        if any(map(_counts_slow_calls, rows.others.values())):
+            with_slow_calls.add(rows.breaker)
+        if rows.breaker in with_slow_calls:
             if tooks is None or tooks[0] != group:
                 tooks = group, _numbers(log.read(group, [_TOOK]), _TOOK)
             rows = evolve(rows, tooks=tooks[1][start : start + len(rows)])
@@ -120,11 +134,11 @@ def _joined(log: ParquetLog, parts: Iterable[tuple[int, int, Rows]]) -> Iterator
         yield rows
 
 
-def _disorder(log: ParquetLog, rows: Rows) -> DamagedLogError:
+def _disorder(log: ParquetLog, rows: EventColumns) -> DamagedLogError:
     return DamagedLogError(f"{log.path}: the events of {rows.breaker!r} are not in order")
 
 
-def _minds_slowness(event: BreakerEvent) -> bool:
+def _counts_slow_calls(event: BreakerEvent) -> bool:
     settings: object = None
     if event.kind == "breaker_configured":
         settings = event.config
@@ -133,18 +147,20 @@ def _minds_slowness(event: BreakerEvent) -> bool:
     return isinstance(settings, Mapping) and settings.get("slow_call_seconds") is not None
 
 
-def rows_in(table: pa.Table, breaker: str, constants: Mapping[str, object] = _NO_CONSTANTS) -> Rows:
-    """The events of one breaker in a table of the exported schema.
+def columns_in(
+    table: pa.Table, breaker: str, constants: Mapping[str, object] = _NO_CONSTANTS
+) -> EventColumns:
+    """Convert the events of one breaker in a table of the exported schema.
 
-    All calls are taken as quick where the table has no column ``took``.
+    If the table has no column ``took``, all durations are 0.
 
     Args:
         table: The rows.
-        breaker: The breaker.
-        constants: Columns that are not in the table, as each row has this value in them.
+        breaker: The breaker's name.
+        constants: Values of columns that are missing from the table because all rows have the same.
 
     Raises:
-        DamagedLogError: An event can't be read; the caller knows where it stands.
+        DamagedLogError: An event can't be read. The caller adds the place.
     """
     kinds = _kinds(table.column("event"))
     constants = {_TOOK: 0, **constants}
@@ -154,29 +170,29 @@ def rows_in(table: pa.Table, breaker: str, constants: Mapping[str, object] = _NO
         else _repeated(constants[name], len(kinds))
         for name in _NUMBERS
     )
-    places = _others_in(kinds)
-    lines: list[object] = [constants.get("line")] * len(places)
+    other_rows = _others_in(kinds)
+    lines: list[object] = [constants.get("line")] * len(other_rows)
     if "line" in table.column_names:
         column = table.column("line")
-        if len(places) > _FEW:
-            lines = column.take(pa.array(places)).to_pylist()
+        if len(other_rows) > _FEW:
+            lines = column.take(pa.array(other_rows)).to_pylist()
         else:
-            lines = [column[place].as_py() for place in places]
-    others = dict(zip(places, _events_in(lines), strict=True))
-    return Rows(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
+            lines = [column[row].as_py() for row in other_rows]
+    others = dict(zip(other_rows, _events_in(lines), strict=True))
+    return EventColumns(breaker, kinds, seqs, ats, epochs, tooks, counts, probes, others)
 
 
 def _others_in(kinds: Kinds) -> list[int]:
-    """The rows of kind ``OTHER``, quickly where they are few."""
+    """Return the rows of kind ``OTHER``; searching bytes is fastest if few exist."""
     text = kinds.tobytes()
-    places: list[int] = []
-    place = text.find(OTHER)
-    while place >= 0:
-        if len(places) > _FEW:
+    rows: list[int] = []
+    row = text.find(OTHER)
+    while row >= 0:
+        if len(rows) > _FEW:
             return np.flatnonzero(kinds == OTHER).tolist()
-        places.append(place)
-        place = text.find(OTHER, place + 1)
-    return places
+        rows.append(row)
+        row = text.find(OTHER, row + 1)
+    return rows
 
 
 def _kinds(events: pa.ChunkedArray) -> Kinds:
@@ -185,13 +201,13 @@ def _kinds(events: pa.ChunkedArray) -> Kinds:
         array = array.dictionary_encode()
     codes = bytes([_CODES.get(name, OTHER) for name in array.dictionary.to_pylist()])
     if len(codes) > _MOST_KINDS:
-        raise DamagedLogError(f"no log has events of {len(codes)} kinds")
+        raise DamagedLogError(f"it has events of {len(codes)} kinds, more than a log can have")
     indices = bytearray(array.indices.to_numpy().astype(np.uint8))
     return np.frombuffer(indices.translate(codes.ljust(_MOST_KINDS)), np.uint8)
 
 
 def _repeated(value: object, count: int) -> Whole:
-    """An array of shape (count,) that is filled with one number."""
+    """Return an array of shape (count,) filled with one number."""
     block = _block(value)
     return block[:count] if count <= len(block) else np.full(count, value, np.int64)
 
@@ -206,7 +222,7 @@ def _block(value: object) -> Whole:
 def _events_in(lines: Sequence[object]) -> Iterator[BreakerEvent]:
     texts = [str(line or "").encode() for line in lines]
     events = decode_lines(b"\n".join(texts), len(texts))
-    # One after the other, it is told that one is none.
+    # If a text is not an event, decoding them one by one raises the error for it.
     whole = map(decode, texts) if events is None else map(_full_or_witness, events)
     return cast("Iterator[BreakerEvent]", whole)
 

@@ -1,4 +1,4 @@
-"""The rows of an exported log, breaker by breaker, as they are read."""
+"""Reads the row groups of an exported log, breaker by breaker and ahead of use."""
 
 import os
 import threading
@@ -16,27 +16,27 @@ from attrs import field, frozen
 from recloser.log.parquet import ROW_GROUP, ParquetLog
 
 BREAKER: Final = "breaker"
-"""The column of names, which tells the parts from one another."""
+"""The column of breaker names."""
 
 _CAN_BE_CONSTANT: Final = (BREAKER, "epoch", "probe", "count", "line")
 _THREADS: Final = 1 if (os.cpu_count() or 1) <= 2 else 2  # noqa: PLR2004  # one is for the fold
-_TABLES: Final = 4  # that each is ahead
-_AT_ONCE: Final = 1 << 17  # rows are decoded, so that they are still in the cache when used
+_TABLES: Final = 4  # that a thread may be ahead of the fold
+_AT_ONCE: Final = 1 << 17  # rows decoded at once, so that they are still in the cache when used
 
 _Constants: TypeAlias = Mapping[str, object]
 T = TypeVar("T")
 
 
 @frozen
-class Part:
-    """Rows of one breaker that stand together.
+class RowChunk:
+    """Consecutive rows of one breaker.
 
     Attributes:
-        breaker: Its name.
+        breaker: The breaker's name.
         group: The row group.
-        start: Where in the group they begin.
-        table: The columns asked for.
-        constants: Columns asked for that are not in the table, as each row has this value in them.
+        start: The row in the group at which they begin.
+        table: The requested columns.
+        constants: Requested columns that the table lacks because all rows have the same value.
     """
 
     breaker: str
@@ -46,52 +46,58 @@ class Part:
     constants: _Constants = field(factory=dict)
 
 
-def parts_of(
+def chunks_of(
     log: ParquetLog,
     columns: Sequence[str] | None = None,
     groups: range | None = None,
     at_once: int = ROW_GROUP,
-) -> Iterator[Part]:
-    """The rows of breakers, in the order of their names, each in one part or several.
+) -> Iterator[RowChunk]:
+    """Yield the rows of breakers, sorted by name, in one or several chunks each.
 
     Args:
         log: The exported log.
         columns: The columns to read, ``breaker`` among them; by default all.
-        groups: Only the breakers whose first row stands in these row groups; by default all.
-        at_once: No part has more rows than these.
+        groups: Only the breakers whose first row is in these row groups; by default all.
+        at_once: Number of rows in a chunk, at most.
 
     Raises:
-        DamagedLogError: A part can't be read.
+        DamagedLogError: A row group can't be read.
     """
     total = log.file.num_row_groups
     own = range(total) if groups is None else groups
     ahead = log.breakers(own.start - 1) if own.start else None
-    taken = None if ahead is None else ahead[1]  # that one begins further ahead
+    # The last breaker of the row group before may continue here; it belongs to earlier groups.
+    earlier = None if ahead is None else ahead[1]
     before = None
     for group in range(own.start, total):
         bounds = log.breakers(group)
         if group >= own.stop and (bounds is None or before is None or bounds[0] != before):
             return
-        if taken is not None and bounds == (taken, taken):
+        if earlier is not None and bounds == (earlier, earlier):
             continue
         start = 0
         for table in log.batches(group, columns, at_once):
-            for part in _split(log.constants(group, [BREAKER]), group, start, table):
-                if part.breaker == taken:
+            for chunk in _split(log.constants(group, [BREAKER]), group, start, table):
+                if chunk.breaker == earlier:
                     continue
-                if group >= own.stop and part.breaker != before:
+                if group >= own.stop and chunk.breaker != before:
                     return
-                before = part.breaker
-                yield part
+                before = chunk.breaker
+                yield chunk
             start += len(table)
 
 
-def used_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[Part], T]) -> Iterator[T]:
-    """The result of ``use`` for each part of a whole log, in their order; see ``parts_of``.
+def map_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[RowChunk], T]) -> Iterator[T]:
+    """Yield the result of ``use`` for each chunk of a log, in order.
 
-    Threads decode several row groups and use their parts, while the caller takes earlier results. A
-    column that has one value in all rows of a row group is not decoded: the group's statistics have
-    that value.
+    Threads decode several row groups and call ``use``, while the caller consumes earlier results. A
+    column that has one value in all rows of a row group is not decoded, because the group's
+    statistics have that value.
+
+    Args:
+        log: The exported log.
+        columns: The columns to read, ``breaker`` among them.
+        use: Called with each chunk, in one of the threads.
     """
     groups = [group for group in range(log.file.num_row_groups) if not log.is_about_all(group)]
     readers = cycle([ParquetLog(log.path) for _ in range(_THREADS)])
@@ -112,7 +118,7 @@ def used_ahead(log: ParquetLog, columns: Sequence[str], use: Callable[[Part], T]
 
 
 class _Ahead(Generic[T]):
-    """The results of the parts of a row group, made by a thread that is a few tables ahead."""
+    """The results for the chunks of a row group, which a thread computes ahead."""
 
     def __init__(
         self,
@@ -120,7 +126,7 @@ class _Ahead(Generic[T]):
         log: ParquetLog,
         group: int,
         columns: Sequence[str],
-        use: Callable[[Part], T],
+        use: Callable[[RowChunk], T],
     ) -> None:
         self._found: SimpleQueue[list[T] | None] = SimpleQueue()
         self._room = threading.Semaphore(_TABLES)
@@ -134,11 +140,13 @@ class _Ahead(Generic[T]):
         self._done.result()
 
     def stop(self) -> None:
+        # The thread may wait for room that nobody makes any more. The flag is set first, so it
+        # stops when it wakes up.
         self._is_stopped = True
         self._room.release()
 
     def _work(
-        self, log: ParquetLog, group: int, columns: Sequence[str], use: Callable[[Part], T]
+        self, log: ParquetLog, group: int, columns: Sequence[str], use: Callable[[RowChunk], T]
     ) -> None:
         constants = log.constants(group, _CAN_BE_CONSTANT)
         start = 0
@@ -147,25 +155,27 @@ class _Ahead(Generic[T]):
             for table in log.batches(group, named, _AT_ONCE):
                 if self._is_stopped:
                     return
-                self._found.put([use(part) for part in _split(constants, group, start, table)])
+                self._found.put([use(chunk) for chunk in _split(constants, group, start, table)])
                 start += len(table)
                 self._room.acquire()
         finally:
+            # Also after an error: the consumer waits for this before it asks for the result, which
+            # raises the error there.
             self._found.put(None)
 
 
-def _split(constants: _Constants, group: int, start: int, table: pa.Table) -> Iterator[Part]:
-    """The parts in rows of a group that begin at ``start``."""
+def _split(constants: _Constants, group: int, start: int, table: pa.Table) -> Iterator[RowChunk]:
+    """Split a table by breaker; its rows begin at ``start`` in the row group."""
     if isinstance(only := constants.get(BREAKER), str):
-        yield Part(only, group, start, table, constants)
+        yield RowChunk(only, group, start, table, constants)
         return
-    for name, rows in _stretches(table.column(BREAKER).combine_chunks()):
-        part = table.slice(rows.start, len(rows))
-        yield Part(name, group, start + rows.start, part, constants)
+    for name, rows in _ranges(table.column(BREAKER).combine_chunks()):
+        own = table.slice(rows.start, len(rows))
+        yield RowChunk(name, group, start + rows.start, own, constants)
 
 
-def _stretches(names: pa.Array) -> Iterator[tuple[str, range]]:
-    """The stretches of rows of one breaker each; those about the whole log are left out."""
+def _ranges(names: pa.Array) -> Iterator[tuple[str, range]]:
+    """Yield each breaker with its range of rows, without rows about the whole log."""
     indices = names.indices.fill_null(-1).to_numpy()
     bounds = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist(), len(indices)]
     for start, stop in pairwise(bounds):

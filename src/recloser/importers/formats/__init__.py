@@ -1,1 +1,1 @@
-"""Descriptions of formats, a file each; see ``recloser.importers.descriptions``."""
+"""Formats: one TOML file per format, and the module that loads them."""

@@ -1,1 +1,1 @@
-"""Readers: lines into records. Each kind of text has one, with parameters from its format's file."""
+"""Readers: from lines to records. One reader per kind of text, configured by a format file."""

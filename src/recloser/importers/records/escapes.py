@@ -1,6 +1,6 @@
-r"""What servers write instead of characters that would end a value: ``\x22``, ``\"``, ``#22``.
+r"""Escapes in values, such as ``\x22``, ``\"`` and ``#22``, replaced by the characters they stand for.
 
-Only printable characters are put back; what stands for a control character stays as it is written.
+Only printable characters are restored; an escaped control character stays escaped.
 """
 
 import re
@@ -31,11 +31,11 @@ def _hashed(found: re.Match[str]) -> str:
     return _of_bytes(found[1], "#")
 
 
-def escape_of(language: str, formats: Sequence[str]) -> tuple[str, Unescape] | None:
-    """The character by which values are escaped, and what puts back what was meant.
+def escaping_of(language: str, formats: Sequence[str]) -> tuple[str, Unescape] | None:
+    """Return the character that begins an escape, and the function that replaces escapes.
 
     Args:
-        language: That of the format strings.
+        language: The language of the format strings.
         formats: The format strings.
 
     Returns:
@@ -52,11 +52,11 @@ def escape_of(language: str, formats: Sequence[str]) -> tuple[str, Unescape] | N
     return None
 
 
-def plain(column: Sequence[Any], mark: str, unescape: Unescape) -> Sequence[Any]:
-    """A column without escapes; most columns have none, which is seen at once."""
+def unescaped_column(column: Sequence[Any], mark: str, unescape: Unescape) -> Sequence[Any]:
+    """Replace the escapes in a column; a column without any is returned as it is."""
     try:
         if mark not in "".join(column):
             return column
-    except TypeError:  # a line that lacks the value
+    except TypeError:  # None, for a line that lacks the value
         pass
     return [value if value is None or mark not in value else unescape(value) for value in column]

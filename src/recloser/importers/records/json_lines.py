@@ -1,40 +1,38 @@
-"""Records of JSON, one object per line; fields are paths of keys, as ``request.host``, or JMESPath."""
+"""Records of JSON, one object per line; fields are paths of keys such as ``request.host``, or JMESPath."""
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from recloser.errors import ImportTraceError
-from recloser.importers.records.expressions import WHOLE, is_expression, searcher
+from recloser.importers.import_batches import LineBatch, RecordBatch, Unreadable
+from recloser.importers.records.jmespath_queries import WHOLE, compile_query, is_jmespath
 from recloser.importers.records.record_reader import TOO_LONG
-from recloser.importers.stages import Lines, Records, Unreadable
+from recloser.importers.values.json_paths import path_of, value_at
 
-_STEP: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"|([^."\[\]]++)')
 _MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeEncodeError)
 
-_Path: TypeAlias = tuple[str, ...]
+_Keys: TypeAlias = tuple[str, ...]
 _Tree: TypeAlias = dict[str, "_Tree | None"]
 
 
 class JsonLinesReader:
-    """Reads JSON objects, one a line; only what is wanted of them is kept."""
+    """Reads JSON objects, one per line, and keeps only the wanted fields."""
 
     @property
     def fields(self) -> None:
-        """Any path may be asked for."""
+        """None: any path may be asked for."""
         return
 
-    def read(self, batches: Iterable[Lines], wanted: Collection[str]) -> Iterator[Records]:
-        """The records, with the fields that are wanted.
+    def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
+        """Yield the records with the wanted fields.
 
         Raises:
-            ImportTraceError: A field is no path of keys.
+            ImportTraceError: The name of a field is not a path of keys.
         """
-        paths = {name: path_of(name) for name in wanted if not is_expression(name)}
+        paths = {name: path_of(name) for name in wanted if not is_jmespath(name)}
         if len(paths) < len(wanted):
             found = {name: _getter(name) for name in wanted}
             for batch in batches:
@@ -49,35 +47,17 @@ class JsonLinesReader:
 def _getter(name: str) -> Callable[[Any], Any]:
     if name == WHOLE:
         return lambda value: value
-    return searcher(name) if is_expression(name) else partial(value_at, path=path_of(name))
-
-
-def path_of(field: str) -> _Path:
-    """The keys of a path; one with a point in it is quoted, as in ``"a.b".c``.
-
-    Raises:
-        ImportTraceError: It is no path.
-    """
-    keys: list[str] = []
-    at = 0
-    while found := _STEP.match(field, at):
-        keys.append(found[2] or found[1])
-        at = found.end() + 1
-        if found.end() == len(field):
-            return tuple(keys)
-        if field[found.end()] != ".":
-            break
-    raise ImportTraceError(f'{field!r} is no path of keys, such as request.host or "a.b".c')
+    return compile_query(name) if is_jmespath(name) else partial(value_at, path=path_of(name))
 
 
 class _QuickReader:
-    """Decodes just the keys of some paths, in a fifth of the time that whole objects take.
+    """Decodes only the keys of some paths, in a fifth of the time that whole objects take.
 
     Args:
-        paths: The paths by their fields.
+        paths: The paths by the names of their fields.
     """
 
-    def __init__(self, paths: dict[str, _Path]) -> None:
+    def __init__(self, paths: dict[str, _Keys]) -> None:
         tree: _Tree = {}
         self._columns: dict[str, attrgetter[Any]] | None = {}
         for path in paths.values():
@@ -91,14 +71,14 @@ class _QuickReader:
             if at.setdefault(path[-1], None) is not None:
                 self._columns = None
                 return
-        names: dict[_Path, str] = {}
+        names: dict[_Keys, str] = {}
         self._decode = msgspec.json.Decoder(_struct(tree, (), names)).decode
         for field, path in paths.items():
             steps = [names[path[: depth + 1]] for depth in range(len(path))]
             self._columns[field] = attrgetter(".".join(steps))
 
-    def read(self, batch: Lines) -> Records | None:
-        """The records; None if a line is none or has another shape than the paths."""
+    def read(self, batch: LineBatch) -> RecordBatch | None:
+        """Return the records; None if a line is not an object or does not have the shape of the paths."""
         if self._columns is None:
             return None
         try:
@@ -107,10 +87,10 @@ class _QuickReader:
         except (*_MALFORMED, TypeError, AttributeError):
             return None
         lines = range(batch.first, batch.first + len(values))
-        return Records(batch.source, lines, columns, unit=batch.unit)
+        return RecordBatch(batch.source, lines, columns, unit=batch.unit)
 
 
-def _struct(tree: _Tree, at: _Path, names: dict[_Path, str]) -> type[msgspec.Struct]:
+def _struct(tree: _Tree, at: _Keys, names: dict[_Keys, str]) -> type[msgspec.Struct]:
     fields: list[tuple[str, Any, Any]] = []
     keys: dict[str, str] = {}
     for number, (key, inner) in enumerate(tree.items()):
@@ -124,7 +104,7 @@ def _struct(tree: _Tree, at: _Path, names: dict[_Path, str]) -> type[msgspec.Str
     return msgspec.defstruct("Record", fields, rename=keys, gc=False)
 
 
-def _read_each(batch: Lines, getters: Mapping[str, Callable[[Any], Any]]) -> Records:
+def _read_each(batch: LineBatch, getters: Mapping[str, Callable[[Any], Any]]) -> RecordBatch:
     lines: list[int] = []
     unreadable: list[Unreadable] = []
     columns: dict[str, list[Any]] = {name: [] for name in getters}
@@ -144,7 +124,7 @@ def _read_each(batch: Lines, getters: Mapping[str, Callable[[Any], Any]]) -> Rec
         lines.append(number)
         for column, found in zip(columns.values(), row, strict=True):
             column.append(found)
-    return Records(batch.source, lines, dict(columns), unreadable, batch.unit)
+    return RecordBatch(batch.source, lines, dict(columns), unreadable, batch.unit)
 
 
 def _decoded(text: str | None) -> tuple[Any, str | None]:
@@ -153,14 +133,5 @@ def _decoded(text: str | None) -> tuple[Any, str | None]:
     try:
         value = msgspec.json.decode(text)
     except _MALFORMED as error:
-        return None, f"it is no JSON: {error}"
-    return value, None if isinstance(value, dict) else "it is no JSON object"
-
-
-def value_at(value: Any, path: Sequence[str]) -> Any:
-    """What stands in a value at the end of a path of keys; None if nothing does."""
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
+        return None, f"it is not JSON: {error}"
+    return value, None if isinstance(value, dict) else "it is JSON, but not an object"

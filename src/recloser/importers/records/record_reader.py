@@ -1,25 +1,25 @@
-"""What every reader of records does."""
+"""What every reader of records provides."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
-from recloser.importers.stages import MAX_LINE_CHARS, Lines, Records
+from recloser.importers.import_batches import MAX_LINE_CHARS, LineBatch, RecordBatch
 
 
-class Reader(Protocol):
-    """Makes records of lines.
+class RecordReader(Protocol):
+    """Makes records from lines.
 
     Attributes:
-        fields: The names of the fields that records have; None where any name may be asked for.
+        fields: The names of the fields that records have; None where any name is possible.
     """
 
     @property
     def fields(self) -> Collection[str] | None:
         """The fields, where they are known before reading."""
 
-    def read(self, batches: Iterable[Lines], wanted: Collection[str]) -> Iterator[Records]:
-        """The records, with the fields that are wanted; what can't be read is told of."""
+    def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
+        """Yield the records with the wanted fields, and the lines that cannot be read."""
 
 
 TOO_LONG = f"it is longer than {MAX_LINE_CHARS:,} characters"
-"""Why a line beyond the limit is not read."""
+"""Why a line of more characters than the limit is not read."""

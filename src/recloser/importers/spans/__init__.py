@@ -1,1 +1,1 @@
-"""Traces of spans: OTLP, Jaeger, Zipkin and SkyWalking, and the calls that their clients' spans are."""
+"""Traces of spans: OTLP, Jaeger, Zipkin and SkyWalking, read as records of client calls."""

@@ -1,27 +1,37 @@
-"""Spans of Jaeger's JSON: of its API, its interface, its documents in Elasticsearch, or one trace."""
+"""Spans of Jaeger: of its API and interface, and its documents in Elasticsearch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from recloser.importers.spans.shape import BROKEN, Bad, documents_in, told
 from recloser.importers.spans.span import Span
+from recloser.importers.spans.span_shapes import (
+    BROKEN,
+    UnreadableSpan,
+    documents_inside,
+    error_text,
+)
 
 _NS_PER_US: Final = 1000
 _WRAPPERS: Final = ("data", "hits", "_source")
 
 
-def spans_of_jaeger(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
-    """The spans in a value of JSON; of kinds other than these, only the kind."""
-    for document in documents_in(msgspec.json.decode(text), _WRAPPERS, "Jaeger"):
-        if isinstance(document, Bad):
+def jaeger_spans(text: str, kinds: Sequence[str]) -> Iterator[Span | UnreadableSpan | str]:
+    """Yield the spans in a JSON value.
+
+    Args:
+        text: The JSON value.
+        kinds: The kinds of spans to yield; for a span of another kind, only the kind is yielded.
+    """
+    for document in documents_inside(msgspec.json.decode(text), _WRAPPERS, "Jaeger"):
+        if isinstance(document, UnreadableSpan):
             yield document
         else:
             yield from _spans(document, kinds)
 
 
-def _spans(value: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
+def _spans(value: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Span | UnreadableSpan | str]:
     if "operationName" in value or "startTime" in value:
         yield _one(value, {}, kinds)
         return
@@ -31,10 +41,12 @@ def _spans(value: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Span | Ba
         for span in value["spans"] or ():
             yield _one(span, services, kinds)
     except BROKEN as error:
-        yield Bad(f"it holds no trace of Jaeger: {told(error)}")
+        yield UnreadableSpan(f"it is not a trace of Jaeger: {error_text(error)}")
 
 
-def _one(span: Any, services: Mapping[str, str], kinds: Sequence[str]) -> Span | Bad | str:
+def _one(
+    span: Any, services: Mapping[str, str], kinds: Sequence[str]
+) -> Span | UnreadableSpan | str:
     try:
         tags = _tags(span)
         kind = tags.get("span.kind", "").lower() or "unspecified"
@@ -59,12 +71,12 @@ def _one(span: Any, services: Mapping[str, str], kinds: Sequence[str]) -> Span |
             exception=_exception(span.get("logs") or ()),
         )
     except BROKEN as error:
-        return Bad(f"a span can't be read: {told(error)}")
+        return UnreadableSpan(f"a span cannot be read: {error_text(error)}")
 
 
 def _tags(span: Mapping[str, Any]) -> dict[str, str]:
     tags = {tag["key"]: _text(tag.get("value")) for tag in span.get("tags") or ()}
-    # Elasticsearch has no points in names of fields, so Jaeger writes @ there.
+    # Elasticsearch allows no points in names of fields, so Jaeger writes @ instead.
     for key, value in (span.get("tag") or {}).items():
         tags.setdefault(key.replace("@", "."), _text(value))
     return tags

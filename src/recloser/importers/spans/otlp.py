@@ -1,12 +1,12 @@
-"""Spans of OTLP: in JSON of the collector, of Tempo's API (versions 1 and 2), and of Java's logger."""
+"""Spans of OTLP in JSON: of the collector, of Tempo's API (versions 1 and 2), and of Java's logger."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from recloser.importers.spans.shape import BROKEN, Bad, told
 from recloser.importers.spans.span import CLIENT, PRODUCER, SERVER, Span
+from recloser.importers.spans.span_shapes import BROKEN, UnreadableSpan, error_text
 
 _KINDS: Final = ("unspecified", "internal", SERVER, CLIENT, PRODUCER, "consumer")
 _KIND_NAMES: Final[dict[int | str, str]] = {
@@ -19,7 +19,7 @@ _NO_ATTRIBUTES: Final[dict[str, str]] = {}
 
 
 class _Value(msgspec.Struct, gc=False):
-    stringValue: str | None = None  # noqa: N815  # the names of OTLP
+    stringValue: str | None = None  # noqa: N815  # OTLP's names
     intValue: int | str | None = None  # noqa: N815
     doubleValue: float | str | None = None  # noqa: N815
     boolValue: bool | None = None  # noqa: N815
@@ -67,7 +67,7 @@ class _Resource(msgspec.Struct, gc=False):
 
 
 class _Document(_Resource, gc=False):
-    """All that is at the top of one: resources, one of them, or an answer around them."""
+    """The top of a JSON value: resources, a single resource, or an answer of an API around them."""
 
     resourceSpans: list[_Resource] | None = None  # noqa: N815
     batches: list[_Resource] | None = None
@@ -78,26 +78,26 @@ class _Document(_Resource, gc=False):
 _decode: Final = msgspec.json.Decoder(_Document).decode
 
 
-def spans_of_otlp(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
-    """The spans in a value of JSON.
+def otlp_spans(text: str, kinds: Sequence[str]) -> Iterator[Span | UnreadableSpan | str]:
+    """Yield the spans in a JSON value.
 
     Args:
-        text: The value.
-        kinds: The kinds to give whole; of others, only the kind is given.
+        text: The JSON value.
+        kinds: The kinds of spans to yield; for a span of another kind, only the kind is yielded.
 
     Raises:
-        ValueError: It holds no spans of OTLP.
+        ValueError: The value holds no spans of OTLP.
     """
     try:
         document = _decode(text)
     except msgspec.ValidationError:
-        yield from _each(msgspec.json.decode(text), kinds)
+        yield from _spans_one_by_one(msgspec.json.decode(text), kinds)
         return
     for resource in _resources(document):
         service = _service(resource)
         for scope in resource.scopeSpans or resource.instrumentationLibrarySpans or ():
             for span in scope.spans or ():
-                yield _made(span, service, kinds)
+                yield _span_of(span, service, kinds)
 
 
 def _resources(document: _Document) -> Sequence[_Resource]:
@@ -108,19 +108,19 @@ def _resources(document: _Document) -> Sequence[_Resource]:
     if found is not None:
         return found
     if document.scopeSpans is None and document.instrumentationLibrarySpans is None:
-        raise ValueError("there is no resourceSpans in it")
+        raise ValueError("it has no resourceSpans")
     return [document]
 
 
-def _made(span: _Span, service: str, kinds: Sequence[str]) -> Span | Bad | str:
+def _span_of(span: _Span, service: str, kinds: Sequence[str]) -> Span | UnreadableSpan | str:
     kind = _KIND_NAMES.get(span.kind)
     if kind is None:
-        return Bad(f"a span can't be read: there is no kind {span.kind}")
+        return UnreadableSpan(f"a span cannot be read: there is no kind {span.kind}")
     if kind not in kinds:
         return kind
     try:
         if span.startTimeUnixNano is None:
-            return Bad("a span can't be read: startTimeUnixNano is missing")
+            return UnreadableSpan("a span cannot be read: startTimeUnixNano is missing")
         end = int(span.endTimeUnixNano or 0)
         is_error = span.status is not None and span.status.code in _ERRORS
         return Span(
@@ -137,7 +137,7 @@ def _made(span: _Span, service: str, kinds: Sequence[str]) -> Span | Bad | str:
             _exception(span.events) if span.events else None,
         )
     except ValueError as error:
-        return Bad(f"a span can't be read: {told(error)}")
+        return UnreadableSpan(f"a span cannot be read: {error_text(error)}")
 
 
 def _texts(pairs: Sequence[_Pair]) -> dict[str, str]:
@@ -149,7 +149,7 @@ def _texts(pairs: Sequence[_Pair]) -> dict[str, str]:
 
 
 def _text(value: _Value) -> str:
-    """A value that is no string, as text; arrays and maps are of no use here."""
+    """Return a value that is not a string as text; arrays and maps are not needed."""
     if value.intValue is not None:
         return str(value.intValue)
     if value.boolValue is not None:
@@ -169,11 +169,11 @@ def _exception(events: Sequence[_Event]) -> str | None:
     return None
 
 
-def _each(document: Any, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
-    """The spans of a document of which a part has another form than it should, each by itself."""
+def _spans_one_by_one(document: Any, kinds: Sequence[str]) -> Iterator[Span | UnreadableSpan | str]:
+    """Yield the spans of a document of unexpected shape; each bad span is reported by itself."""
     if isinstance(document, list):
         for element in document:
-            yield from _each(element, kinds)
+            yield from _spans_one_by_one(element, kinds)
         return
     try:
         for resource in _plain_resources(document):
@@ -181,11 +181,11 @@ def _each(document: Any, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
             scopes = resource.get("scopeSpans") or resource.get("instrumentationLibrarySpans") or ()
             for span in (span for scope in scopes for span in scope.get("spans", ())):
                 try:
-                    yield _made(msgspec.convert(span, _Span), service, kinds)
+                    yield _span_of(msgspec.convert(span, _Span), service, kinds)
                 except msgspec.ValidationError as error:
-                    yield Bad(f"a span can't be read: {error}")
+                    yield UnreadableSpan(f"a span cannot be read: {error}")
     except BROKEN as error:
-        yield Bad(f"it holds no spans of OTLP: {told(error)}")
+        yield UnreadableSpan(f"it has no spans of OTLP: {error_text(error)}")
 
 
 def _plain_resources(document: Any) -> Any:
@@ -196,5 +196,5 @@ def _plain_resources(document: Any) -> Any:
         if key in document:
             return document[key]
     if "scopeSpans" not in document and "instrumentationLibrarySpans" not in document:
-        raise ValueError("there is no resourceSpans in it")
+        raise ValueError("it has no resourceSpans")
     return [document]

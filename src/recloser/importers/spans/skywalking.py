@@ -1,12 +1,17 @@
-"""Spans of SkyWalking: what its query service answers to ``queryTrace``."""
+"""Spans of SkyWalking, as its query service answers ``queryTrace``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from recloser.importers.spans.shape import BROKEN, Bad, documents_in, told
 from recloser.importers.spans.span import CLIENT, SERVER, Span
+from recloser.importers.spans.span_shapes import (
+    BROKEN,
+    UnreadableSpan,
+    documents_inside,
+    error_text,
+)
 
 _NS_PER_MS: Final = 1_000_000
 _KINDS: Final = {"exit": CLIENT, "entry": SERVER, "local": "internal"}
@@ -17,18 +22,23 @@ _NAMES: Final = {
     "db.type": "db.system",
     "mq.broker": "net.peer.name",
 }
-"""The names that its agents give to tags, by those that are read of other spans too."""
+"""Names of attributes of other tracers, and the tags of SkyWalking's agents that mean the same."""
 
 _WRAPPERS: Final = ("data", "trace", "queryTrace", "spans")
 
 
-def spans_of_skywalking(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
-    """The spans in a value of JSON; of kinds other than these, only the kind."""
-    for document in documents_in(msgspec.json.decode(text), _WRAPPERS, "SkyWalking"):
-        yield document if isinstance(document, Bad) else _one(document, kinds)
+def skywalking_spans(text: str, kinds: Sequence[str]) -> Iterator[Span | UnreadableSpan | str]:
+    """Yield the spans in a JSON value.
+
+    Args:
+        text: The JSON value.
+        kinds: The kinds of spans to yield; for a span of another kind, only the kind is yielded.
+    """
+    for document in documents_inside(msgspec.json.decode(text), _WRAPPERS, "SkyWalking"):
+        yield document if isinstance(document, UnreadableSpan) else _one(document, kinds)
 
 
-def _one(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | Bad | str:
+def _one(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | UnreadableSpan | str:
     try:
         said = str(span["type"]).lower()
         kind = _KINDS.get(said, said)
@@ -55,7 +65,7 @@ def _one(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | Bad | str:
             exception=_exception(span.get("logs") or ()),
         )
     except BROKEN as error:
-        return Bad(f"a span can't be read: {told(error)}")
+        return UnreadableSpan(f"a span cannot be read: {error_text(error)}")
 
 
 def _parent(span: Mapping[str, Any]) -> str:

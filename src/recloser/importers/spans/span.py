@@ -1,6 +1,6 @@
-"""A span, whatever tells of it, and the fields that calls are made of.
+"""Spans of any tracer, and the fields that calls are made from.
 
-Attributes have had other names in older semantic conventions; all are read, the newest first.
+Attributes had other names in older semantic conventions. All names are read, the newest first.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ CLIENT: Final = "client"
 PRODUCER: Final = "producer"
 SERVER: Final = "server"
 
-_NO_SERVICE: Final = "unknown_service"  # as the SDKs of OpenTelemetry name one
+_NO_SERVICE: Final = "unknown_service"  # the default name of OpenTelemetry's SDKs
 _TARGETS: Final = ("service.peer.name", "peer.service", "server.address", "net.peer.name")
 _PORTS: Final = {"server.address": "server.port", "net.peer.name": "net.peer.port"}
 _URLS: Final = ("url.full", "http.url")
@@ -55,21 +55,21 @@ _GRPC_CODES: Final = (
 
 
 class Span(msgspec.Struct, gc=False):
-    """A span.
+    """One operation in a trace, such as a request that a client sent.
 
     Attributes:
-        trace: The id of its trace; empty where it is not known.
-        id: Its own, unique in its trace.
-        parent: That of the span that caused it; empty for none.
-        service: Who made it: the caller, for the span of a client.
-        name: Its own.
-        kind: ``client``, ``server`` and so on; ``unspecified`` where that is not told.
+        trace: The id of its trace; empty if that is not known.
+        id: Its id, unique within the trace.
+        parent: The id of the span that caused it; empty for none.
+        service: The service that recorded it: for a client's span, the caller.
+        name: Its name.
+        kind: ``client``, ``server`` and so on; ``unspecified`` if it has no kind.
         start: When it started, in nanoseconds since 1970.
-        end: When it ended; None for one that has not.
-        is_error: Whether its status says so.
+        end: When it ended, in nanoseconds since 1970; None for a span that has not ended.
+        is_error: Whether its status is an error.
         attributes: Its attributes as text.
-        exception: The type of an exception that it recorded.
-        is_shared: Whether it is a server's span that has the id of the client's.
+        exception: The type of an exception that it recorded; None for none.
+        is_shared: Whether it is a server's span that has the id of the client's span.
     """
 
     trace: str
@@ -86,12 +86,12 @@ class Span(msgspec.Struct, gc=False):
     is_shared: bool = False
 
 
-Field: TypeAlias = Callable[[Span], Any]
-"""Gives the value of a field of a span; None where it has none."""
+FieldGetter: TypeAlias = Callable[[Span], Any]
+"""Returns the value of a field of a span; None if the span does not have it."""
 
 
-def target_of(span: Span) -> str | None:
-    """What a client's span says that it called; None where it does not say."""
+def target_in(span: Span) -> str | None:
+    """Return what a client's span says that it called; None if it does not say."""
     attributes = span.attributes
     for name in _TARGETS:
         if value := attributes.get(name):
@@ -137,7 +137,7 @@ def _error_type(span: Span) -> str | None:
 
 
 def _error(span: Span) -> str:
-    """What names the end of a call that is no success."""
+    """Return the name of a failure: the most specific that the span has."""
     named = _error_type(span) or _grpc_unless_ok(span) or _http(span)
     return named or _status(span)
 
@@ -171,9 +171,9 @@ def _first(attributes: Mapping[str, str], names: Sequence[str]) -> str | None:
     return None
 
 
-_FIELDS: Final[Mapping[str, Field]] = {
+_FIELDS: Final[Mapping[str, FieldGetter]] = {
     "caller": lambda span: span.service or _NO_SERVICE,
-    "target": target_of,
+    "target": target_in,
     "name": lambda span: span.name,
     "method": _method,
     "route": _route,
@@ -188,15 +188,15 @@ _FIELDS: Final[Mapping[str, Field]] = {
 }
 
 
-def field_of(name: str) -> Field:
-    """The field of a name: one of those made of spans, or an attribute."""
+def span_field(name: str) -> FieldGetter:
+    """Return the getter of a field: one of those made from spans, or an attribute."""
     if name in _FIELDS:
         return _FIELDS[name]
     return lambda span: span.attributes.get(name)
 
 
 class SpanFields(Collection[str]):
-    """The fields of spans: those that can be listed, and any attribute."""
+    """The fields of spans: iterating lists those made from spans; every attribute is contained."""
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str)

@@ -1,84 +1,92 @@
-"""Reads spans as records: those of clients, each once, with what they called."""
+"""Reader of spans as records: each client's span once, with what it called."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from recloser.importers.joining import Seen, Targets
+from recloser.importers.import_batches import BATCH_LINES, LineBatch, RecordBatch, Unreadable
 from recloser.importers.records.record_reader import TOO_LONG
-from recloser.importers.spans.jaeger import spans_of_jaeger
-from recloser.importers.spans.otlp import spans_of_otlp
-from recloser.importers.spans.shape import BROKEN, MALFORMED, Bad, SpansOf, told
-from recloser.importers.spans.skywalking import spans_of_skywalking
-from recloser.importers.spans.span import CLIENT, PRODUCER, SERVER, Span, SpanFields, field_of
-from recloser.importers.spans.zipkin import spans_of_zipkin
-from recloser.importers.stages import BATCH_LINES, Lines, Records, Unreadable
+from recloser.importers.spans.jaeger import jaeger_spans
+from recloser.importers.spans.joining import SeenSet, TargetJoin
+from recloser.importers.spans.otlp import otlp_spans
+from recloser.importers.spans.skywalking import skywalking_spans
+from recloser.importers.spans.span import CLIENT, PRODUCER, SERVER, Span, SpanFields, span_field
+from recloser.importers.spans.span_shapes import (
+    BROKEN,
+    MALFORMED,
+    SpanParser,
+    UnreadableSpan,
+    error_text,
+)
+from recloser.importers.spans.zipkin import zipkin_spans
 
-SHAPES: Final[Mapping[str, SpansOf]] = {
-    "otlp": spans_of_otlp,
-    "jaeger": spans_of_jaeger,
-    "zipkin": spans_of_zipkin,
-    "skywalking": spans_of_skywalking,
+PARSERS: Final[Mapping[str, SpanParser]] = {
+    "otlp": otlp_spans,
+    "jaeger": jaeger_spans,
+    "zipkin": zipkin_spans,
+    "skywalking": skywalking_spans,
 }
-"""What reads the spans of each shape of documents."""
+"""The parser of each shape of documents."""
 
-_MOST_UNFINISHED: Final = 20_000
-_SMALL: Final = 1 << 19
-"""A shorter text is read without looking at how much it holds."""
-_MOST_BYTES: Final = 100_000_000
+MAX_UNFINISHED: Final = 20_000
+"""How many unfinished spans are held until the end, in case they follow complete."""
+
+_SMALL_CHARS: Final = 1 << 19
+"""A shorter text is read without an estimate of its memory."""
+_MAX_BYTES: Final = 100_000_000
 _TWICE: Final = "spans that come twice"
 _PLAIN: Final = "lines that hold no spans"
-_NO_JSON: Final = "it holds no JSON"
+_NO_JSON: Final = "it is not JSON"
 
 
 class SpanReader:
-    """Reads the spans in values of JSON, one a text; a logger may have put something before each.
+    """Reads the spans in JSON values, one per text; a logger's prefix may precede each.
 
     Args:
-        shape: That of the values: otlp, jaeger, zipkin or skywalking.
+        shape: The shape of the values: otlp, jaeger, zipkin or skywalking.
 
     Attributes:
-        producers: Whether the sending of messages counts as a call too.
-        joined: How many calls have their target from the server's span, so far.
+        producers: Whether a sent message counts as a call too.
+        joined: How many calls so far have their target from the server's span.
     """
 
     def __init__(self, shape: str) -> None:
-        self._spans_of = SHAPES[shape]
+        self._parse = PARSERS[shape]
         self.producers = False
         self.joined = 0
 
     @property
     def fields(self) -> Collection[str]:
-        """The fields that are made of spans; any attribute can be asked for too."""
+        """The fields that are made from spans; any attribute can be asked for too."""
         return SpanFields()
 
-    def read(self, batches: Iterable[Lines], wanted: Collection[str]) -> Iterator[Records]:
-        """The records of clients' spans, with the fields that are wanted."""
-        with Targets() as targets:
-            reading = _Reading(self._spans_of, list(wanted), targets, producers=self.producers)
+    def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
+        """Yield the records of clients' spans, with the wanted fields."""
+        with TargetJoin() as targets:
+            reading = _Reading(self._parse, list(wanted), targets, producers=self.producers)
             yield from reading.records(batches)
             self.joined = reading.joined
 
 
 class _Reading:
-    """One reading of all files."""
+    """State of one pass over all files."""
 
     def __init__(
-        self, spans_of: SpansOf, wanted: list[str], targets: Targets, *, producers: bool
+        self, parse: SpanParser, wanted: list[str], targets: TargetJoin, *, producers: bool
     ) -> None:
-        self._spans_of = spans_of
+        self._parse = parse
         self._names = wanted
-        self._getters = [field_of(name) for name in wanted]
+        self._getters = [span_field(name) for name in wanted]
         self._target = wanted.index("target") if "target" in wanted else None
         self._calls = (CLIENT, PRODUCER) if producers else (CLIENT,)
         self._kinds = self._calls if self._target is None else (*self._calls, SERVER)
         self._targets = targets
-        self._seen = Seen()
+        self._seen = SeenSet()
         self._unfinished: list[tuple[Span, int, str]] = []
         self.joined = 0
         self._has_documents = False
         self._line = 0
         self._plain: list[int] = []
-        """Lines without any JSON before the first document."""
+        """The numbers of lines without JSON before the first document."""
         self._start("")
 
     def _start(self, source: str) -> None:
@@ -88,8 +96,8 @@ class _Reading:
         self._unreadable: list[Unreadable] = []
         self._skipped: dict[str, int] = {}
 
-    def records(self, batches: Iterable[Lines]) -> Iterator[Records]:
-        """The records of the spans in some lines."""
+    def records(self, batches: Iterable[LineBatch]) -> Iterator[RecordBatch]:
+        """Yield the records of the spans in some lines."""
         for batch in batches:
             if batch.source != self._source:
                 yield from self._batch(0)
@@ -101,19 +109,19 @@ class _Reading:
                 elif text:
                     self._line = number
                     for item in self._items(text):
-                        self._take(item, number)
+                        self._add(item, number)
                         if len(self._rows) == BATCH_LINES:
                             yield from self._batch(0)
             yield from self._batch(BATCH_LINES // 2)
         yield from self._batch(0)
         yield from self._last()
 
-    def _batch(self, least: int) -> Iterator[Records]:
-        """The records so far, where they are enough for a batch."""
+    def _batch(self, least: int) -> Iterator[RecordBatch]:
+        """Yield the collected records as a batch, if there are more than ``least``."""
         size = len(self._rows)
         is_due = size > least or len(self._unreadable) > least
         if is_due or (least == 0 and self._skipped):
-            yield Records(
+            yield RecordBatch(
                 self._source,
                 self._lines,
                 self._columns(self._rows),
@@ -126,44 +134,44 @@ class _Reading:
         columns = zip(*rows, strict=True) if rows else ([] for _ in self._names)
         return dict(zip(self._names, columns, strict=True))
 
-    def _items(self, text: str) -> Iterator[Span | Bad | str]:
-        if len(text) > _SMALL and _bytes_of(text) > _MOST_BYTES:
-            yield Bad("it holds too many values to be read at once")
+    def _items(self, text: str) -> Iterator[Span | UnreadableSpan | str]:
+        if len(text) > _SMALL_CHARS and _estimated_bytes(text) > _MAX_BYTES:
+            yield UnreadableSpan("it holds too many values to be read at once; split the file")
             return
         try:
-            yield from self._spans_of(text, self._kinds)
+            yield from self._parse(text, self._kinds)
         except MALFORMED as error:
             brace = text.find("{")
             if brace > 0 and text[:brace].strip():
-                yield from self._items(text[brace:])  # after what a logger puts before it
+                yield from self._items(text[brace:])  # after a logger's prefix
             elif brace < 0 and text.strip("[ \t") and self._has_documents:
                 yield _PLAIN
             elif brace < 0 and text.strip("[ \t") and len(self._plain) < BATCH_LINES:
-                self._plain.append(self._line)  # of a logger, if documents come
+                self._plain.append(self._line)  # lines of a logger, if documents follow
             elif brace < 0 and text.strip("[ \t"):
-                yield Bad(_NO_JSON)
+                yield UnreadableSpan(_NO_JSON)
             else:
-                yield Bad(f"it is no JSON: {error}")
+                yield UnreadableSpan(f"it is not JSON: {error}")
         except BROKEN as error:
-            yield Bad(told(error))
+            yield UnreadableSpan(error_text(error))
         else:
             self._has_documents = True
 
-    def _take(self, item: Span | Bad | str, line: int) -> None:
+    def _add(self, item: Span | UnreadableSpan | str, line: int) -> None:
         if isinstance(item, str):
             what = item if " " in item else f"{item} spans"
             self._skipped[what] = self._skipped.get(what, 0) + 1
-        elif isinstance(item, Bad):
+        elif isinstance(item, UnreadableSpan):
             self._unreadable.append(Unreadable(line, item.why, self._source))
         elif item.kind not in self._calls:
             self._serve(item)
-        elif item.end is None and len(self._unfinished) < _MOST_UNFINISHED:
-            # The whole of it may come later.
+        elif item.end is None and len(self._unfinished) < MAX_UNFINISHED:
+            # The same span may follow complete.
             self._unfinished.append((item, line, self._source))
         elif item.id and not self._seen.add((item.trace, item.id, item.start)):
             self._skipped[_TWICE] = self._skipped.get(_TWICE, 0) + 1
         else:
-            self._keep(item, line)
+            self._add_call(item, line)
 
     def _serve(self, span: Span) -> None:
         self._skipped["server spans"] = self._skipped.get("server spans", 0) + 1
@@ -171,9 +179,11 @@ class _Reading:
         if client and span.service:
             self._targets.serve(span.trace, client, span.service)
 
-    def _keep(self, span: Span, line: int) -> None:
+    def _add_call(self, span: Span, line: int) -> None:
         if (span.end is not None and span.end < span.start) or not 0 <= span.start < 2**63:
-            why = f"the span {span.name!r} ends before it starts, or out of range"
+            why = (
+                f"the span {span.name!r} ends before it starts, or starts before 1970 or after 2262"
+            )
             self._unreadable.append(Unreadable(line, why, self._source))
             return
         row = [get(span) for get in self._getters]
@@ -187,8 +197,8 @@ class _Reading:
         self._lines.append(line)
         self._rows.append(tuple(row))
 
-    def _last(self) -> Iterator[Records]:
-        """The records that had to wait for the end of all files."""
+    def _last(self) -> Iterator[RecordBatch]:
+        """Yield the records that had to wait for the end of all files."""
         if self._has_documents and self._plain:
             self._skipped[_PLAIN] = self._skipped.get(_PLAIN, 0) + len(self._plain)
         else:
@@ -200,7 +210,7 @@ class _Reading:
             if span.id and not self._seen.add((span.trace, span.id, span.start)):
                 self._skipped[_TWICE] = self._skipped.get(_TWICE, 0) + 1
             else:
-                self._keep(span, line)
+                self._add_call(span, line)
         yield from self._batch(0)
         for held, service in self._targets.found():
             if held.source != self._source or len(self._rows) == BATCH_LINES:
@@ -217,11 +227,11 @@ class _Reading:
         yield from self._batch(0)
 
 
-def _bytes_of(text: str) -> int:
-    """About how much memory the values take that a JSON text holds, at most."""
+def _estimated_bytes(text: str) -> int:
+    """Estimate the memory that the values of a JSON text need, from above."""
     return 200 * text.count("{") + 64 * (text.count("[") + text.count(","))
 
 
 def _without_target(name: str, line: int, source: str) -> Unreadable:
-    why = f"the span {name!r} has no target, nor has a server's span of its trace"
+    why = f"the span {name!r} names no target, and its trace has no server's span for it"
     return Unreadable(line, why, source)

@@ -1,12 +1,12 @@
-"""Spans of Zipkin's JSON, versions 1 and 2: arrays of spans, or of traces, or one span a line."""
+"""Spans of Zipkin in JSON, versions 1 and 2: arrays of spans or traces, or one span per line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from recloser.importers.spans.shape import BROKEN, Bad, told
 from recloser.importers.spans.span import CLIENT, PRODUCER, SERVER, Span
+from recloser.importers.spans.span_shapes import BROKEN, UnreadableSpan, error_text
 
 _NS_PER_US: Final = 1000
 _SIDES: Final = (
@@ -15,11 +15,16 @@ _SIDES: Final = (
     (PRODUCER, "ms", ""),
     ("consumer", "mr", ""),
 )
-"""By the kind of a span of version 1, the annotations of its start and its end."""
+"""The kind of a span of version 1, and the annotations that mark its start and its end."""
 
 
-def spans_of_zipkin(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | str]:
-    """The spans in a value of JSON; of kinds other than these, only the kind."""
+def zipkin_spans(text: str, kinds: Sequence[str]) -> Iterator[Span | UnreadableSpan | str]:
+    """Yield the spans in a JSON value.
+
+    Args:
+        text: The JSON value.
+        kinds: The kinds of spans to yield; for a span of another kind, only the kind is yielded.
+    """
     pending = [msgspec.json.decode(text)]
     while pending:
         value = pending.pop()
@@ -36,7 +41,7 @@ def spans_of_zipkin(text: str, kinds: Sequence[str]) -> Iterator[Span | Bad | st
             else:
                 yield _of_version_2(value, kinds)
         except BROKEN as error:
-            yield Bad(f"a span can't be read: {told(error)}")
+            yield UnreadableSpan(f"a span cannot be read: {error_text(error)}")
 
 
 def _of_version_2(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | str:
@@ -45,7 +50,7 @@ def _of_version_2(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | str:
         return kind
     tags = {str(key): _text(value) for key, value in (span.get("tags") or {}).items()}
     _add_remote(tags, span.get("remoteEndpoint") or {})
-    # A server's span that shares the client's id often leaves its time to that one.
+    # A server's span that shares the client's id often has no time of its own.
     start = int(span["timestamp"] if kind != SERVER else span.get("timestamp") or 0) * _NS_PER_US
     return _span(
         span,
@@ -59,29 +64,29 @@ def _of_version_2(span: Mapping[str, Any], kinds: Sequence[str]) -> Span | str:
 
 
 def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Span | str]:
-    """One span holds what the client and the server said."""
-    said = {a["value"]: a for a in span.get("annotations") or () if "value" in a}
+    """Yield the client's and the server's part of a span, which holds both."""
+    annotated = {a["value"]: a for a in span.get("annotations") or () if "value" in a}
     tags = {str(key): _text(value) for key, value in (span.get("tags") or {}).items()}
     addresses: dict[str, Mapping[str, Any]] = {}
-    makers: list[str] = []
+    services: list[str] = []
     for binary in span.get("binaryAnnotations") or ():
         endpoint = binary.get("endpoint") or {}
         if binary["key"] in ("sa", "ca"):
             addresses[binary["key"]] = endpoint
         else:
             tags.setdefault(str(binary["key"]), _text(binary.get("value")))
-            makers.append(str(endpoint.get("serviceName") or ""))
-    sides = [side for side in _SIDES if side[1] in said or (side[2] and side[2] in said)]
+            services.append(str(endpoint.get("serviceName") or ""))
+    sides = [side for side in _SIDES if side[1] in annotated or (side[2] and side[2] in annotated)]
     if not sides:
         kind = "internal"
         if "sa" in addresses and "ca" not in addresses:
-            kind = CLIENT  # as a library's span of a database, of which only the address is told
+            kind = CLIENT  # such as a span of a database, of which only the address is known
         sides = [(kind, "", "")]
     for kind, begun, ended in sides:
         if kind not in kinds:
             yield kind
             continue
-        first, last = said.get(begun), said.get(ended)
+        first, last = annotated.get(begun), annotated.get(ended)
         endpoint = ((first or last or {}).get("endpoint")) or span.get("localEndpoint") or {}
         start = span.get("timestamp") if first is None else first["timestamp"]
         duration = span.get("duration")
@@ -89,7 +94,7 @@ def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Spa
             duration = int(last["timestamp"]) - int(first["timestamp"])
         own = dict(tags)
         if kind == CLIENT:
-            server = said.get("sr") or said.get("ss") or {}
+            server = annotated.get("sr") or annotated.get("ss") or {}
             remote = addresses.get("sa") or server.get("endpoint") or span.get("remoteEndpoint")
             _add_remote(own, remote or {})
         yield _span(
@@ -98,8 +103,8 @@ def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Spa
             int(start or 0) * _NS_PER_US if kind == SERVER else int(_needed(start)) * _NS_PER_US,
             duration,
             own,
-            service=str(endpoint.get("serviceName") or next(filter(None, makers), "")),
-            is_shared=kind == SERVER and "cs" not in said,
+            service=str(endpoint.get("serviceName") or next(filter(None, services), "")),
+            is_shared=kind == SERVER and "cs" not in annotated,
         )
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from recloser.cluster.merging import Change, Merged
     from recloser.core.events import CircuitBreakerState, Edge, Event, FiredRule
     from recloser.core.snapshot import Totals
-    from recloser.golden.golden_pairs import Checked
+    from recloser.golden.golden_pairs import GoldenCheck
     from recloser.history.difference import Comparison
-    from recloser.history.edge_sequence import Step
+    from recloser.history.edge_sequence import SequencedEdge
     from recloser.history.history import History, Transition
     from recloser.history.timeline import Timeline
-    from recloser.proof.perturbation import Moved
+    from recloser.proof.perturbation import MovedEdge
     from recloser.proof.proof import Proof
-    from recloser.proof.sensitivity import Sensitivities
+    from recloser.proof.sensitivity import SensitivityReport
 
 
 # Parts that several schemas share.
@@ -68,7 +68,7 @@ def _cause_object(cause: "FiredRule") -> JsonObject:
     }
 
 
-def _step_object(step: "Step") -> JsonObject:
+def _step_object(step: "SequencedEdge") -> JsonObject:
     """An edge of a sequence, without its time in UTC and without its cause."""
     breaker, epoch, at, from_state, to_state, trigger = step.fields
     return {
@@ -264,8 +264,8 @@ def proof_object(proof: "Proof") -> JsonObject:
             {
                 "name": row.name,
                 "digest": row.digest,
-                "equal": None if row.left_out is not None else row.parting is None,
-                "parting": None if row.parting is None else attrs.asdict(row.parting),
+                "equal": None if row.left_out is not None else row.divergence is None,
+                "parting": None if row.divergence is None else attrs.asdict(row.divergence),
                 "left_out": row.left_out,
             }
             for row in proof.rows
@@ -273,13 +273,13 @@ def proof_object(proof: "Proof") -> JsonObject:
     }
 
 
-def sensitivity_object(result: "Sensitivities") -> JsonObject:
+def sensitivity_object(result: "SensitivityReport") -> JsonObject:
     """``recloser.replay-sensitivity/1``: the smallest clock errors that change the history."""
     return {
         "schema": "recloser.replay-sensitivity/1",
-        "events": result.plain.events,
-        "edges": len(result.plain.course),
-        "digest": result.plain.course.digest,
+        "events": result.baseline.events,
+        "edges": len(result.baseline.edges),
+        "digest": result.baseline.edges.digest,
         "sensitivities": [
             {
                 "error": found.kind,
@@ -295,7 +295,7 @@ def sensitivity_object(result: "Sensitivities") -> JsonObject:
     }
 
 
-def _moved_object(moved: "Moved") -> JsonObject:
+def _moved_object(moved: "MovedEdge") -> JsonObject:
     return {"edge": _step_object(moved.edge), "seq": moved.seq, "got": moved.got}
 
 
@@ -312,7 +312,7 @@ def diff_object(old: str, new: str, comparison: "Comparison") -> JsonObject:
     }
 
 
-def golden_file_object(checked: "Checked") -> JsonObject:
+def golden_file_object(checked: "GoldenCheck") -> JsonObject:
     """One golden file in the object of ``golden check`` or ``golden update``."""
     comparison = checked.comparison
     return {

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from recloser.audit.cause import Cause
     from recloser.audit.live_view import Watch
     from recloser.importers.call_log import ImportSummary
-    from recloser.importers.outcome_rules import OutcomeRow
-    from recloser.importers.pipeline import Import
+    from recloser.importers.outcomes.outcome_classifier import OutcomeRow
+    from recloser.importers.trace_import import TraceImport
     from recloser.log.salvage import Repair
     from recloser.log.verification import Verification
 
@@ -90,7 +90,7 @@ def export_object(written: str, events: int, **figures: object) -> JsonObject:
 
 
 def import_object(
-    summary: "ImportSummary | None", ready: "Import", log: str, **more: object
+    summary: "ImportSummary | None", ready: "TraceImport", log: str, **more: object
 ) -> JsonObject:
     """``recloser.import/1``: how files were understood, and the figures of the log.
 
@@ -104,17 +104,17 @@ def import_object(
         "schema": "recloser.import/1",
         "log": None if summary is None else log,
         **({} if summary is None else attrs.asdict(summary)),
-        "format": ready.understood.description.name,
+        "format": ready.format.description.name,
         "unwrapped": ready.unwrapped,
-        "outcomes": [_outcome_object(ready, row) for row in ready.judge.table()],
+        "outcomes": [_outcome_object(ready, row) for row in ready.classifier.table()],
         "cuts": ready.cuts,
         "joined": ready.joined,
         **more,
     }
 
 
-def _outcome_object(ready: "Import", row: "OutcomeRow") -> JsonObject:
-    values = dict(zip(ready.judge.fields, row.values, strict=False))
+def _outcome_object(ready: "TraceImport", row: "OutcomeRow") -> JsonObject:
+    values = dict(zip(ready.classifier.fields, row.values, strict=False))
     return {"values": values, "taken_for": row.verdict.value, "calls": row.count}
 
 

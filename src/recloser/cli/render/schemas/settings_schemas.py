@@ -8,9 +8,9 @@ import attrs
 from recloser.cli.render.schemas import JsonObject
 
 if TYPE_CHECKING:
-    from recloser.whatif.comparison import Verdict
+    from recloser.whatif.comparison import Evaluation
     from recloser.whatif.outages import Delay
-    from recloser.whatif.settings_search import Candidate, Tuned
+    from recloser.whatif.settings_search import Candidate, TuneResult
 
 
 def whatif_object(
@@ -19,7 +19,7 @@ def whatif_object(
     unknown: int,
     lost_events: int,
     is_recorded: bool,
-    columns: Mapping[str, Mapping[str, "Verdict"]],
+    columns: Mapping[str, Mapping[str, "Evaluation"]],
 ) -> JsonObject:
     """``recloser.whatif/1``: the figures of every breaker under each set of settings.
 
@@ -50,7 +50,7 @@ def whatif_object(
                         "outages": len(verdict.outages),
                         "detection": _delays_object(verdict.detection),
                         "recovery": _delays_object(verdict.recovery),
-                        "followed": verdict.followed,
+                        "followed": verdict.is_complete,
                     }
                     for breaker, verdict in column.items()
                 },
@@ -61,9 +61,9 @@ def whatif_object(
 
 
 def _delays_object(delays: "Sequence[Delay]") -> JsonObject | None:
-    from recloser.whatif.comparison import timed
+    from recloser.whatif.comparison import summarize_delays
 
-    summary = timed(delays)
+    summary = summarize_delays(delays)
     if summary is None:
         return None
     return {
@@ -74,7 +74,7 @@ def _delays_object(delays: "Sequence[Delay]") -> JsonObject | None:
     }
 
 
-def tune_object(tuned: "Tuned", toml: str) -> JsonObject:
+def tune_object(tuned: "TuneResult", toml: str) -> JsonObject:
     """``recloser.tune/1``: the recommended settings, and the Pareto front that they are chosen from.
 
     Args:
@@ -100,6 +100,6 @@ def tune_object(tuned: "Tuned", toml: str) -> JsonObject:
 def _candidate_object(candidate: "Candidate") -> JsonObject:
     return {
         "settings": candidate.settings,
-        "chosen_by": attrs.asdict(candidate.chosen_by),
+        "chosen_by": attrs.asdict(candidate.tuned_on),
         "held_out": attrs.asdict(candidate.held_out),
     }

@@ -1,0 +1,1 @@
+"""Detection: finding the format of a file by its first lines."""

@@ -1,0 +1,1 @@
+"""Settings of other circuit breaker libraries, converted to recloser's."""

@@ -1,0 +1,1 @@
+"""Classification: from the values of a record to the outcome of its call."""

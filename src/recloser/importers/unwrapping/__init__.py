@@ -1,0 +1,1 @@
+"""Unwrapping: removal of what container runtimes and loggers put around each line."""

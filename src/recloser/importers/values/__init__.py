@@ -1,0 +1,1 @@
+"""Values: times, durations, numbers and JSON paths, as text in traces has them."""

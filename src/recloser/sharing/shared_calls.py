@@ -1,0 +1,373 @@
+"""The half of the shared sequencer that callers' threads use: admit calls and record outcomes.
+
+Online, calls are decided by the states that the last entry read has left. An outcome only enters the
+outbox; it changes the states when its entry is read back from the stream. Offline, the member also
+folds its own events, as the sequencer of a single process does. It folds them on copies of the
+states, in *private epochs*, which no epoch of the stream can equal.
+"""
+
+import logging
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from attrs import evolve
+
+from recloser.clock import Clock
+from recloser.core.events import (
+    BreakerConfigured,
+    CallSucceeded,
+    Checkpoint,
+    Edge,
+    Event,
+    ProbeAdmitted,
+)
+from recloser.core.kernel import may_probe
+from recloser.core.state import BreakerState, dump
+from recloser.core.state_machine import HALF_OPEN, OPEN
+from recloser.errors import ConfigError
+from recloser.live.call_buffer import PENDING_LIMIT
+from recloser.live.fast_path import FOREVER, Leave, Pass, Run
+from recloser.live.pending_calls import Calls
+from recloser.live.request import Saying, Spendable, spent_before
+from recloser.live.sequencer import SINGLY, TOGETHER, Log, Sequencer
+from recloser.log.codec import full
+from recloser.sharing.claims import Claim, Claims
+from recloser.sharing.live_states import LiveStates
+from recloser.sharing.offline import PRIVATE_EPOCHS, OfflinePeriod
+from recloser.sharing.other_settings import OnOtherConfig, other_settings
+from recloser.sharing.outbox import Outbox, OutboxItem, call_count
+from recloser.sharing.send_priority import is_slow, is_urgent
+from recloser.sharing.stream_fold import StreamFold
+from recloser.sharing.stream_waits import StreamWaits
+
+_PRIVATE_KINDS: Final = frozenset(("clock_ticked", "probe_admitted", "log_opened", "checkpoint"))
+"""Events that a member records while offline and never sends."""
+
+
+class SharedCalls(Sequencer):
+    """Admits calls and records outcomes of breakers whose events a stream puts in order.
+
+    Every method runs under the sequencer's lock unless it says otherwise.
+
+    Args:
+        log: The log of the stream.
+        clock: Its monotonic hand times the calls and estimates the stream's time.
+        wake: Wakes the log's thread; with ``hurry=True`` it sends at once.
+        host: Name of this process in reports of offline periods.
+        on_other_config: What happens to settings that differ from those in the stream.
+        claim_seconds: Longest time for which a call waits for its probe, in seconds.
+
+    Attributes:
+        outbox: Events that are not sent yet.
+        stream_fold: The fold of the entries read so far; None before the first one.
+        degraded: Whether the member is offline: it cannot reach the stream.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        *,
+        wake: Callable[..., None],
+        host: str,
+        on_other_config: OnOtherConfig,
+        claim_seconds: float,
+    ) -> None:
+        self.outbox = Outbox()
+        self.stream_fold: StreamFold | None = None
+        self._wake = wake
+        self._on_other_config = on_other_config
+        self._claim_seconds = claim_seconds
+        self._live_states = LiveStates()
+        self._claims = Claims()
+        self._offline = OfflinePeriod(1, clock.monotonic_ns(), 0)
+        # By how much the log's time jumped when the member last came online, and when that was.
+        self._time_jump_ns = self._time_jumped_ns = 0
+        self._waits = StreamWaits(lambda: self.is_mine)
+        super().__init__(log, clock, None, host, "full")
+        self.sayings = []
+        self.degraded = True  # until the stream has been read
+
+    # Time.
+
+    def advance(self, at: int) -> int:
+        """Return the estimated time of the stream; offline, record a tick where one is due."""
+        return super().advance(at) if self.degraded else self.read_at()
+
+    def took_since(self, started_at: int, at: int) -> int:
+        """Return how long a call took, even if the log's time jumped while it ran.
+
+        Args:
+            started_at: Start of the call in nanoseconds of the log, as the log's time was then.
+            at: The present time in nanoseconds of the log.
+        """
+        took = at - started_at
+        # Since the jump no call can have taken longer than the monotonic hand shows. A longer or a
+        # negative duration means that the call began before the jump.
+        if not 0 <= took <= self._clock.monotonic_ns() - self._time_jumped_ns:
+            took -= self._time_jump_ns
+        return max(0, took)
+
+    # Events.
+
+    def append(
+        self,
+        event: Event,
+        *,
+        once: Spendable | None = None,
+        run: Run | None = None,
+        counted: int = 0,
+        taken: int = 0,
+        said: Sequence[Saying] = (),
+    ) -> Sequence[Edge]:
+        """Put an event into the outbox; offline, fold it as well.
+
+        Raises:
+            ConfigError: The event gives a breaker other settings than the stream has, and
+                ``on_other_config`` is ``raise``.
+            PermitError: The permit was spent before.
+        """
+        if isinstance(event, BreakerConfigured):
+            return self._configure(event, once)
+        said = (*said, *self._items_for(event))
+        if self.degraded:
+            if event.at < self.fold.at:
+                # Its time was read before something else was recorded, such as the start of the
+                # offline period.
+                event = evolve(full(event), at=self.fold.at)
+            edges = super().append(
+                event, once=once, run=run, counted=counted, taken=taken, said=said
+            )
+            self._queue_sayings()
+            self._note_offline_edges(edges)
+            return edges
+        sayings = self.sayings
+        if once is not None:
+            try:
+                del once._unspent  # noqa: SLF001  # a method would be a call
+            except AttributeError:
+                raise spent_before(once) from None
+        # One step, as in the base class: from the ``del`` to the next comment there is no call and no
+        # loop, so no exception from outside can spend a permit without recording its outcome.
+        sayings += said
+        self._taken += taken
+        if run is not None:
+            run.counted = counted
+            run.held = run.took_ns = 0
+        # The outcome is final now. If an exception ends this before ``sayings`` is in the outbox, the
+        # next entry puts it there (see ``_make_whole``).
+        self._queue_sayings()
+        return ()
+
+    def _items_for(self, event: Event) -> Sequence[OutboxItem]:
+        """Return what the stream should learn of an event: one item or none."""
+        if event.kind in _PRIVATE_KINDS:
+            return ()
+        if getattr(event, "epoch", 0) >= PRIVATE_EPOCHS:  # of a call admitted while offline
+            if self.degraded:
+                self._offline.private_calls += call_count(event)
+            return ()
+        return (self._item(event, is_notified=self.degraded),)
+
+    def _item(
+        self, event: Event, *, is_notified: bool = False, replaces: bool = False
+    ) -> OutboxItem:
+        event = evolve(full(event), seq=0, at=0)
+        state = self._live_states.of(getattr(event, "breaker", ""))
+        return OutboxItem(
+            event,
+            self._clock.monotonic_ns(),
+            is_notified=is_notified,
+            replaces=replaces,
+            is_slow=state is not None and is_slow(event, state),
+        )
+
+    def _queue(self, event: Event, *, replaces: bool = False) -> None:
+        """Put an event into the outbox that spends no permit."""
+        items = (self._item(event, replaces=replaces),)
+        self.sayings += items
+        self._queue_sayings()
+
+    def _queue_sayings(self) -> None:
+        """Move ``sayings`` into the outbox, and wake the log's thread where they are urgent.
+
+        An item leaves ``sayings`` only after it is in the outbox. If an exception comes in between,
+        the item is added again, which the outbox ignores.
+        """
+        while self.sayings:
+            item = self.sayings[0]
+            assert isinstance(item, OutboxItem)
+            event = item.event
+            assert event is not None
+            self.outbox.add(item)
+            del self.sayings[0]
+            state = self._live_states.of(getattr(event, "breaker", ""))
+            failures = self.outbox.unsent_failures
+            waiting = 0 if state is None else failures[state.breaker, event.kind]
+            if state is None or is_urgent(event, state, waiting):
+                self._wake(hurry=True)
+        self._wake_idle_thread()
+
+    # Probes.
+
+    def claim_probe(self, state: BreakerState, at: int) -> Claim | None:
+        """Ask the stream for a probe; None if there is none to ask for."""
+        del at
+        if self.degraded or self._claims.has_granted(state.breaker):
+            return None
+        if not self._claims.may_claim(state, self.read_at()):
+            return None
+        return self._claim(state)
+
+    def admit_probe(
+        self, state: BreakerState, at: int, once: Spendable | None = None
+    ) -> ProbeAdmitted | None:
+        """Return a probe that the stream has granted; offline, admit one without the stream."""
+        if not self.degraded:
+            return self._granted_probe(state)
+        granted = self._granted_probe(state)
+        if granted is not None:
+            return granted
+        if state.state is HALF_OPEN and may_probe(state):
+            # The stream may grant the same probe of this epoch to another member.
+            self._make_epoch_private(state)
+        return super().admit_probe(state, at, once)
+
+    def _claim(self, state: BreakerState) -> Claim:
+        # An open breaker becomes half-open, with the next epoch, by the tick before the claim.
+        epoch = state.epoch + (state.state is OPEN)
+        self._queue(ProbeAdmitted(0, 0, state.breaker, epoch, self._claims.next_number))
+        claim = self._claims.make(state.breaker, self._clock.monotonic_ns(), self.outbox.last_item)
+        claim.wait_until = lambda is_so: self._waits.wait(
+            lambda: is_so() or self.degraded, self._claim_seconds
+        )
+        return claim
+
+    def _granted_probe(self, state: BreakerState) -> ProbeAdmitted | None:
+        probe = self._claims.use_granted(state, self._clock.monotonic_ns())
+        self._update_gate(state.breaker)
+        return None if probe is None else evolve(probe, at=self.read_at())
+
+    # The lock-free fast path.
+
+    def _update_gate(self, breaker: str) -> None:
+        """Allow or forbid the fast path; a call that could have a granted probe must not use it."""
+        gate = self._gates.get(breaker)
+        if gate is None:
+            return
+        gate.origin = self.origin  # the estimate of the stream's time improves with each round trip
+        super()._update_gate(breaker)
+        leave = gate.leave
+        if leave is not None and not leave.is_firm:
+            leave.end()  # outcomes of other members may be folded between those of this one
+        if self._claims.has_granted(breaker):
+            gate.ask()
+
+    def _renew(self, breaker: str) -> None:
+        self._update_gate(breaker)
+
+    lets_failures_pass = False  # the other members must learn of each failure
+
+    def _sort_of(self, passed: Pass) -> int:
+        # Whether a success fires an edge is known only when its entry is read.
+        return TOGETHER if isinstance(passed, Leave) else SINGLY
+
+    def _take(self, calls: Calls) -> None:
+        # A function may have been protected when the log's time was another one; its calls would
+        # otherwise carry times in the future.
+        now = self.read_at()
+        if max(calls.ats) > now:
+            calls.ats = array("q", [min(at, now) for at in calls.ats])
+        super()._take(calls)
+
+    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
+        del rows
+        done = 0
+        while done < len(calls):
+            leave = calls.passes[calls.codes[done]]
+            number = calls.like(done, FOREVER)
+            tooks = calls.tooks[done : done + number]
+            done += number
+            at = calls.ats[done - 1]
+            if self.fold.breakers[leave.breaker].rules.slow_ns == FOREVER:
+                self._succeed(leave, at, sum(tooks) // number, number)
+            else:
+                for took in tooks:
+                    self._succeed(leave, at, took, 1)
+
+    def _succeed(self, leave: Pass, at: int, took: int, count: int) -> None:
+        # The calls keep their own time, not the present: others that wait may be earlier than now.
+        at = max(at, self.fold.at)
+        event = CallSucceeded(self.next_seq, at, leave.breaker, leave.epoch, took, count=count)
+        self.append(event, taken=count)
+
+    def relieve(self) -> None:
+        """Record pending calls unless this thread is doing so; called without the lock."""
+        super().relieve()
+        self._wake_idle_thread()
+
+    def _wake_idle_thread(self) -> None:
+        """Wake the log's thread if it was idle.
+
+        The log's thread sets the limit to 0 when it finds nothing to do; the next call that is
+        buffered then exceeds the limit and comes here. A thread that sees an old limit only wakes the
+        log's thread once more than necessary.
+        """
+        if self.pending.limit == 0:
+            self.pending.limit = PENDING_LIMIT
+            self._wake(hurry=False)
+
+    # Settings.
+
+    def _configure(self, event: BreakerConfigured, once: Spendable | None) -> Sequence[Edge]:
+        known = self.fold.breakers.get(event.breaker)
+        replaces = self._on_other_config == "replace"
+        if known is not None and not replaces:
+            self._report_other_settings(known, event)
+            return ()
+        items = (self._item(event, is_notified=self.degraded, replaces=replaces),)
+        if not self.degraded:
+            self.sayings += items
+            self._queue_sayings()
+            return ()
+        event = evolve(event, seq=self.next_seq, at=max(event.at, self.fold.at))
+        edges = super().append(event, once=once, said=items)
+        self._queue_sayings()
+        self._live_states.adopt(self.fold)
+        return edges
+
+    def _report_other_settings(self, known: BreakerState, event: BreakerConfigured) -> None:
+        """Warn, or raise, if settings given here differ from those in the stream."""
+        message = other_settings(known, event)
+        if message is None:
+            return
+        if self._on_other_config == "raise" and not self.degraded:
+            raise ConfigError(message)
+        self._log.notice(logging.WARNING, "%s: %s", self._log, message)
+
+    # Private epochs, while offline.
+
+    def _note_offline_edges(self, edges: Sequence[Edge]) -> None:
+        self._offline.note_edges(edges)
+        for name in {edge.breaker for edge in edges}:
+            self._make_epoch_private(self.fold.breakers[name])
+
+    def _make_epochs_private(self) -> None:
+        """Make private the epochs of all breakers that have fired an edge while offline."""
+        shared = {} if self.stream_fold is None else self.stream_fold.fold.breakers
+        for name, state in tuple(self.fold.breakers.items()):
+            known = shared.get(name)
+            if state.epoch != (0 if known is None else known.epoch):
+                self._make_epoch_private(state)
+
+    def _make_epoch_private(self, state: BreakerState) -> None:
+        """Move a breaker to an epoch number that the stream never uses.
+
+        Otherwise an outcome of this epoch that is sent later could count in an epoch of the stream
+        that happens to have the same number.
+        """
+        if state.epoch >= PRIVATE_EPOCHS:
+            return
+        moved: dict[str, Any] = {**dump(state), "epoch": state.epoch + self._offline.epoch_offset}
+        super().append(Checkpoint(self.next_seq, self.fold.at, state.breaker, moved))

@@ -1,0 +1,53 @@
+"""What the tests of shared breakers look at."""
+
+from redis_servers import wait_for
+
+from recloser.core.state import dump
+from recloser.sharing.stream_export import events_of
+
+
+def state(breaker):
+    return breaker.current_state().value
+
+
+def has_tripped(breaker):
+    """Open, or cooled since: on a busy machine the cooldown may be over when one looks."""
+    return state(breaker) != "CLOSED"
+
+
+def is_degraded(breaker):
+    return breaker.snapshot().degraded
+
+
+def log_of(breaker):
+    return breaker._sequencer._log
+
+
+def history(breaker):
+    return list(events_of(log_of(breaker)._connection))
+
+
+def level(*breakers):
+    for _ in range(2):
+        for breaker in breakers:
+            log_of(breaker).flush()
+    assert len({str(dump(breaker._state)) for breaker in breakers}) == 1
+
+
+def agree(*breakers):
+    """Wait until members go by the stream and know the same, however busy the machine is."""
+
+    def are_level():
+        for _ in range(2):
+            for breaker in breakers:
+                log_of(breaker).flush()
+        are_there = not any(map(is_degraded, breakers))
+        return are_there and len({str(dump(breaker._state)) for breaker in breakers}) == 1
+
+    wait_for(are_level)
+
+
+def come_back(server, breakers):
+    server.start()
+    wait_for(lambda: not any(map(is_degraded, breakers)))
+    level(*breakers)
