@@ -23,7 +23,7 @@ def test_a_proof_is_a_table_of_equal_digests(capsys):
     status, out, err = run(capsys, "replay", RECORDING, "--prove")
     assert (status, err) == (0, "")
     head, *rows = out.splitlines()
-    assert head.split() == ["history", "digest"]
+    assert head.split() == ["variant", "digest"]
     assert sum("7d3a43c03f2c4a13  equal" in row for row in rows) == 24
     assert rows[-1] == "397 events, 5 edges; all 24 variants are equal; digest 7d3a43c03f2c4a13"
 

@@ -86,7 +86,7 @@ def show_sensitivity(path: Path, given: GivenSettings, *, as_json: bool) -> int:
 
 def _print_sensitivity(result: SensitivityReport) -> None:
     print_table(
-        ("clock error", "smallest that changes the history", "edge that moves", "first difference"),
+        ("error", "smallest that changes the history", "edge that moves", "first difference"),
         (
             (
                 found.kind + (f" of {found.detail}" if found.kind == "host offset" else ""),
