@@ -52,7 +52,7 @@ class Invariants(RuleBasedStateMachine):
         if permit is None:
             return
         # Time first, so that what is compared is the outcome alone.
-        self.breaker._sequencer.relieve()
+        self.breaker._sequencer.fold_buffered()
         before = self.breaker.snapshot()
         getattr(self.breaker, f"after_{outcome}")(permit)
         after = self.breaker.snapshot()

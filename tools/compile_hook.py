@@ -1,7 +1,7 @@
-"""What hatchling runs when it builds recloser: compiles its Cython modules, if a compiler is there.
+"""Build hook of hatchling: compiles the Cython modules where there is a C compiler.
 
-Without one, or where compiling fails, the package is built without them, which it can do without,
-and says so.
+Where one of them can't be compiled, the package is built without any, which works as well, and a
+warning says so. Compiled modules call one another in C, so some of them alone would not do.
 """
 
 import shutil
@@ -13,9 +13,23 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
-    "recloser.core.kernel",
+    "recloser.core.kernel.branching",
+    "recloser.core.kernel.bulk_window",
+    "recloser.core.kernel.call_columns",
+    "recloser.core.kernel.call_simulation",
+    "recloser.core.kernel.closed",
+    "recloser.core.kernel.half_open",
+    "recloser.core.kernel.kernel_state",
+    "recloser.core.kernel.retiming",
+    "recloser.core.kernel.ring",
+    "recloser.core.kernel.rows",
+    "recloser.core.kernel.spare",
+    "recloser.core.kernel.steps",
+    "recloser.core.kernel.thresholds",
+    "recloser.core.kernel.window",
     "recloser.core.orders",
     "recloser.live.call_buffer",
+    "recloser.live.call_tokens",
     "recloser.live.fast_path",
     "recloser.live.function_wrapper",
     "recloser.live.outcome_lines",
@@ -26,48 +40,56 @@ MODULES = (
 
 
 class CompileHook(BuildHookInterface[Any]):
-    """Adds the compiled modules to a wheel, or puts them beside their sources if it is editable."""
+    """Adds the compiled modules to a wheel, or puts them beside their sources if that is editable."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and have the wheel be one for this Python and platform."""
+        """Compile the modules; the wheel is for this Python and platform then."""
         if self.target_name != "wheel":
             return
-        self._folder = tempfile.TemporaryDirectory()  # until hatchling is done with what is in it
+        root = Path(self.root)
+        self._folder = tempfile.TemporaryDirectory()  # until hatchling has copied what is in it
+        compiled: dict[Path, Path] = {}
         for module in MODULES:
-            source = source_of(Path(self.root), module)
+            source = source_of(root, module)
             try:
-                compiled = compile_into(Path(self._folder.name), module, source)
-            except Exception as error:  # noqa: BLE001  # setuptools has no one error for what can fail
+                compiled[source] = compile_into(Path(self._folder.name), module, source)
+            except Exception as error:  # noqa: BLE001  # setuptools raises errors of many classes
                 self.app.display_warning(
-                    f"{module} is left out: it can't be compiled here: {error}"
+                    f"the compiled modules are left out: {module} can't be compiled here: {error}"
                 )
-                continue
-            if version == "editable":
-                put_beside(compiled, source)
-                continue
-            build_data["pure_python"] = False
-            build_data["infer_tag"] = True
-            place = source.relative_to(Path(self.root, "src")).with_name(compiled.name)
-            build_data["force_include"][str(compiled)] = str(place)
+                return
+        if version == "editable":
+            for source, made in compiled.items():
+                put_beside(made, source)
+            return
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        for source, made in compiled.items():
+            target = source.relative_to(root / "src").with_name(made.name)
+            build_data["force_include"][str(made)] = str(target)
 
 
 def put_beside(compiled: Path, source: Path) -> Path:
-    """Put a compiled module beside its source; what runs with the one before keeps that whole."""
-    place = source.with_name(compiled.name)
-    made = shutil.copy(compiled, place.with_suffix(".new"))
-    return Path(made).replace(place)
+    """Put a compiled module beside its source; processes that have loaded the old one keep it."""
+    target = source.with_name(compiled.name)
+    copied = shutil.copy(compiled, target.with_suffix(".new"))
+    return Path(copied).replace(target)
 
 
 def source_of(root: Path, module: str) -> Path:
-    """What a module is compiled from: a ``.pyx``, or the ``.py`` that runs where it is not compiled."""
+    """The source of a module: a ``.pyx``, or the ``.py`` that runs where it is not compiled."""
     source = Path(root, "src", *module.split("."))
     return next(filter(Path.exists, map(source.with_suffix, (".pyx", ".py"))))
 
 
 def compile_into(folder: Path, module: str, source: Path) -> Path:
-    """A module, compiled from its source into the folder."""
+    """Compile a module into a folder.
+
+    Returns:
+        The path of the compiled module.
+    """
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext

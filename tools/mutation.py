@@ -39,12 +39,12 @@ from cosmic_ray.mutating import mutate_code
 ROOT: Final = Path(__file__).parent.parent
 SOURCE: Final = Path("src/recloser")
 FILES: Final = (
-    "core/kernel.py",
+    *(f"core/kernel/{path.name}" for path in sorted((ROOT / SOURCE / "core/kernel").glob("*.py"))),
     "core/edges.py",
     "core/rules.py",
-    "core/outcomes.py",
-    "fold.py",
-    "machine.py",
+    "core/stored_window.py",
+    "core/fold.py",
+    "core/state_machine.py",
 )
 TESTS: Final = (
     ("tests/core/test_every_sequence.py",),

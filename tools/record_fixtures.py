@@ -135,7 +135,11 @@ def main(*, names: tuple[str, ...], again: bool) -> None:
         "`python tools/record_fixtures.py NAME`.\nBeside each stands its history, "
         "`NAME.golden.json`, which the tests hold it to.\n\n" + "\n".join(lines) + "\n\n"
         "`redis-killed.parquet` is that log as `recloser export` first wrote it, which every later "
-        "version reads.\n",
+        "version reads.\n\n"
+        "`conformance` holds decisions of other libraries' breakers, which ours is compared with; its "
+        "README says\nwhich version of which library made them.\n\n"
+        "`shop-calls.csv` and `shop-access.log` are traces of an invented shop, which the documentation "
+        "imports.\n`python tools/make_traces.py` writes them.\n",
         encoding="utf-8",
     )
 

@@ -1,4 +1,4 @@
-# The hand of SystemClock, for compiled code: what time.monotonic_ns() reads, without its object.
+# The monotonic hand of SystemClock for compiled code: what time.monotonic_ns() reads, without an object of Python.
 
 cdef extern from *:
     """

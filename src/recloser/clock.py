@@ -1,6 +1,7 @@
-"""Time: the one place where a clock is read.
+"""Clocks: the only module that reads the time.
 
-A clock has two hands. The monotonic one decides; the wall one only dates what is shown to people.
+A clock has two hands. Decisions depend only on the monotonic hand. The wall hand dates what is shown
+to people.
 """
 
 import time
@@ -18,36 +19,36 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _LONG_NS: Final = 70 * 365 * 86_400 * 10**9
 _REAL: Final = (datetime,)
-"""The class itself: a test's frozen time puts its own in the place of each name that refers to it."""
+"""``datetime`` in a tuple, where libraries that freeze the time in tests do not replace it."""
 
 
 class Clock(Protocol):
-    """What is asked of a clock.
+    """A source of time for breakers and logs.
 
     A clock may also have a text attribute ``boot_id``, which names the origin that its monotonic
-    hand counts from. Two sessions of a log that have the same one are on the same time scale;
-    without it, a restarted process takes its restart for a reboot.
+    hand counts from. Sessions of a log with the same ``boot_id`` are on the same time scale. Without
+    it, a restart of the process counts as a reboot of the machine.
     """
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that never run backwards, from any origin."""
+        """Nanoseconds since any fixed origin; they never decrease."""
         ...
 
     def now(self) -> datetime:
-        """The wall clock, as an aware time in UTC."""
+        """The wall time, as an aware ``datetime`` in UTC."""
         ...
 
 
 def boot_id_of(clock: Clock) -> str:
-    """The name of the origin of the clock's monotonic hand; empty where it has none."""
+    """The ``boot_id`` of a clock, cut to what a log can hold; empty if it has none."""
     return label(str(getattr(clock, "boot_id", "")))
 
 
 def read_wall(clock: Clock) -> datetime:
-    """The wall hand of a clock, in UTC, as an exact ``datetime``: a log can hold no subclass of it.
+    """The wall time of a clock, in UTC, as an exact ``datetime``: a log can't hold a subclass.
 
     Raises:
-        ConfigError: It shows a time without a zone.
+        ConfigError: The clock shows a time without a zone.
     """
     wall = clock.now()
     offset = wall.utcoffset()
@@ -70,10 +71,10 @@ def read_wall(clock: Clock) -> datetime:
 
 
 def read_monotonic(clock: Clock) -> int:
-    """The monotonic hand of a clock.
+    """The monotonic time of a clock, in nanoseconds.
 
     Raises:
-        ConfigError: It is no whole number of nanoseconds.
+        ConfigError: The clock does not show a whole number from 0 up.
     """
     shown = clock.monotonic_ns()
     ns = as_whole(shown)
@@ -85,14 +86,14 @@ def read_monotonic(clock: Clock) -> int:
 
 
 def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
-    """What reads the monotonic hand of a clock, and stands still where that would fall.
+    """A function that reads the monotonic hand of a clock and never returns less than before.
 
-    The system's own hand does not fall, nor does it reach ``most`` in this century, so there it is
-    the function itself.
+    For the system clock it is ``time.monotonic_ns`` itself, which never decreases and does not reach
+    ``most`` in this century.
 
     Args:
         clock: The clock.
-        most: Where the hand stands still for good.
+        most: The highest number of nanoseconds that the function returns.
     """
     if type(clock) is SystemClock and most - clock.monotonic_ns() > _LONG_NS:
         return clock.monotonic_ns
@@ -104,8 +105,9 @@ def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
         if type(shown) is not int:
             shown = int(shown)  # such as numpy.int64, which no log can hold
         shown = min(shown, most)
-        # No lock, under which a user's clock would be read and which a signal handler or a fork
-        # could find taken: no other thread runs between the comparison and the assignment.
+        # Several threads may be here. No lock: a user's clock would run under it, and a signal handler
+        # or a fork could find it taken. The interpreter's own lock is enough, since it changes hands
+        # only at calls and jumps backwards, and neither is between the comparison and the assignment.
         if shown > last:  # noqa: PLR1730  # max() is a call, after which another thread may run
             last = shown
         return last
@@ -116,11 +118,11 @@ def hand_of(clock: Clock, most: int = MAX_WHOLE) -> Callable[[], int]:
 class SystemClock:
     """The clocks of this machine."""
 
-    # The function itself: a method around it would cost every call as much again.
+    # The function itself, since a method around it would double the time of each reading.
     monotonic_ns = staticmethod(time.monotonic_ns)
 
     def now(self) -> datetime:
-        """The machine's idea of the time, in UTC."""
+        """The time of the machine's wall clock, in UTC."""
         return datetime.now(UTC)
 
     # Not a cached_property, which holds a lock up to Python 3.11 that a fork may find taken.
@@ -128,11 +130,11 @@ class SystemClock:
 
     @property
     def boot_id(self) -> str:
-        """The kernel's name for this boot; empty where the platform tells none."""
+        """The operating system's name for this boot; empty where it has none."""
         if self._boot_id is None:
             try:
-                # Bytes: to open text may import its codec, and in a forked child wait for ever for
-                # an import that another thread of the parent was in.
+                # Bytes, since opening text may import a codec. In a forked child that import could
+                # wait for ever for one that another thread of the parent had begun.
                 self._boot_id = _BOOT_ID.read_bytes().decode("ascii").strip()
             except OSError:
                 self._boot_id = ""
@@ -140,16 +142,25 @@ class SystemClock:
 
 
 SYSTEM_CLOCK: Final = SystemClock()
-"""What times whatever is given no clock: one for all, as the kernel is asked of the boot but once."""
+"""The default clock; it is shared, so that the operating system is asked only once for its boot."""
 
 
 class ManualClock:
-    """A clock that moves when told, each hand on its own where that is wanted; threads may share it.
+    """A clock for tests, which moves only when a method moves it.
 
-    It takes no lock, so signal handlers may read and move it, and forks may come at any moment.
+    Threads may share it. It takes no lock, so signal handlers may read and move it, and a process may
+    fork at any moment.
+
+    Args:
+        start: Where the wall hand starts, as an aware time.
+        monotonic_ns: Where the monotonic hand starts, in nanoseconds.
+        boot_id: The first ``boot_id``.
 
     Attributes:
         boot_id: Names the origin of the monotonic hand; ``reboot`` changes it.
+
+    Raises:
+        RecloserError: ``start`` has no time zone.
     """
 
     def __init__(
@@ -167,11 +178,11 @@ class ManualClock:
         self._boots = 0
 
     def monotonic_ns(self) -> int:
-        """Where the monotonic hand stands."""
+        """The monotonic time, in nanoseconds."""
         return self._monotonic_ns
 
     def now(self) -> datetime:
-        """Where the wall hand stands."""
+        """The wall time, in UTC."""
         return after(self._wall, self._wall_ns)
 
     def advance(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
@@ -181,43 +192,44 @@ class ManualClock:
         self.advance_wall(ns=step_ns)
 
     def advance_wall(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
-        """Move the wall hand alone, backwards if negative."""
+        """Move only the wall hand, backwards if the step is negative."""
         step_ns = _step_ns(seconds, ns)
-        self._wall_ns += step_ns  # no other thread runs between reading and writing it
+        # Without a call between reading and writing, no other thread runs in between.
+        self._wall_ns += step_ns
 
     def advance_monotonic(self, *, seconds: Seconds = 0, ns: int = 0) -> None:
-        """Move the monotonic hand alone.
+        """Move only the monotonic hand.
 
         Raises:
-            RecloserError: It would run backwards.
+            RecloserError: The step is negative.
         """
         step_ns = _step_ns(seconds, ns)
         if step_ns < 0:
             raise RecloserError("a monotonic hand never runs backwards")
-        self._monotonic_ns += step_ns  # no other thread runs between reading and writing it
+        self._monotonic_ns += step_ns  # a single step, as in advance_wall
 
     def reboot(self) -> None:
-        """Start the monotonic hand again from nought, under another ``boot_id``."""
+        """Set the monotonic hand to 0, and change ``boot_id``."""
         self._boots += 1
         self.boot_id = f"manual-{self._boots}"
         self._monotonic_ns = 0
 
 
 def _step_ns(seconds: Seconds, ns: int) -> int:
-    """A step in nanoseconds, as an exact ``int`` of whatever types it is given in."""
+    """The step in nanoseconds, as an exact ``int`` whatever types it was given in."""
     step: int = as_whole(ns)
     return nanoseconds(seconds) + step if seconds else step
 
 
 class SkewedClock:
-    """A clock whose wall hand is wrong: shifted, drifting, and stepped at given moments.
+    """A clock whose wall hand is wrong: shifted, drifting, or stepped at given times.
 
     Args:
         clock: The clock that is right.
         shift_seconds: How far the wall hand is ahead from the start.
-        drift_ppm: How many microseconds a second it gains.
-        steps: Pairs of ``(after_seconds, by_seconds)``: so long after the start, the wall hand
-            jumps by so much.
+        drift_ppm: How many microseconds per second it gains.
+        steps: Pairs ``(after_seconds, by_seconds)``: at ``after_seconds`` after the start the wall
+            hand jumps by ``by_seconds``.
     """
 
     def __init__(
@@ -236,15 +248,15 @@ class SkewedClock:
 
     @property
     def boot_id(self) -> str:
-        """That of the clock inside."""
+        """The ``boot_id`` of the clock that is right."""
         return boot_id_of(self._clock)
 
     def monotonic_ns(self) -> int:
-        """That of the clock inside."""
+        """The monotonic time of the clock that is right, in nanoseconds."""
         return self._clock.monotonic_ns()
 
     def now(self) -> datetime:
-        """The wall clock inside, with the skew added."""
+        """The wall time of the clock that is right, with the error added."""
         elapsed = self._clock.monotonic_ns() - self._started_ns
         skew = self._shift_ns + elapsed * self._drift_ppm // 1_000_000
         skew += sum(by for due, by in self._steps if elapsed >= due)

@@ -1,6 +1,7 @@
-"""Every error that recloser raises on purpose, under one base.
+"""The errors that recloser raises on purpose, with one base class.
 
-The command line maps each class to one exit status and one line; see ``recloser.cli``.
+The command line prints each of them as one line and exits with a status of its class; see
+``recloser.cli``.
 """
 
 
@@ -9,19 +10,19 @@ class RecloserError(Exception):
 
 
 class ConfigError(RecloserError, ValueError):
-    """A setting has a value that it can't have; the message names the field and its range."""
+    """A setting is out of its range; the message names the setting and the range."""
 
 
 class MisuseError(ConfigError, TypeError):
-    """An object was used as it can't be; the message says what to do instead."""
+    """An object is used in a way that can't work; the message says what to do instead."""
 
 
 class PermitError(RecloserError):
-    """A permit was reported twice, or to a breaker that did not give it, or there is none."""
+    """A permit was reported twice, or is missing, or is that of another breaker."""
 
 
 class FoldError(RecloserError):
-    """An event can't be applied to the state that the events before it left."""
+    """An event can't have happened in the state that the events before it led to."""
 
 
 class LogError(RecloserError):
@@ -29,28 +30,28 @@ class LogError(RecloserError):
 
 
 class NotALogError(LogError):
-    """The file or folder does not hold a recloser log."""
+    """A file or folder does not hold a recloser log."""
 
 
 class DamagedLogError(LogError):
-    """The log's bytes are not those that were written; the message names the place."""
+    """A log does not hold the bytes that were written; the message names the place."""
 
 
 class FutureVersionError(LogError):
-    """The log was written in a format, or under decision rules, newer than this library knows."""
+    """A log has a newer format, or newer decision rules, than this library knows."""
 
 
 class ImportTraceError(RecloserError):
-    """A trace can't be imported as asked: a column, template or file is not what was named."""
+    """A trace can't be imported: a column, template or file is not what the options say."""
 
 
 class GoldenError(RecloserError):
-    """A golden file can't be used as asked: it is missing, broken, or belongs to no trace."""
+    """A golden file can't be used: it is missing, broken, or belongs to no trace."""
 
 
 class MissingLibraryError(RecloserError, ImportError):
-    """An integration was imported without the library that it is for."""
+    """An integration was imported, and the library that it integrates is not installed."""
 
 
 class RecloserWarning(UserWarning):
-    """Something is used in a way that is probably not meant, and goes on in a way that is safe."""
+    """Something is probably a mistake; recloser goes on in a safe way."""

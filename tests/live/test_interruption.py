@@ -7,9 +7,11 @@ them; each such point of one change is tried here, one after another.
 import contextlib
 import gc
 import threading
+from importlib import import_module
 
 import pytest
 from bytecode_points import at_each_point
+from live_modules import BREAKER, FAST_PATH, SEQUENCER
 
 from recloser import (
     CircuitBreaker,
@@ -21,38 +23,38 @@ from recloser import (
     PermitError,
     TimeWindow,
 )
-from recloser.core import edges, fold, kernel, log_fold, rules, state, state_machine, stored_window
+from recloser.core import edges, fold, log_fold, rules, state, state_machine, stored_window
 from recloser.history.engine import replay
 from recloser.live import (
-    breaker,
     coalescing,
     event_log,
-    fast_path,
     last_good,
     memory_log,
     own_events,
     pending_calls,
     reporting,
-    sequencer,
     write_buffer,
 )
 from recloser.log import appender, disk, segment
+from recloser.process.from_sources import KERNEL
 
 MODULES = [
     *(
         appender,
-        breaker,
         pending_calls,
         fold,
-        fast_path,
         last_good,
         log_fold,
         state_machine,
         memory_log,
         own_events,
     ),
-    *(reporting, coalescing, segment, sequencer, state, write_buffer, event_log),
-    *(edges, kernel, stored_window, rules),  # a compiled kernel can't be interrupted
+    *BREAKER,
+    *FAST_PATH,
+    *SEQUENCER,
+    *(reporting, coalescing, segment, state, write_buffer, event_log),
+    *(edges, stored_window, rules),
+    *map(import_module, KERNEL),  # compiled, they can't be interrupted
 ]
 
 

@@ -60,7 +60,7 @@ class Stream:
 
     def read(self, *entries):
         self.hold(lambda: self.sequencer.fold_entries(self.stream_fold, entries, self.log._member))
-        self.sequencer.leave_entry()
+        self.sequencer.after_unlock()
 
     def join(self):
         """Come level, as the log's thread does."""
@@ -80,7 +80,7 @@ class Stream:
 
     def go_offline(self):
         self.hold(lambda: self.sequencer.go_offline("it is away"))
-        self.sequencer.leave_entry()
+        self.sequencer.after_unlock()
 
 
 class Heard(Listener):

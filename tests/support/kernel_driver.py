@@ -1,17 +1,20 @@
 """Drives a kernel as a fold does, by single rows or by many at once, and shows all there is to see."""
 
+import sys
 from array import array
 from functools import cache
+from importlib import import_module
 
 from attrs import define, field, frozen
 
+import recloser.core
 from recloser.core import kernel
 from recloser.core.backoff import cooldown_ns
 from recloser.core.events import Trigger
 from recloser.core.limits import MAX_SEQS
 from recloser.core.rules import rules_of
 from recloser.core.state_machine import CLOSED, HALF_OPEN, OPEN, fire
-from recloser.process.from_sources import from_source
+from recloser.process.from_sources import KERNEL, spec_of
 
 STATES = (CLOSED, OPEN, HALF_OPEN)
 OUTCOMES = ("succeeded", "failed", "ignored")
@@ -33,9 +36,28 @@ COMMANDS = {
 }
 
 
+class _KernelSources:
+    """Finds the sources of the kernel's modules."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return spec_of(name) if name in KERNEL else None
+
+
 @cache
 def interpreted():
-    return from_source("recloser.core.kernel") if kernel.IS_COMPILED else kernel
+    """The interpreted kernel; where the imported one is compiled, a second one from the sources."""
+    if not kernel.IS_COMPILED:
+        return kernel
+    names = [kernel.__name__, *(name for name in KERNEL if name.startswith(kernel.__name__))]
+    compiled = {name: sys.modules.pop(name) for name in names}
+    sys.meta_path.insert(0, _KernelSources)
+    try:
+        return import_module(kernel.__name__)
+    finally:
+        sys.meta_path.remove(_KernelSources)
+        sys.modules.update(compiled)
+        recloser.core.kernel = kernel
 
 
 def kernels():

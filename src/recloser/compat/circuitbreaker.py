@@ -28,8 +28,8 @@ from recloser.core.events import CircuitBreakerState
 from recloser.core.validation import NS_PER_SECOND, nanoseconds
 from recloser.live import breaker as live
 from recloser.live import decision
+from recloser.live.live_log import Log
 from recloser.live.nesting import held_if_probe
-from recloser.live.sequencer import Log
 
 __all__ = [
     "STATE_CLOSED",
@@ -301,7 +301,7 @@ class CircuitBreaker:
             yield
         except GeneratorExit as closed:
             with self._noted(closed):
-                self._breaker.settle_closed(permit, closed)
+                self._breaker.report_early_close(permit, closed)
             raise
         except CircuitBreakerError as error:
             if error._circuit_breaker is not self:  # noqa: SLF001
@@ -314,11 +314,11 @@ class CircuitBreaker:
             self._raised(permit, error)
             raise
         with self._noted(None):
-            self._breaker.settle(permit)
+            self._breaker.classify_and_report(permit)
 
     def _raised(self, permit: decision.Permit, error: BaseException) -> None:
         with self._noted(error):
-            self._breaker.settle(permit, error)
+            self._breaker.classify_and_report(permit, error)
 
     @contextmanager
     def _noted(self, error: BaseException | None) -> Iterator[None]:

@@ -45,8 +45,8 @@ from recloser.compat.pybreaker_parts import (
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.live import decision
+from recloser.live.live_log import Log
 from recloser.live.nesting import held_if_probe
-from recloser.live.sequencer import Log
 
 __all__ = (
     "STATE_CLOSED",

@@ -1,7 +1,4 @@
-"""What was decided beforehand: the settings of a breaker.
-
-Settings are plain data, so that the log can carry them whole.
-"""
+"""The settings of a breaker: plain data, which the log records whole."""
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -41,7 +38,7 @@ EarlyClose: TypeAlias = Literal["succeeded", "ignored", "failed"]
 _EARLY_CLOSES: Final = ("succeeded", "ignored", "failed")
 
 Classifier: TypeAlias = type[BaseException] | Callable[[BaseException], bool] | str
-"""Tells some exceptions from others: a type, the dotted name of a type, or a predicate."""
+"""Selects exceptions: a type, the dotted name of a type, or a predicate."""
 
 
 def _check_thresholds(window: "CountWindow | TimeWindow") -> None:
@@ -54,16 +51,19 @@ def _check_thresholds(window: "CountWindow | TimeWindow") -> None:
 
 @attrs.frozen
 class CountWindow:
-    """The last ``size`` outcomes, held against thresholds whenever one comes in.
+    """A window over the last ``size`` outcomes; thresholds are checked at each new outcome.
 
     Attributes:
-        size: How many outcomes are in it.
-        failure_rate: Share of failures at which it trips; a float is the fraction that it prints
-            as.
-        minimum_calls: So many outcomes, or ``size`` if that is less, must be in it before a rate
-            counts.
-        slow_call_rate: Share of slow calls at which it trips.
-        failures: Number of failures at which it trips, with no minimum.
+        size: How many outcomes the window holds.
+        failure_rate: Share of failures at which the breaker trips, from 0 to 1; a float is read as
+            the decimal fraction that it prints as.
+        minimum_calls: Rates count once this many outcomes are in the window, or ``size`` if that is
+            less.
+        slow_call_rate: Share of slow calls at which the breaker trips, from 0 to 1.
+        failures: Number of failures at which the breaker trips, without a minimum of calls.
+
+    Raises:
+        ConfigError: A value is out of its range, or there is no threshold.
     """
 
     size: int = attrs.field(converter=as_whole, validator=count(1))
@@ -79,18 +79,26 @@ class CountWindow:
 
     @property
     def needed(self) -> int:
-        """How many outcomes must be in it before a rate counts."""
+        """How many outcomes must be in the window before a rate counts."""
         return min(self.minimum_calls, self.size)
 
 
 @attrs.frozen
 class TimeWindow:
-    """The outcomes of the last ``seconds`` whole seconds of the log, held against thresholds.
+    """A window over the outcomes of the last ``seconds`` whole seconds of the log.
 
-    The attributes are those of ``CountWindow``, but for:
+    Thresholds are checked at each new outcome.
 
     Attributes:
-        seconds: How many whole seconds, with the one that is under way.
+        seconds: How many whole seconds, including the current one.
+        failure_rate: Share of failures at which the breaker trips, from 0 to 1; a float is read as
+            the decimal fraction that it prints as.
+        minimum_calls: Rates count once this many outcomes are in the window.
+        slow_call_rate: Share of slow calls at which the breaker trips, from 0 to 1.
+        failures: Number of failures at which the breaker trips, without a minimum of calls.
+
+    Raises:
+        ConfigError: A value is out of its range, or there is no threshold.
     """
 
     seconds: int = attrs.field(converter=as_seconds, validator=count(1))
@@ -106,7 +114,7 @@ class TimeWindow:
 
     @property
     def needed(self) -> int:
-        """How many outcomes must be in it before a rate counts."""
+        """How many outcomes must be in the window before a rate counts."""
         return self.minimum_calls
 
 
@@ -124,12 +132,12 @@ def _as_backoff(value: Any) -> Any:
 
 
 def _as_classifiers(value: Any) -> Any:
-    """One classifier, or any nesting of collections of them, as one tuple."""
+    """One classifier, or nested collections of classifiers, as one tuple."""
     if value is None:
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence | AbstractSet):
         return (as_text(value),)
-    # A set has no order, and the settings in the log must be the same after a restart.
+    # The order of a set may differ after a restart, and the settings in the log must not.
     members = sorted(value, key=_name_in_data) if isinstance(value, AbstractSet) else value
     return tuple(chain.from_iterable(map(_as_classifiers, members)))
 
@@ -172,27 +180,30 @@ class CircuitBreakerConfig:
     """The settings of a circuit breaker.
 
     Attributes:
-        failure_threshold: So many failures in a row open the breaker; None turns the rule off.
-        window: A window of outcomes that opens it too, whichever is first.
+        failure_threshold: Consecutive failures that open the breaker; None turns the rule off.
+        window: A window over outcomes; its thresholds open the breaker too.
         slow_call_seconds: A call that took longer than this is slow.
-        recovery_timeout_seconds: How long an open breaker refuses calls before it probes.
-        backoff: How that grows with each opening in a row, and its jitter.
-        half_open_success_threshold: So many successful probes close the breaker, and the first that
-            fails opens it again; with 0 it closes as soon as the cooldown is over.
-        half_open_max_probes: How many probes may be under way at once.
-        half_open_window: A window over the probes, instead of the two above: at most its size are
-            let through, and once its minimum has reported, its rates decide.
-        half_open_timeout_seconds: A half-open breaker that takes longer opens again.
-        probe_timeout_seconds: A probe that has not reported after this counts as failed.
-        record: Which exceptions are failures, as types, dotted names or predicates; without any,
-            every ``Exception`` is. Others are successes: the dependency answered. The name of a
-            type is resolved when a live breaker is made, which imports its module.
-        ignore: Which exceptions count as neither, even if they are recorded.
+        recovery_timeout_seconds: Cooldown: how long an open breaker rejects calls before it probes.
+        backoff: How the cooldown grows with each opening in a row, and its jitter.
+        half_open_success_threshold: Successful probes that close the breaker; one failed probe opens
+            it again. With 0 it closes as soon as the cooldown is over.
+        half_open_max_probes: How many probes may be in flight at once.
+        half_open_window: A window over the probes, in place of the two settings above. At most as
+            many probes as its size are let through, and its rates decide once its minimum of probes
+            has ended.
+        half_open_timeout_seconds: A breaker that is half-open for this long opens again; None for no
+            limit.
+        probe_timeout_seconds: A probe that has not ended after this counts as failed.
+        record: Exceptions that are failures, as types, dotted names or predicates; without any,
+            every ``Exception`` is a failure. Other exceptions are successes, since the dependency
+            answered. A dotted name is resolved when a live breaker is made, which imports its
+            module.
+        ignore: Exceptions that count neither as failures nor as successes, even if in ``record``.
         failure_result: Predicate that says whether a result is a failure, or its dotted name.
-        closed_early: What a stream counts as that its consumer closed after at least one item:
-            ``succeeded``, ``ignored`` or ``failed``. One closed before any item is ignored.
-        mode: ``enforce``; ``shadow`` decides and records, and blocks nothing; ``disabled`` lets
-            every call through and decides nothing.
+        closed_early: The outcome of a stream that its consumer closed after at least one item:
+            ``succeeded``, ``ignored`` or ``failed``. A stream closed before any item is ignored.
+        mode: ``enforce``; ``shadow`` to record what the breaker would reject, and reject nothing;
+            ``disabled`` to let every call through and only record outcomes.
 
     Raises:
         ConfigError: A value is out of its range; the message names the field.
@@ -258,12 +269,12 @@ class CircuitBreakerConfig:
 
     @cached_property
     def slow_call_ns(self) -> int | None:
-        """``slow_call_seconds`` in nanoseconds."""
+        """``slow_call_seconds`` in nanoseconds; None if no call is slow."""
         return None if self.slow_call_seconds is None else nanoseconds(self.slow_call_seconds)
 
     @cached_property
     def half_open_timeout_ns(self) -> int | None:
-        """``half_open_timeout_seconds`` in nanoseconds."""
+        """``half_open_timeout_seconds`` in nanoseconds; None for no limit."""
         timeout = self.half_open_timeout_seconds
         return None if timeout is None else nanoseconds(timeout)
 
@@ -276,11 +287,11 @@ class CircuitBreakerConfig:
     def resolved(self) -> Resolved:
         """The classifiers of this configuration, with every dotted name replaced by its object.
 
-        The modules of dotted names are imported, so only live breakers ask for it: a log can be
-        replayed where the libraries that its settings name are not installed.
+        This imports the modules of dotted names. Only live breakers use it, so a log can be replayed
+        where the libraries that its settings name are not installed.
 
         Raises:
-            ConfigError: A dotted name can't be imported, or names no classifier.
+            ConfigError: A dotted name can't be imported, or does not name a classifier.
         """
         result = self.failure_result
         return Resolved(
@@ -291,12 +302,13 @@ class CircuitBreakerConfig:
 
     @cached_property
     def resolved_mapping(self) -> dict[str, object]:
-        """``to_mapping`` with the dotted names of ``resolved`` objects, however they were named.
+        """``to_mapping``, with the dotted names that the ``resolved`` objects have themselves.
 
         Raises:
-            ConfigError: As ``resolved``, or they take up more than a line of a log can hold.
+            ConfigError: A dotted name can't be resolved, or the settings take more bytes than a line
+                of a log can hold.
         """
-        _ = self.marks  # outside the lock, too
+        _ = self.marks  # computed now, and not later under a lock
         size = len(msgspec.json.encode(self._mapping))
         if size > SETTINGS_BYTES:
             raise ConfigError(
@@ -307,10 +319,10 @@ class CircuitBreakerConfig:
 
     @cached_property
     def marks(self) -> dict[str, object]:
-        """By setting, what tells classifiers apart that go by the same name, as plain data.
+        """Marks of the classifiers of each setting, which differ where only the names are the same.
 
         Raises:
-            ConfigError: As ``resolved``.
+            ConfigError: A dotted name can't be resolved.
         """
         resolved = self.resolved
         return {
@@ -322,11 +334,10 @@ class CircuitBreakerConfig:
     def to_mapping(self) -> dict[str, object]:
         """All settings as data for JSON; ``from_mapping`` is its inverse.
 
-        ``closed_early`` is left out where it has its default, so that readers and logs from before
-        it are not concerned.
+        ``closed_early`` is left out if it has its default, as in logs that are older than it.
 
-        Exception types and predicates are told by their dotted names, which decide nothing: by
-        the time an outcome is an event, it is classified.
+        Exception types and predicates become dotted names. A replay does not use them, since an
+        outcome in the log is already classified.
         """
         return dict(self._mapping)
 
@@ -339,13 +350,13 @@ class CircuitBreakerConfig:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, object]) -> Self:
-        """The configuration that a mapping of field names to values describes.
+        """Make a configuration from a mapping of setting names to values.
 
-        Fields that are not named keep their defaults; the text ``"none"`` stands for None, which
+        Settings that are not named keep their defaults. The text ``"none"`` stands for None, which
         TOML lacks, except where it is a kind of jitter.
 
         Raises:
-            ConfigError: A name is unknown or a value out of its range.
+            ConfigError: A name is unknown, or a value is out of its range.
         """
         return _from_mapping(cls, settings)
 
@@ -380,9 +391,9 @@ def _as_data(_config: object, _attribute: object, value: object) -> object:
 
 
 def _name_in_data(classifier: object) -> str:
-    """The dotted name by which data names a type or predicate; a dotted name is its own.
+    """The dotted name of a type or predicate, cut to the limits of a label.
 
-    One that is too long is cut as ``limits.label`` says.
+    A classifier that is a dotted name already is returned as it is.
     """
     if isinstance(classifier, str):
         return label(classifier)
@@ -391,10 +402,10 @@ def _name_in_data(classifier: object) -> str:
 
 
 def as_config(value: object) -> CircuitBreakerConfig:
-    """A configuration, from one or from a mapping of settings as in a settings file.
+    """Return a configuration as it is, or make one from a mapping of its settings.
 
     Raises:
-        ConfigError: It is neither, or the mapping describes no configuration.
+        ConfigError: The value is neither, or the mapping is not valid.
     """
     if isinstance(value, CircuitBreakerConfig):
         return value

@@ -1,9 +1,9 @@
-"""The vocabulary: what can have happened, and nothing of what it means.
+"""The events of a log: immutable records of what has happened.
 
-Every event is immutable. ``seq`` counts from 1 without a hole within a log; ``at`` is nanoseconds
-elapsed since the log's first anchor, read from the monotonic hand of the clock. ``kind`` is the
-event's name on the wire, ``breaker`` the name of the breaker that it is about; events without
-``breaker`` are about the whole log. All numbers are natural numbers, all durations nanoseconds.
+``seq`` numbers the events of a log from 1 without a hole. ``at`` is the time in nanoseconds since the
+log began, by the monotonic hand of the clock. ``kind`` is the event's name in the log. ``breaker`` is
+the name of the breaker that the event is about; an event without it is about the whole log. All
+numbers are integers from 0, all durations are in nanoseconds.
 """
 
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from attrs import Attribute, field, frozen
 from recloser.core.limits import are_in_range
 
 FORMAT_VERSION = 2
-"""The version of the log's format that this library writes; it reads all up to this one."""
+"""The version of the log's format that this library writes; it reads this one and all before."""
 
 RULES_VERSION = 1
-"""The version of the decision rules that this library writes; it replays all up to this one."""
+"""The version of the decision rules; this library replays logs of this one and of all before."""
 
 REFUSED = "refused"
-"""The label of an observed call that another breaker refused, so that its outcome is unknown."""
+"""The label of an imported call that another breaker rejected, so its outcome is unknown."""
 
 GENESIS = "0" * 64
-"""What stands for the previous digest where nothing has been sealed yet."""
+"""The digest that the first seal of a log follows."""
 
 
 class CircuitBreakerState(Enum):
-    """The three states of a circuit breaker; the values are the names in logs and digests."""
+    """The three states of a circuit breaker; their values are the names in logs and digests."""
 
     CLOSED = "CLOSED"
     OPEN = "OPEN"
@@ -37,7 +37,7 @@ class CircuitBreakerState(Enum):
 
 
 class Trigger(Enum):
-    """What can move a breaker along an edge, as named in ``recloser.core.state_machine``."""
+    """The names of the edges that ``recloser.core.state_machine`` declares."""
 
     TRIP = "trip"
     COOL = "cool"
@@ -49,7 +49,7 @@ class Trigger(Enum):
 
 
 class Rule(Enum):
-    """The rules that can fire an edge."""
+    """The rules that lead to an edge when they fire."""
 
     CONSECUTIVE_FAILURES = "consecutive_failures"
     WINDOW_FAILURES = "window_failures"
@@ -65,7 +65,7 @@ class Rule(Enum):
 
 
 class Outcome(Enum):
-    """How a call ended, as far as a breaker is concerned."""
+    """How a breaker counts a call that has ended."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -73,7 +73,7 @@ class Outcome(Enum):
 
 
 class Reason(Enum):
-    """Why a call was allowed or refused."""
+    """Why a call was let through or rejected."""
 
     CLOSED = "closed"
     PROBE = "probe"
@@ -89,18 +89,18 @@ class FiredRule:
     """The cause of an edge: the rule that fired, its figures, and the evidence.
 
     Attributes:
-        rule: Which rule fired.
-        observed: What was counted, or for a rule of time the nanoseconds that had passed.
-        threshold: What ``observed`` had to reach; 0 where ``rate`` says it.
-        seqs: The ``seq`` of each outcome that the rule rests on, in order, where there are at most
-            ``limits.MAX_SEQS``.
-        calls: For a window, how many outcomes were in it; where ``seqs`` would be too many, how many
-            they are.
+        rule: The rule that fired.
+        observed: What was counted; for a timed rule, the nanoseconds that had passed.
+        threshold: What ``observed`` had to reach; 0 if that is given by ``rate``.
+        seqs: The ``seq`` of each outcome that made the rule fire, in order; empty if there are more
+            than ``limits.MAX_SEQS``.
+        calls: How many outcomes the window held, or how many made the rule fire if ``seqs`` would
+            be too long.
         rate: For a rate, the share of ``calls`` that ``observed`` had to reach.
-        span: For a window, the ``seq`` of the first and the last outcome in it; those of the first
-            and the last one where ``seqs`` would be too many.
-        actor: Who gave the command, for ``command``.
-        reason: Why it was given, for ``command``.
+        span: The ``seq`` of the first and of the last outcome in the window, or of those that made
+            the rule fire if ``seqs`` would be too long.
+        actor: Who gave the command, if the rule is ``command``.
+        reason: Why it was given, if the rule is ``command``.
     """
 
     rule: Rule
@@ -128,26 +128,26 @@ def _in_range(
 
 @frozen
 class LogOpened:
-    """A segment begins: the first event of every segment.
+    """A segment begins; the first event of every segment.
 
     Attributes:
         format: Version of the log's format.
-        rules: Version of the decision rules that the events were decided under.
-        session: Counts the openings of the log from 1; a segment begun in mid-session repeats it.
-        wall: The wall clock at ``at``.
-        monotonic: The monotonic hand at ``at``.
-        boot_id: Names the boot that the monotonic hand counts from; empty where unknown.
+        rules: Version of the decision rules under which the events were decided.
+        session: How often the log has been opened, from 1; further segments of a session repeat it.
+        wall: The wall time at ``at``.
+        monotonic: The monotonic time at ``at``, in nanoseconds.
+        boot_id: Names the boot that the monotonic hand counts from; empty if unknown.
         host: Name of the machine.
-        pid: The writing process; 0 where many share the log.
+        pid: The writing process; 0 if several processes share the log.
         library: Version of recloser.
-        chain: Digest of all that stands before this segment.
-        unsealed: How many events after the last seal of the segment before were kept.
-        torn: How many bytes at the end of the segment before are not part of the log: a line that
-            was not written whole, or what could not be made sure of.
-        checkpoints: How many checkpoints follow, each in one line or several, with which a fold can
-            start here.
-        detail: Whether it has every outcome (``full``), or runs of like ones as one event each
-            (``runs``).
+        chain: Digest of everything before this segment.
+        unsealed: How many events of the previous segment were kept that no seal covers.
+        torn: How many bytes at the end of the previous segment are not part of the log: a line that
+            was not written whole, or bytes that may be damaged.
+        checkpoints: How many checkpoints follow, each in one line or several; a fold can start with
+            them.
+        detail: ``full`` if the log has every outcome; ``runs`` if several equal outcomes may be one
+            event.
     """
 
     kind: ClassVar[Literal["log_opened"]] = "log_opened"
@@ -171,7 +171,7 @@ class LogOpened:
 
 @frozen
 class BreakerConfigured:
-    """A breaker is first named, or its settings change: the whole configuration, as data."""
+    """A breaker was used for the first time, or its settings changed; ``config`` has all of them."""
 
     kind: ClassVar[Literal["breaker_configured"]] = "breaker_configured"
     seq: int
@@ -182,12 +182,15 @@ class BreakerConfigured:
 
 @frozen
 class CallSucceeded:
-    """A permitted call came back well.
+    """A call that was let through succeeded, or several equal calls did.
 
-    ``epoch`` is its permit's, as is ``probe``, the number of the probe that it was, or 0. ``count``
-    is how many like outcomes this stands for, all within one whole second of ``at`` and none of
-    them slow; ``at`` is then when they were recorded, or their second ended, and ``took`` what the
-    first of them took.
+    Attributes:
+        epoch: The epoch in which the call was let through.
+        took: How long it took; of several calls, how long the first of them took.
+        probe: Which probe it was, from 1; 0 for none.
+        count: How many calls the event stands for. Several calls ended within the same whole second
+            of the log, and none of them was slow; ``at`` is when they were recorded, or the end of
+            that second.
     """
 
     kind: ClassVar[Literal["call_succeeded"]] = "call_succeeded"
@@ -202,7 +205,7 @@ class CallSucceeded:
 
 @frozen
 class CallFailed:
-    """A permitted call failed; ``error`` is the type of its exception."""
+    """A call that was let through failed; ``error`` is the type of its exception."""
 
     kind: ClassVar[Literal["call_failed"]] = "call_failed"
     seq: int
@@ -216,7 +219,7 @@ class CallFailed:
 
 @frozen
 class CallIgnored:
-    """A permitted call ended in a way that says nothing about the dependency."""
+    """A call that was let through ended in a way that says nothing about the dependency."""
 
     kind: ClassVar[Literal["call_ignored"]] = "call_ignored"
     seq: int
@@ -230,7 +233,13 @@ class CallIgnored:
 
 @frozen
 class CallRejected:
-    """``count`` calls were refused; ``retry_after`` is in nanoseconds, None where unknown."""
+    """Calls were rejected.
+
+    Attributes:
+        reason: Why.
+        retry_after: How long the cooldown still lasted; None if it is unknown.
+        count: How many calls the event stands for.
+    """
 
     kind: ClassVar[Literal["call_rejected"]] = "call_rejected"
     seq: int
@@ -243,7 +252,7 @@ class CallRejected:
 
 @frozen
 class ProbeAdmitted:
-    """A half-open breaker let a call through; ``probe`` counts from 1 within the epoch."""
+    """A half-open breaker let a probe through; ``probe`` counts from 1 in each epoch."""
 
     kind: ClassVar[Literal["probe_admitted"]] = "probe_admitted"
     seq: int
@@ -255,7 +264,7 @@ class ProbeAdmitted:
 
 @frozen
 class ClockTicked:
-    """Both hands of the clock, read together."""
+    """Both hands of the clock were read together."""
 
     kind: ClassVar[Literal["clock_ticked"]] = "clock_ticked"
     seq: int
@@ -266,7 +275,7 @@ class ClockTicked:
 
 @frozen
 class ForcedOpen:
-    """An operator opened the breaker until further notice."""
+    """An operator opened the breaker; it stays open until another command."""
 
     kind: ClassVar[Literal["forced_open"]] = "forced_open"
     seq: int
@@ -278,7 +287,7 @@ class ForcedOpen:
 
 @frozen
 class ForcedClosed:
-    """An operator closed the breaker; it trips again by its rules."""
+    """An operator closed the breaker; its rules may open it again."""
 
     kind: ClassVar[Literal["forced_closed"]] = "forced_closed"
     seq: int
@@ -290,7 +299,7 @@ class ForcedClosed:
 
 @frozen
 class Reset:
-    """An operator put the breaker back to where it began."""
+    """An operator reset the breaker to CLOSED."""
 
     kind: ClassVar[Literal["reset"]] = "reset"
     seq: int
@@ -302,7 +311,7 @@ class Reset:
 
 @frozen
 class ModeChanged:
-    """An operator changed what the breaker does with its decisions."""
+    """An operator changed the mode of the breaker."""
 
     kind: ClassVar[Literal["mode_changed"]] = "mode_changed"
     seq: int
@@ -315,9 +324,15 @@ class ModeChanged:
 
 @frozen
 class StateChanged:
-    """An edge was taken: a witness, which replay must reproduce.
+    """The breaker changed its state; replay must reproduce this event, which is called a witness.
 
-    ``at`` is the time of the event that fired it, ``epoch`` the one that the edge begins.
+    Attributes:
+        at: The time of the event at which the rule fired.
+        epoch: The epoch that begins with this edge.
+        from_state: The state before.
+        to_state: The state after.
+        trigger: The name of the edge.
+        cause: The rule that fired, with its evidence.
     """
 
     kind: ClassVar[Literal["state_changed"]] = "state_changed"
@@ -332,18 +347,17 @@ class StateChanged:
 
 
 Edge: TypeAlias = StateChanged
-"""An edge as the fold takes it is the very event that witnesses it in the log."""
+"""The fold returns each edge as the event that records it in the log."""
 
 
 @frozen
 class Checkpoint:
-    """The complete fold state of one breaker, from which a fold can start.
+    """The complete state of one breaker, from which a fold can start.
 
     Attributes:
-        state: The state; where it takes several lines, this part of it: see
-            ``recloser.core.checkpoint_parts``.
-        part: Which part it is, from 1.
-        parts: How many there are, all of which are needed.
+        state: The state, or a part of it; see ``recloser.core.checkpoint_parts``.
+        part: Which part this is, from 1.
+        parts: How many parts there are; a fold needs all of them.
     """
 
     kind: ClassVar[Literal["checkpoint"]] = "checkpoint"
@@ -357,17 +371,16 @@ class Checkpoint:
 
 @frozen
 class LogGap:
-    """``lost`` events could not be written, or read again; checkpoints of every breaker follow.
+    """Events could not be written, or not be read again; checkpoints of every breaker follow.
 
-    It is the one event whose ``seq`` may leave a hole behind the one before it.
+    Only before this event may numbers be missing in ``seq``.
 
     Attributes:
-        lost: How many events these are; of bytes that can't be read, how many there may have been.
-        error: Why.
-        chain: Where this event was put at the end of a segment for the rest of it, which was
-            damaged, or for segments that are gone: the digest that the next segment's header says
-            it continues. None elsewhere.
-        unsealed: How many unsealed events that header says it continues, likewise.
+        lost: How many events were lost; where bytes can't be read, how many there may have been.
+        error: Why they were lost.
+        chain: If this event replaces the damaged rest of a segment, or segments that are gone: the
+            ``chain`` in the header of the next segment. Else None.
+        unsealed: If this event replaces a part of the log: ``unsealed`` in that header.
     """
 
     kind: ClassVar[Literal["log_gap"]] = "log_gap"
@@ -381,15 +394,15 @@ class LogGap:
 
 @frozen
 class CallObserved:
-    """Traffic recorded by something else: it drives a breaker, but is none's history.
+    """A call that was imported from a trace, and that no breaker of this log has seen.
 
     Attributes:
         at: When the call ended.
         start: When it started, on the same scale as ``at``.
         took: ``at - start``.
         outcome: How it ended.
-        error: The failure's type or status, where known.
-        labels: What else was recorded of it, such as its route.
+        error: The type or status of a failure; None if unknown.
+        labels: Further facts about the call, such as its route.
     """
 
     kind: ClassVar[Literal["call_observed"]] = "call_observed"
@@ -405,7 +418,12 @@ class CallObserved:
 
 @frozen
 class LogSealed:
-    """``count`` events since the last seal are whole; ``digest`` chains over their bytes."""
+    """A seal: it proves that the events since the seal before are unchanged.
+
+    Attributes:
+        count: How many events these are.
+        digest: Digest of their bytes and of the digest before.
+    """
 
     kind: ClassVar[Literal["log_sealed"]] = "log_sealed"
     seq: int
@@ -439,5 +457,5 @@ _ABOUT_ALL: Final = frozenset(event_type.kind for event_type in get_args(LogEven
 
 
 def is_about_a_breaker(event: Event) -> TypeGuard[BreakerEvent]:
-    """Whether an event of a log that breakers wrote is about one of them."""
+    """Whether an event is about one breaker; it must not be a ``CallObserved``."""
     return event.kind not in _ABOUT_ALL

@@ -1,15 +1,15 @@
-"""Gaps in a log: from where on its checkpoints, and not the events before them, say what holds."""
+"""Gaps in a log, after which checkpoints say what the states are, and not the events before."""
 
 from recloser.core.events import Event
 
 
 class GapWatch:
-    """Follows the events of a log, to know whether what was lost explains what comes next.
+    """Follows the events of a log to know whether lost events explain what comes next.
 
     Attributes:
-        is_gap: Whether the events before are not all there were, and no event has come since.
-        is_joined: Whether a ``log_gap`` stood for the rest of a segment, so that the header of the
-            next one, its edges and its checkpoints are about states that nobody has seen.
+        is_gap: Whether events were lost, and only checkpoints and seals have followed since.
+        is_joined: Whether a ``log_gap`` replaced the rest of a segment, so that the header of the
+            next segment, its edges and its checkpoints are about states that can't be known.
     """
 
     __slots__ = ("is_gap", "is_joined")
@@ -19,7 +19,7 @@ class GapWatch:
         self.is_joined = False
 
     def take(self, event: Event) -> None:
-        """Take note of the next event."""
+        """Update the attributes by the next event of the log."""
         if event.kind == "log_gap":
             self.is_gap = True
             self.is_joined = self.is_joined or event.chain is not None

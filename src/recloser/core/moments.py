@@ -1,4 +1,4 @@
-"""Arithmetic on wall times, in nanoseconds."""
+"""Wall times plus and minus nanoseconds."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,9 +8,9 @@ LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def after(moment: datetime, ns: int) -> datetime:
-    """The time ``ns`` nanoseconds after ``moment``, to the microsecond that holds it.
+    """The time ``ns`` nanoseconds after ``moment``, rounded down to a microsecond.
 
-    What no calendar holds is the last or first moment that one does.
+    A time before year 1 or after year 9999 becomes the first or last ``datetime`` in UTC.
     """
     try:
         return moment + timedelta(microseconds=ns // 1000)
@@ -19,5 +19,5 @@ def after(moment: datetime, ns: int) -> datetime:
 
 
 def nanoseconds_between(earlier: datetime, later: datetime) -> int:
-    """Nanoseconds from one moment to another; negative where ``later`` is the earlier one."""
+    """Nanoseconds from one time to another, negative if ``later`` is the earlier one."""
     return (later - earlier) // timedelta(microseconds=1) * 1000

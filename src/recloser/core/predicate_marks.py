@@ -1,7 +1,8 @@
-"""Marks of predicates: equal where two of one name judge alike, as far as can be told.
+"""Marks of predicates: equal for two predicates of one name that surely judge alike.
 
-Lambdas and closures of one function share their qualified name. A mark is plain data, so that
-marks can be compared where no code of a user may run; it is valid while the predicate lives.
+Lambdas and closures of one function share their qualified name, so names alone do not say whether two
+configurations are the same. A mark is plain data: comparing marks runs no code of a user. A mark is
+valid while its predicate lives.
 """
 
 from functools import partial
@@ -9,16 +10,20 @@ from types import CellType, FunctionType, MethodType
 from typing import Final
 
 _DEEPEST: Final = 5
-"""A closure may hold itself."""
+"""How deep to look into closures, one of which may hold itself."""
 
 _PLAIN: Final = frozenset({bool, bytes, float, int, str, type(None)})
 
 
 def mark_of(value: object, depth: int = 0) -> object:
-    """The mark of a predicate, or of something that it is made of.
+    """The mark of a predicate, or of an object that it is made of.
 
-    That of a function is its code with its defaults and what it encloses, so that one which is
-    defined anew for each breaker has the same; that of any other object is its identity.
+    The mark of a function is its code, its defaults and what it encloses, so a function that is
+    defined anew for each breaker keeps its mark. The mark of any other object is its identity.
+
+    Args:
+        value: The predicate or object.
+        depth: How many objects of the predicate lead to this one.
     """
     kind = type(value)
     if depth < _DEEPEST:
@@ -51,5 +56,5 @@ def _held_by(function: FunctionType) -> tuple[object, ...]:
 def _content_of(cell: CellType) -> object:
     try:
         return cell.cell_contents
-    except ValueError:  # it is empty as yet
+    except ValueError:  # the cell is still empty
         return None

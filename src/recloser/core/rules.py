@@ -1,4 +1,4 @@
-"""The settings of a breaker as the numbers that its rules compare."""
+"""Converts the settings of a breaker to the integers that the kernel compares."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -10,7 +10,7 @@ from recloser.core.validation import Rate, exact
 
 
 def rules_of(config: CircuitBreakerConfig) -> Rules:
-    """The numbers of some settings; breakers of equal settings share them."""
+    """The settings as integers for the kernel; breakers of equal settings share one object."""
     return _shared(
         config.failure_threshold,
         config.window,
@@ -24,7 +24,7 @@ def rules_of(config: CircuitBreakerConfig) -> Rules:
 
 
 @lru_cache(maxsize=1024)
-def _shared(  # noqa: PLR0917  # by which they are kept
+def _shared(  # noqa: PLR0917  # the key of the cache
     failure_threshold: int | None,
     window: CountWindow | TimeWindow | None,
     slow_ns: int | None,
@@ -69,17 +69,17 @@ def _fraction(rate: Rate | None) -> Fraction:
 
 
 def least_from(rate: Fraction, most: int) -> Fraction:
-    """The least fraction from ``rate`` up whose denominator is at most ``most``.
+    """The smallest fraction from ``rate`` up whose denominator is at most ``most``.
 
-    The share of failures among calls is such a fraction, so it reaches the one just where it reaches
-    the other: a window of up to ``most`` calls decides the same by both. That is how a rate such as
-    0.3333333333333333, a fraction of 10**16, fits into the products of the kernel.
+    The share of failures among up to ``most`` calls is such a fraction too, so it reaches the result
+    exactly when it reaches ``rate``: both decide alike. That is how a rate such as
+    0.3333333333333333, whose denominator is 10**16, fits into the 64-bit products of the kernel.
 
     Args:
-        rate: A fraction whose own denominator is larger.
-        most: The largest denominator.
+        rate: A fraction with a larger denominator.
+        most: The largest denominator of the result.
     """
-    # Two neighbours among such fractions, one below and one above, as continued fractions find them.
+    # Continued fractions find the neighbours of the rate among such fractions, one on either side.
     before, last = (0, 1), (1, 0)
     numerator, denominator = rate.numerator, rate.denominator
     while True:

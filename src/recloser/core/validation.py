@@ -1,9 +1,9 @@
-"""Checks of settings: each names the field, its range and the value that is out of it.
+"""Checks and conversions of settings and arguments.
 
-Also where seconds become nanoseconds and rates fractions: a float is taken for the decimal number
-that it prints as. Numbers and texts of other types, such as ``numpy.float64``, ``timedelta`` or a
-subclass of ``str``, become exact ``int``, ``float`` and ``str`` here: a log can hold no others, and
-nothing of a user's class may run under a lock later on.
+The error of a check names the setting, its range and the value. Seconds become nanoseconds here, and
+rates become fractions; a float is read as the decimal number that it prints as. Numbers and texts of
+other types, such as ``numpy.float64``, ``timedelta`` or a subclass of ``str``, become exact ``int``,
+``float`` and ``str``: a log can hold no others, and no code of a user's class may run under a lock.
 """
 
 import inspect
@@ -28,24 +28,24 @@ MAX_SECONDS: Final = 1_000_000_000
 NS_PER_SECOND: Final = 1_000_000_000
 
 _SHOWN: Final = 500
-"""So many characters of a value are shown in an error message."""
+"""The most characters of a value in an error message."""
 
 Validator: TypeAlias = Callable[[object, "attrs.Attribute[Any]", object], None]
 
 
 def nanoseconds(seconds: Seconds) -> int:
-    """The whole nanoseconds in ``seconds``, exact for every decimal of up to nine places."""
+    """Convert seconds to whole nanoseconds, exactly for decimals of up to nine places."""
     return round(exact(as_seconds(seconds)) * NS_PER_SECOND)
 
 
 @lru_cache(maxsize=256, typed=True)
 def exact(number: Rate) -> Fraction:
-    """The number as a fraction, a float being the decimal that it prints as."""
+    """The number as a fraction; a float is read as the decimal number that it prints as."""
     return number if isinstance(number, Fraction) else Fraction(repr(number))
 
 
 def as_whole(value: Any) -> Any:
-    """A whole number of any integer type as an ``int``; anything else as it is."""
+    """Convert an integer of any type to ``int``, and return anything else as it is."""
     if type(value) is int or value is None or isinstance(value, bool | str):
         return value
     try:
@@ -55,9 +55,9 @@ def as_whole(value: Any) -> Any:
 
 
 def as_seconds(value: Any) -> Any:
-    """Seconds of any number type, or a ``timedelta``, as an ``int`` or ``float`` of the same value.
+    """Convert seconds of any number type, or a ``timedelta``, to an equal ``int`` or ``float``.
 
-    What has no such number, such as ``Fraction(1, 3)``, is returned as it is.
+    A value that equals neither, such as ``Fraction(1, 3)``, is returned as it is.
     """
     if isinstance(value, timedelta):
         return _as_float(Fraction(value // timedelta(microseconds=1), 1_000_000), value)
@@ -66,9 +66,9 @@ def as_seconds(value: Any) -> Any:
 
 
 def as_rate(value: Any) -> Any:
-    """A rate of any number type as an ``int``, ``float`` or ``Fraction`` of the same value.
+    """Convert a rate of any number type to an equal ``int``, ``float`` or ``Fraction``.
 
-    A fraction comes as text such as ``1/3`` where it has been through JSON or TOML.
+    JSON and TOML hold a fraction as text, such as ``1/3``; it becomes a ``Fraction`` again.
     """
     if isinstance(value, str) and "/" in value:
         try:
@@ -82,12 +82,12 @@ def as_rate(value: Any) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """A text of any subclass of ``str`` as a ``str``; anything else as it is."""
+    """Convert a text of a subclass of ``str`` to ``str``, and return anything else as it is."""
     return str.__str__(value) if isinstance(value, str) else value
 
 
 def _as_exact(value: Any) -> Any:
-    """A number as an ``int``, ``float`` or ``Fraction``; anything else as it is."""
+    """Convert a number to ``int``, ``float`` or ``Fraction``, and return anything else as it is."""
     if type(value) in _EXACT or isinstance(value, bool | str):
         return value
     whole_number = as_whole(value)
@@ -98,14 +98,14 @@ def _as_exact(value: Any) -> Any:
     try:
         if isinstance(value, Decimal | Fraction):
             return Fraction(*value.as_integer_ratio())
-        # The decimal number that it prints as: of numpy.float32(0.1) that is 0.1.
+        # The decimal number that it prints as, which is 0.1 for numpy.float32(0.1).
         return float(str(value)) if isinstance(value, Real) else value
     except (ValueError, OverflowError):  # infinite, or not a number
         return value
 
 
 def _as_float(number: Fraction, otherwise: Any) -> Any:
-    """The ``int`` or ``float`` that prints as this number; ``otherwise`` if there is none."""
+    """The ``int`` or ``float`` that prints as this number, or ``otherwise`` if there is none."""
     if number.denominator == 1:
         return number.numerator
     try:
@@ -119,12 +119,12 @@ _EXACT: Final = frozenset({int, float, Fraction, type(None)})
 
 
 def count(least: int, *, optional: bool = False) -> Validator:
-    """Accepts numbers of calls, probes and the like, from ``least`` to ``limits.MAX_SETTING``."""
+    """A validator for counts, such as of calls or probes, from ``least`` to ``MAX_SETTING``."""
     return whole(least, most=MAX_SETTING, optional=optional)
 
 
 def whole(least: int, *, most: int = MAX_WHOLE, optional: bool = False) -> Validator:
-    """Accepts whole numbers from ``least`` to ``most``, which is one less than a power of 2."""
+    """A validator for integers from ``least`` to ``most``, which is one less than a power of 2."""
     wanted = f"a whole number from {least} up{_or_none(optional=optional)}"
 
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -140,7 +140,7 @@ def whole(least: int, *, most: int = MAX_WHOLE, optional: bool = False) -> Valid
 
 
 def seconds(*, above_zero: bool = False, optional: bool = False) -> Validator:
-    """Accepts numbers of seconds."""
+    """A validator for seconds, from 0 or above 0, up to ``MAX_SECONDS``."""
     or_none = _or_none(optional=optional)
 
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -164,14 +164,14 @@ def _wanted_seconds(*, above_zero: bool) -> str:
 
 
 def rate(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    """Accepts rates above 0 and up to 1, and None."""
+    """Check that a rate is above 0 and at most 1, or None."""
     if value is not None and not (_is_rational(value) and 0 < value <= 1):
         wanted = f"a rate above 0, at most 1{_or_none(optional=True)}"
         raise ConfigError(f"{attribute.name} must be {wanted}, not {shown(value)}")
 
 
 def factor(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
-    """Accepts what a wait can be multiplied by."""
+    """Check that a factor of a cooldown is from 1 to ``MAX_SECONDS``."""
     if not (_is_rational(value) and 1 <= value <= MAX_SECONDS):
         raise ConfigError(
             f"{attribute.name} must be a number from 1 to {MAX_SECONDS}, not {shown(value)}"
@@ -179,14 +179,14 @@ def factor(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> No
 
 
 def _is_rational(value: Any) -> bool:
-    """Whether it is a number that a line can hold, which no fraction of too many digits is."""
+    """Whether the value is a number; a fraction with too many digits for a line of a log is not."""
     if isinstance(value, Fraction):
         return max(abs(value.numerator), value.denominator) < MAX_TERM
     return _is_number(value, int | float)
 
 
 def one_of(*choices: str) -> Validator:
-    """Accepts the words given."""
+    """A validator for one of some words."""
 
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
         if value not in choices:
@@ -198,7 +198,7 @@ def one_of(*choices: str) -> Validator:
 
 
 def either(*types: type, optional: bool = False) -> Validator:
-    """Accepts instances of the types given."""
+    """A validator for instances of some types, or also None if ``optional``."""
     wanted = f"a {' or a '.join(kind.__name__ for kind in types)}{_or_none(optional=optional)}"
 
     def check(_config: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -217,16 +217,16 @@ def _is_number(value: Any, kinds: Any) -> bool:
 
 
 def shown(value: object) -> str:
-    """The value as an error message can show it, even if its own ``repr`` is long, or raises."""
+    """The ``repr`` of a value for an error message: cut if it is long, replaced if it raises."""
     try:
-        told = repr(value)
+        text = repr(value)
     except Exception:  # noqa: BLE001  # the message is about something else
         return f"an object of {type(value).__name__}"
-    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def takes(function: Callable[..., object], count: int) -> bool:
-    """Whether a function can be called with ``count`` arguments; true where it has no signature."""
+    """Whether a function accepts ``count`` positional arguments; True if it has no signature."""
     try:
         signature = inspect.signature(function)
     except Exception:  # noqa: BLE001  # builtin functions may have none, and lazy objects raise
@@ -239,15 +239,18 @@ def takes(function: Callable[..., object], count: int) -> bool:
 
 
 def refuse_lazy_predicate(setting: str, predicate: object) -> None:
-    """Refuse a predicate that runs only once its result is awaited or iterated.
+    """Check that a predicate is no coroutine or generator function.
+
+    Such a function returns an object that is always true, and runs only when that is awaited or
+    iterated.
 
     Raises:
-        ConfigError: It is a coroutine function or generator function, in whatever form.
+        ConfigError: The predicate is one, or wraps one in ``partial`` or a callable object.
     """
     function = predicate
     while isinstance(function, partial):
         function = function.func
-    called = getattr(type(function), "__call__", None)  # noqa: B004  # it is looked into
+    called = getattr(type(function), "__call__", None)  # noqa: B004  # it is inspected below
     while isinstance(called, partial):
         called = called.func
     if _is_lazy(function) or _is_lazy(called):
@@ -265,14 +268,17 @@ def _is_lazy(function: object) -> bool:
     )
 
 
-# Arguments: checked where they are given, and returned in the form in which they are used.
+# Checks of arguments; each returns the argument in its exact type.
 
 
 def checked_whole(name: str, value: Any, least: int, *, optional: bool = False) -> Any:
-    """An argument that is a whole number, or None if it may be.
+    """Check an integer argument of at least ``least``.
+
+    Returns:
+        The argument as an ``int``, or None if it is None and ``optional``.
 
     Raises:
-        ConfigError: It is none, or out of its range.
+        ConfigError: The argument is not an integer, or is out of its range.
     """
     number = as_whole(value)
     if number is None and optional:
@@ -286,10 +292,13 @@ def checked_whole(name: str, value: Any, least: int, *, optional: bool = False) 
 
 
 def checked_bytes(name: str, value: Any, *, optional: bool = False) -> Any:
-    """An argument that is a number of bytes, or None if it may be.
+    """Check an argument that is a number of bytes, from 1.
+
+    Returns:
+        The argument as an ``int``, or None if it is None and ``optional``.
 
     Raises:
-        ConfigError: It is none; a text such as ``1GB`` is none either.
+        ConfigError: The argument is not an integer from 1 up; a text such as ``1GB`` is not.
     """
     try:
         return checked_whole(name, value, 1, optional=optional)
@@ -302,10 +311,13 @@ def checked_bytes(name: str, value: Any, *, optional: bool = False) -> Any:
 def checked_seconds(
     name: str, value: Any, *, above_zero: bool = False, optional: bool = False
 ) -> Any:
-    """An argument that is a number of seconds, or None if it may be.
+    """Check an argument that is a number of seconds or a ``timedelta``.
+
+    Returns:
+        The argument as an ``int`` or ``float``, or None if it is None and ``optional``.
 
     Raises:
-        ConfigError: It is none, or out of its range.
+        ConfigError: The argument is not a number of seconds, or is out of its range.
     """
     number = as_seconds(value)
     if number is None and optional:
@@ -317,10 +329,10 @@ def checked_seconds(
 
 
 def checked_word(name: str, value: Any, choices: Collection[str]) -> Any:
-    """An argument that is one of a few words.
+    """Check an argument that must be one of some words, and return it as a ``str``.
 
     Raises:
-        ConfigError: It is none of them.
+        ConfigError: The argument is a different word, or not a text.
     """
     word = as_text(value)
     if not isinstance(word, str) or word not in choices:
@@ -330,10 +342,10 @@ def checked_word(name: str, value: Any, choices: Collection[str]) -> Any:
 
 
 def checked_flag(name: str, value: Any) -> bool:
-    """An argument that is True or False.
+    """Check an argument that must be True or False.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: The argument is neither.
     """
     if not isinstance(value, bool):
         raise ConfigError(f"{name} must be True or False, not {shown(value)}")
@@ -343,10 +355,13 @@ def checked_flag(name: str, value: Any) -> bool:
 def checked_text(
     name: str, value: Any, *, optional: bool = False, may_be_empty: bool = False
 ) -> Any:
-    """An argument that is a text which UTF-8 can encode, or None if it may be.
+    """Check an argument that must be a text which UTF-8 can encode.
+
+    Returns:
+        The argument as a ``str``, or None if it is None and ``optional``.
 
     Raises:
-        ConfigError: It is none, or empty where it must not be.
+        ConfigError: The argument is no such text, or is empty and not ``may_be_empty``.
     """
     if value is None and optional:
         return None
@@ -363,10 +378,10 @@ def checked_text(
 
 
 def checked_took_ns(value: Any) -> int:
-    """How long a call took, in nanoseconds.
+    """Check the argument ``took_ns``, the duration of a call in nanoseconds.
 
     Raises:
-        ConfigError: It is no whole number, negative, or more than a log can hold.
+        ConfigError: The argument is not an integer, is negative, or is more than a log can hold.
     """
     number = as_whole(value)
     if not _is_number(number, int) or not 0 <= number <= MAX_WHOLE:

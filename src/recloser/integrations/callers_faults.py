@@ -35,7 +35,7 @@ def report_error(
     if is_callers and not names(breaker.config, error, (type(error),)):
         breaker.after_ignored(permit, error)
     else:
-        breaker.settle(permit, error)
+        breaker.classify_and_report(permit, error)
 
 
 class Source:

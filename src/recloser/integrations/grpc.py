@@ -161,7 +161,7 @@ class _Guard:
             breaker.after_ignored(permit, name)
         elif code is grpc.StatusCode.CANCELLED:
             if answers is not None and answers.has_come:
-                breaker.settle_closed(permit, GeneratorExit(name))
+                breaker.report_early_close(permit, GeneratorExit(name))
             else:
                 breaker.after_ignored(permit, name)
         elif code in self._failures:

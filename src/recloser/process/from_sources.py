@@ -1,8 +1,8 @@
 """Which modules run from their sources where compiled ones lie beside them.
 
-A module that is compiled lies beside its source, and is what Python imports. With ``RECLOSER_PURE=1``
-in the environment the source is imported instead. Where threads run without a lock of the interpreter's
-so is the source of what relies on that lock.
+A compiled module lies beside its source, and Python imports it in place of the source. With
+``RECLOSER_PURE=1`` in the environment the source is imported instead. In a Python without a global
+interpreter lock so are the sources of the modules that rely on that lock.
 """
 
 import os
@@ -14,13 +14,32 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-KERNEL: Final = ("recloser.core.kernel", "recloser.core.orders")
+KERNEL: Final = (
+    "recloser.core.kernel.branching",
+    "recloser.core.kernel.bulk_window",
+    "recloser.core.kernel.call_columns",
+    "recloser.core.kernel.call_simulation",
+    "recloser.core.kernel.closed",
+    "recloser.core.kernel.half_open",
+    "recloser.core.kernel.kernel_state",
+    "recloser.core.kernel.retiming",
+    "recloser.core.kernel.ring",
+    "recloser.core.kernel.rows",
+    "recloser.core.kernel.spare",
+    "recloser.core.kernel.steps",
+    "recloser.core.kernel.thresholds",
+    "recloser.core.kernel.window",
+    "recloser.core.orders",
+)
+"""The compiled modules of the rules, and of the order of imported calls."""
+
 LIVE: Final = (
     "recloser.live.call_buffer",
+    "recloser.live.call_tokens",
     "recloser.live.fast_path",
     "recloser.live.function_wrapper",
 )
-"""What live calls pass through; compiled, it relies on the interpreter's lock."""
+"""The compiled modules of live calls, which rely on the interpreter's lock."""
 
 _PACKAGE: Final = Path(__file__).parents[1]
 
@@ -32,13 +51,13 @@ class _Sources:
         self.modules = frozenset(modules)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """As ``importlib`` asks."""
+        """The spec of a module, as ``importlib`` asks for it."""
         del path, target
         return spec_of(name) if name in self.modules else None
 
 
 def spec_of(module: str) -> ModuleSpec:
-    """How a module of this package is made from its source.
+    """The spec by which a module of this package is made from its source.
 
     Args:
         module: Its full name.

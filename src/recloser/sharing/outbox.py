@@ -9,7 +9,7 @@ from attrs import define, evolve, frozen
 
 from recloser.core.events import BreakerConfigured, CallRejected, CallSucceeded, Event
 from recloser.core.limits import MAX_COUNT, MAX_LINE_BYTES
-from recloser.live.request import Saying
+from recloser.live.request import Message
 from recloser.log.codec import full
 from recloser.sharing.operator_commands import COMMANDS
 from recloser.sharing.stream_entry import (
@@ -31,7 +31,7 @@ _LASTING: Final = COMMANDS | {"breaker_configured"}
 
 
 @define(eq=False)
-class OutboxItem(Saying):
+class OutboxItem(Message):
     """One event, or one entry of another kind, that waits to be sent.
 
     Attributes:

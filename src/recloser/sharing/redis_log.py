@@ -25,9 +25,10 @@ from recloser.core.validation import (
     checked_word,
 )
 from recloser.errors import LogError
+from recloser.live.live_log import Log
 from recloser.live.log_health import LogHealth
 from recloser.live.pending_calls import Outcomes
-from recloser.live.sequencer import Log, Sequencer
+from recloser.live.sequencer import Sequencer
 from recloser.log.tail import Tail
 from recloser.process import forks, host_logging
 from recloser.process.bell import Bell
@@ -164,11 +165,11 @@ class RedisLog(Log):
             timeout_seconds=self._timeout_seconds,
         )
 
-    def settle(self, seq: int) -> None:
+    def ensure_safe(self, seq: int) -> None:
         """Log the messages that wait, and restart missing threads; called outside the lock."""
         if self._stream.is_mine:
             return
-        super().settle(seq)
+        super().ensure_safe(seq)
         if self._threads.need_start:
             self._start()
 
@@ -204,12 +205,12 @@ class RedisLog(Log):
         stream, outbox = self._stream, self._stream.outbox
         oldest_ns = outbox.oldest_ns
         return LogHealth(
-            waiting=len(outbox) + len(stream.pending),
+            waiting=len(outbox) + len(stream.call_buffer),
             lag_ns=0 if oldest_ns is None else self._now_ns() - oldest_ns,
             lost=outbox.lost,
             gaps=self._offline_periods,
             failure=(self._failure if stream.degraded else None) or self._threads.failure,
-            missed_by_listeners=stream.audience.missed,
+            missed_by_listeners=stream.notifier.missed,
             passed_over=self._round_trips.passed_over,
         )
 
@@ -217,7 +218,7 @@ class RedisLog(Log):
         """Send all events and read the stream to its end, for ``timeout_seconds`` at most."""
         if self._sequencer is None or self._closed or self._stream.is_mine:
             return
-        self._stream.relieve()
+        self._stream.fold_buffered()
         self._stream.await_synchronized()
 
     def __iter__(self) -> Iterator[Event]:
@@ -277,16 +278,16 @@ class RedisLog(Log):
         if self._stream.stream_fold is not None:
             self._stream.go_offline()
 
-    def look_after(self) -> None:
+    def run_deferred(self) -> None:
         """Log the messages that wait, and close if ``close`` was called during a change."""
-        super().look_after()
+        super().run_deferred()
         if self._closes_later and not self._stream.is_mine:
             self._closes_later = False
             self.close()
 
     # The thread that sends and reads.
 
-    def stay_awake(self) -> None:
+    def wake_writer(self) -> None:
         """Make the thread start another round trip, which sends what is counted now."""
         self._wake_up(hurry=False)
 
@@ -309,12 +310,12 @@ class RedisLog(Log):
                 self._make_round_trip()
                 if failures and self._now_ns() - failed_ns > _STEADY_NS:
                     failures = 0
-                self._stream.leave_entry()
+                self._stream.after_unlock()
             except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else sends
                 with contextlib.suppress(BaseException):
                     failures, failed_ns = min(failures + 1, 10), self._now_ns()
                     self._recover_from(error)
-                    self._stream.leave_entry()
+                    self._stream.after_unlock()
                     self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
 
     def _recover_from(self, error: BaseException) -> None:
@@ -338,7 +339,7 @@ class RedisLog(Log):
 
     def _make_round_trip(self) -> None:
         """Wait until there is something to do, or a time limit; then send and read once."""
-        is_idle = self._stream.pending.limit == 0
+        is_idle = self._stream.call_buffer.limit == 0
         is_woken = self._wake.wait(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
         if self._stopping.is_set():
             return

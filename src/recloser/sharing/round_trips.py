@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 from recloser.sharing.connection import Exchange, StreamConnection
 from recloser.sharing.outbox import Batch
 from recloser.sharing.shared_sequencer import StreamSequencer, do_nothing

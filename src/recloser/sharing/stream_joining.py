@@ -8,7 +8,7 @@ from typing import Final
 
 from recloser.core.events import FORMAT_VERSION, RULES_VERSION
 from recloser.errors import LogError
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 from recloser.sharing.connection import StreamConnection
 from recloser.sharing.round_trips import STANDSTILL_NS, RoundTrips
 from recloser.sharing.shared_sequencer import StreamSequencer, do_nothing

@@ -1,6 +1,6 @@
 """JSON objects of all other commands: import, export, verify, repair, report, watch and more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -118,7 +118,21 @@ def _outcome_object(ready: "TraceImport", row: "OutcomeRow") -> JsonObject:
     return {"values": values, "taken_for": row.verdict.value, "calls": row.count}
 
 
-# recloser machine
+# recloser docs and recloser machine
+
+
+def docs_page_object(topic: str, text: str) -> JsonObject:
+    """``recloser.docs/1`` for one page: its topic, and its text in Markdown."""
+    return _docs_object(topic=topic, text=text)
+
+
+def docs_topics_object(topics: Iterable[tuple[str, str]]) -> JsonObject:
+    """``recloser.docs/1`` for the list of pages, given by topic and title."""
+    return _docs_object(topics=[{"topic": topic, "title": title} for topic, title in topics])
+
+
+def _docs_object(**content: object) -> JsonObject:
+    return {"schema": "recloser.docs/1", **content}
 
 
 def machine_object(edges: Sequence[Mapping[str, object]]) -> JsonObject:

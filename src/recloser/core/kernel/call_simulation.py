@@ -1,0 +1,357 @@
+# cython: language_level=3, annotation_typing=False, freethreading_compatible=True
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What a breaker does with calls whose starts and ends are known, such as imported ones.
+
+A closed breaker lets all calls through, so only the ends of calls matter to it, and many of them are
+applied at once. A breaker that is not closed looks at starts and ends in the order of time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from recloser.core.kernel.call_columns import Progress
+from recloser.core.kernel.kernel_state import State
+from recloser.core.kernel.rows import Rows
+from recloser.core.kernel.window import Window
+
+if TYPE_CHECKING:
+    import cython  # by this line the compiler knows the name; it is never run
+else:
+    from recloser.core import interpreted as cython
+
+if not cython.compiled:  # compiled code has these as C, from the .pxd files
+    from recloser.core.kernel.call_columns import (
+        is_let_through,
+        probe_of,
+        reject_until,
+        started_before,
+    )
+    from recloser.core.kernel.closed import run_closed, step_closed
+    from recloser.core.kernel.codes import (
+        ADMITTED,
+        ASKS_ALL,
+        ASKS_OUTCOME,
+        ASKS_WINDOW,
+        CLOSED,
+        FAILED,
+        HALF_OPEN,
+        IGNORED,
+        IS_DUE,
+        NEVER,
+        NO_RULE,
+        OPEN,
+        PROBE,
+        SUCCEEDED,
+        UNKNOWN,
+    )
+    from recloser.core.kernel.half_open import probe_index
+    from recloser.core.kernel.ring import push_item
+    from recloser.core.kernel.rows import first_from
+    from recloser.core.kernel.steps import advance, decide, step
+    from recloser.core.kernel.window import add_outcomes
+
+_BLOCK = 2048  # ends at most at once, so that their columns stay in the nearest cache
+_FEW = 64  # ends at first
+_NUMBERS = array("q", range(_BLOCK))
+_ZEROS = array("q", (0,)) * _BLOCK
+_ONES = array("q", (1,)) * _BLOCK
+
+
+def simulate(state: State, progress: Progress) -> int:
+    """Ask the breaker at each call's start and report at its end, until a rule fires.
+
+    Calls go in the order of time: at one instant ends before starts, except that a call without
+    duration ends right after its own start.
+
+    Args:
+        state: The state, which is changed.
+        progress: How far it has come, which is changed.
+
+    Returns:
+        The rule that fired, at ``progress.at``; call this again after its edge. ``NO_RULE`` at the
+        end of the calls. ``ASKS_OUTCOME`` where it matters whether a call of unknown outcome failed,
+        ``ASKS_ALL`` where it matters too whether that call was slow, and ``ASKS_WINDOW`` where
+        unknown outcomes in the window decide; then answer by ``suppose``. ``IS_DUE`` at a start or
+        end that finds the deadline passed, where ``progress.is_shared``.
+    """
+    if progress.epoch != state.epoch:
+        progress.epoch = state.epoch
+        progress.since = progress.number
+        progress.before = progress.number - progress.place
+        progress.probes.clear()
+        progress.lower = None
+        progress.upper = None
+        progress.dated = 0
+    state.fired = NO_RULE
+    if state.where == CLOSED:
+        return _simulate_closed(state, progress)
+    return _simulate_not_closed(state, progress)
+
+
+def suppose(state: State, progress: Progress, failed: bool, slow: bool) -> int:
+    """Apply the unknown outcome at which ``simulate`` has stopped as if it were known.
+
+    Args:
+        state: The state, which is changed.
+        progress: How far it has come, which is changed.
+        failed: Whether the call failed.
+        slow: Whether the call was slow; in the window of a closed breaker that stays unknown.
+
+    Returns:
+        The rule that fires then, ``NO_RULE`` or ``ASKS_WINDOW``.
+    """
+    calls = progress.calls
+    place = progress.place
+    kind = FAILED if failed else SUCCEEDED
+    progress.at = calls.ends[place]
+    progress.place = place + 1
+    if state.where == HALF_OPEN:
+        took = NEVER if slow else 0
+        probe = probe_of(progress, calls.by_end[place])
+        return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+    if progress.lower is None and state.window is not None:
+        progress.lower = state.window
+        progress.upper = state.window.copy()
+        state.window = None
+    rule = step_closed(state, None, kind, place, progress.at, 0, 1)
+    if rule == NO_RULE and progress.lower is not None and progress.upper is not None:
+        rule = add_outcomes(progress.lower, place, progress.at, 1, False, False)
+        if add_outcomes(progress.upper, place, progress.at, 1, True, True) and not rule:
+            rule = ASKS_WINDOW
+    if rule:
+        progress.number = started_before(calls, place)
+    return rule
+
+
+def _simulate_closed(state: State, progress: Progress) -> int:
+    calls = progress.calls
+    while progress.place < calls.size:
+        stop = _end_of_stretch(progress)
+        place = progress.place
+        if place == stop:
+            continue
+        if progress.lower is not None or state.is_disabled:
+            place = _report_singly(state, progress, stop)
+        else:
+            place += run_closed(state, _rows_of(progress, stop), 0, stop - place)
+        progress.place = place
+        if state.fired:
+            progress.at = calls.ends[place]
+            progress.number = started_before(calls, place)
+            progress.place = place + 1
+            return state.fired
+        if place < stop and calls.outcomes[place] == UNKNOWN:
+            if state.rules.failure_threshold:
+                # Release the rows: many copies of the progress may wait for answers.
+                progress.rows = None
+                progress.dated = 0
+                return ASKS_OUTCOME
+            state.fired = suppose(state, progress, False, False)
+            if state.fired:
+                return state.fired
+    progress.number = calls.size
+    return NO_RULE
+
+
+def _end_of_stretch(progress: Progress) -> int:
+    """The place up to which the next ends are all of calls of this epoch.
+
+    The ends of calls that started before this epoch are passed first: those calls were rejected, or
+    their outcomes are stale.
+    """
+    calls = progress.calls
+    place = progress.place
+    stop = min(calls.size, place + max(_FEW, min(_BLOCK, 2 * progress.dated)))
+    if progress.before == 0:
+        return stop
+    while place < stop and calls.by_end[place] < progress.since:
+        place += 1
+    progress.before -= place - progress.place
+    progress.place = place
+    while place < stop and calls.by_end[place] >= progress.since:
+        place += 1
+    return place
+
+
+def _rows_of(progress: Progress, stop: int) -> Rows:
+    """The ends from the next one up to ``stop``, as rows of this epoch."""
+    calls = progress.calls
+    place = progress.place
+    rows = progress.rows
+    if rows is None:
+        progress.epochs = memoryview(array("q", (0,)) * _BLOCK)
+        rows = Rows(b"", _NUMBERS, _ZEROS, _ZEROS, progress.epochs, _ZEROS, _ONES)
+        progress.rows = rows
+    while progress.dated < stop - place:
+        progress.epochs[progress.dated] = progress.epoch
+        progress.dated += 1
+    rows.kind = calls.outcomes[place:stop]
+    rows.at = calls.ends[place:stop]
+    rows.took = calls.tooks[place:stop]
+    return rows
+
+
+def _report_singly(state: State, progress: Progress, stop: int) -> int:
+    """Report the next outcomes, which are of this epoch, one by one.
+
+    Returns:
+        The place up to ``stop`` at which a rule fires or an outcome is unknown, or from which on
+        the window holds no unknown outcome.
+    """
+    calls = progress.calls
+    for place in range(progress.place, stop):
+        kind = calls.outcomes[place]
+        at = calls.ends[place]
+        took = calls.tooks[place]
+        if state.is_disabled:
+            if kind != UNKNOWN:
+                step(state, kind, place, at, took, state.epoch, 0, 1)
+            continue
+        if kind == UNKNOWN:
+            return place
+        state.fired = step_closed(state, None, kind, place, at, took, 1)
+        if state.fired == NO_RULE and kind != IGNORED:
+            state.fired = _add_to_both(
+                state, progress.lower, progress.upper, at, kind == FAILED, took
+            )
+            if state.window is not None:
+                progress.lower = None
+                progress.upper = None
+        if state.fired:
+            return place
+        if progress.lower is None:
+            return place + 1
+    return stop
+
+
+def _add_to_both(
+    state: State, lower: Window | None, upper: Window | None, at: int, failed: bool, took: int
+) -> int:
+    """Add a known outcome to a window that holds unknown ones.
+
+    Sets ``state.window`` where the window holds no unknown outcome any more.
+
+    Returns:
+        The rule that fires however the unknown outcomes were; ``ASKS_WINDOW`` if they decide; or
+        ``NO_RULE``.
+    """
+    if lower is None or upper is None:
+        return NO_RULE
+    limits = lower.thresholds
+    slow = took > state.rules.slow_ns
+    before = lower.calls
+    rule = add_outcomes(lower, 0, at, 1, failed, slow)
+    is_possible = add_outcomes(upper, 0, at, 1, failed, slow) != NO_RULE
+    if rule:
+        return rule
+    if lower.failures == upper.failures and lower.slow == upper.slow:
+        state.window = lower
+        return NO_RULE
+    if not is_possible:
+        return NO_RULE
+    # The outcome before has tripped nothing, however the unknown ones were. So this one can trip only
+    # if it raises a count, since it is bad, or a rate, since it completes the minimum of calls or since
+    # older calls leave the window with it.
+    is_bad = failed or (slow and limits.slow_den != 0)
+    drops_others = limits.is_timed and lower.calls != before + 1
+    if is_bad or (lower.calls >= limits.needed and (before < limits.needed or drops_others)):
+        return ASKS_WINDOW
+    return NO_RULE
+
+
+def _simulate_not_closed(state: State, progress: Progress) -> int:
+    calls = progress.calls
+    while True:
+        if state.where == OPEN:
+            _pass_cooldown(state, progress)
+        if progress.place == calls.size and progress.number == calls.size:
+            return NO_RULE
+        is_end = _is_end_next(progress)
+        if is_end:
+            progress.at = calls.ends[progress.place]
+            if not _is_noticed(state, progress):
+                progress.place += 1
+                continue
+        else:
+            progress.at = calls.starts[progress.number]
+        if progress.at >= state.deadline:
+            state.fired = IS_DUE
+            if not progress.is_shared:
+                state.fired = advance(state, progress.place, progress.at)
+            if state.fired:
+                return state.fired
+        state.fired = _end(state, progress) if is_end else _start(state, progress)
+        if state.fired:
+            return state.fired
+
+
+def _is_end_next(progress: Progress) -> bool:
+    """Whether the next end comes before the next start; there must be one of either."""
+    calls = progress.calls
+    if progress.number == calls.size:
+        return True
+    return progress.place < calls.size and progress.place < calls.ended_before[progress.number]
+
+
+def _is_noticed(state: State, progress: Progress) -> bool:
+    """Whether the next end can change anything: a probe's, or one that finds a deadline passed."""
+    call = progress.calls.by_end[progress.place]
+    if call < progress.since and progress.at < state.deadline:
+        return False
+    return is_let_through(progress, call)
+
+
+def _pass_cooldown(state: State, progress: Progress) -> None:
+    """Go on to the first start and the first end that find the cooldown over."""
+    calls = progress.calls
+    number = first_from(calls.starts, progress.number, calls.size, state.deadline)
+    place = first_from(calls.ends, progress.place, calls.size, state.deadline)
+    if number < calls.size:
+        place = min(place, calls.ended_before[number])
+    reject_until(progress, number)
+    progress.place = place
+
+
+def _start(state: State, progress: Progress) -> int:
+    """Ask the breaker about the next call; nothing must be due."""
+    calls = progress.calls
+    number = progress.number
+    if decide(state) == PROBE:
+        probe = state.probes_admitted + 1
+        step(state, ADMITTED, number, progress.at, 0, state.epoch, probe, 1)
+        position = push_item(progress.probes)
+        progress.probes.items[position] = number
+        progress.number = number + 1
+    else:
+        # The breaker answers every start alike until the next end or the deadline.
+        number += 1
+        while (
+            number < calls.size
+            and calls.ended_before[number] <= progress.place
+            and calls.starts[number] < state.deadline
+        ):
+            number += 1
+        reject_until(progress, number)
+    return NO_RULE
+
+
+def _end(state: State, progress: Progress) -> int:
+    """Report the end of the next call, which was let through; nothing must be due."""
+    calls = progress.calls
+    place = progress.place
+    call = calls.by_end[place]
+    kind = calls.outcomes[place]
+    if call >= progress.since:
+        probe = probe_of(progress, call)
+        if kind != UNKNOWN:
+            progress.place += 1
+            took = calls.tooks[place]
+            return step(state, kind, place, progress.at, took, state.epoch, probe, 1)
+        if probe_index(state, probe) >= 0:
+            window = state.probe_window
+            can_be_slow = window is not None and window.thresholds.slow_den != 0
+            return ASKS_ALL if can_be_slow else ASKS_OUTCOME
+    progress.place += 1
+    return NO_RULE
