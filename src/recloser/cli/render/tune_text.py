@@ -73,8 +73,8 @@ def _reasons(tuning: Tuning, failure_weight: int) -> Iterator[str]:
         following = tuning.front[index + 1]
         yield (
             f"the next stricter settings on the front, {printable(one_line(following.settings))}, "
-            f"would let {chosen.let_through - following.tuned_on.let_through:,} fewer failures "
-            f"through and reject {following.tuned_on.lost - chosen.lost:,} more good calls"
+            f"would let {quantity(chosen.let_through - following.tuned_on.let_through, 'fewer failure')} "
+            f"through and reject {quantity(following.tuned_on.lost - chosen.lost, 'more good call')}"
         )
     held = best.held_out
     yield (
