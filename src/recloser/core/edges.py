@@ -4,6 +4,7 @@ The kernel finds that a rule fires. ``take`` takes its edge on the one declared 
 that ever changes a state, and has the kernel begin the epoch that follows.
 """
 
+from collections.abc import Iterator
 from typing import Final, Self, TypeAlias
 
 from recloser.core import kernel
@@ -146,3 +147,15 @@ def take(state: Standing, trigger: Trigger, at: int) -> int:
         openings, _, why = state.opened
         state.opened = (openings, 0, why)
     return kernel.enter(state, at, wait_ns)
+
+
+TakenEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
+"""When an edge is taken, in nanoseconds of the log's time; its trigger; the state it leads to."""
+
+
+def take_edges(state: Standing, rule: int, at: int) -> Iterator[TakenEdge]:
+    """Take the edge of a rule that fired, then the edges of rules that fire immediately after it."""
+    while rule != kernel.NO_RULE:
+        trigger = trigger_of(state, rule)
+        rule = take(state, trigger, at)
+        yield at, trigger, state.state

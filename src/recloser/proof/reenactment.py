@@ -154,7 +154,7 @@ class Reenactment:
 
         Args:
             event: The event.
-            flushed: The breaker whose coalesced calls have to be written first, if any.
+            flushed: The breaker whose coalesced calls to write first; None to write none.
         """
         sequencer = self._sequencer
 

@@ -56,7 +56,9 @@ _open_logs: Final[weakref.WeakSet["RedisLog"]] = weakref.WeakSet()
 
 
 class RedisLog(Log):
-    """A log in a Redis stream, through which breakers of one name are one breaker in all processes.
+    """A log in a Redis stream, which shares breakers among processes.
+
+    Breakers of one name are one breaker in all processes.
 
     Every process reads the whole stream and folds it, so all see the same edges in the same order.
     Calls are decided by what was read last, without asking the server. Only a call that might be a
@@ -137,7 +139,9 @@ class RedisLog(Log):
         self._threads = LogThreads({"recloser-stream": self._run, "recloser-bell": self._listen})
 
     def attach(self, clock: Clock | None = None) -> Sequencer:
-        """Return the sequencer; the first call waits up to ``timeout_seconds`` to join the stream.
+        """Return the sequencer; the first call waits to join the stream.
+
+        It waits for ``timeout_seconds`` at most.
 
         Raises:
             ConfigError: The log is timed by another clock already.
@@ -166,7 +170,7 @@ class RedisLog(Log):
         )
 
     def ensure_safe(self, seq: int) -> None:
-        """Log the messages that wait, and restart missing threads; called outside the lock."""
+        """Log waiting messages and restart missing threads, outside the lock."""
         if self._stream.is_mine:
             return
         super().ensure_safe(seq)
@@ -320,7 +324,7 @@ class RedisLog(Log):
 
     def _recover_from(self, error: BaseException) -> None:
         if not isinstance(error, LogError):
-            _logger.error("%s: it is tried again", self, exc_info=error)
+            _logger.error("%s: unexpected error; trying again", self, exc_info=error)
         self._is_changed |= isinstance(error, StreamChangedError)
         self._go_offline(str(error))
 
@@ -363,11 +367,11 @@ class RedisLog(Log):
         self._stopping.wait(SPACING_SECONDS)
 
     def _is_old(self, added_ns: int | None) -> bool:
-        """Return whether an item added at that monotonic time has waited long enough to be sent."""
+        """Return whether an item has waited long enough to be sent."""
         return added_ns is not None and self._now_ns() - added_ns >= BATCH_SECONDS * 1e9
 
     def _pause(self, seconds: float) -> bool:
-        """Wait; return whether the log is being closed. A forked child has another ``_stopping``."""
+        """Wait, and return whether the log is being closed."""
         return self._stopping.wait(seconds)
 
     def _exchange(self, stream_fold: StreamFold, batch: Batch | None, *, ring: bool) -> bool:
@@ -395,7 +399,9 @@ class RedisLog(Log):
             except BaseException as error:  # only the end of the log ends the thread
                 with contextlib.suppress(BaseException):
                     if not isinstance(error, LogError | ValueError):
-                        _logger.exception("%s: it is listened to again", self)
+                        _logger.exception(
+                            "%s: unexpected error while listening; trying again", self
+                        )
                     self._stopping.wait(BATCH_SECONDS)
                     self._bell_connection.reconnect()
 
@@ -417,7 +423,7 @@ class RedisLog(Log):
             self._stream.after_fork()
 
     def begin_in_child(self) -> None:
-        """Plan to read the stream from a checkpoint; called under the lock before the first event."""
+        """Plan to read the stream again; called under the lock before the first event."""
         self._is_changed = True
         self._threads.is_incomplete = True
         self._stream.begin_in_child()

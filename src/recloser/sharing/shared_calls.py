@@ -1,4 +1,4 @@
-"""The half of the shared sequencer that callers' threads use: admit calls and record outcomes.
+"""The callers' half of the shared sequencer: admit calls and record outcomes.
 
 Online, calls are decided by the states that the last entry read has left. An outcome only enters the
 outbox; it changes the states when its entry is read back from the stream. Offline, the member also
@@ -46,7 +46,7 @@ _PRIVATE_KINDS: Final = frozenset(("clock_ticked", "probe_admitted", "log_opened
 
 
 class SharedCalls(Sequencer):
-    """Admits calls and records outcomes of breakers whose events a stream puts in order.
+    """Admits calls and records outcomes of breakers that a stream keeps in order.
 
     Every method runs under the sequencer's lock unless it says otherwise.
 
@@ -92,7 +92,7 @@ class SharedCalls(Sequencer):
     # Time.
 
     def advance(self, at: int) -> int:
-        """Return the estimated time of the stream; offline, record a tick where one is due."""
+        """Return the estimated time of the stream; offline, record a tick if one is due."""
         return super().advance(at) if self.degraded else self.read_at()
 
     def took_since(self, started_at: int, at: int) -> int:
@@ -195,7 +195,7 @@ class SharedCalls(Sequencer):
         self._queue_messages()
 
     def _queue_messages(self) -> None:
-        """Move ``messages`` into the outbox, and wake the log's thread where they are urgent.
+        """Move ``messages`` into the outbox; wake the log's thread if one is urgent.
 
         An item leaves ``messages`` only after it is in the outbox. If an exception comes in between,
         the item is added again, which the outbox ignores.
@@ -228,7 +228,7 @@ class SharedCalls(Sequencer):
     def admit_probe(
         self, state: BreakerState, at: int, spends: Spendable | None = None
     ) -> ProbeAdmitted | None:
-        """Return a probe that the stream has granted; offline, admit one without the stream."""
+        """Return a probe granted by the stream; offline, admit one without it."""
         if not self.degraded:
             return self._granted_probe(state)
         granted = self._granted_probe(state)
@@ -257,13 +257,15 @@ class SharedCalls(Sequencer):
     # The lock-free fast path.
 
     def update_fast_path(self, breaker: str) -> None:
-        """Allow or forbid the fast path; a call that could have a granted probe must not use it."""
+        """Allow or forbid the fast path of a breaker.
+
+        A call that could use a granted probe must not take the fast path.
+        """
         fast_path = self._fast_paths.get(breaker)
         if fast_path is None:
             return
-        fast_path.origin = (
-            self.origin
-        )  # the estimate of the stream's time improves with each round trip
+        # The estimate of the stream's time improves with each round trip.
+        fast_path.origin = self.origin
         super().update_fast_path(breaker)
         token = fast_path.admit_token
         if token is not None and not token.never_expires:

@@ -1,4 +1,4 @@
-"""The sequencer of shared breakers: the stream orders events, and each member folds its entries.
+"""The sequencer of shared breakers: a stream orders the events.
 
 Outcomes recorded here wait in the outbox until the log's thread sends them, and change the states
 when their entry is read back. While the stream cannot be reached the member is *offline* (its
@@ -35,7 +35,7 @@ from recloser.sharing.stream_fold import NOTHING, FoldedEntry, StreamFold
 
 
 class StreamSequencer(SharedCalls):
-    """Folds the entries of the stream, and hands out the entries that this member sends.
+    """Folds the entries of the stream, and provides those that this member sends.
 
     Two kinds of threads change it, always under the sequencer's lock. Callers' threads add to the
     outbox, and while offline fold on copies. The log's thread folds entries, goes offline and comes
@@ -88,7 +88,7 @@ class StreamSequencer(SharedCalls):
         )
 
     def _open_session(self) -> None:
-        """Begin offline, with a header of this process's own, until the stream has been read."""
+        """Begin offline, with a header of this process's own."""
         for _, mark in self._unopened[:1]:
             if not mark.is_done:
                 header = next(self._first_header())
@@ -119,7 +119,10 @@ class StreamSequencer(SharedCalls):
     # Settings: called by the thread that makes a breaker.
 
     def configured(self, request: Request, state: BreakerState) -> BreakerState:
-        """Return a breaker's state once the stream has its settings, or after ``timeout_seconds``."""
+        """Return a breaker's state when the stream has its settings.
+
+        After ``timeout_seconds`` the member goes offline, and uses the settings on its own.
+        """
         name = state.breaker
         if self.is_mine:
             return super().configured(request, state)
@@ -148,7 +151,7 @@ class StreamSequencer(SharedCalls):
     # Waiting: called without the lock.
 
     def await_effect(self) -> None:
-        """Wait until the last item in the outbox was read back, for ``timeout_seconds`` at most."""
+        """Wait, up to ``timeout_seconds``, until the last outbox item was read back."""
         item = self.outbox.last_item
         self._waits.wait(
             lambda: self._confirmed_item >= item or self.degraded, self._timeout_seconds
@@ -159,7 +162,7 @@ class StreamSequencer(SharedCalls):
         self._waits.wait(lambda: not self.degraded, self._timeout_seconds)
 
     def await_synchronized(self) -> None:
-        """Wait until all events were sent and the stream was read to its end, or for a time limit.
+        """Wait until all events were sent and the stream was read to its end.
 
         The limit is ``timeout_seconds``. A round trip that is under way may have read the stream
         before this call, so another one must follow it.
@@ -310,7 +313,7 @@ class StreamSequencer(SharedCalls):
         self._waits.ring()
 
     def _append_silently(self, event: Event) -> Sequence[Edge]:
-        """Fold an event that listeners received in an earlier offline period, with its edges."""
+        """Fold an event that listeners have received already, with its edges."""
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
@@ -331,7 +334,7 @@ class StreamSequencer(SharedCalls):
         self.outbox.drop_aged(self._clock.monotonic_ns())
 
     def batch_before_rejoining(self, stream_fold: StreamFold) -> Batch | None:
-        """Return the next batch to send before the member comes online; None if there is none.
+        """Return the next batch to send before going online; None if there is none.
 
         In this order: the batch in flight, which may have arrived; the settings of breakers that the
         stream does not know; the operators' commands that it has lost; and the items of the outbox

@@ -23,8 +23,9 @@ from recloser.cli.render.terminal import print_json
 from recloser.cli.render.whatif_tables import CallCounts, Column, print_columns
 from recloser.core.config import CircuitBreakerConfig
 from recloser.simulate.recorded_calls import Traffic
-from recloser.whatif.comparison import what_happened, what_if
-from recloser.whatif.outages import OUTAGE_FAILURES
+from recloser.whatif.comparison import what_happened
+from recloser.whatif.costs import OUTAGE_FAILURES
+from recloser.whatif.evaluation import what_if
 
 _TRIED: Final = "these settings"
 

@@ -9,9 +9,9 @@ from recloser.cli.render.terminal import note, print_table, results
 from recloser.core.formatting import duration, quantity
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic
-from recloser.whatif.comparison import DelaySummary, Evaluation, summarize_delays
-from recloser.whatif.costs import FIGURES, Figures, Range
-from recloser.whatif.outages import Delay
+from recloser.whatif.comparison import DelaySummary, summarize_delays
+from recloser.whatif.costs import FIGURES, Delay, Figures, Range
+from recloser.whatif.evaluation import Evaluation
 
 Column: TypeAlias = Mapping[str, Evaluation]
 """What one set of settings results in, by breaker."""

@@ -8,8 +8,8 @@ import attrs
 from recloser.cli.render.schemas import JsonObject
 
 if TYPE_CHECKING:
-    from recloser.whatif.comparison import Evaluation
-    from recloser.whatif.outages import Delay
+    from recloser.whatif.costs import Delay
+    from recloser.whatif.evaluation import Evaluation
     from recloser.whatif.settings_search import Candidate, TuneResult
 
 
