@@ -9,7 +9,7 @@ from hypothesis import Phase, settings
 from redis_fixtures import joined, own_redis, redis_server, stream
 
 from recloser import ManualClock
-from recloser.live import breaker
+from recloser.live import last_permits
 
 __all__ = ["clock", "joined", "own_redis", "real_trace", "redis_server", "stream"]
 
@@ -32,7 +32,7 @@ SHARED = Path(os.environ.get("RECLOSER_SHARED", ROOT.parent / "shared"))
 
 def pytest_runtest_setup() -> None:
     """Have no test find the permits that others left open: each adds to what a report takes."""
-    breaker._last_permits.set(MappingProxyType({}))
+    last_permits._last_permits.set(MappingProxyType({}))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The recordings of real parts under real faults replay to what was recorded live."""
+"""The recordings in ``fixtures/`` replay to the edges that were recorded live."""
 
 from itertools import pairwise
 
@@ -20,11 +20,11 @@ ERRORS = {
 }
 
 
-def test_every_recording_is_known_here_and_told_of():
+def test_every_recording_is_listed_here_and_in_the_readme():
     recordings = {path.name for path in RECORDED_LOGS}
     assert recordings == set(ERRORS)
-    told = (FIXTURES / "README.md").read_text()
-    assert all(f"- `{name}`: " in told for name in recordings)
+    readme = (FIXTURES / "README.md").read_text()
+    assert all(f"- `{name}`: " in readme for name in recordings)
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -38,7 +38,7 @@ def test_a_recording_replays_to_its_witnesses(name):
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_a_recording_tells_why_its_breaker_opened(name):
+def test_why_explains_the_trip_of_every_recording(name):
     history = replay(FIXTURES / name)
     (breaker,) = history.snapshots
     cause = why(history, breaker)
@@ -47,14 +47,14 @@ def test_a_recording_tells_why_its_breaker_opened(name):
     assert cause.cost.rejected > 10
 
 
-def test_the_killed_process_went_on_from_its_log():
+def test_the_killed_process_continued_from_its_log():
     sessions = [e for e in LogReader(FIXTURES / "process-killed") if e.kind == "log_opened"]
     first, second = sessions
     assert second.unsealed > 0
     assert second.boot_id == first.boot_id != ""
 
 
-def test_the_stepped_clock_was_stepped_by_hours():
+def test_the_stepped_wall_clock_jumped_by_hours():
     ticks = [e for e in LogReader(FIXTURES / "wall-clock-stepped") if e.kind == "clock_ticked"]
     skews = [
         (later.wall - earlier.wall).total_seconds() - (later.at - earlier.at) / 1e9

@@ -1,8 +1,8 @@
-"""Invariants under any configuration and any interleaving of overlapping calls.
+"""Invariants that hold for any settings and any interleaving of overlapping calls.
 
-After every step: never more probes than allowed; what a window holds equals a recount from the
-log; a stale outcome moves no counter; every opening has a cause whose evidence, recounted from the
-log, reaches its threshold; and a half-open breaker that is left alone ends.
+After every step, there are no more probes than allowed, and the window holds what a recount from the
+log gives. A stale outcome changes no counter. Every trip has a cause whose evidence, recounted from
+the log, reaches its threshold. A half-open breaker whose probes never report leaves that state.
 """
 
 from fractions import Fraction
@@ -33,7 +33,7 @@ class Invariants(RuleBasedStateMachine):
     permits = Bundle("permits")
 
     @initialize(config=deciding_configs)
-    def begin(self, config):
+    def make_breaker(self, config):
         self.config = config
         self.clock = ManualClock()
         self.log = MemoryLog(clock=self.clock)
@@ -44,15 +44,15 @@ class Invariants(RuleBasedStateMachine):
         self.clock.advance(ns=ms * MS)
 
     @rule(target=permits)
-    def ask(self):
+    def start_call(self):
         return self.breaker.before_call().permit
 
     @rule(permit=consumes(permits), outcome=st.sampled_from(["success", "failure", "ignored"]))
-    def end(self, permit, outcome):
+    def end_call(self, permit, outcome):
         if permit is None:
             return
-        # Time first, so that what is compared is the outcome alone.
-        self.breaker._sequencer.relieve()
+        # Let cooldowns that are over end first, so that only the outcome can change the counters.
+        self.breaker._sequencer.fold_buffered()
         before = self.breaker.snapshot()
         getattr(self.breaker, f"after_{outcome}")(permit)
         after = self.breaker.snapshot()
@@ -62,11 +62,11 @@ class Invariants(RuleBasedStateMachine):
     @rule(times=st.integers(1, 4), outcome=st.sampled_from(["success", "failure"]))
     def call(self, times, outcome):
         for _ in range(times):
-            self.end(self.ask(), outcome)
+            self.end_call(self.start_call(), outcome)
 
     @rule()
-    def leave_alone(self):
-        """A half-open breaker whose probes are lost leaves that state by time alone."""
+    def lose_all_probes(self):
+        """A half-open breaker whose probes never report leaves that state after their timeouts."""
         if self.breaker.current_state().value != "HALF_OPEN":
             return
         if not self.breaker.snapshot().probes_in_flight:
@@ -80,7 +80,7 @@ class Invariants(RuleBasedStateMachine):
         assert self.breaker.snapshot().epoch > before
 
     @invariant()
-    def no_more_probes_than_allowed(self):
+    def probes_in_flight_are_limited(self):
         window = self.config.half_open_window
         allowed = self.config.half_open_max_probes if window is None else window.size
         snapshot = self.breaker.snapshot()
@@ -89,7 +89,7 @@ class Invariants(RuleBasedStateMachine):
             assert snapshot.probes_in_flight + snapshot.probe_window.calls <= window.size
 
     @invariant()
-    def a_window_holds_what_the_log_tells(self):
+    def the_window_equals_a_recount_from_the_log(self):
         snapshot = self.breaker.snapshot()
         if snapshot.window is None:
             return
@@ -100,13 +100,13 @@ class Invariants(RuleBasedStateMachine):
         assert snapshot.window.slow == sum(o.took > 50 * MS for o in held)
 
     @invariant()
-    def the_log_folds_to_the_live_state(self):
+    def replay_gives_the_live_state(self):
         history = replay(self.log)
         assert history.differences == []
         assert history.snapshots["b"] == self.breaker.snapshot()
 
     @invariant()
-    def a_checkpoint_carries_the_whole_state(self):
+    def a_checkpoint_restores_the_whole_state(self):
         state = self.breaker._state
         line = encode(Checkpoint(1, 0, "b", dump(state)))
         assert restore(decode(line)) == state
@@ -128,7 +128,7 @@ class Invariants(RuleBasedStateMachine):
         return [o for o in outcomes if o.at // SECOND > at // SECOND - window.seconds]
 
     def check_evidence(self, edge):
-        """Recount from the log what the cause claims."""
+        """Recount the figures of the cause from the log."""
         cause = edge.cause
         counted = [o for o in self.outcomes() if o.epoch == edge.epoch - 1 and o.seq < edge.seq]
         failed = [o for o in counted if o.kind == "call_failed"]

@@ -1,4 +1,4 @@
-"""Against a real HTTP service: an open breaker lets nothing reach it, then just its probes."""
+"""A real HTTP service: an open breaker lets nothing reach it, and then only its probes."""
 
 import contextlib
 import threading
@@ -17,7 +17,7 @@ CONFIG = CircuitBreakerConfig(
 
 
 class Caller(threading.Thread):
-    """Asks again and again until a probe has failed, and notes what had reached the service."""
+    """Call repeatedly until a probe has failed, and note the requests that reached the service."""
 
     def __init__(self, breaker, service):
         super().__init__()
@@ -54,7 +54,7 @@ def trip(breaker, service):
 
 
 def test_after_the_trip_nothing_reaches_the_service_until_the_allowed_probes_do(tmp_path):
-    """Twelve callers go on asking while the cooldown of one second passes."""
+    """Twelve callers continue to call during the cooldown of one second."""
     with Service() as service, EventLog(tmp_path) as log:
         breaker = CircuitBreaker("b", CONFIG, log=log)
         trip(breaker, service)

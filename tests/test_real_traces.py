@@ -1,4 +1,4 @@
-"""Real traces of others, from import to the cause of a trip, against counts made by hand."""
+"""Public traces, from the import to the cause of a trip, compared with counts by hand."""
 
 import csv
 import gzip
@@ -37,7 +37,7 @@ def replayed(capsys, log):
 
 
 def rows_of(trace):
-    """Each row with its breaker's name and the nanosecond of its end, by no code of ours."""
+    """Each row with its breaker's name and the end in nanoseconds, read without recloser."""
     with gzip.open(trace, "rt", newline="") as text:
         for row in csv.DictReader(text):
             took = round(Fraction(row["duration_ms"] or "0") * 10**6)
@@ -48,7 +48,7 @@ def rows_of(trace):
 
 
 def runs_of_failures(trace):
-    """Per breaker, in the order of the ends: the first five of every run of at least five failures."""
+    """For each breaker: the first five failures of every run of at least five, ordered by end."""
     runs = defaultdict(list)
     current = defaultdict(list)
     for row in sorted(rows_of(trace), key=lambda row: row["end_ns"]):
@@ -63,7 +63,7 @@ def runs_of_failures(trace):
 
 
 def lines_of(log):
-    """The lines of a log's segments, of which those that are full are compressed."""
+    """The lines of a log's segments; full segments are compressed."""
     data = b""
     for path in sorted(log.glob("*.jsonl*")):
         with path.open("rb") as raw:
@@ -85,7 +85,7 @@ def utc_text(ns):
         ("upptime-sites.csv.gz", 93_257, 125, 22_840, 51, 46),
     ],
 )
-def test_the_breakers_that_trip_are_the_pairs_with_five_failures_in_a_row(
+def test_exactly_the_pairs_with_five_consecutive_failures_trip(
     real_trace, capsys, tmp_path, name, calls, breakers, failed, runs, tripping
 ):
     trace = real_trace(name)
@@ -111,16 +111,16 @@ def test_the_breakers_that_trip_are_the_pairs_with_five_failures_in_a_row(
 
 
 @pytest.mark.parametrize("name", ["trainticket-2023-01-29.csv.gz", "upptime-sites.csv.gz"])
-def test_why_names_the_failures_that_a_query_by_hand_finds(real_trace, capsys, tmp_path, name):
-    """For the first trips of four breakers: the very rows, by time, duration and order."""
+def test_why_names_the_failures_that_a_count_by_hand_finds(real_trace, capsys, tmp_path, name):
+    """For the first trips of four breakers, the evidence has the same times and durations."""
     trace = real_trace(name)
     imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
     run(capsys, "replay", tmp_path / "log", "-o", tmp_path / "driven", "--json")
     lines = lines_of(tmp_path / "driven")
     for breaker, found in list(runs_of_failures(trace).items())[:4]:
         driven = tmp_path / "driven"
-        told = run(capsys, "why", driven, "--breaker", breaker, "--trip", 1, "--json")
-        (cause,) = told["causes"]
+        answer = run(capsys, "why", driven, "--breaker", breaker, "--trip", 1, "--json")
+        (cause,) = answer["causes"]
         assert [(call["utc"], call["took_ns"]) for call in cause["evidence"]] == [
             (utc_text(row["end_ns"]), row["took_ns"]) for row in found[0]
         ]
@@ -131,7 +131,7 @@ def test_why_names_the_failures_that_a_query_by_hand_finds(real_trace, capsys, t
             assert (event["breaker"], event["took"]) == (breaker, call["took_ns"])
 
 
-def test_a_web_server_with_three_errors_in_ten_thousand_trips_nothing(real_trace, capsys, tmp_path):
+def test_no_breaker_trips_on_a_web_server_with_few_errors(real_trace, capsys, tmp_path):
     trace = real_trace("apache-combined.log.gz")
     for template in ("{host}", "{method}"):
         log = tmp_path / template.strip("{}")
@@ -152,9 +152,7 @@ def test_a_web_server_with_three_errors_in_ten_thousand_trips_nothing(real_trace
         "apache-combined.log.gz",
     ],
 )
-def test_a_real_trace_is_proved_with_the_breakers_that_it_drives(
-    real_trace, capsys, tmp_path, name
-):
+def test_the_proof_of_a_real_trace_holds(real_trace, capsys, tmp_path, name):
     trace, log = real_trace(name), tmp_path / "log"
     if name.endswith(".csv.gz"):
         imported_csv(capsys, trace, log, "{caller}->{target}")
@@ -171,8 +169,10 @@ def test_a_real_trace_is_proved_with_the_breakers_that_it_drives(
 
 
 @pytest.mark.soak
-def test_the_log_of_the_breakers_that_a_real_trace_drives_is_proved(real_trace, capsys, tmp_path):
-    """A third of these sites are down, so that every other call is an edge."""
+def test_the_proof_holds_for_the_log_of_breakers_that_a_real_trace_drove(
+    real_trace, capsys, tmp_path
+):
+    """A third of these sites are down, so every other call leads to an edge."""
     imported_csv(capsys, real_trace("upptime-sites.csv.gz"), tmp_path / "log", "{caller}->{target}")
     run(capsys, "replay", tmp_path / "log", "-o", tmp_path / "driven", "--json")
     proof = run(capsys, "replay", tmp_path / "driven", "--prove", "--json")
@@ -193,9 +193,7 @@ def assert_proved(proof):
         ("upptime-sites.csv.gz", """awk -F, 'NR>1 {n++; k[$3"->"$4]; f+=$7=="fail"} END {print n, length(k), f}'"""),
     ],
 )  # fmt: skip
-def test_counts_of_an_import_and_of_whatif_are_those_of_one_line_of_shell(
-    real_trace, capsys, tmp_path, name, query
-):
+def test_counts_of_import_and_whatif_equal_those_of_awk(real_trace, capsys, tmp_path, name, query):
     trace = real_trace(name)
     counted = subprocess.run(
         f"gzip -dc '{trace}' | {query}", shell=True, capture_output=True, text=True, check=True
@@ -203,9 +201,9 @@ def test_counts_of_an_import_and_of_whatif_are_those_of_one_line_of_shell(
     calls, breakers, failed = map(int, counted.stdout.split())
     summary = imported_csv(capsys, trace, tmp_path / "log", "{caller}->{target}")
     assert (summary["calls"], summary["breakers"], summary["failed"]) == (calls, breakers, failed)
-    told = run(capsys, "whatif", tmp_path / "log", "--json")
-    none, ours = (result["total"] for result in told["results"])
-    assert (told["calls"], none["let_through"]["low"]) == (calls, failed)
+    report = run(capsys, "whatif", tmp_path / "log", "--json")
+    none, ours = (result["total"] for result in report["results"])
+    assert (report["calls"], none["let_through"]["low"]) == (calls, failed)
     assert ours["saved"]["low"] + ours["let_through"]["low"] == failed
 
     history = replayed(capsys, tmp_path / "log")
@@ -215,7 +213,7 @@ def test_counts_of_an_import_and_of_whatif_are_those_of_one_line_of_shell(
     assert ours["rejected"]["low"] == sum(total["rejected"] for total in totals)
 
 
-def test_counts_of_an_access_log_are_those_of_one_line_of_shell(real_trace, capsys, tmp_path):
+def test_counts_of_an_access_log_equal_those_of_awk(real_trace, capsys, tmp_path):
     trace = real_trace("apache-combined.log.gz")
     query = "grep -cE '\" 5[0-9][0-9] [0-9-]+ '"
     counted = subprocess.run(

@@ -1,10 +1,11 @@
-"""The live breaker, the replay of its log and an independent model agree after every step.
+"""Live breakers, the replay of their log and an independent model agree after every step.
 
-Two breakers with settings of their own are driven through overlapping calls, time, operators,
-modes and other settings, on a log that has every outcome, which is replayed after every step, and
-each on a log of its own that has runs, which is replayed now and then, as that ends its runs. The
-model is written from the documents (``model``); the clock goes to each deadline, and to a nanosecond
-before and after it. ``pytest --hypothesis-profile=long`` takes twenty times as many examples.
+Two breakers get overlapping calls, operators' commands, other modes and other settings. This happens
+twice at the same time: on one shared log that holds every outcome, which is replayed after every
+step; and on a log per breaker that coalesces successes. Replaying such a log ends its runs, so it is
+only done now and then. The model (``model.py``) is written from the documentation alone. The clock
+moves to each deadline, and to one nanosecond before and after it.
+``pytest --hypothesis-profile=long`` tries twenty times as many examples.
 """
 
 import tempfile
@@ -69,7 +70,7 @@ orders = st.one_of(
 
 
 class Side:
-    """One log with breakers on it, and their models."""
+    """One log, its breakers, and the model of each."""
 
     def __init__(self, clock, detail, configs):
         self.clock = clock
@@ -85,10 +86,11 @@ class Side:
     def at(self):
         return self.clock.monotonic_ns()
 
-    def take_ticks(self):
-        """Have the models pass the time of new ticks, which are events of every breaker.
+    def pass_ticks_to_models(self):
+        """Pass the time of new ticks in the log to every model.
 
-        The log writes them when a call of either breaker finds a deadline passed.
+        The log writes a tick when a call of either breaker finds a deadline passed; the tick is an
+        event of both breakers.
         """
         if len(self.models) == 1:
             return []
@@ -102,33 +104,33 @@ class Side:
 
     def ask(self, name):
         decision = self.breakers[name].before_call()
-        self.take_ticks()
+        self.pass_ticks_to_models()
         answer = self.models[name].ask(self.at)
         assert_same_answer(decision, answer)
         return decision.permit, answer.permit
 
     def report(self, name, permits, outcome, took):
-        theirs, ours = permits
-        if theirs is not None:
-            getattr(self.breakers[name], METHODS[outcome])(theirs, took_ns=took)
-            self.report_to_model(name, ours, outcome, took)
+        permit, model_permit = permits
+        if permit is not None:
+            getattr(self.breakers[name], METHODS[outcome])(permit, took_ns=took)
+            self.report_to_model(name, model_permit, outcome, took)
 
     def report_to_model(self, name, permit, outcome, took=None):
         kinds = ("call_succeeded", "call_failed", "call_ignored")
-        outcomes = [event.seq for event in self.take_ticks() if event.kind in kinds]
+        outcomes = [event.seq for event in self.pass_ticks_to_models() if event.kind in kinds]
         seq = outcomes[-1] if outcomes else 0
         self.models[name].report(permit, outcome, self.at, took, seq)
 
     def call(self, name, function):
-        """The model's answer is compared after the call, which has reported by then."""
+        """Make a call, then compare the model's answer; the call has reported its outcome by then."""
         error = None
         try:
             self.breakers[name].call(function)
-        except CircuitOpenError as refusal:
-            error = refusal
+        except CircuitOpenError as rejection:
+            error = rejection
         except OSError:
             pass
-        self.take_ticks()
+        self.pass_ticks_to_models()
         answer = self.models[name].ask(self.at)
         assert answer.allowed == (error is None)
         if answer.allowed:
@@ -138,17 +140,17 @@ class Side:
 
     def command(self, name, kind):
         getattr(self.breakers[name], kind)(actor="ann", reason="to see")
-        self.take_ticks()
+        self.pass_ticks_to_models()
         self.models[name].command(kind, self.at, "ann", "to see")
 
     def set_mode(self, name, mode):
         self.breakers[name].set_mode(mode)
-        self.take_ticks()
+        self.pass_ticks_to_models()
         self.models[name].set_mode(mode, self.at)
 
     def configure(self, name, config):
         self.breakers[name] = CircuitBreaker(name, config, log=self.log, on_other_config="replace")
-        self.take_ticks()
+        self.pass_ticks_to_models()
         self.models[name].configure(config, self.at)
 
     def check(self, *, replayed=True):
@@ -165,7 +167,7 @@ class Side:
             assert_same_edges(edges, model, by_seq=self.has_every_seq)
 
     def check_file(self):
-        """A file is replayed in batches, which count quick successes together."""
+        """Replay the log from a file, which folds consecutive successes in batches."""
         with tempfile.TemporaryDirectory(prefix="recloser-test-") as folder:
             self.check_history(replay(write_segment(Path(folder), self.log)))
 
@@ -174,7 +176,7 @@ class SecondOpinion(RuleBasedStateMachine):
     permits = Bundle("permits")
 
     @initialize(first=configs, second=configs)
-    def begin(self, first, second):
+    def make_breakers(self, first, second):
         self.clock = ManualClock()
         drawn = dict(zip(NAMES, (first, second), strict=True))
         self.full = Side(self.clock, "full", drawn)
@@ -209,7 +211,7 @@ class SecondOpinion(RuleBasedStateMachine):
         again=st.integers(0, 4),
     )
     def ask_at_once(self, name, times, ends, again):
-        """Some calls at once, of which some end before more come."""
+        """Start some calls at once; some of them end before more start."""
         asked = [self.ask(name) for _ in range(times)]
         for outcome in ends[:times]:
             self.report(asked.pop(0), outcome, None)
@@ -223,7 +225,7 @@ class SecondOpinion(RuleBasedStateMachine):
 
     @rule(name=names, calls=calls)
     def call_in_turn(self, name, calls):
-        """Some calls one after the other; those of a function take the way past the lock."""
+        """Make calls one after another; those of a function use the lock-free fast path."""
         for wait, times, function, outcome, took in calls:
             self.clock.advance(ns=wait)
             for _ in range(times):
@@ -234,7 +236,7 @@ class SecondOpinion(RuleBasedStateMachine):
 
     @rule(name=names, good=st.integers(1, 6), bad=st.integers(1, 3), early=st.booleans())
     def age_the_window(self, name, good, bad, early):
-        """Successes that a window lets go of before the failures that came after them."""
+        """Successes, then failures; then let the window forget the successes first."""
         for _ in range(good):
             self.call(name, succeed)
         self.clock.advance(ns=SECOND)
@@ -247,7 +249,7 @@ class SecondOpinion(RuleBasedStateMachine):
 
     @rule(target=permits, name=names, took=durations, probes=st.integers(0, 3))
     def trip_and_cool(self, name, took, probes):
-        """Bring a breaker to where it probes, which chance alone seldom does."""
+        """Trip the breaker and wait for its cooldown; random steps alone seldom get to probes."""
         model = self.full.models[name]
         for _ in range(8):
             if model.state == "CLOSED":

@@ -29,6 +29,7 @@ MODULES = (
     "recloser.core.kernel.window",
     "recloser.core.orders",
     "recloser.live.call_buffer",
+    "recloser.live.call_tokens",
     "recloser.live.fast_path",
     "recloser.live.function_wrapper",
     "recloser.live.outcome_lines",

@@ -1,4 +1,4 @@
-"""Import the files that people try first, and show the results in src/recloser/importers/README.md.
+"""Import the files that people try first, and show the results in src/recloser/docs/importing-traces.md.
 
 ``python tools/import_table.py`` prints the table; ``--write`` puts it into that page.
 """
@@ -17,7 +17,7 @@ from attrs import frozen
 from import_rows import ROWS, Row
 from recloser.cli import status_of
 
-PAGE: Final = Path(__file__).parent.parent / "src" / "recloser" / "importers" / "README.md"
+PAGE: Final = Path(__file__).parent.parent / "src" / "recloser" / "docs" / "importing-traces.md"
 BEGIN: Final = "<!-- begin: python tools/import_table.py --write -->\n"
 END: Final = "<!-- end -->\n"
 

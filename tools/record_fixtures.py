@@ -1,9 +1,9 @@
-"""Record the fixtures anew: real parts under real faults, through live breakers.
+"""Record the logs in ``fixtures/``: live breakers while a real fault happens to a real dependency.
 
     python tools/record_fixtures.py [NAME ...] [--again]
 
-Each recording is a log in ``fixtures/NAME``, with its golden file beside it; how it was made is told
-in ``fixtures/README.md``. Needs the ``dev`` extra. A recording that exists is kept unless ``--again``
+A recording is a log in ``fixtures/NAME`` with a golden file next to it. Describe a new one in
+``fixtures/README.md``. This needs the ``dev`` extra. An existing recording is kept unless ``--again``
 is given.
 """
 
@@ -48,20 +48,20 @@ Scenario = Callable[[Path], None]
 
 
 def http_outage(path: Path) -> None:
-    """An HTTP service answers 503 for two seconds; one client calls it 30 times a second."""
+    """An HTTP service answers 503 for two seconds; one client calls it 30 times per second."""
     with Service() as service, EventLog(path, host=HOST) as log:
         _outage(service, CircuitBreaker("quotes", CONFIG, log=log))
 
 
 def wall_clock_stepped(path: Path) -> None:
-    """The outage of http-outage, while the wall clock is stepped back one hour, then forward two."""
+    """The outage of http-outage, while the wall clock is set back one hour, then forward two."""
     clock = SkewedClock(SystemClock(), drift_ppm=200, steps=[(1.5, -3600), (3.0, 7200)])
     with Service() as service, EventLog(path, host=HOST, clock=clock) as log:
         _outage(service, CircuitBreaker("quotes", CONFIG, log=log), clock)
 
 
 def slow_dependency(path: Path) -> None:
-    """An HTTP service takes 0.4 s an answer for two seconds; its client gives up after 0.1 s."""
+    """An HTTP service takes 0.4 s per answer for two seconds; its client gives up after 0.1 s."""
     with Service() as service, EventLog(path, host=HOST) as log:
         breaker = CircuitBreaker("quotes", CONFIG, log=log)
         _call_until(breaker, service, _over(0.7))
@@ -73,12 +73,12 @@ def slow_dependency(path: Path) -> None:
 
 
 def process_killed(path: Path) -> None:
-    """The calling process is killed with SIGKILL in an outage and started again from its log."""
+    """The calling process is killed with SIGKILL during an outage and restarted from its log."""
     play(path, lambda message: click.echo(f"  {message}"), HOST)
 
 
 def redis_killed(path: Path) -> None:
-    """Redis is killed under the load of four threads and started again after two seconds."""
+    """Redis is killed while four threads use it, and started again after two seconds."""
     port = _free_port()
     stop = threading.Event()
     with EventLog(path, host=HOST) as log:
@@ -129,20 +129,6 @@ def main(*, names: tuple[str, ...], again: bool) -> None:
             shutil.copytree(recorded, target, ignore=shutil.ignore_patterns("lock"))
         update(GoldenPair(target, golden_path(target)))
         click.echo(f"{name}: {history.count} events, {len(history.edges)} edges")
-    lines = [f"- `{name}`: {_told(scenario)}" for name, scenario in SCENARIOS.items()]
-    (FIXTURES / "README.md").write_text(
-        "# Recordings\n\nLogs of live breakers on real parts under real faults, each made by "
-        "`python tools/record_fixtures.py NAME`.\nBeside each stands its history, "
-        "`NAME.golden.json`, which the tests hold it to.\n\n" + "\n".join(lines) + "\n\n"
-        "`redis-killed.parquet` is that log as `recloser export` first wrote it, which every later "
-        "version reads.\n",
-        encoding="utf-8",
-    )
-
-
-def _told(scenario: Scenario) -> str:
-    assert scenario.__doc__ is not None
-    return scenario.__doc__.strip()
 
 
 def _outage(service: Service, breaker: CircuitBreaker, clock: Clock | None = None) -> None:

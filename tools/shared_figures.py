@@ -1,10 +1,10 @@
-"""Figures of a fleet: how soon others know of a trip, and what a call costs the Redis server.
+"""Measure shared breakers: their latency, and their load on the server.
 
     python tools/shared_figures.py [--trips N] [--members N] [--server PATH]
 
-The commands are counted by the server (``INFO commandstats``) and in the threads that call, for
-shared breakers of recloser, for pybreaker's Redis storage and for purgatory's Redis unit of work.
-Needs the ``dev`` extra, and ``pip install pybreaker purgatory``.
+The server counts its commands (``INFO commandstats``), and each process counts those sent by calling
+threads. Compared are recloser's shared breakers, pybreaker's Redis storage and purgatory's Redis unit of
+work. Needs the ``dev`` extra, and ``pip install pybreaker purgatory``.
 """
 
 import asyncio
@@ -26,13 +26,15 @@ import redis.asyncio
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, SystemClock
 from recloser.sharing.redis_log import RedisLog
-from shared_parts import BREAKER, STREAM, RedisServer, wait_for
+from redis_servers import RedisServer, wait_for
+from shared_judge import BREAKER
+from shared_parts import STREAM
 
 CLOCK: Final = SystemClock()
 CONFIG: Final = CircuitBreakerConfig(failure_threshold=5, recovery_timeout_seconds=60)
 EVERY: Final = 0.005
 FAILING: Final = 100
-"""One call of so many fails."""
+"""One call of this many fails."""
 
 
 Service: TypeAlias = Callable[[], Any]
@@ -41,12 +43,12 @@ Begin: TypeAlias = Callable[[], None]
 
 @attrs.frozen
 class Cost:
-    """What calls cost the server.
+    """The load of calls on the server.
 
     Attributes:
-        calls: How many calls there were.
-        commands: How many commands the server did.
-        while_calling: How many of them were sent by the threads that called.
+        calls: Number of calls.
+        commands: Number of commands that the server executed.
+        while_calling: Number of commands sent by calling threads.
     """
 
     calls: int
@@ -55,7 +57,7 @@ class Cost:
 
 
 def trip_latency(server: RedisServer, trips: int) -> list[float]:
-    """Milliseconds from the deciding failure in this process to a refusal in another."""
+    """Measure milliseconds from a trip here to a rejection in another process."""
     watcher = subprocess.Popen(
         [sys.executable, __file__, "--watch", server.url],
         stdin=subprocess.PIPE,
@@ -85,7 +87,7 @@ def trip_latency(server: RedisServer, trips: int) -> list[float]:
 
 
 def watch(url: str) -> None:
-    """Be the other process: say when calls are refused."""
+    """Run as the other process, which prints when calls are rejected."""
     with RedisLog(url, stream=STREAM) as log:
         breaker = CircuitBreaker(BREAKER, CONFIG, log=log)
         print("ready", flush=True)
@@ -98,7 +100,7 @@ def watch(url: str) -> None:
 
 
 def cost_of(server: RedisServer, kind: str, members: int, calls: int) -> Cost:
-    """What so many processes with so many calls each cost the server."""
+    """Measure the load of ``members`` processes that make ``calls`` calls each."""
     command = [sys.executable, __file__, "--call", kind, "--calls", str(calls), "--url", server.url]
     children = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -113,17 +115,17 @@ def cost_of(server: RedisServer, kind: str, members: int, calls: int) -> Cost:
             assert child.stdin is not None
             child.stdin.write(b"\n")
             child.stdin.flush()
-        told = [child.stdout.readline() for child in children if child.stdout is not None]
+        sent = [child.stdout.readline() for child in children if child.stdout is not None]
         stats = client.info("commandstats")
         for child in children:
             child.communicate()
     ours = ("cmdstat_config|resetstat", "cmdstat_config", "cmdstat_info")
     commands = sum(figures["calls"] for name, figures in stats.items() if name not in ours)
-    return Cost(members * calls, commands, sum(map(int, told)))
+    return Cost(members * calls, commands, sum(map(int, sent)))
 
 
 def call_often(kind: str, url: str, calls: int) -> None:
-    """Be a process that calls."""
+    """Run as a process that makes calls, and print the commands that they sent."""
     sent = count_commands()
     chance = random.Random()
 
@@ -140,7 +142,7 @@ def call_often(kind: str, url: str, calls: int) -> None:
 
 
 def count_commands() -> list[int]:
-    """The thread of each command that is sent from now on."""
+    """Return a list that receives the thread of each command sent from now on."""
     sent: list[int] = []
     send: Any = redis.connection.Connection.send_packed_command
     send_later: Any = redis.asyncio.connection.Connection.send_packed_command
@@ -219,7 +221,7 @@ def main(
     kind: str | None,
     url: str,
 ) -> None:
-    """Measure, or be one of the processes that are measured."""
+    """Measure, or run as one of the measured processes."""
     if watched is not None:
         watch(watched)
         return
@@ -229,7 +231,7 @@ def main(
     with RedisServer(binary) as server:
         latencies = sorted(trip_latency(server, trips))
         click.echo(
-            f"from the deciding failure to a refusal in another process, {trips} trips: median "
+            f"from the tripping failure to a rejected call in another process, {trips} trips: median "
             f"{statistics.median(latencies):.2f} ms, p99 {latencies[trips * 99 // 100]:.2f} ms"
         )
         with server.client() as client:
@@ -238,7 +240,7 @@ def main(
             cost = cost_of(server, name, members, calls)
             click.echo(
                 f"{name}: {cost.calls} calls of {members} processes, {cost.commands / cost.calls:.3f} "
-                f"commands a call, {cost.while_calling / cost.calls:.3f} of them while it waits"
+                f"commands per call, {cost.while_calling / cost.calls:.3f} of them while the call waits"
             )
 
 

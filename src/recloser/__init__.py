@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from recloser.log.reader import LogReader
     from recloser.proof.proof import prove
     from recloser.proof.sensitivity import sensitivity
-    from recloser.whatif.comparison import what_if
+    from recloser.whatif.evaluation import what_if
     from recloser.whatif.settings_search import tune
 
 _HOMES: Final = {
@@ -99,7 +99,7 @@ _HOMES: Final = {
     "replay": "recloser.history.engine",
     "sensitivity": "recloser.proof.sensitivity",
     "tune": "recloser.whatif.settings_search",
-    "what_if": "recloser.whatif.comparison",
+    "what_if": "recloser.whatif.evaluation",
     "why": "recloser.audit.explanation",
 }
 

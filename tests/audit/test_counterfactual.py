@@ -1,4 +1,4 @@
-"""What would have kept a breaker closed, held against all that could have been tried."""
+"""What would have kept a breaker closed, compared with trying every possibility."""
 
 from itertools import combinations
 
@@ -47,7 +47,7 @@ configs = st.builds(
 
 
 def drive(config, trace):
-    """Put the trace through a live breaker until it trips; its log."""
+    """Drive a live breaker with the trace until it trips, and return its log."""
     clock = ManualClock()
     log = MemoryLog(clock=clock, tick_seconds=None)
     breaker = CircuitBreaker("b", config, log=log)
@@ -66,7 +66,7 @@ def tripped(config, trace):
 
 @st.composite
 def trips(draw):
-    """Settings, and a trace cut behind the outcome that trips a breaker of them."""
+    """Draw settings, and a trace that ends with the outcome that trips a breaker."""
     config = draw(configs)
     assume(config.failure_threshold or config.window)
     trace = draw(st.lists(outcomes, min_size=1, max_size=12))
@@ -95,7 +95,7 @@ def gone_well(trace, places):
 
 @given(trips())
 @settings(max_examples=150)
-def test_the_minimal_cause_keeps_it_closed_and_nothing_smaller_does(trip):
+def test_the_minimal_cause_keeps_the_breaker_closed_and_nothing_smaller_does(trip):
     config, trace, history = trip
     cause = why(history, "b", 1).minimal_cause
     places = [place_of(history, seq) for seq in cause.seqs]
@@ -108,7 +108,7 @@ def test_the_minimal_cause_keeps_it_closed_and_nothing_smaller_does(trip):
 
 @given(trips())
 @settings(max_examples=100)
-def test_where_any_of_some_outcomes_do_each_choice_of_them_does(trip):
+def test_every_choice_from_any_of_keeps_the_breaker_closed(trip):
     config, trace, history = trip
     cause = why(history, "b", 1).minimal_cause
     for chosen in combinations(cause.any_of, cause.count):
@@ -117,7 +117,7 @@ def test_where_any_of_some_outcomes_do_each_choice_of_them_does(trip):
 
 @given(trips())
 @settings(max_examples=150)
-def test_each_setting_told_does_not_trip_and_one_step_back_does(trip):
+def test_each_prevention_keeps_the_breaker_closed_and_one_step_back_trips_it(trip):
     config, trace, history = trip
     for prevention in why(history, "b", 1).preventions:
         values = {change.setting: change.value for change in prevention.changes}
@@ -135,8 +135,8 @@ def with_settings_value(config, setting):
 
 @given(trips())
 @settings(max_examples=10)
-def test_what_was_left_before_the_counters_begin_changes_no_answer(trip):
-    """An epoch of any length leads to the same answer: only what the counters hold is needed."""
+def test_outcomes_before_those_in_the_counters_do_not_change_the_answer(trip):
+    """Only the outcomes in the counters matter, however long the epoch is."""
     config, trace, _history = trip
     assume(not isinstance(config.window, TimeWindow))
     assume(config.window is None or config.window.size <= 7)
@@ -144,13 +144,13 @@ def test_what_was_left_before_the_counters_begin_changes_no_answer(trip):
     long = replay(drive(config, [*quiet, *trace]))
     assume(long.trips())
     short = replay(drive(config, [*quiet[-20:], *trace]))
-    told, expected = why(long, "b", 1), why(short, "b", 1)
-    assert told.preventions == expected.preventions
-    assert told.minimal_cause.count == expected.minimal_cause.count
-    assert len(told.evidence) == len(expected.evidence)
+    answer, expected = why(long, "b", 1), why(short, "b", 1)
+    assert answer.preventions == expected.preventions
+    assert answer.minimal_cause.count == expected.minimal_cause.count
+    assert len(answer.evidence) == len(expected.evidence)
 
 
-def told(config, *trace):
+def explained(config, *trace):
     return why(replay(drive(config, trace)), "b", 1)
 
 
@@ -162,27 +162,27 @@ def failed(times, ms=0, wait=0):
     return [("failure", ms, wait)] * times
 
 
-def test_any_one_failure_of_a_run_would_have_been_enough_and_one_more_be_allowed():
-    cause = told(CircuitBreakerConfig(failure_threshold=3), ("success", 0, 0), *failed(3))
+def test_for_consecutive_failures_one_success_or_one_more_allowed_failure_is_enough():
+    cause = explained(CircuitBreakerConfig(failure_threshold=3), ("success", 0, 0), *failed(3))
     assert cause.minimal_cause.count == 1
     assert cause.minimal_cause.any_of == [c.seq for c in cause.evidence]
     assert values(cause) == [{"failure_threshold": 4}]
 
 
-def test_of_a_rate_so_many_failures_are_needed_as_are_above_it():
+def test_for_a_failure_rate_the_failures_above_it_would_have_had_to_succeed():
     window = CountWindow(10, 0.5, minimum_calls=10)
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
-    cause = told(config, *[("success", 0, 0)] * 3, *failed(7))
+    cause = explained(config, *[("success", 0, 0)] * 3, *failed(7))
     assert cause.rule.observed == 7
     assert cause.minimal_cause.count == 3
     assert cause.minimal_cause.any_of == [c.seq for c in cause.evidence]
     assert values(cause) == [{"window.failure_rate": 0.71}]
 
 
-def test_slow_calls_could_have_been_allowed_by_rate_by_limit_or_by_minimum():
+def test_slow_calls_are_prevented_by_rate_by_limit_or_by_minimum_calls():
     window = CountWindow(8, slow_call_rate=0.5, minimum_calls=4)
     config = CircuitBreakerConfig(failure_threshold=None, window=window, slow_call_seconds=0.05)
-    cause = told(config, *[("success", 0, 0)] * 2, ("success", 70.5, 0), ("success", 90, 0))
+    cause = explained(config, *[("success", 0, 0)] * 2, ("success", 70.5, 0), ("success", 90, 0))
     assert cause.minimal_cause.count == 1
     assert values(cause) == [
         {"window.slow_call_rate": 0.51},
@@ -191,18 +191,18 @@ def test_slow_calls_could_have_been_allowed_by_rate_by_limit_or_by_minimum():
     ]
 
 
-def test_where_two_rules_were_reached_at_once_both_must_be_changed():
+def test_two_rules_reached_at_once_need_two_changed_settings():
     config = CircuitBreakerConfig(failure_threshold=3, window=CountWindow(5, failures=3))
-    cause = told(config, *failed(3))
+    cause = explained(config, *failed(3))
     assert values(cause) == [{"failure_threshold": 4, "window.failures": 4}]
     assert cause.minimal_cause.count == 1
     assert len(cause.minimal_cause.any_of) == 3
 
 
-def test_an_outcome_that_is_failed_and_slow_counts_against_both_limits():
+def test_a_failed_and_slow_call_counts_against_both_limits():
     window = CountWindow(4, 0.5, minimum_calls=4, slow_call_rate=0.5)
     config = CircuitBreakerConfig(failure_threshold=None, window=window, slow_call_seconds=0.05)
-    cause = told(
+    cause = explained(
         config, ("failure", 90, 0), ("success", 0, 0), ("failure", 0, 0), ("success", 90, 0)
     )
     assert cause.minimal_cause.seqs == [cause.evidence[0].seq]

@@ -1,4 +1,4 @@
-"""Why a breaker opened: the rule, its evidence, and what it cost."""
+"""The explanation of a trip: the rule, its evidence and its cost."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def breaker(log):
     return CircuitBreaker("payments", CircuitBreakerConfig(failure_threshold=3), log=log)
 
 
-def test_the_evidence_is_the_failures_of_the_run(breaker, clock, log):
+def test_the_evidence_is_the_consecutive_failures(breaker, clock, log):
     fail(breaker, 2)
     succeed(breaker)
     for took in (10, 20, 30):
@@ -44,7 +44,7 @@ def test_the_evidence_is_the_failures_of_the_run(breaker, clock, log):
     )
 
 
-def test_the_cost_reaches_from_the_trip_to_the_edge_that_closed_it(breaker, clock, log):
+def test_the_cost_covers_the_open_period(breaker, clock, log):
     fail(breaker, 3)
     other = CircuitBreaker("other", breaker.config, log=log)
     fail(other, 3)
@@ -64,7 +64,7 @@ def test_the_cost_reaches_from_the_trip_to_the_edge_that_closed_it(breaker, cloc
     assert cost.closed_by is Trigger.RECOVER
 
 
-def test_a_breaker_that_is_still_open_is_told_so(breaker, clock, log):
+def test_the_cost_of_an_open_period_without_an_end_covers_the_rest_of_the_log(breaker, clock, log):
     fail(breaker, 3)
     clock.advance(seconds=5)
     breaker.before_call()
@@ -73,7 +73,7 @@ def test_a_breaker_that_is_still_open_is_told_so(breaker, clock, log):
     assert cost.not_closed_ns == 5 * 10**9
 
 
-def test_trips_are_counted_from_1_and_from_the_last(breaker, log):
+def test_trips_are_numbered_from_1_and_from_the_last(breaker, log):
     for _ in range(3):
         fail(breaker, 3)
         breaker.reset()
@@ -90,7 +90,7 @@ def windowed(log, window, **settings):
     return CircuitBreaker("payments", config, log=log)
 
 
-def test_the_evidence_for_a_failure_rate_is_the_failures_in_its_window(log):
+def test_the_evidence_for_a_failure_rate_is_the_failures_in_the_window(log):
     breaker = windowed(log, CountWindow(4, 0.5))
     fail(breaker)
     succeed(breaker, 2)
@@ -101,7 +101,7 @@ def test_the_evidence_for_a_failure_rate_is_the_failures_in_its_window(log):
     assert (cause.rule.calls, cause.rule.span) == (4, (3, 6))
 
 
-def test_the_evidence_leaves_out_what_came_before_the_window_or_from_another_breaker(log):
+def test_the_evidence_leaves_out_failures_before_the_window_and_of_other_breakers(log):
     breaker, other = windowed(log, CountWindow(3, failures=2)), CircuitBreaker("other", log=log)
     fail(breaker)
     succeed(breaker, 2)
@@ -114,7 +114,7 @@ def test_the_evidence_leaves_out_what_came_before_the_window_or_from_another_bre
     assert [call.seq for call in cause.evidence] == mine[1:]
 
 
-def test_the_evidence_for_slow_calls_is_the_slow_ones_failed_or_not(log):
+def test_the_evidence_for_a_slow_call_rate_is_every_slow_call_failed_or_not(log):
     breaker = windowed(log, CountWindow(3, slow_call_rate=0.6), slow_call_seconds=0.1)
     for took, report in ((0.2, "success"), (0.1, "failure"), (0.3, "failure")):
         permit = breaker.before_call().permit
@@ -125,7 +125,7 @@ def test_the_evidence_for_slow_calls_is_the_slow_ones_failed_or_not(log):
     assert [call.outcome for call in cause.evidence] == ["call_succeeded", "call_failed"]
 
 
-def test_an_operators_command_is_a_cause_of_its_own(breaker, log):
+def test_the_cause_of_a_forced_trip_is_the_operators_command(breaker, log):
     breaker.force_open(actor="ann", reason="the bank asked us to")
     cause = why(replay(log), "payments")
     assert cause.headline == (
@@ -134,7 +134,7 @@ def test_an_operators_command_is_a_cause_of_its_own(breaker, log):
     assert cause.evidence == []
 
 
-def test_a_breaker_that_never_opened_or_is_not_there_is_told_so(breaker, log):
+def test_why_of_a_breaker_that_never_opened_or_does_not_exist_is_an_error(breaker, log):
     with pytest.raises(RecloserError, match="'payments' never opened in this log"):
         why(replay(log), "payments")
     with pytest.raises(RecloserError, match="there is no breaker 'orders' in this log"):

@@ -1,4 +1,4 @@
-"""What a live view tells of a log that is being written."""
+"""The live view shows the breakers of a log that is being written."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def watched(watch):
     return {breaker.breaker: breaker for breaker in watch.breakers()}
 
 
-def test_each_poll_takes_in_what_has_been_written_since(log, clock):
+def test_each_poll_reads_what_was_written_since_the_last(log, clock):
     watch = Watch(log.path, clock)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
     fail(breaker, 2)
@@ -41,7 +41,7 @@ def test_each_poll_takes_in_what_has_been_written_since(log, clock):
     assert watch.events == before
 
 
-def test_the_countdown_goes_on_between_the_events_and_never_below_nought(log, clock):
+def test_the_countdown_continues_between_events_and_stops_at_zero(log, clock):
     fail(CircuitBreaker("b", log=log), 5)
     log.flush()
     reader = ManualClock()
@@ -56,7 +56,7 @@ def test_the_countdown_goes_on_between_the_events_and_never_below_nought(log, cl
     assert watched(watch)["b"].probe_in_ns == 30 * SECOND
 
 
-def test_those_in_trouble_come_first(log, clock):
+def test_open_breakers_are_listed_first(log, clock):
     for name in ("c", "a", "b", "d"):
         CircuitBreaker(name, CircuitBreakerConfig(failure_threshold=1), log=log)
     breakers = {
@@ -71,7 +71,7 @@ def test_those_in_trouble_come_first(log, clock):
     assert list(watched(Watch(log.path, clock))) == ["y", "x", "a", "b", "c", "d", "z"]
 
 
-def test_a_long_log_is_taken_in_by_parts(log, clock):
+def test_poll_reads_a_long_log_in_parts(log, clock):
     succeed(CircuitBreaker("b", log=log), 100)
     log.flush()
     watch = Watch(log.path, clock)

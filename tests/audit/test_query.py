@@ -1,4 +1,4 @@
-"""Answers from the nearest checkpoint are those that the whole log gives."""
+"""Answers read from the nearest checkpoint equal those from the whole log."""
 
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ def ask(long):
 
 
 def events_read(monkeypatch, do):
-    """How many events reach the fold while something is done."""
+    """How many events are folded while ``do`` runs."""
     read = []
     fold = query.fold_history
     monkeypatch.setattr(query, "fold_history", lambda e: read.append(fold(e)) or read[-1])
@@ -48,73 +48,73 @@ def events_read(monkeypatch, do):
 
 
 def comparable(cause):
-    """What must not depend on where the reading began."""
+    """The parts of a cause that must not depend on where reading began."""
     return evolve(
         cause, trip=None, trips=None, earlier=[], earlier_count=0, unread_openings=0,
         clock=evolve(cause.clock, readings=0, largest_skew_ns=0),
     )  # fmt: skip
 
 
-def test_the_last_trip_is_told_as_from_the_whole_log(long, ask):
+def test_the_last_trip_has_the_same_answer_as_from_the_whole_log(long, ask):
     history = replay(long)
     breaker = history.trips()[-1].breaker
     expected = why(history, breaker)
-    (told,) = ask().answer.causes
-    assert comparable(told) == comparable(expected)
-    assert told.trip is None
-    assert told.earlier_count + told.unread_openings >= expected.earlier_count
+    (cause,) = ask().answer.causes
+    assert comparable(cause) == comparable(expected)
+    assert cause.trip is None
+    assert cause.earlier_count + cause.unread_openings >= expected.earlier_count
 
 
-def test_each_trip_counted_from_the_last_is_told_as_from_the_whole_log(long, ask):
+def test_each_trip_from_the_last_has_the_same_answer_as_from_the_whole_log(long, ask):
     history = replay(long)
     for breaker in history.snapshots:
         trips = len(history.trips(breaker))
         assert trips >= 2
         for trip in range(-trips, 0):
-            (told,) = ask(breaker=breaker, trips=[trip]).answer.causes
-            assert comparable(told) == comparable(why(history, breaker, trip))
+            (cause,) = ask(breaker=breaker, trips=[trip]).answer.causes
+            assert comparable(cause) == comparable(why(history, breaker, trip))
         with pytest.raises(RecloserError, match=f"there is no trip {-trips - 1}"):
             ask(breaker=breaker, trips=[-trips - 1])
 
 
-def test_little_is_read_for_it(long, ask, monkeypatch):
+def test_the_last_trip_is_found_without_reading_the_whole_log(long, ask, monkeypatch):
     whole = replay(long).count
     assert events_read(monkeypatch, ask) < whole / 4
 
 
-def test_openings_before_what_was_read_are_known_from_the_counters(long, ask):
+def test_openings_before_the_part_that_was_read_come_from_the_counters(long, ask):
     history = replay(long)
     for breaker in history.snapshots:
-        (told,) = ask(breaker=breaker).answer.causes
+        (cause,) = ask(breaker=breaker).answer.causes
         openings = [e for e in history.edges if e.breaker == breaker and e.to_state.value == "OPEN"]
-        assert told.backoff.opening == len(openings)
+        assert cause.backoff.opening == len(openings)
         read = ask(breaker=breaker).history
         seen = [e for e in read.edges if e.breaker == breaker and e.to_state.value == "OPEN"]
-        assert told.unread_openings == len(openings) - len(seen)
+        assert cause.unread_openings == len(openings) - len(seen)
 
 
-def test_what_was_read_is_told(ask):
+def test_the_answer_names_the_part_that_was_read(ask):
     assert not ask().answer.read.is_from_beginning
     assert ask(is_whole=True).answer.read.is_from_beginning
     assert ask(is_whole=True).answer.causes[0].trip is not None
 
 
-def test_several_trips_are_told_in_the_order_asked_for(long, ask):
+def test_several_trips_are_answered_in_the_order_of_the_question(long, ask):
     history = replay(long)
     trips = history.trips("b0001")
-    told = ask(breaker="b0001", trips=[-1, -2]).answer.causes
-    assert [cause.seq for cause in told] == [trips[-1].seq, trips[-2].seq]
-    told = ask(breaker="b0001", trips=[ALL_TRIPS]).answer.causes
-    assert [cause.seq for cause in told] == [trip.seq for trip in trips]
-    assert [cause.trip for cause in told] == list(range(1, len(trips) + 1))
+    causes = ask(breaker="b0001", trips=[-1, -2]).answer.causes
+    assert [cause.seq for cause in causes] == [trips[-1].seq, trips[-2].seq]
+    causes = ask(breaker="b0001", trips=[ALL_TRIPS]).answer.causes
+    assert [cause.seq for cause in causes] == [trip.seq for trip in trips]
+    assert [cause.trip for cause in causes] == list(range(1, len(trips) + 1))
     assert [cause.seq for cause in ask(breaker="b0001", trips=[2, 1]).answer.causes] == [
         trips[1].seq,
         trips[0].seq,
     ]
 
 
-def test_the_state_at_any_moment_is_that_of_the_fold(long, ask):
-    """At each edge, a nanosecond before it, and by the number of its event."""
+def test_the_state_at_any_time_equals_that_of_the_fold(long, ask):
+    """Asks at each edge, a nanosecond before it, and by its event number."""
     history = replay(long)
     for edge in history.edges[:: max(1, len(history.edges) // 12)]:
         text = history.timeline.text(edge.at)
@@ -128,7 +128,7 @@ def test_the_state_at_any_moment_is_that_of_the_fold(long, ask):
         assert by_seq.epoch == edge.epoch
 
 
-def test_a_breaker_that_was_not_closed_then_is_told_with_its_trip(long, ask):
+def test_the_answer_for_a_time_in_an_open_period_has_the_trip(long, ask):
     history = replay(long)
     for trip in history.trips():
         answer = ask(breaker=trip.breaker, at=f"seq:{trip.seq}").answer
@@ -139,8 +139,8 @@ def test_a_breaker_that_was_not_closed_then_is_told_with_its_trip(long, ask):
         assert (closed.standing.state, closed.causes) == (CircuitBreakerState.CLOSED, [])
 
 
-def test_a_window_that_reaches_back_over_segments_is_read_whole(tmp_path):
-    """Its outcomes lie in segments before the trip's, among those of a busy neighbour."""
+def test_evidence_in_earlier_segments_is_read(tmp_path):
+    """The outcomes in the window are in earlier segments, among many of another breaker."""
     clock = ManualClock()
     config = CircuitBreakerConfig(failure_threshold=3)
     with EventLog(tmp_path / "log", clock=clock, segment_bytes=20_000, compress=False) as log:
@@ -156,8 +156,8 @@ def test_a_window_that_reaches_back_over_segments_is_read_whole(tmp_path):
     assert comparable(cause) == comparable(why(replay(tmp_path / "log"), "rare"))
 
 
-def test_a_log_whose_beginning_was_removed_is_answered_from_its_checkpoints(long, tmp_path):
-    """Nothing but the checkpoints tells the settings, the limit of slow calls among them."""
+def test_a_log_without_its_first_segments_is_answered_from_its_checkpoints(long, tmp_path):
+    """Only the checkpoints hold the settings, including the limit for slow calls."""
     kept = tmp_path / "kept"
     kept.mkdir()
     for segment in segments_of(long)[-4:]:
@@ -165,14 +165,14 @@ def test_a_log_whose_beginning_was_removed_is_answered_from_its_checkpoints(long
     history = replay(kept)
     assert not history.differences
     assert history.trips()
-    (told,) = LogQuery(kept, "kept").ask(Question()).answer.causes
-    assert comparable(told) == comparable(why(replay(long), told.breaker))
+    (cause,) = LogQuery(kept, "kept").ask(Question()).answer.causes
+    assert comparable(cause) == comparable(why(replay(long), cause.breaker))
     (whole,) = LogQuery(kept, "kept").ask(Question(is_whole=True)).answer.causes
     assert whole.trip is None
-    assert whole.evidence == told.evidence
+    assert whole.evidence == cause.evidence
 
 
-def test_why_it_is_closed_is_told_by_what_closed_it_and_how_far_it_is_from_a_limit(tmp_path):
+def test_the_answer_for_a_closed_breaker_says_what_closed_it_and_its_counters(tmp_path):
     clock = ManualClock()
     with EventLog(tmp_path / "log", clock=clock, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
@@ -181,19 +181,19 @@ def test_why_it_is_closed_is_told_by_what_closed_it_and_how_far_it_is_from_a_lim
         clock.advance(seconds=1)
         breaker.force_closed(actor="ann", reason="known")
         fail(breaker, 1)
-    inquiry = LogQuery(tmp_path / "log", "log")
-    first = inquiry.ask(Question(at="+500ms")).answer.standing
+    query_of_log = LogQuery(tmp_path / "log", "log")
+    first = query_of_log.ask(Question(at="+500ms")).answer.standing
     assert first.headline == ("b was CLOSED at 2000-01-01T00:00:00.500000000Z: it had never opened")
     assert first.figures == ["consecutive failures: 2 of 3"]
-    last = inquiry.ask(Question(at="2000-01-01T00:01:00Z")).answer.standing
+    last = query_of_log.ask(Question(at="2000-01-01T00:01:00Z")).answer.standing
     assert "an operator had closed it (ann)" in last.headline
     assert (last.actor, last.reason) == ("ann", "known")
     assert last.figures == ["consecutive failures: 1 of 3"]
     with pytest.raises(RecloserError, match="there is no breaker 'c'"):
-        inquiry.ask(Question("c", at="+1s"))
+        query_of_log.ask(Question("c", at="+1s"))
 
 
-def test_a_moment_before_the_log_and_a_breaker_that_is_not_there_are_refused(ask):
+def test_a_time_before_the_log_and_an_unknown_breaker_are_errors(ask):
     with pytest.raises(RecloserError, match="the log begins after that time"):
         ask(at="1999-01-01T00:00:00Z")
     for question in ({}, {"is_whole": True}, {"trips": [1]}):
@@ -201,10 +201,10 @@ def test_a_moment_before_the_log_and_a_breaker_that_is_not_there_are_refused(ask
             ask(breaker="absent", **question)
 
 
-def test_the_times_of_an_answer_can_be_asked_with(long):
-    """Wall times are interpolated, and their inverse is exact."""
+def test_a_time_in_an_answer_converts_back_to_the_same_log_time(long):
+    """Wall times are interpolated; converting one back gives the exact log time."""
     history = replay(long)
     for event in list(LogReader(long))[::997]:
         text = history.timeline.text(event.at)
-        moment = datetime.fromisoformat(text[:26]).replace(tzinfo=UTC)
-        assert history.timeline.at(moment, int(text[26:29])) == event.at
+        utc = datetime.fromisoformat(text[:26]).replace(tzinfo=UTC)
+        assert history.timeline.at(utc, int(text[26:29])) == event.at

@@ -1,4 +1,4 @@
-"""The figures of a report are those of a recount, and stay small."""
+"""The figures of a report equal a recount, and their number is limited."""
 
 from itertools import pairwise
 
@@ -43,7 +43,7 @@ def figures_of(path_or_log):
     return history, ReportFigures(iter(history.events), 0, ends, len(history.snapshots))
 
 
-def test_calls_add_up_to_the_totals_of_the_fold(path):
+def test_bucket_counts_add_up_to_the_totals_of_the_fold(path):
     history, figures = figures_of(path)
     for breaker, snapshot in history.snapshots.items():
         rows = figures.lanes[breaker].buckets.values()
@@ -54,7 +54,7 @@ def test_calls_add_up_to_the_totals_of_the_fold(path):
     assert figures.events == history.count
 
 
-def test_bands_are_the_times_between_the_edges(path):
+def test_bands_span_the_times_between_edges(path):
     history, figures = figures_of(path)
     for breaker, lane in figures.lanes.items():
         edges = [edge for edge in history.edges if edge.breaker == breaker]
@@ -69,7 +69,7 @@ def test_bands_are_the_times_between_the_edges(path):
         assert lane.trips == len(history.trips(breaker))
 
 
-def test_causes_are_those_that_why_tells(path):
+def test_causes_equal_those_of_why(path):
     history, figures = figures_of(path)
     assert len(figures.causes) == len(history.trips())
     for cause in figures.causes:
@@ -83,7 +83,7 @@ def test_causes_are_those_that_why_tells(path):
         assert cause.evidence == expected.evidence
 
 
-def test_rates_are_the_highest_that_the_counters_reached():
+def test_rates_are_the_highest_of_each_bucket():
     clock = ManualClock()
     log = MemoryLog(clock=clock, tick_seconds=None)
     window = CountWindow(4, 0.75, minimum_calls=2)
@@ -102,7 +102,7 @@ def test_rates_are_the_highest_that_the_counters_reached():
     assert figures.trips == 1
 
 
-def test_buckets_are_of_a_width_that_people_count_in():
+def test_bucket_widths_are_round_units_of_time():
     for span, breakers, width in (
         (3_865_000_000, 1, 20_000_000),
         (86_400 * 10**9, 1, 300 * 10**9),
@@ -113,8 +113,8 @@ def test_buckets_are_of_a_width_that_people_count_in():
         assert ReportFigures([], 0, span, breakers).width == width
 
 
-def test_what_is_kept_is_bounded(path, monkeypatch):
-    """Trips beyond the bound are counted; short bands beyond theirs are drawn as one."""
+def test_causes_and_bands_are_limited(path, monkeypatch):
+    """Trips above the limit are still counted; short bands above theirs are drawn as one."""
     monkeypatch.setattr(report_figures, "CAUSES_KEPT", 2)
     monkeypatch.setattr(report_figures, "_MAX_BANDS", 1)
     history, figures = figures_of(path)

@@ -1,4 +1,4 @@
-"""The page in a real browser: quiet, alone, and showing what is hostile as text."""
+"""The report in a real browser: no errors, no requests, and hostile names shown as text."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Opens the page of a log; everything that it says or asks for is noted."""
+    """A function that opens the report of a log and records console messages and requests."""
     pages = []
 
     def open_page(log):
@@ -94,7 +94,7 @@ def hostile(tmp_path):
 
 
 def wait_until(page, condition):
-    """Until a condition holds on the page, whose policy lets no string be run by itself."""
+    """Wait until a condition holds; the page's policy forbids the browser's own wait for strings."""
     for _ in range(100):
         if page.evaluate(condition):
             return
@@ -103,7 +103,7 @@ def wait_until(page, condition):
 
 
 def click_mark(page, number):
-    """Click on the n-th triangle, as it lies under the pointer."""
+    """Click the n-th triangle at its position on the screen."""
     marks = page.locator("#lanes .scatterlayer .point")
     box = marks.nth(number).bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -112,7 +112,7 @@ def click_mark(page, number):
 
 
 @pytest.mark.parametrize("fixture", ["redis-killed", "slow-dependency", "wall-clock-stepped"])
-def test_the_page_is_quiet_loads_nothing_and_a_click_on_a_trip_tells_why(opened, fixture):
+def test_the_page_loads_nothing_and_a_click_on_a_trip_shows_why(opened, fixture):
     page = opened(ROOT / "fixtures" / fixture)
     assert not page.locator("#why").is_visible()
     click_mark(page, 0)
@@ -166,7 +166,7 @@ def test_breakers_can_be_filtered_and_time_zoomed(opened, hostile):
     assert page.noted == []
 
 
-def test_it_is_dark_where_the_reader_s_system_is(opened):
+def test_the_page_follows_the_dark_mode_of_the_system(opened):
     page = opened(ROOT / "fixtures" / "redis-killed")
     paper = "getComputedStyle(document.body).backgroundColor"
     drawn = "document.querySelector('#lanes').layout.paper_bgcolor"
@@ -177,7 +177,7 @@ def test_it_is_dark_where_the_reader_s_system_is(opened):
     assert page.noted == []
 
 
-def test_the_policy_forbids_what_is_not_the_page_s_own(opened):
+def test_the_policy_blocks_foreign_scripts_and_requests(opened):
     page = opened(ROOT / "fixtures" / "redis-killed")
     page.evaluate(
         "() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; "
@@ -189,7 +189,7 @@ def test_the_policy_forbids_what_is_not_the_page_s_own(opened):
     assert not any(noted.startswith("http://127.0.0.1:9") for noted in page.noted)
 
 
-def test_the_policy_and_the_data_stand_in_the_page(hostile):
+def test_the_page_holds_the_policy_and_escaped_data(hostile):
     text, figures = report(hostile, "log </title>")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
     assert policy.startswith("default-src 'none'; ")
@@ -203,7 +203,7 @@ def test_the_policy_and_the_data_stand_in_the_page(hostile):
     assert "<title>Circuit breakers: log &lt;/title&gt;</title>" in text
 
 
-def test_without_the_plotting_library_one_line_says_what_to_install(monkeypatch):
+def test_a_report_without_plotly_is_a_one_line_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(RecloserError, match=r"needs plotly.*: pip install 'recloser\[report\]'"):
         plotting_library()

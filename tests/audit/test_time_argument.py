@@ -1,4 +1,4 @@
-"""A moment as a person gives it."""
+"""Times as people type them."""
 
 from datetime import UTC, datetime
 
@@ -38,11 +38,11 @@ def berlin(monkeypatch):
         ("13:59:59Z", datetime(2026, 11, 24, 13, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_times_are_utc_local_or_the_last_such_time_of_day(text, utc):
+def test_a_time_is_utc_or_local_or_the_last_such_time_of_day(text, utc):
     assert parse(text) == WallTime(utc, 0)
 
 
-def test_nanoseconds_are_kept():
+def test_a_time_keeps_its_nanoseconds():
     assert parse("2026-11-24T13:48:54.501379727Z") == WallTime(
         datetime(2026, 11, 24, 13, 48, 54, 501379, tzinfo=UTC), 727
     )
@@ -60,15 +60,15 @@ def test_nanoseconds_are_kept():
         ("+250ms", 5_250_000_000),
     ],
 )
-def test_relative_times_are_of_the_log_and_of_no_wall_clock(text, at):
+def test_relative_times_use_the_time_of_the_log(text, at):
     assert parse(text) == at
 
 
-def test_an_event_is_a_moment_too():
+def test_an_event_number_is_a_time():
     assert parse("seq:106") == AfterEvent(106)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "5m", "-5", "+", "seq:x", "25:00", "2026-13-01"])
-def test_what_is_no_moment_is_refused_with_what_would_be(text):
+def test_an_unreadable_time_is_an_error_that_lists_the_forms(text):
     with pytest.raises(RecloserError, match=r"as a time; use 2026-11-24T14:48:54Z, "):
         parse(text)

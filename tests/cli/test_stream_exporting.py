@@ -8,7 +8,7 @@ from recloser import CircuitBreaker
 from recloser.cli import status_of
 from recloser.cli.stream_exporting import is_stream
 from recloser.sharing.redis_log import RedisLog
-from shared_parts import RedisServer, servers_here
+from redis_servers import RedisServer, servers_here
 from support import fail
 
 

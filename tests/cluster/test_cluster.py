@@ -1,4 +1,4 @@
-"""Real workers: the same histories, whoever dies, and in less memory than the dataset takes."""
+"""Replay on real dask workers: same results, though workers die and memory is small."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def client():
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A dataset of more than the memory of both workers: one log, many times."""
+    """A dataset larger than the memory of both workers: copies of one log."""
     folder = tmp_path_factory.mktemp("large")
     large_dataset.write(folder / "0.parquet", "host", breakers=3, calls=400_000)
     for number in range(1, COPIES):
@@ -55,7 +55,7 @@ def found_on(runner, folder, **more):
     return replay_many(sources_of(urls_of(str(folder)), runner), runner, **more)
 
 
-def test_two_workers_come_to_the_digests_of_one_machine(client, tmp_path):
+def test_two_workers_compute_the_digests_of_one_machine(client, tmp_path):
     for number, path in enumerate(FIXTURES):
         write_parquet(LogReader(path), tmp_path / f"{number}.parquet")
     runner = DaskRunner(client)
@@ -73,7 +73,7 @@ def test_two_workers_come_to_the_digests_of_one_machine(client, tmp_path):
         assert work(runner) == work(Here())
 
 
-def test_a_dataset_larger_than_the_memory_of_the_workers_passes_though_one_is_killed(client, large):
+def test_dataset_larger_than_worker_memory_is_replayed_though_one_worker_is_killed(client, large):
     assert COPIES * pq.read_table(large / "0.parquet").nbytes > 2 * LIMIT
     pids = client.run(os.getpid)
     killed = []
@@ -104,31 +104,31 @@ def most_memory(pid):
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
 
-def test_what_a_worker_can_not_read_is_told_as_here(client):
+def test_unreadable_file_raises_the_same_error_as_locally(client):
     with pytest.raises(NotALogError, match=r"^/nothing\.parquet: there is no such file$"):
         sources_of(["/nothing.parquet"], DaskRunner(client))
 
 
-def test_workers_that_die_again_and_again_are_told_of(client):
+def test_workers_that_die_repeatedly_are_reported(client):
     with pytest.raises(RecloserError, match="may need more memory than their limit"):
         DaskRunner(client).run(os._exit, [(1,)])
     client.wait_for_workers(2, timeout=30)
 
 
-def test_each_piece_that_is_done_is_told_of(client):
-    told = []
-    DaskRunner(client).run(len, [("a",)] * 3, on_done=lambda *done: told.append(done))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+def test_progress_is_reported_for_each_job(client):
+    progress = []
+    DaskRunner(client).run(len, [("a",)] * 3, on_done=lambda *done: progress.append(done))
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_what_is_left_is_called_off_if_a_piece_of_work_fails(client):
+def test_remaining_jobs_are_cancelled_when_one_fails(client):
     with pytest.raises(TypeError, match="str") as raised:
         DaskRunner(client).run(time.sleep, [("soon",), *[(0.05,)] * 50])
     waited = time.monotonic() + 30
     while client.run_on_scheduler(tasks_of) > 25:  # those that were done by then may stay
         assert time.monotonic() < waited
         time.sleep(0.01)
-    assert raised.tb is not None  # whoever has it has the futures too, and nothing lets them go
+    assert raised.tb is not None  # it keeps the futures alive, which must not keep the jobs
 
 
 def tasks_of(dask_scheduler):
@@ -148,7 +148,7 @@ except RecloserError as error:
 """
 
 
-def test_a_scheduler_that_dies_is_told_of_and_nothing_else_is(tmp_path):
+def test_dead_scheduler_is_reported_in_one_line(tmp_path):
     with dask_scheduler(tmp_path) as (address, pid), dask_worker(tmp_path, address):
         done = subprocess.run(
             [sys.executable, "-c", KILLING, address, str(pid)],
@@ -160,7 +160,7 @@ def test_a_scheduler_that_dies_is_told_of_and_nothing_else_is(tmp_path):
     assert (done.stdout, done.stderr, done.returncode) == (said, "", 0)
 
 
-def test_a_scheduler_that_does_not_answer_is_told_of():
+def test_scheduler_that_does_not_answer_is_reported():
     with (
         pytest.raises(RecloserError, match="no scheduler of dask answers there"),
         cluster("nonsense://nowhere"),
@@ -168,7 +168,7 @@ def test_a_scheduler_that_does_not_answer_is_told_of():
         pass
 
 
-def test_a_running_scheduler_is_used_and_left_running(client):
+def test_running_scheduler_is_used_and_left_running(client):
     address = client.scheduler.address
     with cluster(address) as runner:
         assert runner.run(len, [("abc",), ("",)]) == [3, 0]

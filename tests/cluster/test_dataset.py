@@ -1,4 +1,4 @@
-"""Datasets: at paths and URLs, and parted so that every breaker is in one span, whole."""
+"""Datasets at paths and URLs, split into jobs so that each breaker is in one job."""
 
 from unittest import mock
 
@@ -28,12 +28,12 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["{}", "{}/*.parquet", "file://{}/*.parquet"])
-def test_a_folder_or_a_pattern_names_its_files_in_order(folder, form):
+def test_folder_or_pattern_lists_its_files_in_order(folder, form):
     found = urls_of(form.format(folder))
     assert found == [f"{folder}/a.parquet", f"{folder}/b.parquet"]
 
 
-def test_a_store_in_memory_is_read_as_any_other(folder):
+def test_fsspec_memory_store_is_read(folder):
     store = fsspec.filesystem("memory")
     store.pipe("/logs/a.parquet", (folder / "a.parquet").read_bytes())
     (url,) = urls_of("memory://logs/*.parquet")
@@ -42,7 +42,7 @@ def test_a_store_in_memory_is_read_as_any_other(folder):
         assert list(log) == list(LogReader(RECORDING))
 
 
-def test_what_a_file_tells_of_its_log(folder):
+def test_describe_reads_host_and_clock_readings(folder):
     source = describe(str(folder / "a.parquet"))
     assert source.about.events == 397
     assert source.readings[0].kind == "log_opened"
@@ -50,7 +50,7 @@ def test_what_a_file_tells_of_its_log(folder):
 
 
 @pytest.mark.parametrize(
-    ("url", "error", "told"),
+    ("url", "error", "message"),
     [
         ("{}/nothing.parquet", NotALogError, "nothing.parquet: there is no such file"),
         ("{}/none*.parquet", NotALogError, "there is no such file"),
@@ -59,15 +59,15 @@ def test_what_a_file_tells_of_its_log(folder):
         ("s3://bucket/a.parquet", MissingLibraryError, "s3fs"),
     ],
 )
-def test_what_can_not_be_read_is_told_in_a_line(folder, url, error, told):
-    with pytest.raises(error, match=told) as raised:
+def test_unreadable_dataset_is_refused_in_one_line(folder, url, error, message):
+    with pytest.raises(error, match=message) as raised:
         list(map(describe, urls_of(url.format(folder))))
     assert "\n" not in str(raised.value)
 
 
-def test_logs_are_called_by_their_hosts_if_these_tell_them_apart(folder):
+def test_logs_are_labelled_by_host_if_hosts_differ(folder):
     one, other = (describe(url) for url in urls_of(str(folder)))
-    assert labels_of([one, other]) == ["a.parquet", "b.parquet"]  # the recording tells no host
+    assert labels_of([one, other]) == ["a.parquet", "b.parquet"]  # the recording has no host
     evolved = [mock.Mock(host=host, url=one.url) for host in ("x", "y")]
     assert labels_of(evolved) == ["x", "y"]
     assert labels_of([one, one]) == [one.url, one.url]
@@ -79,7 +79,7 @@ def test_logs_are_called_by_their_hosts_if_these_tell_them_apart(folder):
     row_group=st.integers(1, 9),
     at_once=st.sampled_from([1, 3, 1 << 17]),
 )
-def test_every_breaker_is_in_one_span_whole(tmp_path_factory, events, row_group, at_once):
+def test_each_breaker_is_in_exactly_one_job(tmp_path_factory, events, row_group, at_once):
     path = tmp_path_factory.mktemp("spans") / "log.parquet"
     with mock.patch.object(parquet, "ROW_GROUP", row_group):
         write_parquet(events, path)
@@ -98,7 +98,7 @@ def test_every_breaker_is_in_one_span_whole(tmp_path_factory, events, row_group,
     assert found == sorted(expected)
 
 
-def test_a_file_without_statistics_is_one_span(tmp_path):
+def test_file_without_statistics_is_one_job(tmp_path):
     import pyarrow.parquet as pq
 
     write_parquet(LogReader(RECORDING), tmp_path / "log.parquet")

@@ -1,4 +1,4 @@
-"""One table in, one out: what any engine that hands over Arrow tables can call."""
+"""Edges of one breaker from an Arrow table, as other engines call it."""
 
 import inspect
 
@@ -26,7 +26,7 @@ def table_in(events):
 
 
 def grouped(table, **more):
-    """The edges of each breaker, as a group-by hands its rows over."""
+    """Compute the edges of each breaker from its group of rows."""
     about_all = table.filter(pc.is_null(table["breaker"]))
     names = sorted(table["breaker"].drop_null().unique().to_pylist())
     return pa.concat_tables(
@@ -54,7 +54,7 @@ def rows(table):
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.name)
-def test_every_recording_has_its_edges(path):
+def test_edges_of_every_recording_equal_its_replay(path):
     found = grouped(table_in(LogReader(path)))
     assert found.schema == EDGES
     assert rows(found) == fields(replay(path).edges)
@@ -63,12 +63,12 @@ def test_every_recording_has_its_edges(path):
 
 @settings(max_examples=40, deadline=None)
 @given(events=rst.logs().map(list))
-def test_any_log_has_its_edges(events):
+def test_edges_of_any_log_equal_its_replay(events):
     assert rows(grouped(table_in(events))) == fields(replay(events).edges)
 
 
-def test_the_order_and_the_types_of_the_rows_do_not_matter():
-    """Engines shuffle rows, and have text in types of their own."""
+def test_order_and_types_of_rows_do_not_matter():
+    """Engines shuffle rows and change the types of text columns."""
     table = table_in(LogReader(FIXTURES[2]))
     shuffled = table.take(list(reversed(range(len(table))))).append_column("host", table["event"])
     large = shuffled.cast(
@@ -80,7 +80,7 @@ def test_the_order_and_the_types_of_the_rows_do_not_matter():
     assert grouped(large) == grouped(table)
 
 
-def test_an_edge_that_the_log_tells_otherwise_is_marked():
+def test_edge_that_differs_from_the_log_is_marked():
     table = table_in(LogReader(FIXTURES[2]))
     kept = table.filter(pc.not_equal(table["event"], "state_changed"))
     assert grouped(kept)["witnessed"].to_pylist() == [False] * 5
@@ -88,7 +88,7 @@ def test_an_edge_that_the_log_tells_otherwise_is_marked():
 
 @settings(max_examples=20, deadline=None)
 @given(trace=rst.traces(), config=rst.configurations())
-def test_imported_traffic_is_driven(trace, config):
+def test_imported_calls_drive_a_breaker(trace, config):
     names = {event.breaker for event in trace if event.kind == "call_observed"}
     for name in names:
         alone = [e for e in trace if getattr(e, "breaker", name) == name]
@@ -104,19 +104,19 @@ def _fields(event):
     return (getattr(event, field.name) for field in event.__attrs_attrs__)
 
 
-def test_it_is_called_with_one_table_as_spark_asks():
+def test_edges_of_works_as_sparks_apply_in_arrow():
     assert len(inspect.getfullargspec(edges_of).args) == 1
 
 
-def test_the_group_of_the_rows_about_the_whole_log_has_no_edges():
-    """A group-by makes one of them: their breaker is null."""
+def test_rows_without_a_breaker_have_no_edges():
+    """A group-by makes a group of the rows whose breaker is null."""
     table = table_in(LogReader(FIXTURES[2]))
     about_all = table.filter(pc.is_null(table["breaker"]))
     assert len(about_all)
     assert edges_of(about_all) == EDGES.empty_table()
 
 
-def test_what_is_no_table_of_one_breaker_is_refused():
+def test_table_that_is_not_of_one_breaker_is_refused():
     table = table_in(LogReader(FIXTURES[2]))
     with pytest.raises(LogError, match="expected the rows of one breaker"):
         edges_of(table)

@@ -1,4 +1,4 @@
-"""Other settings on many logs: the figures of each log alone, summed up."""
+"""Settings evaluated on many logs: the sums of the figures of each log."""
 
 from unittest import mock
 
@@ -21,7 +21,8 @@ from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.testing import strategies as rst
-from recloser.whatif.comparison import what_happened, what_if
+from recloser.whatif.comparison import what_happened
+from recloser.whatif.evaluation import what_if
 from recloser.whatif.settings_search import grid_of, tune
 from support import fail, write_traffic
 
@@ -49,7 +50,7 @@ def traffic_of(events):
     events=st.one_of(rst.logs().map(list), rst.traces()).filter(traffic_of),
     row_group=st.sampled_from([1, 4, 1 << 20]),
 )
-def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
+def test_evaluation_of_one_log_equals_what_if(tmp_path_factory, events, row_group):
     sources = sources_in(tmp_path_factory.mktemp("whatif"), [events], row_group)
     found = evaluate_many(sources, Here(), [CONFIG])
     traffic = traffic_of(events)
@@ -66,7 +67,7 @@ def test_whatif_comes_to_the_same_verdicts(tmp_path_factory, events, row_group):
         }
 
 
-def test_what_is_open_at_the_end_is_so_until_the_last_event_of_any_breaker(tmp_path):
+def test_breaker_open_at_the_end_stays_open_until_the_last_event_of_any_breaker(tmp_path):
     clock = ManualClock()
     log = MemoryLog(clock=clock)
     tripped, quiet = (CircuitBreaker(name, CONFIG, log=log) for name in ("tripped", "quiet"))
@@ -79,7 +80,7 @@ def test_what_is_open_at_the_end_is_so_until_the_last_event_of_any_breaker(tmp_p
     assert did.figures.open_ns.low == 250_000_000
 
 
-def test_what_the_logs_could_not_hold_is_summed_up_over_them(tmp_path):
+def test_lost_events_are_summed_over_logs(tmp_path):
     logs = []
     for lost in (3, 5):
         log = MemoryLog(clock=ManualClock())
@@ -90,7 +91,7 @@ def test_what_the_logs_could_not_hold_is_summed_up_over_them(tmp_path):
     assert evaluate_many(sources_in(tmp_path, logs, 1), Here(), [CONFIG]).lost == 8
 
 
-def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_path):
+def test_imported_and_recorded_logs_together_are_refused(tmp_path):
     imported = LogReader(write_traffic(tmp_path / "traffic", "..FF"))
     (tmp_path / "logs").mkdir()
     sources = sources_in(tmp_path / "logs", [LogReader(RECORDING), imported])
@@ -100,7 +101,7 @@ def test_imported_traffic_and_what_breakers_wrote_are_not_tried_together(tmp_pat
         evaluate_many(sources, Here(), [CONFIG])
 
 
-def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
+def test_last_calls_of_each_log_are_held_out(tmp_path):
     traces = [
         LogReader(write_traffic(tmp_path / name, ".F" * calls))
         for name, calls in (("short", 20), ("long", 200))
@@ -113,7 +114,7 @@ def test_of_each_log_the_last_calls_are_held_out_however_long_it_is(tmp_path):
     assert both.base.held_out == alone[0].base.held_out + alone[1].base.held_out
 
 
-def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
+def test_changes_apply_to_the_recorded_settings(tmp_path):
     sources = sources_in(tmp_path, [LogReader(RECORDING)])
     found = evaluate_many(sources, Here(), [("failure_threshold=9",), ()])
     traffic = read_traffic(LogReader(RECORDING))
@@ -129,7 +130,7 @@ def test_settings_begin_with_those_that_a_breaker_was_recorded_with(tmp_path):
     ),
     at_once=st.sampled_from([1, 5, 64]),
 )
-def test_tune_comes_to_the_same_scores(tmp_path_factory, events, at_once):
+def test_scores_of_one_log_equal_those_of_tune(tmp_path_factory, events, at_once):
     sources = sources_in(tmp_path_factory.mktemp("tune"), [events], 4)
     with mock.patch.object(evaluate, "_CONFIGS_PER_JOB", at_once):
         found = tune_many(sources, Here(), {}, GRID, failure_weight=3)
@@ -138,7 +139,7 @@ def test_tune_comes_to_the_same_scores(tmp_path_factory, events, at_once):
     assert (found.calls, found.unknown) == (traffic.total, traffic.unknown)
 
 
-def test_the_scores_of_several_logs_are_summed_up(tmp_path):
+def test_scores_of_several_logs_are_summed(tmp_path):
     one = tune_many(sources_in(tmp_path, [LogReader(RECORDING)]), Here(), {}, GRID).tuning
     both = tune_many(sources_in_two(tmp_path), Here(), {}, GRID).tuning
     assert both.calls == tuple(2 * calls for calls in one.calls)
@@ -151,7 +152,7 @@ def sources_in_two(folder):
     return sources_of(urls_of(str(folder)), Here())
 
 
-def test_one_breaker_can_be_asked_for(tmp_path):
+def test_evaluation_of_one_breaker_only(tmp_path):
     sources = sources_in(tmp_path, map(LogReader, (RECORDING, ROOT / "fixtures" / "http-outage")))
     assert list(evaluate_many(sources, Here(), [CONFIG], breaker="redis").breakers) == ["redis"]
     with pytest.raises(NotALogError, match="there is no call of 'none' in these logs"):

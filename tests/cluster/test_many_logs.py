@@ -1,4 +1,4 @@
-"""Many logs: each has the history that a replay of it alone has, whatever it is parted into."""
+"""Many logs: each history equals that of a replay of the log alone."""
 
 from unittest import mock
 
@@ -44,7 +44,7 @@ def assert_same(found, alone):
     assert found.count == alone.count
 
 
-def test_every_recording_has_its_history(tmp_path):
+def test_history_of_every_recording_equals_its_replay(tmp_path):
     found = replayed(exported(tmp_path, map(LogReader, FIXTURES)))
     for path, history in zip(FIXTURES, found.histories, strict=True):
         assert_same(history, replay(path))
@@ -61,7 +61,7 @@ def test_every_recording_has_its_history(tmp_path):
     row_group=st.sampled_from([1, 5, 1 << 20]),
     at_once=st.sampled_from([1, 7, 1 << 17]),
 )
-def test_any_logs_have_their_histories(tmp_path_factory, logs, row_group, at_once):
+def test_histories_of_any_logs_equal_their_replays(tmp_path_factory, logs, row_group, at_once):
     folder = tmp_path_factory.mktemp("many")
     with (
         mock.patch.object(parquet, "ROW_GROUP", row_group),
@@ -78,7 +78,7 @@ def test_any_logs_have_their_histories(tmp_path_factory, logs, row_group, at_onc
     config=rst.configurations(),
     row_group=st.sampled_from([3, 1 << 20]),
 )
-def test_imported_traffic_drives_the_same_edges(tmp_path_factory, traces, config, row_group):
+def test_imported_calls_drive_the_same_edges(tmp_path_factory, traces, config, row_group):
     folder = tmp_path_factory.mktemp("traffic")
     with mock.patch.object(parquet, "ROW_GROUP", row_group):
         found = replayed(exported(folder, traces), config=config)
@@ -91,7 +91,7 @@ def test_imported_traffic_drives_the_same_edges(tmp_path_factory, traces, config
             assert history.snapshots[name].state is snapshot.state
 
 
-def test_breakers_of_one_name_are_told_apart(tmp_path):
+def test_breakers_of_the_same_name_get_distinct_names(tmp_path):
     found = replayed(exported(tmp_path, map(LogReader, FIXTURES[:3])))
     assert found.names == [
         {"quotes": "quotes @ 00.parquet"},
@@ -100,8 +100,8 @@ def test_breakers_of_one_name_are_told_apart(tmp_path):
     ]
 
 
-def test_the_digest_of_breakers_of_other_names_is_that_of_one_log(tmp_path):
-    """Breakers do not influence one another: whichever log they are in, the digest is the same."""
+def test_digest_of_logs_equals_that_of_one_log_with_all_breakers(tmp_path):
+    """Breakers do not influence one another, so the digest does not depend on the split into logs."""
     events = list(LogReader(FIXTURES[2]))
     renamed = [
         evolve(event, breaker="a") if getattr(event, "breaker", None) is not None else event
@@ -114,7 +114,7 @@ def test_the_digest_of_breakers_of_other_names_is_that_of_one_log(tmp_path):
     assert found.digest == both.digest
 
 
-def test_a_witness_that_differs_has_its_log_folded_event_by_event(tmp_path):
+def test_log_with_a_differing_witness_is_folded_event_by_event(tmp_path):
     logs = [list(LogReader(path)) for path in FIXTURES[:2]]
     place = next(n for n, event in enumerate(logs[0]) if event.kind == "state_changed")
     logs[0][place] = evolve(logs[0][place], at=logs[0][place].at + 1)
@@ -131,7 +131,7 @@ def test_a_witness_that_differs_has_its_log_folded_event_by_event(tmp_path):
     assert_same(found.histories[1], replay(logs[1]))
 
 
-def test_each_of_several_such_logs_is_folded_anew_and_whichever_breaker_it_is(tmp_path):
+def test_each_log_with_a_differing_witness_of_any_breaker_is_folded_anew(tmp_path):
     logs = [altered(name) for name in "abc"]
     with mock.patch.object(parquet, "ROW_GROUP", 1):
         found = replayed(exported(tmp_path, logs))
@@ -143,7 +143,7 @@ def test_each_of_several_such_logs_is_folded_anew_and_whichever_breaker_it_is(tm
 
 
 def altered(breaker):
-    """A log in which one of three breakers has a witness of an edge that it does not take."""
+    """Write a log in which one of three breakers has a witness of an edge that did not happen."""
     log = MemoryLog(clock=ManualClock())
     for name in "abc":
         fail(CircuitBreaker(name, CircuitBreakerConfig(failure_threshold=2), log=log), 2)
@@ -155,21 +155,21 @@ def altered(breaker):
     ]
 
 
-def test_of_breakers_of_one_name_the_digest_takes_those_of_the_first_log_first(tmp_path):
+def test_digest_orders_breakers_of_the_same_name_by_log(tmp_path):
     one, other = (replay(path).edges for path in FIXTURES[:2])
     found = replayed(exported(tmp_path, map(LogReader, FIXTURES[:2])))
     assert {edge.breaker for edge in [*one, *other]} == {"quotes"}
     assert found.digest == digest_of([*one, *other]) != digest_of([*other, *one])
 
 
-def test_settings_are_refused_for_a_log_that_breakers_wrote(tmp_path):
+def test_settings_for_a_recorded_log_are_refused(tmp_path):
     exported(tmp_path, [LogReader(FIXTURES[0])])
     write_parquet(LogReader(write_traffic(tmp_path / "log", "..FF")), tmp_path / "01.parquet")
     with pytest.raises(ConfigError, match=r"00\.parquet was written by breakers"):
         replayed(f"{tmp_path}/*.parquet", config=CircuitBreakerConfig(failure_threshold=2))
 
 
-def test_a_witness_that_has_another_place_in_the_log_is_not_taken_for_the_edge(tmp_path):
+def test_witness_at_another_seq_does_not_match_its_edge(tmp_path):
     path = exported(tmp_path, [LogReader(FIXTURES[2])]) / "00.parquet"
     table = pq.read_table(path)
     place = table.column("event").to_pylist().index("state_changed")

@@ -1,4 +1,4 @@
-"""Hosts merged: one breaker over the calls of all, and what the clocks leave open."""
+"""Merged hosts: one breaker over all calls, and the effect of wrong clocks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=1)
 
 
 def recorded(host, calls, wall=START, config=CONFIG):
-    """The log of a live breaker: each call as milliseconds and its outcome, ``F`` or ``.``."""
+    """Record a live breaker; each call is given as milliseconds and an outcome, ``F`` or ``.``."""
     clock = ManualClock(start=wall)
     log = MemoryLog(clock=clock, host=host)
     breaker = CircuitBreaker("bank", config, log=log)
@@ -61,7 +61,7 @@ def trips(found):
     ]
 
 
-def test_failures_of_several_hosts_trip_the_breaker_they_share(tmp_path):
+def test_failures_of_several_hosts_trip_the_shared_breaker(tmp_path):
     logs = [recorded("a", [(10, "F"), (50, "F")]), recorded("b", [(30, "F"), (70, ".")])]
     assert not any(replay(log).edges for log in logs)
     found = merged(tmp_path, logs)
@@ -71,8 +71,8 @@ def test_failures_of_several_hosts_trip_the_breaker_they_share(tmp_path):
     assert found.snapshot.totals.rejected == 1
 
 
-def test_hosts_are_put_in_order_by_wall_time_whenever_their_logs_began(tmp_path):
-    """The second log begins a minute later: a success of the first stands between its failures."""
+def test_calls_of_hosts_are_ordered_by_wall_time(tmp_path):
+    """The second log begins a minute later, so a success of the first is between its failures."""
     logs = [
         recorded("a", [(0, "F"), (60_050, ".")]),
         recorded("b", [(10, "F"), (100, "F")], wall=START + timedelta(minutes=1)),
@@ -80,7 +80,7 @@ def test_hosts_are_put_in_order_by_wall_time_whenever_their_logs_began(tmp_path)
     assert trips(merged(tmp_path, logs)) == []
 
 
-def test_one_host_alone_is_driven_as_its_traffic(tmp_path):
+def test_single_host_is_driven_like_its_imported_calls(tmp_path):
     config = CircuitBreakerConfig(failure_threshold=2, recovery_timeout_seconds=1)
     opening = LogOpened(1, 0, 1, 1, 1, START, 0, "", "", 1, "")
     outcomes = [Outcome.FAILED] * 3 + [Outcome.SUCCEEDED] * 5
@@ -96,8 +96,8 @@ def test_one_host_alone_is_driven_as_its_traffic(tmp_path):
     assert found.changes == []
 
 
-def test_an_order_within_the_uncertainty_that_changes_an_edge_is_told(tmp_path):
-    """Three failures in a row, if the success of the other host came 3 ms later than it seems."""
+def test_order_within_the_uncertainty_that_changes_an_edge_is_reported(tmp_path):
+    """Three consecutive failures, if the success of the other host was 3 ms later than recorded."""
     logs = [
         recorded("a", [(10, "F"), (20, "F"), (30, "F")]),
         recorded("b", [(28, "."), (500, ".")]),
@@ -115,13 +115,13 @@ def test_an_order_within_the_uncertainty_that_changes_an_edge_is_told(tmp_path):
         assert all(change.moved.got == "an additional edge" for change in found.changes)
 
 
-def test_calls_that_a_host_refused_are_left_out_and_counted(tmp_path):
+def test_calls_rejected_by_a_host_are_left_out_and_counted(tmp_path):
     calls = [(n, "F") for n in range(10, 15)]
     found = merged(tmp_path, [recorded("a", calls), recorded("b", [(1, ".")])])
     assert [(share.calls, share.refused) for share in found.hosts] == [(3, 2), (1, 0)]
 
 
-def test_hosts_of_different_settings_need_those_of_the_shared_breaker(tmp_path):
+def test_hosts_with_different_settings_need_config(tmp_path):
     other = CircuitBreakerConfig(failure_threshold=9)
     logs = [recorded("a", [(1, "F")]), recorded("b", [(2, "F"), (3, "F")], config=other)]
     with pytest.raises(ConfigError, match="the hosts a, b have different settings of 'bank'"):
@@ -132,7 +132,7 @@ def test_hosts_of_different_settings_need_those_of_the_shared_breaker(tmp_path):
 
 
 def written(host, *events, checkpoint=None):
-    """A log of these events, as they stand in it but for their numbers."""
+    """Write a log of these events, renumbered."""
     checkpoints = int(checkpoint is not None)
     opening = LogOpened(1, 0, 1, 1, 1, START, 0, "", host, 1, "", checkpoints=checkpoints)
     first = [] if checkpoint is None else [Checkpoint(0, 0, "bank", dict(dump(checkpoint)))]
@@ -143,20 +143,20 @@ def configured(config=CONFIG):
     return BreakerConfigured(0, 0, "bank", config.to_mapping())
 
 
-def test_successes_that_a_log_tells_of_together_are_as_many_calls(tmp_path):
+def test_merged_successes_count_as_single_calls(tmp_path):
     several = CallSucceeded(0, 5 * MS, "bank", 0, MS, count=3)
     found = merged(tmp_path, [written("a", configured(), several)])
     assert [share.calls for share in found.hosts] == [3]
     assert found.snapshot.totals.succeeded == 3
 
 
-def test_in_shadow_a_call_that_would_be_refused_was_made(tmp_path):
+def test_call_rejected_in_shadow_mode_was_made(tmp_path):
     shadow = evolve(CONFIG, mode="shadow")
     found = merged(tmp_path, [recorded("a", [(n, "F") for n in range(1, 9)], config=shadow)])
     assert [(share.calls, share.refused) for share in found.hosts] == [(8, 0)]
 
 
-def test_the_settings_are_the_last_that_the_log_tells_of(tmp_path):
+def test_last_settings_in_the_log_are_used(tmp_path):
     last = evolve(CONFIG, failure_threshold=7)
     call = CallSucceeded(0, 5 * MS, "bank", 0, MS)
     for number, events in enumerate(
@@ -170,8 +170,8 @@ def test_the_settings_are_the_last_that_the_log_tells_of(tmp_path):
         assert merged(folder, [events]).config == last
 
 
-def test_two_clocks_may_be_apart_by_the_uncertainties_of_both(tmp_path):
-    """Two milliseconds each: calls three apart may have been in the other order."""
+def test_clocks_may_differ_by_the_sum_of_their_uncertainties(tmp_path):
+    """With 2 ms of uncertainty each, calls 3 ms apart may have been in the other order."""
     calls = [(10, "F"), (20, "F"), (30, "F")]
     found = merged(
         tmp_path,
@@ -184,8 +184,8 @@ def test_two_clocks_may_be_apart_by_the_uncertainties_of_both(tmp_path):
     }
 
 
-def test_a_breaker_is_shown_as_it_was_when_the_last_call_ended(tmp_path):
-    """The one that started first, here."""
+def test_snapshot_is_taken_when_the_last_call_ended(tmp_path):
+    """The call that started first ends last."""
     calls = [(500, 495, Outcome.SUCCEEDED), *((at, 1, Outcome.FAILED) for at in (11, 21, 31))]
     observed = [
         CallObserved(0, at * MS, "bank", (at - took) * MS, took * MS, outcome)
@@ -202,12 +202,12 @@ def test_a_breaker_is_shown_as_it_was_when_the_last_call_ended(tmp_path):
     hosts=st.lists(st.sampled_from("abc"), min_size=40, max_size=40),
     sooner=st.lists(st.integers(0, 10**9), min_size=3, max_size=3),
 )
-def test_whatever_host_has_a_call_all_together_are_driven_as_one_trace(
+def test_calls_split_over_hosts_are_driven_like_one_trace(
     tmp_path_factory, trace, config, hosts, sooner
 ):
-    """Each host's log began at another time, by that host's clock, which is right."""
+    """Each host's log began at another time by its own clock, and all clocks are right."""
     opening, *calls = trace
-    # Of calls that start or end at one instant, no log tells which was first.
+    # Of calls that start or end at one instant, no log shows which was first.
     calls = list({call.start: call for call in calls}.values())
     calls = list({call.at: call for call in calls}.values())
     calls.sort(key=lambda call: call.at)
@@ -216,13 +216,13 @@ def test_whatever_host_has_a_call_all_together_are_driven_as_one_trace(
     for host in sorted(set(hosts[: len(calls)])):
         own = [call for call, of in zip(calls, hosts, strict=False) if of == host]
         wall = opening.wall - timedelta(microseconds=began[host])
-        told = [
+        events = [
             evolve(c, at=c.at + began[host] * 1000, start=c.start + began[host] * 1000) for c in own
         ]
         logs.append(
             [
                 evolve(e, seq=n)
-                for n, e in enumerate([evolve(opening, wall=wall, host=host), *told], 1)
+                for n, e in enumerate([evolve(opening, wall=wall, host=host), *events], 1)
             ]
         )
     found = merged(tmp_path_factory.mktemp("hosts"), logs, config=config)

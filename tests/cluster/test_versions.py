@@ -1,4 +1,4 @@
-"""A cluster with another recloser is refused before any work, in a line that names what to do."""
+"""A cluster with another version of recloser is refused in one line before any work."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ OTHERS = {
         "lacks pyarrow",
     ),
 }
-"""What stands before the real libraries in another process, and what is told of it."""
+"""Files placed before the real libraries in another process, and the expected message."""
 
 
 @pytest.fixture
@@ -59,12 +59,12 @@ def client():
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_worker_that_differs_is_refused_by_its_address(client, tmp_path, other, capsys):
-    files, told = OTHERS[other]
+def test_differing_worker_is_refused_by_its_address(client, tmp_path, other, capsys):
+    files, difference = OTHERS[other]
     scheduler = client.scheduler.address
     with dask_worker(tmp_path, scheduler, files) as address:
         status = status_of(["replay", str(RECORDING), "--engine", "dask", "--scheduler", scheduler])
-        expected = f"recloser: {address}: this worker {told}; {REMEDY}\n"
+        expected = f"recloser: {address}: this worker {difference}; {REMEDY}\n"
         assert (status, *capsys.readouterr()) == (2, "", expected)
         assert client.run_on_scheduler(tasks_seen) == 0
 
@@ -74,19 +74,19 @@ def tasks_seen(dask_scheduler):
 
 
 @pytest.mark.parametrize("other", ["none", "another"])
-def test_so_is_a_scheduler(tmp_path, other):
-    files, told = OTHERS[other]
+def test_differing_scheduler_is_refused_by_its_address(tmp_path, other):
+    files, difference = OTHERS[other]
     with (
         dask_scheduler(tmp_path, files) as (address, _),
         pytest.raises(RecloserError) as raised,
         cluster(address),
     ):
         pytest.fail("it was taken")
-    assert str(raised.value) == f"{address}: this scheduler {told}; {REMEDY}"
+    assert str(raised.value) == f"{address}: this scheduler {difference}; {REMEDY}"
 
 
-def test_of_several_workers_that_differ_one_is_named_and_the_others_are_counted(client, tmp_path):
-    files, told = OTHERS["another"]
+def test_one_of_several_differing_workers_is_named_and_the_others_are_counted(client, tmp_path):
+    files, difference = OTHERS["another"]
     scheduler = client.scheduler.address
     with (
         dask_worker(tmp_path / "1", scheduler) as alike,
@@ -97,11 +97,11 @@ def test_of_several_workers_that_differ_one_is_named_and_the_others_are_counted(
         check_cluster(client, scheduler)
     assert alike not in str(raised.value)
     assert str(raised.value) == (
-        f"{min(one, other)}: this worker {told}; {REMEDY}; 1 more differs too"
+        f"{min(one, other)}: this worker {difference}; {REMEDY}; 1 more differs too"
     )
 
 
-def test_one_that_joined_later_refuses_the_work(client, tmp_path, monkeypatch):
+def test_worker_that_joins_later_refuses_its_jobs(client, tmp_path, monkeypatch):
     newer = {**versions(), "recloser.version:__version__": "9.9"}
     monkeypatch.setattr(executor, "versions", lambda: newer)
     with dask_worker(tmp_path / "worker", client.scheduler.address) as address:
@@ -117,7 +117,7 @@ def test_one_that_joined_later_refuses_the_work(client, tmp_path, monkeypatch):
         assert (tmp_path / "done").exists()
 
 
-def test_a_scheduler_without_workers_is_told_of(client):
+def test_scheduler_without_workers_is_refused(client):
     address = client.scheduler.address
     with (
         pytest.raises(RecloserError, match=f"^{address}: this scheduler has no workers"),

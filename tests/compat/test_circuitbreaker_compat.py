@@ -1,4 +1,4 @@
-"""The interface of circuitbreaker, on ours: recorded, replayed, and timed by an injected clock."""
+"""The interface of circuitbreaker: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
 import contextvars
@@ -33,7 +33,7 @@ class Bank:
         return "paid"
 
 
-def test_a_decorated_function_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
+def test_decorated_function_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
     bank = Bank()
     with EventLog(tmp_path, clock=clock) as log:
 
@@ -68,7 +68,7 @@ def test_a_decorated_function_goes_through_an_outage_and_its_log_replays(clock, 
     assert history.snapshots["bank"].totals.rejected == 1
 
 
-def test_a_circuit_that_is_made_again_goes_on_where_its_log_ended(clock, tmp_path):
+def test_recreated_circuit_continues_from_its_log(clock, tmp_path):
     bank = Bank()
     bank.healthy = False
     for session in range(2):
@@ -82,7 +82,7 @@ def test_a_circuit_that_is_made_again_goes_on_where_its_log_ended(clock, tmp_pat
     assert bank.calls == 1
 
 
-def test_record_in_has_all_that_are_made_afterwards_recorded(clock):
+def test_record_in_records_all_circuits_created_afterwards(clock):
     log = MemoryLog(clock=clock)
     record_in(log)
     try:
@@ -101,7 +101,7 @@ def test_record_in_has_all_that_are_made_afterwards_recorded(clock):
     assert list(log)[1].breaker.endswith("pay")
 
 
-def test_past_the_decorator_an_open_circuit_refuses_too(clock):
+def test_open_circuit_rejects_direct_calls(clock):
     breaker = CircuitBreaker(failure_threshold=1, clock=clock)
     with pytest.raises(ValueError, match="no"), breaker:
         raise ValueError("no")
@@ -113,7 +113,7 @@ def test_past_the_decorator_an_open_circuit_refuses_too(clock):
     assert breaker.call(dict) == {}
 
 
-def test_a_cancelled_call_closes_nothing(clock):
+def test_cancelled_call_does_not_close_the_circuit(clock):
     breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=5, clock=clock)
     with pytest.raises(OSError, match="down"), breaker:
         raise OSError("down")
@@ -127,7 +127,7 @@ def test_a_cancelled_call_closes_nothing(clock):
     assert not breaker.closed
 
 
-def test_what_is_expected_is_a_failure_and_all_else_a_success(clock):
+def test_expected_exception_is_a_failure_and_others_are_successes(clock):
     breaker = CircuitBreaker(2, expected_exception=(OSError,), clock=clock)
     for error in (OSError, KeyError, OSError):
         with pytest.raises(error), breaker:
@@ -135,7 +135,7 @@ def test_what_is_expected_is_a_failure_and_all_else_a_success(clock):
     assert (breaker.state, breaker.failure_count) == ("closed", 1)
 
 
-def test_a_failure_that_comes_back_to_an_open_circuit_prolongs_nothing(clock):
+def test_late_failure_does_not_prolong_the_open_period(clock):
     breaker = CircuitBreaker(1, 10, clock=clock)
 
     def slow():
@@ -149,8 +149,8 @@ def test_a_failure_that_comes_back_to_an_open_circuit_prolongs_nothing(clock):
     assert (breaker.failure_count, breaker.open_remaining) == (1, 6)
 
 
-def test_a_generator_may_be_thrown_away_while_another_call_is_counted(clock):
-    """The collection of garbage can strike anywhere; here the predicate drops the last reference."""
+def test_discarded_generator_does_not_disturb_the_count(clock):
+    """Garbage collection may happen anywhere; here the predicate drops the last reference."""
     breaker = CircuitBreaker(
         expected_exception=lambda kind, error: begun.clear() is None, clock=clock
     )
@@ -173,8 +173,8 @@ def test_a_generator_may_be_thrown_away_while_another_call_is_counted(clock):
     assert begun == []
 
 
-def test_no_lock_is_held_while_a_predicate_runs(clock):
-    """Else a call in another thread, or in a child that was forked then, would wait for it."""
+def test_no_lock_is_held_while_a_predicate_of_circuitbreaker_runs(clock):
+    """A lock would block calls in other threads, and in a child forked meanwhile."""
     free = []
 
     def is_failure(_kind, _error):
@@ -196,8 +196,8 @@ def test_no_lock_is_held_while_a_predicate_runs(clock):
     assert breaker.failure_count == 1 + len(free)
 
 
-def test_the_breaker_inside_may_be_made_while_it_is_made(clock, monkeypatch):
-    """As by a signal handler; both are one, as they have a name and a log in common."""
+def test_nested_creation_of_the_inner_breaker_is_safe(clock, monkeypatch):
+    """A signal handler may do this. Both breakers share one state, by their name and log."""
     breaker = CircuitBreaker(2, clock=clock)
     make, states = breaker._make_breaker, []
 
@@ -221,7 +221,7 @@ def half_open(clock, **settings):
     return breaker
 
 
-def test_nested_call_of_a_half_open_circuit_is_part_of_its_trial(clock):
+def test_nested_call_of_a_half_open_circuit_is_part_of_the_trial(clock):
     breaker = half_open(clock)
     assert breaker.call(breaker.call, int) == 0
     assert breaker.closed
@@ -242,5 +242,5 @@ def test_generator_closed_early_closes_the_circuit(clock):
     assert breaker.closed
 
 
-def test_keywords_of_the_function_may_have_any_name(clock):
+def test_circuitbreaker_call_passes_any_keyword_argument(clock):
     assert CircuitBreaker(name="bank").call(dict, func=1, self=2) == {"func": 1, "self": 2}

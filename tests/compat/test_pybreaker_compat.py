@@ -1,4 +1,4 @@
-"""The interface of pybreaker, on ours: recorded, replayed, and timed by an injected clock."""
+"""The interface of pybreaker: recorded, replayed, and timed by an injected clock."""
 
 import asyncio
 import contextvars
@@ -19,7 +19,7 @@ from recloser.compat.pybreaker import (
 )
 
 
-class Told(CircuitBreakerListener):
+class Recorder(CircuitBreakerListener):
     def __init__(self):
         self.changes, self.calls = [], []
 
@@ -44,10 +44,10 @@ def up():
     return True
 
 
-def test_a_breaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
-    told = Told()
+def test_pybreaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
+    recorder = Recorder()
     with EventLog(tmp_path, clock=clock) as log:
-        breaker = CircuitBreaker(2, 10, listeners=[told], name="bank", log=log, clock=clock)
+        breaker = CircuitBreaker(2, 10, listeners=[recorder], name="bank", log=log, clock=clock)
         assert breaker.call(up)
         with pytest.raises(ConnectionError):
             breaker.call(down)
@@ -64,14 +64,14 @@ def test_a_breaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
         clock.advance(seconds=10)
         assert breaker.call(up)
         assert (breaker.current_state, breaker.fail_counter) == ("closed", 0)
-    assert told.changes == [
+    assert recorder.changes == [
         ("closed", "open"),
         ("open", "half-open"),
         ("half-open", "open"),
         ("open", "half-open"),
         ("half-open", "closed"),
     ]
-    assert told.calls == [
+    assert recorder.calls == [
         *("before", "success"),
         *("before", "ConnectionError"),
         *("before", "ConnectionError"),
@@ -81,12 +81,12 @@ def test_a_breaker_goes_through_an_outage_and_its_log_replays(clock, tmp_path):
     assert triggers_of(replayed(tmp_path)) == THROUGH_AN_OUTAGE
 
 
-def test_what_is_moved_by_hand_is_moved_by_events(clock, tmp_path):
-    """``open()`` ends by itself; a listener sees one change where the log has several edges."""
-    told = Told()
+def test_manual_moves_are_recorded_as_events(clock, tmp_path):
+    """``open()`` ends after its timeout; listeners see one change where the log has several edges."""
+    recorder = Recorder()
     with EventLog(tmp_path, clock=clock) as log:
         breaker = CircuitBreaker(
-            reset_timeout=10, listeners=[told], name="bank", log=log, clock=clock
+            reset_timeout=10, listeners=[recorder], name="bank", log=log, clock=clock
         )
         breaker.open()
         clock.advance(seconds=9)
@@ -101,7 +101,7 @@ def test_what_is_moved_by_hand_is_moved_by_events(clock, tmp_path):
         breaker.open()
         clock.advance(seconds=10)
         assert breaker.call(up)
-    assert told.changes == [
+    assert recorder.changes == [
         ("closed", "open"),
         ("open", "half-open"),
         ("half-open", "closed"),
@@ -118,7 +118,7 @@ def test_what_is_moved_by_hand_is_moved_by_events(clock, tmp_path):
     }
 
 
-def test_a_breaker_begins_where_its_storage_says(clock):
+def test_initial_state_is_that_of_the_storage(clock):
     for state in ("open", "half-open", "closed"):
         breaker = CircuitBreaker(state_storage=CircuitMemoryStorage(state), clock=clock)
         assert breaker.state.name == breaker.current_state == state
@@ -126,14 +126,14 @@ def test_a_breaker_begins_where_its_storage_says(clock):
         CircuitBreaker(state_storage=CircuitMemoryStorage("ajar"), clock=clock)
 
 
-def test_another_storage_is_refused_with_what_to_do(clock):
+def test_other_storage_is_refused_with_a_remedy(clock):
     with pytest.raises(ConfigError, match="give it log="):
         CircuitRedisStorage("closed", None)
     with pytest.raises(ConfigError, match="must be a CircuitMemoryStorage"):
         CircuitBreaker(state_storage=object())
 
 
-def test_several_successful_trials_may_be_asked_for(clock):
+def test_success_threshold_requires_several_trials(clock):
     breaker = CircuitBreaker(1, 5, success_threshold=2, clock=clock)
     breaker.open()
     clock.advance(seconds=5)
@@ -143,7 +143,7 @@ def test_several_successful_trials_may_be_asked_for(clock):
     assert (breaker.current_state, breaker.success_counter) == ("closed", 0)
 
 
-def test_what_is_excluded_is_a_success(clock):
+def test_excluded_exception_is_a_success(clock):
     breaker = CircuitBreaker(2, exclude=[LookupError, lambda error: "ours" in str(error)])
     for error in (OSError(), KeyError(), OSError(), ValueError("ours"), OSError()):
         with pytest.raises(type(error)):
@@ -158,14 +158,14 @@ def raising(error):
     return function
 
 
-def test_the_call_that_trips_it_may_keep_its_own_error(clock):
+def test_throw_new_error_on_trip_false_raises_the_original_error(clock):
     breaker = CircuitBreaker(1, throw_new_error_on_trip=False, clock=clock)
     with pytest.raises(ConnectionError):
         breaker.call(down)
     assert breaker.current_state == "open"
 
 
-def test_a_failure_that_comes_back_to_an_open_breaker_counts_no_more(clock):
+def test_late_failure_of_an_open_breaker_is_not_counted(clock):
     breaker = CircuitBreaker(1, clock=clock)
 
     def slow():
@@ -178,7 +178,7 @@ def test_a_failure_that_comes_back_to_an_open_breaker_counts_no_more(clock):
     assert breaker.fail_counter == 1
 
 
-def test_settings_may_be_changed(clock):
+def test_settings_can_be_changed(clock):
     breaker = CircuitBreaker(clock=clock)
     breaker.fail_max, breaker.reset_timeout, breaker.success_threshold = 1, 3, 1
     assert (breaker.fail_max, breaker.reset_timeout, breaker.success_threshold) == (1, 3, 1)
@@ -236,7 +236,7 @@ def half_open(breaker, clock, seconds=60):
 
 
 @pytest.mark.parametrize("outer", ["call", "acall"])
-def test_nested_call_of_a_half_open_breaker_is_part_of_its_trial(clock, outer):
+def test_nested_call_of_a_half_open_breaker_is_part_of_the_trial(clock, outer):
     breaker = CircuitBreaker(1, 60, clock=clock, throw_new_error_on_trip=False)
     half_open(breaker, clock)
 
@@ -250,7 +250,7 @@ def test_nested_call_of_a_half_open_breaker_is_part_of_its_trial(clock, outer):
     assert breaker.current_state == "closed"
 
 
-def test_nested_call_in_a_block_of_a_half_open_breaker_is_part_of_its_trial(clock):
+def test_nested_call_in_a_block_is_part_of_the_trial(clock):
     breaker = CircuitBreaker(1, 60, clock=clock, throw_new_error_on_trip=False)
     half_open(breaker, clock)
     with breaker.calling():
@@ -267,12 +267,12 @@ def test_refusal_by_the_same_breaker_does_not_reopen_it(clock):
     assert breaker.current_state == "half-open"
 
 
-def test_keywords_of_the_function_may_have_any_name():
+def test_pybreaker_call_passes_any_keyword_argument():
     breaker = CircuitBreaker()
     assert breaker.call(dict, func=1, self=2) == {"func": 1, "self": 2}
 
 
-def test_what_acall_can_not_await_is_refused_before_it_is_called(clock):
+def test_acall_refuses_generators_before_calling_them(clock):
     breaker = CircuitBreaker(1, clock=clock)
 
     def numbers():
@@ -283,7 +283,7 @@ def test_what_acall_can_not_await_is_refused_before_it_is_called(clock):
     assert breaker.call(up), "nothing was counted"
 
 
-def test_threads_never_fail_more_often_than_the_maximum(clock):
+def test_fail_counter_never_exceeds_fail_max_with_threads(clock):
     breaker = CircuitBreaker(50, clock=clock)
     barrier = threading.Barrier(4)
 
@@ -302,7 +302,7 @@ def test_threads_never_fail_more_often_than_the_maximum(clock):
 
 
 def in_another_thread(function):
-    """Whether the function returns in another thread, which a lock held here would keep it from."""
+    """Return whether a function returns in another thread; a lock held here would prevent that."""
     thread = threading.Thread(target=function, daemon=True)
     thread.start()
     thread.join(timeout=10)
@@ -340,7 +340,7 @@ def test_no_lock_is_held_while_a_listener_or_predicate_runs(clock):
     assert free == [True] * 6
 
 
-def test_a_trial_that_a_listener_prevents_gives_its_place_back(clock):
+def test_trial_prevented_by_a_listener_is_released(clock):
     class Prevents(CircuitBreakerListener):
         def before_call(self, cb, func, *args, **kwargs):
             raise KeyError
@@ -357,7 +357,7 @@ def test_a_trial_that_a_listener_prevents_gives_its_place_back(clock):
     assert breaker.current_state == "closed"
 
 
-def test_a_failure_counts_though_a_listener_raises(clock):
+def test_failure_counts_when_a_listener_raises(clock):
     class Broken(CircuitBreakerListener):
         def failure(self, cb, exc):
             raise KeyError
@@ -371,7 +371,7 @@ def test_a_failure_counts_though_a_listener_raises(clock):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_that_was_forked_while_a_listener_ran_may_call(clock):
+def test_child_forked_while_a_listener_runs_can_call(clock):
     class Slow(CircuitBreakerListener):
         def before_call(self, cb, func, *args, **kwargs):
             if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""A refusal of any breaker here, whatever its interface, is no failure of a breaker around it."""
+"""A rejection by a breaker, of any interface, is no failure of an outer breaker."""
 
 import pickle
 
@@ -46,7 +46,7 @@ def is_closed(breaker):
 
 @pytest.mark.parametrize("outer", KINDS)
 @pytest.mark.parametrize("inner", KINDS)
-def test_refusal_inside_another_breaker_is_no_failure_of_it(outer, inner):
+def test_rejection_by_an_inner_breaker_is_no_failure_of_the_outer_one(outer, inner):
     refusing, around = opened(inner, "inner"), outer("outer")
     with pytest.raises(REFUSED):
         around.call(refusing.call, int)
@@ -60,7 +60,7 @@ def test_failure_that_opens_an_inner_breaker_is_a_failure_of_the_outer_one():
     assert not is_closed(around)
 
 
-def test_refusal_that_record_names_by_its_type_is_a_failure():
+def test_rejection_whose_type_is_in_record_is_a_failure():
     refusing = opened(with_pybreaker, "inner")
     settings = {"failure_threshold": 1, "record": [pybreaker.CircuitBreakerError]}
     around = recloser.CircuitBreaker("outer", settings)
@@ -69,8 +69,8 @@ def test_refusal_that_record_names_by_its_type_is_a_failure():
     assert not is_closed(around)
 
 
-def test_refusal_of_pybreaker_stays_one_when_pickled():
-    """As by a pool of processes that carries it to its parent."""
+def test_pickled_rejection_of_pybreaker_is_still_a_rejection():
+    """A process pool pickles errors to send them to the parent."""
     with pytest.raises(pybreaker.CircuitBreakerError) as refused:
         opened(with_pybreaker, "inner").call(int)
     again = pickle.loads(pickle.dumps(refused.value))

@@ -1,8 +1,9 @@
-"""Ours, configured to mean the same, decides as released breakers did.
+"""Recloser, configured to mean the same, decides as released breakers of other libraries did.
 
-Their decisions were recorded on seeded random traffic (``fixtures/conformance``). Every
-``permitted`` and every state must be equal, of our breaker and of the model that it is held to. They
-differ on purpose where calls overlap; there a model of both shows that they differ in one rule alone.
+The decisions of those libraries were recorded on seeded random traffic (``fixtures/conformance``).
+Every ``permitted`` and every state must be equal, for our breaker and for the model that it is
+tested against. With overlapping calls the libraries differ on purpose; a model of both shows that
+one rule is the only difference.
 """
 
 import csv
@@ -135,7 +136,7 @@ def report(breaker, permit, outcome):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_decision_and_state_is_that_of_the_other(name):
+def test_every_decision_and_state_equals_the_other_library(name):
     compared = 0
     for steps in traces(name):
         clock, log, breaker = opened(CONFIGS[name])
@@ -155,7 +156,7 @@ def test_every_decision_and_state_is_that_of_the_other(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_decision_and_state_of_the_model_is_that_of_the_other(name):
+def test_every_decision_and_state_of_the_model_equals_the_other_library(name):
     compared = 0
     words = {"success": "succeeded", "failure": "failed", "ignored": "ignored"}
     for steps in traces(name):
@@ -175,10 +176,10 @@ def test_every_decision_and_state_of_the_model_is_that_of_the_other(name):
 
 
 class Overlapping:
-    """A model of both for the overlapping calls: they differ in one rule alone.
+    """A model of both libraries for overlapping calls, which differ in one rule only.
 
-    With ``counts_late`` an outcome counts in whatever state it finds on return, as theirs does;
-    without it, only in the epoch that its call began in, as ours does.
+    With ``counts_late`` an outcome counts in the state that it finds when the call returns, as in
+    the other library. Without it, it counts only in the epoch in which its call began, as in ours.
     """
 
     def __init__(self, *, counts_late):
@@ -224,11 +225,11 @@ class Overlapping:
             self.edge("CLOSED", at)
 
 
-def test_overlapping_calls_differ_in_one_rule_alone():
-    """Theirs is the model that counts late outcomes, ours the same one without that rule.
+def test_overlapping_calls_differ_in_one_rule_only():
+    """The other library equals the model with ``counts_late``, and ours the one without.
 
-    So each step at which the two part is explained: by an outcome whose epoch had passed, which
-    theirs counted and ours recorded as stale.
+    So each step at which the two differ is explained by an outcome whose epoch had passed: the
+    other library counted it, and ours recorded it as stale.
     """
     steps_seen = parted = 0
     for steps in traces(OVERLAP):
@@ -259,7 +260,7 @@ def test_overlapping_calls_differ_in_one_rule_alone():
 
 
 def test_overlapping_calls_keep_the_invariants():
-    """Driven to the end, whatever the other did: stale outcomes move nothing, probes keep bounds."""
+    """Driven to the end, stale outcomes change nothing and the number of probes keeps its bound."""
     stale = 0
     for steps in traces(OVERLAP):
         clock, log, breaker = opened(counted(10, 0.5, 5, 3, 5))

@@ -161,7 +161,7 @@ def test_log_that_names_a_missing_library_can_be_replayed_and_proved(tmp_path, m
     monkeypatch.undo()
     del sys.modules["library_of_the_service"]
     assert replay(tmp_path / "log").snapshots["b"].totals.succeeded == 1
-    assert all(row.parting is None for row in prove(list(log)).rows)
+    assert all(row.divergence is None for row in prove(list(log)).rows)
     with pytest.raises(ConfigError, match="library_of_the_service is not installed"):
         CircuitBreaker("b", breaker.config.to_mapping())
 

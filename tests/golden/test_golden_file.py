@@ -1,4 +1,4 @@
-"""The golden file: one edge a line, the same bytes for the same history, and nothing half read."""
+"""Golden files have one edge per line and equal bytes for equal histories; damage is an error."""
 
 import json
 
@@ -23,7 +23,7 @@ from support import fail, succeed
 
 @pytest.fixture
 def history(clock):
-    """Two breakers with hostile names, in the order in which their names are not."""
+    """The history of two breakers with hostile names, which are not in code-point order."""
     log = MemoryLog(clock=clock, tick_seconds=None)
     config = CircuitBreakerConfig(
         failure_threshold=3, window=CountWindow(10, failure_rate=0.1, minimum_calls=9)
@@ -43,11 +43,11 @@ def written(tmp_path, history, config=None):
     return path
 
 
-def test_it_reads_back_as_it_was_written(tmp_path, history):
+def test_a_golden_file_reads_back_as_written(tmp_path, history):
     assert read_golden(written(tmp_path, history)) == summarize(history)
 
 
-def test_the_same_history_makes_the_same_bytes(tmp_path, history):
+def test_equal_histories_give_equal_golden_bytes(tmp_path, history):
     once = golden_bytes(summarize(history))
     again = golden_bytes(read_golden(written(tmp_path, history)))
     assert once == again
@@ -55,7 +55,7 @@ def test_the_same_history_makes_the_same_bytes(tmp_path, history):
     assert once.endswith(b"}\n")
 
 
-def test_it_is_json_with_its_schema_first(history):
+def test_a_golden_file_is_json_that_begins_with_its_schema(history):
     golden = json.loads(golden_bytes(summarize(history)))
     assert next(iter(golden.items())) == ("schema", "recloser.golden/1")
     assert golden["digest"] == history.digest
@@ -63,8 +63,8 @@ def test_it_is_json_with_its_schema_first(history):
     assert golden["totals"]["a\x1f\u202e"]["rejected"] == 1
 
 
-def test_each_edge_is_one_line_the_very_line_of_the_log(history):
-    """Sorted by breaker, so that one breaker's change is one place in a pull request."""
+def test_each_edge_is_the_line_that_the_log_holds(history):
+    """Edges are sorted by breaker, so a change of one breaker is in one place of a pull request."""
     lines = golden_bytes(summarize(history)).decode().splitlines()
     for edge in history.edges:
         assert sum(encode(edge).decode().strip() == line.strip().rstrip(",") for line in lines) == 1
@@ -74,13 +74,13 @@ def test_each_edge_is_one_line_the_very_line_of_the_log(history):
     assert [edge["epoch"] for edge in edges] == [1, 2, 3, 1, 2, 3]
 
 
-def test_a_log_s_configurations_are_in_it(history):
+def test_the_configurations_of_a_log_are_in_its_golden_file(history):
     golden = json.loads(golden_bytes(summarize(history)))
     assert [event["config"]["failure_threshold"] for event in golden["configured"]] == [3, 3]
     assert "driven_with" not in golden
 
 
-def test_the_settings_that_drove_traffic_are_in_it_one_a_line(tmp_path, history):
+def test_settings_of_driven_breakers_are_in_the_golden_file_one_per_line(tmp_path, history):
     config = CircuitBreakerConfig(failure_threshold=7)
     path = written(tmp_path, history, config)
     assert '    "failure_threshold": 7,\n' in path.read_text()
@@ -89,7 +89,7 @@ def test_the_settings_that_drove_traffic_are_in_it_one_a_line(tmp_path, history)
     assert read_golden(path) == summarize(history, config)
 
 
-def test_a_setting_younger_than_the_file_has_its_default(tmp_path, history):
+def test_a_setting_that_is_newer_than_the_golden_file_has_its_default(tmp_path, history):
     path = written(tmp_path, history, CircuitBreakerConfig())
     golden = json.loads(path.read_text())
     del golden["driven_with"]["mode"]
@@ -97,14 +97,14 @@ def test_a_setting_younger_than_the_file_has_its_default(tmp_path, history):
     assert read_golden(path).driven_with["mode"] == "enforce"
 
 
-def test_line_ends_of_another_platform_change_nothing(tmp_path, history):
+def test_a_golden_file_with_crlf_line_ends_reads_the_same(tmp_path, history):
     path = written(tmp_path, history)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert read_golden(path) == summarize(history)
 
 
-def test_the_configuration_of_a_log_that_begins_with_a_checkpoint_is_known(tmp_path, clock):
-    """Its oldest segments were removed: what they led to stands at its beginning."""
+def test_the_configuration_comes_from_the_checkpoint_that_begins_a_log(tmp_path, clock):
+    """The log's first segments were removed, so it begins with a checkpoint."""
     for _ in range(2):
         with EventLog(tmp_path / "log", clock=clock) as log:
             fail(CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=7), log=log))
@@ -138,7 +138,7 @@ def test_the_configuration_of_a_log_that_begins_with_a_checkpoint_is_known(tmp_p
         (lambda text: '{"schema": "\ud800"}', "this is not a complete golden file"),
     ],
 )
-def test_a_broken_file_is_refused_in_one_line(tmp_path, history, change, why):
+def test_a_damaged_golden_file_is_a_one_line_error(tmp_path, history, change, why):
     path = written(tmp_path, history)
     text = change(path.read_text())
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -148,7 +148,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, history, change, why):
     assert "\n" not in str(caught.value)
 
 
-def test_an_edge_in_another_list_is_refused(tmp_path, history):
+def test_an_edge_in_the_list_of_configurations_is_an_error(tmp_path, history):
     path = written(tmp_path, history)
     golden = json.loads(path.read_text())
     golden["configured"].append(golden["edges"][0])
@@ -157,14 +157,14 @@ def test_an_edge_in_another_list_is_refused(tmp_path, history):
         read_golden(path)
 
 
-def test_a_file_of_the_future_says_so(tmp_path, history):
+def test_a_golden_file_of_a_later_version_is_an_error(tmp_path, history):
     path = written(tmp_path, history)
     path.write_text(path.read_text().replace("golden/1", "golden/12"))
     with pytest.raises(FutureVersionError, match="version 12; this library reads up to 1: upgrade"):
         read_golden(path)
 
 
-def test_what_can_not_be_written_leaves_nothing_behind(tmp_path, history):
+def test_a_failed_write_leaves_no_partial_file(tmp_path, history):
     with pytest.raises(GoldenError, match="No such file"):
         write_golden(tmp_path / "absent" / "x.golden.json", summarize(history))
     (tmp_path / "x.golden.json").mkdir()
@@ -173,7 +173,7 @@ def test_what_can_not_be_written_leaves_nothing_behind(tmp_path, history):
     assert [path.name for path in tmp_path.iterdir()] == ["x.golden.json"]
 
 
-def test_golden_file_and_its_name_are_on_disk_when_it_is_written(tmp_path, monkeypatch, history):
+def test_write_golden_syncs_the_file_and_its_folder(tmp_path, monkeypatch, history):
     synced = []
     sync, sync_folder = disk.sync, disk.sync_folder
     monkeypatch.setattr(disk, "sync", lambda fd: synced.append("file") or sync(fd))

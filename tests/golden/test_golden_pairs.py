@@ -1,4 +1,4 @@
-"""Golden files and traces: which belong together, and what checking and updating do to them."""
+"""Find, check and update golden files and their traces."""
 
 import shutil
 
@@ -24,7 +24,7 @@ SEGMENT = "000000000001.jsonl"
 
 @pytest.fixture
 def traces(tmp_path, clock):
-    """Of each kind one: a log of live breakers, a single file of one, and imported traffic."""
+    """Three traces: a log of live breakers, a log in one file, and imported traffic."""
     with EventLog(tmp_path / "live", clock=clock, seal_seconds=None) as log:
         fail(CircuitBreaker("b", log=log), 5)
     (tmp_path / "live" / "lock").unlink(missing_ok=True)
@@ -48,18 +48,18 @@ def pair(trace):
         ("a/v1.2", "a/v1.2.golden.json"),
     ],
 )
-def test_a_golden_file_stands_beside_its_trace(tmp_path, trace, golden):
+def test_a_golden_file_is_in_the_folder_of_its_trace(tmp_path, trace, golden):
     assert golden_path(tmp_path / trace) == tmp_path / golden
 
 
-def test_that_is_so_for_the_folder_that_one_stands_in(traces, monkeypatch):
+def test_the_golden_path_of_the_current_folder_is_beside_it(traces, monkeypatch):
     monkeypatch.chdir(traces / "live")
     for here in (".", "../live", "../live/../live"):
         (found,) = find_pairs(type(traces)(here))
         assert found.golden.resolve() == traces / "live.golden.json"
 
 
-def test_a_folder_stands_for_every_trace_and_golden_file_below_it(traces):
+def test_find_pairs_finds_every_trace_and_golden_file_below_a_folder(traces):
     (traces / "deep" / "unused.golden.json").write_text("{}")
     (traces / "deep" / "notes.json").write_text("{}")
     assert [found.golden.relative_to(traces).as_posix() for found in find_pairs(traces)] == [
@@ -70,7 +70,7 @@ def test_a_folder_stands_for_every_trace_and_golden_file_below_it(traces):
     ]
 
 
-def test_a_folder_without_either_is_refused(tmp_path):
+def test_a_folder_without_traces_and_golden_files_is_an_error(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(GoldenError, match="no trace and no golden file in this folder"):
         find_pairs(tmp_path)
@@ -78,19 +78,19 @@ def test_a_folder_without_either_is_refused(tmp_path):
         find_pairs(tmp_path / "absent")
 
 
-def test_a_golden_file_is_found_by_its_own_name(traces):
+def test_find_pairs_accepts_a_golden_file(traces):
     update(pair(traces / "deep" / "single.jsonl"))
     golden = traces / "deep" / "single.golden.json"
     assert find_pairs(golden) == [GoldenPair(traces / "deep" / "single.jsonl", golden)]
 
 
-def test_two_traces_of_one_name_are_told_apart_by_nobody(traces):
+def test_a_golden_file_with_two_possible_traces_is_an_error(traces):
     shutil.copy(traces / "live" / SEGMENT, traces / "live.jsonl")
     with pytest.raises(GoldenError, match="could belong to live or live.jsonl beside it"):
         trace_path(traces / "live.golden.json")
 
 
-def test_a_first_update_writes_and_a_second_leaves_the_file_as_it_is(traces):
+def test_only_the_first_of_two_updates_writes_the_file(traces):
     for found in find_pairs(traces):
         assert update(found).verdict is Verdict.NEW
         before = found.golden.stat().st_mtime_ns, found.golden.read_bytes()
@@ -99,7 +99,7 @@ def test_a_first_update_writes_and_a_second_leaves_the_file_as_it_is(traces):
         assert check(found).verdict is Verdict.SAME
 
 
-def test_checking_writes_nothing(traces):
+def test_check_writes_nothing(traces):
     files = {path: path.read_bytes() for path in traces.rglob("*.*")}
     with pytest.raises(GoldenError, match=".*live has no golden file; write it with `recl"):
         check(pair(traces / "live"))
@@ -112,7 +112,7 @@ def test_checking_writes_nothing(traces):
     assert golden.read_bytes() == before
 
 
-def test_a_digest_that_is_not_that_of_the_history_differs_whatever_the_edges(traces):
+def test_a_wrong_digest_differs_even_if_the_edges_are_equal(traces):
     digest = update(pair(traces / "live")).history.digest
     golden = traces / "live.golden.json"
     golden.write_text(golden.read_text().replace(digest, "0" * 64))
@@ -121,7 +121,7 @@ def test_a_digest_that_is_not_that_of_the_history_differs_whatever_the_edges(tra
     assert checked.comparison.digests == ("0" * 64, digest)
 
 
-def test_an_update_says_what_changed(traces):
+def test_update_reports_what_changed(traces):
     update(pair(traces / "live"))
     golden = traces / "live.golden.json"
     golden.write_text(golden.read_text().replace('"failed":5', '"failed":4'))
@@ -132,8 +132,8 @@ def test_an_update_says_what_changed(traces):
     assert check(pair(traces / "live")).verdict is Verdict.SAME
 
 
-def test_traffic_is_driven_with_the_settings_given_once(traces):
-    """They are in the file then, and the next update and every check go by them."""
+def test_update_and_check_use_the_settings_in_the_golden_file(traces):
+    """The first update stores the given settings; later updates and checks use them."""
     calls = pair(traces / "calls")
     trips = len(update(calls, CircuitBreakerConfig(failure_threshold=2)).history.trips())
     assert read_golden(calls.golden).driven_with["failure_threshold"] == 2
@@ -146,13 +146,13 @@ def test_traffic_is_driven_with_the_settings_given_once(traces):
     ]
 
 
-def test_settings_for_a_log_that_breakers_wrote_are_refused(traces):
+def test_update_with_settings_for_a_log_that_breakers_wrote_is_an_error(traces):
     with pytest.raises(ValueError, match="written by breakers"):
         update(pair(traces / "live"), CircuitBreakerConfig())
     assert not (traces / "live.golden.json").exists()
 
 
-def test_a_golden_file_whose_trace_is_gone_is_refused(traces):
+def test_a_golden_file_without_a_trace_is_an_error(traces):
     update(pair(traces / "live"))
     shutil.rmtree(traces / "live")
     (found,) = [found for found in find_pairs(traces) if found.golden.name == "live.golden.json"]
@@ -162,7 +162,7 @@ def test_a_golden_file_whose_trace_is_gone_is_refused(traces):
     assert found.golden.exists()
 
 
-def test_a_broken_golden_file_is_not_overwritten(traces):
+def test_update_does_not_overwrite_a_damaged_golden_file(traces):
     golden = traces / "live.golden.json"
     golden.write_text("<<<<<<< HEAD\n")
     with pytest.raises(GoldenError, match="this is not a complete golden file"):
@@ -171,20 +171,20 @@ def test_a_broken_golden_file_is_not_overwritten(traces):
 
 
 def forge(folder):
-    """A trace whose witness tells of another evidence than the calls before it."""
+    """Make a trace whose witness has evidence that differs from the calls before it."""
     segment = folder / SEGMENT
     lines = [line.replace(b'"observed":5,', b'"observed":6,') for line in read_lines(segment)]
     segment.write_bytes(sealed_again(lines))
 
 
-def test_a_history_that_is_not_the_witnessed_one_is_no_model(traces):
+def test_update_rejects_a_history_that_differs_from_its_witnesses(traces):
     forge(traces / "live")
     with pytest.raises(GoldenError, match="differs at seq 8 from what was recorded live"):
         update(pair(traces / "live"))
     assert not (traces / "live.golden.json").exists()
 
 
-def test_a_trace_that_parts_from_its_witnesses_fails_its_check(traces):
+def test_check_fails_for_a_history_that_differs_from_its_witnesses(traces):
     update(pair(traces / "live"))
     forge(traces / "live")
     checked = check(pair(traces / "live"))
@@ -192,7 +192,7 @@ def test_a_trace_that_parts_from_its_witnesses_fails_its_check(traces):
     assert not checked.comparison
 
 
-def test_a_damaged_trace_is_told_as_that(traces):
+def test_a_damaged_trace_is_a_damaged_log_error(traces):
     update(pair(traces / "live"))
     segment = traces / "live" / SEGMENT
     segment.write_bytes(segment.read_bytes().replace(b'"took":0', b'"took":1', 1))
@@ -203,7 +203,7 @@ def test_a_damaged_trace_is_told_as_that(traces):
 @pytest.mark.parametrize(
     ("value", "refused"), [("true", True), ("1", True), ("", False), ("false", False)]
 )
-def test_on_a_ci_server_nothing_is_rewritten(monkeypatch, value, refused):
+def test_refuse_in_ci_depends_on_the_variable_ci(monkeypatch, value, refused):
     monkeypatch.setenv("CI", value)
     if refused:
         with pytest.raises(GoldenError, match="^update: the environment says that this is CI"):

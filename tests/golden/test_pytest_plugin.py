@@ -1,4 +1,4 @@
-"""The pytest plugin, in projects that are not this one: each test runs pytest in a new process."""
+"""The pytest plugin in another project; each test runs pytest in a new process."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture
 def project(pytester, clock, monkeypatch):
-    """Somebody's project: a test of their own, and two recordings with their golden files."""
+    """A project with one test of its own and two recordings with golden files."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makeini(
         "[pytest]\ntestpaths = tests\nrecloser_golden = traces\nfilterwarnings = error"
@@ -51,7 +51,7 @@ def own_test(project, source):
     (project.path / "tests" / "test_own.py").write_text(source)
 
 
-def test_each_golden_file_is_a_test_of_its_own_beside_the_project_s(project):
+def test_each_golden_file_is_a_test_among_those_of_the_project(project):
     result = run(project, "-v")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines_random(
@@ -63,7 +63,7 @@ def test_each_golden_file_is_a_test_of_its_own_beside_the_project_s(project):
     )
 
 
-def test_a_failure_is_the_difference_and_no_traceback(project):
+def test_a_failure_shows_the_difference_without_a_traceback(project):
     edit(golden(project))
     result = run(project)
     result.assert_outcomes(passed=2, failed=1)
@@ -82,14 +82,14 @@ def test_a_failure_is_the_difference_and_no_traceback(project):
         result.stdout.no_fnmatch_line(line)
 
 
-def test_it_is_coloured_where_pytest_is(project):
+def test_a_failure_is_coloured_if_pytest_uses_colours(project):
     edit(golden(project))
     coloured = run(project, "--color=yes").stdout
     coloured.fnmatch_lines(["\x1b[[]31m  - 1.999*", "\x1b[[]32m  + 2.000*"])
     run(project, "--color=no").stdout.no_fnmatch_line("*\x1b*")
 
 
-def test_with_xdist_it_is_the_same(project):
+def test_golden_files_run_with_xdist(project):
     edit(golden(project))
     result = run(project, "-n", "2")
     result.assert_outcomes(passed=2, failed=1)
@@ -105,8 +105,8 @@ def test_with_xdist_it_is_the_same(project):
 
 
 @pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_an_update_writes_what_differs_says_so_and_is_no_success(project, more):
-    """Nobody's check of a golden file is a run that wrote it."""
+def test_an_update_rewrites_a_differing_file_and_fails_its_test(project, more):
+    """A run that writes a golden file does not count as a check of it."""
     before = golden(project).read_bytes(), golden(project, "relapse").stat().st_mtime_ns
     edit(golden(project))
     result = run(project, "--recloser-update", *more)
@@ -124,14 +124,14 @@ def test_an_update_writes_what_differs_says_so_and_is_no_success(project, more):
     run(project, *more).assert_outcomes(passed=3)
 
 
-def test_without_being_asked_nothing_is_written(project):
+def test_a_run_without_the_update_option_writes_nothing(project):
     edit(golden(project))
     before = golden(project).read_bytes()
     run(project)
     assert golden(project).read_bytes() == before
 
 
-def test_on_a_ci_server_an_update_is_refused(project, monkeypatch):
+def test_an_update_on_a_ci_server_is_a_usage_error(project, monkeypatch):
     edit(golden(project))
     before = golden(project).read_bytes()
     monkeypatch.setenv("CI", "true")
@@ -159,7 +159,7 @@ def test_on_a_ci_server_an_update_is_refused(project, monkeypatch):
     ],
     ids=["broken", "unused", "future"],
 )
-def test_what_can_not_be_checked_is_one_line(project, spoil, line):
+def test_a_golden_file_that_can_not_be_checked_is_a_one_line_failure(project, spoil, line):
     spoil(golden(project))
     result = run(project)
     result.assert_outcomes(passed=2, failed=1)
@@ -167,14 +167,14 @@ def test_what_can_not_be_checked_is_one_line(project, spoil, line):
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_golden_files_elsewhere_are_collected_only_by_name(project):
+def test_golden_files_outside_the_configured_folders_are_collected_only_by_name(project):
     project.makeini("[pytest]\n")
     run(project).assert_outcomes(passed=1)
     run(project, "traces").assert_outcomes()
     run(project, golden(project)).assert_outcomes(passed=1)
 
 
-def test_a_run_of_chosen_tests_is_not_added_to(project):
+def test_a_run_of_chosen_tests_has_no_golden_files(project):
     run(project, "tests").assert_outcomes(passed=1)
     run(project, "traces").assert_outcomes(passed=2)
     run(project, "-k", "outage").assert_outcomes(passed=1, deselected=2)
@@ -185,13 +185,13 @@ def test_golden_files_below_the_tests_are_collected_once(project):
     run(project).assert_outcomes(passed=3)
 
 
-def test_the_plugin_can_be_left_out(project):
+def test_the_plugin_can_be_disabled(project):
     project.makeini("[pytest]\nfilterwarnings = error")
     run(project, "-p", "no:recloser").assert_outcomes(passed=1)
     run(project, "-p", "no:recloser", golden(project)).assert_outcomes()
 
 
-def test_golden_replay_gives_the_history_that_the_golden_file_tells(project):
+def test_golden_replay_returns_the_history_of_the_golden_file(project):
     own_test(
         project,
         "def test_it(golden_replay):\n"
@@ -207,7 +207,7 @@ def test_golden_replay_gives_the_history_that_the_golden_file_tells(project):
 
 
 def test_golden_replay_writes_a_golden_file_when_asked(project):
-    """With the settings that the test gives; other ones are a difference then."""
+    """The file stores the settings that the test gives; other settings then fail the test."""
     write_traffic(project.path / "traces" / "calls", "FFFFFF")
     source = (
         "from recloser import CircuitBreakerConfig\n"
@@ -227,7 +227,7 @@ def test_golden_replay_writes_a_golden_file_when_asked(project):
     result.stdout.fnmatch_lines(["  failure_threshold: 2 became 3"])
 
 
-def test_the_fixtures_are_a_clock_that_stands_still_and_a_log_timed_by_it(project):
+def test_manual_clock_only_moves_by_hand_and_times_memory_log(project):
     own_test(
         project,
         "from recloser import CircuitBreaker, replay\n"
@@ -253,7 +253,7 @@ def test_a_run_without_golden_files_imports_nothing_of_recloser(pytester):
     run(pytester, "-p", "no:hypothesispytest").assert_outcomes(passed=1)
 
 
-def test_golden_files_need_no_hypothesis(project):
+def test_golden_files_do_not_need_hypothesis(project):
     own_test(
         project,
         "import sys\n"
@@ -264,7 +264,7 @@ def test_golden_files_need_no_hypothesis(project):
     run(project, "tests", "-p", "no:hypothesispytest").assert_outcomes(passed=1)
 
 
-def test_the_entry_point_names_the_module():
+def test_the_entry_point_of_pytest_names_the_plugin_module():
     code = (
         "from importlib.metadata import entry_points\n"
         "(found,) = [e for e in entry_points(group='pytest11') if e.name == 'recloser']\n"

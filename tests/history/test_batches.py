@@ -1,4 +1,4 @@
-"""A log folded in batches comes to what it comes to event by event, whatever is wrong with it."""
+"""A log folded in batches gives the same result as event by event, whatever is wrong with it."""
 
 import shutil
 from pathlib import Path
@@ -49,7 +49,7 @@ MS = 10**6
 
 
 def in_batches(events, sizes=(7,), *, as_lines=False):
-    """What a log comes to when it is cut in batches, the sizes of which come again and again."""
+    """Fold a log in batches whose sizes repeat."""
     fold = BatchFold()
     start = turn = 0
     while start < len(events):
@@ -74,7 +74,7 @@ def lean_form(event):
 
 
 def applied_together(state, events):
-    """The edges that calls of one breaker take which are folded together, in its state."""
+    """Fold calls of one breaker together, and return the edges that they fire."""
     gathered = EventGatherer()
     gathered.restart(events[0].seq - 1, 0)
     assert gathered.gather([lean_form(event) for event in events])
@@ -84,8 +84,8 @@ def applied_together(state, events):
     return in_order(fold.edges)
 
 
-def told(history):
-    """All that a history says."""
+def history_values(history):
+    """Return every value of a history, for comparison."""
     return (
         history.edges,
         history.snapshots,
@@ -99,7 +99,7 @@ def told(history):
 
 @pytest.fixture(params=["compiled", "plain"])
 def way(request, monkeypatch):
-    """With the compiled reader of lines, and without."""
+    """With the compiled reader of lines, and without it."""
     if request.param == "plain":
         monkeypatch.setattr(batches, "IS_COMPILED", False)
     elif not IS_COMPILED:
@@ -112,7 +112,7 @@ def way(request, monkeypatch):
     st.sampled_from([1, 20, 4096]),
     st.booleans(),
 )
-def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting, as_lines):
+def test_any_log_gives_the_same_result_in_any_batches(log, sizes, most_waiting, as_lines):
     events = list(log)
     expected = _fold_singly(events, ())
     with pytest.MonkeyPatch.context() as patch:
@@ -125,15 +125,15 @@ def test_any_log_comes_to_the_same_in_any_batches(log, sizes, most_waiting, as_l
     assert fold.witnessed.witnesses == expected.witnesses
     assert fold.count == expected.count
     again = engine._history(events, fold.witnessed, fold.edges, fold.timeline, fold.count)
-    assert told(again) == told(expected)
+    assert history_values(again) == history_values(expected)
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.name)
 @pytest.mark.usefixtures("way")
-def test_every_recording_comes_to_the_same_and_is_not_folded_twice(path, monkeypatch):
+def test_every_fixture_gives_the_same_result_without_a_second_fold(path, monkeypatch):
     expected = _fold_singly(LogReader(path), ())
     monkeypatch.setattr(engine, "_fold_singly", None)
-    assert told(replay(path)) == told(expected)
+    assert history_values(replay(path)) == history_values(expected)
 
 
 def admitted(state, seq, at):
@@ -159,7 +159,7 @@ settings_that_count = rst.configurations(mode=st.sampled_from(["enforce", "shado
 
 @given(settings_that_count, st.lists(st.booleans(), max_size=12), successes)
 @settings(max_examples=300)
-def test_successes_together_are_successes_one_after_another(config, earlier, calls):
+def test_successes_together_equal_successes_one_by_one(config, earlier, calls):
     """From any state that failures and successes lead to."""
     together, apart = BreakerState("b", config), BreakerState("b", config)
     at = seq = 0
@@ -181,9 +181,9 @@ def test_successes_together_are_successes_one_after_another(config, earlier, cal
 
 
 def result_of(fold):
-    """What a fold tells, or what is wrong with the log."""
+    """Return the history of a log, or the error that reading it raises."""
     try:
-        return told(fold())
+        return history_values(fold())
     except RecloserError as error:
         return type(error), str(error)
 
@@ -191,8 +191,8 @@ def result_of(fold):
 @pytest.mark.usefixtures("way")
 @given(rst.logs(), st.data())
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_wrong_with_a_log_is_told_as_event_by_event(tmp_path_factory, log, data):
-    """An event is left out, told twice, timed otherwise or given to another breaker or epoch."""
+def test_any_fault_in_a_log_is_reported_as_event_by_event(tmp_path_factory, log, data):
+    """An event is left out, repeated, timed differently or moved to another breaker or epoch."""
     events = list(log)
     n = data.draw(st.integers(1, len(events) - 1), label="event")
     event = events[n]
@@ -216,7 +216,7 @@ def test_whatever_is_wrong_with_a_log_is_told_as_event_by_event(tmp_path_factory
 
 
 def sealed(lines):
-    """Lines and the seal behind them, whatever they are."""
+    """Lines with a matching seal after them."""
     chain = SealChain()
     for line in lines:
         chain.add(line)
@@ -226,8 +226,8 @@ def sealed(lines):
 @pytest.mark.usefixtures("way")
 @given(rst.logs(max_steps=30), st.data())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_stands_in_a_line_is_told_as_event_by_event(tmp_path_factory, log, data):
-    """A few bytes of a line are others, and the seal is that of the line as it is now."""
+def test_any_changed_line_is_reported_as_event_by_event(tmp_path_factory, log, data):
+    """A few bytes of a line are changed, and the seal matches the changed line."""
     lines = [encode(event) for event in log]
     n = data.draw(st.integers(1, len(lines) - 1), label="line")
     place = data.draw(st.integers(0, len(lines[n]) - 1), label="byte")
@@ -244,7 +244,7 @@ def test_whatever_stands_in_a_line_is_told_as_event_by_event(tmp_path_factory, l
 
 
 @pytest.mark.usefixtures("way")
-def test_a_witness_that_is_garbage_is_damage_even_where_no_edge_is(tmp_path, clock):
+def test_unreadable_witness_is_damage_even_without_an_edge(tmp_path, clock):
     log = MemoryLog(clock=clock, tick_seconds=None)
     succeed(CircuitBreaker("b", log=log), 3)
     events = list(log)
@@ -255,21 +255,21 @@ def test_a_witness_that_is_garbage_is_damage_even_where_no_edge_is(tmp_path, clo
         replay(tmp_path)
 
 
-def test_a_gap_in_the_log_is_passed_in_the_middle_of_a_batch(clock):
+def test_gap_in_the_middle_of_a_batch_is_folded(clock):
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker("b", log=log)
     succeed(breaker, 3)
     *events, last = list(log)
     gap = LogGap(last.seq + 5, last.at, 5)
-    behind = [attrs.evolve(last, seq=gap.seq + n, epoch=0) for n in (1, 2)]
-    fold = in_batches([*events, gap, *behind], [100])
+    after_gap = [attrs.evolve(last, seq=gap.seq + n, epoch=0) for n in (1, 2)]
+    fold = in_batches([*events, gap, *after_gap], [100])
     assert fold.witnessed.fold.seq == gap.seq + 2
     assert fold.witnessed.fold.breakers["b"].succeeded == 4
     assert fold.count == len(events) + 3
 
 
-def test_an_edge_without_its_witness_is_left_to_the_fold_event_by_event(clock):
-    """A success can trip: the one that makes the outcomes of a window enough."""
+def test_edge_without_its_witness_stops_the_batch_fold(clock):
+    """A success can trip the breaker if it makes a window large enough."""
     log = MemoryLog(clock=clock, tick_seconds=None)
     config = CircuitBreakerConfig(
         failure_threshold=None, window=CountWindow(10, 0.1, minimum_calls=3)
@@ -286,7 +286,7 @@ def test_an_edge_without_its_witness_is_left_to_the_fold_event_by_event(clock):
 @pytest.mark.parametrize(
     "window", [None, CountWindow(100, 0.9), TimeWindow(10, 0.9)], ids=["run", "count", "time"]
 )
-def test_a_success_that_waits_is_counted_before_what_comes_next(window, clock):
+def test_gathered_success_is_counted_before_the_next_event(window, clock):
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3, window=window), log=log)
     for _ in range(5):
@@ -298,8 +298,8 @@ def test_a_success_that_waits_is_counted_before_what_comes_next(window, clock):
     assert fold.witnessed.fold.breakers["b"] == log.attach().fold.breakers["b"]
 
 
-def test_a_success_that_lets_go_of_a_good_second_can_trip():
-    """The rate of a window in time rises when a second with many successes leaves it."""
+def test_success_that_ends_a_good_second_can_trip():
+    """The rate of a time window rises when a second with many successes leaves it."""
     config = CircuitBreakerConfig(
         failure_threshold=None, window=TimeWindow(2, 0.5, minimum_calls=4)
     )
@@ -316,9 +316,7 @@ def test_a_success_that_lets_go_of_a_good_second_can_trip():
     assert dump(together) == dump(apart)
 
 
-def test_a_witness_that_is_wanting_is_missed_at_the_next_success_of_another_breaker(
-    clock, tmp_path
-):
+def test_missing_witness_is_found_at_the_next_success_of_another_breaker(clock, tmp_path):
     log = MemoryLog(clock=clock, tick_seconds=None)
     a, b = (CircuitBreaker(n, CircuitBreakerConfig(failure_threshold=1), log=log) for n in "ab")
     fail(a)
@@ -330,17 +328,17 @@ def test_a_witness_that_is_wanting_is_missed_at_the_next_success_of_another_brea
     assert (difference.seq, difference.got) == (5, "call_succeeded")
 
 
-def test_a_checkpoint_behind_a_gap_and_a_success_must_agree_again(clock):
-    """Only what stands directly behind a gap says what the events that are lost led to."""
+def test_checkpoint_after_a_gap_and_a_success_must_match(clock):
+    """Only a checkpoint directly after a gap may differ from the fold."""
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker("b", log=log)
     succeed(breaker)
     *_, last = events = list(log)
-    behind = [
+    after_gap = [
         LogGap(last.seq + 2, last.at, 1),
         attrs.evolve(last, seq=last.seq + 3),
         Checkpoint(last.seq + 4, last.at, "b", dump(BreakerState("b", CircuitBreakerConfig()))),
     ]
-    fold = in_batches([*events, *behind], [100])
+    fold = in_batches([*events, *after_gap], [100])
     assert [difference.seq for difference in fold.witnessed.differences] == [last.seq + 4]
-    assert fold.witnessed.differences == _fold_singly([*events, *behind], ()).differences
+    assert fold.witnessed.differences == _fold_singly([*events, *after_gap], ()).differences

@@ -1,4 +1,4 @@
-"""Where two histories part: the first edge of each breaker that differs, and the first event."""
+"""Differences between two histories: the first edge per breaker, and the first event."""
 
 import pytest
 from attrs import evolve
@@ -38,9 +38,9 @@ def compared(old, new, *, same_log=True):
 
 
 def edited(history, change):
-    """What a golden file might tell of the history, with its edges changed."""
-    told = summarize(history)
-    return evolve(told, edges=change(list(told.edges)), digest="0" * 64)
+    """A summary of the history with changed edges, such as a golden file could hold."""
+    summary = summarize(history)
+    return evolve(summary, edges=change(list(summary.edges)), digest="0" * 64)
 
 
 def held(history, change):
@@ -62,7 +62,7 @@ def test_equal_histories_do_not_differ(clock):
 
 
 @pytest.mark.parametrize("by", [-7, 7])
-def test_an_edge_that_moved_is_told_with_how_far(clock, by):
+def test_moved_edge_is_reported_with_its_distance(clock, by):
     history = outage(clock)
 
     def move(edges):
@@ -75,7 +75,7 @@ def test_an_edge_that_moved_is_told_with_how_far(clock, by):
     assert difference.further == 0
 
 
-def test_the_event_is_the_one_that_fired_the_edge(clock):
+def test_diverging_event_is_the_one_that_fired_the_edge(clock):
     history = outage(clock)
 
     def move(edges):
@@ -86,7 +86,7 @@ def test_the_event_is_the_one_that_fired_the_edge(clock):
     assert (event.kind, event.seq) == ("call_failed", history.edges[0].seq - 1)
 
 
-def test_an_edge_that_is_new_is_told_apart_from_one_that_moved(clock):
+def test_added_edge_is_distinguished_from_a_moved_one(clock):
     history = outage(clock)
     (difference,) = held(history, lambda edges: edges[1:]).edges
     assert (difference.change, difference.old, difference.new) == (
@@ -97,7 +97,7 @@ def test_an_edge_that_is_new_is_told_apart_from_one_that_moved(clock):
     assert (last.change, last.number, last.new) == (Change.ADDED, 3, history.edges[-1])
 
 
-def test_an_edge_that_is_gone_is_told_apart_from_one_that_moved(clock):
+def test_removed_edge_is_distinguished_from_a_moved_one(clock):
     history = outage(clock)
     extra = edge(1, "FORCE_CLOSED", "CLOSED", "CLOSED", 5)
     for change in (lambda edges: [extra, *edges], lambda edges: [*edges, extra]):
@@ -106,7 +106,7 @@ def test_an_edge_that_is_gone_is_told_apart_from_one_that_moved(clock):
         assert difference.further == 0
 
 
-def test_an_edge_in_the_place_of_another_is_told_as_that(clock):
+def test_replaced_edge_is_reported_as_replaced(clock):
     history = outage(clock)
 
     def change(edges):
@@ -117,7 +117,7 @@ def test_an_edge_in_the_place_of_another_is_told_as_that(clock):
     assert difference.change is Change.REPLACED
 
 
-def test_another_cause_of_the_same_transition_differs(clock):
+def test_same_edge_with_another_cause_differs(clock):
     history = outage(clock)
 
     def change(edges):
@@ -129,8 +129,8 @@ def test_another_cause_of_the_same_transition_differs(clock):
     assert difference.moved_ns == 0
 
 
-def test_numbers_count_within_one_log_and_not_between_two(clock):
-    """Another log has other numbers for the same events, which is no other history."""
+def test_seq_numbers_count_within_one_log_only(clock):
+    """Another log has other numbers for the same events; the history is the same."""
     history = outage(clock)
 
     def renumber(edges):
@@ -144,15 +144,15 @@ def test_numbers_count_within_one_log_and_not_between_two(clock):
     assert difference.change is Change.RENUMBERED
 
 
-def test_how_many_edges_behind_the_first_differ_too_is_counted(clock):
+def test_further_differing_edges_are_counted(clock):
     history = outage(clock)
     later = [evolve(e, at=e.at + 1) for e in history.edges]
     (difference,) = held(history, lambda _edges: later).edges
     assert (difference.number, difference.further) == (1, 2)
 
 
-def test_of_two_logs_the_first_event_that_differs_is_shown_on_both_sides(clock):
-    """A fifth failure that only one log has is shown as that, and not as one that fired."""
+def test_first_differing_event_of_two_logs_is_shown_on_both_sides(clock):
+    """A fifth failure that only one log has is shown as missing, not as one that fired."""
     old = outage(clock, failures=5)
     new = outage(clock, failures=4)
     comparison = compared(old, new, same_log=False)
@@ -162,7 +162,7 @@ def test_of_two_logs_the_first_event_that_differs_is_shown_on_both_sides(clock):
     assert [d.change for d in comparison.edges] == [Change.GONE]
 
 
-def test_under_two_configurations_they_part_at_the_event_that_fired(clock):
+def test_histories_with_two_configurations_diverge_at_the_event_that_fired(clock):
     old = outage(clock, failures=5)
     new = outage(clock, failures=5, failure_threshold=6)
     comparison = compared(old, new, same_log=False)
@@ -171,7 +171,7 @@ def test_under_two_configurations_they_part_at_the_event_that_fired(clock):
     assert [(s.name, s.old, s.new) for s in comparison.settings] == [("failure_threshold", 5, 6)]
 
 
-def test_breakers_that_one_history_lacks_are_told_by_their_calls(clock):
+def test_breakers_missing_from_one_history_are_listed_with_their_calls(clock):
     comparison = compared(outage(clock, name="a"), outage(clock, name="b"))
     assert [(t.breaker, t.old is None, t.new is None) for t in comparison.totals] == [
         ("a", False, True),
@@ -181,7 +181,7 @@ def test_breakers_that_one_history_lacks_are_told_by_their_calls(clock):
     assert comparison.settings == []
 
 
-def test_a_setting_that_differs_for_every_breaker_is_told_once(clock):
+def test_setting_that_differs_for_every_breaker_is_listed_once(clock):
     def two(threshold):
         log = MemoryLog(clock=clock)
         for name in "ab":
@@ -192,7 +192,7 @@ def test_a_setting_that_differs_for_every_breaker_is_told_once(clock):
     assert (setting.breaker, setting.old, setting.new) == ("", 5, 6)
 
 
-def test_breakers_that_part_are_in_the_order_of_time(clock):
+def test_differing_breakers_are_in_the_order_of_time(clock):
     def three(*order):
         log = MemoryLog(clock=clock)
         for name in order:

@@ -1,4 +1,4 @@
-"""The digest of a history: any implementation computes it, and nothing around it changes it."""
+"""Any implementation can compute the digest of a history, and nothing around it changes it."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ NAMES = [path.name for path in RECORDED_LOGS]
 
 
 def digest_by_hand(folder):
-    """From the witnesses in the text of a log, by the words of the design and no code of ours."""
+    """Compute the digest from the text of a log, by the design and with none of our code."""
     lines = {}
     for segment in sorted(folder.glob("*.jsonl")):
         for line in segment.read_text(encoding="utf-8").splitlines():
@@ -30,7 +30,7 @@ def digest_by_hand(folder):
 
 
 def digests(python=sys.executable, **environment):
-    """Each recording's digest, as another process replays it."""
+    """The digest of each fixture, replayed by another process."""
     code = (
         "import sys; from recloser import replay; print(*(replay(p).digest for p in sys.argv[1:]))"
     )
@@ -45,7 +45,7 @@ def digests(python=sys.executable, **environment):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_the_one_computed_by_hand_and_the_one_that_is_committed(name):
+def test_digest_equals_the_one_computed_by_hand_and_the_committed_one(name):
     golden = json.loads((FIXTURES / f"{name}.golden.json").read_text(encoding="utf-8"))
     assert golden["digest"] == digest_by_hand(FIXTURES / name)
 
@@ -61,5 +61,5 @@ def test_it_is_the_one_computed_by_hand_and_the_one_that_is_committed(name):
     ],
     ids=lambda environment: "-".join(environment.values()).replace("/", "-"),
 )
-def test_hash_seed_zone_locale_and_optimisation_do_not_change_it(environment):
+def test_hash_seed_time_zone_locale_and_optimization_do_not_change_the_digest(environment):
     assert digests(**environment) == {name: digest_by_hand(FIXTURES / name) for name in NAMES}

@@ -1,4 +1,4 @@
-"""Replay rebuilds what happened, and says where the log tells another story."""
+"""Replay rebuilds what happened, and finds where the log contradicts itself."""
 
 import hashlib
 
@@ -23,7 +23,7 @@ SEGMENT = "000000000001.jsonl"
 
 @pytest.fixture
 def path(tmp_path, clock):
-    """An outage: a trip, a relapse and a recovery."""
+    """A log of an outage: a trip, a relapse and a recovery."""
     path = tmp_path / "log"
     with EventLog(path, clock=clock, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3), log=log)
@@ -38,7 +38,7 @@ def path(tmp_path, clock):
 
 
 def edit(path, change):
-    """Change the lines of a log, with all seals made good: only the history can tell."""
+    """Change the lines of a log and make all seals match, so that only replaying can find it."""
     segment = path / SEGMENT
     segment.write_bytes(sealed_again(change(read_lines(segment))))
 
@@ -47,7 +47,7 @@ def index_of(lines, text, nth=0):
     return [i for i, line in enumerate(lines) if text in line][nth]
 
 
-def test_the_edges_are_those_recorded_live(path):
+def test_replayed_edges_equal_the_recorded_ones(path):
     history = replay(path)
     witnesses = [event for event in read_events(path) if event.kind == "state_changed"]
     assert history.edges == witnesses
@@ -63,7 +63,7 @@ def test_the_edges_are_those_recorded_live(path):
     assert history.count == len(list(read_events(path)))
 
 
-def test_a_log_in_memory_or_any_events_can_be_replayed(path, clock):
+def test_memory_log_or_any_events_can_be_replayed(path, clock):
     expected = replay(path)
     for source in (list(read_events(path)), read_events(path), str(path), path / SEGMENT):
         history = replay(source)
@@ -74,7 +74,7 @@ def test_a_log_in_memory_or_any_events_can_be_replayed(path, clock):
         assert len(replay(log).edges) == 1
 
 
-def test_the_digest_is_the_one_that_the_design_gives(path):
+def test_digest_follows_the_design(path):
     lines = "".join(
         "\x1f".join(
             (
@@ -93,13 +93,13 @@ def test_the_digest_is_the_one_that_the_design_gives(path):
     assert replay(path).digest == hashlib.sha256(lines.encode()).hexdigest()
 
 
-def test_the_digest_of_no_edge_is_that_of_no_bytes(clock):
+def test_digest_of_no_edges_is_that_of_no_bytes(clock):
     with MemoryLog(clock=clock) as log:
         CircuitBreaker("b", log=log)
         assert replay(log).digest == hashlib.sha256().hexdigest()
 
 
-def test_the_digest_takes_breakers_by_name_whatever_their_order_in_the_log(clock):
+def test_digest_sorts_breakers_by_name(clock):
     digests = []
     for names in ("äbZ", "Zäb"):
         log = MemoryLog(clock=clock)
@@ -109,8 +109,8 @@ def test_the_digest_takes_breakers_by_name_whatever_their_order_in_the_log(clock
     assert digests[0] == digests[1]
 
 
-def test_an_outcome_changed_by_hand_is_found_where_the_histories_part(path):
-    """A failure turned into a success: the trip that was recorded should not have come."""
+def test_failure_changed_into_a_success_is_found(path):
+    """The recorded trip should not have happened."""
 
     def change(lines):
         i = index_of(lines, b"call_failed", 1)
@@ -126,7 +126,7 @@ def test_an_outcome_changed_by_hand_is_found_where_the_histories_part(path):
     assert first.got.startswith("trip of 'b' from CLOSED to OPEN (epoch 1)")
 
 
-def test_a_success_turned_into_a_failure_is_found_where_the_histories_part(path):
+def test_success_changed_into_a_failure_is_found(path):
     def change(lines):
         i = index_of(lines, b"call_succeeded", 1)
         lines[i] = lines[i].replace(b"call_succeeded", b"call_failed")
@@ -140,7 +140,7 @@ def test_a_success_turned_into_a_failure_is_found_where_the_histories_part(path)
     assert first.got == "call_failed"
 
 
-def test_a_removed_witness_is_found_where_it_stood(path):
+def test_removed_witness_is_found_at_its_position(path):
     lines = read_lines(path / SEGMENT)
     i = index_of(lines, b"state_changed", 2)
     edit(path, lambda lines: lines[:i] + lines[i + 1 :])
@@ -150,7 +150,7 @@ def test_a_removed_witness_is_found_where_it_stood(path):
     assert first.got == "log_sealed"
 
 
-def test_a_witness_removed_at_the_end_of_a_log_is_found_too(clock):
+def test_removed_witness_at_the_end_of_a_log_is_found(clock):
     with MemoryLog(clock=clock) as log:
         fail(CircuitBreaker("b", log=log), 5)
         *events, witness = log
@@ -158,14 +158,14 @@ def test_a_witness_removed_at_the_end_of_a_log_is_found_too(clock):
     assert (difference.seq, difference.got) == (witness.seq, "the end of the log")
 
 
-def test_a_witness_with_other_evidence_differs(path):
+def test_witness_with_other_evidence_differs(path):
     edit(path, lambda lines: [line.replace(b'"observed":3,', b'"observed":4,') for line in lines])
     (difference,) = replay(path).differences
     assert "3 of 3, on seq" in difference.expected
     assert "4 of 3, on seq" in difference.got
 
 
-def test_an_event_that_can_not_have_happened_ends_the_history_and_is_named(path):
+def test_impossible_event_ends_the_history_and_is_named(path):
     def change(lines):
         i = index_of(lines, b"probe_admitted")
         return [*lines[:i], lines[i], *lines[i:]]
@@ -176,7 +176,7 @@ def test_an_event_that_can_not_have_happened_ends_the_history_and_is_named(path)
     assert f"event {difference.seq} (probe_admitted): 1 probes are under way" in difference.got
 
 
-def test_open_without_an_opening_time_is_an_error_that_names_the_event(path, tmp_path):
+def test_open_checkpoint_without_an_opening_time_is_an_error(path, tmp_path):
     events = list(read_events(path))
     state = dump(BreakerState("b", CircuitBreakerConfig())) | {"state": "OPEN", "epoch": 1}
     checkpoint = encode(Checkpoint(3, 0, "b", state))
@@ -188,11 +188,11 @@ def test_open_without_an_opening_time_is_an_error_that_names_the_event(path, tmp
 
 
 def test_settings_are_refused_for_a_log_that_breakers_wrote(path):
-    """Its configuration is in it; other settings would be another history."""
+    """The log holds its configuration; other settings would give another history."""
     with pytest.raises(ConfigError, match="written by breakers, whose configuration is in it"):
         replay(path, config=CircuitBreakerConfig())
 
 
-def test_no_events_are_no_log():
+def test_log_without_events_is_an_error():
     with pytest.raises(NotALogError, match="no events"):
         replay([])

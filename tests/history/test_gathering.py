@@ -1,4 +1,4 @@
-"""Lines and events are gathered to the same rows, all of a batch or none."""
+"""Lines and events are gathered into the same rows, all of a batch or none."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -52,8 +52,8 @@ def gathered(request):
     return request.param()
 
 
-def told(gathered):
-    """All that is gathered, by breaker."""
+def gathered_rows(gathered):
+    """Return everything that was gathered, by breaker."""
     found = {}
     for rows in gathered.by_breaker():
         columns = rows.columns
@@ -74,7 +74,7 @@ def told(gathered):
 
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
 @given(rst.logs(), st.lists(st.integers(0, 200), max_size=3))
-def test_lines_and_events_come_to_the_same(log, cuts):
+def test_lines_and_events_give_the_same_rows(log, cuts):
     events = list(log)
     lines, plain = FromLines(), FromEvents()
     places = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
@@ -82,7 +82,7 @@ def test_lines_and_events_come_to_the_same(log, cuts):
         if start < stop:
             assert lines.gather(events[start:stop])
             assert plain.gather(events[start:stop])
-    assert told(lines) == told(plain)
+    assert gathered_rows(lines) == gathered_rows(plain)
 
 
 @given(rst.logs())
@@ -91,19 +91,19 @@ def test_each_row_is_an_event_of_its_breaker(log):
     events = [event for event in events if event.kind != "state_changed"]
     gathered = FromEvents()
     assert gathered.gather(list(log))
-    found, *_ = told(gathered)
+    found, *_ = gathered_rows(gathered)
     seqs = {name: [seq for _, seq, *_ in rows] for name, rows in found.items()}
     for name, those in seqs.items():
         assert those == [event.seq for event in events if event.breaker == name]
     assert sum(map(len, seqs.values())) == len(events)
 
 
-def test_readings_are_kept_and_seals_and_imported_calls_are_not(gathered):
+def test_readings_are_kept_but_not_seals_and_imported_calls(gathered):
     tick = ClockTicked(2, 1, WALL, 1)
     call = CallObserved(3, 1, "b", 0, 1, Outcome.FAILED)
     seal = LogSealed(4, 1, 3, "0" * 64)
     assert gathered.gather([OPENED, tick, call, seal])
-    assert told(gathered) == ({}, 4, 1, [OPENED, tick])
+    assert gathered_rows(gathered) == ({}, 4, 1, [OPENED, tick])
     assert gathered.size == 4
 
 
@@ -125,15 +125,15 @@ def good(seq):
         [good(3), LogSealed(3, 5, 1, "0" * 64)],
     ],
 )
-def test_of_events_in_disorder_or_with_a_gap_none_is_taken(gathered, events):
+def test_events_out_of_order_or_with_a_gap_are_not_gathered(gathered, events):
     assert gathered.gather([OPENED, good(2)])
-    before = told(gathered)
+    before = gathered_rows(gathered)
     assert not gathered.gather(events)
-    assert told(gathered) == before
+    assert gathered_rows(gathered) == before
     assert gathered.gather([good(3)])
 
 
-def test_of_no_events_all_are_taken():
+def test_gathering_no_events_succeeds():
     gathered = EventGatherer()
     assert gathered.gather([])
     assert gathered.seq == -1
@@ -141,24 +141,24 @@ def test_of_no_events_all_are_taken():
 
 @pytest.mark.parametrize(("name", "is_taken"), [("b", True), ('say "b"', False)])
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
-def test_lines_that_msgspec_has_to_read_are_better_gathered_as_events(name, is_taken):
+def test_many_lines_that_msgspec_must_read_are_not_gathered(name, is_taken):
     calls = [attrs.evolve(good(seq), breaker=name) for seq in range(2, 200)]
     assert FromLines().gather([OPENED, *calls[:20]])
     assert FromLines().gather([OPENED, *calls]) == is_taken
     assert FromEvents().gather([OPENED, *calls])
 
 
-def test_a_log_begins_with_log_opened_at_any_seq(gathered):
+def test_log_begins_with_log_opened_at_any_seq(gathered):
     assert not gathered.gather([good(1)])
     assert gathered.gather([attrs.evolve(OPENED, seq=70), good(71)])
     assert gathered.seq == 71
 
 
-def test_what_is_behind_something_else_goes_on_from_there(gathered):
+def test_gathering_continues_after_a_given_seq(gathered):
     gathered.restart(7, 5)
     assert not gathered.gather([good(7)])
     assert gathered.gather([good(8)])
-    assert [*told(gathered)[0]] == ["b"]
+    assert [*gathered_rows(gathered)[0]] == ["b"]
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
@@ -172,15 +172,15 @@ def test_what_is_behind_something_else_goes_on_from_there(gathered):
         b"\n",
     ],
 )
-def test_a_line_that_is_no_event_or_not_the_one_it_seems_is_not_taken(line):
+def test_line_that_is_not_the_event_it_seems_is_not_gathered(line):
     gathered = LineGatherer()
     assert gathered.gather(encode(OPENED) + encode(good(2)))
-    before = told(gathered)
+    before = gathered_rows(gathered)
     assert not gathered.gather(line)
-    assert told(gathered) == before
+    assert gathered_rows(gathered) == before
 
 
-def test_the_rows_of_an_outcome_tell_no_event(gathered):
+def test_row_of_an_outcome_has_no_event(gathered):
     assert gathered.gather([OPENED, good(2)])
     (rows,) = gathered.by_breaker()
     with pytest.raises(FoldError, match="event 2"):
@@ -212,7 +212,7 @@ def test_edges_are_compared_with_their_witnesses(gathered, clock):
 
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_witness_that_can_not_be_read_is_none_of_any_edge(clock, count):
+def test_unreadable_witness_matches_no_edge(clock, count):
     events, edges = trip(clock)
     text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch":1."from":', 1)
     gathered = LineGatherer()
@@ -221,7 +221,7 @@ def test_a_witness_that_can_not_be_read_is_none_of_any_edge(clock, count):
 
 
 @pytest.mark.skipif(not IS_COMPILED, reason="pip had no C compiler")
-def test_a_witness_in_another_spelling_is_one_too(clock):
+def test_witness_in_another_spelling_matches(clock):
     events, edges = trip(clock)
     text = b"".join(map(encode, events)).replace(b'"epoch":1,"from":', b'"epoch": 1,"from":')
     gathered = LineGatherer()

@@ -1,4 +1,4 @@
-"""Imported traffic drives live breakers, in the order of time."""
+"""Imported calls drive live breakers, in the order of time."""
 
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ OPENED = LogOpened(1, 0, 1, 1, 1, datetime(2026, 1, 1, tzinfo=UTC), 0, "", "", 1
 
 
 def trace(*calls):
-    """Calls as (start, took, outcome) in milliseconds, put in the order of their ends."""
+    """Calls as (start, took, outcome) in milliseconds, sorted by their ends."""
     ends = sorted(calls, key=lambda call: call[0] + call[1])
     events = [OPENED]
     for seq, (start, took, outcome) in enumerate(ends, start=2):
@@ -46,7 +46,7 @@ def driven(*calls, **settings):
     return list(log)
 
 
-def test_a_call_reports_when_it_ends_with_its_own_duration():
+def test_call_reports_at_its_end_with_its_own_duration():
     events = driven((0, 30, "succeeded"), (10, 5, "failed"), (40, 2, "ignored"))
     assert [(type(e), e.at, e.took) for e in events if hasattr(e, "took")] == [
         (CallFailed, 15 * MS, 5 * MS),
@@ -56,8 +56,8 @@ def test_a_call_reports_when_it_ends_with_its_own_duration():
     assert next(e for e in events if isinstance(e, CallFailed)).error == "503"
 
 
-def test_at_one_instant_ends_come_before_starts():
-    """The failure that trips ends just when the next call starts, which is then refused."""
+def test_ends_come_before_starts_at_equal_times():
+    """The failure that trips ends exactly when the next call starts, which is then rejected."""
     events = driven((0, 10, "failed"), (10, 5, "succeeded"), failure_threshold=1)
     assert [e.kind for e in events if e.seq > 2] == [
         "call_failed",
@@ -66,7 +66,7 @@ def test_at_one_instant_ends_come_before_starts():
     ]
 
 
-def test_a_call_without_duration_ends_before_the_next_starts():
+def test_call_without_duration_ends_before_the_next_starts():
     events = driven((5, 0, "failed"), (5, 0, "failed"), failure_threshold=1)
     assert [e.kind for e in events if e.seq > 2] == [
         "call_failed",
@@ -75,14 +75,14 @@ def test_a_call_without_duration_ends_before_the_next_starts():
     ]
 
 
-def test_a_call_that_began_before_the_trip_is_stale():
+def test_call_that_began_before_the_trip_is_stale():
     events = driven((0, 1000, "failed"), (1, 1, "failed"), failure_threshold=1)
     history = replay(events)
     assert history.snapshots["b"].totals.stale == 1
     assert len(history.edges) == 1
 
 
-def test_a_refused_call_reports_nothing():
+def test_rejected_call_reports_nothing():
     history = replay(
         trace((0, 1, "failed"), (5, 1, "failed")), config=CircuitBreakerConfig(failure_threshold=1)
     )
@@ -90,14 +90,14 @@ def test_a_refused_call_reports_nothing():
     assert (totals.failed, totals.rejected) == (1, 1)
 
 
-def test_the_driven_log_is_on_the_time_scale_of_the_trace():
+def test_driven_log_has_the_times_of_the_trace():
     history = replay(trace((500, 250, "failed")), config=CircuitBreakerConfig(failure_threshold=1))
     (edge,) = history.edges
     assert edge.at == 750 * MS
     assert history.timeline.text(edge.at) == "2026-01-01T00:00:00.750000000Z"
 
 
-def test_the_driven_log_can_be_kept_and_replayed(tmp_path):
+def test_driven_log_can_be_kept_and_replayed(tmp_path):
     calls = [(n * 10, 1, "failed" if n < 20 else "succeeded") for n in range(60)]
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.1)
     with EventLog(tmp_path / "driven", tick_seconds=None, seal_seconds=None) as log:
@@ -110,7 +110,7 @@ def test_the_driven_log_can_be_kept_and_replayed(tmp_path):
 
 
 def line_of(event):
-    """The event as it is written, without what is known of it only then."""
+    """The line of an event, without the fields that only writing sets."""
     if isinstance(event, LogSealed):
         event = attrs.evolve(event, count=0, digest="")
     if isinstance(event, LogOpened):
@@ -125,10 +125,10 @@ def line_of(event):
     st.sampled_from([2, 20_000]),
 )
 @settings(max_examples=30)
-def test_what_is_driven_anew_each_time_is_what_a_log_would_hold(
+def test_events_driven_anew_equal_those_of_a_kept_log(
     tmp_path_factory, trace, config, every, in_memory
 ):
-    """However often the log is flushed, and whether the calls are sorted in memory or on disk."""
+    """However often the log is flushed, and whether calls are sorted in memory or on disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drive_module, "FLUSH_EVERY", every)
         patch.setattr(drive_module, "_SORTED_IN_MEMORY", in_memory)
@@ -148,19 +148,19 @@ def test_what_is_driven_anew_each_time_is_what_a_log_would_hold(
         assert replay(trace, config=config).edges == replay(list(log)).edges
 
 
-def test_who_drives_is_told_how_far_it_has_come():
-    told = []
+def test_progress_is_reported_while_driving():
+    reported = []
     calls = trace(*((n, 1, "succeeded") for n in range(1200)))
-    replay(calls, on_driven=lambda done, total: told.append((done, total)))
-    assert told == [(0, 1201), (500, 1201), (1000, 1201)]
+    replay(calls, on_driven=lambda done, total: reported.append((done, total)))
+    assert reported == [(0, 1201), (500, 1201), (1000, 1201)]
 
 
-def test_traffic_is_told_from_the_events_of_breakers():
+def test_imported_calls_are_distinguished_from_events_of_breakers():
     assert is_traffic(trace((0, 1, "failed")))
     assert not is_traffic(driven((0, 1, "failed")))
     assert not is_traffic([OPENED])
 
 
-def test_a_trace_must_say_when_its_time_begins():
+def test_trace_without_a_header_is_an_error():
     with pytest.raises(NotALogError, match="begins with a log_opened"):
         drive(trace((0, 1, "failed"))[1:], CircuitBreakerConfig(), MemoryLog())

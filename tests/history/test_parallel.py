@@ -1,4 +1,4 @@
-"""A log folded in parts by several processes comes to what it comes to in one."""
+"""A log folded by several processes gives the same result as folded by one."""
 
 import shutil
 from itertools import pairwise
@@ -29,7 +29,7 @@ CONFIGS = (
 
 
 def write(path, calls=3000, segment_bytes=20_000):
-    """Many segments, with breakers in every state at their bounds."""
+    """Write many segments, with breakers in every state where they meet."""
     clock = ManualClock()
     with EventLog(
         path, clock=clock, durability="memory", segment_bytes=segment_bytes, compress=False, host=""
@@ -58,8 +58,8 @@ def log(tmp_path, whole):
     return tmp_path / "log"
 
 
-def told(history):
-    """All that a history says."""
+def history_values(history):
+    """Return every value of a history, for comparison."""
     return (
         history.digest,
         history.edges,
@@ -74,45 +74,45 @@ def told(history):
 
 def result_of(path, jobs):
     try:
-        return told(replay(path, jobs=jobs))
+        return history_values(replay(path, jobs=jobs))
     except RecloserError as error:
         return type(error), str(error)
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
-def test_processes_fold_the_parts_to_the_same_history(whole, jobs, monkeypatch):
-    expected = told(replay(whole))
+def test_several_processes_give_the_same_history(whole, jobs, monkeypatch):
+    expected = history_values(replay(whole))
     monkeypatch.setattr(engine, "_fold_in_batches", None)
-    assert told(replay(whole, jobs=jobs)) == expected
+    assert history_values(replay(whole, jobs=jobs)) == expected
     assert len(expected[1]) > 50
 
 
-def test_compressed_segments_too(log, monkeypatch):
-    expected = told(replay(log))
+def test_compressed_segments_are_folded_in_parallel(log, monkeypatch):
+    expected = history_values(replay(log))
     compress_full(log, 1000)
     monkeypatch.setattr(engine, "_fold_in_batches", None)
-    assert told(replay(log, jobs=2)) == expected
+    assert history_values(replay(log, jobs=2)) == expected
 
 
 @pytest.mark.parametrize("jobs", range(1, 30))
-def test_wherever_a_log_is_cut_the_parts_meet(whole, jobs):
-    expected = told(replay(whole))
+def test_log_may_be_split_at_any_segment(whole, jobs):
+    expected = history_values(replay(whole))
     parts = split_log(segments_of(whole), jobs)
     assert [segment for part in parts for segment in part.segments] == segments_of(whole)
     assert min(jobs, len(segments_of(whole))) - 1 <= len(parts) <= jobs
     folded = [fold_range(part, is_first=part is parts[0]) for part in parts]
-    for before, behind in pairwise(folded):
-        assert before.is_followed_by(behind)
+    for before, after in pairwise(folded):
+        assert before.is_followed_by(after)
     assert [edge for part in folded for edge in part.edges] == expected[1]
 
 
-def test_a_short_log_is_not_worth_a_process(whole):
+def test_short_log_is_folded_by_one_process(whole):
     (part,) = split_log(segments_of(whole), None)
     assert part.following is None
 
 
-def test_a_part_begins_within_a_session_only(tmp_path):
-    """What the opening of a session does to the states is in no checkpoint before it."""
+def test_range_begins_only_within_a_session(tmp_path):
+    """The effect of opening a session is not in the checkpoints before it."""
     for _ in range(4):
         write(tmp_path / "log", calls=30)
     parts = split_log(segments_of(tmp_path / "log"), 4)
@@ -121,7 +121,7 @@ def test_a_part_begins_within_a_session_only(tmp_path):
 
 
 @pytest.mark.parametrize("index", [0, 3, 8, -1])
-def test_damage_in_any_segment_is_told_as_by_one_process(log, index):
+def test_damage_in_any_segment_is_reported_as_by_one_process(log, index):
     segment = segments_of(log)[index]
     data = segment.read_bytes()
     segment.write_bytes(data.replace(b'"at":', b'"aT":', 1))
@@ -130,7 +130,7 @@ def test_damage_in_any_segment_is_told_as_by_one_process(log, index):
     assert result_of(log, 2) == (kind, message)
 
 
-def test_a_segment_that_is_missing_between_two_parts_is_missed(log):
+def test_segment_missing_between_two_ranges_is_reported(log):
     segments = segments_of(log)
     parts = split_log(segments, 2)
     parts[1].segments[0].unlink()
@@ -139,8 +139,8 @@ def test_a_segment_that_is_missing_between_two_parts_is_missed(log):
     assert result_of(log, 2) == (kind, message)
 
 
-def test_parts_of_two_logs_do_not_meet(tmp_path, whole):
-    """Each is whole in itself: only where they meet can be told that they do not belong together."""
+def test_ranges_of_two_logs_do_not_fit_together(tmp_path, whole):
+    """Each is intact in itself; only where they meet can the difference be seen."""
     other = write(tmp_path / "other", calls=2990)
     (first, *_), (*_, last) = split_log(segments_of(whole), 4), split_log(segments_of(other), 4)
     foreign = fold_range(last)
@@ -148,8 +148,8 @@ def test_parts_of_two_logs_do_not_meet(tmp_path, whole):
     assert not fold_range(first, is_first=True).is_followed_by(foreign)
 
 
-def test_a_state_that_was_changed_where_two_parts_meet_is_a_difference(log):
-    """All seals are made good: only the fold of what is before can tell."""
+def test_changed_checkpoint_where_two_ranges_meet_is_a_difference(log):
+    """All seals match, so only folding the events before it can find the change."""
     (_, second) = split_log(segments_of(log), 2)
     folded = fold_range(second)
     first = fold_range(split_log(segments_of(log), 2)[0], is_first=True)
@@ -158,7 +158,7 @@ def test_a_state_that_was_changed_where_two_parts_meet_is_a_difference(log):
     assert not first.is_followed_by(folded)
 
 
-def test_a_torn_last_line_is_told_as_by_one_process(log, capsys):
+def test_torn_last_line_is_reported_as_by_one_process(log, capsys):
     last = segments_of(log)[-1]
     last.write_bytes(last.read_bytes() + b'{"event":"call_fai')
     assert result_of(log, 2) == result_of(log, 1)
@@ -169,9 +169,9 @@ def test_a_torn_last_line_is_told_as_by_one_process(log, capsys):
     assert printed[0] == printed[1]
 
 
-def test_a_process_that_dies_leaves_the_work_to_this_one(whole, monkeypatch):
-    expected = told(replay(whole))
+def test_work_of_a_process_that_dies_is_done_here(whole, monkeypatch):
+    expected = history_values(replay(whole))
     monkeypatch.setattr("sys.executable", "/bin/false")
-    assert told(replay(whole, jobs=2)) == expected
+    assert history_values(replay(whole, jobs=2)) == expected
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    assert told(replay(whole, jobs=2)) == expected
+    assert history_values(replay(whole, jobs=2)) == expected

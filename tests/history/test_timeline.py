@@ -1,4 +1,4 @@
-"""Moments of a log are dated between the readings of both hands."""
+"""Times of a log are converted to wall time between the readings of both clocks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,15 +17,15 @@ def tick(at, wall):
     return ClockTicked(1, at, wall, at)
 
 
-def test_behind_the_last_reading_the_monotonic_hand_dates():
+def test_times_after_the_last_reading_follow_the_monotonic_clock():
     timeline = Timeline()
     timeline.add(opened(0, WALL))
     assert timeline.utc(90 * SECOND) == WALL + timedelta(seconds=90)
     assert timeline.text(1_500_000_007) == "2026-01-01T00:00:01.500000007Z"
 
 
-def test_between_readings_the_wall_time_is_interpolated():
-    """The wall hand lost half a second in ten, evenly as far as can be known."""
+def test_wall_time_between_readings_is_interpolated():
+    """The wall clock lost half a second in ten, which counts as an even loss."""
     timeline = Timeline()
     timeline.add(opened(0, WALL))
     timeline.add(tick(10 * SECOND, WALL + timedelta(seconds=9.5)))
@@ -33,7 +33,7 @@ def test_between_readings_the_wall_time_is_interpolated():
     assert timeline.utc(12 * SECOND) == WALL + timedelta(seconds=11.5)
 
 
-def test_a_step_of_the_wall_clock_is_not_spread_over_the_time_before_it():
+def test_step_of_the_wall_clock_is_not_spread_over_the_time_before():
     timeline = Timeline()
     timeline.add(opened(0, WALL))
     timeline.add(tick(SECOND, WALL - timedelta(hours=1)))
@@ -41,14 +41,14 @@ def test_a_step_of_the_wall_clock_is_not_spread_over_the_time_before_it():
     assert timeline.utc(SECOND) == WALL - timedelta(hours=1)
 
 
-def test_a_reading_that_agrees_to_the_microsecond_rounds_nothing():
+def test_reading_that_agrees_to_the_microsecond_rounds_nothing():
     timeline = Timeline()
     timeline.add(opened(0, WALL))
     timeline.add(tick(1_000_000_999, WALL + timedelta(seconds=1)))
     assert timeline.text(1_000_000_998) == "2026-01-01T00:00:01.000000998Z"
 
 
-def test_the_gap_between_two_sessions_is_not_interpolated():
+def test_time_between_two_sessions_is_not_interpolated():
     timeline = Timeline()
     timeline.add(opened(0, WALL))
     timeline.add(opened(10 * SECOND, WALL + timedelta(hours=1)))

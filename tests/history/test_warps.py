@@ -1,4 +1,4 @@
-"""Warps are read from text, compose, and make just that wrong which they name."""
+"""Warps are read from text, can be combined, and change only what they name."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -47,7 +47,7 @@ def log(clock):
 
 
 def readings(events, *texts):
-    """What the hands show: (at in seconds, seconds that the wall hand is ahead)."""
+    """The readings in a log: (at in seconds, seconds that the wall clock is ahead)."""
     return [
         (event.at // SECOND, (event.wall - START - timedelta(microseconds=event.at // 1000)) / timedelta(seconds=1))
         for event in warped(events, parse_warps(texts))
@@ -70,7 +70,7 @@ def readings(events, *texts):
         ("mono-origin=+1h", lambda at: 0),
     ],
 )
-def test_a_wall_warp_makes_the_wall_hand_wrong_and_nothing_else(log, text, ahead):
+def test_wall_warp_changes_the_wall_clock_only(log, text, ahead):
     for at, seconds in readings(log, text):
         assert seconds == pytest.approx(ahead(at), abs=2e-6)
     events = list(log)
@@ -80,20 +80,20 @@ def test_a_wall_warp_makes_the_wall_hand_wrong_and_nothing_else(log, text, ahead
         assert (wrong.seq, wrong.at) == (right.seq, right.at)
 
 
-def test_a_step_at_each_tick_goes_back_and_forward(log):
+def test_step_at_each_tick_alternates(log):
     steps = [seconds for _, seconds in readings(log, "wall-step=-1h@tick")]
     assert len(steps) > 8
     assert {earlier - later for earlier, later in pairwise(steps)} == {3600, -3600}
 
 
-def test_warps_compose_in_their_order(log):
+def test_warps_are_applied_in_order(log):
     assert readings(log, "wall-shift=+1h,wall-freeze") != readings(log, "wall-freeze", "leap-smear")
     frozen_later = readings(log, "wall-freeze", "wall-shift=+1h")
     assert frozen_later == readings(log, "wall-shift=+1h", "wall-freeze")
     assert [seconds for _, seconds in frozen_later] == [3600 - at for at, _ in frozen_later]
 
 
-def test_no_wall_warp_moves_an_edge_or_a_witness(log):
+def test_wall_warps_move_no_edge_and_no_witness(log):
     plain = replay(list(log))
     for text in ("wall-shift=+100y", "wall-drift=-10%", "wall-step=-1h@tick", "mono-origin=+104d"):
         history = replay(list(log), warps=parse_warps([text]))
@@ -102,7 +102,7 @@ def test_no_wall_warp_moves_an_edge_or_a_witness(log):
         assert history.edges == plain.edges
 
 
-def test_a_monotonic_drift_moves_the_edges_and_leaves_no_witnesses(log):
+def test_monotonic_drift_moves_edges_and_removes_witnesses(log):
     plain = replay(list(log))
     history = replay(list(log), warps=parse_warps(["mono-drift=-100ppm"]))
     assert (history.witnesses, history.differences) == (0, [])
@@ -112,19 +112,19 @@ def test_a_monotonic_drift_moves_the_edges_and_leaves_no_witnesses(log):
     assert history.digest != plain.digest
 
 
-def test_under_a_slow_clock_a_probe_comes_before_the_cooldown_is_over(log):
+def test_probe_under_a_slow_clock_comes_before_the_cooldown_ends(log):
     history = replay(list(log), warps=parse_warps(["mono-drift=-50%"]))
     (difference,) = history.differences
     assert "(probe_admitted): epoch 2 admits no probes; it is 1, OPEN" in difference.got
 
 
-def test_a_duration_was_measured_by_the_clock_that_drifts(log):
+def test_durations_drift_with_the_clock(log):
     for right, wrong in zip(log, warped(log, parse_warps(["mono-drift=+50%"])), strict=True):
         if hasattr(right, "took"):
             assert (right.took, wrong.took) == (1000, 1500)
 
 
-def test_jitter_is_bounded_drawn_by_its_seed_and_never_runs_backwards(log):
+def test_jitter_is_bounded_reproducible_and_never_runs_backwards(log):
     moved = [event.at for event in warped(log, parse_warps(["mono-jitter=5ms:7"]))]
     assert moved == sorted(moved)
     assert moved == [event.at for event in warped(log, parse_warps(["mono-jitter=5ms:7"]))]
@@ -136,7 +136,7 @@ def test_jitter_is_bounded_drawn_by_its_seed_and_never_runs_backwards(log):
     assert [event.at for event in warped(log, parse_warps(["mono-jitter=0ns"]))] == right
 
 
-def test_a_host_is_ahead_in_its_own_sessions_only():
+def test_host_offset_applies_to_the_sessions_of_its_host_only():
     events = list(LogReader(ROOT / "fixtures" / "process-killed"))
     first, second = [event for event in events if isinstance(event, LogOpened)]
     assert first.host == second.host
@@ -146,7 +146,7 @@ def test_a_host_is_ahead_in_its_own_sessions_only():
     assert {b.at - a.at for a, b in zip(events, same, strict=True)} == {0}
 
 
-def test_a_checkpoint_is_left_out_where_the_fold_knows_better(tmp_path, clock):
+def test_checkpoint_of_a_known_state_is_left_out(tmp_path, clock):
     for times in (3, 2):
         with EventLog(tmp_path / "log", clock=clock) as log:
             fail(CircuitBreaker("b", log=log), times)
@@ -160,7 +160,7 @@ def test_a_checkpoint_is_left_out_where_the_fold_knows_better(tmp_path, clock):
     assert trip.at == 5 * SECOND + 5 * SECOND // 10_000
 
 
-def test_a_call_takes_no_longer_than_a_log_can_hold_under_a_clock_that_runs_fast():
+def test_duration_under_a_fast_clock_stays_within_the_limit():
     opened = LogOpened(1, 0, 1, 1, 1, datetime(2026, 1, 1, tzinfo=UTC), 0, "", "h", 1, "0")
     config = CircuitBreakerConfig(slow_call_seconds=1)
     events = [
@@ -174,8 +174,8 @@ def test_a_call_takes_no_longer_than_a_log_can_hold_under_a_clock_that_runs_fast
 
 
 @pytest.mark.parametrize("state", ["OPEN", "HALF_OPEN", "CLOSED"])
-def test_a_checkpoint_that_a_log_begins_with_has_its_times_moved(clock, state):
-    """By a log's origin: what goes on from the moved checkpoint is the same, so much later."""
+def test_first_checkpoint_of_a_log_has_its_times_moved(clock, state):
+    """With a log origin, everything after the moved checkpoint is the same but later."""
     log = MemoryLog(clock=clock)
     config = CircuitBreakerConfig(
         failure_threshold=3,
@@ -216,7 +216,7 @@ def test_a_checkpoint_that_a_log_begins_with_has_its_times_moved(clock, state):
         assert after.window.failures == before.window.failures == 2
 
 
-def test_a_drift_can_bring_two_seconds_of_a_window_into_one(clock):
+def test_drift_can_merge_two_seconds_of_a_window(clock):
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(window=TimeWindow(20, failures=9)), log=log)
     for _ in range(8):
@@ -232,7 +232,7 @@ def test_a_drift_can_bring_two_seconds_of_a_window_into_one(clock):
     assert (window.calls, window.failures) == (16, 8)
 
 
-def test_a_driven_breaker_lives_by_the_wrong_clock(clock):
+def test_driven_breaker_uses_the_wrong_clock(clock):
     opened = LogOpened(1, 0, 1, 1, 1, START, 0, "", "", 1, "0")
     log = MemoryLog(tick_seconds=None)
     LiveDriver(
@@ -248,7 +248,7 @@ def test_a_driven_breaker_lives_by_the_wrong_clock(clock):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_warp_can_be_written_as_its_form_says(form):
+def test_every_form_is_a_warp(form):
     assert parse_warp(form)
 
 
@@ -275,7 +275,7 @@ def test_every_warp_can_be_written_as_its_form_says(form):
         "log-origin=-1s",
     ],
 )
-def test_bad_text_gets_one_line_with_the_form_it_should_have(text):
+def test_invalid_warp_is_refused_with_the_right_form(text):
     with pytest.raises(ConfigError) as error:
         parse_warp(text)
     message = str(error.value)
@@ -285,6 +285,6 @@ def test_bad_text_gets_one_line_with_the_form_it_should_have(text):
     assert "\n" not in message
 
 
-def test_an_unknown_warp_gets_the_list_of_those_there_are():
+def test_unknown_warp_is_refused_with_a_list_of_warps():
     with pytest.raises(ConfigError, match=r"no warp 'wall-shft=\+1h'; the warps are wall-shift="):
         parse_warp("wall-shft=+1h")

@@ -1,4 +1,4 @@
-"""The service as tasks of Celery, with a broker in files; see ``service_app`` for the rest."""
+"""The service of ``service_app`` as Celery tasks, with a broker in files."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from celery_settings import settings
 from service_app import FOLDER, pay, pay_twice_at_most, view
 
 PAUSE = 0.02
-"""So long a worker is busy besides, so that others take the tasks that come next."""
+"""Seconds for which a worker stays busy, so that others take the next tasks."""
 
 app = Celery("service", broker="filesystem://")
 app.conf.update(settings(FOLDER))
@@ -36,4 +36,4 @@ def view_later():
 
 @app.task(name="wake up")
 def wake_up():
-    """Nothing; a worker that is to stop waits for its next message, for two seconds and again."""
+    """Do nothing; a message wakes a worker that is to stop."""

@@ -1,4 +1,4 @@
-"""The settings of Celery that worker and sender share: a broker in files, and nothing else."""
+"""The Celery settings of worker and sender: a broker in files."""
 
 
 def settings(folder):

@@ -1,4 +1,4 @@
-"""A service as the README has it, for every kind of server: made when this module is imported.
+"""The service of the README, for every kind of server; importing this module creates it.
 
 Environment:
     HOST_FOLDER: Where the service is: ``down`` is there during an outage, ``calls`` gets a line for

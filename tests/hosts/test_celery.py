@@ -18,7 +18,7 @@ from host_servers import (
     wait_until_all_is_recorded,
 )
 
-from shared_parts import wait_for
+from redis_servers import wait_for
 
 celery = pytest.importorskip("celery", reason="celery is not installed")
 
@@ -31,13 +31,13 @@ QUIETLY = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--w
 
 @pytest.fixture(params=["early", "late"])
 def made(request):
-    """Whether breakers are made when the module is imported, or in the first call of a process."""
+    """Whether breakers are created on import, or by the first call of a process."""
     return request.param
 
 
 @pytest.fixture
 def send(tmp_path):
-    """Sends some tasks of a name, and counts them in ``sent``."""
+    """A function that sends tasks of a name and counts them in ``sent``."""
     with celery.Celery("sender", broker="filesystem://") as app:
         app.conf.update(settings(tmp_path))
 
@@ -58,7 +58,7 @@ def worked(folder, made, log="shared", workers=WORKERS):
 
 
 def send_until(is_so, send, name):
-    """Send tasks, some at a time, until it is so."""
+    """Send tasks in groups until a condition holds."""
 
     def is_so_after_some_more():
         send(name)
@@ -77,7 +77,7 @@ def stop(server, send):
 
 
 def go_through_an_outage(folder, send):
-    """All processes work, fail and refuse; the breaker of each trips by its own failures."""
+    """All processes succeed, fail and reject; each breaker trips by its own failures."""
     before = len(calls_noted(folder))
 
     def pay_until_all_have(outcome):
@@ -99,9 +99,7 @@ def go_through_an_outage(folder, send):
     return set(counts)
 
 
-def test_forked_processes_record_every_outcome_and_so_do_those_after_a_restart(
-    tmp_path, send, made
-):
+def test_forked_celery_processes_record_every_outcome_across_a_restart(tmp_path, send, made):
     with worked(tmp_path, made) as server:
         earlier = go_through_an_outage(tmp_path, send)
         wait_until_all_is_recorded(tmp_path)
@@ -115,8 +113,8 @@ def test_forked_processes_record_every_outcome_and_so_do_those_after_a_restart(
     wait_until_all_is_recorded(tmp_path)
 
 
-def test_forked_processes_share_one_breaker_by_redis(tmp_path, send, own_redis, made):
-    """Two failures in each of four processes are the eight that open it, in all at one entry."""
+def test_forked_celery_processes_share_one_breaker_through_redis(tmp_path, send, own_redis, made):
+    """Two failures in each of four processes make the eight that open it, at one entry in all."""
     workers = 4
 
     def views():

@@ -14,7 +14,7 @@ from host_servers import (
 )
 
 from recloser import replay
-from shared_parts import wait_for
+from redis_servers import wait_for
 
 pytest.importorskip("gunicorn", reason="gunicorn is not installed")
 
@@ -25,7 +25,7 @@ COMMAND = ["gunicorn", "--bind", "fd://{fd}", "-w", str(WORKERS), "--graceful-ti
 
 @pytest.fixture(params=["early", "late"])
 def made(request):
-    """Whether breakers are made when the module is imported, or in the first call of a worker."""
+    """Whether breakers are created on import, or by the first call of a worker."""
     return request.param
 
 
@@ -35,7 +35,7 @@ def preloaded(folder, made, log="shared"):
 
 
 def go_through_an_outage(server, earlier=()):
-    """All workers serve, fail and refuse; the breaker of each trips by its own failures."""
+    """All workers succeed, fail and reject; each breaker trips by its own failures."""
     answers = server.get_until(lambda so_far: count_of_workers_with("succeeded", so_far) >= WORKERS)
     server.begin_outage()
     answers += server.get_until(lambda so_far: count_of_workers_with("rejected", so_far) >= WORKERS)
@@ -47,8 +47,8 @@ def go_through_an_outage(server, earlier=()):
     return set(counts)
 
 
-def test_preloaded_workers_record_every_outcome(tmp_path, made):
-    """Each worker has a log of its own, beside that of the parent, which opened it."""
+def test_preloaded_gunicorn_workers_record_every_outcome(tmp_path, made):
+    """Each worker has its own log, in addition to that of the parent."""
     with preloaded(tmp_path, made) as server:
         go_through_an_outage(server)
         wait_until_all_is_recorded(tmp_path)
@@ -57,7 +57,7 @@ def test_preloaded_workers_record_every_outcome(tmp_path, made):
     wait_until_all_is_recorded(tmp_path)
 
 
-def test_preloaded_workers_are_replaced_and_record_every_outcome(tmp_path, made):
+def test_replaced_gunicorn_workers_record_every_outcome(tmp_path, made):
     with preloaded(tmp_path, made) as server:
         earlier = go_through_an_outage(server)
         server.signal(signal.SIGHUP)
@@ -70,8 +70,8 @@ def test_preloaded_workers_are_replaced_and_record_every_outcome(tmp_path, made)
     wait_until_all_is_recorded(tmp_path)
 
 
-def test_workers_that_take_the_first_free_log_find_their_state_after_a_restart(tmp_path, made):
-    """Each worker imports the service, so that each opens a log: the first that is not in use."""
+def test_gunicorn_workers_with_free_slots_recover_their_state_after_a_restart(tmp_path, made):
+    """Each worker imports the service and opens the first log that is not in use."""
     command = [*COMMAND, "service_app:wsgi"]
     with served(command, tmp_path, HOST_BREAKER=made, HOST_LOG="own") as server:
         go_through_an_outage(server)
@@ -91,8 +91,8 @@ def test_workers_that_take_the_first_free_log_find_their_state_after_a_restart(t
         assert [edge.trigger.value for edge in history.edges] == ["trip"]
 
 
-def test_preloaded_workers_share_one_breaker_by_redis(tmp_path, own_redis, made):
-    """Two failures in each of four workers are the eight that open it, in all at one entry."""
+def test_preloaded_gunicorn_workers_share_one_breaker_through_redis(tmp_path, own_redis, made):
+    """Two failures in each of four workers make the eight that open it, at one entry in all."""
     with preloaded(tmp_path, made, own_redis.url) as server:
         server.get_until(lambda so_far: len(by_view(so_far)) == WORKERS, "/view")
         server.begin_outage()

@@ -1,4 +1,4 @@
-"""RoundTrips of a service that is attacked at random, and a proof that their judge sees what is wrong.
+"""Random attacks on a service, and a proof that their judge finds planted faults.
 
 ``tools/host_faults.py`` runs more of them, under other Pythons too.
 """
@@ -33,7 +33,7 @@ def violations_in(verdicts):
     ]
 
 
-def test_60_attacked_rounds_hang_nothing_and_break_nothing(capsys):
+def test_60_rounds_of_attacks_cause_no_hang_and_no_fault(capsys):
     seed = random.SystemRandom().randrange(1 << 24)
     plans = [draw(seed + number) for number in range(ROUNDS)]
     verdicts = list(run_rounds(plans, [sys.executable], JOBS))
@@ -52,32 +52,32 @@ def is_wrong(verdict):
 
 
 @pytest.mark.parametrize("plant", list(PLANTED))
-def test_a_planted_fault_is_found(plant):
+def test_planted_fault_is_found(plant):
     verdict = run_round(draw(1, plant=plant), sys.executable)
     assert PLANTED[plant] in verdict.families
     assert PLANTED[plant] in FAMILIES
 
 
-def test_a_round_without_attacks_finds_nothing_wrong():
+def test_round_without_attacks_reports_no_fault():
     verdict = run_round(draw(2, only=NONE), sys.executable)
     assert violations_in([verdict]) == []
     assert verdict.outcomes > 100
 
 
-def test_a_seed_draws_the_same_plan_again():
+def test_same_seed_draws_the_same_plan():
     assert draw(3) == draw(3)
     assert draw(3) != draw(4)
     drawn = {attack for seed in range(100) for attack in draw(seed).attacks}
     assert drawn == set(ATTACKS)
 
 
-def test_a_plan_survives_its_way_to_the_process():
+def test_plan_is_unchanged_when_sent_to_the_process():
     plan = draw(5)
     assert type(plan).from_json(plan.to_json()) == plan
 
 
-def test_log_of_a_child_is_the_one_that_has_its_number(tmp_path):
-    """Also where a signal handler called in the child before anything else."""
+def test_log_of_a_child_is_found_by_its_process_id(tmp_path):
+    """This holds even if a signal handler makes the first call in the child."""
     own, parents = tmp_path / f"log-7-{os.getpid()}", tmp_path / "log-7"
     assert path_of(parents, MAIN) == str(parents)
     assert path_of(own, "of multiprocessing") == str(own)
@@ -85,8 +85,8 @@ def test_log_of_a_child_is_the_one_that_has_its_number(tmp_path):
     assert path_of(parents, "a grandchild") == f"{parents}, none of {os.getpid()}"
 
 
-def test_a_process_whose_parent_was_killed_is_waited_for(tmp_path):
-    """Else it would be killed before it has reported, and be taken for one that crashed."""
+def test_orphaned_process_is_waited_for(tmp_path):
+    """If it was not awaited, it would be killed before its report and look like a crash."""
     orphan = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     (tmp_path / f"begun-{orphan.pid}").touch()
     waiting = threading.Thread(target=wait_for_orphans, args=[tmp_path])

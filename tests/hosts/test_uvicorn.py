@@ -19,8 +19,8 @@ COMMAND = ["uvicorn", "--fd", "{fd}", "--workers", str(WORKERS), "--no-access-lo
 
 
 @pytest.mark.parametrize("made", ["early", "late"])
-def test_workers_find_their_state_after_a_restart(tmp_path, made):
-    """Each worker imports the service, and takes the first log that no other has."""
+def test_uvicorn_workers_recover_their_state_after_a_restart(tmp_path, made):
+    """Each worker imports the service and opens the first log that no other has."""
     command = [*COMMAND, "service_app:asgi"]
     with served(command, tmp_path, HOST_BREAKER=made, HOST_LOG="own") as server:
         answers = server.get_until(lambda a: count_of_workers_with("succeeded", a) == WORKERS)

@@ -1,4 +1,4 @@
-"""Faults of the caller of an HTTP client are ignored; those of server and network are failures."""
+"""Mistakes of an HTTP caller are ignored; errors of server and network are failures."""
 
 import array
 import asyncio
@@ -38,7 +38,7 @@ def upstream():
 
 
 class BadServer:
-    """A server that does what ``behaviour`` does with each connection."""
+    """A server that calls ``behaviour`` with each connection."""
 
     def __init__(self, behaviour):
         self._behaviour = behaviour
@@ -165,7 +165,7 @@ def address(url, scheme="http", host=None):
 
 
 def asked(fault):
-    """The method and the arguments of a fault, with a source of its own for each request."""
+    """Return the method and arguments of a mistake, with a new upload source for each request."""
     arguments = {name: value() if callable(value) else value for name, value in fault.items()}
     place = {name: arguments.pop(name) for name in ("scheme", "host") if name in arguments}
     return arguments.pop("method", "GET"), place, arguments
@@ -237,7 +237,7 @@ ROWS = [(client, fault) for client, (_, faults) in CLIENTS.items() for fault in 
 
 
 @pytest.mark.parametrize(("client", "fault"), ROWS)
-def test_fault_of_the_caller_is_ignored(upstream, clock, client, fault):
+def test_callers_mistake_is_ignored(upstream, clock, client, fault):
     send, faults = CLIENTS[client]
     breaker = CircuitBreaker("b", clock=clock)
     send(upstream.url, breaker, faults[fault])
@@ -248,7 +248,7 @@ def test_fault_of_the_caller_is_ignored(upstream, clock, client, fault):
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("behaviour", SERVERS_FAULTS)
 @pytest.mark.parametrize("body", [None, "whole", "parts"])
-def test_fault_of_the_server_is_a_failure(clock, client, behaviour, body):
+def test_failure_of_the_server_is_a_failure(clock, client, behaviour, body):
     send, _ = CLIENTS[client]
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=CALLS), clock=clock)
     argument = "content" if "httpx" in client else "data"
@@ -267,7 +267,7 @@ async def whole_async_parts():
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_server_that_speaks_no_tls_is_a_failure(clock, client):
+def test_server_without_tls_is_a_failure(clock, client):
     send, _ = CLIENTS[client]
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=CALLS), clock=clock)
     with BadServer(hangs_up).serving() as url:
@@ -277,7 +277,7 @@ def test_server_that_speaks_no_tls_is_a_failure(clock, client):
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("size", [10, 300_000])
-def test_upload_in_parts_arrives_whole(upstream, clock, client, size):
+def test_upload_in_parts_arrives_complete(upstream, clock, client, size):
     send, _ = CLIENTS[client]
     breaker = CircuitBreaker("b", clock=clock)
 
@@ -306,7 +306,7 @@ def test_upload_in_parts_arrives_whole(upstream, clock, client, size):
         lambda: iter([b"x" * 500] * 2),
     ],
 )
-def test_requests_sends_each_kind_of_body_as_without_a_breaker(clock, body):
+def test_requests_sends_every_kind_of_body_unchanged(clock, body):
     def behaviour(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
@@ -322,9 +322,7 @@ def test_requests_sends_each_kind_of_body_as_without_a_breaker(clock, body):
 
 
 @pytest.mark.parametrize(("library", "integration"), [(httpx, for_httpx), (httpx2, for_httpx2)])
-def test_connection_pool_that_the_caller_has_used_up_is_ignored(
-    upstream, clock, library, integration
-):
+def test_exhausted_connection_pool_is_ignored(upstream, clock, library, integration):
     breaker = CircuitBreaker("b", clock=clock)
     limits = library.Limits(max_connections=1)
     transport = integration.BreakerTransport(breaker, library.HTTPTransport(limits=limits))
@@ -338,7 +336,7 @@ def test_connection_pool_that_the_caller_has_used_up_is_ignored(
     assert (totals.ignored, totals.failed) == (CALLS, 0)
 
 
-def test_connection_pool_of_aiohttp_that_the_caller_has_used_up_is_ignored(upstream, clock):
+def test_exhausted_connection_pool_of_aiohttp_is_ignored(upstream, clock):
     breaker = CircuitBreaker("b", clock=clock)
 
     async def main():
@@ -359,7 +357,7 @@ def test_connection_pool_of_aiohttp_that_the_caller_has_used_up_is_ignored(upstr
     assert (totals.ignored, totals.failed, totals.succeeded) == (CALLS, 0, 1)
 
 
-def test_certificate_error_is_no_mistake_of_the_caller_though_it_is_a_value_error():
+def test_certificate_error_is_a_failure_though_it_is_a_value_error():
     error = ssl.SSLCertVerificationError("self-signed certificate")
     assert isinstance(error, ValueError)
     assert not is_mistake(error)
@@ -367,14 +365,14 @@ def test_certificate_error_is_no_mistake_of_the_caller_though_it_is_a_value_erro
     assert is_mistake(UnicodeEncodeError("ascii", "\xff", 0, 1, "what the caller gave"))
 
 
-def test_header_that_requests_finds_wrong_in_an_answer_is_the_servers(clock):
+def test_invalid_header_of_an_answer_is_the_servers_failure(clock):
     adapter = for_requests.BreakerAdapter(CircuitBreaker("b", clock=clock))
     assert adapter._is_callers(requests.exceptions.InvalidHeader("X-Id"))
     of_answer = urllib3.exceptions.InvalidHeader("Invalid Retry-After header")
     assert not adapter._is_callers(requests.exceptions.InvalidHeader(of_answer))
 
 
-def test_type_of_error_that_record_names_itself_is_a_failure(upstream, clock):
+def test_error_type_named_in_record_is_a_failure(upstream, clock):
     config = CircuitBreakerConfig(record=[httpx.LocalProtocolError], failure_threshold=CALLS)
     send, faults = CLIENTS["httpx"]
     breaker = CircuitBreaker("b", config, clock=clock)
@@ -385,7 +383,7 @@ def test_type_of_error_that_record_names_itself_is_a_failure(upstream, clock):
     assert general.snapshot().totals.ignored == CALLS
 
 
-def test_request_for_no_host_makes_no_breaker(clock):
+def test_request_without_a_host_creates_no_breaker(clock):
     breakers = Breakers(clock=clock)
     with httpx.Client(transport=for_httpx.BreakerTransport(breakers)) as client:
         with pytest.raises(httpx.UnsupportedProtocol):
@@ -395,7 +393,7 @@ def test_request_for_no_host_makes_no_breaker(clock):
     assert len(breakers) == 0
 
 
-def test_body_of_a_request_is_given_back_as_it_was(upstream, clock):
+def test_body_of_a_request_is_restored(upstream, clock):
     transport = for_httpx.BreakerTransport(CircuitBreaker("b", clock=clock))
     request = httpx.Request("POST", upstream.url, content=iter([b"x"]))
     body = request.stream
@@ -405,7 +403,7 @@ def test_body_of_a_request_is_given_back_as_it_was(upstream, clock):
 
 
 def test_total_timeout_of_aiohttp_while_it_connects_is_a_failure(clock):
-    """A server whose queue of connections is full lets no more of them in, and says nothing."""
+    """A server whose connection queue is full accepts no more, without an answer."""
     breaker = CircuitBreaker("b", clock=clock)
 
     async def main(url):

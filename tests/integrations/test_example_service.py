@@ -1,4 +1,4 @@
-"""The example service, really served, in front of an API that fails: what its callers are shown."""
+"""The example service over HTTP, with a failing API: answers, metrics and logs."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def trip(visitor, upstream):
     assert [visitor.get("/quote").status_code for _ in range(3)] == [502] * 3
 
 
-def test_an_outage_is_answered_with_503_and_the_time_to_come_back(
+def test_outage_is_answered_with_503_and_retry_after(
     visitor, upstream, clock, log, caplog, tmp_path
 ):
     caplog.set_level(logging.WARNING, "example_service")
@@ -61,7 +61,7 @@ def test_an_outage_is_answered_with_503_and_the_time_to_come_back(
     assert refused.json() == {"detail": "temporarily unavailable"}
     lines = [record.getMessage() for record in caplog.records if record.name == "example_service"]
     assert lines == [
-        f"/quote refused: {upstream.host} is OPEN after 3 failures, retry after 28.5 s"
+        f"/quote rejected: {upstream.host} is OPEN after 3 failures, retry after 28.5 s"
     ]
     clock.advance(seconds=30)
     assert visitor.get("/quote").status_code == 502
@@ -72,7 +72,7 @@ def test_an_outage_is_answered_with_503_and_the_time_to_come_back(
     assert triggers_of(replayed(tmp_path / "log")) == THROUGH_AN_OUTAGE
 
 
-def test_the_status_route_shows_every_breaker_and_changes_none(visitor, upstream, clock, log):
+def test_status_route_shows_all_breakers_and_changes_none(visitor, upstream, clock, log):
     visitor.get("/quote")
     trip(visitor, upstream)
     visitor.get("/quote")
@@ -98,7 +98,7 @@ def test_the_status_route_shows_every_breaker_and_changes_none(visitor, upstream
     assert len(list(log)) == written
 
 
-def test_a_breaker_that_is_held_open_names_no_time(visitor, upstream, log):
+def test_forced_open_breaker_sends_no_retry_after(visitor, upstream, log):
     visitor.get("/quote")
     # The registry is the service's own; a breaker of that name on that log is the same breaker.
     Breakers(CONFIG, log=log)[upstream.host].force_open(actor="operator")
@@ -117,7 +117,7 @@ def scraped(visitor):
     }
 
 
-def test_what_prometheus_scrapes_is_what_happened(visitor, upstream, clock, log):
+def test_prometheus_metrics_equal_what_happened(visitor, upstream, clock, log):
     visitor.get("/quote")
     host = upstream.host
     assert scraped(visitor)["recloser_state", host, "CLOSED"] == 1
@@ -148,8 +148,8 @@ def test_what_prometheus_scrapes_is_what_happened(visitor, upstream, clock, log)
     assert shown["recloser_log_failing", path] == 0
 
 
-def test_prometheus_is_told_of_a_disk_that_fails(visitor, log, monkeypatch):
-    """Nothing more can be written: what is not is counted."""
+def test_prometheus_shows_a_failing_disk(visitor, log, monkeypatch):
+    """Nothing can be written any more; lost events are counted."""
 
     def full(*_args):
         raise OSError(28, "No space left on device")
@@ -171,7 +171,7 @@ def test_prometheus_is_told_of_a_disk_that_fails(visitor, log, monkeypatch):
     assert shown["recloser_log_gaps_total", str(log.path)] == 1
 
 
-def test_fastapi_takes_the_same_handler_and_route(clock):
+def test_fastapi_works_with_the_same_handler_and_route(clock):
     breakers = Breakers(CONFIG, log=MemoryLog(clock=clock))
     app = FastAPI()
     app.add_exception_handler(CircuitOpenError, circuit_open_handler)
@@ -189,7 +189,7 @@ def test_fastapi_takes_the_same_handler_and_route(clock):
     assert shown["breakers"]["bank"]["forced"]
 
 
-def test_it_is_a_program_that_tells_how_to_use_it():
+def test_example_service_prints_its_usage():
     done = subprocess.run(
         [sys.executable, "-m", "example_service", "--help"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
@@ -197,11 +197,13 @@ def test_it_is_a_program_that_tells_how_to_use_it():
         text=True,
         check=True,
     )
-    assert "the address of the API" in done.stdout
+    assert "the URL of the API" in done.stdout
 
 
-def test_the_listener_writes_a_line_for_the_trip(visitor, upstream, caplog):
+def test_logging_listener_writes_a_line_for_the_trip(visitor, upstream, caplog):
     caplog.set_level(logging.INFO, "recloser")
     trip(visitor, upstream)
-    told = [json.loads(r.getMessage()) for r in caplog.records if r.name == "recloser"]
-    assert [line["trigger"] for line in told if line["event"] == "state_changed"] == ["trip"]
+    lines_logged = [json.loads(r.getMessage()) for r in caplog.records if r.name == "recloser"]
+    assert [line["trigger"] for line in lines_logged if line["event"] == "state_changed"] == [
+        "trip"
+    ]

@@ -1,4 +1,4 @@
-"""Each kind of gRPC call, its breaker in between, against a real server."""
+"""Each kind of gRPC call through a breaker, against a real server."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ from recloser.integrations.grpc import (
 
 
 class Quotes:
-    """The service ``shop.Quotes``: it fails while it is not ``healthy``."""
+    """The service ``shop.Quotes``, which fails while ``healthy`` is false."""
 
     def __init__(self):
         self.restore()
@@ -144,7 +144,7 @@ def reports(breaker):
 
 @each_channel
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_the_breaker_of_the_service_goes_through_an_outage(channel, kind, quotes, clock, tmp_path):
+def test_breaker_of_a_grpc_service_goes_through_an_outage(channel, kind, quotes, clock, tmp_path):
     with EventLog(tmp_path, clock=clock) as log:
         breakers = Breakers(CONFIG, log=log)
         breaker = breakers["shop.Quotes"]
@@ -168,7 +168,7 @@ def test_the_breaker_of_the_service_goes_through_an_outage(channel, kind, quotes
 
 
 def settled(breaker, before, outcome):
-    """The outcome, once it is reported: who reads a stream's end may be ahead of its callback."""
+    """Wait for the reported outcome; the end of a stream may be read before its callback runs."""
     for _ in range(2000):
         if reports(breaker) > before:
             return outcome
@@ -177,7 +177,7 @@ def settled(breaker, before, outcome):
 
 
 @each_channel
-def test_a_refused_call_is_an_error_of_grpc_too(channel, quotes, clock):
+def test_rejected_call_raises_a_grpc_error(channel, quotes, clock):
     breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
     breaker.force_open()
     with channel(quotes, breaker) as call, pytest.raises(CircuitOpenRpcError) as refused:
@@ -188,7 +188,7 @@ def test_a_refused_call_is_an_error_of_grpc_too(channel, quotes, clock):
 
 
 @each_channel
-def test_an_answer_that_is_no_is_an_answer(channel, quotes, clock):
+def test_negative_answer_is_a_success(channel, quotes, clock):
     breaker = CircuitBreaker("quotes", CONFIG, log=MemoryLog(clock=clock))
     quotes.healthy, quotes.code = False, grpc.StatusCode.NOT_FOUND
     with channel(quotes, breaker) as call:
@@ -199,11 +199,11 @@ def test_an_answer_that_is_no_is_an_answer(channel, quotes, clock):
 
 
 SETTINGS = [("succeeded", 1), ("ignored", 1), ("failed", 1), ("ignored", 0)]
-"""The outcome of a cancelled stream, and the number of answers before that."""
+"""The outcomes of a cancelled stream, by the number of answers before."""
 
 
 def cancelling(clock, expected, answers):
-    """A breaker, under the settings by which such a stream counts as expected."""
+    """Create a breaker whose settings give a cancelled stream the expected outcome."""
     settings = CONFIG if not answers else evolve(CONFIG, closed_early=expected)
     return CircuitBreaker("quotes", settings, log=MemoryLog(clock=clock))
 
@@ -246,7 +246,7 @@ def test_stream_cancelled_in_a_loop_counts_by_its_answers(quotes, clock, expecte
 
 
 @each_channel
-def test_which_codes_are_failures_and_what_breakers_are_called_may_be_said(channel, quotes, clock):
+def test_failure_codes_and_breaker_names_are_configurable(channel, quotes, clock):
     breakers = Breakers(CONFIG, log=MemoryLog(clock=clock))
     quotes.healthy, quotes.code = False, grpc.StatusCode.NOT_FOUND
     failures = frozenset({grpc.StatusCode.NOT_FOUND})
@@ -256,8 +256,8 @@ def test_which_codes_are_failures_and_what_breakers_are_called_may_be_said(chann
     assert breakers["shop.Quotes/One"].snapshot().totals.failed == 1
 
 
-def test_an_interceptor_around_the_breaker_is_told_of_a_refusal(quotes, clock):
-    """It is handed the error in place of a call, and may ask it what it would ask a call."""
+def test_outer_interceptor_receives_a_rejection(quotes, clock):
+    """It receives the error instead of a call, and may use it like a call."""
     outer = CircuitBreaker("outer", CONFIG, log=MemoryLog(clock=clock))
     inner = CircuitBreaker("inner", CONFIG, log=MemoryLog(clock=clock))
     inner.force_open()
@@ -302,7 +302,7 @@ CALLERS_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", CALLERS_FAULTS)
-def test_fault_of_the_caller_is_ignored(quotes, clock, fault):
+def test_callers_mistake_in_grpc_is_ignored(quotes, clock, fault):
     breaker = CircuitBreaker("b", CONFIG, clock=clock)
     with plain(quotes, breaker) as call:
         for _ in range(5):
@@ -312,7 +312,7 @@ def test_fault_of_the_caller_is_ignored(quotes, clock, fault):
     assert (totals.ignored, totals.failed, totals.succeeded) == (5, 0, 0)
 
 
-def test_channel_that_the_caller_has_closed_is_ignored(quotes, clock):
+def test_call_on_a_closed_channel_is_ignored(quotes, clock):
     breaker = CircuitBreaker("b", CONFIG, clock=clock)
     channel = grpc.insecure_channel(quotes.target)
     intercepted = grpc.intercept_channel(channel, BreakerInterceptor(breaker))
@@ -332,7 +332,7 @@ def test_channel_that_the_caller_has_closed_is_ignored(quotes, clock):
         lambda channel: channel.unary_unary("/shop.Quotes/One")(7, timeout=5),
     ],
 )
-def test_fault_of_the_caller_in_a_loop_is_ignored(quotes, clock, fault):
+def test_callers_mistake_in_grpc_aio_is_ignored(quotes, clock, fault):
     breaker = CircuitBreaker("b", CONFIG, clock=clock)
 
     async def main():

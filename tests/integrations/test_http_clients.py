@@ -1,4 +1,4 @@
-"""Each HTTP client, its breaker in between, against a real server through outage and recovery."""
+"""Each HTTP client through a breaker, against a real server with an outage."""
 
 import asyncio
 from contextlib import contextmanager
@@ -101,7 +101,7 @@ each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: clie
 
 
 @each_client
-def test_the_breaker_of_the_host_goes_through_an_outage(client, upstream, clock, tmp_path):
+def test_breaker_of_a_host_goes_through_an_outage(client, upstream, clock, tmp_path):
     with EventLog(tmp_path, clock=clock) as log:
         breakers = Breakers(CONFIG, log=log)
         with client(upstream, breakers, clock=clock) as get:
@@ -115,7 +115,7 @@ def test_the_breaker_of_the_host_goes_through_an_outage(client, upstream, clock,
 
 
 @each_client
-def test_a_timeout_is_a_failure(client, upstream, clock):
+def test_timeout_is_a_failure(client, upstream, clock):
     breakers = Breakers(CONFIG, log=MemoryLog(clock=clock))
     with client(upstream, breakers, clock=clock) as get:
         for _ in range(3):
@@ -126,7 +126,7 @@ def test_a_timeout_is_a_failure(client, upstream, clock):
 
 
 @each_client
-def test_a_server_that_is_not_there_is_a_failure(client, clock):
+def test_unreachable_server_is_a_failure(client, clock):
     nobody = Upstream()
     nobody.url = "http://127.0.0.1:9"
     log = MemoryLog(clock=clock)
@@ -142,8 +142,8 @@ def test_a_server_that_is_not_there_is_a_failure(client, clock):
 
 
 @each_client
-def test_a_server_that_names_a_longer_wait_is_left_alone_for_it(client, upstream, clock, tmp_path):
-    """The breaker's own cooldown is 30 s; its log shows the probes that were held back."""
+def test_longer_retry_after_extends_the_wait(client, upstream, clock, tmp_path):
+    """The breaker's cooldown is 30 s, and its log shows the probes that were not sent."""
     with EventLog(tmp_path, clock=clock) as log:
         breakers = Breakers(CONFIG, log=log)
         with client(upstream, breakers, clock=clock) as get:
@@ -168,7 +168,7 @@ def test_a_server_that_names_a_longer_wait_is_left_alone_for_it(client, upstream
     ("header", "wait"),
     [("40", 40), ("031", 31), ("5", 30), ("", 30), ("soon", 30), ("-7", 30), ("1" * 30, 30)],
 )
-def test_retry_after_only_ever_makes_the_wait_longer(upstream, clock, header, wait):
+def test_shorter_retry_after_does_not_shorten_the_wait(upstream, clock, header, wait):
     assert refused_wait(upstream, clock, header) == wait
 
 
@@ -177,7 +177,7 @@ def test_retry_after_may_be_a_date(upstream, clock):
     assert refused_wait(upstream, clock, at) == 50
 
 
-def test_no_server_is_left_alone_for_more_than_an_hour(upstream, clock):
+def test_retry_after_is_limited_to_one_hour(upstream, clock):
     assert refused_wait(upstream, clock, "999999999") == 3600
 
 
@@ -192,7 +192,7 @@ def refused_wait(upstream, clock, header):
     return refused.value.decision.retry_after
 
 
-def test_a_breaker_that_was_reset_by_hand_holds_nothing_back(upstream, clock):
+def test_reset_ends_the_wait_of_retry_after(upstream, clock):
     upstream.healthy, upstream.retry_after = False, "600"
     breaker = CircuitBreaker("b", CONFIG, log=MemoryLog(clock=clock))
     with httpx_sync(upstream, breaker, clock=clock) as get:
@@ -209,7 +209,7 @@ def test_a_breaker_that_was_reset_by_hand_holds_nothing_back(upstream, clock):
 
 
 @each_client
-def test_routes_have_breakers_of_their_own(client, upstream, clock):
+def test_each_route_has_its_own_breaker(client, upstream, clock):
     breakers = Breakers(CONFIG, log=MemoryLog(clock=clock))
     name = by_route("/users/{id}", "/users/{id}/orders")
     with client(upstream, breakers, name=name, clock=clock) as get:
@@ -228,7 +228,7 @@ def test_routes_have_breakers_of_their_own(client, upstream, clock):
     }
 
 
-def test_which_answers_are_failures_may_be_said(upstream, clock):
+def test_is_failure_selects_the_statuses_that_are_failures(upstream, clock):
     breaker = CircuitBreaker("b", CONFIG, log=MemoryLog(clock=clock))
     with httpx_sync(upstream, breaker, is_failure=lambda status: status == 200) as get:
         for _ in range(3):
@@ -237,7 +237,7 @@ def test_which_answers_are_failures_may_be_said(upstream, clock):
             get("/")
 
 
-def test_a_cancelled_request_is_no_failure(upstream, clock):
+def test_cancelled_request_is_not_a_failure(upstream, clock):
     breaker = CircuitBreaker("b", CONFIG, log=MemoryLog(clock=clock))
 
     async def cancelled():
@@ -254,7 +254,7 @@ def test_a_cancelled_request_is_no_failure(upstream, clock):
     assert breaker.snapshot().totals.ignored == 1
 
 
-def test_the_client_of_openai_goes_through_an_outage(upstream, clock, tmp_path):
+def test_openai_client_goes_through_an_outage(upstream, clock, tmp_path):
     with EventLog(tmp_path, clock=clock) as log:
         transport = for_httpx2.BreakerTransport(Breakers(CONFIG, log=log), clock=clock)
         with openai.OpenAI(
@@ -277,7 +277,7 @@ def test_the_client_of_openai_goes_through_an_outage(upstream, clock, tmp_path):
 
 
 @pytest.mark.parametrize("breakers", [None, "bank", httpx.HTTPTransport(), CircuitBreaker])
-def test_what_is_no_breaker_is_refused_when_the_transport_is_made(breakers):
+def test_transport_refuses_an_argument_that_is_not_a_breaker(breakers):
     with pytest.raises(ConfigError, match=r"^breakers must be a CircuitBreaker, or breakers by"):
         for_httpx.BreakerTransport(breakers)
     with pytest.raises(ConfigError, match=r"^clock must be"):

@@ -1,4 +1,4 @@
-"""An integration without its library says in one line what to install."""
+"""An integration whose library is missing reports in one line what to install."""
 
 import importlib
 import subprocess
@@ -17,7 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.mark.parametrize("extra", extras.MODULES)
-def test_it_names_the_library_and_the_extra_in_one_line(extra, monkeypatch):
+def test_missing_library_is_reported_with_its_extra(extra, monkeypatch):
     library = LIBRARIES.get(extra, extra)
     module = f"recloser.integrations.{extras.MODULES[extra]}"
     for name in [name for name in sys.modules if name.partition(".")[0] == library]:
@@ -33,7 +33,7 @@ def test_it_names_the_library_and_the_extra_in_one_line(extra, monkeypatch):
     )
 
 
-def test_so_does_a_shared_breaker(monkeypatch):
+def test_missing_redis_library_is_reported_with_its_extra(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("connection", "redis_log", "round_trips", "stream_joining", "stream_start"):
@@ -44,7 +44,7 @@ def test_so_does_a_shared_breaker(monkeypatch):
 
 
 class _Without:
-    """Finds nothing of one library, as if it were not installed."""
+    """An import hook that hides one library."""
 
     def __init__(self, library):
         self.library = library
@@ -54,7 +54,7 @@ class _Without:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-def test_a_library_that_lacks_one_of_its_own_says_so_itself():
+def test_missing_dependency_of_a_library_is_raised_unchanged():
     with pytest.raises(ModuleNotFoundError, match="of_its_own"), needs("httpx", extra="httpx"):
         importlib.import_module("of_its_own")
 
@@ -66,7 +66,7 @@ def test_every_integration_has_an_extra():
     assert set(extras.MODULES) <= set(PROJECT["optional-dependencies"])
 
 
-def test_the_base_install_has_none_of_them():
+def test_base_install_needs_no_integration_library():
     base = {requirement.partition(">")[0] for requirement in PROJECT["dependencies"]}
     assert base == {"attrs", "click", "msgspec", "rich", "transitions", "zstandard"}
 

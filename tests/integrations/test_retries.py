@@ -1,4 +1,4 @@
-"""A rejected call is not tried again before ``retry_after``, by tenacity nor by stamina."""
+"""tenacity and stamina retry a rejected call only after ``retry_after``."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from recloser.integrations.tenacity import wait_retry_after
 
 
 class Dependency:
-    """Fails its first calls, and notes when each of them came."""
+    """A function that fails its first calls and notes their times."""
 
     def __init__(self, failures, clock=None):
         self.failures, self.clock, self.called_at = failures, clock, []
@@ -33,8 +33,8 @@ def config(seconds):
     )
 
 
-def test_tenacity_waits_until_the_breaker_probes(clock, tmp_path):
-    """Its own wait would be 1 s; the breaker opens for 30 s, twice."""
+def test_tenacity_waits_until_retry_after(clock, tmp_path):
+    """The own wait of the strategy is 1 s; the breaker opens for 30 s, twice."""
     with EventLog(tmp_path, clock=clock) as log:
         breaker = CircuitBreaker("b", config(30), log=log)
         dependency = Dependency(3, clock)
@@ -49,7 +49,7 @@ def test_tenacity_waits_until_the_breaker_probes(clock, tmp_path):
     assert history.snapshots["b"].totals.rejected == 2
 
 
-def test_tenacity_waits_in_an_event_loop_too(clock):
+def test_tenacity_waits_until_retry_after_in_an_event_loop(clock):
     breaker = CircuitBreaker("b", config(30), log=MemoryLog(clock=clock))
     dependency = Dependency(2, clock)
 
@@ -68,7 +68,7 @@ def test_tenacity_waits_in_an_event_loop_too(clock):
     assert dependency.called_at[2] - dependency.called_at[1] >= 30 * 10**9
 
 
-def test_tenacity_waits_as_it_would_where_there_is_no_knowing(clock):
+def test_tenacity_uses_its_own_wait_without_retry_after(clock):
     breaker = CircuitBreaker("b", log=MemoryLog(clock=clock))
     breaker.force_open()
     waits = []
@@ -83,7 +83,7 @@ def test_tenacity_waits_as_it_would_where_there_is_no_knowing(clock):
     assert waits == [7, 7]
 
 
-def test_stamina_waits_until_the_breaker_probes(tmp_path):
+def test_stamina_waits_until_retry_after(tmp_path):
     with EventLog(tmp_path) as log:
         breaker = CircuitBreaker("b", config(0.2), log=log)
         dependency = Dependency(2)
@@ -100,7 +100,7 @@ def test_stamina_waits_until_the_breaker_probes(tmp_path):
     assert history.snapshots["b"].totals.rejected == 1
 
 
-def test_the_hook_of_stamina_leaves_other_errors_to_its_user(clock):
+def test_stamina_hook_passes_other_errors_to_the_users_hook(clock):
     breaker = CircuitBreaker("b", log=MemoryLog(clock=clock))
     breaker.force_open()
     with pytest.raises(CircuitOpenError) as refused:

@@ -1,4 +1,4 @@
-"""A database that is locked, goes away and comes back, behind a breaker."""
+"""A breaker for a database that is locked, goes away and comes back."""
 
 import sqlite3
 
@@ -14,7 +14,7 @@ from recloser.integrations.sqlalchemy import protect
 
 
 class Database:
-    """An SQLite file that another connection locks while it is not ``healthy``."""
+    """An SQLite file that another connection locks while ``healthy`` is false."""
 
     def __init__(self, folder):
         self.path = folder / "shop.db"
@@ -45,7 +45,7 @@ def database(tmp_path):
     database.other.close()
 
 
-def test_a_locked_database_opens_the_breaker_until_it_is_free(database, clock, tmp_path):
+def test_locked_database_opens_the_breaker(database, clock, tmp_path):
     engine = database.engine()
     with EventLog(tmp_path / "log", clock=clock) as log:
         with engine.connect() as connection:  # unprotected yet, so that a connection is pooled
@@ -70,7 +70,7 @@ def test_a_locked_database_opens_the_breaker_until_it_is_free(database, clock, t
     assert failed == {"sqlite3.OperationalError"}
 
 
-def test_a_database_that_can_not_be_connected_to_opens_it_too(clock, tmp_path):
+def test_database_that_refuses_connections_opens_the_breaker(clock, tmp_path):
     engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/none/shop.db", poolclass=NullPool)
     breaker = CircuitBreaker("orders", CONFIG, log=MemoryLog(clock=clock))
     protect(engine, breaker)
@@ -86,7 +86,7 @@ def test_a_database_that_can_not_be_connected_to_opens_it_too(clock, tmp_path):
     assert breaker.current_state().value == "CLOSED"
 
 
-def test_a_violated_constraint_is_an_answer(database, clock):
+def test_violated_constraint_is_a_success(database, clock):
     engine = database.engine()
     breaker = CircuitBreaker("orders", CONFIG, log=MemoryLog(clock=clock))
     protect(engine, breaker)
@@ -101,7 +101,7 @@ def test_a_violated_constraint_is_an_answer(database, clock):
     assert totals.succeeded == 7, "a connection and six statements"
 
 
-def test_which_errors_are_failures_may_be_said(database, clock):
+def test_is_failure_selects_the_errors_that_are_failures(database, clock):
     engine = database.engine()
     breaker = CircuitBreaker("orders", CONFIG, log=MemoryLog(clock=clock))
     protect(engine, breaker, is_failure=lambda error: "locked" in str(error))
@@ -111,8 +111,8 @@ def test_which_errors_are_failures_may_be_said(database, clock):
     assert breaker.snapshot().totals.failed == 0
 
 
-def test_arguments_that_the_driver_does_not_take_are_ignored(clock):
-    """They are no answer of the database, so a half-open breaker is not closed by them."""
+def test_invalid_arguments_of_the_driver_are_ignored(clock):
+    """They are no answers of the database, so they do not close a half-open breaker."""
     breaker = CircuitBreaker("orders", CONFIG, clock=clock)
     engine = sqlalchemy.create_engine(
         "sqlite://", connect_args={"no_such_argument": 1}, poolclass=NullPool

@@ -1,4 +1,4 @@
-"""OpenTelemetry and structlog are told of what a breaker really did, by their own exporters."""
+"""OpenTelemetry and structlog show what a breaker did, in their own exporters."""
 
 import pytest
 import structlog
@@ -36,7 +36,7 @@ def points(reader):
     }
 
 
-def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
+def test_metrics_show_breakers_and_their_log(log, clock):
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
     telemetry = BreakerTelemetry()
@@ -70,7 +70,7 @@ def test_the_metrics_are_those_of_the_breakers_and_their_log(log, clock):
     provider.shutdown()
 
 
-def test_the_span_that_met_a_breaker_tells_of_it(log):
+def test_current_span_gets_events_of_the_breaker(log):
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -102,24 +102,24 @@ def test_the_span_that_met_a_breaker_tells_of_it(log):
     provider.shutdown()
 
 
-def test_counting_costs_a_successful_call_nothing():
-    """Successes are read from the snapshot, so no call waits for a listener to hear of it."""
+def test_successful_calls_do_not_call_the_counting_listener():
+    """Successes are read from the snapshot, so no call waits for a listener."""
     assert not any(
         map(hears_successes, (BreakerTelemetry(), BreakerCollector(), StructlogListener()))
     )
 
 
-def test_a_breaker_that_no_span_meets_is_no_trouble(log):
+def test_breaker_without_a_current_span_works(log):
     fail(Breakers(CONFIG, log=log, listeners=[BreakerTelemetry()])["bank"], 3)
 
 
 def test_structlog_gets_events_with_fields(log):
-    with structlog.testing.capture_logs() as told:
+    with structlog.testing.capture_logs() as logged:
         bank = Breakers(CONFIG, log=log, listeners=[StructlogListener()])["bank"]
         fail(bank, 3)
         bank.before_call()
         assert bank.flush()
-    trip, refusal = told
+    trip, refusal = logged
     assert trip["event"] == "state_changed"
     assert trip["log_level"] == "warning"
     assert (trip["breaker"], trip["rule"], trip["observed"]) == ("bank", "consecutive_failures", 3)
@@ -128,8 +128,8 @@ def test_structlog_gets_events_with_fields(log):
     assert refusal["retry_after"] == 30.0
 
 
-def test_counts_are_exact_whatever_enters_while_they_count(log):
-    """As a signal handler or another thread may, at any point."""
+def test_counts_are_exact_when_signal_handlers_and_threads_count(log):
+    """Count once more in the middle, as a signal handler or another thread may."""
     events = events_of_a_trip(log)
 
     def count_again():

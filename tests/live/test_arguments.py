@@ -27,7 +27,7 @@ from recloser.proof.proof import prove
 from recloser.proof.sensitivity import sensitivity
 from recloser.sharing.redis_log import RedisLog
 from recloser.simulate.recorded_calls import read_traffic
-from recloser.whatif.comparison import what_if
+from recloser.whatif.evaluation import what_if
 from recloser.whatif.settings_search import tune
 from support import fail, write_traffic
 

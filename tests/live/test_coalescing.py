@@ -62,7 +62,7 @@ def test_calls_at_the_end_of_all_time_are_recorded():
     clock = ManualClock(monotonic_ns=2**63 - 1 - MAX_AT)
     breaker = CircuitBreaker("b", log=MemoryLog(clock=clock))
     clock.advance(ns=MAX_AT)
-    assert breaker._sequencer.runs.first_end > MAX_AT
+    assert breaker._sequencer.coalescing.first_end > MAX_AT
     assert breaker.call(work) == "done"
     assert breaker.snapshot().totals.succeeded == 1
 
@@ -85,13 +85,13 @@ def test_once_the_first_of_a_second_is_folded_the_others_are_but_counted(log):
     with inside(breaker):
         for _ in range(100):
             protected()
-    assert len(breaker.gate.pending) == 100
+    assert len(breaker.fast_path.call_buffer) == 100
     protected()
     breaker.snapshot()
     with inside(breaker):
         for _ in range(100):
             protected()
-    assert not breaker.gate.pending
+    assert not breaker.fast_path.call_buffer
     assert breaker.snapshot().totals.succeeded == 201
 
 
@@ -293,8 +293,8 @@ def test_who_looks_at_no_time_is_not_counted_in_a_window(log):
     old = CircuitBreaker("b", log=log)
     windowed = CircuitBreakerConfig(window=TimeWindow(2, failure_rate=1))
     new = CircuitBreaker("b", windowed, log=log, on_other_config="replace")
-    assert old.gate is new.gate
-    assert not new.gate.leave.ignores_ends
+    assert old.fast_path is new.fast_path
+    assert not new.fast_path.admit_token.ignores_end_time
 
 
 def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):
@@ -302,7 +302,7 @@ def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):
     breaker = CircuitBreaker("b", log=log)
     breaker.call(work)
     breaker.snapshot()
-    leave = breaker.gate.leave
+    leave = breaker.fast_path.admit_token
     fail(breaker, 5)
     next(leave.counter)
     assert breaker.snapshot().totals.stale == 1
@@ -310,7 +310,7 @@ def test_what_a_thread_counts_just_as_its_epoch_ends_is_stale_and_not_lost(log):
     del leave
     gc.collect()
     assert breaker.snapshot().totals.stale == 2
-    assert not breaker.gate._past
+    assert not breaker.fast_path._retired
     assert replay(log).snapshots["b"] == breaker.snapshot()
 
 
@@ -319,7 +319,7 @@ def test_nor_is_it_where_what_ends_first_is_a_run_of_refusals(log, clock):
     breaker = CircuitBreaker("b", config, log=log)
     breaker.call(work)
     breaker.snapshot()
-    leave = breaker.gate.leave
+    leave = breaker.fast_path.admit_token
     fail(breaker, 5)
     next(leave.counter)
     del leave
@@ -334,10 +334,10 @@ def counted_late(breaker, clock):
     """A call that is counted when its run has just been written: it had looked at the time."""
     breaker.call(work)
     breaker.snapshot()
-    leave = breaker.gate.leave
+    leave = breaker.fast_path.admit_token
     clock.advance(seconds=1.5)
-    breaker._sequencer.relieve()
-    assert leave.until_ns == 0
+    breaker._sequencer.fold_buffered()
+    assert leave.count_until_ns == 0
     next(leave.counter)
 
 

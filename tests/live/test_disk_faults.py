@@ -27,7 +27,7 @@ def succeed_and_come_by(breaker, times):
     """Successes that are appended one by one."""
     for _ in range(times):
         succeed(breaker)
-        breaker.gate.relieve()
+        breaker.fast_path.fold_buffered()
 
 
 def recorded(path, kind="call_succeeded"):
@@ -196,7 +196,7 @@ def test_callers_give_way_to_a_disk_a_few_times_and_then_no_more(tmp_path, clock
                 patched.setattr(log._has_written, "wait", ways.append)
                 succeed_and_come_by(breaker, 90)
             assert ways == [event_log.GIVE_WAY_SECONDS] * event_log.PATIENCE
-            assert breaker.gate.pending.limit == 0
+            assert breaker.fast_path.call_buffer.limit == 0
             ways.clear()
             go_on.set()
             log.flush()

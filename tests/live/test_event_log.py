@@ -174,9 +174,13 @@ def syncs(monkeypatch):
 
 def succeed_much(breaker, calls):
     """As many successes as calls, past the lock."""
-    pending = breaker.gate.pending
+    call_buffer = breaker.fast_path.call_buffer
     for _ in range(calls):
-        pending.record(breaker.gate.monotonic_ns() - breaker.gate.origin, 0, breaker.gate.leave)
+        call_buffer.record(
+            breaker.fast_path.monotonic_ns() - breaker.fast_path.origin,
+            0,
+            breaker.fast_path.admit_token,
+        )
 
 
 def test_a_seal_of_a_full_block_waits_for_the_disk_with_those_behind_it(path, clock, monkeypatch):

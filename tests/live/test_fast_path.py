@@ -25,8 +25,8 @@ from recloser import (
     read_events,
     replay,
 )
-from recloser.live import fast_path
-from recloser.live.call_buffer import Pending
+from recloser.live import call_counter, call_tokens, fast_path
+from recloser.live.call_buffer import CallBuffer
 from support import ServiceDownError, fail, held_elsewhere, work
 
 
@@ -139,10 +139,10 @@ def test_or_a_deadline_of_any_breaker(clock, is_asked):
 
 def test_where_none_may_pass_each_call_asks_and_is_folded_when_it_is_reported(clock):
     log = MemoryLog(clock=clock)
-    log.attach().let_none_pass()
+    log.attach().disable_fast_paths()
     breaker = CircuitBreaker("b", log=log)
     breaker.after_success(breaker.before_call().permit)
-    assert breaker.gate.leave is None
+    assert breaker.fast_path.admit_token is None
     assert log._events[-1].kind == "call_succeeded"
 
 
@@ -159,7 +159,7 @@ def test_where_none_may_pass_each_call_asks_and_is_folded_when_it_is_reported(cl
 )
 def test_the_gate_is_open_where_a_success_can_fire_no_edge(log, settings, is_open):
     breaker = CircuitBreaker("b", CircuitBreakerConfig(**settings), log=log)
-    assert (breaker.gate.leave is not None) == is_open
+    assert (breaker.fast_path.admit_token is not None) == is_open
 
 
 def test_failures_pass_as_long_as_there_are_some_to_spare(log):
@@ -169,8 +169,8 @@ def test_failures_pass_as_long_as_there_are_some_to_spare(log):
     breaker = CircuitBreaker("b", config, log=log)
     with held_elsewhere(breaker):
         fail(breaker, 9)
-    leave = breaker.gate.leave
-    assert (leave.bad_let, leave.bad_most) == (9, 9)
+    leave = breaker.fast_path.admit_token
+    assert (leave.bad_recorded, leave.bad_limit) == (9, 9)
     assert breaker.snapshot().window.failures == 9
     fail(breaker)
     assert breaker.current_state().value == "OPEN"
@@ -186,8 +186,8 @@ def test_a_leave_lapses_where_a_window_of_seconds_lets_go_of_calls(log):
         breaker.call(work)
     fail(breaker, 2)
     breaker.snapshot()
-    leave = breaker.gate.leave
-    assert leave.lapses_ns == 1_000_000_000
+    leave = breaker.fast_path.admit_token
+    assert leave.expires_ns == 1_000_000_000
 
 
 def test_where_a_success_could_fire_an_edge_each_call_asks(log):
@@ -197,7 +197,7 @@ def test_where_a_success_could_fire_an_edge_each_call_asks(log):
     breaker = CircuitBreaker("b", config, log=log)
     fail(breaker)
     breaker.snapshot()
-    assert breaker.gate.leave.lapses_ns == 0
+    assert breaker.fast_path.admit_token.expires_ns == 0
     for _ in range(4):
         breaker(work)()
     assert breaker.current_state().value == "OPEN"
@@ -206,11 +206,11 @@ def test_where_a_success_could_fire_an_edge_each_call_asks(log):
 def test_what_opens_the_breaker_shuts_the_gate(log):
     breaker = CircuitBreaker("b", log=log)
     fail(breaker, 5)
-    assert breaker.gate.leave is None
+    assert breaker.fast_path.admit_token is None
     with pytest.raises(CircuitOpenError):
         breaker.call(work)
     breaker.reset()
-    assert breaker.gate.leave.epoch == 2
+    assert breaker.fast_path.admit_token.epoch == 2
 
 
 def test_a_success_that_comes_back_to_another_epoch_is_stale_and_stands_in_its_order(log):
@@ -237,7 +237,7 @@ def test_a_stale_success_behind_the_cooldown_asks_so_that_the_edge_fires_that_is
 def test_time_never_falls_where_threads_come_in_another_order_than_they_read_the_clock(log):
     breaker = CircuitBreaker("b", log=log)
     for at in (50, 40, 70, 80):
-        breaker.gate.pending.record(at, 10, breaker.gate.leave)
+        breaker.fast_path.call_buffer.record(at, 10, breaker.fast_path.admit_token)
     recorded = [event for event in log if event.kind == "call_succeeded"]
     assert [event.at for event in recorded] == [50, 50, 70, 80]
     assert [event.seq for event in recorded] == [3, 4, 5, 6]
@@ -261,7 +261,7 @@ def test_no_call_took_less_than_no_time_whatever_the_clock_does():
 
 def test_only_a_listener_that_wants_each_success_shuts_the_gate(log):
     quiet = CircuitBreaker("quiet", log=log, listeners=[LoggingListener()])
-    assert quiet.gate.leave is not None
+    assert quiet.fast_path.admit_token is not None
     told = []
 
     class Hears(Listener):
@@ -280,7 +280,7 @@ def test_more_than_a_few_thousand_are_folded_by_their_callers(log):
     protected = CircuitBreaker("b", log=log)(work)
     for _ in range(10_000):
         protected()
-    assert len(log.attach().pending) < 5000
+    assert len(log.attach().call_buffer) < 5000
     assert kinds(log).count("call_succeeded") == 10_000
 
 
@@ -289,7 +289,7 @@ def test_a_breaker_without_a_log_lets_only_a_few_wait():
     breaker = CircuitBreaker("b")
     for _ in range(1000):
         breaker.call(work)
-    assert len(breaker.gate.pending) <= 64
+    assert len(breaker.fast_path.call_buffer) <= 64
     assert breaker.snapshot().totals.succeeded == 1000
 
 
@@ -298,7 +298,7 @@ def test_a_success_after_the_writer_fell_asleep_wakes_it(tmp_path):
         breaker = CircuitBreaker("b", log=log)
         log.flush()
         log.flush()
-        assert breaker.gate.pending.limit == 0
+        assert breaker.fast_path.call_buffer.limit == 0
         breaker.call(work)
         deadline = time.monotonic() + 10
         while b"call_succeeded" not in (tmp_path / "000000000001.jsonl").read_bytes():
@@ -309,7 +309,9 @@ def test_a_success_after_the_writer_fell_asleep_wakes_it(tmp_path):
 def test_with_sync_every_success_is_on_disk_before_the_call_returns(tmp_path):
     with EventLog(tmp_path, durability="sync") as log:
         breaker = CircuitBreaker("b", log=log)
-        assert breaker.gate.leave is None  # another thread's success may have opened the way
+        assert (
+            breaker.fast_path.admit_token is None
+        )  # another thread's success may have opened the way
         for number in range(1, 4):
             breaker.call(work)
             recorded = [event.kind for event in read_events(tmp_path)]
@@ -449,7 +451,7 @@ def test_a_half_open_breaker_refuses_past_the_lock_while_its_probes_are_out(log)
 @pytest.mark.parametrize("settings", [{"mode": "shadow"}, {"mode": "disabled"}])
 def test_what_is_let_through_in_another_mode_is_never_refused(log, settings):
     breaker = tripped(log, **settings)
-    assert breaker.gate.refusal is None
+    assert breaker.fast_path.reject_token is None
     assert breaker.call(work) == "done"
 
 
@@ -512,19 +514,19 @@ def test_a_refusal_that_was_counted_is_kept_where_an_exception_strikes_while_the
     breaker.force_open()
     opened = log.attach().fold.breakers["b"]
 
-    may = {"may_let": True, "may_let_bad": True, "may_refuse": True, "is_all_folded": True}
+    may = {"may_admit": True, "may_record_bad": True, "may_reject": True, "is_all_folded": True}
 
     def interrupt():
         raise KeyboardInterrupt
 
-    for interruption in at_each_point([fast_path], interrupt):
-        past = fast_path.Gate("b", Pending(), lambda: 0)
+    for interruption in at_each_point([fast_path, call_tokens], interrupt):
+        past = fast_path.FastPath("b", CallBuffer(), lambda: 0)
         past.update(opened, **may)
-        next(past.refusal.counted())
+        next(past.reject_token.ensure_counter())
         with contextlib.suppress(KeyboardInterrupt), interruption:
             past.update(closed, **may)
         past.update(closed, **may)
-        counted = {id(run): run.read() for run in past.runs()}  # one may be there twice
+        counted = {id(run): run.read() for run in past.counters()}  # one may be there twice
         assert sum(counted.values()) == 1
 
 
@@ -535,8 +537,8 @@ def test_a_reading_in_the_middle_of_another_disturbs_no_count():
     def read_again():
         runs[-1].read()
 
-    for interruption in at_each_point([fast_path], read_again):
-        run = fast_path.Run(1)
+    for interruption in at_each_point([call_counter], read_again):
+        run = call_counter.CallCounter(1)
         runs.append(run)
         next(run)
         with interruption:

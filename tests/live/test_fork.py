@@ -94,13 +94,13 @@ def test_what_was_not_folded_at_the_fork_is_the_parents_and_what_comes_is_the_ch
     breaker = CircuitBreaker("b", log=log)
     call = breaker(lambda: None)
     with held_elsewhere(breaker):  # nobody folds them before the fork
-        breaker.gate.pending.limit = 100
+        breaker.fast_path.call_buffer.limit = 100
         for _ in range(3):
             call()
 
         def work():
             call()
-            assert not breaker.gate.pending  # else no thread would ever come for it
+            assert not breaker.fast_path.call_buffer  # else no thread would ever come for it
             log.close()
 
         pid = in_child(work)
@@ -435,7 +435,7 @@ def test_fork_while_another_thread_holds_a_lock_leaves_the_child_free(tmp_path, 
     breaker = breakers["b"]
     fail(breaker)
     held = {
-        "of the sequencer": breaker._sequencer._lock,
+        "of the sequencer": breaker._sequencer._entry._lock,
         "of the writer": getattr(log, "_io", None),
         "of renewing": forks.renewing,
     }[lock]

@@ -9,9 +9,10 @@ from itertools import count
 
 import pytest
 from bytecode_points import Interruption, at_each_point
+from live_modules import SEQUENCER
 
 from recloser import CircuitBreaker, EventLog, ManualClock
-from recloser.live import event_log, sequencer
+from recloser.live import event_log
 from recloser.log.reader import LogReader
 from support import fail
 
@@ -100,7 +101,7 @@ def fork_at_each_point(tmp_path, prepare, *, detail="full", in_child=lambda _: N
     def fork():
         hosts[-1].fork(lambda: in_child(hosts[-1]))
 
-    for n, interruption in enumerate(at_each_point([sequencer], fork)):
+    for n, interruption in enumerate(at_each_point(SEQUENCER, fork)):
         path = tmp_path / str(n)
         host = Host(path, detail)
         hosts.append(host)
@@ -159,10 +160,10 @@ def test_calls_of_a_child_that_wait_are_not_those_of_its_own_child(tmp_path):
         if child == 0:
             status = 1
             try:
-                host.log.attach().pending.limit = 100
+                host.log.attach().call_buffer.limit = 100
                 host.breakers["of the call"].call(int)
                 with interruption:
-                    host.log.attach().relieve()
+                    host.log.attach().fold_buffered()
                 host.end()
                 status = 0 if interruption.is_reached else NO_SUCH_POINT
             except BaseException:  # noqa: BLE001  # the exit status says that there was one

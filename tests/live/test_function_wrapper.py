@@ -52,7 +52,7 @@ class Service:
         self.clock = ManualClock()
         self.log = MemoryLog(clock=self.clock, detail=detail)
         if asks:
-            self.log.attach().let_none_pass()
+            self.log.attach().disable_fast_paths()
         config = CircuitBreakerConfig(ignore=(KeyError,), recovery_timeout_seconds=0.4, **settings)
         self.breaker = CircuitBreaker("b", config, log=self.log)
         self.protected = self.breaker(self.work)
@@ -142,9 +142,9 @@ def test_awaited_failures_take_no_lock_either():
 def test_a_call_asks_where_a_tick_is_due():
     service = Service({"failure_threshold": 5})
     service.call("success")
-    assert begin(service.breaker.gate) is not None
+    assert begin(service.breaker.fast_path) is not None
     service.clock.advance(seconds=1)
-    assert begin(service.breaker.gate) is None
+    assert begin(service.breaker.fast_path) is None
     service.call("success")
     assert [event.at for event in service.log if event.kind == "clock_ticked"] == [10**9]
 
@@ -152,10 +152,10 @@ def test_a_call_asks_where_a_tick_is_due():
 def test_a_call_under_way_on_a_leave_that_has_ended_asks():
     service = Service({"failure_threshold": 5})
     service.call("success")
-    started = begin(service.breaker.gate)
+    started = begin(service.breaker.fast_path)
     service.breaker.force_open()
-    assert not started.returned()
-    assert not started.raised(ServiceDownError())
+    assert not started.record_return()
+    assert not started.record_error(ServiceDownError())
     assert service.breaker.snapshot().totals.succeeded == 1
 
 

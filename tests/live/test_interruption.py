@@ -11,6 +11,7 @@ from importlib import import_module
 
 import pytest
 from bytecode_points import at_each_point
+from live_modules import BREAKER, FAST_PATH, SEQUENCER
 
 from recloser import (
     CircuitBreaker,
@@ -25,16 +26,13 @@ from recloser import (
 from recloser.core import edges, fold, log_fold, rules, state, state_machine, stored_window
 from recloser.history.engine import replay
 from recloser.live import (
-    breaker,
     coalescing,
     event_log,
-    fast_path,
     last_good,
     memory_log,
     own_events,
     pending_calls,
     reporting,
-    sequencer,
     write_buffer,
 )
 from recloser.log import appender, disk, segment
@@ -43,17 +41,18 @@ from recloser.process.from_sources import KERNEL
 MODULES = [
     *(
         appender,
-        breaker,
         pending_calls,
         fold,
-        fast_path,
         last_good,
         log_fold,
         state_machine,
         memory_log,
         own_events,
     ),
-    *(reporting, coalescing, segment, sequencer, state, write_buffer, event_log),
+    *BREAKER,
+    *FAST_PATH,
+    *SEQUENCER,
+    *(reporting, coalescing, segment, state, write_buffer, event_log),
     *(edges, stored_window, rules),
     *map(import_module, KERNEL),  # compiled, they can't be interrupted
 ]

@@ -8,10 +8,10 @@ from recloser.core.config import CircuitBreakerConfig
 from recloser.core.events import BreakerConfigured, CallFailed, LogOpened, LogSealed
 from recloser.core.state import BreakerState
 from recloser.live import line_encoding
-from recloser.live.call_buffer import Pending
-from recloser.live.fast_path import Leave
+from recloser.live.call_buffer import CallBuffer
+from recloser.live.call_tokens import AdmitToken
 from recloser.live.line_encoding import IS_COMPILED, encoded
-from recloser.live.pending_calls import Calls, Outcomes
+from recloser.live.pending_calls import Outcomes, PendingCalls
 from recloser.live.write_buffer import WriteBuffer
 from recloser.log.codec import encode, full, lean
 from recloser.log.write_batch import callers_in
@@ -25,14 +25,14 @@ numbers = st.integers(0, 2**63 - 1)
 def leave_of(breaker, epoch=0):
     state = BreakerState(breaker, CircuitBreakerConfig())
     state.epoch = epoch
-    return Leave(state)
+    return AdmitToken(state)
 
 
 def successes(passes, numbers_of, first_seq=1):
-    pending = Pending()
+    call_buffer = CallBuffer()
     for (at, took), passed in zip(numbers_of, passes, strict=True):
-        pending.record(at, took, passed)
-    return Outcomes(Calls.of(pending), first_seq)
+        call_buffer.record(at, took, passed)
+    return Outcomes(PendingCalls.of(call_buffer), first_seq)
 
 
 def lines_of(chunk):

@@ -24,7 +24,7 @@ from recloser.live import listeners as listeners_module
 from recloser.live import notifier as audience_module
 from recloser.live.listener_queue import CAPACITY, EDGE_RESERVE
 from recloser.live.listeners import subscriptions
-from recloser.live.notifier import OWN_EVENTS, Audience
+from recloser.live.notifier import OWN_EVENTS, Notifier
 from support import fail, succeed
 
 MODULES = [audience_module, listener_queue, listeners_module]
@@ -81,10 +81,10 @@ def event(seq):
 
 
 def audience_of(*listeners):
-    audience = Audience()
+    notifier = Notifier()
     for subscription in subscriptions(listeners):
-        audience.add("b", subscription)
-    return audience
+        notifier.add("b", subscription)
+    return notifier
 
 
 def three_recorders():
@@ -106,20 +106,20 @@ def test_an_exception_at_any_point_loses_no_event_uncounted_and_repeats_none(no_
     points = 0
     for interruption in at_each_point(MODULES, interrupt):
         recorders = three_recorders()
-        audience = audience_of(*recorders)
-        audience.inbox.extend(map(event, range(1, 4)))
+        notifier = audience_of(*recorders)
+        notifier.inbox.extend(map(event, range(1, 4)))
         try:
             with interruption:
-                audience.tell()
+                notifier.notify()
         except Interrupted:
             points += 1
         for seq in (4, 5):
-            audience.inbox.append(event(seq))
-            audience.tell()
-        assert audience.wait_until_told()
+            notifier.inbox.append(event(seq))
+            notifier.notify()
+        assert notifier.wait_until_delivered()
         assert all(each.seqs == sorted(set(each.seqs)) for each in recorders)
         lost = sum(5 - len(each.seqs) for each in recorders)
-        assert lost <= audience.missed <= 1
+        assert lost <= notifier.missed <= 1
     assert points > 100
 
 
@@ -142,34 +142,34 @@ def test_a_thread_that_is_interrupted_at_any_point_loses_no_event_uncounted(monk
         begin = partial(run_here, interruption=interruption)
         monkeypatch.setattr(audience_module, "start_new_thread", begin)
         recorder = Recorder()
-        audience = audience_of(recorder)
-        audience.inbox.extend(map(event, range(1, 4)))
-        audience.tell()
-        assert audience.wait_until_told(60)
+        notifier = audience_of(recorder)
+        notifier.inbox.extend(map(event, range(1, 4)))
+        notifier.notify()
+        assert notifier.wait_until_delivered(60)
         assert recorder.seqs == sorted(set(recorder.seqs))
-        assert 3 - len(recorder.seqs) <= audience.missed <= 1
+        assert 3 - len(recorder.seqs) <= notifier.missed <= 1
 
 
 def test_a_nested_entry_at_any_point_loses_repeats_and_swaps_nothing(no_threads):
     points = 0
-    recorders, audience = [], None
+    recorders, notifier = [], None
 
     def enter_again():
-        audience.inbox.append(event(4))
-        audience.tell()
-        assert audience.wait_until_told(60) or audience._is_in_this_thread()
+        notifier.inbox.append(event(4))
+        notifier.notify()
+        assert notifier.wait_until_delivered(60) or notifier._is_in_this_thread()
 
     for interruption in at_each_point(MODULES, enter_again):
         recorders = three_recorders()
-        audience = audience_of(*recorders)
-        audience.inbox.extend(map(event, range(1, 4)))
+        notifier = audience_of(*recorders)
+        notifier.inbox.extend(map(event, range(1, 4)))
         with interruption:
-            audience.tell()
+            notifier.notify()
         points += interruption.is_reached
-        assert audience.wait_until_told()
+        assert notifier.wait_until_delivered()
         told = [1, 2, 3, 4] if interruption.is_reached else [1, 2, 3]
         assert [each.seqs for each in recorders] == [told] * 3
-        assert audience.missed == 0
+        assert notifier.missed == 0
     assert points > 100
 
 
@@ -184,32 +184,32 @@ def test_a_fork_at_any_point_leaves_the_parents_events_to_the_parent(no_threads)
 
     for interruption in at_each_point(MODULES, fork):
         recorders = three_recorders()
-        audience = audience_of(*recorders)
-        audience.inbox.extend(map(event, range(1, 4)))
+        notifier = audience_of(*recorders)
+        notifier.inbox.extend(map(event, range(1, 4)))
         with interruption:
-            audience.tell()
+            notifier.notify()
         if interruption.is_reached and pids[-1] == 0:
-            os._exit(is_wrong_in_child(audience, recorders, told))
-        assert audience.wait_until_told()
+            os._exit(is_wrong_in_child(notifier, recorders, told))
+        assert notifier.wait_until_delivered()
         assert [each.seqs for each in recorders] == [[1, 2, 3]] * 3
     assert len(pids) > 100
     assert {os.waitpid(pid, 0)[1] for pid in pids} == {0}
 
 
-def is_wrong_in_child(audience, recorders, told):
+def is_wrong_in_child(notifier, recorders, told):
     """Whether a forked child is told of other events than its own.
 
     A listener that was called, or about to be, when the process forked is so in both processes.
     """
     before = [list(each.seqs) for each in recorders]
-    audience.inbox.append(event(7))
-    audience.tell()
-    is_told = audience.wait_until_told()
+    notifier.inbox.append(event(7))
+    notifier.notify()
+    is_told = notifier.wait_until_delivered()
     return not (
         sum(map(len, before)) - sum(told) <= 1
         and is_told
         and [each.seqs for each in recorders] == [[*seqs, 7] for seqs in before]
-        and audience.missed == 0
+        and notifier.missed == 0
     )
 
 
@@ -217,15 +217,15 @@ def is_wrong_in_child(audience, recorders, told):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_has_a_thread_of_its_own():
     recorder = Recorder()
-    audience = audience_of(recorder)
-    audience.inbox.append(event(1))
-    audience.tell()
-    assert audience.wait_until_told()
+    notifier = audience_of(recorder)
+    notifier.inbox.append(event(1))
+    notifier.notify()
+    assert notifier.wait_until_delivered()
     pid = os.fork()
     if pid == 0:
-        audience.inbox.append(event(2))
-        audience.tell()
-        os._exit(not (audience.wait_until_told(60) and recorder.seqs == [1, 2]))
+        notifier.inbox.append(event(2))
+        notifier.notify()
+        os._exit(not (notifier.wait_until_delivered(60) and recorder.seqs == [1, 2]))
     assert os.waitpid(pid, 0)[1] == 0
     assert recorder.seqs == [1]
 
@@ -253,7 +253,7 @@ def test_eight_threads_are_heard_in_the_order_of_the_log():
     assert breaker.flush(60)
     seqs = [each.seq for each in log if getattr(each, "breaker", "") == "b"]
     assert [each.seqs for each in recorders] == [seqs] * 3
-    assert breaker._sequencer.audience.missed == 0
+    assert breaker._sequencer.notifier.missed == 0
 
 
 def test_a_stuck_listener_delays_no_call_and_what_it_misses_is_counted(tmp_path):
@@ -270,17 +270,17 @@ def test_a_stuck_listener_delays_no_call_and_what_it_misses_is_counted(tmp_path)
 
 
 def test_a_stuck_listener_costs_bounded_memory():
-    audience = audience_of(Stuck())
-    audience.inbox.append(event(0))
-    audience.tell()
+    notifier = audience_of(Stuck())
+    notifier.inbox.append(event(0))
+    notifier.notify()
     tracemalloc.start()
     for seq in range(1, 3 * CAPACITY):
-        audience.inbox.append(event(seq))
-        audience.tell()
+        notifier.inbox.append(event(seq))
+        notifier.notify()
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 5_000_000
-    assert audience.missed > CAPACITY
+    assert notifier.missed > CAPACITY
 
 
 def test_changes_of_state_have_places_of_their_own():
@@ -288,7 +288,7 @@ def test_changes_of_state_have_places_of_their_own():
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1), listeners=stuck)
     assert stuck.entered.wait(60)
     fail(breaker)
-    while breaker._sequencer.audience.missed == 0:
+    while breaker._sequencer.notifier.missed == 0:
         breaker.before_call()
     breaker.force_closed()
     breaker.force_open()
@@ -312,7 +312,7 @@ def test_a_listener_of_changes_of_state_is_called_for_nothing_else():
     assert stuck.entered.wait(60)
     breaker.set_mode("shadow")
     fail(breaker, CAPACITY)
-    assert breaker._sequencer.audience.missed == 0
+    assert breaker._sequencer.notifier.missed == 0
     stuck.released.set()
     assert breaker.flush(60)
 
@@ -320,15 +320,15 @@ def test_a_listener_of_changes_of_state_is_called_for_nothing_else():
 def test_an_inbox_that_nobody_can_sort_is_bounded_and_counted():
     """As in a signal handler that interrupted the sorting and takes long."""
     recorder = Recorder()
-    audience = audience_of(recorder)
-    audience._sorting["held"] = (0,)
+    notifier = audience_of(recorder)
+    notifier._sorting["held"] = (0,)
     for seq in range(CAPACITY + 100):
-        audience.inbox.append(event(seq))
-        audience.tell()
-    assert (len(audience.inbox), audience.missed) == (CAPACITY, 100)
-    audience._sorting.clear()
-    assert audience.wait_until_told(60)
-    assert len(recorder.seqs) == CAPACITY - audience.missed + 100
+        notifier.inbox.append(event(seq))
+        notifier.notify()
+    assert (len(notifier.inbox), notifier.missed) == (CAPACITY, 100)
+    notifier._sorting.clear()
+    assert notifier.wait_until_delivered(60)
+    assert len(recorder.seqs) == CAPACITY - notifier.missed + 100
 
 
 def test_an_inline_listener_is_called_in_the_thread_that_caused_the_event():
@@ -360,11 +360,11 @@ def test_a_caller_waits_for_no_inline_listener_of_another_call():
 
 def test_a_caller_delivers_a_few_events_at_most_and_leaves_the_rest_to_the_thread():
     recorder = InlineRecorder()
-    audience = audience_of(recorder)
-    audience.inbox.extend(map(event, range(100)))
-    audience.tell()
+    notifier = audience_of(recorder)
+    notifier.inbox.extend(map(event, range(100)))
+    notifier.notify()
     at_once = len(recorder.seqs)
-    assert audience.wait_until_told(60)
+    assert notifier.wait_until_delivered(60)
     assert recorder.seqs == list(range(100))
     assert at_once >= OWN_EVENTS
     assert len(recorder.threads) == 2
@@ -381,14 +381,14 @@ def test_without_threads_the_callers_deliver(no_threads):
 
 def test_a_thread_is_tried_again_a_second_after_none_could_be_started(no_threads, monkeypatch):
     recorder = Recorder()
-    audience = audience_of(recorder)
-    audience.inbox.append(event(1))
-    audience.tell()
+    notifier = audience_of(recorder)
+    notifier.inbox.append(event(1))
+    notifier.notify()
     monkeypatch.undo()
-    audience._may_start_ns = 0
-    audience.inbox.append(event(2))
-    audience.tell()
-    assert audience.wait_until_told(60)
+    notifier._may_start_ns = 0
+    notifier.inbox.append(event(2))
+    notifier.notify()
+    assert notifier.wait_until_delivered(60)
     assert (recorder.seqs, len(recorder.threads)) == ([1, 2], 2)
 
 
@@ -437,7 +437,7 @@ def test_ctrl_c_in_an_inline_listener_reaches_the_caller_and_is_counted():
     fail(breaker)
     assert breaker.snapshot().totals.failed == 2
     assert len(interrupts.seqs) == len(recorder.seqs) == 3
-    assert breaker._sequencer.audience.missed == 1
+    assert breaker._sequencer.notifier.missed == 1
 
 
 @pytest.mark.parametrize("kind", [SystemExit, TimeoutError])
@@ -459,24 +459,24 @@ def test_what_a_signal_handler_raises_in_an_inline_listener_reaches_the_caller(k
         fail(breaker)
     fail(breaker)
     assert len(interrupts.seqs) == 3
-    assert breaker._sequencer.audience.missed == 1
+    assert breaker._sequencer.notifier.missed == 1
 
 
 def test_an_exception_thrown_into_the_thread_does_not_end_the_delivery():
     recorder = Recorder()
-    audience = audience_of(recorder)
-    audience.inbox.append(event(1))
-    audience.tell()
-    assert audience.wait_until_told(60)
+    notifier = audience_of(recorder)
+    notifier.inbox.append(event(1))
+    notifier.notify()
+    assert notifier.wait_until_delivered(60)
     for thread in recorder.threads:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(thread), ctypes.py_object(Interrupted)
         )
     for seq in range(2, 100):
-        audience.inbox.append(event(seq))
-        audience.tell()
-    assert audience.wait_until_told(60)
-    assert 99 - len(recorder.seqs) <= audience.missed <= 1
+        notifier.inbox.append(event(seq))
+        notifier.notify()
+    assert notifier.wait_until_delivered(60)
+    assert 99 - len(recorder.seqs) <= notifier.missed <= 1
 
 
 def test_a_logging_handler_that_calls_the_breaker_causes_no_endless_round(caplog):
@@ -520,12 +520,12 @@ def test_a_listener_that_flushes_does_not_wait_for_itself():
 
 def test_the_thread_ends_when_idle_and_nothing_keeps_the_audience(monkeypatch):
     monkeypatch.setattr(audience_module, "_IDLE_SECONDS", 0.01)
-    audience = audience_of(Recorder())
-    audience.inbox.append(event(1))
-    audience.tell()
-    assert audience.wait_until_told(60)
-    gone = weakref.ref(audience)
-    del audience
+    notifier = audience_of(Recorder())
+    notifier.inbox.append(event(1))
+    notifier.notify()
+    assert notifier.wait_until_delivered(60)
+    gone = weakref.ref(notifier)
+    del notifier
     due = time.monotonic() + 60
     while gone() is not None and time.monotonic() < due:
         gc.collect()

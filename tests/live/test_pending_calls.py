@@ -7,18 +7,18 @@ import pytest
 from recloser import CircuitBreaker, MemoryLog
 from recloser.core import kernel
 from recloser.core.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
-from recloser.live.call_buffer import Pending
-from recloser.live.fast_path import Ending
-from recloser.live.pending_calls import Calls, Outcomes, outcome, rejected
+from recloser.live.call_buffer import CallBuffer
+from recloser.live.call_tokens import OutcomeToken
+from recloser.live.pending_calls import Outcomes, PendingCalls, outcome_event, rejection_event
 from recloser.log.codec import encode_all, full
 from support import fail
 
 
 def calls_of(ats, tooks, passes):
-    pending = Pending()
+    call_buffer = CallBuffer()
     for call in zip(ats, tooks, passes, strict=True):
-        pending.record(*call)
-    return Calls.of(pending)
+        call_buffer.record(*call)
+    return PendingCalls.of(call_buffer)
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def log(clock):
 
 @pytest.fixture
 def leave(log):
-    return CircuitBreaker("b", log=log).gate.leave
+    return CircuitBreaker("b", log=log).fast_path.admit_token
 
 
 @pytest.fixture
 def other(log):
-    return CircuitBreaker("other", log=log).gate.leave
+    return CircuitBreaker("other", log=log).fast_path.admit_token
 
 
 @pytest.mark.parametrize(
@@ -52,23 +52,23 @@ def test_times_are_put_in_order_behind_what_was_folded_before(leave, ats, ordere
 
 def test_a_part_is_what_lies_between_two_places(leave):
     calls = calls_of([1, 2, 3], [4, 5, 6], [leave] * 3)
-    part = calls.part(1, 3)
+    part = calls.slice(1, 3)
     assert list(part.each()) == [(2, 5, leave), (3, 6, leave)]
-    assert calls.part(0, 9) is calls
+    assert calls.slice(0, 9) is calls
 
 
 def test_neighbours_are_found_that_have_one_pass_and_end_in_time(leave, other):
     calls = calls_of([1, 2, 3, 4], [0] * 4, [leave, leave, other, other])
-    assert [calls.like(start, 100) for start in range(4)] == [2, 1, 2, 1]
-    assert [calls.like(start, 2) for start in range(4)] == [1, 1, 1, 1]
+    assert [calls.count_alike(start, 100) for start in range(4)] == [2, 1, 2, 1]
+    assert [calls.count_alike(start, 2) for start in range(4)] == [1, 1, 1, 1]
 
 
 def test_calls_are_sorted_by_their_passes_without_losing_their_order(leave, other):
     calls = calls_of([1, 2, 3, 4], [0] * 4, [leave, leave, other, leave])
     sorts = {leave: 0, other: 1}
-    parts = [(sort, list(part.ats)) for sort, part in calls.sorted_by(sorts.get)]
+    parts = [(sort, list(part.ats)) for sort, part in calls.grouped_by(sorts.get)]
     assert parts == [(0, [1, 2]), (1, [3]), (0, [4])]
-    assert [list(part.ats) for _, part in calls.sorted_by(lambda _: 0)] == [[1, 2, 3, 4]]
+    assert [list(part.ats) for _, part in calls.grouped_by(lambda _: 0)] == [[1, 2, 3, 4]]
 
 
 def test_successes_of_one_breaker_are_events_numbered_one_after_another(leave):
@@ -82,13 +82,13 @@ def test_successes_of_one_breaker_are_events_numbered_one_after_another(leave):
 
 
 def test_outcomes_of_every_kind_are_events_of_it(leave):
-    endings = [
+    outcome_tokens = [
         leave,
-        Ending(leave, kernel.FAILED, "TimeoutError"),
-        Ending(leave, kernel.IGNORED, None),
-        Ending(leave, kernel.SUCCEEDED, "KeyError"),
+        OutcomeToken(leave, kernel.FAILED, "TimeoutError"),
+        OutcomeToken(leave, kernel.IGNORED, None),
+        OutcomeToken(leave, kernel.SUCCEEDED, "KeyError"),
     ]
-    outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], endings), first_seq=1)
+    outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], outcome_tokens), first_seq=1)
     assert [full(event) for event in outcomes] == [
         CallSucceeded(1, 1, "b", 0, 5),
         CallFailed(2, 2, "b", 0, 6, 0, "TimeoutError"),
@@ -99,7 +99,7 @@ def test_outcomes_of_every_kind_are_events_of_it(leave):
 
 
 def test_outcomes_of_many_breakers_keep_their_order(log):
-    leaves = [CircuitBreaker(name, log=log).gate.leave for name in "abab"]
+    leaves = [CircuitBreaker(name, log=log).fast_path.admit_token for name in "abab"]
     outcomes = Outcomes(calls_of([1, 2, 3, 4], [0] * 4, leaves), first_seq=1)
     assert [event.breaker for event in outcomes] == ["a", "b", "a", "b"]
     assert [outcomes.count_if_plain(name) for name in outcomes.breakers] == [2, 2]
@@ -107,8 +107,8 @@ def test_outcomes_of_many_breakers_keep_their_order(log):
 
 
 def test_the_rows_of_one_breaker_are_those_of_its_events(log):
-    leaves = [CircuitBreaker(name, log=log).gate.leave for name in "ab"]
-    failed = Ending(leaves[0], kernel.FAILED, "E")
+    leaves = [CircuitBreaker(name, log=log).fast_path.admit_token for name in "ab"]
+    failed = OutcomeToken(leaves[0], kernel.FAILED, "E")
     passes = [leaves[0], leaves[1], failed, leaves[0]]
     outcomes = Outcomes(calls_of([1, 2, 3, 4], [5, 6, 7, 8], passes), first_seq=11)
     rows, number = outcomes.rows("a")
@@ -153,10 +153,10 @@ def test_calls_are_let_go_once_they_have_lines(leave):
 def test_single_calls_become_events_of_their_breaker_and_epoch(log):
     once_reset = CircuitBreaker("b", log=log)
     once_reset.reset()
-    leave = once_reset.gate.leave
-    assert full(outcome(leave, 5, 60, 7)) == CallSucceeded(5, 60, "b", 1, 7)
+    leave = once_reset.fast_path.admit_token
+    assert full(outcome_event(leave, 5, 60, 7)) == CallSucceeded(5, 60, "b", 1, 7)
     breaker = CircuitBreaker("refusing", log=log)
     fail(breaker, 5)
-    refusal = breaker.gate.refusal
+    refusal = breaker.fast_path.reject_token
     expected = CallRejected(5, 60, "refusing", refusal.reason, 70)
-    assert full(rejected(refusal, 5, 60, 70)) == expected
+    assert full(rejection_event(refusal, 5, 60, 70)) == expected

@@ -14,6 +14,7 @@ from contextlib import suppress
 import pytest
 from attrs import evolve
 from bytecode_points import at_each_point
+from live_modules import BREAKER, FAST_PATH, SEQUENCER
 
 from recloser import (
     CircuitBreaker,
@@ -29,11 +30,10 @@ from recloser import (
     Totals,
 )
 from recloser.core import kernel
-from recloser.live import breaker as live
-from recloser.live import coalescing, fast_path, resting, sequencer
+from recloser.live import coalescing, resting, sequencer
 from support import ServiceDownError, fail, succeed, work
 
-MODULES = [live, fast_path, resting, coalescing, sequencer]
+MODULES = [*BREAKER, *FAST_PATH, resting, coalescing, *SEQUENCER]
 BREAKERS = 500
 MOST_BYTES = 600 if kernel.IS_COMPILED else 632
 
@@ -403,7 +403,7 @@ def test_listener_receives_what_happens_from_the_first_call_on():
 def test_breaker_that_nobody_holds_any_more_is_freed(use):
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=3))
     use(breaker)
-    held = weakref.ref(breaker), weakref.ref(breaker.gate.leave)
+    held = weakref.ref(breaker), weakref.ref(breaker.fast_path.admit_token)
     del breaker
     gc.collect()
     assert [each() for each in held] == [None, None]

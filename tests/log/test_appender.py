@@ -1,4 +1,4 @@
-"""Segments follow one another whatever else lies in the folder of the log."""
+"""Segments follow one another, whatever else is in the folder of the log."""
 
 import os
 
@@ -78,9 +78,7 @@ def write_segments(breaker, log, count):
 
 @pytest.mark.parametrize("ahead", [1, 2, 7])
 @pytest.mark.parametrize("stray", STRAYS)
-def test_stray_with_the_name_of_a_later_segment_does_not_keep_the_writer(
-    tmp_path, clock, stray, ahead
-):
+def test_writer_skips_the_name_of_a_stray_segment(tmp_path, clock, stray, ahead):
     """The next segment has a higher number, so a restart begins after the stray one.
 
     An empty file is what a process leaves that died as it began a segment: its number is taken.
@@ -117,7 +115,7 @@ def test_stray_with_the_name_of_a_later_segment_does_not_keep_the_writer(
 
 
 @pytest.mark.parametrize("stray", STRAYS)
-def test_file_with_another_name_is_left_alone_and_no_part_of_the_log(tmp_path, clock, stray):
+def test_file_without_a_segment_name_is_ignored(tmp_path, clock, stray):
     path = tmp_path / "log"
     options = {
         "segment_bytes": 1500,
@@ -142,7 +140,7 @@ def test_file_with_another_name_is_left_alone_and_no_part_of_the_log(tmp_path, c
     assert all(os.path.lexists(path / name) for name in NAMES)
 
 
-def test_live_segment_is_neither_compressed_nor_removed_because_of_strays_above_it(tmp_path, clock):
+def test_retention_leaves_the_live_segment_alone_when_strays_have_higher_numbers(tmp_path, clock):
     path = tmp_path / "log"
     with EventLog(path, segment_bytes=1500, keep_bytes=1, clock=clock, tick_seconds=None) as log:
         breaker = CircuitBreaker("b", CONFIG, log=log)

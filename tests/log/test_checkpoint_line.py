@@ -1,4 +1,4 @@
-"""The line of a checkpoint is compared as text, and read only where it is another."""
+"""The line of a checkpoint is compared as text, and decoded only if it differs."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ def line_of(state, seq=5, at=7):
 
 
 @given(rst.logs())
-def test_the_line_that_is_written_of_a_state_is_that_of_this_state_alone(log):
+def test_written_line_matches_its_own_state_only(log):
     fold = LogFold()
     for event in log:
         fold.apply(event)
@@ -30,14 +30,14 @@ def test_the_line_that_is_written_of_a_state_is_that_of_this_state_alone(log):
 
 
 @pytest.mark.parametrize("change", ["seq", "at", "breaker"])
-def test_the_line_of_another_moment_or_breaker_is_not_that_of_a_state(change):
+def test_line_of_another_time_or_breaker_does_not_match(change):
     state = BreakerState("b", CircuitBreakerConfig())
     line = line_of(state)
     setattr(line, change, "c" if change == "breaker" else 9)
     assert not line.is_of(state)
 
 
-def test_a_state_that_would_be_refused_has_no_line():
+def test_state_that_a_reader_refuses_does_not_match():
     state = BreakerState("b", CircuitBreakerConfig())
     state.succeeded = LAST_COUNTER
     assert line_of(state).is_of(state)
@@ -45,7 +45,7 @@ def test_a_state_that_would_be_refused_has_no_line():
     assert not line_of(state).is_of(state)
 
 
-def test_a_line_can_be_read():
+def test_line_decodes_to_its_checkpoint():
     state = BreakerState("b", CircuitBreakerConfig())
     assert restore(line_of(state).read()) == state
 
@@ -60,6 +60,6 @@ def test_a_line_can_be_read():
         encode(Checkpoint(5, 7, "b", {})).replace(b'"b"', b'"b","breaker":"c"'),
     ],
 )
-def test_another_line_is_no_checkpoint(line):
+def test_line_without_the_expected_checkpoint_is_an_error(line):
     with pytest.raises(FoldError, match="event 5"):
         CheckpointLine(5, 7, "b", line).read()

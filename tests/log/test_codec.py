@@ -1,4 +1,4 @@
-"""Every event survives the way through its line, and nothing else is read."""
+"""Every event survives encoding and decoding, and nothing else is decoded."""
 
 from datetime import UTC, datetime
 from typing import get_args
@@ -66,12 +66,12 @@ EVENTS = [
 ]
 
 
-def test_there_is_an_example_of_every_event():
+def test_examples_cover_every_event():
     assert {type(event) for event in EVENTS} == set(get_args(Event))
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
-def test_an_event_survives_the_way_through_its_line(event):
+def test_event_survives_encoding_and_decoding(event):
     line = encode(event)
     assert line.startswith(b'{"event":"%s","seq":%d,"at":' % (event.kind.encode(), event.seq))
     assert line.endswith(b"}\n")
@@ -80,18 +80,18 @@ def test_an_event_survives_the_way_through_its_line(event):
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
-def test_events_are_immutable(event):
+def test_decoded_events_are_immutable(event):
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         event.seq = 99
 
 
-def test_what_has_its_default_value_is_left_out():
+def test_default_values_are_left_out_of_the_line():
     assert encode(CallSucceeded(3, 2, "b", 0, 5)) == (
         b'{"event":"call_succeeded","seq":3,"at":2,"breaker":"b","epoch":0,"took":5}\n'
     )
 
 
-def test_a_name_with_a_newline_stays_on_its_line():
+def test_name_with_a_newline_stays_on_one_line():
     event = Reset(1, 0, "a\nb\u2028\x1b[31m")
     assert encode(event).count(b"\n") == 1
     assert decode(encode(event)) == event
@@ -118,7 +118,7 @@ def test_a_name_with_a_newline_stays_on_its_line():
     ],
     ids=lambda line: line[:60].decode(errors="replace"),
 )
-def test_what_is_no_event_is_refused(line):
+def test_line_without_an_event_is_refused(line):
     with pytest.raises(DamagedLogError, match="no event can be read here"):
         decode(line)
 
@@ -126,7 +126,7 @@ def test_what_is_no_event_is_refused(line):
 @pytest.mark.parametrize(
     "line", [b"", b"{}", b"# a shell script", b"[" * 100_000, b"\x00" * 64, b'{"event":"\xec"}']
 )
-def test_what_opens_no_log_is_no_log(line):
+def test_first_line_that_is_not_a_header_is_refused(line):
     with pytest.raises(NotALogError, match="^here: this is not a recloser log"):
         check_header(line, "here")
 
@@ -134,12 +134,12 @@ def test_what_opens_no_log_is_no_log(line):
 @pytest.mark.parametrize(
     ("field", "what"), [("format", "format version 3"), ("rules", "rules vers")]
 )
-def test_a_header_from_the_future_is_told_from_damage(field, what):
+def test_header_of_a_later_version_is_not_reported_as_damage(field, what):
     versions = {"format": 1, "rules": 1} | {field: 3}
     line = '{{"event":"log_opened","format":{format},"rules":{rules},"new":[1]}}'.format(**versions)
     with pytest.raises(FutureVersionError, match=f"{what}.*upgrade recloser"):
         check_header(line.encode(), "here")
 
 
-def test_a_header_of_this_version_is_accepted():
+def test_header_of_this_version_is_accepted():
     check_header(encode(EVENTS[0]), "here")

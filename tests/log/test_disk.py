@@ -1,4 +1,4 @@
-"""What is written, named or removed is on disk before anybody goes on."""
+"""A file that is written, renamed or removed is on disk when the call returns."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from recloser.log import disk
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The syncs, in their order."""
+    """The syncs, in order."""
     made = []
     sync, sync_folder = disk.sync, disk.sync_folder
     monkeypatch.setattr(disk, "sync", lambda fd: made.append("file") or sync(fd))
@@ -18,13 +18,13 @@ def calls(monkeypatch):
     return made
 
 
-def test_new_file_is_synced_whole(tmp_path, calls):
+def test_new_file_is_synced(tmp_path, calls):
     disk.write_new(tmp_path / "a", [b"one", b"", b"two"])
     assert (tmp_path / "a").read_bytes() == b"onetwo"
     assert calls == ["file"]
 
 
-def test_new_file_that_can_not_be_written_is_not_left_behind(tmp_path, monkeypatch):
+def test_new_file_that_cannot_be_written_is_removed(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -34,7 +34,7 @@ def test_new_file_that_can_not_be_written_is_not_left_behind(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_new_file_replaces_a_link_and_does_not_follow_it(tmp_path):
+def test_new_file_replaces_a_link_instead_of_following_it(tmp_path):
     (tmp_path / "other").write_bytes(b"precious")
     (tmp_path / "a").symlink_to("other")
     disk.write_new(tmp_path / "a", [b"new"])
@@ -42,7 +42,7 @@ def test_new_file_replaces_a_link_and_does_not_follow_it(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_names_are_synced_with_their_folder(tmp_path, calls):
+def test_renaming_and_removing_sync_the_folder(tmp_path, calls):
     (tmp_path / "a").write_bytes(b"1")
     disk.rename(tmp_path / "a", tmp_path / "b")
     disk.name_also(tmp_path / "b", tmp_path / "c")
@@ -51,7 +51,7 @@ def test_names_are_synced_with_their_folder(tmp_path, calls):
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-def test_file_is_copied_where_it_can_not_have_a_second_name(tmp_path, monkeypatch, calls):
+def test_file_is_copied_when_links_are_not_supported(tmp_path, monkeypatch, calls):
     def refuse(*_):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
@@ -64,7 +64,7 @@ def test_file_is_copied_where_it_can_not_have_a_second_name(tmp_path, monkeypatc
         disk.name_also(tmp_path / "a", tmp_path / "b")
 
 
-def test_made_folders_are_told_for_their_names_to_be_synced(tmp_path, calls):
+def test_created_folders_are_returned_for_syncing(tmp_path, calls):
     names = disk.make_folder(tmp_path / "a" / "b")
     assert names == [tmp_path, tmp_path / "a"]
     assert disk.make_folder(tmp_path / "a" / "b") == [tmp_path / "a"]
@@ -75,7 +75,7 @@ def test_made_folders_are_told_for_their_names_to_be_synced(tmp_path, calls):
     assert calls == [tmp_path / "a", tmp_path]
 
 
-def test_names_that_could_not_be_synced_are_left_for_the_next_time(tmp_path, monkeypatch):
+def test_folders_that_could_not_be_synced_stay_in_the_list(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -89,6 +89,6 @@ def test_names_that_could_not_be_synced_are_left_for_the_next_time(tmp_path, mon
     assert names == []
 
 
-def test_file_that_is_gone_needs_no_sync(tmp_path, calls):
+def test_syncing_a_missing_file_does_nothing(tmp_path, calls):
     disk.sync_file(tmp_path / "gone")
     assert calls == []

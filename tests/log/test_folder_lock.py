@@ -1,4 +1,4 @@
-"""One log has one writer, and a dead one holds nothing."""
+"""A log has one writer, and a dead process holds no lock."""
 
 import os
 import subprocess
@@ -30,12 +30,12 @@ def writer(tmp_path):
         process.kill()
 
 
-def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path, writer):
+def test_second_writer_is_refused_with_the_process_id_of_the_first(tmp_path, writer):
     with pytest.raises(LogError, match=f"written by process {writer.pid}; one log has one writer"):
         EventLog(tmp_path / "log")
 
 
-def test_a_second_writer_in_the_same_process_is_refused_too(tmp_path):
+def test_second_writer_in_the_same_process_is_refused(tmp_path):
     with (
         EventLog(tmp_path / "log"),
         pytest.raises(LogError, match=f"written by process {os.getpid()};"),
@@ -43,7 +43,7 @@ def test_a_second_writer_in_the_same_process_is_refused_too(tmp_path):
         EventLog(tmp_path / "log")
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, writer):
+def test_lock_of_a_dead_process_is_free(tmp_path, writer):
     writer.kill()
     writer.wait()
     with EventLog(tmp_path / "log") as log:
@@ -51,12 +51,12 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, writer):
     assert replay(tmp_path / "log").snapshots["b"].totals.succeeded == 2
 
 
-def test_a_log_that_could_not_be_opened_is_not_locked(tmp_path):
+def test_log_that_could_not_be_opened_is_not_locked(tmp_path):
     (tmp_path / "000000000001.jsonl").write_bytes(b"no log\n")
     for _ in range(2):
         with pytest.raises(LogError, match="not a recloser log"):
             EventLog(tmp_path, on_damage="raise")
 
 
-def test_readers_need_no_lock(tmp_path, writer):
+def test_log_can_be_read_while_it_is_locked(tmp_path, writer):
     assert replay(tmp_path / "log").snapshots["b"].totals.succeeded == 1

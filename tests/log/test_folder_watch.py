@@ -1,4 +1,4 @@
-"""What is done to the folder of a log while it is written is noticed, told once, and lived with."""
+"""Changes to the folder of a log are noticed while it is written, reported once, and mended."""
 
 import contextlib
 import logging
@@ -51,7 +51,7 @@ def remove_parent(path):
 
 
 def remove_tree(path):
-    """Remove a folder in one step, as the writer may make it again while its files are removed."""
+    """Remove a folder in one step, since the writer may create it again while files are removed."""
     shutil.rmtree(path.rename(path.with_name("removed")))
 
 
@@ -123,7 +123,7 @@ def close_descriptors(path):
 
 @pytest.mark.parametrize("durability", ["batch", "sync"])
 @pytest.mark.parametrize("disturb", LOSING)
-def test_log_goes_on_with_a_gap_where_its_newest_segment_is_gone_or_cut(
+def test_log_continues_with_a_gap_after_its_newest_segment_was_removed_or_cut(
     path, clock, caplog, durability, disturb
 ):
     log = EventLog(path, clock=clock, tick_seconds=None, durability=durability)
@@ -144,9 +144,9 @@ def test_log_goes_on_with_a_gap_where_its_newest_segment_is_gone_or_cut(
     assert found + gap.lost == 11
     snapshot = breaker.snapshot()
     log.close()
-    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [gap.error in record.getMessage() for record in told] == [True, False]
-    assert f"{gap.lost} events are missing" in told[1].getMessage()
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [gap.error in record.getMessage() for record in warnings] == [True, False]
+    assert f"{gap.lost} events are missing" in warnings[1].getMessage()
     assert verify(path).damages == []
     assert replay(path).differences == []
     assert replay(path).snapshots["b"] == snapshot
@@ -155,7 +155,7 @@ def test_log_goes_on_with_a_gap_where_its_newest_segment_is_gone_or_cut(
 
 
 @pytest.mark.parametrize("disturb", LOSING)
-def test_log_goes_on_where_earlier_segments_are_left(path, clock, disturb):
+def test_log_with_earlier_segments_continues_after_a_disturbance(path, clock, disturb):
     with EventLog(path, clock=clock, tick_seconds=None, segment_bytes=1500) as log:
         breaker = CircuitBreaker("b", CONFIG, log=log)
         for _ in range(12):
@@ -175,7 +175,9 @@ def test_log_goes_on_where_earlier_segments_are_left(path, clock, disturb):
 @pytest.mark.parametrize(
     "disturb", [remove_lock, replace_lock, close_descriptors, append_to_segment]
 )
-def test_log_goes_on_and_loses_nothing_where_all_can_be_mended(path, clock, caplog, disturb):
+def test_log_continues_without_loss_after_a_disturbance_that_can_be_mended(
+    path, clock, caplog, disturb
+):
     log = EventLog(path, clock=clock, tick_seconds=None)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker, 5)
@@ -202,7 +204,7 @@ def test_log_goes_on_and_loses_nothing_where_all_can_be_mended(path, clock, capl
     assert replay(path).snapshots["b"].totals.failed == 10
 
 
-def test_nothing_is_written_to_a_file_that_has_got_a_descriptor_of_the_log(tmp_path, path, clock):
+def test_file_that_reuses_a_descriptor_of_the_log_is_not_written_to(tmp_path, path, clock):
     log = EventLog(path, clock=clock)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker, 5)
@@ -221,7 +223,7 @@ def test_nothing_is_written_to_a_file_that_has_got_a_descriptor_of_the_log(tmp_p
 
 
 @pytest.mark.parametrize("disturb", [remove_folder, truncate, remove_lock, close_descriptors])
-def test_what_is_done_to_an_idle_log_is_noticed_within_about_a_second(path, disturb):
+def test_disturbance_of_an_idle_log_is_noticed_within_about_a_second(path, disturb):
     log = EventLog(path)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker)
@@ -233,7 +235,7 @@ def test_what_is_done_to_an_idle_log_is_noticed_within_about_a_second(path, dist
     log.close()
 
 
-def test_folder_that_cannot_be_made_again_is_a_failure_until_it_can(path, clock, caplog):
+def test_log_fails_until_its_folder_can_be_created_again(path, clock, caplog):
     log = EventLog(path, clock=clock)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker, 5)
@@ -254,7 +256,7 @@ def test_folder_that_cannot_be_made_again_is_a_failure_until_it_can(path, clock,
     assert replay(path).snapshots["b"].totals.failed == 9
 
 
-def test_relative_path_is_that_of_the_folder_in_which_the_log_was_made(tmp_path, monkeypatch):
+def test_relative_path_keeps_its_meaning_after_the_current_folder_changes(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     log = EventLog("log", segment_bytes=1500)
@@ -287,8 +289,8 @@ log.close()
 
 @pytest.mark.parametrize("is_gone", [True, False])
 @pytest.mark.parametrize("disturb", [remove_lock, replace_lock, remove_folder])
-def test_writer_leaves_the_folder_to_a_second_one_that_has_taken_its_lock(path, disturb, is_gone):
-    """Whether the second one is still there or has written and gone, none writes into its log."""
+def test_writer_stops_after_a_second_writer_locked_the_folder(path, disturb, is_gone):
+    """Also if the second writer has written and ended, the first one writes nothing."""
     log = EventLog(path)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     succeed(breaker)
@@ -326,7 +328,7 @@ def test_writer_leaves_the_folder_to_a_second_one_that_has_taken_its_lock(path, 
     assert gap.error == log.health().disturbance
 
 
-def test_log_without_events_leaves_no_folder_when_it_is_closed_after_its_folder_was_removed(path):
+def test_closing_a_log_without_events_does_not_create_its_removed_folder_again(path):
     log = EventLog(path)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker)
@@ -339,7 +341,9 @@ def test_log_without_events_leaves_no_folder_when_it_is_closed_after_its_folder_
 
 
 @pytest.mark.parametrize("disturb", LOSING)
-def test_call_is_told_that_its_event_is_not_safe_where_that_is_asked_for(path, clock, disturb):
+def test_call_raises_when_its_event_is_not_safe_and_on_log_failure_asks_for_it(
+    path, clock, disturb
+):
     log = EventLog(path, clock=clock, durability="sync", on_log_failure="raise")
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker, 5)
@@ -352,7 +356,7 @@ def test_call_is_told_that_its_event_is_not_safe_where_that_is_asked_for(path, c
     assert verify(path).damages == []
 
 
-def test_relative_path_says_nothing_where_the_current_folder_is_gone(tmp_path, monkeypatch):
+def test_relative_path_works_when_the_current_folder_is_gone(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

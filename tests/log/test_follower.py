@@ -18,7 +18,7 @@ from recloser.log.reader import LogReader, segments_of
 from support import crash, fail, succeed
 
 
-def test_each_event_is_handed_out_once_and_in_order(tmp_path, clock):
+def test_follower_yields_each_event_once_and_in_order(tmp_path, clock):
     follower = LogFollower(tmp_path)
     assert list(follower.poll()) == []
     seen = []
@@ -35,7 +35,7 @@ def test_each_event_is_handed_out_once_and_in_order(tmp_path, clock):
     assert list(follower.poll()) == []
 
 
-def test_what_is_not_sealed_yet_is_waited_for(tmp_path, clock):
+def test_follower_waits_for_the_seal(tmp_path, clock):
     follower = LogFollower(tmp_path)
     with EventLog(tmp_path, clock=clock) as log:
         breaker = CircuitBreaker("b", log=log)
@@ -49,7 +49,7 @@ def test_what_is_not_sealed_yet_is_waited_for(tmp_path, clock):
     assert kinds[-2:] == ["state_changed", "log_sealed"]
 
 
-def test_a_crash_and_a_restart_are_followed(tmp_path, clock):
+def test_follower_continues_after_a_crash_and_restart(tmp_path, clock):
     follower = LogFollower(tmp_path)
     log = EventLog(tmp_path, clock=clock)
     succeed(CircuitBreaker("b", log=log))
@@ -61,7 +61,7 @@ def test_a_crash_and_a_restart_are_followed(tmp_path, clock):
     assert seen == list(LogReader(tmp_path))
 
 
-def test_a_poll_reads_only_what_is_new(tmp_path, clock, monkeypatch):
+def test_poll_decodes_only_new_lines(tmp_path, clock, monkeypatch):
     follower = LogFollower(tmp_path)
     with EventLog(tmp_path, clock=clock) as log:
         breaker = CircuitBreaker("b", log=log)
@@ -80,7 +80,7 @@ def test_a_poll_reads_only_what_is_new(tmp_path, clock, monkeypatch):
         assert checked == [3]
 
 
-def test_a_segment_that_does_not_continue_the_one_before_it_is_told(tmp_path, clock):
+def test_segment_that_does_not_continue_the_one_before_is_an_error(tmp_path, clock):
     logs = [tmp_path / "a", tmp_path / "b"]
     for path in logs:
         with EventLog(path, clock=clock) as log:
@@ -93,7 +93,7 @@ def test_a_segment_that_does_not_continue_the_one_before_it_is_told(tmp_path, cl
         list(follower.poll())
 
 
-def test_what_was_removed_for_its_age_is_missing_and_no_damage(tmp_path, clock):
+def test_segments_removed_for_their_age_are_skipped(tmp_path, clock):
     follower, seen = LogFollower(tmp_path), []
     for session in range(1, 5):
         with EventLog(tmp_path, clock=clock) as log:
@@ -105,7 +105,7 @@ def test_what_was_removed_for_its_age_is_missing_and_no_damage(tmp_path, clock):
     assert [event.session for event in seen if event.kind == "log_opened"] == [1, 3, 4]
 
 
-def test_damage_is_told(tmp_path, clock):
+def test_damage_is_an_error(tmp_path, clock):
     with EventLog(tmp_path, clock=clock) as log:
         succeed(CircuitBreaker("b", log=log))
     segment = tmp_path / "000000000001.jsonl"
@@ -114,7 +114,7 @@ def test_damage_is_told(tmp_path, clock):
         list(LogFollower(tmp_path).poll())
 
 
-def test_a_log_under_load_is_followed_to_its_end(tmp_path):
+def test_log_under_load_is_followed_to_its_end(tmp_path):
     follower, stop, seen = LogFollower(tmp_path), threading.Event(), []
 
     def follow():
@@ -167,10 +167,10 @@ def cut_last(path):
 @pytest.mark.parametrize(
     "change", [remove_all_but_last, remove_last, truncate_last, cut_last, shutil.rmtree]
 )
-def test_log_is_watched_on_whatever_is_done_to_its_segments(
+def test_watched_state_is_right_after_segments_are_removed_or_cut(
     tmp_path, clock, change, looks_meanwhile
 ):
-    """The states are those of the live breaker, whatever was missed of the events."""
+    """The state equals the live breaker's, even if events were missed."""
     path = tmp_path / "log"
     watch = Watch(path, SYSTEM_CLOCK)
     options = {"segment_bytes": 1500, "compress": False, "clock": clock, "tick_seconds": None}
@@ -193,9 +193,7 @@ def test_log_is_watched_on_whatever_is_done_to_its_segments(
         assert watched.totals == breaker.snapshot().totals
 
 
-def test_write_that_failed_and_is_cut_off_is_no_damage_to_who_has_read_it(
-    tmp_path, clock, monkeypatch
-):
+def test_failed_write_that_was_read_and_then_cut_off_is_not_damage(tmp_path, clock, monkeypatch):
     follower, seen, offsets = LogFollower(tmp_path), [], []
     full = threading.Event()
     faulty = FaultyDisk(lambda _n, name: 28 if name == "write" and full.is_set() else None)
@@ -223,9 +221,7 @@ def test_write_that_failed_and_is_cut_off_is_no_damage_to_who_has_read_it(
     assert seen == list(LogReader(tmp_path))
 
 
-def test_segment_removed_between_the_listing_and_the_reading_is_passed_over(
-    tmp_path, clock, monkeypatch
-):
+def test_segment_removed_between_listing_and_reading_is_skipped(tmp_path, clock, monkeypatch):
     with EventLog(
         tmp_path, clock=clock, tick_seconds=None, segment_bytes=1500, compress=False
     ) as log:
@@ -237,7 +233,7 @@ def test_segment_removed_between_the_listing_and_the_reading_is_passed_over(
     assert list(LogFollower(tmp_path).poll()) == list(LogReader(tmp_path))
 
 
-def test_folder_that_cannot_be_listed_is_an_error(tmp_path):
+def test_follower_reports_a_folder_that_cannot_be_listed(tmp_path):
     (tmp_path / "log").write_text("no folder")
     with pytest.raises(LogError, match="Not a directory"):
         list(LogFollower(tmp_path / "log").poll())

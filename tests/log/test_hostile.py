@@ -1,4 +1,4 @@
-"""Whatever a file holds, reading it ends with a status and one line, in little memory."""
+"""Reading any file ends with an exit status and one line of text, in little memory."""
 
 import json
 import subprocess
@@ -15,21 +15,21 @@ from recloser.cli import status_of
 from support import fail, read_lines, sealed_again, succeed
 
 if not Path("/proc/self/status").exists():
-    pytest.skip("this platform has no /proc to tell a peak of memory", allow_module_level=True)
+    pytest.skip("this platform has no /proc to measure a peak of memory", allow_module_level=True)
 
 MEASURED = """
 import sys
 from recloser.cli import status_of
 status = status_of(sys.argv[1:])
-told = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(status, told["VmHWM"].split()[0])
+status_lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(status, status_lines["VmHWM"].split()[0])
 """
 LIMIT_KIB = 200 * 1024
 
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
-    """The lines of a small whole log."""
+    """The lines of a small intact log."""
     path = tmp_path_factory.mktemp("whole") / "log"
     clock = ManualClock()
     with EventLog(path, clock=clock, durability="memory") as log:
@@ -46,7 +46,7 @@ def header(lines):
 
 
 def sparse(path, lines):
-    """A line of 1 GB, behind a header, that takes no room on the disk."""
+    """A line of 1 GB after a header, in a file that uses no space on the disk."""
     with path.open("wb") as stream:
         stream.write(header(lines))
         stream.truncate(1 << 30)
@@ -58,7 +58,7 @@ def headless(path, lines):
 
 
 def bomb(path, lines):
-    """Two gigabytes of zeros in some 60 KB."""
+    """Two gigabytes of zeros, compressed to about 60 KB."""
     compressor = zstandard.ZstdCompressor(level=1).compressobj()
     with path.open("wb") as stream:
         stream.write(compressor.compress(header(lines)))
@@ -68,7 +68,7 @@ def bomb(path, lines):
 
 
 def no_seal(path, lines):
-    """Half a million whole events without a seal, as fast as they can be read."""
+    """Half a million whole events without a seal."""
     line = b'{"event":"clock_ticked","seq":2,"at":0,"wall":"2026-01-01T00:00:00Z","monotonic":0}\n'
     with path.open("wb") as stream:
         stream.write(header(lines))
@@ -78,7 +78,7 @@ def no_seal(path, lines):
 
 @pytest.mark.parametrize("make", [sparse, headless, bomb, no_seal])
 @pytest.mark.parametrize("command", ["replay", "verify"])
-def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, lines, make, command):
+def test_huge_file_is_refused_in_little_memory(tmp_path, lines, make, command):
     path = tmp_path / f"hostile.jsonl{'.zst' if make is bomb else ''}"
     make(path, lines)
     done = subprocess.run(
@@ -96,7 +96,7 @@ def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, lines, ma
 
 
 @pytest.mark.parametrize(
-    ("behind", "status"),
+    ("added", "status"),
     [
         (b"[" * 1_000_000 + b"\n", 3),
         (b'{"event":' * 100_000 + b"\n", 3),
@@ -115,11 +115,9 @@ def test_a_file_that_is_too_much_is_refused_in_little_memory(tmp_path, lines, ma
     ],
     ids=range(14),
 )
-def test_a_line_that_should_not_be_there_is_named_in_one_line(
-    capsys, tmp_path, lines, behind, status
-):
+def test_unexpected_line_is_reported_in_one_line(capsys, tmp_path, lines, added, status):
     path = tmp_path / "hostile.jsonl"
-    path.write_bytes(header(lines) + behind)
+    path.write_bytes(header(lines) + added)
     assert status_of(["replay", str(path)]) == status
     err = capsys.readouterr().err
     assert len(err) < 1000
@@ -163,7 +161,7 @@ def mutated(lines, changes):
 
 
 def _with_value(line, where, value):
-    """One value of the event put in the place of another."""
+    """Replace one value of an event by another."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -176,10 +174,8 @@ def _with_value(line, where, value):
 
 @settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=mutations, good_seals=st.booleans())
-def test_a_mutated_log_ends_with_a_status_and_no_traceback(
-    capsys, tmp_path, lines, changes, good_seals
-):
-    """Also where the seals are made good, so that only what the events say is wrong."""
+def test_mutated_log_gives_a_status_and_no_traceback(capsys, tmp_path, lines, changes, good_seals):
+    """Also if the seals are made to match, so that only the events are wrong."""
     changed = mutated(lines, changes)
     data = b"".join(changed)
     if good_seals:

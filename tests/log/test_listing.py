@@ -69,7 +69,7 @@ STATES = {
 
 
 def use_up_files(free):
-    """Leave only ``free`` descriptors; returns the files that hold the others."""
+    """Leave only ``free`` descriptors; returns the open files that use up the others."""
     held = []
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = max(int(name.name) for name in Path("/proc/self/fd").iterdir())
@@ -85,7 +85,7 @@ def use_up_files(free):
 
 
 @pytest.mark.parametrize("asks", STATES.values(), ids=STATES)
-def test_breaker_is_open_or_there_is_an_error_however_few_files_can_be_opened(path, asks):
+def test_log_with_few_descriptors_opens_fully_or_fails(path, asks):
     asks(path)  # whatever is imported late is there then
     errors = 0
     for free in range(ENOUGH_FILES):
@@ -146,7 +146,7 @@ def test_folder_that_may_not_be_read_is_an_error_with_a_remedy(path, locked):
     assert state_after_opening(path) == "OPEN"
 
 
-def test_folder_without_any_segment_is_told_from_one_that_cannot_be_listed(tmp_path):
+def test_empty_folder_and_unlistable_folder_give_different_errors(tmp_path):
     with pytest.raises(LogError, match="there is no segment"):
         segments_of(tmp_path)
     with pytest.raises(LogError, match="no such file or folder"):
@@ -156,7 +156,7 @@ def test_folder_without_any_segment_is_told_from_one_that_cannot_be_listed(tmp_p
         segments_of(tmp_path / "loop")
 
 
-def test_segments_are_in_the_order_of_their_numbers_and_of_two_forms_the_plain_one(tmp_path):
+def test_segments_are_listed_by_number_and_plain_before_compressed(tmp_path):
     for name in ("000000000002.jsonl", "000000000010.jsonl.zst", "000000000002.jsonl.zst"):
         (tmp_path / name).touch()
     (tmp_path / "1000000000000.jsonl").touch()  # one digit more
@@ -164,7 +164,7 @@ def test_segments_are_in_the_order_of_their_numbers_and_of_two_forms_the_plain_o
     assert found == ["000000000002.jsonl", "000000000010.jsonl.zst", "1000000000000.jsonl"]
 
 
-def test_what_has_the_name_of_a_segment_and_is_no_file_is_no_segment(tmp_path):
+def test_folder_with_the_name_of_a_segment_is_not_a_segment(tmp_path):
     (tmp_path / "000000000001.jsonl").mkdir()
     os.mkfifo(tmp_path / "000000000002.jsonl")
     (tmp_path / "folder").mkdir()
@@ -187,8 +187,8 @@ def test_segment_may_be_a_link_to_a_file(path, tmp_path):
         list(LogReader(path))
 
 
-def test_segment_that_a_long_listing_misses_is_looked_for_again(tmp_path, monkeypatch):
-    """As where it is compressed while its folder is listed, under both names at the wrong moment."""
+def test_segment_missing_from_a_listing_is_looked_for_again(tmp_path, monkeypatch):
+    """A listing may miss a segment that is compressed, and renamed, at the same time."""
     for number in (1, 2, 3):
         (tmp_path / f"{number:012d}.jsonl").touch()
     entries, listings = listing.entries, []

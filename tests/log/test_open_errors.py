@@ -1,4 +1,4 @@
-"""A folder that can't be used as a log gives one error, which names the place and a remedy."""
+"""A folder that can't be used as a log gives one error that names the place and a remedy."""
 
 import errno
 import fcntl
@@ -46,7 +46,9 @@ def refusing(number):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_open_error_says_what_to_do(tmp_path, monkeypatch, owner, name, number, remedy):
+def test_open_error_names_the_place_and_a_remedy(
+    tmp_path, monkeypatch, owner, name, number, remedy
+):
     path = tmp_path / "log"
     with monkeypatch.context() as patched:
         patched.setattr(owner, name, refusing(number))
@@ -62,18 +64,18 @@ def test_open_error_says_what_to_do(tmp_path, monkeypatch, owner, name, number, 
 
 
 @pytest.mark.parametrize("below", ["", "/below", "/far/below"])
-def test_file_in_place_of_the_folder_is_named(tmp_path, below):
+def test_file_in_place_of_the_folder_is_an_error(tmp_path, below):
     (tmp_path / "log").write_text("x")
     with pytest.raises(LogError, match="a file is in its place; move it away"):
         EventLog(f"{tmp_path}/log{below}")
 
 
-def test_name_that_is_too_long_is_refused(tmp_path):
+def test_name_that_is_too_long_is_an_error(tmp_path):
     with pytest.raises(LogError, match="the name is too long; choose a shorter one"):
         EventLog(tmp_path / ("long" * 100))
 
 
-def test_links_in_a_circle_are_refused(tmp_path):
+def test_links_in_a_circle_are_an_error(tmp_path):
     (tmp_path / "one").symlink_to(tmp_path / "two")
     (tmp_path / "two").symlink_to(tmp_path / "one")
     with pytest.raises(LogError, match="one"):
@@ -81,14 +83,14 @@ def test_links_in_a_circle_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["lock", "000000000001.jsonl", "000000000001.jsonl.zst"])
-def test_folder_in_place_of_a_file_of_the_log_is_named(tmp_path, name):
+def test_folder_in_place_of_a_file_of_the_log_is_an_error(tmp_path, name):
     (tmp_path / "log" / name).mkdir(parents=True)
     with pytest.raises(LogError, match=str(tmp_path / "log")):
         EventLog(tmp_path / "log", on_damage="raise")
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may do anything")
-def test_folder_of_another_user_is_named(tmp_path):
+def test_folder_of_another_user_is_an_error(tmp_path):
     with EventLog(tmp_path / "log") as log:
         CircuitBreaker("b", log=log)
     (tmp_path / "log" / "lock").chmod(0)
@@ -96,7 +98,7 @@ def test_folder_of_another_user_is_named(tmp_path):
         EventLog(tmp_path / "log")
 
 
-def test_lock_that_can_not_be_written_is_let_go(tmp_path):
+def test_lock_file_that_cannot_be_written_is_closed(tmp_path):
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))

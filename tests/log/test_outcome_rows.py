@@ -1,4 +1,4 @@
-"""The compiled reader of lines reads what is written, and nothing that msgspec reads otherwise."""
+"""The compiled reader reads what the library writes, and nothing that msgspec reads differently."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -59,14 +59,14 @@ outcomes = st.one_of(
 
 
 def reader(*lines):
-    """What has read these lines."""
+    """An ``OutcomeRows`` that has read the given lines."""
     made = outcome_rows.OutcomeRows(-1, 0)
     assert made.read(b"".join(lines)) == len(lines)
     return made
 
 
 def event_of(row):
-    """The event that a row stands for."""
+    """Return the event that a row holds."""
     kind, seq, at, breaker, epoch, took, probe, count, text = row
     if kind == SUCCEEDED:
         return CallSucceeded(seq, at, breaker, epoch, took, probe, count)
@@ -80,7 +80,7 @@ def event_of(row):
 
 
 @given(outcomes)
-def test_each_outcome_that_is_written_without_escapes_is_read_as_what_it_is(event):
+def test_outcome_without_escapes_becomes_an_equal_row(event):
     line = encode(event)
     read = reader(line)
     assert read.others == []
@@ -120,7 +120,7 @@ changes = st.lists(
 
 
 def changed(line, those):
-    """A line with some bytes replaced by others; it still is one line."""
+    """Replace some bytes of a line, and keep it one line."""
     for where, count, piece in those:
         place = int(where * len(line))
         line = line[:place] + piece + line[place + count :]
@@ -135,7 +135,7 @@ FIRST = CallFailed(1, 2, "b", 0, 5, 0, "E")
 @example(FIRST, [(0.99, 1, b"} ")])
 @example(FIRST, [(0.0, 0, b" ")])
 @example(FIRST, [(0.5, 1, b"\xff")])
-def test_no_line_is_read_that_msgspec_refuses_or_reads_otherwise(event, those):
+def test_changed_line_is_read_as_msgspec_reads_it_or_not_at_all(event, those):
     line = changed(encode(event), those)
     read = outcome_rows.OutcomeRows(-1, 0)
     if read.read(line) == 1 and not read.others and read.size:
@@ -156,7 +156,7 @@ def test_no_line_is_read_that_msgspec_refuses_or_reads_otherwise(event, those):
         encode(CallFailed(1, 1, "b", 0, 0, error="E")).replace(b'"E"', b"5"),
     ],
 )
-def test_what_msgspec_refuses_is_left_to_it(line):
+def test_line_that_msgspec_refuses_is_left_to_msgspec(line):
     with pytest.raises(DamagedLogError):
         decode(line)
     read = outcome_rows.OutcomeRows(-1, 0)
@@ -164,12 +164,12 @@ def test_what_msgspec_refuses_is_left_to_it(line):
         assert [text for *_, text in read.others] == [line]
 
 
-def test_a_text_with_an_escape_is_left_to_msgspec():
+def test_text_with_an_escape_is_left_to_msgspec():
     line = encode(CallFailed(3, 4, "b", 0, 0, error='say "no"'))
     assert reader(line).others == [(0, 3, 4, None, line)]
 
 
-def test_rows_are_put_together_by_breaker_in_their_order():
+def test_rows_are_grouped_by_breaker_in_order():
     events = [
         CallSucceeded(1, 5, "a", 0, 9),
         CallFailed(2, 6, "b", 1, 8, 3, "E"),
@@ -192,7 +192,7 @@ def test_rows_are_put_together_by_breaker_in_their_order():
     ]
 
 
-def test_many_breakers_and_errors_keep_their_own_names():
+def test_many_breakers_and_errors_keep_their_names():
     events = [CallFailed(n + 1, n, f"b{n % 3000}", 0, 0, error=f"E{n % 1777}") for n in range(6000)]
     read = reader(*map(encode, events))
     assert [event_of(read.row(n)) for n in range(6000)] == events
@@ -201,7 +201,7 @@ def test_many_breakers_and_errors_keep_their_own_names():
     assert list(starts) == [2 * n for n in range(3001)]
 
 
-def test_a_seal_makes_no_row_and_a_checkpoint_tells_its_breaker():
+def test_seal_has_no_row_and_checkpoint_has_its_breaker():
     seal = SealChain().seal(2, 1)[1]
     checkpoint = encode(Checkpoint(1, 1, "b", {}))
     read = reader(checkpoint, seal)
@@ -210,7 +210,7 @@ def test_a_seal_makes_no_row_and_a_checkpoint_tells_its_breaker():
 
 
 @pytest.mark.parametrize("second", [(1, 5), (3, 5), (2, 4)], ids=["again", "hole", "earlier"])
-def test_lines_out_of_order_are_not_taken_in(second):
+def test_lines_out_of_order_are_not_read(second):
     read = reader(encode(CallSucceeded(1, 5, "b", 0, 0)))
     lines = encode(ForcedOpen(2, 5, "b")) + encode(
         CallSucceeded(second[0] + 1, second[1], "b", 0, 0)
@@ -225,11 +225,11 @@ def test_lines_out_of_order_are_not_taken_in(second):
 @pytest.mark.parametrize(
     "line", [b"\n", b"x\n", b'{"event":"reset"}\n', b'{"event":"reset","seq":1']
 )
-def test_a_line_that_does_not_begin_as_ours_is_not_taken_in(line):
+def test_line_with_an_unknown_beginning_is_not_read(line):
     assert outcome_rows.OutcomeRows(-1, 0).read(line) == -1
 
 
-def test_a_place_outside_of_the_lines_is_refused():
+def test_start_outside_of_the_lines_is_an_error():
     for start in (-1, 2):
         with pytest.raises(ValueError, match="is outside of 1 bytes"):
             outcome_rows.OutcomeRows().read(b"\n", start)

@@ -1,4 +1,4 @@
-"""Parquet: nothing is lost, in either order, and what can't be read says why in a line."""
+"""Exporting to Parquet loses nothing, and a file that can't be read gives one line of error."""
 
 from unittest import mock
 
@@ -23,7 +23,7 @@ FIXTURES = [path.name for path in RECORDED_LOGS]
 
 
 @pytest.mark.parametrize("name", FIXTURES)
-def test_every_recording_comes_back_whole(name, tmp_path):
+def test_every_fixture_survives_the_export(name, tmp_path):
     log = LogReader(ROOT / "fixtures" / name)
     write_parquet(log, tmp_path / "log.parquet", lambda: log.tail)
     back = LogReader(tmp_path / "log.parquet")
@@ -32,7 +32,7 @@ def test_every_recording_comes_back_whole(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FIXTURES)
-def test_the_columns_of_every_recording_have_its_history(name, tmp_path):
+def test_columns_of_every_fixture_have_its_history(name, tmp_path):
     write_parquet(LogReader(ROOT / "fixtures" / name), tmp_path / "log.parquet")
     by_event, by_column = replay(ROOT / "fixtures" / name), replay(tmp_path / "log.parquet")
     assert (by_event.engine, by_column.engine) == ("events", "columns")
@@ -51,7 +51,7 @@ def test_the_columns_of_every_recording_have_its_history(name, tmp_path):
     at_once=st.sampled_from([1, 7, 1 << 18]),
     row_group=st.sampled_from([1, 5, 1 << 20]),
 )
-def test_any_log_comes_back_whole_whatever_fits_in_memory(
+def test_any_log_survives_the_export_with_any_memory_limit(
     tmp_path_factory, events, at_once, row_group
 ):
     path = tmp_path_factory.mktemp("parquet") / "log.parquet"
@@ -65,19 +65,19 @@ def test_any_log_comes_back_whole_whatever_fits_in_memory(
         assert replay(path).digest == replay(events).digest
 
 
-def test_the_first_version_of_the_columns_is_read():
+def test_first_version_of_the_columns_is_read():
     log = LogReader(ROOT / "fixtures" / "redis-killed")
     assert list(LogReader(ROOT / "fixtures" / "redis-killed.parquet")) == list(log)
 
 
-def test_it_is_sorted_by_breaker_and_seq(tmp_path):
+def test_file_is_sorted_by_breaker_and_seq(tmp_path):
     write_parquet(LogReader(ROOT / "fixtures" / "redis-killed"), tmp_path / "log.parquet")
     rows = pq.read_table(tmp_path / "log.parquet").select(["breaker", "seq"]).to_pylist()
     keys = [(row["breaker"] or "", row["seq"]) for row in rows]
     assert keys == sorted(keys)
 
 
-def test_a_call_that_lasted_otherwise_than_its_times_say_comes_back_whole(tmp_path):
+def test_call_whose_duration_contradicts_its_times_survives(tmp_path):
     trace = [
         evolve(event, took=event.took + 1) if event.kind == "call_observed" else event
         for event in LogReader(ROOT / "fixtures" / "redis-killed")
@@ -93,7 +93,7 @@ def exported(tmp_path):
     return path
 
 
-def test_a_file_of_something_else_is_refused(tmp_path):
+def test_other_parquet_file_is_refused(tmp_path):
     path = tmp_path / "other.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(NotALogError, match="was not made by `recloser export`"):
@@ -105,20 +105,20 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         ParquetLog(tmp_path / "nothing.parquet")
 
 
-def test_a_later_version_is_refused(exported):
+def test_later_version_of_the_columns_is_refused(exported):
     rewritten(exported, lambda about: about.replace(b'"columns":1', b'"columns":2'))
     with pytest.raises(FutureVersionError, match="version 2; this library reads up to 1"):
         ParquetLog(exported)
 
 
-def test_a_missing_column_is_named(exported):
+def test_missing_column_is_named(exported):
     table = pq.read_table(exported)
     pq.write_table(table.drop_columns(["took"]), exported)
     with pytest.raises(NotALogError, match="the column 'took' is missing"):
         ParquetLog(exported)
 
 
-def test_damage_is_told_of_in_a_line(exported):
+def test_damaged_row_group_is_reported_in_one_line(exported):
     data = bytearray(exported.read_bytes())
     data[40:400] = bytes(360)
     exported.write_bytes(data)
@@ -126,7 +126,7 @@ def test_damage_is_told_of_in_a_line(exported):
         list(ParquetLog(exported))
 
 
-def test_events_out_of_order_are_told_of(exported):
+def test_events_out_of_order_are_reported(exported):
     table = pq.read_table(exported)
     first = table.column("breaker").null_count
     order = [*range(first), *reversed(range(first, len(table)))]
@@ -135,7 +135,7 @@ def test_events_out_of_order_are_told_of(exported):
         replay(exported)
 
 
-def test_nothing_is_left_behind_where_the_file_can_not_be_written(tmp_path):
+def test_partial_file_is_removed_after_a_failed_write(tmp_path):
     log = LogReader(ROOT / "fixtures" / "redis-killed")
     with pytest.raises(LogError, match="it can't be written"):
         write_parquet(log, tmp_path / "no folder" / "log.parquet")
@@ -145,7 +145,7 @@ def test_nothing_is_left_behind_where_the_file_can_not_be_written(tmp_path):
     assert (tmp_path / "log.parquet").read_text() == "mine"
 
 
-def test_history_with_a_witness_that_differs_is_folded_event_by_event(tmp_path):
+def test_log_with_a_differing_witness_is_folded_event_by_event(tmp_path):
     events = list(LogReader(ROOT / "fixtures" / "redis-killed"))
     forged = [
         evolve(event, cause=evolve(event.cause, observed=9))
@@ -161,7 +161,7 @@ def test_history_with_a_witness_that_differs_is_folded_event_by_event(tmp_path):
     assert len(history.differences) == 1
 
 
-def test_an_event_that_can_not_have_happened_is_told_of_as_event_by_event(tmp_path):
+def test_impossible_event_is_reported_as_by_folding_events(tmp_path):
     events = [
         evolve(event, epoch=99) if event.kind == "call_failed" else event
         for event in LogReader(ROOT / "fixtures" / "redis-killed")
@@ -178,5 +178,5 @@ def rewritten(path, change):
     pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
-def test_a_table_of_the_schema_is_all_that_events_need():
+def test_events_can_be_read_from_any_table_of_the_schema():
     assert list(events_of(pa.Table.from_pylist([], schema=SCHEMA))) == []

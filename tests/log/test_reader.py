@@ -1,4 +1,4 @@
-"""The strict reader hands out nothing that was not sealed as it stands."""
+"""The strict reader returns nothing before its seal was checked."""
 
 import pytest
 
@@ -16,7 +16,7 @@ SECOND = "000000000002.jsonl"
 
 @pytest.fixture
 def path(tmp_path, clock):
-    """Two sessions: the first ends with a crash, the second in order."""
+    """A log of two sessions: the first ends with a crash, the second is closed."""
     path = tmp_path / "log"
     log = EventLog(path, clock=clock)
     breaker = CircuitBreaker("b", log=log)
@@ -39,7 +39,7 @@ def replace(path, segment, old, new):
     (path / segment).write_bytes(data.replace(old, new, 1))
 
 
-def test_a_log_is_read_over_all_its_segments(path):
+def test_log_is_read_across_all_segments(path):
     reader = LogReader(path)
     events = list(reader)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -47,18 +47,18 @@ def test_a_log_is_read_over_all_its_segments(path):
     assert (reader.tail.unsealed, reader.tail.torn) == (0, 0)
 
 
-def test_one_segment_alone_is_a_valid_trace(path):
+def test_single_segment_is_a_valid_log(path):
     alone = list(read_events(path / SECOND))
     assert list(read_events(str(path)))[-len(alone) :] == alone
     assert alone[0].seq > 1
 
 
-def test_a_log_can_be_read_again_and_again(path):
+def test_log_can_be_iterated_repeatedly(path):
     reader = LogReader(path)
     assert list(reader) == list(reader)
 
 
-def test_the_header_tells_what_the_session_before_left_unsealed(path):
+def test_header_counts_the_unsealed_lines_of_the_session_before(path):
     lines = read_lines(path / FIRST)
     unsealed = len(lines) - 1 - max(i for i, line in enumerate(lines) if is_seal(line))
     assert unsealed == 1
@@ -66,7 +66,7 @@ def test_the_header_tells_what_the_session_before_left_unsealed(path):
     assert (header.unsealed, header.torn) == (unsealed, 0)
 
 
-def test_a_torn_last_line_is_left_out_and_told(path):
+def test_torn_last_line_is_left_out_and_counted(path):
     with (path / SECOND).open("ab") as stream:
         stream.write(b'{"event":"call_fai')
     reader = LogReader(path)
@@ -75,8 +75,8 @@ def test_a_torn_last_line_is_left_out_and_told(path):
     assert whole[-1].kind == "log_sealed"
 
 
-def test_a_changed_byte_is_found_and_its_seal_named(path):
-    """No event of the block is handed out."""
+def test_changed_byte_is_reported_with_its_seal(path):
+    """No event of the block is returned."""
     replace(path, FIRST, b'"call_failed","seq":4', b'"call_failed","seq":9')
     handed_out = []
     with pytest.raises(DamagedLogError) as raised:
@@ -86,13 +86,13 @@ def test_a_changed_byte_is_found_and_its_seal_named(path):
     assert "seal 1 (seq 9) is broken: the 8 events before it, from byte 0 on" in str(raised.value)
 
 
-def test_damage_behind_the_last_seal_is_found_by_the_next_header(path):
+def test_damage_after_the_last_seal_is_found_by_the_next_header(path):
     replace(path, FIRST, b'"retry_after":29900000000', b'"retry_after":29900000001')
     with pytest.raises(DamagedLogError, match=f"{SECOND}, byte 0: .* not the one written after"):
         list(read_events(path))
 
 
-def test_a_changed_seal_is_broken_too(path):
+def test_changed_seal_is_reported(path):
     lines = read_lines(path / FIRST)
     seal = next(line for line in lines if is_seal(line))
     changed = seal.replace(b'"count":8', b'"count":9')
@@ -102,7 +102,7 @@ def test_a_changed_seal_is_broken_too(path):
         list(read_events(path))
 
 
-def test_a_removed_segment_is_missed(tmp_path, clock):
+def test_removed_segment_is_reported(tmp_path, clock):
     for _ in range(3):
         with EventLog(tmp_path / "log", clock=clock) as log:
             succeed(CircuitBreaker("b", log=log))
@@ -113,13 +113,13 @@ def test_a_removed_segment_is_missed(tmp_path, clock):
         list(read_events(tmp_path / "log"))
 
 
-def test_swapped_segments_are_missed(path):
+def test_swapped_segments_are_reported(path):
     (path / FIRST).rename(path / "000000000003.jsonl")
     with pytest.raises(DamagedLogError, match=r"000000000003.jsonl, byte 0"):
         list(read_events(path))
 
 
-def test_an_unreadable_line_is_named_by_its_byte(path):
+def test_unreadable_line_is_reported_with_its_byte(path):
     lines = read_lines(path / SECOND)
     (path / SECOND).write_bytes(b"".join(lines[:-1]) + b"{}\n")
     offset = sum(len(line) for line in lines[:-1])
@@ -127,14 +127,14 @@ def test_an_unreadable_line_is_named_by_its_byte(path):
         list(read_events(path))
 
 
-def test_a_line_without_end_is_refused_before_it_is_read_whole(path):
+def test_endless_line_is_refused_before_all_of_it_is_read(path):
     with (path / SECOND).open("ab") as stream:
         stream.write(b"x" * (MAX_LINE_BYTES + 1))
     with pytest.raises(DamagedLogError, match=f"longer than {MAX_LINE_BYTES} bytes"):
         list(read_events(path))
 
 
-def test_a_block_without_end_is_refused_before_it_is_read_whole(path):
+def test_endless_block_is_refused_before_all_of_it_is_read(path):
     line = b'{"event":"reset","seq":1,"at":0,"breaker":"b"}\n'
     with (path / SECOND).open("ab") as stream:
         stream.write(line * (SEAL_EVERY + 1))
@@ -142,7 +142,7 @@ def test_a_block_without_end_is_refused_before_it_is_read_whole(path):
         list(read_events(path))
 
 
-def test_a_last_segment_without_a_whole_line_holds_nothing(path):
+def test_last_segment_without_a_whole_line_is_empty(path):
     """A process that died before its first line was whole left no event."""
     before = list(read_events(path))
     (path / "000000000003.jsonl").write_bytes(b'{"event":"log_op')
@@ -150,30 +150,30 @@ def test_a_last_segment_without_a_whole_line_holds_nothing(path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no log", b"{}\n", b"no log\n", b"\x00\n", b"\x1f\x8b"])
-def test_a_file_that_is_no_log_is_refused(tmp_path, content):
+def test_file_that_is_not_a_log_is_refused(tmp_path, content):
     path = tmp_path / "file.jsonl"
     path.write_bytes(content)
     with pytest.raises(NotALogError, match=r"file.jsonl: this is not a recloser log"):
         list(read_events(path))
 
 
-def test_a_missing_path_is_named(tmp_path):
+def test_missing_path_is_named(tmp_path):
     with pytest.raises(NotALogError, match="absent: there is no such file or folder"):
         list(read_events(tmp_path / "absent"))
 
 
-def test_a_folder_without_segments_is_no_log(tmp_path):
+def test_folder_without_segments_is_not_a_log(tmp_path):
     with pytest.raises(NotALogError, match="there is no segment"):
         segments_of(tmp_path)
 
 
-def test_a_log_from_the_future_is_told_from_damage(path):
+def test_log_of_a_later_version_is_not_reported_as_damage(path):
     replace(path, FIRST, b'"format":2', b'"format":3')
     with pytest.raises(FutureVersionError, match=f"{FIRST}: the log has format version 3"):
         list(read_events(path))
 
 
-def test_log_whose_first_segments_were_removed_since_it_was_listed_begins_later(tmp_path, clock):
+def test_log_begins_later_when_its_first_segments_were_removed_after_listing(tmp_path, clock):
     first, second, third, *_ = rotated(tmp_path, clock)
 
     class Listed(LogReader):
@@ -188,7 +188,7 @@ def test_log_whose_first_segments_were_removed_since_it_was_listed_begins_later(
     assert events[0].seq == next(iter(LogReader(third))).seq > 1
 
 
-def test_segment_that_is_removed_while_those_before_it_are_read_is_told(tmp_path, clock):
+def test_segment_removed_while_earlier_ones_are_read_is_an_error(tmp_path, clock):
     first, second, third, *_ = rotated(tmp_path, clock)
     batches = LogReader(tmp_path).batches()
     next(batches)

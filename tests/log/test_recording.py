@@ -1,4 +1,4 @@
-"""A log of observed calls that is written at once is a log like any other."""
+"""A log of observed calls that is written at once is like any other log."""
 
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ def record(folder, count):
 
 
 @pytest.mark.parametrize("count", [0, 1, 4095, 4096, 10_000])
-def test_every_call_is_in_the_log_and_sealed(tmp_path, count):
+def test_every_recorded_call_is_in_the_log_and_sealed(tmp_path, count):
     record(tmp_path / "log", count)
     opened, *events = LogReader(tmp_path / "log")
     assert isinstance(opened, LogOpened)
@@ -41,7 +41,7 @@ def test_every_call_is_in_the_log_and_sealed(tmp_path, count):
     assert [event.seq for event in events] == list(range(2, len(events) + 2))
 
 
-def test_a_full_segment_is_compressed_and_followed_by_another(tmp_path, monkeypatch):
+def test_full_segment_is_compressed_and_followed_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "SEGMENT_BYTES", 500_000)
     record(tmp_path / "log", 20_000)
     names = sorted(path.name for path in (tmp_path / "log").iterdir() if path.name != "lock")
@@ -51,7 +51,7 @@ def test_a_full_segment_is_compressed_and_followed_by_another(tmp_path, monkeypa
     assert sum(isinstance(event, CallObserved) for event in events) == 20_000
 
 
-def test_a_folder_that_is_there_is_left_as_it_is(tmp_path):
+def test_existing_folder_is_left_as_it_is(tmp_path):
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "mine").touch()
     with pytest.raises(LogError, match="log"):
@@ -59,7 +59,7 @@ def test_a_folder_that_is_there_is_left_as_it_is(tmp_path):
     assert (tmp_path / "log" / "mine").exists()
 
 
-def test_a_log_that_can_not_be_finished_is_removed(tmp_path, monkeypatch):
+def test_recording_that_cannot_be_finished_is_removed(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -69,7 +69,7 @@ def test_a_log_that_can_not_be_finished_is_removed(tmp_path, monkeypatch):
     assert not (tmp_path / "log").exists()
 
 
-def test_a_log_whose_source_fails_is_removed(tmp_path):
+def test_recording_is_removed_when_its_source_fails(tmp_path):
     with pytest.raises(KeyError), Recording(tmp_path / "log", WALL):
         raise KeyError
     assert not (tmp_path / "log").exists()

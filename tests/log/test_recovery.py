@@ -41,10 +41,8 @@ KILLED = textwrap.dedent(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors have no names")
-def test_what_a_restart_acknowledged_is_readable_after_kill_9_and_a_loss_of_power(
-    tmp_path, monkeypatch
-):
-    """Of each file only what was synced is left; names and order are."""
+def test_acknowledged_events_survive_kill_and_power_loss_after_a_restart(tmp_path, monkeypatch):
+    """Only synced bytes of each file survive; names and their order do too."""
     folder = tmp_path / "log"
     command = [sys.executable, "-c", KILLED, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -70,7 +68,7 @@ def test_what_a_restart_acknowledged_is_readable_after_kill_9_and_a_loss_of_powe
     assert events.count("call_succeeded") == 30
 
 
-def test_names_above_a_new_log_are_synced_before_its_first_event(tmp_path, monkeypatch):
+def test_folders_above_a_new_log_are_synced_before_its_first_event(tmp_path, monkeypatch):
     calls = []
     for name in ("sync_folder", "create"):
         real = getattr(disk, name)
@@ -89,9 +87,7 @@ def test_names_above_a_new_log_are_synced_before_its_first_event(tmp_path, monke
 @pytest.mark.parametrize(
     "left", [b"", b'{"event":"log_op', b'{"event":"log_opened","seq":3,', bytes(5000)]
 )
-def test_segment_of_a_process_that_died_before_its_first_line_was_written_leaves_no_trace(
-    tmp_path, left
-):
+def test_segment_without_a_whole_first_line_is_removed_on_restart(tmp_path, left):
     with EventLog(tmp_path) as log:
         CircuitBreaker("payments", log=log)
     (tmp_path / "000000000002.jsonl").write_bytes(left)

@@ -1,4 +1,4 @@
-"""Full segments are compressed and, if asked, removed; at every step the log reads the same."""
+"""Full segments are compressed and old ones removed; after each step the log reads the same."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def names(path):
     return [segment.name for segment in segments_of(path)]
 
 
-def test_all_but_the_last_segment_are_compressed(tmp_path, clock):
+def test_all_segments_but_the_last_are_compressed(tmp_path, clock):
     snapshot = write(tmp_path, clock)
     *full, last = names(tmp_path)
     assert len(full) > 2
@@ -62,7 +62,7 @@ def test_compression_can_be_turned_off(tmp_path, clock):
     assert all(name.endswith(".jsonl") for name in names(tmp_path))
 
 
-def test_a_compressed_log_is_gone_on_with(tmp_path, clock):
+def test_compressed_log_can_be_continued(tmp_path, clock):
     before = names_after = None
     write(tmp_path, clock)
     before = names(tmp_path)
@@ -74,7 +74,7 @@ def test_a_compressed_log_is_gone_on_with(tmp_path, clock):
 
 
 @pytest.mark.parametrize("step", ["part", "both", "done"])
-def test_a_crash_at_any_step_of_compressing_leaves_the_same_log(tmp_path, clock, step):
+def test_crash_at_any_step_of_compressing_leaves_the_same_log(tmp_path, clock, step):
     write(tmp_path, clock, compress=False)
     events = list(LogReader(tmp_path))
     plain = segments_of(tmp_path)[1]
@@ -95,7 +95,7 @@ def test_a_crash_at_any_step_of_compressing_leaves_the_same_log(tmp_path, clock,
     assert plain.exists() != compressed.exists()
 
 
-def test_what_a_disk_refuses_to_compress_stays_as_it_is(tmp_path, clock, monkeypatch, caplog):
+def test_segment_that_cannot_be_compressed_stays_as_it_is(tmp_path, clock, monkeypatch, caplog):
     def refuse(folder, full_bytes, live):
         raise OSError(28, "No space left on device")
 
@@ -105,7 +105,7 @@ def test_what_a_disk_refuses_to_compress_stays_as_it_is(tmp_path, clock, monkeyp
     assert replay(tmp_path).snapshots["b"].totals.succeeded == 80
 
 
-def test_the_oldest_segments_of_a_log_that_is_too_large_are_removed(tmp_path, clock):
+def test_oldest_segments_of_a_large_log_are_removed(tmp_path, clock):
     snapshot = write(tmp_path, clock, compress=False, keep_bytes=9000)
     segments = segments_of(tmp_path)
     assert segments[0].name != "000000000001.jsonl"
@@ -116,7 +116,7 @@ def test_the_oldest_segments_of_a_log_that_is_too_large_are_removed(tmp_path, cl
     assert verify(tmp_path).damages == []
 
 
-def test_segments_whose_events_are_too_old_are_removed(tmp_path, clock):
+def test_segments_with_old_events_are_removed(tmp_path, clock):
     write(tmp_path, clock, keep_seconds=600)
     first, *_ = LogReader(tmp_path)
     assert first.seq > 1
@@ -125,14 +125,14 @@ def test_segments_whose_events_are_too_old_are_removed(tmp_path, clock):
     assert replay(tmp_path).differences == []
 
 
-def test_the_last_two_segments_are_never_removed(tmp_path, clock):
+def test_last_two_segments_are_never_removed(tmp_path, clock):
     snapshot = write(tmp_path, clock, keep_bytes=1, keep_seconds=0)
     assert len(names(tmp_path)) == 2
     with EventLog(tmp_path, clock=clock) as log:
         assert CircuitBreaker("b", log=log).snapshot() == snapshot
 
 
-def test_damage_in_a_compressed_segment_is_found_and_what_is_whole_is_kept(tmp_path, clock):
+def test_damage_in_a_compressed_segment_is_found_and_the_intact_part_kept(tmp_path, clock):
     write(tmp_path / "log", clock)
     segment = segments_of(tmp_path / "log")[1]
     data = zstandard.ZstdDecompressor().decompressobj().decompress(segment.read_bytes())
@@ -149,7 +149,7 @@ def test_damage_in_a_compressed_segment_is_found_and_what_is_whole_is_kept(tmp_p
     assert replay(tmp_path / "repaired").differences == []
 
 
-def test_a_broken_compressed_segment_is_told_with_its_name(tmp_path, clock):
+def test_broken_compressed_segment_is_named(tmp_path, clock):
     write(tmp_path, clock)
     segment = segments_of(tmp_path)[1]
     data = bytearray(segment.read_bytes())
@@ -159,7 +159,7 @@ def test_a_broken_compressed_segment_is_told_with_its_name(tmp_path, clock):
         list(LogReader(tmp_path))
 
 
-def test_a_segment_that_was_compressed_since_it_was_listed_is_found(tmp_path, clock):
+def test_segment_compressed_after_listing_is_found(tmp_path, clock):
     write(tmp_path, clock, compress=False)
     reader = iter(LogReader(tmp_path))
     events = [next(reader)]
@@ -173,7 +173,7 @@ def test_a_segment_that_was_compressed_since_it_was_listed_is_found(tmp_path, cl
 
 @contextmanager
 def small_disk(path, size):
-    """A file system of its own, which can really be filled."""
+    """A small file system, which can really be filled."""
     path.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path]
     mounted = subprocess.run(command, capture_output=True, check=False)
@@ -186,7 +186,7 @@ def small_disk(path, size):
 
 
 def fill(path):
-    """Take all the space that is left."""
+    """Use all the space that is left."""
     with path.open("wb", buffering=0) as stream:
         try:
             while True:
@@ -195,7 +195,7 @@ def fill(path):
             pass
 
 
-def test_old_segments_are_removed_from_a_full_disk_though_none_can_be_compressed(tmp_path, clock):
+def test_old_segments_are_removed_from_a_full_disk(tmp_path, clock):
     disk, path = tmp_path / "disk", tmp_path / "disk" / "log"
     with small_disk(disk, "512k"):
         write(path, clock, compress=False)
@@ -214,8 +214,8 @@ def test_old_segments_are_removed_from_a_full_disk_though_none_can_be_compressed
         assert verify(path).damages == []
 
 
-def test_writer_makes_room_on_a_disk_that_has_filled_up(tmp_path, clock):
-    """Nothing can be written any more, and what is too old is removed all the same."""
+def test_writer_makes_room_on_a_full_disk(tmp_path, clock):
+    """Old segments are removed even though nothing can be written."""
     disk, path = tmp_path / "disk", tmp_path / "disk" / "log"
     with small_disk(disk, "512k"):
         log = EventLog(
@@ -236,7 +236,7 @@ def test_writer_makes_room_on_a_disk_that_has_filled_up(tmp_path, clock):
         fill(disk / "filler")
         while log.health().failure is None:
             succeed(breaker, 50)
-            breaker.gate.relieve()
+            breaker.fast_path.fold_buffered()
             log.flush()
         assert "No space left" in log.health().failure
         clock.advance(seconds=3600)
@@ -249,7 +249,7 @@ def test_writer_makes_room_on_a_disk_that_has_filled_up(tmp_path, clock):
         assert replay(path).differences == []
 
 
-def test_old_segments_are_removed_where_no_thread_can_be_started(tmp_path, clock, monkeypatch):
+def test_old_segments_are_removed_when_no_thread_can_start(tmp_path, clock, monkeypatch):
     def refuse(_thread):
         raise RuntimeError("can't start new thread")
 
@@ -263,7 +263,7 @@ def test_old_segments_are_removed_where_no_thread_can_be_started(tmp_path, clock
     assert "no thread can be started" in keeper.failure
 
 
-def test_segment_that_cannot_be_removed_leaves_no_hole(tmp_path, clock, monkeypatch):
+def test_failed_removal_keeps_all_later_segments(tmp_path, clock, monkeypatch):
     write(tmp_path, clock, compress=False)
     first, second, *others = segments_of(tmp_path)
     unlink = type(first).unlink
@@ -281,10 +281,10 @@ def test_segment_that_cannot_be_removed_leaves_no_hole(tmp_path, clock, monkeypa
 
 
 @pytest.mark.parametrize("closed", ["source", "sink"])
-def test_compression_whose_descriptor_is_taken_by_another_file_is_given_up(
+def test_compression_stops_when_another_file_reuses_its_descriptor(
     tmp_path, clock, monkeypatch, closed
 ):
-    """As where a daemoniser closes every descriptor meanwhile: no byte gets into the other file."""
+    """A daemonizer may close all descriptors; no byte may reach the other file."""
     path = tmp_path / "log"
     write(path, clock, compress=False)
     before = segments_of(path)[0].read_bytes()
@@ -317,10 +317,8 @@ def test_compression_whose_descriptor_is_taken_by_another_file_is_given_up(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork is missing here")
-def test_child_that_is_forked_while_its_thread_compresses_leaves_that_to_the_parent(
-    tmp_path, clock
-):
-    """As by a signal handler, while the main thread closes the log; the child goes on first."""
+def test_forked_child_leaves_compression_to_its_parent(tmp_path, clock):
+    """A signal handler forks while the main thread closes the log; the child continues first."""
     write(tmp_path / "log", clock, compress=False)
     for segment in segments_of(tmp_path / "log")[2:]:
         segment.unlink()
@@ -344,7 +342,7 @@ def test_child_that_is_forked_while_its_thread_compresses_leaves_that_to_the_par
     assert n > 20
 
 
-def test_a_segment_that_is_begun_before_the_thread_is_at_work_is_seen_to_at_the_end(
+def test_segment_begun_before_the_thread_runs_is_compressed_at_the_end(
     tmp_path, clock, monkeypatch
 ):
     write(tmp_path, clock, compress=False)
@@ -365,8 +363,8 @@ def test_a_segment_that_is_begun_before_the_thread_is_at_work_is_seen_to_at_the_
     assert all(name.endswith(".jsonl.zst") for name in full)
 
 
-def test_what_failed_is_tried_once_more_when_the_log_is_closed(tmp_path, clock, monkeypatch):
-    """No segment is begun after the failure, which would have it due again."""
+def test_failed_compression_is_retried_when_the_log_is_closed(tmp_path, clock, monkeypatch):
+    """No later segment sets it due again."""
     write(tmp_path, clock, compress=False)
     keeper = Retention(compress_bytes=3000, keep_bytes=None, keep_ns=None)
     keeper.set_due()

@@ -1,4 +1,4 @@
-"""Repairing keeps what is whole before, between and after what is damaged."""
+"""A repair keeps the intact parts before, between and after the damage."""
 
 import json
 
@@ -41,15 +41,15 @@ def outcomes(path):
     return [(event.seq, event.kind) for event in LogReader(path) if event.kind.startswith("call_")]
 
 
-def test_everything_but_what_is_damaged_is_kept(path, capsys):
+def test_repair_keeps_everything_that_is_intact(path, capsys):
     before = outcomes(path)
     spoil(path / SEGMENTS[1])
     (path / SEGMENTS[3]).unlink()
     assert status_of(["repair", str(path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     repaired = path.with_name("log-repaired")
     gaps = [event for event in LogReader(repaired) if isinstance(event, LogGap)]
-    assert [s["lost"] for s in told["segments"] if s["lost"]] == [gap.lost for gap in gaps]
+    assert [s["lost"] for s in report["segments"] if s["lost"]] == [gap.lost for gap in gaps]
     assert len(gaps) == 2
     kept = outcomes(repaired)
     assert set(kept) <= set(before)
@@ -61,7 +61,7 @@ def test_everything_but_what_is_damaged_is_kept(path, capsys):
     assert replay(repaired).differences == []
 
 
-def test_gap_of_a_repaired_log_is_held_to_the_segment_that_it_names(path, capsys):
+def test_gap_of_a_repaired_log_must_match_the_next_segment(path, capsys):
     spoil(path / SEGMENTS[1])
     assert status_of(["repair", str(path)]) == 0
     repaired = path.with_name("log-repaired")
@@ -70,7 +70,7 @@ def test_gap_of_a_repaired_log_is_held_to_the_segment_that_it_names(path, capsys
     assert f"{SEGMENTS[3]}, byte 0: the segment is not the one written after" in damage
 
 
-def test_segment_that_can_not_be_read_at_all_is_told_and_left_out(path, capsys):
+def test_unreadable_segment_is_reported_and_left_out(path, capsys):
     (path / SEGMENTS[2]).unlink()
     (path / SEGMENTS[2]).symlink_to(SEGMENTS[2])
     assert status_of(["verify", str(path)]) == 3
@@ -79,7 +79,7 @@ def test_segment_that_can_not_be_read_at_all_is_told_and_left_out(path, capsys):
     assert verify(path.with_name("log-repaired")).damages == []
 
 
-def test_copy_and_its_name_are_on_disk_when_the_command_ends(path, monkeypatch):
+def test_repaired_copy_is_synced_before_the_command_ends(path, monkeypatch):
     synced = []
     sync, sync_folder = disk.sync, disk.sync_folder
     monkeypatch.setattr(disk, "sync", lambda fd: synced.append("file") or sync(fd))
@@ -89,7 +89,7 @@ def test_copy_and_its_name_are_on_disk_when_the_command_ends(path, monkeypatch):
     assert synced == ["file"] * 5 + [path.with_name("log-repaired"), path.parent]
 
 
-def test_a_copy_that_fails_leaves_nothing_behind(path, monkeypatch):
+def test_failed_copy_is_removed(path, monkeypatch):
     spoil(path / SEGMENTS[1])
     real, written = disk.write_new, []
 
@@ -105,9 +105,7 @@ def test_a_copy_that_fails_leaves_nothing_behind(path, monkeypatch):
 
 
 @pytest.mark.parametrize("stop_at", range(1, 9))
-def test_repair_in_place_that_is_interrupted_leaves_a_log_that_opens(
-    path, clock, monkeypatch, stop_at
-):
+def test_interrupted_repair_in_place_leaves_a_log_that_opens(path, clock, monkeypatch, stop_at):
     before = set(outcomes(path))
     spoil(path / SEGMENTS[1])
     (path / SEGMENTS[3]).unlink()
@@ -138,7 +136,7 @@ def test_repair_in_place_that_is_interrupted_leaves_a_log_that_opens(
     assert all(any(each.startswith(data) for each in everywhere) for data in damaged.values())
 
 
-def test_log_that_is_being_written_is_not_repaired_in_place(path, clock, capsys):
+def test_log_with_a_writer_is_not_repaired_in_place(path, clock, capsys):
     spoil(path / SEGMENTS[1])
     with EventLog(path, clock=clock, on_damage="set_aside"):
         assert status_of(["repair", str(path), "--in-place", "--yes"]) == 2

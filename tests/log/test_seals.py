@@ -1,4 +1,4 @@
-"""Seals chain over every byte, in a way that other tools can check."""
+"""Seals are chained over every byte, in a way that other tools can check."""
 
 import hashlib
 
@@ -18,7 +18,7 @@ NEARLY_SEALS = [SEAL[:10] + b"\n", b" " + SEAL, b"\n", SEAL[:22] + b"\n"]
 
 @pytest.fixture(params=["compiled", "plain"], scope="module")
 def way(request):
-    """With the compiled module, and without."""
+    """With the compiled module, and without it."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "plain":
             patch.setattr(seals, "seal_search", None)
@@ -27,7 +27,7 @@ def way(request):
         yield
 
 
-def test_the_digest_is_the_one_that_the_specification_gives():
+def test_digest_follows_the_specification():
     """SHA-256 of the previous digest, the block, and the seal's line up to its own digest."""
     chain = SealChain()
     for line in LINES:
@@ -50,7 +50,7 @@ def test_each_seal_depends_on_the_one_before():
     assert first.seal(2, 0)[0].digest != second.seal(2, 0)[0].digest
 
 
-def test_a_segment_that_ends_with_a_seal_carries_its_digest():
+def test_sealed_segment_carries_its_last_digest():
     chain = SealChain()
     assert chain.carried() == GENESIS
     chain.add(LINES[0])
@@ -59,7 +59,7 @@ def test_a_segment_that_ends_with_a_seal_carries_its_digest():
     assert chain.count == 0
 
 
-def test_a_segment_that_ends_without_a_seal_carries_the_digest_of_what_it_left():
+def test_unsealed_segment_carries_the_digest_of_its_last_lines():
     chain = SealChain()
     chain.add(LINES[0])
     sealed, _ = chain.seal(2, 0)
@@ -70,12 +70,12 @@ def test_a_segment_that_ends_without_a_seal_carries_the_digest_of_what_it_left()
 
 
 def first_seal(lines):
-    """The place among the lines of the first seal; behind the last line if there is none."""
+    """The index of the first seal among the lines; the number of lines if there is none."""
     return next((place for place, line in enumerate(lines) if is_seal(line)), len(lines))
 
 
 @given(st.lists(st.sampled_from([*LINES, *LINES, SEAL, *NEARLY_SEALS])), st.data())
-def test_the_lines_before_the_next_seal_are_counted(way, lines, data):
+def test_lines_before_the_next_seal_are_counted(way, lines, data):
     begin = data.draw(st.integers(0, len(lines)))
     end = data.draw(st.integers(begin, len(lines)))
     before, between = b"".join(lines[:begin]), b"".join(lines[begin:end])
@@ -86,7 +86,7 @@ def test_the_lines_before_the_next_seal_are_counted(way, lines, data):
 
 
 def blocks(chain, sizes):
-    """Lines of blocks of so many lines, each with its seal."""
+    """The lines of blocks of the given sizes, each with its seal."""
     lines = []
     for size in sizes:
         for line in LINES[:size]:
@@ -97,21 +97,21 @@ def blocks(chain, sizes):
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("behind", [[], LINES[:2]])
-def test_all_blocks_with_their_own_seals_are_taken_in(behind):
+@pytest.mark.parametrize("unsealed", [[], LINES[:2]])
+def test_all_blocks_with_matching_seals_are_closed(unsealed):
     writer, reader = SealChain("a" * 64), SealChain("a" * 64)
     text = b"".join(blocks(writer, [3, 0, 1]))
-    rest = b"".join(behind)
+    rest = b"".join(unsealed)
     begin = b"what is before"
     place = len(begin)
     taken = reader.close_blocks(begin + text + rest, place, place + len(text + rest))
     end = place + len(text)
-    assert taken == (end, 7, 3, len(behind), end + len(rest))
+    assert taken == (end, 7, 3, len(unsealed), end + len(rest))
     assert (reader.count, reader.carried()) == (0, writer.carried())
 
 
 @pytest.mark.usefixtures("way")
-def test_a_block_may_have_begun_before():
+def test_block_may_begin_in_earlier_lines():
     writer, reader = SealChain(), SealChain()
     first, *lines = blocks(writer, [3, 1])
     reader.add(first)
@@ -138,7 +138,7 @@ OTHERS = [
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("part", "other"), OTHERS)
 @pytest.mark.parametrize("earlier", [[], [1], [3, 1]])
-def test_of_a_block_with_another_seal_nothing_is_taken_in(earlier, part, other):
+def test_block_with_a_wrong_seal_is_not_closed(earlier, part, other):
     writer, reader = SealChain(), SealChain()
     before = blocks(writer, earlier)
     carried = writer.carried()
@@ -157,14 +157,14 @@ def test_of_a_block_with_another_seal_nothing_is_taken_in(earlier, part, other):
 
 
 @pytest.mark.usefixtures("way")
-def test_of_a_block_that_is_too_long_nothing_is_taken_in(monkeypatch):
+def test_block_that_is_too_long_is_not_closed(monkeypatch):
     monkeypatch.setattr(seals, "SEAL_EVERY", 2)
     writer, reader = SealChain(), SealChain()
     text = b"".join(blocks(writer, [2, 3]))
     assert reader.close_blocks(text, 0, len(text))[1:4] == (3, 1, 3)
 
 
-def test_a_search_beyond_the_lines_is_refused():
+def test_search_outside_of_the_lines_is_an_error():
     search = pytest.importorskip("recloser.log.seal_search", reason="pip had no C compiler")
     for start, end in ((-1, 1), (0, 2), (1, 0)):
         with pytest.raises(ValueError, match="are outside of 1 bytes"):

@@ -1,4 +1,4 @@
-"""A segment keeps room for the lines that wait, and no more than a while longer than it needs it."""
+"""A segment reuses its buffer, and frees it soon after a burst."""
 
 import sys
 
@@ -16,7 +16,7 @@ def written(segment, *counts):
     return sys.getsizeof(segment._pending)
 
 
-def test_memory_of_a_burst_is_given_back_once_it_is_over(tmp_path):
+def test_buffer_shrinks_after_a_burst(tmp_path):
     segment = Segment(tmp_path / "a.jsonl", SealChain(), 0)
     assert written(segment, 5000) > 4 * FEW
     assert written(segment, 1) < FEW
@@ -25,7 +25,7 @@ def test_memory_of_a_burst_is_given_back_once_it_is_over(tmp_path):
     assert (tmp_path / "a.jsonl").read_bytes() == LINE * 10304
 
 
-def test_memory_is_kept_while_as_much_is_written_each_time(tmp_path):
+def test_buffer_keeps_its_size_while_writes_are_as_large(tmp_path):
     segment = Segment(tmp_path / "a.jsonl", SealChain(), 0)
     first = written(segment, 2000)
     assert written(segment, 1500, 900, 1700) == first

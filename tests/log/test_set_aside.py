@@ -1,4 +1,4 @@
-"""A log that is damaged keeps no service down, and nothing of it is deleted."""
+"""A damaged log does not keep a service from starting, and nothing of it is deleted."""
 
 import errno
 import logging
@@ -34,7 +34,7 @@ def segment(folder, number):
 
 @pytest.fixture
 def path(tmp_path, clock):
-    """Four sessions; in each one a breaker opens and closes, and in the last one it is forced open."""
+    """Four sessions; a breaker opens and closes in each, and is forced open in the last."""
     path = tmp_path / "log"
     for session in range(4):
         with EventLog(path, clock=clock, host="h") as log:
@@ -123,19 +123,19 @@ DAMAGES = [
 
 
 def contents(folder):
-    """The bytes of all files there, by name."""
+    """The bytes of all files in a folder, by name."""
     return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
 
 
 def assert_nothing_is_deleted(before, after):
-    """All bytes are there; a whole segment may have a gap behind it, for what follows it."""
+    """All bytes still exist; an intact segment may have a gap after it."""
     for name, data in before.items():
         assert name == "lock" or any(each.startswith(data) for each in after.values()), name
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_service_goes_on_when_an_earlier_segment_is_damaged(path, clock, caplog, damage, number):
+def test_service_continues_when_an_earlier_segment_is_damaged(path, clock, caplog, damage, number):
     damage(segment(path, number))
     before = contents(path)
     last = contents(path)[segment(path, 4).name]
@@ -170,7 +170,7 @@ def test_service_goes_on_when_an_earlier_segment_is_damaged(path, clock, caplog,
 @pytest.mark.parametrize(
     "damage", [spoil, zero_first_page, put_folder_in_place, link_to_itself, remove, cut_in_half]
 )
-def test_service_goes_on_from_the_last_whole_state_when_the_end_is_damaged(
+def test_service_continues_from_the_last_intact_state_when_the_end_is_damaged(
     path, clock, caplog, damage
 ):
     damage(segment(path, 4))
@@ -189,7 +189,7 @@ def test_service_goes_on_from_the_last_whole_state_when_the_end_is_damaged(
     assert replay(path).differences == []
 
 
-def test_log_of_which_nothing_is_whole_begins_anew(tmp_path, clock, caplog):
+def test_log_without_an_intact_part_begins_anew(tmp_path, clock, caplog):
     folder = tmp_path / "log"
     with EventLog(folder, clock=clock) as log:
         succeed(CircuitBreaker("payments", log=log), 100)
@@ -205,7 +205,7 @@ def test_log_of_which_nothing_is_whole_begins_anew(tmp_path, clock, caplog):
     assert len(caplog.records) == 1
 
 
-def test_whatever_bit_of_the_last_segment_is_wrong_a_service_starts(tmp_path, clock, caplog):
+def test_service_starts_with_any_bit_of_the_last_segment_flipped(tmp_path, clock, caplog):
     folder = tmp_path / "log"
     with EventLog(folder, clock=clock, host="h") as log:
         fail(CircuitBreaker("payments", SETTINGS, log=log), 3)
@@ -226,7 +226,7 @@ def test_whatever_bit_of_the_last_segment_is_wrong_a_service_starts(tmp_path, cl
         assert verify(folder).damages == []
 
 
-def test_what_was_set_aside_before_is_never_overwritten(path, clock):
+def test_files_set_aside_earlier_are_never_overwritten(path, clock):
     first = segment(path, 4)
     kept = []
     for _ in range(3):
@@ -245,7 +245,7 @@ def test_what_was_set_aside_before_is_never_overwritten(path, clock):
     assert [each.read_bytes() for each in asides] == kept
 
 
-def test_outcomes_after_the_damage_are_recorded_and_counted_as_nothing_lost(path, clock):
+def test_outcomes_after_the_damage_are_recorded(path, clock):
     spoil(segment(path, 4))
     with EventLog(path, clock=clock, durability="sync", on_log_failure="raise") as log:
         breaker = CircuitBreaker("payments", SETTINGS, log=log)
@@ -259,7 +259,7 @@ def test_outcomes_after_the_damage_are_recorded_and_counted_as_nothing_lost(path
     assert sum(event.kind == "log_gap" for event in ours) == 1
 
 
-def test_damage_is_an_error_that_changes_nothing_where_that_is_asked_for(path, clock):
+def test_damage_with_raise_is_an_error_and_changes_nothing(path, clock):
     spoil(segment(path, 4))
     before = contents(path)
     for _ in range(2):
@@ -280,9 +280,7 @@ def test_log_of_a_later_version_is_never_set_aside(path, clock):
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-def test_what_a_process_can_not_read_for_its_own_reasons_is_never_set_aside(
-    path, clock, monkeypatch, number
-):
+def test_log_is_not_set_aside_for_errors_of_the_process(path, clock, monkeypatch, number):
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
@@ -295,8 +293,8 @@ def test_what_a_process_can_not_read_for_its_own_reasons_is_never_set_aside(
         assert log.health().damage is None
 
 
-def test_a_large_log_is_checked_where_it_is_needed_only(path, clock, monkeypatch):
-    """Opening it takes no longer the older it is; `verify` tells of earlier damage."""
+def test_only_the_end_of_a_large_log_is_checked(path, clock, monkeypatch):
+    """Opening takes no longer as the log grows; ``verify`` finds earlier damage."""
     from recloser.log import recovery
 
     monkeypatch.setattr(recovery, "CHECKED_BYTES", 0)
@@ -313,7 +311,7 @@ def test_a_large_log_is_checked_where_it_is_needed_only(path, clock, monkeypatch
         assert log.health().damage is None
 
 
-def test_repaired_and_set_aside_logs_are_proved_searched_and_exported(path, clock, capsys):
+def test_repaired_and_set_aside_logs_can_be_proved_tuned_and_exported(path, clock, capsys):
     spoil(segment(path, 2))
     with EventLog(path, clock=clock) as log:
         breaker = CircuitBreaker("payments", SETTINGS, log=log)

@@ -1,4 +1,4 @@
-"""Damage is found and located, wherever it is, and told from a torn tail; what is whole is kept."""
+"""Damage is found and located anywhere, and distinguished from a torn tail."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ SEGMENTS = [f"{n:012d}.jsonl" for n in (1, 2, 3)]
 
 @pytest.fixture
 def path(tmp_path, clock):
-    """Three sessions, the second ended by a crash, with several seals in each."""
+    """Three sessions with several seals each; the second ends with a crash."""
     path = tmp_path / "log"
     for session in range(3):
         log = EventLog(path, clock=clock, durability="memory")
@@ -51,7 +51,7 @@ def run(capsys, *arguments):
     return status, captured.out, captured.err
 
 
-def test_a_whole_log_is_told_to_be_whole_with_its_head(path):
+def test_intact_log_is_verified_with_its_head(path):
     result = verify(path)
     events = list(LogReader(path))
     assert result.damages == []
@@ -61,7 +61,7 @@ def test_a_whole_log_is_told_to_be_whole_with_its_head(path):
 
 
 def test_every_damage_is_located_by_segment_byte_and_seal(path):
-    """What comes behind a damage is checked all the same, and so are the later segments."""
+    """Lines after a damage and later segments are checked as well."""
     edit(path, SEGMENTS[0], b'"error":"TimeoutError"', b'"error":"TimeoutErrer"')
     edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
     result = verify(path)
@@ -75,7 +75,7 @@ def test_every_damage_is_located_by_segment_byte_and_seal(path):
     assert "seal 3 (seq " in second
 
 
-def test_a_removed_segment_and_a_swapped_one_are_found(path):
+def test_removed_and_swapped_segments_are_found(path):
     (path / SEGMENTS[1]).unlink()
     damages = verify(path).damages
     assert any(
@@ -83,8 +83,8 @@ def test_a_removed_segment_and_a_swapped_one_are_found(path):
     )
 
 
-def test_a_log_cut_behind_a_seal_is_found_against_a_head_that_was_kept(path):
-    """Without one it is a valid shorter log, which nothing in it can tell."""
+def test_log_cut_after_a_seal_is_found_by_its_expected_head(path):
+    """Without an expected head it is a valid shorter log."""
     head = verify(path).head
     lines = read_lines(path / SEGMENTS[2])
     cut = max(i for i, line in enumerate(lines[:-1]) if is_seal(line))
@@ -93,14 +93,14 @@ def test_a_log_cut_behind_a_seal_is_found_against_a_head_that_was_kept(path):
     assert verify(path, head).found is False
 
 
-def test_a_log_that_has_grown_since_still_has_its_head(path, clock):
+def test_log_that_has_grown_still_has_its_head(path, clock):
     head = verify(path).head
     with EventLog(path, clock=clock) as log:
         succeed(CircuitBreaker("b", log=log))
     assert verify(path, head).found is True
 
 
-def test_a_hole_in_the_seq_and_time_that_falls_are_found_though_the_seals_match(path, tmp_path):
+def test_missing_seq_and_falling_time_are_found_although_the_seals_match(path, tmp_path):
     from support import write_segment
 
     _, configured, *_ = events = list(LogReader(path))
@@ -109,7 +109,7 @@ def test_a_hole_in_the_seq_and_time_that_falls_are_found_though_the_seals_match(
     assert f"seq {events[4].seq}: it follows seq 2, so events are missing" in damage
 
 
-def test_the_command_tells_damage_a_torn_tail_and_a_missing_head_by_its_status(capsys, path):
+def test_exit_status_distinguishes_damage_torn_tail_and_missing_head(capsys, path):
     status, out, err = run(capsys, "verify", path)
     assert (status, err) == (0, "")
     assert out.startswith("whole: ")
@@ -132,8 +132,8 @@ def test_the_command_tells_damage_a_torn_tail_and_a_missing_head_by_its_status(c
     assert run(capsys, "verify", path, "--expect-head", "7")[0] == 2
 
 
-def test_torn_at_every_byte(path, clock, capsys):
-    """Cut anywhere in its last two seals' blocks, a log opens, keeps what is whole, invents none."""
+def test_log_torn_at_any_byte_keeps_its_intact_part(path, clock, capsys):
+    """Cut anywhere in its last two blocks, a log opens and keeps exactly its intact part."""
     whole = list(LogReader(path))
     data = (path / SEGMENTS[2]).read_bytes()
     lines = read_lines(path / SEGMENTS[2])
@@ -164,8 +164,8 @@ def first_seq(segment):
     return next(iter(LogReader(segment))).seq
 
 
-def test_every_bit(tmp_path, clock, capsys):
-    """Each bit of a small log flipped: found and located, or provably the same events."""
+def test_every_flipped_bit_is_found(tmp_path, clock, capsys):
+    """Each flipped bit of a small log is found and located, or gives provably the same events."""
     with EventLog(tmp_path / "log", clock=clock, durability="memory", host="h") as log:
         breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=2), log=log)
         fail(breaker, 2)
@@ -207,7 +207,7 @@ def test_every_bit(tmp_path, clock, capsys):
         print(f"\nevery bit: {found + torn:,} flipped, {found:,} located as damage, {torn} as torn")
 
 
-def test_what_is_whole_before_and_after_a_damage_is_kept_in_a_copy(capsys, path):
+def test_copy_keeps_the_intact_parts_before_and_after_the_damage(capsys, path):
     edit(path, SEGMENTS[1], b'"trigger":"recover"', b'"trigger":"relapse"')
     before = {file.name: file.read_bytes() for file in path.glob("*.jsonl")}
     status, out, _ = run(capsys, "repair", path)
@@ -226,7 +226,7 @@ def test_what_is_whole_before_and_after_a_damage_is_kept_in_a_copy(capsys, path)
     assert run(capsys, "repair", path)[0] == 2
 
 
-def test_a_repaired_log_can_be_gone_on_with(path, clock):
+def test_repaired_log_can_be_continued(path, clock):
     edit(path, SEGMENTS[1], b'"trigger":"recover"', b'"trigger":"relapse"')
     write_intact(find_intact(path), path.with_name("repaired"))
     with EventLog(path.with_name("repaired"), clock=clock) as log:
@@ -234,12 +234,12 @@ def test_a_repaired_log_can_be_gone_on_with(path, clock):
     assert replay(path.with_name("repaired")).differences == []
 
 
-def test_a_whole_log_is_kept_whole(path):
+def test_repair_of_an_intact_log_keeps_everything(path):
     kept = find_intact(path).segments
     assert [segment.dropped for segment in kept] == [0, 0, 0]
 
 
-def test_nothing_is_written_on_a_dry_run(capsys, path):
+def test_dry_run_writes_nothing(capsys, path):
     edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
     status, out, _ = run(capsys, "repair", path, "--dry-run", "--json")
     assert status == 0
@@ -247,7 +247,7 @@ def test_nothing_is_written_on_a_dry_run(capsys, path):
     assert [entry.name for entry in path.parent.iterdir()] == ["log"]
 
 
-def test_in_place_what_it_was_is_set_aside(capsys, path):
+def test_repair_in_place_keeps_the_old_files_aside(capsys, path):
     edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
     damaged = (path / SEGMENTS[2]).read_bytes()
     assert run(capsys, "repair", path, "--in-place", "--yes")[0] == 0
@@ -256,14 +256,14 @@ def test_in_place_what_it_was_is_set_aside(capsys, path):
     assert run(capsys, "repair", path, "--in-place", "--yes")[0] == 2
 
 
-def test_in_place_it_asks_first(capsys, path, monkeypatch):
+def test_repair_in_place_asks_first(capsys, path, monkeypatch):
     edit(path, SEGMENTS[2], b'"trigger":"recover"', b'"trigger":"relapse"')
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
     assert run(capsys, "repair", path, "--in-place")[0] == 2
     assert [entry.name for entry in path.parent.iterdir()] == ["log"]
 
 
-def test_where_nothing_is_whole_nothing_is_kept(path):
+def test_repair_without_an_intact_part_keeps_nothing(path):
     for segment in SEGMENTS:
         edit(path, segment, b'"host":', b'"hust":')
     with pytest.raises(LogError, match="no part of it is intact"):
@@ -303,7 +303,7 @@ def remove_all_but_last(segments):
 
 
 @pytest.mark.parametrize("change", [compress, remove_first, remove_all_but_last])
-def test_what_a_writer_does_to_full_segments_is_no_damage(tmp_path, clock, monkeypatch, change):
+def test_compressed_or_removed_full_segments_are_not_damage(tmp_path, clock, monkeypatch, change):
     segments = rotated(tmp_path, clock)
     since_it_was_listed(monkeypatch, change)
     result = verify(tmp_path)
@@ -314,7 +314,7 @@ def test_what_a_writer_does_to_full_segments_is_no_damage(tmp_path, clock, monke
     assert len(segments) > 1
 
 
-def test_segment_that_is_gone_with_older_ones_left_is_told(tmp_path, clock, monkeypatch):
+def test_missing_segment_with_older_ones_left_is_reported(tmp_path, clock, monkeypatch):
     segments = rotated(tmp_path, clock)
     since_it_was_listed(monkeypatch, lambda listed: listed[1].unlink())
     (damage,) = verify(tmp_path).damages
@@ -322,7 +322,7 @@ def test_segment_that_is_gone_with_older_ones_left_is_told(tmp_path, clock, monk
 
 
 @pytest.mark.parametrize("size", [1, 200])
-def test_half_a_line_that_is_being_written_is_no_torn_tail(tmp_path, clock, monkeypatch, size):
+def test_partial_line_being_written_is_not_a_torn_tail(tmp_path, clock, monkeypatch, size):
     last = rotated(tmp_path, clock)[-1]
     whole = last.read_bytes()
     last.write_bytes(whole[:-size])
@@ -338,7 +338,7 @@ def test_half_a_line_that_is_being_written_is_no_torn_tail(tmp_path, clock, monk
     assert (result.damages, result.tail.torn) == ([], 0)
 
 
-def test_damage_in_a_log_that_is_being_written_is_told(tmp_path, clock, monkeypatch):
+def test_damage_in_a_log_being_written_is_reported(tmp_path, clock, monkeypatch):
     first, *_, last = rotated(tmp_path, clock)
     first.write_bytes(first.read_bytes().replace(b"succeeded", b"suxxeeded", 1))
     verified, looks = verification._verified, []

@@ -1,4 +1,4 @@
-"""The proof holds for what is deterministic, and finds each kind of fault that is not."""
+"""The proof holds for correct code and finds each kind of fault planted in it."""
 
 import random
 import textwrap
@@ -96,7 +96,7 @@ def traffic(*calls):
 
 
 def outage_of_others():
-    """One breaker's calls fail for two seconds; those of two others as often as they just bear."""
+    """Calls of one breaker fail for two seconds; those of two others fail as often as is allowed."""
     return traffic(
         *(("c", n * 100, 5, "failed" if 20 <= n < 40 else "succeeded") for n in range(100)),
         *(
@@ -112,35 +112,35 @@ DRIVEN = CircuitBreakerConfig(
 )
 
 
-def partings(proof):
-    return {row.name: row.parting for row in proof.rows if row.parting is not None}
+def divergences(proof):
+    return {row.name: row.divergence for row in proof.rows if row.divergence is not None}
 
 
 @pytest.mark.parametrize("name", FIXTURES)
-def test_every_recording_is_proved(name):
+def test_the_proof_of_every_recording_holds(name):
     proof = prove(ROOT / "fixtures" / name)
-    assert partings(proof) == {}
+    assert divergences(proof) == {}
     assert {row.digest for row in proof.rows} == {proof.digest}
     assert proof.digest == replay(ROOT / "fixtures" / name).digest
     assert len(proof.rows) > 20
 
 
-def test_imported_traffic_is_proved_with_the_breakers_that_it_drives():
+def test_the_proof_of_imported_traffic_drives_breakers():
     proof = prove(outage_of_others(), config=DRIVEN)
-    assert partings(proof) == {}
+    assert divergences(proof) == {}
     assert proof.edges >= 3
     witnesses = proof.rows[-1]
     assert witnesses.name == f"against the {proof.edges} witnesses recorded live"
     assert proof.digest == replay(outage_of_others(), config=DRIVEN).digest
 
 
-def test_traffic_that_ends_with_a_refused_call_is_proved_with_that_call_counted():
+def test_the_proof_holds_for_traffic_that_ends_with_a_rejected_call():
     trace = traffic(("b", 0, 0, "failed"), ("b", 100, 0, "succeeded"))
     config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=1)
-    assert partings(prove(trace, config=config)) == {}
+    assert divergences(prove(trace, config=config)) == {}
 
 
-def test_what_is_left_out_says_why():
+def test_a_row_that_is_left_out_says_why():
     proof = prove(recorded())
     left_out = {row.name: row.left_out for row in proof.rows if row.left_out}
     assert left_out == {
@@ -152,7 +152,7 @@ def test_what_is_left_out_says_why():
     assert proof.holds
 
 
-def test_a_way_that_leads_past_the_last_time_of_any_log_is_left_out():
+def test_a_row_whose_times_would_overflow_is_left_out():
     clock = ManualClock()
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker("b", log=log)
@@ -170,7 +170,7 @@ def test_a_way_that_leads_past_the_last_time_of_any_log_is_left_out():
 
 
 def cools_by_the_wall(monkeypatch):
-    """The fold of a log takes the time of a tick from the wall hand."""
+    """Plant a fault: the fold takes the time of a tick from the wall clock."""
     right = LogFold._fire_deadlines
 
     def wrong(fold, tick):
@@ -181,7 +181,7 @@ def cools_by_the_wall(monkeypatch):
 
 
 def times_by_the_wall(monkeypatch):
-    """The live breaker takes the time from the wall hand."""
+    """Plant a fault: the live breaker takes the time from the wall clock."""
 
     def wrong(sequencer):
         wall = nanoseconds_between(sequencer.fold.opened.wall, sequencer._clock.now())
@@ -271,23 +271,27 @@ MUCH_LATER = "the log's time begins 2^62 ns later"
         (aligns_its_window, {MUCH_LATER}),
     ],
 )
-def test_a_fault_in_a_recorded_log_is_found_and_the_first_event_named(monkeypatch, plant, found_by):
+def test_a_planted_fault_diverges_at_the_first_event_of_a_recorded_log(
+    monkeypatch, plant, found_by
+):
     assert prove(recorded()).holds
     plant(monkeypatch)
     events = recorded()
     proof = prove(events)
-    found = partings(proof)
+    found = divergences(proof)
     assert not proof.holds
     assert found_by <= found.keys()
     for name in found_by:
-        parting = found[name]
-        (event,) = [event for event in events if event.seq == parting.seq]
-        assert parting.breaker in ("left", "right")
-        assert parting.expected != parting.got
-        assert str(parting).startswith(f"seq {parting.seq}, breaker '{parting.breaker}': expected ")
+        divergence = found[name]
+        (event,) = [event for event in events if event.seq == divergence.seq]
+        assert divergence.breaker in ("left", "right")
+        assert divergence.expected != divergence.got
+        assert str(divergence).startswith(
+            f"seq {divergence.seq}, breaker '{divergence.breaker}': expected "
+        )
         if plant is not draws_at_random:
             # Up to the event before it is the same history.
-            assert name not in partings(prove(events[: events.index(event)]))
+            assert name not in divergences(prove(events[: events.index(event)]))
 
 
 @pytest.mark.parametrize(
@@ -299,81 +303,83 @@ def test_a_fault_in_a_recorded_log_is_found_and_the_first_event_named(monkeypatc
         (forgets_the_run, {"cut and resumed from snapshots"}),
     ],
 )
-def test_a_fault_in_driven_breakers_is_found_and_the_first_call_named(monkeypatch, plant, found_by):
+def test_a_planted_fault_diverges_at_the_first_call_of_driven_breakers(
+    monkeypatch, plant, found_by
+):
     calls = outage_of_others()
     assert prove(calls, config=DRIVEN).holds
     plant(monkeypatch)
-    found = partings(prove(calls, config=DRIVEN))
+    found = divergences(prove(calls, config=DRIVEN))
     assert found_by <= found.keys()
     for name in found_by:
         assert found[name].seq in {call.seq for call in calls}
         assert found[name].breaker in ("a", "b", "c")
 
 
-def test_an_order_of_a_set_is_found_by_another_process(monkeypatch, tmp_path):
-    """The fault is planted in this process and, by its site, in the other."""
+def test_a_fault_by_the_order_of_a_set_diverges_in_another_process(monkeypatch, tmp_path):
+    """The fault is planted in this process, and in the other one by its ``sitecustomize``."""
     monkeypatch.setattr(recloser.core.edges, "cooldown_ns", recloser.core.edges.cooldown_ns)
     exec(compile(textwrap.dedent(SET_ORDER), "set_order", "exec"), {})
     (tmp_path / "sitecustomize.py").write_text(SET_ORDER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     path = write_segment(tmp_path / "log", recorded())
-    found = partings(prove(path))
+    found = divergences(prove(path))
     assert found.keys() == {"another process, hash seed and time zone"}
-    (parting,) = found.values()
+    (divergence,) = found.values()
     # Whichever of the two cools first, it is there that they part.
     ours = [e.seq for e in read_events(path) if e.kind == "state_changed" and e.epoch == 2]
-    assert parting.seq < max(ours)
-    assert parting.expected.startswith("cool of")
+    assert divergence.seq < max(ours)
+    assert divergence.expected.startswith("cool of")
 
 
-def test_another_process_that_fails_says_what_it_said(monkeypatch, tmp_path):
+def test_the_error_of_another_process_is_in_its_row(monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import recloser.core.log_fold as f; del f.LogFold.apply"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = partings(prove(write_segment(tmp_path / "log", recorded())))
-    (parting,) = found.values()
-    assert "the other process failed: AttributeError" in parting.got
+    found = divergences(prove(write_segment(tmp_path / "log", recorded())))
+    (divergence,) = found.values()
+    assert "the other process failed: AttributeError" in divergence.got
 
 
-def test_a_log_that_tells_another_story_is_found_by_its_witnesses():
+def test_a_log_with_a_forged_witness_diverges_from_its_witnesses():
     events = recorded()
     trip = next(event for event in events if event.kind == "state_changed")
     events[events.index(trip)] = evolve(trip, epoch=2)
-    (row,) = [row for row in prove(events).rows if row.parting is not None]
+    (row,) = [row for row in prove(events).rows if row.divergence is not None]
     assert row.name.startswith("against the ")
-    assert row.parting.seq == trip.seq
+    assert row.divergence.seq == trip.seq
     assert row.digest is None
 
 
-def test_an_event_that_can_not_have_happened_is_named_and_ends_the_proof():
+def test_an_impossible_event_is_named_and_ends_the_proof():
     events = recorded()
     index = next(n for n, event in enumerate(events) if event.kind == "probe_admitted")
     events[index] = evolve(events[index], probe=7)
-    found = partings(prove(events))
-    assert {parting.seq for parting in found.values()} == {events[index].seq}
-    assert all("probe 7 follows probe 0" in parting.got for parting in found.values())
+    found = divergences(prove(events))
+    assert {divergence.seq for divergence in found.values()} == {events[index].seq}
+    assert all("probe 7 follows probe 0" in divergence.got for divergence in found.values())
 
 
-def test_settings_are_refused_for_a_log_that_breakers_wrote():
+def test_settings_for_a_log_that_breakers_wrote_are_an_error():
     with pytest.raises(ConfigError, match="written by breakers"):
         prove(recorded(), config=CircuitBreakerConfig())
 
 
-def test_events_that_can_be_read_only_once_are_refused():
+def test_an_iterator_of_events_is_an_error():
     with pytest.raises(ConfigError, match="give it a list"):
         prove(iter(recorded()))
 
 
-def test_progress_is_told_while_it_is_made(tmp_path):
-    told = []
-    prove(write_segment(tmp_path / "log", recorded()), progress=lambda *step: told.append(step))
-    assert [step[:2] for step in told] == [
+def test_progress_reports_each_stage(tmp_path):
+    steps = []
+    prove(write_segment(tmp_path / "log", recorded()), progress=lambda *step: steps.append(step))
+    assert [step[:2] for step in steps] == [
         ("reading", 0),
         ("computing it in 21 ways", 0),
         ("through Parquet and back", 0),
     ]
-    assert {step[2] for step in told[1:]} == {len(list(read_events(tmp_path / "log")))}
+    assert {step[2] for step in steps[1:]} == {len(list(read_events(tmp_path / "log")))}
 
 
 names = st.sampled_from(["a", "b"])
@@ -392,7 +398,7 @@ steps = st.one_of(
 
 
 class Performance:
-    """A trace that happens to two live breakers; the log is opened again where it says so."""
+    """Two live breakers to which a trace happens; the log is reopened where the trace says so."""
 
     def __init__(self, config, open_log):
         self.config, self.open_log = config, open_log
@@ -450,7 +456,7 @@ def perform(trace, config, open_log):
     return performance.log
 
 
-def test_a_session_that_forgets_the_probes_of_the_last_is_proved(tmp_path):
+def test_the_proof_holds_for_a_session_that_forgets_earlier_probes(tmp_path):
     clock = ManualClock()
     config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=1)
     for fails in (True, False):
@@ -461,23 +467,23 @@ def test_a_session_that_forgets_the_probes_of_the_last_is_proved(tmp_path):
                 clock.advance(seconds=1)
             assert breaker.before_call().permit is not None
             assert breaker.before_call().permit is None
-    assert partings(prove(tmp_path / "log")) == {}
+    assert divergences(prove(tmp_path / "log")) == {}
 
 
 @settings(max_examples=100)
 @given(st.lists(steps, max_size=60), configs)
-def test_any_generated_log_passes_the_battery(trace, config):
+def test_the_proof_of_any_generated_log_holds(trace, config):
     log = perform(trace, config, lambda clock: MemoryLog(clock=clock))
-    assert partings(prove(list(log))) == {}
+    assert divergences(prove(list(log))) == {}
 
 
 @settings(max_examples=8)
 @given(st.lists(steps, min_size=20, max_size=60), configs)
-def test_any_generated_log_on_disk_passes_the_battery(tmp_path_factory, trace, config):
-    """With restarts, crashes and reboots, and through another process."""
+def test_the_proof_of_any_generated_log_on_disk_holds(tmp_path_factory, trace, config):
+    """The log has restarts, crashes and reboots, and another process reads it too."""
     path = tmp_path_factory.mktemp("proved") / "log"
     perform(trace, config, lambda clock: EventLog(path, clock=clock))
-    assert partings(prove(path)) == {}
+    assert divergences(prove(path)) == {}
 
 
 calls = st.tuples(
@@ -490,5 +496,5 @@ calls = st.tuples(
 
 @settings(max_examples=60)
 @given(st.lists(calls, min_size=1, max_size=60), configs)
-def test_any_generated_traffic_passes_the_battery(trace, config):
-    assert partings(prove(traffic(*trace), config=config)) == {}
+def test_the_proof_of_any_generated_traffic_holds(trace, config):
+    assert divergences(prove(traffic(*trace), config=config)) == {}

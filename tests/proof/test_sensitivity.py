@@ -1,4 +1,4 @@
-"""Sensitivity agrees with trying every error there is, on small traces."""
+"""On small traces, sensitivity finds the same error as trying every error."""
 
 from collections import defaultdict
 
@@ -43,7 +43,7 @@ def sequence(edges):
 
 
 def is_possible(events):
-    """Whether the fold of a log still lets happen what was recorded."""
+    """Whether every recorded event is still possible in the fold of a log."""
     fold = LogFold()
     for event in events:
         fold.apply(event)
@@ -56,16 +56,16 @@ def is_possible(events):
 
 
 def differs(events, config, warp):
-    """Whether the history under the warp is another one, by replaying all of it."""
-    told = replay(events, config=config)
+    """Whether the warp changes the history, found by replaying all of it."""
+    right = replay(events, config=config)
     wrong = replay(events, config=config, warps=[warp])
-    if sequence(wrong.edges) != sequence(told.edges) or wrong.differences:
+    if sequence(wrong.edges) != sequence(right.edges) or wrong.differences:
         return True
     return config is None and not is_possible(warped(events, [warp]))
 
 
 def recorded():
-    """An outage of a second, of a breaker that is asked every 100 ms."""
+    """An outage of one second; the breaker is called every 100 ms."""
     clock = ManualClock()
     log = MemoryLog(clock=clock)
     breaker = CircuitBreaker("b", CONFIG, log=log)
@@ -93,7 +93,7 @@ def of(kind, found):
     return next(one for one in found.found if one.kind == kind)
 
 
-def test_the_smallest_drift_is_that_of_brute_force_and_names_the_edge():
+def test_the_smallest_drift_equals_that_of_brute_force_and_names_the_edge():
     events = recorded()
     found = of("drift", sensitivity(events))
     least = next(
@@ -104,13 +104,13 @@ def test_the_smallest_drift_is_that_of_brute_force_and_names_the_edge():
     )
     assert found.smallest == least
     edge = found.moved.edge
-    told = {event.seq: event for event in events}
+    by_seq = {event.seq: event for event in events}
     assert edge.fields == ["b", "2", edge.fields[2], "OPEN", "HALF_OPEN", "cool"]
-    assert int(edge.fields[2]) == told[edge.seq].at
-    assert found.moved.seq in told
+    assert int(edge.fields[2]) == by_seq[edge.seq].at
+    assert found.moved.seq in by_seq
 
 
-def test_the_smallest_jitter_is_that_of_brute_force():
+def test_the_smallest_jitter_equals_that_of_brute_force():
     events = recorded()
     found = of("jitter", sensitivity(events))
     warp = jitter(found.smallest * 1000, int(found.detail))
@@ -120,8 +120,8 @@ def test_the_smallest_jitter_is_that_of_brute_force():
         assert not any(differs(events, None, jitter(us * 1000, seed)) for us in near)
 
 
-def test_the_smallest_offset_between_hosts_is_that_of_brute_force():
-    """The failures that trip are one host's, the success between them another's."""
+def test_the_smallest_host_offset_equals_that_of_brute_force():
+    """One host makes the failures that trip the breaker, another the success between them."""
     calls = [(0, "succeeded", "b"), (9_000, "failed", "a"), (9_700, "succeeded", "b")]
     calls += [(10_400, "failed", "a"), (50_000, "succeeded", "b")]
     events = traffic(calls)
@@ -140,17 +140,17 @@ def test_the_smallest_offset_between_hosts_is_that_of_brute_force():
     assert found.moved.got == "an additional edge"
 
 
-def test_one_host_has_no_offset():
+def test_a_log_of_one_host_has_no_host_offset():
     assert [one.kind for one in sensitivity(recorded()).found] == ["drift", "jitter"]
 
 
-def test_a_log_without_edges_is_far_from_any_other():
+def test_no_error_changes_the_history_of_a_log_without_edges():
     (calm, *_) = sensitivity(traffic([(0, "succeeded", None)]), config=CONFIG).found
     assert (calm.smallest, calm.moved, calm.most) == (None, None, 500_000)
 
 
-def test_an_edge_that_does_not_come_any_more_is_named():
-    """The last call of the trace is the one that finds the cooldown over."""
+def test_an_edge_that_an_error_removes_is_named():
+    """The edge comes with the last call, which finds the cooldown over."""
     calls = [(0, "failed", None), (1000, "failed", None), (2_006_100, "succeeded", None)]
     found = of("drift", sensitivity(traffic(calls), config=CONFIG))
     assert found.smallest < 0
@@ -160,7 +160,7 @@ def test_an_edge_that_does_not_come_any_more_is_named():
 
 
 @pytest.mark.parametrize("name", ["redis-killed", "process-killed"])
-def test_of_a_recording_the_error_found_differs_and_the_next_smaller_does_not(name):
+def test_the_error_found_changes_a_recording_and_the_next_smaller_does_not(name):
     events = list(read_events(ROOT / "fixtures" / name))
     for found in sensitivity(events).found:
         sign = 1 if found.smallest > 0 else -1
@@ -182,8 +182,8 @@ near_deadlines = st.tuples(
 
 @settings(max_examples=12)
 @given(st.lists(near_deadlines, min_size=4, max_size=20))
-def test_any_trace_has_the_sensitivity_that_brute_force_finds(calls):
-    """Where differences come and go as the error grows, what is claimed still holds."""
+def test_the_sensitivity_of_any_trace_equals_that_of_brute_force(calls):
+    """The result holds even if a larger error undoes a change that a smaller one makes."""
     events = traffic(calls)
     most = 128
     with pytest.MonkeyPatch.context() as patch:
@@ -206,12 +206,12 @@ def test_any_trace_has_the_sensitivity_that_brute_force_finds(calls):
         assert size == min(different[1] + different[-1])
 
 
-def test_settings_are_refused_for_a_log_that_breakers_wrote():
+def test_settings_for_a_log_that_breakers_wrote_are_an_error():
     with pytest.raises(ConfigError, match="written by breakers"):
         sensitivity(recorded(), config=CONFIG)
 
 
-def test_a_log_that_tells_another_story_needs_no_error_at_all():
+def test_a_log_that_contradicts_itself_has_a_smallest_error_of_zero():
     events = recorded()
     index = next(n for n, event in enumerate(events) if event.kind == "probe_admitted")
     events[index] = evolve(events[index], probe=7)

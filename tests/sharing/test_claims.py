@@ -1,4 +1,4 @@
-"""The probes that one process has asked for: whose they are, and for how long."""
+"""Claims of one process: which call uses a granted probe, and how long it is kept."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def granted(claims, state, decided_ns=0):
     return claim
 
 
-def test_a_granted_probe_is_used_once(claims, state):
+def test_granted_probe_is_used_once(claims, state):
     granted(claims, state)
     assert claims.has_granted("b")
     assert claims.use_granted(state, 5) == PROBE
@@ -41,12 +41,12 @@ def test_a_granted_probe_is_used_once(claims, state):
     assert not claims.has_granted("b")
 
 
-def test_one_that_a_call_still_waits_for_is_nobody_elses(claims, state):
+def test_probe_that_a_call_waits_for_is_not_given_to_another_call(claims, state):
     granted(claims, state).is_awaited = True
     assert claims.use_granted(state, 5) is None
 
 
-def test_who_was_stopped_for_too_long_does_not_use_it(claims, state):
+def test_probe_is_not_used_after_the_process_was_stopped_for_long(claims, state):
     granted(claims, state, decided_ns=TIMEOUT_NS)
     assert claims.use_granted(state, TIMEOUT_NS) is None
 
@@ -54,21 +54,21 @@ def test_who_was_stopped_for_too_long_does_not_use_it(claims, state):
 @pytest.mark.parametrize(
     "change", [{"epoch": 4}, {"reclosing": None}, {"state": CircuitBreakerState.OPEN}]
 )
-def test_one_that_does_not_stand_any_more_is_not_used(claims, state, change):
+def test_probe_that_is_no_longer_valid_is_not_used(claims, state, change):
     granted(claims, state)
     for name, value in change.items():
         setattr(state, name, value)
     assert claims.use_granted(state, 5) is None
 
 
-def test_one_that_nobody_uses_is_to_be_given_back_after_a_second(claims, state):
+def test_unused_probe_is_returned_after_one_second(claims, state):
     granted(claims, state)
     assert claims.drop_unused(HOLD_NS) == []
     assert claims.drop_unused(HOLD_NS + 1) == [PROBE]
     assert claims.drop_unused(HOLD_NS + 1) == []
 
 
-def test_no_more_are_made_than_there_are_places(claims, state):
+def test_number_of_claims_is_limited_to_free_probes(claims, state):
     assert claims.may_claim(state, 0)
     claims.make("b", 0, 1)
     assert not claims.may_claim(state, 0)
@@ -78,7 +78,7 @@ def test_no_more_are_made_than_there_are_places(claims, state):
     assert claims.may_claim(state, 0)
 
 
-def test_of_a_window_over_probes_all_that_is_left_may_be_asked_for():
+def test_all_remaining_probes_of_a_half_open_window_may_be_claimed():
     config = CircuitBreakerConfig(half_open_window=CountWindow(3, 0.5))
     state = BreakerState("b", config)
     state.state, state.opened_at, state.deadline = CircuitBreakerState.OPEN, 0, 10

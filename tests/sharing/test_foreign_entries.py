@@ -1,4 +1,4 @@
-"""Entries that nobody should have written: passed over by all, counted, and reported once."""
+"""Invalid entries: passed over by all members, counted, and reported once."""
 
 import logging
 
@@ -9,7 +9,7 @@ from shared_support import agree, history, is_degraded, log_of, state
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.sharing.stream_entry import MAX_BODY_BYTES, MAX_EVENTS_BYTES
 from recloser.sharing.stream_fold import StreamFold
-from shared_parts import RedisServer, servers_here, wait_for
+from redis_servers import RedisServer, servers_here, wait_for
 from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=30)
@@ -32,31 +32,31 @@ UNREADABLE = {
     "not ours": {"temperature": "21"},
     "no member": {"batch": "1", "events": "{}"},
     "no batch": {"member": "m", "events": "{}"},
-    "a batch that is no number": {"member": "m", "batch": "one", "events": ""},
+    "a batch that is not a number": {"member": "m", "batch": "one", "events": ""},
     "a batch of two numbers": {"member": "m", "batch": "1_0", "events": ""},
     "a batch too large to be written": {"member": "m", "batch": "1" + "0" * 30, "events": ""},
     "a batch below 0": {"member": "m", "batch": "-1", "events": ""},
-    "a member that is no text": {"member": b"\xff\xfe", "batch": "1", "events": ""},
+    "a member that is not text": {"member": b"\xff\xfe", "batch": "1", "events": ""},
     "a member with a huge name": {"member": "m" * 100_000, "batch": "1", "events": ""},
-    "lines that are no events": {"member": "m", "batch": "1", "events": "nonsense\n\n{}"},
+    "lines that are not events": {"member": "m", "batch": "1", "events": "nonsense\n\n{}"},
     "an event of a newer version": {"member": "m", "batch": "1", "events": '{"event":"breaker_melted","breaker":"b"}'},
     "an event with a field of a newer version": {"member": "m", "batch": "1", "events": '{"event":"reset","breaker":"b","why":"x"}'},
     "an event of another type": {"member": "m", "batch": "1", "events": '{"event":"reset","breaker":7}'},
     "a count of 0": {"member": "m", "batch": "1", "events": '{"event":"call_succeeded","breaker":"b","epoch":0,"took":1,"count":0}'},
     "a count past all bounds": {"member": "m", "batch": "1", "events": '{"event":"call_succeeded","breaker":"b","epoch":0,"took":1,"count":9000000000000000000}'},
-    "settings that there can't be": {"member": "m", "batch": "1", "events": '{"event":"breaker_configured","breaker":"x","config":{"failure_threshold":-1}}'},
+    "settings that are not valid": {"member": "m", "batch": "1", "events": '{"event":"breaker_configured","breaker":"x","config":{"failure_threshold":-1}}'},
     "settings of a newer version": {"member": "m", "batch": "1", "events": '{"event":"breaker_configured","breaker":"x","config":{"temper":1e999}}'},
     "a body of a newer version": {"member": "m", "batch": "1", "vote": "{}"},
     "too many events": {"member": "m", "batch": "1", "events": "\n" * (MAX_EVENTS_BYTES + 1)},
     "one huge event": {"member": "m", "batch": "1", "events": '{"event":"reset","breaker":"b","actor":"%s"}' % ("x" * (1 << 20))},
-    "a checkpoint that is no JSON": {"member": "m", "batch": "1", "checkpoint": "{"},
+    "a checkpoint that is not JSON": {"member": "m", "batch": "1", "checkpoint": "{"},
     "a checkpoint without its fields": {"member": "m", "batch": "1", "checkpoint": "{}"},
     "a checkpoint of no entry": checkpoint(of="yesterday"),
-    "a checkpoint of an id that there can't be": checkpoint(of="9" * 40 + "-1"),
+    "a checkpoint of an impossible id": checkpoint(of="9" * 40 + "-1"),
     "a checkpoint of what comes later": checkpoint(of="9999999999999-1"),
     "a checkpoint with a number too large": checkpoint(seq=2**64 - 1),
     "nested without an end": {"member": "m", "batch": "1", "away": "[" * 100_000},
-    "an absence of another type": {"member": "m", "batch": "1", "away": '{"host":1,"seconds":"x"}'},
+    "an offline report of another type": {"member": "m", "batch": "1", "away": '{"host":1,"seconds":"x"}'},
 }  # fmt: skip
 
 HARMLESS = {
@@ -64,7 +64,7 @@ HARMLESS = {
     "a beginning of a newer version": {"member": "m", "batch": "0", "begin": msgspec.json.encode({**BEGIN, "format": 99})},
     "a checkpoint of a stream that is not there": checkpoint(),
     "a checkpoint of a newer version": checkpoint(begin={**BEGIN, "rules": 99}),
-    "a checkpoint with states that there can't be": checkpoint(states=[{"breaker": "b"}]),
+    "a checkpoint with states that are not valid": checkpoint(states=[{"breaker": "b"}]),
     "an outcome of an epoch that has not begun": {"member": "m", "batch": "1", "events": '{"event":"call_failed","breaker":"b","epoch":77,"took":1}'},
     "an outcome of a breaker that is not there": {"member": "m", "batch": "1", "events": '{"event":"call_failed","breaker":"zzz","epoch":0,"took":1}'},
     "an event of the log's own": {"member": "m", "batch": "1", "events": '{"event":"checkpoint","breaker":"b","state":{}}'},
@@ -73,7 +73,7 @@ HARMLESS = {
 
 @pytest.fixture(scope="module")
 def redis_server():
-    """One server will do: how an entry is read does not depend on it."""
+    """A single kind of server, because reading entries does not depend on it."""
     if not servers_here():
         pytest.skip("there is no Redis server on this machine")
     with RedisServer() as running:
@@ -89,13 +89,15 @@ def breaker(redis_server, stream, joined):
 
 @pytest.fixture
 def add(redis_server, stream):
-    """Adds entries as anybody could that may write the stream."""
+    """A function that adds an entry, as any client of the server could."""
     with redis_server.client() as client:
         yield lambda fields: client.xadd(f"recloser:{{{stream}}}", fields)
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_unreadable_entry_is_passed_over_by_all(redis_server, stream, joined, breaker, add, what):
+def test_unreadable_entry_is_passed_over_by_all_members(
+    redis_server, stream, joined, breaker, add, what
+):
     fail(breaker)
     agree(breaker)
     add(UNREADABLE[what])
@@ -110,7 +112,7 @@ def test_unreadable_entry_is_passed_over_by_all(redis_server, stream, joined, br
 
 
 @pytest.mark.parametrize("what", HARMLESS)
-def test_entry_that_changes_nothing_keeps_nobody_out(
+def test_ignored_entry_prevents_no_member_from_joining(
     redis_server, stream, joined, breaker, add, what
 ):
     fail(breaker)
@@ -125,7 +127,7 @@ def test_entry_that_changes_nothing_keeps_nobody_out(
     assert history(breaker)
 
 
-def test_entries_that_can_not_be_read_are_reported_once(breaker, add, caplog):
+def test_unreadable_entries_are_reported_once(breaker, add, caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             add({"temperature": "21"})
@@ -136,8 +138,8 @@ def test_entries_that_can_not_be_read_are_reported_once(breaker, add, caplog):
     assert log_of(breaker).health().passed_over == 5
 
 
-def test_large_entries_of_others_hold_up_no_call(redis_server, stream, joined, breaker, add):
-    """They are not read to the end, so that no thread waits for that."""
+def test_large_entries_of_others_delay_no_call(redis_server, stream, joined, breaker, add):
+    """Their fields are not parsed, so no thread waits for that."""
     clock = log_of(breaker)._clock
     add({"member": "m", "batch": "1", "events": b"\n" * (32 << 20)})
     add({"member": "m", "batch": "2", "checkpoint": b"[" * (MAX_BODY_BYTES + 1)})
@@ -154,10 +156,10 @@ def test_large_entries_of_others_hold_up_no_call(redis_server, stream, joined, b
     assert slowest < 1_000_000_000  # the tools measure it, on a machine with nothing else to do
 
 
-def test_entry_that_can_not_be_folded_is_passed_over_by_all(
+def test_unfoldable_entry_is_passed_over_by_all_members(
     redis_server, stream, joined, breaker, add, monkeypatch
 ):
-    """Whatever is wrong with it: it is tried twice."""
+    """The entry is tried twice, whatever error it causes."""
     fold_entry = StreamFold.fold_entry
 
     def picky(self, entry):

@@ -1,4 +1,4 @@
-"""A stream that loses data to somebody else: no command of an operator goes with it unsaid."""
+"""Streams that lose data: an operator's command is restored, or its loss is reported."""
 
 import threading
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
 from recloser.sharing import stream_joining
 from recloser.sharing.connection import StreamChangedError
 from recloser.sharing.stream_entry import StreamCheckpoint
-from shared_parts import wait_for
+from redis_servers import wait_for
 from support import succeed
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
@@ -18,13 +18,13 @@ CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
 
 @pytest.fixture
 def alone(monkeypatch):
-    """All members were started again, so that nobody has to be waited for."""
+    """Shorten the wait for members that could add a start: all of them were restarted."""
     monkeypatch.setattr(stream_joining, "_RESTART_SECONDS", 0.3)
 
 
 @pytest.fixture
 def members(own_redis, stream, joined):
-    """Makes members of one fleet."""
+    """A function that creates members of one stream."""
 
     def make(count=1, **options):
         made = [
@@ -60,7 +60,7 @@ def vanish(*breakers):
 
 @contextmanager
 def stopped(breaker, error=None):
-    """The thread of a member's log stands still, as where its process is stopped.
+    """Suspend the thread of a member's log, as if its process was stopped.
 
     Args:
         breaker: The member's.
@@ -91,7 +91,7 @@ def give_start(log):
 
 
 def ask(breaker):
-    """Have a call refused, of which the stream is told."""
+    """Make a call that is rejected and recorded in the stream."""
     assert not breaker.before_call().allowed
 
 
@@ -100,7 +100,7 @@ def are_open(*breakers):
 
 
 @pytest.mark.parametrize("left", [0, 1, 2])
-def test_members_that_know_a_trimmed_stream_give_others_a_start(members, client, key, left):
+def test_members_add_a_checkpoint_to_a_trimmed_stream(members, client, key, left):
     here, there = members(2)
     for _ in range(3):
         succeed(here)
@@ -112,7 +112,7 @@ def test_members_that_know_a_trimmed_stream_give_others_a_start(members, client,
     agree(here, there, late)
 
 
-def test_a_trimmed_stream_has_a_start_after_its_last_member_is_closed(members, client, key):
+def test_trimmed_stream_has_a_start_after_its_last_member_closes(members, client, key):
     breaker = members()
     breaker.force_open(actor="me")
     for _ in range(3):
@@ -125,7 +125,7 @@ def test_a_trimmed_stream_has_a_start_after_its_last_member_is_closed(members, c
     assert late.snapshot().why_open.actor == "me"
 
 
-def test_an_emptied_stream_is_begun_anew_before_its_last_member_is_closed(members, client, key):
+def test_emptied_stream_is_begun_anew_before_its_last_member_closes(members, client, key):
     breaker = members()
     breaker.force_open(actor="me")
     client.xtrim(key, maxlen=0, approximate=False)
@@ -134,7 +134,7 @@ def test_an_emptied_stream_is_begun_anew_before_its_last_member_is_closed(member
 
 
 @pytest.mark.usefixtures("alone")
-def test_of_a_stream_without_a_start_the_commands_that_are_left_hold(members, client, key, caplog):
+def test_commands_left_in_a_stream_without_a_start_are_obeyed(members, client, key, caplog):
     breaker = members()
     succeed(breaker)
     agree(breaker)
@@ -151,7 +151,7 @@ def test_of_a_stream_without_a_start_the_commands_that_are_left_hold(members, cl
 
 
 @pytest.mark.usefixtures("alone")
-def test_what_is_not_known_of_a_stream_without_a_start_is_told(members, client, key, caplog):
+def test_restart_reports_that_earlier_commands_are_unknown(members, client, key, caplog):
     breaker = members()
     breaker.force_open(actor="me")
     ask(breaker)
@@ -167,7 +167,9 @@ def test_what_is_not_known_of_a_stream_without_a_start_is_told(members, client, 
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_checkpoint_whose_entry_is_gone_still_tells_its_states(members, client, key, monkeypatch):
+def test_checkpoint_whose_entry_is_gone_still_provides_its_states(
+    members, client, key, monkeypatch
+):
     breaker = members()
     breaker.force_open(actor="me")
     log = log_of(breaker)
@@ -180,8 +182,8 @@ def test_a_checkpoint_whose_entry_is_gone_still_tells_its_states(members, client
     assert are_open(members())
 
 
-def test_commands_that_a_stream_has_lost_are_put_back_once(members, client, key):
-    """The server falls back to a replica that was behind, as after a failover."""
+def test_lost_commands_are_restored_once(members, client, key):
+    """The stream loses its last entries, as after a failover to a replica."""
     here, there = members(2)
     agree(here, there)
     kept = client.xrange(key)
@@ -199,7 +201,7 @@ def test_commands_that_a_stream_has_lost_are_put_back_once(members, client, key)
     assert len([e for e in events if e.kind == "mode_changed"]) == 1
 
 
-def test_a_command_is_not_put_back_where_a_newer_one_was_given(members, client, key):
+def test_lost_command_is_not_restored_after_a_newer_one(members, client, key):
     here = members()
     kept = len(client.xrange(key))
     here.force_open(actor="me")
@@ -215,7 +217,7 @@ def test_a_command_is_not_put_back_where_a_newer_one_was_given(members, client, 
 
 
 @pytest.mark.parametrize("delete", ["flushall", "delete"])
-def test_all_that_members_know_outlives_the_stream(members, client, key, delete):
+def test_states_and_commands_of_members_outlive_the_stream(members, client, key, delete):
     here, there = members(2)
     here.force_open(actor="me")
     agree(here, there)
@@ -228,13 +230,13 @@ def test_all_that_members_know_outlives_the_stream(members, client, key, delete)
     wait_for(lambda: state(here) == state(there) == "CLOSED")
 
 
-def test_who_begins_a_stream_tells_that_nothing_is_known_of_one_before(members, caplog):
+def test_new_stream_is_reported_with_a_warning(members, caplog):
     members()
     assert "the stream does not exist; it is started with every breaker CLOSED" in caplog.text
 
 
 @pytest.mark.usefixtures("alone")
-def test_two_that_begin_a_stream_anew_at_once_agree(members, client, key, monkeypatch):
+def test_two_members_that_restart_a_stream_at_once_agree(members, client, key, monkeypatch):
     breaker = members()
     succeed(breaker)
     agree(breaker)
@@ -248,8 +250,8 @@ def test_two_that_begin_a_stream_anew_at_once_agree(members, client, key, monkey
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_member_that_was_stopped_follows_a_stream_that_began_anew(members, client, key):
-    """It still knows the stream as it was, and puts back what it knows of commands."""
+def test_stopped_member_follows_a_restarted_stream(members, client, key):
+    """The member knows the stream as it was, and restores the commands that it knows."""
     first = members()
     succeed(first)
     first.force_open(actor="me")
@@ -263,10 +265,10 @@ def test_a_member_that_was_stopped_follows_a_stream_that_began_anew(members, cli
     agree(first, *others)
 
 
-def test_edges_are_told_that_came_before_a_checkpoint_from_which_a_stream_is_read_again(
+def test_listeners_receive_edges_before_the_checkpoint_of_a_reread_stream(
     own_redis, stream, joined, members
 ):
-    """Whoever reads it again has not read them, and the checkpoint only has what they came to."""
+    """The member has not read these edges, and the checkpoint only has the resulting states."""
     heard = []
 
     class Heard(Listener):

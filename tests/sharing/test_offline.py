@@ -1,4 +1,4 @@
-"""A process without its stream goes on by its own calls, and the stream wins when it is back."""
+"""Offline members decide by their own calls, and follow the stream when it is back."""
 
 import threading
 
@@ -19,7 +19,7 @@ from recloser.sharing.offline import PRIVATE_EPOCHS
 from recloser.sharing.outbox import MAX_WAITING
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import format_id
-from shared_parts import Loop, Proxy, wait_for
+from redis_servers import Loop, Proxy, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -45,7 +45,7 @@ def away(own_redis, pair):
     return pair
 
 
-def test_each_process_opens_by_its_own_calls(away):
+def test_offline_member_opens_by_its_own_calls(away):
     here, there = away
     fail(here, 3)
     assert state(here) == "OPEN"
@@ -54,7 +54,7 @@ def test_each_process_opens_by_its_own_calls(away):
     assert there.before_call().allowed
 
 
-def test_it_cools_probes_and_recovers_alone(away):
+def test_offline_member_cools_probes_and_recovers(away):
     here, _ = away
     fail(here, 3)
     wait_for(lambda: here.before_call().reason is Reason.PROBE)
@@ -64,7 +64,7 @@ def test_it_cools_probes_and_recovers_alone(away):
     assert here.snapshot().epoch > PRIVATE_EPOCHS
 
 
-def test_failures_that_could_not_be_sent_are_sent_late_and_count(own_redis, away):
+def test_offline_failures_are_sent_late_and_count(own_redis, away):
     fail(away[0])
     fail(away[1], 2)
     come_back(own_redis, away)
@@ -73,7 +73,7 @@ def test_failures_that_could_not_be_sent_are_sent_late_and_count(own_redis, away
     assert 0 < away[0].snapshot().epoch < PRIVATE_EPOCHS
 
 
-def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_redis, away):
+def test_history_of_the_stream_wins_and_names_discarded_edges(own_redis, away):
     here, there = away
     fail(here, 3)
     wait_for(lambda: here.before_call().reason is Reason.PROBE)
@@ -90,12 +90,12 @@ def test_the_history_of_the_stream_wins_and_says_what_was_given_up(own_redis, aw
     assert [reset.actor for reset in resets] == ["me"], "an operator's word is sent late, not lost"
 
 
-def test_who_did_nothing_alone_leaves_no_gap(own_redis, away):
+def test_offline_period_without_calls_leaves_no_gap(own_redis, away):
     come_back(own_redis, away)
     assert not [e for e in history(away[0]) if e.kind == "log_gap"]
 
 
-def test_a_probe_let_through_alone_is_none_of_the_streams(own_redis, away):
+def test_probe_admitted_offline_does_not_count_in_the_stream(own_redis, away):
     here, there = away
     fail(here, 3)
     wait_for(lambda: here.before_call().reason is Reason.PROBE)
@@ -112,7 +112,7 @@ def test_a_probe_let_through_alone_is_none_of_the_streams(own_redis, away):
     assert state(here) == "CLOSED"
 
 
-def test_what_is_too_old_is_not_sent_but_counted(own_redis, away, monkeypatch):
+def test_old_offline_outcomes_are_counted_as_lost(own_redis, away, monkeypatch):
     monkeypatch.setattr(outbox_module, "MAX_AGE_NS", 0)
     fail(away[0], 2)
     come_back(own_redis, away)
@@ -121,7 +121,7 @@ def test_what_is_too_old_is_not_sent_but_counted(own_redis, away, monkeypatch):
     assert gap.lost == 2
 
 
-def test_an_entry_gone_under_newer_ones_is_noticed(own_redis, pair):
+def test_lost_entry_below_newer_ones_is_noticed(own_redis, pair):
     server = log_of(pair[0])._connection
     server.exchange(pair[0]._sequencer.stream_fold.position)
     newest = server.page_back(None)[0].id
@@ -132,7 +132,7 @@ def test_an_entry_gone_under_newer_ones_is_noticed(own_redis, pair):
         server.exchange(newest)
 
 
-def test_what_waits_is_bounded(away):
+def test_number_of_waiting_events_is_bounded(away):
     here, _ = away
     for _ in range(MAX_WAITING + 10):
         permit = here.before_call().permit
@@ -144,7 +144,7 @@ def test_what_waits_is_bounded(away):
     assert health.failure is not None
 
 
-def test_a_stream_that_lost_its_data_begins_again_with_the_states_it_had(own_redis, pair):
+def test_deleted_stream_begins_again_with_the_known_states(own_redis, pair):
     here, there = pair
     fail(here, 3)
     wait_for(lambda: has_tripped(there))
@@ -164,8 +164,8 @@ def test_a_stream_that_lost_its_data_begins_again_with_the_states_it_had(own_red
     assert state(there) == "CLOSED"
 
 
-def test_a_stream_that_lost_its_end_is_folded_anew(own_redis, pair):
-    """As after a failover to a replica that was behind."""
+def test_stream_that_lost_its_end_is_folded_anew(own_redis, pair):
+    """The stream loses its last entries, as after a failover to a replica."""
     here, there = pair
     fail(here, 3)
     wait_for(lambda: has_tripped(there))
@@ -182,7 +182,7 @@ def test_a_stream_that_lost_its_end_is_folded_anew(own_redis, pair):
     assert all("gave up b trip" in gap for gap in gaps)
 
 
-def test_a_foreign_trim_is_survived(own_redis, pair):
+def test_members_continue_after_a_foreign_trim(own_redis, pair):
     here, there = pair
     for _ in range(5):
         succeed(here)
@@ -194,7 +194,7 @@ def test_a_foreign_trim_is_survived(own_redis, pair):
     level(*pair)
 
 
-def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_redis, stream, joined):
+def test_listeners_receive_offline_events_and_none_twice(own_redis, stream, joined):
     class Heard(Listener):
         hears_successes = hears_refusals = True
 
@@ -211,7 +211,7 @@ def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_redis
     heard = Heard()
     log = joined(own_redis, stream, timeout_seconds=0.5)
     # Its cooldown does not end meanwhile: where an answer is late, its end would be read with the
-    # trip, and told right after it.
+    # trip, and passed to listeners right after it.
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=60)
     breaker = CircuitBreaker("b", config, log=log, listeners=[heard])
     own_redis.kill()
@@ -226,7 +226,7 @@ def test_listeners_are_told_of_what_is_done_alone_and_of_nothing_twice(own_redis
     assert (heard.failures, heard.edges) == (3, ["trip", "trip"])
 
 
-def test_a_server_that_says_nothing_delays_no_call(own_redis, stream, joined, request):
+def test_silent_server_delays_no_call(own_redis, stream, joined, request):
     loop = Loop()
     request.addfinalizer(loop.close)
     proxy = Proxy(loop, own_redis.port)
@@ -245,7 +245,7 @@ def test_a_server_that_says_nothing_delays_no_call(own_redis, stream, joined, re
     wait_for(lambda: not is_degraded(breaker))
 
 
-def test_other_settings_than_in_the_stream_are_told_when_it_is_back(
+def test_differing_settings_are_reported_when_the_stream_is_back(
     own_redis, stream, joined, caplog, pair
 ):
     own_redis.kill()
@@ -258,7 +258,7 @@ def test_other_settings_than_in_the_stream_are_told_when_it_is_back(
     assert "'b' has other settings in the stream than here: failure_threshold" in caplog.text
 
 
-def test_a_process_that_starts_without_the_server_joins_it_later(own_redis, stream, joined):
+def test_process_that_starts_without_the_server_joins_later(own_redis, stream, joined):
     own_redis.kill()
     log = joined(own_redis, stream, timeout_seconds=0.3)
     breaker = CircuitBreaker("b", CONFIG, log=log)
@@ -271,8 +271,8 @@ def test_a_process_that_starts_without_the_server_joins_it_later(own_redis, stre
     assert other.snapshot().totals.failed == 1
 
 
-def test_success_that_waited_is_folded_at_its_own_time_while_the_server_is_away():
-    """Refusals wait after it, and are earlier than the call that folds them."""
+def test_offline_success_that_waited_is_folded_at_its_own_time():
+    """Rejected calls wait after it, and are earlier than the call that folds them."""
     clock = ManualClock()
     log = RedisLog("redis://127.0.0.1:1/0", stream="away", clock=clock, timeout_seconds=0.05)
     config = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.8)

@@ -1,14 +1,13 @@
-"""Breakers on a stream of a real server: what one process says, all of them do."""
+"""Shared breakers on a real server: all processes follow the same stream."""
 
 import asyncio
 import logging
 import os
-import shutil
-import subprocess
 import threading
 
 import pytest
 import redis
+from shared_support import has_tripped, state
 
 from recloser import (
     Breakers,
@@ -24,12 +23,12 @@ from recloser import (
 )
 from recloser.core.state import dump
 from recloser.sharing import redis_log as redis_module
-from recloser.sharing import stream_fold as course_module
+from recloser.sharing import stream_fold as stream_fold_module
 from recloser.sharing.claims import HOLD_NS
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import StreamCheckpoint
 from recloser.sharing.stream_fold import StreamFold
-from shared_parts import Loop, Proxy, RedisServer, free_port, servers_here, wait_for
+from redis_servers import Loop, Proxy, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -53,21 +52,12 @@ class Heard(Listener):
 
 @pytest.fixture
 def pair(redis_server, stream, joined):
-    """One breaker in two processes, as it were."""
+    """One breaker in two members."""
     return [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(2)]
 
 
-def state(breaker):
-    return breaker.current_state().value
-
-
-def has_tripped(breaker):
-    """Open, or cooled since: on a busy machine the cooldown may be over when one looks."""
-    return state(breaker) != "CLOSED"
-
-
 def level(*breakers):
-    """Have all that the breakers have to say said, and read by all."""
+    """Wait until all events of the breakers were sent and read by all."""
     for _ in range(2):
         for breaker in breakers:
             breaker._sequencer._log.flush()
@@ -83,7 +73,7 @@ def entries(redis_server, stream):
         return client.xlen(f"recloser:{{{stream}}}")
 
 
-def test_a_trip_in_one_is_a_trip_in_all(pair):
+def test_trip_in_one_process_opens_the_breaker_in_all(pair):
     here, there = pair
     fail(here, 2)
     level(*pair)
@@ -97,7 +87,7 @@ def test_a_trip_in_one_is_a_trip_in_all(pair):
     assert first["why_open"]["observed"] == 3
 
 
-def test_one_probe_is_let_through_by_all(pair):
+def test_only_one_process_admits_a_probe(pair):
     fail(pair[0], 3)
     wait_for(lambda: has_tripped(pair[1]))
     wait_for(lambda: any(b.before_call().allowed for b in pair))
@@ -106,7 +96,7 @@ def test_one_probe_is_let_through_by_all(pair):
     assert [b.before_call().reason for b in pair] == [Reason.PROBES_EXHAUSTED] * 2
 
 
-def test_many_threads_of_many_processes_get_one_probe(redis_server, stream, joined):
+def test_only_one_of_many_threads_in_many_processes_gets_a_probe(redis_server, stream, joined):
     breakers = [CircuitBreaker("b", CONFIG, log=joined(redis_server, stream)) for _ in range(4)]
     fail(breakers[0], 3)
     wait_for(lambda: all(map(has_tripped, breakers)))
@@ -127,7 +117,7 @@ def test_many_threads_of_many_processes_get_one_probe(redis_server, stream, join
     assert allowed.count(True) == 1
 
 
-def test_a_probe_that_goes_well_closes_it_everywhere(pair):
+def test_successful_probe_closes_the_breaker_in_all_processes(pair):
     fail(pair[0], 3)
     wait_for(lambda: pair[1].before_call().reason is Reason.PROBE)
     pair[1].after_success()
@@ -135,7 +125,7 @@ def test_a_probe_that_goes_well_closes_it_everywhere(pair):
     assert states(*pair)[0]["epoch"] == 3
 
 
-def test_no_command_is_sent_by_a_thread_that_calls(pair, monkeypatch):
+def test_calling_threads_send_nothing_to_the_server(pair, monkeypatch):
     sent = []
     connection = redis.connection.Connection
     send = connection.send_packed_command
@@ -154,7 +144,7 @@ def test_no_command_is_sent_by_a_thread_that_calls(pair, monkeypatch):
     assert threading.get_ident() not in sent
 
 
-def test_a_thousand_calls_are_a_few_entries(redis_server, stream, pair):
+def test_thousand_calls_become_a_few_entries(redis_server, stream, pair):
     before = entries(redis_server, stream)
     for _ in range(1000):
         pair[0].call(int)
@@ -162,7 +152,7 @@ def test_a_thousand_calls_are_a_few_entries(redis_server, stream, pair):
     assert entries(redis_server, stream) - before <= 5
 
 
-def test_whoever_comes_late_is_told_all(redis_server, stream, joined, pair):
+def test_late_process_learns_the_whole_history(redis_server, stream, joined, pair):
     fail(pair[0], 3)
     level(*pair)
     late = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
@@ -172,10 +162,10 @@ def test_whoever_comes_late_is_told_all(redis_server, stream, joined, pair):
     assert first == second
 
 
-def test_a_late_one_starts_at_a_checkpoint_and_the_stream_is_trimmed(
+def test_late_process_starts_at_a_checkpoint_of_a_trimmed_stream(
     redis_server, stream, joined, monkeypatch
 ):
-    monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 20)
+    monkeypatch.setattr(stream_fold_module, "CHECKPOINT_EVERY", 20)
     log = joined(redis_server, stream, keep_entries=30)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=1000), log=log)
     for _ in range(120):
@@ -192,7 +182,7 @@ def test_a_late_one_starts_at_a_checkpoint_and_the_stream_is_trimmed(
     assert breaker._sequencer.fold.seq == late._sequencer.fold.seq
 
 
-def test_commands_are_obeyed_by_all_when_they_return(pair):
+def test_command_is_in_effect_in_all_processes_when_it_returns(pair):
     pair[0].force_open(actor="me", reason="to see")
     assert state(pair[0]) == "OPEN"
     wait_for(lambda: has_tripped(pair[1]))
@@ -202,7 +192,9 @@ def test_commands_are_obeyed_by_all_when_they_return(pair):
     wait_for(lambda: state(pair[0]) == "CLOSED")
 
 
-def test_listeners_hear_all_edges_and_the_calls_of_their_own_process(redis_server, stream, joined):
+def test_listeners_receive_all_edges_and_the_calls_of_their_own_process(
+    redis_server, stream, joined
+):
     heard = [Heard(), Heard()]
     here, there = (
         CircuitBreaker("b", CONFIG, log=joined(redis_server, stream), listeners=[listener])
@@ -219,9 +211,7 @@ def test_listeners_hear_all_edges_and_the_calls_of_their_own_process(redis_serve
     assert [e.kind for e in heard[1].events if e.kind.startswith("call")] == ["call_failed"] * 3
 
 
-def test_other_settings_than_in_the_stream_are_told_and_do_not_hold(
-    redis_server, stream, joined, pair, caplog
-):
+def test_differing_settings_are_reported_and_not_used(redis_server, stream, joined, pair, caplog):
     other = CircuitBreakerConfig(failure_threshold=9)
     with caplog.at_level(logging.WARNING):
         breaker = CircuitBreaker("b", other, log=joined(redis_server, stream))
@@ -231,7 +221,9 @@ def test_other_settings_than_in_the_stream_are_told_and_do_not_hold(
         CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="raise"))
 
 
-def test_settings_are_replaced_for_all_where_that_is_asked_for(redis_server, stream, joined, pair):
+def test_on_other_config_replace_replaces_settings_in_all_processes(
+    redis_server, stream, joined, pair
+):
     other = CircuitBreakerConfig(failure_threshold=9)
     CircuitBreaker("b", other, log=joined(redis_server, stream, on_other_config="replace"))
     wait_for(lambda: all(b._state.config.failure_threshold == 9 for b in pair))
@@ -241,12 +233,12 @@ def test_settings_are_replaced_for_all_where_that_is_asked_for(redis_server, str
     "options",
     [{"on_other_config": "ignore"}, {"timeout_seconds": 0}, {"claim_seconds": -1}],
 )
-def test_impossible_options_are_refused(redis_server, options, joined):
+def test_invalid_options_are_refused(redis_server, options, joined):
     with pytest.raises(ConfigError, match=next(iter(options))):
         joined(redis_server, "s", **options)
 
 
-def test_a_wall_clock_an_hour_off_makes_no_difference(redis_server, stream, joined):
+def test_wall_clock_that_is_an_hour_wrong_makes_no_difference(redis_server, stream, joined):
     clocks = [SkewedClock(SystemClock(), shift_seconds=s) for s in (3600, -3600)]
     breakers = [
         CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, clock=clock))
@@ -260,7 +252,7 @@ def test_a_wall_clock_an_hour_off_makes_no_difference(redis_server, stream, join
     assert first == second
 
 
-def test_coroutines_are_protected_too(pair):
+def test_coroutines_are_protected_by_a_shared_breaker(pair):
     async def work():
         await asyncio.sleep(0)
 
@@ -273,7 +265,7 @@ def test_coroutines_are_protected_too(pair):
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_either_protocol_will_do(redis_server, stream, joined, protocol):
+def test_both_versions_of_the_redis_protocol_work(redis_server, stream, joined, protocol):
     class Spoken:
         url = f"{redis_server.url}?protocol={protocol}"
 
@@ -283,14 +275,14 @@ def test_either_protocol_will_do(redis_server, stream, joined, protocol):
     assert not breaker.snapshot().degraded
 
 
-def test_a_registry_may_stand_on_it(redis_server, stream, joined):
+def test_registry_can_use_a_redis_log(redis_server, stream, joined):
     here, there = (Breakers(CONFIG, log=joined(redis_server, stream)) for _ in range(2))
     fail(here["x"], 3)
     wait_for(lambda: has_tripped(there["x"]))
     assert state(there["y"]) == "CLOSED"
 
 
-def test_a_window_of_the_fleet_decides(redis_server, stream, joined):
+def test_window_counts_the_calls_of_all_processes(redis_server, stream, joined):
     config = CircuitBreakerConfig(
         failure_threshold=None, window=CountWindow(10, 0.5, minimum_calls=10)
     )
@@ -302,7 +294,7 @@ def test_a_window_of_the_fleet_decides(redis_server, stream, joined):
     assert states(*breakers)[0]["why_open"]["calls"] == 10
 
 
-def test_a_probe_whose_call_has_given_up_is_kept_for_the_next_and_then_given_back(
+def test_probe_of_a_call_that_gave_up_is_used_by_the_next_call_or_returned(
     redis_server, stream, joined, request
 ):
     loop = Loop()
@@ -332,7 +324,7 @@ def test_a_probe_whose_call_has_given_up_is_kept_for_the_next_and_then_given_bac
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_is_another_member(redis_server, stream, joined):
+def test_forked_child_is_a_member_of_its_own(redis_server, stream, joined):
     breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream))
     succeed(breaker)
     level(breaker)
@@ -353,7 +345,9 @@ def test_a_forked_child_is_another_member(redis_server, stream, joined):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_children_that_use_a_log_first_are_members_of_their_own(redis_server, stream, joined):
+def test_forked_children_that_use_the_log_first_are_members_of_their_own(
+    redis_server, stream, joined
+):
     log = joined(redis_server, stream)
     children = []
     for _ in range(2):
@@ -376,7 +370,7 @@ def test_children_that_use_a_log_first_are_members_of_their_own(redis_server, st
     wait_for(lambda: state(breaker) == "OPEN")
 
 
-def test_health_is_told(redis_server, stream, joined):
+def test_health_reports_waiting_events_and_failures(redis_server, stream, joined):
     log = joined(redis_server, stream)
     assert log.health().failure is None
     breaker = CircuitBreaker("b", CONFIG, log=log)
@@ -385,7 +379,7 @@ def test_health_is_told(redis_server, stream, joined):
     assert (log.health().waiting, log.health().lost, log.health().failure) == (0, 0, None)
 
 
-def test_a_closed_log_lets_calls_go_on(redis_server, stream, joined):
+def test_calls_continue_after_the_log_is_closed(redis_server, stream, joined):
     log = joined(redis_server, stream)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     log.close()
@@ -395,75 +389,8 @@ def test_a_closed_log_lets_calls_go_on(redis_server, stream, joined):
     assert breaker.snapshot().degraded
 
 
-def test_in_a_cluster_it_goes_where_the_stream_is(stream, joined):
-    binary = next(iter(servers_here().values()), None)
-    if binary is None:
-        pytest.skip("there is no Redis server on this machine")
-    options = ["--cluster-enabled", "yes"]
-    with RedisServer(binary, options) as first, RedisServer(binary, options) as second:
-        with first.client() as one, second.client() as other:
-            one.execute_command("CLUSTER", "ADDSLOTS", *range(8192))
-            other.execute_command("CLUSTER", "ADDSLOTS", *range(8192, 16384))
-            one.execute_command("CLUSTER", "MEET", "127.0.0.1", second.port)
-            for node in (one, other):
-                wait_for(
-                    lambda node=node: b"cluster_state:ok" in node.execute_command("CLUSTER", "INFO")
-                )
-        breakers = [
-            CircuitBreaker("b", CONFIG, log=joined(node, stream)) for node in (first, second)
-        ]
-        wait_for(lambda: not any(breaker.snapshot().degraded for breaker in breakers))
-        fail(breakers[0], 3)
-        wait_for(lambda: has_tripped(breakers[1]))
-        for breaker in breakers:
-            breaker._sequencer._log.close()
-
-
-def test_it_speaks_tls(stream, joined, tmp_path):
-    binary, openssl = servers_here().get("redis-server"), shutil.which("openssl")
-    if binary is None or openssl is None:
-        pytest.skip("there is no Redis server here that speaks TLS")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    port = free_port() + 1
-    options = ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file"]
-    options += [str(certificate), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
-
-    class Secure:
-        url = f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}"
-
-    with RedisServer(binary, options):
-        breaker = CircuitBreaker("b", CONFIG, log=joined(Secure, stream))
-        assert not breaker.snapshot().degraded
-        breaker.force_open()
-        assert state(breaker) == "OPEN"
-        breaker._sequencer._log.close()
-
-
-def test_a_user_needs_these_rights_and_no_others(redis_server, stream, joined):
-    with redis_server.client() as client:
-        client.execute_command(
-            "ACL", "SETUSER", "fleet", "on", ">pa:ss@/word", "resetkeys", "resetchannels",
-            f"~recloser:{{{stream}}}", f"&recloser:{{{stream}}}:bell", "-@all",
-            *["+xadd", "+xread", "+xrange", "+xrevrange", "+xtrim", "+publish", "+subscribe", "+time", "+client"],
-        )  # fmt: skip
-
-    class Named:
-        url = redis_server.url.replace("//", "//fleet:pa%3Ass%40%2Fword@")
-
-    breakers = [CircuitBreaker("b", CONFIG, log=joined(Named, stream)) for _ in range(2)]
-    assert not breakers[0].snapshot().degraded
-    fail(breakers[0], 3)
-    wait_for(lambda: has_tripped(breakers[1]))
-
-
-def test_a_checkpoint_is_of_an_entry_that_is_there(redis_server, stream, joined, monkeypatch):
-    monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 5)
+def test_checkpoint_describes_an_entry_in_the_stream(redis_server, stream, joined, monkeypatch):
+    monkeypatch.setattr(stream_fold_module, "CHECKPOINT_EVERY", 5)
     log = joined(redis_server, stream)
     breaker = CircuitBreaker("b", CONFIG, log=log)
     for _ in range(10):
@@ -474,9 +401,7 @@ def test_a_checkpoint_is_of_an_entry_that_is_there(redis_server, stream, joined,
     assert StreamFold.from_checkpoint(kept).fold.breakers["b"].succeeded > 0
 
 
-def test_claim_does_not_wait_behind_an_entry_of_another_kind(
-    redis_server, stream, joined, monkeypatch
-):
+def test_claim_is_sent_without_delay_after_a_checkpoint(redis_server, stream, joined, monkeypatch):
     monkeypatch.setattr(redis_module, "BATCH_SECONDS", 10)
     breaker = CircuitBreaker("b", CONFIG, log=joined(redis_server, stream, claim_seconds=5))
     fail(breaker, 3)
@@ -490,9 +415,9 @@ def test_claim_does_not_wait_behind_an_entry_of_another_kind(
     assert breaker.before_call().allowed
 
 
-def test_thread_that_is_in_no_hurry_takes_nobody_elses_away():
+def test_wake_up_without_hurry_does_not_cancel_the_hurry_of_another_thread():
     class Raced(RedisLog):
-        """Another thread is in a hurry right after this one has looked."""
+        """Set the flag right after it was read, as another thread may."""
 
         reads = 0
 

@@ -1,4 +1,4 @@
-"""Outcomes with which an edge may come are sent at once."""
+"""Outcomes that may fire an edge are urgent."""
 
 import pytest
 
@@ -28,13 +28,13 @@ def state_after(config, kinds, took=0):
 
 
 @pytest.mark.parametrize(("counted", "urgent"), [(0, False), (1, False), (2, True), (3, True)])
-def test_half_a_run_is_urgent_as_others_may_have_the_other_half(counted, urgent):
+def test_failure_is_urgent_when_half_of_the_threshold_is_reached(counted, urgent):
     config = CircuitBreakerConfig(failure_threshold=5)
     state = state_after(config, [kernel.FAILED] * counted)
     assert is_urgent(FAILURE, state, 1) is urgent
 
 
-def test_half_of_what_a_window_lacks_is_urgent():
+def test_failure_is_urgent_when_half_of_the_missing_window_failures_wait():
     window = CountWindow(10, failures=6)
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
     state = state_after(config, [kernel.FAILED, kernel.FAILED, kernel.SUCCEEDED])
@@ -42,14 +42,14 @@ def test_half_of_what_a_window_lacks_is_urgent():
     assert is_urgent(FAILURE, state, 2)
 
 
-def test_a_quarter_of_a_window_is_urgent_where_half_of_it_trips():
+def test_failure_is_urgent_at_a_quarter_of_a_window_that_trips_at_half():
     window = CountWindow(100, 0.5, minimum_calls=100)
     state = BreakerState("b", CircuitBreakerConfig(failure_threshold=None, window=window))
     assert not is_urgent(FAILURE, state, 24)
     assert is_urgent(FAILURE, state, 25)
 
 
-def test_slow_calls_are_urgent_where_a_share_of_them_trips():
+def test_slow_call_is_urgent_where_a_slow_call_rate_trips():
     window = CountWindow(4, slow_call_rate=1, minimum_calls=4)
     config = CircuitBreakerConfig(
         failure_threshold=None, window=window, slow_call_seconds=0.1, recovery_timeout_seconds=1
@@ -60,13 +60,13 @@ def test_slow_calls_are_urgent_where_a_share_of_them_trips():
     assert not is_urgent(quick, state, 1)
 
 
-def test_outcomes_that_come_too_late_are_not_urgent():
+def test_stale_outcome_is_not_urgent():
     state = BreakerState("b", CircuitBreakerConfig(failure_threshold=1))
     state.epoch = 2
     assert not is_urgent(FAILURE, state, 1)
 
 
-def test_probes_and_commands_are_urgent_and_refusals_never():
+def test_probes_and_commands_are_urgent_and_rejected_calls_are_not():
     state = BreakerState("b", CircuitBreakerConfig(failure_threshold=5))
     assert is_urgent(CallIgnored(0, 0, "b", 0, 0, probe=1), state, 0)
     assert is_urgent(ProbeAdmitted(0, 0, "b", 0, 1), state, 0)

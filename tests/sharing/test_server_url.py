@@ -1,4 +1,4 @@
-"""What is wrong with a URL is told in one line where a log is made, and never found later."""
+"""An invalid URL is refused in one line when the log is created, not later."""
 
 import shutil
 import subprocess
@@ -24,12 +24,12 @@ SECURE = "rediss://host:6379/0"
         "unix:///run/redis.sock?db=1",
     ],
 )
-def test_urls_that_can_be_used(url):
+def test_valid_urls_are_accepted(url):
     RedisLog(url).close()
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         (f"{HOST}?socket_timeout=30", "socket_timeout; give timeout_seconds to RedisLog"),
         (f"{HOST}?socket_connect_timeout=30", "give timeout_seconds to RedisLog"),
@@ -63,23 +63,23 @@ def test_urls_that_can_be_used(url):
         ("unix:///run/redis.sock?socket_keepalive=yes", "'socket_keepalive'"),
     ],
 )
-def test_option_that_can_not_be_had_is_refused_in_one_line(url, told):
+def test_invalid_url_is_refused_in_one_line(url, expected):
     with pytest.raises(ConfigError) as refused:
         RedisLog(url)
     message = str(refused.value)
-    assert told in message
+    assert expected in message
     assert "URL" in message
     assert "\n" not in message
 
 
-def test_no_value_of_a_url_is_told():
+def test_error_message_contains_no_value_of_the_url():
     for option in ("db", "protocol", "password=x&socket_keepalive"):
         with pytest.raises(ConfigError) as refused:
             parse_server_url(f"{HOST}?{option}=hunter2")
         assert "hunter2" not in str(refused.value)
 
 
-def test_key_that_is_locked_by_a_password_is_not_asked_for(tmp_path):
+def test_encrypted_key_without_a_password_is_refused_without_a_prompt(tmp_path):
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("there is no openssl here")

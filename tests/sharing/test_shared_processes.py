@@ -1,4 +1,4 @@
-"""Fleets of real processes, a real server and a real service: a short run of what the tools do.
+"""Shared breakers of real processes, on a real server and service: short runs of the tools.
 
 ``tools/shared_soak.py`` and ``tools/shared_faults.py`` do it for longer.
 """
@@ -7,7 +7,7 @@ import pytest
 
 import shared_faults
 import shared_soak
-from shared_parts import servers_here
+from redis_servers import servers_here
 
 SERVERS = servers_here()
 
@@ -31,7 +31,7 @@ def test_eight_processes_agree_on_an_outage(name):
     "fault",
     ["restarted with data", "restarted without data", "partition", "stopped until it was open"],
 )
-def test_they_agree_again_once_a_fault_is_over(fault):
+def test_processes_agree_after_a_fault(fault):
     verdict = shared_faults.run_once(fault, 3, _binary(next(iter(SERVERS), "none")))
     assert verdict.violations == []
     assert verdict.edges >= 3

@@ -1,4 +1,4 @@
-"""What the sequencer of a fleet does at each step, without a thread or a server of its own."""
+"""The shared sequencer step by step, without a thread or a server."""
 
 import logging
 
@@ -18,7 +18,7 @@ MS = 1_000_000
 
 
 class Unreached(RedisLog):
-    """A log whose thread is the test."""
+    """A log without threads; the test does their work."""
 
     def __init__(self, clock=None):
         super().__init__(
@@ -30,7 +30,7 @@ class Unreached(RedisLog):
 
 
 class Stream:
-    """A stream in memory, of which a log is told what the test wants."""
+    """A stream in memory; the test decides which entries the log reads."""
 
     def __init__(self, log):
         self.log = log
@@ -46,7 +46,7 @@ class Stream:
         return self.sequencer.hold(change, lambda: pytest.fail("the lock is held"))
 
     def add(self, batch, after_ms=1, member=None):
-        """Append what a member has sent."""
+        """Append an entry that a member has sent."""
         self.ms += after_ms
         entry = Entry(
             (self.ms, len(self.entries)),
@@ -60,17 +60,17 @@ class Stream:
 
     def read(self, *entries):
         self.hold(lambda: self.sequencer.fold_entries(self.stream_fold, entries, self.log._member))
-        self.sequencer.leave_entry()
+        self.sequencer.after_unlock()
 
     def join(self):
-        """Come level, as the log's thread does."""
+        """Go online, as the log's thread does."""
         while batch := self.hold(lambda: self.sequencer.batch_before_rejoining(self.stream_fold)):
             self.read(self.add(batch))
         at = self.stream_fold.fold.at
         assert self.hold(lambda: self.sequencer.go_online(self.stream_fold, at))
 
     def send(self, after_ms=1):
-        """Have all that waits sent, and not read yet."""
+        """Send everything that waits, without reading it."""
         batch = self.hold(lambda: self.sequencer.begin_round(is_due=lambda _since: True))
         return None if batch is None else self.add(batch, after_ms)
 
@@ -80,7 +80,7 @@ class Stream:
 
     def go_offline(self):
         self.hold(lambda: self.sequencer.go_offline("it is away"))
-        self.sequencer.leave_entry()
+        self.sequencer.after_unlock()
 
 
 class Heard(Listener):
@@ -127,7 +127,7 @@ def stream(log, breaker):
 
 
 class Moving(SystemClock):
-    """A clock that moves on whenever it is read."""
+    """A clock that advances whenever it is read."""
 
     def __init__(self):
         self.ns = 0
@@ -137,8 +137,8 @@ class Moving(SystemClock):
         return self.ns
 
 
-def test_report_that_comes_after_the_settings_of_another_breaker_is_recorded(caplog):
-    """Both were asked for inside of a change, and are carried out one after the other."""
+def test_report_after_the_settings_of_another_breaker_is_recorded(caplog):
+    """Both were requested inside a change, and are carried out one after the other."""
     with Unreached(Moving()) as log:
         breaker = CircuitBreaker("b", CONFIG, log=log)
         permit = breaker.before_call().permit
@@ -152,7 +152,7 @@ def test_report_that_comes_after_the_settings_of_another_breaker_is_recorded(cap
         assert "could not be recorded" not in caplog.text
 
 
-def test_function_that_was_protected_at_another_time_of_the_log_does_not_move_it(log):
+def test_function_protected_before_a_jump_of_the_time_does_not_move_the_time(log):
     breaker, clock = CircuitBreaker("b", CONFIG, log=log), log._clock
     protected = breaker(lambda: None)
     days = 10 * 86_400 * 10**9
@@ -164,7 +164,7 @@ def test_function_that_was_protected_at_another_time_of_the_log_does_not_move_it
     assert breaker.snapshot().retry_after == 0.75
 
 
-def test_call_goes_on_where_a_stream_that_is_joined_can_not_be_folded(log, breaker, monkeypatch):
+def test_call_continues_when_folding_a_joined_stream_is_interrupted(log, breaker, monkeypatch):
     fail(breaker)
     stream = Stream(log)
     batch = stream.hold(lambda: stream.sequencer.batch_before_rejoining(stream.stream_fold))
@@ -183,7 +183,7 @@ def test_call_goes_on_where_a_stream_that_is_joined_can_not_be_folded(log, break
     assert stream.sequencer.must_reread
 
 
-def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(log, breaker):
+def test_duration_of_a_call_is_right_when_the_time_jumps_meanwhile(log, breaker):
     permit = breaker.before_call().permit
     log._clock.advance(seconds=1)
     stream = Stream(log)
@@ -201,7 +201,7 @@ def test_call_took_no_longer_where_the_time_became_that_of_a_stream_meanwhile(lo
     ]
 
 
-def test_breaker_made_just_before_the_stream_was_lost_takes_calls(log, stream):
+def test_breaker_created_just_before_going_offline_takes_calls(log, stream):
     made = []
     stream.hold(lambda: made.append(CircuitBreaker("new", CONFIG, log=log)))
     stream.go_offline()
@@ -212,7 +212,7 @@ def test_breaker_made_just_before_the_stream_was_lost_takes_calls(log, stream):
     assert new.snapshot().totals.failed == 3
 
 
-def test_breaker_made_inside_of_a_change_sees_the_stream_that_is_joined_then(log, breaker):
+def test_breaker_created_inside_a_change_follows_the_stream_joined_later(log, breaker):
     made = []
     log._stream.hold(lambda: made.append(CircuitBreaker("new", CONFIG, log=log)), lambda: None)
     stream = Stream(log)
@@ -224,11 +224,11 @@ def test_breaker_made_inside_of_a_change_sees_the_stream_that_is_joined_then(log
     assert new.current_state().value == "OPEN"
 
 
-# Listeners are told of each edge once.
+# Listeners receive each edge once.
 
 
-def test_edges_that_are_read_at_once_are_all_told(stream, heard, breaker):
-    """A reply may be late, and bring the trip of the stream together with the end of its cooldown."""
+def test_listeners_receive_all_edges_that_are_read_at_once(stream, heard, breaker):
+    """A late reply may contain the trip together with the end of its cooldown."""
     stream.go_offline()
     fail(breaker, 3)
     assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip"])
@@ -240,8 +240,8 @@ def test_edges_that_are_read_at_once_are_all_told(stream, heard, breaker):
     assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip", "trip", "cool"])
 
 
-def test_what_was_told_in_one_absence_is_not_told_in_the_next(stream, heard, breaker):
-    """The stream is back for a moment, and it is not known whether the failures have arrived."""
+def test_listeners_receive_events_of_an_offline_period_once(stream, heard, breaker):
+    """The stream is back for a moment, and the failures may or may not have arrived."""
     stream.go_offline()
     fail(breaker, 3)
     stream.join()
@@ -254,7 +254,7 @@ def test_what_was_told_in_one_absence_is_not_told_in_the_next(stream, heard, bre
     assert (heard.calls, heard.edges) == (["call_failed"] * 3, ["trip", "trip"])
 
 
-def test_edges_are_not_told_again_where_a_stream_is_read_again(stream, heard, breaker):
+def test_listeners_receive_no_edge_again_when_a_stream_is_read_again(stream, heard, breaker):
     fail(breaker, 3)
     stream.send_all()
     assert heard.edges == ["trip"]
@@ -277,7 +277,7 @@ def succeed_after_cooldown(stream, breaker):
 # OperatorCommands come first.
 
 
-def test_process_comes_back_only_after_its_commands_are_in_the_stream(stream, breaker):
+def test_member_goes_online_only_after_its_commands_are_in_the_stream(stream, breaker):
     stream.go_offline()
     fail(breaker)
     breaker.force_open(actor="me")
@@ -290,14 +290,14 @@ def test_process_comes_back_only_after_its_commands_are_in_the_stream(stream, br
     assert breaker.current_state().value == "OPEN"
 
 
-def test_commands_that_a_closed_log_could_not_send_are_told(caplog):
+def test_closing_reports_commands_that_could_not_be_sent(caplog):
     with caplog.at_level(logging.WARNING), Unreached() as log:
         CircuitBreaker("b", CONFIG, log=log).force_open()
         CircuitBreaker("c", CONFIG, log=log).reset()
     assert "are lost unless they are given again: forced_open of 'b', reset of 'c'" in caplog.text
 
 
-def test_a_call_alone_is_counted_once(stream, breaker):
+def test_call_made_offline_is_counted_once(stream, breaker):
     stream.go_offline()
     succeed(breaker, 2)
     stream.join()

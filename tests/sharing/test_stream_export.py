@@ -1,4 +1,4 @@
-"""The history of a stream as a log: what every process has folded, on disk."""
+"""Exported streams: a log on disk that folds to the state of every process."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from recloser.log.verification import verify
 from recloser.proof.proof import prove
 from recloser.sharing import stream_fold as course_module
 from recloser.sharing.stream_export import events_of, export_stream
-from shared_parts import wait_for
+from redis_servers import wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -46,7 +46,9 @@ def fold_of(path):
     return fold
 
 
-def test_the_fold_of_the_file_is_the_state_of_every_process(redis_server, stream, pair, tmp_path):
+def test_fold_of_the_exported_log_equals_the_state_of_every_process(
+    redis_server, stream, pair, tmp_path
+):
     go_through_an_outage(*pair)
     exported = export_stream(redis_server.url, stream, tmp_path / "log")
     fold = fold_of(tmp_path / "log")
@@ -58,7 +60,7 @@ def test_the_fold_of_the_file_is_the_state_of_every_process(redis_server, stream
     assert (exported.breakers, exported.edges) == (1, 3)
 
 
-def test_it_is_a_log_as_any_other(redis_server, stream, pair, tmp_path):
+def test_exported_log_verifies_and_replays(redis_server, stream, pair, tmp_path):
     go_through_an_outage(*pair)
     path = tmp_path / "log"
     export_stream(redis_server.url, stream, path)
@@ -72,7 +74,7 @@ def test_it_is_a_log_as_any_other(redis_server, stream, pair, tmp_path):
     assert verify(path).damages == []
 
 
-def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(
+def test_trimmed_stream_is_exported_from_its_first_checkpoint(
     redis_server, stream, joined, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(course_module, "CHECKPOINT_EVERY", 10)
@@ -92,19 +94,19 @@ def test_a_trimmed_stream_gives_what_is_left_with_the_state_before_it(
     assert list(log) == list(events_of(log._connection))
 
 
-def test_nothing_is_overwritten(redis_server, stream, pair, tmp_path):
+def test_existing_folder_is_not_overwritten(redis_server, stream, pair, tmp_path):
     (tmp_path / "log").mkdir()
     with pytest.raises(LogError, match="exists already"):
         export_stream(redis_server.url, stream, tmp_path / "log")
 
 
-def test_a_stream_that_is_not_there_is_told_and_leaves_nothing(redis_server, tmp_path):
+def test_missing_stream_is_refused_and_leaves_no_file(redis_server, tmp_path):
     with pytest.raises(LogError, match=r"has no stream recloser:\{none\}"):
         export_stream(redis_server.url, "none", tmp_path / "log")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stream_trimmed_by_something_else_is_told(redis_server, stream, pair, tmp_path):
+def test_stream_trimmed_by_something_else_is_refused(redis_server, stream, pair, tmp_path):
     go_through_an_outage(*pair)
     with redis_server.client() as client:
         client.xtrim(f"recloser:{{{stream}}}", maxlen=1, approximate=False)
@@ -112,7 +114,7 @@ def test_a_stream_trimmed_by_something_else_is_told(redis_server, stream, pair, 
         export_stream(redis_server.url, stream, tmp_path / "log")
 
 
-def test_a_key_that_holds_something_else_is_told(redis_server, stream, tmp_path):
+def test_key_of_another_type_is_refused(redis_server, stream, tmp_path):
     with redis_server.client() as client:
         client.set(f"recloser:{{{stream}}}", "x")
     with pytest.raises(LogError, match="WRONGTYPE"):

@@ -1,4 +1,4 @@
-"""What the entries of a stream come to: the same for everybody who reads them."""
+"""The fold of a stream: every reader of the same entries computes the same events."""
 
 import json
 
@@ -29,7 +29,7 @@ CONFIG = CircuitBreakerConfig(
 
 
 class Stream:
-    """Entries, appended as a server would: one id after another."""
+    """Entries with increasing ids, as a server appends them."""
 
     def __init__(self):
         self.ms = 1_000_000
@@ -81,20 +81,20 @@ def triggers(stream_fold):
     return [edge.trigger.value for _, edge in stream_fold.edges]
 
 
-def test_failures_of_different_members_make_one_run(stream):
+def test_consecutive_failures_of_different_members_trip(stream):
     stream.add(failed(), member="a")
     stream.add(failed(), member="b")
     assert triggers(stream.stream_fold()[0]) == ["trip"]
 
 
-def test_time_is_that_of_the_ids(stream):
+def test_time_of_an_event_is_that_of_its_entrys_id(stream):
     stream.add(failed(), failed(), after_ms=1500)
     stream_fold, _ = stream.stream_fold()
     assert stream_fold.fold.at == 1_500_000_000
     assert stream_fold.fold.breakers["b"].deadline == 2_500_000_000
 
 
-def test_of_all_claims_of_an_epoch_the_first_wins(stream):
+def test_first_claim_of_an_epoch_is_granted(stream):
     stream.add(failed(), failed())
     stream_fold, _ = stream.stream_fold()
     grants = [
@@ -109,7 +109,7 @@ def test_of_all_claims_of_an_epoch_the_first_wins(stream):
 
 
 @pytest.mark.parametrize(("after_ms", "granted"), [(999, 0), (1000, 1)])
-def test_a_claim_is_granted_from_the_millisecond_on_at_which_the_cooldown_ends(
+def test_claim_is_granted_from_the_millisecond_at_which_the_cooldown_ends(
     stream, after_ms, granted
 ):
     stream.add(failed(), failed())
@@ -117,20 +117,20 @@ def test_a_claim_is_granted_from_the_millisecond_on_at_which_the_cooldown_ends(
     assert len(stream_fold.fold_entry(stream.add(claim(1), after_ms=after_ms)).grants) == granted
 
 
-def test_a_claim_of_another_epoch_is_nothing(stream):
+def test_claim_of_another_epoch_is_ignored(stream):
     stream.add(failed(), failed())
     stream_fold, _ = stream.stream_fold()
     assert stream_fold.fold_entry(stream.add(claim(1, epoch=4), after_ms=1000)).grants == {}
 
 
-def test_what_was_sent_twice_counts_once(stream):
+def test_entry_that_was_sent_twice_counts_once(stream):
     entry = stream.add(failed())
     stream.add(failed(), batch=entry.batch)
     stream_fold, _ = stream.stream_fold()
     assert stream_fold.fold.breakers["b"].failed == 1
 
 
-def test_the_first_configuration_holds_unless_one_replaces_it(stream):
+def test_first_settings_are_used_unless_an_entry_replaces_them(stream):
     other = CircuitBreakerConfig(failure_threshold=9)
     stream.add(configured(other), member="b")
     assert stream.stream_fold()[0].fold.breakers["b"].config.failure_threshold == 2
@@ -154,7 +154,7 @@ def test_the_first_configuration_holds_unless_one_replaces_it(stream):
         b"[" * 100_000,
     ],
 )
-def test_what_can_not_be_or_not_be_read_is_nothing(stream, line):
+def test_invalid_line_is_ignored(stream, line):
     before, _ = stream.stream_fold()
     stream.add(body=(line,))
     after, _ = stream.stream_fold()
@@ -162,25 +162,25 @@ def test_what_can_not_be_or_not_be_read_is_nothing(stream, line):
     assert dump(after.fold.breakers["b"]) == dump(before.fold.breakers["b"])
 
 
-def test_a_second_beginning_is_nothing(stream):
+def test_second_begin_is_ignored(stream):
     stream.add(failed())
     stream.add(body=BEGIN, member="b", batch=0)
     stream.add(failed())
     assert triggers(stream.stream_fold()[0]) == ["trip"]
 
 
-def test_a_stream_of_later_rules_is_refused():
+def test_stream_with_newer_rules_is_refused():
     begin = Begin("g", FORMAT_VERSION, RULES_VERSION + 1, "9.0")
     with pytest.raises(FutureVersionError, match=r"recloser 9\.0.* upgrade"):
         StreamFold.from_begin(Entry((1, 0), "a", 0, begin))
 
 
-def test_what_does_not_begin_a_stream_is_refused():
+def test_stream_whose_first_entry_is_no_begin_is_refused():
     with pytest.raises(LogError, match="is not a beginning"):
         StreamFold.from_begin(Entry((1, 0), "a", 1, ()))
 
 
-def test_an_absence_is_a_gap_with_the_states_behind_it(stream):
+def test_offline_report_becomes_a_gap_followed_by_the_states(stream):
     stream.add(body=OfflineReport("web-1", 3.5, sent=4, lost=2, edges=("b trip",)))
     _, events = stream.stream_fold()
     gap, checkpoint = events[-2:]
@@ -193,7 +193,7 @@ def test_an_absence_is_a_gap_with_the_states_behind_it(stream):
     assert checkpoint.kind == "checkpoint"
 
 
-def test_a_lost_stream_is_followed_by_one_that_brings_the_states_along(stream):
+def test_next_generation_begins_with_the_states_of_the_lost_stream(stream):
     stream.add(failed(), failed(), after_ms=700)
     old, _ = stream.stream_fold()
     begin = old.next_generation("h", "0", at=900_000_000)
@@ -206,7 +206,7 @@ def test_a_lost_stream_is_followed_by_one_that_brings_the_states_along(stream):
     assert len(new.fold_entry(late).grants) == 1
 
 
-def test_a_checkpoint_is_due_for_the_member_whose_entry_is_the_last_of_many(stream):
+def test_checkpoint_is_due_after_2000_entries_and_then_every_50(stream):
     due = []
     stream_fold, _ = stream.stream_fold()
     for number in range(CHECKPOINT_EVERY + 101):
@@ -219,7 +219,7 @@ def test_a_checkpoint_is_due_for_the_member_whose_entry_is_the_last_of_many(stre
     assert not stream_fold.is_checkpoint_due()
 
 
-def test_a_stream_is_trimmed_to_the_newest_checkpoint_with_enough_behind_it(stream):
+def test_trim_position_is_the_newest_checkpoint_with_enough_entries_after_it(stream):
     stream_fold, _ = stream.stream_fold()
     places = []
     for _ in range(3):
@@ -232,14 +232,14 @@ def test_a_stream_is_trimmed_to_the_newest_checkpoint_with_enough_behind_it(stre
     assert stream_fold.trim_position(100) is None
 
 
-def test_the_clock_is_read_once_a_second_while_entries_come(stream):
+def test_tick_is_recorded_once_per_second_of_entries(stream):
     for _ in range(10):
         stream.add(succeeded(), after_ms=500)
     _, events = stream.stream_fold()
     assert [e.at for e in events if e.kind == "clock_ticked"] == [n * 10**9 for n in range(1, 6)]
 
 
-def test_seals_stand_at_the_same_places_for_whoever_starts_at_a_checkpoint(stream):
+def test_seals_are_at_the_same_events_in_a_fold_from_a_checkpoint(stream):
     stream.add(*[failed(epoch=0)] * 400)
     for _ in range(600):
         stream.add(succeeded())
@@ -277,7 +277,7 @@ said = st.tuples(
 
 
 @given(st.lists(said, min_size=1, max_size=40), st.data())
-def test_whoever_starts_at_a_checkpoint_comes_to_the_same_and_all_of_it_is_a_log(entries, data):
+def test_fold_from_any_checkpoint_equals_the_whole_fold_and_is_a_valid_log(entries, data):
     stream = Stream()
     stream.add(configured())
     cut = data.draw(st.integers(1, len(entries)))
@@ -326,7 +326,7 @@ def _admissions(events):
 
 
 def test_fold_from_a_checkpoint_of_a_large_state_numbers_later_events_alike(stream):
-    """A large state takes several events where the checkpoint is recorded, and none where it is read."""
+    """Recording a large state takes several events, and reading its checkpoint takes none."""
     window = CountWindow(2000, failures=2000)
     config = CircuitBreakerConfig(failure_threshold=None, window=window)
     stream.add(configured(config), replaces=True)
@@ -339,7 +339,7 @@ def test_fold_from_a_checkpoint_of_a_large_state_numbers_later_events_alike(stre
     assert dump(restored.fold.breakers["b"]) == dump(whole.fold.breakers["b"])
 
 
-def test_what_a_checkpoint_holds_is_plain_data(stream):
+def test_states_in_a_checkpoint_are_plain_json(stream):
     stream.add(failed(), failed(), after_ms=20)
     kept = stream.stream_fold()[0].checkpoint()
     assert json.loads(json.dumps(kept.states[0]))["state"] == "OPEN"

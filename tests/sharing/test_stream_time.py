@@ -1,4 +1,4 @@
-"""The time of a stream goes on where its ids stand still, as after a clock that was ahead once."""
+"""The time of a stream while its ids stand still, because the server's clock was set back."""
 
 import pytest
 from shared_support import agree, is_degraded, log_of, state
@@ -14,7 +14,7 @@ from recloser.core.events import (
 from recloser.core.state import dump
 from recloser.sharing.stream_entry import Begin, Entry, event_lines
 from recloser.sharing.stream_fold import StreamFold
-from shared_parts import wait_for
+from redis_servers import wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
@@ -25,7 +25,7 @@ SECOND = 1_000_000_000
 
 
 class Stream:
-    """Entries with ids and times of the test's choice."""
+    """A stream whose ids and times the test chooses."""
 
     def __init__(self):
         self.entries = [
@@ -48,7 +48,7 @@ def failed():
     return CallFailed(0, 0, "b", 0, 5)
 
 
-def test_ids_that_stand_still_leave_the_time_to_the_sender():
+def test_senders_time_is_used_while_ids_stand_still():
     stream = Stream()
     stream.add(HOUR_MS, failed())
     at = stream.stream_fold().fold.at
@@ -59,7 +59,7 @@ def test_ids_that_stand_still_leave_the_time_to_the_sender():
     assert stream.stream_fold().fold.breakers["b"].state.value == "HALF_OPEN"
 
 
-def test_time_never_falls_whatever_a_sender_says():
+def test_time_never_goes_back_whatever_a_sender_sends():
     stream = Stream()
     stream.add(HOUR_MS)
     at = stream.stream_fold().fold.at
@@ -69,14 +69,14 @@ def test_time_never_falls_whatever_a_sender_says():
     assert stream.stream_fold().fold.at == at + 5 * SECOND
 
 
-def test_ids_that_move_tell_the_time_whatever_a_sender_says():
+def test_senders_time_is_ignored_while_ids_move():
     stream = Stream()
     stream.add(2000, at=10**18)
     assert stream.stream_fold().fold.at == SECOND
 
 
-def test_time_goes_on_from_where_it_was_when_the_ids_move_again():
-    """What it is ahead of them by stays, and is no second jump."""
+def test_time_continues_without_a_jump_when_ids_move_again():
+    """The difference to the ids stays the same, so the time does not jump again."""
     stream = Stream()
     stream.add(HOUR_MS)
     at = stream.stream_fold().fold.at
@@ -97,7 +97,7 @@ def _events(stream):
     return events
 
 
-def test_id_that_no_clock_can_have_given_moves_no_time():
+def test_id_after_the_year_9999_does_not_move_the_time():
     stream = Stream()
     stream.add(2000)
     stream.add(2**64 - 1)
@@ -105,7 +105,7 @@ def test_id_that_no_clock_can_have_given_moves_no_time():
     assert stream.stream_fold().fold.at == 3 * SECOND
 
 
-def test_checkpoint_keeps_what_time_is_ahead_by():
+def test_checkpoint_keeps_the_shift_of_the_time():
     stream = Stream()
     stream.add(HOUR_MS)
     stream.add(HOUR_MS, at=2 * HOUR_MS * 1_000_000)
@@ -130,14 +130,14 @@ def pair(own_redis, stream, joined):
 
 
 def be_ahead(own_redis, stream):
-    """The server's clock was an hour ahead for one entry, and is right again."""
+    """Add one entry whose id is an hour ahead, as if the server's clock had been set back."""
     key = f"recloser:{{{stream}}}"
     with own_redis.client() as client:
         seconds, _ = client.time()
         client.xadd(key, {"x": "y"}, id=f"{(seconds + 3600) * 1000}-0")
 
 
-def test_cooldown_ends_in_time_after_the_servers_clock_was_ahead_once(own_redis, stream, pair):
+def test_cooldown_ends_on_time_after_the_servers_clock_was_set_back(own_redis, stream, pair):
     here, there = pair
     be_ahead(own_redis, stream)
     agree(*pair)
@@ -154,7 +154,9 @@ def test_cooldown_ends_in_time_after_the_servers_clock_was_ahead_once(own_redis,
     assert state(here) == state(there) == "CLOSED"
 
 
-def test_who_joins_a_stream_whose_ids_are_ahead_waits_no_longer(own_redis, stream, joined, pair):
+def test_cooldown_ends_on_time_in_a_member_that_joins_while_ids_are_ahead(
+    own_redis, stream, joined, pair
+):
     be_ahead(own_redis, stream)
     agree(*pair)
     fail(pair[0])
@@ -166,7 +168,7 @@ def test_who_joins_a_stream_whose_ids_are_ahead_waits_no_longer(own_redis, strea
     agree(late, *pair)
 
 
-def test_process_that_comes_back_to_ids_that_are_ahead_waits_no_longer(own_redis, stream, pair):
+def test_cooldown_ends_on_time_in_members_that_return_while_ids_are_ahead(own_redis, stream, pair):
     be_ahead(own_redis, stream)
     agree(*pair)
     own_redis.kill()

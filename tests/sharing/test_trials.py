@@ -1,9 +1,9 @@
-"""What may happen to a stream, to real processes on a real server: short runs of ``shared_trials``."""
+"""Worst cases of a stream with real processes and a real server: short runs of ``shared_trials``."""
 
 import pytest
 
 import shared_trials
-from shared_parts import servers_here
+from redis_servers import servers_here
 
 SOON = (
     "away and restarted",
@@ -24,7 +24,7 @@ def binary():
 
 
 @pytest.mark.parametrize("name", SOON)
-def test_no_command_is_lost_and_nobody_stays_on_their_own(name, binary):
+def test_no_command_is_lost_and_all_members_come_back(name, binary):
     outcome = shared_trials.run_once(name, 2, 1.0, binary)
     assert outcome.faults == ()
     assert outcome.slowest_ms < 1000
@@ -33,7 +33,7 @@ def test_no_command_is_lost_and_nobody_stays_on_their_own(name, binary):
 @pytest.mark.soak
 @pytest.mark.parametrize("name", shared_trials.TRIALS)
 @pytest.mark.parametrize("server", list(servers_here()) or ["none"])
-def test_no_call_waits_for_long_under_any_trial(name, server):
+def test_no_call_waits_long_in_any_trial(name, server):
     if server not in servers_here():
         pytest.skip("there is no Redis server on this machine")
     outcome = shared_trials.run_once(name, 4, 20.0, servers_here()[server])

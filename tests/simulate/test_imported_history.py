@@ -1,4 +1,4 @@
-"""Simulated breakers do what live ones do that are driven call by call."""
+"""Simulated breakers take the same edges as live breakers driven with the same calls."""
 
 from array import array
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from observed import KNOWN, MS, OPENED, busy, calls_of, configs, driven, rows_with
 
 from recloser import CircuitBreakerConfig, FoldError, Trigger
+from recloser.core import edges
 from recloser.core.events import CallObserved, Outcome
 from recloser.history.engine import replay
 from recloser.history.history import Transition
-from recloser.simulate import simulation
 from recloser.simulate.call_table import FAILED, IGNORED, SUCCEEDED, Calls
 from recloser.simulate.imported_history import simulate_calls
 from recloser.testing import strategies
@@ -37,19 +37,19 @@ MODES = st.sampled_from(["enforce", "enforce", "shadow", "disabled"])
 
 @settings(max_examples=150)
 @given(rows_with(KNOWN), configs(), MODES)
-def test_the_history_is_that_of_live_breakers(rows, config, mode):
+def test_simulated_history_equals_that_of_live_breakers(rows, config, mode):
     check(rows, evolve(config, mode=mode))
 
 
 @settings(max_examples=100)
 @given(st.integers(0, 2**32))
-def test_so_it_is_where_many_calls_are_under_way_and_windows_are_long(seed):
+def test_simulated_history_equals_live_one_with_many_calls_in_flight(seed):
     rows, settings_ = busy(seed)
     check(rows, settings_[0])
 
 
 def columns_of(trace):
-    """The calls of each breaker in the order of the log, as an exported log has them."""
+    """The calls of each breaker, in the order of the log."""
     named = {}
     for event in trace:
         if event.kind == "call_observed":
@@ -69,7 +69,7 @@ def columns_of(trace):
 
 @settings(max_examples=80)
 @given(strategies.traces(), strategies.configurations())
-def test_calls_that_end_at_one_instant_end_in_the_order_of_the_log(trace, config):
+def test_calls_that_end_at_the_same_nanosecond_keep_the_order_of_the_log(trace, config):
     for calls in columns_of(trace):
         alone = [e for e in trace if e.kind != "call_observed" or e.breaker == calls.breaker]
         alone = [evolve(event, seq=seq) for seq, event in enumerate(alone, start=1)]
@@ -78,7 +78,7 @@ def test_calls_that_end_at_one_instant_end_in_the_order_of_the_log(trace, config
 
 @settings(max_examples=80)
 @given(strategies.traces(), strategies.configurations())
-def test_breakers_that_share_a_log_find_each_others_cooldowns_passed(trace, config):
+def test_a_call_of_one_breaker_ends_the_cooldown_of_another_in_a_shared_log(trace, config):
     trace = list(trace)
     history = replay(trace, config=config)
     found = simulate_calls(columns_of(trace), config, is_shared=True)
@@ -88,7 +88,7 @@ def test_breakers_that_share_a_log_find_each_others_cooldowns_passed(trace, conf
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(0, 2**32), min_size=2, max_size=3), st.booleans())
-def test_so_they_do_where_many_calls_are_under_way(seeds, is_coarse):
+def test_breakers_in_a_shared_log_equal_live_ones_with_many_calls_in_flight(seeds, is_coarse):
     several = [busy(seed) for seed in seeds]
     grain = 500 * MS if is_coarse else 1
     rows = [
@@ -107,18 +107,22 @@ def test_so_they_do_where_many_calls_are_under_way(seeds, is_coarse):
     assert found.digest == replay(trace, config=config).digest
 
 
-def test_of_two_that_end_at_one_instant_the_first_in_the_log_counts_first():
-    """The success breaks the run only if it is counted before the second failure."""
+def test_of_calls_that_end_together_the_first_in_the_log_counts_first():
+    """The success resets the count of failures only if it comes before the second failure."""
     config = CircuitBreakerConfig(failure_threshold=2)
-    starts, ends, tooks = array("q", [0, 5, 3]), array("q", [1, 9, 9]), array("q", [1, 4, 6])
+    starts, ends, durations = array("q", [0, 5, 3]), array("q", [1, 9, 9]), array("q", [1, 4, 6])
     trips = [
-        len(simulate_calls([Calls.from_log("b", starts, ends, tooks, bytes(codes))], config).edges)
+        len(
+            simulate_calls(
+                [Calls.from_log("b", starts, ends, durations, bytes(codes))], config
+            ).edges
+        )
         for codes in ([FAILED, SUCCEEDED, FAILED], [FAILED, FAILED, SUCCEEDED])
     ]
     assert trips == [0, 1]
 
 
-def test_the_edges_of_all_breakers_can_be_had_in_time():
+def test_edges_by_time_sorts_the_edges_of_all_breakers():
     rows = [(n, 1, FAILED) for n in range(9)]
     several = [calls_of(rows), calls_of([(start + 1, took, code) for start, took, code in rows])]
     several[1].breaker = "a"
@@ -127,8 +131,8 @@ def test_the_edges_of_all_breakers_can_be_had_in_time():
     assert [(edge.at, edge.breaker) for edge in found.edges_by_time] == [(3, "b"), (4, "a")]
 
 
-def test_no_edge_is_taken_that_the_machine_does_not_declare(monkeypatch):
-    """The rule that fires only names a trigger: where it leads is decided by the machine."""
-    monkeypatch.setattr(simulation, "trigger_of", lambda _state, _rule: Trigger.COOL)
+def test_an_edge_that_the_state_machine_does_not_declare_is_an_error(monkeypatch):
+    """A rule names only a trigger; the state machine decides which state it leads to."""
+    monkeypatch.setattr(edges, "trigger_of", lambda _state, _rule: Trigger.COOL)
     with pytest.raises(FoldError, match="no edge 'cool' leaves CLOSED"):
         simulate_calls([calls_of([(0, 1, FAILED)])], CircuitBreakerConfig(failure_threshold=1))

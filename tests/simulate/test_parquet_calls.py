@@ -1,4 +1,4 @@
-"""Imported traffic is read out of an exported log's columns as it is out of its lines."""
+"""Calls read from the columns of an exported log equal those read from its lines."""
 
 from datetime import UTC, datetime
 
@@ -31,11 +31,11 @@ CALLS = st.lists(
 
 
 def trace_of(calls):
-    """An event for each (breaker, gap, took, outcome, refused), in nanoseconds."""
+    """A trace with an event for each (breaker, gap, took, outcome, rejected); times in nanoseconds."""
     events, at = [OPENED], 10
-    for seq, (breaker, gap, took, outcome, refused) in enumerate(calls, start=2):
+    for seq, (breaker, gap, took, outcome, rejected) in enumerate(calls, start=2):
         at += gap
-        labels = {REFUSED: "x"} if refused and outcome is Outcome.IGNORED else {"route": "/a"}
+        labels = {REFUSED: "x"} if rejected and outcome is Outcome.IGNORED else {"route": "/a"}
         events.append(CallObserved(seq, at, breaker, at - took, took, outcome, None, labels))
     return events
 
@@ -52,7 +52,7 @@ def as_lists(calls):
 
 
 @pytest.mark.parametrize("group", [5, 1 << 19])
-def test_the_calls_are_the_same(tmp_path_factory, monkeypatch, group):
+def test_columns_and_lines_give_the_same_calls(tmp_path_factory, monkeypatch, group):
     monkeypatch.setattr(parquet, "ROW_GROUP", group)
 
     @settings(max_examples=30)
@@ -71,13 +71,13 @@ def test_the_calls_are_the_same(tmp_path_factory, monkeypatch, group):
     check()
 
 
-def test_a_call_that_another_breaker_refused_is_unknown_or_as_it_is_wished(tmp_path):
+def test_a_rejected_call_is_unknown_or_has_the_outcome_that_the_caller_chooses(tmp_path):
     log = exported(tmp_path, trace_of([("a", 0, 2, Outcome.IGNORED, True)])).columns()
     assert calls_in_parquet(log)["a"].outcomes == bytes((UNKNOWN,))
     assert calls_in_parquet(log, rejected_as=IGNORED)["a"].outcomes == bytes((IGNORED,))
 
 
-def test_what_the_columns_do_not_tell_whole_is_read_event_by_event(tmp_path):
+def test_a_log_that_the_columns_do_not_hold_whole_is_read_event_by_event(tmp_path):
     log = MemoryLog(clock=ManualClock(), tick_seconds=None)
     CircuitBreaker("b", log=log)
     mixed = [*log, CallObserved(len(list(log)) + 1, 9, "b", 5, 4, Outcome.FAILED)]
@@ -89,7 +89,7 @@ def test_what_the_columns_do_not_tell_whole_is_read_event_by_event(tmp_path):
 
 
 def changed(tmp_path, events, **columns):
-    """An export in which some columns are others."""
+    """An exported log with some of its columns replaced."""
     reader = exported(tmp_path, events)
     table = pq.read_table(reader.path)
     for name, values in columns.items():
@@ -112,12 +112,12 @@ def changed(tmp_path, events, **columns):
         ({"outcome": [None, "ignored", "failed"], "labels": [None, "{", "{}"]}, "labels can't"),
     ],
 )
-def test_columns_that_can_not_be_are_refused_in_one_line(tmp_path, columns, why):
+def test_invalid_columns_are_damage(tmp_path, columns, why):
     calls = [("a", 1, 3, Outcome.SUCCEEDED, False), ("a", 1, 3, Outcome.FAILED, False)]
     with pytest.raises(DamagedLogError, match=why):
         read_traffic(changed(tmp_path, trace_of(calls), **columns))
 
 
-def test_traffic_without_a_call_is_none(tmp_path):
+def test_traffic_without_a_call_is_not_a_log_of_calls(tmp_path):
     with pytest.raises(NotALogError, match="no call in this log"):
         read_traffic(exported(tmp_path, [OPENED]))

@@ -1,4 +1,4 @@
-"""A simulation of calls on either kernel does what a live breaker does."""
+"""A simulation takes the same edges as a live breaker, on the compiled and the pure kernel."""
 
 import random
 
@@ -15,7 +15,7 @@ from recloser.simulate.simulation import Simulation
 
 
 class Simulated:
-    """Calls simulated on one kernel, with what is asked answered by chance."""
+    """A simulation on one kernel that answers questions about unknown outcomes at random."""
 
     def __init__(self, of, rows, config, seed=0, *, copies=False):
         self.copies = copies
@@ -47,7 +47,7 @@ class Simulated:
                     continue
                 found = RULES.index("window_failures")
             while found:
-                # What a rule rests on is not kept here, so that edges are taken without evidence.
+                # A simulation keeps no evidence.
                 found = self.breaker.edge(self.breaker.trigger(RULES[found]), self.progress.at, ())
         return self
 
@@ -89,7 +89,7 @@ def check(of, rows, config):
     assert found.edges == edges
     totals = history.snapshots["b"].totals
     assert len(found.rejected) == totals.rejected
-    if totals.rejected <= 100:  # of more in a second, one event stands for several
+    if totals.rejected <= 100:  # above that, one event can stand for several calls
         assert found.rejected == rejected
     assert found.counts == (totals.succeeded, totals.failed, totals.ignored)
 
@@ -97,21 +97,21 @@ def check(of, rows, config):
 @of_each_kernel
 @settings(max_examples=100)
 @given(rows_with(KNOWN), configs())
-def test_a_simulation_is_what_a_live_breaker_does(of, rows, config):
+def test_a_simulation_equals_a_live_breaker(of, rows, config):
     check(of, rows, config)
 
 
 @of_each_kernel
 @settings(max_examples=100)
 @given(st.integers(0, 2**32))
-def test_a_simulation_is_what_a_live_breaker_does_where_many_calls_are_under_way(of, seed):
+def test_a_simulation_equals_a_live_breaker_with_many_calls_in_flight(of, seed):
     rows, several = busy(seed)
     check(of, rows, several[0])
 
 
 @settings(max_examples=150)
 @given(rows_with([*KNOWN, UNKNOWN]), configs(), st.integers(0, 2**32))
-def test_each_kernel_asks_for_the_same_unknown_outcomes(rows, config, seed):
+def test_both_kernels_ask_for_the_same_unknown_outcomes(rows, config, seed):
     first, *others = [Simulated(of, rows, config, seed).run() for of in kernels()]
     for other in others:
         assert other.asked == first.asked
@@ -124,8 +124,8 @@ def test_each_kernel_asks_for_the_same_unknown_outcomes(rows, config, seed):
 
 @settings(max_examples=150)
 @given(rows_with([*KNOWN, UNKNOWN]), configs(), st.integers(0, 2**32))
-def test_a_copy_goes_on_as_the_original_does(rows, config, seed):
-    """A copy that is taken wherever something is asked comes to the same end."""
+def test_a_copied_simulation_continues_like_the_original(rows, config, seed):
+    """Continuing in a copy after every question gives the same edges."""
     whole = Simulated(kernels()[-1], rows, config, seed).run()
     copied = Simulated(kernels()[-1], rows, config, seed, copies=True).run()
     assert (copied.asked, copied.edges, copied.rejected) == (
@@ -137,7 +137,7 @@ def test_a_copy_goes_on_as_the_original_does(rows, config, seed):
 
 @of_each_kernel
 @pytest.mark.parametrize("rate", [None, 0.5])
-def test_slowness_is_asked_for_where_a_share_of_slow_probes_counts(of, rate):
+def test_slowness_is_asked_for_only_if_a_rate_of_slow_probes_is_set(of, rate):
     window = CountWindow(2, failures=2, slow_call_rate=rate)
     config = CircuitBreakerConfig(
         failure_threshold=1,
@@ -150,8 +150,8 @@ def test_slowness_is_asked_for_where_a_share_of_slow_probes_counts(of, rate):
     assert asked[0] == ("outcome" if rate is None else "outcome and slowness")
 
 
-def test_calls_of_more_than_one_block_are_one_history():
-    """More calls than the kernel looks at together, with a trip on either side of each border."""
+def test_a_history_that_spans_blocks_of_the_kernel_equals_a_live_one():
+    """More calls than the kernel processes in one block, with trips around each border."""
     codes = [SUCCEEDED] * 20_000
     for border in range(64, 20_000, 64):
         codes[border - 2 : border + 1] = [FAILED] * 3
@@ -162,7 +162,7 @@ def test_calls_of_more_than_one_block_are_one_history():
     check(kernels()[-1], rows, config)
 
 
-def test_a_rejected_call_takes_part_in_nothing():
+def test_a_rejected_call_changes_nothing_when_it_ends():
     rows = [(0, MS, FAILED), (2 * MS, MS, FAILED), (40_000 * MS, MS, SUCCEEDED)]
     simulation = Simulation(calls_of(rows), CircuitBreakerConfig(failure_threshold=1))
     triggers = [trigger for _, trigger, _ in simulation.edges()]

@@ -93,7 +93,9 @@ class _AuditedThreading(ModuleType):
 def modules():
     """All modules of the package that can be imported here."""
     for found in pkgutil.walk_packages(recloser.__path__, "recloser."):
-        if found.name.endswith("__main__"):
+        if found.name.endswith(
+            ("__main__", ".fleet")
+        ):  # the latter only warns that it is deprecated
             continue
         try:
             yield importlib.import_module(found.name)

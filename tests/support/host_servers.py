@@ -15,7 +15,7 @@ from pathlib import Path
 from conftest import ROOT
 from recloser import LogError
 from recloser.log.reader import LogReader
-from shared_parts import wait_for
+from redis_servers import wait_for
 
 HERE = Path(__file__).parent / "hosts"
 CALLERS = 8

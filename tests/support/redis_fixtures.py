@@ -1,11 +1,11 @@
-"""Real servers for the tests of a fleet, and logs on them."""
+"""Fixtures for tests of shared breakers: real servers, and logs on them."""
 
 import itertools
 
 import pytest
 
 from recloser.sharing.redis_log import RedisLog
-from shared_parts import RedisServer, servers_here
+from redis_servers import RedisServer, servers_here
 
 SERVERS = servers_here()
 _numbers = itertools.count()
@@ -21,7 +21,7 @@ def redis_server(request):
 
 @pytest.fixture
 def own_redis(request):
-    """A server that a test may do away with."""
+    """A server that a test may kill."""
     if not SERVERS:
         pytest.skip("there is no Redis server on this machine")
     with RedisServer() as running:
@@ -35,7 +35,7 @@ def stream():
 
 @pytest.fixture
 def joined(request):
-    """Makes logs, each as another process would have it, and closes them."""
+    """A function that creates logs, each as in a process of its own; they are closed at the end."""
     logs = []
 
     def join(server, stream, **options):

@@ -1,8 +1,8 @@
-"""What the tests of shared breakers look at."""
+"""Helpers for tests of shared breakers."""
 
 from recloser.core.state import dump
 from recloser.sharing.stream_export import events_of
-from shared_parts import wait_for
+from redis_servers import wait_for
 
 
 def state(breaker):
@@ -10,7 +10,7 @@ def state(breaker):
 
 
 def has_tripped(breaker):
-    """Open, or cooled since: on a busy machine the cooldown may be over when one looks."""
+    """Return whether a breaker has opened; its cooldown may be over already on a busy machine."""
     return state(breaker) != "CLOSED"
 
 
@@ -34,7 +34,7 @@ def level(*breakers):
 
 
 def agree(*breakers):
-    """Wait until members go by the stream and know the same, however busy the machine is."""
+    """Wait until members are online and have equal states."""
 
     def are_level():
         for _ in range(2):

@@ -53,7 +53,7 @@ def crash(log: EventLog) -> None:
 @contextmanager
 def held_elsewhere(breaker: CircuitBreaker) -> Iterator[None]:
     """Another thread holds the lock of the breaker's log: what takes it never comes back."""
-    with held_by_another_thread(breaker._sequencer._lock):
+    with held_by_another_thread(breaker._sequencer._entry._lock):
         yield
 
 
@@ -80,7 +80,7 @@ def held_by_another_thread(lock: AbstractContextManager[object]) -> Iterator[Non
 @contextmanager
 def inside(breaker: CircuitBreaker) -> Iterator[None]:
     """This thread is in the middle of a change: what it does meanwhile waits for nothing."""
-    with breaker._sequencer._lock, breaker._sequencer._inside:
+    with breaker._sequencer._entry._lock, breaker._sequencer._entry._inside:
         yield
 
 

@@ -1,4 +1,4 @@
-"""The strategies that users get: valid, varied, and replayed to what happened."""
+"""The public Hypothesis strategies: valid, varied, and consistent with replay."""
 
 import itertools
 import subprocess
@@ -17,25 +17,25 @@ until_found = settings(max_examples=5000, phases=[Phase.generate], derandomize=T
 
 
 def comes_up(strategy, condition):
-    """Finding one is enough; making it small would take its time."""
+    """Find an example without shrinking it, which would take long."""
     return find(strategy, condition, settings=until_found)
 
 
 @some
 @given(rst.configurations())
-def test_a_configuration_is_valid_and_read_back_from_its_data(config):
+def test_generated_configuration_is_valid_and_round_trips(config):
     assert CircuitBreakerConfig.from_mapping(config.to_mapping()) == config
 
 
 @some
 @given(rst.configurations(failure_threshold=st.just(7), window=st.none()))
-def test_a_setting_can_be_given(config):
+def test_single_setting_can_be_overridden(config):
     assert (config.failure_threshold, config.window) == (7, None)
 
 
 @some
 @given(rst.clocks(), st.data())
-def test_a_clock_moves_by_hand_and_a_skewed_one_only_in_its_wall_hand(clock, data):
+def test_skewed_clock_differs_only_in_its_wall_hand(clock, data):
     skewed = data.draw(rst.skewed_clocks(clock))
     assert isinstance(clock, ManualClock)
     before = clock.monotonic_ns()
@@ -45,7 +45,7 @@ def test_a_clock_moves_by_hand_and_a_skewed_one_only_in_its_wall_hand(clock, dat
 
 @some
 @given(rst.traces(), rst.configurations())
-def test_a_trace_drives_breakers_whose_log_replays_to_the_same(trace, config):
+def test_breakers_driven_by_a_trace_replay_identically(trace, config):
     history = replay(trace, config=config)
     assert history.differences == []
     assert replay(list(history.events)).digest == history.digest
@@ -57,26 +57,26 @@ def test_a_trace_drives_breakers_whose_log_replays_to_the_same(trace, config):
 
 @some
 @given(rst.logs())
-def test_a_log_of_live_breakers_replays_to_its_witnesses(log):
+def test_log_of_live_breakers_replays_to_its_witnesses(log):
     history = replay(log)
     assert history.differences == []
     assert history.witnesses == len(history.edges)
 
 
 @pytest.mark.parametrize("trigger", list(Trigger))
-def test_every_edge_comes_up(trigger):
+def test_every_edge_is_generated(trigger):
     comes_up(rst.logs(), lambda log: any(edge.trigger is trigger for edge in replay(log).edges))
 
 
 @pytest.mark.parametrize("rule", [Rule.FAILURE_RATE, Rule.WINDOW_FAILURES, Rule.PROBE_WINDOW])
-def test_every_kind_of_rule_comes_up(rule):
+def test_every_kind_of_rule_is_generated(rule):
     config = rst.configurations(mode=st.just("enforce"))
     comes_up(
         rst.logs(config), lambda log: any(edge.cause.rule is rule for edge in replay(log).edges)
     )
 
 
-def test_calls_overlap_and_windows_of_time_come_up():
+def test_overlapping_calls_and_time_windows_are_generated():
     comes_up(rst.traces(), _overlaps)
     comes_up(rst.configurations(), lambda config: isinstance(config.window, TimeWindow))
 
@@ -86,12 +86,12 @@ def _overlaps(trace):
     return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(calls))
 
 
-def test_names_and_sizes_can_be_given():
+def test_names_and_sizes_can_be_chosen():
     trace = comes_up(rst.traces(breakers=["only"], max_calls=3), lambda _: True)
     assert {event.breaker for event in trace[1:]} == {"only"}
 
 
-def test_without_hypothesis_one_line_says_what_to_install():
+def test_missing_hypothesis_is_reported_with_its_extra():
     code = "import sys; sys.modules['hypothesis'] = None\nimport recloser.testing.strategies"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == (

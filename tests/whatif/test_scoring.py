@@ -1,4 +1,4 @@
-"""Many settings scored on the same calls, as live breakers do that are driven with them."""
+"""Scores equal those of live breakers that are driven with the same calls."""
 
 import pickle
 
@@ -16,7 +16,7 @@ from recloser.whatif.scoring import Score, Scorer, score_all
 
 
 def score_of_live(rows, config):
-    """Count the same in the log of a live breaker that is driven with the calls."""
+    """Compute the score from the log of a live breaker that is driven with the calls."""
     log = MemoryLog(tick_seconds=None)
     drive(trace_of(rows), config, log)
     calls, events = calls_of(rows), list(log)
@@ -49,13 +49,13 @@ def check(rows, several):
 
 @settings(max_examples=100)
 @given(rows_with(KNOWN), st.lists(configs(), min_size=1, max_size=3))
-def test_a_score_is_what_a_live_breaker_does(rows, several):
+def test_a_score_equals_that_of_a_live_breaker(rows, several):
     check(rows, several)
 
 
 @settings(max_examples=100)
 @given(st.integers(0, 2**32))
-def test_a_score_is_what_a_live_breaker_does_where_many_calls_are_under_way(seed):
+def test_a_score_equals_that_of_a_live_breaker_with_many_calls_in_flight(seed):
     rows, several = busy(seed)
     check(rows, several[:3])
 
@@ -80,7 +80,7 @@ GRID = [
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_scores_stand_in_the_order_of_the_settings(processes):
+def test_scores_are_in_the_order_of_the_settings(processes):
     parts = [[calls_of(OUTAGES)], [calls_of(OUTAGES[:300]), calls_of(OUTAGES[300:])]]
     done = []
     found = score_all(parts, GRID, processes, done.append)
@@ -90,7 +90,7 @@ def test_scores_stand_in_the_order_of_the_settings(processes):
     assert done[-1] == len(GRID)
 
 
-def test_calls_can_be_sent_to_another_process():
+def test_calls_can_be_pickled():
     calls = calls_of(OUTAGES)
     sent = pickle.loads(pickle.dumps(calls))
     assert sent.breaker == calls.breaker

@@ -1,4 +1,4 @@
-"""Many settings on the same calls."""
+"""Tune scores many settings on the same calls and recommends one."""
 
 from array import array
 
@@ -19,8 +19,8 @@ def traffic(*breakers):
     columns = {}
     for number, codes in enumerate(breakers):
         starts = array("q", (n * SECOND for n in range(len(codes))))
-        tooks = array("q", [0] * len(codes))
-        columns[f"b{number}"] = Calls(f"b{number}", starts, starts[:], tooks, bytes(codes))
+        durations = array("q", [0] * len(codes))
+        columns[f"b{number}"] = Calls(f"b{number}", starts, starts[:], durations, bytes(codes))
     last = max(calls.ends[-1] for calls in columns.values())
     return Traffic(columns, False, {}, [], 0, last, Timeline())
 
@@ -50,7 +50,7 @@ def test_a_budget_draws_different_combinations_and_always_the_same():
     assert len(grid_of({"a": [1, 2]}, 50)) == 2
 
 
-def test_the_front_is_what_nothing_beats():
+def test_no_candidate_beats_one_on_the_front_in_both_costs():
     tuning = tuned(traffic(outages(12)))
     points = [(one.tuned_on.lost, one.tuned_on.let_through) for one in tuning.candidates]
     front = [(one.tuned_on.lost, one.tuned_on.let_through) for one in tuning.front]
@@ -62,7 +62,7 @@ def test_the_front_is_what_nothing_beats():
     assert front == sorted(front)
 
 
-def test_the_recommended_costs_least_and_the_weight_moves_it():
+def test_the_recommendation_has_the_lowest_cost_for_the_given_weight():
     for weight in (1, 50):
         tuning = tuned(traffic(outages(12)), failure_weight=weight)
         costs = [one.tuned_on.cost(weight) for one in tuning.candidates]
@@ -70,7 +70,7 @@ def test_the_recommended_costs_least_and_the_weight_moves_it():
     assert tuned(traffic(outages(12))).recommended != tuning.recommended
 
 
-def test_the_parts_are_scored_apart_and_no_call_is_counted_twice():
+def test_every_call_is_either_tuned_on_or_held_out():
     calls = traffic(outages(12), outages(5))
     tuning = tuned(calls)
     assert sum(tuning.calls) == calls.total
@@ -81,13 +81,13 @@ def test_the_parts_are_scored_apart_and_no_call_is_counted_twice():
     assert sum(part.saved + part.let_through for part in parts) == failures
 
 
-def test_processes_come_to_the_same():
+def test_several_processes_give_the_same_scores_as_one():
     calls = traffic(outages(12), outages(5))
     assert tuned(calls, processes=2).candidates == tuned(calls, processes=1).candidates
 
 
-def test_a_choice_that_does_not_hold_is_warned_of():
-    """Long outages in the part that is chosen by, single failures in the part held out."""
+def test_a_recommendation_that_fails_on_held_out_calls_has_a_warning():
+    """Long outages in the calls used for tuning, single failures in those held out."""
     single = ([SUCCEEDED] * 3 + [FAILED]) * 60
     tuning = tuned(traffic(outages(20, count=11) + single))
     assert any("over-fitted" in warning for warning in tuning.warnings)
@@ -102,11 +102,11 @@ def test_a_choice_that_does_not_hold_is_warned_of():
         (outages(1, count=5), "by chance"),
     ],
 )
-def test_too_little_to_learn_from_is_told(codes, warning):
-    assert any(warning in told for told in tuned(traffic(codes)).warnings)
+def test_too_few_failures_give_a_warning(codes, warning):
+    assert any(warning in text for text in tuned(traffic(codes)).warnings)
 
 
-def test_unknown_calls_are_left_out():
+def test_tune_leaves_out_calls_of_unknown_outcome():
     codes = outages(12)
     mixed = [code for pair in zip(codes, [UNKNOWN] * len(codes), strict=True) for code in pair]
     tuning = tuned(traffic(mixed))
@@ -115,7 +115,7 @@ def test_unknown_calls_are_left_out():
         tuned(traffic([UNKNOWN]))
 
 
-def test_slow_calls_alone_are_scored():
+def test_slow_calls_trip_a_breaker_that_has_no_failed_call():
     codes = [SUCCEEDED] * 20
     starts = array("q", (n * SECOND for n in range(20)))
     calls = Calls(
@@ -132,7 +132,7 @@ def test_slow_calls_alone_are_scored():
     assert Scorer([calls]).score(configured({}, settings)).trips == 1
 
 
-def test_a_setting_of_a_setting_is_named_with_a_dot():
+def test_a_setting_of_the_window_is_named_with_a_dot():
     config = configured({"window": {"size": 9, "failure_rate": 0.5}}, {"window.size": 4})
     assert (config.window.size, config.window.failure_rate) == (4, 0.5)
     with pytest.raises(ConfigError, match="no setting 'sise'"):

@@ -1,4 +1,4 @@
-"""The table of folding by columns, for the README: one row a rule, one column an engine."""
+"""The table of folding by columns, for the page on performance: one row a rule, one column an engine."""
 
 from bench import columns
 from bench.hostile_table import Cells

@@ -27,7 +27,7 @@ from bench import (
     opening,
     ours,
     plot,
-    readme,
+    published,
     replaying,
     runs,
     starting,
@@ -44,7 +44,7 @@ from bench.results import Group, Result
 from bench.verification import AdapterError, verify
 
 _BENCH: Final = Path(__file__).parent
-_README: Final = ROOT / "README.md"
+_PAGE: Final = ROOT / "src" / "recloser" / "docs" / "performance.md"
 _QUIET: Final = 0.5
 """The highest load of a machine that does nothing else, some of which is pip's."""
 
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return done.returncode
     except (
         AdapterError,
-        readme.NoMarkersError,
+        published.NoMarkersError,
         runs.DifferentRunsError,
         PartnerError,
         subprocess.CalledProcessError,
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--publish",
         action="store_true",
-        help=f"make {runs.PUBLISHED} runs of everything, and rewrite the table of the README",
+        help=f"make {runs.PUBLISHED} runs of everything, and rewrite the table of the page on performance",
     )
     add("--raw", type=Path, help=argparse.SUPPRESS)
     add("--here", metavar="MISSING", help=argparse.SUPPRESS)
@@ -175,7 +175,7 @@ def _measure(options: argparse.Namespace) -> int:
         if (path := getattr(options, name)) is not None
     }
     if options.publish:
-        readme.around_the_tables(_README)  # before the runs, which take long
+        published.around_the_tables(_PAGE)  # before the runs, which take long
         if (load := os.getloadavg()[0]) > _QUIET:
             _say(f"the machine is not quiet: its load is {load:.2f}; the figures will show that")
     if options.runs > 1:
@@ -187,7 +187,7 @@ def _measure(options: argparse.Namespace) -> int:
     table.show(result, Console(width=None if sys.stdout.isatty() else 200))
     _write(result, paths)
     if options.publish:
-        readme.rewrite(_README, result)
+        published.rewrite(_PAGE, result)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The table of calls that fail at random, for the README: one row a library, one column a rule."""
+"""The table of calls that fail at random, for the page on performance: one row a library, one column a rule."""
 
 from collections.abc import Sequence
 from typing import Final, TypeAlias

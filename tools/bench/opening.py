@@ -20,12 +20,12 @@ def measured(effort: Effort, folder: Path) -> Iterator[Group]:
     """Milliseconds; opening starts from a checkpoint, so it does not grow with the log."""
     path = folder / "opened"
     with EventLog(path, durability="memory", tick_seconds=None) as log:
-        gate = CircuitBreaker("payments", log=log).gate
-        assert gate.leave is not None
-        at = gate.monotonic_ns() - gate.origin
+        fast_path = CircuitBreaker("payments", log=log).fast_path
+        assert fast_path.admit_token is not None
+        at = fast_path.monotonic_ns() - fast_path.origin
         for number in range(0, effort.opened, _BLOCK):
             for _ in range(min(_BLOCK, effort.opened - number)):
-                gate.pending.record(at, 700, gate.leave)
+                fast_path.call_buffer.record(at, 700, fast_path.admit_token)
             log.flush()
 
     def reopen() -> None:

@@ -15,7 +15,7 @@ from recloser import (
     EventLog,
     MemoryLog,
 )
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 
 C = TypeVar("C", Call, AsyncCall)
 Detail = Literal["full", "runs"]

@@ -1,4 +1,4 @@
-"""Serve it: ``PYTHONPATH=tools python -m example_service https://api.example.com logs/quotes``."""
+"""Run the example: ``PYTHONPATH=tools python -m example_service https://api.example.com logs/quotes``."""
 
 import argparse
 import logging
@@ -10,9 +10,9 @@ from recloser import EventLog
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """Serve requests until interrupted."""
     parser = argparse.ArgumentParser(prog="example_service", description=__doc__)
-    parser.add_argument("api", help="the address of the API")
+    parser.add_argument("api", help="the URL of the API")
     parser.add_argument("log", help="the folder of the log; recloser replay and why read it")
     parser.add_argument("--port", type=int, default=8000)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The service: it sells what the API behind it quotes, and stays up when the API does not."""
+"""A service that forwards quotes of an API, and answers when the API fails."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -28,13 +28,13 @@ logger: Final = logging.getLogger("example_service")
 
 
 class QuoteService:
-    """``/quote`` asks the API; ``/breakers`` and ``/metrics`` tell how that goes.
+    """Answers ``/quote``, and shows its breakers on ``/breakers`` and ``/metrics``.
 
     Args:
-        api: The address of the API.
-        log: Where every outcome is recorded.
-        config: The settings of the breaker of each host.
-        clock: What times them; by default the log's clock, or else the system's.
+        api: The URL of the API.
+        log: The log that records every outcome.
+        config: The settings of each host's breaker.
+        clock: The clock of the breakers; by default the log's clock, or else the system's.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class QuoteService:
         return JSONResponse({"price": answer.json()["price"]})
 
     async def _refused(self, request: Request, error: Exception) -> Response:
-        """Say in the log where the breaker stands, and answer 503."""
+        """Log the state of the breaker, and answer 503."""
         assert isinstance(error, CircuitOpenError)
         snapshot = self.breakers[error.breaker].snapshot()
         logger.warning(
-            "%s refused: %s is %s after %d failures, retry after %s s",
+            "%s rejected: %s is %s after %d failures, retry after %s s",
             request.url.path,
             error.breaker,
             snapshot.state.value,

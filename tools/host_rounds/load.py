@@ -27,7 +27,7 @@ from recloser import (
     MemoryLog,
     PermitError,
 )
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 
 NEW_NAMES: Final = 6
 _DEEPEST: Final = 2

@@ -119,7 +119,7 @@ class Prevention:
 
 @frozen
 class Cost:
-    """What an open period cost, from the trip until the breaker was closed again.
+    """The cost of an open period, from the trip until the breaker was closed again.
 
     Attributes:
         closed_utc: When the breaker was closed; None if it was still open at the end of the log.

@@ -29,7 +29,7 @@ from recloser.log.segment_reader import open_segment
 
 @frozen
 class Counters:
-    """What the search needs from a breaker's checkpoint at the beginning of a segment.
+    """The values in a breaker's checkpoint that the search needs.
 
     Attributes:
         epoch: How many edges the breaker had taken.

@@ -46,6 +46,7 @@ _OWN_PROCESS: Final = "a process of its own"
 _COMMANDS: Final = {
     "demo": "recloser.cli.commands.demo",
     "diff": "recloser.cli.commands.diff",
+    "docs": "recloser.cli.commands.docs",
     "export": "recloser.cli.commands.export",
     "golden": "recloser.cli.commands.golden",
     "import": "recloser.cli.commands.import_",

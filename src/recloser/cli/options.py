@@ -20,7 +20,7 @@ from recloser.history.engine import is_traffic, replay
 from recloser.history.history import History
 from recloser.history.warps import Warp
 from recloser.live.event_log import EventLog
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 from recloser.log.reader import PARQUET_SUFFIX, LogReader
 from recloser.log.segment_reader import size_of
 from recloser.log.tail import Tail

@@ -1,4 +1,4 @@
-"""Replay many exported logs, on this machine or on a dask cluster, and Arrow tables for other engines.
+"""Replay many exported logs, on this machine or on a dask cluster.
 
 A *dataset* is a set of Parquet files written by ``recloser export``, one log per file. Work on it is
 split into jobs. A job reads some row groups of one file and folds the breakers whose first row is in

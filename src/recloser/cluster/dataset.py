@@ -1,4 +1,4 @@
-"""Datasets: exported logs at local paths, or at the URLs of any store that fsspec supports.
+"""Datasets: exported logs at local paths or at URLs that fsspec supports.
 
 No machine reads a whole dataset. The footers of its files list the breakers of each row group, and
 each job reads only its own row groups.
@@ -68,7 +68,9 @@ def urls_of(dataset: str) -> list[str]:
 
 
 def _check_listed(pattern: Path) -> None:
-    """Check that every folder of a local pattern can be listed; fsspec ignores those that cannot.
+    """Check that every folder of a local pattern can be listed.
+
+    fsspec ignores folders that cannot be listed.
 
     Raises:
         OSError: A folder cannot be listed.
@@ -90,7 +92,7 @@ def _check_listed(pattern: Path) -> None:
 
 
 def labels_of(sources: Sequence[Source]) -> Sequence[str]:
-    """Return a distinct label for each log: its host, or else its file name, or else its URL."""
+    """Return a distinct label per log: its host, else file name, else URL."""
     choices = (
         [source.host for source in sources],
         [source.url.rpartition("/")[2] for source in sources],

@@ -1,4 +1,4 @@
-"""Compute the edges of one breaker from an Arrow table of its rows, for any engine that has Arrow.
+"""Compute the edges of one breaker from an Arrow table of its rows.
 
 ``edges_of`` has the form that Spark's ``applyInArrow`` expects, and a task of Ray can call it. It keeps
 nothing between two calls. With Spark 4.0 or later::
@@ -107,7 +107,7 @@ def edges_of(
 
 
 def _exported(table: pa.Table) -> pa.Table:
-    """Return the rows sorted by ``seq`` and cast to ``SCHEMA``; engines change some types."""
+    """Return the rows sorted by ``seq`` and cast to the types of ``SCHEMA``."""
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         raise LogError(f"the column {missing[0]!r} is missing in this table")

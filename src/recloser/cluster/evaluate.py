@@ -1,6 +1,6 @@
-"""Evaluate other settings on the calls of many logs, breaker by breaker, and add up the figures.
+"""Evaluate other settings on the calls of many logs, breaker by breaker.
 
-The results equal those of ``recloser.whatif.comparison`` and ``recloser.whatif.settings_search`` on
+The results equal those of ``recloser.whatif.evaluation`` and ``recloser.whatif.settings_search`` on
 each log. A worker holds the calls of one breaker at a time, in some sixty bytes each.
 """
 
@@ -27,8 +27,9 @@ from recloser.history.columnar.row_groups import chunks_of
 from recloser.log.arrow_table import events_of
 from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
-from recloser.whatif.comparison import Evaluation, what_happened, what_if
-from recloser.whatif.outages import OUTAGE_FAILURES
+from recloser.whatif.comparison import what_happened
+from recloser.whatif.costs import OUTAGE_FAILURES
+from recloser.whatif.evaluation import Evaluation, what_if
 from recloser.whatif.settings_search import (
     HELD_OUT_PERCENT,
     SplitScores,
@@ -164,7 +165,10 @@ def evaluate_row_groups(
     breaker: str | None,
     failures: int,
 ) -> RowGroupsEvaluation:
-    """Evaluate settings on the breakers of some row groups; the log ends at ``horizon`` or later."""
+    """Evaluate settings on the breakers that begin in some row groups.
+
+    The log ends at ``horizon``, in nanoseconds of the log, or later.
+    """
     tried: list[BreakerEvaluation] = []
     lost = 0
     until: int | None = None
@@ -202,7 +206,7 @@ def calls_by_breaker(url: str, groups: range, breaker: str | None) -> Iterator[t
 
 
 def _traffic(events: Iterable[Event]) -> Traffic | None:
-    """Return the calls in the events of one breaker, renumbered from 1; None if there are none."""
+    """Return the calls of one breaker, renumbered from 1; None if there are none."""
     numbered = (evolve(event, seq=seq) for seq, event in enumerate(events, start=1))
     try:
         return read_traffic(numbered)
@@ -233,7 +237,7 @@ def tune_many(
     failure_weight: int = 1,
     on_done: OnDone | None = None,
 ) -> TuneResult:
-    """Score every configuration of a grid on the calls of many logs whose outcome is known.
+    """Score every configuration of a grid on the known outcomes of many logs.
 
     In each log the last calls are held out; each log is cut at a time of its own.
 
@@ -279,7 +283,7 @@ def score_row_groups(
     cut: int,
     configs: Sequence[CircuitBreakerConfig],
 ) -> SplitScores:
-    """Score configurations on the breakers of some row groups, before and after a time."""
+    """Score configurations on some row groups, before and after a time."""
     calls = (
         traffic.calls[name].known() for name, traffic in calls_by_breaker(url, groups, breaker)
     )
@@ -306,7 +310,7 @@ class StartDistribution:
 def start_distribution(
     url: str, groups: range, breaker: str | None, stretch: range, *, exactly: bool
 ) -> StartDistribution:
-    """Count the starts of calls of known outcome in some row groups, within a stretch of time."""
+    """Count the starts of calls with known outcomes, within a stretch of time."""
     width = -(-len(stretch) // _BUCKETS)
     calls = unknown = 0
     counts = np.zeros(_BUCKETS, np.int64)
@@ -325,7 +329,7 @@ def start_distribution(
 def _cuts(
     sources: Sequence[Source], runner: Runner, breaker: str | None
 ) -> tuple[Sequence[int], int, int]:
-    """Return the time in each log from which calls are held out, and the numbers of calls.
+    """Return the time in each log from which calls are held out, and call counts.
 
     The time is a quantile of the starts. A first pass counts starts in parts of the log, and a second
     one reads only the part that has the quantile, so that no machine needs the starts of a whole log.

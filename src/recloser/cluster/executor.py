@@ -35,7 +35,7 @@ class Runner(Protocol):
         jobs: Sequence[tuple[Any, ...]],
         on_done: OnDone | None = None,
     ) -> list[R]:
-        """Call a function with the arguments of each job; return the results in the order of the jobs."""
+        """Call a function once per job; return the results in the order of the jobs."""
         ...
 
 
@@ -55,7 +55,7 @@ class DaskRunner:
         jobs: Sequence[tuple[Any, ...]],
         on_done: OnDone | None = None,
     ) -> list[R]:
-        """Call a function with the arguments of each job; return the results in the order of the jobs.
+        """Call a function once per job; return the results in the order of the jobs.
 
         Raises:
             RecloserError: A job raised it, the scheduler is gone, or workers died repeatedly.
@@ -116,7 +116,7 @@ def cluster(scheduler: str | None = None, workers: int | None = None) -> Iterato
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep dask from logging: a dead scheduler is reported in one line instead of a traceback."""
+    """Keep dask from logging tracebacks, within a ``with`` block."""
     handlers = logging.getLogger("distributed").handlers
     levels = [handler.level for handler in handlers]
     for handler in handlers:
@@ -130,7 +130,9 @@ def _silent() -> Iterator[None]:
 
 @contextmanager
 def local_cluster(workers: int | None, **more: Any) -> Iterator["LocalCluster"]:
-    """Start a scheduler and workers with one thread each on this machine, within a ``with`` block.
+    """Start a scheduler and workers on this machine, within a ``with`` block.
+
+    Each worker has one thread.
 
     Args:
         workers: Number of workers; by default one per processor.
@@ -171,7 +173,10 @@ def dask_libraries() -> Iterator[None]:
 
 
 def _run_job(wanted: Versions, function: Callable[..., R], *job: Any) -> R:
-    """Run a job and return its memory: dask gives a worker near its memory limit no more jobs."""
+    """Run a job, and return its memory to the system.
+
+    dask gives a worker that is near its memory limit no more jobs.
+    """
     import pyarrow as pa
 
     check_here(wanted)

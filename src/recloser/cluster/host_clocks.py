@@ -1,4 +1,4 @@
-"""The corrected clock of one host: convert times of its log to the common time of all hosts.
+"""Correct the clock of a host: convert times of its log to common time.
 
 Elapsed time is measured by the monotonic hand, which is right; the wall hand gives the date. Between
 two readings of both hands the wall hand is assumed to drift evenly. If it jumped by more than a tenth
@@ -63,7 +63,10 @@ class HostClock:
 
 
 def _skew(reading: LogOpened | ClockTicked, following: LogOpened | ClockTicked) -> int | None:
-    """Return the skew between two readings in nanoseconds; None if a session ended between them."""
+    """Return the skew between two readings, in nanoseconds.
+
+    None if a session ended between them.
+    """
     if isinstance(following, LogOpened) and (
         not isinstance(reading, LogOpened) or following.session != reading.session
     ):

@@ -53,7 +53,7 @@ class FoldedRowGroups:
 
 
 def fold_row_groups(url: str, groups: range) -> FoldedRowGroups:
-    """Fold the breakers that begin in some row groups, a bounded number of rows at a time.
+    """Fold the breakers that begin in some row groups, in bounded memory.
 
     Raises:
         LogError: The file cannot be read.
@@ -101,7 +101,7 @@ def fold_whole(url: str, reason: str) -> History:
 
 
 def drive_whole(url: str, config: CircuitBreakerConfig) -> History:
-    """Drive breakers with the imported calls of a log, which are kept in temporary files.
+    """Drive breakers with the imported calls of a log, using temporary files.
 
     All breakers of the log are driven together: a call of one breaker advances the time of all, so
     that the cooldowns of others end at it.

@@ -256,7 +256,7 @@ class _HostLog:
         return CircuitBreakerConfig.from_mapping(settings)
 
     def observed(self, number: int, hosts: int) -> Iterator[CallObserved]:
-        """Yield the outcomes in the common time; the log is number ``number`` of ``hosts`` logs."""
+        """Yield the outcomes in common time; this is log ``number`` of ``hosts``."""
         self.calls = self.refused = 0
         mode: object = "enforce"
         limit = ExpansionLimit()
@@ -318,7 +318,10 @@ def _common_settings(breaker: str, logs: Iterable[_HostLog]) -> CircuitBreakerCo
 def _edge_changes(
     logs: Sequence[_HostLog], config: CircuitBreakerConfig, course: EdgeSequence
 ) -> Sequence[Change]:
-    """Find the errors of each host's clock, up to its own and any other's uncertainty, that matter."""
+    """Find the errors of each host's clock that would change the edges.
+
+    Errors are tried up to the uncertainty of the clock plus that of any other host.
+    """
     trials: dict[tuple[str, int], list[tuple[int, Trial]]] = {}
     for log in logs:
         others = [other.clock.uncertainty_ns for other in logs if other is not log]

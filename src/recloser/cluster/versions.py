@@ -1,4 +1,4 @@
-"""Check that a cluster runs the same version of recloser, with the same rules, as this process.
+"""Check that a cluster runs the same version of recloser as this process.
 
 A worker with another version could compute other edges without anybody noticing. So the scheduler and
 all workers are asked before any work. Workers may join at any time, so each job also carries the
@@ -33,7 +33,7 @@ def versions() -> Versions:
 
 
 def check_cluster(client: "Client", scheduler: str) -> None:
-    """Check that a cluster has workers, and that it has the versions of this process everywhere.
+    """Check that a cluster has workers, and the versions of this process.
 
     The scheduler must have them too, because it unpickles the jobs that it passes on.
 

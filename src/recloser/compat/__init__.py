@@ -13,8 +13,8 @@ from recloser.clock import SYSTEM_CLOCK, Clock
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.live.breaker import CircuitBreaker
+from recloser.live.live_log import Log
 from recloser.live.memory_log import NoLog
-from recloser.live.sequencer import Log
 
 __all__ = ["record_in"]
 

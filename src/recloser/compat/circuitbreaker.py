@@ -28,8 +28,8 @@ from recloser.core.events import CircuitBreakerState
 from recloser.core.validation import NS_PER_SECOND, nanoseconds
 from recloser.live import breaker as live
 from recloser.live import decision
+from recloser.live.live_log import Log
 from recloser.live.nesting import held_if_probe
-from recloser.live.sequencer import Log
 
 __all__ = [
     "STATE_CLOSED",
@@ -130,7 +130,9 @@ class CircuitBreaker:
 
     @property
     def _breaker(self) -> live.CircuitBreaker:
-        """The breaker, created when first needed: its name may be that of the decorated function.
+        """The breaker, created when first needed.
+
+        Its name may be that of the function that is decorated after ``__init__``.
 
         Two threads may create it at the same time. Both objects then share one state, because they
         have the same name and log.
@@ -290,18 +292,24 @@ class CircuitBreaker:
 
     @contextmanager
     def _reported(self, permit: decision.Permit) -> Iterator[None]:
-        """Report the end of a block; calls of this circuit within a trial call are part of it."""
+        """Report the end of a block.
+
+        Calls of this circuit within a trial call are part of the trial.
+        """
         with self._streamed(permit), held_if_probe(permit):
             yield
 
     @contextmanager
     def _streamed(self, permit: decision.Permit) -> Iterator[None]:
-        """Report the end of a generator; it runs in its consumer's context, so it holds no trial."""
+        """Report the end of a generator.
+
+        It runs in its consumer's context, so calls of the consumer are not part of a trial.
+        """
         try:
             yield
         except GeneratorExit as closed:
             with self._noted(closed):
-                self._breaker.settle_closed(permit, closed)
+                self._breaker.report_early_close(permit, closed)
             raise
         except CircuitBreakerError as error:
             if error._circuit_breaker is not self:  # noqa: SLF001
@@ -314,11 +322,11 @@ class CircuitBreaker:
             self._raised(permit, error)
             raise
         with self._noted(None):
-            self._breaker.settle(permit)
+            self._breaker.classify_and_report(permit)
 
     def _raised(self, permit: decision.Permit, error: BaseException) -> None:
         with self._noted(error):
-            self._breaker.settle(permit, error)
+            self._breaker.classify_and_report(permit, error)
 
     @contextmanager
     def _noted(self, error: BaseException | None) -> Iterator[None]:
@@ -463,7 +471,7 @@ def circuit(  # noqa: PLR0917  # the interface of circuitbreaker
     log: Log | None = None,
     clock: Clock | None = None,
 ) -> Any:
-    """Decorate a function with a circuit of its own, as ``@circuit`` or ``@circuit(...)``."""
+    """Decorate a function with its own circuit: ``@circuit`` or ``@circuit()``."""
     if callable(failure_threshold):
         return cls().decorate(failure_threshold)
     return cls(

@@ -45,8 +45,8 @@ from recloser.compat.pybreaker_parts import (
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
 from recloser.live import decision
+from recloser.live.live_log import Log
 from recloser.live.nesting import held_if_probe
-from recloser.live.sequencer import Log
 
 __all__ = (
     "STATE_CLOSED",
@@ -250,7 +250,7 @@ class CircuitBreaker:
         return True
 
     def call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Call a function through the breaker; if it returns a generator, protect that as well.
+        """Call a function through the breaker; protect a generator it returns.
 
         A coroutine is returned unprotected: use ``acall`` for coroutine functions.
         """
@@ -414,7 +414,10 @@ class CircuitBreaker:
             self._breaker = self._recording.breaker(self._name, self._config)
 
     def __call__(self, *call_args: Any, **call_kwargs: bool) -> Callable[..., Any]:
-        """Decorate a function, or with ``__pybreaker_call_async=True`` a coroutine function."""
+        """Decorate a function.
+
+        For a coroutine function, pass ``__pybreaker_call_async=True``.
+        """
         call = self.call_async if call_kwargs.pop("__pybreaker_call_async", False) else self.call
 
         def decorate(func: Callable[..., Any]) -> Callable[..., Any]:

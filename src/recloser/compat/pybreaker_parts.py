@@ -30,7 +30,10 @@ class CircuitBreakerError(RecloserError):
 
 
 class RefusedError(CircuitBreakerError, decision.TranslatedRefusalError):
-    """A call was rejected. It reached no dependency, so it is not a failure of an outer breaker."""
+    """A call was rejected, so that no dependency was reached.
+
+    It is therefore not a failure of an outer breaker.
+    """
 
     def __init__(self, message: str, breaker: str = "") -> None:
         super().__init__(message)

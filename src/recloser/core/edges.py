@@ -4,6 +4,7 @@ The kernel finds that a rule fires. ``take`` then takes the edge on the declared
 alone changes CLOSED, OPEN and HALF_OPEN, and lets the kernel begin the next epoch.
 """
 
+from collections.abc import Iterator
 from typing import Final, Self, TypeAlias
 
 from recloser.core import kernel
@@ -150,3 +151,15 @@ def take(state: Standing, trigger: Trigger, at: int) -> int:
         openings, _, cause = state.opened
         state.opened = (openings, 0, cause)
     return kernel.enter(state, at, wait_ns)
+
+
+TakenEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
+"""When an edge is taken, in nanoseconds of the log's time; its trigger; the state it leads to."""
+
+
+def take_edges(state: Standing, rule: int, at: int) -> Iterator[TakenEdge]:
+    """Take the edge of a rule that fired, then the edges of rules that fire immediately after it."""
+    while rule != kernel.NO_RULE:
+        trigger = trigger_of(state, rule)
+        rule = take(state, trigger, at)
+        yield at, trigger, state.state

@@ -1,1 +1,1 @@
-"""The demo: a real service with an outage, and a calling process that is killed during it."""
+"""The demo: a service with an outage, and a caller that is killed during it."""

@@ -1,4 +1,4 @@
-"""The process that calls the service through a breaker; ``recloser.demo.play`` starts it.
+"""The process of the demo that calls the service through a breaker.
 
 It prints one line per call, ``STATE OUTCOME RETRY_AFTER``, and ends at the end of its standard input.
 If the log cannot be written, it prints ``failed: `` and the reason.

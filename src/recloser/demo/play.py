@@ -1,4 +1,4 @@
-"""The script of the demo: an outage of the service, and a kill and restart of its caller."""
+"""The script of the demo: an outage, and a kill and restart of the caller."""
 
 import subprocess
 from collections.abc import Callable, Iterator

@@ -69,7 +69,7 @@ def read_golden(path: Path) -> HistorySummary:
         data = path.read_bytes()
         schema = msgspec.json.decode(data, type=_Header).schema
         _check_schema(path, schema)
-        return _outline(msgspec.json.decode(data, type=_Golden))
+        return _summary_of(msgspec.json.decode(data, type=_Golden))
     except OSError as error:
         raise GoldenError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError, GoldenError, DamagedLogError) as error:
@@ -79,7 +79,7 @@ def read_golden(path: Path) -> HistorySummary:
         ) from error
 
 
-def write_golden(path: Path, outline: HistorySummary) -> None:
+def write_golden(path: Path, summary: HistorySummary) -> None:
     """Write a golden file atomically: a crash leaves the old file or the new one, complete.
 
     Raises:
@@ -87,25 +87,25 @@ def write_golden(path: Path, outline: HistorySummary) -> None:
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        disk.write_new(partial, [golden_bytes(outline)], mode=0o666)
+        disk.write_new(partial, [golden_bytes(summary)], mode=0o666)
         disk.rename(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise GoldenError(f"{path}: {error.strerror}") from error
 
 
-def golden_bytes(outline: HistorySummary) -> bytes:
-    """The content of a golden file; equal outlines give equal bytes."""
+def golden_bytes(summary: HistorySummary) -> bytes:
+    """The content of a golden file; equal summaries give equal bytes."""
     members = [("schema", f'"{_SCHEMA}{GOLDEN_VERSION}"')]
-    if outline.driven_with is not None:
-        members.append(("driven_with", _object(outline.driven_with)))
+    if summary.driven_with is not None:
+        members.append(("driven_with", _object(summary.driven_with)))
     else:
-        members.append(("configured", _lines(outline.configured)))
-    totals = {name: attrs.asdict(total) for name, total in outline.totals.items()}
+        members.append(("configured", _lines(summary.configured)))
+    totals = {name: attrs.asdict(total) for name, total in summary.totals.items()}
     members += [
         ("totals", _object(totals)),
-        ("digest", f'"{outline.digest}"'),
-        ("edges", _lines(outline.edges)),
+        ("digest", f'"{summary.digest}"'),
+        ("edges", _lines(summary.edges)),
     ]
     body = ",\n".join(f'  "{name}": {value}' for name, value in members)
     return f"{{\n{body}\n}}\n".encode()
@@ -136,7 +136,7 @@ def _check_schema(path: Path, schema: str) -> None:
         )
 
 
-def _outline(golden: _Golden) -> HistorySummary:
+def _summary_of(golden: _Golden) -> HistorySummary:
     driven_with = golden.driven_with
     if driven_with is not None:
         # A setting that did not exist when the file was written gets its default value.

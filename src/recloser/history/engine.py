@@ -19,7 +19,7 @@ from recloser.history.timeline import Timeline
 from recloser.history.warping import WarpedEvents, warped
 from recloser.history.warps import Warp, bending
 from recloser.history.witnesses import WitnessedFold
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 from recloser.log.reader import PARQUET_SUFFIX, LogReader
 from recloser.log.tail import Tail
 

@@ -19,8 +19,8 @@ from recloser.history.warps import Warp, bending
 from recloser.live.breaker import CircuitBreaker
 from recloser.live.decision import Permit
 from recloser.live.event_log import FLUSH_EVERY
+from recloser.live.live_log import Log
 from recloser.live.memory_log import PassingLog
-from recloser.live.sequencer import Log
 from recloser.log.codec import decode_lines, encode, full
 from recloser.log.reader import LogReader
 
@@ -188,7 +188,7 @@ class LiveDriver:
         # A heap of the calls in flight, by the time of their end.
         self._in_flight: list[tuple[int, int, CallObserved, Permit]] = []
         self._sequencer = log.attach(WarpedClock(self._clock, warps) if warps else self._clock)
-        self._sequencer.let_none_pass()
+        self._sequencer.disable_fast_paths()
 
     def start(self, call: CallObserved) -> None:
         """Start the next call, after reporting all calls that ended before."""
@@ -200,7 +200,7 @@ class LiveDriver:
             self._breakers[call.breaker] = breaker
         if self._sequencer.fold.next_deadline is not None:
             # A deadline may be due, and a rejected call does not check for it.
-            self._sequencer.relieve()
+            self._sequencer.fold_buffered()
         permit = breaker.before_call().permit
         if permit is not None:
             heapq.heappush(self._in_flight, (call.at, call.seq, call, permit))

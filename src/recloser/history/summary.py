@@ -15,7 +15,7 @@ from recloser.history.history import History
 
 @frozen
 class HistorySummary:
-    """What is compared of a history.
+    """The parts of a history that are compared.
 
     Attributes:
         driven_with: The settings of the breakers that imported calls drove, as data for JSON; None

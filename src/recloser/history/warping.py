@@ -101,8 +101,8 @@ class WarpedClock:
         """Return the wrong wall time."""
         wall = self._clock.now()
         at = self._clock.monotonic_ns() - self._began
-        for hand in self._walls:
-            wall = hand(at, wall)
+        for wrong_time in self._walls:
+            wall = wrong_time(at, wall)
         return wall
 
 
@@ -121,11 +121,11 @@ def host_of(event: Event, session_host: str) -> str:
 
 
 def _wall_mapper(warp: WallWarp) -> Mapper:
-    hand = warp.begin()
+    wrong_time = warp.begin()
 
     def change(event: Event) -> Event:
         if isinstance(event, LogOpened | ClockTicked):
-            return evolve(event, wall=hand(event.at, event.wall))
+            return evolve(event, wall=wrong_time(event.at, event.wall))
         return event
 
     return change
@@ -148,7 +148,7 @@ class _Retiming:
     """Gives the events of one stream the times of a wrong monotonic clock."""
 
     def __init__(self, warp: MonotonicWarp) -> None:
-        self._hand = warp.begin()
+        self._wrong_time = warp.begin()
         self._host = ""
         self._at = 0
         self._known: set[str] = set()
@@ -158,11 +158,11 @@ class _Retiming:
     def __call__(self, event: Event) -> Event:
         host = host_of(event, self._host)
         if isinstance(event, CallObserved):
-            start = max(0, self._hand(event.start, host))
-            at = max(start, self._hand(event.at, host))
+            start = max(0, self._wrong_time(event.start, host))
+            at = max(start, self._wrong_time(event.at, host))
             return evolve(event, at=at, start=start, took=at - start)
         self._host = host
-        self._at = at = max(self._at, self._hand(event.at, host))
+        self._at = at = max(self._at, self._wrong_time(event.at, host))
         if at > MAX_AT:
             raise PastAllTimeError(
                 f"{place(event)}: warped, its time is past the last one of any log"
@@ -175,7 +175,7 @@ class _Retiming:
         if event.kind == "breaker_configured":
             self._known.add(event.breaker)
         if isinstance(event, CallSucceeded | CallFailed | CallIgnored) and event.took:
-            took = self._hand(event.at, host) - self._hand(event.at - event.took, host)
+            took = self._wrong_time(event.at, host) - self._wrong_time(event.at - event.took, host)
             took = min(MAX_WHOLE, max(0, took))
             if took != event.took:
                 event = evolve(event, took=took)
@@ -188,7 +188,7 @@ class _Retiming:
             return _placeholder(event, at)
         self._known.add(event.breaker)
         state = restore(whole)
-        kernel.retime(state, lambda moment: max(0, min(at, self._hand(moment, self._host))))
+        kernel.retime(state, lambda moment: max(0, min(at, self._wrong_time(moment, self._host))))
         return Checkpoint(event.seq, at, event.breaker, dump(state))
 
 

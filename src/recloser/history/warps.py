@@ -16,10 +16,10 @@ from recloser.core.moments import after
 from recloser.core.validation import NS_PER_SECOND
 from recloser.errors import ConfigError
 
-WallHand: TypeAlias = Callable[[int, datetime], datetime]
+WrongWall: TypeAlias = Callable[[int, datetime], datetime]
 """Returns a wrong wall time from ``at``, in nanoseconds, and the right wall time."""
 
-MonotonicHand: TypeAlias = Callable[[int, str], int]
+WrongMonotonic: TypeAlias = Callable[[int, str], int]
 """Returns a wrong ``at`` from the right ``at``, both in nanoseconds, and the host."""
 
 PPM: Final = 1_000_000
@@ -47,7 +47,7 @@ class WallWarp:
         begin: Returns a function that applies the fault to one stream of events.
     """
 
-    begin: Callable[[], WallHand]
+    begin: Callable[[], WrongWall]
 
 
 @frozen
@@ -70,7 +70,7 @@ class MonotonicWarp:
         slack_ns: Nanoseconds within which two times may change their order; None if they never do.
     """
 
-    begin: Callable[[], MonotonicHand]
+    begin: Callable[[], WrongMonotonic]
     slack_ns: int | None = None
 
 
@@ -123,16 +123,16 @@ def drift(ppm: int) -> MonotonicWarp:
         ppm: Microseconds that it gains per second; negative if it runs too slow.
     """
 
-    def begin() -> MonotonicHand:
+    def begin() -> WrongMonotonic:
         first: int | None = None
 
-        def hand(at: int, _host: str) -> int:
+        def wrong_time(at: int, _host: str) -> int:
             nonlocal first
             if first is None:
                 first = at
             return at + (at - first) * ppm // PPM
 
-        return hand
+        return wrong_time
 
     return MonotonicWarp(begin)
 
@@ -148,11 +148,11 @@ def jitter(ns: int, seed: int = 0) -> MonotonicWarp:
     """
     key = _mixed(seed)
 
-    def hand(at: int, _host: str) -> int:
+    def wrong_time(at: int, _host: str) -> int:
         drawn = (_mixed(key ^ at & _MASK) >> (64 - _DRAW_BITS)) - (1 << (_DRAW_BITS - 1))
         return at + (drawn * ns >> (_DRAW_BITS - 1))
 
-    return MonotonicWarp(lambda: hand, slack_ns=ns)
+    return MonotonicWarp(lambda: wrong_time, slack_ns=ns)
 
 
 def host_offset(host: str, ns: int) -> MonotonicWarp:
@@ -230,27 +230,27 @@ def _wall_step(value: str) -> Warp:
     return WallWarp(lambda: _stepped_when(lambda at, _wall: at >= due, ns))
 
 
-def _stepping(ns: int) -> WallHand:
+def _stepping(ns: int) -> WrongWall:
     """Return a wall clock that is wrong by ``ns`` at every other reading."""
     is_wrong = False
 
-    def hand(_at: int, wall: datetime) -> datetime:
+    def wrong_time(_at: int, wall: datetime) -> datetime:
         nonlocal is_wrong
         is_wrong = not is_wrong
         return wall if is_wrong else after(wall, ns)
 
-    return hand
+    return wrong_time
 
 
-def _stepped_when(is_due: Callable[[int, datetime], bool], ns: int) -> WallHand:
+def _stepped_when(is_due: Callable[[int, datetime], bool], ns: int) -> WrongWall:
     was_due = False
 
-    def hand(at: int, wall: datetime) -> datetime:
+    def wrong_time(at: int, wall: datetime) -> datetime:
         nonlocal was_due
         was_due = was_due or is_due(at, wall)
         return after(wall, ns) if was_due else wall
 
-    return hand
+    return wrong_time
 
 
 def _wall_freeze(value: str) -> Warp:
@@ -259,15 +259,15 @@ def _wall_freeze(value: str) -> Warp:
     return WallWarp(_frozen)
 
 
-def _frozen() -> WallHand:
+def _frozen() -> WrongWall:
     first: datetime | None = None
 
-    def hand(_at: int, wall: datetime) -> datetime:
+    def wrong_time(_at: int, wall: datetime) -> datetime:
         nonlocal first
         first = first or wall
         return first
 
-    return hand
+    return wrong_time
 
 
 def _leap_smear(value: str) -> Warp:

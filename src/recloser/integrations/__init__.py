@@ -1,8 +1,8 @@
-"""Integrations of recloser with other libraries: one module per library, named after it.
+"""Integrations with other libraries: one module per library, named after it.
 
 Import the module that you need. Its library is not part of the base install: ``pip install
-'recloser[httpx]'`` installs the one for ``recloser.integrations.httpx``. The ``README.md`` in this
-folder shows each integration, with code that the tests run.
+'recloser[httpx]'`` installs the one for ``recloser.integrations.httpx``. ``recloser docs integrations``
+shows each integration, with code that the tests run.
 """
 
 from collections.abc import Iterator

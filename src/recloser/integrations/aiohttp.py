@@ -87,7 +87,7 @@ def _has_timed_out(request: ClientRequest, error: BaseException) -> bool:
 
 
 def _waited_for_the_pool(error: BaseException) -> bool:
-    """Return whether a request timed out while it waited for a free connection of the pool.
+    """Return whether a request timed out while it waited for a connection.
 
     aiohttp raises the same error for this and for a server that does not answer.
     """
@@ -102,7 +102,7 @@ def _waited_for_the_pool(error: BaseException) -> bool:
 
 @contextmanager
 def _watch_upload(body: object, source: Source) -> Iterator[None]:
-    """Note within a ``with`` block if the source of an upload fails, instead of the connection."""
+    """Note within a ``with`` block whether the source of an upload fails."""
     if not isinstance(body, aiohttp.Payload) or isinstance(body, aiohttp.BytesPayload):
         yield
         return

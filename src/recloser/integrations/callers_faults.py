@@ -15,7 +15,7 @@ Part = TypeVar("Part")
 
 
 def is_mistake(error: BaseException | None) -> bool:
-    """Return whether an error means that the request itself was invalid, in any library.
+    """Return whether an error means that the request itself was invalid.
 
     These are ``TypeError`` and ``ValueError``. A certificate that cannot be verified and an answer that
     cannot be decoded have such types too, and are excluded.
@@ -35,7 +35,7 @@ def report_error(
     if is_callers and not names(breaker.config, error, (type(error),)):
         breaker.after_ignored(permit, error)
     else:
-        breaker.settle(permit, error)
+        breaker.classify_and_report(permit, error)
 
 
 class Source:

@@ -8,7 +8,7 @@ from recloser.live.listeners import Listener
 
 
 class EventCounts(Listener):
-    """Counts rejected calls by reason, and trips by rule, since it was added as a listener."""
+    """Counts rejected calls by reason and trips by rule, as a listener."""
 
     inline = True  # counting is faster than passing the event to a thread
     hears_successes = hears_refusals = False

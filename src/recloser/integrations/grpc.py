@@ -125,7 +125,7 @@ async def _note_answers(call: AsyncIterable[Any], answers: _Answers) -> AsyncGen
 
 
 class _Guard:
-    """Asks the breaker before each call, and reports the code that the call ended with."""
+    """Asks the breaker before each call, and reports its status code."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Guard:
             breaker.after_ignored(permit, name)
         elif code is grpc.StatusCode.CANCELLED:
             if answers is not None and answers.has_come:
-                breaker.settle_closed(permit, GeneratorExit(name))
+                breaker.report_early_close(permit, GeneratorExit(name))
             else:
                 breaker.after_ignored(permit, name)
         elif code in self._failures:
@@ -266,7 +266,7 @@ def aio_interceptors(
     name: NameOf = by_service,
     failures: frozenset[grpc.StatusCode] = FAILURES,
 ) -> list[grpc.aio.ClientInterceptor]:
-    """Create interceptors that ask a breaker before each call of an asynchronous channel.
+    """Create interceptors that ask a breaker before each asynchronous call.
 
     Use them as ``grpc.aio.insecure_channel(target, interceptors=aio_interceptors(breakers))``. There
     are four of them, because an interceptor of ``grpc.aio`` handles one kind of call only.

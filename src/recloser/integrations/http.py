@@ -1,4 +1,4 @@
-"""Rules shared by all HTTP clients: which breaker a request asks, and which outcomes are failures.
+"""Rules for all HTTP clients: which breaker to ask, and what is a failure.
 
 A call ends when the headers of its answer arrive, so a long download is not a slow call. An answer with
 a status of 500 or above is a failure. So is an error that the client raises, unless the breaker's
@@ -72,7 +72,7 @@ def _pattern_of(template: str) -> str:
 
 
 def host_and_port(host: str | None, port: int | None) -> str:
-    """Return a host for a breaker's name, with its port unless that is the default one."""
+    """Return a host for a breaker's name, with its port if that is explicit."""
     return f"{host or ''}" if port is None else f"{host or ''}:{port}"
 
 
@@ -150,7 +150,7 @@ class HttpGuard:
             self._held_until[breaker.name] = read_monotonic(self._clock) + wait_ns
 
     def _wait_ns(self, retry_after: str | None) -> int:
-        """Parse a Retry-After header, in seconds or a date; return nanoseconds, 0 if it is invalid."""
+        """Parse a Retry-After header; return nanoseconds, 0 if it is invalid."""
         text = (retry_after or "").strip()
         if re.fullmatch("[0-9]{1,9}", text):
             return min(int(text) * NS_PER_SECOND, _LONGEST_HOLD_NS)
@@ -178,7 +178,7 @@ class GuardedCall:
         self._admitted = admitted
 
     def answered(self, status: int, retry_after: str | None) -> None:
-        """Report that the server answered with a status, and with a Retry-After header or None."""
+        """Report an answer with its status and its Retry-After header, if any."""
         if self._admitted is not None:
             breaker, permit = self._admitted
             self._guard.note_answer(breaker, permit, status, retry_after)

@@ -44,7 +44,7 @@ _LIBRARY: Final = Library(
 
 
 class BreakerTransport(GuardedTransport[httpx.Request, httpx.Response], httpx.BaseTransport):
-    """A transport for ``httpx.Client(transport=...)`` that asks a breaker before each request.
+    """A transport for ``httpx.Client`` that asks a breaker before each request.
 
     Args:
         breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
@@ -61,7 +61,7 @@ class BreakerTransport(GuardedTransport[httpx.Request, httpx.Response], httpx.Ba
 class AsyncBreakerTransport(
     GuardedAsyncTransport[httpx.Request, httpx.Response], httpx.AsyncBaseTransport
 ):
-    """A transport for ``httpx.AsyncClient(transport=...)`` that asks a breaker before each request.
+    """A transport for ``httpx.AsyncClient`` that asks a breaker before requests.
 
     Args:
         breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.

@@ -44,7 +44,7 @@ _LIBRARY: Final = Library(
 
 
 class BreakerTransport(GuardedTransport[httpx2.Request, httpx2.Response], httpx2.BaseTransport):
-    """A transport for ``httpx2.Client(transport=...)`` that asks a breaker before each request.
+    """A transport for ``httpx2.Client`` that asks a breaker before each request.
 
     Args:
         breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
@@ -61,7 +61,7 @@ class BreakerTransport(GuardedTransport[httpx2.Request, httpx2.Response], httpx2
 class AsyncBreakerTransport(
     GuardedAsyncTransport[httpx2.Request, httpx2.Response], httpx2.AsyncBaseTransport
 ):
-    """A transport for ``httpx2.AsyncClient(transport=...)`` that asks a breaker before each request.
+    """A transport for ``httpx2.AsyncClient`` that asks a breaker before requests.
 
     Args:
         breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.

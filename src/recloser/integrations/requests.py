@@ -31,7 +31,9 @@ __all__ = ["BreakerAdapter", "by_host", "by_route"]
 
 
 class BreakerAdapter(BaseAdapter):
-    """An adapter for ``session.mount("https://", ...)`` that asks a breaker before each request.
+    """An adapter of requests that asks a breaker before each request.
+
+    Use it as ``session.mount("https://", BreakerAdapter(breakers))``.
 
     Args:
         breakers: Breakers by name, such as a ``Breakers``, or one breaker for all requests.
@@ -123,7 +125,7 @@ class _WatchedParts:
 
 
 class _WatchedFile(_WatchedParts):
-    """A file-like body that reads the caller's file; other attributes are those of the file."""
+    """A file-like body that reads the caller's file and has its attributes."""
 
     def __init__(self, body: Any, source: Source) -> None:
         super().__init__(body, source)

@@ -53,12 +53,15 @@ def protect(
 
 
 def _is_database_failure(error: BaseException) -> bool:
-    """Return whether an error is of a kind that PEP 249 defines for failures of the database."""
+    """Return whether PEP 249 defines an error as a failure of the database."""
     return any(kind.__name__ in _DATABASE_FAILURES for kind in type(error).__mro__)
 
 
 def _is_drivers(error: BaseException) -> bool:
-    """Return whether an error is the driver's: PEP 249 derives them all from a class ``Error``."""
+    """Return whether an error is the driver's.
+
+    PEP 249 derives all errors of a driver from a class ``Error``.
+    """
     return any(kind.__name__ == "Error" for kind in type(error).__mro__)
 
 

@@ -17,7 +17,7 @@ Hook: TypeAlias = Callable[[Exception], bool | float]
 def after_retry_after(
     on: type[Exception] | tuple[type[Exception], ...] | Hook = (),
 ) -> Hook:
-    """Create a backoff hook for ``stamina.retry(on=after_retry_after(httpx.HTTPError))``.
+    """Create a hook for ``stamina.retry(on=after_retry_after(HTTPError))``.
 
     A rejected call is retried when ``retry_after`` is over. If the breaker does not know how long that
     is, because it is held open by hand, stamina's own backoff applies. A ``timeout`` of stamina that is

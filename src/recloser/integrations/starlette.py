@@ -1,4 +1,4 @@
-"""Starlette and FastAPI: answer 503 for a rejected call, and show the breakers on a route."""
+"""Starlette and FastAPI: 503 for rejected calls, and a status route."""
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +22,7 @@ _UNAVAILABLE: Final = 503
 
 
 def circuit_open_handler(_request: Request, error: Exception) -> JSONResponse:
-    """Answer a rejected call with status 503, and with ``Retry-After`` in seconds if it is known.
+    """Answer a rejected call with 503, and with ``Retry-After`` if it is known.
 
     Use it as ``app.add_exception_handler(CircuitOpenError, circuit_open_handler)``. The body names
     neither the dependency nor the reason, because anybody may read it.

@@ -1,4 +1,4 @@
-"""A listener that logs edges and rejected calls to structlog, as events with fields."""
+"""A listener that logs changes of state and rejected calls to structlog."""
 
 import logging
 from typing import Any, Final
@@ -15,7 +15,7 @@ _METHODS: Final = {logging.WARNING: "warning", logging.INFO: "info"}
 
 
 class StructlogListener(LoggingListener):
-    """Logs each change of state with its cause, and rejected calls at most once a second.
+    """Logs changes of state, and rejected calls at most once per second.
 
     A trip is logged as a warning. The listener runs in a thread of the log, where the caller's
     ``structlog.contextvars`` are not bound. Set ``inline = True`` on an instance to log in the caller's

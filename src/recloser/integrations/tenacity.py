@@ -11,7 +11,7 @@ __all__ = ["wait_retry_after"]
 
 
 class wait_retry_after(wait_base):  # noqa: N801  # as tenacity names its strategies
-    """Waits like another strategy, and after a rejected call at least until ``retry_after``.
+    """Waits like another strategy, but after a rejection until ``retry_after``.
 
     If the breaker does not know how long that is, because it is held open by hand, the other strategy
     decides.

@@ -1,4 +1,4 @@
-"""Transports for httpx and httpx2, whose interfaces are the same as far as a breaker needs them."""
+"""The common part of the transports for httpx and httpx2."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
@@ -113,7 +113,10 @@ class Library:
 
 
 def _is_of_http2(error: BaseException) -> bool:
-    """Return whether an error is from HTTP/2, where an invalid answer raises a local error too."""
+    """Return whether an error is from HTTP/2.
+
+    There, an invalid answer of the server raises a local error too.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if type(cause).__module__.partition(".")[0] == "h2":
@@ -219,7 +222,7 @@ class GuardedTransport(_Guarded[Transport[Req, Resp]], Generic[Req, Resp]):
 
 
 class GuardedAsyncTransport(_Guarded[AsyncTransport[Req, Resp]], Generic[Req, Resp]):
-    """Sends requests that the breakers admit through another transport, in an event loop."""
+    """Sends admitted requests through another transport, in an event loop."""
 
     async def handle_async_request(self, request: Req) -> Resp:
         """Send the request if its breaker lets it through.

@@ -14,8 +14,8 @@ from recloser.core.config import MODES, CircuitBreakerConfig, Mode, Settings, as
 from recloser.core.limits import NAME_BYTES, label, wire_bytes
 from recloser.core.validation import as_text, checked_text, shown, takes
 from recloser.errors import ConfigError
+from recloser.live.live_log import Log
 from recloser.live.memory_log import NoLog
-from recloser.live.sequencer import Log
 
 _SHOWN: Final = 40
 """So many characters of a name that is too long are shown."""

@@ -74,7 +74,7 @@ def enter(permit: Permit) -> None:
     hold(permit)
 
 
-def leave(giver: BreakerState) -> Permit | None:
+def exit_block(giver: BreakerState) -> Permit | None:
     """The permit of the block that is left; None if the breaker has no open block.
 
     Called by what the block calls, as ``enter`` is.

@@ -1,7 +1,8 @@
-"""Runs: calls that are but counted, until each run is written as one event with a count.
+"""Coalescing: calls that are only counted until the log records them as one event with a count.
 
-A run is written before anything else happens to its breaker, and before anything is recorded that
-is later than its second. So the fold of the log comes to the same as if each call were in it.
+Counted calls are recorded before anything else happens to their breaker, and before anything is
+recorded that is later than their second. So the fold of the log has the same result as if every call
+had its own event.
 """
 
 import heapq
@@ -13,247 +14,291 @@ from recloser.core.events import CallRejected, CallSucceeded, Edge, Event
 from recloser.core.fold import to_spare
 from recloser.core.log_fold import LogFold
 from recloser.core.validation import NS_PER_SECOND
-from recloser.live.fast_path import FOREVER, Gate, Refusal, RefusedRun, Run
-from recloser.live.pending_calls import rejected
+from recloser.live.call_counter import CallCounter, RejectionCounter
+from recloser.live.call_tokens import FOREVER, RejectToken
+from recloser.live.fast_path import FastPath
+from recloser.live.pending_calls import rejection_event
 from recloser.live.request import Spendable
 from recloser.log.codec import lean
 
-SINGLY: Final = 100
-"""Where every outcome is written, so many refusals of a second have an event each."""
+SINGLE_REJECTIONS: Final = 100
+"""In a log that records every outcome, this many rejections per second have an event of their own."""
 
 _Succeeded: Final = lean(CallSucceeded)
 _Rejected: Final = lean(CallRejected)
 
 
 def second_end(at: int) -> int:
-    """The end of the whole second that holds ``at``."""
+    """Return the end of the whole second that contains a time.
+
+    Args:
+        at: The time, in nanoseconds of the log.
+    """
     return (at // NS_PER_SECOND + 1) * NS_PER_SECOND
 
 
 class Recorder(Protocol):
-    """Who folds and records what was counted.
+    """The sequencer, as coalescing sees it: it folds and records what was counted.
 
     Attributes:
         fold: The state of every breaker.
-        origin: What the monotonic hand showed when the time of the log was 0.
+        origin: The monotonic time in nanoseconds at which the log's time is 0.
     """
 
     fold: LogFold
     origin: int
 
     def append(
-        self, event: Event, *, run: Run | None = None, counted: int = 0, taken: int = 0
+        self, event: Event, *, counter: CallCounter | None = None, written: int = 0, folded: int = 0
     ) -> Sequence[Edge]:
-        """Fold the event and record it with the edges that it fires, which are returned.
+        """Fold an event, record it with the edges that it fires, and return the edges.
 
         Args:
             event: The event.
-            run: The run that it writes, with ``counted`` calls counted in it so far.
-            counted: As above.
-            taken: How many items of what is pending it stands for.
+            counter: The counter whose calls the event records, if any.
+            written: The value of that counter when the event was made.
+            folded: How many buffered calls the event records.
         """
 
     def count(
-        self, run: Run, number: int, took_ns: int, *, once: Spendable | None, taken: int
+        self,
+        counter: CallCounter,
+        calls: int,
+        took_ns: int,
+        *,
+        spends: Spendable | None,
+        folded: int,
     ) -> None:
-        """Have a run hold more calls, in one step with what a single one spends."""
+        """Add calls to a counter, in one step with spending the permit of a single call.
+
+        Args:
+            counter: The counter.
+            calls: How many calls to add.
+            took_ns: The duration of the first of them, in nanoseconds.
+            spends: The permit of the call, if it has one.
+            folded: How many buffered calls these are.
+        """
 
 
-class Runs:
-    """What is but counted of the breakers of one log; all of it is called under the lock.
+class Coalescing:
+    """What is only counted of the breakers of one log; all methods are called under the lock.
+
+    A heap has the end of each breaker's current second, so that a sequencer with 100,000 breakers
+    looks only at those whose counters are due.
 
     Args:
-        recorder: Folds and records it.
-        gates: Those of all breakers, by name.
-        stay_awake: Has runs ended soon after their seconds are over.
-        has_successes: Whether successes are counted too, and not only floods of refusals.
+        recorder: Folds and records counted calls.
+        fast_paths: The fast paths of all breakers, by name.
+        wake_writer: Makes the log's thread record counted calls soon after their second is over.
+        counts_successes: Whether successes are counted too, and not only floods of rejections.
 
     Attributes:
-        has_successes: As above.
+        counts_successes: Whether successes are counted too, and not only floods of rejections.
     """
 
     def __init__(
         self,
         recorder: Recorder,
-        gates: Mapping[str, Gate],
-        stay_awake: Callable[[], None],
+        fast_paths: Mapping[str, FastPath],
+        wake_writer: Callable[[], None],
         *,
-        has_successes: bool,
+        counts_successes: bool,
     ) -> None:
-        self.has_successes = has_successes
+        self.counts_successes = counts_successes
         self._recorder = recorder
-        self._gates = gates
-        self._stay_awake = stay_awake
-        self._ends: list[tuple[int, int, Gate]] = []  # a heap
-        self._opened = count()
+        self._fast_paths = fast_paths
+        self._wake_writer = wake_writer
+        self._ends: list[tuple[int, int, FastPath]] = []  # a heap
+        self._ties = count()  # orders entries of one time in the heap
         self._second_end_ns = 0
 
     def __bool__(self) -> bool:
-        """Whether there may be calls that are counted, and wait for the end of their second."""
+        """Return whether there may be counted calls that wait for the end of their second."""
         return bool(self._ends)
 
     @property
     def first_end(self) -> int:
-        """When the first of them has to be written, in nanoseconds of the log."""
+        """When the first counted calls must be recorded, in nanoseconds of the log."""
         return self._ends[0][0] - self._recorder.origin if self._ends else FOREVER
 
-    def hold(
+    def count_successes(
         self,
         breaker: str,
         epoch: int,
         took_ns: int,
         at: int,
         *,
-        once: Spendable | None = None,
-        number: int = 1,
+        spends: Spendable | None = None,
+        calls: int = 1,
         slowest_ns: int = 0,
-        taken: int = 0,
+        folded: int = 0,
         may_count: bool,
     ) -> bool:
-        """Count successes of one second that can only be counted, if that is how they are recorded.
+        """Count successes of one second, if this is how they are to be recorded.
 
         Args:
-            breaker: Their breaker.
-            epoch: The epoch in which they were let through.
-            took_ns: How long the first of them took, in nanoseconds.
-            at: When the first ended, in nanoseconds of the log.
-            once: The permit that the only one spends.
-            number: How many they are.
-            slowest_ns: How long the slowest of several took.
-            taken: How many of the calls that wait they are.
-            may_count: Whether later ones may be counted by who makes them: none waits before them.
+            breaker: The breaker's name.
+            epoch: The epoch in which the calls were admitted.
+            took_ns: The duration of the first call in nanoseconds.
+            at: When the first call ended, in nanoseconds of the log.
+            spends: The permit of a single call, if it has one.
+            calls: How many calls these are.
+            slowest_ns: The duration of the slowest of several calls in nanoseconds.
+            folded: How many of the calls come from the call buffer.
+            may_count: Whether callers may count later calls themselves, since no call is buffered
+                before them.
+
+        Returns:
+            Whether they were counted; if not, each needs an event of its own.
         """
-        gate = self._gates.get(breaker)
-        leave = None if gate is None or not self.has_successes else gate.leave
-        if gate is None or leave is None or leave.epoch != epoch:
+        fast_path = self._fast_paths.get(breaker)
+        token = None if fast_path is None or not self.counts_successes else fast_path.admit_token
+        if fast_path is None or token is None or token.epoch != epoch:
             return False
-        spare, until = to_spare(leave.state)
-        if max(took_ns, slowest_ns) > leave.slow_ns or spare < 0 or at >= until:
+        spare, until = to_spare(token.state)
+        if max(took_ns, slowest_ns) > token.slow_ns or spare < 0 or at >= until:
             return False
         ends_ns = self._second_end(at)
-        run = leave.counted()
-        self._begin(gate, run, ends_ns)
+        counter = token.ensure_counter()
+        self._begin_period(fast_path, counter, ends_ns)
         if may_count:
-            leave.until_ns = min(ends_ns, leave.lapses_ns)
-        self._recorder.count(run, number, took_ns, once=once, taken=taken)
+            token.count_until_ns = min(ends_ns, token.expires_ns)
+        self._recorder.count(counter, calls, took_ns, spends=spends, folded=folded)
         return True
 
-    def refuse(self, refused: Refusal, at: int, *, taken: int = 0) -> None:
-        """Count a refusal, or record it where each is to have an event.
+    def count_rejection(self, rejected: RejectToken, at: int, *, folded: int = 0) -> None:
+        """Count a rejection, or record it if it is to have an event of its own.
 
         Args:
-            refused: What the call was refused with.
-            at: When, in nanoseconds of the log.
-            taken: How many items of what is pending it stands for.
+            rejected: The token with which the call was rejected.
+            at: When it was rejected, in nanoseconds of the log.
+            folded: How many buffered calls this is.
         """
-        hand = at + self._recorder.origin
-        gate = self._gates[refused.breaker]
-        refusal = gate.refusal
-        if refusal is None or refusal.reason is not refused.reason:
-            self._refuse_singly(refused, at, taken)
+        monotonic_ns = at + self._recorder.origin
+        fast_path = self._fast_paths[rejected.breaker]
+        token = fast_path.reject_token
+        if token is None or token.reason is not rejected.reason:
+            self._record_rejection(rejected, at, folded)
             return
-        run = refusal.counted()
-        if self.has_successes:
-            self._begin(gate, run, min(self._second_end(at), refusal.opens_ns))
-        elif hand >= run.ends_ns:
-            self._write(gate, gate.runs(), at)
-            self._begin(gate, run, min(hand + NS_PER_SECOND, refusal.opens_ns))
-        if not self.has_successes and run.singly < SINGLY:
-            run.singly += 1
-            self._refuse_singly(refused, at, taken)
+        counter = token.ensure_counter()
+        if self.counts_successes:
+            self._begin_period(fast_path, counter, min(self._second_end(at), token.retry_ns))
+        elif monotonic_ns >= counter.ends_ns:
+            self._record(fast_path, fast_path.counters(), at)
+            ends_ns = min(monotonic_ns + NS_PER_SECOND, token.retry_ns)
+            self._begin_period(fast_path, counter, ends_ns)
+        if not self.counts_successes and counter.recorded_singly < SINGLE_REJECTIONS:
+            counter.recorded_singly += 1
+            self._record_rejection(rejected, at, folded)
         else:
-            refusal.until_ns = run.ends_ns
-            self._recorder.count(run, 1, 0, once=None, taken=taken)
+            token.count_until_ns = counter.ends_ns
+            self._recorder.count(counter, 1, 0, spends=None, folded=folded)
 
-    def _refuse_singly(self, refused: Refusal, at: int, taken: int) -> None:
+    def _record_rejection(self, rejected: RejectToken, at: int, folded: int) -> None:
         recorder = self._recorder
-        wait_ns = refused.wait_ns(at + recorder.origin)
-        recorder.append(rejected(refused, recorder.fold.seq + 1, at, wait_ns), taken=taken)
+        wait_ns = rejected.wait_ns(at + recorder.origin)
+        event = rejection_event(rejected, recorder.fold.seq + 1, at, wait_ns)
+        recorder.append(event, folded=folded)
 
     def _second_end(self, at: int) -> int:
-        """What the monotonic hand shows at the end of the second that holds ``at``.
+        """Return the monotonic time at the end of the second that contains ``at``.
 
-        It is one and the same object for all breakers of a second, each of which keeps it.
+        The result is one object for all breakers of a second, since each of them keeps it.
         """
         end_ns = second_end(at) + self._recorder.origin
         if end_ns != self._second_end_ns:
             self._second_end_ns = end_ns
         return self._second_end_ns
 
-    def _begin(self, gate: Gate, run: Run, ends_ns: int) -> None:
-        run.begin(ends_ns)
-        if ends_ns < gate.ends_ns:
-            self._look_at(gate, ends_ns)
-            self._stay_awake()
+    def _begin_period(self, fast_path: FastPath, counter: CallCounter, ends_ns: int) -> None:
+        counter.begin_period(ends_ns)
+        if ends_ns < fast_path.ends_ns:
+            self._schedule(fast_path, ends_ns)
+            self._wake_writer()
 
-    def _look_at(self, gate: Gate, ends_ns: int) -> None:
-        """Have a gate looked at when its run ends."""
-        gate.ends_ns = ends_ns
-        heapq.heappush(self._ends, (ends_ns, next(self._opened), gate))
+    def _schedule(self, fast_path: FastPath, ends_ns: int) -> None:
+        # An earlier entry of this fast path may stay in the heap. ``record_until`` passes over it, as
+        # it no longer has the time that the fast path names.
+        fast_path.ends_ns = ends_ns
+        heapq.heappush(self._ends, (ends_ns, next(self._ties), fast_path))
 
-    def end_before(self, at: int) -> None:
-        """Record the runs that end by then, in the order in which they do."""
-        by_ns = at + self._recorder.origin
-        while self._ends and self._ends[0][0] <= by_ns:
-            ended, _, gate = heapq.heappop(self._ends)
-            if gate.ends_ns != ended:
+    def record_until(self, at: int) -> None:
+        """Record the counted calls whose second ends by a time, in the order of these ends.
+
+        Args:
+            at: The time, in nanoseconds of the log.
+        """
+        until_ns = at + self._recorder.origin
+        while self._ends and self._ends[0][0] <= until_ns:
+            ended_ns, _, fast_path = heapq.heappop(self._ends)
+            if fast_path.ends_ns != ended_ns:
                 continue
-            gate.ends_ns = FOREVER
-            gate.lapse(ended)
-            self._write(gate, gate.runs(ended), at)
-            following = gate.next_end_ns(ended)
-            if following < gate.ends_ns:
-                self._look_at(gate, following)
+            fast_path.ends_ns = FOREVER
+            fast_path.expire_counters(ended_ns)
+            self._record(fast_path, fast_path.counters(ended_ns), at)
+            next_end_ns = fast_path.next_end_ns(ended_ns)
+            if next_end_ns < fast_path.ends_ns:
+                self._schedule(fast_path, next_end_ns)
 
-    def end_all(self, at: int) -> None:
-        """Record what was counted up to now of all breakers."""
-        for gate in tuple(self._gates.values()):
-            if gate.may_have_counted:
-                self._write(gate, gate.runs(), at)
+    def record_all(self, at: int) -> None:
+        """Record all that was counted of all breakers.
 
-    def end(self, breaker: str, at: int) -> None:
-        """Record what was counted of a breaker: something else is about to happen to it."""
-        gate = self._gates.get(breaker)
-        if gate is not None and gate.may_have_counted:
-            self._write(gate, gate.runs(), at)
+        Args:
+            at: The time now, in nanoseconds of the log.
+        """
+        for fast_path in tuple(self._fast_paths.values()):
+            if fast_path.may_have_counted:
+                self._record(fast_path, fast_path.counters(), at)
 
-    def _write(self, gate: Gate, runs: Iterable[Run], at: int) -> None:
-        for run in runs:
-            counted = run.read()
-            calls = run.held + counted - run.counted
+    def record_of(self, breaker: str, at: int) -> None:
+        """Record all that was counted of a breaker, as something else is about to happen to it.
+
+        Args:
+            breaker: The breaker's name.
+            at: The time now, in nanoseconds of the log.
+        """
+        fast_path = self._fast_paths.get(breaker)
+        if fast_path is not None and fast_path.may_have_counted:
+            self._record(fast_path, fast_path.counters(), at)
+
+    def _record(self, fast_path: FastPath, counters: Iterable[CallCounter], at: int) -> None:
+        for counter in counters:
+            written = counter.read()
+            calls = counter.added + written - counter.written
             if calls:
-                event = self._event(gate.breaker, run, calls, run.took_ns, at)
-                self._recorder.append(event, run=run, counted=counted)
-        gate.drop_written()
+                event = self._event(fast_path.breaker, counter, calls, at)
+                self._recorder.append(event, counter=counter, written=written)
+        fast_path.drop_written()
 
     def catch_up(self) -> None:
-        """Have every gate looked at again: an exception may have come up in the middle of it."""
+        """Rebuild the heap, which an exception from outside may have left incomplete."""
         self._ends = []
-        for gate in tuple(self._gates.values()):
-            gate.ends_ns = FOREVER
-            if gate.may_have_counted:
-                first = gate.next_end_ns(0)
-                self._look_at(gate, self._recorder.origin if first == FOREVER else first)
+        for fast_path in tuple(self._fast_paths.values()):
+            fast_path.ends_ns = FOREVER
+            if fast_path.may_have_counted:
+                first = fast_path.next_end_ns(0)
+                self._schedule(fast_path, self._recorder.origin if first == FOREVER else first)
 
-    def _event(self, breaker: str, run: Run, calls: int, took_ns: int, at: int) -> Event:
+    def _event(self, breaker: str, counter: CallCounter, calls: int, at: int) -> Event:
         fold, origin = self._recorder.fold, self._recorder.origin
-        seq, at = fold.seq + 1, max(fold.at, min(at, run.ends_ns - 1 - origin))
-        if isinstance(run, RefusedRun):
-            return _Rejected(seq, at, breaker, run.reason, run.wait_ns(at + origin), calls)
-        return _Succeeded(seq, at, breaker, run.epoch, took_ns, count=calls)
+        seq, at = fold.seq + 1, max(fold.at, min(at, counter.ends_ns - 1 - origin))
+        if isinstance(counter, RejectionCounter):
+            return _Rejected(seq, at, breaker, counter.reason, counter.wait_ns(at + origin), calls)
+        took_ns = counter.first_took_ns
+        return _Succeeded(seq, at, breaker, counter.epoch, took_ns, count=calls)
 
     def stop(self) -> None:
-        """Have every call come by itself from now on."""
-        self.has_successes = False
-        for gate in tuple(self._gates.values()):
-            gate.stop_counting()
+        """Count no further calls: every call takes the lock from now on."""
+        self.counts_successes = False
+        for fast_path in tuple(self._fast_paths.values()):
+            fast_path.disable()
 
     def note_fork(self) -> None:
-        """In a forked child: note what was counted so far, which is the parent's."""
-        for gate in tuple(self._gates.values()):
-            gate.note_fork()
+        """In a forked child: note what was counted before the fork, which the parent records."""
+        for fast_path in tuple(self._fast_paths.values()):
+            fast_path.note_fork()
 
-    def forget(self) -> None:
-        """In a forked child: take no account of what was counted before the fork."""
-        for gate in tuple(self._gates.values()):
-            gate.forget()
+    def drop_parent_counts(self) -> None:
+        """In a forked child: leave what was counted before the fork to the parent to record."""
+        for fast_path in tuple(self._fast_paths.values()):
+            fast_path.drop_parent_counts()

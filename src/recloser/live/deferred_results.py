@@ -26,12 +26,12 @@ class Reporter(Protocol):
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Protect a function."""
 
-    def settle(
+    def classify_and_report(
         self, permit: Permit, error: BaseException | None = None, result: object = None
     ) -> None:
         """Report what a call raised or returned."""
 
-    def settle_closed(self, permit: Permit, error: GeneratorExit) -> None:
+    def report_early_close(self, permit: Permit, error: GeneratorExit) -> None:
         """Report a stream that was closed after at least one item."""
 
     def after_ignored(
@@ -148,7 +148,7 @@ def _follow_async_generator(reporter: Reporter, permit: Permit, generator: Any) 
 def _follow_manager(kind: type, reporter: Reporter, permit: Permit, manager: Any) -> Any:
     """Follow the generator inside, so that the manager stays the object that it is."""
     if type(getattr(manager, "gen", None)) is not kind:
-        reporter.settle(permit, result=manager)
+        reporter.classify_and_report(permit, result=manager)
         return manager
     follow = _follow_generator if kind is GeneratorType else _follow_async_generator
     manager.gen = follow(reporter, permit, manager.gen)
@@ -177,9 +177,9 @@ def _follow_future(reporter: Reporter, permit: Permit, future: Any) -> Any:
         # Not by exception(): after a call of that, asyncio no longer warns that the exception was
         # never retrieved.
         elif done._exception is not None:  # noqa: SLF001
-            reporter.settle(permit, done._exception)  # noqa: SLF001
+            reporter.classify_and_report(permit, done._exception)  # noqa: SLF001
         else:
-            reporter.settle(permit, result=done.result())
+            reporter.classify_and_report(permit, result=done.result())
 
     try:
         if future.done():
@@ -188,7 +188,7 @@ def _follow_future(reporter: Reporter, permit: Permit, future: Any) -> Any:
             future.add_done_callback(report)
     except Exception:  # noqa: BLE001  # a subclass of the user's may do anything; its result stands
         if not permit.spent:
-            reporter.settle(permit, result=future)
+            reporter.classify_and_report(permit, result=future)
     return future
 
 
@@ -206,11 +206,11 @@ async def awaiting(
         result = await awaited
         if permit.probe:
             release(permit)
-        reporter.settle(permit, result=result)
+        reporter.classify_and_report(permit, result=result)
     except BaseException as error:
         release(permit)
         if not permit.spent:
-            reporter.settle(permit, error)
+            reporter.classify_and_report(permit, error)
         raise
     return result
 
@@ -240,12 +240,12 @@ def iterating(
         try:
             result = yield from (_held_steps(permit, generator) if permit.probe else generator)
         except GeneratorExit as closed:
-            reporter.settle_closed(permit, closed)
+            reporter.report_early_close(permit, closed)
             raise
         except BaseException as error:
-            reporter.settle(permit, error)
+            reporter.classify_and_report(permit, error)
             raise
-        reporter.settle(permit, result=result)
+        reporter.classify_and_report(permit, result=result)
         return result
 
     return call
@@ -316,11 +316,11 @@ def async_iterating(
         except BaseException as error:
             # One that reaches an ``await`` is no close by the consumer: the task was abandoned.
             if error is closing:
-                reporter.settle_closed(permit, closing)
+                reporter.report_early_close(permit, closing)
             else:
-                reporter.settle(permit, error)
+                reporter.classify_and_report(permit, error)
             raise
-        reporter.settle(permit)
+        reporter.classify_and_report(permit)
 
     return call
 

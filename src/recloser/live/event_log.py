@@ -37,10 +37,12 @@ from recloser.errors import LogError
 from recloser.live.arguments import checked_folder
 from recloser.live.last_good import LastGood
 from recloser.live.line_encoding import encoded
+from recloser.live.live_log import Log
 from recloser.live.log_health import LogHealth
-from recloser.live.own_events import OwnEvents
+from recloser.live.own_events import OwnEvents, checkpoints_of
 from recloser.live.pending_calls import Outcomes
-from recloser.live.sequencer import Detail, Log, Sequencer
+from recloser.live.sequencer import Sequencer
+from recloser.live.session import Detail
 from recloser.live.write_buffer import WriteBuffer
 from recloser.log import disk
 from recloser.log.appender import Appender, Durability
@@ -290,7 +292,7 @@ class EventLog(Log):
         buffer.chunks = own.chunks
         buffer.unsealed = own.unsealed
         buffer.seq = fold.seq
-        sequencer.good = fold.keeper = good
+        sequencer.last_good = fold.keeper = good
         sequencer.is_whole = True
         self.is_in_child = False
 
@@ -337,7 +339,7 @@ class EventLog(Log):
         return self._fold, self.tail
 
     @property
-    def can_wait(self) -> bool:
+    def allows_buffering(self) -> bool:
         """Whether a success may be reported before it is in the log's hands: not with ``sync``."""
         return self._durability != "sync"
 
@@ -364,7 +366,7 @@ class EventLog(Log):
             return
         if events[-1].kind == "state_changed" or buffer.waiting >= FULL_BATCH:
             self._hurry.ring()
-        self.stay_awake()
+        self.wake_writer()
 
     def catch_up(self, recorded: Sequence[Event | Outcomes]) -> None:
         """Take in what was recorded, and may not be taken in; called under the lock."""
@@ -374,14 +376,14 @@ class EventLog(Log):
             else:
                 self.write(each if isinstance(each, Outcomes) else [each], None)
 
-    def stay_awake(self) -> None:
+    def wake_writer(self) -> None:
         """Have the thread look at what waits or is counted; called under the lock."""
         if self._sequencer is not None:
-            self._sequencer.pending.limit = self._calls_at_once()
+            self._sequencer.call_buffer.limit = self._calls_at_once()
         self._needs_thread = True
         self._wake.ring()
 
-    def settle(self, seq: int) -> None:
+    def ensure_safe(self, seq: int) -> None:
         """With ``sync``, wait until all up to ``seq`` is on disk.
 
         Else wait for nothing, except that callers who append faster than the thread gets to write
@@ -393,7 +395,7 @@ class EventLog(Log):
         """
         if self._is_inside():
             return
-        self.look_after()
+        self.run_deferred()
         buffer = self._buffer
         if self._needs_thread and not is_running(self._runner):
             self._start_thread()
@@ -424,8 +426,8 @@ class EventLog(Log):
         long, they are held up by no more than having to come by.
         """
         if not self._buffer.is_filling:
-            return self.pending_limit
-        return 0 if self._has_stalled() else self.pending_limit // 8
+            return self.buffer_limit
+        return 0 if self._has_stalled() else self.buffer_limit // 8
 
     def _has_stalled(self) -> bool:
         return self._appender.is_waiting_for_disk and self._patience <= 0
@@ -455,12 +457,12 @@ class EventLog(Log):
         # No lock: each figure is read in one step, and they may be a few events apart.
         chunks, at = buffer.chunks, sequencer.fold.at
         return LogHealth(
-            waiting=buffer.waiting + buffer.in_hand_events + len(sequencer.pending),
+            waiting=buffer.waiting + buffer.in_hand_events + len(sequencer.call_buffer),
             lag_ns=max(0, at - chunks[0][0].at) if chunks else 0,
             lost=buffer.lost + buffer.gap_lost,
             gaps=buffer.gaps,
             failure=buffer.failure or self._thread_failure or self._retention.failure,
-            missed_by_listeners=sequencer.audience.missed,
+            missed_by_listeners=sequencer.notifier.missed,
             damage=damage,
             disturbance=self._disturbance,
         )
@@ -483,7 +485,7 @@ class EventLog(Log):
         self._with_io(self._write_the_rest)
         if not self._has_awaited:
             self._has_awaited = True  # once, however often a signal handler closes the log
-            self._await_listeners()
+            self._wait_for_listeners()
         self._end()
 
     def _write_the_rest(self) -> None:
@@ -502,9 +504,9 @@ class EventLog(Log):
         buffer = self._buffer
         if buffer.is_closed:
             return
-        sequencer.runs.end_all(sequencer.drain())
-        sequencer.runs.stop()
-        sequencer.pending.limit = 0
+        sequencer.coalescing.record_all(sequencer.drain())
+        sequencer.coalescing.stop()
+        sequencer.call_buffer.limit = 0
         if not buffer.unsealed or buffer.lost or buffer.failure is not None:
             buffer.is_closed = True
             return
@@ -520,7 +522,7 @@ class EventLog(Log):
         buffer.seq = seal.seq
         buffer.sync_asks += 1
         buffer.is_closed = True
-        sequencer.good = fold.keeper = good
+        sequencer.last_good = fold.keeper = good
         sequencer.is_whole = True
 
     def _end(self) -> None:
@@ -624,13 +626,13 @@ class EventLog(Log):
             self._is_stuck = True
             self._thread_failure = f"nothing could be written for {_LONGEST_WAIT} s"
         finally:
-            self.look_after()
+            self.run_deferred()
 
-    def look_after(self) -> None:
+    def run_deferred(self) -> None:
         """Log the messages that wait, and close if that was asked for in the middle of a step."""
         if self._is_inside():
             return
-        super().look_after()
+        super().run_deferred()
         if self._closes_later:
             self._closes_later = False
             self._has_awaited = True  # the call that was interrupted waits for no listener
@@ -701,7 +703,7 @@ class EventLog(Log):
             self._hurry.wait(BATCH_SECONDS)
         self._with_io(partial(self._commit, seal=not woken, keep=True))
         if self._sequencer is not None:
-            self._sequencer.leave_entry()
+            self._sequencer.after_unlock()
         if buffer.failure is None:
             self._retention.start_if_due(self.path, self._fold.at, self._appender.number)
         elif self._lock is not None and self._has_folder(self._lock):
@@ -864,7 +866,7 @@ class EventLog(Log):
         ):
             own.add_seal()
             own.add([sequencer.header()])
-            own.add(chain.from_iterable(map(sequencer.checkpoints, fold.breakers)))
+            own.add(chain.from_iterable(map(partial(checkpoints_of, fold), fold.breakers)))
         elif self._mended and not buffer.is_closed:
             own.add(self._after_a_loss(self._mended, 0))
             seal = tells = True
@@ -891,23 +893,23 @@ class EventLog(Log):
             self._has_told = True
         self._in_hand_asks = asks
         self._in_hand_seq = seq
-        sequencer.good = fold.keeper = good
+        sequencer.last_good = fold.keeper = good
         sequencer.is_whole = True
 
     def _collect(self, sequencer: Sequencer, *, keep: bool) -> None:
         """Fold what was let past the lock; if that is nothing, have the next call say so."""
-        pending = sequencer.pending
-        if not pending:
-            pending.limit = 0
-        if pending or sequencer.runs:  # also what came before the limit was seen
+        call_buffer = sequencer.call_buffer
+        if not call_buffer:
+            call_buffer.limit = 0
+        if call_buffer or sequencer.coalescing:  # also what came before the limit was seen
             seq = sequencer.next_seq
             at = sequencer.drain()
             if not keep:
-                sequencer.runs.end_all(at)
+                sequencer.coalescing.record_all(at)
             if sequencer.next_seq != seq:
                 sequencer.advance(at)
-        if sequencer.runs:
-            self.stay_awake()
+        if sequencer.coalescing:
+            self.wake_writer()
 
     def _after_a_loss(self, why: str, lost: int) -> Iterator[Event]:
         sequencer = self._attached
@@ -919,7 +921,7 @@ class EventLog(Log):
             yield header
         yield LogGap(fold.seq + 1, fold.at, lost, label(why))
         for name in fold.breakers:
-            yield from sequencer.checkpoints(name)
+            yield from checkpoints_of(fold, name)
 
     def _fail(self, sequencer: Sequencer, error: Exception) -> None:
         """Come back to what is known to be safe, and count what is not."""

@@ -1,508 +1,295 @@
 # cython: language_level=3, annotation_typing=False
-"""The way past the lock: for calls of which nothing but a count can come.
+"""Lock-free fast path for calls that cannot change a breaker's state.
 
-A breaker has failures *to spare* while a number of calls can fail or be slow, in any order and with any
-other calls in between, without firing an edge. Up to that number such a call asks nobody, and neither
-does one that goes well: it takes the breaker's leave, and when it comes back is put into a list, or is
-only counted. So does a call that is refused, as long as the breaker can do nothing else. The order of
-that list is the order in which its calls are folded, and it is emptied before anything else is: under
-the sequencer's lock, before each event that could change what a leave or a refusal stands for.
+Most calls of a closed breaker cannot fire an edge. The breaker has failures *to spare* while that
+number of calls may fail or be slow, in any order and with any other calls in between, without firing
+an edge. Up to that number, a failed or slow call needs no lock, and neither does a successful call:
+it reads the fast path's ``AdmitToken``, and when it ends it is appended to the call buffer or is only
+counted. The same holds for rejected calls while the breaker can do nothing but reject: they use the
+``RejectToken``.
 
-Threads race for what is to spare. A thread may take one of the last while another one, under the
-lock, has just recorded a failure that makes it one too many. Then the edge fires where the list is
-folded, in its place among the calls: later by the time that the list waits, and no less exact.
+Why the log is still exact:
 
-What is only counted is a *run*: the successes, or the refusals, of one breaker and epoch within a
-second. It is folded and written as one event with a count, before anything else happens to its
-breaker and before anything is recorded that is later than its second.
+- *Order.* Buffered calls are folded in the order of the buffer. The sequencer empties the buffer
+  under its lock before it records anything else, and so before each event that could change what a
+  token stands for.
+- *The race for the last failure to spare.* One thread may use up the last one while another thread,
+  under the lock, has just recorded a failure that makes it one too many. The edge then fires when
+  the buffer is folded, at the place of the call among the buffered ones. It is later by the time the
+  buffer waits, and just as exact.
+- *Counted calls.* The successes, or the rejections, of one breaker and epoch within a whole second
+  may be only counted. They are folded and recorded as one event with a count, before anything else
+  happens to their breaker and before anything is recorded that is later than their second.
 
-This file is compiled with the types of ``gate.pxd``, and runs interpreted where there is no compiler.
+This file is compiled with the types of ``fast_path.pxd``, and runs interpreted where there is no
+compiler.
 """
 
 import weakref
 from collections.abc import Callable
-from itertools import count
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Final
 
 from recloser.clock import SYSTEM_CLOCK
-from recloser.core.config import CircuitBreakerConfig
-from recloser.core.events import Reason
 from recloser.core.fold import refusal_of, to_spare
-from recloser.core.kernel import NEVER, REJECTED, SUCCEEDED
 from recloser.core.state import BreakerState
-from recloser.live.call_buffer import Pending
-
-FOREVER: Final = NEVER
-"""Later than any time of a log."""
+from recloser.live.call_buffer import CallBuffer
+from recloser.live.call_counter import UNUSED, CallCounter
+from recloser.live.call_tokens import FOREVER, AdmitToken, CallToken, RejectToken
 
 if TYPE_CHECKING:
-    _Count = count[int]
-else:
-    _Count = count
+    from recloser.live.settings_in_force import GivenSettings
 
 
-class Run(_Count):
-    """Like calls of one breaker that are still to be written as one event.
+class FastPath:
+    """The fast path of one breaker: the tokens for its calls, and where they are buffered.
 
-    Whoever has a call counted takes its next number. No thread can split that step, in builds
-    without a global lock from Python 3.14.
+    Callers read ``admit_token`` and ``reject_token`` once and without a lock. All methods except
+    ``record`` and ``fold_buffered`` are called under the sequencer's lock.
 
     Attributes:
-        epoch: The epoch that they belong to.
-        ends_ns: What the monotonic hand shows when they must be written, their second being over or
-            the breaker no longer where it was; 0 before the first.
-        counted: How many numbers were taken by calls that are written.
-        held: How many calls are to be written that took no number.
-        parents: How many numbers were taken before this process was forked.
-        took_ns: How long the first of those took, in nanoseconds; 0 without any.
-    """
-
-    __slots__ = ("_reads", "counted", "ends_ns", "epoch", "held", "parents", "took_ns")
-
-    def __new__(cls, *_: object) -> Self:
-        """It counts from 0, whatever it is of."""
-        return cast("Self", super().__new__(cls))
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.ends_ns = 0
-        self._reads = self.counted = self.held = self.parents = self.took_ns = 0
-
-    def begin(self, ends_ns: int) -> None:
-        """Begin with a new second."""
-        self.ends_ns = ends_ns
-
-    def read(self) -> int:
-        """How many numbers calls have taken so far."""
-        # To read is to take a number too. An exception from outside can come up after ``next``, and
-        # not between the line before and it: so each number that a reader took is known. A child that
-        # a signal handler forks there reads too, before this goes on in it.
-        self._reads = reads = self._reads + 1
-        number = next(self)
-        return number + 1 - reads
-
-
-class RefusedRun(Run):
-    """Like refusals; what only they need, as most breakers never refuse a call.
-
-    Attributes:
-        reason: Why they were refused.
-        opens_ns: What the monotonic hand must show before a call can be let through.
-        singly: How many of its second were written one by one.
-    """
-
-    __slots__ = ("opens_ns", "reason", "singly")
-
-    def __init__(self, epoch: int, reason: Reason, opens_ns: int) -> None:
-        super().__init__(epoch)
-        self.reason = reason
-        self.opens_ns = opens_ns
-        self.singly = 0
-
-    def begin(self, ends_ns: int) -> None:
-        """As above."""
-        if ends_ns != self.ends_ns:
-            self.singly = 0
-        super().begin(ends_ns)
-
-    def wait_ns(self, monotonic_ns: int) -> int | None:
-        """How long until a call may be let through; None where there is no knowing."""
-        return _wait_ns(self.reason, self.opens_ns, monotonic_ns)
-
-
-def _has_end(reason: Reason) -> bool:
-    return reason is Reason.COOLDOWN_ACTIVE
-
-
-def _wait_ns(reason: Reason, opens_ns: int, monotonic_ns: int) -> int | None:
-    return max(0, opens_ns - monotonic_ns) if _has_end(reason) else None
-
-
-_NONE: Final = count()
-
-
-class Pass:
-    """What any number of calls of one epoch are let past the lock on.
-
-    Attributes:
-        state: The breaker's state.
-        epoch: The epoch that the calls belong to.
-        kind: What they are to the kernel, such as ``kernel.SUCCEEDED``.
-        counter: What is counted of them: their ``run``, once there is one.
-        until_ns: What the monotonic hand must show before calls are only counted; 0 while none is.
-    """
-
-    __slots__ = ("__weakref__", "counter", "epoch", "kind", "state", "until_ns")
-
-    def __init__(self, state: BreakerState, kind: int) -> None:
-        self.state = state
-        self.epoch = state.epoch
-        self.kind = kind
-        self.counter: count[int] = _NONE
-        self.until_ns = 0
-
-    @property
-    def breaker(self) -> str:
-        """The breaker's name."""
-        return self.state.breaker
-
-    @property
-    def run(self) -> Run | None:
-        """What is counted of them; None before anything is."""
-        return self.counter if isinstance(self.counter, Run) else None
-
-    def counted(self) -> Run:
-        """What is counted of them from now on."""
-        run = self.run
-        if run is None:
-            run = self.counter = self._new_run()
-        return run
-
-    def _new_run(self) -> Run:
-        return Run(self.epoch)
-
-
-class Leave(Pass):
-    """Leave for calls.
-
-    Attributes:
-        lapses_ns: What the monotonic hand must show before a call may use it; ``FOREVER`` where time
-            makes no difference.
-        slow_ns: A call that took longer is slow.
-        ignores_ends: Whether it makes no difference to a success when it ends.
-        bad_let: How many calls that fail or are slow were let past on it.
-        bad_most: How many may be let past so far; 0 where such calls have to ask.
-        endings: What calls end with on it, by the type of their error or by what was said of it; None
-            before any does.
+        breaker: The breaker's name.
+        admit_token: The token on which calls are admitted until it expires; None if every call must
+            take the lock.
+        reject_token: The token with which calls are rejected; None unless the breaker can do nothing
+            but reject.
+        admits_bad: Whether failed, slow and ignored calls may be recorded without the lock.
+        monotonic_ns: Reads the monotonic clock, in nanoseconds.
+        is_system_clock: Whether ``monotonic_ns`` is that of the system's clock.
+        origin: The monotonic time in nanoseconds at which the log's time is 0.
+        call_buffer: Where calls wait to be folded.
+        ends_ns: Monotonic time in nanoseconds by which counted calls must be recorded; ``FOREVER``
+            while there are none.
+        given_settings: The settings that this process has given the breaker: those of the first
+            breaker of this name, or those that replaced them; None before any. They are kept here
+            because a dictionary by name would take several times as much memory.
     """
 
     __slots__ = (
-        "bad_let",
-        "bad_most",
-        "endings",
-        "ignores_ends",
-        "lapses_ns",
-        "slow_ns",
-    )
-
-    def __init__(self, state: BreakerState) -> None:
-        super().__init__(state, SUCCEEDED)
-        self.slow_ns = _slow_ns(state)
-        self.ignores_ends = _ignores_ends(state)
-        self.lapses_ns = 0
-        self.bad_let = self.bad_most = 0
-        self.endings: dict[object, Ending] | None = None
-
-    @property
-    def is_firm(self) -> bool:
-        """Whether a success that is not slow fires no edge whenever it ends."""
-        return self.lapses_ns == FOREVER
-
-    def is_of(self, state: BreakerState) -> bool:
-        """Whether it is leave for what the breaker is now: its settings may be others."""
-        return (
-            self.epoch == state.epoch
-            and self.slow_ns == _slow_ns(state)
-            and self.ignores_ends == _ignores_ends(state)
-        )
-
-    def end(self) -> None:
-        """Have it be good for nothing: calls that are under way on it have to ask."""
-        self.lapses_ns = self.bad_most = 0
-
-
-def _slow_ns(state: BreakerState) -> int:
-    limit = state.config.slow_call_ns
-    return FOREVER if limit is None else limit
-
-
-def _ignores_ends(state: BreakerState) -> bool:
-    return state.config.window is None and state.config.slow_call_ns is None
-
-
-class Ending(Pass):
-    """What calls end with that were let past on a leave, and did not go well.
-
-    Attributes:
-        error: What the log is to say of the error.
-        error_type: The type of the error, where that alone says how the call ended.
-    """
-
-    __slots__ = ("error", "error_type")
-
-    def __init__(self, leave: Leave, kind: int, error: str | None) -> None:
-        super().__init__(leave.state, kind)
-        self.epoch = leave.epoch
-        self.error = error
-        self.error_type: type[BaseException] | None = None
-
-
-class Refusal(Pass):
-    """What calls are refused with.
-
-    Attributes:
-        where: Where the breaker is.
-        reason: Why.
-        opens_ns: What the monotonic hand must show before a call can be let through.
-        has_end: Whether that is known.
-    """
-
-    __slots__ = ("has_end", "opens_ns", "reason", "where")
-
-    def __init__(self, state: BreakerState, reason: Reason, opens_ns: int) -> None:
-        super().__init__(state, REJECTED)
-        self.where = state.state
-        self.reason = reason
-        self.opens_ns = opens_ns
-        self.has_end = _has_end(reason)
-
-    def wait_ns(self, monotonic_ns: int) -> int | None:
-        """How long until a call may be let through; None where there is no knowing."""
-        return _wait_ns(self.reason, self.opens_ns, monotonic_ns)
-
-    def counted(self) -> RefusedRun:
-        """As above."""
-        return cast("RefusedRun", super().counted())
-
-    def _new_run(self) -> RefusedRun:
-        return RefusedRun(self.epoch, self.reason, self.opens_ns)
-
-
-class Given(NamedTuple):
-    """Settings that a breaker was made with.
-
-    Attributes:
-        config: The settings.
-        place: The file and line where the breaker was made.
-    """
-
-    config: CircuitBreakerConfig
-    place: tuple[str, int]
-
-
-class Gate:
-    """Lets the calls of one breaker past the lock while nothing but a count can come of them.
-
-    Attributes:
-        breaker: Its name.
-        leave: What calls take before it lapses; None while all have to ask.
-        refusal: What they are refused with; None unless the breaker can do nothing else.
-        counts: Whether successes are counted where that is all that matters.
-        lets_bad: Whether calls that fail, are slow or are ignored may be let past.
-        monotonic_ns: Reads the monotonic hand.
-        is_system: Whether that is the hand of the system.
-        origin: What it shows at the time 0 of the log.
-        pending: Where they wait to be folded.
-        ends_ns: What the monotonic hand shows when what was counted must be written; ``FOREVER``
-            while nothing is.
-        given: The settings that this process has given the breaker: those that it was made with
-            first, or that have replaced these; None before. By name in a dictionary of their own they
-            would take several times as much memory.
-    """
-
-    __slots__ = (
-        "_past",
+        "_retired",
+        "admit_token",
+        "admits_bad",
         "breaker",
-        "counts",
+        "call_buffer",
         "ends_ns",
-        "given",
-        "is_system",
-        "leave",
-        "lets_bad",
+        "given_settings",
+        "is_system_clock",
         "monotonic_ns",
         "origin",
-        "pending",
-        "refusal",
+        "reject_token",
     )
 
     def __init__(
         self,
         breaker: str,
-        pending: Pending,
+        call_buffer: CallBuffer,
         monotonic_ns: Callable[[], int],
         origin: int = 0,
-        *,
-        counts: bool = False,
     ) -> None:
         self.breaker = breaker
-        self.leave: Leave | None = None
-        self.refusal: Refusal | None = None
-        self.counts = counts
-        self.lets_bad = False
+        self.admit_token: AdmitToken | None = None
+        self.reject_token: RejectToken | None = None
+        self.admits_bad = False
         self.monotonic_ns = monotonic_ns
-        self.is_system = monotonic_ns is SYSTEM_CLOCK.monotonic_ns
+        self.is_system_clock = monotonic_ns is SYSTEM_CLOCK.monotonic_ns
         self.origin = origin
-        self.pending = pending
+        self.call_buffer = call_buffer
         self.ends_ns = FOREVER
-        self.given: Given | None = None
-        self._past: tuple[tuple[weakref.ref[Pass], Run], ...] = ()
+        self.given_settings: GivenSettings | None = None
+        self._retired: tuple[tuple[weakref.ref[CallToken], CallCounter], ...] = ()
 
     def update(
         self,
         state: BreakerState,
         *,
-        may_let: bool,
-        may_let_bad: bool,
-        may_refuse: bool,
+        may_admit: bool,
+        may_record_bad: bool,
+        may_reject: bool,
         is_all_folded: bool,
     ) -> None:
-        """Open or shut the gate by what the breaker has become; called under the lock.
+        """Make or drop tokens according to the breaker's new state; called under the lock.
 
         Args:
-            state: What it has become.
-            may_let: Whether nobody waits for each single success.
-            may_let_bad: Whether nobody waits for each single failure, nor for each slow success.
-            may_refuse: Whether nobody waits for each single refusal.
-            is_all_folded: Whether no call waits that is not folded.
+            state: The new state.
+            may_admit: Whether no listener or log needs each success at once.
+            may_record_bad: Whether no listener or log needs each failure and slow call at once.
+            may_reject: Whether no listener or log needs each rejection at once.
+            is_all_folded: Whether the call buffer holds no call that is not folded.
         """
-        self.lets_bad = may_let_bad
-        leave = self.leave
-        if leave is not None and not (may_let and leave.is_of(state)):
-            self._retire(leave)
-            leave.end()
-            leave = self.leave = None
-        if may_let and leave is None and to_spare(state)[0] >= 0:
-            leave = Leave(state)
-        if leave is not None:
-            self._renew(leave, state, is_all_folded)
-        self.leave = leave
-        self._update_refusal(state, may_refuse=may_refuse)
+        self.admits_bad = may_record_bad
+        token = self.admit_token
+        if token is not None and not (may_admit and token.fits(state)):
+            self._retire(token)
+            token.expire()
+            token = self.admit_token = None
+        if may_admit and token is None and to_spare(state)[0] >= 0:
+            token = AdmitToken(state)
+        if token is not None:
+            self._renew(token, state, is_all_folded)
+        self.admit_token = token
+        self._update_reject_token(state, may_reject=may_reject)
 
     def renew(self, state: BreakerState, *, is_all_folded: bool) -> bool:
-        """Renew the leave after an event that fired no edge; whether that was enough."""
-        leave = self.leave
-        if leave is None or not leave.is_of(state):
+        """Extend the admit token after an event that fired no edge; called under the lock.
+
+        Args:
+            state: The breaker's state after the event.
+            is_all_folded: Whether the call buffer holds no call that is not folded.
+
+        Returns:
+            Whether that was enough; if not, ``update`` is needed.
+        """
+        token = self.admit_token
+        if token is None or not token.fits(state):
             return False
-        self._renew(leave, state, is_all_folded)
+        self._renew(token, state, is_all_folded)
         return True
 
-    def _renew(self, leave: Leave, state: BreakerState, is_all_folded: bool) -> None:
-        """Have it be good for as long, and for as many bad calls, as the state allows now."""
+    def _renew(self, token: AdmitToken, state: BreakerState, is_all_folded: bool) -> None:
+        """Set how long the token is valid, and how many bad calls it may record."""
         spare, until = to_spare(state)
-        most = leave.bad_let + max(spare, 0) if self.lets_bad else 0
-        # Where some of those that were let past may wait, none is added to them.
-        leave.bad_most = most if is_all_folded else min(leave.bad_most, most)
+        limit = token.bad_recorded + max(spare, 0) if self.admits_bad else 0
+        # ``spare`` does not account for bad calls that are buffered and not folded. Where there may
+        # be any, the limit is only lowered.
+        token.bad_limit = limit if is_all_folded else min(token.bad_limit, limit)
         if spare < 0:
-            leave.lapses_ns = 0
+            token.expires_ns = 0
         elif until == FOREVER:
-            leave.lapses_ns = FOREVER
+            token.expires_ns = FOREVER
         else:
-            leave.lapses_ns = min(until + self.origin, FOREVER - 1)
-        leave.until_ns = min(leave.until_ns, leave.lapses_ns)
+            token.expires_ns = min(until + self.origin, FOREVER - 1)
+        token.count_until_ns = min(token.count_until_ns, token.expires_ns)
 
-    def _update_refusal(self, state: BreakerState, *, may_refuse: bool) -> None:
-        reason = refusal_of(state) if may_refuse and state.mode == "enforce" else None
-        old = self.refusal
-        new: Refusal | None = None
+    def _update_reject_token(self, state: BreakerState, *, may_reject: bool) -> None:
+        reason = refusal_of(state) if may_reject and state.mode == "enforce" else None
+        old = self.reject_token
+        new: RejectToken | None = None
         if reason is not None:
             deadline = state.deadline
-            opens_ns = FOREVER if deadline == FOREVER else min(deadline + self.origin, FOREVER)
-            if old is not None and (old.epoch, old.reason, old.opens_ns) == (
+            retry_ns = FOREVER if deadline == FOREVER else min(deadline + self.origin, FOREVER)
+            if old is not None and (old.epoch, old.reason, old.retry_ns) == (
                 state.epoch,
                 reason,
-                opens_ns,
+                retry_ns,
             ):
                 return
-            new = Refusal(state, reason, opens_ns)
+            new = RejectToken(state, reason, retry_ns)
         if old is not None:
-            self._retire(old)  # first: an exception from outside in between would lose its count
-        self.refusal = new
+            # Before the new token is set: an exception from outside between the two steps would
+            # otherwise lose what was counted on the old one.
+            self._retire(old)
+        self.reject_token = new
 
-    def record(self, monotonic_ns: int, took_ns: int, passed: Pass) -> None:
-        """Have a call folded that was let past, or refused, and ended at ``monotonic_ns``."""
-        if self.pending.record(monotonic_ns - self.origin, took_ns, passed):
-            self.pending.relieve()
+    def record(self, monotonic_ns: int, took_ns: int, token: CallToken) -> None:
+        """Buffer a call that was admitted or rejected on a token; takes no lock unless it must fold.
 
-    def relieve(self) -> None:
-        """Fold all calls that wait."""
-        self.pending.relieve()
+        Args:
+            monotonic_ns: The monotonic time at which the call ended or was rejected, in nanoseconds.
+            took_ns: How long the call took, in nanoseconds.
+            token: The token that stands for the call.
+        """
+        if self.call_buffer.record(monotonic_ns - self.origin, took_ns, token):
+            self.call_buffer.fold_buffered()
 
-    def ask(self) -> None:
-        """Refuse no call here: one might have a probe, which only the sequencer knows."""
-        if self.refusal is not None:
-            self._retire(self.refusal)
-            self.refusal = None
+    def fold_buffered(self) -> None:
+        """Fold all buffered calls; takes the lock."""
+        self.call_buffer.fold_buffered()
 
-    def _retire(self, passed: Pass) -> None:
-        """Nothing is to be counted on it any more, though some thread may be just about to."""
-        passed.until_ns = 0
-        run = passed.run
-        if run is not None:
-            self._past = (*self._past, (weakref.ref(passed), run))
+    def stop_rejecting(self) -> None:
+        """Make calls take the lock instead of being rejected, as one of them might get a probe."""
+        if self.reject_token is not None:
+            self._retire(self.reject_token)
+            self.reject_token = None
+
+    def _retire(self, token: CallToken) -> None:
+        """Stop counting calls on a token, and keep its counter until all of it is recorded.
+
+        A thread may have read ``count_until_ns`` just before, and count one more call afterwards.
+        The counter is therefore kept for as long as any thread holds the token.
+        """
+        token.count_until_ns = 0
+        counter = token.call_counter
+        if counter is not None:
+            self._retired = (*self._retired, (weakref.ref(token), counter))
 
     @property
     def may_have_counted(self) -> bool:
-        """Whether there may be calls that were counted and are not written."""
-        leave, refusal = self.leave, self.refusal
+        """Whether there may be counted calls that are not recorded."""
+        admit_token, reject_token = self.admit_token, self.reject_token
         return (
-            bool(self._past)
-            or (leave is not None and leave.counter is not _NONE)
-            or (refusal is not None and refusal.counter is not _NONE)
+            bool(self._retired)
+            or (admit_token is not None and admit_token.counter is not UNUSED)
+            or (reject_token is not None and reject_token.counter is not UNUSED)
         )
 
-    def runs(self, ended_ns: int = FOREVER) -> list[Run]:
-        """What there may be to write by then, in its order.
+    def counters(self, ended_ns: int = FOREVER) -> list[CallCounter]:
+        """Return the counters that may have calls to record by a time, in the order to record them.
 
-        Of what was retired that is all, whenever it ends, for as long as anybody holds it: some
-        thread may have looked at the time before, and count only now.
+        Retired counters are included whatever their end, for as long as any thread holds their
+        token: a thread may have checked the time earlier and count its call only now.
+
+        Args:
+            ended_ns: The monotonic time in nanoseconds.
         """
-        past = [run for _, run in self._past]
-        return past + [run for run in self._current() if run.ends_ns <= ended_ns]
+        retired = [counter for _, counter in self._retired]
+        return retired + [counter for counter in self._current() if counter.ends_ns <= ended_ns]
 
     def drop_written(self) -> None:
-        """Forget runs that were retired, are written, and can have no further call counted."""
-        if self._past:
-            # Whether a thread still holds what it was let past on comes first: it may count until
-            # then.
-            gone = [(run, held() is None) for held, run in self._past]
+        """Forget retired counters that are fully recorded and that no thread can count on."""
+        if self._retired:
+            # The check whether any thread still holds the token comes first: a thread may count a
+            # call until it lets go of the token, so only a count read after that is final.
+            gone = [(counter, held() is None) for held, counter in self._retired]
             done = {
-                id(run)
-                for run, is_gone in gone
-                if is_gone and not (run.held + run.read() - run.counted)
+                id(counter)
+                for counter, is_gone in gone
+                if is_gone and not (counter.added + counter.read() - counter.written)
             }
-            self._past = tuple(pair for pair in self._past if id(pair[1]) not in done)
+            self._retired = tuple(pair for pair in self._retired if id(pair[1]) not in done)
 
     def next_end_ns(self, ended_ns: int) -> int:
-        """When the next run ends of those that have not by then; ``FOREVER`` without any."""
-        ends = (run.ends_ns for run in self._current())
+        """Return when the next current counter ends after a time; ``FOREVER`` if none does.
+
+        Args:
+            ended_ns: The monotonic time in nanoseconds; counters that end by then are left out.
+        """
+        ends = (counter.ends_ns for counter in self._current())
         return min((end for end in ends if end > ended_ns), default=FOREVER)
 
-    def _current(self) -> list[Run]:
-        passes = (self.leave, self.refusal)
-        runs = [passed.run for passed in passes if passed is not None]
-        return [run for run in runs if run is not None]
+    def _current(self) -> list[CallCounter]:
+        tokens = (self.admit_token, self.reject_token)
+        counters = [token.call_counter for token in tokens if token is not None]
+        return [counter for counter in counters if counter is not None]
 
-    def lapse(self, monotonic_ns: int) -> None:
-        """Have no call counted on what has ended by now."""
-        for passed in (self.leave, self.refusal):
-            if passed is not None and passed.until_ns <= monotonic_ns:
-                passed.until_ns = 0
+    def expire_counters(self, monotonic_ns: int) -> None:
+        """Stop counting calls on tokens whose counters have ended by a time.
 
-    def stop_counting(self) -> None:
-        """Have no call counted from now on."""
-        self.counts = False
-        self.shut()
+        Args:
+            monotonic_ns: The monotonic time in nanoseconds.
+        """
+        for token in (self.admit_token, self.reject_token):
+            if token is not None and token.count_until_ns <= monotonic_ns:
+                token.count_until_ns = 0
 
-    def shut(self) -> None:
-        """Have every call ask, until the gate is brought up to date."""
-        for passed in (self.leave, self.refusal):
-            if passed is not None:
-                self._retire(passed)
-        self.refusal = None
-        self.leave = None
-
-    def forget(self) -> None:
-        """In a forked child: take no account of what was counted before the fork."""
-        for run in self.runs():
-            run.counted = max(run.counted, run.parents)
-            run.held = run.took_ns = 0
+    def disable(self) -> None:
+        """Make every call take the lock until the next ``update``."""
+        for token in (self.admit_token, self.reject_token):
+            if token is not None:
+                self._retire(token)
+        self.reject_token = None
+        self.admit_token = None
 
     def note_fork(self) -> None:
-        """In a forked child: note what was counted so far, and have each call come by."""
-        self.lapse(FOREVER)
-        for run in self.runs():
-            run.parents = run.read()
+        """In a forked child: note what was counted before the fork, and stop counting."""
+        self.expire_counters(FOREVER)
+        for counter in self.counters():
+            counter.at_fork = counter.read()
+
+    def drop_parent_counts(self) -> None:
+        """In a forked child: leave what was counted before the fork to the parent to record."""
+        for counter in self.counters():
+            counter.written = max(counter.written, counter.at_fork)
+            counter.added = counter.first_took_ns = 0
 
 
-SHUT: Final = Gate("", Pending(), lambda: 0)
-"""A gate that nobody opens."""
+NO_FAST_PATH: Final = FastPath("", CallBuffer(), lambda: 0)
+"""A fast path without tokens: every call takes the lock."""

@@ -6,8 +6,9 @@ from recloser.clock import Clock
 from recloser.core.events import Event, LogSealed
 from recloser.core.log_fold import LogFold
 from recloser.core.validation import Seconds
+from recloser.live.live_log import Log
 from recloser.live.pending_calls import Outcomes
-from recloser.live.sequencer import Detail, Log
+from recloser.live.session import Detail
 from recloser.live.write_buffer import seal_of
 from recloser.log.codec import full
 from recloser.log.seals import SEAL_EVERY

@@ -57,11 +57,11 @@ class _Runner(ThreadRunner):
         self.starter: int | None = threading.get_ident()
 
 
-class Audience:
+class Notifier:
     """The listeners of the breakers of one log.
 
-    Recorded events are put into ``inbox`` under the lock of the sequencer. ``tell`` sorts them,
-    outside it, into two queues: one for inline listeners, which ``tell`` calls, and one for the
+    Recorded events are put into ``inbox`` under the lock of the sequencer. ``notify`` sorts them,
+    outside it, into two queues: one for inline listeners, which ``notify`` calls, and one for the
     others, which a thread calls. No lock is taken here; see ``listener_queue``.
 
     Attributes:
@@ -77,8 +77,8 @@ class Audience:
     def _begin(self) -> None:
         """Make what delivers; not before somebody listens, as there may be thousands of logs."""
         self.inbox = deque()
-        self._untold_inline = ListenerQueue()
-        self._untold = ListenerQueue()
+        self._inline_queue = ListenerQueue()
+        self._thread_queue = ListenerQueue()
         self._numbers = count(1)
         self._unsorted = 0  # missed, as the inbox was full
         self._sorting: dict[str, Claim] = {}
@@ -102,7 +102,7 @@ class Audience:
         """
         if not self._subscriptions:
             return 0
-        return self._unsorted + self._untold_inline.missed + self._untold.missed
+        return self._unsorted + self._inline_queue.missed + self._thread_queue.missed
 
     def add(self, breaker: str, subscription: Subscription) -> None:
         """Deliver the events about a breaker to a listener from now on; called under the lock.
@@ -118,18 +118,18 @@ class Audience:
         added = (*known, subscription)
         width = sum(each.is_inline for each in added)
         self._inline_width = max(self._inline_width, width)
-        _audiences[id(self)] = weakref.ref(self, partial(_forget, id(self)))
+        _notifiers[id(self)] = weakref.ref(self, partial(_forget, id(self)))
         self._subscriptions[breaker] = added
 
-    def awaits_successes(self, breaker: str) -> bool:
+    def wants_successes(self, breaker: str) -> bool:
         """Whether a listener receives each success of a breaker."""
         return any(each.hears_successes for each in self._subscriptions.get(breaker, ()))
 
-    def awaits_failures(self, breaker: str) -> bool:
+    def wants_failures(self, breaker: str) -> bool:
         """Whether a listener receives each failure of a breaker."""
         return any(each.hears_events for each in self._subscriptions.get(breaker, ()))
 
-    def awaits_refusals(self, breaker: str) -> bool:
+    def wants_rejections(self, breaker: str) -> bool:
         """Whether a listener receives each refusal of a breaker at once."""
         return any(each.hears_refusals for each in self._subscriptions.get(breaker, ()))
 
@@ -138,18 +138,18 @@ class Audience:
         if self._subscriptions:
             self.inbox.extend(events)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Call the inline listeners of a few events, and leave the rest to the thread."""
         if not self._subscriptions:
             return
         if self.inbox:
             self._sort(_SORTED_AT_ONCE)
             self._bound_inbox()
-        if self._untold_inline.entries:
-            self._untold_inline.deliver(OWN_EVENTS * self._inline_width)
-        if self.inbox or self._untold_inline.entries:
+        if self._inline_queue.entries:
+            self._inline_queue.deliver(OWN_EVENTS * self._inline_width)
+        if self.inbox or self._inline_queue.entries:
             self._is_left = True
-        if self._is_left or self._untold.entries:
+        if self._is_left or self._thread_queue.entries:
             self._wake_thread()
 
     def _sort(self, limit: int) -> bool:
@@ -168,7 +168,7 @@ class Audience:
 
     def _sort_inbox(self, limit: int) -> None:
         # A fork may come at any point, and empties them: the child goes on with the same three.
-        inbox, inline, untold = self.inbox, self._untold_inline, self._untold
+        inbox, inline, threaded = self.inbox, self._inline_queue, self._thread_queue
         while limit:
             try:
                 event = inbox[0]
@@ -178,18 +178,18 @@ class Audience:
             if event is not self._sorted:
                 self._sorted, self._sorted_for = event, 0
             if is_about_a_breaker(event):
-                self._enqueue(event, inline, untold)
+                self._enqueue(event, inline, threaded)
             if inbox and inbox[0] is event:
                 inbox.popleft()
 
-    def _enqueue(self, event: BreakerEvent, inline: ListenerQueue, untold: ListenerQueue) -> None:
+    def _enqueue(self, event: BreakerEvent, inline: ListenerQueue, threaded: ListenerQueue) -> None:
         """Put an event into the queues; goes on where an earlier attempt was interrupted."""
         subscriptions = self._subscriptions.get(event.breaker, ())
         is_edge = event.kind == "state_changed"
         is_success = event.kind == "call_succeeded"
         while self._sorted_for < len(subscriptions):
             subscription = subscriptions[self._sorted_for]
-            queue = inline if subscription.is_inline else untold
+            queue = inline if subscription.is_inline else threaded
             entries = queue.entries
             is_unwanted = not (is_edge or subscription.hears_events) or (
                 is_success and not subscription.hears_successes
@@ -230,8 +230,8 @@ class Audience:
         if self._is_left:
             self._is_left = False
             self._sort(_SORTED_AT_ONCE)
-            self._untold_inline.deliver(OWN_EVENTS * self._inline_width)
-        return not self._untold.deliver(OWN_EVENTS * self._inline_width)
+            self._inline_queue.deliver(OWN_EVENTS * self._inline_width)
+        return not self._thread_queue.deliver(OWN_EVENTS * self._inline_width)
 
     def _has_thread(self) -> bool:
         """Whether a thread delivers; one is started if there is none and one can be."""
@@ -285,17 +285,19 @@ class Audience:
             if HELD in runners and runners[HELD] is claim:
                 del runners[HELD]
         if not self._is_empty() or self._wake.is_rung:  # an event came as the wait was over
-            self.tell()
+            self.notify()
 
     def _serve(self) -> bool:
         """Deliver what there is, and wait for more; True if nothing came for a while."""
         if self._is_left:  # else the inbox and inline listeners are up to a caller
             self._is_left = False
             has_sorted = self._sort(_SORTED_AT_ONCE)
-            has_delivered = self._untold_inline.deliver(_DELIVERED_AT_ONCE)
-            if (has_sorted and self.inbox) or (has_delivered and self._untold_inline.entries):
+            has_delivered = self._inline_queue.deliver(_DELIVERED_AT_ONCE)
+            if (has_sorted and self.inbox) or (has_delivered and self._inline_queue.entries):
                 self._is_left = True
-        if self._untold.deliver(_DELIVERED_AT_ONCE) and (self._untold.entries or self._is_left):
+        if self._thread_queue.deliver(_DELIVERED_AT_ONCE) and (
+            self._thread_queue.entries or self._is_left
+        ):
             return False
         self._idle.ring()
         if self._wake.wait(_IDLE_SECONDS if self._is_empty() else _RETRY_SECONDS):
@@ -304,9 +306,9 @@ class Audience:
         return not self._is_left
 
     def _is_empty(self) -> bool:
-        return not (self.inbox or self._untold_inline.entries or self._untold.entries)
+        return not (self.inbox or self._inline_queue.entries or self._thread_queue.entries)
 
-    def wait_until_told(self, timeout_seconds: Seconds = FLUSH_SECONDS) -> bool:
+    def wait_until_delivered(self, timeout_seconds: Seconds = FLUSH_SECONDS) -> bool:
         """Wait until the listeners were called for all events so far.
 
         Returns:
@@ -321,9 +323,10 @@ class Audience:
             if self._is_in_this_thread():
                 return False
             if last is None and self._sort(len(self.inbox)):
-                last = self._untold_inline.last_number(), self._untold.last_number()
+                last = self._inline_queue.last_number(), self._thread_queue.last_number()
             if last is not None and (
-                self._untold_inline.is_delivered(last[0]) and self._untold.is_delivered(last[1])
+                self._inline_queue.is_delivered(last[0])
+                and self._thread_queue.is_delivered(last[1])
             ):
                 return True
             left_ns = due_ns - SYSTEM_CLOCK.monotonic_ns()
@@ -337,8 +340,8 @@ class Audience:
         claim = self._runners.get(HELD)
         runner = None if claim is None else claim()
         return (
-            self._untold_inline.is_mine
-            or self._untold.is_mine
+            self._inline_queue.is_mine
+            or self._thread_queue.is_mine
             or is_claimed_here(self._sorting)
             or (runner is not None and runner.starter == threading.get_ident())
         )
@@ -349,34 +352,34 @@ class Audience:
             return
         # Where a listener forked, this thread goes on in the old queues, and finds them empty.
         self.inbox.clear()
-        self._untold_inline.entries.clear()
-        self._untold.entries.clear()
+        self._inline_queue.entries.clear()
+        self._thread_queue.entries.clear()
         self._begin()
 
 
-_audiences: Final[dict[int, weakref.ref[Audience]]] = {}
+_notifiers: Final[dict[int, weakref.ref[Notifier]]] = {}
 """The audiences that have listeners; a dict is copied in one step, unlike a WeakSet."""
 
 
-def _forget(key: int, _gone: weakref.ref[Audience]) -> None:
-    _audiences.pop(key, None)
+def _forget(key: int, _gone: weakref.ref[Notifier]) -> None:
+    _notifiers.pop(key, None)
 
 
 def _after_fork() -> None:
-    for reference in list(_audiences.values()):
-        audience = reference()
-        if audience is not None:
-            audience.after_fork()
+    for reference in list(_notifiers.values()):
+        notifier = reference()
+        if notifier is not None:
+            notifier.after_fork()
 
 
 def _at_exit() -> None:
     """Deliver what happened last, such as the trip that the process ended with."""
     due_ns = SYSTEM_CLOCK.monotonic_ns() + nanoseconds(FLUSH_SECONDS)
-    for reference in list(_audiences.values()):
-        audience = reference()
-        if audience is not None:
+    for reference in list(_notifiers.values()):
+        notifier = reference()
+        if notifier is not None:
             left_ns = max(0, due_ns - SYSTEM_CLOCK.monotonic_ns())
-            audience.wait_until_told(left_ns / NS_PER_SECOND)
+            notifier.wait_until_delivered(left_ns / NS_PER_SECOND)
 
 
 atexit.register(_at_exit)

@@ -1,9 +1,11 @@
 """The log's own events: headers, gaps, checkpoints and seals, as they are put after callers' events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from recloser.core.checkpoint_parts import pieces_of
 from recloser.core.events import Checkpoint, Event, LogSealed
 from recloser.core.log_fold import LogFold
+from recloser.core.state import dump
 from recloser.log.codec import packed
 from recloser.log.seals import SEAL_EVERY
 from recloser.log.write_batch import Chunk
@@ -45,3 +47,16 @@ class OwnEvents:
         self._fold.apply(seal)
         self.chunks.append((seal,))
         self.unsealed = 0
+
+
+def checkpoints_of(fold: LogFold, breaker: str) -> Iterator[Checkpoint]:
+    """Yield the state of a breaker, from which a fold can start, in one part or several.
+
+    Each part is made only after the part before it was appended, as it takes the next ``seq``.
+
+    Args:
+        fold: The fold of the log.
+        breaker: The breaker's name.
+    """
+    for state, part, parts in pieces_of(dump(fold.breakers[breaker])):
+        yield Checkpoint(fold.seq + 1, fold.at, breaker, state, part, parts)

@@ -1,4 +1,4 @@
-"""Calls that were let past the lock: columns, until somebody looks at one as an event."""
+"""Buffered calls as columns, which become events only when somebody looks at them."""
 
 from array import array
 from bisect import bisect_left
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, overload
 from recloser.core import kernel
 from recloser.core.events import CallFailed, CallIgnored, CallRejected, CallSucceeded
 from recloser.core.kernel import Rows
-from recloser.live.call_buffer import Pending, count_from, merged, put_in_order
-from recloser.live.fast_path import Ending, Leave, Pass, Refusal
+from recloser.live.call_buffer import CallBuffer, count_from, merged, put_in_order
+from recloser.live.call_tokens import AdmitToken, CallToken, OutcomeToken, RejectToken
 from recloser.log.codec import around_outcome, lean
 
 if TYPE_CHECKING:
@@ -21,125 +21,158 @@ _Succeeded: Final = lean(CallSucceeded)
 _Failed: Final = lean(CallFailed)
 _Ignored: Final = lean(CallIgnored)
 _Rejected: Final = lean(CallRejected)
-_FEW: Final = 8
-"""So few calls of a pass are not worth finding out what their lines have in common."""
+_FEW_PER_TOKEN: Final = 8
+"""With fewer calls than this per token, preparing what their lines have in common is not worth it."""
 
 Outcome = CallSucceeded | CallFailed | CallIgnored
 
 
-class Calls:
-    """Calls in the order in which they are folded, not numbered.
+class PendingCalls:
+    """Calls in the order in which they are folded, which have no ``seq`` yet.
 
     Attributes:
-        ats: When each was recorded, in nanoseconds of the log.
-        tooks: How long each took, in nanoseconds.
-        codes: The place of each one's pass in ``passes``.
-        passes: What they were let past on or refused on, or what they ended with.
-        counts: How many calls each stands for; None where that is one.
+        ats: When each call was recorded, in nanoseconds of the log.
+        tooks: How long each call took, in nanoseconds.
+        codes: The index of each call's token in ``tokens``.
+        tokens: The tokens of the calls; there may be further tokens that none of the calls has.
+        counts: How many calls each row stands for; None if each row is one call.
     """
 
-    __slots__ = ("ats", "codes", "counts", "passes", "tooks")
+    __slots__ = ("ats", "codes", "counts", "tokens", "tooks")
 
     def __init__(
         self,
         ats: "array[int]",
         tooks: "array[int]",
         codes: bytes,
-        passes: list[Pass],
+        tokens: list[CallToken],
         counts: "array[int] | None" = None,
     ) -> None:
         self.ats = ats
         self.tooks = tooks
         self.codes = codes
-        self.passes = passes
+        self.tokens = tokens
         self.counts = counts
 
     @classmethod
-    def of(cls, pending: Pending) -> "Calls":
-        """A copy of those that are pending now: of all, or of the first that one copy can hold."""
-        return cls(*pending.columns())
+    def of(cls, call_buffer: CallBuffer) -> "PendingCalls":
+        """Copy the calls that are buffered now, or as many of the first as one copy can hold.
+
+        Args:
+            call_buffer: The buffer, which is not changed.
+        """
+        return cls(*call_buffer.columns())
 
     def __len__(self) -> int:
         return len(self.ats)
 
     @property
-    def used(self) -> list[Pass]:
-        """The passes of these calls, each once: ``passes`` may have those of others too."""
-        if len(self.passes) == 1:
-            return self.passes
-        return [self.passes[code] for code in sorted(set(self.codes))]
+    def used_tokens(self) -> list[CallToken]:
+        """The tokens that these calls have, each once."""
+        if len(self.tokens) == 1:
+            return self.tokens
+        return [self.tokens[code] for code in sorted(set(self.codes))]
 
     @property
     def breakers(self) -> Sequence[str]:
-        """Their breakers, each once."""
-        return _breakers_of(self.used)
+        """The names of the calls' breakers, each once."""
+        return _breakers_of(self.used_tokens)
 
-    def part(self, start: int, stop: int) -> "Calls":
-        """Those from one place to another."""
+    def slice(self, start: int, stop: int) -> "PendingCalls":
+        """Return the calls from index ``start`` up to, and without, index ``stop``."""
         if start == 0 and stop >= len(self):
             return self
         ats, tooks, codes = self.ats[start:stop], self.tooks[start:stop], self.codes[start:stop]
-        return Calls(ats, tooks, codes, self.passes)
+        return PendingCalls(ats, tooks, codes, self.tokens)
 
-    def merged(self) -> "Calls":
-        """The same calls, with those of a breaker in one row that went well in one second.
+    def merged(self) -> "PendingCalls":
+        """Return the same calls, with consecutive successes of a breaker and second as one row.
 
-        None of them is slow, and nothing else of the breaker is in between.
+        Slow calls are not merged, and calls of a breaker are consecutive if none of its other calls
+        is between them.
         """
         limits = array(
-            "q", (each.slow_ns if isinstance(each, Leave) else -1 for each in self.passes)
+            "q", (each.slow_ns if isinstance(each, AdmitToken) else -1 for each in self.tokens)
         )
-        names = [each.breaker for each in self.passes]
+        names = [each.breaker for each in self.tokens]
         breakers = bytes(map(names.index, names))
         ats, tooks, codes, counts = merged(self.ats, self.tooks, self.codes, limits, breakers)
-        return Calls(ats, tooks, codes, self.passes, counts)
+        return PendingCalls(ats, tooks, codes, self.tokens, counts)
 
-    def end_of_last(self, is_meant: Callable[[Pass], bool]) -> int:
-        """The place after the last call whose pass is meant; 0 if none is."""
-        return self.codes.translate(_table(list(map(is_meant, self.passes)))).rfind(1) + 1
+    def index_after_last(self, is_meant: Callable[[CallToken], bool]) -> int:
+        """Return the index just past the last call whose token meets a condition; 0 if none does.
+
+        Args:
+            is_meant: The condition.
+        """
+        return self.codes.translate(_table(list(map(is_meant, self.tokens)))).rfind(1) + 1
 
     def put_in_order(self, at: int) -> None:
-        """Have no time fall, nor be before ``at``.
+        """Raise each call's time to the latest time before it, and to ``at`` at least.
 
-        Threads may have come here in another order than they read the clock in.
+        Threads may have appended their calls in another order than the one in which they read the
+        clock; the order of the buffer is the one that counts.
+
+        Args:
+            at: The time of the log so far, in nanoseconds.
         """
         put_in_order(self.ats, at)
 
-    def each(self) -> Iterator[tuple[int, int, Pass]]:
-        """When each was recorded, how long it took, and its pass."""
-        return zip(self.ats, self.tooks, map(self.passes.__getitem__, self.codes), strict=True)
+    def each(self) -> Iterator[tuple[int, int, CallToken]]:
+        """Iterate over the time, the duration and the token of each call."""
+        return zip(self.ats, self.tooks, map(self.tokens.__getitem__, self.codes), strict=True)
 
-    def like(self, start: int, end: int) -> int:
-        """How many from ``start`` on are of the same pass and end before ``end``; at least one."""
+    def count_alike(self, start: int, end: int) -> int:
+        """Count consecutive calls of one token that ended before a time; at least 1.
+
+        Args:
+            start: The index of the first call.
+            end: The time in nanoseconds of the log.
+        """
         codes = self.codes[start : bisect_left(self.ats, end, start)]
         return max(1, len(codes) - len(codes.lstrip(codes[:1])))
 
-    def sorted_by(self, sort_of: Callable[[Pass], int]) -> Iterator[tuple[int, "Calls"]]:
-        """Neighbours whose passes are of one sort, together with that."""
-        sorts = [sort_of(passed) for passed in self.passes]
-        if len(set(sorts)) == 1:
-            yield sorts[0], self
+    def grouped_by(self, key: Callable[[CallToken], int]) -> Iterator[tuple[int, "PendingCalls"]]:
+        """Split the calls into groups of neighbours whose tokens have the same key.
+
+        Args:
+            key: Gives the key of a token, from 0 to 255.
+
+        Yields:
+            The key and the calls of each group.
+        """
+        keys = [key(token) for token in self.tokens]
+        if len(set(keys)) == 1:
+            yield keys[0], self
             return
         start = 0
-        for sort, group in groupby(self.codes.translate(_table(sorts))):
+        for each, group in groupby(self.codes.translate(_table(keys))):
             stop = start + sum(1 for _ in group)
-            yield sort, self.part(start, stop)
+            yield each, self.slice(start, stop)
             start = stop
 
 
-def _breakers_of(passes: Sequence[Pass]) -> Sequence[str]:
-    return list(dict.fromkeys(passed.breaker for passed in passes))
+def _breakers_of(tokens: Sequence[CallToken]) -> Sequence[str]:
+    return list(dict.fromkeys(token.breaker for token in tokens))
 
 
 def _table(values: Sequence[int]) -> bytes:
-    """What turns codes into the values of their passes."""
+    """Return a table for ``bytes.translate`` from codes to values of their tokens."""
     return bytes(values).ljust(256, b"\0")
 
 
-def outcome(passed: Pass, seq: int, at: int, took_ns: int, count: int = 1) -> Outcome:
-    """The lean event of a call that was let past, or of several that went well."""
-    call = (seq, at, passed.breaker, passed.epoch, took_ns)
-    return _event(passed.kind, call, _error_of(passed), count)
+def outcome_event(token: CallToken, seq: int, at: int, took_ns: int, count: int = 1) -> Outcome:
+    """Make the lean event of an admitted call, or of several successful calls.
+
+    Args:
+        token: The token of the calls.
+        seq: The event's ``seq``.
+        at: The event's time in nanoseconds of the log.
+        took_ns: The duration of the call, or of the first call, in nanoseconds.
+        count: How many calls the event records.
+    """
+    call = (seq, at, token.breaker, token.epoch, took_ns)
+    return _event(token.kind, call, _error_of(token), count)
 
 
 def _event(
@@ -150,51 +183,58 @@ def _event(
     return (_Failed if kind == kernel.FAILED else _Ignored)(*call, 0, error)
 
 
-def _error_of(passed: Pass) -> str | None:
-    return passed.error if isinstance(passed, Ending) else None
+def _error_of(token: CallToken) -> str | None:
+    return token.error if isinstance(token, OutcomeToken) else None
 
 
-def rejected(refusal: Refusal, seq: int, at: int, wait_ns: int | None) -> CallRejected:
-    """The lean event of a call that was refused."""
-    return _Rejected(seq, at, refusal.breaker, refusal.reason, wait_ns)
+def rejection_event(token: RejectToken, seq: int, at: int, wait_ns: int | None) -> CallRejected:
+    """Make the lean event of a rejected call.
+
+    Args:
+        token: The token with which the call was rejected.
+        seq: The event's ``seq``.
+        at: The event's time in nanoseconds of the log.
+        wait_ns: Nanoseconds until a call may be admitted; None if that is not known.
+    """
+    return _Rejected(seq, at, token.breaker, token.reason, wait_ns)
 
 
 class Outcomes(Sequence[Outcome]):
-    """Outcomes in the order of the log, each made an event when it is looked at.
+    """Outcomes in the order of the log, each made into an event only when it is looked at.
 
     Args:
-        calls: What they are.
-        first_seq: The ``seq`` of the first.
+        calls: The calls, as columns.
+        first_seq: The ``seq`` of the first call.
 
     Attributes:
-        passes: The passes of the calls, each once.
-        first_seq: As above.
+        tokens: The tokens of the calls, each once.
+        first_seq: The ``seq`` of the first call.
     """
 
-    __slots__ = ("_calls", "first_seq", "passes")
+    __slots__ = ("_calls", "first_seq", "tokens")
 
-    def __init__(self, calls: Calls, first_seq: int) -> None:
+    def __init__(self, calls: PendingCalls, first_seq: int) -> None:
         self.first_seq = first_seq
         self._calls = calls
-        self.passes = calls.used
+        self.tokens = calls.used_tokens
 
     def __len__(self) -> int:
         return len(self._calls)
 
     @property
     def last_at(self) -> int:
-        """The time of the last, in nanoseconds of the log."""
+        """The time of the last outcome, in nanoseconds of the log."""
         return self._calls.ats[-1]
 
     def __iter__(self) -> Iterator[Outcome]:
         calls = self._calls
         seqs = range(self.first_seq, self.first_seq + len(calls))
-        only = self.passes[0]
-        if calls.counts is None and len(self.passes) == 1 and only.kind == kernel.SUCCEEDED:
+        only = self.tokens[0]
+        if calls.counts is None and len(self.tokens) == 1 and only.kind == kernel.SUCCEEDED:
             names, epochs = repeat(only.breaker), repeat(only.epoch)
             return map(_Succeeded, seqs, calls.ats, names, epochs, calls.tooks)
-        passes = map(calls.passes.__getitem__, calls.codes)
-        return map(outcome, passes, seqs, calls.ats, calls.tooks, calls.counts or repeat(1))
+        tokens = map(calls.tokens.__getitem__, calls.codes)
+        return map(outcome_event, tokens, seqs, calls.ats, calls.tooks, calls.counts or repeat(1))
 
     @overload
     def __getitem__(self, index: int) -> Outcome: ...
@@ -203,70 +243,79 @@ class Outcomes(Sequence[Outcome]):
     def __getitem__(self, index: int | slice) -> Outcome | Sequence[Outcome]:
         if isinstance(index, slice):
             return list(self)[index]
-        calls, place = self._calls, range(len(self))[index]
-        passed = calls.passes[calls.codes[place]]
-        count = 1 if calls.counts is None else calls.counts[place]
-        return outcome(passed, self.first_seq + place, calls.ats[place], calls.tooks[place], count)
+        calls, row = self._calls, range(len(self))[index]
+        token, seq = calls.tokens[calls.codes[row]], self.first_seq + row
+        count = 1 if calls.counts is None else calls.counts[row]
+        return outcome_event(token, seq, calls.ats[row], calls.tooks[row], count)
 
     @property
     def breakers(self) -> Sequence[str]:
-        """Their breakers, each once."""
-        return _breakers_of(self.passes)
+        """The names of the outcomes' breakers, each once."""
+        return _breakers_of(self.tokens)
 
     def count_if_plain(self, breaker: str) -> int:
-        """How many of a breaker they are if all of them went well, and each by itself; else 0."""
-        calls, number = self._calls, 0
+        """Return the number of a breaker's outcomes if all are single successes, or else 0.
+
+        Args:
+            breaker: The breaker's name.
+        """
+        calls, total = self._calls, 0
         if calls.counts is not None:
             return 0
-        if len(self.passes) == 1:
-            return len(calls) if self.passes[0].kind == kernel.SUCCEEDED else 0
-        for code, passed in enumerate(calls.passes):
-            if passed.breaker == breaker:
+        if len(self.tokens) == 1:
+            return len(calls) if self.tokens[0].kind == kernel.SUCCEEDED else 0
+        for code, token in enumerate(calls.tokens):
+            if token.breaker == breaker:
                 count = calls.codes.count(code)
-                if count and passed.kind != kernel.SUCCEEDED:
+                if count and token.kind != kernel.SUCCEEDED:
                     return 0
-                number += count
-        return number
+                total += count
+        return total
 
     def rows(self, breaker: str) -> tuple[Rows, int]:
-        """The outcomes of one breaker as rows for the kernel, and their number.
+        """Return the outcomes of one breaker, which have one epoch, as rows for the kernel.
 
-        All of them are of one epoch.
+        Args:
+            breaker: The breaker's name.
+
+        Returns:
+            The rows, and how many there are.
         """
         calls = self._calls
         ats, tooks, codes = calls.ats, calls.tooks, calls.codes
         counts = _full(1, len(codes)) if calls.counts is None else calls.counts
         seqs = count_from(self.first_seq, len(codes))
-        if len(self.passes) > 1 and any(passed.breaker != breaker for passed in self.passes):
-            mine = codes.translate(_table([each.breaker == breaker for each in calls.passes]))
+        if len(self.tokens) > 1 and any(token.breaker != breaker for token in self.tokens):
+            is_mine = codes.translate(_table([each.breaker == breaker for each in calls.tokens]))
             columns = (ats, tooks, seqs, counts)
-            ats, tooks, seqs, counts = (array("q", compress(each, mine)) for each in columns)
-            codes = bytes(compress(codes, mine))
-        epoch = next(passed.epoch for passed in self.passes if passed.breaker == breaker)
-        kinds = codes.translate(_table([passed.kind for passed in calls.passes]))
-        number = len(codes)
-        rows = Rows(kinds, seqs, ats, tooks, _full(epoch, number), _full(0, number), counts)
-        return rows, number
+            ats, tooks, seqs, counts = (array("q", compress(each, is_mine)) for each in columns)
+            codes = bytes(compress(codes, is_mine))
+        epoch = next(token.epoch for token in self.tokens if token.breaker == breaker)
+        kinds = codes.translate(_table([token.kind for token in calls.tokens]))
+        size = len(codes)
+        rows = Rows(kinds, seqs, ats, tooks, _full(epoch, size), _full(0, size), counts)
+        return rows, size
 
     def block(self) -> "Block | None":
-        """What their lines are made of; None where too few of them have anything in common."""
+        """Return what ``outcome_lines`` needs to write the lines; None if that is not worth it."""
         calls = self._calls
-        if len(self) < _FEW * len(self.passes) or calls.counts is not None:
+        if len(self) < _FEW_PER_TOKEN * len(self.tokens) or calls.counts is not None:
             return None
-        around = [_around(each) for each in calls.passes]
+        around = [_around(each) for each in calls.tokens]
         return self.first_seq, calls.ats, calls.tooks, calls.codes, around
 
 
-def _full(value: int, number: int) -> "array[int]":
-    return array("q", (value,)) * number
+def _full(value: int, size: int) -> "array[int]":
+    return array("q", (value,)) * size
 
 
-def _around(passed: Pass) -> tuple[bytes, bytes, bytes, bytes]:
-    return _around_like(passed.kind, passed.breaker, passed.epoch, _error_of(passed))
+def _around(token: CallToken) -> tuple[bytes, bytes, bytes, bytes]:
+    return _around_like(token.kind, token.breaker, token.epoch, _error_of(token))
 
 
 @lru_cache(maxsize=1024)
 def _around_like(
     kind: int, breaker: str, epoch: int, error: str | None
 ) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return the parts of a line around its ``seq``, ``at`` and ``took``, which differ by call."""
     return around_outcome(_event(kind, (0, 1, breaker, epoch, 2), error))

@@ -18,9 +18,9 @@ from recloser.live.arguments import (
 )
 from recloser.live.breaker import CircuitBreaker
 from recloser.live.listeners import Listener, subscriptions
+from recloser.live.live_log import Log
 from recloser.live.memory_log import NoLog
 from recloser.live.resting import can_rest
-from recloser.live.sequencer import Log
 
 OTHERS: Final = "(others)"
 """The breaker that a full registry gives for all further names."""

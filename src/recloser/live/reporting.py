@@ -1,4 +1,4 @@
-"""What a live breaker asks of its sequencer: to record an outcome, a command, or its settings."""
+"""Requests of a live breaker: to record an outcome, a command, or the breaker's settings."""
 
 from collections.abc import Callable
 from typing import ClassVar, Final
@@ -13,9 +13,9 @@ from recloser.core.events import (
     Outcome,
 )
 from recloser.live.decision import Permit
-from recloser.live.request import Once
+from recloser.live.request import OneTimeMark
 from recloser.live.sequencer import Sequencer
-from recloser.live.settings_in_force import Decision, OnOtherConfig, SettingsInForce
+from recloser.live.settings_in_force import OnOtherConfig, SettingsDecision, SettingsInForce
 from recloser.log.codec import lean
 
 _Succeeded: Final = lean(CallSucceeded)
@@ -27,11 +27,11 @@ class Report:
     """The outcome of one call, which spends the call's permit when it is recorded.
 
     Args:
-        sequencer: Orders and records it.
+        sequencer: Orders and records the outcome.
         outcome: How the call ended.
-        permit: What the call was let through with.
-        took_ns: How long the call took in nanoseconds; None to measure it when it is recorded.
-        error: The type of what the call raised, as text.
+        permit: The permit with which the call was admitted.
+        took_ns: How long the call took, in nanoseconds; None to measure it when it is recorded.
+        error: The type of the call's exception, as text; None if it raised none.
     """
 
     __slots__ = ("_error", "_outcome", "_permit", "_sequencer", "took_ns")
@@ -58,7 +58,10 @@ class Report:
         return self._permit.spent
 
     def carry_out(self, at: int) -> None:
-        """Record the outcome at ``at`` nanoseconds of the log; called under the lock.
+        """Record the outcome; called under the lock.
+
+        Args:
+            at: The time now, in nanoseconds of the log.
 
         Raises:
             PermitError: The permit was reported before.
@@ -66,13 +69,21 @@ class Report:
         permit, sequencer, outcome = self._permit, self._sequencer, self._outcome
         breaker, took_ns = permit.breaker, self.took_ns
         took = sequencer.took_since(permit.started_at, at) if took_ns is None else took_ns
-        if outcome is Outcome.SUCCEEDED and not permit.probe:
-            runs = sequencer.runs
-            if runs.hold(
-                breaker, permit.epoch, took, at, once=permit, may_count=sequencer.is_all_folded
-            ):
-                return
-        sequencer.runs.end(breaker, at)
+        coalescing = sequencer.coalescing
+        if (
+            outcome is Outcome.SUCCEEDED
+            and not permit.probe
+            and coalescing.count_successes(
+                breaker,
+                permit.epoch,
+                took,
+                at,
+                spends=permit,
+                may_count=sequencer.is_all_folded,
+            )
+        ):
+            return
+        coalescing.record_of(breaker, at)
         call = (sequencer.next_seq, at, breaker, permit.epoch, took, permit.probe)
         event: Event
         if outcome is Outcome.SUCCEEDED:
@@ -81,16 +92,16 @@ class Report:
             event = _Failed(*call, self._error)
         else:
             event = _Ignored(*call, self._error)
-        sequencer.append(event, once=permit)
+        sequencer.append(event, spends=permit)
 
 
-class Command(Once):
+class Command(OneTimeMark):
     """An event that somebody asked for, such as an operator's command.
 
     Args:
-        sequencer: Orders and records it.
+        sequencer: Orders and records the event.
         breaker: The name of the breaker.
-        make: Makes the event of its ``seq`` and its time.
+        make: Makes the event from its ``seq`` and its time.
     """
 
     __slots__ = ("_breaker", "_make", "_sequencer")
@@ -106,40 +117,40 @@ class Command(Once):
         self._make = make
 
     def carry_out(self, at: int) -> None:
-        """Record the event at ``at`` nanoseconds of the log; called under the lock."""
+        """Record the event; called under the lock.
+
+        Args:
+            at: The time now, in nanoseconds of the log.
+        """
         sequencer = self._sequencer
-        sequencer.runs.end(self._breaker, at)
-        sequencer.append(self._make(sequencer.next_seq, at), once=self)
-
-
-class Admission(Once):
-    """A probe that is being admitted, which the admission spends.
-
-    Attributes:
-        permit: What the call reports with, if the probe is admitted.
-    """
-
-    __slots__ = ("permit",)
-
-    permit: Permit
+        sequencer.coalescing.record_of(self._breaker, at)
+        sequencer.append(self._make(sequencer.next_seq, at), spends=self)
 
 
 class Configure:
-    """The settings that a breaker is made with, recorded unless others hold.
+    """The settings that a breaker is made with, recorded unless others are in force.
 
     Args:
-        sequencer: Orders and records them.
+        sequencer: Orders and records the settings.
         breaker: The name of the breaker.
         in_force: The settings that this process has given the breakers of the log.
-        asked: Its settings; None follows those that hold.
-        place: The file and line where it is made.
-        on_other: What becomes of settings that differ from those that hold.
+        requested: The settings; None to follow those in force.
+        made_at: The file and line where the breaker is made.
+        on_other_config: What happens to settings that differ from those in force.
 
     Attributes:
-        decision: Which settings hold; None until that is decided.
+        decision: Which settings are in force; None until that is decided.
     """
 
-    __slots__ = ("_asked", "_breaker", "_in_force", "_on_other", "_place", "_sequencer", "decision")
+    __slots__ = (
+        "_breaker",
+        "_in_force",
+        "_made_at",
+        "_on_other_config",
+        "_requested",
+        "_sequencer",
+        "decision",
+    )
 
     is_for_children: ClassVar[bool] = True
 
@@ -149,42 +160,47 @@ class Configure:
         breaker: str,
         *,
         in_force: SettingsInForce,
-        asked: CircuitBreakerConfig | None,
-        place: tuple[str, int],
-        on_other: OnOtherConfig,
+        requested: CircuitBreakerConfig | None,
+        made_at: tuple[str, int],
+        on_other_config: OnOtherConfig,
     ) -> None:
         self._sequencer = sequencer
         self._breaker = breaker
         self._in_force = in_force
-        self._asked = asked
-        self._place = place
-        self._on_other = on_other
-        self.decision: Decision | None = None
+        self._requested = requested
+        self._made_at = made_at
+        self._on_other_config = on_other_config
+        self.decision: SettingsDecision | None = None
 
     @property
     def is_done(self) -> bool:
-        """Whether it is decided which settings hold."""
+        """Whether it is decided which settings are in force."""
         return self.decision is not None
 
     def carry_out(self, at: int) -> None:
-        """Decide, and record the settings at ``at`` nanoseconds of the log if they are new.
+        """Decide which settings are in force, and record them if they are new.
 
-        It may be done again, as where an exception interrupted it: settings that the log has
-        already are not recorded twice.
+        Called under the lock. It may be called again if an exception interrupted it: settings that
+        the log already has are not recorded twice.
+
+        Args:
+            at: The time now, in nanoseconds of the log.
 
         Raises:
-            ConfigError: The settings differ from those that hold, and that is an error.
+            ConfigError: The settings differ from those in force, and this is to be an error.
         """
         sequencer, breaker, in_force = self._sequencer, self._breaker, self._in_force
-        gate = sequencer.gate_of(breaker)
+        fast_path = sequencer.fast_path_of(breaker)
         known = sequencer.fold.breakers.get(breaker)
         in_log = None if known is None else known.config
-        decision = in_force.decide(gate, self._asked, self._place, self._on_other, in_log)
+        decision = in_force.decide(
+            fast_path, self._requested, self._made_at, self._on_other_config, in_log
+        )
         if decision.is_new:
-            sequencer.runs.end(breaker, at)
+            sequencer.coalescing.record_of(breaker, at)
             settings = decision.config.to_mapping()
             sequencer.append(BreakerConfigured(sequencer.next_seq, at, breaker, settings))
-        in_force.note(gate, decision, self._place)
+        in_force.note(fast_path, decision, self._made_at)
         if self.decision is None:
             self.decision = decision
-        sequencer.gate(breaker)
+        sequencer.update_fast_path(breaker)

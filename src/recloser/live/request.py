@@ -1,4 +1,8 @@
-"""What is recorded exactly once, whatever interrupts it: requests, and the marks that they spend."""
+"""Requests to the sequencer that are recorded exactly once, and the marks that they spend.
+
+An exception from a signal handler or another thread may interrupt a request at any point. To record
+its event takes the mark away in the same step, so a request that is tried again is not recorded twice.
+"""
 
 from typing import ClassVar, Protocol
 
@@ -6,45 +10,46 @@ from recloser.errors import PermitError
 
 
 class Spendable(Protocol):
-    """A permit or a mark: to record an event takes ``_unspent`` away from it, in the same step."""
+    """A permit or mark that is spent, by deleting ``_unspent``, in the step that records its event."""
 
     _unspent: bool
 
 
 class Request(Protocol):
-    """A report or a command, which is carried out exactly once.
+    """A report or command that the sequencer carries out exactly once.
 
     Attributes:
-        is_for_children: Whether a forked child carries it out too, as breakers there depend on it.
+        is_for_children: Whether a forked child carries the request out too, because breakers in the
+            child depend on it.
     """
 
     is_for_children: ClassVar[bool]
 
     @property
     def is_done(self) -> bool:
-        """Whether it is recorded."""
+        """Whether the request is recorded."""
 
     def carry_out(self, at: int) -> None:
-        """Record it; called under the sequencer's lock.
+        """Record the request; called under the sequencer's lock.
 
         Args:
-            at: The time in nanoseconds of the log.
+            at: The time now, in nanoseconds of the log.
         """
 
 
 class ProbeClaim(Protocol):
-    """A probe that others decide on, to be waited for while no lock is held."""
+    """A claim to a probe on which other processes decide."""
 
     def wait(self) -> None:
-        """Wait until it is decided, but not for long."""
+        """Wait until the claim is decided, for a bounded time; called while no lock is held."""
 
 
-class Saying:
-    """Something that other processes are to know, where they share breakers."""
+class Message:
+    """Something that this process has to send to the other processes that share its breakers."""
 
 
-class Once:
-    """A mark that can be spent once."""
+class OneTimeMark:
+    """A mark that can be spent once, for requests that have no permit."""
 
     __slots__ = ("_unspent",)
 
@@ -53,10 +58,10 @@ class Once:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was spent."""
+        """Whether the mark was spent."""
         return not hasattr(self, "_unspent")
 
 
 def spent_before(permit: Spendable) -> PermitError:
-    """The error of a permit that is reported twice."""
+    """Return the error for a permit that is reported a second time."""
     return PermitError(f"{permit!r} was reported before; a permit is for one call")

@@ -1,8 +1,9 @@
-"""Breakers without a log while all that comes of their calls is a count of successes.
+"""Breakers without a log, which need no sequencer while they only count successes.
 
-Most breakers never see a failure. One that has no log needs neither a lock nor an order of its
-events until something other than a success happens to it, or until somebody listens. Until then it
-*rests*: its state, the leave that its calls take, and how often they took it, are all there is.
+Most breakers never see a failure. One that has no log needs neither a lock nor an order of its events
+until something other than a success happens to it, or until somebody listens to it. Until then it
+*rests*: it consists of its state, the token on which its calls are admitted, and the count of calls
+on that token.
 """
 
 from collections.abc import Iterator
@@ -21,153 +22,167 @@ from recloser.core.log_fold import FoldMark, LogFold
 from recloser.core.snapshot import Snapshot, take_snapshot
 from recloser.core.state import BreakerState
 from recloser.core.validation import NS_PER_SECOND
-from recloser.live.call_buffer import Pending
-from recloser.live.fast_path import Gate, Leave, Run
+from recloser.live.call_buffer import CallBuffer
+from recloser.live.call_counter import CallCounter
+from recloser.live.call_tokens import AdmitToken
+from recloser.live.fast_path import FastPath
 from recloser.live.last_good import LastGood
 from recloser.live.memory_log import NoLog
-from recloser.live.request import Once
+from recloser.live.request import OneTimeMark
 from recloser.live.sequencer import Sequencer
 
 
-class Resting:
-    """The parts that all breakers share which rest and are timed by one clock.
+class RestingGroup:
+    """What all resting breakers that are timed by one clock share.
 
     Args:
         clock: The clock.
 
     Attributes:
-        log: Stands for the log of each of them.
-        clock: As above.
-        monotonic_ns: Reads the clock's monotonic hand.
-        origin: What that showed when the time of their logs was 0.
-        mark: Where the log of each of them stands.
+        log: Stands for the log of each breaker.
+        clock: The clock.
+        monotonic_ns: Reads the clock's monotonic time, in nanoseconds.
+        origin: The monotonic time in nanoseconds at which the time of the breakers' logs is 0.
+        mark: The position of each breaker's log while it rests.
 
     Raises:
         ConfigError: The clock shows what no clock can show.
     """
 
-    __slots__ = ("_pending", "clock", "log", "mark", "monotonic_ns", "origin")
+    __slots__ = ("_call_buffer", "clock", "log", "mark", "monotonic_ns", "origin")
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.log = NoLog()
         first = self.log.attach(clock)
-        gate = first.gate_of("")
+        fast_path = first.fast_path_of("")
         self.mark: FoldMark = first.reading(_mark_of)
-        self.monotonic_ns = gate.monotonic_ns
-        self.origin = gate.origin
-        self._pending = Pending()
-        self._pending.due_ns = NEVER
+        self.monotonic_ns = fast_path.monotonic_ns
+        self.origin = fast_path.origin
+        self._call_buffer = CallBuffer()
+        self._call_buffer.due_ns = NEVER
 
     @property
     def is_begun(self) -> bool:
-        """Whether its log has a beginning; it has none where it was made in the middle of a fork."""
+        """Whether its log has a header; it has none if it was made in the middle of a fork."""
         opened = self.mark[2]
         return opened is not None
 
     def times(self, clock: Clock) -> bool:
-        """Whether it goes by that clock, which has not been set back since."""
+        """Return whether the group is timed by a clock that has not been set back since."""
         return clock is self.clock and self.monotonic_ns() <= read_monotonic(clock)
 
-    def gate(self, state: BreakerState) -> Gate:
-        """A gate that counts the successes of a breaker, and lets nothing else past."""
-        gate = Gate(state.breaker, self._pending, self.monotonic_ns, self.origin, counts=True)
-        leave = Leave(state)
-        leave.counter = count()
-        # Its successes are counted for as long as it rests.
-        leave.lapses_ns = leave.until_ns = NEVER
-        gate.leave = leave
-        return gate
+    def fast_path(self, state: BreakerState) -> FastPath:
+        """Return a fast path that counts the successes of a breaker and admits nothing else.
+
+        Args:
+            state: The state of the breaker.
+        """
+        fast_path = FastPath(state.breaker, self._call_buffer, self.monotonic_ns, self.origin)
+        token = AdmitToken(state)
+        token.counter = count()
+        token.expires_ns = token.count_until_ns = NEVER  # for as long as the breaker rests
+        fast_path.admit_token = token
+        return fast_path
 
 
-class Woken(Sequencer):
+class AwakeSequencer(Sequencer):
     """The sequencer of a breaker that has rested.
 
-    The gate stays the same, as the functions that the breaker protects refer to it; what was counted
-    there is written before anything else.
+    It uses the breaker's fast path, since the functions that the breaker protects refer to it. What
+    was counted there is recorded before anything else.
 
     Args:
-        resting: What the breaker has shared with others.
-        state: Its state.
-        gate: Its gate.
+        group: What the breaker has shared with other resting breakers.
+        state: The breaker's state.
+        fast_path: The breaker's fast path.
     """
 
     __slots__ = ()
 
-    def __init__(self, resting: Resting, state: BreakerState, gate: Gate) -> None:
-        super().__init__(resting.log, resting.clock, NS_PER_SECOND, "", "runs")
-        self.fold = LogFold.resumed(resting.mark, {state.breaker: state})
-        self.good = LastGood(self.fold)
-        self._hand = gate.monotonic_ns
-        self.origin = gate.origin
-        # It is given settings only once, so nobody asks its gate for them.
-        self._gates[state.breaker] = gate
-        # In place of a session's beginning, which is in the fold already. Like that it is done under the
-        # lock, at the first entry, and again where it is interrupted.
-        self._unopened = ((partial(self._take_over, gate), Once()),)
+    def __init__(self, group: RestingGroup, state: BreakerState, fast_path: FastPath) -> None:
+        super().__init__(group.log, group.clock, NS_PER_SECOND, "", "runs")
+        self.fold = LogFold.resumed(group.mark, {state.breaker: state})
+        self.last_good = LastGood(self.fold)
+        self._monotonic_ns = fast_path.monotonic_ns
+        self.origin = fast_path.origin
+        # The breaker is given settings only once, so its fast path needs no ``given_settings``.
+        self._fast_paths[state.breaker] = fast_path
+        # This takes the place of a session's header, which the fold has already. So it is done under
+        # the lock, at the first entry, and again if it is interrupted.
+        self._unopened = ((partial(self._take_over, fast_path), OneTimeMark()),)
 
-    def _take_over(self, gate: Gate) -> Iterator[Event]:
-        """Have the calls of a gate come here, and what it has counted written; records nothing."""
-        if gate.pending is not self.pending:
-            leave = gate.leave
-            if leave is not None:
-                if leave.run is None:
-                    leave.counter = _Counted(leave)
-                # Before the gate is shut: a thread that finds it shut must not put its call into the
-                # list that was there until now.
-                leave.end()
-            gate.shut()
-            gate.pending = self.pending
-        self._update_gate(gate.breaker)
+    def _take_over(self, fast_path: FastPath) -> Iterator[Event]:
+        """Direct the calls of a fast path to this sequencer, and have its counted calls recorded.
+
+        It is called as the maker of an opening event is, and makes none.
+        """
+        if fast_path.call_buffer is not self.call_buffer:
+            token = fast_path.admit_token
+            if token is not None:
+                if token.call_counter is None:
+                    token.counter = _ContinuedCounter(token)
+                # Before the fast path is disabled: a thread that still finds the token must find it
+                # expired, or it would put its call into the buffer that was there until now.
+                token.expire()
+            fast_path.disable()
+            fast_path.call_buffer = self.call_buffer
+        self.update_fast_path(fast_path.breaker)
         return iter(())
 
 
-class _Counted(Run):
-    """The calls that were counted on a leave while its breaker rested, and those that still are."""
+class _ContinuedCounter(CallCounter):
+    """Adds the calls counted while a breaker rested to those that are counted on its token since."""
 
     __slots__ = ("_counter",)
 
-    def __init__(self, leave: Leave) -> None:
-        super().__init__(leave.epoch)
+    def __init__(self, token: AdmitToken) -> None:
+        super().__init__(token.epoch)
         self.ends_ns = NEVER
-        self._counter = leave.counter  # a thread may be just about to take its next number
+        self._counter = token.counter  # a thread may be just about to take its next number
 
     def read(self) -> int:
-        """How many calls were counted so far."""
-        return super().read() + taken_from(self._counter)
+        """Return how many calls were counted so far."""
+        return super().read() + numbers_taken(self._counter)
 
 
-def taken_from(counter: "count[int]") -> int:
-    """How many numbers were taken from a counter, without taking another."""
+def numbers_taken(counter: "count[int]") -> int:
+    """Return how many numbers were taken from a counter, without taking one."""
     return int(repr(counter)[len("count(") : -1])
 
 
-_shared: Final[dict[bool, Resting]] = {}
-"""The parts shared by the breakers on the system's clock, and on the last other one."""
+_groups: Final[dict[bool, RestingGroup]] = {}
+"""The group of the breakers on the system's clock (True), and of those on the last other clock."""
 
 
-def resting_of(clock: Clock | None) -> Resting | None:
-    """The parts that breakers share which rest; None in the middle of a fork, where none can be made.
+def group_of(clock: Clock | None) -> RestingGroup | None:
+    """Return the group of a clock's resting breakers.
+
+    In the middle of a fork no group can be made, and None is returned if there is none.
 
     Args:
-        clock: What times them; by default the system's clock.
+        clock: The clock; None for the system's.
 
     Raises:
         ConfigError: The clock shows what no clock can show.
     """
     given = SYSTEM_CLOCK if clock is None else clock
     is_system = type(given) is SystemClock
-    resting = _shared.get(is_system)
-    if resting is None or not (is_system or resting.times(given)):
-        resting = Resting(given)
-        if not resting.is_begun:
+    group = _groups.get(is_system)
+    if group is None or not (is_system or group.times(given)):
+        group = RestingGroup(given)
+        if not group.is_begun:
             return None
-        _shared[is_system] = resting
-    return resting
+        _groups[is_system] = group
+    return group
 
 
 def can_rest(config: CircuitBreakerConfig) -> bool:
-    """Whether all that can come of a success is a count, however long the call takes."""
+    """Return whether a success can only change a count, however long the call takes.
+
+    Args:
+        config: The settings of the breaker.
+    """
     return (
         config.window is None
         and config.slow_call_ns is None
@@ -176,13 +191,18 @@ def can_rest(config: CircuitBreakerConfig) -> bool:
     )
 
 
-def snapshot_of(state: BreakerState, leave: Leave | None) -> Snapshot | None:
-    """A breaker that rests, as it is now; None where it does not rest any more."""
-    counter = None if leave is None else leave.counter
+def resting_snapshot(state: BreakerState, token: AdmitToken | None) -> Snapshot | None:
+    """Return the snapshot of a breaker that rests; None if it does not rest any more.
+
+    Args:
+        state: The state of the breaker.
+        token: The token on which its calls are admitted now.
+    """
+    counter = None if token is None else token.counter
     if type(counter) is not count:
         return None
     snapshot = take_snapshot(state, 0, _no_time)
-    succeeded = snapshot.totals.succeeded + taken_from(counter)
+    succeeded = snapshot.totals.succeeded + numbers_taken(counter)
     return evolve(snapshot, totals=evolve(snapshot.totals, succeeded=succeeded))
 
 
@@ -192,6 +212,6 @@ def _mark_of(fold: LogFold, at: int) -> FoldMark:
 
 
 def _no_time(at: int) -> datetime:
-    """Any time: a closed breaker shows none."""
+    """Return any time, as the snapshot of a closed breaker shows none."""
     del at
     return datetime.min.replace(tzinfo=UTC)

@@ -10,14 +10,14 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 from recloser.errors import MisuseError
 from recloser.live.decision import CircuitOpenError, Permit
 from recloser.live.deferred_results import async_iterating, awaiting, follow_of, iterating
-from recloser.live.function_wrapper import Passing, begin, passing, refused
+from recloser.live.function_wrapper import FastBreaker, begin, fast_wrapper, reject
 from recloser.live.nesting import hold, release
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Protector(Passing, Protocol):
+class Protector(FastBreaker, Protocol):
     """A breaker, as the forms see it: it admits calls, and their outcomes are reported to it."""
 
     def admit(self) -> Permit:
@@ -92,7 +92,7 @@ def _not_callable(given: object) -> str:
 
 
 def _function(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
-    return passing(breaker, function, _asking(breaker, function))
+    return fast_wrapper(breaker, function, _asking(breaker, function))
 
 
 def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,11 +110,11 @@ def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., A
                 release(permit)
             if (follow := follow_of(type(result))) is not None:
                 return follow(breaker, permit, result)
-            breaker.settle(permit, result=result)
+            breaker.classify_and_report(permit, result=result)
         except BaseException as error:
             release(permit)
             if not permit.spent:
-                breaker.settle(permit, error)
+                breaker.classify_and_report(permit, error)
             raise
         return result
 
@@ -124,23 +124,25 @@ def _asking(breaker: Protector, function: Callable[..., Any]) -> Callable[..., A
 def _coroutine(
     breaker: Protector, function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    gate, ask = breaker.gate, _asking_coroutine(breaker, function)
+    fast_path, ask = breaker.fast_path, _asking_coroutine(breaker, function)
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        started = begin(gate)
+        started = begin(fast_path)
         if started is None:
-            decision = refused(gate)
+            decision = reject(fast_path)
             if decision is not None:
-                raise CircuitOpenError(gate.breaker, decision)
+                raise CircuitOpenError(fast_path.breaker, decision)
             return await ask(*args, **kwargs)
         try:
             result = await (function(*args, **kwargs) if kwargs else function(*args))
         except BaseException as error:
-            if not started.raised(error):
-                breaker.settle(breaker.permit_of(started.leave, started.started_ns), error)
+            if not started.record_error(error):
+                breaker.classify_and_report(
+                    breaker.permit_of(started.token, started.started_ns), error
+                )
             raise
-        if not started.returned():
-            breaker.settle(breaker.permit_of(started.leave, started.started_ns))
+        if not started.record_return():
+            breaker.classify_and_report(breaker.permit_of(started.token, started.started_ns))
         return result
 
     return call
@@ -200,5 +202,5 @@ def _begun(
     try:
         return function(*args, **kwargs)
     except BaseException as error:
-        breaker.settle(permit, error)
+        breaker.classify_and_report(permit, error)
         raise

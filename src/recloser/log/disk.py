@@ -107,7 +107,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the disk has a whole file, whoever wrote it; ignore a missing file."""
+    """Wait until the disk has a whole file; ignore a missing file."""
     try:
         descriptor = os.open(path, os.O_RDWR | _BINARY)
     except FileNotFoundError:

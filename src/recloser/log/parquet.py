@@ -50,7 +50,7 @@ _IPC: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 @frozen
 class About:
-    """What an exported file says about the log it was made from.
+    """Facts about a log, stored in the file that it was exported to.
 
     Attributes:
         columns: Version of the columns.

@@ -33,7 +33,7 @@ _REMEDY: Final = (
 
 @frozen
 class Recovered:
-    """What an earlier session left in a log.
+    """The state of a log that an earlier session left.
 
     Attributes:
         fold: The fold of the log, with the state of every breaker.
@@ -180,11 +180,11 @@ def _fold(segments: Sequence[Path], *, is_whole_log: bool) -> tuple[LogFold, Tai
 def _remove_empty_segment(folder: Path) -> None:
     """Remove a last segment whose process died before its first line was whole."""
     for segment in segments_in(folder)[-1:]:
-        begun = b"\n"
+        first_bytes = b"\n"
         with suppress(OSError), open_segment(segment) as stream:  # reported when it is read later
-            begun = stream.read(MAX_LINE_BYTES)
-        if b"\n" in begun or len(begun) == MAX_LINE_BYTES:
+            first_bytes = stream.read(MAX_LINE_BYTES)
+        if b"\n" in first_bytes or len(first_bytes) == MAX_LINE_BYTES:
             return
-        begun = begun.rstrip(b"\0")  # a power loss may leave zeros instead of unsynced bytes
-        if begun[: len(_HEADER_START)] == _HEADER_START[: len(begun)]:
+        first_bytes = first_bytes.rstrip(b"\0")  # a power loss may leave zeros
+        if first_bytes[: len(_HEADER_START)] == _HEADER_START[: len(first_bytes)]:
             disk.remove(segment)

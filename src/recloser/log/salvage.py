@@ -39,7 +39,7 @@ class SegmentResult:
 
 @frozen
 class Repair:
-    """What a repair keeps of a log.
+    """The result of examining a log for repair.
 
     Attributes:
         plan: What to do with each segment.
@@ -116,7 +116,7 @@ def _bytes_of(path: Path) -> Iterator[bytes]:
 def repair_in_place(folder: Path, kept_as: Path) -> Repair:
     """Repair a log in its folder, and keep the old files in another folder.
 
-    A crash in the middle leaves a log that can be opened and of which nothing is lost.
+    A crash in the middle leaves a log that can be opened, and loses nothing.
 
     Args:
         folder: The log.

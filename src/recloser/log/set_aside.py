@@ -25,7 +25,7 @@ _MOST_NAMES: Final = 10_000
 
 @frozen
 class Damage:
-    """What was damaged when a log was opened.
+    """Damage that was found when a log was opened.
 
     Attributes:
         faults: What was wrong, one line per fault, each with its place.

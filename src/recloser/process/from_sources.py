@@ -35,6 +35,7 @@ KERNEL: Final = (
 
 LIVE: Final = (
     "recloser.live.call_buffer",
+    "recloser.live.call_tokens",
     "recloser.live.fast_path",
     "recloser.live.function_wrapper",
 )

@@ -35,7 +35,7 @@ from recloser.history.warping import WarpedClock
 from recloser.history.warps import Warp
 from recloser.live.breaker import CircuitBreaker
 from recloser.live.decision import Permit
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 
 
 class Reenactment:
@@ -53,7 +53,7 @@ class Reenactment:
         self._log = log
         self._sequencer = log.attach(self._clock)
         # Every call has to reach the sequencer at its own time, not later in a batch.
-        self._sequencer.let_none_pass()
+        self._sequencer.disable_fast_paths()
         self._breakers: dict[str, CircuitBreaker] = {}
         self._session = opened.session
         self._is_merged = opened.pid == 0  # the log of several processes that share a breaker
@@ -76,7 +76,7 @@ class Reenactment:
         elif event.kind == "call_rejected":
             self._reject_call(event)
         elif event.kind == "clock_ticked":
-            self._sequencer.relieve()
+            self._sequencer.fold_buffered()
         elif isinstance(event, LogOpened | LogGap | Checkpoint):
             self._continue_log(event)
         else:
@@ -154,13 +154,13 @@ class Reenactment:
 
         Args:
             event: The event.
-            flushed: The breaker whose coalesced calls have to be written first, if any.
+            flushed: The breaker whose coalesced calls to write first; None to write none.
         """
         sequencer = self._sequencer
 
         def append(at: int) -> None:
             if flushed is not None:
-                sequencer.runs.end(flushed, at)
+                sequencer.coalescing.record_of(flushed, at)
             sequencer.append(evolve(event, seq=sequencer.next_seq))
 
         sequencer.run(append, lambda: None)

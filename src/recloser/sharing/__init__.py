@@ -1,4 +1,4 @@
-"""Breakers shared by several processes through a stream of a Redis or Valkey server.
+"""Breakers shared by several processes through a Redis or Valkey stream.
 
 Each process that shares breakers is a *member*. Members append entries to one stream, and each of
 them folds all entries in their order. The rules of the fold use nothing but the entries, so members
@@ -20,7 +20,7 @@ others should read at once. Messages are hints: a member also reads at least onc
 * ``again`` (optional): the id of the entry that first held an operator's command, where this entry
   restores a command that the stream has lost.
 * ``at`` (optional integer): the sender's estimate of the log's time in nanoseconds. Members send it
-  while the ids stand still (see *Time*).
+  after the ids have stood still for 10 ms (see *Time*).
 
 **Bodies.** ``begin``, ``checkpoint`` and ``away`` are JSON objects of at most 64 MiB. Their keys are
 the attributes of ``Begin``, ``StreamCheckpoint`` and ``OfflineReport`` in ``stream_entry``.
@@ -36,14 +36,15 @@ the attributes of ``Begin``, ``StreamCheckpoint`` and ``OfflineReport`` in ``str
   member starts from it.
 * ``away``: reports what a member did on its own while it could not reach the stream.
 
-**Time.** The ids of Redis hold the milliseconds of the server's clock. They *stand still* at an entry
-whose milliseconds equal those of the entry before, or lie after the year 9999: the server's clock was
-set back, or the id was forged. Let ``ms`` be the milliseconds of the newest id at which they did not
-stand still, and ``first_ms`` those of the ``begin`` entry. The time of an entry is
-``begin.at + (ms - first_ms) * 1_000_000 + shift`` nanoseconds, or the time of the entry before if that
-is later. ``shift`` is 0 at first. If the ids stand still and the entry has an ``at`` that is later than
-this time, then ``at`` is the time of the entry, and ``shift`` is increased so that the formula gives
-``at``. Clocks of the members' hosts have no other influence.
+**Time.** The ids of Redis hold the milliseconds of the server's clock, and never decrease. They *stand
+still* at an entry whose milliseconds equal those of the entry before or lie after the year 9999. That
+happens within a millisecond, and for long if the server's clock is set back or an id is forged. Let
+``ms`` be the milliseconds of the newest id at which they did not stand still, and ``first_ms`` those of
+the ``begin`` entry. The time of an entry is ``begin.at + (ms - first_ms) * 1_000_000 + shift``
+nanoseconds, or the time of the entry before if that is later. ``shift`` is 0 at first. If the ids stand
+still and the entry has an ``at`` that is later than this time, then ``at`` is the time of the entry, and
+``shift`` is increased so that the formula gives ``at``. Clocks of the members' hosts have no other
+influence.
 
 **Folding an entry.** In this order:
 
@@ -60,8 +61,8 @@ this time, then ``at`` is the time of the entry, and ``shift`` is increased so t
 
 Every member numbers these events alike. Together they are a log, which ``recloser export`` writes.
 
-**Folding a line.** A line is ignored if it cannot be read, exceeds the length of a log line, counts
-no call or too many, or names an unknown breaker (unless it configures it). Further:
+**Folding a line.** A line is ignored if it cannot be read, is longer than 1 MiB, has a ``count`` that is
+not between 1 and 2**31 - 1, or names an unknown breaker (unless it configures it). Further:
 
 * An outcome is folded if its epoch is not above the breaker's current epoch.
 * A claim is granted if the breaker is half-open, in the claimed epoch, and has a free probe. The
@@ -69,10 +70,13 @@ no call or too many, or names an unknown breaker (unless it configures it). Furt
   claims of an epoch win.
 * ``breaker_configured`` is folded if the breaker is unknown, or if the entry has ``replace`` and the
   settings differ. A new breaker then receives the last commands known for it.
-* A command is folded; with ``again``, only if no newer command of the same kind is known. Changes of
-  mode are one kind; ``forced_open``, ``forced_closed`` and ``reset`` together are the other.
+* A command is folded; with ``again``, only if neither that command nor a newer one of its kind is known
+  for the breaker. Changes of mode are one kind; ``forced_open``, ``forced_closed`` and ``reset``
+  together are the other.
 
-**Duties of a member.** A member whose entry is the 2000th since the last checkpoint, or every 50th
+**Duties of a member.** A member learns what became of a claim when it reads its own entry back. If no
+call uses a granted probe within a second, it reports the probe as ``call_ignored``, so that another can
+be granted. A member whose entry is the 2000th since the last checkpoint, or every 50th
 after that, sends a checkpoint. With it, it trims the stream to the newest entry that has a
 checkpoint and at least ``keep_entries`` entries after it.
 

@@ -51,7 +51,10 @@ class Claim:
 
 
 class Claims:
-    """The claims of this process that are undecided or unused; used under the sequencer's lock."""
+    """The undecided or unused claims of this process.
+
+    Its methods are called under the sequencer's lock.
+    """
 
     def __init__(self) -> None:
         self._claims: list[Claim] = []
@@ -97,7 +100,7 @@ class Claims:
                 claim.decided_ns = now_ns
 
     def use_granted(self, state: BreakerState, now_ns: int) -> ProbeAdmitted | None:
-        """Return a granted probe that no call has used yet and that is still valid, or None.
+        """Return a granted probe that is unused and still valid, or None.
 
         Args:
             state: The breaker's state.

@@ -1,4 +1,4 @@
-"""The connection to the Redis server of a stream, and the few commands that are sent over it."""
+"""The connection to the Redis server of a stream, and the commands it sends."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,9 @@ class Exchange:
 
 
 def stream_key(stream: str) -> str:
-    """Return the Redis key of a stream; its braces keep it in one slot of a Redis cluster.
+    """Return the Redis key of a stream.
+
+    The braces in it keep the stream in one slot of a Redis cluster.
 
     Raises:
         ConfigError: The name is empty, too long, or contains braces or spaces.
@@ -142,7 +144,10 @@ class StreamConnection:
             raise StreamAwayError(_reason(error)) from None
 
     def reconnect(self) -> None:
-        """Close all connections; the next command opens new ones, to the node that has the stream."""
+        """Close all connections; the next command opens new ones.
+
+        The new ones go to the node of a Redis cluster that has the stream.
+        """
         if self._moved != self._connected_to:
             self.close()
             self._client = self._connect()
@@ -244,7 +249,7 @@ class StreamConnection:
     def begin(self, member: str, batch: int, body: Body) -> None:
         """Append an entry, and create the stream if there is none."""
         with self._client_errors() as client:
-            client.xadd(self.key, entry_fields(member, batch, body))  # type: ignore[arg-type]  # as above
+            client.xadd(self.key, entry_fields(member, batch, body))  # type: ignore[arg-type]  # its dict is invariant
 
     def page(self, first: EntryId | None, *, count: int | None = None) -> list[Entry]:
         """Return a page of entries from ``first`` on, or from the beginning."""

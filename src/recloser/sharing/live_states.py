@@ -24,7 +24,7 @@ class LiveStates:
         return self._states.get(breaker)
 
     def adopt(self, fold: LogFold) -> None:
-        """Give the breakers' state objects the contents of a fold, and put them into the fold."""
+        """Make the breakers' state objects those of a fold, with its contents."""
         expected = fold.expected or {}
         for name, state in fold.breakers.items():
             live = self._states.setdefault(name, expected.get(name, state))

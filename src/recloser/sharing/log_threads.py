@@ -1,4 +1,4 @@
-"""The background threads of a shared log: start them, and replace those that were killed."""
+"""The background threads of a shared log: start and replace them."""
 
 import threading
 import weakref
@@ -64,7 +64,11 @@ class LogThreads:
         self.failure = None
 
     def await_end(self, seconds: float) -> None:
-        """Wait for the end of all threads but the calling one, at most ``seconds`` for each."""
+        """Wait for the end of all threads but the calling one.
+
+        Args:
+            seconds: The longest wait for each thread.
+        """
         running = dict(self._running)
         running.pop(threading.current_thread().name, None)
         for runner, ended in running.values():

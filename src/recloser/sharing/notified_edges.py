@@ -1,4 +1,4 @@
-"""Remember which entries listeners were notified of, so that they receive each edge once."""
+"""Remember the entries passed to listeners, so that they receive each once."""
 
 from collections import deque
 from typing import Final
@@ -30,7 +30,7 @@ class NotifiedEntries:
         return self._floor is not None
 
     def begin(self, entry_id: EntryId) -> None:
-        """Forget all entries, and pass on those after ``entry_id``: the stream is another one."""
+        """Forget all entries of an earlier stream; pass on those after ``entry_id``."""
         self._floor = entry_id
         self._ids.clear()
         self._known.clear()

@@ -1,4 +1,4 @@
-"""What a member does while it cannot reach the stream, and the report on it afterwards."""
+"""Offline periods: what a member did without the stream, and its report."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""Keep the last commands of operators, so that none is lost with a part of the stream."""
+"""Keep the last commands of operators, in case the stream loses them."""
 
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
@@ -23,7 +23,7 @@ _Key: TypeAlias = tuple[str, bool]
 
 
 class OperatorCommands:
-    """For each breaker, the last command that moved it and the last one that changed its mode.
+    """For each breaker, the last move and the last change of mode commanded.
 
     Each command is kept with the id of the entry that held it first. If several members restore a
     command that the stream has lost, it is obeyed once, and not at all if a newer one was given.

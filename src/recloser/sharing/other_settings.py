@@ -10,7 +10,7 @@ OnOtherConfig: TypeAlias = Literal["follow", "replace", "raise"]
 
 
 def other_settings(known: BreakerState, event: BreakerConfigured) -> str | None:
-    """Describe how the settings of an event differ from those in the stream; None if they do not.
+    """Describe the difference to the settings in the stream; None if equal.
 
     Args:
         known: The breaker's state in the stream.

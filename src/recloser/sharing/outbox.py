@@ -1,4 +1,4 @@
-"""The events that one member has not sent yet: in order, bounded, and with like outcomes merged."""
+"""The unsent events of a member: in order, bounded, like outcomes merged."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from attrs import define, evolve, frozen
 
 from recloser.core.events import BreakerConfigured, CallRejected, CallSucceeded, Event
 from recloser.core.limits import MAX_COUNT, MAX_LINE_BYTES
-from recloser.live.request import Saying
+from recloser.live.request import Message
 from recloser.log.codec import full
 from recloser.sharing.operator_commands import COMMANDS
 from recloser.sharing.stream_entry import (
@@ -31,7 +31,7 @@ _LASTING: Final = COMMANDS | {"breaker_configured"}
 
 
 @define(eq=False)
-class OutboxItem(Saying):
+class OutboxItem(Message):
     """One event, or one entry of another kind, that waits to be sent.
 
     Attributes:
@@ -112,7 +112,7 @@ class Outbox:
 
     @property
     def oldest_ns(self) -> int | None:
-        """Monotonic time at which the oldest item was added, in nanoseconds; None if empty."""
+        """Monotonic time of the oldest item, in nanoseconds; None if empty."""
         waiting = self._waiting  # read once: another thread may replace it meanwhile
         return waiting[0].added_ns if waiting else None
 
@@ -154,7 +154,7 @@ class Outbox:
         return events
 
     def add(self, item: OutboxItem) -> None:
-        """Add an event of a breaker, merged with the breaker's last one if no decision depends on it.
+        """Add an event; merge it with the breaker's last one where that is safe.
 
         Adding an item a second time does nothing, so an interrupted caller can repeat the call.
         """
@@ -197,7 +197,7 @@ class Outbox:
         self._drop(lambda item: now_ns - item.added_ns > MAX_AGE_NS)
 
     def next_batch(self) -> Batch | None:
-        """Return the batch in flight, or else the next one; None if there is nothing to send."""
+        """Return the batch in flight or the next one; None if nothing waits."""
         if self.in_flight is not None or not self._waiting:
             return self.in_flight
         first = self._waiting[0]
@@ -233,7 +233,7 @@ class Outbox:
         return batch
 
     def batch_ahead(self, events: Sequence[Event], again: EntryId | None = None) -> Batch | None:
-        """Return the batch in flight, or else a batch of these events, ahead of all that waits.
+        """Return the batch in flight, or a batch of these events ahead of others.
 
         Args:
             events: The events; those beyond the limit of an entry are left out.
@@ -319,7 +319,7 @@ def _kind(item: OutboxItem) -> str:
 
 
 def _must_arrive(item: OutboxItem) -> bool:
-    """Return whether an item is sent however late: commands, settings and outcomes of probes."""
+    """Return whether an item is never dropped: commands, settings, probe outcomes."""
     if item.event is None or item.event.kind in _LASTING:
         return True
     return item.event.kind != "probe_admitted" and getattr(item.event, "probe", 0) > 0
@@ -330,7 +330,7 @@ def _entry_kind(item: OutboxItem) -> tuple[bool, bool, bool]:
 
 
 def _merged(last: OutboxItem, new: OutboxItem) -> Event | None:
-    """Return one event that counts the calls of both; None if a decision could depend on it.
+    """Return one event for both; None if a decision depends on keeping them apart.
 
     Outcomes of the same kind and epoch that follow one another may be merged, since their order
     among themselves is all that is lost. Failures stay apart: each may be the one that trips.

@@ -25,9 +25,10 @@ from recloser.core.validation import (
     checked_word,
 )
 from recloser.errors import LogError
+from recloser.live.live_log import Log
 from recloser.live.log_health import LogHealth
 from recloser.live.pending_calls import Outcomes
-from recloser.live.sequencer import Log, Sequencer
+from recloser.live.sequencer import Sequencer
 from recloser.log.tail import Tail
 from recloser.process import forks, host_logging
 from recloser.process.bell import Bell
@@ -55,7 +56,9 @@ _open_logs: Final[weakref.WeakSet["RedisLog"]] = weakref.WeakSet()
 
 
 class RedisLog(Log):
-    """A log in a Redis stream, through which breakers of one name are one breaker in all processes.
+    """A log in a Redis stream, which shares breakers among processes.
+
+    Breakers of one name are one breaker in all processes.
 
     Every process reads the whole stream and folds it, so all see the same edges in the same order.
     Calls are decided by what was read last, without asking the server. Only a call that might be a
@@ -136,7 +139,9 @@ class RedisLog(Log):
         self._threads = LogThreads({"recloser-stream": self._run, "recloser-bell": self._listen})
 
     def attach(self, clock: Clock | None = None) -> Sequencer:
-        """Return the sequencer; the first call waits up to ``timeout_seconds`` to join the stream.
+        """Return the sequencer; the first call waits to join the stream.
+
+        It waits for ``timeout_seconds`` at most.
 
         Raises:
             ConfigError: The log is timed by another clock already.
@@ -164,11 +169,11 @@ class RedisLog(Log):
             timeout_seconds=self._timeout_seconds,
         )
 
-    def settle(self, seq: int) -> None:
-        """Log the messages that wait, and restart missing threads; called outside the lock."""
+    def ensure_safe(self, seq: int) -> None:
+        """Log waiting messages and restart missing threads, outside the lock."""
         if self._stream.is_mine:
             return
-        super().settle(seq)
+        super().ensure_safe(seq)
         if self._threads.need_start:
             self._start()
 
@@ -204,12 +209,12 @@ class RedisLog(Log):
         stream, outbox = self._stream, self._stream.outbox
         oldest_ns = outbox.oldest_ns
         return LogHealth(
-            waiting=len(outbox) + len(stream.pending),
+            waiting=len(outbox) + len(stream.call_buffer),
             lag_ns=0 if oldest_ns is None else self._now_ns() - oldest_ns,
             lost=outbox.lost,
             gaps=self._offline_periods,
             failure=(self._failure if stream.degraded else None) or self._threads.failure,
-            missed_by_listeners=stream.audience.missed,
+            missed_by_listeners=stream.notifier.missed,
             passed_over=self._round_trips.passed_over,
         )
 
@@ -217,7 +222,7 @@ class RedisLog(Log):
         """Send all events and read the stream to its end, for ``timeout_seconds`` at most."""
         if self._sequencer is None or self._closed or self._stream.is_mine:
             return
-        self._stream.relieve()
+        self._stream.fold_buffered()
         self._stream.await_synchronized()
 
     def __iter__(self) -> Iterator[Event]:
@@ -277,16 +282,16 @@ class RedisLog(Log):
         if self._stream.stream_fold is not None:
             self._stream.go_offline()
 
-    def look_after(self) -> None:
+    def run_deferred(self) -> None:
         """Log the messages that wait, and close if ``close`` was called during a change."""
-        super().look_after()
+        super().run_deferred()
         if self._closes_later and not self._stream.is_mine:
             self._closes_later = False
             self.close()
 
     # The thread that sends and reads.
 
-    def stay_awake(self) -> None:
+    def wake_writer(self) -> None:
         """Make the thread start another round trip, which sends what is counted now."""
         self._wake_up(hurry=False)
 
@@ -309,17 +314,17 @@ class RedisLog(Log):
                 self._make_round_trip()
                 if failures and self._now_ns() - failed_ns > _STEADY_NS:
                     failures = 0
-                self._stream.leave_entry()
+                self._stream.after_unlock()
             except BaseException as error:  # noqa: BLE001  # not even an exit ends it: nobody else sends
                 with contextlib.suppress(BaseException):
                     failures, failed_ns = min(failures + 1, 10), self._now_ns()
                     self._recover_from(error)
-                    self._stream.leave_entry()
+                    self._stream.after_unlock()
                     self._stopping.wait(min(_SHORTEST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
 
     def _recover_from(self, error: BaseException) -> None:
         if not isinstance(error, LogError):
-            _logger.error("%s: it is tried again", self, exc_info=error)
+            _logger.error("%s: unexpected error; trying again", self, exc_info=error)
         self._is_changed |= isinstance(error, StreamChangedError)
         self._go_offline(str(error))
 
@@ -338,7 +343,7 @@ class RedisLog(Log):
 
     def _make_round_trip(self) -> None:
         """Wait until there is something to do, or a time limit; then send and read once."""
-        is_idle = self._stream.pending.limit == 0
+        is_idle = self._stream.call_buffer.limit == 0
         is_woken = self._wake.wait(_IDLE_SECONDS if is_idle else BATCH_SECONDS)
         if self._stopping.is_set():
             return
@@ -362,11 +367,11 @@ class RedisLog(Log):
         self._stopping.wait(SPACING_SECONDS)
 
     def _is_old(self, added_ns: int | None) -> bool:
-        """Return whether an item added at that monotonic time has waited long enough to be sent."""
+        """Return whether an item has waited long enough to be sent."""
         return added_ns is not None and self._now_ns() - added_ns >= BATCH_SECONDS * 1e9
 
     def _pause(self, seconds: float) -> bool:
-        """Wait; return whether the log is being closed. A forked child has another ``_stopping``."""
+        """Wait, and return whether the log is being closed."""
         return self._stopping.wait(seconds)
 
     def _exchange(self, stream_fold: StreamFold, batch: Batch | None, *, ring: bool) -> bool:
@@ -394,7 +399,9 @@ class RedisLog(Log):
             except BaseException as error:  # only the end of the log ends the thread
                 with contextlib.suppress(BaseException):
                     if not isinstance(error, LogError | ValueError):
-                        _logger.exception("%s: it is listened to again", self)
+                        _logger.exception(
+                            "%s: unexpected error while listening; trying again", self
+                        )
                     self._stopping.wait(BATCH_SECONDS)
                     self._bell_connection.reconnect()
 
@@ -416,7 +423,7 @@ class RedisLog(Log):
             self._stream.after_fork()
 
     def begin_in_child(self) -> None:
-        """Plan to read the stream from a checkpoint; called under the lock before the first event."""
+        """Plan to read the stream again; called under the lock before the first event."""
         self._is_changed = True
         self._threads.is_incomplete = True
         self._stream.begin_in_child()

@@ -1,11 +1,11 @@
-"""Round trips to the server of a stream: send one entry, and read and fold the new ones."""
+"""Round trips to the server: send one entry, and read and fold new ones."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 from recloser.sharing.connection import Exchange, StreamConnection
 from recloser.sharing.outbox import Batch
 from recloser.sharing.shared_sequencer import StreamSequencer, do_nothing
@@ -68,7 +68,7 @@ class RoundTrips:
         self._start_checked_ns = self._read_ns = 0
 
     def check_start_soon(self) -> None:
-        """Check in the next round trip that a new member would find an entry to start from."""
+        """Check in the next round trip that a new member would find a start."""
         self._start_checked_ns = 0
 
     def run(
@@ -177,7 +177,7 @@ class RoundTrips:
         self._wake()
 
     def _earliest(self, reply: Exchange, position: EntryId, before_ns: int) -> int | None:
-        """Return the earliest monotonic time at which the server gave the sent entry its id."""
+        """Return the earliest monotonic time at which the sent entry got its id."""
         if reply.sent_id is None:
             return None
         if reply.sent_id[0] == position[0]:
@@ -202,7 +202,7 @@ class RoundTrips:
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
-    """Cut a page into parts that each take little time to fold; yield at least one part."""
+    """Cut a page into parts that are quick to fold; yield at least one part."""
     first = lines = 0
     for index, entry in enumerate(entries):
         lines += 1 + (len(entry.body) if isinstance(entry.body, tuple) else 0)

@@ -1,4 +1,4 @@
-"""The half of the shared sequencer that callers' threads use: admit calls and record outcomes.
+"""The callers' half of the shared sequencer: admit calls and record outcomes.
 
 Online, calls are decided by the states that the last entry read has left. An outcome only enters the
 outbox; it changes the states when its entry is read back from the stream. Offline, the member also
@@ -7,7 +7,6 @@ states, in *private epochs*, which no epoch of the stream can equal.
 """
 
 import logging
-from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ from attrs import evolve
 from recloser.clock import Clock
 from recloser.core.events import (
     BreakerConfigured,
-    CallSucceeded,
     Checkpoint,
     Edge,
     Event,
@@ -26,11 +24,12 @@ from recloser.core.kernel import may_probe
 from recloser.core.state import BreakerState, dump
 from recloser.core.state_machine import HALF_OPEN, OPEN
 from recloser.errors import ConfigError
-from recloser.live.call_buffer import PENDING_LIMIT
-from recloser.live.fast_path import FOREVER, Leave, Pass, Run
-from recloser.live.pending_calls import Calls
-from recloser.live.request import Saying, Spendable, spent_before
-from recloser.live.sequencer import SINGLY, TOGETHER, Log, Sequencer
+from recloser.live.call_buffer import BUFFER_LIMIT
+from recloser.live.call_counter import CallCounter
+from recloser.live.call_folding import CallFolding
+from recloser.live.live_log import Log
+from recloser.live.request import Message, Spendable, spent_before
+from recloser.live.sequencer import Sequencer
 from recloser.log.codec import full
 from recloser.sharing.claims import Claim, Claims
 from recloser.sharing.live_states import LiveStates
@@ -38,6 +37,7 @@ from recloser.sharing.offline import PRIVATE_EPOCHS, OfflinePeriod
 from recloser.sharing.other_settings import OnOtherConfig, other_settings
 from recloser.sharing.outbox import Outbox, OutboxItem, call_count
 from recloser.sharing.send_priority import is_slow, is_urgent
+from recloser.sharing.stream_call_folding import StreamCallFolding
 from recloser.sharing.stream_fold import StreamFold
 from recloser.sharing.stream_waits import StreamWaits
 
@@ -46,7 +46,7 @@ _PRIVATE_KINDS: Final = frozenset(("clock_ticked", "probe_admitted", "log_opened
 
 
 class SharedCalls(Sequencer):
-    """Admits calls and records outcomes of breakers whose events a stream puts in order.
+    """Admits calls and records outcomes of breakers that a stream keeps in order.
 
     Every method runs under the sequencer's lock unless it says otherwise.
 
@@ -86,13 +86,13 @@ class SharedCalls(Sequencer):
         self._time_jump_ns = self._time_jumped_ns = 0
         self._waits = StreamWaits(lambda: self.is_mine)
         super().__init__(log, clock, None, host, "full")
-        self.sayings = []
+        self.messages = []
         self.degraded = True  # until the stream has been read
 
     # Time.
 
     def advance(self, at: int) -> int:
-        """Return the estimated time of the stream; offline, record a tick where one is due."""
+        """Return the estimated time of the stream; offline, record a tick if one is due."""
         return super().advance(at) if self.degraded else self.read_at()
 
     def took_since(self, started_at: int, at: int) -> int:
@@ -115,11 +115,11 @@ class SharedCalls(Sequencer):
         self,
         event: Event,
         *,
-        once: Spendable | None = None,
-        run: Run | None = None,
-        counted: int = 0,
-        taken: int = 0,
-        said: Sequence[Saying] = (),
+        spends: Spendable | None = None,
+        counter: CallCounter | None = None,
+        written: int = 0,
+        folded: int = 0,
+        messages: Sequence[Message] = (),
     ) -> Sequence[Edge]:
         """Put an event into the outbox; offline, fold it as well.
 
@@ -129,35 +129,40 @@ class SharedCalls(Sequencer):
             PermitError: The permit was spent before.
         """
         if isinstance(event, BreakerConfigured):
-            return self._configure(event, once)
-        said = (*said, *self._items_for(event))
+            return self._configure(event, spends)
+        messages = (*messages, *self._items_for(event))
         if self.degraded:
             if event.at < self.fold.at:
                 # Its time was read before something else was recorded, such as the start of the
                 # offline period.
                 event = evolve(full(event), at=self.fold.at)
             edges = super().append(
-                event, once=once, run=run, counted=counted, taken=taken, said=said
+                event,
+                spends=spends,
+                counter=counter,
+                written=written,
+                folded=folded,
+                messages=messages,
             )
-            self._queue_sayings()
+            self._queue_messages()
             self._note_offline_edges(edges)
             return edges
-        sayings = self.sayings
-        if once is not None:
+        waiting_messages, folding = self.messages, self.folding
+        if spends is not None:
             try:
-                del once._unspent  # noqa: SLF001  # a method would be a call
+                del spends._unspent  # noqa: SLF001  # a method would be a call
             except AttributeError:
-                raise spent_before(once) from None
+                raise spent_before(spends) from None
         # One step, as in the base class: from the ``del`` to the next comment there is no call and no
         # loop, so no exception from outside can spend a permit without recording its outcome.
-        sayings += said
-        self._taken += taken
-        if run is not None:
-            run.counted = counted
-            run.held = run.took_ns = 0
-        # The outcome is final now. If an exception ends this before ``sayings`` is in the outbox, the
+        waiting_messages += messages
+        folding.folded += folded
+        if counter is not None:
+            counter.written = written
+            counter.added = counter.first_took_ns = 0
+        # The outcome is final now. If an exception ends this before ``messages`` is in the outbox, the
         # next entry puts it there (see ``_make_whole``).
-        self._queue_sayings()
+        self._queue_messages()
         return ()
 
     def _items_for(self, event: Event) -> Sequence[OutboxItem]:
@@ -186,22 +191,22 @@ class SharedCalls(Sequencer):
     def _queue(self, event: Event, *, replaces: bool = False) -> None:
         """Put an event into the outbox that spends no permit."""
         items = (self._item(event, replaces=replaces),)
-        self.sayings += items
-        self._queue_sayings()
+        self.messages += items
+        self._queue_messages()
 
-    def _queue_sayings(self) -> None:
-        """Move ``sayings`` into the outbox, and wake the log's thread where they are urgent.
+    def _queue_messages(self) -> None:
+        """Move ``messages`` into the outbox; wake the log's thread if one is urgent.
 
-        An item leaves ``sayings`` only after it is in the outbox. If an exception comes in between,
+        An item leaves ``messages`` only after it is in the outbox. If an exception comes in between,
         the item is added again, which the outbox ignores.
         """
-        while self.sayings:
-            item = self.sayings[0]
+        while self.messages:
+            item = self.messages[0]
             assert isinstance(item, OutboxItem)
             event = item.event
             assert event is not None
             self.outbox.add(item)
-            del self.sayings[0]
+            del self.messages[0]
             state = self._live_states.of(getattr(event, "breaker", ""))
             failures = self.outbox.unsent_failures
             waiting = 0 if state is None else failures[state.breaker, event.kind]
@@ -221,9 +226,9 @@ class SharedCalls(Sequencer):
         return self._claim(state)
 
     def admit_probe(
-        self, state: BreakerState, at: int, once: Spendable | None = None
+        self, state: BreakerState, at: int, spends: Spendable | None = None
     ) -> ProbeAdmitted | None:
-        """Return a probe that the stream has granted; offline, admit one without the stream."""
+        """Return a probe granted by the stream; offline, admit one without it."""
         if not self.degraded:
             return self._granted_probe(state)
         granted = self._granted_probe(state)
@@ -232,7 +237,7 @@ class SharedCalls(Sequencer):
         if state.state is HALF_OPEN and may_probe(state):
             # The stream may grant the same probe of this epoch to another member.
             self._make_epoch_private(state)
-        return super().admit_probe(state, at, once)
+        return super().admit_probe(state, at, spends)
 
     def _claim(self, state: BreakerState) -> Claim:
         # An open breaker becomes half-open, with the next epoch, by the tick before the claim.
@@ -246,65 +251,39 @@ class SharedCalls(Sequencer):
 
     def _granted_probe(self, state: BreakerState) -> ProbeAdmitted | None:
         probe = self._claims.use_granted(state, self._clock.monotonic_ns())
-        self._update_gate(state.breaker)
+        self.update_fast_path(state.breaker)
         return None if probe is None else evolve(probe, at=self.read_at())
 
     # The lock-free fast path.
 
-    def _update_gate(self, breaker: str) -> None:
-        """Allow or forbid the fast path; a call that could have a granted probe must not use it."""
-        gate = self._gates.get(breaker)
-        if gate is None:
+    def update_fast_path(self, breaker: str) -> None:
+        """Allow or forbid the fast path of a breaker.
+
+        A call that could use a granted probe must not take the fast path.
+        """
+        fast_path = self._fast_paths.get(breaker)
+        if fast_path is None:
             return
-        gate.origin = self.origin  # the estimate of the stream's time improves with each round trip
-        super()._update_gate(breaker)
-        leave = gate.leave
-        if leave is not None and not leave.is_firm:
-            leave.end()  # outcomes of other members may be folded between those of this one
+        # The estimate of the stream's time improves with each round trip.
+        fast_path.origin = self.origin
+        super().update_fast_path(breaker)
+        token = fast_path.admit_token
+        if token is not None and not token.never_expires:
+            token.expire()  # outcomes of other members may be folded between those of this one
         if self._claims.has_granted(breaker):
-            gate.ask()
+            fast_path.stop_rejecting()
 
-    def _renew(self, breaker: str) -> None:
-        self._update_gate(breaker)
+    def _renew_fast_path(self, breaker: str) -> None:
+        self.update_fast_path(breaker)
 
-    lets_failures_pass = False  # the other members must learn of each failure
+    fast_path_takes_failures = False  # the other members must learn of each failure
 
-    def _sort_of(self, passed: Pass) -> int:
-        # Whether a success fires an edge is known only when its entry is read.
-        return TOGETHER if isinstance(passed, Leave) else SINGLY
+    def _make_folding(self, log: Log) -> CallFolding:
+        return StreamCallFolding(self, self.call_buffer, log.room)
 
-    def _take(self, calls: Calls) -> None:
-        # A function may have been protected when the log's time was another one; its calls would
-        # otherwise carry times in the future.
-        now = self.read_at()
-        if max(calls.ats) > now:
-            calls.ats = array("q", [min(at, now) for at in calls.ats])
-        super()._take(calls)
-
-    def _take_together(self, calls: Calls, rows: Calls | None = None) -> None:
-        del rows
-        done = 0
-        while done < len(calls):
-            leave = calls.passes[calls.codes[done]]
-            number = calls.like(done, FOREVER)
-            tooks = calls.tooks[done : done + number]
-            done += number
-            at = calls.ats[done - 1]
-            if self.fold.breakers[leave.breaker].rules.slow_ns == FOREVER:
-                self._succeed(leave, at, sum(tooks) // number, number)
-            else:
-                for took in tooks:
-                    self._succeed(leave, at, took, 1)
-
-    def _succeed(self, leave: Pass, at: int, took: int, count: int) -> None:
-        # The calls keep their own time, not the present: others that wait may be earlier than now.
-        at = max(at, self.fold.at)
-        event = CallSucceeded(self.next_seq, at, leave.breaker, leave.epoch, took, count=count)
-        self.append(event, taken=count)
-
-    def relieve(self) -> None:
+    def fold_buffered(self) -> None:
         """Record pending calls unless this thread is doing so; called without the lock."""
-        super().relieve()
+        super().fold_buffered()
         self._wake_idle_thread()
 
     def _wake_idle_thread(self) -> None:
@@ -314,13 +293,13 @@ class SharedCalls(Sequencer):
         buffered then exceeds the limit and comes here. A thread that sees an old limit only wakes the
         log's thread once more than necessary.
         """
-        if self.pending.limit == 0:
-            self.pending.limit = PENDING_LIMIT
+        if self.call_buffer.limit == 0:
+            self.call_buffer.limit = BUFFER_LIMIT
             self._wake(hurry=False)
 
     # Settings.
 
-    def _configure(self, event: BreakerConfigured, once: Spendable | None) -> Sequence[Edge]:
+    def _configure(self, event: BreakerConfigured, spends: Spendable | None) -> Sequence[Edge]:
         known = self.fold.breakers.get(event.breaker)
         replaces = self._on_other_config == "replace"
         if known is not None and not replaces:
@@ -328,12 +307,12 @@ class SharedCalls(Sequencer):
             return ()
         items = (self._item(event, is_notified=self.degraded, replaces=replaces),)
         if not self.degraded:
-            self.sayings += items
-            self._queue_sayings()
+            self.messages += items
+            self._queue_messages()
             return ()
         event = evolve(event, seq=self.next_seq, at=max(event.at, self.fold.at))
-        edges = super().append(event, once=once, said=items)
-        self._queue_sayings()
+        edges = super().append(event, spends=spends, messages=items)
+        self._queue_messages()
         self._live_states.adopt(self.fold)
         return edges
 

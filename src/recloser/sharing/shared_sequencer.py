@@ -1,4 +1,4 @@
-"""The sequencer of shared breakers: the stream orders events, and each member folds its entries.
+"""The sequencer of shared breakers: a stream orders the events.
 
 Outcomes recorded here wait in the outbox until the log's thread sends them, and change the states
 when their entry is read back. While the stream cannot be reached the member is *offline* (its
@@ -13,15 +13,15 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from attrs import asdict, evolve
+from attrs import evolve
 
 from recloser.clock import Clock
 from recloser.core.events import BreakerConfigured, CallIgnored, Edge, Event
 from recloser.core.log_fold import LogFold
 from recloser.core.state import BreakerState
 from recloser.live.last_good import LastGood
+from recloser.live.live_log import Log
 from recloser.live.request import Request
-from recloser.live.sequencer import Log
 from recloser.sharing.claims import Claims
 from recloser.sharing.connection import StreamChangedError
 from recloser.sharing.notified_edges import NotifiedEntries
@@ -35,7 +35,7 @@ from recloser.sharing.stream_fold import NOTHING, FoldedEntry, StreamFold
 
 
 class StreamSequencer(SharedCalls):
-    """Folds the entries of the stream, and hands out the entries that this member sends.
+    """Folds the entries of the stream, and provides those that this member sends.
 
     Two kinds of threads change it, always under the sequencer's lock. Callers' threads add to the
     outbox, and while offline fold on copies. The log's thread folds entries, goes offline and comes
@@ -88,12 +88,11 @@ class StreamSequencer(SharedCalls):
         )
 
     def _open_session(self) -> None:
-        """Begin offline, with a header of this process's own, until the stream has been read."""
-        for _, once in self._unopened[:1]:
-            if not once.is_done:
-                header = self._header(self._opened_at - self.origin, self._opened_at)
-                header = evolve(header, wall=self._opened_wall, **asdict(self._tail))
-                super().append(header, once=once)
+        """Begin offline, with a header of this process's own."""
+        for _, mark in self._unopened[:1]:
+            if not mark.is_done:
+                header = next(self._first_header())
+                super().append(header, spends=mark)
         self._unopened = ()
 
     def _make_whole(self) -> None:
@@ -104,7 +103,7 @@ class StreamSequencer(SharedCalls):
         again; the member goes offline until the log's thread has read the stream from a checkpoint.
         """
         if not self.is_whole and not self._changes_private_fold and self.stream_fold is not None:
-            self.good.restore(self.stream_fold.fold)
+            self.last_good.restore(self.stream_fold.fold)
             self.must_reread = True
             # The change may have set ``degraded`` already; ``go_offline`` must run in full.
             self.degraded = False
@@ -114,13 +113,16 @@ class StreamSequencer(SharedCalls):
         super()._make_whole()
         if not was_whole and self.degraded:
             self._make_epochs_private()
-        if self.sayings:
-            self._queue_sayings()
+        if self.messages:
+            self._queue_messages()
 
     # Settings: called by the thread that makes a breaker.
 
     def configured(self, request: Request, state: BreakerState) -> BreakerState:
-        """Return a breaker's state once the stream has its settings, or after ``timeout_seconds``."""
+        """Return a breaker's state when the stream has its settings.
+
+        After ``timeout_seconds`` the member goes offline, and uses the settings on its own.
+        """
         name = state.breaker
         if self.is_mine:
             return super().configured(request, state)
@@ -149,7 +151,7 @@ class StreamSequencer(SharedCalls):
     # Waiting: called without the lock.
 
     def await_effect(self) -> None:
-        """Wait until the last item in the outbox was read back, for ``timeout_seconds`` at most."""
+        """Wait, up to ``timeout_seconds``, until the last outbox item was read back."""
         item = self.outbox.last_item
         self._waits.wait(
             lambda: self._confirmed_item >= item or self.degraded, self._timeout_seconds
@@ -160,7 +162,7 @@ class StreamSequencer(SharedCalls):
         self._waits.wait(lambda: not self.degraded, self._timeout_seconds)
 
     def await_synchronized(self) -> None:
-        """Wait until all events were sent and the stream was read to its end, or for a time limit.
+        """Wait until all events were sent and the stream was read to its end.
 
         The limit is ``timeout_seconds``. A round trip that is under way may have read the stream
         before this call, so another one must follow it.
@@ -199,7 +201,7 @@ class StreamSequencer(SharedCalls):
             # Breakers use this very fold. If this is interrupted, ``_make_whole`` finds both flags
             # False, restores the fold from ``good`` and goes offline.
             self._changes_private_fold = self.is_whole = False
-            stream_fold.fold.keeper = self.good = LastGood(stream_fold.fold)
+            stream_fold.fold.keeper = self.last_good = LastGood(stream_fold.fold)
             is_news = self._fold_each(stream_fold, entries, member)
             self._use_fold(stream_fold.fold)
             self.is_whole = True
@@ -247,7 +249,7 @@ class StreamSequencer(SharedCalls):
         caused them (``notified``). They receive the calls of this member, unless it passed them on
         while it was offline (``batch.is_notified``). Calls of other members are not passed on.
         """
-        if not self.audience:
+        if not self.notifier:
             return
         shared = ("state_changed", *(COMMANDS if batch is None else ()))
         is_own_news = batch is not None and not batch.is_notified
@@ -259,7 +261,7 @@ class StreamSequencer(SharedCalls):
         ]
         if is_new and any(event.kind in shared for event in events):
             self.notified.note(entry.id)
-        self.audience.note(events)
+        self.notifier.note(events)
 
     # Going offline and coming online: called under the lock, by the log's thread or in ``_make_whole``.
 
@@ -282,7 +284,7 @@ class StreamSequencer(SharedCalls):
         # ``degraded`` is set only after the copy is in use. If an exception comes before, ``_make_whole``
         # finds these two flags and calls this method again from the beginning.
         self._changes_private_fold = self.is_whole = False
-        self._queue_sayings()
+        self._queue_messages()
         now_ns = self._clock.monotonic_ns()
         self._is_in_round = False
         self._offline = OfflinePeriod(self._offline.number + 1, now_ns, self.outbox.lost)
@@ -297,7 +299,7 @@ class StreamSequencer(SharedCalls):
         own.expected = self.fold.expected
         self._live_states.adopt(own)
         self.fold = own
-        self.rest()
+        self.renew_last_good()
         self._changes_private_fold = self.degraded = True
         # The copy is whole and in use: from here on an interruption is repaired as in one process.
         for event, was_notified in unsent:
@@ -307,18 +309,18 @@ class StreamSequencer(SharedCalls):
                 append = self._append_silently if was_notified else super().append
                 self._note_offline_edges(append(again))
         self._live_states.adopt(own)
-        self._update_gates()
+        self._update_fast_paths()
         self._waits.ring()
 
     def _append_silently(self, event: Event) -> Sequence[Edge]:
-        """Fold an event that listeners received in an earlier offline period, with its edges."""
+        """Fold an event that listeners have received already, with its edges."""
         edges = self.fold.apply(event)
         for edge in edges:
             self.fold.apply(edge)
-        good, recorded = self.good, (event, *edges)
+        good, recorded = self.last_good, (event, *edges)
         good.events += recorded
         good.size += len(recorded)
-        self._update_gates_after(event, edges)
+        self._update_fast_paths_after(event, edges)
         return edges
 
     def own_settings(self) -> tuple[BreakerConfigured, ...]:
@@ -332,7 +334,7 @@ class StreamSequencer(SharedCalls):
         self.outbox.drop_aged(self._clock.monotonic_ns())
 
     def batch_before_rejoining(self, stream_fold: StreamFold) -> Batch | None:
-        """Return the next batch to send before the member comes online; None if there is none.
+        """Return the next batch to send before going online; None if there is none.
 
         In this order: the batch in flight, which may have arrived; the settings of breakers that the
         stream does not know; the operators' commands that it has lost; and the items of the outbox
@@ -372,7 +374,7 @@ class StreamSequencer(SharedCalls):
         self._changes_private_fold = self.is_whole = False
         self._report_settings_made_offline(stream_fold)
         report = self._offline.report(
-            host=self._host,
+            host=self._session.host,
             now_ns=now_ns,
             unsent=self.outbox.calls,
             lost=self.outbox.lost,
@@ -382,7 +384,7 @@ class StreamSequencer(SharedCalls):
         good = LastGood(stream_fold.fold)
         # If an exception comes before this line, ``stream_fold`` is still the old one, and
         # ``_make_whole`` goes offline on it again. From here on it does so on the new one.
-        self.good, self.stream_fold = good, stream_fold
+        self.last_good, self.stream_fold = good, stream_fold
         self.degraded = self.must_reread = False
         self._time_jump_ns, self._time_jumped_ns = self.origin - (now_ns - at), now_ns
         self.origin = now_ns - at
@@ -419,14 +421,14 @@ class StreamSequencer(SharedCalls):
                 which the oldest item was added to the outbox (None if it is empty).
         """
         self._is_in_round = True
-        if not self.pending and not len(self.outbox) and not self.runs:
+        if not self.call_buffer and not len(self.outbox) and not self.coalescing:
             # The thread is about to be idle, and the next buffered call must wake it. A call that is
             # buffered between the check and this line is recorded by ``drain`` below.
-            self.pending.limit = 0
+            self.call_buffer.limit = 0
         self.drain()
         for probe in self._claims.drop_unused(self._clock.monotonic_ns()):
             self._queue(CallIgnored(0, 0, probe.breaker, probe.epoch, 0, probe.probe))
-            self._update_gate(probe.breaker)
+            self.update_fast_path(probe.breaker)
         outbox = self.outbox
         return outbox.next_batch() if is_due(outbox.oldest_ns) else outbox.in_flight
 
@@ -446,7 +448,7 @@ class StreamSequencer(SharedCalls):
     def begin_in_child(self) -> None:
         """Drop the parent's unsent events, and begin offline; called under the lock."""
         self.outbox = Outbox()
-        self.sayings = []
+        self.messages = []
         self._claims = Claims()
         self._waits.forget()
         if self.stream_fold is not None:
@@ -456,12 +458,12 @@ class StreamSequencer(SharedCalls):
         fold.expected = self.fold.expected
         self._live_states.adopt(fold)
         self.fold = fold
-        fold.keeper = self.good = LastGood(fold)
-        self._update_gates()
+        fold.keeper = self.last_good = LastGood(fold)
+        self._update_fast_paths()
 
-    def _update_gates(self) -> None:
-        for name in self._gates:
-            self._update_gate(name)
+    def _update_fast_paths(self) -> None:
+        for name in self._fast_paths:
+            self.update_fast_path(name)
 
 
 def do_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Entries of the stream: build the fields of one to send, and parse those that were read."""
+"""Entries of the stream: build the fields to send, and parse those read."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,7 @@ class SavedCommand(msgspec.Struct, frozen=True):
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """The body ``begin``: the stream starts, with the states of an earlier one or none.
+    """The body ``begin``: starts the stream, with the states of an earlier one.
 
     Attributes:
         generation: A random name of this stream, different for each stream under the same key.
@@ -85,7 +85,7 @@ class Begin(msgspec.Struct, frozen=True):
 
 
 class StreamCheckpoint(msgspec.Struct, frozen=True):
-    """The body ``checkpoint``: the result of folding all entries up to the entry ``of``.
+    """The body ``checkpoint``: the result of folding all entries up to ``of``.
 
     Attributes:
         of: The id of that entry.
@@ -271,7 +271,7 @@ def event_lines(events: Iterable[Event]) -> tuple[bytes, ...]:
 
 
 def parse_event(line: bytes, seq: int, at: int) -> Event | None:
-    """Decode a line as the event with this ``seq`` and ``at``; None if it cannot be read."""
+    """Decode a line as an event with this ``seq`` and ``at``; None if invalid."""
     match = _KIND.match(line)
     if match is None or len(line) > MAX_LINE_BYTES:
         return None

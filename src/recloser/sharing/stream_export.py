@@ -1,4 +1,4 @@
-"""Write the history of a stream as a log: every event that its entries result in, sealed."""
+"""Write the history of a stream as a sealed log."""
 
 import os
 import shutil
@@ -79,7 +79,7 @@ def export_stream(url: str, stream: str, path: Path) -> ExportResult:
 
 
 def events_of(connection: StreamConnection) -> Iterator[Event]:
-    """Yield the events of a stream's history, from its beginning or its first checkpoint.
+    """Yield the events of a stream, from its beginning or first checkpoint.
 
     Raises:
         LogError: There is no such stream, or no entry in it from which a fold can start.
@@ -110,7 +110,7 @@ def _is_no_first_entryer(event: Event) -> bool:
 def _first_start(
     connection: StreamConnection, first_entry: Entry
 ) -> tuple[StreamFold, Sequence[Event]]:
-    """Return a fold from the first entry that allows one, and the events that it starts with."""
+    """Return a fold from the first possible entry, and its first events."""
     for entry in chain([first_entry], _entries_after(connection, first_entry.id)):
         if isinstance(entry.body, Begin):
             stream_fold, taken = StreamFold.from_begin(entry)

@@ -1,4 +1,4 @@
-"""The fold of a stream's entries: events, edges and states, by the rules in ``recloser.sharing``.
+"""The fold of a stream's entries, by the rules in ``recloser.sharing``.
 
 The fold uses nothing but the entries, so from the same entries every member computes the same
 events, with the same numbers, times, edges and seals, and thus the same states.
@@ -174,7 +174,7 @@ class StreamFold:
         return stream_fold
 
     def is_restarted_by(self, entry: Entry) -> bool:
-        """Return whether the stream is restarted by an entry, because its beginning was lost.
+        """Return whether an entry restarts the stream, whose beginning was lost.
 
         If two members restart a stream at once, the second ``begin`` names entries from before the
         first one, and is ignored.
@@ -247,7 +247,7 @@ class StreamFold:
         return by_id
 
     def at_of_us(self, us: int) -> int:
-        """Return the log's time, in nanoseconds, for a reading of the server's clock in microseconds."""
+        """Convert a time of the server's clock, in microseconds, to that of the log."""
         return self.begin.at + us * 1000 - self._anchor_ms * _NS_PER_MS + self._shift
 
     @property
@@ -292,7 +292,7 @@ class StreamFold:
         )
 
     def trim_position(self, keep_entries: int) -> EntryId | None:
-        """Return the newest entry with a checkpoint and at least ``keep_entries`` entries after it."""
+        """Return the newest entry with a checkpoint and enough entries after it."""
         old = [of for of, entries in self.checkpoints if self.entries - entries >= keep_entries]
         return old[-1] if old else None
 
@@ -347,7 +347,7 @@ class StreamFold:
     def _record_checkpoint(
         self, events: list[Event], checkpoint: StreamCheckpoint, at: int
     ) -> None:
-        """End the segment of the log and begin another, from which a fold of the log can start."""
+        """Begin another segment of the log, from which a fold can start."""
         self._unsealed += len(events)
         self._record_seal(events)
         before = len(events)

@@ -1,4 +1,4 @@
-"""Join a stream: find where to start, read it to its end, and send what must be there before."""
+"""Join a stream: find its start, read it to its end, and go online."""
 
 import logging
 import uuid
@@ -8,7 +8,7 @@ from typing import Final
 
 from recloser.core.events import FORMAT_VERSION, RULES_VERSION
 from recloser.errors import LogError
-from recloser.live.sequencer import Log
+from recloser.live.live_log import Log
 from recloser.sharing.connection import StreamConnection
 from recloser.sharing.round_trips import STANDSTILL_NS, RoundTrips
 from recloser.sharing.shared_sequencer import StreamSequencer, do_nothing
@@ -96,7 +96,10 @@ class StreamJoining:
             self._log.notice(logging.WARNING, "%s: %s", self._log, begin.lost)
 
     def _present_at(self, stream: StreamSequencer, stream_fold: StreamFold) -> int:
-        """Return the stream's time now: by the server's clock, unless the ids are ahead of it."""
+        """Return the stream's present time, in nanoseconds of the log.
+
+        It is that of the server's clock, unless the ids are ahead of that clock.
+        """
         at = stream_fold.at_of_us(self._connection.now_us())
         self._round_trips.ids_stand_still = at + STANDSTILL_NS < stream_fold.at_by_id
         if self._round_trips.ids_stand_still and stream_fold is stream.stream_fold:
@@ -104,7 +107,7 @@ class StreamJoining:
         return max(at, stream_fold.fold.at)
 
     def _find(self, stream: StreamSequencer, member: str) -> StreamFold:
-        """Return a fold at the start of the stream; begin or restart the stream if it has none."""
+        """Return a fold at the start of the stream; create a start if there is none."""
         old = stream.stream_fold
         before = None if old is None else old.position
         since_ns = self._now_ns()
@@ -121,7 +124,7 @@ class StreamJoining:
                 own = stream.own_settings()
                 self._connection.begin(member, 0, restart_after(start.left, own, generation, old))
             elif self._wait(_RETRY_SECONDS):
-                raise LogError("it is closed")
+                raise LogError("the log is closed")
 
     def _beginning(self, stream: StreamSequencer, generation: str) -> Begin:
         stream_fold = stream.stream_fold

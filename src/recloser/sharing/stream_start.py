@@ -1,4 +1,4 @@
-"""Find the entry from which a member can start to fold a stream: a checkpoint or the beginning.
+"""Find the entry from which a member can start to fold a stream.
 
 If something else has trimmed the stream, it may hold neither. A member that has folded it then adds a
 checkpoint. If no such member is running, because all were restarted, one of them restarts the stream
@@ -47,7 +47,7 @@ class StartPoint:
 
 
 def find_start(connection: StreamConnection, before: EntryId | None = None) -> StartPoint:
-    """Find the newest checkpoint whose entry is still in the stream, or else the beginning.
+    """Find the newest checkpoint whose entry is in the stream, or the beginning.
 
     Args:
         connection: The connection to the server.

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from attrs import frozen
 
 from recloser.core.config import CircuitBreakerConfig
+from recloser.core.edges import TakenEdge
 from recloser.core.events import CircuitBreakerState
 from recloser.core.snapshot import Totals
 from recloser.core.state_machine import CLOSED
 from recloser.history.history import Transition, digest_of
 from recloser.simulate.call_table import UNKNOWN, Calls
-from recloser.simulate.simulation import SimulatedEdge, Simulation
+from recloser.simulate.simulation import Simulation
 
 
 @frozen
@@ -58,7 +59,7 @@ def simulate_calls(
     assert not any(calls.count(UNKNOWN) for calls in tables)
     is_shared = is_shared and len(tables) > 1
     simulations = [Simulation(calls, config, is_shared=is_shared) for calls in tables]
-    simulated: Sequence[Iterable[SimulatedEdge]]
+    simulated: Sequence[Iterable[TakenEdge]]
     if is_shared:
         from recloser.simulate.shared_log import simulate_shared
 
@@ -75,7 +76,7 @@ def simulate_calls(
     )
 
 
-def _transitions(breaker: str, edges: Iterable[SimulatedEdge]) -> Iterator[Transition]:
+def _transitions(breaker: str, edges: Iterable[TakenEdge]) -> Iterator[Transition]:
     from_state = CLOSED
     for epoch, (at, trigger, to_state) in enumerate(edges, start=1):
         yield Transition(breaker, epoch, at, from_state, to_state, trigger)

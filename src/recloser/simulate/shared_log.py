@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from recloser.core.edges import TakenEdge, take_edges
 from recloser.core.kernel import (
     IS_DUE,
     NEVER,
@@ -25,7 +26,7 @@ from recloser.core.kernel import (
     simulate,
 )
 from recloser.simulate.call_table import Calls
-from recloser.simulate.simulation import SimulatedEdge, Simulation, take_edges
+from recloser.simulate.simulation import Simulation
 
 
 class _StartsAndEnds:
@@ -84,7 +85,7 @@ def _int64(column: Sequence[int]) -> NDArray[np.int64]:
 
 def simulate_shared(
     tables: Sequence[Calls], simulations: Sequence[Simulation]
-) -> Sequence[Sequence[SimulatedEdge]]:
+) -> Sequence[Sequence[TakenEdge]]:
     """Run the simulations of breakers that share a log to their end.
 
     Args:
@@ -95,7 +96,7 @@ def simulate_shared(
         The edges of each breaker.
     """
     ranked = _StartsAndEnds(tables)
-    edges: list[list[SimulatedEdge]] = [[] for _ in tables]
+    edges: list[list[TakenEdge]] = [[] for _ in tables]
     # A heap of breakers in a cooldown: the next rank that may end it, and the breaker's position.
     waiting: list[tuple[int, int]] = []
 

@@ -6,17 +6,12 @@ state machine that live breakers use. A simulation makes no events and records n
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
 
 from recloser.core.config import CircuitBreakerConfig
-from recloser.core.edges import Standing, take, trigger_of
-from recloser.core.events import CircuitBreakerState, Trigger
+from recloser.core.edges import Standing, TakenEdge, take_edges
 from recloser.core.kernel import NO_RULE, Progress, simulate
 from recloser.core.snapshot import Totals
 from recloser.simulate.call_table import Calls
-
-SimulatedEdge: TypeAlias = tuple[int, Trigger, CircuitBreakerState]
-"""When an edge is taken, in nanoseconds of the log's time; its trigger; the state it leads to."""
 
 
 class Simulation:
@@ -47,7 +42,7 @@ class Simulation:
         self.state.is_disabled = mode == "disabled"
         self.progress = Progress(calls.columns, mode == "shadow", is_shared)
 
-    def edges(self) -> Iterator[SimulatedEdge]:
+    def edges(self) -> Iterator[TakenEdge]:
         """Run to the end of the calls and yield each edge; every outcome must be known."""
         state, progress = self.state, self.progress
         rule = simulate(state, progress)
@@ -73,11 +68,3 @@ class Simulation:
             rejected=rejected,
             stale=let_through - state.succeeded - state.failed - state.ignored,
         )
-
-
-def take_edges(state: Standing, rule: int, at: int) -> Iterator[SimulatedEdge]:
-    """Take the edge of a rule that fired, then the edges of rules that fire immediately after it."""
-    while rule != NO_RULE:
-        trigger = trigger_of(state, rule)
-        rule = take(state, trigger, at)
-        yield at, trigger, state.state

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for configurations, clocks, traces of calls, and logs of live breakers.
+"""Hypothesis strategies for configurations, clocks, traces and logs.
 
 from hypothesis import given
 from recloser import replay
@@ -77,7 +77,10 @@ def configurations(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[Circ
 
 
 def count_windows() -> st.SearchStrategy[CountWindow]:
-    """Generate count windows; those with ``slow_call_rate`` need ``slow_call_seconds``."""
+    """Generate count windows.
+
+    Those with ``slow_call_rate`` need ``slow_call_seconds`` in the configuration.
+    """
     return _windows(CountWindow, "size")
 
 
@@ -103,7 +106,7 @@ def backoffs() -> st.SearchStrategy[Backoff]:
 
 
 def clocks() -> st.SearchStrategy[ManualClock]:
-    """Generate manual clocks, starting at any date and any reading of the monotonic hand."""
+    """Generate manual clocks that start at any date and monotonic time."""
     return st.builds(
         ManualClock,
         start=st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # Hypothesis adds the zone
@@ -112,7 +115,7 @@ def clocks() -> st.SearchStrategy[ManualClock]:
 
 
 def skewed_clocks(clock: ManualClock) -> st.SearchStrategy[SkewedClock]:
-    """Generate clocks whose wall hand differs from that of ``clock``, which moves both."""
+    """Generate clocks with a wrong wall hand, moved by ``clock``."""
     seconds = st.sampled_from([-86_400, -3600, -1, 0, 1, 3600, 86_400])
     return st.builds(
         SkewedClock,
@@ -158,7 +161,9 @@ def logs(
     breakers: Sequence[str] = ("a", "b"),
     max_steps: int = 60,
 ) -> MemoryLog:
-    """Generate logs of live breakers: overlapping calls, a wrong wall clock, operators' commands.
+    """Generate logs of live breakers.
+
+    They have overlapping calls, a wrong wall clock and operators' commands.
 
     Args:
         draw: Passed by Hypothesis.

@@ -1,15 +1,21 @@
-"""What a breaker costs and saves over its calls, added up while they are simulated.
+"""Add up what a breaker costs and saves while its calls are simulated.
+
+Besides the costs, this measures how soon a breaker notices an outage and how soon it recovers. An
+outage is a period in which the calls to a dependency failed one after another. Outages depend on
+the outcomes of the calls only, so they can be used to compare breakers with different settings.
 
 Where outcomes are unknown, each figure is a range from its lowest to its highest possible value.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
-from attrs import frozen
+from attrs import Factory, define, frozen
 
 from recloser.simulate.call_table import FAILED, SUCCEEDED, UNKNOWN, Calls
-from recloser.whatif.outages import Delays
+
+OUTAGE_FAILURES: Final = 5
+"""The default number of consecutive failures that make an outage."""
 
 FIGURES: Final = ("trips", "open_ns", "rejected", "saved", "lost", "let_through")
 _TRIPS, _OPEN, _REJECTED, _SAVED, _LOST, _LET_THROUGH = range(len(FIGURES))
@@ -62,6 +68,87 @@ class Figures:
             for name in FIGURES:
                 sums[name] += getattr(one, name)
         return cls(**sums)
+
+
+@frozen
+class Outage:
+    """Consecutive failures, in the order in which the calls ended.
+
+    Attributes:
+        start: When the first failed call ended, in nanoseconds of the log's time.
+        end: When the first successful call after them ended, in nanoseconds of the log's time; None
+            if no call succeeded after them.
+        failures: How many calls failed.
+    """
+
+    start: int
+    end: int | None
+    failures: int
+
+
+def outages_of(calls: Calls, failures: int = OUTAGE_FAILURES) -> list[Outage]:
+    """Find each run of ``failures`` or more failed calls without a success in between.
+
+    Ignored and unknown outcomes neither begin nor end a run.
+    """
+    outages = []
+    start, run = 0, 0
+    for end_index, outcome in enumerate(calls.outcomes_by_end):
+        if outcome == FAILED:
+            if run == 0:
+                start = calls.end_time(end_index)
+            run += 1
+        elif outcome == SUCCEEDED:
+            if run >= failures:
+                outages.append(Outage(start, calls.end_time(end_index), run))
+            run = 0
+    if run >= failures:
+        outages.append(Outage(start, None, run))
+    return outages
+
+
+@define
+class Delay:
+    """The shortest and longest possible delay, over all possible outcomes of the unknown calls.
+
+    Attributes:
+        low: The shortest delay, in nanoseconds; None if there is no possibility that it ended.
+        high: The longest delay, in nanoseconds; None if it is possible that it did not end.
+    """
+
+    low: int | None = None
+    high: int | None = None
+    _is_empty: bool = True
+
+    def include(self, ns: int | None) -> None:
+        """Widen the range to include a delay in nanoseconds, or None for one that did not end."""
+        if self._is_empty:
+            self.low = self.high = ns
+            self._is_empty = False
+            return
+        if ns is None:
+            self.high = None
+            return
+        self.low = ns if self.low is None else min(self.low, ns)
+        if self.high is not None:
+            self.high = max(self.high, ns)
+
+
+@define
+class Delays:
+    """How soon one breaker noticed each outage, and how soon it recovered from it.
+
+    Attributes:
+        outages: The outages, in order.
+        detection: For each outage, the delay from its start until the breaker was not closed; 0 if
+            the breaker was not closed when the outage started.
+        recovery: For each outage, the delay from its end until the breaker was closed; 0 if the
+            breaker was closed when the outage ended.
+    """
+
+    outages: Sequence[Outage]
+    detection: list[Delay] = Factory(lambda self: [Delay() for _ in self.outages], takes_self=True)
+    recovery: list[Delay] = Factory(lambda self: [Delay() for _ in self.outages], takes_self=True)
 
 
 class Costs:
@@ -117,7 +204,7 @@ class Costs:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What must be equal before the totals of two simulations can be merged by ``widen``.
+        """The values that must be equal before ``widen`` may merge the totals of two simulations.
 
         While the breaker is closed, call ``note_closed_until`` before comparing keys.
         """

@@ -94,7 +94,7 @@ def test_settings_of_other_libraries_are_taken(capsys, traffic, tmp_path):
     path.write_text('{"outlier_detection": {"consecutive_5xx": 3, "max_ejection_percent": 10}}')
     status, _, err = run(capsys, "whatif", traffic, "--config-from", path)
     assert status == 0
-    assert "max_ejection_percent does not carry over" in err
+    assert "max_ejection_percent is not converted" in err
     assert run(capsys, "whatif", traffic, "--config-from", path, "--config", path)[0] == 2
 
 

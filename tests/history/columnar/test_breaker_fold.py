@@ -1,4 +1,4 @@
-"""The fold of one breaker over columns: the same edges, causes and states as event by event."""
+"""Folding one breaker by columns gives the same edges, causes and states as event by event."""
 
 from itertools import pairwise
 
@@ -40,7 +40,7 @@ def folded(events):
 
 
 def by_columns(events, cuts=()):
-    """The folds of each breaker, its rows handed over in parts that are cut at these shares."""
+    """Return the fold of each breaker, with its rows split at these shares."""
     of = {}
     for event in events:
         of.setdefault(getattr(event, "breaker", None), []).append(event)
@@ -74,7 +74,7 @@ def assert_same(folds, fold, edges):
     configs=st.lists(configs, min_size=1, max_size=2),
     cuts=st.lists(st.floats(0, 1), max_size=3),
 )
-def test_a_life_has_the_same_edges_and_states_by_columns(seed, configs, cuts):
+def test_life_of_a_breaker_gives_the_same_result_by_columns(seed, configs, cuts):
     events = Life(seed, configs).live(500)
     assert_same(by_columns(events, cuts), *folded(events))
 
@@ -86,9 +86,7 @@ def test_a_life_has_the_same_edges_and_states_by_columns(seed, configs, cuts):
     breakers=st.integers(1, 3),
     cuts=st.lists(st.floats(0, 1), max_size=3),
 )
-def test_whatever_can_happen_has_the_same_edges_and_states_by_columns(
-    seed, configs, breakers, cuts
-):
+def test_any_log_gives_the_same_result_by_columns(seed, configs, breakers, cuts):
     log = AdversarialLog(seed, configs, breakers).grow(300)
     fold, edges = folded(log.events)
     assert edges == log.edges
@@ -143,7 +141,7 @@ def test_adversarial_logs_have_edges_of_every_rule():
     }
 
 
-def test_a_tick_before_new_settings_fires_nothing_that_they_ask_for():
+def test_tick_before_new_settings_follows_the_old_ones():
     config = CircuitBreakerConfig(failure_threshold=1, recovery_timeout_seconds=1)
     log = AdversarialLog(0, [config], 1)
     log.write(CallFailed, 0, "b0", 0, 0)
@@ -169,7 +167,7 @@ def test_a_tick_before_new_settings_fires_nothing_that_they_ask_for():
         TimeWindow(9, failure_rate=0.4, slow_call_rate=0.5),
     ],
 )
-def test_what_is_counted_is_carried_from_one_part_to_the_next(window, size):
+def test_counts_carry_over_from_one_chunk_to_the_next(window, size):
     config = CircuitBreakerConfig(
         failure_threshold=4 if window is None else None,
         window=window,
@@ -183,7 +181,7 @@ def test_what_is_counted_is_carried_from_one_part_to_the_next(window, size):
     assert_same(folds, fold, edges)
 
 
-def test_an_outcome_of_an_epoch_that_has_not_begun_is_refused_as_event_by_event():
+def test_outcome_of_a_future_epoch_is_refused_as_event_by_event():
     events = Life(1, [CircuitBreakerConfig()]).live(50)
     last = events[-1]
     events.append(CallSucceeded(last.seq + 1, last.at, "b0", 7, 0))

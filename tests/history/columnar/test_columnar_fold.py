@@ -1,4 +1,4 @@
-"""The columns of a whole log: several breakers, sessions and checkpoints, as event by event."""
+"""Folding a whole log by columns gives the same result as event by event."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ def columns_of(events, folder):
     return fold_columns(ParquetLog(folder / "log.parquet"))
 
 
-def test_it_has_the_edges_states_and_witnesses_of_the_log(recorded, tmp_path):
+def test_columns_give_the_edges_states_and_witnesses_of_the_log(recorded, tmp_path):
     by_event = _fold_singly(LogReader(recorded), ())
     by_column = columns_of(LogReader(recorded), tmp_path)
     events = list(LogReader(recorded))
@@ -83,7 +83,7 @@ def test_it_has_the_edges_states_and_witnesses_of_the_log(recorded, tmp_path):
     breakers=st.integers(1, 4),
     row_group=st.sampled_from([1, 7, 100, 1 << 20]),
 )
-def test_an_adversarial_log_has_the_history_in_parquet_that_it_has_in_jsonl(
+def test_adversarial_log_has_one_history_in_both_formats(
     tmp_path_factory, seed, configs, breakers, row_group
 ):
     folder = tmp_path_factory.mktemp("adversarial")
@@ -110,7 +110,7 @@ def written(log, folder, row_group=1 << 20):
 
 
 @pytest.mark.parametrize("pure", ["0", "1"])
-def test_the_history_is_the_same_compiled_and_interpreted(tmp_path, pure):
+def test_history_is_the_same_compiled_and_interpreted(tmp_path, pure):
     expected, paths = [], []
     for seed in range(8):
         folder = tmp_path / str(seed)
@@ -119,17 +119,17 @@ def test_the_history_is_the_same_compiled_and_interpreted(tmp_path, pure):
         paths += map(str, written(log, folder))
         expected += [replay(log.events).digest] * 2
     program = "import sys, recloser\nfor path in sys.argv[1:]: print(recloser.replay(path).digest)"
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program, *paths],
         env={**os.environ, "RECLOSER_PURE": pure},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split() == expected
+    assert done.stdout.split() == expected
 
 
-def test_a_checkpoint_that_differs_is_folded_event_by_event(recorded, tmp_path):
+def test_log_with_a_differing_checkpoint_is_folded_event_by_event(recorded, tmp_path):
     events = list(LogReader(recorded))
     index = max(n for n, event in enumerate(events) if event.kind == "checkpoint")
     state = dict(events[index].state)
@@ -138,7 +138,7 @@ def test_a_checkpoint_that_differs_is_folded_event_by_event(recorded, tmp_path):
         columns_of(events, tmp_path)
 
 
-def test_a_log_with_a_gap_is_folded_event_by_event(recorded, tmp_path):
+def test_log_with_a_gap_is_folded_event_by_event(recorded, tmp_path):
     from recloser.core.events import LogGap
 
     events = list(LogReader(recorded))

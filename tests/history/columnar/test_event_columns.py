@@ -1,4 +1,4 @@
-"""The rows of one breaker: what the kernel runs over, and the events that they were."""
+"""The columns of one breaker, for the kernel, and the events that they hold."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_rows_have_the_kinds_of_the_kernel(rows):
     ]
 
 
-def test_rows_give_back_their_events_without_the_names_of_errors(rows):
+def test_rows_return_their_events_without_error_names(rows):
     plain = [
         *EVENTS[:1],
         CallFailed(2, 20, "b", 3, 6, 0),
@@ -54,7 +54,7 @@ def test_rows_give_back_their_events_without_the_names_of_errors(rows):
     assert [full(rows.event(row)) for row in range(len(rows))] == plain
 
 
-def test_numbers_for_the_kernel_are_those_of_the_columns_and_share_their_memory(rows):
+def test_kernel_shares_the_memory_of_the_columns(rows):
     columns = rows.columns
     assert list(columns.seq) == [1, 2, 3, 4, 5, 6]
     assert list(columns.at) == [10, 20, 30, 40, 50, 60]
@@ -66,6 +66,6 @@ def test_numbers_for_the_kernel_are_those_of_the_columns_and_share_their_memory(
     assert type(columns.at[0]) is int
 
 
-def test_calls_of_a_table_without_durations_took_no_time():
+def test_calls_without_a_duration_column_took_no_time():
     table = table_of("b", EVENTS).drop_columns(["took"])
     assert columns_in(table, "b").tooks.tolist() == [0] * len(EVENTS)

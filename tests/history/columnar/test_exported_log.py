@@ -1,4 +1,4 @@
-"""An exported log as rows: what its columns and their statistics tell."""
+"""An exported log is read as columns, using the statistics of its row groups."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +25,7 @@ def exported(folder, names, calls=50):
 
 
 def columns_read(log, monkeypatch):
-    """The rows, and the columns of each row group that were read for them."""
+    """The columns, and the names of those that were read from each row group."""
     read = []
     for name in ("read", "batches"):
         of_file = getattr(ParquetLog, name)
@@ -40,14 +40,14 @@ def columns_read(log, monkeypatch):
     return parts, read
 
 
-def test_an_epoch_below_zero_is_none_that_there_is():
+def test_negative_epoch_is_kept_as_it_is():
     table = table_of("b", [CallSucceeded(seq, seq, "b", 0, 0) for seq in (1, 2)])
     place = table.column_names.index("epoch")
-    told = table.set_column(place, table.field("epoch"), pa.array([255, -1], pa.int64()))
-    assert columns_in(told, "b").epochs.tolist() == [255, -1]
+    changed = table.set_column(place, table.field("epoch"), pa.array([255, -1], pa.int64()))
+    assert columns_in(changed, "b").epochs.tolist() == [255, -1]
 
 
-def test_the_names_of_a_row_group_about_one_breaker_are_not_read(tmp_path, monkeypatch):
+def test_breaker_names_of_a_row_group_with_one_breaker_are_not_read(tmp_path, monkeypatch):
     log = ParquetLog(exported(tmp_path, ["payments"]))
     parts, read = columns_read(log, monkeypatch)
     assert [(part.breaker, len(part)) for part in parts] == [("payments", 51)]
@@ -55,7 +55,7 @@ def test_the_names_of_a_row_group_about_one_breaker_are_not_read(tmp_path, monke
     assert "breaker" not in read[0]
 
 
-def test_a_column_that_is_the_same_in_all_rows_is_not_read(tmp_path, monkeypatch):
+def test_constant_column_is_not_read(tmp_path, monkeypatch):
     log = ParquetLog(exported(tmp_path, ["payments"]))
     [rows], [read] = columns_read(log, monkeypatch)
     assert read == ["event", "line", "seq", "at"]
@@ -63,14 +63,14 @@ def test_a_column_that_is_the_same_in_all_rows_is_not_read(tmp_path, monkeypatch
     assert rows.counts.tolist() == [1] * 51
 
 
-def test_rows_of_several_breakers_are_told_apart(tmp_path, monkeypatch):
+def test_rows_of_several_breakers_are_split(tmp_path, monkeypatch):
     log = ParquetLog(exported(tmp_path, ["a", "b"]))
     parts, read = columns_read(log, monkeypatch)
     assert [(part.breaker, len(part)) for part in parts] == [("a", 51), ("b", 51)]
     assert all("breaker" in columns for columns in read)
 
 
-def test_one_breaker_beside_events_about_the_whole_log_is_told_apart_from_them(tmp_path):
+def test_breaker_is_split_from_events_about_the_whole_log(tmp_path):
     path = exported(tmp_path, ["payments"])
     pq.write_table(pq.read_table(path), path)  # all in one row group
     log = ParquetLog(path)
@@ -79,40 +79,40 @@ def test_one_breaker_beside_events_about_the_whole_log_is_told_apart_from_them(t
     assert [(part.breaker, len(part)) for part in columns_of(log)] == [("payments", 51)]
 
 
-def test_an_event_that_can_not_be_read_is_told_of():
+def test_unreadable_event_is_an_error():
     configured = BreakerConfigured(1, 0, "b", CircuitBreakerConfig().to_mapping())
     table = table_of("b", [configured])
     place = table.column_names.index("line")
     for line in ("{", None):
-        told = table.set_column(place, "line", pa.array([line], pa.string()))
+        changed = table.set_column(place, "line", pa.array([line], pa.string()))
         with pytest.raises(DamagedLogError, match="no event can be read here"):
-            columns_in(told, "b")
+            columns_in(changed, "b")
 
 
-def test_where_such_an_event_stands_is_told(tmp_path):
+def test_unreadable_event_is_reported_with_its_row_group(tmp_path):
     path = exported(tmp_path, ["payments"])
     table = pq.read_table(path)
     lines = table.column("line").to_pylist()
     broken = [line and line.replace('"config":', '"config"') for line in lines]
     place = table.column_names.index("line")
-    told = table.set_column(place, table.field("line"), pa.array(broken, pa.string()))
-    pq.write_table(told, path)
+    changed = table.set_column(place, table.field("line"), pa.array(broken, pa.string()))
+    pq.write_table(changed, path)
     with pytest.raises(DamagedLogError, match=r"log.parquet, row group 0: no event can be read"):
         list(columns_of(ParquetLog(path)))
 
 
-def test_more_kinds_of_events_than_any_log_has_are_told_of():
+def test_more_kinds_of_events_than_a_log_can_have_are_an_error():
     events = [CallSucceeded(seq, seq, "b", 0, 0) for seq in range(1, 301)]
     table = table_of("b", events)
     place = table.column_names.index("event")
-    told = table.set_column(place, "event", pa.array([f"kind {n}" for n in range(300)]))
+    changed = table.set_column(place, "event", pa.array([f"kind {n}" for n in range(300)]))
     with pytest.raises(
         DamagedLogError, match="it has events of 300 kinds, more than a log can have"
     ):
-        columns_in(told, "b")
+        columns_in(changed, "b")
 
 
-def test_a_kind_is_read_from_any_number_of_chunks():
+def test_kinds_are_read_from_any_number_of_chunks():
     events = [CallSucceeded(seq, seq, "b", 0, 0) for seq in range(1, 9)]
     table = pa.concat_tables([table_of("b", events[:3]), table_of("b", events[3:])])
     assert columns_in(table, "b").kinds.tolist() == [0] * 8

@@ -52,7 +52,7 @@ def test_resilience4j_yaml_is_converted(tmp_path):
     assert (window.slow_call_rate, config.slow_call_seconds) == (0.8, 2)
     assert config.recovery_timeout_seconds == 5
     assert (config.half_open_window.size, config.half_open_window.needed) == (3, 3)
-    assert left_out == ["recordExceptions does not carry over: name Python's exceptions in record"]
+    assert left_out == ["recordExceptions is not converted: name the Python exceptions in record"]
 
 
 def test_resilience4j_keys_with_hyphens_and_a_time_window_are_converted(tmp_path):
@@ -81,7 +81,7 @@ def test_polly_settings_are_converted(tmp_path):
 def test_envoy_settings_are_converted(tmp_path, name, threshold, seconds):
     config, left_out = read(tmp_path, ENVOY, section=name)
     assert (config.failure_threshold, config.recovery_timeout_seconds) == (threshold, seconds)
-    assert left_out[0].startswith("an outlier is one host")
+    assert left_out[0].startswith("Envoy ejects one host")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def unwrapped(lines, names):
 def test_wrapper_is_detected_and_removed(name):
     text = "{}" if name == "json-prefix" else "GET / 200"
     line = WRAP[name](text)
-    found = [] if WRAPPERS[name].is_unsure else [name]
+    found = [] if WRAPPERS[name].is_uncertain else [name]
     assert [wrapper.name for wrapper in certain_wrappers([line])] == found
     assert unwrapped([line, "as it is", None], [name]) == ([text, "as it is", None], {name: 1})
 
@@ -162,7 +162,7 @@ def test_hostile_line_takes_linear_time(line):
     began = time.process_time()
     for wrapper in [*WRAPPERS.values(), *FIELD_WRAPPERS]:
         wrapper.unwrap(line)
-        wrapper.around(line)
+        wrapper.fields_of(line)
     assert time.process_time() - began < 2
 
 

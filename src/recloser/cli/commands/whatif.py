@@ -25,13 +25,11 @@ from recloser.simulate.call_table import UNKNOWN
 from recloser.simulate.recorded_calls import Traffic, read_traffic
 from recloser.whatif.comparison import (
     DelaySummary,
-    Evaluation,
     summarize_delays,
     what_happened,
-    what_if,
 )
-from recloser.whatif.costs import FIGURES, Figures, Range
-from recloser.whatif.outages import OUTAGE_FAILURES, Delay
+from recloser.whatif.costs import FIGURES, OUTAGE_FAILURES, Delay, Figures, Range
+from recloser.whatif.evaluation import Evaluation, what_if
 
 Column: TypeAlias = Mapping[str, Evaluation]
 

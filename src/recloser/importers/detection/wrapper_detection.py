@@ -35,7 +35,7 @@ def _wrappers_around(
     is_readable = can_read(lines, expected)
     if is_readable and expected is not None:
         return []
-    uncertain = [wrapper for wrapper in WRAPPERS.values() if wrapper.is_unsure]
+    uncertain = [wrapper for wrapper in WRAPPERS.values() if wrapper.is_uncertain]
     # A prefix may look like a field of the line, as a host does, so it is looked for even if a format
     # reads the line as it is. A line within a line is looked for only if no format does.
     candidates = (

@@ -104,14 +104,14 @@ class RecordFields:
         if definition is None:
             return columns[name]
         sources = [self.column(n, columns) for n in _sources(definition) if self.has(n)]
-        made = self._made(definition, sources)
+        values = self._make(definition, sources)
         if "only" in definition:
-            return [value if text_of(value) in definition["only"] else None for value in made]
+            return [value if text_of(value) in definition["only"] else None for value in values]
         if "empty" in definition:
-            return [None if text_of(value) in definition["empty"] else value for value in made]
-        return made
+            return [None if text_of(value) in definition["empty"] else value for value in values]
+        return values
 
-    def _made(
+    def _make(
         self, definition: Mapping[str, Any], sources: Sequence[Sequence[Any]]
     ) -> Sequence[Any]:
         if "first_of" in definition:
@@ -124,13 +124,13 @@ class RecordFields:
             return [_joined(values, zone) for values in zip(*sources, strict=True)]
         if "route_of" in definition:
             return list(map(self._routes.__getitem__, zip(*sources, strict=True)))
-        memo = self._hosts if "host_of" in definition else self._paths
+        cache = self._hosts if "host_of" in definition else self._paths
         if "method_in" in definition:
-            memo = self._methods
+            cache = self._methods
         try:
-            return list(map(memo.__getitem__, sources[0]))
+            return list(map(cache.__getitem__, sources[0]))
         except TypeError:  # a list or an object is no key of a dictionary
-            return list(map(memo.__getitem__, map(text_of, sources[0])))
+            return list(map(cache.__getitem__, map(text_of, sources[0])))
 
 
 def _sources(definition: Mapping[str, Any]) -> Sequence[str]:
@@ -147,20 +147,20 @@ def _sources(definition: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _first(columns: Sequence[Sequence[Any]], after: str | None) -> Sequence[Any]:
-    def of(values: Sequence[Any]) -> Any:
-        for value in values:
+    def first_value(row: Sequence[Any]) -> Any:
+        for value in row:
             if after and isinstance(value, str):
                 value = value.rpartition(after)[2]  # noqa: PLW2901  # empty in inbound|80||
             if value not in MISSING:
                 return value
         return None
 
-    memo: ConversionCache[Any] = ConversionCache(of)
-    make: Callable[[Any], Any] = memo.__getitem__
+    cache: ConversionCache[Any] = ConversionCache(first_value)
+    make: Callable[[Any], Any] = cache.__getitem__
     try:
         return list(map(make, zip(*columns, strict=True)))
     except TypeError:  # a list or an object is no key of a dictionary
-        return [of(values) for values in zip(*columns, strict=True)]
+        return [first_value(values) for values in zip(*columns, strict=True)]
 
 
 def _method(request: Any) -> str:

@@ -9,7 +9,6 @@ from recloser.importers.values.field_text import MISSING, text_of
 
 _SHOWN_CHARS: Final = 60
 _MAX_REASONS: Final = 20
-_OTHERS: Final = "other values"
 
 
 class RecordSelection:

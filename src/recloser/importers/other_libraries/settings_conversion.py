@@ -21,7 +21,7 @@ class ForeignSettings:
 
 
 def plain_key(key: object) -> str:
-    """Return a key in lower case and without hyphens, in which spellings differ."""
+    """Return a key in lower case, without the hyphens and underscores that spellings differ in."""
     return re.sub(r"[-_]", "", str(key)).lower()
 
 
@@ -37,7 +37,7 @@ class _Section:
     def rest(self, known: Mapping[str, str]) -> list[str]:
         """Return one line for each key that is left, with the nearest setting if there is one."""
         return [
-            f"{name} does not carry over" + (f": {known[key]}" if key in known else "")
+            f"{name} is not converted" + (f": {known[key]}" if key in known else "")
             for key, (name, _) in self._values.items()
         ]
 
@@ -82,15 +82,15 @@ def _resilience4j(data: Mapping[str, Any]) -> ForeignSettings:
         settings["backoff"] = backoff
     if str(section.take("automatictransitionfromopentohalfopenenabled")).lower() == "true":
         left_out.append(
-            "automaticTransitionFromOpenToHalfOpenEnabled: ours probes with the next call"
+            "automaticTransitionFromOpenToHalfOpenEnabled: recloser becomes half-open with the next call"
         )
     left_out += section.rest(
         {
-            "recordexceptions": "name Python's exceptions in record",
-            "ignoreexceptions": "name Python's exceptions in ignore",
+            "recordexceptions": "name the Python exceptions in record",
+            "ignoreexceptions": "name the Python exceptions in ignore",
             "recordfailurepredicate": "give a predicate in record",
-            "baseconfig": "the settings of the shared configuration are not merged in",
-            "enablerandomizedwait": "see the jitter of backoff",
+            "baseconfig": "copy the settings of the shared configuration",
+            "enablerandomizedwait": "use the jitter of backoff",
         }
     )
     return ForeignSettings(settings, left_out)
@@ -109,14 +109,16 @@ def _polly(data: Mapping[str, Any]) -> ForeignSettings:
         "half_open_success_threshold": 1,
         "half_open_max_probes": 1,
     }
-    left_out = ["Polly's sampling window is in parts of a tenth; ours is in whole seconds"]
+    left_out = [
+        "samplingDuration: Polly's window moves by tenths of its length, recloser's by whole seconds"
+    ]
     return ForeignSettings(
         settings,
         left_out
         + section.rest(
             {
-                "breakdurationgenerator": "see backoff",
-                "shouldhandle": "name Python's exceptions in record and ignore",
+                "breakdurationgenerator": "use backoff",
+                "shouldhandle": "name the Python exceptions in record and ignore",
             }
         ),
     )
@@ -138,19 +140,19 @@ def _envoy(data: Mapping[str, Any]) -> ForeignSettings:
         "half_open_success_threshold": 0,
     }
     left_out = [
-        "an outlier is one host of a cluster, which is ejected; ours is the whole dependency",
-        "Envoy's ejection grows by its base with each one; ours stays the same: see backoff",
+        "Envoy ejects one host of a cluster; a recloser breaker opens for the whole dependency",
+        "Envoy's ejection grows by its base each time; recloser's cooldown stays the same without backoff",
     ]
     if most < base:
-        left_out.append("the longest ejection is shorter than its base, which is kept")
+        left_out.append("maxEjectionTime is shorter than baseEjectionTime, which is used")
     return ForeignSettings(
         settings,
         left_out
         + section.rest(
             {
-                "interval": "ours decides with each call",
-                "maxejectionpercent": "there is one dependency to eject",
-                "successratestdevfactor": "there are no other hosts to compare with",
+                "interval": "recloser decides with each call",
+                "maxejectionpercent": "a breaker has one dependency",
+                "successratestdevfactor": "a breaker has no other hosts to compare with",
             }
         ),
     )

@@ -78,7 +78,7 @@ class DelimitedReader:
         missing = [name for name in wanted if name not in header]
         if missing:
             raise ImportTraceError(
-                f"{source}: there is no column {', '.join(map(repr, missing))}; there are "
+                f"{source}: there is no column {', '.join(map(repr, missing))}; the columns are "
                 + ", ".join(header)
             )
         indexes = {name: header.index(name) for name in wanted}

@@ -154,11 +154,11 @@ def _apache(text: str) -> list[Part]:
 def _apache_time(written: str) -> FormatField:
     """The field of a time in parts, such as ``%{%Y-%m-%d %H:%M:%S}t.%{msec_frac}t``."""
     parts = _APACHE_TIME.findall(written)
-    moment = "end_" if any(part.startswith("end:") for part in parts) else ""
+    prefix = "end_" if any(part.startswith("end:") for part in parts) else ""
     parts = [part.removeprefix("begin:").removeprefix("end:") for part in parts]
     if len(parts) == 1 and parts[0] in _APACHE_EPOCHS:
-        return FormatField(moment + _APACHE_EPOCHS[parts[0]])
-    return FormatField(moment + "time", spaces=_APACHE_TIME.sub(r"\1", written).count(" "))
+        return FormatField(prefix + _APACHE_EPOCHS[parts[0]])
+    return FormatField(prefix + "time", spaces=_APACHE_TIME.sub(r"\1", written).count(" "))
 
 
 def _envoy(text: str) -> list[Part]:
@@ -210,8 +210,11 @@ def _split(
     parts: list[Part] = []
     at = 0
     for found in pattern.finditer(text):
-        made = field(found)
-        parts += [text[at : found.start()], *(made if isinstance(made, list) else [made])]
+        replaced = field(found)
+        parts += [
+            text[at : found.start()],
+            *(replaced if isinstance(replaced, list) else [replaced]),
+        ]
         at = found.end()
     return [*parts, text[at:]]
 

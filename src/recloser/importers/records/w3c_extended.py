@@ -16,7 +16,7 @@ class W3cReader:
 
     Args:
         lines: The first lines of a file.
-        header: The names of the columns in a file without a ``#Fields:`` line; None where it must have one.
+        header: The names of the columns in a file without a ``#Fields:`` line; None if it must have one.
     """
 
     def __init__(self, lines: Iterable[str], header: Sequence[str] | None = None) -> None:
@@ -31,7 +31,10 @@ class W3cReader:
         return list(self._fields or self._header or ())
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records with the wanted fields; None for a field that the latest line does not name."""
+        """Yield the records with the wanted fields.
+
+        A field that the latest ``#Fields:`` line does not name is None.
+        """
         source, names = None, self._header
         for batch in batches:
             if batch.source != source:

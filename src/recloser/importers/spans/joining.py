@@ -126,10 +126,10 @@ class TargetJoin(AbstractContextManager["TargetJoin"]):
         for _, group in groupby(self._runs, key=attrgetter("key")):
             services: dict[tuple[str, str], str] = {}
             clients: list[JoinEntry] = []
-            for held in group:
-                if held.service is None:
-                    clients.append(held)
+            for entry in group:
+                if entry.service is None:
+                    clients.append(entry)
                 else:
-                    services.setdefault((held.trace, held.id), held.service)
-            for held in clients:
-                yield held, services.get((held.trace, held.id))
+                    services.setdefault((entry.trace, entry.id), entry.service)
+            for entry in clients:
+                yield entry, services.get((entry.trace, entry.id))

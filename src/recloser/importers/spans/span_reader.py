@@ -34,7 +34,7 @@ _SMALL_CHARS: Final = 1 << 19
 """A shorter text is read without an estimate of its memory."""
 _MAX_BYTES: Final = 100_000_000
 _TWICE: Final = "spans that come twice"
-_PLAIN: Final = "lines that hold no spans"
+_NO_SPANS: Final = "lines that hold no spans"
 _NO_JSON: Final = "it is not JSON"
 
 
@@ -85,7 +85,7 @@ class _Reading:
         self.joined = 0
         self._has_documents = False
         self._line = 0
-        self._plain: list[int] = []
+        self._lines_without_json: list[int] = []
         """The numbers of lines without JSON before the first document."""
         self._start("")
 
@@ -108,7 +108,7 @@ class _Reading:
                     self._unreadable.append(Unreadable(number, TOO_LONG, batch.source))
                 elif text:
                     self._line = number
-                    for item in self._items(text):
+                    for item in self._parsed(text):
                         self._add(item, number)
                         if len(self._rows) == BATCH_LINES:
                             yield from self._batch(0)
@@ -134,7 +134,7 @@ class _Reading:
         columns = zip(*rows, strict=True) if rows else ([] for _ in self._names)
         return dict(zip(self._names, columns, strict=True))
 
-    def _items(self, text: str) -> Iterator[Span | UnreadableSpan | str]:
+    def _parsed(self, text: str) -> Iterator[Span | UnreadableSpan | str]:
         if len(text) > _SMALL_CHARS and _estimated_bytes(text) > _MAX_BYTES:
             yield UnreadableSpan("it holds too many values to be read at once; split the file")
             return
@@ -143,11 +143,13 @@ class _Reading:
         except MALFORMED as error:
             brace = text.find("{")
             if brace > 0 and text[:brace].strip():
-                yield from self._items(text[brace:])  # after a logger's prefix
+                yield from self._parsed(text[brace:])  # after a logger's prefix
             elif brace < 0 and text.strip("[ \t") and self._has_documents:
-                yield _PLAIN
-            elif brace < 0 and text.strip("[ \t") and len(self._plain) < BATCH_LINES:
-                self._plain.append(self._line)  # lines of a logger, if documents follow
+                yield _NO_SPANS
+            elif brace < 0 and text.strip("[ \t") and len(self._lines_without_json) < BATCH_LINES:
+                self._lines_without_json.append(
+                    self._line
+                )  # lines of a logger, if documents follow
             elif brace < 0 and text.strip("[ \t"):
                 yield UnreadableSpan(_NO_JSON)
             else:
@@ -159,8 +161,8 @@ class _Reading:
 
     def _add(self, item: Span | UnreadableSpan | str, line: int) -> None:
         if isinstance(item, str):
-            what = item if " " in item else f"{item} spans"
-            self._skipped[what] = self._skipped.get(what, 0) + 1
+            reason = item if " " in item else f"{item} spans"
+            self._skipped[reason] = self._skipped.get(reason, 0) + 1
         elif isinstance(item, UnreadableSpan):
             self._unreadable.append(Unreadable(line, item.why, self._source))
         elif item.kind not in self._calls:
@@ -199,10 +201,14 @@ class _Reading:
 
     def _last(self) -> Iterator[RecordBatch]:
         """Yield the records that had to wait for the end of all files."""
-        if self._has_documents and self._plain:
-            self._skipped[_PLAIN] = self._skipped.get(_PLAIN, 0) + len(self._plain)
+        if self._has_documents and self._lines_without_json:
+            self._skipped[_NO_SPANS] = self._skipped.get(_NO_SPANS, 0) + len(
+                self._lines_without_json
+            )
         else:
-            self._unreadable += [Unreadable(line, _NO_JSON, self._source) for line in self._plain]
+            self._unreadable += [
+                Unreadable(line, _NO_JSON, self._source) for line in self._lines_without_json
+            ]
         for span, line, source in self._unfinished:
             if source != self._source:
                 yield from self._batch(0)
@@ -212,17 +218,17 @@ class _Reading:
             else:
                 self._add_call(span, line)
         yield from self._batch(0)
-        for held, service in self._targets.found():
-            if held.source != self._source or len(self._rows) == BATCH_LINES:
+        for entry, service in self._targets.found():
+            if entry.source != self._source or len(self._rows) == BATCH_LINES:
                 yield from self._batch(0)
-                self._source = held.source
-            name, *row = held.values
+                self._source = entry.source
+            name, *row = entry.values
             if service is None or self._target is None:
-                self._unreadable.append(_without_target(name, held.line, held.source))
+                self._unreadable.append(_without_target(name, entry.line, entry.source))
                 continue
             self.joined += 1
             row[self._target] = service
-            self._lines.append(held.line)
+            self._lines.append(entry.line)
             self._rows.append(tuple(row))
         yield from self._batch(0)
 

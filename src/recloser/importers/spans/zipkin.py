@@ -82,27 +82,27 @@ def _of_version_1(span: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[Spa
         if "sa" in addresses and "ca" not in addresses:
             kind = CLIENT  # such as a span of a database, of which only the address is known
         sides = [(kind, "", "")]
-    for kind, begun, ended in sides:
+    for kind, start_mark, end_mark in sides:
         if kind not in kinds:
             yield kind
             continue
-        first, last = annotated.get(begun), annotated.get(ended)
+        first, last = annotated.get(start_mark), annotated.get(end_mark)
         endpoint = ((first or last or {}).get("endpoint")) or span.get("localEndpoint") or {}
         start = span.get("timestamp") if first is None else first["timestamp"]
         duration = span.get("duration")
         if first is not None and last is not None:
             duration = int(last["timestamp"]) - int(first["timestamp"])
-        own = dict(tags)
+        own_tags = dict(tags)
         if kind == CLIENT:
             server = annotated.get("sr") or annotated.get("ss") or {}
             remote = addresses.get("sa") or server.get("endpoint") or span.get("remoteEndpoint")
-            _add_remote(own, remote or {})
+            _add_remote(own_tags, remote or {})
         yield _span(
             span,
             kind,
             int(start or 0) * _NS_PER_US if kind == SERVER else int(_needed(start)) * _NS_PER_US,
             duration,
-            own,
+            own_tags,
             service=str(endpoint.get("serviceName") or next(filter(None, services), "")),
             is_shared=kind == SERVER and "cs" not in annotated,
         )

@@ -25,7 +25,7 @@ _MAX_HELD_LINES: Final = 1 << 15
 
 def certain_wrappers(lines: Sequence[str]) -> list[Wrapper]:
     """Find the wrappers around lines that cannot be a part of the line, the most frequent first."""
-    certain = [wrapper for wrapper in WRAPPERS.values() if not wrapper.is_unsure]
+    certain = [wrapper for wrapper in WRAPPERS.values() if not wrapper.is_uncertain]
     counts: Counter[str] = Counter()
     cut: Counter[str] = Counter()
     for line in lines:
@@ -66,15 +66,19 @@ class LineUnwrapper:
     """
 
     def __init__(self, wrappers: Sequence[Wrapper], *, keeps_fields: bool = False) -> None:
-        self._wrappings = wrappers
+        self._wrappers = wrappers
         self._keeps_fields = keeps_fields
         self._held_fields: dict[tuple[str, int], WrapperFields] = {}
         self._unfinished: tuple[str, str] | None = None
         self.counts: Counter[str] = Counter()
 
     def __call__(self, batches: Iterable[LineBatch]) -> Iterator[LineBatch]:
-        """Yield the lines without wrappers. A part of a line is empty, except the last, which has the whole."""
-        if not self._wrappings:
+        """Yield the lines without wrappers.
+
+        Of a line that was cut into parts, the last part has the whole text and the others are
+        empty.
+        """
+        if not self._wrappers:
             yield from batches
             return
         for batch in batches:
@@ -114,13 +118,13 @@ class LineUnwrapper:
         """Return the time and the host that the wrappers of a line contain."""
         time, host = None, None
         for wrapper, inner in self._layers(line):
-            own_time, own_host = wrapper.around(inner)
+            own_time, own_host = wrapper.fields_of(inner)
             time, host = time or own_time, host or own_host
         return time, host
 
     def _layers(self, line: str) -> Iterator[tuple[Wrapper, str]]:
         """Yield the wrappers of a line from the outermost, each with the text that begins with it."""
-        remaining = list(self._wrappings)
+        remaining = list(self._wrappers)
         for _ in range(_MAX_LAYERS):
             for wrapper in remaining:
                 found = wrapper.unwrap(line)
@@ -134,7 +138,7 @@ class LineUnwrapper:
 
     def _unwrapped(self, line: str, source: str) -> str | None:
         is_continued = False
-        remaining: Sequence[Wrapper] = self._wrappings
+        remaining: Sequence[Wrapper] = self._wrappers
         for _ in range(_MAX_LAYERS):
             for wrapper in remaining:
                 found = wrapper.unwrap(line)

@@ -38,7 +38,7 @@ class Wrapper:
 
     Attributes:
         name: Its name for ``--unwrap``.
-        title: What it is, for the user.
+        title: What it is, in messages to the user.
         unwrap: Removes it from a line; returns None if the line does not have it.
         around: Returns the time and the host that it contains, given a line.
         is_unsure: Whether it could also be a part of the line.
@@ -47,11 +47,11 @@ class Wrapper:
     name: str
     title: str
     unwrap: Unwrap
-    around: Callable[[str], WrapperFields] = lambda _line: _NO_FIELDS
-    is_unsure: bool = False
+    fields_of: Callable[[str], WrapperFields] = lambda _line: _NO_FIELDS
+    is_uncertain: bool = False
 
 
-def _prefix(name: str, title: str, pattern: str, *, is_unsure: bool = False) -> Wrapper:
+def _prefix(name: str, title: str, pattern: str, *, is_uncertain: bool = False) -> Wrapper:
     """Make a wrapper for a prefix. Its pattern must match in linear time on any line."""
     compiled = re.compile(pattern)
     match = compiled.match
@@ -61,14 +61,14 @@ def _prefix(name: str, title: str, pattern: str, *, is_unsure: bool = False) -> 
         found = match(line)
         return None if found is None else (line[found.end() :], False)
 
-    def around(line: str) -> WrapperFields:
+    def fields_of(line: str) -> WrapperFields:
         found = match(line)
         if found is None:
             return _NO_FIELDS
         time, host = (None if group is None else found[group] for group in named)
         return time, host
 
-    return Wrapper(name, title, unwrap, around, is_unsure)
+    return Wrapper(name, title, unwrap, fields_of, is_uncertain)
 
 
 _DATE: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
@@ -196,11 +196,13 @@ def field_wrapper(path: str) -> Wrapper:
         text = value_at(_object(line), keys)
         return (text.rstrip("\r\n"), False) if isinstance(text, str) else None
 
-    def around(line: str) -> WrapperFields:
+    def fields_of(line: str) -> WrapperFields:
         value = _object(line)
         return _first_text(value, times), _first_text(value, hosts)
 
-    return Wrapper(FIELD_PREFIX + path, f"the field {path} of JSON objects", unwrap, around, True)
+    return Wrapper(
+        FIELD_PREFIX + path, f"the field {path} of JSON objects", unwrap, fields_of, True
+    )
 
 
 def _object(line: str) -> Mapping[str, Any] | None:
@@ -253,20 +255,20 @@ WRAPPERS: Final = {
             "compose",
             "the name of a service, of docker compose logs",
             r"(?:\x1b\[[\d;]*+m)?(?P<host>[\w.-]++) ++\|(?:\x1b\[[\d;]*+m)? ",
-            is_unsure=True,
+            is_uncertain=True,
         ),
         _prefix(
             "timestamps",
             "the time of kubectl logs --timestamps, or of docker logs --timestamps",
             rf"(?P<time>{_DATE}\.\d{{9}}(?:Z|[+-]\d\d:\d\d)) ",
-            is_unsure=True,
+            is_uncertain=True,
         ),
         Wrapper(
             "json-prefix",
             "a logger's prefix before JSON",
             _json_after_prefix,
             _json_prefix_fields,
-            is_unsure=True,
+            is_uncertain=True,
         ),
     )
 }

@@ -1,8 +1,8 @@
-"""The table of the README is that of a published run, and nothing else of the file changes."""
+"""The published table is that of a run, and the rest of the page on performance is kept."""
 
 import pytest
 
-from bench import columns, hostile, importing, ours, readme, tuning
+from bench import columns, hostile, importing, ours, published, tuning
 from bench.peers import PEERS
 from bench.results import Group, Result, Series
 from bench.rules import RULES
@@ -38,16 +38,16 @@ def folds():
                 yield Group(key, "Edges", "ms", columns.WHOLE, edges)
 
 
-def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nwhat stood there\n{readme.END}\nafter\n")
+def test_page_has_what_was_measured_and_keeps_the_rest(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text(f"before\n{published.BEGIN}\nwhat stood there\n{published.END}\nafter\n")
     floor, peer = Series("floor", (500,), (500,)), Series("circuitbreaker", (550,), (550,))
     disk = Series(ours.DISK, (800,), (600,))
     closed = Group("closed", "Closed path", "ns a call", "floor", (floor, disk, peer))
-    readme.rewrite(path, result_of(closed, *folds()))
+    published.rewrite(path, result_of(closed, *folds()))
     text = path.read_text()
-    assert text.startswith(f"before\n{readme.BEGIN}\n")
-    assert text.endswith(f"{readme.END}\nafter\n")
+    assert text.startswith(f"before\n{published.BEGIN}\n")
+    assert text.endswith(f"{published.END}\nafter\n")
     assert "what stood there" not in text
     assert f"| **{ours.DISK}** | 800 |" in text
     assert "| circuitbreaker 2.1.3 | 550 |" in text
@@ -60,7 +60,7 @@ def test_the_readme_has_what_was_measured_and_keeps_the_rest(tmp_path):
 
 
 def test_the_table_states_the_rule_by_which_it_is_published():
-    assert "3 whole runs, one after another" in readme.block(together([result_of()] * 3))
+    assert "3 whole runs, one after another" in published.block(together([result_of()] * 3))
 
 
 def test_calls_that_fail_have_a_row_for_each_library_and_a_column_for_each_rule():
@@ -77,7 +77,7 @@ def test_calls_that_fail_have_a_row_for_each_library_and_a_column_for_each_rule(
         for rule in RULES
         for share in hostile.SHARES
     ]
-    lines = readme.block(result_of(*groups)).splitlines()
+    lines = published.block(result_of(*groups)).splitlines()
     (head,) = [line for line in lines if line.startswith("| of the floor, 3 / 30 / 60 % fail |")]
     assert "| count window, borne | count window, trips |" in head
     assert f"| **{ours.DISK}** |{' 1.60 / 1.60 / 1.60 |' * 6}" in lines
@@ -91,28 +91,29 @@ def test_settings_and_imports_are_told_of_by_their_rates():
     kind = next(iter(importing.KINDS))
     imported = Series(importing.name_of(kind), (2e6,))
     imports = Group("importing", "", "lines/s", importing.name_of(kind), (imported,))
-    text = readme.block(result_of(tune, imports))
+    text = published.block(result_of(tune, imports))
     assert "1,000 settings on a million calls, 0.01% fail: 2.50 s by failures in a row" in text
     assert "2.00 of combined" in text
 
 
 def test_what_was_not_measured_is_named_with_the_reason():
-    text = readme.block(result_of(missing={"hyx": "it is not installed"}))
+    text = published.block(result_of(missing={"hyx": "it is not installed"}))
     assert "- not measured: hyx: it is not installed\n" in text
 
 
 def test_a_file_without_a_place_for_it_is_left_alone(tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"{readme.END}\n{readme.BEGIN}\n")
-    with pytest.raises(readme.NoMarkersError, match="must be there"):
-        readme.rewrite(path, result_of())
-    assert path.read_text() == f"{readme.END}\n{readme.BEGIN}\n"
+    path = tmp_path / "page.md"
+    path.write_text(f"{published.END}\n{published.BEGIN}\n")
+    with pytest.raises(published.NoMarkersError, match="must be there"):
+        published.rewrite(path, result_of())
+    assert path.read_text() == f"{published.END}\n{published.BEGIN}\n"
 
 
-def test_the_readme_of_the_project_has_all_peers_or_says_why_not():
-    _, _, rest = (ROOT / "README.md").read_text().partition(f"{readme.BEGIN}\n")
-    table, end, _ = rest.partition(readme.END)
+def test_published_table_has_all_peers_or_says_why_not():
+    page = ROOT / "src" / "recloser" / "docs" / "performance.md"
+    _, _, rest = page.read_text().partition(f"{published.BEGIN}\n")
+    table, end, _ = rest.partition(published.END)
     assert end
-    assert table.startswith(f"| {' | '.join(readme.HEADS)} |\n")
+    assert table.startswith(f"| {' | '.join(published.HEADS)} |\n")
     for peer in PEERS:
         assert f"\n| {peer.name} " in table or f"\n- not measured: {peer.name}: " in table

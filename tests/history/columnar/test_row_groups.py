@@ -1,4 +1,4 @@
-"""Parts of an exported log that are read ahead in threads."""
+"""Row groups of an exported log are read ahead in threads."""
 
 import threading
 
@@ -14,7 +14,7 @@ from recloser.log.parquet import ParquetLog
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    """A log of 51 events of one breaker, ten in a row group, of which two are decoded at a time."""
+    """A log of 51 events of one breaker, ten per row group, decoded two at a time."""
     monkeypatch.setattr(parquet, "ROW_GROUP", 10)
     monkeypatch.setattr(row_groups, "_AT_ONCE", 2)
     monkeypatch.setattr(row_groups, "_TABLES", 1)
@@ -26,7 +26,7 @@ def seqs_of(part):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_parts_come_in_their_order(log, threads, monkeypatch):
+def test_results_are_in_order(log, threads, monkeypatch):
     monkeypatch.setattr(row_groups, "_THREADS", threads)
     found = list(map_ahead(log, COLUMNS, seqs_of))
     assert max(map(len, found)) == 2
@@ -34,7 +34,7 @@ def test_parts_come_in_their_order(log, threads, monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_threads_end_where_no_more_parts_are_taken(log, threads, monkeypatch):
+def test_threads_end_when_the_consumer_stops(log, threads, monkeypatch):
     monkeypatch.setattr(row_groups, "_THREADS", threads)
     before = set(threading.enumerate())
     ahead = map_ahead(log, COLUMNS, seqs_of)
@@ -44,7 +44,7 @@ def test_threads_end_where_no_more_parts_are_taken(log, threads, monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_what_fails_in_a_thread_is_raised_after_the_parts_before_it(log, threads, monkeypatch):
+def test_error_in_a_thread_is_raised_after_the_results_before_it(log, threads, monkeypatch):
     monkeypatch.setattr(row_groups, "_THREADS", threads)
 
     def use(part):

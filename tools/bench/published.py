@@ -1,4 +1,4 @@
-"""The tables of the README: the lines that a user needs, as they were measured."""
+"""The tables of the page on performance: the figures that users need, as they were measured."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
