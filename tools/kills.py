@@ -20,7 +20,7 @@ import click
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, SystemClock
 from recloser.history.engine import replay
-from recloser.live.event_log import BATCH_SECONDS
+from recloser.live.writer_thread import BATCH_SECONDS
 from recloser.log.reader import LogReader
 
 THREADS: Final = 4

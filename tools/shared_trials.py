@@ -297,7 +297,7 @@ def run_once(name: str, members: int, seconds: float, binary: str | None = None)
     return Outcome(
         tuple(faults),
         max(report.slowest_ms for report in reports),
-        sum(report.calls + report.refused for report in reports),
+        sum(report.calls + report.rejected for report in reports),
         machine.slowest_ns / 1e6,
     )
 

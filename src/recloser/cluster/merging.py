@@ -83,7 +83,7 @@ class HostShare:
 
     host: str
     calls: int
-    refused: int
+    refused: int  # this name is a key of the JSON output
     uncertainty_ns: int
 
 
@@ -202,7 +202,7 @@ def merge(
         state = lane.states.get(breaker) or BreakerState(breaker, settings)
         snapshot = take_snapshot(state, last, lambda ns: after(EPOCH, ns))
         shares = [
-            HostShare(log.host, log.calls, log.refused, log.clock.uncertainty_ns) for log in logs
+            HostShare(log.host, log.calls, log.rejected, log.clock.uncertainty_ns) for log in logs
         ]
         changes = _edge_changes(logs, settings, course)
     return Merged(breaker, settings, shares, [*edges, *taken], snapshot, changes)
@@ -215,7 +215,7 @@ class _HostLog:
     Attributes:
         clock: The clock of the host.
         calls: Number of outcomes yielded by the last ``observed``.
-        refused: Number of calls rejected by the host's own breaker, found by the last ``observed``.
+        rejected: Number of calls rejected by the host's own breaker, found by the last ``observed``.
     """
 
     _log: ParquetLog
@@ -224,7 +224,7 @@ class _HostLog:
     _uncertainty_ns: int
     clock: HostClock = field(init=False)
     calls: int = 0
-    refused: int = 0
+    rejected: int = 0
 
     def __attrs_post_init__(self) -> None:
         readings = [
@@ -257,7 +257,7 @@ class _HostLog:
 
     def observed(self, number: int, hosts: int) -> Iterator[CallObserved]:
         """Yield the outcomes in common time; this is log ``number`` of ``hosts``."""
-        self.calls = self.refused = 0
+        self.calls = self.rejected = 0
         mode: object = "enforce"
         limit = ExpansionLimit()
         for event in self.events():
@@ -268,7 +268,7 @@ class _HostLog:
             elif (
                 event.kind == "call_rejected" and mode != "shadow"
             ):  # in shadow mode the call was made and has an outcome
-                self.refused += event.count
+                self.rejected += event.count
             else:
                 outcomes = _outcome_count(event)
                 limit.add(event.seq, outcomes)

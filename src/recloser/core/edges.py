@@ -30,6 +30,7 @@ class Standing(kernel.State):
     Args:
         breaker: Name of the breaker; the jitter of its cooldowns depends on it.
         config: Its settings.
+        is_disabled: Whether the breaker lets every call through and decides nothing.
 
     Attributes:
         opened: How often its rules have opened it, how often since it was last closed, and the rule
@@ -39,8 +40,11 @@ class Standing(kernel.State):
 
     __slots__ = ("breaker", "config", "opened")
 
-    def __init__(self, breaker: str, config: CircuitBreakerConfig) -> None:
+    def __init__(
+        self, breaker: str, config: CircuitBreakerConfig, *, is_disabled: bool = False
+    ) -> None:
         super().__init__(rules_of(config))
+        self.is_disabled = is_disabled
         self.breaker = breaker
         self.config = config
         self.opened: Opened = _NEVER_OPENED

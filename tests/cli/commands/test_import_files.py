@@ -121,7 +121,7 @@ def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
     path.write_bytes(gzip.compress(many.encode())[:-2000])
     status, text, err = run(capsys, path, "--breaker", "all", "-o", tmp_path / "log", "--json")
     assert status == 3
-    assert f"{path}: it is cut: the compressed data ends before its end; what stands before" in err
+    assert f"{path}: it is cut: the compressed data ends too early; what stands before" in err
     assert 1000 < json.loads(text)["calls"] < 10_000
 
 

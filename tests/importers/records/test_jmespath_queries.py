@@ -101,7 +101,7 @@ def test_record_for_which_an_expression_fails_is_unreadable(tmp_path):
 @pytest.mark.parametrize(
     ("text", "options", "why"),
     [
-        (CSV, {"where": "nope == 'x'"}, "there is no field 'nope'; there are start_s, target"),
+        (CSV, {"where": "nope == 'x'"}, "there is no field 'nope'; the fields are start_s, target"),
         (CSV, {"where": "`1`"}, "there is no field in it"),
         (CSV, {"where": "status =="}, "--where 'status ==' is not JMESPath"),
         (JSON, {"breaker": "a", "where": "["}, "is not JMESPath"),
