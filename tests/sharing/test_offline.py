@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from redis_servers import Loop, Proxy, wait_for
 from shared_support import come_back, has_tripped, history, is_degraded, level, log_of, state
 
 from recloser import (
@@ -19,7 +20,6 @@ from recloser.sharing.offline import PRIVATE_EPOCHS
 from recloser.sharing.outbox import MAX_WAITING
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import format_id
-from redis_servers import Loop, Proxy, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
