@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import large_dataset
 import pyarrow.parquet as pq
 import pytest
 from dask_processes import dask_scheduler, dask_worker
 from distributed import Client
 from runners import Here
 
-import large_dataset
 from conftest import RECORDED_LOGS
 from recloser import CircuitBreakerConfig, replay
 from recloser.cluster.dataset import urls_of

@@ -4,13 +4,13 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from redis_servers import wait_for
 from shared_support import await_agreement, history, is_degraded, log_of, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
 from recloser.sharing import stream_joining
 from recloser.sharing.connection import StreamChangedError
 from recloser.sharing.stream_entry import StreamCheckpoint
-from redis_servers import wait_for
 from support import succeed
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from redis_servers import Loop, Proxy, wait_for
 from shared_support import (
     has_tripped,
     history,
@@ -27,7 +28,6 @@ from recloser.sharing.offline import PRIVATE_EPOCHS
 from recloser.sharing.outbox import MAX_WAITING
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import format_id
-from redis_servers import Loop, Proxy, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import redis
+from redis_servers import Loop, Proxy, wait_for
 from shared_support import has_tripped, state
 
 from recloser import (
@@ -28,7 +29,6 @@ from recloser.sharing.claims import HOLD_NS
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import StreamCheckpoint
 from recloser.sharing.stream_fold import StreamFold
-from redis_servers import Loop, Proxy, wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(

@@ -1,6 +1,7 @@
 """Exported streams: a log on disk that folds to the state of every process."""
 
 import pytest
+from redis_servers import wait_for
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, LogError, replay, why
 from recloser.core.log_fold import LogFold
@@ -10,7 +11,6 @@ from recloser.log.verification import verify
 from recloser.proof.proof import prove
 from recloser.sharing import stream_fold as course_module
 from recloser.sharing.stream_export import events_of, export_stream
-from redis_servers import wait_for
 from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(

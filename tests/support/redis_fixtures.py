@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
+from redis_servers import RedisServer, servers_here
 
 from recloser.sharing.redis_log import RedisLog
-from redis_servers import RedisServer, servers_here
 
 SERVERS = servers_here()
 _numbers = itertools.count()

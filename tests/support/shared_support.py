@@ -1,8 +1,9 @@
 """Helpers for tests of shared breakers."""
 
+from redis_servers import wait_for
+
 from recloser.core.state import dump
 from recloser.sharing.stream_export import events_of
-from redis_servers import wait_for
 
 
 def state(breaker):
