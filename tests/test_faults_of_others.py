@@ -1,4 +1,4 @@
-"""Faults that were seen in released circuit breakers, each with a test that ours has it not."""
+"""Faults that were seen in other circuit breakers, and must not occur here."""
 
 import asyncio
 import threading
@@ -35,8 +35,8 @@ def state(breaker):
     return breaker.current_state().value
 
 
-def test_tracebacks_do_not_grow_with_every_refusal(clock):
-    """One exception instance raised again and again keeps every frame it has gone through."""
+def test_tracebacks_do_not_grow_with_rejected_calls(clock):
+    """An exception instance that is raised repeatedly would keep every frame that it passed."""
     breaker = CircuitBreaker("b", clock=clock)
     fail(breaker, 5)
 
@@ -61,7 +61,7 @@ def test_tracebacks_do_not_grow_with_every_refusal(clock):
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_an_hours_step_of_the_wall_clock_neither_holds_open_nor_lets_probe(make, clock, hours):
+def test_wall_clock_step_of_one_hour_does_not_change_the_cooldown(make, clock, hours):
     breaker = make()
     fail(breaker, 5)
     clock.advance_wall(seconds=3600 * hours)
@@ -71,8 +71,8 @@ def test_an_hours_step_of_the_wall_clock_neither_holds_open_nor_lets_probe(make,
     assert breaker.before_call().reason is Reason.PROBE
 
 
-def test_naive_and_aware_or_utc_and_local_times_are_not_mixed(make, clock, monkeypatch):
-    """Times are aware UTC, whatever the machine's zone."""
+def test_times_in_a_snapshot_are_aware_and_utc(make, clock, monkeypatch):
+    """The time zone of the machine has no influence."""
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     breaker = make()
     fail(breaker, 5)
@@ -81,7 +81,7 @@ def test_naive_and_aware_or_utc_and_local_times_are_not_mixed(make, clock, monke
     assert snapshot.opened_at == clock.now()
 
 
-def test_a_cancelled_call_is_no_success(make):
+def test_cancelled_call_is_not_a_success(make):
     breaker = make(failure_threshold=3)
     fail(breaker, 2)
 
@@ -98,9 +98,7 @@ def test_a_cancelled_call_is_no_success(make):
 
 
 @pytest.mark.parametrize("outcome", ["after_success", "after_failure"])
-def test_a_call_begun_before_the_trip_neither_closes_nor_reopens_the_half_open_breaker(
-    make, clock, outcome
-):
+def test_call_begun_before_the_trip_does_not_move_the_half_open_breaker(make, clock, outcome):
     breaker = make(half_open_success_threshold=1)
     early = breaker.before_call().permit
     fail(breaker, 5)
@@ -120,8 +118,8 @@ def test_idle_time_ages_a_time_window(make, clock):
     assert breaker.snapshot().window.failures == 1
 
 
-def test_jitter_is_drawn_once_so_that_asking_does_not_shorten_the_cooldown(make, clock):
-    """Drawn again at each question, the shortest of a thousand draws would win."""
+def test_jitter_is_drawn_once_per_cooldown(make, clock):
+    """If it was drawn for each call, the shortest of a thousand draws would end the cooldown."""
     breaker = make(backoff=Constant("full", seed=1))
     fail(breaker, 5)
     wait = breaker.snapshot().retry_after
@@ -134,7 +132,7 @@ def test_jitter_is_drawn_once_so_that_asking_does_not_shorten_the_cooldown(make,
     assert clock.monotonic_ns() / 1e9 == pytest.approx(wait, rel=0.01)
 
 
-def test_an_ignored_error_in_a_probe_does_not_leave_it_half_open_for_ever(make, clock):
+def test_ignored_error_in_a_probe_allows_another_probe(make, clock):
     breaker = make(ignore=[KeyError], half_open_success_threshold=1)
     fail(breaker, 5)
     clock.advance(seconds=30)
@@ -145,8 +143,7 @@ def test_an_ignored_error_in_a_probe_does_not_leave_it_half_open_for_ever(make, 
     assert state(breaker) == "CLOSED"
 
 
-def test_no_stampede_comes_through_a_half_open_breaker(clock):
-    """Of fifty threads that wait for the cooldown, one gets through."""
+def test_half_open_breaker_admits_one_of_fifty_threads(clock):
     breaker = CircuitBreaker("b", clock=clock)
     fail(breaker, 5)
     clock.advance(seconds=30)
@@ -165,8 +162,8 @@ def test_no_stampede_comes_through_a_half_open_breaker(clock):
     assert sorted(allowed) == [False] * 49 + [True]
 
 
-def test_no_lock_is_held_across_the_protected_call(make):
-    """Eight calls that all wait for one another can only end if they run at once."""
+def test_no_lock_is_held_during_the_protected_call(make):
+    """Eight calls that wait for one another can only end if they run at the same time."""
     breaker = make()
     together = threading.Barrier(8, timeout=10)
     threads = [threading.Thread(target=breaker.call, args=(together.wait,)) for _ in range(8)]
@@ -178,7 +175,7 @@ def test_no_lock_is_held_across_the_protected_call(make):
 
 
 def test_decorating_an_async_function_protects_it(make):
-    """The making of a coroutine is no success of its call."""
+    """Creating a coroutine is not a successful call."""
     breaker = make(failure_threshold=2)
 
     @breaker
@@ -215,8 +212,8 @@ def test_counters_do_not_drift_under_two_threads(make):
     assert snapshot.window.failures == sum(e.kind == "call_failed" for e in recorded[-100:])
 
 
-def test_a_windows_size_is_not_taken_from_a_reduced_fraction(make):
-    """Fifty failures of a hundred calls are not one of two."""
+def test_window_size_is_not_taken_from_a_reduced_fraction(make):
+    """A rate of 50 in 100 calls must not be treated as 1 in 2 calls."""
     breaker = make(failure_threshold=None, window=CountWindow(100, 0.5, minimum_calls=100))
     fail(breaker)
     succeed(breaker)
@@ -228,8 +225,7 @@ def test_a_windows_size_is_not_taken_from_a_reduced_fraction(make):
     assert state(breaker) == "OPEN"
 
 
-def test_a_clock_of_ones_own_is_all_that_times_it():
-    """Nothing is timed by the machine where a clock was injected."""
+def test_injected_clock_is_the_only_clock():
     clock = ManualClock()
     breaker = CircuitBreaker("b", CircuitBreakerConfig(recovery_timeout_seconds=0.001), clock=clock)
     fail(breaker, 5)

@@ -4,11 +4,13 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import GetSetDescriptorType, MemberDescriptorType
 
 import pytest
 
 import recloser
 from conftest import ROOT
+from recloser.core.state import BreakerState
 
 SOURCE = ROOT / "src" / "recloser"
 
@@ -174,6 +176,25 @@ def _is_datetime(node):
 def test_the_core_does_no_io(path):
     imported = {module for module, _ in imports_of(path)}
     assert imported.isdisjoint({"os", "io", "socket", "threading", "subprocess"})
+
+
+def kernel_fields():
+    """The attributes of a breaker's state, as the kernel declares them."""
+    kinds = (MemberDescriptorType, GetSetDescriptorType)  # interpreted, compiled
+    return {name for name in dir(BreakerState) if isinstance(getattr(BreakerState, name), kinds)}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if "core" not in path.relative_to(SOURCE).parts],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_the_state_of_a_breaker_is_written_in_the_core_only(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            owner = ast.unparse(node.value).removeprefix("self.").lstrip("_")
+            is_of_a_state = owner == "state" or owner.endswith("_state")
+            assert not (is_of_a_state and node.attr in kernel_fields()), ast.unparse(node)
 
 
 def test_what_is_public_is_what_is_named():

@@ -53,14 +53,14 @@ def trip(breaker, service):
                 breaker.call(get, client, service)
 
 
-def test_after_the_trip_nothing_reaches_the_service_until_the_allowed_probes_do(tmp_path):
+def test_only_probes_reach_the_service_after_a_trip(tmp_path):
     """Twelve callers continue to call during the cooldown of one second."""
     with Service() as service, EventLog(tmp_path) as log:
         breaker = CircuitBreaker("b", CONFIG, log=log)
         trip(breaker, service)
         reached = service.requests
         assert reached == 15
-        # Now each answer takes its time, so that the probes are under way together.
+        # Each answer takes some time now, so that the probes run at the same time.
         service.delay_seconds = 0.4
         callers = [Caller(breaker, service) for _ in range(CALLERS)]
         for caller in callers:

@@ -263,6 +263,6 @@ ROWS: Final = (
     _row("packed-cut", "combined in a gz that is cut", gzip.compress((_COMBINED * 50).encode())[:-4],
          (50, 50, 50), options=_HOST, file="access.log.gz"),
     _row("no-breaker", "combined without --breaker", _COMBINED, (0, 0, 0),
-         says="the format does not say what a call calls: name its breaker with --breaker '{field}'"),
+         says="the format does not say which service a call goes to: name its breaker with --breaker '{field}'"),
 )  # fmt: skip
 """The rows of the table."""

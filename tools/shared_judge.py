@@ -62,7 +62,7 @@ class Report:
         edges: The edges that it knows.
         slowest_ms: The longest time to ask for a permit or to report an outcome, in milliseconds.
         calls: Number of admitted calls.
-        refused: Number of rejected calls.
+        rejected: Number of rejected calls.
         was_degraded: How often it was found offline.
         errors: Errors that its calls raised and must not raise.
     """
@@ -74,7 +74,7 @@ class Report:
     edges: tuple[Edge, ...]
     slowest_ms: float
     calls: int
-    refused: int
+    rejected: int
     was_degraded: int
     errors: tuple[str, ...] = ()
 

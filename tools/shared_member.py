@@ -34,7 +34,7 @@ class Caller:
     """Calls the service repeatedly, and measures the time that the breaker takes."""
 
     def __init__(self, breaker: CircuitBreaker, url: str, name: str, every: float) -> None:
-        self.slowest_ns = self.calls = self.refused = self.degraded = 0
+        self.slowest_ns = self.calls = self.rejected = self.degraded = 0
         self.errors: list[str] = []
         self.working = threading.Event()
         self._resting = threading.Event()
@@ -66,7 +66,7 @@ class Caller:
     def _call(self) -> None:
         decision = self._timed(self._breaker.before_call)
         if decision.permit is None:
-            self.refused += 1
+            self.rejected += 1
             return
         self.calls += 1
         permit = decision.permit
@@ -109,7 +109,7 @@ def report(log: RedisLog, breaker: CircuitBreaker, caller: Caller) -> dict[str, 
             ],
             "slowest_ms": caller.slowest_ns / 1e6,
             "calls": caller.calls,
-            "refused": caller.refused,
+            "rejected": caller.rejected,
             "was_degraded": caller.degraded,
             "errors": caller.errors,
         }

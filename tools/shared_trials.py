@@ -18,8 +18,9 @@ from typing import Final, Self
 
 import attrs
 import click
-
+import support_path  # noqa: F401  # the next import needs it
 from redis_servers import CLOCK, RedisServer, wait_for
+
 from shared_judge import Report
 from shared_parts import STREAM, Deployment, Member, deployed
 
@@ -297,7 +298,7 @@ def run_once(name: str, members: int, seconds: float, binary: str | None = None)
     return Outcome(
         tuple(faults),
         max(report.slowest_ms for report in reports),
-        sum(report.calls + report.refused for report in reports),
+        sum(report.calls + report.rejected for report in reports),
         machine.slowest_ns / 1e6,
     )
 

@@ -38,7 +38,7 @@ OTHERS = {
     ),
     "half of one": (
         {"recloser/__init__.py": "", "recloser/version.py": SAME},
-        "has another recloser than here: No module named 'recloser.core.events'",
+        "has another recloser than here: No module named 'recloser.core'",
     ),
     "no extra": (
         {"pyarrow/__init__.py": "raise ModuleNotFoundError('gone', name='pyarrow')"},

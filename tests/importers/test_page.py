@@ -14,7 +14,7 @@ from recloser.importers.outcomes.outcome_classifier import OutcomeClassifier
 
 IMPORTERS = ROOT / "src" / "recloser" / "importers"
 PAGE = (IMPORTERS / "README.md").read_text()
-ADD_A_FORMAT = PAGE.partition("## Add a format")[2].partition("## Traces of spans")[0]
+ADD_A_FORMAT = PAGE.partition("## Add a format")[2]
 TABLES = {path.stem: tomllib.loads(path.read_text()) for path in (IMPORTERS / "formats").glob("*.toml")}  # fmt: skip
 
 

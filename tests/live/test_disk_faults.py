@@ -8,12 +8,12 @@ import threading
 import time
 
 import pytest
+from faulty_disk import ERRORS, FaultyDisk, fail_each_call, scenario
 
-from faults import ERRORS, FaultyDisk, fail_each_call, scenario
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.core.events import LogGap
 from recloser.history.engine import replay
-from recloser.live import event_log, write_buffer
+from recloser.live import write_buffer, write_pacing
 from recloser.log import appender
 from recloser.log.reader import LogReader
 from support import fail, succeed
@@ -193,9 +193,9 @@ def test_callers_give_way_to_a_disk_a_few_times_and_then_no_more(tmp_path, clock
             succeed(breaker, 1)
             assert at_disk.wait(10)
             with monkeypatch.context() as patched:
-                patched.setattr(log._has_written, "wait", ways.append)
+                patched.setattr(log._writer.pacing._has_written, "wait", ways.append)
                 succeed_and_come_by(breaker, 90)
-            assert ways == [event_log.GIVE_WAY_SECONDS] * event_log.PATIENCE
+            assert ways == [write_pacing.GIVE_WAY_SECONDS] * write_pacing.PATIENCE
             assert breaker.fast_path.call_buffer.limit == 0
             ways.clear()
             go_on.set()

@@ -238,8 +238,8 @@ def test_a_full_batch_is_written_at_once(path, clock):
         breaker = CircuitBreaker("b", log=log)
         log.flush()
         hurried = []
-        log._hurry.ring = lambda: hurried.append(log._buffer.waiting)
-        with log._io:  # so that nobody writes meanwhile
+        log._thread.hurry.ring = lambda: hurried.append(log._buffer.waiting)
+        with log._disk_lock._io:  # so that nobody writes meanwhile
             succeed_much(breaker, FULL_BATCH - 100)
             breaker.snapshot()
             assert hurried == []
@@ -490,7 +490,7 @@ def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(
         may_end.wait()
 
     holder = threading.Thread(target=lambda: sequencer.hold(hold, hold))
-    flush = log._appender.flush
+    flush = log._writer.appender.flush
 
     def flush_and_wait(*, is_sync_due):
         flush(is_sync_due=is_sync_due)
@@ -499,7 +499,7 @@ def test_a_lock_that_is_held_for_long_after_a_write_has_nothing_written_twice(
         monkeypatch.undo()
 
     breaker.force_open()
-    monkeypatch.setattr(log._appender, "flush", flush_and_wait)
+    monkeypatch.setattr(log._writer.appender, "flush", flush_and_wait)
     log.flush()
     may_end.set()
     holder.join()

@@ -16,7 +16,7 @@ import pytest
 
 from recloser import Breakers, CircuitBreaker, EventLog, ManualClock, MemoryLog
 from recloser.history.engine import replay
-from recloser.live import event_log
+from recloser.live import disk_writer, writer_thread
 from recloser.log import disk
 from recloser.log.reader import LogReader
 from recloser.process import forks
@@ -376,7 +376,7 @@ def test_child_that_can_start_no_thread_writes_all_the_same(tmp_path, durability
         raise RuntimeError("can't start new thread")
 
     def work():
-        event_log.start_new_thread = refuse
+        writer_thread.start_new_thread = refuse
         fail(breakers["b"], 3)
         assert log.health().failure == "no thread can be started: can't start new thread"
         assert log.health().waiting == 0
@@ -390,7 +390,7 @@ def test_child_that_can_start_no_thread_writes_all_the_same(tmp_path, durability
 def test_child_forked_in_mid_write_leaves_what_was_in_hand_to_the_parent(tmp_path, monkeypatch):
     """As by a signal handler, in which the child calls the breaker before it goes on."""
     log = EventLog(tmp_path / "log", durability="sync")  # this thread writes
-    encoded, pids = event_log.encoded, []
+    encoded, pids = disk_writer.encoded, []
 
     def encoded_with_a_fork(batch):
         for chunk, lines in encoded(batch):
@@ -403,7 +403,7 @@ def test_child_forked_in_mid_write_leaves_what_was_in_hand_to_the_parent(tmp_pat
                     assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 0
             yield chunk, lines
 
-    monkeypatch.setattr(event_log, "encoded", encoded_with_a_fork)
+    monkeypatch.setattr(disk_writer, "encoded", encoded_with_a_fork)
     try:
         breaker = CircuitBreaker("b", log=log)  # the log begins with it
         fail(breaker)
@@ -540,7 +540,9 @@ def test_child_forked_while_the_log_is_closed_writes_nothing_to_it(tmp_path, mon
     def refuse(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(event_log, "start_new_thread", refuse)  # callers write, and close() seals
+    monkeypatch.setattr(
+        writer_thread, "start_new_thread", refuse
+    )  # callers write, and close() seals
     log = EventLog(tmp_path / "log", clock=ManualClock())
     fail(CircuitBreaker("b", log=log), 2)
     with stalled_in(monkeypatch, "write") as (is_there, may_go):

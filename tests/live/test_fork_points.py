@@ -9,10 +9,10 @@ from itertools import count
 
 import pytest
 from bytecode_points import Interruption, at_each_point
-from live_modules import SEQUENCER
+from live_modules import EVENT_LOG, SEQUENCER
 
 from recloser import CircuitBreaker, EventLog, ManualClock
-from recloser.live import event_log
+from recloser.live import writer_thread
 from recloser.log.reader import LogReader
 from support import fail
 
@@ -84,7 +84,7 @@ def no_thread(monkeypatch):
     def refuse(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(event_log, "start_new_thread", refuse)
+    monkeypatch.setattr(writer_thread, "start_new_thread", refuse)
 
 
 def fork_at_each_point(tmp_path, prepare, *, detail="full", in_child=lambda _: None):
@@ -155,7 +155,7 @@ def test_calls_of_a_child_that_wait_are_not_those_of_its_own_child(tmp_path):
     """As where a handler forks in a child that is about to begin its log."""
     for n in count():
         host = Host(tmp_path / str(n), "full")
-        interruption = Interruption([event_log], n, host.fork)
+        interruption = Interruption(EVENT_LOG, n, host.fork)
         child = os.fork()
         if child == 0:
             status = 1

@@ -11,7 +11,7 @@ from importlib import import_module
 
 import pytest
 from bytecode_points import at_each_point
-from live_modules import BREAKER, FAST_PATH, SEQUENCER
+from live_modules import BREAKER, EVENT_LOG, FAST_PATH, SEQUENCER
 
 from recloser import (
     CircuitBreaker,
@@ -27,7 +27,6 @@ from recloser.core import edges, fold, log_fold, rules, state, state_machine, st
 from recloser.history.engine import replay
 from recloser.live import (
     coalescing,
-    event_log,
     last_good,
     memory_log,
     own_events,
@@ -52,7 +51,7 @@ MODULES = [
     *BREAKER,
     *FAST_PATH,
     *SEQUENCER,
-    *(reporting, coalescing, segment, state, write_buffer, event_log),
+    *(reporting, coalescing, segment, state, write_buffer, *EVENT_LOG),
     *(edges, stored_window, rules),
     *map(import_module, KERNEL),  # compiled, they can't be interrupted
 ]
@@ -225,7 +224,7 @@ def test_interrupted_write_loses_nothing(durability, tmp_path):
         path, clock = tmp_path / str(n), ManualClock()
         with made_log(durability, path, clock) as log:
             made = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=100), log=log)
-            with log._io:  # the thread that writes is not traced, and waits
+            with log._disk_lock._io:  # the thread that writes is not traced, and waits
                 for _ in range(12):
                     made.after_failure(made.before_call().permit, "OSError")
             with contextlib.suppress(SoftTimeLimitError), interruption:

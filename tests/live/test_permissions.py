@@ -142,7 +142,7 @@ def test_lock_that_is_a_link_to_nowhere_makes_no_file(tmp_path):
 def test_lock_that_is_a_pipe_is_refused_at_once(tmp_path):
     (tmp_path / "log").mkdir()
     os.mkfifo(tmp_path / "log" / LOCK_NAME)
-    with pytest.raises(LogError, match=r"lock: this is no file"):
+    with pytest.raises(LogError, match=r"lock: this is not a regular file"):
         EventLog(tmp_path / "log")
 
 

@@ -276,7 +276,9 @@ def test_an_idle_breaker_takes_less_than_1_kib(tmp_path, clock, detail, is_calle
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     if log is not None:
-        size -= sys.getsizeof(log._appender._segment._pending)  # one for all of them, however many
+        size -= sys.getsizeof(
+            log._writer.appender._segment._pending
+        )  # one for all of them, however many
         log.close()
     assert size < 1000 * 1024
 
@@ -299,7 +301,9 @@ def test_idle_breaker_on_a_log_takes_at_most_600_bytes(tmp_path, clock, detail, 
     gc.collect()
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    size -= sys.getsizeof(log._appender._segment._pending)  # one for all of them, however many
+    size -= sys.getsizeof(
+        log._writer.appender._segment._pending
+    )  # one for all of them, however many
     log.close()
     assert size <= count * (most if kernel.IS_COMPILED else most + 32)
 

@@ -9,11 +9,11 @@ import pytest
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.history.engine import replay
-from recloser.live import event_log
+from recloser.live import disk_writer, writer_thread
+from recloser.live.writer_thread import WriterThread
 from recloser.log import disk, retention
 from recloser.log.reader import LogReader
 from recloser.log.retention import Retention
-from recloser.process.thread_runner import is_running
 from recloser.sharing import log_threads
 from recloser.sharing.redis_log import RedisLog
 from support import fail
@@ -44,7 +44,7 @@ def failures_in(path):
 
 @pytest.mark.parametrize("durability", ["batch", "sync", "memory"])
 def test_log_without_a_thread_is_written_by_callers(path, monkeypatch, durability):
-    monkeypatch.setattr(event_log, "start_new_thread", refuse_threads)
+    monkeypatch.setattr(writer_thread, "start_new_thread", refuse_threads)
     log = EventLog(path, durability=durability)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=100), log=log)
     for number in range(1, 6):
@@ -75,13 +75,13 @@ def test_log_whose_thread_was_ended_is_written_by_callers_until_there_is_another
             raise SystemExit
         return write_until_closed(self)
 
-    write_until_closed = EventLog._write_until_closed
-    monkeypatch.setattr(EventLog, "_write_until_closed", end)
+    write_until_closed = WriterThread._run_rounds
+    monkeypatch.setattr(WriterThread, "_run_rounds", end)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=100), log=log)
     assert ended.wait(PATIENCE_SECONDS)
-    until(lambda: not is_running(log._runner))
+    until(lambda: not log._thread.is_running)
     with monkeypatch.context() as patched:
-        patched.setattr(event_log, "start_new_thread", refuse_threads)
+        patched.setattr(writer_thread, "start_new_thread", refuse_threads)
         fail(breaker)
         breaker.snapshot()
         assert failures_in(path) == 1
@@ -97,19 +97,19 @@ def test_thread_that_was_killed_before_its_first_line_is_replaced_and_not_waited
     path, monkeypatch
 ):
     """``PyThreadState_SetAsyncExc`` finds it under the number of the thread that starts it."""
-    start = event_log.start_new_thread
+    start = writer_thread.start_new_thread
 
     def start_and_kill(_run, arguments):
         monkeypatch.undo()
         return start(lambda _runner: None, arguments)
 
-    monkeypatch.setattr(event_log, "start_new_thread", start_and_kill)
+    monkeypatch.setattr(writer_thread, "start_new_thread", start_and_kill)
     log = EventLog(path)
     breaker = CircuitBreaker("b", CircuitBreakerConfig(failure_threshold=100), log=log)
-    until(lambda: not is_running(log._runner))
+    until(lambda: not log._thread.is_running)
     fail(breaker)
     breaker.snapshot()
-    assert is_running(log._runner)
+    assert log._thread.is_running
     log.close()
     assert failures_in(path) == 1
 
@@ -204,7 +204,7 @@ class Faulty:
 PLACES = {
     "disk.write": (disk, "write"),
     "disk.sync": (disk, "sync"),
-    "encoded": (event_log, "encoded"),
+    "encoded": (disk_writer, "encoded"),
     "housekeeping": (Retention, "start_if_due"),
 }
 
@@ -225,7 +225,7 @@ def test_writer_thread_survives_whatever_is_raised(path, monkeypatch, owner, nam
         return faulty(*given, **named)
 
     monkeypatch.setattr(owner, name, call)
-    ident = log._writer_ident
+    ident = log._thread._ident
     fail(breaker, 2)  # it trips, which is written at once
     until(lambda: faulty.raised and log.health().failure is not None)
     assert breaker.before_call().allowed is False
@@ -234,7 +234,7 @@ def test_writer_thread_survives_whatever_is_raised(path, monkeypatch, owner, nam
     breaker.reset()
     fail(breaker)
     until(lambda: list(LogReader(path))[-2:] and log.health().waiting == 0)
-    assert log._writer_ident == ident
+    assert log._thread._ident == ident
     lost = log.health().lost
     log.close()
     replayed = replay(path)
@@ -264,7 +264,7 @@ def test_rotation_goes_on_where_no_thread_can_be_started(path, monkeypatch):
         full_segments(path, log)
         until(lambda: log.health().failure is not None)
         assert "no thread can be started" in log.health().failure
-        assert is_running(log._runner)
+        assert log._thread.is_running
     breaker = CircuitBreaker("b", log=log)
     fail(breaker)
     until(lambda: list(path.glob("*.zst")))

@@ -8,7 +8,6 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.history.engine import replay
 from recloser.log.listing import last_number, segments_in
 from recloser.log.reader import LogReader
-from recloser.process.thread_runner import is_running
 from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=None)
@@ -70,8 +69,8 @@ NAMES = [
 
 
 def write_segments(breaker, log, count):
-    last = log._appender.number
-    while log._appender.number < last + count:
+    last = log._writer.appender.number
+    while log._writer.appender.number < last + count:
         fail(breaker, 3)
         log.flush()
 
@@ -95,18 +94,18 @@ def test_writer_skips_the_name_of_a_stray_segment(tmp_path, clock, stray, ahead)
     with EventLog(path, **options) as log:
         breaker = CircuitBreaker("b", CONFIG, log=log)
         write_segments(breaker, log, 2)
-        name = path / f"{log._appender.number + ahead:012d}.jsonl"
+        name = path / f"{log._writer.appender.number + ahead:012d}.jsonl"
         stray(name)
         before = os.lstat(name)
-        number = log._appender.number
+        number = log._writer.appender.number
         write_segments(breaker, log, 1)
-        assert log._appender.number == number + ahead + (not is_taken)
+        assert log._writer.appender.number == number + ahead + (not is_taken)
         assert is_taken or os.lstat(name).st_ino == before.st_ino
         write_segments(breaker, log, 2)
         breaker.force_open()
         health = log.health()
         assert (health.lost, health.gaps, health.disturbance) == (0, 0, None)
-        assert is_running(log._runner)
+        assert log._thread.is_running
         snapshot = breaker.snapshot()
     with EventLog(path, **options) as log:
         again = CircuitBreaker("b", CONFIG, log=log)
@@ -131,7 +130,7 @@ def test_file_without_a_segment_name_is_ignored(tmp_path, clock, stray):
         write_segments(breaker, log, 6)
         assert log.health().failure is None
         snapshot = breaker.snapshot()
-    assert [last_number(path)] == [log._appender.number]
+    assert [last_number(path)] == [log._writer.appender.number]
     assert replay(path).differences == []
     assert replay(path).snapshots["b"] == snapshot
     assert len(segments_in(path)) < 6  # old ones are removed
@@ -149,7 +148,7 @@ def test_retention_leaves_the_live_segment_alone_when_strays_have_higher_numbers
         for number in range(100, 105):
             (path / f"{number:012d}.jsonl").write_bytes(b"{}\n" * 1000)
         housekeeper = log._retention
-        housekeeper._run(path, log._fold.at, log._appender.number)
+        housekeeper._run(path, log._fold.at, log._writer.appender.number)
         assert live.exists()
         fail(breaker)
         log.flush()

@@ -302,7 +302,7 @@ def test_writer_stops_after_a_second_writer_locked_the_folder(path, disturb, is_
         stdout=subprocess.PIPE,
         text=True,
     ) as second:
-        with log._io:  # the thread has no chance to notice it before
+        with log._disk_lock._io:  # the thread has no chance to notice it before
             assert second.stdout.readline() == "ready\n"
             disturb(path)
             second.stdin.write("open\n")
@@ -333,8 +333,8 @@ def test_closing_a_log_without_events_does_not_create_its_removed_folder_again(p
     breaker = CircuitBreaker("b", CONFIG, log=log)
     fail(breaker)
     log.flush()
-    log._with_io(lambda: log._commit(seal=True))
-    with log._io:
+    log._with_disk(lambda: log._commit(seal=True))
+    with log._disk_lock._io:
         remove_folder(path)
     log.close()
     assert not path.exists()

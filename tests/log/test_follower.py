@@ -5,8 +5,8 @@ import shutil
 import threading
 
 import pytest
+from faulty_disk import FaultyDisk
 
-from faults import FaultyDisk
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, EventLog, LogError
 from recloser.audit.live_view import Watch
 from recloser.clock import SYSTEM_CLOCK
@@ -139,8 +139,8 @@ CONFIG = CircuitBreakerConfig(failure_threshold=None)
 
 
 def write_segments(breaker, log, count):
-    last = log._appender.number
-    while log._appender.number < last + count:
+    last = log._writer.appender.number
+    while log._writer.appender.number < last + count:
         fail(breaker, 3)
         log.flush()
 
@@ -179,7 +179,7 @@ def test_watched_state_is_right_after_segments_are_removed_or_cut(
         write_segments(breaker, log, 2)
         watch.poll()
         write_segments(breaker, log, 3)
-        with log._io:
+        with log._disk_lock._io:
             change(path)
             if looks_meanwhile:
                 watch.poll()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recloser import CircuitBreaker, EventLog, LogError
-from recloser.live import event_log
+from recloser.live import log_folder
 from recloser.log import disk
 
 
@@ -41,8 +41,8 @@ def refusing(number):
         (Path, "mkdir"),
         (fcntl, "flock"),
         (disk, "open_lock"),
-        (event_log, "tidy"),
-        (event_log, "recover"),
+        (log_folder, "tidy"),
+        (log_folder, "recover"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -187,11 +187,16 @@ class Page:
         between = self.lines[end : follower.line - 1]
         return all(not line or _MARKER.match(line) for line in between)
 
-    def with_outputs(self, runs: Sequence[Run]) -> str:
-        """The text of the page with what was printed in place of what it shows."""
+    def with_outputs(self, runs: Sequence[Run], *, samples: bool = False) -> str:
+        """The text of the page with what was printed in place of what it shows.
+
+        Args:
+            runs: What its blocks printed.
+            samples: Replace outputs that vary too.
+        """
         lines = list(self.lines)
         for run in sorted(runs, key=lambda run: run.block.line, reverse=True):
-            if not run.block.output_varies or run.block.shows_no_output:
+            if samples or not run.block.output_varies or run.block.shows_no_output:
                 lines[run.block.line : run.block.line + len(run.block.lines)] = run.lines
         return "".join(f"{line}\n" for line in lines)
 

@@ -59,7 +59,7 @@ class QuoteService:
                 Route("/metrics", self._metrics),
                 status_route(self.breakers),
             ],
-            exception_handlers={CircuitOpenError: self._refused},
+            exception_handlers={CircuitOpenError: self._reject},
             lifespan=self._lifespan,
         )
 
@@ -74,7 +74,7 @@ class QuoteService:
             return JSONResponse({"detail": "the API failed"}, 502)
         return JSONResponse({"price": answer.json()["price"]})
 
-    async def _refused(self, request: Request, error: Exception) -> Response:
+    async def _reject(self, request: Request, error: Exception) -> Response:
         """Log the state of the breaker, and answer 503."""
         assert isinstance(error, CircuitOpenError)
         snapshot = self.breakers[error.breaker].snapshot()

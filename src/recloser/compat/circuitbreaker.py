@@ -333,7 +333,7 @@ class CircuitBreaker:
         """Keep the count that is shown, around the report that decides."""
         was_open = self._breaker.current_state() is CircuitBreakerState.OPEN
         yield
-        if isinstance(error, decision.REFUSALS):  # nobody was asked
+        if isinstance(error, decision.REFUSALS):  # no dependency was called
             return
         is_failure = error is not None and self._is_recorded(error)
         # No lock, because a user's predicate has just run and may use the circuit. These attributes

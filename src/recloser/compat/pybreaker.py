@@ -40,7 +40,7 @@ from recloser.compat.pybreaker_parts import (
     CircuitMemoryStorage,
     CircuitOpenState,
     CircuitRedisStorage,
-    RefusedError,
+    RejectedError,
 )
 from recloser.core.config import CircuitBreakerConfig
 from recloser.errors import ConfigError
@@ -322,10 +322,10 @@ class CircuitBreaker:
     def _permit(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> decision.Permit:
         try:
             permit = self._breaker.admit()
-        except decision.CircuitOpenError as refused:
-            raise RefusedError(
-                "Timeout not elapsed yet, circuit breaker still open", refused.breaker
-            ) from refused
+        except decision.CircuitOpenError as rejection:
+            raise RejectedError(
+                "Timeout not elapsed yet, circuit breaker still open", rejection.breaker
+            ) from rejection
         try:
             self._announce_change()
             for listener in self.listeners:

@@ -29,7 +29,7 @@ class CircuitBreakerError(RecloserError):
     """A call was rejected, or its failure opened the circuit."""
 
 
-class RefusedError(CircuitBreakerError, decision.TranslatedRefusalError):
+class RejectedError(CircuitBreakerError, decision.TranslatedRefusalError):
     """A call was rejected, so that no dependency was reached.
 
     It is therefore not a failure of an outer breaker.

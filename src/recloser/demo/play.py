@@ -44,9 +44,9 @@ def play(path: Path, say: Callable[[str], None], host: str | None = None) -> Non
             say("the service fails: every answer is 503 from now on")
             _await(calls, "the breaker to open", lambda call: call.state == "OPEN", 1)
             reached = service.requests
-            _await(calls, "10 calls to be refused", lambda call: call.outcome == "rejected", 10)
+            _await(calls, "10 calls to be rejected", lambda call: call.outcome == "rejected", 10)
             say(
-                f"the breaker opened; 10 calls were refused, {service.requests - reached} of them "
+                f"the breaker opened; 10 calls were rejected, {service.requests - reached} of them "
                 "reached the service"
             )
             process.kill()
@@ -54,7 +54,7 @@ def play(path: Path, say: Callable[[str], None], host: str | None = None) -> Non
         with _caller(path, service, host) as (process, calls):
             first = next(calls)
             say(f"started again from its log: {first.state}, {first.retry_after} s left to wait")
-            _await(calls, "a call to be refused", lambda call: call.outcome == "rejected", 1)
+            _await(calls, "a call to be rejected", lambda call: call.outcome == "rejected", 1)
             service.healthy = True
             say("the service works again")
             _await(calls, "the breaker to close", lambda call: call.state == "CLOSED", 10)

@@ -1,1 +1,1 @@
-"""Importers: logs of calls made from access logs, traces of spans and tables of other tools."""
+"""Importers: logs of calls from access logs, traces of spans and tables."""

@@ -55,7 +55,10 @@ class ImportSummary:
 
 
 class _Row(msgspec.Struct, array_like=True, gc=False):
-    """A call before it is written; ``end`` is ``start + took``, all in nanoseconds since 1970."""
+    """A call that waits to be written.
+
+    ``start`` and ``end`` are in nanoseconds since 1970, and ``took`` is their difference.
+    """
 
     end: int
     start: int
@@ -128,7 +131,7 @@ class CallLog(AbstractContextManager["CallLog"]):
         self._rows.extend(rows)
 
     def write(self) -> ImportSummary:
-        """Write the log.
+        """Write the added calls as a log, sorted by their ends.
 
         Raises:
             ImportTraceError: There is no call.
@@ -171,7 +174,7 @@ class CallLog(AbstractContextManager["CallLog"]):
         )
 
     def _rows_that_fit(self, rows: Sequence[_Row], calls: CallBatch) -> list[_Row]:
-        """Return the rows that a log can hold; note the others as unreadable."""
+        """Return the calls that a log can hold; note the others as unreadable."""
         fitting = []
         for row, line in zip(rows, calls.lines, strict=True):
             why = self._names[row.breaker]
@@ -194,7 +197,7 @@ def _is_long(error: str | None) -> bool:
 
 
 def _unusable(name: str) -> str | None:
-    """Say why a breaker cannot have a name; None if it can."""
+    """Say why a breaker cannot have a name; None if the name is fine."""
     if not name:
         return "its breaker has no name"
     if wire_bytes(name) > NAME_BYTES:

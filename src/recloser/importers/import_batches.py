@@ -1,4 +1,4 @@
-"""Batches that the stages of an import pass on: of lines, of records, and of calls.
+"""Batches of lines, records and calls that the stages of an import pass on.
 
 Every stage takes an iterator of batches and returns one, so that an import of any size needs the
 memory of a few batches. The values of a batch are columns: plain lists, which are converted as a

@@ -1,4 +1,7 @@
-"""Refusal of options that cannot apply, so that no user believes that they had an effect."""
+"""Refusal of options that cannot apply.
+
+Otherwise users would believe that the options had an effect.
+"""
 
 from typing import Final
 

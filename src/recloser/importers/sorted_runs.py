@@ -1,4 +1,4 @@
-"""External sort: items in the order of a key, in bounded memory, by sorted runs in files."""
+"""External sort: items by key in bounded memory, with sorted runs in files."""
 
 import tempfile
 from bisect import bisect_left
@@ -110,7 +110,7 @@ class SortedRuns(Generic[T]):
 
 
 class _Head(Generic[T]):
-    """The loaded part of a run.
+    """Part of a sorted run that is loaded into memory.
 
     Attributes:
         items: The next items of the run; empty only at its end.

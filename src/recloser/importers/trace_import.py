@@ -1,4 +1,4 @@
-"""An import from end to end: files, lines, records, calls and their log, one batch at a time.
+"""An import from end to end, one batch at a time.
 
     input -> unwrapping -> records or spans -> mapping (with outcomes) -> call_log
 
@@ -56,7 +56,7 @@ _PEEKED_BYTES: Final = 1 << 16
 
 
 class TraceImport:
-    """An import that is ready to run: the first lines are read, and their format is known.
+    """An import that is ready to run, since the format of its files is known.
 
     Args:
         inputs: The files.
@@ -250,7 +250,10 @@ class TraceImport:
 
 
 def _fields_named_in(request: ImportRequest) -> list[str]:
-    """The fields that the user names; the first lines of JSON may happen not to have them."""
+    """The fields that the user names.
+
+    The first lines of JSON may happen not to have them.
+    """
     options = request.options
     times = (options.start, options.end, options.duration)
     return [
@@ -269,7 +272,7 @@ def _all_too_long(unit: str) -> str:
 
 
 def _span_splitter(format_name: str | None) -> SplitFile | None:
-    """A function that cuts files of spans into JSON values; None for formats of other kinds."""
+    """Return a function that cuts files of spans into JSON values, or None."""
     is_said = format_name is not None
     kind = format_named(format_name).records.get("kind") if format_name is not None else None
     if is_said and kind not in ("spans", "resilience4j"):

@@ -144,8 +144,8 @@ class _Guard:
             breaker = breaker[self._name(text)]
         try:
             return breaker, breaker.admit()
-        except CircuitOpenError as refused:
-            raise CircuitOpenRpcError(refused.breaker, refused.decision) from None
+        except CircuitOpenError as rejection:
+            raise CircuitOpenRpcError(rejection.breaker, rejection.decision) from None
 
     def report(
         self,

@@ -121,9 +121,9 @@ class HttpGuard:
         held_ns = self._held_ns(breaker)
         try:
             permit = breaker.admit()
-        except CircuitOpenError as refused:
-            if held_ns > (refused.decision.retry_after or 0) * NS_PER_SECOND:
-                raise _held(breaker, refused.decision, held_ns) from None
+        except CircuitOpenError as rejection:
+            if held_ns > (rejection.decision.retry_after or 0) * NS_PER_SECOND:
+                raise _held(breaker, rejection.decision, held_ns) from None
             raise
         if held_ns and permit.probe:
             breaker.after_ignored(permit, "Retry-After")

@@ -1,1 +1,1 @@
-"""Breakers at work: decisions, permits, the fast path, and the order in which events are recorded."""
+"""Live breakers: decisions, permits, the fast path, and the order in which events are recorded."""

@@ -1,4 +1,4 @@
-"""What a breaker answers: decisions, permits, and the error of a refused call."""
+"""The answers of a breaker: decisions, permits, and the error of a rejected call."""
 
 from types import CodeType
 from typing import ClassVar, Final, NoReturn
@@ -11,15 +11,15 @@ from recloser.errors import MisuseError, PermitError, RecloserError
 
 
 class Permit:
-    """Leave for one call, to be reported once.
+    """Permission for one call, with which the call's outcome is reported once.
 
     Attributes:
-        breaker: Name of the breaker that gave it.
-        epoch: The epoch in which it was given; once that has passed, its outcome changes nothing.
-        probe: The number of the probe that it is for, or 0.
-        started_at: When it was given, in nanoseconds of the log.
-        giver: The state of that breaker.
-        rides: Whether its call is part of another one, whose permit reports for both.
+        breaker: The name of the breaker that gave the permit.
+        epoch: The epoch in which it was given; after that epoch, the outcome changes nothing.
+        probe: The number of the probe that the call is; 0 if it is none.
+        started_at: When the permit was given, in nanoseconds of the log.
+        giver: The state of the breaker that gave it.
+        rides: Whether the call is part of another call, whose permit reports for both.
     """
 
     __slots__ = (
@@ -35,7 +35,7 @@ class Permit:
         "started_at",
     )
 
-    # Set by ``recloser.live.blocks`` alone, on the permits of blocks.
+    # Set by ``recloser.live.blocks`` only, on the permits of blocks.
     below: "Permit | None"
     code: CodeType | None
     lost: bool
@@ -53,14 +53,14 @@ class Permit:
 
     @property
     def spent(self) -> bool:
-        """Whether its outcome was reported."""
+        """Whether the outcome of the call was reported."""
         return not hasattr(self, "_unspent")
 
     def spend(self) -> None:
-        """Have it be for no further report; of threads that come at once, one succeeds.
+        """Mark the permit as reported; if several threads do this at once, one succeeds.
 
         Raises:
-            PermitError: It was reported before.
+            PermitError: The permit was reported before.
         """
         try:
             del self._unspent
@@ -78,7 +78,7 @@ class Permit:
 
 
 class Ride(Permit):
-    """Permit for a call inside a probe of the same breaker: its outcome is part of the probe's."""
+    """Permit for a call inside a probe of the same breaker, whose outcome covers both."""
 
     __slots__ = ()
 
@@ -86,15 +86,15 @@ class Ride(Permit):
 
 
 class BreakerDecision(msgspec.Struct, frozen=True):
-    """The answer to ``before_call``.
+    """The answer of ``before_call``.
 
     Attributes:
         allowed: Whether the call may be made.
-        reason: Why, or why not; ``shadow`` where only the mode lets it through.
-        retry_after: Seconds until a call may be let through; None where there is no knowing, or
+        reason: Why, or why not; ``shadow`` if only the mode admits it.
+        retry_after: Seconds until a call may be admitted; None if that is not known, or if there is
             nothing to wait for.
-        permit: What the outcome is to be reported with; None if the call is refused.
-        state: Where the breaker is.
+        permit: The permit with which the outcome is reported; None if the call is rejected.
+        state: The state of the breaker.
     """
 
     allowed: bool
@@ -110,13 +110,14 @@ _UNEXPLAINED: Final = BreakerDecision(
 
 
 class CircuitOpenError(RecloserError):
-    """A call was refused; ``decision`` says why, and when to come back.
+    """A call was rejected; ``decision`` has the reason, and when a call may be made again.
 
-    It is made of the name of the breaker and of the decision. A test may leave out either: without
-    a decision, the breaker counts as open for an unknown time.
+    The arguments are the name of the breaker and the decision. A test may leave out either: without a
+    decision, the breaker counts as open for an unknown time.
     """
 
-    # A flood of refusals makes a million of these a second, and a constructor would be half of it.
+    # There is no ``__init__``: a flood of rejections makes a million of these errors per second, and a
+    # constructor in Python would take half of that time.
 
     @property
     def breaker(self) -> str:
@@ -125,13 +126,13 @@ class CircuitOpenError(RecloserError):
 
     @property
     def decision(self) -> BreakerDecision:
-        """The breaker's answer."""
+        """The breaker's decision."""
         decision = self.args[1] if len(self.args) > 1 else None
         return decision if isinstance(decision, BreakerDecision) else _UNEXPLAINED
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call may be let through, from the refusal on; None if unknown."""
+        """Seconds from the rejection until a call may be admitted; None if that is not known."""
         return self.decision.retry_after
 
     def __str__(self) -> str:
@@ -145,13 +146,14 @@ class CircuitOpenError(RecloserError):
 
 
 class TranslatedRefusalError(RecloserError):
-    """A refusal of a breaker, as the error that another library's interface raises for it.
+    """A rejected call, as the error that the interface of another library raises for it.
 
     Attributes:
-        breaker: The name of the breaker that refused.
+        breaker: The name of the breaker that rejected the call.
     """
 
     breaker: str
 
 
 REFUSALS: Final = (CircuitOpenError, TranslatedRefusalError)
+"""The types of all errors of rejected calls."""

@@ -1,8 +1,8 @@
 """The last state of a fold that is known to be whole, and what was recorded since.
 
-An exception of the host's can come up between any two bytecodes: a signal handler raises one, or
-``PyThreadState_SetAsyncExc`` does. Where it comes up in the middle of a change, states may be half
-changed. They are then folded again, from the copies kept here and the events recorded since.
+An exception of the host can come up between any two bytecodes, if a signal handler or
+``PyThreadState_SetAsyncExc`` raises it. In the middle of a change it may leave states half changed.
+These are then folded again, from the copies kept here and the events recorded since.
 """
 
 from typing import Final, TypeAlias
@@ -19,18 +19,18 @@ _OUTCOMES_PER_EVENT: Final = 8
 
 
 class LastGood:
-    """Copies of the states that changed since a point where all were whole, and the events since.
+    """Copies of the states that changed since a whole state, and the events recorded since.
 
-    Only breakers that changed since then have a copy, which is made before the first change. So a
+    Only breakers that changed since then have a copy, which is made before their first change. So a
     log of 100,000 idle breakers keeps no copies.
 
     Args:
-        fold: The fold to keep, which is whole now.
+        fold: The fold, which is whole now.
 
     Attributes:
-        events: What was recorded since, in the order of the log. To extend this list is what makes
-            a change final.
-        size: The number of these events; each ``Outcomes`` counts as all that it holds.
+        events: What was recorded since, in the order of the log. A change becomes final when this
+            list is extended.
+        size: The number of these events; each ``Outcomes`` counts as all its outcomes.
     """
 
     __slots__ = ("_limit", "_mark", "_states", "events", "size")
@@ -44,11 +44,16 @@ class LastGood:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much was recorded since that new copies cost less than what is kept."""
+        """Whether new copies would cost less than folding all events since the old ones."""
         return self.size > self._limit
 
     def keep(self, breaker: str, fold: LogFold) -> None:
-        """Keep a copy of a breaker's state, which is about to change."""
+        """Keep a copy of a breaker's state, which is about to change.
+
+        Args:
+            breaker: The breaker's name.
+            fold: The fold that has the state.
+        """
         if breaker in self._states:
             return
         state = fold.breakers.get(breaker)
@@ -58,10 +63,11 @@ class LastGood:
             self._limit += state.window.length // _OUTCOMES_PER_EVENT
 
     def rebuilt(self) -> LogFold:
-        """A new fold of all breakers that changed, as the events recorded so far have left them.
+        """Return a new fold of all breakers that changed, as the recorded events have left them.
 
-        This is also what a thread may look at that is itself in the middle of a change, while
-        others may go on. So the events are read first: of what they change, a copy was kept before.
+        A thread that is in the middle of a change itself may call this without the lock, while another
+        thread goes on. So the events are read before the copies: of every breaker that they change, a
+        copy was kept before.
         """
         events = tuple(self.events)
         copies = {
@@ -76,5 +82,9 @@ class LastGood:
         return fold
 
     def restore(self, fold: LogFold) -> None:
-        """Bring a fold that may be half changed back to what the recorded events say."""
+        """Return a fold that may be half changed to the state after the recorded events.
+
+        Args:
+            fold: The fold.
+        """
         fold.return_to(self.rebuilt(), tuple(self._states))

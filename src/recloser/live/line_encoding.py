@@ -1,4 +1,4 @@
-"""Encode chunks of events as lines, many chunks in one step where the compiled encoder is there."""
+"""Encoding of chunks of events as lines, many at once if the compiled encoder is there."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -14,19 +14,23 @@ except ImportError:
     outcome_lines = None  # type: ignore[assignment]  # pip had no compiler
 
 IS_COMPILED: Final = outcome_lines is not None
-"""Whether compiled code makes the lines of outcomes."""
+"""Whether compiled code encodes the lines of outcomes."""
 
 _AT_ONCE: Final = 65_536
-"""The most events whose lines are made before the first of them is written."""
+"""How many events are encoded before the first of them is written."""
 
 
 def encoded(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Lines]]:
-    """Each chunk with its lines; but that of a header is its segment's to make."""
+    """Yield each chunk with its lines; a header has none, as its segment writes its line itself.
+
+    Args:
+        chunks: The chunks, in the order of the log.
+    """
     for group in _groups(chunks):
         made = _made_at_once(group) if IS_COMPILED else {}
-        for place, chunk in enumerate(group):
-            if place in made:
-                yield chunk, [made[place]]
+        for index, chunk in enumerate(group):
+            if index in made:
+                yield chunk, [made[index]]
             else:
                 yield chunk, encode_all(chunk[1:] if isinstance(chunk[0], LogOpened) else chunk)
 
@@ -44,16 +48,16 @@ def _groups(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
 
 
 def _made_at_once(group: Sequence[Chunk]) -> dict[int, memoryview]:
-    """The lines of its outcomes, by their places in it, made while other threads go on.
+    """Return the lines of a group's outcomes by the chunk's index, encoded while other threads go on.
 
-    All in one step: to come back from it may take as long as another thread may keep the
-    interpreter's lock, which is 5 ms.
+    All chunks are encoded by one call that releases the interpreter's lock. To get the lock back may
+    take 5 ms each time, as long as another thread may keep it.
     """
     blocks = {}
-    for place, chunk in enumerate(group):
+    for index, chunk in enumerate(group):
         block = chunk.block() if isinstance(chunk, Outcomes) else None
         if block is not None:
-            blocks[place] = block
+            blocks[index] = block
     try:
         made = outcome_lines.outcome_lines(list(blocks.values()))
     except OverflowError:  # a clock that ran backwards

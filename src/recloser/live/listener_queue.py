@@ -1,10 +1,10 @@
-"""A queue of events on their way to listeners.
+"""A queue of events that wait for listeners, and the claim by which one thread delivers them.
 
 Any code may be interrupted here: by a signal handler or ``__del__`` that enters again, by an
 exception that another thread or a signal handler raises, by a fork. So there is no lock that could
 stay taken. CPython lets such things in after a call, at the start of a function and at a jump
-backwards; a few assignments in a row, or an assignment and the call of a method that is written in
-C, happen as one. The comments below say where that is relied on.
+backwards. A few assignments in a row, or an assignment and the call of a method that is written in
+C, happen as one step. The comments below say where the code relies on that.
 """
 
 from collections import deque
@@ -17,26 +17,27 @@ from recloser.log.codec import full
 
 CAPACITY: Final = 10_000
 EDGE_RESERVE: Final = 1_000
-"""Places at the end of a full queue that only changes of state may take."""
+"""The last places of a full queue, which only changes of state may take."""
 
 HELD: Final = "held"
+"""The key of a claim in its dictionary."""
 
 Claim: TypeAlias = tuple[int]
-"""The identifier of a thread, in a tuple of its own: a nested entry of the thread has another."""
+"""The identifier of a thread, in a new tuple: a nested entry of the same thread has another one."""
 
 Entry: TypeAlias = tuple[int, Subscription, BreakerEvent]
 
 
 class ListenerQueue:
-    """Events on their way to listeners, which are called one at a time, in the order of the queue.
+    """Events that wait for listeners, which are called one at a time in the order of the queue.
 
-    Any thread may deliver. Who finds another one at it, or itself further up its stack, leaves the
-    entries to that one.
+    Any thread may deliver. A thread that finds another thread delivering, or itself further up its
+    stack, leaves the entries to that one.
 
     Attributes:
-        entries: What is to be delivered: a rising number, a listener, an event. The head stays until
-            its listener has returned.
-        dropped: Entries that found no place.
+        entries: What is to be delivered: a rising number, a listener, an event. The first entry stays
+            until its listener has returned.
+        dropped: Entries for which there was no room.
     """
 
     __slots__ = ("_begun", "_claims", "_ended", "_interrupted", "dropped", "entries")
@@ -54,7 +55,7 @@ class ListenerQueue:
 
     @property
     def missed(self) -> int:
-        """Entries that were dropped, or whose listener was interrupted from outside."""
+        """How many entries were dropped, or had a listener that was interrupted from outside."""
         return self.dropped + self._interrupted
 
     @property
@@ -63,31 +64,42 @@ class ListenerQueue:
         return is_claimed_here(self._claims)
 
     def has_room(self, *, for_edge: bool) -> bool:
-        """Whether one more entry has a place."""
+        """Return whether there is room for one more entry.
+
+        Args:
+            for_edge: Whether the entry is a change of state.
+        """
         return len(self.entries) < (CAPACITY if for_edge else CAPACITY - EDGE_RESERVE)
 
     def last_number(self) -> int:
-        """The number of the newest entry; 0 where there is none."""
+        """Return the number of the newest entry; 0 if the queue is empty."""
         try:
             return self.entries[-1][0]
         except IndexError:
             return 0
 
     def is_delivered(self, number: int) -> bool:
-        """Whether all entries up to this number are delivered."""
+        """Return whether all entries up to a number are delivered.
+
+        Args:
+            number: The number of an entry.
+        """
         try:
             return self.entries[0][0] > number
         except IndexError:
             return True
 
     def deliver(self, limit: int) -> bool:
-        """Call the listeners of the next entries, ``limit`` of them at most.
+        """Call the listeners of the next entries.
 
-        An exception that is raised here by a signal handler or by another thread goes on to the
-        caller; the entry that it interrupted is counted as missed and not delivered again.
+        An exception that a signal handler or another thread raises here goes on to the caller; the
+        entry that it interrupted is counted as missed, and is not delivered again.
+
+        Args:
+            limit: The most entries to deliver.
 
         Returns:
-            False if it is being done already.
+            False if a thread is delivering already.
         """
         claims = self._claims
         claim = (get_ident(),)
@@ -111,18 +123,22 @@ class ListenerQueue:
                 entry = entries[0]
             except IndexError:
                 return
-            # An entry that was begun is here again if it was interrupted before it was removed.
+            # An entry that was begun is first again if it was interrupted before it was removed.
             if entry is not self._begun:
                 limit -= 1
                 self._begun = entry
                 entry[1].notify(full(entry[2]))
                 self._ended = entry
-            # A listener that forked comes back here in the child, where the queue was emptied.
+            # A listener that forked returns here in the child too, where the queue was emptied.
             if entries and entries[0] is entry:
                 entries.popleft()
 
 
 def is_claimed_here(claims: dict[str, Claim]) -> bool:
-    """Whether this thread holds the claim."""
+    """Return whether this thread has the claim.
+
+    Args:
+        claims: The dictionary of the claim.
+    """
     claim = claims.get(HELD)
     return claim is not None and claim[0] == get_ident()

@@ -16,7 +16,19 @@ from recloser.log.tail import Tail
 
 
 class MemoryLog(Log):
-    """A log that lives and dies with its process; it is never sealed and never forgets."""
+    """A log in memory, which is lost when its process ends; it has no seals and drops no events.
+
+    Args:
+        clock: The clock that times the log; by default that of the first breaker on it.
+        tick_seconds: How often, in seconds, the monotonic and wall time are recorded while events
+            flow; None to record them only where a deadline has passed.
+        host: The name of the machine in the log; by default the machine's own name.
+        detail: ``full`` for one event per outcome; ``runs`` for one event for the successes of a
+            breaker within a whole second.
+
+    Raises:
+        ConfigError: An argument is invalid.
+    """
 
     def __init__(
         self,
@@ -31,21 +43,21 @@ class MemoryLog(Log):
         self._written_seq = 0
 
     def recovered(self) -> tuple[LogFold, Tail]:
-        """Nothing: a log in memory begins empty."""
+        """Return an empty fold, as a log in memory begins empty."""
         return LogFold(), Tail()
 
     def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
-        """Append events that are not appended yet."""
+        """Append events that are not appended yet; called under the lock."""
         del seal
         made, seq = list(events), events[-1].seq
         if seq <= self._written_seq:
             return
-        # Without a call in between, these are one step.
+        # One step, as there is no call in between.
         self._events += made
         self._written_seq = seq
 
     def flush(self) -> None:
-        """Take in what is not folded yet."""
+        """Fold the buffered calls, and record the counted ones."""
         if self._sequencer is not None:
             self._sequencer.reading(_look_at_nothing)
 
@@ -58,13 +70,13 @@ class MemoryLog(Log):
         return len(self._events)
 
     def close(self) -> None:
-        """Nothing is left to be done."""
+        """Do nothing, as the events are in memory already."""
 
 
 class PassingLog(MemoryLog):
-    """A log whose events are passed on, and not kept.
+    """A log that hands its events on and does not keep them.
 
-    It has seals where a log in a folder has them, so that events have the same numbers in both.
+    It has seals where a log in a folder has them, so that events have the same ``seq`` in both.
     """
 
     def __init__(
@@ -79,55 +91,55 @@ class PassingLog(MemoryLog):
         self._unsealed = 0
 
     def room(self) -> int:
-        """How many events there may be before the next seal."""
+        """Return how many events can be appended before the next seal; called under the lock."""
         return max(1, SEAL_EVERY - self._unsealed)
 
     def seal_after(self, events: Sequence[Event]) -> LogSealed | None:
-        """The seal that is due after the events."""
+        """Return the seal that is due after events; called under the lock, and changes nothing."""
         last = events[-1]
         if last.kind == "state_changed" or self._unsealed + len(events) >= SEAL_EVERY:
             return seal_of(last)
         return None
 
     def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
-        """Append events, and their seal, that are not appended yet."""
+        """Append events and their seal, if they are not appended yet; called under the lock."""
         made: list[Event] = list(events) if seal is None else [*events, seal]
         seq = made[-1].seq
         if seq <= self._written_seq:
             return
         unsealed = self._unsealed + len(made) if seal is None else 0
-        # Without a call in between, these are one step.
+        # One step, as there is no call in between.
         self._events += made
         self._written_seq = seq
         self._unsealed = unsealed
 
     def passed(self) -> Sequence[Event]:
-        """What was written since this was asked last, in the form in which it was written."""
+        """Return the events since the last call of this method, in the form in which they came."""
         passed, self._events = self._events, []
         return passed
 
 
 class NoLog(Log):
-    """What stands for a log where a breaker was given none: it keeps nothing."""
+    """The log of a breaker that was given none: it keeps nothing."""
 
     def __init__(self) -> None:
         super().__init__(detail="runs")
 
     def recovered(self) -> tuple[LogFold, Tail]:
-        """Nothing."""
+        """Return an empty fold."""
         return LogFold(), Tail()
 
     def write(self, events: Sequence[Event], seal: LogSealed | None) -> None:
-        """Forget the events."""
+        """Do nothing with the events."""
 
     def catch_up(self, recorded: Sequence[Event | Outcomes]) -> None:
-        """Do nothing: no event is kept."""
+        """Do nothing, as no event is kept."""
 
     def __iter__(self) -> Iterator[Event]:
         return iter(())
 
     def close(self) -> None:
-        """Nothing is left to be done."""
+        """Do nothing, as the events are in memory already."""
 
 
 def _look_at_nothing(fold: LogFold, at: int) -> None:

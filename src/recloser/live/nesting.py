@@ -1,6 +1,7 @@
-"""The permits that the code of a context runs under, so that a call inside another finds them.
+"""Permits that the code of a context runs under, so that a call inside another call finds them.
 
-Only calls that had to ask are noted here: a closed breaker's fast path never touches the context.
+Only calls that took the sequencer's lock are noted here. The fast path of a closed breaker never
+touches the context.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,17 +18,17 @@ _held: Final[ContextVar[tuple[Permit, ...]]] = ContextVar("recloser_held_permits
 
 
 def hold(permit: Permit) -> None:
-    """Have the code of this context run under ``permit`` until it is released or reported."""
+    """Run the code of this context under a permit until the permit is released or reported."""
     held = _held.get()
     if held:
-        # A permit that was reported in another context was never released in this one, nor was one
-        # whose block nobody can leave any more.
+        # Drop permits that were reported in another context, and so never released in this one, and
+        # permits of blocks that nobody can leave any more.
         held = tuple([other for other in held if not other.spent and not hasattr(other, "lost")])
     set_in_context(_held, (*held, permit))
 
 
 def release(permit: Permit) -> None:
-    """Take ``permit`` out of this context; nothing happens if it is not there."""
+    """Remove a permit from this context; nothing happens if the context does not have it."""
     held = _held.get()
     if held and held[-1] is permit:
         set_in_context(_held, held[:-1])
@@ -36,7 +37,7 @@ def release(permit: Permit) -> None:
 
 
 def held_if_probe(permit: Permit) -> AbstractContextManager[None]:
-    """Hold ``permit`` for a block, if calls in the block can ride on it."""
+    """Return a context manager that holds a permit if calls in its block can be part of its probe."""
     return _held_for_block(permit) if permit.probe else nullcontext()
 
 
@@ -50,20 +51,25 @@ def _held_for_block(permit: Permit) -> Iterator[None]:
 
 
 def held_by_context(giver: BreakerState) -> list[Permit]:
-    """The permits of one breaker that this context holds and that are unreported, newest first."""
+    """Return the unreported permits of a breaker that this context holds, newest first.
+
+    Args:
+        giver: The state of the breaker.
+    """
     return [
         permit for permit in reversed(_held.get()) if permit.giver is giver and not permit.spent
     ]
 
 
 def ride_on_probe(giver: BreakerState, read_at: Callable[[], int]) -> Ride | None:
-    """The permit of a call made within a probe of the same breaker and epoch; None outside of one.
+    """Return a permit for a call inside a probe of the same breaker and epoch; None outside of one.
 
-    The state is read without the lock: if it is just changing, the call counts as before or after
+    The state is read without the lock. If it is just changing, the call counts as one before or after
     the change, as any call does.
 
-    A probe that is overdue carries no call: a signal handler or another thread may have raised an
-    exception at the first instruction of ``__exit__``, and nothing else would ever end its block.
+    An overdue probe carries no call. A signal handler or another thread may have raised an exception
+    at the first instruction of ``__exit__``, so that the permit of the block was never released;
+    without this rule, every later call of the context would be part of that probe for ever.
 
     Args:
         giver: The state of the breaker.

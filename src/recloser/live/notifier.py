@@ -1,4 +1,4 @@
-"""The audience of a log: its listeners, and the delivery of events to them."""
+"""The notifier of a log: its listeners, and the delivery of events to them."""
 
 import atexit
 import os
@@ -21,7 +21,7 @@ from recloser.process.bell import Bell
 from recloser.process.thread_runner import ThreadRunner, is_running
 
 OWN_EVENTS: Final = 8
-"""Events that a caller delivers to inline listeners at most: a call records fewer."""
+"""The most events that a caller delivers to inline listeners: a call records fewer."""
 
 FLUSH_SECONDS: Final = 1.0
 """How long a flush, a close and the exit of the process wait for listeners by default."""
@@ -29,26 +29,24 @@ FLUSH_SECONDS: Final = 1.0
 _SORTED_AT_ONCE: Final = 256
 _DELIVERED_AT_ONCE: Final = 256
 _IDLE_SECONDS: Final = 1.0
-"""A thread that had nothing to deliver for so long ends; the next event starts another."""
+"""A thread that had nothing to deliver for this long ends; the next event starts another one."""
 
 _RETRY_SECONDS: Final = 0.01
 _START_AGAIN_NS: Final = NS_PER_SECOND
-"""After a thread could not be started, none is tried for so long."""
-
+"""After a thread could not be started, none is tried for this long."""
 
 _NO_INBOX: Final[deque[Event]] = deque(maxlen=0)
-"""Of all audiences without listeners: there may be thousands, and an empty deque takes 760 bytes."""
-
+"""Shared by all notifiers without listeners: there may be thousands, and a deque takes 760 bytes."""
 
 _NO_SUBSCRIPTIONS: Final[dict[str, tuple[Subscription, ...]]] = {}
-"""Of all audiences without listeners, as above; it stays empty."""
+"""Shared by all notifiers without listeners; it stays empty."""
 
 
 class _Runner(ThreadRunner):
-    """The right to be the delivering thread of an audience, as long as that thread's frame has it.
+    """The right to be the delivering thread, for as long as that thread's frame refers to it.
 
     Attributes:
-        starter: The thread that is starting it; None once that is done.
+        starter: The identifier of the thread that is starting it; None once that is done.
     """
 
     __slots__ = ("starter",)
@@ -60,54 +58,65 @@ class _Runner(ThreadRunner):
 class Notifier:
     """The listeners of the breakers of one log.
 
-    Recorded events are put into ``inbox`` under the lock of the sequencer. ``notify`` sorts them,
-    outside it, into two queues: one for inline listeners, which ``notify`` calls, and one for the
-    others, which a thread calls. No lock is taken here; see ``listener_queue``.
+    Recorded events are put into ``inbox`` under the lock of the sequencer. Outside it, ``notify``
+    sorts them into two queues: one for inline listeners, which ``notify`` calls, and one for the other
+    listeners, which a thread calls.
+
+    No lock is taken here, since a signal handler or a ``__del__`` may enter at any point. Instead, a
+    thread claims a piece of work by one ``setdefault`` on a dictionary, and gives the claim back in a
+    ``finally`` block without calls; see ``listener_queue``. A thread that finds work claimed leaves it
+    to the thread that has the claim. If that thread has just finished and could not see the new
+    events, they wait for the next call of a breaker or for the delivering thread.
 
     Attributes:
-        inbox: Events in the order of the log, to be appended to while the audience is true. It is
-            another deque after the first listener was added and after a fork.
+        inbox: Events in the order of the log, to be appended to while the notifier is true. It is
+            another deque after the first listener was added, and after a fork.
     """
 
     def __init__(self) -> None:
         self.inbox = _NO_INBOX
         self._subscriptions = _NO_SUBSCRIPTIONS
-        self._inline_width = 1  # the most inline listeners that a breaker has
+        self._inline_width = 1  # the most inline listeners of any breaker
 
     def _begin(self) -> None:
-        """Make what delivers; not before somebody listens, as there may be thousands of logs."""
+        """Make the queues; only when somebody listens, as there may be thousands of logs."""
         self.inbox = deque()
         self._inline_queue = ListenerQueue()
         self._thread_queue = ListenerQueue()
         self._numbers = count(1)
-        self._unsorted = 0  # missed, as the inbox was full
+        self._dropped_unsorted = 0  # deliveries missed because the inbox was full
         self._sorting: dict[str, Claim] = {}
-        self._sorted: Event | None = None
-        self._sorted_for = 0  # how many of its subscriptions
-        self._is_left = False  # whether the thread is to do a caller's part
+        self._sorted: Event | None = None  # the event that is being sorted
+        self._sorted_for = 0  # how many subscriptions it was sorted for
+        self._is_left = False  # whether the thread should do a caller's part
         self._runners: dict[str, weakref.ref[_Runner]] = {}
         self._may_start_ns = 0
         self._wake = Bell()
         self._idle = Bell()
 
     def __bool__(self) -> bool:
-        """Whether anybody listens."""
+        """Return whether the log has listeners."""
         return bool(self._subscriptions)
 
     @property
     def missed(self) -> int:
-        """How often a listener did not receive an event, or not to the end.
+        """How many times a listener did not receive an event, or not to the end.
 
-        Its queue was full, or an exception of a signal handler or another thread interrupted it.
+        The listener's queue was full, or an exception of a signal handler or another thread
+        interrupted the listener.
         """
         if not self._subscriptions:
             return 0
-        return self._unsorted + self._inline_queue.missed + self._thread_queue.missed
+        return self._dropped_unsorted + self._inline_queue.missed + self._thread_queue.missed
 
     def add(self, breaker: str, subscription: Subscription) -> None:
         """Deliver the events about a breaker to a listener from now on; called under the lock.
 
         A listener that receives them already does not receive them twice.
+
+        Args:
+            breaker: The breaker's name.
+            subscription: The listener.
         """
         known = self._subscriptions.get(breaker, ())
         if any(each.listener is subscription.listener for each in known):
@@ -122,19 +131,23 @@ class Notifier:
         self._subscriptions[breaker] = added
 
     def wants_successes(self, breaker: str) -> bool:
-        """Whether a listener receives each success of a breaker."""
+        """Return whether a listener receives each success of a breaker."""
         return any(each.hears_successes for each in self._subscriptions.get(breaker, ()))
 
     def wants_failures(self, breaker: str) -> bool:
-        """Whether a listener receives each failure of a breaker."""
+        """Return whether a listener receives each failure of a breaker."""
         return any(each.hears_events for each in self._subscriptions.get(breaker, ()))
 
     def wants_rejections(self, breaker: str) -> bool:
-        """Whether a listener receives each refusal of a breaker at once."""
+        """Return whether a listener receives each rejection of a breaker at once."""
         return any(each.hears_refusals for each in self._subscriptions.get(breaker, ()))
 
     def note(self, events: Sequence[Event]) -> None:
-        """Take in events that were recorded; called under the lock."""
+        """Accept events that were recorded; called under the lock.
+
+        Args:
+            events: The events, in the order of the log.
+        """
         if self._subscriptions:
             self.inbox.extend(events)
 
@@ -153,7 +166,7 @@ class Notifier:
             self._wake_thread()
 
     def _sort(self, limit: int) -> bool:
-        """Move events from the inbox into the queues; False if that is being done already."""
+        """Move events from the inbox into the queues; return False if a thread is at that already."""
         claims = self._sorting
         claim = (threading.get_ident(),)
         try:
@@ -167,8 +180,9 @@ class Notifier:
                 del claims[HELD]
 
     def _sort_inbox(self, limit: int) -> None:
-        # A fork may come at any point, and empties them: the child goes on with the same three.
-        inbox, inline, threaded = self.inbox, self._inline_queue, self._thread_queue
+        # A signal handler may fork at any point, which empties the queues and replaces them. The child
+        # goes on here with the same three objects, and finds them empty.
+        inbox, inline_queue, thread_queue = self.inbox, self._inline_queue, self._thread_queue
         while limit:
             try:
                 event = inbox[0]
@@ -178,25 +192,27 @@ class Notifier:
             if event is not self._sorted:
                 self._sorted, self._sorted_for = event, 0
             if is_about_a_breaker(event):
-                self._enqueue(event, inline, threaded)
+                self._enqueue(event, inline_queue, thread_queue)
             if inbox and inbox[0] is event:
                 inbox.popleft()
 
-    def _enqueue(self, event: BreakerEvent, inline: ListenerQueue, threaded: ListenerQueue) -> None:
-        """Put an event into the queues; goes on where an earlier attempt was interrupted."""
+    def _enqueue(
+        self, event: BreakerEvent, inline_queue: ListenerQueue, thread_queue: ListenerQueue
+    ) -> None:
+        """Put an event into the queues, from the subscription on where an attempt was interrupted."""
         subscriptions = self._subscriptions.get(event.breaker, ())
         is_edge = event.kind == "state_changed"
         is_success = event.kind == "call_succeeded"
         while self._sorted_for < len(subscriptions):
             subscription = subscriptions[self._sorted_for]
-            queue = inline if subscription.is_inline else threaded
+            queue = inline_queue if subscription.is_inline else thread_queue
             entries = queue.entries
             is_unwanted = not (is_edge or subscription.hears_events) or (
                 is_success and not subscription.hears_successes
             )
             has_room = is_unwanted or queue.has_room(for_edge=is_edge)
             entry = (next(self._numbers), subscription, event)
-            # Nothing can come between the count of what is done and the doing.
+            # In each branch, nothing can come between counting the subscription as done and doing it.
             if is_unwanted:
                 self._sorted_for += 1
             elif has_room:
@@ -207,22 +223,22 @@ class Notifier:
                 queue.dropped += 1
 
     def _bound_inbox(self) -> None:
-        """Drop the newest events if the sorting is held up, as by a signal handler."""
+        """Drop the newest events if sorting is held up, for example by a signal handler."""
         while len(self.inbox) > CAPACITY:
             try:
                 event = self.inbox[-1]
                 if is_about_a_breaker(event):
                     missed = len(self._subscriptions.get(event.breaker, ()))
-                    self._unsorted += missed
+                    self._dropped_unsorted += missed
                 self.inbox.pop()
-            except IndexError:  # others have sorted all of them meanwhile
+            except IndexError:  # other threads have sorted all events meanwhile
                 return
 
     def _wake_thread(self) -> bool:
-        """Have the thread deliver; where none can be started, deliver a few events here.
+        """Have the thread deliver; if none can be started, deliver a few events here.
 
         Returns:
-            Whether the delivery is up to another thread.
+            Whether another thread will deliver.
         """
         if self._has_thread():
             self._wake.ring()
@@ -234,15 +250,15 @@ class Notifier:
         return not self._thread_queue.deliver(OWN_EVENTS * self._inline_width)
 
     def _has_thread(self) -> bool:
-        """Whether a thread delivers; one is started if there is none and one can be."""
-        if sys.is_finalizing():  # threads stand still
+        """Return whether a thread delivers; start one if there is none."""
+        if sys.is_finalizing():  # other threads do not run any more
             return False
         runner = self._runners.get(HELD)
         if runner is not None:
             if is_running(runner):
                 return True
             if HELD in self._runners and self._runners[HELD] is runner:
-                del self._runners[HELD]  # it was killed before it could say so
+                del self._runners[HELD]  # it was killed before it could give its claim back
         return SYSTEM_CLOCK.monotonic_ns() >= self._may_start_ns and self._claim_thread()
 
     def _claim_thread(self) -> bool:
@@ -253,8 +269,9 @@ class Notifier:
         try:
             is_started = runners.setdefault(HELD, claim) is not claim or self._start(runner, claim)
         finally:
-            # There is no call and no loop in this block, so nothing can interrupt it. A thread that
-            # was started all the same claims what is free, or ends.
+            # There is no call and no loop in this block, so nothing can interrupt it. If the thread
+            # was started although an exception came up, it finds the claim free and takes it, or
+            # finds another thread's claim and ends.
             runner.starter = None
             if not is_started and HELD in runners and runners[HELD] is claim:
                 del runners[HELD]
@@ -270,7 +287,7 @@ class Notifier:
         return True
 
     def _run(self, _runner: _Runner, claim: "weakref.ref[_Runner]") -> None:
-        """Deliver until there is nothing to be delivered for a while."""
+        """Deliver until there is nothing to deliver for a while."""
         runners = self._runners
         try:
             runners.setdefault(HELD, claim)
@@ -284,12 +301,14 @@ class Notifier:
         finally:
             if HELD in runners and runners[HELD] is claim:
                 del runners[HELD]
-        if not self._is_empty() or self._wake.is_rung:  # an event came as the wait was over
+        # An event may have come just as the wait was over: its caller saw this thread's claim, and
+        # started no other thread.
+        if not self._is_empty() or self._wake.is_rung:
             self.notify()
 
     def _serve(self) -> bool:
-        """Deliver what there is, and wait for more; True if nothing came for a while."""
-        if self._is_left:  # else the inbox and inline listeners are up to a caller
+        """Deliver what there is, and wait for more; return True if nothing came for a while."""
+        if self._is_left:  # or else the inbox and inline listeners are a caller's part
             self._is_left = False
             has_sorted = self._sort(_SORTED_AT_ONCE)
             has_delivered = self._inline_queue.deliver(_DELIVERED_AT_ONCE)
@@ -311,14 +330,17 @@ class Notifier:
     def wait_until_delivered(self, timeout_seconds: Seconds = FLUSH_SECONDS) -> bool:
         """Wait until the listeners were called for all events so far.
 
+        Args:
+            timeout_seconds: How long to wait at most.
+
         Returns:
-            Whether they were. False at once where this thread is calling a listener, as it would
-            wait for itself.
+            Whether they were. False at once if this thread is calling a listener, as it would wait for
+            itself.
         """
         if not self._subscriptions:
             return True
         due_ns = SYSTEM_CLOCK.monotonic_ns() + nanoseconds(timeout_seconds)
-        last: tuple[int, int] | None = None
+        last: tuple[int, int] | None = None  # the numbers of the last entries to wait for
         while True:
             if self._is_in_this_thread():
                 return False
@@ -347,10 +369,10 @@ class Notifier:
         )
 
     def after_fork(self) -> None:
-        """In a forked child: queued events are the parent's, and its thread is not here."""
+        """In a forked child: drop queued events, which the parent delivers in its own thread."""
         if not self._subscriptions:
             return
-        # Where a listener forked, this thread goes on in the old queues, and finds them empty.
+        # If a listener forked, this thread goes on in the old queues, and finds them empty.
         self.inbox.clear()
         self._inline_queue.entries.clear()
         self._thread_queue.entries.clear()
@@ -358,7 +380,7 @@ class Notifier:
 
 
 _notifiers: Final[dict[int, weakref.ref[Notifier]]] = {}
-"""The audiences that have listeners; a dict is copied in one step, unlike a WeakSet."""
+"""The notifiers that have listeners; a dict is copied in one step, unlike a WeakSet."""
 
 
 def _forget(key: int, _gone: weakref.ref[Notifier]) -> None:
@@ -373,7 +395,7 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    """Deliver what happened last, such as the trip that the process ended with."""
+    """Deliver what happened last, such as the trip with which the process ended."""
     due_ns = SYSTEM_CLOCK.monotonic_ns() + nanoseconds(FLUSH_SECONDS)
     for reference in list(_notifiers.values()):
         notifier = reference()

@@ -1,4 +1,4 @@
-"""The log's own events: headers, gaps, checkpoints and seals, as they are put after callers' events."""
+"""The events that a log writes of its own: headers, gaps, checkpoints and seals."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,15 +12,15 @@ from recloser.log.write_batch import Chunk
 
 
 class OwnEvents:
-    """Chunks of the log's own events, each folded before the next one is made.
+    """Chunks of the log's own events, each folded before the next event is made.
 
     Args:
-        fold: The fold of the log; it goes ahead of what is recorded until the chunks are.
-        unsealed: How many events stand before them since the last seal.
+        fold: The fold of the log. It is ahead of what is recorded until the chunks are recorded too.
+        unsealed: How many events since the last seal are before them.
 
     Attributes:
         chunks: The events, with the seals that are due.
-        unsealed: How many of them stand after the last seal.
+        unsealed: How many events there are now since the last seal.
     """
 
     def __init__(self, fold: LogFold, unsealed: int) -> None:
@@ -29,11 +29,15 @@ class OwnEvents:
         self._fold = fold
 
     def add(self, events: Iterable[Event]) -> None:
-        """Fold events and put them after those before."""
+        """Fold events one by one, and append them to the chunks.
+
+        Args:
+            events: The events; each is made only when the one before it is folded.
+        """
         for event in events:
             if isinstance(event, Checkpoint):
                 self._fold.pass_by(event)
-                event = packed(event)  # noqa: PLW2901  # the same one
+                event = packed(event)  # noqa: PLW2901  # the same event
             elif event.seq > self._fold.seq:
                 self._fold.apply(event)
             self.chunks.append((event,))
@@ -42,7 +46,7 @@ class OwnEvents:
                 self.add_seal()
 
     def add_seal(self) -> None:
-        """Seal all that stands before."""
+        """Append a seal for all events before it."""
         seal = LogSealed(self._fold.seq + 1, self._fold.at, 0, "")
         self._fold.apply(seal)
         self.chunks.append((seal,))

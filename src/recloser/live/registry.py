@@ -1,4 +1,4 @@
-"""The registry: a breaker for each name, made on first use."""
+"""The registry of breakers: one breaker per name, made on first use."""
 
 from collections import defaultdict
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
@@ -23,31 +23,31 @@ from recloser.live.memory_log import NoLog
 from recloser.live.resting import can_rest
 
 OTHERS: Final = "(others)"
-"""The breaker that a full registry gives for all further names."""
+"""The name of the breaker that a full registry returns for all further names."""
 
 _DEFAULT: Final = CircuitBreakerConfig()
 _Default = TypeVar("_Default")
 
 
 class Breakers(Mapping[str, CircuitBreaker]):
-    """Breakers on one log, each made when it is first asked for: ``breakers["payments"]``.
+    """Breakers on one log, each made at its first use: ``breakers["payments"]``.
 
     Only ``breakers[name]`` makes a breaker; ``get``, ``in`` and the views make none.
 
     Args:
-        config: The settings of each, as a configuration or a mapping of settings, or a function
-            that gives them for a name; by default those of ``CircuitBreakerConfig()``. The function
-            runs under no lock and may use the registry itself. Where several threads ask for a new
-            name at once it may be called for each of them, and all get the same breaker.
-        log: The log of all; without one nothing is recorded.
-        clock: What times them; by default the log's clock, or else the system's.
-        listeners: One or several listeners of the events of each.
-        max_size: So many names have a breaker of their own; further ones share the breaker
-            ``(others)``, so that names out of a stranger's hands can't fill the memory. None sets
-            no bound.
+        config: The settings of each breaker, as a configuration or a mapping of settings, or a
+            function that returns them for a name; by default those of ``CircuitBreakerConfig()``. The
+            function runs under no lock and may use the registry itself. If several threads ask for a
+            new name at once, it may be called for each of them, and all get the same breaker.
+        log: The log of all breakers; without one, nothing is recorded.
+        clock: The clock that times the breakers; by default the log's clock, or else the system's.
+        listeners: One or several listeners of the events of each breaker.
+        max_size: How many names have a breaker of their own; further names share the breaker
+            ``(others)``, so that names that come from strangers can't fill the memory. None for no
+            limit.
 
     Raises:
-        ConfigError: An argument has a value that it can't have.
+        ConfigError: An argument is invalid.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class Breakers(Mapping[str, CircuitBreaker]):
         self._log = checked_log(log)
         self._clock = checked_clock(clock)
         self._listeners = tuple(each.listener for each in subscriptions(listeners))
-        # No lock guards these: a signal handler or a destructor may ask in the middle of anything,
-        # and a forked child could wait for a thread that it does not have. Each step that several
-        # threads may take at once is one operation of a dictionary with exact strings as keys.
+        # No lock guards these dictionaries: a signal handler or a destructor may ask for a breaker in
+        # the middle of anything, and a forked child could wait for a thread that it does not have.
+        # Each step that several threads may take at once is one operation of a dictionary with exact
+        # strings as keys, which no other thread can split.
         self._breakers: dict[str, CircuitBreaker] = {}
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
 
@@ -88,7 +89,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
             return self[OTHERS]
         log: Log | None = self._log
         if type(log) is NoLog and not self._listeners and can_rest(settings or _DEFAULT):
-            log = None  # one that rests needs nothing of the others
+            log = None  # a breaker that rests shares nothing with the others
         made = CircuitBreaker(
             name,
             settings,
@@ -99,17 +100,17 @@ class Breakers(Mapping[str, CircuitBreaker]):
         return self._breakers.setdefault(name, made)
 
     def _is_full_for(self, name: str) -> bool:
-        """Whether a name can have no breaker of its own any more."""
+        """Return whether a new name can have no breaker of its own any more."""
         most = self._max_size
         return most is not None and name not in self._places and len(self._places) >= most
 
     def _has_place(self, name: str) -> bool:
-        """Whether a name has one of the places for breakers of their own; it takes one if it can."""
+        """Return whether a name may have a breaker of its own, and reserve a place for it."""
         if self._max_size is None or name == OTHERS:
             return True
         if self._places[name] < self._max_size:
             return True
-        self._places.pop(name, None)  # it was numbered past the last place
+        self._places.pop(name, None)  # its number is past the last place
         return False
 
     @overload
@@ -121,11 +122,11 @@ class Breakers(Mapping[str, CircuitBreaker]):
     ) -> CircuitBreaker | _Default: ...
 
     def get(self, name: str, /, default: object = None) -> object:
-        """The breaker of this name if there is one already, and ``default`` if not."""
+        """Return the breaker of a name if there is one already, or else ``default``."""
         return self._breakers.get(as_text(name), default)
 
     def items(self) -> ItemsView[str, CircuitBreaker]:
-        """The names and breakers that there are."""
+        """Return a view of the names and breakers that exist."""
         return _Items(self)
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
@@ -145,7 +146,7 @@ class Breakers(Mapping[str, CircuitBreaker]):
 
 
 class _Items(ItemsView[str, CircuitBreaker]):
-    """The items of a registry; to look for one makes none."""
+    """The items of a registry; looking for an item makes no breaker."""
 
     _mapping: Breakers
 

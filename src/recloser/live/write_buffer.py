@@ -1,4 +1,4 @@
-"""What a log in a folder has taken in and not written yet; guarded by the sequencer's lock."""
+"""Events that a log in a folder has accepted and not written yet."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,36 +8,37 @@ from recloser.log.seals import SEAL_EVERY
 from recloser.log.write_batch import Chunk, callers_in, merges_into
 
 MAX_BUFFERED: Final = 200_000
-"""How many events may wait; further ones are counted as lost."""
+"""How many events may wait; further events are counted as lost."""
 
 
 class WriteBuffer:
-    """Chunks of events on their way to the disk.
+    """Chunks of events that wait to be written to the disk.
 
-    Each method changes it by a few statements without a call or a loop between them, which is one
-    step: an exception from outside finds all of it done or nothing.
+    It is changed under the sequencer's lock only. Each method changes it by a few statements without a
+    call or a loop between them, which is one step: an exception from a signal handler or another
+    thread finds either all of the change done or nothing. ``DiskWriter`` changes it in the same way.
 
     Args:
-        seal_ns: How often a seal is due while events flow, in nanoseconds; None for one per
+        seal_ns: How often a seal is due while events flow, in nanoseconds; None for one seal per
             ``SEAL_EVERY`` events.
-        at: The time of the log when it was opened.
+        at: The time of the log when it was opened, in nanoseconds.
 
     Attributes:
-        chunks: What waits, in the order of the log.
-        waiting: How many events these are.
-        in_hand: What is being written; it stays here until it is.
-        in_hand_events: How many events these are.
-        seq: That of the last event taken in.
-        unsealed: How many events were taken in since the last seal.
-        sync_asks: How often the disk was asked to take all that was taken in by then.
-        synced_asks: How many of these it has done.
-        sync_due_at: When it was last asked, in nanoseconds of the log.
-        lost: Events that could not be taken in or written, and are in no gap yet.
+        chunks: The chunks that wait, in the order of the log.
+        waiting: How many events are in ``chunks``.
+        in_hand: The chunks that are being written; they stay here until they are written.
+        in_hand_events: How many events are in ``in_hand``.
+        seq: The ``seq`` of the last event that was accepted.
+        unsealed: How many events were accepted since the last seal.
+        sync_asks: How many times a sync of everything accepted so far was asked for.
+        synced_asks: How many of these syncs are done.
+        sync_due_at: When a sync was asked for last, in nanoseconds of the log.
+        lost: Events that could not be accepted or written, and that no gap counts yet.
         gap_lost: Events that gaps in the log count as lost.
-        gaps: How many gaps these are.
+        gaps: How many such gaps there are.
         failure: Why nothing can be written now; None while it can.
-        is_closed: Whether no more is taken in.
-        refused_seq: The ``seq`` of the last event that came after that; 0 before any.
+        is_closed: Whether no more events are accepted.
+        refused_seq: The ``seq`` of the last event that came after the buffer was closed; 0 before any.
     """
 
     def __init__(self, seal_ns: int | None, at: int) -> None:
@@ -50,7 +51,7 @@ class WriteBuffer:
         self.clear()
 
     def clear(self) -> None:
-        """Forget what waits: in a forked child it is the parent's to write."""
+        """Drop everything that waits, which in a forked child is the parent's to write."""
         self.chunks: list[Chunk] = []
         self.waiting = self.in_hand_events = self.unsealed = self.lost = 0
         self.in_hand: list[Chunk] = []
@@ -59,23 +60,27 @@ class WriteBuffer:
 
     @property
     def is_overfull(self) -> bool:
-        """Whether events are lost rather than taken in: too many wait, or some are lost already."""
+        """Whether events are lost instead of accepted: too many wait, or some are lost already."""
         return self.waiting + self.in_hand_events >= MAX_BUFFERED or (
             self.lost > 0 and self.failure is None
         )
 
     @property
     def is_filling(self) -> bool:
-        """Whether callers should give way to the thread that writes."""
+        """Whether so many events wait that callers should give way to the thread that writes."""
         return self.waiting + self.in_hand_events > MAX_BUFFERED // 2
 
     @property
     def room(self) -> int:
-        """How many events there may be before the next seal."""
+        """How many events can be accepted before the next seal."""
         return max(1, SEAL_EVERY - self.unsealed)
 
     def seal_after(self, events: Sequence[Event]) -> LogSealed | None:
-        """The seal that is due after the events, which are not taken in yet."""
+        """Return the seal that is due after events that are not accepted yet; None if none is.
+
+        Args:
+            events: The events.
+        """
         if self.is_closed or self.is_overfull:
             return None
         last, unsealed = events[-1], self.unsealed + len(events)
@@ -88,15 +93,19 @@ class WriteBuffer:
         return None
 
     def _has_waited(self, at: int, unsealed: int) -> bool:
-        """Whether what was taken in has waited long enough for a seal, and for the disk."""
+        """Return whether accepted events have waited long enough for a seal and a sync."""
         if self._seal_ns is None:
             return unsealed >= SEAL_EVERY
         return at - self.sync_due_at >= self._seal_ns
 
     def put(self, events: Chunk, seal: LogSealed | None) -> None:
-        """Take in events and their seal, unless they were taken in before.
+        """Accept events and their seal, unless they were accepted before.
 
-        Where they are too many they are counted as lost, and after the end they are refused.
+        If too many events wait, they are counted as lost. If the buffer is closed, they are refused.
+
+        Args:
+            events: The events.
+            seal: Their seal; None if none is due.
         """
         last, count = events[-1], len(events)
         seq = last.seq if seal is None else seal.seq
@@ -115,10 +124,10 @@ class WriteBuffer:
             last.at, self.unsealed + count
         )
         chunks: tuple[Chunk, ...] = (events,) if seal is None else (events, (seal,))
-        last_chunk = self.chunks[-1:]  # a fork may take them away in between
+        last_chunk = self.chunks[-1:]  # a slice, as a fork may have cleared the list since
         merges = bool(last_chunk) and seal is None and merges_into(last_chunk[0], events)
         tail = last_chunk[0] if merges else None
-        # One step from here.
+        # One step, from here to the end.
         if isinstance(tail, list):
             tail += events
         else:
@@ -131,10 +140,13 @@ class WriteBuffer:
             self.sync_due_at = last.at
 
     def put_seal(self, seal: LogSealed) -> None:
-        """Take in a seal whose events wait, unless it was taken in before.
+        """Accept a seal whose events wait, unless it was accepted before.
 
-        Where its events were lost it is left out. That others are lost says nothing of them: what
-        the disk refuses now may be written with the next try.
+        If its events were lost, the seal is left out. Whether other events were lost makes no
+        difference: events that the disk refuses now may be written at the next attempt.
+
+        Args:
+            seal: The seal.
         """
         is_next = bool(self.chunks) and self.chunks[-1][-1].seq == seal.seq - 1
         if is_next and seal.seq > self.seq and not self.is_closed:
@@ -146,5 +158,9 @@ class WriteBuffer:
 
 
 def seal_of(event: Event) -> LogSealed:
-    """The place of the seal after an event; its digest is made when it is written."""
+    """Return the seal after an event, without its digest, which is made when the seal is written.
+
+    Args:
+        event: The event.
+    """
     return LogSealed(event.seq + 1, event.at, 0, "")

@@ -1,1 +1,1 @@
-"""What recloser asks of the process that it runs in: forks, exits, wake-ups, locks, logging."""
+"""Parts that deal with the host process: forks, exits, bells, locks and logging."""

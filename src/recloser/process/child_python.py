@@ -1,8 +1,8 @@
-"""How this package starts another Python: it runs no module of the current folder.
+"""How this package starts another Python without running modules of the current folder.
 
-A log may be looked at in a folder that somebody else fills. Python by itself puts the current
-folder first on the path of a process that is started with ``-c`` or ``-m``, so that a file named
-``msgspec.py`` there would be run in place of the library.
+A user may look at a log in a folder that somebody else has filled. Python itself puts the current
+folder first on the import path of a process that is started with ``-c`` or ``-m``, so a file named
+``msgspec.py`` there would run in place of the library.
 """
 
 import os
@@ -11,27 +11,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-# pathlib is not used here: to import it takes a fifth of what the command needs to start.
+# Without pathlib, whose import takes a fifth of the time in which the command starts.
 _PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
 _OURS: Final = os.path.dirname(_PACKAGE)  # noqa: PTH120
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """The command that runs ``main()`` of a module of this package in another Python.
+    """Return the command that runs ``main()`` of a module of this package in another Python.
 
     Args:
         module: The module; it is found where this process would find it.
-        arguments: What it gets as ``sys.argv[1:]``.
+        arguments: The arguments, which become ``sys.argv[1:]``.
     """
     code = f"import sys; sys.path[:] = {safe_path()!r}; from {module} import main; main()"
     return [sys.executable, "-P", "-c", code, *arguments]
 
 
 def environment(changed: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables for another Python, which keep it from the current folder.
+    """Return environment variables that keep another Python from importing the current folder.
 
     Args:
-        changed: Variables that are to be other ones.
+        changed: Variables that differ from those of this process.
     """
     variables = {**os.environ, "PYTHONSAFEPATH": "1", **(changed or {})}
     given = variables.pop("PYTHONPATH", "")
@@ -43,7 +43,7 @@ def environment(changed: Mapping[str, str] | None = None) -> dict[str, str]:
 
 @contextmanager
 def safe_environment() -> Iterator[None]:
-    """Let libraries that start Pythons of their own inherit ``environment()`` in this block."""
+    """Set the variables of ``environment()`` for Pythons that libraries start in this block."""
     safe = environment()
     before = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
     try:
@@ -56,18 +56,18 @@ def safe_environment() -> Iterator[None]:
 
 
 def leave_out_current_folder() -> None:
-    """Take the current folder off this process's own path, for what it imports from now on."""
+    """Remove the current folder from the path on which this process imports modules."""
     sys.path[:] = safe_path()
 
 
 def safe_path() -> list[str]:
-    """``sys.path`` without the current folder, unless this package itself was found there."""
+    """Return ``sys.path`` without the current folder, unless this package itself is in it."""
     path = [entry for entry in sys.path if _is_safe(entry)]
     return path if _OURS in path else [*path, _OURS]
 
 
 def _is_safe(entry: str) -> bool:
-    # A relative entry means another folder after each change of the current one.
+    # A relative entry means another folder after each change of the current folder.
     return entry == _OURS or (os.path.isabs(entry) and not _is_current(entry))  # noqa: PTH117
 
 

@@ -1,4 +1,4 @@
-"""Setting context variables where a collection of garbage may come in between."""
+"""Setting of context variables that survives a garbage collection in the middle."""
 
 import sys
 import threading
@@ -10,7 +10,7 @@ T = TypeVar("T")
 _COLLECTS_ANYWHERE: Final = sys.version_info < (3, 12)
 
 _setting: Final[dict[int, threading.Lock]] = {}
-"""By thread, a lock that it holds while it sets a variable; no other thread takes it."""
+"""By thread identifier, a lock that the thread holds while it sets a variable; no other takes it."""
 
 
 def set_in_context(variable: ContextVar[T], value: T) -> None:
@@ -18,8 +18,13 @@ def set_in_context(variable: ContextVar[T], value: T) -> None:
 
     CPython 3.11 collects garbage wherever it allocates memory, so in the middle of ``set`` too. A
     ``__del__`` that then sets a variable frees the values that the outer ``set`` still reads, and
-    the process crashes. The value of such a ``__del__`` is left out: nobody reads it after its end.
-    Against what a library sets there, as ``decimal`` does, a copy of the context keeps the values.
+    the process crashes. The value that such a ``__del__`` sets is left out: nobody reads it after the
+    ``__del__`` has returned. A library such as ``decimal`` may set a variable there too; a copy of the
+    context keeps the values alive meanwhile.
+
+    Args:
+        variable: The variable.
+        value: The new value.
     """
     if not _COLLECTS_ANYWHERE:
         variable.set(value)
@@ -28,8 +33,8 @@ def set_in_context(variable: ContextVar[T], value: T) -> None:
     if setting is None:
         setting = _setting.setdefault(threading.get_ident(), threading.Lock())
     if not setting.locked():
-        # An exception from outside can't come up between the ``with`` and its end without the lock
-        # being released, where a flag would stay.
+        # A lock and not a flag: whatever exception comes up in the block releases the lock, while a
+        # flag could stay set.
         with setting:
             kept = copy_context()
             variable.set(value)

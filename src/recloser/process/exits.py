@@ -1,4 +1,4 @@
-"""What is done when the process ends, however it was started."""
+"""Work at the end of the process, however the process was started."""
 
 import atexit
 import sys
@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Final
 
 _POOLS: Final = ("multiprocessing.util", "billiard.util")
-"""The libraries whose child processes end without the interpreter's exit handlers."""
+"""Libraries whose child processes end without calling the exit handlers of the interpreter."""
 
 
 def at_exit(finish: Callable[[], None]) -> None:
-    """Have something done when this process ends, also if it is the child of a process pool."""
+    """Call a function when this process ends, also if the process is the child of a process pool.
+
+    Args:
+        finish: The function.
+    """
     atexit.register(finish)
     for name in _POOLS:
         pool = sys.modules.get(name)

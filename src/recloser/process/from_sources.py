@@ -45,7 +45,7 @@ _PACKAGE: Final = Path(__file__).parents[1]
 
 
 class _Sources:
-    """Finds the sources of some modules."""
+    """An import finder for the sources of some modules."""
 
     def __init__(self, modules: Sequence[str]) -> None:
         self.modules = frozenset(modules)
@@ -69,7 +69,11 @@ def spec_of(module: str) -> ModuleSpec:
 
 
 def from_source(module: str) -> ModuleType:
-    """A new module from its source, even where a compiled one lies beside it."""
+    """Import a new module from its source, even if there is a compiled one.
+
+    Args:
+        module: Its full name.
+    """
     spec = spec_of(module)
     assert spec.loader is not None
     made = module_from_spec(spec)
@@ -78,7 +82,7 @@ def from_source(module: str) -> ModuleType:
 
 
 def interpreted() -> Sequence[str]:
-    """The modules that are to run from their sources."""
+    """Return the names of the modules that must run from their sources."""
     if os.environ.get("RECLOSER_PURE") == "1":
         return *KERNEL, *LIVE
     has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()

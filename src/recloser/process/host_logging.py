@@ -1,4 +1,4 @@
-"""Logging that raises nothing into a protected call, whatever the host's handlers do."""
+"""Logging to the host that raises nothing into a protected call."""
 
 import logging
 import signal
@@ -13,9 +13,15 @@ def log(
 ) -> None:
     """Log a message to the logger ``recloser``.
 
-    An exception of a logging handler or filter goes no further, as the call that the message is
-    about must not fail by it. One that a signal handler raised meanwhile, such as a time limit,
-    goes on.
+    An exception of a logging handler or filter goes no further, because the call that the message is
+    about must not fail by it. An exception that a signal handler has raised meanwhile, such as a time
+    limit, goes on.
+
+    Args:
+        level: The level, such as ``logging.WARNING``.
+        message: The message, with a ``%s`` for each value.
+        values: The values.
+        exc_info: The exception to show, or True for the one that is being handled.
     """
     try:
         _logger.log(level, message, *values, exc_info=exc_info, stacklevel=2)
@@ -25,7 +31,11 @@ def log(
 
 
 def is_of_signal_handler(error: BaseException) -> bool:
-    """Whether the traceback leads through a signal handler that is written in Python."""
+    """Return whether a signal handler that is written in Python has raised an exception.
+
+    Args:
+        error: The exception; its traceback is searched for the handler.
+    """
     handlers = map(signal.getsignal, signal.valid_signals())
     codes = [getattr(handler, "__code__", None) for handler in handlers]
     frames = traceback.walk_tb(error.__traceback__)

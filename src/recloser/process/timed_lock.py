@@ -1,4 +1,4 @@
-"""A lock that is waited for only so long, and that no exception from outside leaks."""
+"""A lock with a bounded wait, which no exception from outside can leak."""
 
 import threading
 from functools import partial
@@ -12,16 +12,17 @@ else:
 
 
 class TimedLock(_RLock):  # type: ignore[misc]  # a class of C without a public name
-    """A lock that its thread can take again, and that others wait for no longer than a bound.
+    """A lock that its own thread can take again, and that other threads wait for within a bound.
 
-    ``with lock as is_taken`` says whether it was taken. Where it was not, leaving the block raises
-    a RuntimeError, as what is not held can't be released.
+    ``with lock as is_taken`` shows whether the lock was taken. If it was not, leaving the block raises
+    a RuntimeError, since a lock that is not held can't be released.
 
-    A holder may not go on: it was interrupted by a handler that waits for the very thread that
-    waits here, as one that stops a service waits for its workers.
+    The bound is needed because the thread that holds the lock may not go on: a signal handler may
+    have interrupted it and wait for the very thread that waits here, as a handler that stops a
+    service waits for its workers.
 
-    Both ends of the ``with`` are C code, as a lock's own are. A Python function could be interrupted
-    between taking the lock and the block that releases it.
+    Both ends of the ``with`` are C code, as those of an ordinary lock are. A Python function could be
+    interrupted between taking the lock and entering the block that releases it.
 
     Args:
         seconds: How long to wait at most.
@@ -32,7 +33,7 @@ class TimedLock(_RLock):  # type: ignore[misc]  # a class of C without a public 
     __enter__ = property(attrgetter("_take"))
 
     def __new__(cls, _seconds: float) -> Self:
-        """A lock that nobody holds."""
+        """Create a lock that no thread holds."""
         made: Self = super().__new__(cls)
         return made
 
@@ -41,7 +42,7 @@ class TimedLock(_RLock):  # type: ignore[misc]  # a class of C without a public 
 
     @property
     def is_mine(self) -> bool:
-        """Whether this very thread holds it."""
-        # ``threading.Condition`` asks its lock this way; there is no public way, and a thread's own
-        # note of it could be interrupted.
+        """Whether this thread holds the lock."""
+        # ``threading.Condition`` asks its lock in this way. There is no public way, and an attribute
+        # set after taking the lock could be missing if the thread is interrupted in between.
         return bool(self._is_owned())

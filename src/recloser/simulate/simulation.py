@@ -38,8 +38,7 @@ class Simulation:
         is_shared: bool = False,
     ) -> None:
         mode = config.mode if mode is None else mode
-        self.state = Standing(calls.breaker, config)
-        self.state.is_disabled = mode == "disabled"
+        self.state = Standing(calls.breaker, config, is_disabled=mode == "disabled")
         self.progress = Progress(calls.columns, mode == "shadow", is_shared)
 
     def edges(self) -> Iterator[TakenEdge]:

@@ -15,7 +15,7 @@ def test_the_demo_records_an_outage_over_a_kill_and_explains_it(tmp_path):
     log = tmp_path / "log"
     done = subprocess.run([RECLOSER, "demo", "-o", log], capture_output=True, text=True, check=True)
     for step in (
-        "10 calls were refused, 0 of them reached the service",
+        "10 calls were rejected, 0 of them reached the service",
         "killed with SIGKILL, in mid-outage",
         "started again from its log: OPEN,",
         "the breaker probed, closed, and lets calls through",

@@ -115,7 +115,7 @@ def test_data_before_a_cut_is_imported_and_the_cut_is_reported(tmp_path, form):
     texts, _, cuts = read(path)
     assert len(texts) > 1000
     assert texts[:-1] == lines.splitlines()[: len(texts) - 1]
-    assert cuts == {str(path): "it is cut: the compressed data ends before its end"}
+    assert cuts == {str(path): "it is cut: the compressed data ends too early"}
 
 
 def test_data_before_the_cut_of_an_archive_is_imported(tmp_path):

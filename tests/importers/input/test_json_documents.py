@@ -178,11 +178,11 @@ def test_data_before_a_cut_is_imported_and_the_cut_is_reported(tmp_path, form):
     (tmp_path / "trace").write_text(FORMS[form][: len(FORMS[form]) * 3 // 4])
     inputs = Inputs([str(tmp_path / "trace")])
     assert sum(len(batch.texts) for batch in inputs.lines()) == 3
-    assert inputs.cuts == {str(tmp_path / "trace"): "the JSON ends before its end"}
+    assert inputs.cuts == {str(tmp_path / "trace"): "the JSON is cut before its end"}
 
 
 def test_array_without_an_end_is_reported(tmp_path):
-    assert values_and_cuts('[{"a":1}') == (['{"a":1}'], ["the JSON ends before its end"])
+    assert values_and_cuts('[{"a":1}') == (['{"a":1}'], ["the JSON is cut before its end"])
 
 
 @pytest.mark.parametrize("size", [None, 5])

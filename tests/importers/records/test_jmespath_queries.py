@@ -83,7 +83,7 @@ def test_records_that_where_leaves_out_are_counted(capsys, tmp_path):
     (tmp_path / "trace").write_text(CSV)
     words = ["import", str(tmp_path / "trace"), "-o", str(tmp_path / "log"), "--where", "note"]
     assert status_of(words) == 0
-    assert "no calls: 1 not selected by --where" in capsys.readouterr().out
+    assert "not calls: 1 not selected by --where" in capsys.readouterr().out
 
 
 def test_record_for_which_an_expression_fails_is_unreadable(tmp_path):
@@ -101,7 +101,7 @@ def test_record_for_which_an_expression_fails_is_unreadable(tmp_path):
 @pytest.mark.parametrize(
     ("text", "options", "why"),
     [
-        (CSV, {"where": "nope == 'x'"}, "there is no field 'nope'; there are start_s, target"),
+        (CSV, {"where": "nope == 'x'"}, "there is no field 'nope'; the fields are start_s, target"),
         (CSV, {"where": "`1`"}, "there is no field in it"),
         (CSV, {"where": "status =="}, "--where 'status ==' is not JMESPath"),
         (JSON, {"breaker": "a", "where": "["}, "is not JMESPath"),

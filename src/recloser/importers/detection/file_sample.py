@@ -1,4 +1,4 @@
-"""Sample of an import: the first lines of its files, by which their format is detected."""
+"""First lines of an import's files, by which their format is detected."""
 
 from collections.abc import Iterator
 from typing import Final

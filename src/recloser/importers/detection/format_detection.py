@@ -1,4 +1,7 @@
-"""Detection of a file's format: every format tries to read the first lines, and the best one wins."""
+"""Detection of a file's format.
+
+Every format tries to read the first lines. The one that reads most of them is detected.
+"""
 
 import csv
 import re
@@ -43,7 +46,9 @@ _SHOWN_CHARS: Final = 80
 
 
 def detect_format(lines: Sequence[str], among: Collection[str] = ()) -> FileFormat:
-    """Find the format that reads most of the lines; of several, the one with the most fields.
+    """Find the format that reads most of the lines.
+
+    Of several formats that read equally many, the one with the most fields is returned.
 
     Args:
         lines: The first lines of a file.
@@ -171,7 +176,10 @@ def _is_likely(name: str, lines: Sequence[str]) -> bool:
 
 
 def _share_read(candidate: FileFormat, lines: Sequence[str]) -> float:
-    """The share of the lines that a format reads; 0 if they lack what the format demands."""
+    """The share of the lines that a format reads.
+
+    It is 0 if the lines lack what the format demands.
+    """
     records = candidate.description.records
     comment = records.get("comment")
     rows = [line for line in lines if not comment or not line.startswith(comment)]

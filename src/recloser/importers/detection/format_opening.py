@@ -1,4 +1,4 @@
-"""Formats with the reader that reads them, opened by name, header, format string or regex."""
+"""Formats with their readers, opened by name, header, format string or regex."""
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
@@ -92,7 +92,7 @@ def delimited_format(header: Sequence[str], name: str | None, lines: Sequence[st
 
 
 def format_of_log_format(log_format: str, lines: Sequence[str]) -> FileFormat:
-    """Open the format that a format string of nginx, Apache, Envoy or HAProxy describes.
+    """Open the format that a server's format string describes.
 
     Args:
         log_format: The format string.
@@ -163,12 +163,15 @@ def open_format(description: FormatDescription, lines: Sequence[str]) -> FileFor
 
 
 def span_shape(lines: Sequence[str]) -> str | None:
-    """The format of spans or events whose keys the first lines have; None if there is none."""
+    """The format of spans or events whose keys the first lines have, or None."""
     return shape_of_text("\n".join(line[:_SHAPE_CHARS] for line in lines[:_SHAPE_LINES]))
 
 
 def guess_delimiter(lines: Sequence[str]) -> str:
-    """The delimiter of a table: one that is in all first lines, and most often in the first."""
+    """Guess the delimiter of a table.
+
+    It is a character that all first lines have, and the first one most often.
+    """
     first = lines[0] if lines else ""
     shared = [
         mark for mark in _DELIMITERS if all(mark in line for line in lines[:_DELIMITER_LINES])

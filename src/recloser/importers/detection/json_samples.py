@@ -30,7 +30,7 @@ def field_paths(lines: Sequence[str]) -> list[str]:
 
 
 def arrays_of_objects(lines: Sequence[str]) -> list[str]:
-    """The paths of arrays of objects in a single JSON object, where its records may be.
+    """The paths of arrays in a single JSON object that may be its records.
 
     Returns:
         The paths, that of the longest array first; none where the lines hold several objects.

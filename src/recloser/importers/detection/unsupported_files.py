@@ -1,4 +1,4 @@
-"""Files that cannot be imported: reports with sums instead of calls, and logs without times."""
+"""Files that cannot be imported: reports of sums, and logs without times."""
 
 import csv
 import tomllib
@@ -71,7 +71,7 @@ def _headers(lines: Sequence[str]) -> list[set[str]]:
 
 
 def _values(lines: Sequence[str]) -> list[Any]:
-    """Return the JSON values of the first line, and of all lines together."""
+    """Decode the JSON of the first line, and of all lines taken together."""
     values = []
     for text in (lines[0] if lines else "", "\n".join(lines)):
         if text.lstrip()[:1] in ("{", "["):

@@ -1,4 +1,7 @@
-"""Detection of wrappers that could also be a part of the line, such as a time in front of it."""
+"""Detection of wrappers that could also be a part of the line.
+
+A time in front of a line is one example.
+"""
 
 from collections.abc import Sequence
 from typing import Final

@@ -32,7 +32,10 @@ class TimeField:
 
     @classmethod
     def parse(cls, text: str) -> "TimeField":
-        """Parse ``FIELD`` or ``FIELD:UNIT``; the default unit is the end of the name, as in ``took_ms``."""
+        """Parse ``FIELD`` or ``FIELD:UNIT``.
+
+        The default unit is the end of the field's name, as in ``took_ms``.
+        """
         name, colon, unit = text.rpartition(":")
         if colon and name and unit.isalpha():
             return cls(name, unit)
@@ -182,7 +185,10 @@ def parse_description(name: str, table: Mapping[str, Any]) -> FormatDescription:
 
 
 def _rule(table: Mapping[str, Any]) -> OutcomeRule:
-    """Make an outcome rule; the meanings that ``means`` names add their values to its own."""
+    """Make an outcome rule.
+
+    The meanings that ``means`` names add their values to those of the rule.
+    """
     rule = dict(table)
     means = rule.pop("means", ())
     for meaning in [means] if isinstance(means, str) else means:

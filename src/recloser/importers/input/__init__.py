@@ -1,1 +1,1 @@
-"""Input: files and standard input, unpacked and cut into batches of lines or JSON values."""
+"""Input: files and standard input, unpacked and cut into lines or JSON values."""

@@ -1,4 +1,4 @@
-"""Files of an import: folders and patterns expanded, and rotated logs ordered by age."""
+"""Files of an import: expanded folders and patterns, and rotated logs by age."""
 
 import glob
 import os
@@ -17,7 +17,9 @@ _AgeKey: TypeAlias = tuple[int, int, str]
 
 
 def input_files(paths: Iterable[str]) -> list[str]:
-    """List the files at some paths, the older pieces of a rotated log before the newer ones.
+    """List the files at some paths.
+
+    Of a rotated log, the older pieces come before the newer ones.
 
     Args:
         paths: Files; folders, whose files are all taken except hidden ones; patterns such as ``*.log``;
@@ -60,7 +62,7 @@ def _files_at(path: str) -> Iterator[str]:
 
 
 def _piece_of(file: str) -> tuple[str, _AgeKey]:
-    """Return the log that a file is a piece of, and a sort key: the oldest piece is first."""
+    """Return the log that a file is a piece of, and a sort key by its age."""
     name = _PACKED.sub("", file)
     if found := _NUMBERED.fullmatch(name):
         return found[1], (1, -int(found[2]), "")

@@ -1,4 +1,4 @@
-"""First stage of an import: the lines of files and of standard input, whatever packs them."""
+"""First stage of an import: the lines of files and of standard input."""
 
 import codecs
 import io
@@ -31,7 +31,9 @@ _SNIFFED_BYTES: Final = 64
 
 @define
 class Inputs:
-    """The files to import, in the order in which they are read; ``-`` is standard input.
+    """The files to import, in the order in which they are read.
+
+    The path ``-`` is standard input.
 
     Attributes:
         paths: The paths of the files.
@@ -111,7 +113,9 @@ def _batches_of(name: str, values: Iterable[str | None]) -> Iterator[LineBatch]:
 
 
 def text_lines_of(name: str, stream: io.BufferedReader) -> Iterator[LineBatch]:
-    """Yield the lines of one file, in batches; bytes that are not text are shown escaped.
+    """Yield the lines of one file, in batches.
+
+    Bytes that are not text are shown escaped.
 
     Args:
         name: The name of the file.

@@ -1,7 +1,7 @@
-"""JSON that is not one value per line: values cut out of arrays and documents, in any layout.
+"""JSON that is not one value per line, cut into values.
 
-An array of a gigabyte on one line is one example. The values come out one at a time, as text, so that
-a file of any size needs little memory.
+The values may be in arrays or documents, in any layout. An array of a gigabyte on one line is one
+example. The values come out one at a time, as text, so that a file of any size needs little memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ def is_json_document(head: str) -> bool:
 
 
 def has_path(head: str, path: KeyPath, keys: Sequence[KeyPath] = ()) -> bool:
-    """Return whether the first value of a text is an object with an array of records under a path.
+    """Return whether a text begins with an object that has records under a path.
 
     Args:
         head: The beginning of the text.
@@ -66,7 +66,9 @@ def has_path(head: str, path: KeyPath, keys: Sequence[KeyPath] = ()) -> bool:
 def json_values(
     pieces: Iterator[str], path: KeyPath, on_cut: Callable[[str], None]
 ) -> Iterator[str | None]:
-    """Yield the values of a text: at its top, in its arrays, or in the array under a path.
+    """Yield the values of a text.
+
+    They are at its top, in arrays there, or in the array under a path.
 
     Args:
         pieces: The text.
@@ -106,7 +108,10 @@ def json_values(
 
 
 def _elements(scanner: JsonScanner) -> Iterator[str | None]:
-    """Yield the elements of the array at the position, or the one value that is there instead."""
+    """Yield the elements of the array at the position.
+
+    If another value is there, that one is yielded.
+    """
     if scanner.text[scanner.at] != "[":
         yield scanner.read_value()
         return

@@ -1,4 +1,4 @@
-"""Scanner for JSON text of any length, which arrives in pieces and is never held whole."""
+"""Scanner for JSON text that arrives in pieces and is never held whole."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Final
 from recloser.importers.import_batches import MAX_LINE_CHARS
 from recloser.importers.values.json_paths import KeyPath
 
-TOO_SHORT: Final = "the JSON ends before its end"
+TOO_SHORT: Final = "the JSON is cut before its end"
 
 raw_decode: Final = json.JSONDecoder().raw_decode
 """Decodes the value at a position of a text; returns it and the index of its end."""
@@ -31,7 +31,9 @@ class UnfinishedJson(Exception):  # noqa: N818  # a cut file is not an error
 
 
 class JsonScanner:
-    """Position in a JSON text; the text before it is forgotten, and more is read as needed.
+    """Position in a JSON text.
+
+    The text before the position is forgotten, and more is read as needed.
 
     Args:
         pieces: The text.
@@ -61,7 +63,10 @@ class JsonScanner:
         return len(pieces) > 0
 
     def peek(self) -> str | None:
-        """Go to the next value and return its first character; None at the end of the text."""
+        """Go to the next value and return its first character.
+
+        At the end of the text, None is returned.
+        """
         self._indent = ""
         while True:
             found = _BETWEEN.match(self.text, self.at)
@@ -105,7 +110,7 @@ class JsonScanner:
             return found if len(found) <= MAX_LINE_CHARS else None
 
     def _skip_malformed(self, offset: int) -> str:
-        """Go to the next value after a malformed one, and return the beginning of that one.
+        """Go past a malformed value, and return the beginning of it.
 
         Args:
             offset: Where the value is malformed, in characters from its beginning.
@@ -151,7 +156,7 @@ class JsonScanner:
             found = _KEY.match(self.text, self.at)
             while found is None:
                 if len(self.text) - self.at > MAX_LINE_CHARS or not self._read_more():
-                    raise UnfinishedJson("the JSON ends before its end, or is malformed")
+                    raise UnfinishedJson("the JSON is cut before its end, or malformed")
                 found = _KEY.match(self.text, self.at)
             self.at = found.end()
             if found[1] == key or ("\\" in found[1] and _unescaped(found[1]) == key):

@@ -1,6 +1,7 @@
-"""Decompression of files, and members of archives; the first bytes of a file show how it is packed.
+"""Decompression of files, and members of archives.
 
-A file may be packed several times, as a ``.tar.gz`` is, and an archive holds several files.
+The first bytes of a file show how it is packed. A file may be packed several times, as a
+``.tar.gz`` is, and an archive holds several files.
 """
 
 import bz2
@@ -51,7 +52,7 @@ class _Source(Protocol):
 def unpacked_files(
     name: str, raw: io.BufferedReader, on_cut: OnCut, layer: int = 0
 ) -> Iterator[tuple[str, io.BufferedReader]]:
-    """Yield the files in a file with their names: itself, or the members of an archive.
+    """Yield a file, or the members of an archive, decompressed and with their names.
 
     Each must be read before the next one is asked for. A file that is cut or broken ends early, and
     ``on_cut`` is called.
@@ -126,7 +127,7 @@ def _tar_members(name: str, raw: io.BufferedReader, on_cut: OnCut) -> Iterator[t
 
 
 class _UntilCut(io.RawIOBase):
-    """A stream that ends, instead of raising an error, where its source is cut or broken."""
+    """Stream that ends, without an error, where its source is cut or broken."""
 
     def __init__(
         self, source: _Source, name: str, on_cut: OnCut, piece: int = _PIECE_BYTES
@@ -162,7 +163,7 @@ class _UntilCut(io.RawIOBase):
 
 def _reason_for(error: Exception) -> str:
     if isinstance(error, EOFError | tarfile.ReadError):
-        return "it is cut: the compressed data ends before its end"
+        return "it is cut: the compressed data ends too early"
     return failure_of(error)
 
 

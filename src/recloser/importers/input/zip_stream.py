@@ -69,14 +69,14 @@ class _Source:
         self._back = b""
 
     def read(self, size: int) -> bytes:
-        """Return at most ``size`` bytes; none at the end."""
+        """Return at most ``size`` bytes of the zip file; none at its end."""
         if self._back:
             data, self._back = self._back[:size], self._back[size:]
             return data
         return self._raw.read1(size)
 
     def exactly(self, size: int) -> bytes:
-        """Return ``size`` bytes, or fewer at the end."""
+        """Return ``size`` bytes of the zip file, or fewer at its end."""
         data = b""
         while len(data) < size and (piece := self.read(size - len(data))):
             data += piece
@@ -87,7 +87,9 @@ class _Source:
 
 
 def stream_members(name: str, raw: io.BufferedReader) -> Iterator[tuple[str, ZipMember] | None]:
-    """Yield the members of a zip file; each must be read before the next one is asked for.
+    """Yield the members of a zip file.
+
+    Each must be read before the next one is asked for.
 
     Args:
         name: The name of the zip file.
@@ -119,10 +121,10 @@ def stream_members(name: str, raw: io.BufferedReader) -> Iterator[tuple[str, Zip
 
 
 def _member_after(name: str, header: bytes, source: _Source) -> tuple[str, ZipMember, bool] | None:
-    """Return the member after a header; None if the file is cut.
+    """Read the zip member that follows a header; None if the file is cut.
 
     Returns:
-        The path, the member, and whether its sizes follow it.
+        The member's path, its bytes, and whether its sizes come after it.
     """
     if len(header) < _HEADER.size or header[:4] != _LOCAL:
         return None

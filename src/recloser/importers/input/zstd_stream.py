@@ -15,10 +15,10 @@ _PIECE_BYTES: Final = 1 << 9
 
 
 class ZstdStream(io.RawIOBase):
-    """Decompressed bytes of zstd frames, one after another; a cut frame raises EOFError.
+    """Decompressed bytes of consecutive zstd frames.
 
-    ``ZstdDecompressor.stream_reader`` cannot be used: it ends without an error in a frame that is
-    cut.
+    A cut frame raises EOFError. ``ZstdDecompressor.stream_reader`` cannot be used: it ends without
+    an error in a frame that is cut.
     """
 
     def __init__(self, raw: io.BufferedReader) -> None:

@@ -1,1 +1,1 @@
-"""Mapping: from the fields of a record to a call with a breaker, a start and a duration."""
+"""Mapping: from the fields of a record to a call."""

@@ -1,4 +1,4 @@
-"""Requests that a proxy tried several times: each attempt becomes a call of its own."""
+"""Requests that a proxy tried several times: each attempt becomes a call."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -99,6 +99,9 @@ def expand_attempts(
 
 
 def _parts(value: Any, count: int, rows: int) -> list[Any]:
-    """Split a value into one part per row; repeat a value that has another number of parts."""
+    """Split a value into one part per row.
+
+    A value that has another number of parts is repeated.
+    """
     parts = _SEPARATOR.split(value) if count > 1 and isinstance(value, str) else [value]
     return parts if len(parts) == rows else [value] * rows

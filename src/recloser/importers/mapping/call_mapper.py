@@ -1,4 +1,4 @@
-"""Mapping of records to calls: breaker, start, duration, outcome, error and labels."""
+"""Mapping of records to calls: breaker, times, outcome, error and labels."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -82,7 +82,7 @@ class CallMapper:
             if all(map(self._fields.has, fields)):
                 return description.breaker
         raise ImportTraceError(
-            "the format does not say what a call calls: name its breaker with --breaker '{field}'; "
+            "the format does not say which service a call goes to: name its breaker with --breaker '{field}'; "
             f"the fields are {', '.join(self._fields.names)}"
         )
 

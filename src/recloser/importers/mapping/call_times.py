@@ -1,4 +1,4 @@
-"""Starts and durations of calls, from the columns that hold a start, an end and a duration."""
+"""Starts and durations of calls, from columns of starts, ends and durations."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -32,7 +32,7 @@ class TimeColumns:
     parsers: list[ConversionCache[int]] = field(factory=list)
 
     def values(self, columns: Mapping[str, Sequence[Any]]) -> list[int | None]:
-        """Convert to nanoseconds, taking for each record the first field that has a value.
+        """Convert columns to nanoseconds; each record uses the first field that it has.
 
         Args:
             columns: The values of the records by the names of their fields.

@@ -20,7 +20,7 @@ _USUAL_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 class RecordFields:
-    """Finds the fields of records: those that they have, and those that are made from others.
+    """Finds the fields of records: their own, and those made from others.
 
     Args:
         field_names: The fields that the records have; None where any field is possible.

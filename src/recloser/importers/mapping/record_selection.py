@@ -1,4 +1,7 @@
-"""Selection of the records that are calls; a log may hold others, such as rows of other metrics."""
+"""Selection of the records that are calls.
+
+A log may hold others, such as rows of other metrics.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -41,7 +44,7 @@ class RecordSelection:
 
     @property
     def fields(self) -> list[str]:
-        """The fields that are looked at."""
+        """The fields whose values decide whether a record is a call."""
         return list(dict.fromkeys([*self._unwanted, *self._outcome_fields]))
 
     def __call__(

@@ -1,4 +1,4 @@
-"""Settings of resilience4j, Polly and Envoy, found in YAML, JSON and ``.properties`` files."""
+"""Files with settings of resilience4j, Polly and Envoy."""
 
 import json
 import re
@@ -30,7 +30,9 @@ def read_foreign(path: Path, name: str | None = None) -> ForeignSettings:
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise ConfigError(f"{path}: it is larger than {_MAX_BYTES:,} bytes")
+            raise ConfigError(
+                f"{path}: it is larger than {_MAX_BYTES:,} bytes; keep only the section of the circuit breaker"
+            )
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
@@ -86,7 +88,10 @@ def _documents(path: Path, text: str) -> list[Any]:
 
 
 def _refuse_aliases(path: Path, events: Iterable[Any]) -> None:
-    """Refuse ``*name`` in YAML: a few hundred bytes of them can stand for more than memory holds."""
+    """Refuse aliases, ``*name``, in YAML.
+
+    A few hundred bytes of them can stand for more than memory holds.
+    """
     for event in events:
         if type(event).__name__ == "AliasEvent":
             line = event.start_mark.line + 1
@@ -114,14 +119,19 @@ def _properties(text: str) -> dict[str, Any]:
 
 
 def _sections(document: Any, known: frozenset[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the mappings anywhere in a document that have a known key, each with its name."""
+    """Yield the mappings in a document that hold settings.
+
+    They are those with a known key; each has a name.
+    """
     pending: list[tuple[str, Any]] = [("", document)]
     seen = 0
     while pending:
         name, value = pending.pop(0)
         seen += 1
         if seen > 100_000:  # noqa: PLR2004  # a bound on the time that a file takes
-            raise ValueError("it has too many parts")
+            raise ValueError(
+                "it has more than 100,000 parts; keep only the section of the circuit breaker"
+            )
         if isinstance(value, Mapping):
             if any(plain_key(key) in known for key in value):
                 yield name, value

@@ -21,7 +21,7 @@ class ForeignSettings:
 
 
 def plain_key(key: object) -> str:
-    """Return a key in lower case, without the hyphens and underscores that spellings differ in."""
+    """Return a key in lower case, without hyphens and underscores."""
     return re.sub(r"[-_]", "", str(key)).lower()
 
 
@@ -35,7 +35,7 @@ class _Section:
         return self._values.pop(key, (key, None))[1]
 
     def rest(self, known: Mapping[str, str]) -> list[str]:
-        """Return one line for each key that is left, with the nearest setting if there is one."""
+        """Return a line of text for each key that was not converted."""
         return [
             f"{name} is not converted" + (f": {known[key]}" if key in known else "")
             for key, (name, _) in self._values.items()
@@ -195,7 +195,10 @@ _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600,
 
 
 def _seconds(value: Any, default: float, unit_s: float = 1) -> int | float:
-    """Parse a duration in seconds: a number, ``10s``, ``1m30s``, ``PT10S`` or ``00:00:10``."""
+    """Parse a duration in seconds.
+
+    It may be a number, ``10s``, ``1m30s``, ``PT10S`` or ``00:00:10``.
+    """
     if value is None:
         return default
     if isinstance(value, Mapping) and "seconds" in value:

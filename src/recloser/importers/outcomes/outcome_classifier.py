@@ -1,4 +1,4 @@
-"""Outcomes of calls by rules, with a count of calls for each combination of values."""
+"""Outcomes of calls by rules, with a count for each combination of values."""
 
 import re
 from collections import Counter
@@ -97,7 +97,7 @@ class OutcomeClassifier:
 
     @property
     def fields(self) -> list[str]:
-        """The fields that have rules, in their order."""
+        """The fields that the outcome rules look at, in their order."""
         return list(dict.fromkeys(rule.field for rule in self.rules))
 
     def classify(self, columns: Mapping[str, Sequence[Any]], size: int) -> list[Classified]:
@@ -148,7 +148,10 @@ class OutcomeClassifier:
         return Verdict.UNKNOWN
 
     def table(self) -> list[OutcomeRow]:
-        """Return the verdict on each combination of values, the most frequent first."""
+        """Return the verdict and the count of each combination of values.
+
+        The most frequent combination is the first.
+        """
         rows = [
             OutcomeRow(tuple(map(text_of, key)), self._classified[key].verdict, count)
             for key, count in self.counts.most_common()
@@ -161,7 +164,10 @@ class OutcomeClassifier:
         return rows
 
     def unused(self) -> list[str]:
-        """Return the user's values that no call has; none if not all values were counted."""
+        """Return the user's outcome values that no call has.
+
+        The list is empty if there were too many values to keep them all.
+        """
         if self.beyond:
             return []
         texts = {

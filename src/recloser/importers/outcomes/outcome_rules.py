@@ -1,4 +1,4 @@
-"""Outcome rules: which values of a field mean success, failure, neither, or a rejected call."""
+"""Outcome rules: which values mean success, failure, neither, or a rejected call."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from recloser.core.events import Outcome
 
 
 class Verdict(Enum):
-    """The meaning of a value, by a rule."""
+    """Decision of an outcome rule about a call: succeeded, failed and so on."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -71,7 +71,7 @@ class OutcomeRule:
 
 
 def matcher(values: Iterable[str]) -> re.Pattern[str]:
-    """Return the expression that matches any of some values, written as in ``OutcomeRule``."""
+    """Return an expression that matches values, written as in ``OutcomeRule``."""
     return re.compile("|".join(map(_alternative, values)) or r"(?!)", re.DOTALL)
 
 

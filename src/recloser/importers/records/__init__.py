@@ -1,1 +1,1 @@
-"""Readers: from lines to records. One reader per kind of text, configured by a format file."""
+"""Readers from lines to records: one per kind of text, configured by a format."""

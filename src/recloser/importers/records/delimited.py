@@ -1,4 +1,4 @@
-"""Records of delimited text such as CSV, with the names of their fields in a header."""
+"""Records of delimited text such as CSV, with a header of field names."""
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -55,7 +55,7 @@ class DelimitedReader:
         return csv.reader(lines, delimiter=self.delimiter, strict=True)
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records with the wanted fields.
+        """Read lines as records that have the wanted fields.
 
         Raises:
             ImportTraceError: A header lacks a wanted field, or cannot be read.
@@ -74,7 +74,9 @@ class DelimitedReader:
             try:
                 header = [name.strip() for name in next(reader, [])]
             except csv.Error as error:
-                raise ImportTraceError(f"{source}: the header cannot be read: {error}") from error
+                raise ImportTraceError(
+                    f"{source}: the header cannot be read: {error}; name the columns with --header"
+                ) from error
         missing = [name for name in wanted if name not in header]
         if missing:
             raise ImportTraceError(
@@ -111,7 +113,11 @@ def _terminated(batch: LineBatch) -> Iterable[str]:
 def _next_rows(
     reader: "Reader", source: str
 ) -> tuple[list[list[str]], Sequence[int], list[Unreadable]]:
-    """Return the next rows, the number of the line that each ends on, and unreadable rows."""
+    """Return the next rows of a table.
+
+    The second result is the number of the line that each row ends on, the third has the unreadable
+    rows.
+    """
     rows: list[list[str]] = []
     numbers: list[int] = []
     unreadable: list[Unreadable] = []
@@ -139,7 +145,10 @@ def _rows_of_width(
     source: str,
     unreadable: list[Unreadable],
 ) -> tuple[list[list[str]], list[int]]:
-    """Return the rows that have as many values as the header, and note the others as unreadable."""
+    """Return the rows that have as many values as the header.
+
+    The others are noted as unreadable.
+    """
     complete: list[list[str]] = []
     lines: list[int] = []
     for row, number in zip(rows, numbers, strict=True):

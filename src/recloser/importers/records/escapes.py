@@ -1,4 +1,4 @@
-r"""Escapes in values, such as ``\x22``, ``\"`` and ``#22``, replaced by the characters they stand for.
+r"""Escapes such as ``\x22`` and ``#22``, replaced by the characters they stand for.
 
 Only printable characters are restored; an escaped control character stays escaped.
 """
@@ -32,7 +32,7 @@ def _hashed(found: re.Match[str]) -> str:
 
 
 def escaping_of(language: str, formats: Sequence[str]) -> tuple[str, Unescape] | None:
-    """Return the character that begins an escape, and the function that replaces escapes.
+    """Return how a server escapes values: the first character, and the replacement.
 
     Args:
         language: The language of the format strings.

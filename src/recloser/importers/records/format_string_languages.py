@@ -1,4 +1,4 @@
-"""Format strings of nginx, Apache, Envoy and HAProxy, split into literal text and fields.
+"""Format strings of nginx, Apache, Envoy and HAProxy, split into fields.
 
 A format string is given as it stands in the configuration of the server.
 """
@@ -197,7 +197,7 @@ def _haproxy(text: str) -> list[Part]:
 
 
 def _haproxy_text(text: str) -> str:
-    """Return the format of a directive ``log-format "..."``, without spaces after flags."""
+    """Return the format string in a directive ``log-format "..."`` of HAProxy."""
     written = re.sub(r"^\s*log-format\s+", "", text).strip()
     if len(written) > 1 and written[0] == written[-1] == '"':
         written = written[1:-1]

@@ -1,4 +1,4 @@
-"""Regular expressions that match the lines which a format string of a server writes.
+"""Regular expressions that match the lines written by a format string.
 
 Every field ends where the text after it can first begin, and all repetition is possessive. So a
 line is matched or rejected in time linear in its length, whatever it contains.
@@ -42,7 +42,7 @@ def line_pattern(
     lists: Collection[str] = (),
     is_open: bool = False,
 ) -> tuple[re.Pattern[str], list[str]]:
-    """Return an expression that matches whole lines, and the name of the field of each group.
+    """Return an expression that matches whole lines, and the fields of its groups.
 
     Args:
         parts: The parts of a format string.
@@ -75,7 +75,10 @@ def _may_be_missing(part: Part) -> bool:
 
 
 def _value(part: FormatField, before: str, following: str, lists: Collection[str]) -> str:
-    """Return the expression for a field between two texts; an unquoted value holds no space."""
+    """Return the expression for a field between two texts.
+
+    Without quotes, a value holds no space.
+    """
     name = part.name
     if part.may_be_missing:
         return r"(?:\{[^}]*+\}|-)"

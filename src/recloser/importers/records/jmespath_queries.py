@@ -1,4 +1,4 @@
-"""JMESPath expressions of the user: fields within JSON, and the filter ``--where``."""
+"""JMESPath expressions of the user: fields of JSON, and the filter ``--where``."""
 
 import importlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ _SKIPPED: Final = "not selected by --where"
 
 
 def is_jmespath(name: str) -> bool:
-    """Return whether the name of a field is a JMESPath expression, not only a path of keys.
+    """Return whether the name of a field is a JMESPath expression.
 
     A key with a character such as ``[`` in it must be quoted to be taken as a key.
     """
@@ -25,7 +25,9 @@ def is_jmespath(name: str) -> bool:
 
 
 def compile_query(expression: str, option: str = "the field") -> Callable[[Any], Any]:
-    """Return a function that evaluates an expression, and raises ``ValueError`` where it cannot.
+    """Return a function that evaluates a JMESPath expression.
+
+    The function raises ``ValueError`` where it cannot evaluate it.
 
     Args:
         expression: The expression, in JMESPath.
@@ -86,7 +88,7 @@ class WhereFilter:
             if missing or not named:
                 which = f"no field {missing[0]!r}" if missing else "no field in it"
                 raise ImportTraceError(
-                    f"--where {expression!r}: there is {which}; there are {', '.join(field_names)}"
+                    f"--where {expression!r}: there is {which}; the fields are {', '.join(field_names)}"
                 )
             self.needed = list(named)
 
@@ -125,7 +127,10 @@ class WhereFilter:
 
 
 def _fields_named_in(parsed: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the fields of a record that an expression names, but not the keys within their values."""
+    """Yield the fields of a record that a JMESPath expression names.
+
+    The keys within their values are left out.
+    """
     kind, children = parsed["type"], parsed["children"]
     if kind == "field":
         yield parsed["value"]

@@ -1,4 +1,7 @@
-"""Records of JSON, one object per line; fields are paths of keys such as ``request.host``, or JMESPath."""
+"""Records of JSON, one object per line.
+
+Fields are named by paths of keys such as ``request.host``, or by JMESPath.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
@@ -23,11 +26,11 @@ class JsonLinesReader:
 
     @property
     def fields(self) -> None:
-        """None: any path may be asked for."""
+        """None: any path of keys may be asked for."""
         return
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records with the wanted fields.
+        """Read lines as records that have the wanted fields.
 
         Raises:
             ImportTraceError: The name of a field is not a path of keys.
@@ -51,7 +54,9 @@ def _getter(name: str) -> Callable[[Any], Any]:
 
 
 class _QuickReader:
-    """Decodes only the keys of some paths, in a fifth of the time that whole objects take.
+    """Decodes only some fields of JSON objects.
+
+    This takes a fifth of the time that whole objects take.
 
     Args:
         paths: The paths by the names of their fields.
@@ -78,7 +83,10 @@ class _QuickReader:
             self._columns[field] = attrgetter(".".join(steps))
 
     def read(self, batch: LineBatch) -> RecordBatch | None:
-        """Return the records; None if a line is not an object or does not have the shape of the paths."""
+        """Read lines as records.
+
+        If a line is not an object, or does not have the shape of the paths, None is returned.
+        """
         if self._columns is None:
             return None
         try:

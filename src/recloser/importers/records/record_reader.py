@@ -15,10 +15,13 @@ class RecordReader(Protocol):
 
     @property
     def fields(self) -> Collection[str] | None:
-        """The fields, where they are known before reading."""
+        """The names of the fields, where they are known before reading."""
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records with the wanted fields, and the lines that cannot be read."""
+        """Read lines as records that have the wanted fields.
+
+        Each batch also has the lines that cannot be read.
+        """
 
 
 TOO_LONG = f"it is longer than {MAX_LINE_CHARS:,} characters"

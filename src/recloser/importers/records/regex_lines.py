@@ -1,4 +1,4 @@
-"""Records of text by a regular expression of the user, whose named groups are the fields.
+"""Records of text by a user's regular expression; its named groups are fields.
 
 Some expressions take practically forever for some lines. Such a search is stopped by a timer: the
 regex engine checks for signals as it runs, and a timer of processor time sends one.
@@ -49,14 +49,14 @@ class RegexReader:
 
     @property
     def fields(self) -> Collection[str]:
-        """The named groups."""
+        """The named groups of the regular expression."""
         return list(self._pattern.groupindex)
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records with the wanted fields.
+        """Read lines as records that have the wanted fields.
 
         Raises:
-            ImportTraceError: The expression takes too long.
+            ImportTraceError: The regular expression takes too long.
         """
         names = list(wanted)
         for batch in batches:
@@ -121,7 +121,7 @@ def _stopped_after(seconds: float | None) -> Iterator[None]:
 
 
 def _linear(pattern: str) -> Any:
-    """Compile an expression with google-re2, which needs no stopping."""
+    """Compile a regular expression with google-re2, which needs no timer."""
     try:
         re2: Any = importlib.import_module("re2")
     except ImportError as error:

@@ -1,4 +1,4 @@
-r"""Records of the events that resilience4j logs, or that its actuator endpoint returns.
+r"""Records of resilience4j's events, from logs or its actuator endpoint.
 
 The text of an event may begin anywhere in a line::
 
@@ -45,11 +45,11 @@ class Resilience4jReader:
 
     @property
     def fields(self) -> Collection[str]:
-        """The fields of an event."""
+        """The fields of an event of resilience4j."""
         return list(_FIELDS)
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records of calls, with all fields."""
+        """Read lines as records of calls, with all fields."""
         del wanted  # an event has few fields
         seen = _SeenEvents()
         for batch in batches:
@@ -77,13 +77,13 @@ class Resilience4jReader:
 
 
 class _Skipped(str):
-    """Why an event or line is not a call."""
+    """Why an event of resilience4j, or a line, is not a call."""
 
     __slots__ = ()
 
 
 class _SeenEvents:
-    """Finds events that are written twice, once by resilience4j itself and once by its user.
+    """Finds events that two loggers wrote: resilience4j's own and its user's.
 
     Two events of the same text, as may happen within a millisecond, are two if the same logger
     wrote both: each logger writes each event once.

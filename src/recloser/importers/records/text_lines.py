@@ -1,4 +1,4 @@
-"""Records of text lines, read by the format strings of the program that wrote them."""
+"""Records of text lines, read by the format strings that wrote them."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -16,7 +16,9 @@ _Compiled: TypeAlias = tuple[re.Pattern[str], list[str]]
 
 
 class FormatStringReader:
-    """Reads lines by format strings; a line that the first does not match is tried with the next.
+    """Reads lines by format strings.
+
+    A line that the first one does not match is tried with the next.
 
     Args:
         language: The language of the format strings: nginx, apache, envoy or haproxy.
@@ -53,7 +55,7 @@ class FormatStringReader:
         return list(dict.fromkeys(name for parts in self._parts for name in field_names_in(parts)))
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records with the wanted fields."""
+        """Read lines as records that have the wanted fields."""
         compiled = [
             line_pattern(parts, wanted, lists=self._lists, is_open=self._is_open)
             for parts in self._parts
@@ -81,7 +83,10 @@ def _unquoted(value: str | None) -> str | None:
 
 
 def _all_matched(batch: LineBatch, compiled: _Compiled) -> RecordBatch | None:
-    """Return the records if the first format string matches every line; otherwise None."""
+    """Return the records if the first format string matches every line.
+
+    Otherwise None is returned.
+    """
     pattern, names = compiled
     try:
         groups = [found.groups() for found in map(pattern.fullmatch, batch.texts)]  # type: ignore[arg-type, union-attr]

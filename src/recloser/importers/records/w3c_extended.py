@@ -1,4 +1,7 @@
-"""Records of W3C extended log files, which name their columns in lines such as ``#Fields: date time``."""
+"""Records of W3C extended log files.
+
+Such files name their columns in lines such as ``#Fields: date time``.
+"""
 
 import csv
 import re
@@ -12,7 +15,9 @@ _FIELDS: Final = re.compile(r"#\s*Fields:\s*+(\S.*)", re.IGNORECASE)
 
 
 class W3cReader:
-    """Reads rows by the latest ``#Fields:`` line before them; a restarted server writes another one.
+    """Reads rows by the latest ``#Fields:`` line before them.
+
+    A restarted server writes another such line.
 
     Args:
         lines: The first lines of a file.
@@ -31,7 +36,7 @@ class W3cReader:
         return list(self._fields or self._header or ())
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records with the wanted fields.
+        """Read lines as records that have the wanted fields.
 
         A field that the latest ``#Fields:`` line does not name is None.
         """

@@ -1,1 +1,1 @@
-"""Traces of spans: OTLP, Jaeger, Zipkin and SkyWalking, read as records of client calls."""
+"""Traces of spans of OTLP, Jaeger, Zipkin and SkyWalking, read as records."""

@@ -1,4 +1,4 @@
-"""Spans of Jaeger: of its API and interface, and its documents in Elasticsearch."""
+"""Parser of Jaeger's spans, from its API, its interface and Elasticsearch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Joins within traces: spans that occur twice, and the server's span that belongs to a client's."""
+"""Joins within traces: repeated spans, and clients' spans with servers'."""
 
 from array import array
 from collections.abc import Hashable, Iterator
@@ -87,9 +87,10 @@ class JoinEntry(msgspec.Struct, array_like=True, gc=False):
 
 
 class TargetJoin(AbstractContextManager["TargetJoin"]):
-    """Finds the service that answered each client's span, after all spans of all files are read.
+    """Finds the service that answered each client's span.
 
-    Temporary files hold the spans, so memory is bounded.
+    The answer is known after all spans of all files are read. Temporary files hold the spans, so
+    memory is bounded.
 
     Args:
         run_length: How many spans are held in memory.
@@ -120,7 +121,10 @@ class TargetJoin(AbstractContextManager["TargetJoin"]):
         self._runs.add(JoinEntry(key, trace, id_, None, line, source, values))
 
     def found(self) -> Iterator[tuple[JoinEntry, str | None]]:
-        """Yield the waiting clients' spans, each with the service that answered; None if unknown."""
+        """Yield the waiting clients' spans, each with the service that answered.
+
+        The service is None if no server's span belongs to the client's.
+        """
         if not self.waiting:
             return
         for _, group in groupby(self._runs, key=attrgetter("key")):

@@ -1,4 +1,7 @@
-"""Spans of OTLP in JSON: of the collector, of Tempo's API (versions 1 and 2), and of Java's logger."""
+"""Parser of OTLP spans in JSON.
+
+It reads the JSON of the collector, of Tempo's API (versions 1 and 2), and of Java's logger.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -67,7 +70,7 @@ class _Resource(msgspec.Struct, gc=False):
 
 
 class _Document(_Resource, gc=False):
-    """The top of a JSON value: resources, a single resource, or an answer of an API around them."""
+    """Top of a JSON value: resources, a single one, or an API's answer around them."""
 
     resourceSpans: list[_Resource] | None = None  # noqa: N815
     batches: list[_Resource] | None = None
@@ -149,7 +152,7 @@ def _texts(pairs: Sequence[_Pair]) -> dict[str, str]:
 
 
 def _text(value: _Value) -> str:
-    """Return a value that is not a string as text; arrays and maps are not needed."""
+    """Return an attribute other than a string as text; empty for arrays and maps."""
     if value.intValue is not None:
         return str(value.intValue)
     if value.boolValue is not None:
@@ -170,7 +173,10 @@ def _exception(events: Sequence[_Event]) -> str | None:
 
 
 def _spans_one_by_one(document: Any, kinds: Sequence[str]) -> Iterator[Span | UnreadableSpan | str]:
-    """Yield the spans of a document of unexpected shape; each bad span is reported by itself."""
+    """Yield the spans of a document of unexpected shape.
+
+    Each bad span is reported by itself.
+    """
     if isinstance(document, list):
         for element in document:
             yield from _spans_one_by_one(element, kinds)

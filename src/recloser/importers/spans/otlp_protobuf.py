@@ -1,4 +1,7 @@
-"""Spans of OTLP in protobuf, converted to JSON: one message per file, or each after its length."""
+"""Spans of OTLP in protobuf, converted to JSON.
+
+A file is one message, or has each message after its length.
+"""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Spans of SkyWalking, as its query service answers ``queryTrace``."""
+"""Parser of SkyWalking's spans, as its query service answers ``queryTrace``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -196,7 +196,10 @@ def span_field(name: str) -> FieldGetter:
 
 
 class SpanFields(Collection[str]):
-    """The fields of spans: iterating lists those made from spans; every attribute is contained."""
+    """The names of the fields of spans.
+
+    Iteration lists the fields that are made from spans. Every name is contained, as an attribute.
+    """
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str)

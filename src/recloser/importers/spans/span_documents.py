@@ -1,4 +1,4 @@
-"""Files of spans, cut into JSON values: their lines, or the elements of one large document.
+"""Files of spans, cut into JSON values.
 
 The values are yielded as ``LineBatch``, one value per text, whatever the layout of the file. A
 document of more than 4 MiB is never held whole: its traces, resources or spans are cut out of it.
@@ -50,7 +50,7 @@ _OPENED_PATHS: Final = {
 
 
 def holds_spans(head: bytes) -> bool:
-    """Return whether a file that begins with these bytes holds spans, in JSON or protobuf."""
+    """Return whether a file that begins with some bytes holds spans."""
     if is_protobuf(head):
         return True
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -58,7 +58,9 @@ def holds_spans(head: bytes) -> bool:
 
 
 def span_values(name: str, stream: io.BufferedReader) -> Iterator[LineBatch]:
-    """Yield the values in a file, in batches; each has the number of the line that it begins in.
+    """Yield the JSON values in a file of spans, in batches.
+
+    Each value has the number of the line that it begins in.
 
     Args:
         name: The name of the file.
@@ -73,7 +75,7 @@ def span_values(name: str, stream: io.BufferedReader) -> Iterator[LineBatch]:
 
 
 class _Window:
-    """The part of a stream that is held.
+    """Part of a stream that is held in memory.
 
     Attributes:
         data: The bytes.
@@ -90,7 +92,7 @@ class _Window:
         self.is_ended = False
 
     def grow(self) -> bool:
-        """Add bytes, as many as are held; return False at the end of the stream."""
+        """Read more of the stream, doubling what is held; return False at its end."""
         wanted = max(_PIECE_BYTES, self.size)
         pieces = []
         while wanted > 0 and (piece := self._stream.read1(min(wanted, _PIECE_BYTES))):
@@ -106,7 +108,7 @@ class _Window:
 
     @property
     def size(self) -> int:
-        """How many bytes are held and not taken."""
+        """How many bytes are held and not yet taken."""
         return len(self.data) - self.at
 
     def take(self, end: int) -> bytes:
@@ -121,7 +123,7 @@ class _Window:
 
 
 def _are_lines(window: _Window) -> bool:
-    """Return whether each line is a value, judging by the first two."""
+    """Return whether a file has one JSON value per line, by its first two lines."""
     end = _line_end(window, 0)
     if end > _WHOLE_BYTES:
         return False
@@ -184,7 +186,7 @@ def _text(data: bytes) -> str:
 
 
 def _elements(name: str, window: _Window) -> Iterator[LineBatch]:
-    """Yield the values of documents that are not one per line."""
+    """Yield the JSON values of a file whose documents are not one per line."""
     cutter = _Cutter(window)
     for line, value in cutter.values():
         if isinstance(value, UnreadableSpan):
@@ -206,7 +208,10 @@ class _Cutter:
         """The open brackets in which values are looked for, each with its key."""
 
     def values(self) -> Iterator[tuple[int, str | UnreadableSpan]]:
-        """Yield the values with the number of the line that each begins in, and what is unreadable."""
+        """Yield the values, and the reasons for unreadable ones.
+
+        Each has the number of the line that it begins in.
+        """
         window = self._window
         while (found := _next_bracket(window)) is not None:
             before, bracket = found.group(1), found.group(2)
@@ -234,7 +239,7 @@ class _Cutter:
             yield window.line, _cut(window.line)
 
     def _has_values(self, bracket: bytes, key: bytes) -> bool:
-        """Return whether values are cut out of the object or array that begins with a bracket."""
+        """Return whether values are cut out of the object or array at the position."""
         if self._opened:
             path = (*(under for _, under in self._opened if under), key)
             return bool(key) and path in _OPENED_PATHS
@@ -261,7 +266,7 @@ def _next_bracket(window: _Window) -> "re.Match[bytes] | None":
 
 
 def _end_of(window: _Window, limit: int) -> int | None:
-    """Return the index of the end of the value at the position; None if it is beyond the limit."""
+    """Return the index of the end of the value at the position, within a limit."""
     depth, at = 0, window.at
     while True:
         while (found := _BRACKET.match(window.data, at)) is not None:
@@ -274,7 +279,10 @@ def _end_of(window: _Window, limit: int) -> int | None:
 
 
 def _has_opened(window: _Window) -> bool:
-    """Return whether a document has, before any spans, a key under which values are cut out of it."""
+    """Return whether a document is to be cut into values.
+
+    It is if it has, before any spans, a key whose value holds them.
+    """
     depth, at = 0, window.at
     while (found := _BRACKET.match(window.data, at)) is not None:
         at = found.end()

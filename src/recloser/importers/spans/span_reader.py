@@ -39,7 +39,9 @@ _NO_JSON: Final = "it is not JSON"
 
 
 class SpanReader:
-    """Reads the spans in JSON values, one per text; a logger's prefix may precede each.
+    """Reads the spans in JSON values, one value per text.
+
+    A logger's prefix may precede each value.
 
     Args:
         shape: The shape of the values: otlp, jaeger, zipkin or skywalking.
@@ -60,7 +62,7 @@ class SpanReader:
         return SpanFields()
 
     def read(self, batches: Iterable[LineBatch], wanted: Collection[str]) -> Iterator[RecordBatch]:
-        """Yield the records of clients' spans, with the wanted fields."""
+        """Read JSON values as records of clients' spans, with the wanted fields."""
         with TargetJoin() as targets:
             reading = _Reading(self._parse, list(wanted), targets, producers=self.producers)
             yield from reading.records(batches)
@@ -68,7 +70,7 @@ class SpanReader:
 
 
 class _Reading:
-    """State of one pass over all files."""
+    """State while spans are read, from the first file to the last."""
 
     def __init__(
         self, parse: SpanParser, wanted: list[str], targets: TargetJoin, *, producers: bool

@@ -1,4 +1,4 @@
-"""Shapes of documents with spans: how they are recognised, and what parsers of spans return."""
+"""Shapes of documents with spans, and the results of the parsers of spans."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ SpanParser: TypeAlias = Callable[[str, Sequence[str]], Iterator[Span | Unreadabl
 def documents_inside(
     value: object, wrappers: Sequence[str], tracer: str
 ) -> Iterator[dict[str, Any] | UnreadableSpan]:
-    """Yield the objects in a JSON value that hold spans, out of lists and of objects around them.
+    """Yield the objects in a JSON value that hold spans.
 
     Args:
         value: The JSON value.
@@ -81,7 +81,7 @@ _PATTERNS: Final = [
 
 
 def shape_of_text(text: str) -> str | None:
-    """Return the format whose documents have the keys of a text; None if there is none."""
+    """Return the format whose documents have the keys of a text, or None."""
     beginning = text[:_LOOKED_AT]
     for name, patterns in _PATTERNS:
         if all(pattern.search(beginning) for pattern in patterns):

@@ -1,4 +1,7 @@
-"""Spans of Zipkin in JSON, versions 1 and 2: arrays of spans or traces, or one span per line."""
+"""Parser of Zipkin's spans in JSON, versions 1 and 2.
+
+A file has arrays of spans or of traces, or one span per line.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

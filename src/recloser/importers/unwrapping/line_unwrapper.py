@@ -1,6 +1,7 @@
-"""Removal of wrappers: what container runtimes, loggers and collectors put around each line.
+"""Removal of wrappers from lines.
 
-The first lines of a file show which wrappers it has. A line without any stays as it is.
+Wrappers are what container runtimes, loggers and collectors put around each line. The first lines
+of a file show which wrappers it has. A line without any stays as it is.
 """
 
 from collections import Counter
@@ -24,7 +25,10 @@ _MAX_HELD_LINES: Final = 1 << 15
 
 
 def certain_wrappers(lines: Sequence[str]) -> list[Wrapper]:
-    """Find the wrappers around lines that cannot be a part of the line, the most frequent first."""
+    """Find the wrappers that cannot be a part of the line.
+
+    The most frequent one is the first.
+    """
     certain = [wrapper for wrapper in WRAPPERS.values() if not wrapper.is_uncertain]
     counts: Counter[str] = Counter()
     cut: Counter[str] = Counter()
@@ -91,7 +95,7 @@ class LineUnwrapper:
             yield batch
 
     def add_wrapper_fields(self, batches: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
-        """Yield records with the fields ``wrapper_time`` and ``wrapper_host`` of their lines."""
+        """Add the fields ``wrapper_time`` and ``wrapper_host`` to records."""
         for records in batches:
             fields = [
                 self._held_fields.get((records.source, line), (None, None))
@@ -123,7 +127,10 @@ class LineUnwrapper:
         return time, host
 
     def _layers(self, line: str) -> Iterator[tuple[Wrapper, str]]:
-        """Yield the wrappers of a line from the outermost, each with the text that begins with it."""
+        """Yield the wrappers of a line, the outermost first.
+
+        Each is yielded with the text that begins with it.
+        """
         remaining = list(self._wrappers)
         for _ in range(_MAX_LAYERS):
             for wrapper in remaining:
@@ -168,7 +175,7 @@ def unwrapped_lines(wrappers: Sequence[Wrapper], lines: Sequence[str]) -> list[s
 
 
 def wrapper_fields_in(wrappers: Sequence[Wrapper], lines: Sequence[str]) -> list[str]:
-    """The names among ``wrapper_time`` and ``wrapper_host`` that the wrappers contain."""
+    """Return which of the two wrapper fields the wrappers of some lines contain."""
     fields = list(map(LineUnwrapper(wrappers).wrapper_fields, lines))
     return [
         name

@@ -1,4 +1,4 @@
-"""Wrappers: the forms in which container runtimes, loggers and collectors wrap each line.
+"""Wrappers that container runtimes, loggers and collectors put around lines.
 
 To add one, add an entry to ``WRAPPERS``. A wrapper that could also be a part of the line, such as a
 time in front of it, is ``is_unsure``: it is removed only if a format reads what is left.

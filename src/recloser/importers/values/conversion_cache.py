@@ -9,9 +9,10 @@ V = TypeVar("V")
 
 
 class ConversionCache(dict[Any, V], Generic[V]):
-    """Dictionary that converts a missing key, and is emptied when it holds 32,768 entries.
+    """Dictionary that converts a missing key.
 
-    ``map(cache.__getitem__, column)`` converts a column at the speed of a dictionary.
+    It is emptied when it holds 32,768 entries. ``map(cache.__getitem__, column)`` converts a column
+    at the speed of a dictionary.
 
     Args:
         convert: The conversion; its errors are passed on.

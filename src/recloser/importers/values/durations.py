@@ -17,9 +17,10 @@ _DAY: Final = 24 * UNITS["h"]
 
 
 def duration_parser(unit: str | None) -> Callable[[Any], int]:
-    """Return a function that converts a duration to nanoseconds, or raises ``ValueError``.
+    """Return a function that converts a duration to nanoseconds.
 
-    Text with its own unit needs no ``unit``: ``12ms``, ``0.027s``, ``1m2.5s``, ``PT1.5S``.
+    The function raises ``ValueError`` for what is not a duration. Text with its own unit needs no
+    ``unit``: ``12ms``, ``0.027s``, ``1m2.5s``, ``PT1.5S``.
 
     Args:
         unit: The unit of plain numbers; None to refuse a number without a unit.

@@ -125,7 +125,10 @@ def _seconds(clock: str) -> int:
 
 
 def _offset(text: str) -> int | None:
-    """Return how many seconds a zone is ahead of UTC; None if its name is used in several places."""
+    """Return how many seconds a zone is ahead of UTC.
+
+    If several places use its name, None is returned.
+    """
     if text[0] not in "+-":
         hours = ZONES.get(text)
         return None if hours is None else round(hours * 3600)

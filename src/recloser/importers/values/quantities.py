@@ -50,7 +50,7 @@ def unit_nanoseconds(unit: str) -> int:
 
 
 def has_decimal_comma(value: Any) -> bool:
-    """Return whether the comma in a number can only be its decimal mark, as in ``0,5``."""
+    """Return whether a comma can only be a decimal mark, as in ``0,5``."""
     return (
         isinstance(value, str)
         and _DECIMAL_COMMA.fullmatch(value.strip()) is not None
@@ -84,7 +84,7 @@ def with_decimal_mark(parse: Callable[[Any], int], decimal: str) -> Callable[[An
 
 
 def unit_in_name(name: str) -> str | None:
-    """Return the unit that the name of a field ends in, as ``duration_ms``; None if there is none."""
+    """Return the unit that a field's name ends in, as ``duration_ms``, or None."""
     head, separator, unit = name.rpartition("_")
     is_unit = unit in UNITS and unit not in ("m", "h")
     return unit if separator and head and is_unit else None
@@ -117,7 +117,9 @@ def nanoseconds_of(value: Any, unit_ns: int) -> int:
 
 
 def nanosecond_column(values: Sequence[Any], unit_ns: int) -> list[int] | None:
-    """Convert a column of numbers at once, in a tenth of the time that single values take.
+    """Convert a column of numbers at once.
+
+    This takes a tenth of the time that single values take.
 
     Returns:
         Exactly what ``nanoseconds_of`` returns for each; None if a value needs ``nanoseconds_of``.
@@ -146,9 +148,10 @@ def nanosecond_column(values: Sequence[Any], unit_ns: int) -> list[int] | None:
 
 
 def _of_floats(values: Sequence[float], unit_ns: int) -> list[int] | None:
-    """Convert floats by the shortest decimal number of each; None where that cannot be done at once.
+    """Convert floats by the shortest decimal number of each.
 
-    A float is converted if it equals a whole number of nanoseconds or of millionths of the unit.
+    Where that cannot be done at once, None is returned. A float is converted if it equals a whole
+    number of nanoseconds or of millionths of the unit.
     """
     for steps in (unit_ns, _MICROS):  # steps per unit
         try:

@@ -1,4 +1,7 @@
-"""Times as people write them: RFC 2822, asctime, dates with slashes or points, and names of zones."""
+"""Times as people write them.
+
+These are RFC 2822, asctime, dates with slashes or points, and names of zones.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -162,7 +165,7 @@ def _shown_order(text: str, one: int, other: int) -> DateOrder:
 
 
 def _twenty_four_hours(clock: str, half: str | None) -> str:
-    """Convert a time of day with AM or PM to 24 hours; ``half`` is None for a time without."""
+    """Convert a time of day with AM or PM; ``half`` is None for a time without."""
     if half is None:
         return clock
     hours = int(clock[:2])
