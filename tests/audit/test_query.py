@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
+import long_log
 import pytest
 from attrs import evolve
 
-import long_log
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,

@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
+import long_log
 import pytest
 
-import long_log
 from recloser import (
     CircuitBreaker,
     CircuitBreakerConfig,

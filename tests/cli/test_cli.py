@@ -136,7 +136,7 @@ def test_why_names_the_choice_where_several_opened(capsys, tmp_path, clock):
             fail(CircuitBreaker(name, log=log), 5)
     status, out, err = run(capsys, "why", tmp_path / "log")
     assert out.startswith("last opened")
-    assert "2 breakers opened, and this is the last that did" in err
+    assert "2 breakers opened, and this one opened last" in err
     assert run(capsys, "why", tmp_path / "log", "--breaker", "first")[1].startswith("first opened")
     status, out, err = run(capsys, "why", tmp_path / "log", "--breaker", "absent")
     assert (status, out) == (2, "")
@@ -245,7 +245,7 @@ def test_with_its_seals_made_good_only_the_history_can_tell(
     status, out, err = run(capsys, "replay", path)
     assert status == 1
     assert "differ; digest" in out
-    assert err.startswith(f"recloser: the histories part at seq {seq}: expected {expected}")
+    assert err.startswith(f"recloser: the histories differ at seq {seq}: expected {expected}")
     assert f"; got {got}" in err
     assert err.count("\n") == 1
     status, out, _ = run(capsys, "replay", path, "--json")
@@ -322,7 +322,7 @@ def test_the_machine_is_printed_as_diagram_and_as_data(capsys):
     assert run(capsys, "machine")[1].startswith("stateDiagram-v2\n")
     assert run(capsys, "machine", "--format", "dot")[1].startswith("digraph breaker {\n")
     machine = json.loads(run(capsys, "machine", "--json")[1])
-    assert machine["schema"] == "recloser.core.state_machine/1"
+    assert machine["schema"] == "recloser.machine/1"
     assert len(machine["edges"]) == 13
 
 

@@ -81,7 +81,7 @@ USES = [
     (2, "--trip and --at", ["why", "log", "--trip", "1", "--at", "-1s"]),
     (2, "give B, or one or two --config", ["diff", "log"]),
     (2, "exclude each other", ["repair", "torn", "--in-place", "-o", "x"]),
-    (2, "of --engine dask", ["replay", "log", "--workers", "2"]),
+    (2, "need --engine dask", ["replay", "log", "--workers", "2"]),
     (2, "SEQ:DIGEST", ["verify", "log", "--expect-head", "9" * 5000 + ":" + "0" * 64]),
     # Values that can't be.
     (2, "yesterday", ["why", "log", "--at", "yesterday"]),
@@ -102,7 +102,7 @@ USES = [
     (2, "can't be read", ["tune", "traffic", "--grid", "failure_threshold=1,1e9999999999999999999x"]),
     (2, "--slow is a number of seconds", ["import", "csv", "calls.csv", "-o", "x", "--slow", "nan", *CSV]),
     (2, "--slow is a number of seconds", ["import", "csv", "calls.csv", "-o", "x", "--slow", "inf", *CSV]),
-    (2, "can't be read as that of a Redis", ["export", "redis://[::1", "x"]),
+    (2, "can't be read as the URL of a Redis server", ["export", "redis://[::1", "x"]),
     (2, "edis", ["export", "redis://localhost:1/0?socket_timeout=abc", "x"]),
     (2, "localhost", ["export", "redis://localhost:1/0?stream=a", "x"]),
     (2, "can't be read", ["replay", "--engine", "dask", "reference://"]),
@@ -158,7 +158,7 @@ USES = [
     (2, "Permission denied", ["replay", "traffic", "-o", "read-only/x"]),
     (2, "Permission denied", ["repair", "torn", "-o", "read-only/x"]),
     (2, "directory", ["repair", "torn", "-o", "notes/x"]),
-    (2, "nobody said yes", ["repair", "torn", "--in-place"]),
+    (2, "not answered with yes", ["repair", "torn", "--in-place"]),
     (2, "only a folder", ["repair", "notes", "--in-place", "--yes"]),
 ]  # fmt: skip
 

@@ -45,11 +45,13 @@ def test_why_says_how_to_keep_the_log_of_driven_breakers(capsys, tmp_path):
     log = write_traffic(tmp_path / "log", OUTAGES["two trips"])
     out, err = run(capsys, "why", log, *SETTINGS)
     (command,) = [
-        line.partition(" are of: ")[2] for line in err.splitlines() if " are of: " in line
+        line.partition(" with these seq numbers: ")[2]
+        for line in err.splitlines()
+        if " with these seq numbers: " in line
     ]
     words = shlex.split(command)
     assert words[-2:] == ["-o", "DRIVEN"]
     run(capsys, *words[1:-1], tmp_path / "kept")
     again, err = run(capsys, "why", tmp_path / "kept")
     assert again.splitlines()[0] == out.splitlines()[0]
-    assert " are of: " not in err
+    assert " with these seq numbers: " not in err

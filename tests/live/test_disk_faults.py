@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
+from faulty_disk import ERRORS, FaultyDisk, fail_each_call, scenario
 
-from faults import ERRORS, FaultyDisk, fail_each_call, scenario
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, LogError
 from recloser.core.events import LogGap
 from recloser.history.engine import replay

@@ -5,8 +5,8 @@ import shutil
 import threading
 
 import pytest
+from faulty_disk import FaultyDisk
 
-from faults import FaultyDisk
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, EventLog, LogError
 from recloser.audit.live_view import Watch
 from recloser.clock import SYSTEM_CLOCK

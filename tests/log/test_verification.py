@@ -215,7 +215,7 @@ def test_copy_keeps_the_intact_parts_before_and_after_the_damage(capsys, path):
     assert status == 0
     assert {file.name: file.read_bytes() for file in path.glob("*.jsonl")} == before
     assert sorted(file.name for file in repaired.iterdir()) == SEGMENTS
-    assert f"{SEGMENTS[1]}: a gap follows, of up to " in out
+    assert f"{SEGMENTS[1]}: followed by a gap of up to " in out
     assert (repaired / SEGMENTS[0]).read_bytes() == before[SEGMENTS[0]]
     cut = (repaired / SEGMENTS[1]).read_bytes()
     kept = cut[: cut.index(b'{"event":"log_gap"')]

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from observed_calls import ObservedCall, write_trace
+
 from recloser import CircuitBreaker, EventLog, ManualClock, Outcome
 from recloser.core.events import Event
 from recloser.log.codec import decode, encode

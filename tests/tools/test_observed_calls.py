@@ -1,8 +1,8 @@
 """Observed calls become a log in the order of their ends."""
 
 import pytest
-
 from observed_calls import ObservedCall, Unreadable, write_trace
+
 from recloser import DamagedLogError, Outcome
 from recloser.errors import ImportTraceError
 from recloser.history.timeline import Timeline

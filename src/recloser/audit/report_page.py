@@ -21,7 +21,7 @@ from recloser.audit.report_figures import CAUSES_KEPT, BreakerLane, ReportFigure
 from recloser.audit.segment_lookup import Segments
 from recloser.audit.state_at import StateAt
 from recloser.core.config import CircuitBreakerConfig
-from recloser.core.formatting import counted, duration, printable
+from recloser.core.formatting import duration, printable, quantity
 from recloser.core.validation import Rate, exact
 from recloser.errors import RecloserError
 from recloser.history.engine import fold_history
@@ -250,5 +250,5 @@ def _trip(figures: ReportFigures, cause: Cause, index: int) -> Mapping[str, obje
             )
             for call in cause.evidence[-_CALLS_SHOWN:]
         ],
-        "more": f"{counted(left_out, 'earlier call')} not shown." if left_out > 0 else "",
+        "more": f"{quantity(left_out, 'earlier call')} not shown." if left_out > 0 else "",
     }

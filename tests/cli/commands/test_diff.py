@@ -44,11 +44,11 @@ def test_two_logs_part_at_an_event_that_both_sides_show(capsys):
     assert lines[:5] == [
         f"--- {a}",
         f"+++ {b}",
-        "the histories part at",
+        "the histories first differ at",
         "- seq 3, call_succeeded of quotes at 0.119658368 s, took 3706910",
         "+ seq 3, call_succeeded of quotes at 0.039367036 s, took 2657876",
     ]
-    assert lines[5] == "quotes: edge 1, trip, moved 203.434 ms later; 4 edges behind it differ too"
+    assert lines[5] == "quotes: edge 1, trip, moved 203.434 ms later; 4 later edges differ too"
 
 
 def test_a_log_and_a_golden_file_in_either_order(capsys):
@@ -69,7 +69,7 @@ def test_one_log_under_two_files_of_settings(capsys, calls):
     assert out.splitlines()[:6] == [
         "--- calls under five.toml",
         "+++ calls under three.toml",
-        "the histories part at seq 7, call_failed of b at 4.001000000 s",
+        "the histories first differ at seq 7, call_failed of b at 4.001000000 s",
         "b: edge 1, trip, moved 6.000 s earlier",
         "- 10.001000000 s  CLOSED → OPEN  trip at seq 14: consecutive_failures, 5 of 5 on seq 9, 10, 11, 12, 13",
         "+ 4.001000000 s  CLOSED → OPEN  trip at seq 8: consecutive_failures, 3 of 3 on seq 5, 6, 7",
@@ -82,7 +82,7 @@ def test_events_of_one_kind_are_shown_with_what_differs(capsys, calls):
     Path("three.toml").write_text("failure_threshold = 3\n")
     out = run(capsys, "diff", calls, "--config", "three.toml", *more)[1]
     assert out.splitlines()[2:5] == [
-        "the histories part at",
+        "the histories first differ at",
         "- seq 10, call_rejected of b at 5.000000000 s, retry_after 29001000000",
         "+ seq 10, call_rejected of b at 5.000000000 s, retry_after 3001000000",
     ]
@@ -146,7 +146,7 @@ def test_settings_that_drive_nothing_are_told(capsys, calls):
     log = FIXTURES / "http-outage"
     status, _, err = run(capsys, "diff", log, log, "--set", "failure_threshold=1")
     assert (status, err) == (
-        0, "recloser: the settings given drive nothing: neither is imported traffic\n",
+        0, "recloser: the settings given have no effect: neither history is that of imported traffic\n",
     )  # fmt: skip
 
 

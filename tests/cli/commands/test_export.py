@@ -70,7 +70,7 @@ def test_nothing_is_overwritten(capsys, exported):
 def test_the_name_says_that_it_is_parquet(capsys, tmp_path):
     status, _, err = run(capsys, "export", RECORDING, tmp_path / "log.csv")
     assert status == 2
-    assert "whose name ends in .parquet" in err
+    assert "choose a name that ends in .parquet" in err
 
 
 def test_a_damaged_log_leaves_no_file(capsys, tmp_path):

@@ -57,7 +57,7 @@ def test_a_difference_is_short_and_names_edge_distance_and_event(capsys, folder)
     assert (status, err) == (1, "")
     assert out.splitlines() == [
         "outage.golden.json: differs",
-        "  the histories part at seq 7, call_failed of pay[bold]\\x1b[31m at 2.000000000 s, TimeoutError",
+        "  the histories first differ at seq 7, call_failed of pay[bold]\\x1b[31m at 2.000000000 s, TimeoutError",
         "  pay[bold]\\x1b[31m: edge 1, trip, moved 1.000 ms later",
         "  - 1.999000000 s  CLOSED → OPEN  trip at seq 8: consecutive_failures, 5 of 5 on seq 3, 4, 5, 6, 7",
         "  + 2.000000000 s  CLOSED → OPEN  trip at seq 8: consecutive_failures, 5 of 5 on seq 3, 4, 5, 6, 7",
@@ -106,10 +106,10 @@ def test_an_update_says_what_it_wrote(capsys, folder):
     assert "again.golden.json: new\n" in out
     assert "outage.golden.json: changed\n" in out
     assert "failed 4 became 5" in out
-    assert out.endswith("2 golden files: 1 new, 1 changed, 0 left as they are\n")
+    assert out.endswith("2 golden files: 1 new, 1 changed, 0 unchanged\n")
     assert run(capsys, "golden", "check", ".")[0] == 0
     assert run(capsys, "golden", "update", ".")[1] == (
-        "2 golden files: 0 new, 0 changed, 2 left as they are\n"
+        "2 golden files: 0 new, 0 changed, 2 unchanged\n"
     )
 
 
@@ -175,11 +175,11 @@ def test_replay_compares_with_a_golden_file_too(capsys, folder):
     capsys.readouterr()
     golden = ("--golden", "outage.golden.json")
     status, out, _ = run(capsys, "replay", "outage", *golden)
-    assert (status, out.splitlines()[-1]) == (0, "as told in outage.golden.json")
+    assert (status, out.splitlines()[-1]) == (0, "equal to outage.golden.json")
     edit('"failed":5', '"failed":4')
     status, out, _ = run(capsys, "replay", "outage", *golden)
     assert status == 1
-    assert "it differs from outage.golden.json\ncalls of pay" in out
+    assert "differs from outage.golden.json\ncalls of pay" in out
     status, out, _ = run(capsys, "replay", "outage", *golden, "--json")
     assert (status, json.loads(out)["golden"]["equal"]) == (1, False)
     status, _, err = run(capsys, "replay", "outage", "--golden", "absent.golden.json")

@@ -121,14 +121,14 @@ def test_a_cut_file_is_imported_up_to_the_cut_which_is_named(capsys, tmp_path):
     path.write_bytes(gzip.compress(many.encode())[:-2000])
     status, text, err = run(capsys, path, "--breaker", "all", "-o", tmp_path / "log", "--json")
     assert status == 3
-    assert f"{path}: it is cut: the compressed data ends too early; what stands before" in err
+    assert f"{path}: it is cut: the compressed data ends too early; everything before" in err
     assert 1000 < json.loads(text)["calls"] < 10_000
 
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--breaker", "{host}"], "name the log to write with -o LOG, or give --dry-run"),
+        (["--breaker", "{host}"], "name the log to write with -o LOG, or add --dry-run"),
         (["--dry-run"], "name its breaker with --breaker '{field}'; the fields are remote_addr"),
         (["--dry-run", "--breaker", "{nope}"], "there is no field 'nope'; the fields are remote_addr"),
         (["--dry-run", "--format", "nope"], "there is no format 'nope'; the formats are apache-combined"),
@@ -170,7 +170,7 @@ def test_too_many_breakers_with_few_calls_are_warned_of(capsys, tmp_path):
     path.write_text("".join(LINES[0].replace("/home", f"/users/{n}") for n in range(150)))
     _, text, err = run(capsys, path, "--breaker", "{path}", "--dry-run")
     assert "150 breakers have 1.0 calls each, too few to open any: name fewer fields" in err
-    assert "give --group to take /users/123 for /users/{id}" in err
+    assert "add --group, which replaces /users/123 by /users/{id}" in err
     _, text, err = run(capsys, path, "--breaker", "{path}", "--group", "--dry-run")
     assert err == ""
     assert " /users/{id} " in text
@@ -182,7 +182,7 @@ def test_what_is_no_call_is_counted_in_a_dry_run_too(capsys, tmp_path):
     header = "metric_name,timestamp,metric_value,name,status\n"
     path.write_text(header + "http_reqs,1645006050,1.0,b,503\nhttp_req_duration,1645006050,1530.1,b,503\n")  # fmt: skip
     _, text, _ = run(capsys, path, "--dry-run")
-    assert "no calls: 1 with metric_name http_reqs" in text
+    assert "not calls: 1 with metric_name http_reqs" in text
     assert "2022-02-16T10:07:28.469900000Z  b        1.5301 s  failed (503)" in text
 
 
@@ -195,7 +195,7 @@ def test_a_call_of_unknown_outcome_is_shown_as_that(capsys, tmp_path):
 
 def test_a_value_that_no_call_has_is_named(capsys, trace):
     _, _, err = run(capsys, trace, "--breaker", "b", "--failure", "tiemout", "--dry-run")
-    assert "no call has the value 'tiemout', which an option names" in err
+    assert "no call has the outcome 'tiemout', which an option names" in err
 
 
 CSV_OF_S = "breaker,start_s,outcome\na,1700000000,ok\n"
@@ -285,4 +285,4 @@ def test_a_duration_that_is_not_known_is_named(capsys, tmp_path, duration, is_kn
     path = tmp_path / "calls.csv"
     path.write_text(f"breaker,start_s,{duration},outcome\na,1700000000,2,ok\n")
     _, text, _ = run(capsys, path, "--dry-run")
-    assert ("how long calls took is not known: each takes 0 s" in text) == (not is_known)
+    assert ("how long calls took is not known, so each takes 0 s" in text) == (not is_known)

@@ -105,10 +105,10 @@ def test_tune_prints_what_can_be_pasted(capsys, traffic, tmp_path):
         "recovery_timeout_seconds=1,2.5", "-o", page,
     )  # fmt: skip
     assert status == 0
-    assert out.startswith("take failure_threshold=")
+    assert out.startswith("recommended: failure_threshold=")
     pasted = tomllib.loads(out[out.index("# to paste") :])
     config = CircuitBreakerConfig.from_mapping(pasted)
-    assert f"take failure_threshold={config.failure_threshold} " in out
+    assert f"recommended: failure_threshold={config.failure_threshold} " in out
     assert "front.html" in err
     text = page.read_text()
     assert "good calls lost" in text

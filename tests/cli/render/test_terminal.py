@@ -14,7 +14,7 @@ import termios
 import pytest
 
 from recloser import CircuitBreaker, EventLog, ManualClock
-from recloser.cli.render.terminal import counted, duration, printable
+from recloser.core.formatting import duration, printable, quantity
 from support import succeed, write_traffic
 
 
@@ -52,9 +52,9 @@ def test_durations_are_in_the_unit_that_fits(ns, text):
 
 
 def test_numbers_agree_with_their_nouns():
-    assert counted(1, "call") == "1 call"
-    assert counted(1024, "call") == "1,024 calls"
-    assert counted(2, "witness", "witnesses") == "2 witnesses"
+    assert quantity(1, "call") == "1 call"
+    assert quantity(1024, "call") == "1,024 calls"
+    assert quantity(2, "witness", "witnesses") == "2 witnesses"
 
 
 RECLOSER = (sys.executable, "-c", "from recloser.cli import run; run()")

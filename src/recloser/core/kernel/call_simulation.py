@@ -1,6 +1,6 @@
 # cython: language_level=3, annotation_typing=False, freethreading_compatible=True
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What a breaker does with calls whose starts and ends are known, such as imported ones.
+"""Simulates a breaker on calls whose starts and ends are known, such as imported calls.
 
 A closed breaker lets all calls through, so only the ends of calls matter to it, and many of them are
 applied at once. A breaker that is not closed looks at starts and ends in the order of time.

@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from redis_servers import RedisServer, servers_here
 
 from recloser import CircuitBreaker
 from recloser.cli import status_of
-from recloser.cli.stream_exporting import is_stream
+from recloser.cli.commands.export_stream import is_stream
 from recloser.sharing.redis_log import RedisLog
-from redis_servers import RedisServer, servers_here
 from support import fail
 
 

@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 from attrs import evolve
-
 from observed_calls import ObservedCall, write_trace
+
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
 from recloser.cli import status_of
 from recloser.cluster import executor
@@ -151,7 +151,7 @@ def test_replay_tells_the_same_and_of_each_log(both, logs):
 
 
 def test_imported_traffic_is_driven_to_the_evidence_that_its_events_give(both, capsys, logs):
-    """One machine drives an exported trace by its columns, which tell no evidence."""
+    """One machine drives an exported trace by its columns, which record no evidence."""
     (_, alone, _), (status, on_cluster, err) = both("replay", "imported", *DRIVEN, "--json")
     assert status == 0
     assert "driven with failure_threshold=3, recovery_timeout_seconds=1" in err
@@ -237,7 +237,7 @@ def test_breakers_of_several_hosts_are_told_apart(capsys, pair, scheduler):
     assert "bank @ web-2" in out
     assert "in 2 logs" in out
     assert "before them; --edges 0 shows all" in out
-    assert "--merge-hosts takes them for one" in err
+    assert "--merge-hosts treats them as one" in err
 
 
 @pytest.mark.parametrize("more", [(), ("--merge-hosts",)], ids=["apart", "merged"])
@@ -262,7 +262,7 @@ def test_a_witness_that_differs_is_told_with_its_log_and_is_status_1(capsys, pai
     found = json.loads(out)
     assert {each["log"] for each in found["differences"]} == {str(pair / "0.parquet")}
     assert [log["engine"]["name"] for log in found["logs"]] == ["events", "columns", "columns"]
-    assert f"{pair}/0.parquet: the histories part at seq" in err
+    assert f"{pair}/0.parquet: the histories differ at seq" in err
 
 
 def test_a_torn_tail_is_told_with_its_log_and_is_status_4(capsys, pair, scheduler):
@@ -307,7 +307,7 @@ def merging(capsys, tmp_path, scheduler):
 
 def test_an_order_that_the_clocks_leave_open_is_told(merging):
     certain = merging()
-    assert "no edge changes" in certain
+    assert "change no edge" in certain
     assert "if this host" not in certain
     uncertain = merging("--clock-uncertainty", "4ms")
     assert "6 calls, 0 edges" in uncertain
@@ -316,7 +316,7 @@ def test_an_order_that_the_clocks_leave_open_is_told(merging):
         ["bank", "a.parquet", "4.000", "ms"],
         ["bank", "b.parquet", "4.000", "ms"],
     ]
-    assert ["behind" in line for line in lines] == [True, False]
+    assert ["slow" in line for line in lines] == [True, False]
 
 
 def test_merged_hosts_as_json_have_the_documented_form(merging):
@@ -357,11 +357,11 @@ def test_calls_that_the_hosts_refused_are_told_of(capsys, pair, scheduler):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--workers", "2"), "--scheduler and --workers are of --engine dask"),
+        (("--workers", "2"), "--scheduler and --workers need --engine dask"),
         (("--engine", "dask", "--workers", "2", "--scheduler", "x"), "leave --workers out"),
-        (("--merge-hosts",), "are of --engine dask"),
-        (("--engine", "dask", "--clock-uncertainty", "5ms"), "is of --merge-hosts"),
-        (("--engine", "dask", "--prove"), "are not of --engine dask"),
+        (("--merge-hosts",), "need --engine dask"),
+        (("--engine", "dask", "--clock-uncertainty", "5ms"), "needs --merge-hosts"),
+        (("--engine", "dask", "--prove"), "can't be used with --engine dask"),
         (("--engine", "dask", "--merge-hosts", "--clock-uncertainty", "soon"), "not 'soon'"),
         (("--engine", "dask", "--merge-hosts", "--clock-uncertainty=-1ms"), "from 0ns up"),
         (("--engine", "dask"), "*.parquet: there is no such file"),

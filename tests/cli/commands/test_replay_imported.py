@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-
 from observed_calls import ObservedCall, write_trace
+
 from recloser.cli import status_of
 from recloser.core.events import Outcome
 from support import write_traffic
@@ -52,7 +52,7 @@ def test_it_says_that_there_is_no_evidence_and_where_to_find_some(capsys, logs, 
     assert "before them; --edges 0 shows all" in out
     assert "62 calls, " in out
     assert "failure_threshold=3" in err
-    assert "-o keeps a log that does" in err
+    assert "-o writes a log with evidence" in err
     assert run(capsys, "replay", logs[1], *SETTINGS, "-o", tmp_path / "driven")[0] == 0
     status, out, _ = run(capsys, "why", tmp_path / "driven")
     assert "3 consecutive failures reached the threshold of 3" in out

@@ -23,9 +23,9 @@ def test_a_proof_is_a_table_of_equal_digests(capsys):
     status, out, err = run(capsys, "replay", RECORDING, "--prove")
     assert (status, err) == (0, "")
     head, *rows = out.splitlines()
-    assert head.split() == ["history", "digest"]
+    assert head.split() == ["variant", "digest"]
     assert sum("7d3a43c03f2c4a13  equal" in row for row in rows) == 24
-    assert rows[-1] == "397 events, 5 edges; all 24 ways are equal; digest 7d3a43c03f2c4a13"
+    assert rows[-1] == "397 events, 5 edges; all 24 variants are equal; digest 7d3a43c03f2c4a13"
 
 
 def test_a_proof_as_json_has_the_documented_form(capsys):
@@ -68,10 +68,10 @@ def test_a_difference_names_the_first_event_and_is_status_1(capsys, monkeypatch)
     assert "cut and resumed from snapshots" in out
     assert "DIFFERS" in out
     assert (
-        "cut and resumed from snapshots parts at seq 101, breaker 'redis': expected the event in "
+        "cut and resumed from snapshots differs at seq 101, breaker 'redis': expected the event in "
         "the log; got the snapshot of 'redis' does not restore failed" in out
     )
-    assert "1 of 24 ways differ" in out
+    assert "1 of 24 variants differ" in out
     status, out, _ = run(capsys, "replay", RECORDING, "--prove", "--json")
     (row,) = [row for row in json.loads(out)["rows"] if row["equal"] is False]
     assert (status, row["parting"]["seq"]) == (1, 101)
