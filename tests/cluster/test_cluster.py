@@ -19,7 +19,7 @@ from runners import Here
 from conftest import RECORDED_LOGS
 from recloser import CircuitBreakerConfig, replay
 from recloser.cluster.dataset import urls_of
-from recloser.cluster.evaluate import tune_many
+from recloser.cluster.dataset_tuning import tune_many
 from recloser.cluster.executor import DaskRunner, cluster, local_cluster
 from recloser.cluster.many_logs import replay_many, sources_of
 from recloser.cluster.merging import merge_many

@@ -34,7 +34,7 @@ def stream():
 
 
 @pytest.fixture
-def joined(request):
+def make_log(request):
     """A function that creates logs, each as in a process of its own; they are closed at the end."""
     logs = []
 

@@ -156,7 +156,7 @@ def _tuned_on(
     failure_weight: int,
 ) -> TuneResult:
     with engine.reading(dataset) as (runner, sources):
-        from recloser.cluster.evaluate import tune_many
+        from recloser.cluster.dataset_tuning import tune_many
 
         with jobs_progress("scoring settings") as on_done:
             tuned = tune_many(
