@@ -85,7 +85,7 @@ USES = [
     (2, "SEQ:DIGEST", ["verify", "log", "--expect-head", "9" * 5000 + ":" + "0" * 64]),
     # Values that can't be.
     (2, "yesterday", ["why", "log", "--at", "yesterday"]),
-    (2, "no moment", ["why", "log", "--at", "seq:" + "9" * 5000]),
+    (2, "as a time; use", ["why", "log", "--at", "seq:" + "9" * 5000]),
     (2, "nope", ["why", "log", "--breaker", "nope"]),
     (2, "failure_threshold", ["replay", "traffic", "--set", "failure_threshold=0"]),
     (2, "NAME=VALUE", ["replay", "traffic", "--set", "x"]),
@@ -105,7 +105,7 @@ USES = [
     (2, "can't be read as the URL of a Redis server", ["export", "redis://[::1", "x"]),
     (2, "edis", ["export", "redis://localhost:1/0?socket_timeout=abc", "x"]),
     (2, "localhost", ["export", "redis://localhost:1/0?stream=a", "x"]),
-    (2, "can't be read", ["replay", "--engine", "dask", "reference://"]),
+    (2, "cannot read it", ["replay", "--engine", "dask", "reference://"]),
     (2, "no scheduler", ["replay", "--engine", "dask", "--scheduler", "zzz://x", "log.parquet"]),
     # Logs and traces that can't be read.
     *(
