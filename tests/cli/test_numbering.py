@@ -25,7 +25,7 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.parametrize("outcomes", OUTAGES.values(), ids=list(OUTAGES))
-def test_replay_why_and_the_kept_log_number_edges_alike(capsys, tmp_path, outcomes):
+def test_replay_why_and_the_written_log_have_the_same_seq_numbers(capsys, tmp_path, outcomes):
     log = write_traffic(tmp_path / "log", outcomes)
     replayed = json.loads(run(capsys, "replay", log, *SETTINGS, "--json", "--edges", "0")[0])
     numbers = [edge["seq"] for edge in replayed["edges"]]

@@ -38,7 +38,7 @@ from recloser.history.gathering import IS_COMPILED, EventGatherer, LineGatherer
 from recloser.log.codec import encode, lean
 from recloser.log.reader import LogReader
 from recloser.log.seals import SealChain
-from recloser.log.segment_reader import LineBatch, SegmentReader
+from recloser.log.segment_reader import SegmentLines, SegmentReader
 from recloser.testing import strategies as rst
 from support import fail, succeed, write_segment
 
@@ -58,7 +58,7 @@ def in_batches(events, sizes=(7,), *, as_lines=False):
         if as_lines:
             text = b"".join(map(encode, batch))
             reader = SegmentReader(Path("of nothing"))
-            fold.add_lines(LineBatch(reader, text, len(batch), 0, is_sealed=True))
+            fold.add_lines(SegmentLines(reader, text, len(batch), 0, is_sealed=True))
         else:
             fold.add_events([lean_form(event) for event in batch])
         start, turn = start + size, turn + 1

@@ -1,4 +1,4 @@
-"""The facts of a cause as short phrases, the same in text, in Markdown and in the report.
+"""Phrase the facts of a cause, for text, Markdown and the report alike.
 
 An engineer reads these at night during an incident, so each is short and complete by itself.
 """

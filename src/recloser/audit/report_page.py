@@ -80,7 +80,7 @@ def report(path: Path, name: str) -> tuple[str, ReportFigures]:
 
 
 def page(figures: ReportFigures, name: str, plotly: str) -> str:
-    """Render the page for some figures; ``plotly`` is the source of the plotting library."""
+    """Render the report page; ``plotly`` is the source of the plotting library."""
     folder = resources.files("recloser.audit") / "page"
     template, style, script = (
         (folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
