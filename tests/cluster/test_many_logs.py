@@ -128,7 +128,7 @@ def test_log_with_a_differing_witness_is_folded_event_by_event(tmp_path):
     assert alone.differences
     assert_same(found.histories[0], alone)
     assert found.histories[0].engine == "events"
-    assert "differ from the computed ones" in found.histories[0].because
+    assert "differ from the computed ones" in found.histories[0].engine_reason
     assert_same(found.histories[1], replay(logs[1]))
 
 
@@ -139,7 +139,7 @@ def test_each_log_with_a_differing_witness_of_any_breaker_is_folded_anew(tmp_pat
     assert all(len(source.row_groups) > 3 for source in found.sources)
     for events, history in zip(logs, found.histories, strict=True):
         assert_same(history, replay(events))
-        assert history.because == WITNESSED
+        assert history.engine_reason == WITNESSED
     assert len({history.differences[0].seq for history in found.histories}) == 3
 
 
