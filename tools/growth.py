@@ -18,10 +18,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import support_path
 from attrs import frozen
+from long_log import write as write_long_log
 
 import long_columns
-import long_log
 
 SIZES = (100_000, 1_000_000)
 BREAKERS = 20
@@ -66,7 +67,7 @@ def nothing(_path: Path, _events: int) -> None:
 
 def record(path: Path, events: int) -> None:
     """A log of breakers that trip now and then."""
-    long_log.write(path, events, BREAKERS, trips_every=50_000)
+    write_long_log(path, events, BREAKERS, trips_every=50_000)
 
 
 def spread(path: Path, events: int) -> None:
@@ -118,7 +119,7 @@ def done(work: Work, path: Path, out: Path, events: int) -> tuple[float, float]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},  # for the other tools
+        env={**os.environ, "PYTHONPATH": support_path.SUPPORT},  # where long_log is
     )
     if process.returncode:
         raise RuntimeError(f"{command}: {process.stderr}")

@@ -13,7 +13,9 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import support_path  # noqa: F401  # the next import needs it
 from observed_calls import ObservedCall, write_trace
+
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog, ManualClock, TimeWindow
 from recloser.core.events import Outcome
 

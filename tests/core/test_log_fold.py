@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, DamagedLogError, FoldError, MemoryLog
 from recloser.core.events import (
@@ -16,7 +17,6 @@ from recloser.core.events import (
 from recloser.core.fold import apply
 from recloser.core.log_fold import LogFold
 from recloser.core.state import dump
-from support import fail
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 OPENED = LogOpened(1, 0, 1, 1, 1, WALL, 0, "", "", 1, "0")

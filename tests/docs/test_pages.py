@@ -10,11 +10,11 @@ import tomllib
 import attrs
 import pytest
 from click.testing import CliRunner
+from integration_extras import MODULES
 
 from conftest import ROOT
 from docs import reference, servers
 from docs.pages import FOLDER, Page, PageError, all_pages
-from extras import MODULES
 from recloser import CircuitBreakerConfig, replay
 from recloser.cli import main
 from recloser.core import state_machine

@@ -2,6 +2,7 @@
 
 import pytest
 from attrs import evolve
+from log_files import write_segment
 
 from recloser import (
     CircuitBreaker,
@@ -23,7 +24,6 @@ from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.log.segment_reader import open_segment
 from recloser.log.verification import verify
-from support import write_segment
 
 MANY = 10_000
 NEVER = {"failure_threshold": None}

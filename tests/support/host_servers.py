@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from redis_servers import wait_for
+
 from conftest import ROOT
 from recloser import LogError
 from recloser.log.reader import LogReader
-from redis_servers import wait_for
 
 HERE = Path(__file__).parent / "hosts"
 CALLERS = 8

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Final, Union, get_args
 
 import msgspec
+import support_path  # noqa: F401  # the next import needs it
+from long_log import write
 from transitions import Machine
 
 from bench.appending import EVENTS
 from bench.effort import Effort
 from bench.results import Group
 from bench.timing import Work, interleaved_rates, timed
-from long_log import write
 from recloser import replay
 from recloser.core.events import Event
 from recloser.log.codec import lean

@@ -247,9 +247,10 @@ class _Shell:
         return text
 
     def _as_in_the_page(self, text: str) -> str:
+        """The text with the addresses of the page, and with paths relative to the folder."""
         for shown, real in self.addresses.items():
             text = text.replace(real, shown)
-        return text
+        return text.replace(f"{self.folder}{os.sep}", "")
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Re-enactment: make live breakers decide again about every call in a log that breakers wrote.
+"""Re-enactment: make live breakers decide again about every call in a log.
 
 A fold proves that the events of a log lead to its edges. A re-enactment proves that live breakers,
 asked to let the same calls through at the same times, make the same decisions and take the same
@@ -122,7 +122,7 @@ class Reenactment:
             raise FoldError(f"{event_label(event)}: a live breaker answers {decision.reason.value}")
 
     def _continue_log(self, event: LogOpened | LogGap | Checkpoint) -> None:
-        """Append an event that a log writes about itself, and that asks no breaker anything."""
+        """Append an event that a log writes about itself, which concerns no call."""
         sequencer = self._sequencer
         if isinstance(event, Checkpoint):
             whole = self._parts.joined(event)

@@ -111,7 +111,7 @@ class ShiftedVariant(Variant):
 
 
 class WitnessVariant(Variant):
-    """Fold the log as it is, and compare each edge with its witness, the edge recorded live.
+    """Fold the log as it is, and compare each edge with the one recorded live.
 
     Attributes:
         witnessed: The fold and the differences found so far.
@@ -193,7 +193,10 @@ class ResumedVariant(Variant):
 
 
 class IsolatedVariant(Variant):
-    """Fold each breaker on its own, from its own events and the clock's, without a ``LogFold``."""
+    """Fold each breaker on its own, without a ``LogFold``.
+
+    A breaker gets its own events and the clock readings.
+    """
 
     def __init__(self) -> None:
         self._states: dict[str, BreakerState] = {}
@@ -234,7 +237,7 @@ class IsolatedVariant(Variant):
 
 
 class DrivenVariant(Variant):
-    """Drive live breakers with imported traffic, whose calls come in the order of their starts.
+    """Drive live breakers with imported traffic.
 
     Args:
         opened: The first event of the traffic.

@@ -142,11 +142,14 @@ class Calls:
 
     @cached_property
     def highest_end_index(self) -> Sequence[int]:
-        """The highest end index among the calls up to each start index, that call included."""
+        """The highest end index among the calls up to and including each start index."""
         return orders.running_maximum(self.end_index)
 
     def counts_before(self, code: int) -> Sequence[int]:
-        """How many calls with this outcome precede each start index; has ``len(self) + 1`` items."""
+        """How many calls before each start index have this outcome.
+
+        The last of the ``len(self) + 1`` items is the number of all calls with this outcome.
+        """
         counts = self._counts_before.get(code)
         if counts is None:
             counts = self._counts_before[code] = orders.count_before(self.outcomes, code)

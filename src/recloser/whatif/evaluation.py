@@ -135,7 +135,7 @@ def of_ended_outages(outages: Sequence[Outage], delays: Sequence[Delay]) -> Sequ
 
 
 class UncertainSimulation:
-    """One possible simulation of a breaker's calls: each answer so far is an assumption.
+    """A simulation that assumes certain outcomes of the unknown calls so far.
 
     Args:
         calls: The calls.
@@ -246,7 +246,7 @@ class UncertainSimulation:
                 self.costs.close(at)
 
     def _count_rejected(self) -> None:
-        """Count the calls that were rejected since the last time, and let the kernel forget them."""
+        """Count the calls rejected since the last time, and let the kernel forget them."""
         calls, progress = self._calls, self._progress
         bounds = progress.rejected.to_list()
         for first, end in zip(bounds[::2], bounds[1::2], strict=True):
@@ -259,7 +259,10 @@ class UncertainSimulation:
 
 
 def _costs_of_all_answers(first: UncertainSimulation, max_branches: int) -> Costs | None:
-    """Merge the costs of every possible simulation; None if there are more than ``max_branches``."""
+    """Merge the costs of every possible simulation.
+
+    None if there are more than ``max_branches`` of them.
+    """
     merged: Costs | None = None
     # Simulations that stopped at an unknown outcome, by key. The heap resumes the one whose call
     # ends first, so that simulations with equal keys meet and are merged before either goes on.
