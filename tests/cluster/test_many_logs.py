@@ -5,8 +5,10 @@ from unittest import mock
 import pyarrow.parquet as pq
 import pytest
 from attrs import evolve
+from breaker_calls import fail
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_files import write_traffic
 from runners import Here
 
 from conftest import RECORDED_LOGS
@@ -20,7 +22,6 @@ from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
 from recloser.testing import strategies as rst
-from support import fail, write_traffic
 
 FIXTURES = RECORDED_LOGS
 
