@@ -5,8 +5,10 @@ from pathlib import Path
 
 import attrs
 import pytest
+from breaker_calls import fail, succeed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from log_files import write_segment
 
 from conftest import RECORDED_LOGS
 from recloser import (
@@ -40,7 +42,6 @@ from recloser.log.reader import LogReader
 from recloser.log.seals import SealChain
 from recloser.log.segment_reader import SegmentLines, SegmentReader
 from recloser.testing import strategies as rst
-from support import fail, succeed, write_segment
 
 FIXTURES = RECORDED_LOGS
 PIECES = [b" ", b"0", b"7", b"-", b'"', b",", b"}", b"\xff", b"null", b"\\u0062", b'"seq":3,']

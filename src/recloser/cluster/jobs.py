@@ -97,7 +97,7 @@ def fold_whole(url: str, reason: str) -> History:
     """
     with opened(url) as log:
         history = fold_history(log)
-        return evolve(history, events=(), tail=log.about.tail, because=reason)
+        return evolve(history, events=(), tail=log.about.tail, engine_reason=reason)
 
 
 def drive_whole(url: str, config: CircuitBreakerConfig) -> History:
