@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import read_lines, resealed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.cli import status_of
-from support import fail, read_lines, sealed_again, succeed
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 
@@ -241,7 +242,7 @@ def test_change_with_recomputed_seals_is_found_by_the_history(
             lines.append(line)
         elif new is not None:
             lines.append(line.replace(old, new).replace(b',"error":"TimeoutError"', b""))
-    segment(path).write_bytes(sealed_again(lines))
+    segment(path).write_bytes(resealed(lines))
     status, out, err = run(capsys, "replay", path)
     assert status == 1
     assert "differ; digest" in out

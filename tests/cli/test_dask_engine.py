@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 from attrs import evolve
+from log_files import write_segment
 from observed_calls import ObservedCall, write_trace
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, ManualClock, MemoryLog, Outcome
@@ -20,7 +21,6 @@ from recloser.cluster.dataset import describe
 from recloser.log import parquet
 from recloser.log.parquet import write_parquet
 from recloser.log.reader import LogReader
-from support import write_segment
 
 MS = 10**6
 NAMES = ("bank", "mail", "stock")

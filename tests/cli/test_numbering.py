@@ -4,11 +4,11 @@ import json
 import shlex
 
 import pytest
+from log_files import write_traffic
 
 from recloser.cli import status_of
 from recloser.core.events import StateChanged
 from recloser.log.reader import LogReader
-from support import write_traffic
 
 SETTINGS = ("--set", "failure_threshold=3", "--set", "recovery_timeout_seconds=2")
 OUTAGES = {

@@ -5,6 +5,7 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_files import write_traffic
 from runners import Here, sources_in, traffic_of
 
 from conftest import ROOT
@@ -18,7 +19,6 @@ from recloser.log.reader import LogReader
 from recloser.simulate.recorded_calls import read_traffic
 from recloser.testing import strategies as rst
 from recloser.whatif.settings_search import grid_of, tune
-from support import write_traffic
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 GRID = grid_of({"failure_threshold": [1, 2, 3, 5, 8], "recovery_timeout_seconds": [0.1, 1, 5]})

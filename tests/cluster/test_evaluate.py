@@ -2,8 +2,10 @@
 
 import pytest
 from attrs import evolve
+from breaker_calls import fail
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_files import write_traffic
 from runners import Here, sources_in, traffic_of
 
 from conftest import ROOT
@@ -16,7 +18,6 @@ from recloser.simulate.recorded_calls import read_traffic
 from recloser.testing import strategies as rst
 from recloser.whatif.comparison import what_happened
 from recloser.whatif.evaluation import what_if
-from support import fail, write_traffic
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 CONFIG = CircuitBreakerConfig(failure_threshold=2, recovery_timeout_seconds=0.5)

@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import write_traffic
 
 from recloser import CircuitBreaker, EventLog
 from recloser.golden.golden_pairs import GoldenPair, golden_path, update
-from support import fail, succeed, write_traffic
 
 pytest_plugins = ["pytester"]
 

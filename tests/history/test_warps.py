@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from breaker_calls import fail, succeed
 
 from conftest import ROOT
 from recloser import (
@@ -24,7 +25,6 @@ from recloser.history.warping import WarpedClock, warped
 from recloser.history.warps import FORMS, parse_warp, parse_warps
 from recloser.live.own_events import checkpoints_of
 from recloser.log.reader import LogReader
-from support import fail, succeed
 
 SECOND = 10**9
 START = datetime(2000, 1, 1, tzinfo=UTC)

@@ -1,9 +1,10 @@
 """The last whole states can be looked at while another thread goes on."""
 
+from breaker_calls import fail
+
 from recloser import Breakers, MemoryLog
 from recloser.core.state import BreakerState
 from recloser.live import last_good
-from support import fail
 
 
 def test_what_other_threads_record_meanwhile_is_left_out(clock, monkeypatch):

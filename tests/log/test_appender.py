@@ -3,12 +3,12 @@
 import os
 
 import pytest
+from breaker_calls import fail
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.history.engine import replay
 from recloser.log.listing import last_number, segments_in
 from recloser.log.reader import LogReader
-from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=None)
 

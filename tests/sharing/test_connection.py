@@ -6,13 +6,13 @@ import subprocess
 import traceback
 
 import pytest
+from breaker_calls import fail
 from redis_servers import RedisServer, free_port, servers_here, wait_for
 from shared_support import has_tripped, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, ConfigError
 from recloser.sharing.connection import StreamAwayError, StreamConnection, stream_key
 from recloser.sharing.redis_log import RedisLog
-from support import fail
 
 SECRET = "hunter2"  # must appear in no message
 CONFIG = CircuitBreakerConfig(

@@ -4,13 +4,13 @@ import logging
 
 import msgspec
 import pytest
+from breaker_calls import fail
 from redis_servers import RedisServer, servers_here, wait_for
 from shared_support import await_agreement, history, is_degraded, log_of, state
 
 from recloser import CircuitBreaker, CircuitBreakerConfig
 from recloser.sharing.stream_entry import MAX_BODY_BYTES, MAX_EVENTS_BYTES
 from recloser.sharing.stream_fold import StreamFold
-from support import fail
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=30)
 BEGIN = {"generation": "x", "format": 1, "rules": 1, "library": "9"}

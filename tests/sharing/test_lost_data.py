@@ -4,6 +4,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from breaker_calls import succeed
 from redis_servers import wait_for
 from shared_support import await_agreement, history, is_degraded, log_of, state
 
@@ -11,7 +12,6 @@ from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, Reason
 from recloser.sharing import stream_joining
 from recloser.sharing.connection import StreamChangedError
 from recloser.sharing.stream_entry import StreamCheckpoint
-from support import succeed
 
 CONFIG = CircuitBreakerConfig(failure_threshold=3, recovery_timeout_seconds=0.2)
 

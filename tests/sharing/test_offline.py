@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from breaker_calls import fail, succeed
 from redis_servers import Loop, Proxy, wait_for
 from shared_support import (
     has_tripped,
@@ -28,7 +29,6 @@ from recloser.sharing.offline import PRIVATE_EPOCHS
 from recloser.sharing.outbox import MAX_WAITING
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import format_id
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=0.2, half_open_success_threshold=1

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import redis
+from breaker_calls import fail, succeed
 from redis_servers import Loop, Proxy, wait_for
 from shared_support import has_tripped, state
 
@@ -29,7 +30,6 @@ from recloser.sharing.claims import HOLD_NS
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import StreamCheckpoint
 from recloser.sharing.stream_fold import StreamFold
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=0.2, half_open_success_threshold=1

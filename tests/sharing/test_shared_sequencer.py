@@ -3,13 +3,13 @@
 import logging
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, Listener, ManualClock, SystemClock
 from recloser.core.events import FORMAT_VERSION, RULES_VERSION
 from recloser.sharing.redis_log import RedisLog
 from recloser.sharing.stream_entry import Begin, Entry
 from recloser.sharing.stream_fold import StreamFold
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=1, half_open_success_threshold=1

@@ -1,6 +1,7 @@
 """Exported streams: a log on disk that folds to the state of every process."""
 
 import pytest
+from breaker_calls import fail, succeed
 from redis_servers import wait_for
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, LogError, replay, why
@@ -11,7 +12,6 @@ from recloser.log.verification import verify
 from recloser.proof.proof import prove
 from recloser.sharing import stream_fold as course_module
 from recloser.sharing.stream_export import events_of, export_stream
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=3, recovery_timeout_seconds=0.1, half_open_success_threshold=1

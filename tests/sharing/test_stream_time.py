@@ -1,6 +1,7 @@
 """The time of a stream while its ids stand still, because the server's clock was set back."""
 
 import pytest
+from breaker_calls import fail, succeed
 from redis_servers import wait_for
 from shared_support import await_agreement, is_degraded, log_of, state
 
@@ -15,7 +16,6 @@ from recloser.core.events import (
 from recloser.core.state import dump
 from recloser.sharing.stream_entry import Begin, Entry, event_lines
 from recloser.sharing.stream_fold import StreamFold
-from support import fail, succeed
 
 CONFIG = CircuitBreakerConfig(
     failure_threshold=1, recovery_timeout_seconds=1, half_open_success_threshold=1

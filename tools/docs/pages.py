@@ -29,8 +29,10 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+import recloser
+
 ROOT: Final = Path(__file__).parent.parent.parent
-FOLDER: Final = ROOT / "src" / "recloser" / "docs"
+FOLDER: Final = Path(recloser.__file__).parent / "docs"
 ADDRESSES: Final = {
     "http": "localhost:8080",
     "grpc": "localhost:50051",
@@ -247,9 +249,10 @@ class _Shell:
         return text
 
     def _as_in_the_page(self, text: str) -> str:
+        """The text with the addresses of the page, and with paths relative to the folder."""
         for shown, real in self.addresses.items():
             text = text.replace(real, shown)
-        return text
+        return text.replace(f"{self.folder}{os.sep}", "")
 
 
 def _environment() -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What mkdocs runs while it builds the site: it adds the front page and the page of the interface."""
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import recloser
 
+_OFF_THE_SITE: Final = re.compile(r"\[([^\]]+)\]\(\.github/[^)]+\)")
 _README: Final = Path(__file__).parent.parent.parent / "README.md"
 _MODULES: Final = ("recloser.redis", "recloser.arrow", "recloser.testing.strategies")
 
@@ -18,5 +20,6 @@ def on_files(files: Any, config: Any) -> Any:
     parts += [f"::: {module}" for module in _MODULES]
     files.append(File.generated(config, "reference.md", content="\n\n".join(parts) + "\n"))
     front = _README.read_text(encoding="utf-8").replace("(src/recloser/docs/", "(")
+    front = _OFF_THE_SITE.sub(r"\1", front)
     files.append(File.generated(config, "index.md", content=front))
     return files

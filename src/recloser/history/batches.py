@@ -25,7 +25,7 @@ from recloser.history.timeline import Timeline
 from recloser.history.witnesses import WitnessedFold
 from recloser.log.codec import full
 from recloser.log.reader import PARQUET_SUFFIX, LogReader
-from recloser.log.segment_reader import LineBatch
+from recloser.log.segment_reader import SegmentLines
 
 _EVENTS_PER_BREAKER: Final = 32
 """Number of events per breaker from which the work done once per breaker pays off."""
@@ -88,7 +88,7 @@ class BatchFold:
         self._event_gatherer = EventGatherer()
         self._in_use: Gatherer | None = None
 
-    def add_lines(self, lines: LineBatch) -> None:
+    def add_lines(self, lines: SegmentLines) -> None:
         """Add the next lines of the log, whose seals were checked.
 
         Raises:
@@ -168,7 +168,7 @@ class BatchFold:
         self.edges += map(full, edges)
         for reading in gathered.readings:
             self.timeline.add(reading)
-        fold.stand_at(gathered.seq, gathered.at, gathered.readings)
+        fold.move_to(gathered.seq, gathered.at, gathered.readings)
 
     def _edges_of(self, gathered: Gatherer, clock_events: ClockEvents) -> Sequence[LeanOrderedEdge]:
         breakers = self.witnessed.fold.breakers

@@ -91,7 +91,7 @@ def replay(
     try:
         return _history_of(fold_columns(columns), events, columns.about)
     except NeedsEventsError as error:
-        return evolve(fold_history(events), because=str(error))
+        return evolve(fold_history(events), engine_reason=str(error))
 
 
 def refuse_settings(events: Iterable[Event], settings: object) -> None:

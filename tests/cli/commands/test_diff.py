@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from log_files import write_traffic
 
 from conftest import ROOT
 from recloser.cli import status_of
-from support import write_traffic
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 FIXTURES = ROOT / "fixtures"

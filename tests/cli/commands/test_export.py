@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from log_files import write_traffic
 
 from conftest import ROOT
 from recloser.cli import status_of
-from support import write_traffic
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 

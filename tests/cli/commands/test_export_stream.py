@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from breaker_calls import fail
 from redis_servers import RedisServer, servers_here
 
 from recloser import CircuitBreaker
 from recloser.cli import status_of
 from recloser.cli.commands.export_stream import is_stream
 from recloser.sharing.redis_log import RedisLog
-from support import fail
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
+from log_files import write_traffic
 
 from conftest import ROOT
 from recloser import CircuitBreaker, EventLog
 from recloser.cli import status_of
 from recloser.cli.render.terminal import results
-from support import fail, succeed, write_traffic
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 

@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from log_files import write_traffic
 from observed_calls import ObservedCall, write_trace
 
 from recloser.cli import status_of
 from recloser.core.events import Outcome
-from support import write_traffic
 
 OUTAGE = "..FFFFFF....." + "." * 40 + "FFFFF...."
 

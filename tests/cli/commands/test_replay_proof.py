@@ -4,11 +4,11 @@ import json
 import sys
 
 import pytest
+from log_files import read_lines, resealed
 
 from conftest import ROOT
 from recloser.cli import status_of
 from recloser.proof import variants
-from support import read_lines, sealed_again
 
 RECORDING = ROOT / "fixtures" / "redis-killed"
 
@@ -143,7 +143,7 @@ def test_settings_for_a_recorded_log_are_refused(capsys):
 def test_checks_of_a_log_with_a_torn_tail_have_status_4(capsys, tmp_path):
     lines = read_lines(RECORDING / "000000000001.jsonl")
     path = tmp_path / "torn.jsonl"
-    path.write_bytes(sealed_again(lines[:50]) + b'{"event":"call_')
+    path.write_bytes(resealed(lines[:50]) + b'{"event":"call_')
     for option in ("--prove", "--sensitivity"):
         status, _, err = run(capsys, "replay", path, option, "--json")
         assert status == 4

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.cli import status_of
-from support import fail, succeed
 
 RECLOSER = Path(sys.executable).with_name("recloser")
 

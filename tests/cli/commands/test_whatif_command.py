@@ -4,10 +4,10 @@ import json
 import tomllib
 
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.cli import status_of
-from support import fail, succeed
 
 
 def run(capsys, *arguments):

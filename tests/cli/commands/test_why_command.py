@@ -6,12 +6,12 @@ import shlex
 
 import msgspec
 import pytest
+from breaker_calls import fail, succeed
 
 from recloser import CircuitBreaker, CircuitBreakerConfig, EventLog
 from recloser.audit.cause import Answer
 from recloser.cli import status_of
 from recloser.cli.render.why_markdown import escaped
-from support import fail, succeed
 
 HOSTILE = "<b>pay</b> | [x](http://e.invalid) `c` **b** ~~s~~ @ann #1 $x$ :tada: www.e.invalid\n\x1b[31m\u202e"
 

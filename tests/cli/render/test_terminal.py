@@ -12,10 +12,11 @@ import sys
 import termios
 
 import pytest
+from breaker_calls import succeed
+from log_files import write_traffic
 
 from recloser import CircuitBreaker, EventLog, ManualClock
 from recloser.core.formatting import duration, printable, quantity
-from support import succeed, write_traffic
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,8 @@ def command(
 
 def _status(history: History, comparison: Comparison | None) -> int:
     """The exit status; the reason for one that is not 0 is noted on standard error."""
-    if history.because is not None:
-        note(f"folded event by event: {history.because}")
+    if history.engine_reason is not None:
+        note(f"folded event by event: {history.engine_reason}")
     for difference in history.differences[:1]:
         note(
             f"the histories differ at seq {difference.seq}: expected {difference.expected}; "

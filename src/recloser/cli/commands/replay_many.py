@@ -73,8 +73,8 @@ def _show_each(found: "Histories", limit: int, *, as_json: bool) -> int:
     else:
         _print(found, limit)
     for source, history in zip(found.sources, found.histories, strict=True):
-        if history.because is not None:
-            note(f"{source.url}: folded event by event: {history.because}")
+        if history.engine_reason is not None:
+            note(f"{source.url}: folded event by event: {history.engine_reason}")
         for difference in history.differences[:1]:
             note(
                 f"{source.url}: the histories differ at seq {difference.seq}: expected "

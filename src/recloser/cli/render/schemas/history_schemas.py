@@ -170,7 +170,7 @@ def history_object(history: "History", comparison: "Comparison | None") -> JsonO
         edges=[edge_object(edge, history.timeline) for edge in history.edges],
         breakers={name: (each.state, each.totals) for name, each in history.snapshots.items()},
         engine=history.engine,
-        engine_reason=history.because,
+        engine_reason=history.engine_reason,
         witnesses=history.witnesses,
         differences=[attrs.asdict(difference) for difference in history.differences],
     )
@@ -207,7 +207,7 @@ def histories_object(found: "Histories") -> JsonObject:
             "host": source.host,
             "events": history.count,
             "digest": history.digest,
-            "engine": _engine_object(history.engine, history.because),
+            "engine": _engine_object(history.engine, history.engine_reason),
         }
         for source, history, _ in logs
     ]
