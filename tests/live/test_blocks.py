@@ -526,8 +526,8 @@ def test_abandoned_blocks_of_objects_are_not_kept(breaker):
             contextlib.ExitStack().enter_context(breaker)
         return len(nesting._held.get())
 
-    assert contextvars.Context().run(abandon) <= 2 * blocks._MOST_ABANDONED
-    assert len(blocks._abandoned) <= blocks._MOST_ABANDONED
+    assert contextvars.Context().run(abandon) <= 2 * blocks._MAX_ABANDONED
+    assert len(blocks._abandoned) <= blocks._MAX_ABANDONED
 
 
 def test_block_whose_object_is_gone_can_be_left_by_another(breaker):

@@ -53,8 +53,8 @@ class RequestQueue:
                     request.carry_out(at)
             except Exception as error:
                 # An exception that may have come from outside is raised, and the next entry tries
-                # again. An error of the request itself can only be logged: whoever made the request
-                # has returned.
+                # again. An error of the request itself can only be logged, because the caller that made
+                # the request has returned.
                 may_retry = self._attempts < _MAX_ATTEMPTS or request.is_for_children
                 if may_retry and not isinstance(error, RecloserError):
                     raise
