@@ -65,7 +65,7 @@ def test_before_call_and_report_of_a_steady_breaker_take_no_lock(log):
         assert (decision.allowed, decision.reason.value) == (True, "closed")
         breaker.after_success(decision.permit)
         breaker.after_success(breaker.before_call().permit, took_ns=7)
-        breaker.settle(breaker.admit())
+        breaker.classify_and_report(breaker.admit())
         with breaker:
             work()
     assert breaker.snapshot().totals.succeeded == 4
@@ -262,16 +262,16 @@ def test_no_call_took_less_than_no_time_whatever_the_clock_does():
 def test_only_a_listener_of_each_success_disables_the_fast_path(log):
     quiet = CircuitBreaker("quiet", log=log, listeners=[LoggingListener()])
     assert quiet.fast_path.admit_token is not None
-    raised = []
+    heard = []
 
     class Hears(Listener):
         def on_event(self, event):
-            raised.append(event)
+            heard.append(event)
 
     loud = CircuitBreaker("loud", log=log, listeners=[Hears()])
     loud.call(work)
     assert loud.flush()
-    assert [(event.kind, type(event).__name__) for event in raised[-1:]] == [
+    assert [(event.kind, type(event).__name__) for event in heard[-1:]] == [
         ("call_succeeded", "CallSucceeded")
     ]
 
